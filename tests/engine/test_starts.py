@@ -152,9 +152,16 @@ def test_an_image_says_how_its_containers_run(toy: Toy) -> None:
 def test_an_engine_finds_a_service_with_a_port_healthy(toy: Toy) -> None:
     name = f"{toy.project}-healthy"
     docker("run", "--detach", f"--name={name}", toy.image("serves"))
+
+    def health() -> str:
+        return call("docker", "inspect", "--format={{.State.Health.Status}}", name).stdout.strip()
+
     try:
-        found = ("docker", "inspect", "--format={{.State.Health.Status}}", name)
-        wait_for(lambda: call(*found).stdout.strip() == "healthy", "a healthy container")
+        if "OCI runtime exec failed" in call("docker", "exec", name, "python", "--version").stderr:
+            pytest.skip("this engine, as in a chroot, runs nothing in a container that is there")
+        wait_for(
+            lambda: health() == "healthy", "a healthy container", lambda: health() == "starting"
+        )
     finally:
         docker("rm", "--force", name)
 

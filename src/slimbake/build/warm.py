@@ -157,6 +157,7 @@ def _found(folder: Path, service: Service) -> Traced:
     return Traced(
         service=service.name,
         modules=told["modules"],
+        read=frozenset(told["read"]),
         folders={name: tuple(owners) for name, owners in told["folders"].items()},
         seen=told["seen"],
         fault=told["fault"],

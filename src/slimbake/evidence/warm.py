@@ -10,12 +10,14 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from slimbake.inside.cold.layout import SOURCE
+
 _HEADER = """\
-# The modules of {layer} that a start of some service imports or opens, and the folders, with a
-# slash at their end, that a start lists. They stay on disk; all other modules may go to the cold
-# store. Made by `slimbake bake` the first time; `slimbake prove --warm` refreshes it.
+# The modules of {layer} that a start of some service imports, and the folders, with a slash at their
+# end, that a start lists. Their bytecode stays on disk, and the sources of those that a start reads
+# ("source"); all else may go to the cold store. Made by `slimbake bake` the first time; `slimbake prove --warm` refreshes it.
 """
-_LINE = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))([^\\\0]+\.py|[^\\\0]*[^/\\\0]/)")
+_LINE = re.compile(rf"(?!/)(?!.*(^|/)\.\.?(/|$))([^\\\0]+\.py({SOURCE})?|[^\\\0]*[^/\\\0]/)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,7 @@ class Traced:
 
     service: str
     modules: Mapping[str, str] = field(default_factory=dict)  # relative to site-packages: package
+    read: frozenset[str] = frozenset()  # those of the modules whose sources were read
     # folders that code lists, with a slash at their end: the packages that have files in them
     folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seen: bool = True  # whether any of it ran in a Python that reports what it uses
@@ -31,14 +34,19 @@ class Traced:
 
     def of(self, packages: Collection[str]) -> frozenset[str]:
         """The lines for a layer that has these packages."""
-        modules = {name for name, package in self.modules.items() if package in packages}
+        modules = {
+            f"{name}{SOURCE}" if name in self.read else name
+            for name, package in self.modules.items()
+            if package in packages
+        }
         folders = {name for name, owners in self.folders.items() if {*owners} & {*packages}}
         return frozenset(modules | folders)
 
 
 def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:
     """What any of these services needs of a layer that has these packages."""
-    return tuple(sorted(frozenset().union(*(each.of(packages) for each in traced))))
+    lines = frozenset[str]().union(*(each.of(packages) for each in traced))
+    return tuple(sorted(line for line in lines if f"{line}{SOURCE}" not in lines))
 
 
 def warm_text(layer: str, lines: Collection[str]) -> str:
@@ -57,5 +65,7 @@ def parse_warm(text: str) -> tuple[str, ...]:
     lines = {line for line in text.splitlines() if line and not line.startswith("#")}
     for line in sorted(lines):
         if not _LINE.fullmatch(line):
-            raise ValueError(f"'{line}' is neither a module (.py) nor a folder (with / at its end)")
+            raise ValueError(
+                f"'{line}' is neither a module (.py, or .py{SOURCE}) nor a folder (with / at its end)"
+            )
     return tuple(sorted(lines))

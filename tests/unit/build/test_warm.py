@@ -66,7 +66,13 @@ class Bakes:
             service = plan.target(name).service
             folder = self.root / ".slimbake/traces" / service
             folder.mkdir()
-            found = {"modules": self.used[service], "folders": {}, "seen": True, "fault": ""}
+            found = {
+                "modules": self.used[service],
+                "folders": {},
+                "read": [],
+                "seen": True,
+                "fault": "",
+            }
             told = found | self.told.get(service, {})
             (folder / "traced.json").write_text(json.dumps(told))
         return BakeResult(left=targets)

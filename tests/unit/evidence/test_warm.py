@@ -50,7 +50,10 @@ def test_a_list_says_what_it_is_and_how_it_is_refreshed() -> None:
     [
         ("", "it is empty"),
         ("a.py\nb.p", "it is cut off: its last line has no end"),
-        ("<<<<<<< HEAD\na.py\n", "'<<<<<<< HEAD' is neither a module (.py) nor a folder"),
+        (
+            "<<<<<<< HEAD\na.py\n",
+            "'<<<<<<< HEAD' is neither a module (.py, or .py source) nor a folder",
+        ),
         ("/opt/a.py\n", "'/opt/a.py' is neither a module"),
         ("a/../b.py\n", "'a/../b.py' is neither a module"),
         ("a\\b.py\n", "'a\\b.py' is neither a module"),

@@ -15,8 +15,8 @@ from slimbake.errors import SetupError
 from slimbake.images.cold import cold_stores
 from slimbake.inside.cold.pack import store_bytes
 
-SOURCES = [("thing/late.py", b"value = 1\n"), ("thing/sub/__init__.py", b"")]
-STORE = store_bytes(SOURCES, {path: "thing-1.dist-info" for path, _ in SOURCES})
+SOURCES = {"thing/late.py": b"value = 1\n", "thing/sub/__init__.py": b""}
+STORE = store_bytes(SOURCES, dict.fromkeys(SOURCES, "thing-1.dist-info"))
 
 
 def layout(folder: Path, store: bytes) -> str:
@@ -35,7 +35,7 @@ def test_cold_modules_are_listed_with_their_layer_and_hash(tmp_path: Path) -> No
             "size": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
         }
-        for path, content in SOURCES
+        for path, content in SOURCES.items()
     ]
 
 
@@ -43,9 +43,7 @@ def test_cold_modules_are_written_as_they_stood(tmp_path: Path) -> None:
     image = layout(tmp_path / "image", STORE)
     done = CliRunner().invoke(command, ["extract", image, str(tmp_path / "out")])
     assert done.exit_code == 0 and done.stderr.startswith("2 modules in ")
-    assert [(tmp_path / "out" / path).read_bytes() for path, _ in SOURCES] == [
-        content for _, content in SOURCES
-    ]
+    assert [(tmp_path / "out" / path).read_bytes() for path in SOURCES] == [*SOURCES.values()]
 
 
 def test_an_altered_store_is_named(tmp_path: Path) -> None:

@@ -334,12 +334,12 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
 ) -> None:
     files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
     make_wheel(inside / "wheels", "keep", files=files)
-    (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py\n")
+    (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py source\n")
     tell(inside, explain=False, warm=True)
     install.install_layer()
     left = {path.relative_to(unpacking).as_posix() for path in unpacking.rglob("*.py")}
     assert {name for name in left if name.startswith("keep")} == {
-        *("keep/__init__.py", "keep/warm.py", "keep/listed/x-y.py")
+        *("keep/warm.py", "keep/listed/x-y.py")
     }
     compiled = {path.name.partition(".")[0] for path in unpacking.rglob("*.pyc")}
     assert compiled == {"__init__", "warm", "layout", "serve"}

@@ -140,7 +140,7 @@ def cold(layer: Layer, content: bytes) -> Path:
     store = layer.prefix / "cold/base-web.cold"
     store.parent.mkdir()
     name = "thing/module.py"
-    store.write_bytes(store_bytes([(name, content)], {name: "thing-1.dist-info"}))
+    store.write_bytes(store_bytes({name: content}, {name: "thing-1.dist-info"}))
     return store
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import ledger, passes
 from ..cold.pack import go_cold
+from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
 from .layer import OFFLINE, TMP, LayerError, compile_modules, normalise, run_uv, tree
 
@@ -37,8 +38,8 @@ def install_layer(_: Sequence[str] = ()) -> None:
     """The program `install`: install the wheels of `lock.txt` and `own/*/` without dependencies.
 
     All are read from `wheels`, and uv verifies each by the lock's hash. The passes of `passes.json`
-    are applied before anything is compiled. With `warm.txt`, the layer's warm list, other modules
-    go to its cold store, and warm ones alone are compiled. Raises LayerError, and PassError for a
+    are applied before anything is compiled. With `warm.txt`, the layer's warm list, warm modules
+    alone are compiled, and what no start reads goes to its cold store. Raises LayerError, and PassError for a
     pass that cannot be applied.
     """
     settings = json.loads((INSIDE / "passes.json").read_text())
@@ -60,9 +61,10 @@ def install_layer(_: Sequence[str] = ()) -> None:
     entries += ledger.left_out(found, unwanted)
     modules = list(filter(passes.compiles(layer, carried), layer.files.values()))
     if settings.get("warm"):
-        warm = {*(INSIDE / "warm.txt").read_text().splitlines()}
-        hook = go_cold(layer, warm, settings)
-        modules = [*hook, *(path for path in modules if layer.name(path) in warm)]
+        warm = (INSIDE / "warm.txt").read_text().splitlines()
+        stays = warm_modules(warm)
+        compiled = compile_modules(path for path in modules if layer.name(path) in stays)
+        modules = go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), settings)
     compile_modules(modules)
     write_ledger(settings, entries)
     normalise(path for path in tree(PREFIX) if path not in before)

@@ -38,13 +38,15 @@ class LayerError(StepError):
     """The step cannot make its layer."""
 
 
-def compile_modules(paths: Iterable[Path]) -> None:
-    """Compile modules, on all cores. A file that does not compile fails when it is imported.
+def compile_modules(paths: Iterable[Path]) -> list[Path]:
+    """Compile modules, on all cores, and return those that now have bytecode.
+
+    A file that does not compile fails when it is imported.
 
     A package's own tests are not compiled: nobody imports them in an image, and in an ML base the
     bytecode of tests alone is 42 MB (torch 2.13, sympy, numpy).
     """
-    modules = (path for path in paths if path.suffix == ".py" and TESTS.isdisjoint(path.parts))
+    modules = [path for path in paths if path.suffix == ".py" and TESTS.isdisjoint(path.parts)]
     compile_one = functools.partial(
         compileall.compile_file,
         quiet=2,
@@ -52,7 +54,8 @@ def compile_modules(paths: Iterable[Path]) -> None:
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
     with ProcessPoolExecutor() as pool:
-        list(pool.map(compile_one, modules, chunksize=64))
+        done = list(pool.map(compile_one, modules, chunksize=64))
+    return [path for path, compiled in zip(modules, done, strict=True) if compiled]
 
 
 def copy_code(arguments: Sequence[str]) -> None:

@@ -28,6 +28,9 @@ PATHS = {
 """Events, and which of their arguments names a file or folder; of `exec` it is the code."""
 LISTS = ("os.listdir", "os.scandir")
 RUNS = "exec"  # also of modules that no file was opened for
+OPENS = "open"
+TELLING = (*LISTS, OPENS)
+"""What a path is told for, even where it was told for something else before."""
 
 
 class AuditHook:
@@ -35,7 +38,7 @@ class AuditHook:
 
     def __init__(self, folder: str) -> None:
         self._log = os.open(f"{folder}/{LOG}", os.O_WRONLY | os.O_APPEND)
-        self._seen: set[tuple[str, bool]] = set()
+        self._seen: set[tuple[str, str]] = set()
         self._busy = False
 
     def install(self) -> None:
@@ -58,9 +61,10 @@ class AuditHook:
         self._busy = False
 
     def add(self, path: str, how: str) -> None:
-        """Append a path."""
-        if path and (path, how in LISTS) not in self._seen:
-            self._seen.add((path, how in LISTS))
+        """Append a path, once for all that tells the same of it."""
+        kind = how if how in TELLING else ""
+        if path and (path, kind) not in self._seen:
+            self._seen.add((path, kind))
             try:
                 if not path.startswith("/"):
                     path = f"{os.getcwd()}/{path}"  # noqa: PTH109 - pathlib imports much

@@ -25,7 +25,7 @@ from typing import Any
 from ..passes import LayerFiles, apply_passes, module_of, parse_pass
 from ..step import INSIDE, PREFIX
 from . import smoke, surroundings
-from .audit import LISTS, LOG, RUNS, mapped
+from .audit import LISTS, LOG, OPENS, RUNS, mapped
 
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
@@ -286,9 +286,10 @@ def _check(
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
     """The modules, each with its package, and the folders, with those of modules in them, that were
-    used of what RECORDs list. A module need not lie on disk: it may have come from a cold store.
+    used of what RECORDs list; and the modules whose sources were read. A module need not lie on
+    disk: it may have come from a cold store.
     """
-    modules, folders = {}, {}
+    modules, folders, read = {}, {}, set()
     for how, path in traced.paths():
         if not path.startswith(f"{layer.site}/"):
             continue
@@ -302,4 +303,6 @@ def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
             folders.update({f"{name}/": sorted(inside)} if inside else {})
         elif name.endswith(".py") and name in layer.owners:
             modules[name] = layer.owners[name][0]
-    return {"modules": modules, "folders": folders}
+            if how == OPENS and path.endswith(".py"):
+                read.add(name)
+    return {"modules": modules, "folders": folders, "read": sorted(read)}

@@ -44,6 +44,7 @@ class Stores:
         self.site = site
         self.faults: list[StoreError] = []
         self.owners: dict[str, list[Store]] = {}  # folder -> the stores that have modules of it
+        self._there: set[str] = set()  # the distributions that were found on disk
         cold = os.path.join(*(site, *[os.pardir] * 3, "cold"))  # noqa: PTH118
         for name in sorted(os.listdir(cold)) if os.path.isdir(cold) else ():  # noqa: PTH112, PTH208
             if name.endswith(SUFFIX):
@@ -69,10 +70,19 @@ class Stores:
         within = folder[len(self.site) + 1 :]
         for store in self.owners.get(folder, ()):
             row = store.rows(within).get(name)
-            # Another version may have been installed on top, in a derived image.
-            if row and os.path.isdir(f"{self.site}/{store.dist(row)}"):  # noqa: PTH112
+            if row and self._holds(store.dist(row)):
                 return store, row
         return None
+
+    def _holds(self, dist: str) -> bool:
+        """Whether a distribution is there: a derived image may have put another version on top."""
+        if dist not in self._there and os.path.isdir(f"{self.site}/{dist}"):  # noqa: PTH112
+            self._there.add(dist)
+        return dist in self._there
+
+    def invalidate(self) -> None:
+        """Look at the disk again."""
+        self._there.clear()
 
     def names(self, folder: str) -> "Iterator[tuple[str, bool]]":
         """Each cold module of a folder, and whether it is a package."""
@@ -94,17 +104,21 @@ class ColdFinder(FileFinder):
         self._disk = _disk_finder(path)
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
-        """The module on disk, else the cold one, else the namespace package on disk."""
+        """The module on disk, else the cold one, else the namespace package on disk.
+
+        Raises StoreError where a store that cannot be read may have it.
+        """
         spec: ModuleSpec | None = self._disk.find_spec(fullname, target)
         if spec is not None and spec.loader is not None:
             return spec
         tail = fullname.rpartition(".")[2]
         for folder, name in ((f"{self._folder}/{tail}", "__init__"), (self._folder, tail)):
-            if self._stores.find(folder, name):
+            if found := self._stores.find(folder, name):
                 from .serve import cold_spec
 
-                return cold_spec(self._stores, fullname, self.path, tail, name != tail)
-        if spec is None and self._stores.faults:
+                whole = os.path.join(self.path, *([tail] if name != tail else []), f"{name}.py")  # noqa: PTH118
+                return cold_spec(self._stores, fullname, whole, bool(found[1][4]))
+        if self._stores.faults:  # a folder without `__init__` may be a package of a broken store
             fault = self._stores.faults[0]
             raise StoreError(str(fault), name=fullname, path=fault.path)
         return spec
@@ -113,6 +127,7 @@ class ColdFinder(FileFinder):
         """Look at the disk again."""
         super().invalidate_caches()
         self._disk.invalidate_caches()
+        self._stores.invalidate()
 
     def iter_modules(self, prefix: str = "") -> "Iterator[tuple[str, bool]]":
         """What `pkgutil` lists: modules on disk and cold ones, in the order of their file names."""

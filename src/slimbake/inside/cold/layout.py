@@ -2,8 +2,9 @@
 
     head     one line of ASCII: magic, version, size of the file, sizes and CRCs of what follows
     folders  two lines a folder: its path below site-packages; where its rows are, and their CRC
-    rows     one line a module: name, distribution, block, offset, size; `NAME/` is a package,
-             whose `__init__` stands among the rows of the package's own folder
+    rows     one line a module: name, distribution, block, offset, size, and 1 where its bytecode
+             is on disk, else 0; `NAME/` is a package, whose `__init__` stands among the rows of the
+             package's own folder
     table    the names of `*.dist-info` folders; an empty line; the size of each block
     hashes   the SHA-256 of each module, 32 bytes each, in the order of the rows
     blocks   xz streams of concatenated sources, each with a check of its own
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
         block: int
         offset: int
         size: int
+        compiled: int
 
 
 MAGIC = "slimbake-cold"
-VERSION = "1"
+VERSION = "2"
 HEAD = 128  # bytes
 SUFFIX = ".cold"
+SOURCE = " source"  # at the end of a line of a warm list: a start reads this module's text, too
 FIX = "pull the image again, or rebuild it without cache"
 
 

@@ -1,4 +1,6 @@
-"""Moves the modules of a layer that no start needs into its cold store."""
+"""Moves what no start reads into a layer's cold store: modules that no start imports, and the sources
+of modules of which it needs the bytecode alone.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,29 @@ import hashlib
 import lzma
 import pkgutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ..passes import LayerFiles
 from . import hook, layout, serve
-from .select import cold_modules
+from .select import Selected
 
-BLOCK = 512_000  # bytes of source: one reads in 3 ms; of 1 MB they would be 2 % smaller
+BLOCK = 1_000_000  # bytes of source: one reads in 5 ms; of 512 kB they would be 3 % larger
+READ_BLOCK = 2_000_000  # of sources that no import reads
 PACKAGE = "_slimbake_cold"
 PTH = f"0{PACKAGE}.pth"  # the first by name: other .pth files may import what is cold
 SHIPPED = {"__init__.py": hook, "layout.py": layout, "serve.py": serve}
 Sources = Sequence[tuple[str, bytes]]  # path below site-packages, content
 
 
-def go_cold(layer: LayerFiles, warm: Iterable[str], settings: Mapping[str, Any]) -> list[Path]:
-    """Move the modules that no start needs, and return the modules of the hook, to be compiled.
+def go_cold(layer: LayerFiles, selected: Selected, settings: Mapping[str, Any]) -> list[Path]:
+    """Move what was selected, and return the modules of the hook, to be compiled.
 
-    `warm`: lines of the layer's warm list. The moved modules are no longer among the layer's files.
+    The moved files are no longer among the layer's.
     """
-    names = cold_modules(layer, warm)
+    names = [*selected.modules, *selected.sources]
     if not names:
         return []
     infos = {
@@ -35,10 +38,11 @@ def go_cold(layer: LayerFiles, warm: Iterable[str], settings: Mapping[str, Any])
         for name in layer.files
         if name.endswith(".dist-info/RECORD")
     }
-    sources = [(name, layer.files[name].read_bytes()) for name in names]
+    content = {name: layer.files[name].read_bytes() for name in names}
+    dists = {name: infos[layer.owner(name)] for name in names}
     store = layer.prefix / "cold" / f"{settings['layer']}{layout.SUFFIX}"
     store.parent.mkdir(exist_ok=True)
-    store.write_bytes(store_bytes(sources, {name: infos[layer.owner(name)] for name in names}))
+    store.write_bytes(store_bytes(content, dists, {*selected.sources}))
     for name in names:
         layer.files.pop(name).unlink()
     return list(_install_hook(layer.site))
@@ -54,13 +58,19 @@ def _install_hook(site: Path) -> Iterator[Path]:
         (site / PTH).write_text(f"import {PACKAGE}; {PACKAGE}.install()\n")
 
 
-def store_bytes(sources: Sources, dists: Mapping[str, str]) -> bytes:
-    """A cold store: the same bytes for the same sources.
+def store_bytes(
+    sources: Mapping[str, bytes], dists: Mapping[str, str], compiled: Container[str] = ()
+) -> bytes:
+    """A cold store: the same bytes for the same sources, path below site-packages -> content.
 
-    `dists`: the `*.dist-info` folder of each path.
+    `dists`: the `*.dist-info` folder of each path; `compiled`: those whose bytecode is on disk.
     """
-    sources = sorted(sources)
-    blocks = list(_blocks(sources))
+    # What is seldom read, for a traceback, makes no block longer that an import reads.
+    ordered = sorted(sources.items(), key=lambda each: (each[0] in compiled, each[0]))
+    blocks = [
+        *_blocks([each for each in ordered if each[0] not in compiled], BLOCK),
+        *_blocks([each for each in ordered if each[0] in compiled], READ_BLOCK),
+    ]
     with ProcessPoolExecutor() as pool:
         packed = list(pool.map(_compressed, [b"".join(c for _, c in each) for each in blocks]))
     known = sorted(set(dists.values()))
@@ -69,8 +79,8 @@ def store_bytes(sources: Sources, dists: Mapping[str, str]) -> bytes:
         offset = 0
         for path, content in block:
             folder, _, name = path.removesuffix(".py").rpartition("/")
-            place = f"{known.index(dists[path])}\t{number}\t{offset}\t{len(content)}"
-            row = (name, f"{name}\t{place}", hashlib.sha256(content).digest())
+            place = (known.index(dists[path]), number, offset, len(content), int(path in compiled))
+            row = (name, "\t".join((name, *map(str, place))), hashlib.sha256(content).digest())
             rows.setdefault(folder, []).append(row)
             if name == "__init__":
                 above, _, package = folder.rpartition("/")
@@ -99,16 +109,17 @@ def _index(
     yield from (listed, *rows, table, hashes)
 
 
-def _blocks(sources: Sources) -> Iterator[Sources]:
+def _blocks(sources: Sources, limit: int) -> Iterator[Sources]:
     block: list[tuple[str, bytes]] = []
     size = 0
     for source in sources:
-        if block and size + len(source[1]) > BLOCK:
+        if block and size + len(source[1]) > limit:
             yield block
             block, size = [], 0
         block.append(source)
         size += len(source[1])
-    yield block
+    if block:
+        yield block
 
 
 def _compressed(content: bytes) -> bytes:

@@ -1,21 +1,39 @@
-"""Says which modules of a layer go to its cold store."""
+"""Says what of a layer goes to its cold store."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass
 
 from ..passes import LayerFiles
+from .layout import SOURCE
 from .listed import listings
 
 
-def cold_modules(layer: LayerFiles, warm: Iterable[str]) -> list[str]:
-    """The modules of a layer that go cold, sorted: the import system alone asks for them.
+@dataclass(frozen=True)
+class Selected:
+    """What goes cold, as sorted names of files."""
 
-    `warm`: paths of modules that a start imports or opens, and of folders, with `/` at the end,
-    that a start lists.
+    modules: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Of modules that a start imports: their bytecode stays on disk."""
+
+
+def warm_modules(warm: Iterable[str]) -> set[str]:
+    """The modules that a warm list names."""
+    return {line.removesuffix(SOURCE) for line in warm if not line.startswith("#")}
+
+
+def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) -> Selected:
+    """What of a layer goes cold: the import system alone asks for it.
+
+    `warm`: paths of modules that a start imports, with SOURCE at the end where it reads their text,
+    and of folders, with `/` at the end, that a start lists; `compiled`: the modules that have
+    bytecode on disk if they stay.
     """
-    lines = {line.strip() for line in warm if line.strip() and not line.startswith("#")}
+    lines = {line for line in warm if line and not line.startswith("#")}
+    imported = warm_modules(lines)
     sources = {
         name: path.read_bytes()
         for name, path in layer.files.items()
@@ -24,15 +42,19 @@ def cold_modules(layer: LayerFiles, warm: Iterable[str]) -> list[str]:
     owners = {name: layer.owner(name)[0] for name in sources}
     listed = listings(sources, owners)
     bare, twins = set(_pth_modules(layer)), modules(layer.files)
-    return sorted(
+    movable = sorted(
         name
         for name in sources
         if owners[name]
-        and name not in lines
+        and (name not in imported or (name in lines and name in compiled))
         and f"{name.rpartition('/')[0]}/" not in lines
         and name.partition("/")[0].removesuffix(".py") not in bare
         and importable(name, layer.files, twins)
         and not listed.keeps(name, owners[name])
+    )
+    return Selected(
+        modules=tuple(name for name in movable if name not in imported),
+        sources=tuple(name for name in movable if name in imported),
     )
 
 

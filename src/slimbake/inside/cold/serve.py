@@ -12,6 +12,7 @@ from importlib.util import spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from importlib.machinery import ModuleSpec
     from typing import Any
 
@@ -19,30 +20,44 @@ if TYPE_CHECKING:
     from .layout import Store
 
 EPOCH = 315532800  # the time of every file of an image
-KEPT = 16  # blocks: an import goes back and forth between neighbours
+KEPT = 8  # blocks: an import goes back and forth between neighbours
 _blocks: "OrderedDict[tuple[str, int], bytes]" = OrderedDict()
 _served: "dict[str, Stores]" = {}  # by site-packages
 _open_disk = io.open
 
 
 class ColdLoader(SourceFileLoader):
-    """Loads a module from a cold store as if its file stood at its path."""
+    """Loads a module from a cold store as if its file stood at its path.
+
+    Its bytecode, where it is on disk, is loaded without a look at the store.
+    """
+
+    def __init__(self, name: str, path: str, compiled: bool) -> None:
+        """`compiled`: whether there is bytecode on disk."""
+        super().__init__(name, path)
+        self._compiled = compiled
 
     def get_data(self, path: str) -> bytes:
         """What is in a file: a cold one, or one on disk."""
-        content = cold_file(path)
+        content = cold_file(path) if path.endswith(".py") else None  # most is bytecode
         return super().get_data(path) if content is None else content
 
+    def path_stats(self, path: str) -> "Mapping[str, Any]":
+        """What bytecode is compared with by its time. Raises OSError where there is none."""
+        if not self._compiled:
+            raise FileNotFoundError(path)
+        return {"mtime": EPOCH, "size": None}
 
-def cold_spec(
-    stores: "Stores", fullname: str, path: str, tail: str, package: bool
-) -> "ModuleSpec | None":
-    """The spec of a cold module that stands in the folder `path`."""
+    def set_data(self, path: str, data: bytes, **_: int) -> None:  # type: ignore[override]
+        """Write no bytecode."""
+
+
+def cold_spec(stores: "Stores", fullname: str, path: str, compiled: bool) -> "ModuleSpec | None":
+    """The spec of a module whose source is cold, by the path at which it would stand."""
     if stores.site not in _served:
         _served[stores.site] = stores
         _patch()
-    whole = os.path.join(path, *([tail, "__init__"] if package else [tail])) + ".py"  # noqa: PTH118
-    return spec_from_file_location(fullname, whole, loader=ColdLoader(fullname, whole))
+    return spec_from_file_location(fullname, path, loader=ColdLoader(fullname, path, compiled))
 
 
 def cold_file(path: "str | bytes | os.PathLike[Any]") -> bytes | None:
@@ -53,10 +68,13 @@ def cold_file(path: "str | bytes | os.PathLike[Any]") -> bytes | None:
 
 def _find(path: "Any") -> "tuple[Store, Any] | None":
     try:
-        name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100
+        name = os.fsdecode(path)
     except TypeError:  # a file descriptor
         return None
-    for site, stores in _served.items() if name.endswith(".py") else ():
+    if not name.endswith(".py"):
+        return None
+    name = os.path.abspath(name)  # noqa: PTH100
+    for site, stores in _served.items():
         if name.startswith(site):
             folder, _, module = name.rpartition("/")
             return stores.find(folder, module[:-3])
@@ -64,7 +82,7 @@ def _find(path: "Any") -> "tuple[Store, Any] | None":
 
 
 def _content(store: "Store", row: "Any") -> bytes:
-    _, number, offset, size = row
+    _, number, offset, size, _ = row
     key = (store.path, number)
     block = _blocks.get(key) or store.block(number)
     # Two threads may both read a block, and the last one stays.

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tests.wheels import make_wheel
 
+from slimbake.inside.build.layer import compile_modules
 from slimbake.inside.cold.pack import go_cold
+from slimbake.inside.cold.select import select, warm_modules
 from slimbake.inside.passes import LayerFiles
 
 
@@ -38,9 +40,10 @@ class Image:
         return sorted(set(self.root.rglob("*")) - before)
 
     def layer(self, name: str, wheels: Iterable[Path], warm: Iterable[str] = ()) -> list[Path]:
-        """Install wheels as a layer of that name, all cold that can be but `warm`."""
-        layer = LayerFiles(self.root, self.install(wheels))
-        return go_cold(layer, warm, {"layer": name})
+        """Install wheels as a layer of that name: all goes cold that can but the bytecode of `warm`."""
+        layer, stays = LayerFiles(self.root, self.install(wheels)), warm_modules(warm)
+        compiled = compile_modules(p for p in layer.files.values() if layer.name(p) in stays)
+        return go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), {"layer": name})
 
     def start(
         self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None

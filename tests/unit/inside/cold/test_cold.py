@@ -23,7 +23,7 @@ THING = {
     "thing/not-a-name.py": b"",
     "single.py": b"value = 1\n",
 }
-WARM = ("thing/__init__.py", "thing/warm.py")
+WARM = ("thing/__init__.py", "thing/warm.py source")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 def test_what_no_start_needs_is_not_on_disk(there: Image) -> None:
     left = {path.relative_to(there.site).as_posix() for path in there.site.rglob("thing/**/*.py")}
-    assert left == {*WARM, "thing/not-a-name.py"}
+    assert left == {"thing/warm.py", "thing/not-a-name.py"}
     assert not (there.site / "single.py").exists()
     assert (there.site / "thing/licensed/LICENSE").exists()
 
@@ -144,19 +144,50 @@ import thing.none
     assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'thing.none'"
 
 
-def test_a_miss_reads_no_block_and_loads_nothing_more(there: Image) -> None:
+def test_neither_a_warm_module_nor_a_miss_reads_a_block(there: Image) -> None:
     text = """\
 import sys, thing
 try:
     import thing.none
 except ImportError:
-    print('lzma' in sys.modules, '_slimbake_cold.serve' in sys.modules)
+    print(type(thing.__loader__).__name__, 'lzma' in sys.modules)
 """
-    assert there.says(text) == "False False"
+    assert there.says(text) == "ColdLoader False"
+
+
+def test_the_source_of_a_warm_module_is_read_as_from_disk(tmp_path: Path) -> None:
+    code = b"def fail():\n    raise ValueError('here')  # why\n"
+    there = image(tmp_path, {"thing": {"thing/__init__.py": code}}, warm=["thing/__init__.py"])
+    file = there.site / "thing/__init__.py"
+    assert not file.exists()
+    text = f"""\
+import inspect, linecache, os, pathlib, thing
+assert inspect.getsource(thing.fail) == pathlib.Path(thing.__file__).read_text()
+assert os.path.isfile(thing.__file__) and os.stat(thing.__file__).st_size == {len(code)}
+assert thing.__loader__.get_source('thing').startswith('def fail')
+print(thing.__file__, thing.__cached__, linecache.getline(thing.__file__, 2).strip())
+"""
+    bytecode = next(there.site.glob("thing/__pycache__/*.pyc"))
+    assert there.says(text) == f"{file} {bytecode} raise ValueError('here')  # why"
+    ended = there.start("-c", "import thing; thing.fail()")
+    assert f"File \"{file}\", line 2, in fail\n    raise ValueError('here')  # why" in ended.stderr
+
+
+def test_without_its_bytecode_a_warm_module_is_compiled_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    there = image(
+        tmp_path, {"thing": {"thing/__init__.py": b"a = 1\n"}}, warm=["thing/__init__.py"]
+    )
+    assert there.says("import thing; print(thing.a)", "-O") == "1"
+    bytecode = next(there.site.glob("thing/__pycache__/*"))
+    bytecode.unlink()
+    assert there.says("import thing; print(thing.a)") == "1"
+    assert list(bytecode.parent.iterdir()) == []
 
 
 def test_an_entry_counts_only_while_its_distribution_is_there(tmp_path: Path) -> None:
-    there = image(tmp_path, {"thing": THING}, warm=WARM)
+    there = image(tmp_path, {"thing": THING}, warm=[f"{WARM[0]} source", WARM[1]])
     (there.site / "thing-1.dist-info").rename(there.site / "thing-2.dist-info")
     assert there.says("import thing") == ""
     done = there.start("-c", "import thing.late")

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.inside.cold.images import Image, image
 
 from slimbake.inside.check.inventory import cold_digests
-from slimbake.inside.cold.layout import HEAD, Store, StoreError
+from slimbake.inside.cold.layout import HEAD, VERSION, Store, StoreError
 from slimbake.inside.step import StepError
 
 THING = {
@@ -21,7 +21,7 @@ THING = {
 
 @pytest.fixture
 def there(tmp_path: Path) -> Image:
-    return image(tmp_path, {"thing": THING}, warm=["thing/__init__.py"])
+    return image(tmp_path, {"thing": THING}, warm=["thing/__init__.py source"])
 
 
 def refused(there: Image, module: str = "thing.late") -> str:
@@ -77,10 +77,16 @@ def test_what_is_no_store_is_named(there: Image) -> None:
 
 
 def test_a_store_of_another_version_is_named(there: Image) -> None:
-    there.store.write_bytes(
-        there.store.read_bytes().replace(b"slimbake-cold 1", b"slimbake-cold 2")
-    )
-    assert "has the version 2, not 1" in refused(there)
+    head = f"slimbake-cold {VERSION}".encode()
+    there.store.write_bytes(there.store.read_bytes().replace(head, b"slimbake-cold 9"))
+    assert f"has the version 9, not {VERSION}" in refused(there)
+
+
+def test_a_package_of_a_broken_store_is_no_empty_one(tmp_path: Path) -> None:
+    there = image(tmp_path, {"thing": THING}, warm=["thing/__init__.py"])
+    there.store.write_bytes(b"")
+    done = there.start("-c", "import thing")
+    assert f"StoreError: the cold store {there.store} " in done.stderr
 
 
 def test_a_start_goes_on_where_a_broken_store_is_not_asked(there: Image) -> None:
