@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from slimbake.checks.start import starts
 from slimbake.config.compose import own_compose
 from slimbake.images import this_platform
 from slimbake.inside import zipapp
+from slimbake.inside.check.turn import at_once
 from slimbake.plan.model import CHECKS, Plan, Running
 
 HELD = "starts"  # in the workspace: the start checks that held
@@ -58,7 +58,7 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
         site.console.say(
             f"starting {', '.join(names) if len(names) <= NAMED else f'{len(names)} images'}"
         )
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(at_once()) as pool:
         found = list(pool.map(lambda each: starts(each[1], each[0], site.root, each[2]), new))
     held = {
         keys[each]: BY_ENGINE if one.by_engine else START

@@ -1,7 +1,7 @@
 """Warm lists: traces what starts need in steps on the images, and keeps what each layer needs.
 
-A step, and not a container: nothing is exported or compressed for it, BuildKit runs as many at once
-as it builds, and one whose image, code and checks are the same comes from its cache.
+A step, and not a container: nothing is exported or compressed for it, no more run at once than the
+machine bears (`inside.check.turn`), and one whose image, code and checks are the same comes from its cache.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ USER 0:0
 {0}
 RUN --network=none \\
     --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
     --mount=type=bind,target=/inside/context \\
     --mount=type=tmpfs,target=/tmp \\
     ["python", "/check.pyz", "starts", "/traced.json"]

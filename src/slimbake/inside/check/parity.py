@@ -23,6 +23,7 @@ from ..step import INSIDE
 from .agreement import agreement_of_embeddings, agreement_of_generations, judge, worst_cases
 from .levels import load_check
 from .surroundings import become_nonroot, settle
+from .turn import turn
 
 CONTEXT = INSIDE / "context"
 TIME_LIMIT = 900.0  # seconds in all; the stack of a check that hangs is printed
@@ -51,6 +52,11 @@ def run_parity(arguments: Sequence[str]) -> int:
     parser.add_argument("--as-nonroot", action="store_true")
     parser.add_argument("--context", type=Path, default=CONTEXT)
     given = parser.parse_args(arguments)
+    with turn(json.dumps([os.environ["SLIMBAKE_PARITY"], os.environ["SLIMBAKE_LIMITS"]]).encode()):
+        return _compare(given)
+
+
+def _compare(given: argparse.Namespace) -> int:
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it
     name = os.environ["SLIMBAKE_PARITY"]

@@ -19,6 +19,7 @@ from ..step import INSIDE, PREFIX, SITE
 from .inventory import recorded
 from .judge import LIMIT, Judged, judge
 from .surroundings import as_nonroot, settle
+from .turn import turn
 
 CONTEXT = INSIDE / "context"
 MODULES = (".py", ".so")
@@ -38,12 +39,13 @@ def run_smoke(arguments: Sequence[str]) -> int:
     parser.add_argument("--limit", type=float, default=LIMIT)
     given = parser.parse_args(arguments)
     asked = asked_smoke(given.context, "reference" if given.reference else "smoke")
-    judged = judge_smoke(
-        asked,
-        given.limit,
-        nonroot=given.as_nonroot,
-        hold=(lambda *_: None) if given.reference else _say,
-    )
+    with turn(asked["source"].encode()):
+        judged = judge_smoke(
+            asked,
+            given.limit,
+            nonroot=given.as_nonroot,
+            hold=(lambda *_: None) if given.reference else _say,
+        )
     if judged.failed:
         for line in words(judged, asked["name"]):
             print(line, file=sys.stderr)

@@ -26,6 +26,7 @@ from ..passes import LayerFiles, apply_passes, module_of, parse_pass
 from ..step import INSIDE, PREFIX
 from . import smoke, surroundings
 from .audit import LISTS, LOG, OPENS, RUNS, mapped
+from .turn import turn
 
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
@@ -231,7 +232,12 @@ def trace_starts(arguments: Sequence[str]) -> None:
     `port`.
     """
     (into,) = arguments
-    asked = json.loads(os.environ["TRACED"])
+    with turn(os.environ["TRACED"].encode()):
+        found = _starts(json.loads(os.environ["TRACED"]))
+    Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
     command, verify = asked["command"], asked["verify"]
     os.environ["HOME"] = surroundings.home()
     fault, traced = "", Trace()
@@ -251,8 +257,7 @@ def trace_starts(arguments: Sequence[str]) -> None:
     elif command:
         trace_command(traced, command, asked["port"], quiet=QUIET, **surroundings.as_service())
     seen = any(how == RUNS for how, _ in traced.paths())
-    found = _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
-    Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
+    return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
 
 def _check(

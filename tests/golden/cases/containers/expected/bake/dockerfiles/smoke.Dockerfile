@@ -11,6 +11,7 @@ ARG SLIMBAKE_TMPFS=""
 ARG SLIMBAKE_USER=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
     --mount=type=bind,target=/inside/context \
     --mount=type=tmpfs,target=/tmp \
     ["python", "-ISB", "/check.pyz", "smoke", "--as-nonroot"]

@@ -9,6 +9,7 @@ ARG SLIMBAKE_TMPFS=""
 ARG SLIMBAKE_USER=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
     --mount=type=bind,from=reference,target=/inside/reference \
     --mount=type=bind,from=controls,source=/swapped,target=/weights \
     --mount=type=bind,target=/inside/context \
@@ -16,6 +17,7 @@ RUN --network=none \
     ["python", "/check.pyz", "parity", "/inside/reference/reference.json", "/swapped.json", "--as-nonroot", "--control", "swapped"]
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
     --mount=type=bind,from=reference,target=/inside/reference \
     --mount=type=bind,from=controls,source=/pooled,target=/weights \
     --mount=type=bind,target=/inside/context \
@@ -23,6 +25,7 @@ RUN --network=none \
     ["python", "/check.pyz", "parity", "/inside/reference/reference.json", "/pooled.json", "--as-nonroot", "--control", "pooled"]
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
     --mount=type=bind,from=reference,target=/inside/reference \
     --mount=type=bind,from=controls,source=/lengths,target=/weights \
     --mount=type=bind,target=/inside/context \
@@ -30,6 +33,7 @@ RUN --network=none \
     ["python", "/check.pyz", "parity", "/inside/reference/reference.json", "/lengths.json", "--as-nonroot", "--control", "lengths"]
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
     --mount=type=bind,from=reference,target=/inside/reference \
     --mount=type=bind,from=controls,source=/positions,target=/weights \
     --mount=type=bind,target=/inside/context \

@@ -16,6 +16,7 @@ ARG SLIMBAKE_VOLUMES=""
 ARG SLIMBAKE_TMPFS=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
     --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \
     --mount=type=bind,target=/inside/context \
     --mount=type=tmpfs,target=/tmp \
