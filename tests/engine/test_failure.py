@@ -130,6 +130,26 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--no-cache",)])
+def test_keep_going_repeats_nothing_that_held(toy: Toy, more: tuple[str, ...]) -> None:
+    write(toy, "good", "fails")
+    toy.file("good/smoke.py", f"{SMOKE}# {toy.project}\n")
+    toy.file("fails/smoke.py", f"import time\ntime.sleep(8)\n{BROKEN}")  # after the other one
+    words = ("bake", "--keep-going", *more)
+    done = toy.slimbake(*words)
+    assert done.code == 6, done.stderr
+    assert held(toy.image("good")) and not held(toy.image("fails"))
+    assert done.stderr.count("good-smoke: smoke --as-nonroot (") == 1, done.stderr
+    assert done.stderr.count("good: copy-code") == 1, done.stderr
+    assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
+    again = toy.slimbake("bake", "--keep-going")
+    assert again.code == 6
+    assert more or "unchanged: good\n" in again.stderr
+    assert "good-smoke:" not in again.stderr and "good: copy-code" not in again.stderr
+    assert "starting" not in again.stderr, "the start check held before"
+
+
+@pytest.mark.slow
 def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
     write(toy, "one", "two")
     text = (toy.root / "services.yaml").read_text()

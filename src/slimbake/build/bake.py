@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake import docker
@@ -46,6 +46,7 @@ class _Run:
     broken: Vertex | None  # the step that broke it
     text: str  # buildx's own words
     seconds: Mapping[str, float]
+    finished: frozenset[str] = frozenset()  # the targets that held although it broke
 
 
 class NodeLost(BuildError):
@@ -84,6 +85,7 @@ def bake(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
+        options = replace(options, fresh=options.fresh | run.finished)
         targets = tuple(each for each in targets if culprit not in _below(plan, each))
     return BakeResult(failures=tuple(failures))
 
@@ -100,8 +102,9 @@ def _patiently(
         if run.broken is None or not transient(run.broken, run.text):
             break
         time.sleep(pause)
+        options = replace(options, fresh=options.fresh | run.finished)
         run = _build(site, plan, names, options, steps)
-    return run
+    return replace(run, finished=options.fresh | run.finished)
 
 
 def _build(
@@ -123,7 +126,8 @@ def _build(
             site.console.say(warning)
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
-            return _Run({}, broken, running.text, {})
+            finished = frozenset(t.name for t in targets if progress.finished(t.name))
+            return _Run({}, broken, running.text, {}, finished)
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
     return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))

@@ -50,6 +50,8 @@ class BakeOptions:
 
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     no_cache: bool = False
+    # the targets that another attempt has built anew, whose cache is no older than this bake
+    fresh: frozenset[str] = frozenset()
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # build for this one alone; "" = as the bake file says
     builder: str = ""  # the buildx builder, if not the one that is in use
@@ -71,9 +73,11 @@ def arguments(
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
     words = ["--file", BAKE_FILE, *(["--file", options.file] if options.file else [])]
-    words += ["--no-cache"] if options.no_cache else []
+    words += ["--no-cache"] if options.no_cache and not options.fresh else []
     for target in targets:
         overrides = [*_overrides(target, around)]
+        if options.no_cache and options.fresh and target.name not in options.fresh:
+            overrides.append("no-cache=true")
         if options.platform:
             overrides.append(f"platform={options.platform}")
         if target.name in names:

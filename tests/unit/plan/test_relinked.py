@@ -88,6 +88,18 @@ def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
     assert environment(Surroundings(externals={}), options)["PLATFORMS"] == "linux/arm64"
 
 
+def test_without_cache_what_another_attempt_has_built_is_not_built_again() -> None:
+    around = Surroundings(externals={})
+    first = arguments(fleet(), ("api",), around, BakeOptions(no_cache=True))
+    assert "--no-cache" in first and "api.no-cache=true" not in settings(first)
+    built = frozenset({"inside", "runtime", "base-web"})
+    second = arguments(fleet(), ("api",), around, BakeOptions(no_cache=True, fresh=built))
+    assert "--no-cache" not in second
+    assert [each for each in settings(second) if "no-cache" in each] == ["api.no-cache=true"]
+    cached = arguments(fleet(), ("api",), around, BakeOptions(fresh=built))
+    assert not [each for each in cached if "no-cache" in each]
+
+
 def test_another_builder_loads_bases_too_when_they_are_asked_for() -> None:
     words = arguments(
         fleet(), ("runtime", "base-web"), Surroundings(externals={}), BakeOptions(load=True)
