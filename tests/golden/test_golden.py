@@ -11,7 +11,7 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
-from slimbake.config.naming import PROGRAMS
+from slimbake.config.naming import PROGRAMS, SCHEMA
 from slimbake.inside import Kind, zipapp
 from slimbake.project import load
 from slimbake.render import MARK
@@ -21,8 +21,8 @@ every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
 KINDS: tuple[Kind, ...] = ("build", "check", "export")
 
 
-def _is_program(path: str) -> bool:
-    return path.startswith(f"{PROGRAMS}/")
+def _is_the_same_everywhere(path: str) -> bool:
+    return path.startswith(f"{PROGRAMS}/") or path == SCHEMA
 
 
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
@@ -30,8 +30,10 @@ def test_a_fleet_generates_exactly_the_expected_files(
     fleet: Fleet, request: pytest.FixtureRequest
 ) -> None:
     expected = fleet.root / "expected"
-    # The programs are the same in every fleet; that they are is said once, below.
-    files = {file.path: file.text for file in fleet.files() if not _is_program(file.path)}
+    # The programs and the schema are the same in every fleet; tests of their own say so.
+    files = {
+        file.path: file.text for file in fleet.files() if not _is_the_same_everywhere(file.path)
+    }
     if request.config.getoption("--update-golden"):
         shutil.rmtree(expected, ignore_errors=True)
         for path, text in files.items():
@@ -80,9 +82,9 @@ def test_a_fleet_carries_the_programs_that_its_steps_mount_and_no_others(fleet: 
         mounts, runs = f"from=inside,source={kind}.pyz,target=/{kind}.pyz ", f'"/{kind}.pyz", '
         assert [step for step in steps if (mounts in step) != (runs in step)] == []
         mounted |= {kind} if any(runs in step for step in steps) else set()
-    assert {path: file.content for path, file in files.items() if _is_program(path)} == {
-        f"{PROGRAMS}/{kind}.pyz": zipapp(kind) for kind in mounted
-    }
+    assert {
+        path: file.content for path, file in files.items() if path.startswith(f"{PROGRAMS}/")
+    } == {f"{PROGRAMS}/{kind}.pyz": zipapp(kind) for kind in mounted}
 
 
 @every_fleet

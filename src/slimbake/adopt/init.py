@@ -19,12 +19,12 @@ from slimbake.adopt.decide import adoption
 from slimbake.adopt.draft import closure
 from slimbake.adopt.folder import folder_draft
 from slimbake.adopt.insertion import insert, write_text
-from slimbake.adopt.layout import SCHEMA_FILE, manifest_text, service_lines
+from slimbake.adopt.layout import manifest_text, service_lines
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
 from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared
 from slimbake.adopt.smokes import is_smoke, smoke_text
 from slimbake.adopt.survey import survey
-from slimbake.config import MANIFEST_SCHEMA, manifest
+from slimbake.config import manifest
 from slimbake.config.files import yaml_text
 from slimbake.config.model import Manifest
 from slimbake.config.specs import name_of
@@ -32,7 +32,7 @@ from slimbake.console import Console
 from slimbake.console.tables import readable, text_table
 from slimbake.errors import ManifestError, Problem, UsageError
 from slimbake.host.files import write_atomically
-from slimbake.host.workspace import Workspace
+from slimbake.render.generated import schema
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _NEWEST = "3.13"  # where nothing says which; wheels of the newest may still be missing
@@ -459,9 +459,8 @@ def _path(folder: str, name: str) -> str:
 def write(file: Path, decided: Started, console: Console) -> None:
     """Write what `start` decided: the smokes, then the manifest. No file that is there is changed."""
     root = file.resolve().parent
-    Workspace(root, console).write_text(
-        posixpath.basename(SCHEMA_FILE), MANIFEST_SCHEMA.read_text("utf-8")
-    )
+    keys = schema()
+    write_atomically(root / keys.path, keys.content)
     for path, text in decided.files.items():
         if not (root / path).exists():
             write_atomically(root / path, text.encode())

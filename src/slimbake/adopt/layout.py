@@ -8,11 +8,11 @@ from typing import Any
 
 from slimbake.adopt.model import Draft
 from slimbake.adopt.sharing import SharedBase, Sharing
+from slimbake.config.naming import SCHEMA
 from slimbake.config.words import unquoted
 from slimbake.render.quoting import yaml
 
-SCHEMA_FILE = ".slimbake/services.schema.json"
-SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
+SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA}"
 _HEAD = (
     "Written by `slimbake init`. Edit it: slimbake does not write it again.",
     "`slimbake validate` checks it, and README.md of slimbake lists all keys.",

@@ -16,7 +16,8 @@ import platformdirs
 from jinja2.bccache import Bucket
 
 from slimbake import __version__, inside
-from slimbake.config.naming import DOCKERFILES, PROGRAMS
+from slimbake.config import MANIFEST_SCHEMA
+from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
 from slimbake.plan.model import CHECKS, Plan
@@ -60,7 +61,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        return render(plan, texts, _programs(plan), _tool(root), _compiled())
+        made = render(plan, texts, _programs(plan), _tool(root), _compiled())
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -75,6 +76,14 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
         raise TemplateFault(
             f"{place}: {words}", "templates are given `plan` and `target`; see docs/templates.md"
         ) from None
+    return tuple(sorted((*made, schema()), key=lambda file: file.path))
+
+
+def schema() -> Generated:
+    """The manifest's schema, which editors read where the manifest's first line names it."""
+    text = MANIFEST_SCHEMA.read_text("utf-8").removeprefix("{\n")
+    first = f'{{ "$comment": "{MARK}: the keys of services.yaml, for editors.",\n'
+    return Generated(SCHEMA, f"{first}{text}".encode())
 
 
 class _Compiled(jinja2.FileSystemBytecodeCache):

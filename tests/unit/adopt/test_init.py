@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from click.testing import CliRunner
 from slimbake.adopt.add import add
 from slimbake.adopt.init import InitRequest, init
 from slimbake.cli import slimbake
-from slimbake.config import manifest
+from slimbake.config import MANIFEST_SCHEMA, manifest
 from slimbake.console import QUIET
 from slimbake.errors import UsageError
+from slimbake.fleet import resolve
 from slimbake.host.files import write_atomically
+from slimbake.plan import plan
+from slimbake.render.generated import drift, generate, mend
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/repositories"
 DOCKERFILE = (
@@ -58,6 +62,23 @@ def test_the_env_file_that_counts_for_every_service_is_not_named_by_one(tmp_path
     )
     init(file, InitRequest(), QUIET)
     assert manifest(file).services[0].env_file == ("settings/one.env",)
+
+
+def test_the_schema_that_the_manifest_names_is_committed_with_bake(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    name = file.read_text().partition("\n")[0].partition("$schema=")[2]
+    assert name.startswith("bake/")
+    told, shipped = (
+        json.loads((tmp_path / name).read_text()),
+        json.loads(MANIFEST_SCHEMA.read_text()),
+    )
+    assert {**told, "$comment": ""} == {**shipped, "$comment": ""}
+    (tmp_path / name).unlink()
+    generated = generate(plan(resolve(manifest(file))), tmp_path)
+    mend(drift(generated, tmp_path), tmp_path)
+    assert json.loads((tmp_path / name).read_text()) == told
+    assert not drift(generated, tmp_path)
 
 
 def test_a_second_call_changes_nothing_and_names_what_is_new(tmp_path: Path) -> None:
