@@ -98,6 +98,10 @@ def code_of(
             origins.setdefault(origin, []).append(each)
         elif each.folder and each.target.startswith(f"{root.rstrip('/')}/"):
             notes.append(_renamed(each, repository))
+    for origin, its in list(origins.items()):
+        if len(origins) > 1 and not any(_has_python(each, repository) for each in its):
+            del origins[origin]
+            notes += [_elsewhere(each) for each in its]
     if len(origins) > 1:
         whole = [o for o, ps in origins.items() for p in ps if p.source == o and p.target == root]
         for outer in whole:  # a copy of all makes further copies of parts needless
@@ -109,6 +113,21 @@ def code_of(
     if origins and not any(each.source == found for each in origins[found]):
         notes += _whole(found, origins[found], repository)
     return Code(found, root, placed, notes=tuple(notes))
+
+
+def _has_python(each: Placed, repository: Repository) -> bool:
+    files = repository.below(each.source) if each.folder else [each.source]
+    return any(file.endswith(".py") for file in files)
+
+
+def _elsewhere(each: Placed) -> Note:
+    """A note on files that are no modules, and so do not decide what becomes `/app`."""
+    return Note(
+        each.place,
+        f"{each.source} is copied to {each.target}",
+        "slimbake keeps the repository's folders: where the service opens these files, move them, or"
+        " change the path",
+    )
 
 
 def _together(

@@ -27,6 +27,7 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("pdm", "run"): frozenset({"-p", "--project"}),
     ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
 }
+_MOST = 3  # scripts that start one another
 _ARGUMENTS = ("$@", "${@}", "$*")
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 _RUN_BEFORE = (
@@ -162,7 +163,7 @@ class Shellless:
         self, words: tuple[str, ...], place: Place, found: _Found, depth: int
     ) -> tuple[tuple[str, ...], bool]:
         read = self.script(words[0])
-        if read is None or depth > 3:
+        if read is None or depth > _MOST:
             raise Unreadable(
                 Note(
                     place,
@@ -213,7 +214,16 @@ class Shellless:
         inner, passes = self._words(filled, line(last), found, depth + 1)
         return inner, passes or passing
 
-    def _before(self, command: SimpleCommand, text: str, place: Place, found: _Found) -> None:
+    def _script_of(self, words: tuple[str, ...]) -> tuple[str, Place] | None:
+        """The shell script that a command starts, by its name or with a shell."""
+        if posixpath.basename(words[0]) in {*_SHELLS, "source", "."} and len(words) > 1:
+            return self.script(words[1])
+        read = self.script(words[0])
+        return read if read and (_SHEBANG.match(read[0]) or words[0].endswith(".sh")) else None
+
+    def _before(
+        self, command: SimpleCommand, text: str, place: Place, found: _Found, depth: int = 0
+    ) -> None:
         words = command.words
         if not words:
             found.env.update(
@@ -227,6 +237,11 @@ class Shellless:
             for word in words[1:]:
                 name, _, value = word.partition("=")
                 found.env[name] = self._filled(value, place, found)
+        elif depth < _MOST and (read := self._script_of(words)):
+            inner, begin = read
+            for each in simple_commands(inner):
+                at = Place(begin.file, begin.line + inner.count("\n", 0, each.offset))
+                self._before(each, inner, at, found, depth + 1)
         elif words[0] not in {"echo", "printf", "done", "fi", "esac"}:
             shown = " ".join(words).replace(LITERAL, "$")
             advice = _RUN_BEFORE.format(shown)

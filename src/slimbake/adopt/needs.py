@@ -42,15 +42,16 @@ _BUILD_TOOLS = frozenset(
     {
         *("gcc", "g++", "build-essential", "make", "cmake", "ninja-build", "pkg-config"),
         *("pkgconf", "autoconf", "automake", "libtool", "gfortran", "clang", "rustc", "cargo"),
-        *("gnupg", "git", "git-lfs", "gnupg2", "dirmngr", "software-properties-common"),
-        *("apt-transport-https", "apt-utils", "lsb-release", "unzip", "xz-utils"),
+        *("git", "git-lfs", "unzip", "xz-utils"),
     }
 )
-# In every image of slimbake, or what it does in their place.
+# In every image of slimbake, or what it does in their place; what only adds sources to apt.
 _THERE = frozenset(
     {
         *("ca-certificates", "tzdata", "tini", "dumb-init", "gosu", "python3", "python3-pip"),
         *("python3-venv", "python3-dev", "python-is-python3", "libc6", "locales"),
+        *("apt-transport-https", "apt-utils", "dirmngr", "gnupg", "gnupg2", "lsb-release"),
+        *("software-properties-common",),
     }
 )
 _FETCHERS = frozenset({"curl", "wget", "netcat-openbsd", "netcat-traditional", "netcat"})
@@ -109,6 +110,7 @@ def needs_of(steps: tuple[Step, ...], service: str) -> Needs:
 class _Reader:
     def __init__(self, service: str) -> None:
         self._service = service
+        self._installer = False  # whether the step before fetched that of Poetry or uv
         self.needs = Needs()
 
     def take(self, step: Step) -> None:
@@ -244,13 +246,11 @@ class _Reader:
         if program.startswith("uv") and rest[:1] == ["venv"]:
             return
         if program in {"curl", "wget"} and any("poetry" in w or "/uv/" in w for w in rest):
+            self._installer = True
             return
-        if (program in {"sh", "bash"} and not rest) or (
-            program in {"python", "python3"}
-            and (rest in ([], ["-"]))
-            and not step.plain
-            and step.words[1:] == ("-",)
-            and any("poetry" in note.what for note in self.needs.notes)
+        piped = not step.plain and rest in ([], ["-"])
+        if (program in {"sh", "bash"} and piped) or (
+            program == "python" and piped and self._installer
         ):
             return
         if (

@@ -507,3 +507,50 @@ def test_what_only_an_override_defines_is_nothing_that_a_start_check_can_start(
     init(file, InitRequest(), QUIET)
     [one] = manifest(file).services
     assert (one.dockerfile, one.start) == (None, None)
+
+
+def test_a_folder_without_modules_does_not_decide_what_becomes_app(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    folder = tmp_path / "services/one"
+    (folder / "scripts").mkdir()
+    (folder / "scripts/lint.sh").write_text("ruff check\n")
+    (folder / "Dockerfile").write_text(
+        "FROM python:3.11\nWORKDIR /app\nCOPY scripts/ /app/\nCOPY one one\n"
+        'CMD ["python", "-m", "one"]\n'
+    )
+    told = init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert (one.context, one.workdir) == ("services/one", "")
+    assert "  services/one/Dockerfile:3: services/one/scripts is copied to /app" in told
+
+
+def test_what_a_script_ran_before_the_service_is_told_line_by_line(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    folder = tmp_path / "services/one"
+    (folder / "prestart.sh").write_text("#!/bin/sh\n# first\nalembic upgrade head\n. ./more.sh\n")
+    (folder / "more.sh").write_text("python -m seed\n./prestart.sh\n")
+    dockerfile = folder / "Dockerfile"
+    dockerfile.write_text(
+        dockerfile.read_text().split("CMD")[0] + "CMD ./prestart.sh && python -m one\n"
+    )
+    told = "\n".join(init(file, InitRequest(), QUIET))
+    [one] = manifest(file).services
+    assert one.command == ("python", "-m", "one")
+    assert "services/one/prestart.sh:3: `alembic upgrade head`\n" in told
+    assert "such as `docker run IMAGE alembic upgrade head`" in told
+    assert "services/one/more.sh:1: `python -m seed`\n" in told
+
+
+def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    text = dockerfile.read_text().replace(
+        "RUN pip",
+        "RUN apt-get install -y software-properties-common gnupg gcc\n"
+        "RUN curl -sSL https://install.python-poetry.org | POETRY_HOME=/opt python && true\nRUN pip",
+    )
+    dockerfile.write_text(text)
+    told = init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert (one.system, one.wheels) == ((), ("gcc",))
+    assert not any("not carried over" in line for line in told)
