@@ -42,7 +42,7 @@ _BUILD_TOOLS = frozenset(
     {
         *("gcc", "g++", "build-essential", "make", "cmake", "ninja-build", "pkg-config"),
         *("pkgconf", "autoconf", "automake", "libtool", "gfortran", "clang", "rustc", "cargo"),
-        *("git", "git-lfs", "unzip", "xz-utils"),
+        *("unzip", "xz-utils", "git", "git-lfs"),
     }
 )
 # In every image of slimbake, or what it does in their place; what only adds sources to apt.
