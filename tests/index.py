@@ -38,6 +38,7 @@ class Index:
     """
     ranges: bool = True  # whether a part of a file can be asked for
     redirects: dict[str, str] = field(default_factory=dict)  # file name -> an address elsewhere
+    unknown: int = 404  # the status of what is not there; some answer 401 to whom they do not know
 
     def add(
         self,
@@ -106,7 +107,7 @@ def serving(host: str = "127.0.0.1") -> Iterator[Index]:
             elif self.path.startswith("/files/") and name in index.files:
                 self.file(name)
             else:
-                self.answer(404, b"no such page")
+                self.answer(index.unknown, b"no such page")
 
         do_HEAD = do_GET  # noqa: N815
 

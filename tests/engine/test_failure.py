@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Ended, Toy, call, docker, fetch
+from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
 
 
@@ -296,3 +298,39 @@ def test_a_read_only_repository_bakes_what_is_fresh_and_says_what_it_cannot_writ
     done = call(*slimbake, "bake", env={"CI": "true"})
     assert done.code == 7
     assert "read-only file system" in done.stderr and "make it writable" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_repository_may_lie_in_a_folder_whose_name_is_punctuation(tmp_path: Path) -> None:
+    with fleet(tmp_path / 'one: two, "three"') as toy:
+        toy.root.mkdir()
+        write(toy, "one")
+        done = toy.slimbake("bake")
+        assert done.code == 0, done.stderr
+        done = toy.slimbake("limits", "one")
+        assert done.code == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_what_is_neither_file_nor_link_is_not_sent_to_a_build(toy: Toy) -> None:
+    write(toy, "one")
+    os.mkfifo(toy.root / "one/pipe")
+    done = toy.slimbake("bake")
+    assert done.code == 2
+    assert "one/pipe is a FIFO, and lies in a build context" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_a_smoke_writes_is_no_command_of_a_terminal_or_a_runner(toy: Toy) -> None:
+    write(toy, "one")
+    toy.file(
+        "one/smoke.py",
+        "def load():\n"
+        "    print('\\x1b]0;title\\x07\\x9b2J\\n::error::forged\\n##[error]forged')\n"
+        "    raise ValueError('::warning::\\x1b[31m')\n",
+    )
+    done = toy.slimbake("bake", env={"GITHUB_ACTIONS": "true"})
+    assert done.code == 6
+    assert "forged" in done.stderr
+    assert not [each for each in done.stderr if not each.isprintable() and each != "\n"]
+    assert not re.search(r"^\s*::|##\[", done.stderr, re.MULTILINE)

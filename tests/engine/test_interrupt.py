@@ -111,7 +111,7 @@ def goes_on(toy: Toy) -> None:
     assert docker("run", "--rm", toy.image("one")) == "one\n"
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_bake_ends_the_build_and_moves_no_tag(
     slow: Toy, kind: signal.Signals
 ) -> None:
@@ -133,3 +133,35 @@ def test_a_bake_that_was_killed_moves_no_tag_and_goes_on(slow: Toy) -> None:
         assert held(slow.image("one")) == ""
         whole(slow)
         goes_on(slow)
+
+
+def test_prune_removes_what_a_killed_process_left_running_and_nothing_else(toy: Toy) -> None:
+    write(toy, "one")
+    assert toy.slimbake("bake").code == 0
+    code = (
+        "import sys; from slimbake.docker.containers import contained\n"
+        "words = ('--entrypoint=python', sys.argv[2], '-c', 'import time; time.sleep(86400)')\n"
+        "contained(sys.argv[1], words, '', 86400)"
+    )
+
+    def containers() -> set[str]:
+        listed = ("ps", "--all", f"--filter=name={toy.project}-", "--format={{.Names}}")
+        return set(docker(*listed).split())
+
+    killed, alive = (f"{toy.project}-{what}" for what in ("killed", "alive"))
+    left = {
+        name: subprocess.Popen([sys.executable, "-c", code, name, toy.image("one")])
+        for name in (killed, alive)
+    }
+    try:
+        wait_for(lambda: containers() == {killed, alive}, "both containers")
+        left[killed].kill()
+        left[killed].wait()
+        done = toy.slimbake("prune")
+        assert done.code == 0 and f"removed {killed}" in done.stdout, done.stderr
+        assert containers() == {alive}
+    finally:
+        for name, process in left.items():
+            process.kill()
+            process.wait()
+            docker("rm", "--force", name)

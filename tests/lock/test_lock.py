@@ -442,3 +442,18 @@ def test_two_locks_at_once_both_end_well_and_leave_one_result(repo: Repo, web: N
         "externals.txt",
         "inputs.json",
     ]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_index_that_refuses_the_account_is_no_conflict_of_requirements(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    repo.index.unknown = status
+    address = repo.index.url.replace("://", "://someone:wrong@")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", address)
+    repo.fleet("[six]")
+    done = repo.run("lock")
+    assert done.code == 7, done.stderr
+    assert f"the index {repo.index.url.rstrip('/')} refuses this machine: {status}" in done.stderr
+    assert "check its user and password" in done.stderr
+    assert "relax" not in done.stderr and "wrong@" not in done.stderr

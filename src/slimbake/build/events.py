@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.plan.model import CHECKS, Plan, Target
 
@@ -122,7 +123,7 @@ def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[VertexChange
     if rest:
         vertex.unended[stream] = rest
     for line in ended:
-        vertex.log.append(line.decode(errors="replace").rstrip("\r"))
+        vertex.log.append(harmless(line.decode(errors="replace").rstrip("\r")))
         yield VertexChange(vertex, vertex.log[-1])
 
 

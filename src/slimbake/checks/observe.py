@@ -13,7 +13,7 @@ from typing import Any
 
 from slimbake.checks.limits import Observed, ObservedFile
 from slimbake.checks.verify import ARGUMENTS, given
-from slimbake.docker.containers import contained
+from slimbake.docker.containers import bind, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.inside import pyz, zipapp
@@ -94,14 +94,14 @@ def _run(
         "--tmpfs=/tmp:mode=1777",
         *(f"--tmpfs={path}:mode=1777" for path in service.writable),
         *(f"--env={key}={value}" for key, value in smoke.checked_with),
-        f"--volume={root / smoke.context}:/inside/context:ro",
+        bind(root / smoke.context, "/inside/context"),
         "--entrypoint=python",
     )
     name = f"slimbake-limits-{secrets.token_hex(6)}"
     with tempfile.TemporaryDirectory(prefix="slimbake-limits-") as folder:
         program = Path(folder, pyz("check"))
         program.write_bytes(zipapp("check"))
-        command = (f"--volume={program}:/check.pyz:ro", image, "/check.pyz", "observe")
+        command = (bind(program, "/check.pyz"), image, "/check.pyz", "observe")
         done = contained(name, (*words, *command), json.dumps(asked), LIMIT + _GRACE)
     if done.code is None:
         raise CheckError(f"the checks of {service.service} do not end within {LIMIT:g} s")

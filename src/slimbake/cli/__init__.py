@@ -14,7 +14,9 @@ import tempfile
 import click
 
 from slimbake import __version__
+from slimbake.console import harmless
 from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
+from slimbake.host.files import scratch
 
 # Each command lies in a module of its own, loaded only when it is called: start-up is part of every
 # command's time.
@@ -98,21 +100,24 @@ def main() -> int:
     # A build is a process of its own that has to be ended with us, whether a person or a CI system
     # ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     # Nearly all that a command makes lives to its end. Looking for garbage meanwhile costs 2 % of a
     # short one; at the end, where Python looks through everything once more, 20 %.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     try:
-        return int(slimbake.main(standalone_mode=False) or 0)
+        with scratch():
+            return int(slimbake.main(standalone_mode=False) or 0)
     except ManifestError as error:
         for problem in error.problems:
-            click.echo(problem, err=True)
-        click.echo(error.message, err=True)
+            _say(str(problem))
+        _say(error.message)
         return error.exit_code
     except SlimbakeError as error:
-        click.echo(f"slimbake: {error.message}", err=True)
+        _say(f"slimbake: {error.message}")
         for line in error.hint.splitlines():
-            click.echo(f"  {line}", err=True)
+            _say(f"  {line}")
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -127,16 +132,20 @@ def main() -> int:
         from slimbake.host.faults import fault_of
 
         if fault := fault_of(error):
-            click.echo(f"slimbake: {fault.message}\n  {fault.hint}", err=True)
+            _say(f"slimbake: {fault.message}\n  {fault.hint}")
             return fault.exit_code
         return _bug(error)
+
+
+def _say(text: str) -> None:
+    click.echo(harmless(text), err=True)
 
 
 def _bug(error: Exception) -> int:
     """Say that slimbake is at fault, and keep what a developer needs."""
     import traceback
 
-    click.echo(f"slimbake: a bug: {type(error).__name__}: {error}", err=True)
+    _say(f"slimbake: a bug: {type(error).__name__}: {error}")
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="slimbake-", suffix=".log", delete=False

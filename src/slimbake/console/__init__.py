@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +13,24 @@ from typing import Any
 EVERY = 10.0  # seconds between lines of a status where there is no terminal
 
 
+# What a terminal could take for a command: C0 but tab and line break, DEL, C1.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What GitHub's runner takes for a command: `::` at the beginning of a line, `##[` anywhere.
+_COMMAND = re.compile(r"^(\s*):(?=:)|##(?=\[)", re.MULTILINE)
+
+
+def harmless(text: str) -> str:
+    """A text that may be anybody's, for a terminal or the log of a pipeline: control characters are
+    shown as Python writes them, and no line of it is a command of the runner's.
+    """
+    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+    if os.environ.get("GITHUB_ACTIONS"):
+        text = _COMMAND.sub(lambda found: "#\\#" if found[1] is None else f"{found[1]}\\:", text)
+    return text
+
+
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{harmless(line)}\n")
     sys.stderr.flush()
 
 
@@ -56,7 +74,7 @@ class Console:
             from rich.text import Text
 
             with _rich().status("") as shown:
-                yield lambda _, line: shown.update(Text(line))
+                yield lambda _, line: shown.update(Text(harmless(line)))
             return
         last, said = "", -EVERY
 

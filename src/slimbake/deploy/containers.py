@@ -10,6 +10,7 @@ from slimbake.checks.surroundings import surroundings
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.images import PROJECT
 from slimbake.errors import SetupError
+from slimbake.host.files import remove_scratch
 from slimbake.plan.model import Plan, Running
 
 DEBUG = "slimbake.debug"
@@ -46,7 +47,10 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
         {"image": f"docker-image://{image}", "python": python},
         labels={DEBUG: "true", PROJECT: plan.project},
     )
-    return docker.run_foreground(derived, *arguments)
+    try:
+        return docker.run_foreground(derived, *arguments)
+    finally:
+        docker.remove_image(derived)
 
 
 def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
@@ -58,8 +62,8 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
         *surroundings(running),
         *(("--user=0:0", *_TO_BECOME_NONROOT) if running.user else ()),
         *(f"--env={key}={value}" for key, value in target.checked_with),
-        f"--volume={root / PROGRAMS / 'check.pyz'}:/check.pyz:ro",
-        f"--volume={root / target.context}:/inside/context:ro",
+        docker.bind(root / PROGRAMS / "check.pyz", "/check.pyz"),
+        docker.bind(root / target.context, "/inside/context"),
         f"--entrypoint={running.python}",
         image,
         "-ISB",
@@ -89,7 +93,8 @@ def prune(project: str, everything: bool) -> tuple[str, ...]:
 
     An image that a container still runs stays.
     """
-    gone = docker.remove_dangling(project)
+    gone = [*docker.remove_orphans(), *remove_scratch()]
+    gone += docker.remove_dangling(project)
     for names in docker.project_images(project).values():
         ours = (name for name in names if everything or name.startswith(OURS))
         gone += [name for name in ours if "<none>" not in name and docker.remove_image(name)]

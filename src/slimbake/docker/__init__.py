@@ -9,8 +9,11 @@ from slimbake.docker.builds import (
     use_builder,
 )
 from slimbake.docker.containers import (
+    OWNER,
+    bind,
     container_output,
     last_words,
+    remove_orphans,
     run_foreground,
     running_containers,
 )
@@ -35,7 +38,9 @@ from slimbake.docker.images import (
 
 __all__ = [
     "BUILD_ENVIRONMENT",
+    "OWNER",
     "Bake",
+    "bind",
     "build_files",
     "build_image",
     "cancel_builds",
@@ -54,6 +59,7 @@ __all__ = [
     "registry_digest",
     "remove_dangling",
     "remove_image",
+    "remove_orphans",
     "run_foreground",
     "running_containers",
     "same_image",

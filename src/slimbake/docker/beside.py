@@ -15,6 +15,7 @@ from typing import Any
 
 from slimbake.docker.command import call
 from slimbake.docker.compose import require_compose
+from slimbake.docker.containers import owned
 from slimbake.errors import CheckError, SetupError
 
 LAST_LINES = 12
@@ -49,7 +50,7 @@ def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterato
     document = {
         **{key: said[key] for key in ("secrets", "configs") if key in said},
         "services": alone,
-        "networks": {"default": {"internal": True}},
+        "networks": {"default": {"internal": True, "labels": owned()}},
     }
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
         path = Path(folder, "compose.json")
@@ -100,4 +101,5 @@ def _alone(service: dict[str, Any]) -> dict[str, Any]:
         for each in service.get("volumes", ())
     ]
     kept = {key: value for key, value in service.items() if key not in _LEFT_OUT}
+    kept["labels"] = {**service.get("labels", {}), **owned()}
     return {**kept, **({"volumes": mounts} if mounts else {})}

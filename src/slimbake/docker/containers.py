@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,9 +18,51 @@ from typing import IO
 
 from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
+from slimbake.host.files import is_running
 
+OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
 OUT = "/inside/out"  # where a container finds the pipe that it is read by
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
+
+
+def bind(source: Path, target: str, *, read_only: bool = True) -> str:
+    """The option of `docker run` that mounts a file or folder, whatever its path holds."""
+    line = io.StringIO()
+    fields = ("type=bind", f"source={source}", f"target={target}")
+    csv.writer(line, lineterminator="").writerow((*fields, "readonly") if read_only else fields)
+    return f"--mount={line.getvalue()}"
+
+
+def owned() -> dict[str, str]:
+    """The label of a container that this process removes, so that `prune` finds it if it cannot."""
+    return {OWNER: f"{socket.gethostname()}/{os.getpid()}"}
+
+
+def _labels() -> list[str]:
+    return [f"--label={key}={value}" for key, value in owned().items()]
+
+
+def remove_orphans() -> list[str]:
+    """Remove the containers and networks whose process has gone; the names of those containers."""
+    listed = f'{{{{.ID}}}} {{{{.Names}}}} {{{{.Label "{OWNER}"}}}}'
+    rows = _quiet("ps", "--all", f"--filter=label={OWNER}", f"--format={listed}").splitlines()
+    gone = [name for id_, name, owner in map(str.split, rows) if _orphaned(owner) and _removed(id_)]
+    listed = f'{{{{.ID}}}} {{{{.Label "{OWNER}"}}}}'
+    rows = _quiet("network", "ls", f"--filter=label={OWNER}", f"--format={listed}").splitlines()
+    for id_, owner in map(str.split, rows):
+        if _orphaned(owner):
+            _quiet("network", "rm", id_)
+    return gone
+
+
+def _removed(container: str) -> str:
+    return _quiet("rm", "--force", "--volumes", container)
+
+
+def _orphaned(owner: str) -> bool:
+    """Whether a process of this machine has gone; of another machine's nobody here knows."""
+    host, _, number = owner.rpartition("/")
+    return host == socket.gethostname() and number.isdigit() and not is_running(int(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +83,7 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
     """
     # Not python-on-whales: it has no stdin and no timeout, and does not capture stderr.
     process = subprocess.Popen(
-        ["docker", "run", "--interactive", f"--name={name}", *words],
+        ["docker", "run", "--interactive", f"--name={name}", *_labels(), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,7 +150,7 @@ def detached(name: str, words: Sequence[str]) -> Iterator[Detached]:
     """
     try:
         done = subprocess.run(
-            ["docker", "run", "--detach", f"--name={name}", *words],
+            ["docker", "run", "--detach", f"--name={name}", *_labels(), *words],
             capture_output=True,
             text=True,
             check=False,
@@ -149,7 +194,8 @@ def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]
             "--rm",
             "--interactive",
             f"--name={name}",
-            f"--volume={pipe}:{OUT}",
+            bind(pipe, OUT, read_only=False),
+            *_labels(),
             *words,
         ]
         with (
@@ -192,7 +238,7 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     """
     with (
         client() as docker,
-        docker.container.create(image, networks=["none"]) as container,
+        docker.container.create(image, networks=["none"], labels=owned()) as container,
         tempfile.TemporaryFile() as stream,
     ):
         # Not python-on-whales: it copies into folders only.
@@ -212,7 +258,7 @@ def container_output(*words: str, stdin: str = "") -> str:
     This and the next two take arguments of `docker run`, such as --read-only, which python-on-whales
     does not. Raises SetupError with Docker's own words.
     """
-    return call("run", "--rm", "--interactive", *words, stdin=stdin)
+    return call("run", "--rm", "--interactive", *_labels(), *words, stdin=stdin)
 
 
 def run_foreground(*words: str) -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from slimbake.host.systemd import systemd_runs
 Version = tuple[int, int, int]
 
 BUILDX_FLOOR: Version = (0, 13, 0)
+UNKNOWN: Version = (0, 0, 0)  # of a buildx that was built without its version, as distributions do
 
 _COMPOSE = ("docker-compose-plugin", "docker-compose-v2", "docker-compose")
 _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
@@ -121,13 +122,23 @@ def find() -> DockerEngine | Absent:
         builder=driver.result() if info.get("ServerVersion") else "",
         endpoint=os.environ.get("DOCKER_HOST", ""),
         started=dockerd.ours() is not None,
+        bakes=_bakes,
     )
 
 
 def describe(
-    info: Mapping[str, Any], errors: str, *, builder: str, endpoint: str, started: bool
+    info: Mapping[str, Any],
+    errors: str,
+    *,
+    builder: str,
+    endpoint: str,
+    started: bool,
+    bakes: Callable[[], bool],
 ) -> DockerEngine | Absent:
-    """The engine that `docker info` describes, or why none can be used."""
+    """The engine that `docker info` describes, or why none can be used.
+
+    `bakes`: whether a buildx that tells no version can do what the oldest that serves can.
+    """
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")
@@ -136,7 +147,7 @@ def describe(
         return Absent("daemon", f"the Docker engine does not answer: {problems or 'no answer'}")
     if buildx is None:
         return Absent("buildx", "Docker's buildx plugin is not installed")
-    if buildx < BUILDX_FLOOR:
+    if buildx < BUILDX_FLOOR and not (buildx == UNKNOWN and bakes()):
         return Absent(
             "old buildx",
             f"buildx {version_text(buildx)} is too old: {version_text(BUILDX_FLOOR)} is the oldest"
@@ -260,6 +271,14 @@ def _builder_driver() -> str:
     return found[1] if found else ""
 
 
+def _bakes() -> bool:
+    """Whether buildx shows progress as data, which it learned in 0.13."""
+    words = ("buildx", "bake", "--progress=rawjson", "--print", "--file=-", "none")
+    return process.execute(["docker", *words], stdin='target "none" {}', timeout=process.LOOK).ok
+
+
 def version_text(version: Version) -> str:
     """A version as people write it."""
+    if version == UNKNOWN:
+        return "of an unknown version"
     return ".".join(map(str, version))

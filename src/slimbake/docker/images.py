@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
+import select
 import subprocess
 import tarfile
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,10 +164,73 @@ def tag_image(name: str, other: str) -> None:
         docker.image.tag(name, other)
 
 
+PUSH_SILENCE = 300.0  # seconds; some registries need minutes to store a large layer
+PUSH_TRIES = 3
+# What may pass: the registry or the network failed, and nobody was refused.
+_PASSING = re.compile(
+    r"no progress|reset by peer|broken pipe|\bEOF\b|time(?:d )?-?out|temporar|too many requests"
+    r"|bad gateway|unavailable|\b(?:429|50[0-4])\b",
+    re.IGNORECASE,
+)
+
+
 def push_image(name: str) -> None:
-    """Push an image under one of its names. Raises SetupError with the registry's words."""
-    with client() as docker:
-        docker.image.push(name, quiet=True)
+    """Push an image under one of its names; what may pass is tried again, and layers that arrived
+    are not sent again.
+
+    Raises SetupError with the registry's words.
+    """
+    for attempt in range(PUSH_TRIES):
+        if not (words := _push(name)):
+            return
+        if not _PASSING.search(words):
+            break
+        if attempt + 1 < PUSH_TRIES:
+            time.sleep(2**attempt)
+    raise SetupError("docker push failed", words)
+
+
+def _push(name: str) -> str:
+    """Push once; why that failed, or ""."""
+    # Not python-on-whales: it has no limit of time. On a terminal, Docker shows the bytes that each
+    # layer has sent. It draws the same lines again and again while none are taken.
+    shown, terminal = os.openpty()
+    with os.fdopen(shown, "rb", 0) as progress, tempfile.TemporaryFile() as said:
+        running = subprocess.Popen(
+            ["docker", "image", "push", name],
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=said,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        try:
+            if not _ends(progress):
+                return f"no progress in {PUSH_SILENCE:g} s: the registry hangs"
+            code = running.wait()
+            said.seek(0)
+            words = said.read().decode(errors="replace").strip()
+            return (words or f"exit code {code}") if code else ""
+        finally:
+            running.kill()
+            running.wait()
+
+
+def _ends(progress: IO[bytes]) -> bool:
+    """Whether what Docker draws ends; false once it has drawn nothing new for PUSH_SILENCE."""
+    drawn: set[bytes] = set()
+    rest, last = b"", time.monotonic()
+    while (left := last + PUSH_SILENCE - time.monotonic()) > 0:
+        if not select.select([progress], [], [], left)[0]:
+            continue
+        try:
+            *lines, rest = (rest + progress.read(1 << 16)).split(b"\r")
+        except OSError:  # the other end is closed
+            return True
+        if not drawn.issuperset(lines):
+            drawn.update(lines)
+            last = time.monotonic()
+    return False
 
 
 def pull_image(name: str, platform: str) -> str:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from slimbake.errors import UsageError
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fingerprint.model import Parts
+from slimbake.host.files import kind_of
 from slimbake.host.workspace import Workspace
 
 _CHECKOUT = ".git"  # differs in every checkout
@@ -87,8 +89,7 @@ class Folders:
                             os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if within < 0 else within
                         )
                         contents[here] = self._content(here, found, name, within)
-                    if what := contents[here]:
-                        parts.append((path, what))
+                    parts.append((path, contents[here]))
                 elif not out or ignore.exceptions:
                     self._folder(parts, here, path, out, ignore, matched)
         finally:
@@ -123,7 +124,9 @@ class Folders:
         return self._listed[folder]
 
     def _content(self, path: str, found: os.stat_result, name: str, within: int) -> str:
-        """What a file or link comes to; "" for what is never sent."""
+        """What a file or link comes to. Raises UsageError for what is neither: a build would read a
+        device to its end, and leave out a socket.
+        """
         mode = found.st_mode
         if stat.S_ISREG(mode):
             # Git knows one bit of a file's mode.
@@ -133,7 +136,10 @@ class Folders:
             )
         if stat.S_ISLNK(mode):
             return f"link {os.readlink(path)}"  # noqa: PTH115 - its bytes, not a path made of them
-        return "" if stat.S_ISSOCK(mode) else "special"
+        raise UsageError(
+            f"{os.path.relpath(path, self._root)} is {kind_of(mode)}, and lies in a build context",
+            "move it out of the folder, or leave it out by a .dockerignore",
+        )
 
 
 LARGE = 1 << 18  # bytes; below that a file is read in about the time that it takes to look it up

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +66,44 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number, whoever it belongs to."""
+    return Path(f"/proc/{pid}").exists()
+
+
+_SCRATCH = "slimbake-of-"  # then the number of the process
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[None]:
+    """Have all temporary files of this process in one folder, which goes with it.
+
+    Where no folder can be made, nothing is changed: not every command needs one.
+    """
+    before = tempfile.tempdir
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            made = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-")
+            tempfile.tempdir = stack.enter_context(made)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+def remove_scratch() -> list[str]:
+    """Remove what processes that were killed left among the temporary files; its paths."""
+    here = Path(tempfile.gettempdir())
+    top = here.parent if here.name.startswith(_SCRATCH) else here
+    left = []
+    for folder in top.glob(f"{_SCRATCH}*"):
+        number = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if number.isdigit() and not is_running(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+            left += [] if folder.exists() else [str(folder)]
+    return left
+
+
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Put a file in place whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +116,17 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def kind_of(mode: int) -> str:
+    """What a file is that is no file, folder or link, in words."""
+    kinds = {
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "no regular file")
 
 
 def read_text(file: Path, hint: str, called: str = "") -> str:

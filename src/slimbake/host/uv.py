@@ -33,6 +33,11 @@ class Found(NamedTuple):
 
 # What uv says of a package that it may not build, and which has no wheel that serves.
 _LACKING = r"Wheels are (?:required|available) for `([a-z0-9-]+)`"
+# An index that wants another account. PyTorch's own answers so for each package that it has not.
+_REFUSED = re.compile(
+    r"An index(?: URL)? \((?P<address>[^)]+)\) (?:could not be queried due to a lack of valid"
+    r" authentication credentials|returned an?) \(?(?P<status>40[137] \w+(?: required)?)"
+)
 _GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
 
@@ -171,6 +176,13 @@ def _failure(text: str, torch: str) -> SlimbakeError:
     """`torch`: the build that PyTorch's own index was asked for."""
     if unbuilt := _unbuilt(text):
         return unbuilt
+    if (refused := _REFUSED.search(" ".join(text.split()))) and not torch:
+        address = refused["address"]
+        return SetupError(
+            f"the index {address} refuses this machine: {refused['status']}",
+            "check its user and password: in the index's address, ~/.netrc or uv's and pip's"
+            " settings. `slimbake doctor` shows the indexes that this machine uses",
+        )
     if "No solution found" in text:
         return NoSolution(text)
     return SetupError(

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimbake.config.naming import LOCKS, wheel_layer
+from slimbake.errors import UsageError
 from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
-from slimbake.host.files import read_text, write_atomically
+from slimbake.host.files import kind_of, read_text, write_atomically
 from slimbake.host.sources import Source
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.lock.model import Pin, families, text_digest
@@ -39,7 +40,7 @@ _UNSENT = re.compile(r"\..*|__pycache__|.*\.pyc")  # what the .dockerignore of w
 
 def weights_text(folder: Path) -> str:
     """The lock of weights: SHA-256 and path of every file, as `sha256sum` writes and checks them."""
-    lines = (f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder))
+    lines = (f"{_sha256(path)}  {_named(path, folder)}\n" for path in _files(folder))
     return WEIGHTS_HEADER + "".join(lines)
 
 
@@ -51,6 +52,22 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(path)
         elif path.is_file():
             yield path
+        else:
+            what = kind_of(path.stat().st_mode) if path.exists() else "a link that leads nowhere"
+            raise UsageError(
+                f"the weights in {folder} cannot be locked: {path.name} is {what}",
+                "remove it, or move it out of the folder",
+            )
+
+
+def _named(path: Path, folder: Path) -> str:
+    name = path.relative_to(folder).as_posix()
+    if len(f"{name}.".splitlines()) > 1 or not name.isprintable():
+        raise UsageError(
+            f"the weights in {folder} cannot be locked: a file's name is {name!r}",
+            "give it a name of printable characters on one line",
+        )
+    return name
 
 
 def _sha256(path: Path) -> str:

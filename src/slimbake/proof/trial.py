@@ -22,7 +22,7 @@ from typing import IO, Any
 from slimbake.catalogue.model import Applied
 from slimbake.checks.verify import ARGUMENTS
 from slimbake.config.naming import PROGRAMS
-from slimbake.docker.containers import contained, streamed
+from slimbake.docker.containers import bind, contained, streamed
 from slimbake.errors import SetupError
 from slimbake.host import machine
 from slimbake.plan.model import Target
@@ -110,7 +110,7 @@ def trial(
         if held_out and subject.verify
         else None,
     }
-    mounted = (f"--volume={restored}:/inside/restored.tar:ro",) if restored else ()
+    mounted = (bind(restored, "/inside/restored.tar"),) if restored else ()
     name = f"slimbake-trial-{secrets.token_hex(6)}"
     said = contained(
         name, (*mounted, *words(subject, "try", memory)), json.dumps(asked), time_limit
@@ -183,8 +183,8 @@ def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ..
         "--tmpfs=/tmp:mode=1777",
         f"--label={TRIAL}=true",
         *(f"--env={key}={value}" for key, value in subject.smoke.checked_with),
-        f"--volume={subject.root / CHECK}:/check.pyz:ro",
-        f"--volume={subject.root / subject.smoke.context}:/inside/context:ro",
+        bind(subject.root / CHECK, "/check.pyz"),
+        bind(subject.root / subject.smoke.context, "/inside/context"),
         "--entrypoint=python",
         subject.image,
         "/check.pyz",

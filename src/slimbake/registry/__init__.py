@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _LOGIN = "`docker login` gives it an account that may push"
+_AGAIN = "once the registry answers, the same command goes on from here"
 
 
 class ImageRepository:
@@ -231,8 +232,11 @@ class ImageRepository:
         url = path if "://" in path else f"{self._url}/{path}"
         try:
             answer = self._send(method, url, headers, data, stream)
-        # the last two: no token
-        except (requests.RequestException, ValueError, AttributeError) as error:
+        except requests.RequestException as error:
+            why = failure_words(error)
+            words = f"{self._name}: the registry {why} ({method} {path})\n{error}"
+            raise RegistryError(words, _AGAIN, why=why) from None
+        except (ValueError, AttributeError) as error:  # no token
             words = f"{self._name}: the registry refuses {method} {path}\n{error}"
             raise RegistryError(words, _LOGIN, why=failure_words(error)) from None
         if answer.ok or answer.status_code in allowed:

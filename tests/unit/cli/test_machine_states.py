@@ -162,3 +162,16 @@ def test_a_bug_is_still_a_bug_and_shows_its_trace_where_no_log_can_be_written(
     code, said = run("validate")
     assert code == 1
     assert said.startswith("slimbake: a bug: OSError") and "Traceback" in said
+
+
+def test_what_a_failing_check_says_reaches_the_terminal_as_text(
+    root: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise UsageError("the smoke says \x1b]0;title\x07", "\x9b2J\n::error::forged")
+
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setattr("slimbake.cli.validate.command.callback", fails)
+    assert run("validate")[1] == (
+        "slimbake: the smoke says \\x1b]0;title\\x07\n  \\x9b2J\n  \\:" + ":error::forged\n"
+    )

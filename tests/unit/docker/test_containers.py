@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
 from tests.unit.docker.conftest import Program
 
 from slimbake import docker
@@ -10,4 +16,32 @@ from slimbake import docker
 def test_what_a_container_writes_is_given(program: Program) -> None:
     program.answer("run --rm --interactive", "said\n")
     assert docker.container_output("--network=none", "image", stdin="x") == "said\n"
-    assert program.asked == ["run --rm --interactive --network=none image"]
+    owner = f"{socket.gethostname()}/{os.getpid()}"
+    asked = f"run --rm --interactive --label=slimbake.owner={owner} --network=none image"
+    assert program.asked == [asked]
+
+
+def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Program) -> None:
+    here, dead = socket.gethostname(), subprocess.Popen(["true"])
+    dead.wait()
+    owners = (f"{here}/{dead.pid}", f"{here}/{os.getpid()}", f"elsewhere/{dead.pid}", "garbled")
+    rows = [f"id{at} name{at} {owner}" for at, owner in enumerate(owners)]
+    program.answer("ps --all", "\n".join(rows))
+    program.answer("network ls", f"net0 {owners[0]}\nnet1 {owners[1]}")
+    program.answer("rm --force --volumes id0", "id0")
+    program.answer("network rm net0", "net0")
+    assert docker.remove_orphans() == ["name0"]
+    removed = [words for words in program.asked if "rm" in words.split()]
+    assert removed == ["rm --force --volumes id0", "network rm net0"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("/a/b", "--mount=type=bind,source=/a/b,target=/t,readonly"),
+        ("/a:b", "--mount=type=bind,source=/a:b,target=/t,readonly"),
+        ('/a,"b', '--mount=type=bind,"source=/a,""b",target=/t,readonly'),
+    ],
+)
+def test_a_path_is_mounted_whatever_it_holds(source: str, expected: str) -> None:
+    assert docker.bind(Path(source), "/t") == expected

@@ -37,13 +37,32 @@ NO_DAEMON = {
 }
 
 
-def described(info: dict[str, Any], errors: str = "", endpoint: str = "") -> DockerEngine | Absent:
-    return describe(info, errors, builder="docker", endpoint=endpoint, started=True)
+def described(
+    info: dict[str, Any], errors: str = "", endpoint: str = "", *, bakes: bool = True
+) -> DockerEngine | Absent:
+    return describe(
+        info, errors, builder="docker", endpoint=endpoint, started=True, bakes=lambda: bakes
+    )
 
 
 def with_buildx(version: str) -> dict[str, Any]:
     plugins = [{"Name": "buildx", "Version": version}] if version else []
     return {**CONTAINERD, "ClientInfo": {"Context": "default", "Plugins": plugins}}
+
+
+@pytest.mark.parametrize("version", ["v0.0.0+unknown", "0.0.0"])
+def test_a_buildx_that_tells_no_version_is_asked_what_it_can_do(version: str) -> None:
+    found = described(with_buildx(version))
+    assert isinstance(found, DockerEngine)
+    assert engine.version_text(found.buildx) == "of an unknown version"
+    old = described(with_buildx(version), bakes=False)
+    assert isinstance(old, Absent) and old.what == "old buildx"
+    assert old.found == "buildx of an unknown version is too old: 0.13.0 is the oldest that serves"
+
+
+def test_a_buildx_that_tells_an_old_version_is_not_asked() -> None:
+    old = described(with_buildx("0.12.1"))
+    assert isinstance(old, Absent) and old.what == "old buildx"
 
 
 @pytest.mark.parametrize(("info", "store"), [(CONTAINERD, "containerd"), (GRAPH, "graph")])

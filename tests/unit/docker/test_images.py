@@ -98,10 +98,56 @@ def test_what_lost_its_name_is_removed_unless_a_container_uses_it(program: Progr
 def test_a_push_that_fails_gives_the_registry_s_words(program: Program) -> None:
     program.answer("image inspect", json.dumps([HELD]))
     program.answer("image push", stderr="denied: you may not\n", code=1)
-    with pytest.raises(SetupError, match="docker image failed") as caught:
+    with pytest.raises(SetupError, match="docker push failed") as caught:
         docker.push_image("r.example/api:1")
     assert caught.value.hint == "denied: you may not"
-    assert program.asked[-1] == "image push --quiet r.example/api:1"
+    assert program.asked == ["image push r.example/api:1"], "what is refused is not tried again"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "write tcp 10.0.0.1:443: connection reset by peer",
+        "unexpected EOF",
+        "received unexpected HTTP status: 503 Service Unavailable",
+        "net/http: TLS handshake timeout",
+    ],
+)
+def test_a_push_that_breaks_off_is_tried_again(
+    program: Program, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    program.answer("image push", stderr=words, code=1)
+    with pytest.raises(SetupError, match="docker push failed") as caught:
+        docker.push_image("r.example/api:1")
+    assert caught.value.hint == words
+    assert program.asked == ["image push r.example/api:1"] * 3
+    assert waits == [1, 2]
+
+
+def test_a_push_that_stands_still_is_ended(
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "#!/bin/sh\necho some bytes\nexec sleep 86400\n"
+    (tmp_path / "bin/docker").write_text(script)
+    monkeypatch.setattr(docker.images, "PUSH_SILENCE", 0.2)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(SetupError, match="docker push failed") as caught:
+        docker.push_image("r.example/api:1")
+    assert caught.value.hint == "no progress in 0.2 s: the registry hangs"
+
+
+def test_a_push_that_succeeds_after_a_fault_has_succeeded(
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "tried"
+    (tmp_path / "bin/docker").write_text(
+        f"#!/bin/sh\ntest -e {mark} && exit 0\ntouch {mark}\necho EOF >&2\nexit 1\n"
+    )
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    docker.push_image("r.example/api:1")
+    assert mark.exists()
 
 
 def test_what_is_pulled_by_its_digest_is_told_by_its_id(program: Program) -> None:

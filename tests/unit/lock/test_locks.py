@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
+from slimbake.errors import UsageError
 from slimbake.lock.asked import asks as lock_asks
 from slimbake.lock.locking import pinned
 from slimbake.lock.locks import (
@@ -16,6 +18,7 @@ from slimbake.lock.locks import (
     Stale,
     lock_file,
     read_locks,
+    weights_text,
     write_locks,
 )
 from slimbake.lock.model import families, text_digest
@@ -88,3 +91,27 @@ def test_debian_packages_of_a_service_are_asked_for_its_own_platforms() -> None:
 
     assert asked("a") == asked("a", "b")
     assert asked("a") != asked("b")
+
+
+def test_weights_that_are_no_files_are_refused_with_their_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe is a FIFO"):
+        weights_text(tmp_path)
+    (tmp_path / "pipe").unlink()
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="zeros is a device"):
+        weights_text(tmp_path)
+    (tmp_path / "zeros").unlink()
+    (tmp_path / "gone").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="gone is a link that leads nowhere"):
+        weights_text(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\u2028b", "a\x1bb"])
+def test_weights_whose_name_breaks_a_line_of_the_lock_are_refused(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("x")
+    with pytest.raises(UsageError) as caught:
+        weights_text(tmp_path)
+    assert repr(name) in caught.value.message

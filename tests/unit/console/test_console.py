@@ -1,0 +1,42 @@
+"""What services say reaches a terminal or a runner's log as text, never as a command."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.console import Console, harmless
+
+OSC = "\x1b]0;a title\x07\x9d0;b\x9c\x9b2J"
+
+
+@given(text=st.text())
+def test_no_text_holds_a_control_character(text: str) -> None:
+    assert all(each.isprintable() or each in "\t\n" or ord(each) >= 160 for each in harmless(text))
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("::error::forged", "\\:" + ":error::forged"),
+        ("  ::add-mask::x", "  \\:" + ":add-mask::x"),
+        ("one\n::stop-commands::x", "one\n\\:" + ":stop-commands::x"),
+        ("\u00a0::error::x", "\u00a0\\:" + ":error::x"),
+        ("x ##[error]y", "x #\\#[error]y"),
+        ("a::b", "a::b"),
+        ("## heading", "## heading"),
+    ],
+)
+def test_no_line_is_a_command_of_a_runner(
+    line: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert harmless(line) == line
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert harmless(line) == shown
+
+
+def test_the_console_says_what_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().under("one").say(OSC)
+    assert capsys.readouterr().err == ("one: \\x1b]0;a title\\x07\\x9d0;b\\x9c\\x9b2J\n")

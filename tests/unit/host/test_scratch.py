@@ -1,0 +1,49 @@
+"""Temporary files lie in one folder of the process: it goes with it, or `prune` finds it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from slimbake.host.files import remove_scratch, scratch
+
+
+@pytest.fixture
+def top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_what_a_process_leaves_goes_with_its_folder(top: Path) -> None:
+    with scratch():
+        made = Path(tempfile.mkdtemp())
+        assert made.parent.parent == top
+        assert remove_scratch() == [], "it is in use"
+    assert not list(top.iterdir()) and tempfile.gettempdir() == str(top)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(top: Path) -> None:
+    code = (
+        "import os, tempfile; from slimbake.host.files import scratch\n"
+        "with scratch(): tempfile.mkdtemp(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(top)}, check=False
+    )
+    (left,) = top.iterdir()
+    (top / "slimbake-of-a-person").mkdir()
+    assert remove_scratch() == [str(left)]
+    assert [path.name for path in top.iterdir()] == ["slimbake-of-a-person"]
+
+
+def test_where_no_folder_can_be_made_a_command_goes_on(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(top / "nowhere"))
+    with scratch():
+        assert tempfile.tempdir == str(top / "nowhere")
