@@ -14,6 +14,7 @@ from tests.wheels import make_wheel
 
 from slimbake.inside import FOLDER
 from slimbake.inside.build import PROGRAMS, install
+from slimbake.inside.build.collisions import claims_of, refuse_collisions
 from slimbake.inside.build.layer import LayerError
 from slimbake.inside.ledger import LedgerEntry, ledger_entries
 from slimbake.inside.step import dispatch
@@ -125,7 +126,9 @@ def collide(inside: Path, first: dict[str, bytes], second: dict[str, bytes]) -> 
         make_wheel(inside / "wheels", name, files=files)
         for name, files in (("a", first), ("b", second))
     ]
-    install.refuse_collisions(wheels)
+    prefix = inside.parent / "prefix"
+    claims = [claim for wheel in wheels for claim in claims_of(wheel, prefix)]
+    refuse_collisions(claims, prefix)
 
 
 def test_modules_that_two_packages_would_put_in_one_place_are_named(

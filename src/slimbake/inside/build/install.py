@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import glob
 import io
 import json
 import os
 import pkgutil
 import re
 import shutil
-import zipfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ from .. import ledger, passes
 from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
-from .layer import OFFLINE, TMP, LayerError, compile_modules, normalise, run_uv, tree
+from .collisions import Claim, claims_of, layers_below, refuse_collisions
+from .layer import OFFLINE, TMP, compile_modules, normalise, run_uv, tree
 
 LOCK = TMP / "lock.txt"
 
@@ -50,10 +49,13 @@ def install_layer(_: Sequence[str] = ()) -> None:
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
     found = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
     wanted = [each for each in found if package_of(each.name) not in unwanted]
-    contested = refuse_collisions([*wanted, *own])
-    before = set(tree(PREFIX))
+    claims = [claim for wheel in (*wanted, *own) for claim in claims_of(wheel, PREFIX)]
+    contested = refuse_collisions(claims, PREFIX)
+    below = layers_below(PREFIX, claims)
+    before = below.states.keys()
     install_wheels(lock_without((INSIDE / "lock.txt").read_text(), unwanted), own)
     remove_debris(PREFIX)
+    rewritten = below.rewritten(claims)
     settle_contest(contested)
     new = [path for path in tree(PREFIX) if path not in before]
     layer = passes.LayerFiles(PREFIX, new)
@@ -67,7 +69,7 @@ def install_layer(_: Sequence[str] = ()) -> None:
         modules = go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), settings)
     compile_modules(modules)
     write_ledger(settings, entries)
-    normalise(path for path in tree(PREFIX) if path not in before)
+    normalise(path for path in tree(PREFIX) if path not in before or path in rewritten)
     # uv's lock came and went in the prefix; so did removed files, in folders of layers below.
     for folder in {PREFIX, *(path.parent for path in new)} & before:
         os.utime(folder, (EPOCH, EPOCH))
@@ -107,51 +109,10 @@ def write_ledger(settings: Mapping[str, Any], entries: Sequence[ledger.LedgerEnt
         compile_modules([module])
 
 
-def refuse_collisions(wheels: Sequence[Path]) -> dict[str, Path]:
-    """Raise LayerError where two packages put different modules in one place.
-
-    uv would overwrite one of them. Other files that collide are printed, and returned with the last
-    wheel that has them.
-    """
-    contested: dict[str, Path] = {}
-    owners: dict[str, tuple[str, str]] = {}
-    for record in sorted(PREFIX.glob(f"{SITE}/*.dist-info/RECORD")):
-        rows = recorded_files(record.read_text())
-        owners.update({path: (record.parent.stem, digest) for path, digest in rows})
-    faults = []
-    for wheel in wheels:
-        for path, digest in recorded_files(wheel_record(wheel)):
-            other, known = owners.setdefault(path, (wheel.name, digest))
-            collision = f"{path} is in {other} and, with other contents, in {wheel.name}"
-            if known != digest and path.endswith((".py", ".so", ".pth")):
-                faults.append(collision)
-            elif known != digest:
-                print(f"slimbake: {collision}: the later one stays")
-            if known != digest or path in contested:
-                contested[path] = wheel
-    if faults:
-        raise LayerError("packages collide: " + "; ".join(faults[:10]))
-    return contested
-
-
-def wheel_record(wheel: Path) -> str:
-    """The text of a wheel's RECORD."""
-    with zipfile.ZipFile(wheel) as archive:
-        record = re.compile(r"[^/]+\.dist-info/RECORD")
-        return archive.read(next(filter(record.fullmatch, archive.namelist()))).decode()
-
-
-def settle_contest(contested: Mapping[str, Path]) -> None:
+def settle_contest(contested: Mapping[Path, Claim]) -> None:
     """Write the files that several wheels have: uv installs in parallel, the slowest would win."""
-    for path, wheel in contested.items():
-        with zipfile.ZipFile(wheel) as archive:
-            next(PREFIX.glob(f"{SITE}/{glob.escape(path)}")).write_bytes(archive.read(path))
-
-
-def recorded_files(record: str) -> Iterator[tuple[str, str]]:
-    """Path and hash of the files in a RECORD, of a wheel or of an installed package."""
-    rows = csv.reader(record.splitlines())
-    return ((row[0], row[1]) for row in rows if len(row) > 1 and row[1])
+    for path, claim in contested.items():
+        path.write_bytes(claim.content())
 
 
 def remove_debris(root: Path) -> None:
