@@ -97,6 +97,28 @@ def test_packages_whose_files_collide_are_named_and_nothing_is_tagged(
     assert held(toy.image("one")) == ""
 
 
+def test_a_wheel_that_would_change_the_layers_below_is_named_with_the_file(
+    toy: Toy, index: Index, wheelhouse: Path
+) -> None:
+    index.add("toy-core", "1")
+    files = {"toy_evil-1.data/data/pyvenv.cfg": b"include-system-site-packages = true\n"}
+    index.publish(
+        "toy-evil", "toy_evil-1-py3-none-any.whl", wheel_bytes("toy-evil", "1", files=files)
+    )
+    base = "bases:\n  small: {requirements: [toy-core]}\n"
+    more = "    base: small\n    requirements: [toy-evil]\n"
+    toy.write(f"{base}services:\n" + entry("one", more), code(toy, "one"))
+    filled(toy, index)
+    done = toy.slimbake("bake")
+    assert done.code == 5, done.stderr
+    assert (
+        told(done)[-1]
+        == "  slimbake: packages collide: /opt/slimbake/pyvenv.cfg of the layers below was changed"
+        " by toy_evil-1-py3-none-any.whl"
+    )
+    assert held(toy.image("one")) == ""
+
+
 def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> None:
     toy.write(
         "services:\n" + entry("one", "    weights: {path: model}\n"),
