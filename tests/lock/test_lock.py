@@ -152,16 +152,38 @@ def test_a_service_that_contradicts_itself_is_alone(repo: Repo, index: Index) ->
 NO_WHEEL = "a stage of its own builds the wheel"
 
 
+def unbuilt(index: Index, setup: bytes) -> None:
+    """Publish sources without metadata, and a package that needs them."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        backend = b"[build-system]\nrequires = []\nbuild-backend = 'setup'\nbackend-path = ['.']\n"
+        files = {"setup.py": setup, **({"pyproject.toml": backend} if b"import" in setup else {})}
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"source-1/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    index.publish("source", "source-1.tar.gz", packed.getvalue())
+    index.add("needs", "1", ["source"])
+
+
+def test_sources_that_import_what_they_do_not_require_are_told_with_the_module(
+    repo: Repo, index: Index
+) -> None:
+    unbuilt(index, b"import numpy.distutils\n")
+    repo.fleet("[]", a="[needs]", b="[]")
+    done = repo.run("lock")
+    assert done.code == 7
+    assert (
+        "the sources of source==1 import 'numpy' to build, which their [build-system] does not"
+        " require\n" in done.stderr
+    )
+    assert "name it in [build-system] requires of their pyproject.toml" in done.stderr
+
+
 def test_sources_that_do_not_build_are_named_with_what_their_build_says(
     repo: Repo, index: Index
 ) -> None:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo("source-1/setup.py")
-        member.size = len(b"broken(")
-        archive.addfile(member, io.BytesIO(b"broken("))
-    index.publish("source", "source-1.tar.gz", packed.getvalue())
-    index.add("needs", "1", ["source"])
+    unbuilt(index, b"broken(")
     repo.fleet("[]", a="[needs]", b="[]")
     done = repo.run("lock")
     assert done.code == 7

@@ -343,6 +343,29 @@ def test_a_base_that_breaks_what_a_lock_pins_is_told_with_both(
     assert repo.run("lock").code == 0 and repo.pins("api") == ["httpx==0.27"]
 
 
+@pytest.mark.parametrize("shared", ["layers: auto\n", "bases: {web: {requirements: [httpx]}}\n"])
+def test_locks_of_two_services_that_contradict_each_other_are_told_with_both(
+    shared: str, repo: Repo, plain: Index
+) -> None:
+    services = {"api": ("poetry.lock", "0.27"), "web": ("uv.lock", "0.28")}
+    for name, (lock, version) in services.items():
+        plain.add("httpx", version)
+        source = 'source = { registry = "x" }\n' if lock == "uv.lock" else ""
+        text = f'[[package]]\nname = "httpx"\nversion = "{version}"\n{source}'
+        (repo.root / name).mkdir(exist_ok=True)
+        (repo.root / name / "pyproject.toml").write_text(project(name, "1", "httpx"))
+        (repo.root / name / lock).write_text(text)
+    base = "base: web, " if "bases" in shared else ""
+    entries = (f"  {n}: {{{base}context: {n}, requirements: pyproject.toml}}\n" for n in services)
+    repo.write(f"{shared}services:\n{''.join(entries)}", {})
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "these have no solution together: api, web\n" in done.stderr
+    assert "  api has to have httpx==0.27   (pinned in api/poetry.lock)\n" in done.stderr
+    assert "  web has to have httpx==0.28   (pinned in web/uv.lock)\n" in done.stderr
+    assert "update what api/poetry.lock and web/uv.lock pin, with its own tool" in done.stderr
+
+
 def test_a_file_that_the_requirements_allow_by_no_hash_is_refused(repo: Repo, plain: Index) -> None:
     good = plain.add("httpx", "1")
     repo.fleet("[]", api="requirements.txt")

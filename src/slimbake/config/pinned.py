@@ -44,17 +44,24 @@ def uv_pins(lock: Entry) -> Iterator[str]:
 
 def poetry_pins(lock: Entry) -> Iterator[str]:
     """Of a `poetry.lock`: what it takes from an index."""
-    packages = [
-        each for each in _packages(lock) if each.get("source", {}).get("type", "legacy") == "legacy"
-    ]
-    yield from _forked(packages, "markers")
+    return _marked(POETRY_LOCK, lock)
 
 
 def pdm_pins(lock: Entry) -> Iterator[str]:
     """Of a `pdm.lock`, likewise."""
-    elsewhere = ("url", "git", "path")
-    packages = [each for each in _packages(lock) if not any(key in each for key in elsewhere)]
-    yield from _forked(packages, "marker")
+    return _marked(PDM_LOCK, lock)
+
+
+def unmarked(file: str, lock: Entry) -> dict[str, list[str]]:
+    """The packages with several versions of which one says by no marker where it holds, and these
+    versions. `file`: the lock's name.
+    """
+    found: dict[str, list[str]] = {}
+    if file in (POETRY_LOCK, PDM_LOCK):
+        for name, version, marker in _versions(file, lock):
+            if marker is None:
+                found.setdefault(name, []).append(version)
+    return found
 
 
 def pipfile_pins(lock: Entry) -> Iterator[str]:
@@ -122,13 +129,30 @@ def _packages(lock: Entry) -> list[dict[str, Any]]:
     return [each for each in every if isinstance(each, dict) and isinstance(each.get("name"), str)]
 
 
-def _forked(packages: list[dict[str, Any]], key: str) -> Iterator[str]:
-    """Pins of packages. Of one with several versions, those that say by a marker where they hold."""
+def _marked(file: str, lock: Entry) -> Iterator[str]:
+    for name, version, marker in _versions(file, lock):
+        if marker is not None:
+            yield pin(name, version, marker)
+
+
+def _versions(file: str, lock: Entry) -> Iterator[tuple[str, str, str | None]]:
+    """Name, version and marker of what a lock takes from an index: "" for a package with one
+    version; None for one of several that does not say where it holds.
+    """
+    packages = [each for each in _packages(lock) if each.get("version") and _indexed(file, each)]
     versions: dict[str, set[str]] = {}
     for each in packages:
-        versions.setdefault(normalised(each["name"]), set()).add(str(each.get("version", "")))
+        versions.setdefault(normalised(each["name"]), set()).add(str(each["version"]))
     for each in packages:
-        marker = each.get(key, "")
+        marker = each.get("markers" if file == POETRY_LOCK else "marker")
+        if isinstance(marker, dict):  # of each group that has one
+            marker = marker.get("main")
         alone = len(versions[normalised(each["name"])]) == 1
-        if each.get("version") and (alone or (isinstance(marker, str) and marker)):
-            yield pin(each["name"], str(each["version"]), "" if alone else marker)
+        known = marker if isinstance(marker, str) and marker else None
+        yield each["name"], str(each["version"]), "" if alone else known
+
+
+def _indexed(file: str, package: Entry) -> bool:
+    if file == POETRY_LOCK:
+        return bool(package.get("source", {}).get("type", "legacy") == "legacy")
+    return not any(key in package for key in ("url", "git", "path"))

@@ -24,6 +24,7 @@ from slimbake.config.pinned import (
     is_pylock,
     json_table,
     pylock_pins,
+    unmarked,
 )
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
 from slimbake.config.specs import lockable, name_of, normalised
@@ -588,6 +589,14 @@ class Pyprojects:
             except RefusedError as error:
                 self._report.elsewhere(file, error.place, error.message, error.hint)
                 pins = ()
+            for package, versions in unmarked(name, data or {}).items():
+                self._report.doubt(
+                    file,
+                    self._near(file, f'"{package}"'),
+                    f"no marker says where {package} {' and '.join(versions)} hold"
+                    f"{'' if len(versions) > 1 else 's'}, so slimbake takes the version that resolves",
+                    f"to choose one, require it: {package}=={versions[-1]}",
+                )
             return Requirements(files=(file,), constraints=pins)
         return Requirements()
 

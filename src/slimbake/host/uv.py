@@ -218,6 +218,14 @@ def _unbuilt(text: str) -> SetupError | None:
             f"the package at the address of '{wrong[2]}' is called '{wrong[1]}'",
             f"write its name before the address: {wrong[1]} @ ...",
         )
+    if named and (missing := re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", flat)):
+        return SetupError(
+            f"the sources of {asked} import '{missing[1]}' to build, which their [build-system] does"
+            " not require",
+            "require a version that has a wheel, or that names it; or copy the sources into the"
+            " repository, name it in [build-system] requires of their pyproject.toml, and require"
+            " that folder",
+        )
     if named and re.search(r"build backend|Failed to build|requirements from `", flat):
         return SetupError(
             f"the sources of {asked} do not say what they depend on, and their build failed here\n"

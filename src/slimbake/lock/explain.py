@@ -243,11 +243,13 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
         if len(culprits) > 1
         else "these requirements have no solution"
     )
-    pinning = dict.fromkeys(
-        each.file
-        for layer in culprits
-        for each in layer.asks.constraints
-        if name_of(each.spec) in mentioned
+    pinning = list(
+        dict.fromkeys(
+            each.file
+            for layer in culprits
+            for each in layer.asks.constraints
+            if name_of(each.spec) in mentioned
+        )
     )
     lines = (f"{head}: {names}", *asked, *_derivation(words)[:_LINES])
     ways = (
@@ -256,7 +258,10 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
         else [_ways_out(alone, culprits, family.found)]
     )
     if pinning:
-        ways.insert(0, f"update what {' and '.join(pinning)} pins, with its own tool")
+        ways.insert(
+            0,
+            f"update what {' and '.join(pinning)} pin{'' if pinning[1:] else 's'}, with its own tool",
+        )
     if _NO_WHEEL.search(words):
         ways.insert(0, "ask for a version that has a wheel for this Python and platform")
         ways.insert(

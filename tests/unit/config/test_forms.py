@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.config.test_requirements import PACKAGE, problem, read
 
+from slimbake.config import manifest
 from slimbake.config.model import Requirements
 
 API = "services/api/"
@@ -202,6 +203,35 @@ def test_a_poetry_lock_pins_what_the_table_asks_for(tmp_path: Path, named: str) 
         "forked==2 ; python_version >= '3.12'",
     ]
     assert f"{API}poetry.lock" in asked.files
+
+
+@pytest.mark.parametrize(("name", "key"), [("poetry.lock", "markers"), ("pdm.lock", "marker")])
+def test_versions_of_a_lock_that_no_marker_tells_apart_are_a_warning(
+    tmp_path: Path, name: str, key: str
+) -> None:
+    lock = (
+        '[[package]]\nname = "one"\nversion = "1"\n'
+        '[[package]]\nname = "numpy"\nversion = "1.26"\n'
+        '[[package]]\nname = "numpy"\nversion = "2.1"\n'
+        f'[[package]]\nname = "half"\nversion = "3"\n{key} = "os_name == \'nt\'"\n'
+        '[[package]]\nname = "half"\nversion = "4"\n'
+        f'[[package]]\nname = "by-group"\nversion = "5"\n{key} = {{main = "os_name == \'nt\'"}}\n'
+        f'[[package]]\nname = "by-group"\nversion = "6"\n{key} = {{main = "os_name != \'nt\'"}}\n'
+    )
+    files = {"services/api/pyproject.toml": GROUPS, f"services/api/{name}": lock}
+    asked = read(tmp_path, "pyproject.toml", files)
+    assert pins(asked) == [
+        "one==1",
+        "half==3 ; os_name == 'nt'",
+        "by-group==5 ; os_name == 'nt'",
+        "by-group==6 ; os_name != 'nt'",
+    ]
+    assert [str(each) for each in manifest(tmp_path / "services.yaml").warnings] == [
+        f"services/api/{name}:5:8: no marker says where numpy 1.26 and 2.1 hold, so slimbake takes"
+        " the version that resolves\n  to choose one, require it: numpy==2.1",
+        f"services/api/{name}:11:8: no marker says where half 4 holds, so slimbake takes the"
+        " version that resolves\n  to choose one, require it: half==4",
+    ]
 
 
 def test_a_pdm_lock_pins_what_the_project_asks_for(tmp_path: Path) -> None:

@@ -178,7 +178,9 @@ def build_wheel(arguments: Sequence[str]) -> None:
         raise LayerError(
             f"{error}: the wheel of {said.get('name', 'this package')} did not build. If it needs a"
             " compiler or headers, name their Debian packages where it is required, in the manifest:"
-            " wheels: {system: [gcc]}"
+            " wheels: {system: [gcc]}. If it imports a module that its [build-system] does not"
+            " require, copy its sources into the repository, add the package to `requires` there,"
+            " and require that folder"
         ) from None
     (target / ".gitignore").unlink(missing_ok=True)
     normalise(tree(target))
