@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,3 +142,28 @@ def test_it_answers_from_postgres_in_its_own_compose_file(shop: Toy) -> None:
         assert compose("exec", "db", "pg_isready", "-U", "shop").code == 0
     finally:
         compose("down", "--volumes")
+
+
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [
+        ("poetry-services", "orders billing"),
+        ("uv-workspace", "jobs api indexer"),
+        ("monorepo", "gateway legacy search shared"),
+        ("odd-compose", "api admin scripted again shelly"),
+        ("ocr", ""),  # called as its folder
+    ],
+)
+def test_what_init_carries_over_bakes_and_starts_untouched(
+    name: str, services: str, tmp_path: Path
+) -> None:
+    root = tmp_path / f"toy-{uuid.uuid4().hex[:8]}"  # after which the project is called
+    with fleet(root) as made:
+        shutil.copytree(FIXTURE.parent / name, root)
+        done = made.slimbake("init")
+        assert done.code == 0, done.stderr
+        wanted = services.split() or [root.name]
+        baked = made.slimbake("bake", *wanted, "--json")
+        assert baked.code == 0, baked.stderr
+        images = baked.json()["images"]
+        assert [each for each in wanted if "start" in images[each]["checks"]] == wanted

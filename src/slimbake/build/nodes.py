@@ -52,7 +52,9 @@ class _State(Generic[T]):
 
     @property
     def images(self) -> dict[str, str]:
-        return {name: image for each in self.done.values() for name, image in each.images.items()}
+        with self.changed:
+            done = tuple(self.done.values())
+        return {name: image for each in done for name, image in each.images.items()}
 
 
 def run_shards(
