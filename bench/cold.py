@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from slimbake.host.files import checkout
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "cold.json"
 
@@ -127,13 +129,14 @@ def modules(image: str) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", default="atlas", help="[default: atlas]")
+    parser.add_argument("--root", type=Path, default=ROOT, help="[default: this repository]")
     parser.add_argument("--runs", type=int, default=7, help="[default: 7]")
     arguments = parser.parse_args()
-    name = f"slimbake/{arguments.project}"
+    name, own = f"slimbake/{arguments.project}", checkout(arguments.root)
     found: dict[str, object] = {}
     for case, (service, _) in CASES.items():
         rounds = [
-            [side(f"{name}/{service}:{tag}", case) for tag in ("built", "unpruned")]
+            [side(f"{name}/{service}:{kind}-{own}", case) for kind in ("built", "unpruned")]
             for _ in range(arguments.runs)
         ]
         found[case] = {
@@ -144,7 +147,7 @@ def main() -> None:
             },
         }
         print(case, found[case], file=sys.stderr)
-    took = modules(f"{name}/embedding:built")
+    took = modules(f"{name}/embedding:built-{own}")
     found["module of 50 kB"] = {"seconds": median(took), "count": len(took)}
     print(found["module of 50 kB"], file=sys.stderr)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from slimbake.host.files import checkout
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "levels.json"
 PROBES = ROOT / "tests" / "engine" / "probes"
@@ -81,8 +83,8 @@ def measured(folder: Path, level: str) -> dict[str, Any]:
     images = slimbake("bake")["images"]
     found = {}
     for service, census in slimbake("census").items():
-        name = f"slimbake/{PROJECT}/{service}"
-        before, after = (probed(f"{name}:{tag}") for tag in ("unpruned", "built"))
+        name, own = f"slimbake/{PROJECT}/{service}", checkout(folder)
+        before, after = (probed(f"{name}:{kind}-{own}") for kind in ("unpruned", "built"))
         found[service] = {
             "bytes": images[service]["uncompressed"],
             "modules": census["modules"],

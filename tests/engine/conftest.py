@@ -24,6 +24,7 @@ from tests.engine.schedule import place
 
 from slimbake.console import QUIET
 from slimbake.host import apt as aptget
+from slimbake.host.files import checkout
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,6 +124,10 @@ class Toy:
         self, *words: str, env: Mapping[str, str] | None = None, stdin: str | None = None
     ) -> Ended:
         return slimbake(*words, cwd=self.root, env=env, stdin=stdin)
+
+    def staged(self, service: str, kind: str = "built") -> str:
+        """What this folder's last build of a service is called, checked or not."""
+        return f"slimbake/{self.project}/{service}:{kind}-{checkout(self.root)}"
 
     def image(self, service: str, tag: str = "latest") -> str:
         return f"{self.project}/{service}:{tag}"

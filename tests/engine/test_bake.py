@@ -15,6 +15,7 @@ from slimbake.console import QUIET
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet import resolve as resolve_fleet
+from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import machine
 from slimbake.plan import plan
 
@@ -208,6 +209,24 @@ def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
             for word in ("--set", f"{name}.contexts.{external.name}={external.context}")
         ]
     return words, {"CA_BUNDLE": str(here.ca_bundle or "")}
+
+
+@pytest.mark.slow
+def test_two_folders_of_one_project_leave_each_others_images(
+    toy: Toy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    write(toy, "one")
+    other = Toy(tmp_path_factory.mktemp("other"), toy.project)
+    other.write("services:\n  alone: {context: a, command: [python, a.py]}\n", {"a/a.py": ""})
+    with exclusively(f"bake-{toy.project}-{checkout(toy.root)}", QUIET):  # it is being baked
+        done = other.slimbake("bake")
+    assert done.code == 0 and "waiting" not in done.stderr, done.stderr
+    assert toy.slimbake("bake").code == 0
+    names = (other.staged("alone"), other.image("alone"))
+    assert toy.slimbake("prune", "--all").code == 0
+    assert all(map(held, names)) and not held(toy.image("one"))
+    assert other.slimbake("prune").code == 0
+    assert [bool(held(name)) for name in names] == [False, True]
 
 
 @pytest.mark.slow

@@ -58,8 +58,7 @@ def test_at_least_200_documented_calls_have_the_same_outcome_with_passes_and_wit
     assert done.code == 0, done.stderr
     tried: dict[str, set[str]] = {"tried": set(), "succeeded": set(), "differ": set()}
     for service in SERVICES:
-        name = f"slimbake/{by_default.project}/{service}"
-        before, after = (probed(f"{name}:{tag}") for tag in ("unpruned", "built"))
+        before, after = (probed(by_default.staged(service, k)) for k in ("unpruned", "built"))
         tried["tried"] |= before.keys()
         tried["succeeded"] |= {probe for probe, said in before.items() if said[:7] == "value: "}
         for probe, said in before.items():

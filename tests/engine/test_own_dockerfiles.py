@@ -5,6 +5,7 @@ Python, beside services of slimbake's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
@@ -15,6 +16,7 @@ from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 
 MANIFEST = """
+bases: {small: {requirements: [six]}}
 services:
   ours: {context: app, command: [python, -m, app], smoke: smoke.py}
   foreign: {<<: &own {contexts: {debian: "docker-image://IMAGE"}}, context: foreign, dockerfile: foreign/Dockerfile, port: 8001, smoke: smoke.py}
@@ -23,6 +25,8 @@ services:
   ends: {<<: *own, context: perl, dockerfile: perl/Dockerfile, start: [-e, "print 1"]}
   deaf: {<<: *own, context: perl, dockerfile: perl/Dockerfile, port: 8003}
   dies: {<<: *own, context: perl, dockerfile: perl/Dockerfile, start: [-e, "die 'no DATABASE'"]}
+  bare: {<<: *own, context: bare, dockerfile: bare/Dockerfile, start: none}
+  based: {context: based, base: small, dockerfile: based/Dockerfile, smoke: smoke.py, start: none}
   none: {<<: *own, context: none, dockerfile: none/Dockerfile}
 """
 USER = """
@@ -56,6 +60,11 @@ FILES = {
     "rooted/Dockerfile": 'FROM debian\nCMD ["python3", "-c", "print(1)"]\n',
     "perl/Dockerfile": "FROM debian\nRUN rm -f /usr/local/bin/python* /usr/bin/python3*\n"
     f'ENTRYPOINT ["perl"]\nCMD ["-e", "{SERVER}"]\n',
+    "bare/Dockerfile": "FROM scratch\nCOPY text /\n",
+    "bare/text": "no shell",
+    "based/Dockerfile": "FROM base\nUSER 1234:1235\nCOPY app.py /app/\n",
+    "based/app.py": "import six\n",
+    "based/smoke.py": "import os\n\ndef load():\n    import app\n    assert app and os.getuid() == 1234\n",
     "none/Dockerfile": "FROM debian\nRUN rm -f /usr/local/bin/python* /usr/bin/python3*\n"
     'CMD ["nowhere"]\n',
 }
@@ -92,6 +101,37 @@ def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
     assert docker("image", "inspect", "--format={{.Config.User}}", toy.image("foreign")) == "app\n"
     again = toy.slimbake("bake", "perl").stdout
     assert "engine-start (no smoke)" in again, "what held is known by its own name"
+
+
+def test_what_they_open_is_observed_with_their_own_python_and_user(
+    toy: Toy, tmp_path: Path
+) -> None:
+    lines = (toy.root / "services.yaml").read_text().splitlines()
+    with fleet(tmp_path) as alone:
+        foreign = next(line for line in lines if line.startswith("  foreign:"))
+        alone.write(f"services:\n{foreign}\n", FILES)
+        assert alone.slimbake("bake").code == 0
+        done = alone.slimbake("limits", "--json")
+    assert done.code == 0, done.stderr
+    found = done.json()["foreign"]
+    assert 0 < found["opened"] < found["image"]
+
+
+def test_what_they_import_of_a_base_is_traced_as_their_own_user(toy: Toy) -> None:
+    done = toy.slimbake("prove", "--warm", "based")
+    assert done.code == 0, done.stderr
+    assert "six.py\n" in (toy.root / "bake/evidence/warm/base-small.txt").read_text()
+
+
+def test_debug_runs_what_their_images_have_as_their_own_user(toy: Toy) -> None:
+    done = toy.slimbake("debug", "foreign", stdin="id -u; echo $HOME; exit 3\n")
+    assert (done.code, done.stdout) == (3, "1234\n/home/app\n"), done.stderr
+    done = toy.slimbake("debug", "perl", "perl", "-e", "print 1 + 1")
+    assert (done.code, done.stdout) == (0, "2"), done.stderr
+    done = toy.slimbake("debug", "bare")
+    assert done.code == 7
+    assert "slimbake: the image of bare has no shell" in done.stderr
+    assert "`slimbake debug bare PROGRAM ARGUMENT...`" in done.stderr
 
 
 def test_without_python_an_image_that_does_not_start_gets_no_tag_either(toy: Toy) -> None:

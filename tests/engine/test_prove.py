@@ -213,7 +213,7 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
         "--user=0:0",
         f"--volume={toy.root}/bake/programs/check.pyz:/check.pyz:ro",
         "--entrypoint=python",
-        f"slimbake/{toy.project}/one:unpruned",
+        toy.staged("one", "unpruned"),
         "-c",
         APPLIED + LISTING,
         stdin=told,
@@ -334,7 +334,7 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
         recipe=None,
         args=(("SLIMBAKE_SMOKE", "odd.py"),),
     )
-    subject = Subject("one", f"slimbake/{toy.project}/one:unpruned", smoke, toy.root)
+    subject = Subject("one", toy.staged("one", "unpruned"), smoke, toy.root)
     without = Applied(name="toy.compat", packages=("idna",), remove=("idna/uts46data.py",))
     assert trial(subject, ()).held
     outcome = far_enough(

@@ -183,6 +183,20 @@ def test_another_repository_of_the_name_touches_no_container(toys: Toy, tmp_path
     assert f"{toys.project}-works-1" in names(toys)
 
 
+def test_another_repository_of_the_name_touches_no_data(toys: Toy, tmp_path: Path) -> None:
+    assert toys.slimbake("up", "serves").code == 0
+    assert toys.slimbake("down").code == 0
+    other = Toy(tmp_path, toys.project)
+    text = "{context: serves, command: [python, serves.py], volumes: {data: /data}}"
+    other.write(f"\nservices:\n  serves: {text}\n", FILES)
+    for words in (("up",), ("down", "--volumes"), ("run", "serves")):
+        done = other.slimbake(*words)
+        assert done.code == 7
+        volume = f"the volume {toys.project}_data has the data of another project"
+        assert f"{volume} '{toys.project}', of {toys.root}/bake\n" in done.stderr
+    assert docker("volume", "ls", "--quiet", f"--filter=name={toys.project}_data")
+
+
 def test_a_file_of_variables_that_is_missing_is_named_and_hinders_no_end(toys: Toy) -> None:
     assert toys.slimbake("up", "works").code == 0
     (toys.root / "serves.env").rename(toys.root / "away.env")

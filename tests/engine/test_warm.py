@@ -138,6 +138,6 @@ def test_an_edit_of_a_service_leaves_its_base_and_prove_adds_what_it_imports(
 
 def test_proof_images_have_no_cold_store(toy: Toy, first: str) -> None:
     done = toy.slimbake("prove", "--control", "one")
-    words = ("docker", "run", "--rm", "--entrypoint=python", f"slimbake/{toy.project}/one:unpruned")
+    words = ("docker", "run", "--rm", "--entrypoint=python", toy.staged("one", "unpruned"))
     shown = call(*words, "-c", "import os; print(os.path.exists('/opt/slimbake/cold'))")
     assert shown.stdout == "False\n", (done.stderr, shown.stderr)

@@ -37,6 +37,8 @@ class Surroundings:
     ca_bundle: str = ""
     uv_settings: str = ""  # a uv.toml
     proxies: tuple[tuple[str, str], ...] = ()
+    # a word for the repository's folder: another one may have the same project
+    checkout: str = ""
 
     @property
     def external_digests(self) -> ExternalDigests:
@@ -81,7 +83,7 @@ def arguments(
         if options.platform:
             overrides.append(f"platform={options.platform}")
         if target.name in names:
-            overrides += _named(plan, target, options)
+            overrides += _named(plan, target, around, options)
         elif target.repository:
             overrides += ["tags=", "output=type=cacheonly"]
         words += [word for each in overrides for word in ("--set", f"{target.name}.{each}")]
@@ -92,7 +94,7 @@ def arguments(
     return (*words, *(target.name for target in targets))
 
 
-def _named(plan: Plan, target: Target, options: BakeOptions) -> Iterator[str]:
+def _named(plan: Plan, target: Target, around: Surroundings, options: BakeOptions) -> Iterator[str]:
     """What is said of a target that is asked for by its name."""
     if target.kind == "parity":
         yield f"output=type=local,dest={FIGURES}/{target.service}"
@@ -102,7 +104,7 @@ def _named(plan: Plan, target: Target, options: BakeOptions) -> Iterator[str]:
         return
     # Checked before it is released: until then it has a name of ours, which also serves
     # `slimbake debug`.
-    yield f"tags={options.names.get(target.name) or staged(plan, target.name)}"
+    yield f"tags={options.names.get(target.name) or staged(plan, target.name, around.checkout)}"
     if options.provenance:
         yield "attest=type=provenance,mode=max"
     if options.load:
@@ -116,9 +118,12 @@ def _named(plan: Plan, target: Target, options: BakeOptions) -> Iterator[str]:
         yield f"output=type=image,push=true,{stored}"
 
 
-def staged(plan: Plan, target: str) -> str:
-    """The name of what was last built of a target, checked or not; releases have other names."""
-    return f"slimbake/{plan.project}/{target}:built"
+def staged(plan: Plan, target: str, checkout: str = "", kind: str = "built") -> str:
+    """The name of what was last built of a target, checked or not; releases have other names.
+
+    `checkout`: a word for the folder that builds, where it may not be the only one of its project.
+    """
+    return f"slimbake/{plan.project}/{target}:{'-'.join(filter(None, (kind, checkout)))}"
 
 
 def compiled(target: Target) -> bool:

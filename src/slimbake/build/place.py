@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from slimbake import docker
 from slimbake.build.bake import BakeResult, bake
-from slimbake.build.command import BakeOptions
+from slimbake.build.command import BakeOptions, staged
 from slimbake.build.costs import estimated
 from slimbake.build.known import BAKED, baked, image_fingerprints
 from slimbake.build.nodes import Images, run_shards
@@ -419,7 +419,8 @@ def _push_attested(
     then nothing is pushed.
     """
     called = {
-        image.name: f"slimbake/{site.plan.project}/{image.name}:provenance" for image in images
+        image.name: staged(site.plan, image.name, site.around.checkout, "provenance")
+        for image in images
     }
     # with their passwords they would stand in it, and what is cached needs none
     around = replace(site.around, proxies=())

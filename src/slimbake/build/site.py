@@ -19,7 +19,7 @@ from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.evidence.selection import losses
 from slimbake.fleet import Fleet
-from slimbake.host.files import exclusively
+from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import Locks, locked_pins
@@ -95,7 +95,8 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
     """
     engine = setup(wanted.install, console)
     here = machine()
-    with exclusively(f"bake-{project.manifest.project}", console):
+    own = checkout(project.root)
+    with exclusively(f"bake-{project.manifest.project}-{own}", console):
         # Another slimbake may have locked or proven something while this one waited.
         project = locked_anew(reread(project), here, console, wanted.frozen)
         project = generated_anew(project, console, wanted.frozen)
@@ -103,7 +104,7 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
         targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
         platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
         found = surroundings(plan, engine, here, console, wanted.install, platforms)
-        around = replace(found, pushed=wanted.pushed)
+        around = replace(found, pushed=wanted.pushed, checkout=own)
         site = Site(project=project, engine=engine, machine=here, around=around, console=console)
         try:
             yield site

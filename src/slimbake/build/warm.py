@@ -39,21 +39,34 @@ from slimbake.plan.targets import NEVER_BUILT_IN, surroundings
 from slimbake.project import Project, reread
 
 _NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
-_DOCKERFILE = """\
-# Runs the checks of a service in its final image, and keeps which modules they and its start use.
+_HEAD = "# Runs the checks of a service in its final image, and keeps which modules they and its start use."
+_STEP = """\
 FROM image AS traced
 USER 0:0
-{0}
+{arguments}
 RUN --network=none \\
     --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
     --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
     --mount=type=bind,target=/inside/context \\
-    --mount=type=tmpfs,target=/tmp \\
-    ["python", "/check.pyz", "starts", "/traced.json"]
+    --mount=type=tmpfs,target=/tmp \\{user}
+    {command}
 
 FROM scratch
 COPY --from=traced /traced.json /traced.json
 """
+_PROGRAM = ("/check.pyz", "starts", "/traced.json")
+# As templates/smoke-own.Dockerfile.j2: as the image's own user, who may have any number.
+_OWN_USER = """\
+FROM image AS user
+RUN --network=none \\
+    ["python3", "-ISBc", "import os; open('/tmp/slimbake-user', 'w').write(f'{os.getuid()}:{os.getgid()}')"]
+
+"""
+_AS_OWN_USER = (
+    "import os, runpy, sys; "
+    "os.environ['SLIMBAKE_USER'] = os.environ.get('SLIMBAKE_USER') or open('/inside/user').read(); "
+    "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
 
 
 def traces(
@@ -72,9 +85,10 @@ def traces(
     again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
     told = sorted({key for target in targets for key, _ in target.args})
-    text = _DOCKERFILE.format("\n".join(f"ARG {key}" for key in told))
-    site.workspace.write_text(f"{_NAME}/Dockerfile", text)
-    site.workspace.write_text(f"{_NAME}/Dockerfile.dockerignore", "\n".join(NEVER_BUILT_IN))
+    for own in (False, True):
+        name = f"{_NAME}/{_dockerfile(own)}"
+        site.workspace.write_text(name, _text(told, own))
+        site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
     )
@@ -91,6 +105,23 @@ def traces(
     )
     result = bake(site, names, options, checks=False, plan=plan)
     return tuple(_found(site.root / TRACES, each) for each in chosen if _name(each) in result.left)
+
+
+def _dockerfile(own: bool) -> str:
+    """`own`: for services with a Dockerfile of their own."""
+    return "own.Dockerfile" if own else "Dockerfile"
+
+
+def _text(arguments: Iterable[str], own: bool) -> str:
+    """What runs the checks: in an image that has slimbake's Python and user, or its own."""
+    words = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own else ("python", *_PROGRAM)
+    mount = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
+    step = _STEP.format(
+        arguments="\n".join(f"ARG {key}" for key in arguments),
+        user=mount if own else "",
+        command=json.dumps(words),
+    )
+    return f"{_HEAD}\n{_OWN_USER if own else ''}{step}"
 
 
 def _runs(service: Service) -> bool:
@@ -120,7 +151,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
         kind="trace",
         service=service.name,
         context=service.context,
-        dockerfile=f"{TRACES}/Dockerfile",
+        dockerfile=f"{TRACES}/{_dockerfile(service.dockerfile is not None)}",
         recipe=None,
         contexts=(("program", f"{TRACES}/program"), ("image", f"target:{service.layer.name}")),
         args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),

@@ -13,7 +13,7 @@ from typing import Any
 
 from slimbake.checks.limits import Observed, ObservedFile
 from slimbake.checks.verify import ARGUMENTS, given
-from slimbake.docker.containers import bind, contained
+from slimbake.docker.containers import bind, contained, container_output
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.inside import pyz, zipapp
@@ -68,16 +68,25 @@ def _workloads(image: str, service: Running, root: Path) -> list[dict[str, Any]]
     """What is run in the container, in this order: the smoke, which gives up root itself, and the
     service's verify.
     """
-    command = ["python", "-ISB", "/check.pyz", "smoke", "--as-nonroot"]
+    command = [service.python, "-ISB", "/check.pyz", "smoke", "--as-nonroot"]
     smoke = {"words": command, "stdin": "", "nonroot": False}
     if not service.verify:
         return [smoke]
     verify = {
-        "words": ["python", *ARGUMENTS],
+        "words": [service.python, *ARGUMENTS],
         "stdin": given(service, image, root),
         "nonroot": True,
     }
     return [smoke, verify]
+
+
+def _as_its_user(image: str, service: Running) -> tuple[str, ...]:
+    """What tells the checks as whom to run, where an image has a user of its own."""
+    if service.user or not service.own_dockerfile:
+        return ()
+    asked = "import os; print(os.getuid(), os.getgid(), sep=':')"
+    words = ("--network=none", f"--entrypoint={service.python}", image, "-ISBc", asked)
+    return (f"--env=SLIMBAKE_USER={container_output(*words).strip()}",)
 
 
 def _run(
@@ -94,8 +103,9 @@ def _run(
         "--tmpfs=/tmp:mode=1777",
         *(f"--tmpfs={path}:mode=1777" for path in service.writable),
         *(f"--env={key}={value}" for key, value in smoke.checked_with),
+        *_as_its_user(image, service),
         bind(root / smoke.context, "/inside/context"),
-        "--entrypoint=python",
+        f"--entrypoint={service.python}",
     )
     name = f"slimbake-limits-{secrets.token_hex(6)}"
     with tempfile.TemporaryDirectory(prefix="slimbake-limits-") as folder:

@@ -33,7 +33,8 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     """Open a shell (or run a command) in a derived image with a shell and tools; it is never
     pushed.
 
-    The image is built first, checked or not: after a smoke that failed, it is that very one.
+    The image is built first, checked or not: after a smoke that failed, it is that very one. A
+    service with a Dockerfile of its own has the shell and the tools of its image.
     """
 
     project = read(file)
@@ -44,7 +45,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     else:
         with hold(project, Preparation(targets=(service,)), console) as site:
             bake(site.stocked((service,)), (service,), BakeOptions(), checks=False)
-        image = staged(plan, service)
+            image = staged(plan, service, site.around.checkout)
     externals = tuple(external for external in plan.externals if external.name == "python")
     python = resolve_externals(externals, plan.python, setup(False, console), machine(), console)[
         "python"

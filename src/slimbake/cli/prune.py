@@ -33,7 +33,7 @@ def command(file: Path, everything: bool, wheelhouse: bool) -> None:
     if everything and compose_version() >= FLOOR:  # without it, nothing was started
         with compose.started(project) as together:
             together.down(volumes=False)
-    for name in prune(project.plan.project, everything):
+    for name in prune(project.plan.project, project.root, everything):
         click.echo(f"removed {name}")
     if wheelhouse:
         click.echo(f"removed {store().clear() / 1e6:,.1f} MB of the wheelhouse")

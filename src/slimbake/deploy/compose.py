@@ -42,6 +42,7 @@ def up(
     chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
     together = _to_start(project)
     with _given(together, chosen, images, environment) as asked:
+        asked.make_volumes(_volumes(chosen))
         asked.up([each.service for each in chosen])
     for service, state in _awaited(together, chosen).items():
         if state.published:
@@ -61,6 +62,7 @@ def run(
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = _chosen(project, (service,))
     with _given(_to_start(project), chosen, {service: image}, environment) as asked:
+        asked.make_volumes(_volumes(chosen))
         return asked.run(service, arguments)
 
 
@@ -99,6 +101,13 @@ def _prepared(project: Project) -> ComposeProject:
             f"there are containers of another project '{together.name}', of {elsewhere}",
             "run `slimbake down` there, or `docker compose --project-name"
             f" {together.name} down`; or give one of the two another `project:`",
+        )
+    volume, folder = together.data_elsewhere
+    if volume:
+        raise SetupError(
+            f"the volume {volume} has the data of another project '{together.name}', of {folder}",
+            "give one of the two another `project:`; or, where that data is not needed,"
+            f" `docker volume rm {volume}`",
         )
     written(project)
     return together
@@ -166,6 +175,10 @@ def _awaited(together: ComposeProject, services: Sequence[Running]) -> dict[str,
         ):
             return states
         time.sleep(EVERY)
+
+
+def _volumes(services: Iterable[Running]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for each in services for name, _ in each.volumes))
 
 
 def _chosen(project: Project, services: Sequence[str]) -> tuple[Running, ...]:

@@ -10,7 +10,7 @@ from slimbake.checks.surroundings import surroundings
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.images import PROJECT
 from slimbake.errors import SetupError
-from slimbake.host.files import remove_scratch
+from slimbake.host.files import checkout, remove_scratch, stands_for
 from slimbake.plan.model import Plan, Running
 
 DEBUG = "slimbake.debug"
@@ -21,13 +21,15 @@ _TO_BECOME_NONROOT = (
     "--cap-add=KILL",
 )
 
+_NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
+
 DEBUG_DOCKERFILE = """\
 FROM python AS tools
 FROM image
 USER 0:0
 COPY --from=tools / /
 COPY --from=image /etc/passwd /etc/group /etc/
-USER 65532:65532
+USER {user}
 ENTRYPOINT []
 CMD ["/bin/bash"]
 """
@@ -37,12 +39,17 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     """A shell, or a command, in a derived image with the tools of the external Python image; never
     pushed.
 
-    `python`: the context value of that external. Returns the exit code.
+    `python`: the context value of that external. An image with a Dockerfile of its own has what its
+    base image has: tools of another system on top of it would break it. Returns the exit code.
+    Raises SetupError where such an image has no shell.
     """
     _must_exist(image)
+    (running,) = _chosen(plan, (service,))
+    if running.own_dockerfile:
+        return _debug_own(running, image, arguments)
     derived = f"slimbake-debug/{plan.project}-{service}"
     docker.build_image(
-        DEBUG_DOCKERFILE,
+        DEBUG_DOCKERFILE.format(user=running.user),
         derived,
         {"image": f"docker-image://{image}", "python": python},
         labels={DEBUG: "true", PROJECT: plan.project},
@@ -51,6 +58,19 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
         return docker.run_foreground(derived, *arguments)
     finally:
         docker.remove_image(derived)
+
+
+def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
+    program, *rest = arguments or ("/bin/sh",)
+    user = (f"--user={service.user}",) if service.user else ()
+    code = docker.run_foreground(*user, f"--entrypoint={program}", image, *rest)
+    if code == _NOT_FOUND and not arguments:
+        raise SetupError(
+            f"the image of {service.service} has no shell: its Dockerfile is not slimbake's, which"
+            " would know how to add one",
+            f"run a program that it has: `slimbake debug {service.service} PROGRAM ARGUMENT...`",
+        )
+    return code
 
 
 def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
@@ -88,14 +108,27 @@ def _must_exist(image: str) -> None:
 OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
 
 
-def prune(project: str, everything: bool) -> tuple[str, ...]:
+def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     """Remove of a project what no release names, or all of it; the names of those that are gone.
 
-    An image that a container still runs stays.
+    What another folder of the same project has built stays, as long as that folder is there. An
+    image that a container still runs stays.
     """
+    own = checkout(root)
     gone = [*docker.remove_orphans(), *remove_scratch()]
     gone += docker.remove_dangling(project)
     for names in docker.project_images(project).values():
-        ours = (name for name in names if everything or name.startswith(OURS))
+        others = {name for name in names if _of_another(name, own)}
+        ours = (
+            name
+            for name in names
+            if name not in others and (name.startswith(OURS) or (everything and not others))
+        )
         gone += [name for name in ours if "<none>" not in name and docker.remove_image(name)]
     return tuple(gone)
+
+
+def _of_another(name: str, own: str) -> bool:
+    """Whether a name was given while another folder, which is still there, was built."""
+    word = name.rpartition(":")[2].partition("-")[2]
+    return name.startswith(OURS) and word not in ("", own) and stands_for(word) is not None

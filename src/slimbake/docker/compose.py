@@ -6,7 +6,7 @@ import contextlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 FLOOR = (2, 26, 0)
+FOLDER = "slimbake.folder"  # label of a volume: where the compose file lies that it belongs to
 _LABEL = "com.docker.compose"  # what the labels that Compose gives begin with
 # What Compose 2.26 clears the line with before each line of a log, on a terminal or not, whatever
 # --ansi says (docker/compose#11727).
@@ -39,6 +40,30 @@ class ComposeProject:
         form = f'--format={{{{.Label "{_LABEL}.project.working_dir"}}}}'
         folders = call("container", "ls", "--all", name, form).splitlines()
         return next((each for each in folders if each != str(self.files[0].parent)), "")
+
+    @property
+    def data_elsewhere(self) -> tuple[str, str]:
+        """A volume of this project that another folder made, and that folder, which is still there;
+        ("", "") for none.
+        """
+        own = f"--filter=label={_LABEL}.project={self.name}"
+        form = f'--format={{{{.Name}}}}\t{{{{.Label "{FOLDER}"}}}}'
+        rows = (line.split("\t") for line in call("volume", "ls", own, form).splitlines())
+        mine = str(self.files[0].parent)
+        return next(
+            ((name, of) for name, of in rows if of and of != mine and Path(of).is_dir()), ("", "")
+        )
+
+    def make_volumes(self, names: Iterable[str]) -> None:
+        """Make these volumes where there are none, as Compose would, and with whose they are.
+
+        Compose takes a volume that is there for its own, whichever folder it works in.
+        """
+        with self._client() as docker:
+            for name in names:
+                labels = {f"{_LABEL}.project": self.name, f"{_LABEL}.volume": name}
+                labels[FOLDER] = str(self.files[0].parent)
+                docker.volume.create(f"{self.name}_{name}", labels=labels)
 
     def up(self, services: Sequence[str]) -> None:
         """Start these services in the background; what runs as it should already, stays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from slimbake.console import Console
 from slimbake.errors import UsageError
 
 T = TypeVar("T")
+CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
 
 
 def state_folder() -> Path:
@@ -47,6 +49,24 @@ def locked_file(path: Path, waiting: str, console: Console) -> Iterator[None]:
             console.say(waiting)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def checkout(root: Path) -> str:
+    """A word for a repository's folder, which no other folder of this machine has.
+
+    The machine's state says which folder it stands for.
+    """
+    found = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
+    write_atomically(state_folder() / CHECKOUTS / found, str(root.resolve()).encode())
+    return found
+
+
+def stands_for(word: str) -> Path | None:
+    """The folder that a word of `checkout` stands for; None where it is gone, or nobody knows."""
+    with contextlib.suppress(OSError):
+        folder = Path((state_folder() / CHECKOUTS / word).read_text("utf-8"))
+        return folder if folder.is_dir() else None
+    return None
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -280,9 +280,8 @@ def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
 
 def smoke(service: Service) -> Target:
     reference = ((REFERENCE, service.reference),) if service.reference else ()
-    name = (
-        "smoke" if service.user else "smoke-own"
-    )  # the image's own user, of whom nothing is known
+    # of an image with a Dockerfile of its own, neither Python nor user are known
+    name = "smoke-own" if service.dockerfile else "smoke"
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
@@ -336,7 +335,7 @@ def surroundings(service: Service) -> Pairs:
     said = {
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
         "SLIMBAKE_TMPFS": ":".join(service.tmpfs),
-        "SLIMBAKE_USER": "" if service.user == USER else service.user,
+        "SLIMBAKE_USER": "" if service.user == USER and not service.dockerfile else service.user,
     }
     return tuple((key, value) for key, value in said.items() if value)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slimbake import docker
 from slimbake.build.bake import bake
-from slimbake.build.command import BakeOptions
+from slimbake.build.command import BakeOptions, staged
 from slimbake.build.place import Built, built_in_engine
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.checks.verify import given
@@ -91,7 +91,7 @@ def without_passes(
     texts = unpruned(site.plan)  # none where no service has packages
     for name, text in texts.items():
         site.workspace.write_text(f"{UNPRUNED}/{name}", text)
-    names = {name: f"slimbake/{site.plan.project}/{name}:unpruned" for name in services}
+    names = {name: staged(site.plan, name, site.around.checkout, "unpruned") for name in services}
     sets = (f"inside.contexts.passes={FOLDER}/{UNPRUNED}",) if texts else ()
     result = bake(site, services, BakeOptions(names=names, sets=sets), checks=checks)
     return built_in_engine(site, result.left, result)

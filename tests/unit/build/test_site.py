@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 from tests.unit.machines import ENGINE, debian
 
 from slimbake.build import site
-from slimbake.build.command import Surroundings
+from slimbake.build.command import Surroundings, staged
 from slimbake.build.site import Preparation, hold
-from slimbake.console import QUIET
+from slimbake.console import QUIET, Console
 from slimbake.errors import StaleFiles
 from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, write_locks
@@ -79,6 +80,23 @@ def test_a_frozen_build_refuses_locks_that_nobody_made(
         hold(project, Preparation(targets=("api",), frozen=True), QUIET),
     ):
         pass
+
+
+def test_two_folders_of_one_project_do_not_wait_for_each_other(
+    project: Project, tmp_path: Path
+) -> None:
+    held = lock_all(project, "1")
+    other = tmp_path / "other"
+    shutil.copytree(project.root, other, ignore=shutil.ignore_patterns("other"))
+    said: list[str] = []
+    console = Console(said.append)
+    with (
+        hold(held, Preparation(targets=("api",)), console) as one,
+        hold(load(other / "services.yaml"), Preparation(targets=("api",)), console) as two,
+    ):
+        names = [staged(site.plan, "api", site.around.checkout) for site in (one, two)]
+    assert len({*names}) == 2
+    assert not [line for line in said if "waiting" in line]
 
 
 def test_images_without_a_name_are_looked_for_after_a_build_alone(

@@ -76,6 +76,25 @@ def test_containers_of_another_project_of_the_name_are_found(program: Program) -
     assert program.asked[-1].endswith('{{.Label "com.docker.compose.project.working_dir"}}')
 
 
+def test_data_of_another_folder_of_the_name_is_found(program: Program, tmp_path: Path) -> None:
+    listed = "volume ls --filter=label=com.docker.compose.project=atlas"
+    program.answer(listed, "atlas_old\t\natlas_data\t/bake\natlas_cache\t/gone\n")
+    assert FLEET.data_elsewhere == ("", "")
+    program.answer(listed, f"atlas_data\t/bake\natlas_cache\t{tmp_path}\n")
+    assert FLEET.data_elsewhere == ("atlas_cache", str(tmp_path))
+
+
+def test_volumes_say_whose_they_are_and_are_composes_own(program: Program) -> None:
+    program.answer("volume create", "atlas_data\n")
+    program.answer("volume inspect", json.dumps([{"Name": "atlas_data"}]))
+    FLEET.make_volumes(["data"])
+    asked = program.asked[0]
+    labels = ("com.docker.compose.project=atlas", "com.docker.compose.volume=data")
+    for label in (*labels, "slimbake.folder=/bake"):
+        assert f"--label {label}" in asked
+    assert asked.endswith(" atlas_data")
+
+
 def test_services_are_started_from_what_is_there_and_removed_with_all_that_is_left(
     program: Program,
 ) -> None:

@@ -257,6 +257,8 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
     elif command:
         trace_command(traced, command, asked["port"], quiet=QUIET, **surroundings.as_service())
     seen = any(how == RUNS for how, _ in traced.paths())
+    if not PREFIX.is_dir():  # a Dockerfile of its own that stands on another image
+        return {"modules": {}, "folders": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
 
@@ -272,7 +274,7 @@ def _check(
         question.seek(0)
         check = subprocess.Popen(
             # a judge is not traced, the child that it starts is
-            ["python", "-ISB", sys.argv[0], *words],
+            [sys.executable, "-ISB", sys.argv[0], *words],
             stdin=question,
             stdout=said,
             stderr=subprocess.STDOUT,
