@@ -107,7 +107,7 @@ def side(image: str, case: str) -> dict[str, float]:
     """Seconds and bytes that a case takes in an image; without passes, it has no bytecode."""
     service, code = CASES[case]
     given = json.dumps([WARM[service], code])
-    return dict(inside(image, _WORKER, given, bytecode=not image.endswith(":unpruned")))
+    return dict(inside(image, _WORKER, given, bytecode=":unpruned" not in image))
 
 
 def modules(image: str) -> list[float]:
