@@ -115,9 +115,10 @@ def test_the_job_that_may_write_to_a_pull_request_runs_nothing_of_it_and_none_of
 def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_push() -> None:
     assert "evidence" not in loaded("registry")["jobs"]
     job = loaded("proven")["jobs"]["evidence"]
-    assert [step["run"] for step in job["steps"] if "run" in step][
-        -1
-    ] == "slimbake prove --recheck --sample 3"
+    (step,) = (step for step in job["steps"] if "--recheck" in step.get("run", ""))
+    assert step["run"] == 'slimbake prove --recheck --sample 3 --since "$SINCE"'
+    assert step["env"]["SINCE"].startswith("${{ github.event.pull_request.base.sha ")
+    assert job["steps"][0]["with"]["fetch-depth"] == 0, "the commit has to be there"
     assert not [step for step in job["steps"] if "login" in step.get("uses", "")]
 
 

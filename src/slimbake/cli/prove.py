@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     help="Find out anew what the evidence says of some passes, drawn by chance.",
 )
 @click.option("--sample", default=3, show_default=True, help="With --recheck: number of passes.")
+@click.option(
+    "--since",
+    default="",
+    metavar="REV",
+    help="With --recheck: also try every pass whose evidence has changed since this commit.",
+)
 @click.option("--seed", type=int, help="With --recheck: draw the same passes again.")
 @click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
 @click.option("--warm", is_flag=True, help="Refresh the lists of modules that starts need instead.")
@@ -75,6 +81,7 @@ def command(
     control: bool,
     recheck: bool,
     sample: int,
+    since: str,
     seed: int | None,
     environment: bool,
     warm: bool,
@@ -119,7 +126,9 @@ def command(
         return
     if recheck:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
-        compared = proving.check(project, chosen, console, sample, drawn_by, every=not services)
+        compared = proving.check(
+            project, chosen, console, sample, drawn_by, every=not services, since=since
+        )
         click.echo(
             json.dumps([asdict(each) for each in compared], indent=2)
             if as_json

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from slimbake.catalogue.model import Pass
@@ -68,6 +68,17 @@ class Evidence:
             for name, finding in sorted(self.passes.items())
         )
         return "{" + ",\n".join((*lines, f'"passes": {{{found}}}')) + "}\n"
+
+
+def changed(now: Evidence, before: Evidence | None) -> frozenset[str]:
+    """The passes of which evidence says something that it did not say before. What it says of what
+    it was found with is part of each.
+    """
+    if before is None or replace(now, passes={}) != replace(before, passes={}):
+        return frozenset(now.passes)
+    return frozenset(
+        name for name, finding in now.passes.items() if finding != before.passes.get(name)
+    )
 
 
 def _short(finding: Finding) -> dict[str, Any]:

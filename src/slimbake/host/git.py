@@ -148,6 +148,11 @@ class GitRepository:
             f"{one} and {other} have no commit in common", f"compare their files: {one}..{other}"
         )
 
+    def text(self, commit: str, path: str) -> str | None:
+        """A file of a commit, named from the folder that was asked for; None where there is none."""
+        found = self._run("show", f"{commit}:{self._prefix}{path}")
+        return found.stdout if found.ok else None
+
     def snapshot(self, commit: str, into: Path) -> Snapshot:
         """Write the files of a commit, as a checkout would, into a folder that is empty. Raises
         SetupError.

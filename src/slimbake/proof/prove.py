@@ -18,6 +18,7 @@ from slimbake.console import QUIET, Console
 from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence.model import Evidence, Question, stale_evidence
 from slimbake.evidence.selection import LayerAnswer
+from slimbake.host.git import GitRepository
 from slimbake.host.machine import machine
 from slimbake.images import this_platform
 from slimbake.project import Project, reread
@@ -162,12 +163,20 @@ def check(
     seed: int,
     *,
     every: bool = False,
+    since: str = "",
 ) -> tuple[Compared, ...]:
-    """Find out anew what the committed evidence says of some passes. Raises NothingSelected, and as
-    `workbench`.
+    """Find out anew what the committed evidence says of some passes.
+
+    `since`: a commit; all that the evidence says now and did not say where HEAD and it parted is
+    found out, too. Raises NothingSelected, as `GitRepository.fork` and as `workbench`.
     """
     wanted = layers_of(project, services, console, every=every)
-    drawn = sample.draw(wanted, project.evidence.catalogue, count, seed)
+    new: Mapping[str, Collection[str]] = {}
+    if since:
+        git = GitRepository(project.root)
+        fork = git.fork(since, "HEAD")
+        new = sample.new_findings(wanted, lambda path: git.text(fork, path))
+    drawn = sample.draw(wanted, project.evidence.catalogue, count, seed, new)
     if not drawn:
         raise NothingSelected(
             "there is no fresh evidence to try again", "`slimbake prove --stale` makes it"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
+from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
-from slimbake.evidence.model import Finding, Question
+from slimbake.evidence.model import Finding, Question, changed, parse_evidence
 from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.workspace import Workspace
 from slimbake.proof.ablation import Candidate, ablated
@@ -34,17 +35,42 @@ class Drawn:
 
 
 def draw(
-    answers: Sequence[LayerAnswer], passes: Sequence[Pass], count: int, seed: int
+    answers: Sequence[LayerAnswer],
+    passes: Sequence[Pass],
+    count: int,
+    seed: int,
+    new: Mapping[str, Collection[str]] = {},
 ) -> list[Drawn]:
-    """So many findings of fresh evidence, by chance; the same seed draws the same."""
-    urn = []
+    """Findings of fresh evidence: all that are `new`, layer -> passes, and so many others by chance;
+    the same seed draws the same.
+    """
+    chosen: list[Drawn] = []
+    urn: list[Drawn] = []
     for answer in answers:
         for each in passes:
             applied = each.applied(answer.question.pins)
             if answer.evidence and applied and not answer.stale(each):
                 finding = answer.evidence.passes[each.name]
-                urn.append(Drawn(answer.question, each, applied, finding))
-    return random.Random(seed).sample(urn, min(count, len(urn)))  # noqa: S311 - no secret
+                unseen = each.name in new.get(answer.question.layer, ())
+                into = chosen if unseen else urn
+                into.append(Drawn(answer.question, each, applied, finding))
+    return chosen + random.Random(seed).sample(urn, min(count, len(urn)))  # noqa: S311 - no secret
+
+
+def new_findings(
+    answers: Sequence[LayerAnswer], before: Callable[[str], str | None]
+) -> dict[str, frozenset[str]]:
+    """Of each layer, the passes of which its evidence says something new. `before`: the text that a
+    file of the repository had, None where there was none.
+    """
+    return {
+        answer.question.layer: changed(
+            answer.evidence,
+            parse_evidence(before(f"{EVIDENCE}/{answer.question.layer}.json") or ""),
+        )
+        for answer in answers
+        if answer.evidence
+    }
 
 
 def compared(
