@@ -153,6 +153,56 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
     )
 
 
+@dataclass(slots=True)
+class _Branches:
+    """Which commands a shell reaches between `if` and `fi`, where the values of arguments say it."""
+
+    holds: bool | None = None  # the last condition; None: it cannot be told
+    told: bool = True  # whether those before it can
+    inside: str = ""  # if, then, else; over: after a branch that is reached
+
+    def reached(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """A command without its keyword; () for one that is not reached, and for a condition. Of
+        one that may be reached the keyword stays, so that nothing takes it for one that is.
+        """
+        if words[0] == "if":
+            self.holds, self.told, self.inside = _condition(words[1:]), True, "if"
+            return ()
+        if not self.inside:
+            return words
+        if words[0] == "fi":
+            self.inside = ""
+            return ()
+        if words[0] in {"elif", "else"} and self.told and self.holds:
+            self.inside = "over"
+        if words[0] == "elif" and self.inside != "over":
+            self.told = self.told and self.holds is not None
+            self.holds, self.inside = _condition(words[1:]), "if"
+        elif words[0] in {"then", "else"} and self.inside != "over":
+            self.inside, words = words[0], words[1:]
+        if self.inside in {"if", "over"} or not words:
+            return ()
+        if self.holds is None or not self.told:
+            return (self.inside, *words)
+        return words if self.holds == (self.inside == "then") else ()
+
+
+def _condition(words: tuple[str, ...]) -> bool | None:
+    """Whether `[ a = b ]`, `[ -n a ]` and the like hold; None for another condition."""
+    if words[:1] not in (("[",), ("[[",)) or words[-1] not in {"]", "]]"}:
+        return None
+    match words[1:-1]:
+        case (one, "=" | "==", other):
+            return one == other
+        case (one, "!=", other):
+            return one != other
+        case ("-n", text):
+            return bool(text)
+        case ("-z", text):
+            return not text
+    return None
+
+
 def _taken(name: str, stage: _Stage, takes: list[Copy], directly: bool) -> Taken:
     refused = stage.odd or ("" if directly else "another stage takes them")
     if stage.takes:
@@ -265,6 +315,15 @@ class _Reader:
             if flag == "mount":
                 self._mount(value, instruction, stage)
         words = _exec(instruction.rest)
+        if words[2:] and words[:2] in (
+            ("sh", "-c"),
+            ("bash", "-c"),
+            ("/bin/sh", "-c"),
+            ("/bin/bash", "-c"),
+        ):
+            stage.runs.append((stage.workdir, words[2]))
+            self._shell(words[2], stage, [instruction.line])
+            return
         stage.runs.append((stage.workdir, shlex.join(words) if words else instruction.rest))
         if words:
             env = tuple(stage.values.items())
@@ -282,7 +341,7 @@ class _Reader:
         self._shell(instruction.rest, stage, instruction)
 
     def _shell(self, text: str, stage: _Stage, where: Instruction | list[int]) -> None:
-        workdir = stage.workdir
+        workdir, branches = stage.workdir, _Branches()
         for command in simple_commands(text):
             if not command.words:
                 continue
@@ -293,6 +352,13 @@ class _Reader:
             words = tuple(
                 expand(word, stage.values)[0].replace(LITERAL, "$") for word in command.words
             )
+            words = branches.reached(words)
+            if not words:
+                continue
+            inner = posixpath.basename(words[0]) in {"sh", "bash"} and len(words) > 2
+            if inner and re.fullmatch(r"-\w*c", words[1]):
+                self._shell(words[2], stage, [line])
+                continue
             if words[0] == "cd" and len(words) == 2:
                 workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
                 continue

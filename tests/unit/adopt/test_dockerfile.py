@@ -173,3 +173,50 @@ def test_what_compiles_is_for_wheels_in_whichever_stage_it_stands() -> None:
     needs = needs_of(facts(text).steps, "s")
     assert list(needs.build) == ["gcc", "libpq-dev", "git"]
     assert list(needs.system) == ["libpq5"]
+
+
+@pytest.mark.parametrize(
+    ("run", "files", "told"),
+    [
+        (
+            'if [ "$D" = "1" ]; then pip install -r a.txt; else pip install -r b.txt; fi',
+            ["b.txt"],
+            [],
+        ),
+        (
+            'if [ "$D" != "1" ]; then pip install -r a.txt; fi; pip install -r c.txt',
+            ["a.txt", "c.txt"],
+            [],
+        ),
+        ("if [ -z $D ]; then pip install -r a.txt; fi && pip install -r c.txt", ["c.txt"], []),
+        ("bash -c \"if [ $D == 'no' ] ; then pip install -r a.txt ; fi\"", ["a.txt"], []),
+        ('["sh", "-c", "pip install -r a.txt && rm -rf x"]', ["a.txt"], []),
+        (
+            "if test -f x; then pip install -r a.txt; ls; else pip install -r b.txt; fi",
+            [],
+            ["RUN then pip install -r a.txt", "RUN then ls", "RUN else pip install -r b.txt"],
+        ),
+        (
+            "if [ $D = yes ]; then pip install -r a.txt; elif [ $D = no ]; then pip install -r b.txt; fi",
+            ["b.txt"],
+            [],
+        ),
+        (
+            "if [ $D = no ]; then pip install -r a.txt; elif ls; then pip install -r b.txt; else"
+            " pip install -r c.txt; fi; pip install -r d.txt",
+            ["a.txt", "d.txt"],
+            [],
+        ),
+        (
+            "if ls; then true; elif [ $D = no ]; then pip install -r b.txt; else make; fi",
+            [],
+            ["RUN then true", "RUN then pip install -r b.txt", "RUN else make"],
+        ),
+    ],
+)
+def test_branches_of_a_shell_are_followed_where_arguments_say_which(
+    run: str, files: list[str], told: list[str]
+) -> None:
+    found = needs_of(facts(f"FROM python:3.11\nARG D=no\nWORKDIR /app\nRUN {run}\n").steps, "s")
+    assert list(found.files) == [f"/app/{each}" for each in files]
+    assert [note.what for note in found.notes] == told
