@@ -350,6 +350,21 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
+@pytest.mark.parametrize("passes", [False, True])
+def test_with_passes_identical_files_are_links_of_one(
+    inside: Path, unpacking: Path, passes: bool
+) -> None:
+    files = {"keep/a.bin": b"x" * 5000, "keep/b.bin": b"x" * 5000, "keep/c.bin": b"y" * 5000}
+    make_wheel(inside / "wheels", "keep", files=files)
+    (inside / "warm.txt").write_text("keep/__init__.py\n")
+    tell(inside, warm=passes)
+    install.install_layer()
+    assert [(unpacking / name).stat().st_nlink for name in files] == (
+        [2, 2, 1] if passes else [1, 1, 1]
+    )
+    assert {name: (unpacking / name).read_bytes() for name in files} == files
+
+
 def test_the_same_warm_list_gives_the_same_layer(
     inside: Path, unpacking: Path, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
 from .collisions import Claim, claims_of, layers_below, refuse_collisions
-from .layer import OFFLINE, TMP, compile_modules, normalise, run_uv, tree
+from .layer import OFFLINE, TMP, compile_modules, link_identical, normalise, run_uv, tree
 
 LOCK = TMP / "lock.txt"
 
@@ -69,6 +69,8 @@ def install_layer(_: Sequence[str] = ()) -> None:
         modules = go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), settings)
     compile_modules(modules)
     write_ledger(settings, entries)
+    if carried or settings.get("warm"):
+        link_identical(layer.files.values())
     normalise(path for path in tree(PREFIX) if path not in before or path in rewritten)
     # uv's lock came and went in the prefix; so did removed files, in folders of layers below.
     for folder in {PREFIX, *(path.parent for path in new)} & before:

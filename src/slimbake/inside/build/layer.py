@@ -10,6 +10,7 @@ import compileall
 import functools
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -31,6 +32,7 @@ VERSIONS = (
 )
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 TESTS = frozenset(("test", "tests"))
+LINKED = 4096  # bytes: of smaller files a tar's headers are most
 TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
 
 
@@ -56,6 +58,25 @@ def compile_modules(paths: Iterable[Path]) -> list[Path]:
     with ProcessPoolExecutor() as pool:
         done = list(pool.map(compile_one, modules, chunksize=64))
     return [path for path, compiled in zip(modules, done, strict=True) if compiled]
+
+
+def link_identical(paths: Iterable[Path]) -> None:
+    """Make files of one content and mode hard links of one: a layer then holds the content once.
+
+    Torch has a program of 5 MB under two names. A container that writes to one of them gets a copy.
+    """
+    alike: dict[tuple[int, int], list[Path]] = {}
+    for path in sorted(paths):
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_size >= LINKED:
+            alike.setdefault((found.st_size, found.st_mode), []).append(path)
+    for group in alike.values():
+        firsts: dict[str, Path] = {}
+        for path in group if len(group) > 1 else ():
+            first = firsts.setdefault(hashed(path), path)
+            if first is not path:
+                path.unlink()
+                path.hardlink_to(first)
 
 
 def copy_code(arguments: Sequence[str]) -> None:

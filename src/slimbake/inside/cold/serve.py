@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .layout import Store
 
 EPOCH = 315532800  # the time of every file of an image
-KEPT = 8  # blocks: an import goes back and forth between neighbours
+# Blocks: an import goes back and forth between neighbours. With -O there is no bytecode of warm
+# modules, and a start reads them all.
+KEPT = 64 if sys.flags.optimize else 8
 _blocks: "OrderedDict[tuple[str, int], bytes]" = OrderedDict()
 _served: "dict[str, Stores]" = {}  # by site-packages
 _open_disk = io.open
