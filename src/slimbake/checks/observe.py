@@ -111,7 +111,7 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="slimbake-limits-") as folder:
         program = Path(folder, pyz("check"))
         program.write_bytes(zipapp("check"))
-        command = (bind(program, "/check.pyz"), image, "/check.pyz", "observe")
+        command = (bind(program, "/check.pyz"), image, "-ISB", "/check.pyz", "observe")
         done = contained(name, (*words, *command), json.dumps(asked), LIMIT + _GRACE)
     if done.code is None:
         raise CheckError(f"the checks of {service.service} do not end within {LIMIT:g} s")

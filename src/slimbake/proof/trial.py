@@ -187,6 +187,7 @@ def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ..
         bind(subject.root / subject.smoke.context, "/inside/context"),
         "--entrypoint=python",
         subject.image,
+        "-ISB",  # as a bake runs its checks: the image's variables are for the smoke alone
         "/check.pyz",
         program,
     )
