@@ -47,9 +47,7 @@ def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> It
     shutil.copytree(ROOT / "examples", root / "examples", ignore=ignore)
     fleet = Toy(root, f"atlas-{uuid.uuid4().hex[:8]}")
     manifest = (ROOT / "services.yaml").read_text("utf-8")
-    for key in ("project", "registry"):  # the example keeps its tags, too
-        manifest = re.sub(rf"(?m)^{key}: .*$", f"{key}: {fleet.project}", manifest)
-    fleet.file("services.yaml", manifest)
+    fleet.file("services.yaml", re.sub(r"(?m)^project: .*$", f"project: {fleet.project}", manifest))
     try:
         up(fleet)
         ingested = fleet.slimbake("run", "bulk-ingester", "-", stdin=CORPUS.read_text("utf-8"))
