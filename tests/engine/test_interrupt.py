@@ -43,8 +43,9 @@ def slow(toy: Toy) -> Toy:
 
 
 def interruptible() -> None:
-    """Undo what a shell does to a job in the background, as which these tests may run."""
+    """Undo what a shell does to a job in the background, or nohup, as which these tests may run."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager
