@@ -267,7 +267,7 @@ class _Reader:
 
 
 def not_run(step: Step, service: str, why: str = "") -> Note:
-    """What is told of a step that slimbake does not run."""
+    """The note on a step that slimbake does not run."""
     shown = " ".join(step.words)
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""

@@ -52,7 +52,7 @@ class BakeOptions:
 
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     no_cache: bool = False
-    # the targets that another attempt has built anew, whose cache is no older than this bake
+    # with no_cache: targets that an earlier attempt of this bake has built, and so need no new build
     fresh: frozenset[str] = frozenset()
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # build for this one alone; "" = as the bake file says

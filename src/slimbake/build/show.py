@@ -74,7 +74,7 @@ class Board:
         return {name: self.state(name) for name in self._targets}
 
     def awaited(self, name: str, states: dict[str, str]) -> tuple[str, ...]:
-        """What a target waits for: of what it stands on and is not done, the shared ones if any."""
+        """The unfinished targets that a target needs; only the shared ones, if there are any."""
         left = [each for each in self._targets[name].needs if states.get(each, "done") not in ENDED]
         shared = tuple(each for each in left if self._targets[each].shared)
         return shared or tuple(each for each in left if self._targets[each].kind != "inside")

@@ -26,7 +26,7 @@ NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
 def bind(source: Path, target: str, *, read_only: bool = True) -> str:
-    """The option of `docker run` that mounts a file or folder, whatever its path holds."""
+    """The option of `docker run` that mounts a file or folder; its path may have colons and commas."""
     line = io.StringIO()
     fields = ("type=bind", f"source={source}", f"target={target}")
     csv.writer(line, lineterminator="").writerow((*fields, "readonly") if read_only else fields)

@@ -30,7 +30,7 @@ LISTS = ("os.listdir", "os.scandir")
 RUNS = "exec"  # also of modules that no file was opened for
 OPENS = "open"
 TELLING = (*LISTS, OPENS)
-"""What a path is told for, even where it was told for something else before."""
+"""Events that are logged for a path even if another event was logged for it before."""
 
 
 class AuditHook:

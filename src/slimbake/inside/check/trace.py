@@ -257,7 +257,7 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
     elif command:
         trace_command(traced, command, asked["port"], quiet=QUIET, **surroundings.as_service())
     seen = any(how == RUNS for how, _ in traced.paths())
-    if not PREFIX.is_dir():  # a Dockerfile of its own that stands on another image
+    if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "folders": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
