@@ -271,8 +271,11 @@ def _find_mmdebstrap(here: Machine, install: bool, platform: str, console: Conso
             f" {' and '.join(missing)}",
             f"as root: apt-get install {' '.join(missing)}, or run slimbake bake --install-engine",
         )
-    aptget.update(console)
-    aptget.install_packages(missing, console)
+    try:
+        aptget.install_packages(missing, console)
+    except SetupError:  # the lists of packages may be old, or absent
+        aptget.update(console)
+        aptget.install_packages(missing, console)
 
 
 def _make(wanted: StandinRecipe, fetching: tuple[str, ...], console: Console) -> None:
