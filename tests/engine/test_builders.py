@@ -27,7 +27,10 @@ from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host.machine import machine
 from slimbake.registry import ImageRepository
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
+]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 

@@ -30,6 +30,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         yield made
 
 
+@pytest.mark.slow
 def test_an_image_of_lossless_passes_offers_what_one_without_does(toy: Toy) -> None:
     done = toy.slimbake("census", "--imports", "--json")
     assert done.code == 0, done.stderr

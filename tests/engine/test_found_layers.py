@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from tests.engine.conftest import Ended, Toy, docker
 from tests.engine.toys import code, entry
 
@@ -43,6 +44,7 @@ def diffs(image: Any) -> list[str]:
     return [layer["diff"] for layer in image["layers"]]
 
 
+@pytest.mark.slow
 def test_services_without_bases_share_the_layers_that_are_found_and_a_new_one_leaves_them_as_they_are(
     toy: Toy,
 ) -> None:

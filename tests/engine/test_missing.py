@@ -19,6 +19,8 @@ from tests.engine.toys import BROKEN, code, entry
 from slimbake.build.statement import KIND
 from slimbake.registry.documents import DOCUMENTS
 
+pytestmark = pytest.mark.slow
+
 BASED = "    base: small\n"
 
 
@@ -97,7 +99,6 @@ def test_a_second_run_builds_nothing_and_retags(toys: Toy, registry: str) -> Non
     } == attached
 
 
-@pytest.mark.slow
 def test_the_table_says_what_was_there(toys: Toy, registry: str) -> None:
     done = toys.slimbake(
         "bake", "--push", "--missing", "--registry", f"{registry}/{toys.project}", "--tag", "v2"
@@ -127,7 +128,6 @@ def test_a_one_line_edit_builds_and_pushes_that_service_only(toys: Toy, registry
     assert digests(toys, registry, "v4") == after
 
 
-@pytest.mark.slow
 def test_an_edited_smoke_is_run_and_gives_the_same_image_another_fingerprint(
     toys: Toy, registry: str
 ) -> None:
@@ -168,7 +168,6 @@ def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
     assert "v6" not in Pushed(registry, toys, "one").tags()
 
 
-@pytest.mark.slow
 def test_a_budget_that_does_not_hold_leaves_no_fingerprint(toys: Toy, registry: str) -> None:
     path = toys.root / "services.yaml"
     tags, text = Pushed(registry, toys, "alone").tags(), path.read_text()
@@ -180,7 +179,6 @@ def test_a_budget_that_does_not_hold_leaves_no_fingerprint(toys: Toy, registry: 
     assert Pushed(registry, toys, "alone").tags() == tags
 
 
-@pytest.mark.slow
 def test_a_fingerprint_s_tag_that_somebody_moved_is_built_anew_and_put_right(
     toys: Toy, registry: str
 ) -> None:
@@ -220,7 +218,6 @@ def move(registry: str, toy: Toy, service: str, source: str, tag: str) -> None:
         assert answer.status == 201
 
 
-@pytest.mark.slow
 def test_with_provenance_what_has_none_is_built_and_pushed_with_it(
     toys: Toy, registry: str
 ) -> None:
@@ -236,7 +233,6 @@ def test_with_provenance_what_has_none_is_built_and_pushed_with_it(
     assert digests(toys, registry, "v10") == digests(toys, registry, "v9")
 
 
-@pytest.mark.slow
 def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:
     done = push(toys, f"127.0.0.1:{free_port()}", "v1", "--missing")
     assert done.code == 5
@@ -246,7 +242,6 @@ def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None
     )
 
 
-@pytest.mark.slow
 def test_override_and_fingerprint_do_not_go_together(toys: Toy, registry: str) -> None:
     before = Pushed(registry, toys, "one").tags()
     done = push(toys, registry, "v11", "--set", "one.args.UNUSED=1")
@@ -254,7 +249,6 @@ def test_override_and_fingerprint_do_not_go_together(toys: Toy, registry: str) -
     assert set(Pushed(registry, toys, "one").tags()) - set(before) == {"v11"}
 
 
-@pytest.mark.slow
 def test_json_of_an_ordinary_bake_has_nothing_of_a_registry(toys: Toy) -> None:
     done = toys.slimbake("bake", "--json")
     assert json.loads(done.stdout)["on_registry"] == {}

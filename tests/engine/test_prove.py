@@ -21,6 +21,8 @@ from slimbake.catalogue.model import Applied
 from slimbake.plan.model import Target
 from slimbake.proof.trial import Subject, trial
 
+pytestmark = pytest.mark.slow
+
 PASSES = """\
 passes:
   toy.compat:
@@ -180,7 +182,6 @@ def test_why_names_the_pass_what_it_costs_and_the_bytes(toy: Toy, baked: str) ->
     assert toy.slimbake("why", "idna.core").code == 3
 
 
-@pytest.mark.slow
 def test_what_is_left_out_is_not_in_the_sbom(toy: Toy, baked: str) -> None:
     names = {component["name"] for component in toy.slimbake("sbom", "one").json()["components"]}
     assert "idna" in names and "six" not in names
@@ -221,7 +222,6 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
     assert tried.strip() == in_image(baked, LISTING)
 
 
-@pytest.mark.slow
 def test_evidence_that_nobody_measured_does_not_survive(toy: Toy, baked: str) -> None:
     file = toy.root / "bake/evidence/base-small.json"
     text = file.read_text()
@@ -235,7 +235,6 @@ def test_evidence_that_nobody_measured_does_not_survive(toy: Toy, baked: str) ->
         file.write_text(text)
 
 
-@pytest.mark.slow
 def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
     toy: Toy, baked: str
 ) -> None:
@@ -259,7 +258,6 @@ def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
         toy.file("one/app.py", APP)
 
 
-@pytest.mark.slow
 def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, baked: str) -> None:
     done = toy.slimbake("prove", "--control")
     assert done.code == 0, done.stderr
@@ -279,7 +277,6 @@ def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, 
         toy.file("one/smoke.py", SMOKE)
 
 
-@pytest.mark.slow
 def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -> None:
     toy.file("one/smoke.py", SMOKE + "\n# another\n")
     try:
@@ -316,7 +313,6 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         ("b'x' * (5 << 30)", "memory", "it took more than 4.0 GB of memory"),
     ],
 )
-@pytest.mark.slow
 def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_named(
     words: str, level: str, told: str, toy: Toy, baked: str
 ) -> None:
@@ -345,7 +341,6 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
     assert told in outcome.error
 
 
-@pytest.mark.slow
 def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anything_is_tried(
     toy: Toy, baked: str
 ) -> None:
@@ -369,7 +364,6 @@ def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anythin
             toy.file("one/smoke.py", SMOKE)
 
 
-@pytest.mark.slow
 def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> None:
     seen = (
         "\n\ndef reference():\n    import importlib.util\n\n    return"

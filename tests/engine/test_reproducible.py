@@ -29,7 +29,10 @@ from tests.engine.toys import SMOKE
 from slimbake.inside.step import EPOCH
 from slimbake.project import load
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start engines")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start engines"),
+]
 
 DAY = 86_400  # seconds
 MODES = {0o644, 0o755}  # Git's

@@ -182,6 +182,7 @@ class Pushed:
         return [self.manifest(each["digest"])[1] for each in sboms]
 
 
+@pytest.mark.slow
 def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) -> None:
     revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
     to = ("--registry", f"{registry}/{fine.project}")

@@ -109,6 +109,7 @@ def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) 
     assert (toy.root / LIST).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_the_committed_files_alone_give_the_same_layers(toy: Toy, first: str) -> None:
     before = layers(toy, "one")
     assert toy.slimbake("generate", "--check").code == 0
@@ -117,6 +118,7 @@ def test_the_committed_files_alone_give_the_same_layers(toy: Toy, first: str) ->
     assert layers(toy, "one") == before
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_service_leaves_its_base_and_prove_adds_what_it_imports(
     toy: Toy, first: str
 ) -> None:

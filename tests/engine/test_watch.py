@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from tests.engine.conftest import Toy
 from tests.engine.test_interrupt import interruptible
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
@@ -40,6 +41,7 @@ def watching(toy: Toy) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
             reader.join()
 
 
+@pytest.mark.slow
 def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
     write(toy, "one", "two")
     one, two = toy.image("one"), toy.image("two")

@@ -17,7 +17,10 @@ from tests.engine.toys import BROKEN, SMOKE, code, entry
 
 from slimbake.render.generated import SHIPPED
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
+]
 
 WEB, ML = "    base: web\n", "    base: ml\n"
 ON_ML = ("embedding", "nlg")
@@ -126,7 +129,6 @@ def test_the_summary_has_a_row_for_each_service(made: Fleet) -> None:
     assert "Nothing is known of the main branch yet." in made.first.summary
 
 
-@pytest.mark.slow
 def test_a_second_run_builds_nothing_and_tags_all_of_it(made: Fleet) -> None:
     again = made.pipeline.push("v2")
     held(again)
@@ -136,7 +138,6 @@ def test_a_second_run_builds_nothing_and_tags_all_of_it(made: Fleet) -> None:
     assert f"Unchanged, and not built: {len(SERVICES)}." in again.summary
 
 
-@pytest.mark.slow
 def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
     with made.edited({"api/app.py": f"print('edited')  # {made.toy.project}\n"}):
         run = made.pipeline.push("v3")
@@ -153,7 +154,6 @@ def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where_a_run_broke_off(
     made: Fleet,
 ) -> None:
@@ -178,7 +178,6 @@ def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where
     assert {name for name in SERVICES if after[name] != before[name]} == set(ON_ML)
 
 
-@pytest.mark.slow
 def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None:
     shipped = (SHIPPED / "templates" / "base.Dockerfile.j2").read_text("utf-8")
     macros = (SHIPPED / "templates" / "_macros.j2").read_text("utf-8")
@@ -193,7 +192,6 @@ def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None
     assert not set().union(*(job.built for job in run.jobs))
 
 
-@pytest.mark.slow
 def test_a_service_whose_smoke_does_not_hold_is_not_pushed_and_is_told_of(made: Fleet) -> None:
     with made.edited({"client/smoke.py": BROKEN, "api/smoke.py": f"{SMOKE}# edited\n"}):
         run = made.pipeline.push("v7")

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 from slimbake.config.model import Pairs
+from slimbake.config.specs import within
 
 Strip = Literal["", "debug", "unneeded"]
 
@@ -77,7 +77,7 @@ class Pass:
         if not wanted:
             return tuple(name for name, _ in pins)
         return tuple(
-            name for name, version in pins if name in wanted and _within(version, wanted[name])
+            name for name, version in pins if name in wanted and within(version, wanted[name])
         )
 
     def by_default(self, met: Collection[Condition]) -> bool:
@@ -119,13 +119,3 @@ class Applied:
     def as_json(self) -> dict[str, Any]:
         """Less what it does not have."""
         return {key: value for key in self.__slots__ if (value := getattr(self, key))}
-
-
-@lru_cache(maxsize=4096)
-def _within(version: str, specifier: str) -> bool:
-    if not specifier:
-        return True
-    from packaging.specifiers import SpecifierSet  # 30 ms, which every command would pay
-    from packaging.version import Version
-
-    return SpecifierSet(specifier, prereleases=True).contains(Version(version))

@@ -9,7 +9,7 @@ from typing import Any
 from slimbake.catalogue.globs import fault, protected
 from slimbake.config.document import KeyPath
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
-from slimbake.config.specs import lockable, normalised
+from slimbake.config.specs import are_versions, lockable, normalised
 
 Raw = dict[str, Any]
 
@@ -137,11 +137,7 @@ def _packages(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
 
 
 def _specifier(name: str, specifier: str, path: KeyPath, report: ProblemReport) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        SpecifierSet(specifier)
-    except InvalidSpecifier:
+    if not are_versions(specifier):
         hint = "versions as PEP 440 writes them: '>=2.5,<3', or \"\" for any"
         try:
             lockable(

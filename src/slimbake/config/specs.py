@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from functools import lru_cache
 
@@ -10,6 +11,13 @@ from slimbake.config.report import RefusedError
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _CLAUSE = r"[<>=!~]{1,3}[A-Za-z0-9.*+!_-]+"
 _VERSIONED = re.compile(rf"{_NAME.pattern}({_CLAUSE}(?:,{_CLAUSE})*)")
+# Final releases compared with the plain operators: what nearly every clause is.
+_RELEASE = re.compile(r"(\d+(?:\.\d+)*)(?:\+[a-z0-9.]+)?")
+_PLAIN = re.compile(r"(==|!=|<=|>=|<|>)(\d+(?:\.\d+)*)")
+_COMPARE = {
+    "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 # An address, with a name before it or without; a space ends it where a marker follows.
@@ -52,8 +60,8 @@ def lockable(spec: str) -> str:
         return _addressed(address)
     if spec.endswith(_ARCHIVES):
         raise RefusedError(f"'{spec}' is a built package", _BUILT)
-    if (found := _VERSIONED.fullmatch(spec)) and _are_versions(found[1]):
-        return spec  # passes have the packages' versions read anyway; the parser takes 10 ms more
+    if (found := _VERSIONED.fullmatch(spec)) and are_versions(found[1]):
+        return spec  # the parser takes 15 ms to import
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -107,13 +115,48 @@ def is_address(spec: str) -> bool:
     return " @ " in spec
 
 
-def _are_versions(text: str) -> bool:
+@lru_cache(maxsize=4096)
+def are_versions(text: str) -> bool:
+    """Whether a text is a range of versions as PEP 440 writes it; "" is any version."""
+    if not text or _plain(text):
+        return True
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        return bool(SpecifierSet(text))
+        SpecifierSet(text)
     except InvalidSpecifier:
         return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def within(version: str, versions: str) -> bool:
+    """Whether a version lies in a range that `are_versions` holds for, pre-releases included."""
+    if not versions:
+        return True
+    release, clauses = _RELEASE.fullmatch(version), _plain(versions)
+    if release and clauses is not None:
+        here = _parts(release[1])
+        return all(_COMPARE[sign](here, _parts(other)) for sign, other in clauses)
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    return SpecifierSet(versions, prereleases=True).contains(Version(version))
+
+
+def _plain(versions: str) -> tuple[tuple[str, str], ...] | None:
+    """The clauses of a range where all are plain; other ranges are for `packaging`, which takes a
+    tenth of `generate --check` to import.
+    """
+    found = [_PLAIN.fullmatch(clause.strip()) for clause in versions.split(",")]
+    return tuple((each[1], each[2]) for each in found if each) if all(found) else None
+
+
+def _parts(release: str) -> list[int]:
+    parts = [*map(int, release.split("."))]
+    while parts and not parts[-1]:  # 1.0 is 1
+        parts.pop()
+    return parts
 
 
 def _advice(spec: str) -> str:

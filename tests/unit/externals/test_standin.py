@@ -186,7 +186,7 @@ def test_without_mmdebstrap_and_leave_to_install_it_what_to_do_is_said(
     assert "apt-get install mmdebstrap" in caught.value.hint
 
 
-def test_mmdebstrap_is_installed_where_it_may_be(
+def test_mmdebstrap_is_installed_where_it_may_be_and_lists_are_fetched_where_that_fails(
     processes: Processes, imported: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs(monkeypatch, installed=False)
@@ -195,10 +195,16 @@ def test_mmdebstrap_is_installed_where_it_may_be(
     for command in ("apt-get", "mmdebstrap"):
         processes.answer(command)
     python_standin("3.11", DEBIAN, QUIET, install=True)
-    assert [line.split()[-1] for line in processes.started if line.startswith("apt-get")] == [
-        "-qq",
-        "mmdebstrap",
-    ]
+    assert _last_words_of_apt(processes) == ["mmdebstrap"]
+    processes.started.clear()
+    processes.answer("apt-get -o DPkg::Lock::Timeout=300 install", code=100)
+    with pytest.raises(SetupError):
+        python_standin("3.11", DEBIAN, QUIET, install=True)
+    assert _last_words_of_apt(processes) == ["mmdebstrap", "-qq", "mmdebstrap"]
+
+
+def _last_words_of_apt(processes: Processes) -> list[str]:
+    return [line.split()[-1] for line in processes.started if line.startswith("apt-get")]
 
 
 def test_another_platform_is_bootstrapped_as_such_under_a_name_of_its_own(
