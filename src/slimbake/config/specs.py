@@ -15,8 +15,12 @@ _VERSIONED = re.compile(rf"{_NAME.pattern}({_CLAUSE}(?:,{_CLAUSE})*)")
 _RELEASE = re.compile(r"(\d+(?:\.\d+)*)(?:\+[a-z0-9.]+)?")
 _PLAIN = re.compile(r"(==|!=|<=|>=|<|>)(\d+(?:\.\d+)*)")
 _COMPARE = {
-    "==": operator.eq, "!=": operator.ne,
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")

@@ -24,7 +24,7 @@ from pathlib import Path
 from ..elf import LIBRARIES
 from ..step import EPOCH, NONROOT, PREFIX, StepError
 from . import ldconfig
-from .layer import tree
+from .layer import link_identical, tree
 
 ROOT = Path("/")
 PYTHON = Path(sys.executable).resolve()
@@ -56,8 +56,9 @@ LEFT_BEHIND: Mapping[str, tuple[str, ...]] = {
 # package. COLD are those that no server needs at its start: they have no bytecode. Some of PACKED
 # a start may need, such as torch's.
 PACKED = (
-    *("cProfile", "difflib", "filecmp", "optparse", "pickletools", "profile", "pstats", "smtplib"),
-    *("statistics", "tarfile", "timeit", "tomllib", "unittest", "xml"),
+    *("argparse", "cProfile", "difflib", "filecmp", "getopt", "graphlib", "html", "netrc"),
+    *("optparse", "pickletools", "profile", "pstats", "smtplib", "statistics", "stringprep"),
+    *("tarfile", "timeit", "tomllib", "tracemalloc", "unittest", "xml"),
 )
 COLD = (
     # Formats and protocols of another time; twins of modules in C.
@@ -72,6 +73,8 @@ COLD = (
     *("rlcompleter", "symtable", "tabnanny", "this", "trace", "tty", "webbrowser", "zipapp"),
     *("_aix_support", "_bootsubprocess", "_osx_support"),
 )
+# Parts of packages that get no bytecode: what serves another operating system.
+FOREIGN = ("_aix", "popen_spawn_win32", "proactor_events", "wintypes")
 # Codecs that get bytecode: Python loads them at its start, or for names of hosts and of files in
 # archives. Of the other hundred, one takes a millisecond to compile.
 CODECS = (
@@ -354,8 +357,10 @@ def make_runtime(arguments: Sequence[str]) -> None:
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     archive_library(library, f"{STDLIB.parent}/python{version}.zip")
     for module in sorted(library.rglob("*.py")):
-        if module.parent.name != "encodings" or module.stem in CODECS:
+        codec = module.parent.name == "encodings"
+        if (module.stem in CODECS) if codec else (module.stem not in FOREIGN):
             compiled(module, f"/{module.relative_to(out)}")
     subprocess.run(["/sbin/ldconfig", "-X", "-r", out], check=True)
     shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)  # ldconfig's own: inode numbers
+    link_identical(tree(out))
     set_times(out)
