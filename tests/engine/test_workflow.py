@@ -15,6 +15,7 @@ from tests.engine.test_reproducible import commit
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
 
+from slimbake import __version__
 from slimbake.render.generated import SHIPPED
 
 pytestmark = [
@@ -22,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
 ]
 
+WHEEL = f"slimbake-{__version__}-py3-none-any.whl"
 WEB, ML = "    base: web\n", "    base: ml\n"
 ON_ML = ("embedding", "nlg")
 SERVICES = ("api", *ON_ML, "client")  # a job each, with an engine of its own
@@ -31,7 +33,7 @@ SHARED = ("runtime", "base-web", "base-ml")
 def manifest(registry: str, toy: Toy, ml: str) -> str:
     """A small fleet in the shape of the example; `ml`: what its larger base requires."""
     return (
-        f"registry: {registry}/{toy.project}\nci: {{provider: github}}\n"
+        f"registry: {registry}/{toy.project}\nci: {{provider: github, slimbake: {WHEEL}}}\n"
         f"bases:\n  web: {{requirements: [six]}}\n  ml: {{extends: web, requirements: ['{ml}']}}\n"
         "services:\n"
         + entry("api", WEB)
@@ -90,7 +92,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Fl
     with fleet(tmp_path_factory.mktemp("workflow")) as toy:
         toy.write(
             manifest(registry, toy, "toolz==0.12.0"),
-            {**code(toy, *SERVICES), ".gitignore": ".slimbake/\n"},
+            {**code(toy, *SERVICES), ".gitignore": ".slimbake/\n", WHEEL: "not installed here"},
         )
         for words in (("lock",), ("generate",)):
             assert (done := toy.slimbake(*words)).code == 0, done.stderr

@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 import slimbake
 from slimbake import inside
 from slimbake.config.naming import PROGRAMS
+from slimbake.render.workflow import GITHUB
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
@@ -101,12 +103,22 @@ def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) 
     templates = {f"templates/{name}" for name in files(ROOT / "templates")}
     assert held == {
         *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
-        *(f"slimbake/_data/{name}" for name in (*templates, "docker-bake.hcl.j2")),
+        *(
+            f"slimbake/_data/{name}"
+            for name in (*templates, "docker-bake.hcl.j2", "requirements.txt")
+        ),
     }
 
 
 def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) -> None:
-    kept = {".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"}
+    kept = {
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "requirements.txt",
+    }
     assert {name for name in files(unpacked) if not name.startswith(("src/", "templates/"))} == {
         *kept,
         "PKG-INFO",
@@ -161,7 +173,7 @@ def test_the_installed_wheel_generates_what_a_checkout_does(
     for program in (fleet / PROGRAMS).iterdir():
         kind: inside.Kind = program.stem  # type: ignore[assignment]
         assert program.read_bytes() == inside.zipapp(kind), "what runs in images"
-    run(installed / "slimbake", "generate", "--check", cwd=fleet)
+    assert run(installed / "slimbake", "generate", "--diff", cwd=fleet).stdout == ""
 
 
 @pytest.mark.slow
@@ -172,3 +184,27 @@ def test_the_installed_wheel_adds_a_service_from_its_skeleton(
     run(installed / "slimbake", "add", "search", cwd=tmp_path)
     run(installed / "slimbake", "validate", cwd=tmp_path)
     assert list(tmp_path.rglob("smoke.py"))
+
+
+@pytest.mark.slow
+def test_a_pipeline_installs_the_wheel_that_the_manifest_names_and_no_other(
+    dist: Path, installed: Path, tmp_path: Path
+) -> None:
+    fleet = tmp_path / "fleet"
+    (fleet / "vendor").mkdir(parents=True)
+    wheel = shutil.copy(dist / WHEEL, fleet / "vendor")
+    said = f"ci: {{slimbake: vendor/{WHEEL}}}\nservices: {{}}\n"
+    (fleet / "services.yaml").write_text(f"project: toy\npython: '3.11'\n{said}")
+    for words in (("lock",), ("generate",), ("generate", "--check")):
+        run(installed / "slimbake", *words, cwd=fleet)
+    steps = yaml.safe_load((fleet / GITHUB).read_text("utf-8"))["jobs"]["plan"]["steps"]
+    (script,) = (step["run"] for step in steps if step.get("name") == "Install slimbake")
+    env = {"RUNNER_TEMP": str(tmp_path), "GITHUB_PATH": str(tmp_path / "path")}
+    run("bash", "-e", "-c", script, cwd=fleet, **env)
+    program = Path((tmp_path / "path").read_text().strip(), "slimbake")
+    run(program, "generate", "--check", cwd=fleet)
+
+    with Path(wheel).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(AssertionError, match="DO NOT MATCH THE HASHES"):
+        run("bash", "-e", "-c", script, cwd=fleet, **env)

@@ -323,10 +323,52 @@ def test_a_matrix_that_cannot_be_made_ends_the_job(runner: Runner) -> None:
     assert runner.output.read_text() == ""
 
 
-def test_slimbake_is_installed_in_the_version_that_made_the_workflow(runner: Runner) -> None:
-    runner.stub("pipx")
-    assert runner.run("plan", "Install slimbake", {}) == 0
-    assert runner.called() == ["pipx", "install", "slimbake==1.2.3"]
+INSTALLER = re.compile(r"\b(?:pip3? +(?:--\S+ +)*install|pipx|uvx?|npm|npx|curl|go install)\b")
+REPOSITORY = Path(__file__).parents[2]
+OWN = {
+    file.name: file.read_text("utf-8")
+    for file in sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
+}
+UPGRADING_FORMS = {name: workflow(plan, path=UPGRADE) for name, plan in UPGRADES.items()}
+EVERY = {
+    **{f"github-{name}": workflow(plan) for name, plan in FORMS.items()},
+    **{f"gitlab-{name}": workflow(plan) for name, plan in GITLAB_FORMS.items()},
+    **{f"upgrade-{name}": text for name, text in UPGRADING_FORMS.items()},
+    **{f"own-{name}": text for name, text in OWN.items()},
+}
+
+
+def unpinned(text: str) -> list[str]:
+    """What a pipeline would run of an action, image or package that another could change."""
+    images = r"^\s*image: ['\"]?([^\s'\"]+)|services: \[['\"]([^'\"]+)|docker run (?:--\S+ )*(\S+)"
+    used = [each for found in re.findall(images, text, re.M) for each in found if each]
+    actions = re.findall(r"uses: ([^.\s]\S*)", text)
+    installs = [line.strip() for line in text.splitlines() if INSTALLER.search(line)]
+    return [
+        *(image for image in used if not re.search(r"@sha256:[0-9a-f]{64}$", image)),
+        *(action for action in actions if not re.search(r"@[0-9a-f]{40}$", action)),
+        *(line for line in installs if not re.search(r"--require-hashes|--no-index", line)),
+    ]
+
+
+@pytest.mark.parametrize("form", EVERY)
+def test_no_pipeline_runs_what_is_not_pinned(form: str) -> None:
+    assert unpinned(EVERY[form]) == []
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("--require-hashes", "--upgrade"),
+        ("python3 -m venv /opt/slimbake", "pipx install slimbake"),
+        ("docker:29-dind@sha256", "docker:29-dind #"),
+        ("docker:29-cli@sha256", "docker:29-cli #"),
+    ],
+)
+def test_what_is_not_pinned_is_found(good: str, bad: str) -> None:
+    text = EVERY["gitlab-registry"]
+    assert good in text
+    assert unpinned(text.replace(good, bad))
 
 
 UPGRADING = "Upgrade, then build and check everything"
@@ -619,16 +661,21 @@ def test_gitlab_expands_no_variable_in_a_name_from_outside() -> None:
     assert found == {"value": GITLAB_FORMS["strange-file"].manifest, "expand": False}
 
 
-def test_slimbakes_own_checkout_installs_itself_and_others_the_version(tmp_path: Path) -> None:
-    def tool() -> str:
+def test_slimbakes_own_checkout_installs_itself_and_others_what_is_locked(tmp_path: Path) -> None:
+    def installs() -> list[str]:
         text = next(file.text for file in generate(fleet(), tmp_path) if file.path == GITHUB)
-        return str(yaml.safe_load(text)["jobs"]["plan"]["steps"][1]["env"]["SLIMBAKE"])
+        script: str = yaml.safe_load(text)["jobs"]["plan"]["steps"][1]["run"]
+        return [line.partition(" install ")[2] for line in script.splitlines()[1:-1]]
 
-    assert tool().startswith("slimbake==")
+    locked = "--quiet --only-binary :all: --require-hashes --requirement "
+    assert installs() == [f"{locked}bake/slimbake.txt"]
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n')
-    assert tool().startswith("slimbake==")
+    assert installs() == [f"{locked}bake/slimbake.txt"]
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "slimbake"\n')
-    assert tool() == "."
+    assert installs() == [
+        f"{locked}requirements.txt --requirement requirements.build.txt",
+        "--quiet --no-index --no-deps --no-build-isolation .",
+    ]
 
 
 def test_an_empty_template_means_no_workflow_and_removes_the_generated_one(tmp_path: Path) -> None:

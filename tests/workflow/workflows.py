@@ -57,10 +57,10 @@ def _templates() -> dict[str, str]:
     return {**shipped, "docker-bake.hcl.j2": ""}
 
 
-def workflow(of: Plan, tool: str = "slimbake==1.2.3", path: str = "") -> str:
+def workflow(of: Plan, path: str = "") -> str:
     """The text of the pipeline that a plan gives, or of another file of it."""
     path = path or TEMPLATES[of.pipeline.provider][1]
-    return next(file.text for file in render(of, _templates(), {}, tool) if file.path == path)
+    return next(file.text for file in render(of, _templates(), {}) if file.path == path)
 
 
 BOTH = ("linux/amd64", "linux/arm64")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import manifest_option, read, tell_losses
+from slimbake.ci.tool import expect_tool, tool_missing
+from slimbake.cli.common import console, manifest_option, read, tell_losses
 from slimbake.errors import StaleFiles
 from slimbake.render.generated import drift, generate, mend, unified
 
@@ -37,8 +38,11 @@ def command(file: Path, check: bool, diff: bool) -> None:
                 "generated files are stale\n" + "\n".join(f"  {name}" for name in names),
                 "`slimbake generate` mends it",
             )
+        expect_tool(project)
         click.echo(f"{len(files)} files are as generated")
         return
     mend(found, root)
     tell_losses(project)
+    if why := tool_missing(project):
+        console.say(f"{why}: run `slimbake lock`")
     click.echo(f"{len(files)} files: {len(found.write)} written, {len(found.remove)} removed")

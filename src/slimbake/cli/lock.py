@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.ci.tool import expect_tool, lock_tool
 from slimbake.cli.common import console, manifest_option, read
 from slimbake.config.specs import normalised
 from slimbake.errors import UsageError
@@ -36,13 +37,14 @@ from slimbake.lock.model import families
     help="Say who needs a package, in which layer it is, and why there.",
 )
 def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
-    """Resolve the exact, hash-verified contents of each layer into bake/locks/."""
+    """Resolve the exact, hash-verified contents of each layer into bake/locks/; write bake/slimbake.txt."""
 
     project = read(file)
     locks = project.locks
     pins = locked_pins(project.fleet, locks)
     if check:
         project.expect_fresh_locks()
+        expect_tool(project)
         click.echo("the locks are fresh")
     elif explain:
         on = sharers(locks.layers) if project.asked.auto and locks.layers else None
@@ -62,9 +64,7 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
                 f"no lock holds {', '.join(unknown)}",
                 "`slimbake lock --upgrade` without a name takes all",
             )
-        changed = lock(project.asked, machine(), console, ALL if ALL[0] in names else names)
-        click.echo(
-            "\n".join(f"bake/locks/{name}" for name in changed)
-            if changed
-            else "the locks are fresh"
-        )
+        here = machine()
+        locked = lock(project.asked, here, console, ALL if ALL[0] in names else names)
+        changed = (*(f"bake/locks/{name}" for name in locked), *lock_tool(project, here))
+        click.echo("\n".join(changed) if changed else "the locks are fresh")

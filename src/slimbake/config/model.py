@@ -148,6 +148,7 @@ class Ci:
     cache: Literal["registry", "gha", "none"] | None = None
     stale: Literal["drop", "fail"] | None = None  # what becomes of passes whose evidence is stale
     upgrade: str = ""  # when packages are upgraded, as cron has it; "" = never
+    slimbake: str = ""  # the wheel that is installed: a path, or an address; "" = of an index
 
 
 # Each allows what those before it do.

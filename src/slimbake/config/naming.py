@@ -10,6 +10,7 @@ BAKE = "bake"
 LOCKS, EVIDENCE = f"{BAKE}/locks", f"{BAKE}/evidence"
 DOCKERFILES, PROGRAMS = f"{BAKE}/dockerfiles", f"{BAKE}/programs"
 PASSES = f"{DOCKERFILES}/passes"  # the lists of what each layer carries
+TOOL = f"{BAKE}/slimbake.txt"  # what pipelines install to get slimbake
 SCHEMA = f"{BAKE}/services.schema.json"  # the manifest's, for editors
 WARM = f"{EVIDENCE}/warm"  # the lists of what stays out of each layer's cold store
 

@@ -75,7 +75,7 @@ class Reader:
             packages=raw.get("packages"),
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=optimize(raw),
-            ci=ci(raw["ci"]) if "ci" in raw else None,
+            ci=self._ci(raw["ci"]) if "ci" in raw else None,
             externals=tuple(
                 ExternalEntry(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -225,6 +225,11 @@ class Reader:
         except RefusedError as error:
             self._report.value((*at, key), error.message, error.hint)
             return None
+
+    def _ci(self, raw: Raw) -> Ci:
+        if "://" not in raw.get("slimbake", ""):
+            self._root_file(raw, ("ci",), "slimbake")
+        return ci(raw)
 
     def _within(self, raw: Raw, at: KeyPath, key: str, context: str) -> str | None:
         """A file in the context, as a path relative to the context."""
@@ -418,6 +423,7 @@ def ci(raw: Raw) -> Ci:
         cache=raw.get("cache"),
         stale=raw.get("stale"),
         upgrade=raw.get("upgrade", ""),
+        slimbake=raw.get("slimbake", ""),
     )
 
 

@@ -37,14 +37,15 @@ def render(
     plan: Plan,
     templates: Mapping[str, str],
     programs: Mapping[str, bytes],
-    tool: str,
+    own: bool = False,
     compiled: jinja2.BytecodeCache | None = None,
 ) -> tuple[Generated, ...]:
     """Lay out the plan, sorted by path.
 
     `templates`: template name -> text. `programs`: what runs in containers, file name -> content.
-    `tool`: what pip installs in CI to get this slimbake. `compiled`: keeps compiled templates. Raises jinja2.TemplateError where a
-    template is wrong or names something that does not exist.
+    `own`: the repository is slimbake's own, which pipelines install. `compiled`: keeps compiled
+    templates. Raises jinja2.TemplateError where a template is wrong or names something that does
+    not exist.
     """
     environment = _environment(templates, compiled)
     bake_template = environment.get_template("docker-bake.hcl.j2")
@@ -56,13 +57,13 @@ def render(
             )
             files.update(_ignore_file(plan, target))
             files.update(_passes_file(plan, target))
-    files.update(_pipeline(plan, environment, tool))
+    files.update(_pipeline(plan, environment, own))
     contents = {path: text.encode() for path, text in files.items()}
     contents |= {f"{PROGRAMS}/{name}": content for name, content in programs.items()}
     return tuple(Generated(path, content) for path, content in sorted(contents.items()))
 
 
-def _pipeline(plan: Plan, environment: jinja2.Environment, tool: str) -> dict[str, str]:
+def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:
     """The pipeline of the CI system that is named; a template that says nothing makes no file."""
     if plan.pipeline.provider == "none":
         return {}
@@ -71,7 +72,7 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, tool: str) -> dict[st
         chosen.append(("upgrade.yml.j2", UPGRADE))
     # Braces in pairs are GitHub's own there.
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
-    said = workflow(plan, tool)
+    said = workflow(plan, own)
     texts = {
         path: braces.get_template(template).render(plan=plan, workflow=said)
         for template, path in chosen

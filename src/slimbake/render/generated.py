@@ -15,7 +15,7 @@ import jinja2
 import platformdirs
 from jinja2.bccache import Bucket
 
-from slimbake import __version__, inside
+from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
@@ -61,7 +61,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        made = render(plan, texts, _programs(plan), _tool(root), _compiled())
+        made = render(plan, texts, _programs(plan), own_checkout(root), _compiled())
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -212,13 +212,13 @@ def _own_template(path: Path) -> str:
         raise TemplateFault(f"{path} is not UTF-8", "save it as UTF-8") from None
 
 
-def _tool(root: Path) -> str:
-    """What CI installs to get this slimbake: the checkout itself where it is slimbake's own."""
+def own_checkout(root: Path) -> bool:
+    """Whether this is slimbake's own repository, whose pipeline installs it from there."""
     # A TOML parser would cost more time than the whole workflow.
-    own = re.search(
+    found = re.search(
         rb"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
     )
-    return "." if own else f"slimbake=={__version__}"
+    return found is not None
 
 
 def _programs(plan: Plan) -> dict[str, bytes]:

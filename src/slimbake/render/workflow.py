@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from slimbake.config.naming import TOOL
 from slimbake.plan.model import Plan
 from slimbake.plan.pipeline import scope
 
@@ -17,12 +18,18 @@ PIPELINES = (GITHUB, GITLAB, UPGRADE)
 
 GITHUB_REGISTRY = "ghcr.io"
 
+_LOCKED = "--only-binary :all: --require-hashes"
+_OWN = (
+    f"{_LOCKED} --requirement requirements.txt --requirement requirements.build.txt",
+    "--no-index --no-deps --no-build-isolation .",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
     """What a template of a pipeline lays out."""
 
-    tool: str  # what pip installs to get slimbake: `slimbake==1.2`, or `.` in its own checkout
+    install: tuple[str, ...]  # the arguments of each `pip install` that it takes to get slimbake
     pushes: bool  # a manifest without a registry names nothing to push to
     login: str  # the registry's host, "" = Docker Hub
     own_token: bool  # the registry is GitHub's: the job's own token opens it
@@ -35,14 +42,14 @@ class Workflow:
     cache_to: str
 
 
-def workflow(plan: Plan, tool: str) -> Workflow:
-    """Decide what a pipeline depends on."""
+def workflow(plan: Plan, own: bool) -> Workflow:
+    """Decide what a pipeline depends on. `own`: in slimbake's own repository."""
     host = plan.registry.partition("/")[0]
     login = host if "." in host or ":" in host or host == "localhost" else ""
     secrets = {s.name for target in plan.targets for s in target.secrets if s.source == "env"}
     cache_from, cache_to = _caches(plan)
     return Workflow(
-        tool=tool,
+        install=_OWN if own else (f"{_LOCKED} --requirement {TOOL}",),
         pushes=plan.registry != plan.project,
         login=login,
         own_token=login == GITHUB_REGISTRY,

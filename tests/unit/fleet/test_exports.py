@@ -347,7 +347,7 @@ def rendered(of: Plan) -> dict[str, str]:
         path.name: path.read_text()
         for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2")
     }
-    return {each.path: each.text for each in render(of, texts, {}, "")}
+    return {each.path: each.text for each in render(of, texts, {})}
 
 
 def test_a_precision_reaches_the_program_as_options() -> None:
