@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 from tests.engine.conftest import Toy, docker, fleet
 from tests.patience import wait_for
+
+from slimbake.images.streams import zstd
 
 HARDENED = ("--rm", "--read-only", "--cap-drop=ALL", "--network=none")
 
@@ -235,9 +236,7 @@ def saved(image: str, folder: Path) -> list[bytes]:
         for member in archive:
             data = file.read() if (file := archive.extractfile(member)) else b""
             if data.startswith(b"\x28\xb5\x2f\xfd"):
-                data = (
-                    zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-                )
+                data = zstd.decompress(data)
             elif data.startswith(b"\x1f\x8b"):
                 data = gzip.decompress(data)
             blobs.append(data)

@@ -7,6 +7,7 @@ of this repository, as they were committed, too: minutes, and some 20 GB of disk
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -20,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from tests.engine.conftest import ROOT, Toy, call, docker
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.programs import bake_all, program
 from tests.engine.toys import SMOKE
 
+from slimbake.images.streams import zstd
 from slimbake.inside.step import EPOCH
 from slimbake.project import load
 
@@ -150,9 +151,7 @@ class Checkout:
             for blob in archive:
                 data = file.read() if (file := archive.extractfile(blob)) else b""
                 if data.startswith(b"\x28\xb5\x2f\xfd"):  # zstd: a layer
-                    layer = zstandard.ZstdDecompressor().stream_reader(
-                        data, read_across_frames=True
-                    )
+                    layer = io.BytesIO(zstd.decompress(data))
                     with tarfile.open(fileobj=layer, mode="r|") as members:
                         found += members
         return found

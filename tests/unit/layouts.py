@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import zstandard
+from slimbake.images.streams import zstd
 
 SITE = "opt/slimbake/lib/python3.11/site-packages"
 
@@ -68,7 +68,7 @@ def digest(content: bytes) -> str:
 
 def stored(layer: bytes, compression: str) -> bytes:
     if compression == "zstd":
-        return zstandard.compress(layer)
+        return zstd.compress(layer)
     return gzip.compress(layer, mtime=0) if compression == "gzip" else layer
 
 

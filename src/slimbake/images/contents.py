@@ -13,8 +13,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import IO, Any
 
-import zstandard
-
 from slimbake.images import streams
 from slimbake.images.detail import Bound, Contents, File, Owner, Part, is_record, owner, owners
 from slimbake.images.layout import Blobs
@@ -93,16 +91,18 @@ ZSTD = 7  # the bake file's, unless the manifest says another
 Run = tuple[str, Owner]  # a top directory, and whose its files are
 
 
+def _zstd(level: int) -> Any:
+    keys = streams.zstd.CompressionParameter
+    options = {keys.compression_level: level, keys.checksum_flag: 1}
+    return streams.zstd.ZstdCompressor(options=options)
+
+
 class Weight:
     """Counts what a stream comes to compressed, and keeps none of it."""
 
     def __init__(self, kind: str, level: int) -> None:
         self._total = 0
-        made: Any = (
-            zlib.compressobj(level, wbits=31)
-            if kind == "gzip"
-            else zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
-        )
+        made: Any = zlib.compressobj(level, wbits=31) if kind == "gzip" else _zstd(level)
         self._compressor = made
 
     def write(self, piece: bytes) -> None:

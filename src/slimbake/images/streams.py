@@ -6,16 +6,20 @@ import contextlib
 import gzip
 import hashlib
 import io
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-import zstandard
-
 from slimbake.errors import SetupError
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredLayer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd as zstd
+else:
+    from backports import zstd as zstd
 
 CHUNK = 1 << 20
 
@@ -27,7 +31,7 @@ def plain(stored: Any) -> Any:
     )
     head = reader.peek(4)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return zstandard.ZstdDecompressor().stream_reader(reader, read_across_frames=True)
+        return zstd.ZstdFile(reader)
     return gzip.GzipFile(fileobj=reader) if head.startswith(b"\x1f\x8b") else reader
 
 
@@ -56,7 +60,7 @@ def layer(blobs: Blobs, stored: StoredLayer) -> Iterator[Tee]:
             yield tar
             while tar.read(CHUNK):
                 pass
-    except (zstandard.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise SetupError(f"the layer {stored.blob} cannot be read: {error}") from None
     if f"sha256:{found.hexdigest()}" != stored.diff:
         raise SetupError(

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 
 from slimbake import docker
 from slimbake.console import Console
 from slimbake.host.workspace import Workspace
 from slimbake.images import measured as measure
 from slimbake.images.sizes import MeasuredLayer
+from slimbake.images.streams import zstd
 
 BELOW = MeasuredLayer(
     diff="sha256:" + "1" * 64, blob="sha256:" + "a" * 64, uncompressed=7, compressed=5, files=2
@@ -46,7 +46,7 @@ def written(layouts: Path, name: str, layer: bytes, kind: str = "zstd") -> str:
         )
         return digest(content)
 
-    stored = zstandard.compress(layer) if kind == "zstd" else layer
+    stored = zstd.compress(layer) if kind == "zstd" else layer
     config = {"rootfs": {"diff_ids": [BELOW.diff, digest(layer)]}}
     media = "application/vnd.oci.image.layer.v1.tar" + (f"+{kind}" if kind else "")
     manifest: dict[str, Any] = {
@@ -86,7 +86,7 @@ def test_only_a_layer_that_is_new_is_read(workspace: Workspace) -> None:
     }
     assert found["one"][0] == found["two"][0] == BELOW
     assert (found["one"][1].uncompressed, found["one"][1].files) == (5, 2)
-    assert found["one"][1].compressed == len(zstandard.compress(one))
+    assert found["one"][1].compressed == len(zstd.compress(one))
     assert found["two"][1].compressed is None, (
         "stored as it is: what it weighs compressed is not known"
     )
