@@ -39,7 +39,7 @@ test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
 	$(PYTEST) -m slow
 
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
-	$(PYTEST) -m 'not engine'
+	$(PYTEST) -m 'not engine and not slow'
 
 suite-main:
 	$(SETUP)
