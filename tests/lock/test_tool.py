@@ -9,7 +9,6 @@ from tests.index import Index
 from tests.lock.conftest import Repo
 
 from slimbake import __version__
-from slimbake.ci import tool
 from slimbake.render.generated import SHIPPED
 
 WHEEL = f"slimbake-{__version__}-py3-none-any.whl"
@@ -95,7 +94,7 @@ class Installed:
 def test_a_slimbake_that_came_from_an_index_is_locked_with_the_hashes_of_the_index(
     repo: Repo, index: Index
 ) -> None:
-    repo.monkeypatch.setattr(tool, "distribution", lambda _: Installed(None))
+    repo.monkeypatch.setattr("importlib.metadata.distribution", lambda _: Installed(None))
     first = index.add("slimbake", __version__)
     index.add("slimbake", "9.9.9")
     repo.write(pipeline())
@@ -109,7 +108,9 @@ def test_a_slimbake_that_came_from_an_index_is_locked_with_the_hashes_of_the_ind
 def test_without_a_wheel_no_index_is_asked_for_a_slimbake_that_came_from_none(
     repo: Repo, index: Index
 ) -> None:
-    repo.monkeypatch.setattr(tool, "distribution", lambda _: Installed('{"url": "file:///x"}'))
+    repo.monkeypatch.setattr(
+        "importlib.metadata.distribution", lambda _: Installed('{"url": "file:///x"}')
+    )
     index.add("slimbake", __version__)  # anybody's
     repo.write(pipeline())
     done = repo.run("lock")

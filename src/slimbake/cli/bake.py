@@ -116,7 +116,7 @@ def command(
     from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
     from slimbake.ci.records import recorded
-    from slimbake.cli.common import console, print_released, read, select, write_sboms
+    from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
     from slimbake.errors import UsageError
 
     project = read(file)
@@ -161,6 +161,7 @@ def command(
             console.say(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"
             )
+    tell_tool(project)
     print_released(released, as_json)
 
 

@@ -125,6 +125,14 @@ def tell_losses(project: Project) -> None:
         console.say(line)
 
 
+def tell_tool(project: Project) -> None:
+    """Say that a pipeline could not install this slimbake, and why."""
+    from slimbake.ci.tool import tool_missing
+
+    if why := tool_missing(project):
+        console.say(f"{why}: run `slimbake lock`")
+
+
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:
     """The services named, in the plan's order; where none is, the first variant of each, or all of
     `variant`.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from slimbake.ci.tool import expect_tool, tool_missing
-from slimbake.cli.common import console, manifest_option, read, tell_losses
+from slimbake.ci.tool import expect_tool
+from slimbake.cli.common import manifest_option, read, tell_losses, tell_tool
 from slimbake.errors import StaleFiles
 from slimbake.render.generated import drift, generate, mend, unified
 
@@ -43,6 +43,5 @@ def command(file: Path, check: bool, diff: bool) -> None:
         return
     mend(found, root)
     tell_losses(project)
-    if why := tool_missing(project):
-        console.say(f"{why}: run `slimbake lock`")
+    tell_tool(project)
     click.echo(f"{len(files)} files: {len(found.write)} written, {len(found.remove)} removed")

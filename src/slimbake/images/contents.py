@@ -93,7 +93,7 @@ Run = tuple[str, Owner]  # a top directory, and whose its files are
 
 def _zstd(level: int) -> Any:
     keys = streams.zstd.CompressionParameter
-    options = {keys.compression_level: level, keys.checksum_flag: 1}
+    options = {int(keys.compression_level): level, int(keys.checksum_flag): 1}
     return streams.zstd.ZstdCompressor(options=options)
 
 
