@@ -117,7 +117,9 @@ class ColdFinder(FileFinder):
                 from .serve import cold_spec
 
                 whole = os.path.join(self.path, *([tail] if name != tail else []), f"{name}.py")  # noqa: PTH118
-                return cold_spec(self._stores, fullname, whole, bool(found[1][4]))
+                return cold_spec(
+                    self._stores, fullname, whole, bool(found[1][4]), _source_loader(self._disk)
+                )
         if self._stores.faults:  # a folder without `__init__` may be a package of a broken store
             fault = self._stores.faults[0]
             raise StoreError(str(fault), name=fullname, path=fault.path)
@@ -150,11 +152,20 @@ def _disk_finder(path: str) -> "Any":
     return None
 
 
+def _source_loader(disk: "Any") -> "type[SourceFileLoader]":
+    """What would load the module from disk: a package such as beartype may have put its own there."""
+    loader = dict(getattr(disk, "_loaders", ())).get(SOURCE_SUFFIXES[0])
+    of_sources = isinstance(loader, type) and issubclass(loader, SourceFileLoader)
+    return loader if of_sources else SourceFileLoader
+
+
 class Hook:
     """The entry of `sys.path_hooks`."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
+        # Hooks are functions as a rule, and beartype asks each for its name.
+        self.__name__ = self.__qualname__ = "path_hook_for_ColdFinder"
 
     def __call__(self, path: str) -> ColdFinder:
         folder = path if path in self.stores.owners else os.path.normpath(path)

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections import OrderedDict
-from functools import wraps
+from functools import cache, wraps
 from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
 
@@ -54,12 +54,26 @@ class ColdLoader(SourceFileLoader):
         """Write no bytecode."""
 
 
-def cold_spec(stores: "Stores", fullname: str, path: str, compiled: bool) -> "ModuleSpec | None":
-    """The spec of a module whose source is cold, by the path at which it would stand."""
+def cold_spec(
+    stores: "Stores", fullname: str, path: str, compiled: bool, like: type[SourceFileLoader]
+) -> "ModuleSpec | None":
+    """The spec of a module whose source is cold, by the path at which it would stand.
+
+    `like`: what loads a module from disk; what it does to code is done to cold code too.
+    """
     if stores.site not in _served:
         _served[stores.site] = stores
         _patch()
-    return spec_from_file_location(fullname, path, loader=ColdLoader(fullname, path, compiled))
+    return spec_from_file_location(
+        fullname, path, loader=_loader_like(like)(fullname, path, compiled)
+    )
+
+
+@cache
+def _loader_like(like: type[SourceFileLoader]) -> type[ColdLoader]:
+    if like is SourceFileLoader:
+        return ColdLoader
+    return type(like.__name__, (ColdLoader, like), {"__module__": like.__module__})
 
 
 def cold_file(path: "str | bytes | os.PathLike[Any]") -> bytes | None:

@@ -124,19 +124,25 @@ print(thing.late.value, thing.sub.value)
     assert there.says(text) == "1 2"
 
 
-def test_the_finder_of_another_package_finds_what_is_on_disk(there: Image) -> None:
+def test_the_finder_of_another_package_finds_what_is_on_disk_and_its_loader_loads_what_is_cold(
+    there: Image,
+) -> None:
+    # As beartype puts it there: before Python's own, which it knows by its name.
     text = """\
 import sys
 from importlib.machinery import *
-LOADERS = ((ExtensionFileLoader, EXTENSION_SUFFIXES),)
 class Loader(SourceFileLoader):
-    pass
-sys.path_hooks.insert(0, FileFinder.path_hook(LOADERS[0], (Loader, ['.py'])))
+    def source_to_code(self, data, path, **options):
+        return super().source_to_code(bytes(data).replace(b'value = 1', b'value = 11'), path)
+python = FileFinder.path_hook().__qualname__
+at = [hook.__qualname__ for hook in sys.path_hooks].index(python)
+sys.path_hooks.insert(at, FileFinder.path_hook((ExtensionFileLoader, EXTENSION_SUFFIXES), (Loader, ['.py'])))
 sys.path_importer_cache.clear()
 import thing, thing.late
-print(type(thing.__loader__).__name__, thing.late.value)
+print(type(thing.__loader__).__name__, type(thing.late.__loader__).__name__, thing.late.value)
+print(isinstance(thing.late.__loader__, Loader))
 """
-    assert there.says(text) == "Loader 1"
+    assert there.says(text) == "Loader Loader 11\nTrue"
 
 
 def test_a_finder_that_looks_for_files_itself_keeps_its_distribution_on_disk(
