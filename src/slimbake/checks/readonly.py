@@ -12,6 +12,12 @@ from slimbake.config.containers import mountable
 _REFUSED = re.compile(
     r"read-only file ?system|permission ?denied|permissionerror|erofs|eacces", re.I
 )
+# SQLite tells no path, and programs such as mlflow put a database where they were started.
+_DATABASE = re.compile(r"unable to open database file|attempt to write a readonly database", re.I)
+_NO_DATABASE = (
+    "it cannot write its SQLite database: a container is read-only but for /tmp, `tmpfs` and"
+    " `volumes`; tell the program to keep it on a volume: `volumes: {data: /data}`"
+)
 _PATH = re.compile(r"['\"\u2018](/[^'\"\u2019]+)['\"\u2019]|(?<![\w/.])(/[^\s'\":,;()]+)")
 
 
@@ -20,13 +26,14 @@ def unwritable(lines: Iterable[str]) -> str:
 
     Of several paths the last: a program goes on until one is too many.
     """
+    lines = [*lines]
     found = [
         named[-1]
         for line in lines
         if _REFUSED.search(line) and (named := [one or other for one, other in _PATH.findall(line)])
     ]
     if not found:
-        return ""
+        return _NO_DATABASE if any(map(_DATABASE.search, lines)) else ""
     path = posixpath.normpath(found[-1])
     # A file: its folder is what can be mounted.
     folder = posixpath.dirname(path) if posixpath.splitext(path)[1] else path

@@ -53,3 +53,14 @@ def test_what_cannot_be_a_tmpfs_is_not_named_as_one() -> None:
 )
 def test_other_last_words_have_no_hint(line: str) -> None:
     assert unwritable([line]) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) unable to open database file",
+        "sqlite3.OperationalError: attempt to write a readonly database",
+    ],
+)
+def test_a_database_of_sqlite_belongs_on_a_volume(line: str) -> None:
+    assert "`volumes: {data: /data}`" in unwritable([line])

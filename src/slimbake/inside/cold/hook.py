@@ -155,8 +155,9 @@ def _disk_finder(path: str) -> "Any":
 def _source_loader(disk: "Any") -> "type[SourceFileLoader]":
     """What would load the module from disk: a package such as beartype may have put its own there."""
     loader = dict(getattr(disk, "_loaders", ())).get(SOURCE_SUFFIXES[0])
-    of_sources = isinstance(loader, type) and issubclass(loader, SourceFileLoader)
-    return loader if of_sources else SourceFileLoader
+    if isinstance(loader, type) and issubclass(loader, SourceFileLoader):
+        return loader
+    return SourceFileLoader
 
 
 class Hook:
