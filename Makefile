@@ -2,6 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS := $(VENV)-docs
 READY := $(VENV)/.ready
 SETUP := $(BIN)/slimbake setup --install-engine
 
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bake up down test test-all test-rest test-fast lint bench clean \
+.PHONY: help bake up down test test-all test-rest test-fast lint bench docs clean \
 	suite-main suite-all
 
 help:  ## list the targets
@@ -49,18 +50,29 @@ suite-all:
 	$(SETUP)
 	$(PYTEST)
 
-lint: $(READY)  ## ruff, mypy --strict, and whether what is generated is up to date
+lint: $(READY)  ## ruff, mypy --strict, generated files, and our words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/slimbake generate --check
+	$(BIN)/python bench/prose.py
 
 bench: $(READY)  ## compare bakes and images with hand-written Dockerfiles (bench/README.md)
 	$(BIN)/python bench/bake.py
 
+docs: $(DOCS)/.ready  ## build the documentation into site/; a wrong link fails
+	$(DOCS)/bin/zensical build --strict --clean
+
 clean:  ## remove the environment and all caches of this checkout
-	rm -rf $(VENV) .slimbake .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) site .cache .slimbake .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): pyproject.toml requirements.dev.txt bootstrap
 	./bootstrap $(VENV)
+	@touch $@
+
+# An environment of its own: `make bake` and the tests do not need it.
+$(DOCS)/.ready: requirements.docs.txt
+	python3 -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements.docs.txt
 	@touch $@

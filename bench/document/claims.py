@@ -14,7 +14,7 @@ from .passes import Found, found
 
 TOTAL = "the three together"
 SLOWER = 1.1  # times as long that a start or calls may take before the page says so
-_LINKS = {"images": "[images](#images)", "bytes": "[bytes](#registry-host-and-transfer)"}
+_LINKS = {"images": "[images](images.md)", "bytes": "[bytes](bytes.md)"}
 
 
 def figure(inputs: Inputs, service: str, side: str, name: str) -> int | None:
@@ -79,9 +79,8 @@ def images(inputs: Inputs) -> str:
     return "\n\n".join(
         (
             (
-                "A service's smoke and verify stand here as holding where its image was measured:"
-                " `slimbake prove` measures images only after every smoke and every verify held on"
-                " them, as they were built."
+                "`slimbake prove` measures an image only after its smoke and verify passed on it, so"
+                " every measured image passed them."
             ),
             table(heads, plain),
             table(packed, rows),
@@ -93,7 +92,7 @@ def images(inputs: Inputs) -> str:
             )
             + ".",
             (
-                "(2) `one by one` of [bench/bake.py](../bench/README.md), less the weights. gzip is"
+                "(2) `one by one` of `bench/bake.py`, less the weights. gzip is"
                 " level 6, zstd level 7."
             ),
         )
@@ -180,7 +179,7 @@ def checks(service: str, inputs: Inputs) -> str:
         return "no packages: no passes"
     if "with" not in inputs.images.get("services", {}).get(service, {}):
         return UNMEASURED
-    return "smoke and verify hold" if service in inputs.verified else "smoke holds"
+    return "smoke and verify pass" if service in inputs.verified else "smoke passes"
 
 
 def techniques(inputs: Inputs) -> str:
@@ -222,12 +221,12 @@ def _preserved(own: list[Found], inputs: Inputs) -> str:
     held = [
         service
         for service in inputs.services
-        if checks(service, inputs).endswith(("hold", "holds"))
+        if checks(service, inputs).endswith(("pass", "passes"))
     ]
     counted = {
-        "hold on every layer": sum(it.verdict in ("proven", "holds") for it in own),
+        "work on every layer": sum(it.verdict in ("proven", "works") for it in own),
         "are refuted on at least one": sum("refuted" in it.verdict for it in own),
-        "hold where they were tried so far": sum(
+        "work where they were tried so far": sum(
             it.verdict.startswith("proven on") and "refuted" not in it.verdict for it in own
         ),
         "change or save nothing": sum(it.verdict == "idle" for it in own),
@@ -241,7 +240,7 @@ def _preserved(own: list[Found], inputs: Inputs) -> str:
     return (
         f'"{claim} functionality preserved": of the {len(own)} passes and settings that the'
         " write-up's techniques "
-        f"are, {said}. With what is proven, the checks hold on {len(held)} of"
+        f"are, {said}. With what is proven, the checks pass on {len(held)} of"
         f" {len(inputs.services)} images "
         f"({', '.join(held) or UNMEASURED})."
     )
@@ -283,13 +282,13 @@ def variable(name: str, inputs: Inputs) -> Found:
         f"{service} {words}" for service, of in sorted(services.items()) if (words := slower(of))
     ]
     return Found(
-        "holds",
-        words="; ".join(("measured in [start-up and memory](#start-up-and-memory)", *costs)),
+        "works",
+        words="; ".join(("[measured](starts.md)", *costs)),
     )
 
 
 def slower(of: Mapping[str, Any]) -> str:
-    """What a variable that holds costs in time, in words; none where it costs little."""
+    """What a variable that works costs in time, in words; none where it costs little."""
     words = {"startup": "starts", "calls": "calls"}
     ratios = of.get("ratio", {})
     worse = [

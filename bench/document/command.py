@@ -1,4 +1,4 @@
-"""Writes docs/results.md, or says whether it is what would be written."""
+"""Writes every generated page, picture and figure, or compares them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from pathlib import Path
 
 from slimbake.errors import SlimbakeError, StaleFiles
 
-from . import text
+from . import pages, pictures, recording, reference
 from .inputs import read
+from .readme import filled
 
-TARGET = "docs/results.md"
+PICTURES = "docs/pictures"
+_PICTURES = {
+    "layers": pictures.layers,
+    "sizes": pictures.sizes,
+    "sharing": pictures.sharing,
+    "serving": pictures.serving,
+    "builds": pictures.builds,
+}
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 20  # lines of a difference
 
@@ -21,37 +29,50 @@ SHOWN = 20  # lines of a difference
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 4 where `--check` finds another text."""
     parser = argparse.ArgumentParser(
-        description="docs/results.md from bake/evidence/ and the other measurements."
+        description="docs/results/, docs/reference/, pictures, and figures of README.md."
     )
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit code 4 where the file is another"
+        "--check", action="store_true", help="write nothing; exit code 4 if a file differs"
     )
     parser.add_argument(
         "--root", type=Path, default=ROOT, help="the repository [default: this one]"
     )
     arguments = parser.parse_args(words)
     try:
-        made = text(read(arguments.root))
+        made = files(arguments.root)
     except SlimbakeError as error:
         print(f"{error.message}\n{error.hint}", file=sys.stderr)
         return error.exit_code
-    target = arguments.root / TARGET
     if arguments.check:
-        return _compared(target, made)
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(made, encoding="utf-8")
+        return max([_compared(arguments.root, name, content) for name, content in made.items()])
+    for name, content in made.items():
+        target = arguments.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
     return 0
 
 
-def _compared(target: Path, made: str) -> int:
+def files(root: Path) -> dict[str, str]:
+    """Every file that is made of measurements, by its path in the repository."""
+    inputs = read(root)
+    made = {f"{PICTURES}/{name}.svg": drawn(inputs) for name, drawn in _PICTURES.items()}
+    if inputs.cast:
+        made[f"{PICTURES}/bake.svg"] = recording.drawing(inputs.cast)
+    if (readme := root / "README.md").is_file():
+        made["README.md"] = filled(readme.read_text("utf-8"), inputs)
+    return {**pages(inputs), **reference.pages(root), **made}
+
+
+def _compared(root: Path, name: str, made: str) -> int:
+    target = root / name
     there = target.read_text("utf-8") if target.is_file() else ""
     if there == made:
         return 0
     lines = list(
         difflib.unified_diff(
-            there.splitlines(), made.splitlines(), TARGET, "made anew", lineterm="", n=0
+            there.splitlines(), made.splitlines(), name, "generated now", lineterm="", n=0
         )
     )
     print("\n".join(line[:200] for line in lines[:SHOWN]), file=sys.stderr)
-    print(f"{TARGET} is stale: run bench/results.py", file=sys.stderr)
+    print(f"{name} is stale: run bench/results.py", file=sys.stderr)
     return StaleFiles.exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,9 @@ class Inputs:
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
     levels: Json = field(default_factory=dict)  # bench/results/levels.json: bench/levels.py
     cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py
+    # bench/results/controls.json: `slimbake prove --control --json`
+    controls: Sequence[Json] = ()
+    cast: str = ""  # bench/results/bake.cast: bench/record.py
 
 
 def read(root: Path) -> Inputs:
@@ -92,8 +95,18 @@ def read(root: Path) -> Inputs:
         serving=_json(root / RESULTS / "serving.json"),
         levels=_json(root / RESULTS / "levels.json"),
         cold=_json(root / RESULTS / "cold.json"),
+        controls=_list(root / RESULTS / "controls.json"),
+        cast=_text(root / RESULTS / "bake.cast"),
     )
 
 
 def _json(file: Path) -> Json:
     return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
+
+
+def _list(file: Path) -> Sequence[Json]:
+    return tuple(json.loads(_text(file) or "[]"))
+
+
+def _text(file: Path) -> str:
+    return file.read_text("utf-8") if file.is_file() else ""

@@ -47,16 +47,14 @@ def starts(inputs: Inputs) -> str:
     )
     return "\n\n".join(
         (
-            "Start-up and RSS are medians ([how](limits.md#starts)); both sides of a service in one"
-            " go. "
+            "Start-up and RSS are medians ([how](../measuring.md#starts)). "
             + _measured_on(
                 [each.get("measured", {}) for each in inputs.images.get("services", {}).values()]
             ),
             table(heads, rows),
-            "Variables of the running image are for the manifest's `env`; each is measured against"
-            " the same image without it, taking turns at being the first: medians, and the median"
-            " of the ratios within a round. *calls*: the time that the calls of the service's"
-            " verify take, once it listens. "
+            "Variables for the manifest's `env`, each against the same image without it, in turns:"
+            " medians, and the median of the ratios within a round. *calls*: the time of the calls"
+            " in the service's verify. "
             + _measured_on([of for _, _, of in environment(inputs) if of["held"]]),
             (
                 table(told, variables)
@@ -85,7 +83,7 @@ def _variables(inputs: Inputs) -> Iterator[tuple[str, ...]]:
                 one, other = (of.get(side, {}).get(key) for side in ("without", "with"))
                 cells += [f"{shown(one)} -> {shown(other)}" if one and other else UNMEASURED]
                 cells += [ratio(of.get("ratio", {}).get(key), 1)]
-            yield name, service, ", but ".join(filter(None, ("holds", slower(of)))), *cells
+            yield name, service, ", but ".join(filter(None, ("works", slower(of)))), *cells
 
 
 def _measured_on(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -157,7 +155,7 @@ def _shared(inputs: Inputs, claimed: float) -> Iterator[tuple[str, ...]]:
 
 def _saved(alone: float | None, shared: float | None, claimed: float) -> tuple[str, ...]:
     saved = None if alone is None or shared is None or not alone else 1 - shared / alone
-    verdict = UNMEASURED if saved is None else "holds" if saved >= claimed else "does not hold"
+    verdict = UNMEASURED if saved is None else "true" if saved >= claimed else "not reached"
     return mb(alone), mb(shared), share(saved), verdict
 
 
@@ -234,7 +232,7 @@ def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
         rows.append(_line(f"edit of {service}: image alone", edits))
     services = ", ".join(bake.get("services", ())) or "the fleet"
     yield (
-        f"Beside hand-written Dockerfiles ([what is compared](../bench/README.md)), of {services}. "
+        f"Beside hand-written Dockerfiles (`bench/README.md` says what is compared), of {services}. "
         + _machine(bake, "that run")
     )
     yield table(heads, rows)
@@ -262,7 +260,7 @@ def _cold(prune: Mapping[str, Any]) -> Iterator[str]:
         return
     before, after = (sides.get(name, {}) for name in ("without", "with"))
     more = difference(after.get("median"), before.get("median"))
-    verdict = UNMEASURED if more is None else "holds" if more <= COLD_AT_MOST else "does not hold"
+    verdict = UNMEASURED if more is None else "true" if more <= COLD_AT_MOST else "not reached"
     yield (
         f"Clean-up adds at most {COLD_AT_MOST:g} s to a cold bake of"
         f" {len(prune.get('services', ())) or 'all'} services: **{verdict}**. Sides take turns."
@@ -310,4 +308,4 @@ def limits(inputs: Inputs) -> str:
         "ratio",
         "left",
     )
-    return "What counts as used: [limits](limits.md).\n\n" + table(heads, rows)
+    return "What counts as used: [limits](../limits.md).\n\n" + table(heads, rows)

@@ -98,7 +98,7 @@ def returns(inputs: Inputs) -> str:
             "Saved are bytes of the files that a pass removes or changes, alone; zstd: of these"
             " files compressed by themselves. Where two passes take one file both have it; *beside"
             " all others* is what goes with that pass alone. How this was found:"
-            " [proving](proving.md)."
+            " [proofs](../proving.md)."
         ),
         *(part for layer in inputs.layers for part in _layer(layer, inputs)),
         *_nowhere(inputs),
@@ -107,7 +107,7 @@ def returns(inputs: Inputs) -> str:
 
 
 def _layer(layer: Layer, inputs: Inputs) -> Iterator[str]:
-    yield f"### {layer.name}"
+    yield f"## {layer.name}"
     evidence = layer.evidence
     if evidence is None:
         yield f"{UNMEASURED}: run {TRY}"
@@ -182,5 +182,5 @@ def _nowhere(inputs: Inputs) -> Iterator[str]:
         if each.carried and not any(each.applies(layer.pins) for layer in inputs.layers)
     ]
     if rows:
-        yield "### Passes that apply to nothing here"
+        yield "## Passes that apply to nothing here"
         yield table(("pass", "why"), rows)

@@ -27,7 +27,7 @@ def figures(inputs: Inputs) -> str:
         (
             (
                 "Running final containers, sides taking turns in one run"
-                f" ([how](../bench/README.md)): {found['rounds']} rounds, medians; a ratio is the"
+                f" (`bench/README.md` says how): {found['rounds']} rounds, medians; a ratio is the"
                 " median of those within a round, to the first side. A side is a variant of"
                 f" `services.yaml`, or an image that was named beside them. Load: {found['tool']},"
                 f" from the same machine. Measured on: {found['machine']}."

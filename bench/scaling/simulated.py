@@ -30,7 +30,7 @@ class Found:
 
 
 def simulated(case: Case, nodes: int, rate: float = 0.0) -> Found:
-    """Play the shards: each begins when its node is free and what it stands on is pushed.
+    """Play the shards: each begins when its node is free and what it uses is pushed.
 
     `rate`: bytes a second at which every node pulls and pushes, 0 = transfers take no time.
     """

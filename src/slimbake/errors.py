@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault in one place: `file:line:column: key.path: message`, then how to mend it.
+    """One fault in one place: `file:line:column: key.path: message`, then how to fix it.
 
     `line` and `column` count from 1; 0 means that the fault belongs to the file as a whole.
     """
@@ -53,7 +53,7 @@ class SlimbakeError(Exception):
 
 @dataclass(eq=False)
 class ManifestError(SlimbakeError):
-    """The manifest, or a file that it names, is wrong; carries every problem found, in file order."""
+    """The manifest, or a file that it names, is wrong."""
 
     problems: tuple[Problem, ...] = ()
 
@@ -76,13 +76,13 @@ class UsageError(SlimbakeError):
 
 
 class NothingSelected(SlimbakeError):
-    """The selection leaves no service to work on."""
+    """No service was selected."""
 
     exit_code = NOTHING_SELECTED
 
 
 class StaleFiles(SlimbakeError):
-    """Generated files or locks differ from what the manifest says."""
+    """Generated files, locks or evidence are out of date."""
 
     exit_code = STALE
 
@@ -94,7 +94,7 @@ class BuildError(SlimbakeError):
 
 
 class CheckError(SlimbakeError):
-    """A smoke, a verify, a parity or a budget does not hold."""
+    """A check or a budget failed."""
 
     exit_code = CHECK_FAILED
 

@@ -132,7 +132,7 @@ def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> 
     assert (done.code, held(toy.image("one"))) == (4, before)
     assert told(done) == [
         "slimbake: locks are stale: weights-model (what it answers has changed)",
-        "  `slimbake lock` mends it",
+        "  run `slimbake lock`",
     ]
     assert toy.slimbake("lock").code == 0
     assert toy.slimbake("bake").code == 0

@@ -96,6 +96,7 @@ def structured(document: Printed) -> Printed:
             **{
                 key: [_fields(entry) for entry in value] if key in _CSV else value
                 for key, value in target.items()
+                if key != "description"  # 0.13 drops it
             },
             "platforms": sorted(target["platforms"]),
         }

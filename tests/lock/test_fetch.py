@@ -72,7 +72,7 @@ def test_an_index_that_goes_down_in_the_middle_is_said_and_the_same_command_goes
     done = locked.run("fetch")
     assert done.code == 7
     assert "tool-1-py3-none-any.whl: the index broke off 5 times: HTTP Error 503" in done.stderr
-    assert "the same command goes on from here" in done.stderr
+    assert "run the same command: it continues" in done.stderr
     there = set(locked.held())
     assert there and "tool-1-py3-none-any.whl" not in there
     assert list(locked.wheelhouse.rglob(".*whl*")) == [], "nothing half-written"
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named_and_fetched_anew(locked: Repo) -> None:
     assert locked.run("fetch").stderr == ""
     done = locked.run("fetch", "--rehash")
     assert done.code == 0
-    assert "core-1-py3-none-any.whl is damaged: it is fetched anew\n" in done.stderr
+    assert "core-1-py3-none-any.whl is damaged: slimbake downloads it again\n" in done.stderr
     assert path.read_bytes() == good
     assert locked.run("fetch", "--rehash").stderr == ""
 

@@ -491,7 +491,7 @@ def test_a_file_of_layers_that_cannot_be_read_is_said_and_made_anew_and_no_versi
     assert repo.run("plan").code == 0
     done = repo.run("lock")
     assert done.code == 0
-    assert "bake/locks/layers.json cannot be read: the layers are found anew\n" in done.stderr
+    assert "bake/locks/layers.json cannot be read: slimbake finds the layers again\n" in done.stderr
     assert repo.locked() == before
 
 

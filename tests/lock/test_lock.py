@@ -280,7 +280,7 @@ def test_a_lock_edited_by_hand_is_said_and_mended(repo: Repo, web: None) -> None
     assert (done.code, done.stdout) == (4, "")
     assert (
         done.stderr
-        == "slimbake: locks are stale: base-web (its file was edited)\n  `slimbake lock` mends it\n"
+        == "slimbake: locks are stale: base-web (its file was edited)\n  run `slimbake lock`\n"
     )
     assert repo.run("lock").stdout == "bake/locks/base-web.txt\n"
     assert repo.locked() == before
@@ -307,7 +307,7 @@ def test_each_reason_for_a_stale_lock_is_told(repo: Repo, web: None) -> None:
     assert (
         repo.run("lock", "--check").stderr
         == "slimbake: locks are stale: a (what it answers has changed), b (its file is missing), c"
-        " (it was never locked)\n  `slimbake lock` mends it\n"
+        " (it was never locked)\n  run `slimbake lock`\n"
     )
     assert repo.run("fetch").code == 4
 
@@ -374,7 +374,7 @@ def test_a_package_is_explained_by_who_needs_it_where_it_is_and_why(repo: Repo, 
         repo.run("lock", "--explain", "LEAF").stdout
         == "leaf 2 in a\n  tool -> leaf\n  there, because base-web below it does not need it\n"
         "leaf 2 in b\n  leaf\n  there, because base-web below it does not need it\n"
-        "  held 2 times: a base that these services stand on could hold it once\n"
+        "  held 2 times: a base that these services share could carry it once\n"
     )
 
 

@@ -195,3 +195,9 @@ def test_gitlabs_schema_finds_a_fault(gitlab_files: list[Path]) -> None:
     assert "strategy: depend" in text
     gitlab_files[0].write_text(text.replace("strategy: depend", "strategy: depends"), "utf-8")
     assert gitlab(gitlab_files[:1]).returncode != 0
+
+
+@pytest.mark.parametrize("validator", [schema, zizmor])
+def test_the_workflow_of_the_documentation_has_no_fault(validator: Validator) -> None:
+    done = validator([HERE.parents[1] / ".github/workflows/docs.yml"])
+    assert done.returncode == 0, done.stdout + done.stderr

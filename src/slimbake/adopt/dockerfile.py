@@ -259,7 +259,7 @@ class _Reader:
         if read is not None:
             read(self, instruction, stage, place)
         elif instruction.word == "ONBUILD":
-            advice = "it is for images that stand on this one"
+            advice = "it is for images that are built on this one"
             stage.notes.append(Note(place, instruction.source, advice))
         elif instruction.word not in _NEEDLESS:
             what = f"the unknown instruction {instruction.word}"

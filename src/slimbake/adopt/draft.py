@@ -422,7 +422,7 @@ class _Drafter:
                     taken.place,
                     f"the stage '{taken.name}', on {taken.image.value}, builds files that are"
                     " copied",
-                    f"{why}: write it as a step of `build` with its outputs (docs/build-steps.md),"
+                    f"{why}: write it as a step of `build` with its outputs (docs/how-to/build-steps.md),"
                     " or keep the Dockerfile with `dockerfile:`",
                 )
         for each in needs.django:

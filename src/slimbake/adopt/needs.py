@@ -74,7 +74,7 @@ _QUIET_OF = {
     "pipenv": {"--version", "lock", "--clear"},
 }
 _STEP_ADVICE = (
-    "if it makes files, write it as a step of `build` with its outputs (docs/build-steps.md), or"
+    "if it makes files, write it as a step of `build` with its outputs (docs/how-to/build-steps.md), or"
     " keep the Dockerfile with `dockerfile:`"
 )
 

@@ -296,7 +296,7 @@ def compression(facts: Facts) -> Iterator[Advice]:
     path = ("compression",)
     key = path if path in facts.keys else ()
     step = facts.at(key, f"compression: {{type: zstd, level: {BEST}}}")
-    slower = f"a longer export at level {BEST} than at 7: docs/measuring.md#compression"
+    slower = f"a longer export at level {BEST} than at 7: docs/how-to/smaller-images.md#compression"
     if now.type == "gzip":
         parts = {
             p.diff: p for each in facts.subjects if each.image for p in each.image.parts

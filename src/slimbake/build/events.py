@@ -215,7 +215,10 @@ _ADVICE = (
         "no space left on device",
         "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the disk",
     ),
-    ("ash mismatch", "a wheel is not what the lock says: `slimbake fetch --rehash` brings it anew"),
+    (
+        "ash mismatch",
+        "a wheel is not what the lock says: `slimbake fetch --rehash` downloads it again",
+    ),
     ("the index has sha256", "if you trust the index: `slimbake lock --upgrade PACKAGE`"),
     (
         "failed to resolve source metadata",

@@ -65,7 +65,7 @@ def run_shards(
     console: Console,
     apart: float = APART,
 ) -> tuple[tuple[DoneShard[T], ...], tuple[SlimbakeError, ...]]:
-    """Bake the shards, each as soon as what it stands on is pushed; give those that were, and what
+    """Bake the shards, each as soon as what it uses is pushed; give those that were, and what
     failed of the others, once nothing more can be built.
 
     `nodes`: the builder of each node; two may have the same. A shard whose node is lost is run once

@@ -35,7 +35,7 @@ def read_pushed(files: Iterable[Path], plan: Plan) -> dict[str, str]:
         if unknown := sorted(set(said) - shared):
             raise UsageError(
                 f"{file} names what services of {plan.manifest} do not share: {', '.join(unknown)}",
-                "build them anew",
+                "build them again",
             )
         found |= said
     return found

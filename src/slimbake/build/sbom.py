@@ -47,7 +47,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     if docker.engine_image(image).labels.get(LOCK, "") != digest:
         raise SetupError(
             f"the image of {service} was made from other locks",
-            f"`slimbake bake {service}` makes it anew",
+            f"`slimbake bake {service}` writes it again",
         )
     found = docker.container_output(
         "--network=none",

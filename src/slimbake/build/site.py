@@ -177,7 +177,7 @@ def locked_anew(project: Project, here: Machine, console: Console, frozen: bool 
     old = project.stale_locks
     if faults := [each for each in old if frozen or not each.new]:
         names = ", ".join(map(str, faults))
-        raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
+        raise StaleFiles(f"locks are stale: {names}", "run `slimbake lock`")
     if not old:
         return project
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
@@ -202,7 +202,7 @@ def generated_anew(project: Project, console: Console, frozen: bool = False) -> 
     found = drift(generate(project.plan, project.root), project.root)
     if found and frozen:
         names = ", ".join((*(file.path for file in found.write), *found.remove))
-        raise StaleFiles(f"generated files are stale: {names}", "`slimbake generate` mends it")
+        raise StaleFiles(f"generated files are stale: {names}", "run `slimbake generate`")
     if found:
         mend(found, project.root)
         console.say(f"generated {len(found.write)} files")

@@ -45,7 +45,7 @@ COMMANDS = {
     "search": "find what else can go from the layers",
     "fingerprint": "say what targets depend on, and what changed",
     "matrix": "print the jobs of a pipeline",
-    "bases": "build and push what services stand on",
+    "bases": "build and push what services share",
     "summary": "say what a pipeline built, in Markdown",
     "add": "add a service to the manifest",
     "up": "run the services on one network",

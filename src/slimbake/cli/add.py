@@ -13,7 +13,7 @@ from slimbake.cli.common import console, manifest_option
 @click.command("add")
 @click.argument("name")
 @manifest_option
-@click.option("--base", help="The base that it stands on; without it, the runtime.")
+@click.option("--base", help="The base to use. Default: the runtime.")
 @click.option("--port", type=int, help="[default: the next after the highest in use]")
 def command(name: str, file: Path, base: str | None, port: int | None) -> None:
     """Add a service: an entry in the manifest, and a folder with a small app and its smoke.

@@ -41,7 +41,7 @@ from slimbake.cli.common import (
     metavar="TARGET.KEY=VALUE",
     help="An override, as buildx bake takes it.",
 )
-@click.option("--no-cache", is_flag=True, help="Build every step anew.")
+@click.option("--no-cache", is_flag=True, help="Build every step again.")
 @click.option(
     "--bases",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -66,7 +66,7 @@ from slimbake.cli.common import (
 @click.option(
     "--shards",
     type=click.IntRange(1, 256),
-    help="Build in so many bakes at once, and push (docs/scale.md).",
+    help="Build in so many bakes at once, and push (docs/how-to/several-machines.md).",
 )
 @click.option(
     "--node",
@@ -78,7 +78,7 @@ from slimbake.cli.common import (
 @click.option(
     "--frozen",
     is_flag=True,
-    help="As in CI: stale locks or generated files are an error, not mended.",
+    help="As in CI: fail if locks or generated files are out of date; write none.",
 )
 @click.option(
     "--install-engine",

@@ -46,7 +46,7 @@ from slimbake.errors import UsageError
 @click.option(
     "--frozen",
     is_flag=True,
-    help="As in CI: stale locks or generated files are an error, not mended.",
+    help="As in CI: fail if locks or generated files are out of date; write none.",
 )
 @click.option(
     "--packages",

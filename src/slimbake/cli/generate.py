@@ -36,7 +36,7 @@ def command(file: Path, check: bool, diff: bool) -> None:
             ]
             raise StaleFiles(
                 "generated files are stale\n" + "\n".join(f"  {name}" for name in names),
-                "`slimbake generate` mends it",
+                "run `slimbake generate`",
             )
         expect_tool(project)
         click.echo(f"{len(files)} files are as generated")

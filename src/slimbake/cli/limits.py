@@ -30,7 +30,7 @@ from slimbake.proof.smallest import smallest
 @variant_option
 @manifest_option
 @json_option
-@click.option("--again", is_flag=True, help="Observe anew what is known by image and smoke.")
+@click.option("--again", is_flag=True, help="Measure again what is known by image and smoke.")
 @click.option(
     "--at-most",
     type=click.FloatRange(1),

@@ -26,7 +26,7 @@ from slimbake.console.tables import text_table
 @manifest_option
 @json_option
 def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
-    """Show what is decided: every target, what it stands on, and what it adds; of all services or
+    """Show what is decided: every target, what it uses, and what it adds; of all services or
     those named.
     """
 
@@ -38,4 +38,4 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
         return
     rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
-    click.echo(text_table(("target", "kind", "stands on", "dockerfile"), rows, left=4))
+    click.echo(text_table(("target", "kind", "uses", "dockerfile"), rows, left=4))

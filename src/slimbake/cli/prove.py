@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--recheck",
     is_flag=True,
-    help="Find out anew what the evidence says of some passes, drawn by chance.",
+    help="Try some passes of the evidence again, drawn by chance.",
 )
 @click.option("--sample", default=3, show_default=True, help="With --recheck: number of passes.")
 @click.option(

@@ -66,7 +66,8 @@ def command(
         )
     if not chosen:
         raise NothingSelected(
-            f"no service of {plan.manifest} has a verify", "docs/verify.md says how to write one"
+            f"no service of {plan.manifest} has a verify",
+            "docs/how-to/smoke-and-verify.md says how to write one",
         )
     names, limits = image_names(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
     if absent := [service for service in chosen if not docker.find_image(names[service])]:

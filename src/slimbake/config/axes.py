@@ -173,7 +173,7 @@ def _torch(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None
     first: dict[tuple[str, str], _Choice] = {}
     for choice in choices:
         if choice.variant and choice.build == own.get(choice.root, INDEX):
-            continue  # it stands on the family's own bases
+            continue  # it uses the family's own bases
         other = first.setdefault((choice.root, choice.variant), choice)
         if other.build != choice.build:
             whose = ".".join(map(str, other.path[:2])) + (

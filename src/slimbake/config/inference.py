@@ -42,7 +42,7 @@ def inference(raw: Raw, report: ProblemReport) -> None:
             )
             report.value(each.path, "'onnx' exports a model, and this service has no weights", hint)
         if "base" not in service:
-            hint = f"require torch in a base, and let the service stand on it\n{_STAY}"
+            hint = f"require torch in a base, and let the service use it\n{_STAY}"
             report.value(
                 each.path,
                 "'onnx' is exported on a base that requires torch, and there is no base",
@@ -212,7 +212,7 @@ def _elsewhere(base: BaseEntry, bases: Mapping[str, BaseEntry]) -> str:
     """A hint to a base that models are exported on."""
     for below in _chain(base.extends, bases):
         if _exports(below):
-            return f"stand on '{below.name}', and require here what is between them"
+            return f"use '{below.name}', and require here what is between them"
     able = [name for name, each in bases.items() if _exports(each)]
     return f"bases that do: {', '.join(able)}" if able else "add torch to its requirements"
 

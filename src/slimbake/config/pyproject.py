@@ -786,7 +786,7 @@ def _find(dependency: Mapping[str, Any], packages: list[dict[str, Any]]) -> Pack
     for package in packages:
         if package.get("name") == dependency["name"] and wanted in {None, package.get("version")}:
             return package
-    raise RefusedError(f"it lacks '{dependency['name']}'", "`uv lock` makes it anew")
+    raise RefusedError(f"it lacks '{dependency['name']}'", "`uv lock` writes it again")
 
 
 def _folder(package: Package) -> str:

@@ -277,7 +277,9 @@ class RequirementsReader:
         elif name in _GRANTED:
             pass
         else:
-            known = "known here: -r, -e, -c, --hash, --pre; lines of indexes are told by `slimbake lock`"
+            known = (
+                "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes"
+            )
             raise RefusedError(
                 f"the option {name} is not supported" if not value or match else f"'{line}'", known
             )

@@ -141,11 +141,11 @@ def _system_config() -> Mapping[str, Any]:
         return {}
     except ValueError as error:
         raise SetupError(
-            f"{SYSTEM_CONFIG} is not JSON: {error}", "mend it; dockerd would refuse it too"
+            f"{SYSTEM_CONFIG} is not JSON: {error}", "fix it; dockerd would refuse it too"
         ) from None
     if not isinstance(existing, dict):
         raise SetupError(
-            f"{SYSTEM_CONFIG} holds no JSON object", "mend it; dockerd would refuse it too"
+            f"{SYSTEM_CONFIG} holds no JSON object", "fix it; dockerd would refuse it too"
         )
     return existing
 

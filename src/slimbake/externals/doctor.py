@@ -225,7 +225,7 @@ def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:
             "find-links",
             "warn",
             f"no such folder: {', '.join(missing)}",
-            "mend PIP_FIND_LINKS, UV_FIND_LINKS or pip.conf",
+            "fix PIP_FIND_LINKS, UV_FIND_LINKS or pip.conf",
         )
     else:
         yield DoctorRow(

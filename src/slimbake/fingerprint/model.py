@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 # of layers as slimbake lays them out, and of what is hashed here: another one builds everything
 # anew
 FORMAT = "2"
-BELOW = "it stands on "  # how a reason begins that is another target's
+BELOW = "it uses "  # how a reason begins that is another target's
 _TAG_DIGITS = 40
 
 Parts = tuple[tuple[str, str], ...]

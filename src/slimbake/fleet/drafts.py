@@ -118,7 +118,7 @@ def drafts(manifest: Manifest) -> Drafts:
     """A base or service for each variant, and the bases that exports need.
 
     What stands on a base with variants has the same ones. A variant with another build of torch
-    than the family's is a family of its own, so what it stands on is copied too; without one, it
+    than the family's is a family of its own, so what it uses is copied too; without one, it
     stands on the very same bases.
     """
     return _with_exports(_Expansion(manifest).drafts())
@@ -171,7 +171,7 @@ class _Expansion:
         return _base_draft(base, _said(base, first))
 
     def _copy(self, chain: Sequence[BaseEntry], variant: str, torch: str | None = None) -> str:
-        """Copy a base for a variant, with as much of what it stands on as needed; its name."""
+        """Copy a base for a variant, with as much of what it uses as needed; its name."""
         torch = torch or next(filter(None, (_said(base, variant).torch for base in chain)), None)
         own_family = torch is not None and torch != self._family_torch(chain)
         parent = None

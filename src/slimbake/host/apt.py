@@ -176,5 +176,5 @@ def _apt_get(arguments: list[str], failure: str) -> None:
     )
     if not done.ok:
         raise SetupError(
-            f"apt-get {failure}:\n{done.last_lines()}", "mend what apt says, then run this again"
+            f"apt-get {failure}:\n{done.last_lines()}", "fix what apt says, then run this again"
         )

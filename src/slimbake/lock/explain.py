@@ -92,7 +92,7 @@ def explanation(
         times = sum(owner.layer.kind != "export" for owner in held)
         if times > 1 and sharers is None:
             lines.append(
-                f"  held {times} times: a base that these services stand on could hold it once"
+                f"  held {times} times: a base that these services share could carry it once"
             )
     return "\n".join(lines)
 
@@ -121,7 +121,7 @@ def _why(owner: Holder, family: Family) -> str:
         )
     below = layer.chain
     return "there, because " + (
-        f"{below[-1].name} below it does not need it" if below else "it stands on no base"
+        f"{below[-1].name} below it does not need it" if below else "it uses no base"
     )
 
 
@@ -199,7 +199,7 @@ def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source])
         raise ResolutionError(
             "the index has other files than the requirements allow\n"
             + "\n".join(f"  {line}" for line in dict.fromkeys(lines)),
-            "if you trust the index: write the file's hashes anew, or remove them: the lock holds"
+            "if you trust the index: write the file's hashes again, or remove them: the lock holds"
             " hashes",
         )
 

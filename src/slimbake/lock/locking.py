@@ -144,7 +144,7 @@ class _Locking:
         if family.found:
             if self._locks.text(LAYERS) and not self._locks.layers:
                 self._console.say(
-                    f"{LOCKS}/{lock_file(LAYERS)} cannot be read: the layers are found anew"
+                    f"{LOCKS}/{lock_file(LAYERS)} cannot be read: slimbake finds the layers again"
                 )
             layers = arranged(fleet, self._locks, found, self._texts)
             self._texts[LAYERS] = layers_text(layers)

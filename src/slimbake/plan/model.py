@@ -36,6 +36,22 @@ measured against; `control`: what parity must notice, which nothing stands on an
 does not ask for it.
 """
 
+_ABOUT: dict[Kind, str] = {
+    "inside": "Programs that run in builds",
+    "runtime": "CPython and its libraries, below every image",
+    "base": "Packages that services share",
+    "export": "Where models are exported",
+    "wheel": "A wheel that is built from its sources",
+    "weights": "The files of a model",
+    "reference": "The answers of torch that parity compares with",
+    "service": "The image",
+    "inventory": "The inventory of files of packages",
+    "smoke": "The smoke",
+    "parity": "The parity with torch",
+    "control": "A model harmed on purpose, which parity has to notice",
+    "trace": "The trace of what a start reads",
+}
+
 SMOKE, REFERENCE = "SLIMBAKE_SMOKE", "SLIMBAKE_REFERENCE"
 """Arguments of a smoke's target: names that no image has for a variable of its own."""
 
@@ -136,6 +152,12 @@ class Target:
     # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
     online: bool = False
     ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
+
+    @property
+    def about(self) -> str:
+        """What it is, in a few words: `docker buildx bake --list=targets` shows them."""
+        said = _ABOUT[self.kind]
+        return f"{said} of {self.service}" if self.service else said
 
     @property
     def lock(self) -> str:

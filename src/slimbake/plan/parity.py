@@ -31,7 +31,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "int8": (0.99, 0.995, 0.97, 0.0, 0.02, 0.06),
     }.items()
 }
-"""What a precision is held to where the manifest says nothing; docs/parity.md gives reasons."""
+"""What a precision is held to where the manifest says nothing; docs/how-to/parity.md gives reasons."""
 
 
 @dataclass(frozen=True, slots=True)

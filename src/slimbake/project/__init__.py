@@ -51,7 +51,7 @@ class Project:
         """Raise StaleFiles where a lock is stale."""
         if self.stale_locks:
             names = ", ".join(map(str, self.stale_locks))
-            raise StaleFiles(f"locks are stale: {names}", "`slimbake lock` mends it")
+            raise StaleFiles(f"locks are stale: {names}", "run `slimbake lock`")
 
 
 def load(file: Path, console: Console = QUIET) -> Project:

@@ -158,7 +158,7 @@ def _expect_to_hold(known: Passes, ask: Ask) -> None:
         )
         raise CheckError(
             f"{words}\n{tried.error}",
-            "`slimbake prove` without --stale and --pass tries all of them anew",
+            "`slimbake prove` without --stale and --pass tries all of them again",
         )
 
 

@@ -1,5 +1,5 @@
 """Finds what else can go from the layers of services, and proposes it as passes. See
-docs/search.md.
+docs/how-to/own-passes.md.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class _Search:
             passes = self._passes(self.gone | (candidates - found))
             if all(self.oracle.holds([passes])):
                 break
-            self._tell("asking what is missing", 0)
+            self._tell("asking which files are missing", 0)
             said = "".join(used.said for used in self.oracle.traced(passes).values())
             if not (more := units.named(said, candidates - found)):
                 break

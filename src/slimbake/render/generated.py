@@ -74,7 +74,8 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             else str(error)
         )
         raise TemplateFault(
-            f"{place}: {words}", "templates are given `plan` and `target`; see docs/templates.md"
+            f"{place}: {words}",
+            "templates are given `plan` and `target`; see docs/how-to/templates.md",
         ) from None
     return tuple(sorted((*made, schema()), key=lambda file: file.path))
 

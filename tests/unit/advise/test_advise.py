@@ -651,7 +651,7 @@ def write(file: str, text: str) -> Change:
             "nlg",
             StaleFiles,
             "locks are stale: base-ml (its file was edited)",
-            "`slimbake lock` mends it",
+            "run `slimbake lock`",
         ),
         (
             write("bake/evidence/limits.json", "no JSON"),

@@ -5,15 +5,16 @@ they give.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import claims, measurements, parity, passes, text
-from bench.document.command import main
-from bench.document.inputs import WRITEUP, Inputs, Layer, read
+from bench.document import claims, measurements, pages, parity, passes, pictures, recording, svg
+from bench.document.command import files, main
+from bench.document.inputs import WRITEUP, Inputs, Layer
 
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
@@ -140,9 +141,9 @@ def test_images_stand_without_their_weights_beside_the_write_up_and_work_by_hand
         "519.0",
         "52.8%",
         "38.1%",
-        "smoke and verify hold",
+        "smoke and verify pass",
     ]
-    assert cells(shown, "nlg")[-1] == "smoke holds"
+    assert cells(shown, "nlg")[-1] == "smoke passes"
     assert cells(shown, "the three together")[1:6] == [
         "3,008 -> 1,911",
         "2,755 -> 2,414",
@@ -177,7 +178,7 @@ def test_a_technique_is_what_its_pass_was_found_to_be_on_all_layers() -> None:
     moved = "modules that no start needs move to the cold store, where they stay importable"
     assert cells(shown, "remove torch/_dynamo")[1:] == ["-", "no pass", "", "", moved]
     assert cells(shown, "remove tests")[2:5] == ["proven", "8.0 MB", "2.0 MB"]
-    assert cells(shown, "zstd")[-1] == "measured in [images](#images)"
+    assert cells(shown, "zstd")[-1] == "measured in [images](images.md)"
     assert cells(shown, "PYTHONOPTIMIZE")[2] == "unmeasured"
 
 
@@ -268,7 +269,7 @@ def test_a_variable_is_refuted_where_one_service_fails_with_it() -> None:
         if line.startswith("| environment.")
     ]
     assert (
-        "| api | holds | 2.00 -> 1.00 | 0.51 | 100.0 -> 90.0 | 0.90 | unmeasured | unmeasured |"
+        "| api | works | 2.00 -> 1.00 | 0.51 | 100.0 -> 90.0 | 0.90 | unmeasured | unmeasured |"
         in rows[0]
     )
     assert "refuted: load `TypeError: docstrings`" in rows[1]
@@ -293,7 +294,7 @@ def test_what_a_variable_costs_in_time_stands_beside_its_verdict() -> None:
     inputs = replace(INPUTS, images=known)
     assert claims.variable(OPTIMIZE.name, inputs).words.endswith("; api starts 2.4 times as long")
     shown = measurements.starts(inputs)
-    assert "| api | holds, but starts 2.4 times as long | 1.00 -> 1.00 | 2.40 |" in shown
+    assert "| api | works, but starts 2.4 times as long | 1.00 -> 1.00 | 2.40 |" in shown
     assert "Measured on: a box; load before each 0.3 to 0.3." in shown
 
 
@@ -313,13 +314,13 @@ def test_sharing_is_held_against_the_claim() -> None:
         "90.0",
         "60.0",
         "33.3%",
-        "does not hold",
+        "not reached",
     ]
     assert cells(shown, "3 images on a host, MB, with passes")[1:] == [
         "1,289.0",
         "700.0",
         "45.7%",
-        "holds",
+        "true",
     ]
 
 
@@ -343,7 +344,7 @@ def test_a_host_with_the_base_pulls_what_lies_above_it() -> None:
     assert cells(pulled, "client")[2:] == ["unmeasured"] * 3
 
 
-@pytest.mark.parametrize(("after", "verdict"), [(104.9, "holds"), (105.1, "does not hold")])
+@pytest.mark.parametrize(("after", "verdict"), [(104.9, "true"), (105.1, "not reached")])
 def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
     sides = {
         "without": {"median": 100.0, "runs": [100.0]},
@@ -390,7 +391,8 @@ def test_limits_have_the_ratio_of_what_is_above_the_runtime_to_what_is_used() ->
 
 
 def test_without_any_measurement_no_figure_is_made_up() -> None:
-    shown = text(NOTHING)
+    made = pages(NOTHING)
+    shown = "\n".join(made.values())
     for command in (
         "bench/bake.py",
         "bench/prune.py",
@@ -398,7 +400,8 @@ def test_without_any_measurement_no_figure_is_made_up() -> None:
         "slimbake sizes --compress --json",
     ):
         assert command in shown
-    assert "0.0" not in shown[shown.index("## Start-up") :]
+    for name in ("starts", "serving", "bytes", "builds", "limits"):
+        assert "0.0" not in made[f"docs/results/{name}.md"]
 
 
 def test_every_technique_names_passes_of_the_catalogue() -> None:
@@ -429,22 +432,46 @@ def test_check_compares_the_document_with_what_would_be_written(
     assert main([*words, "--check"]) == 4, "it was never written"
     assert main(words) == 0
     assert main([*words, "--check"]) == 0
-    assert "| embedding | 1,320 -> 838 |" in (repository / "docs" / "results.md").read_text()
+    assert "| embedding | 1,320 -> 838 |" in (repository / "docs/results/images.md").read_text()
     capsys.readouterr()
     (repository / "bake/evidence" / "limits.json").write_text("{}")
     known = {**INPUTS.images, "fleet": {}}
     (repository / "bake/evidence" / "images.json").write_text(json.dumps(known))
     assert main([*words, "--check"]) == 4
-    assert "docs/results.md is stale: run bench/results.py" in capsys.readouterr().err
+    assert "docs/results/bytes.md is stale: run bench/results.py" in capsys.readouterr().err
 
 
-def test_the_committed_document_is_what_the_committed_evidence_gives() -> None:
-    made = text(read(ROOT))
-    told = (
-        "run bench/results.py; build times are those of bench/results/{bake,prune}.json, to be"
-        " committed with it"
-    )
-    assert (ROOT / "docs" / "results.md").read_text("utf-8") == made, told
+def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_give() -> None:
+    stale = [
+        name
+        for name, made in files(ROOT).items()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != made
+    ]
+    assert not stale, "run bench/results.py"
+
+
+def test_a_picture_without_measurements_says_unmeasured() -> None:
+    assert "unmeasured" in pictures.sizes(NOTHING)
+    assert "unmeasured" in pictures.sharing(NOTHING)
+    assert "unmeasured" in pictures.builds(NOTHING)
+
+
+def test_a_bar_is_as_long_as_its_value() -> None:
+    panel = svg.Panel("sizes", "MB", [("", [svg.Bar("a", 200.0), svg.Bar("<b>", 100.0)])])
+    drawn = svg.chart("sizes", [panel], "")
+    widths = [float(each) for each in re.findall(r'y="\d+" width="([\d.]+)" height="17"', drawn)]
+    assert widths[0] == 2 * widths[1]
+    assert "&lt;b&gt;" in drawn
+
+
+def test_a_recording_shows_its_last_lines_to_readers_who_want_no_motion() -> None:
+    head = {"title": "slimbake bake", "duration": 30.0}
+    lines = [[float(at), "o", f"line {at}\n"] for at in range(30)]
+    drawn = recording.drawing("\n".join(json.dumps(each) for each in (head, *lines)))
+    hidden = (30 - recording.ROWS) * 19
+    assert f".all {{ transform: translateY(-{hidden}px) }}" in drawn
+    assert "line 0" in drawn
+    assert "Recorded: 30 s" in drawn
 
 
 def test_parity_has_a_row_for_each_image_and_no_figure_that_its_task_lacks() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 
 from slimbake.config import MANIFEST_SCHEMA, model
 
+ROOT = Path(__file__).parents[3]
 TEXT = MANIFEST_SCHEMA.read_text("utf-8")
 SCHEMA: dict[str, Any] = json.loads(TEXT)
 
@@ -34,6 +36,22 @@ def test_every_key_is_described_for_editors() -> None:
     for at, each in properties(SCHEMA):
         target = SCHEMA["$defs"].get(each.get("$ref", "").removeprefix("#/$defs/"), {})
         assert (each.get("description") or target.get("description", "")).endswith("."), at
+
+
+def test_every_key_has_an_example_that_it_takes() -> None:
+    for at, each in properties(SCHEMA):
+        target = SCHEMA["$defs"].get(each.get("$ref", "").removeprefix("#/$defs/"), {})
+        examples = each.get("examples") or target.get("examples")
+        assert examples, f"{at} has no example"
+        check = jsonschema.Draft202012Validator({**each, "$defs": SCHEMA["$defs"]})
+        for example in examples:
+            assert not list(check.iter_errors(example)), f"{at}: {example}"
+
+
+def test_the_catalogue_of_schemastore_names_the_same_schema() -> None:
+    entry = json.loads((ROOT / "docs/reference/schemastore.json").read_text("utf-8"))
+    assert entry["url"] == SCHEMA["$id"]
+    assert entry.keys() == {"name", "description", "fileMatch", "url"}
 
 
 def test_every_pattern_says_in_words_what_it_allows() -> None:

@@ -378,7 +378,7 @@ def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
     assert fingerprints(decided, root, NOWHERE) == {}
     told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE)}
     assert "no lock has its digest" in told["runtime"][0]
-    assert told["plain"] == ("it stands on runtime, which cannot be known",)
+    assert told["plain"] == ("it uses runtime, which cannot be known",)
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,11 @@ def test_an_explanation_says_the_layer_the_ways_and_why_there() -> None:
         "  there, because base-ml asks for it or for what needs it; so rank have it from below\n"
         "numpy 1 in api\n  scipy -> numpy\n"
         "  there, because base-web below it does not need it\n"
-        "  held 2 times: a base that these services stand on could hold it once"
+        "  held 2 times: a base that these services share could carry it once"
     )
     alone = Family((own("tool", "a"),), "")
     assert explanation("a", [alone], {"tool": (pin("a", ""),)}).endswith(
-        "there, because it stands on no base"
+        "there, because it uses no base"
     )
     assert explanation("absent", [FAMILY], LOCKED) == ""
 

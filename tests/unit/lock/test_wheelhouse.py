@@ -216,5 +216,5 @@ def test_a_damaged_debian_package_is_named_and_fetched_anew(
     fetch_debian(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
     found = fetch_debian(db, locks, debian(), kept, Console(said.append), rehash=True)
-    assert said[0] == "libx_1_amd64.deb is damaged: it is fetched anew"
+    assert said[0] == "libx_1_amd64.deb is damaged: slimbake downloads it again"
     assert found["db.system"][0].path.read_bytes() == whole

@@ -72,7 +72,7 @@ def test_without_a_lock_there_is_no_digest() -> None:
     decided = plan(images(), {name: text for name, text in LOCKS.items() if name != MODEL})
     assert label(decided, "api") is None
     assert label(decided, "base-ml") is not None
-    assert label(decided, "bare") is None, "it stands on the runtime alone"
+    assert label(decided, "bare") is None, "it uses the runtime alone"
 
 
 def test_images_name_what_they_were_distilled_from() -> None:

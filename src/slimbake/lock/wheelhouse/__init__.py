@@ -78,7 +78,7 @@ def fetch(
         {held for held in set(found.values()) if held and store.damaged(held)} if rehash else set()
     )
     for held in sorted(damaged):
-        console.say(f"{held.path.name} is damaged: it is fetched anew")
+        console.say(f"{held.path.name} is damaged: slimbake downloads it again")
     found = {each: None if held in damaged else held for each, held in found.items()}
     missing = [each for each, held in found.items() if not held]
     if missing:
@@ -124,7 +124,7 @@ def _sources(
     there = {name: kept.held(source, store) for name, source in wanted.items()}
     for name, held in there.items() if rehash else ():
         if held and not wanted[name].git and store.damaged(held):
-            console.say(f"{held.path.name} is damaged: it is fetched anew")
+            console.say(f"{held.path.name} is damaged: slimbake downloads it again")
             there[name] = None
     missing = {name: wanted[name] for name, file in there.items() if not file}
     if missing:
@@ -227,7 +227,7 @@ def _locate(
             except NoSolution as error:
                 hint = (
                     "`slimbake doctor` shows the indexes of this machine; `slimbake lock` asks them"
-                    " anew"
+                    " again"
                 )
                 raise SetupError(f"no index has what the locks name\n{error}", hint) from None
             for warning in sorted(uv.warnings):
@@ -286,7 +286,7 @@ def _bring(
                 job.result()
         except FetchError as error:
             raise SetupError(
-                str(error), "once that is mended, the same command goes on from here"
+                str(error), "fix that, then run the same command: it continues"
             ) from None
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -331,7 +331,7 @@ def _full(needed: int, free: int, store: Store) -> SetupError:
     return SetupError(
         f"the wheelhouse needs {needed / 1e6:,.1f} MB more, and {free / 1e6:,.1f} MB are free in"
         f" {store.root}",
-        f"make room, or name another folder in {VARIABLE}; what is there already stays",
+        f"make room, or name another folder in {VARIABLE}; files that are there stay",
     )
 
 
@@ -357,7 +357,7 @@ def fetch_debian(
     there = {held for debs in every.values() for deb in debs if (held := _debs_held(store, deb))}
     for held in sorted(there) if rehash else ():
         if store.damaged(held):
-            console.say(f"{held.path.name} is damaged: it is fetched anew")
+            console.say(f"{held.path.name} is damaged: slimbake downloads it again")
     missing = {deb for debs in every.values() for deb in debs if not _debs_held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})

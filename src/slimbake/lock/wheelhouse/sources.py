@@ -76,7 +76,7 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
     except (FetchError, OSError) as error:
         raise SetupError(
             f"the sources of {source.name} {source.version} cannot be had: {error}",
-            "once that is mended, the same command goes on from here",
+            "fix that, then run the same command: it continues",
         ) from None
 
 

@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -87,6 +88,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -107,6 +109,7 @@ target "runtime" {
 
 target "web" {
   inherits = ["_common", "_online"]
+  description = "The image of web"
   context = "web"
   dockerfile = "../bake/dockerfiles/web.Dockerfile"
   contexts = {
@@ -137,6 +140,7 @@ target "web" {
 
 target "web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of web"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

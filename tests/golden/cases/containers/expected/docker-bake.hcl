@@ -90,6 +90,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   labels = {
@@ -102,6 +103,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -122,6 +124,7 @@ target "runtime" {
 
 target "api" {
   inherits = ["_common"]
+  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -143,6 +146,7 @@ target "api" {
 
 target "api-gpu" {
   inherits = ["_common"]
+  description = "The image of api-gpu"
   context = "api"
   dockerfile = "../bake/dockerfiles/api-gpu.Dockerfile"
   contexts = {
@@ -167,6 +171,7 @@ target "api-gpu" {
 
 target "admin" {
   inherits = ["_common"]
+  description = "The image of admin"
   context = "api"
   dockerfile = "../bake/dockerfiles/admin.Dockerfile"
   contexts = {
@@ -188,6 +193,7 @@ target "admin" {
 
 target "other" {
   inherits = ["_common"]
+  description = "The image of other"
   context = "api"
   dockerfile = "../bake/dockerfiles/other.Dockerfile"
   contexts = {
@@ -209,6 +215,7 @@ target "other" {
 
 target "worker" {
   inherits = ["_common"]
+  description = "The image of worker"
   context = "job"
   dockerfile = "../bake/dockerfiles/worker.Dockerfile"
   contexts = {
@@ -230,6 +237,7 @@ target "worker" {
 
 target "tool" {
   inherits = ["_common"]
+  description = "The image of tool"
   context = "job"
   dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
@@ -251,6 +259,7 @@ target "tool" {
 
 target "tool-with-defaults" {
   inherits = ["_common"]
+  description = "The image of tool-with-defaults"
   context = "job"
   dockerfile = "../bake/dockerfiles/tool-with-defaults.Dockerfile"
   contexts = {
@@ -272,6 +281,7 @@ target "tool-with-defaults" {
 
 target "theirs" {
   inherits = ["_common"]
+  description = "The image of theirs"
   context = "job"
   dockerfile = "Dockerfile"
   contexts = {
@@ -292,6 +302,7 @@ target "theirs" {
 
 target "api-smoke" {
   inherits = ["_common"]
+  description = "The smoke of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -309,6 +320,7 @@ target "api-smoke" {
 
 target "api-gpu-smoke" {
   inherits = ["_common"]
+  description = "The smoke of api-gpu"
   context = "api"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {

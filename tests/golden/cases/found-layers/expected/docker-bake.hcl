@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -87,6 +88,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -107,6 +109,7 @@ target "runtime" {
 
 target "wheel-our-common" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "libs/common"
   dockerfile = "../../bake/dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
@@ -123,6 +126,7 @@ target "wheel-our-common" {
 
 target "weights-models-small" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "models/small"
   dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
@@ -139,6 +143,7 @@ target "weights-models-small" {
 
 target "base-fastapi" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-fastapi.Dockerfile"
   contexts = {
@@ -161,6 +166,7 @@ target "base-fastapi" {
 
 target "base-starlette" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-starlette.Dockerfile"
   contexts = {
@@ -185,6 +191,7 @@ target "base-starlette" {
 
 target "base-numpy" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-numpy.Dockerfile"
   contexts = {
@@ -208,6 +215,7 @@ target "base-numpy" {
 
 target "base-weights-models-small" {
   inherits = ["_common"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-weights-models-small.Dockerfile"
   contexts = {
@@ -231,6 +239,7 @@ target "base-weights-models-small" {
 
 target "api" {
   inherits = ["_common"]
+  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -253,6 +262,7 @@ target "api" {
 
 target "embed" {
   inherits = ["_common"]
+  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -275,6 +285,7 @@ target "embed" {
 
 target "rank" {
   inherits = ["_common", "_online"]
+  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -298,6 +309,7 @@ target "rank" {
 
 target "plain" {
   inherits = ["_common"]
+  description = "The image of plain"
   context = "plain"
   dockerfile = "../bake/dockerfiles/plain.Dockerfile"
   contexts = {
@@ -319,6 +331,7 @@ target "plain" {
 
 target "base-fastapi-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -334,6 +347,7 @@ target "base-fastapi-inventory" {
 
 target "base-starlette-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -351,6 +365,7 @@ target "base-starlette-inventory" {
 
 target "base-numpy-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -367,6 +382,7 @@ target "base-numpy-inventory" {
 
 target "base-weights-models-small-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -383,6 +399,7 @@ target "base-weights-models-small-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -399,6 +416,7 @@ target "api-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -415,6 +433,7 @@ target "embed-inventory" {
 
 target "rank-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of rank"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -74,6 +74,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -91,6 +92,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -111,6 +113,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -132,6 +135,7 @@ target "base-web" {
 
 target "target" {
   inherits = ["_common"]
+  description = "The image of target"
   context = "we ird/$${HOME} %%{if} 'x'"
   dockerfile = "../../bake/dockerfiles/target.Dockerfile"
   contexts = {
@@ -171,6 +175,7 @@ target "target" {
 
 target "target-smoke" {
   inherits = ["_common"]
+  description = "The smoke of target"
   context = "we ird/$${HOME} %%{if} 'x'"
   dockerfile = "../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -186,6 +191,7 @@ target "target-smoke" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -201,6 +207,7 @@ target "base-web-inventory" {
 
 target "target-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of target"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

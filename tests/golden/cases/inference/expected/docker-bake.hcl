@@ -98,6 +98,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -115,6 +116,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -135,6 +137,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -156,6 +159,7 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -179,6 +183,7 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
@@ -201,6 +206,7 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
+  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
@@ -218,6 +224,7 @@ target "base-ml-export" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision.Dockerfile"
   contexts = {
@@ -240,6 +247,7 @@ target "base-vision" {
 
 target "base-vision-export" {
   inherits = ["_common", "_online"]
+  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision-export.Dockerfile"
   contexts = {
@@ -257,6 +265,7 @@ target "base-vision-export" {
 
 target "base-vision-onnx" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision-onnx.Dockerfile"
   contexts = {
@@ -279,6 +288,7 @@ target "base-vision-onnx" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
@@ -296,6 +306,7 @@ target "weights-some-model-v2" {
 
 target "weights-some-model-v2-onnx-int8" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2-onnx-int8.Dockerfile"
   contexts = {
@@ -318,6 +329,7 @@ target "weights-some-model-v2-onnx-int8" {
 
 target "weights-models-small" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "models/small"
   dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
@@ -334,6 +346,7 @@ target "weights-models-small" {
 
 target "weights-models-small-onnx-int8" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "texts"
   dockerfile = "../bake/dockerfiles/weights-models-small-onnx-int8.Dockerfile"
   contexts = {
@@ -355,6 +368,7 @@ target "weights-models-small-onnx-int8" {
 
 target "weights-models-small-onnx-fp32" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-models-small-onnx-fp32.Dockerfile"
   contexts = {
@@ -376,6 +390,7 @@ target "weights-models-small-onnx-fp32" {
 
 target "api" {
   inherits = ["_common"]
+  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -397,6 +412,7 @@ target "api" {
 
 target "embed" {
   inherits = ["_common"]
+  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -420,6 +436,7 @@ target "embed" {
 
 target "embed-onnx" {
   inherits = ["_common"]
+  description = "The image of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed-onnx.Dockerfile"
   contexts = {
@@ -443,6 +460,7 @@ target "embed-onnx" {
 
 target "rank" {
   inherits = ["_common", "_online"]
+  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -467,6 +485,7 @@ target "rank" {
 
 target "say" {
   inherits = ["_common"]
+  description = "The image of say"
   context = "say"
   dockerfile = "../bake/dockerfiles/say.Dockerfile"
   contexts = {
@@ -489,6 +508,7 @@ target "say" {
 
 target "see" {
   inherits = ["_common"]
+  description = "The image of see"
   context = "see"
   dockerfile = "../bake/dockerfiles/see.Dockerfile"
   contexts = {
@@ -511,6 +531,7 @@ target "see" {
 
 target "embed-smoke" {
   inherits = ["_common"]
+  description = "The smoke of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -526,6 +547,7 @@ target "embed-smoke" {
 
 target "embed-onnx-smoke" {
   inherits = ["_common"]
+  description = "The smoke of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -541,6 +563,7 @@ target "embed-onnx-smoke" {
 
 target "reference-some-model-v2-p-q-c-1" {
   inherits = ["_common"]
+  description = "The answers of torch that parity compares with"
   context = "texts"
   dockerfile = "../bake/dockerfiles/reference-some-model-v2-p-q-c-1.Dockerfile"
   contexts = {
@@ -565,6 +588,7 @@ target "reference-some-model-v2-p-q-c-1" {
 
 target "embed-onnx-parity" {
   inherits = ["_common"]
+  description = "The parity with torch of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -582,6 +606,7 @@ target "embed-onnx-parity" {
 
 target "rank-parity" {
   inherits = ["_common"]
+  description = "The parity with torch of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -599,6 +624,7 @@ target "rank-parity" {
 
 target "weights-some-model-v2-onnx-int8-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2-onnx-int8-controls.Dockerfile"
   contexts = {
@@ -611,6 +637,7 @@ target "weights-some-model-v2-onnx-int8-controls" {
 
 target "embed-onnx-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/controls.Dockerfile"
   contexts = {
@@ -629,6 +656,7 @@ target "embed-onnx-controls" {
 
 target "rank-controls" {
   inherits = ["_common"]
+  description = "A model harmed on purpose, which parity has to notice of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/controls.Dockerfile"
   contexts = {
@@ -647,6 +675,7 @@ target "rank-controls" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -662,6 +691,7 @@ target "base-web-inventory" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -679,6 +709,7 @@ target "base-ml-inventory" {
 
 target "base-ml-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -695,6 +726,7 @@ target "base-ml-onnx-inventory" {
 
 target "base-vision-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -711,6 +743,7 @@ target "base-vision-inventory" {
 
 target "base-vision-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -727,6 +760,7 @@ target "base-vision-onnx-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -743,6 +777,7 @@ target "api-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -760,6 +795,7 @@ target "embed-inventory" {
 
 target "embed-onnx-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embed-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -777,6 +813,7 @@ target "embed-onnx-inventory" {
 
 target "rank-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of rank"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -794,6 +831,7 @@ target "rank-inventory" {
 
 target "say-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of say"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -810,6 +848,7 @@ target "say-inventory" {
 
 target "see-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of see"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -88,6 +89,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -108,6 +110,7 @@ target "runtime" {
 
 target "wheel-our-auth" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "libs/auth"
   dockerfile = "../../bake/dockerfiles/wheel-our-auth.Dockerfile"
   contexts = {
@@ -124,6 +127,7 @@ target "wheel-our-auth" {
 
 target "wheel-our-common" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "libs/common"
   dockerfile = "../../bake/dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
@@ -140,6 +144,7 @@ target "wheel-our-common" {
 
 target "wheel-our-disk" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "libs/disk"
   dockerfile = "../../bake/dockerfiles/wheel-our-disk.Dockerfile"
   contexts = {
@@ -156,6 +161,7 @@ target "wheel-our-disk" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -178,6 +184,7 @@ target "base-web" {
 
 target "base-store" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-store.Dockerfile"
   contexts = {
@@ -201,6 +208,7 @@ target "base-store" {
 
 target "api" {
   inherits = ["_common", "_online"]
+  description = "The image of api"
   context = "services/api"
   dockerfile = "../../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -224,6 +232,7 @@ target "api" {
 
 target "keeper" {
   inherits = ["_common", "_online"]
+  description = "The image of keeper"
   context = "services/keeper"
   dockerfile = "../../bake/dockerfiles/keeper.Dockerfile"
   contexts = {
@@ -247,6 +256,7 @@ target "keeper" {
 
 target "alone" {
   inherits = ["_common", "_online"]
+  description = "The image of alone"
   context = "services/alone"
   dockerfile = "../../bake/dockerfiles/alone.Dockerfile"
   contexts = {
@@ -269,6 +279,7 @@ target "alone" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -285,6 +296,7 @@ target "base-web-inventory" {
 
 target "base-store-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -302,6 +314,7 @@ target "base-store-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -319,6 +332,7 @@ target "api-inventory" {
 
 target "keeper-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of keeper"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -336,6 +350,7 @@ target "keeper-inventory" {
 
 target "alone-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of alone"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   labels = {
@@ -82,6 +83,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -102,6 +104,7 @@ target "runtime" {
 
 target "tool" {
   inherits = ["_common"]
+  description = "The image of tool"
   context = "tool"
   dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {

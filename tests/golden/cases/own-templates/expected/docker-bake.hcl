@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -87,6 +88,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -107,6 +109,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -128,6 +131,7 @@ target "base-web" {
 
 target "api" {
   inherits = ["_common"]
+  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -149,6 +153,7 @@ target "api" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -164,6 +169,7 @@ target "base-web-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

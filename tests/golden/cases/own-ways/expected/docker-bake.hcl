@@ -74,6 +74,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -91,6 +92,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -111,6 +113,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -132,6 +135,7 @@ target "base-web" {
 
 target "by-hand" {
   inherits = ["_common"]
+  description = "The image of by-hand"
   context = "by-hand"
   dockerfile = "Dockerfile"
   contexts = {
@@ -158,6 +162,7 @@ target "by-hand" {
 
 target "from-template" {
   inherits = ["_common", "_online"]
+  description = "The image of from-template"
   context = "from-template"
   dockerfile = "../bake/dockerfiles/from-template.Dockerfile"
   contexts = {
@@ -183,6 +188,7 @@ target "from-template" {
 
 target "guarded" {
   inherits = ["_common", "_online"]
+  description = "The image of guarded"
   context = "guarded"
   dockerfile = "../bake/dockerfiles/guarded.Dockerfile"
   contexts = {
@@ -210,6 +216,7 @@ target "guarded" {
 
 target "by-hand-smoke" {
   inherits = ["_common"]
+  description = "The smoke of by-hand"
   context = "by-hand"
   dockerfile = "../bake/dockerfiles/smoke-own.Dockerfile"
   contexts = {
@@ -225,6 +232,7 @@ target "by-hand-smoke" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -240,6 +248,7 @@ target "base-web-inventory" {
 
 target "from-template-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of from-template"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -257,6 +266,7 @@ target "from-template-inventory" {
 
 target "guarded-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of guarded"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

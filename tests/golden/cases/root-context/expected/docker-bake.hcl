@@ -74,6 +74,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -91,6 +92,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -111,6 +113,7 @@ target "runtime" {
 
 target "weights-weights" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "weights"
   dockerfile = "../bake/dockerfiles/weights-weights.Dockerfile"
   contexts = {
@@ -127,6 +130,7 @@ target "weights-weights" {
 
 target "app" {
   inherits = ["_common", "_online"]
+  description = "The image of app"
   context = "."
   dockerfile = "bake/dockerfiles/app.Dockerfile"
   contexts = {
@@ -149,6 +153,7 @@ target "app" {
 
 target "app-smoke" {
   inherits = ["_common"]
+  description = "The smoke of app"
   context = "."
   dockerfile = "bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -163,6 +168,7 @@ target "app-smoke" {
 
 target "app-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of app"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -87,6 +88,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -107,6 +109,7 @@ target "runtime" {
 
 target "wheel-docopt" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "bake/programs"
   dockerfile = "../dockerfiles/wheel-docopt.Dockerfile"
   contexts = {
@@ -123,6 +126,7 @@ target "wheel-docopt" {
 
 target "wheel-tool" {
   inherits = ["_common", "_online"]
+  description = "A wheel that is built from its sources"
   context = "bake/programs"
   dockerfile = "../dockerfiles/wheel-tool.Dockerfile"
   contexts = {
@@ -140,6 +144,7 @@ target "wheel-tool" {
 
 target "one" {
   inherits = ["_common", "_online"]
+  description = "The image of one"
   context = "one"
   dockerfile = "../bake/dockerfiles/one.Dockerfile"
   contexts = {
@@ -163,6 +168,7 @@ target "one" {
 
 target "two" {
   inherits = ["_common", "_online"]
+  description = "The image of two"
   context = "two"
   dockerfile = "../bake/dockerfiles/two.Dockerfile"
   contexts = {
@@ -186,6 +192,7 @@ target "two" {
 
 target "one-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of one"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -202,6 +209,7 @@ target "one-inventory" {
 
 target "two-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of two"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

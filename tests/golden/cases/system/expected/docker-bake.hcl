@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -87,6 +88,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -107,6 +109,7 @@ target "runtime" {
 
 target "base-database" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-database.Dockerfile"
   contexts = {
@@ -129,6 +132,7 @@ target "base-database" {
 
 target "base-plain-files" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-plain-files.Dockerfile"
   contexts = {
@@ -151,6 +155,7 @@ target "base-plain-files" {
 
 target "importer" {
   inherits = ["_common", "_online"]
+  description = "The image of importer"
   context = "importer"
   dockerfile = "../bake/dockerfiles/importer.Dockerfile"
   contexts = {
@@ -173,6 +178,7 @@ target "importer" {
 
 target "reader" {
   inherits = ["_common", "_online"]
+  description = "The image of reader"
   context = "reader"
   dockerfile = "../bake/dockerfiles/reader.Dockerfile"
   contexts = {
@@ -195,6 +201,7 @@ target "reader" {
 
 target "base-database-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -210,6 +217,7 @@ target "base-database-inventory" {
 
 target "importer-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of importer"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -226,6 +234,7 @@ target "importer-inventory" {
 
 target "reader-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of reader"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -106,6 +106,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -123,6 +124,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -143,6 +145,7 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -165,6 +168,7 @@ target "base-web" {
 
 target "base-web-cuda" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web-cuda.Dockerfile"
   contexts = {
@@ -187,6 +191,7 @@ target "base-web-cuda" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -210,6 +215,7 @@ target "base-ml" {
 
 target "base-ml-cuda" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-cuda.Dockerfile"
   contexts = {
@@ -233,6 +239,7 @@ target "base-ml-cuda" {
 
 target "tool-gpu" {
   inherits = ["_common", "_online"]
+  description = "The image of tool-gpu"
   context = "tool"
   dockerfile = "../bake/dockerfiles/tool-gpu.Dockerfile"
   contexts = {
@@ -255,6 +262,7 @@ target "tool-gpu" {
 
 target "api" {
   inherits = ["_common"]
+  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -278,6 +286,7 @@ target "api" {
 
 target "embed" {
   inherits = ["_common", "_online"]
+  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -305,6 +314,7 @@ target "embed" {
 
 target "embed-cuda" {
   inherits = ["_common", "_online"]
+  description = "The image of embed-cuda"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed-cuda.Dockerfile"
   contexts = {
@@ -333,6 +343,7 @@ target "embed-cuda" {
 
 target "tool" {
   inherits = ["_common", "_online"]
+  description = "The image of tool"
   context = "tool"
   dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
@@ -354,6 +365,7 @@ target "tool" {
 
 target "embed-smoke" {
   inherits = ["_common"]
+  description = "The smoke of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -369,6 +381,7 @@ target "embed-smoke" {
 
 target "embed-cuda-smoke" {
   inherits = ["_common"]
+  description = "The smoke of embed-cuda"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -384,6 +397,7 @@ target "embed-cuda-smoke" {
 
 target "tool-smoke" {
   inherits = ["_common"]
+  description = "The smoke of tool"
   context = "tool"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -398,6 +412,7 @@ target "tool-smoke" {
 
 target "tool-gpu-smoke" {
   inherits = ["_common"]
+  description = "The smoke of tool-gpu"
   context = "tool"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -413,6 +428,7 @@ target "tool-gpu-smoke" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -429,6 +445,7 @@ target "base-web-inventory" {
 
 target "base-web-cuda-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -445,6 +462,7 @@ target "base-web-cuda-inventory" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -462,6 +480,7 @@ target "base-ml-inventory" {
 
 target "base-ml-cuda-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -479,6 +498,7 @@ target "base-ml-cuda-inventory" {
 
 target "tool-gpu-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of tool-gpu"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -495,6 +515,7 @@ target "tool-gpu-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -512,6 +533,7 @@ target "api-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -529,6 +551,7 @@ target "embed-inventory" {
 
 target "embed-cuda-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embed-cuda"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -546,6 +569,7 @@ target "embed-cuda-inventory" {
 
 target "tool-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of tool"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -70,6 +70,7 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
+  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -87,6 +88,7 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
+  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -107,6 +109,7 @@ target "runtime" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -128,6 +131,7 @@ target "base-ml" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
+  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision.Dockerfile"
   contexts = {
@@ -150,6 +154,7 @@ target "base-vision" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
+  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
@@ -166,6 +171,7 @@ target "weights-some-model-v2" {
 
 target "weights-speak-model" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "speak/model"
   dockerfile = "../../bake/dockerfiles/weights-speak-model.Dockerfile"
   contexts = {
@@ -182,6 +188,7 @@ target "weights-speak-model" {
 
 target "weights-models-small-en-7ef02e" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "models/small.en"
   dockerfile = "../../bake/dockerfiles/weights-models-small-en-7ef02e.Dockerfile"
   contexts = {
@@ -198,6 +205,7 @@ target "weights-models-small-en-7ef02e" {
 
 target "weights-models-small-en-758b84" {
   inherits = ["_common"]
+  description = "The files of a model"
   context = "models/small-en"
   dockerfile = "../../bake/dockerfiles/weights-models-small-en-758b84.Dockerfile"
   contexts = {
@@ -214,6 +222,7 @@ target "weights-models-small-en-758b84" {
 
 target "embed" {
   inherits = ["_common"]
+  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -236,6 +245,7 @@ target "embed" {
 
 target "rank" {
   inherits = ["_common", "_online"]
+  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -259,6 +269,7 @@ target "rank" {
 
 target "speak" {
   inherits = ["_common", "_online"]
+  description = "The image of speak"
   context = "speak"
   dockerfile = "../bake/dockerfiles/speak.Dockerfile"
   contexts = {
@@ -282,6 +293,7 @@ target "speak" {
 
 target "listen" {
   inherits = ["_common"]
+  description = "The image of listen"
   context = "listen"
   dockerfile = "../bake/dockerfiles/listen.Dockerfile"
   contexts = {
@@ -304,6 +316,7 @@ target "listen" {
 
 target "answer" {
   inherits = ["_common"]
+  description = "The image of answer"
   context = "answer"
   dockerfile = "../bake/dockerfiles/answer.Dockerfile"
   contexts = {
@@ -326,6 +339,7 @@ target "answer" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -341,6 +355,7 @@ target "base-ml-inventory" {
 
 target "base-vision-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -357,6 +372,7 @@ target "base-vision-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -373,6 +389,7 @@ target "embed-inventory" {
 
 target "rank-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of rank"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -389,6 +406,7 @@ target "rank-inventory" {
 
 target "speak-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of speak"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -405,6 +423,7 @@ target "speak-inventory" {
 
 target "listen-inventory" {
   inherits = ["_common"]
+  description = "The inventory of files of packages of listen"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

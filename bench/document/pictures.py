@@ -1,0 +1,256 @@
+"""Pictures of the example: its layers, sizes, sharing, start-up and memory, build time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import svg
+from .cells import difference, mb, total
+from .inputs import Inputs
+
+ONNX = "-onnx"  # the variant of the example that runs without torch
+_HAND = "hand-written Dockerfile"
+_MADE = "Figures: {} (docs/results.md). MB = 1,000,000 bytes."
+
+
+def weights(inputs: Inputs, image: str) -> int:
+    """Bytes of an image's model, as it was baked."""
+    layers = inputs.sizes.get("images", {}).get(image, {}).get("layers", ())
+    return sum(layer["uncompressed"] for layer in layers if layer["holds"] == "/weights")
+
+
+def baked(inputs: Inputs, image: str) -> float | None:
+    """Uncompressed bytes of an image as it was baked, without its model."""
+    known = inputs.sizes.get("images", {}).get(image, {}).get("uncompressed")
+    return difference(known, weights(inputs, image))
+
+
+def by_hand(inputs: Inputs, image: str) -> float | None:
+    """The same of the hand-written image with the same code and packages."""
+    sizes = inputs.bake.get("sides", {}).get("one by one", {}).get("sizes") or {}
+    known = sizes.get("images", {}).get(image, {}).get("uncompressed")
+    return difference(known, weights(inputs, image))
+
+
+def sizes(inputs: Inputs) -> str:
+    """The write-up's three images, beside hand-written ones and slimbake's."""
+    groups = []
+    for image, claim in inputs.writeup["images"].items():
+        bars = [
+            svg.Bar("write-up, after its clean-ups", claim["after"], "claim"),
+            svg.Bar(_HAND, _mega(by_hand(inputs, image))),
+            svg.Bar("slimbake", _mega(baked(inputs, image)), "ours"),
+        ]
+        if f"{image}{ONNX}" in inputs.sizes.get("images", {}):
+            bars.append(
+                svg.Bar(
+                    "slimbake with ONNX Runtime", _mega(baked(inputs, f"{image}{ONNX}")), "onnx"
+                )
+            )
+        groups.append((image, bars))
+    return svg.chart(
+        "Sizes of images: write-up, hand-written, slimbake",
+        [svg.Panel("Size of an image, uncompressed, without its model", "MB", groups)],
+        _MADE.format("bake/evidence/sizes.json, bench/results/bake.json"),
+    )
+
+
+def shared(inputs: Inputs) -> dict[str, dict[str, float | None]]:
+    """Of the services' default images, on a host and on a registry: bytes alone, and shared."""
+    services = [name for name in inputs.services if not name.endswith(ONNX)]
+    known = inputs.sizes.get("images", {})
+    found: dict[str, dict[str, float | None]] = {"host": {}, "registry": {}}
+    if not all(name in known for name in services):
+        return found
+    chains: dict[tuple[str, ...], int] = {}
+    blobs: dict[str, int] = {}
+    for name in services:
+        below: tuple[str, ...] = ()
+        for layer in known[name]["layers"]:
+            below = (*below, layer["diff"])
+            chains[below] = layer["uncompressed"]
+            blobs[layer["blob"]] = layer["compressed"]
+    for place, unit, once in (
+        ("host", "uncompressed", chains.values()),
+        ("registry", "compressed", blobs.values()),
+    ):
+        found[place] = {"alone": total(known[name][unit] for name in services), "shared": sum(once)}
+    return found
+
+
+def sharing(inputs: Inputs) -> str:
+    """Eight images together: what sharing layers saves."""
+    fleet = shared(inputs)
+    hand = inputs.bake.get("sides", {}).get("one by one", {}).get("sizes") or {}
+    groups = [
+        (
+            heading,
+            [
+                svg.Bar("hand-written Dockerfiles", _mega(hand.get(f"unique_on_{place}"))),
+                svg.Bar("slimbake, each image alone", _mega(fleet[place].get("alone"))),
+                svg.Bar("slimbake", _mega(fleet[place].get("shared")), "ours"),
+            ],
+        )
+        for place, heading in (
+            ("host", "on a host, uncompressed"),
+            ("registry", "on a registry, compressed"),
+        )
+    ]
+    return svg.chart(
+        "Bytes of the example's eight images together",
+        [svg.Panel("Eight images together, with their models", "MB", groups)],
+        _MADE.format("bake/evidence/sizes.json, bench/results/bake.json"),
+    )
+
+
+def serving(inputs: Inputs) -> str:
+    """Start-up and memory of the containers, with torch and with ONNX Runtime."""
+    panels = []
+    for title, unit, scale, digits, keys in (
+        ("Start to the first answer, int8 with ONNX Runtime", "s", 1, 1, ("start",)),
+        ("Memory after that answer (RSS)", "MB", 1e-6, 0, ("first", "rss")),
+    ):
+        groups = [
+            (
+                service,
+                [
+                    svg.Bar(label, _scaled(_median(of["sides"][side], keys), scale), kind)
+                    for side, label, kind in (
+                        ("torch", "slimbake with torch", "ours"),
+                        ("onnx", "slimbake with ONNX Runtime", "onnx"),
+                    )
+                    if side in of["sides"]
+                ],
+            )
+            for service, of in inputs.serving.get("services", {}).items()
+        ]
+        panels.append(svg.Panel(title, unit, groups, digits))
+    return svg.chart(
+        "Start-up and memory, with torch and with ONNX Runtime",
+        panels,
+        _MADE.format("bench/results/serving.json, medians"),
+    )
+
+
+def _median(side: Mapping[str, Any], keys: Sequence[str]) -> float | None:
+    for key in keys:
+        side = side[key]
+    return side["median"]  # type: ignore[no-any-return]
+
+
+def builds(inputs: Inputs) -> str:
+    """Cold bakes and bakes that change nothing, beside hand-written Dockerfiles."""
+    sides = inputs.bake.get("sides", {})
+    panels = [
+        svg.Panel(
+            title,
+            "s",
+            [
+                (
+                    "",
+                    [
+                        svg.Bar(label, sides.get(side, {}).get(key, {}).get("median"), kind)
+                        for side, label, kind in (
+                            ("one by one", "docker build, one by one", "other"),
+                            ("parallel", "the same, in parallel by bake", "other"),
+                            ("slimbake", "slimbake bake, with checks", "ours"),
+                        )
+                    ],
+                )
+            ],
+            1,
+        )
+        for title, key in (("Cold build of eight images", "cold"), ("Nothing changed", "noop"))
+    ]
+    return svg.chart(
+        "Build time of eight images",
+        panels,
+        _MADE.format("bench/results/bake.json, medians, 2 cores"),
+    )
+
+
+def layers(inputs: Inputs) -> str:
+    """Which layer lies on which, from the left to the right: runtime, bases, models, services."""
+    images = inputs.sizes.get("images", {})
+    chains = {name: [each for each in of["layers"] if _shown(each)] for name, of in images.items()}
+    body = [svg.words(20, 38, "Layers of the example's images", "title")]
+    boxes, rows = _tree(chains, inputs, 0)
+    for box in boxes:
+        x, y = 20 + box.level * (_BOX + 6), 56 + box.row * _ROW
+        high = box.rows * _ROW - 6
+        body.append(svg.box((x, y, _BOX, high), box.kind))
+        middle = y + high / 2
+        if box.detail and box.rows == 1:
+            body.append(svg.words(x + 10, middle + 5, box.name, "strong"))
+            body.append(svg.words(x + _BOX - 10, middle + 5, box.detail, "small", "end"))
+        elif box.detail:
+            body.append(svg.words(x + 10, middle - 2, box.name, "strong"))
+            body.append(svg.words(x + 10, middle + 14, box.detail, "small"))
+        else:
+            body.append(svg.words(x + 10, middle + 5, box.name))
+    below = 56 + rows * _ROW + 16
+    note = "Each box is stored and pulled once. " + _MADE.format("bake/evidence/sizes.json")
+    body.append(svg.words(20, below, note, "small"))
+    return svg.page(below + 16, "Runtime, bases, models and services as layers", body)
+
+
+_BOX, _ROW = 159, 36
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    name: str
+    detail: str
+    kind: str
+    level: int
+    row: int
+    rows: int = 1
+
+
+def _shown(layer: Mapping[str, Any]) -> bool:
+    return bool(layer["uncompressed"] >= 1_000_000)
+
+
+def _tree(
+    chains: Mapping[str, Sequence[Mapping[str, Any]]], inputs: Inputs, level: int, row: int = 0
+) -> tuple[list[_Box], int]:
+    """The boxes of these images from a level on, and how many rows they take."""
+    boxes, taken = [], 0
+    for name, chain in chains.items():
+        if len(chain) == level:
+            boxes.append(_Box(name, "", "box4", level, row + taken))
+            taken += 1
+    lower: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
+    for name, chain in chains.items():
+        if len(chain) > level:
+            lower.setdefault(chain[level]["diff"], {})[name] = chain
+    for below in lower.values():
+        more, rows = _tree(below, inputs, level + 1, row + taken)
+        layer = next(iter(below.values()))[level]
+        name, kind = _named(layer, below, inputs, level)
+        detail = f"{mb(layer['uncompressed'])} MB"
+        boxes += [_Box(name, detail, kind, level, row + taken, rows), *more]
+        taken += rows
+    return boxes, taken
+
+
+def _named(
+    layer: Mapping[str, Any], below: Mapping[str, Any], inputs: Inputs, level: int
+) -> tuple[str, str]:
+    """What a layer is called, and its colour."""
+    if level == 0:
+        return "runtime: CPython", "box3"
+    if layer["holds"] == "/weights":
+        return "model", "box2"
+    first = [name for name, chain in below.items() if len(chain) == level + 1] or list(below)
+    return f"base {inputs.bases.get(first[0], '')}", "box1"
+
+
+def _mega(value: float | None) -> float | None:
+    return _scaled(value, 1e-6)
+
+
+def _scaled(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale

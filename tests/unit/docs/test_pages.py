@@ -1,0 +1,89 @@
+"""README.md and docs/ as a whole: how long they are, where they link, what the tables look like."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import prose
+from tests.unit.docs.pages import PAGES, ROOT, generated, written
+
+LINKED = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"))]
+
+
+def plain(page: Path) -> str:
+    """A page without its generated part and its tables' rules."""
+    return page.read_text("utf-8").partition("<!-- bench/statements.py -->")[0]
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 160
+
+
+def test_the_pages_that_people_write_have_at_most_20_000_words() -> None:
+    assert sum(len(plain(page).split()) for page in written()) <= 20_000
+
+
+@pytest.mark.parametrize("page", written(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_at_most_1_500_words_beside_its_tables(page: Path) -> None:
+    lines = [line for line in plain(page).splitlines() if not line.startswith("|")]
+    assert sum(len(line.split()) for line in lines) <= 1_500
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"`[^`]*`", "", page.read_text("utf-8"))
+    for address in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in address:
+            assert (page.parent / address).exists(), address
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    site = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
+    named = set(_addresses(site["nav"]))
+    assert named == {str(page.relative_to(ROOT / "docs")) for page in PAGES[1:]}
+
+
+def _addresses(nav: Any) -> list[str]:
+    if isinstance(nav, str):
+        return [nav]
+    values = nav.values() if isinstance(nav, dict) else nav
+    return [address for each in values for address in _addresses(each)]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "docs/results.md", *sorted((ROOT / "docs/results").glob("*.md"))],
+    ids=lambda page: str(page.name),
+)
+def test_tables_of_results_can_be_read(page: Path) -> None:
+    for line in page.read_text("utf-8").splitlines():
+        if line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            assert len(cells) <= 12
+            assert max(map(len, cells)) <= 120
+
+
+def test_pages_that_the_code_names_are_there() -> None:
+    for file in (ROOT / "src").rglob("*.py"):
+        for name in re.findall(r"docs/[\w/-]+\.md", file.read_text("utf-8")):
+            assert (ROOT / name).is_file(), f"{file.name} names {name}"
+
+
+def test_generated_pages_say_so() -> None:
+    assert generated(ROOT / "docs/results.md")
+    assert generated(ROOT / "docs/reference/commands.md")
+    assert not generated(ROOT / "docs/index.md")
+
+
+def test_the_check_of_words_finds_words_and_leaves_code_alone() -> None:
+    assert list(prose.of_text("slimbake builds it anew")) == ["'anew': write again"]
+    text = "a `anew` b\n\n    anew\n\n```sh\nanew\n```\nlast anew\n"
+    assert [number for number, line in prose.prose(text) if list(prose.of_text(line))] == [8]
+    source = '"""anew"""\ndef f():\n    """anew"""\n    raise E("anew")\n'
+    assert len(list(prose.of_source(Path("x.py"), source))) == 1
+    command = 'def command():\n    """Build anew."""\n'
+    assert len(list(prose.of_source(Path("x.py"), command))) == 1
