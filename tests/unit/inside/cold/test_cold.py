@@ -20,7 +20,7 @@ THING = {
     "thing/licensed/LICENSE": b"free",
     "thing/__main__.py": b"print('main', __name__)\n",
     "thing/big.py": BIG,
-    "thing/not-a-name.py": b"",
+    "thing/scripts/not-a-name.py": b"",
     "single.py": b"value = 1\n",
 }
 WARM = ("thing/__init__.py", "thing/warm.py source")
@@ -33,7 +33,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 def test_what_no_start_needs_is_not_on_disk(there: Image) -> None:
     left = {path.relative_to(there.site).as_posix() for path in there.site.rglob("thing/**/*.py")}
-    assert left == {"thing/warm.py", "thing/not-a-name.py"}
+    assert left == {"thing/warm.py", "thing/scripts/not-a-name.py"}
     assert not (there.site / "single.py").exists()
     assert (there.site / "thing/licensed/LICENSE").exists()
 
@@ -65,7 +65,7 @@ print(pkgutil.get_data('thing.sub', 'data.txt'), pkgutil.get_data('thing.sub', '
     assert first == str(
         [
             *[("thing.__main__", False), ("thing.big", False), ("thing.late", False)],
-            *[("thing.licensed", True), ("thing.not-a-name", False), ("thing.sub", True)],
+            *[("thing.licensed", True), ("thing.sub", True)],
             *[("thing.sub.deep", False), ("thing.warm", False)],
         ]
     )
