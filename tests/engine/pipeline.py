@@ -217,7 +217,10 @@ class _Runner:
                 text = self._tag
             elif text == "${{ fromJSON(needs.plan.outputs.matrix).unchanged }}":
                 text = matrix["unchanged"]
-            elif text == "${{ github.event.pull_request.base.sha }}":
+            elif text in (
+                "${{ github.event.pull_request.base.sha }}",
+                "${{ steps.report.outputs.artifact-url }}",
+            ):
                 text = ""
             found[key] = text
         return found

@@ -52,7 +52,7 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                 "two/app.py": f"import shared  # {made.project}\nprint('two', shared.WORD)\n",
             },
         )
-        done = made.slimbake("bake")
+        done = made.slimbake("bake", "--wide")
         assert done.code == 0, done.stderr
         (made.root / "first.txt").write_text(f"{done.stdout}\0{done.stderr}")
         yield made

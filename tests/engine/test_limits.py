@@ -75,7 +75,7 @@ def test_opened_touched_and_used_are_told_apart(one: Toy) -> None:
 
 
 def test_a_ratio_above_the_one_allowed_ends_with_exit_code_6(one: Toy) -> None:
-    done = one.slimbake("limits", "--at-most", "1.15")
+    done = one.slimbake("limits", "--at-most", "1.15", "--wide")
     assert done.code == 6
     assert done.stdout.splitlines()[1].startswith("one ")
     assert (

@@ -129,7 +129,7 @@ def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFac
     """What the first wave of a pipeline tells the second, from the builder's cache."""
     file = tmp_path_factory.mktemp("wave") / "bases.json"
     words = ("--push", "--registry", f"{registry}/{example.project}", "--digests", str(file))
-    done = example.slimbake("bases", SERVICE, *words)
+    done = example.slimbake("ci", "shared", SERVICE, *words)
     assert done.code == 0, done.stderr
     return file
 
@@ -156,7 +156,7 @@ def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(
     words = ("bake", SERVICE, "--registry", example.project, "--json")
     alone, given = (
         example.slimbake(*words),
-        example.slimbake(*words, "--no-cache", "--bases", str(first_wave)),
+        example.slimbake(*words, "--no-cache", "--shared", str(first_wave)),
     )
     assert (alone.code, given.code) == (0, 0), given.stderr
     assert given.json()["images"][SERVICE]["digest"] == alone.json()["images"][SERVICE]["digest"]

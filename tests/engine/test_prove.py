@@ -259,7 +259,7 @@ def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
 
 
 def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, baked: str) -> None:
-    done = toy.slimbake("prove", "--control")
+    done = toy.slimbake("prove", "--control", "--wide")
     assert done.code == 0, done.stderr
     assert "idna removed" in done.stdout
     toy.file(
@@ -267,7 +267,7 @@ def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, 
         "def imports():\n    try:\n        import idna\n    except ImportError:\n        pass\n",
     )
     try:
-        weak = toy.slimbake("prove", "--control")
+        weak = toy.slimbake("prove", "--control", "--wide")
         assert weak.code == 6 and "too weak: one" in weak.stderr
         assert (
             "let `imports()` import idna, or what needs it, and let no exception pass"

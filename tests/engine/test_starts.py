@@ -114,7 +114,7 @@ def test_the_table_says_what_was_checked(toy: Toy) -> None:
     assert found["own"]["checks"] == ["start"] and found["own"]["unchecked"] == ["smoke"]
     assert found["skipped"]["checks"] == []
     assert found["skipped"]["unchecked"] == ["start", "smoke"]
-    text = toy.slimbake("bake", "serves").stdout
+    text = toy.slimbake("bake", "serves", "--wide").stdout
     assert "start (no smoke)" in text
 
 

@@ -110,7 +110,7 @@ def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) ->
 
 def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
     done = far_enough(
-        lambda limit: verify(toy, CALLS.format("hang"), f"--limit={limit}"),
+        lambda limit: verify(toy, CALLS.format("hang"), f"--timeout={limit}"),
         lambda done: "service.get('/hang')" in done.stderr,
         LIMITS[1:],
     )

@@ -42,6 +42,7 @@ ORDER = (
     "deploy",
     "ci",
     "advise",
+    "report",
     "cli",
 )
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""

@@ -312,7 +312,7 @@ def test_the_jobs_are_what_slimbake_matrix_says(
     said = json.dumps({"bases": {"include": []}})
     runner.stub("slimbake", f"echo '{said}'")
     assert runner.run("plan", "Decide the jobs", {"SINCE": since}, form) == 0
-    assert runner.called() == ["slimbake", "matrix", *words]
+    assert runner.called() == ["slimbake", "ci", "plan", *words]
     assert runner.output.read_text() == f"matrix={said}\n"
     assert (runner.folder / "matrix.json").read_text() == f"{said}\n"
 
@@ -406,13 +406,13 @@ def test_an_upgrade_builds_every_service_and_leaves_what_it_changed(
     jobs = json.dumps({"services": {"include": [{"services": "jobs api"}, {"services": "api"}]}})
     runner.stub(
         "slimbake",
-        f"case $1 in matrix) echo '{jobs}';; lock) echo new > bake/lock;; summary) echo '## Sizes';; esac",
+        f"case $* in 'ci plan'*) echo '{jobs}';; lock*) echo new > bake/lock;; 'ci summary'*) echo '## Sizes';; esac",
     )
     assert runner.run("upgrade", UPGRADING, {}, of=upgrade(form)) == 0
     said = runner.called()
     at = said.index("bake")
     record = f"{runner.folder}/record.json"
-    assert said[at : at + 5] == ["bake", "--report", record, "api", "jobs"]
+    assert said[at : at + 5] == ["bake", "--record", record, "api", "jobs"]
     assert ("prove" in said) == (form == "no-registry")
     assert "+new" in (runner.folder / "upgrade.patch").read_text()
     assert (runner.folder / "said").read_text() == "## Sizes\n"
@@ -444,12 +444,12 @@ BUILDS = [
     (
         "check",
         "Build what has changed and run its smokes",
-        ["bake", "--frozen", "--keep-going", "--report", "T/record.json"],
+        ["bake", "--frozen", "--keep-going", "--record", "T/record.json"],
     ),
     (
         "bases",
         "Build and push what is missing of bases and exported models",
-        ["bases", "--frozen", "--push", "--missing", "--digests", "T/bases.json"],
+        ["ci", "shared", "--frozen", "--push", "--missing", "--digests", "T/bases.json"],
     ),
     (
         "services",
@@ -460,9 +460,9 @@ BUILDS = [
             "--push",
             "--missing",
             "--keep-going",
-            "--bases",
+            "--shared",
             "T/bases.json",
-            "--report",
+            "--record",
             "T/record.json",
         ],
     ),
@@ -519,8 +519,9 @@ def test_the_summary_goes_to_the_run_and_to_the_next_job(runner: Runner) -> None
     assert runner.called() == [
         *(
             "slimbake",
+            "ci",
             "summary",
-            "--matrix",
+            "--plan",
             f"{runner.folder}/matrix.json",
             "--write",
             ".slimbake/known.json",
@@ -609,19 +610,22 @@ def test_gitlabs_plan_decides_as_githubs_does(
         runner.stub(name, script)
     assert in_gitlab(runner, "plan", env, form) == 0
     called = runner.called()
-    assert called[called.index("matrix") :] == ["matrix", *words, "--gitlab", ".slimbake/child.yml"]
+    assert called[called.index("ci") :] == ["ci", "plan", *words, "--gitlab", ".slimbake/child.yml"]
     assert ("login" in called) == (words == ["--missing"])
     assert (runner.folder / ".slimbake/matrix.json").read_text() == "said\n"
 
 
 GITLAB_BUILDS = [
-    (".check", ["bake", "--frozen", "--keep-going", "--report", ".slimbake/records/7.json"]),
-    (".bases", ["bases", "--frozen", "--push", "--missing", "--digests", ".slimbake/bases.json"]),
+    (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
+    (
+        ".bases",
+        ["ci", "shared", "--frozen", "--push", "--missing", "--digests", ".slimbake/bases.json"],
+    ),
     (
         ".services",
         [
             *("bake", "--frozen", "--push", "--missing", "--keep-going"),
-            *("--bases", ".slimbake/bases.json", "--report", ".slimbake/records/7.json"),
+            *("--shared", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
         ],
     ),
     (".unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),

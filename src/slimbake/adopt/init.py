@@ -446,7 +446,7 @@ def _ci(repository: Repository) -> tuple[str, list[Note]]:
     if repository.ci != "gitlab":
         return repository.ci, []
     advice = (
-        "`slimbake matrix --gitlab FILE` writes a child pipeline that this one can include; or move"
+        "`slimbake ci plan --gitlab FILE` writes a child pipeline that this one can include; or move"
         " it away, and add `ci: {provider: gitlab}`"
     )
     return "", [Note(Place(".gitlab-ci.yml"), "there is a pipeline, and it stays", advice)]

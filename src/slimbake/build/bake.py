@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slimbake import docker
 from slimbake.build.command import FILES, BakeOptions, arguments, environment
-from slimbake.build.costs import measured_costs
+from slimbake.build.costs import measured_costs, spans
 from slimbake.build.events import Progress, Steps, Vertex, failure, lost, transient
 from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
@@ -36,6 +36,8 @@ class BakeResult:
     # of each target that was built from its first step on
     seconds: Mapping[str, float] = field(default_factory=dict)
     left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
+    # target -> when its steps began and were done, in seconds from the first one on
+    ran: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class _Run:
     broken: Vertex | None  # the step that broke it
     text: str  # buildx's own words
     seconds: Mapping[str, float]
+    ran: Mapping[str, tuple[float, float]]
     finished: frozenset[str] = frozenset()  # the targets that held although it broke
 
 
@@ -78,7 +81,7 @@ def bake(
         names = plan.with_checks(targets) if checks else targets
         run = _patiently(site, plan, names, options, steps)
         if run.broken is None:
-            return BakeResult(run.digests, tuple(failures), run.seconds, targets)
+            return BakeResult(run.digests, tuple(failures), run.seconds, targets, run.ran)
         error, culprit = failure(plan, run.broken, run.text)
         if options.push and (not culprit or lost(run.broken)):
             raise NodeLost(error.message, error.hint)
@@ -127,10 +130,11 @@ def _build(
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             finished = frozenset(t.name for t in targets if progress.finished(t.name))
-            return _Run({}, broken, running.text, {}, finished)
+            return _Run({}, broken, running.text, {}, {}, finished)
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
-    return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
+    steps_built = progress.vertices.values()
+    return _Run(digests, None, running.text, measured_costs(steps_built), spans(steps_built))
 
 
 def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:

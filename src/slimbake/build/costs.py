@@ -24,6 +24,20 @@ def measured_costs(vertices: Iterable[Vertex]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in sorted(seconds.items()) if name not in cached}
 
 
+def spans(vertices: Iterable[Vertex]) -> dict[str, tuple[float, float]]:
+    """When the steps of each target ran that a build did not find in its cache: seconds from the
+    build's first such step until the target's first, and until its last was done.
+    """
+    ran = [v for v in vertices if v.step.target and v.state in ("done", "failed") and v.seconds]
+    first = min((vertex.started for vertex in ran), default=0.0)
+    found: dict[str, tuple[float, float]] = {}
+    for vertex in sorted(ran, key=lambda vertex: vertex.started):
+        begins, ends = vertex.started - first, vertex.started - first + vertex.seconds
+        before = found.get(vertex.step.target, (begins, ends))
+        found[vertex.step.target] = (before[0], max(before[1], ends))
+    return {name: (round(begins, 3), round(ends, 3)) for name, (begins, ends) in found.items()}
+
+
 UNKNOWN = 1.0  # of all, where nothing was measured: then they are dealt out by their number
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 COSTS = (
     "costs"  # in the workspace: seconds of each target, as it was last built from its first step
 )
+TIMELINE = "timeline"  # in the workspace: when the targets of the last bake ran
 STAGED = "staged"
 """The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
 bake overwrites it.
@@ -146,7 +147,7 @@ class OnEngine:
         )
         if request.no_cache or request.sets or request.platform or options.load:
             result = bake(site, targets, options)
-            keep_costs(site.workspace, result.seconds)
+            keep_costs(site.workspace, result.seconds, result.ran)
             images = built_in_engine(site, result.left, result)
             return Made(images=images, failures=result.failures, layouts=layouts)
         same, before = still_built(site, targets)
@@ -156,7 +157,7 @@ class OnEngine:
         if not rest:
             return Made(images=same, layouts=layouts)
         result = bake(site, rest, options)
-        keep_costs(site.workspace, result.seconds)
+        keep_costs(site.workspace, result.seconds, result.ran)
         new = built_in_engine(site, result.left, result)
         _keep(site, new, before)
         images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
@@ -189,7 +190,7 @@ class OnBuilders:
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
         if not self.nodes:
             result = bake(site, targets, self._options(site, targets, request))
-            keep_costs(site.workspace, result.seconds)
+            keep_costs(site.workspace, result.seconds, result.ran)
             images = tuple(_pushed(site, name, result, request) for name in result.left)
             return Made(images=_pulled(site, images, request), failures=result.failures)
         return self._in_shards(site, targets, request)
@@ -310,10 +311,27 @@ def costs(workspace: Workspace) -> dict[str, float]:
     return workspace.read(COSTS, parse) or {}
 
 
-def keep_costs(workspace: Workspace, seconds: Mapping[str, float]) -> None:
-    """Keep what was measured anew, beside what was known of others."""
+def keep_costs(
+    workspace: Workspace,
+    seconds: Mapping[str, float],
+    ran: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
+    """Keep what was measured now, beside what was known of others; `ran`: when the targets of this
+    build ran, in place of what was known of another.
+    """
     if seconds:
         workspace.write(COSTS, {**costs(workspace), **seconds})
+    if ran:
+        workspace.write(TIMELINE, ran)
+
+
+def timeline(workspace: Workspace) -> dict[str, tuple[float, float]]:
+    """When each target of the last bake began and was done: seconds from the first one on."""
+
+    def parse(said: Any) -> dict[str, tuple[float, float]]:
+        return {str(name): (float(begins), float(ends)) for name, (begins, ends) in said.items()}
+
+    return workspace.read(TIMELINE, parse) or {}
 
 
 def reference(target: Target, registry: str, tag: str) -> str:

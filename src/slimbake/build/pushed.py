@@ -24,7 +24,7 @@ def read_pushed(files: Iterable[Path], plan: Plan) -> dict[str, str]:
     not in the plan.
     """
     found: dict[str, str] = {}
-    hint = "`slimbake bases --push --digests FILE` writes one"
+    hint = "`slimbake ci shared --push --digests FILE` writes one"
     for file in files:
         said = read_json(file, lambda said: said, hint)
         shared = {target.name for target in plan.targets if target.shared}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from slimbake.build.release import Released
-from slimbake.console.tables import text_table
-from slimbake.images.sizes import SIZE_HEADINGS, size_rows, size_summary
+from slimbake.console.tables import FOLDED, Layout, readable, text_table
+from slimbake.images.sizes import SIZE_HEADINGS, Image, Measurement, size_rows, size_summary
 
 _HELD = "on the registry"
 
 
-def released_text(released: Released) -> str:
+def released_text(released: Released, layout: Layout = FOLDED) -> str:
     """A row for each image, also for what was not built, and so not measured; of several nodes
     where each was built.
     """
@@ -21,7 +22,7 @@ def released_text(released: Released) -> str:
     for image in released.on_registry:
         row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
         rows.append((*row, *("" for _ in range(len(headings) - len(row)))))
-    parts = [text_table(headings, rows)]
+    parts = [text_table(headings, rows, layout=layout)]
     if released.measurement.images:
         parts.append(size_summary(released.measurement))
     if released.spots:
@@ -29,8 +30,27 @@ def released_text(released: Released) -> str:
             (name, str(spot.wave), str(spot.shard), spot.node, released.names[name])
             for name, spot in released.spots.items()
         ]
-        parts.append(text_table(("target", "wave", "shard", "node", "image"), places))
+        of_places = ("target", "wave", "shard", "node", "image")
+        parts.append(text_table(of_places, places, layout=layout))
     return "\n".join(parts)
+
+
+def ending(released: Released, before: Mapping[str, Image], seconds: float) -> str:
+    """One line on how a bake ended. `before`: the images of the last bake, as far as they are known."""
+    images = released.measurement.images
+    same = sum(i.name in before and before[i.name].digest == i.digest for i in images)
+    words = [f"{len(images) - same} built", f"{same} unchanged"]
+    if released.on_registry:
+        words.append(f"{len(released.on_registry)} on the registry")
+    if released.failed:
+        words.append(f"{len(released.failed)} failed")
+    words.append(f"{sum(bool(passed) for passed, _ in released.checks.values())} checked")
+    line = f"{', '.join(words)} in {seconds:.0f} s"
+    if images and all(image.name in before for image in images):
+        last = Measurement(tuple(before[image.name] for image in images))
+        change = released.measurement.host - last.host
+        line += f"; {readable(change, signed=True)} on a host against the last bake"
+    return line
 
 
 def released_json(released: Released) -> dict[str, Any]:

@@ -314,7 +314,7 @@ def _not_here(site: Site, request: BakeRequest) -> str:
         "with --frozen": request.frozen,
         "in CI": bool(os.environ.get("CI")),
         "by other builders": bool(request.nodes) or site.engine.builder != "docker",
-        "with --set, --platform or --bases": request.sets or request.platform or request.pushed,
+        "with --set, --platform or --shared": request.sets or request.platform or request.pushed,
         "with --missing": request.missing,
     }
     return next((words for words, holds in where.items() if holds), "")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.naming import EVIDENCE
-from slimbake.console.tables import text_table
+from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 
@@ -57,9 +57,10 @@ HEADINGS = (
 )
 
 
-def parity_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+def parity_table(figures: Mapping[str, Mapping[str, Any]], layout: Layout = FOLDED) -> str:
     """A row for each service; what says nothing of its task is left empty."""
-    return text_table(HEADINGS, [_row(service, each) for service, each in figures.items()])
+    rows = [_row(service, each) for service, each in figures.items()]
+    return text_table(HEADINGS, rows, layout=layout)
 
 
 def _row(service: str, found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from slimbake.ci.model import Known, Record
 from slimbake.errors import SlimbakeError
 from slimbake.host.files import read_json, write_atomically
 
-_HINT = "`slimbake bake --report` and `slimbake summary --write` write such files"
+_HINT = "`slimbake bake --record` and `slimbake ci summary --write` write such files"
 
 
 def read_known(file: Path | None) -> Known:

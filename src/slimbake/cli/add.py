@@ -7,19 +7,32 @@ from pathlib import Path
 import click
 
 from slimbake.adopt.add import add
-from slimbake.cli.common import console, manifest_option
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    completed,
+    console,
+    manifest_option,
+)
 
 
-@click.command("add")
+@click.command(
+    "add",
+    epilog=examples("slimbake add search --port 8010", "slimbake add worker --base web"),
+)
 @click.argument("name")
 @manifest_option
-@click.option("--base", help="The base to use. Default: the runtime.")
-@click.option("--port", type=int, help="[default: the next after the highest in use]")
+@click.option(
+    "--base",
+    metavar="NAME",
+    shell_complete=completed(lambda fleet: (each.name for each in fleet.bases)),
+    help="Base of the service.  [default: none]",
+)
+@click.option("--port", type=int, help="Port of the service.  [default: the next free one]")
 def command(name: str, file: Path, base: str | None, port: int | None) -> None:
     """Add a service: an entry in the manifest, and a folder with a small app and its smoke.
 
-    A folder that is there stays as it is: its Dockerfile, its requirements and its program say what
-    the entry is.
+    If the folder exists, slimbake changes nothing in it, and reads its Dockerfile, requirements and
+    program.
     """
 
     for line in add(file, name, base, port, console):

@@ -8,6 +8,7 @@ import click
 
 from slimbake.advise.advice import advice, advice_text, advise_fleet
 from slimbake.advise.facts import facts
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     json_option,
     manifest_option,
@@ -19,7 +20,10 @@ from slimbake.cli.common import (
 )
 
 
-@click.command("advise")
+@click.command(
+    "advise",
+    epilog=examples("slimbake advise", "slimbake advise embedding --json"),
+)
 @services_argument
 @variant_option
 @manifest_option

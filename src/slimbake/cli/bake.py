@@ -2,83 +2,100 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     image_options,
     json_option,
     manifest_option,
     services_argument,
+    table_options,
     variant_option,
 )
+from slimbake.console.tables import Layout
 
 
-@click.command("bake")
+@click.command(
+    "bake",
+    epilog=examples(
+        "slimbake bake api storage",
+        "slimbake bake --push --missing --registry registry.example.com/atlas --tag v1",
+    ),
+)
 @services_argument
 @variant_option
 @manifest_option
 @json_option
+@table_options
 @click.option(
-    "--push", is_flag=True, help="Push what was built, once its smoke holds, each with its SBOM."
+    "--push", is_flag=True, help="Push the images that passed their checks, each with its SBOM."
 )
 @click.option(
-    "--missing", is_flag=True, help="With --push: what the registry has is not built, only tagged."
+    "--missing",
+    is_flag=True,
+    help="Skip services that are already in the registry; only add the tag.",
 )
 @click.option(
-    "--provenance", type=click.Choice(["max"]), help="Push BuildKit's own account of the build too."
+    "--provenance", type=click.Choice(["max"]), help="Push BuildKit's record of the build too."
 )
 @click.option(
     "--sbom", type=click.Path(path_type=Path, file_okay=False), help="Write SBOMs into this folder."
 )
 @image_options
-@click.option("--builder", default="", help="The buildx builder.")
+@click.option("--builder", default="", metavar="NAME", help="Build on this buildx builder.")
 @click.option(
     "--set",
     "sets",
     multiple=True,
     metavar="TARGET.KEY=VALUE",
-    help="An override, as buildx bake takes it.",
+    help="Override a value of a target, as `buildx bake --set` does.",
 )
-@click.option("--no-cache", is_flag=True, help="Build every step again.")
+@click.option("--no-cache", is_flag=True, help="Rebuild every step.")
 @click.option(
-    "--bases",
+    "--shared",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
-    help="Use the base images listed in FILE, which `slimbake bases --digests` wrote, instead of building them.",
+    help="Use the images listed in FILE instead of building what services share; `slimbake ci"
+    " shared --digests FILE` writes it.",
 )
 @click.option(
-    "--platform", default="", help="Build for this platform alone.  [default: as the manifest says]"
+    "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
 )
 @click.option(
-    "--report",
+    "--record",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the result to FILE, for `slimbake summary`.",
+    help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
 )
-@click.option("--keep-going", is_flag=True, help="Leave out what fails, and tag the rest.")
+@click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
 @click.option(
     "--packages",
     type=click.Choice(["wheelhouse", "index"]),
-    help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
+    help="Where builds get wheels: from this machine, or from the index.  [default: the"
+    " manifest's, or wheelhouse]",
 )
-@click.option("--watch", is_flag=True, help="Then build again what an edit touches, until Ctrl-C.")
+@click.option(
+    "--watch", is_flag=True, help="Keep running, and rebuild what an edit touches, until Ctrl-C."
+)
 @click.option(
     "--shards",
     type=click.IntRange(1, 256),
-    help="Build in so many bakes at once, and push (docs/how-to/several-machines.md).",
+    help="Split the build into so many bakes at once; needs --push (docs/how-to/several-machines.md).",
 )
 @click.option(
     "--node",
     "nodes",
     multiple=True,
     metavar="BUILDER",
-    help="A builder for shards, or Docker context.",
+    help="Builder or Docker context for a shard; repeatable.",
 )
 @click.option(
     "--frozen",
     is_flag=True,
-    help="As in CI: fail if locks or generated files are out of date; write none.",
+    help="Fail on stale locks or generated files instead of updating them, as in CI.",
 )
 @click.option(
     "--install-engine",
@@ -90,6 +107,7 @@ def command(
     variant: str,
     file: Path,
     as_json: bool,
+    layout: Layout,
     tag: str,
     registry: str,
     frozen: bool,
@@ -103,21 +121,24 @@ def command(
     no_cache: bool,
     keep_going: bool,
     packages: str | None,
-    bases: tuple[Path, ...],
+    shared: tuple[Path, ...],
     platform: str,
-    report: Path | None,
+    record: Path | None,
     watch: bool,
     shards: int | None,
     nodes: tuple[str, ...],
 ) -> None:
-    """Build the services in parallel, run their smokes, and only then move tags and push."""
+    """Build the services in parallel, run their checks, then tag and push the images that pass."""
     from slimbake import docker
+    from slimbake.build.known import last_images
     from slimbake.build.place import BakeRequest
     from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
+    from slimbake.build.released_report import ending
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
     from slimbake.errors import UsageError
+    from slimbake.images.measured import remembered
 
     project = read(file)
     plan = project.plan
@@ -140,7 +161,7 @@ def command(
         keep_going=keep_going or watch,
         platform=platform,
         nodes=_nodes(shards, nodes, builder),
-        pushed=read_pushed(bases, plan),
+        pushed=read_pushed(shared, plan),
         sets=sets,
         no_cache=no_cache,
         frozen=frozen,
@@ -150,9 +171,10 @@ def command(
     if watch:
         from slimbake.cli.watch import bake_and_watch
 
-        bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json)
+        bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json, layout)
         return
-    released = recorded(report, request.targets, lambda: release(project, request, console))
+    began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
+    released = recorded(record, request.targets, lambda: release(project, request, console))
     if sbom:
         plan = read(file).plan  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}
@@ -162,7 +184,9 @@ def command(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"
             )
     tell_tool(project)
-    print_released(released, as_json)
+    print_released(released, as_json, layout)
+    last = {image.name: image for image in before.images}
+    console.say(ending(released, last, time.monotonic() - began))
 
 
 def _nodes(shards: int | None, nodes: tuple[str, ...], builder: str) -> tuple[str, ...]:
@@ -178,7 +202,7 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
     from slimbake.errors import UsageError
 
     if not push:
-        raise UsageError("what is missing is missing on a registry", "--push --missing")
+        raise UsageError("--missing requires --push", "--push --missing")
     if no_cache:
         raise UsageError(
             "--missing builds nothing that is there, --no-cache everything", "leave out one of them"

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import json_option, platform_option, print_json
 
 
-@click.group("cold")
+@click.group(
+    "cold",
+    epilog=examples(
+        "slimbake cold list registry.example.com/atlas/api:latest",
+        "slimbake cold extract registry.example.com/atlas/api:latest cold/",
+    ),
+)
 def command() -> None:
     """Show the Python code that lies compressed in an image's cold stores.
 
@@ -17,7 +24,13 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=examples(
+        "slimbake cold list registry.example.com/atlas/api:latest",
+        "slimbake cold list ./api.tar --json",
+    ),
+)
 @click.argument("image")
 @json_option
 @platform_option
@@ -38,7 +51,13 @@ def list_command(image: str, as_json: bool, platform: str) -> None:
     click.echo(f"{len(rows):,} cold modules", err=True)
 
 
-@command.command("extract")
+@command.command(
+    "extract",
+    epilog=examples(
+        "slimbake cold extract registry.example.com/atlas/api:latest cold/",
+        "slimbake cold extract ./api.tar cold/",
+    ),
+)
 @click.argument("image")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @platform_option

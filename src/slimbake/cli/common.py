@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from slimbake.console import Console
+from slimbake.console.tables import WIDTH, Layout
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
     from slimbake.build.release import Released
+    from slimbake.fleet.model import Fleet
     from slimbake.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def completed(
+    names: Callable[[Fleet], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell offers: names of the manifest; none where it cannot be read."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+        from slimbake.config import manifest
+        from slimbake.errors import SlimbakeError
+        from slimbake.fleet import resolve
+
+        try:
+            found = names(resolve(manifest(Path(ctx.params.get("file") or "services.yaml"))))
+        except (SlimbakeError, OSError):
+            return []
+        return [name for name in dict.fromkeys(found) if name and name.startswith(incomplete)]
+
+    return complete
+
+
+service_names = completed(lambda fleet: (each.name for each in fleet.services))
+
+
+def _passes(fleet: Fleet) -> Iterable[str]:
+    from slimbake.catalogue.read import catalogue
+
+    return (each.name for each in catalogue(fleet.root))
+
+
+pass_names = completed(_passes)
 
 
 def manifest_option(command: F) -> F:
@@ -31,13 +67,15 @@ def manifest_option(command: F) -> F:
         default=Path("services.yaml"),
         show_default=True,
         envvar="SLIMBAKE_MANIFEST",
-        help="The manifest.",
+        help="The manifest to read.",
     )(command)
 
 
 def services_argument(command: F) -> F:
     """`[SERVICE]...`: all of them where none is named."""
-    return click.argument("services", nargs=-1)(command)
+    return click.argument(
+        "services", nargs=-1, metavar="[SERVICE]...", shell_complete=service_names
+    )(command)
 
 
 def variant_option(command: F) -> F:
@@ -54,7 +92,9 @@ def _variant_option(default: str) -> Callable[[F], F]:
     return click.option(
         "--variant",
         default="",
-        help=f"Of services that have variants, this one. [default: {default}]",
+        metavar="NAME",
+        help=f"Variant to use, of services that have several. [default: {default}]",
+        shell_complete=completed(lambda fleet: [each.variant for each in fleet.services]),
     )
 
 
@@ -63,15 +103,35 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def table_options(command: F) -> F:
+    """`--wide` and `--markdown`, as `layout`: how tables are laid out."""
+
+    @functools.wraps(command)
+    def laid_out(*args: Any, wide: bool, markdown: bool, **kwargs: Any) -> Any:
+        here = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+        return command(*args, layout=Layout(0 if wide else here, markdown), **kwargs)
+
+    options = (
+        click.option("--markdown", is_flag=True, help="Print tables in Markdown."),
+        click.option("--wide", is_flag=True, help="Do not fold tables to the width of a line."),
+    )
+    made: Any = laid_out
+    for option in options:
+        made = option(made)
+    return cast("F", made)
+
+
 def image_options(command: F) -> F:
     """`--tag` and `--registry`: which images."""
     command = click.option(
-        "--tag", default=lambda: os.environ.get("TAG", "latest"), help="[default: $TAG, or latest]"
+        "--tag",
+        default=lambda: os.environ.get("TAG", "latest"),
+        help="Tag of the images. [default: $TAG, or latest]",
     )(command)
     return click.option(
         "--registry",
         default=lambda: os.environ.get("REGISTRY", ""),
-        help="[default: $REGISTRY, or the manifest's]",
+        help="Registry and folder of the images. [default: $REGISTRY, or the manifest's]",
     )(command)
 
 
@@ -96,7 +156,9 @@ def platform_option(command: F) -> F:
         return this_platform()
 
     return click.option(
-        "--platform", default=here, help="Of an index, which image. [default: this machine's]"
+        "--platform",
+        default=here,
+        help="Platform to read, of an image for several. [default: this machine's]",
     )(command)
 
 
@@ -196,7 +258,7 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_released(released: Released, as_json: bool) -> None:
+def print_released(released: Released, as_json: bool, layout: Layout) -> None:
     """The result of a bake."""
     from slimbake.build.released_report import released_json as released_json
     from slimbake.build.released_report import released_text
@@ -204,4 +266,4 @@ def print_released(released: Released, as_json: bool) -> None:
     if as_json:
         print_json(released_json(released))
     else:
-        click.echo(released_text(released))
+        click.echo(released_text(released, layout))

@@ -10,7 +10,15 @@ import click
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions, staged
 from slimbake.build.site import Preparation, hold
-from slimbake.cli.common import console, image_names, manifest_option, read, select
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    console,
+    image_names,
+    manifest_option,
+    read,
+    select,
+    service_names,
+)
 from slimbake.deploy import containers
 from slimbake.docker.engine import setup
 from slimbake.externals.resolve import resolve_externals
@@ -18,9 +26,11 @@ from slimbake.host.machine import machine
 
 
 @click.command(
-    "debug", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+    "debug",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog=examples("slimbake debug api", "slimbake debug api python -c 'import numpy'"),
 )
-@click.argument("service")
+@click.argument("service", shell_complete=service_names)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @manifest_option
 @click.option(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import json_option, platform_option, print_json
 from slimbake.errors import DIFFERENT
 from slimbake.images.diff import diff, diff_text
 
 
-@click.command("diff")
+@click.command(
+    "diff",
+    epilog=examples(
+        "slimbake diff atlas/api:v1 atlas/api:v2",
+        "slimbake diff registry://registry.example.com/atlas/api:v1 ./api.tar",
+    ),
+)
 @click.argument("a")
 @click.argument("b")
 @json_option

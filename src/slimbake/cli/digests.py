@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.build.on_registry import released_digests
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     image_names,
     image_options,
@@ -21,7 +22,10 @@ from slimbake.errors import UsageError
 from slimbake.host.machine import machine
 
 
-@click.command("digests")
+@click.command(
+    "digests",
+    epilog=examples("slimbake digests --tag v1", "slimbake digests api --format kustomize"),
+)
 @services_argument
 @manifest_option
 @variant_option
@@ -32,7 +36,7 @@ from slimbake.host.machine import machine
     type=click.Choice(tuple(FORMATS)),
     default="json",
     show_default=True,
-    help="Who reads it.",
+    help="Output for this tool.",
 )
 def command(
     services: tuple[str, ...], file: Path, variant: str, tag: str, registry: str, form: str

@@ -8,18 +8,29 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read
-from slimbake.console.tables import text_table
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    table_options,
+)
+from slimbake.console.tables import Layout, text_table
 from slimbake.errors import SETUP
 from slimbake.externals.doctor import doctor, merged
 from slimbake.fleet.model import External
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    epilog=examples("slimbake doctor", "slimbake doctor --json"),
+)
 @manifest_option
 @json_option
-def command(file: Path, as_json: bool) -> None:
-    """Report what a bake needs, what is there, and what to do; changes nothing. Ends with 7 if a
+@table_options
+def command(file: Path, as_json: bool, layout: Layout) -> None:
+    """Report what a bake needs, what is there, and what to do; changes nothing. Exits with 7 if a
     bake cannot work.
     """
 
@@ -38,6 +49,7 @@ def command(file: Path, as_json: bool) -> None:
                 ("check", "state", "found"),
                 [(r.check, r.state, r.found) for r in report.rows],
                 left=3,
+                layout=layout,
             )
         )
         for row in report.rows:

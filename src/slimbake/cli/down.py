@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read
 from slimbake.deploy import compose
 
 
-@click.command("down")
+@click.command(
+    "down",
+    epilog=examples("slimbake down", "slimbake down --volumes"),
+)
 @manifest_option
 @click.option("--volumes", is_flag=True, help="Remove the services' data too.")
 def command(file: Path, volumes: bool) -> None:
-    """End what `up` started; data in volumes stays."""
+    """Stop what `up` started; data in volumes stays."""
     with compose.started(read(file)) as together:
         together.down(volumes)

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import console, json_option, manifest_option, print_json, read
 from slimbake.host.machine import machine
 from slimbake.lock.wheelhouse import fetch, fetch_debian
 from slimbake.lock.wheelhouse.store import store
 
 
-@click.command("fetch")
+@click.command(
+    "fetch",
+    epilog=examples("slimbake fetch", "slimbake fetch --rehash"),
+)
 @manifest_option
 @json_option
-@click.option("--rehash", is_flag=True, help="Hash all files again, and fetch damaged ones again.")
+@click.option(
+    "--rehash", is_flag=True, help="Check the hashes of all files, and download damaged ones again."
+)
 def command(file: Path, as_json: bool, rehash: bool) -> None:
-    """Bring every file of the locks to this machine, so that a build needs no network."""
+    """Download every file of the locks, so that a build needs no network."""
 
     project = read(file)
     project.expect_fresh_locks()

@@ -12,9 +12,17 @@ import click
 
 from slimbake.build.command import Surroundings
 from slimbake.ci.changes import changed, changed_in, range_of
-from slimbake.cli.common import console, json_option, manifest_option, print_json, read
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    console,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    table_options,
+)
 from slimbake.config.report import did_you_mean
-from slimbake.console.tables import text_table
+from slimbake.console.tables import Layout, text_table
 from slimbake.errors import UsageError
 from slimbake.fingerprint import accounts, fingerprint_tag, of_services
 from slimbake.fingerprint.compare import TargetChange
@@ -23,21 +31,29 @@ from slimbake.plan.model import Plan
 from slimbake.render.generated import generate
 
 
-@click.command("fingerprint")
+@click.command(
+    "fingerprint",
+    epilog=examples("slimbake fingerprint api --explain", "slimbake fingerprint v1..HEAD"),
+)
 @click.argument("words", nargs=-1, metavar="[A..B] [TARGET]...")
 @manifest_option
 @json_option
+@table_options
 @click.option("--explain", is_flag=True, help="List what each target depends on.")
-@click.option(
-    "--since", default="", metavar="REV", help="Compare the work tree, as it is, with a commit."
-)
+@click.option("--since", default="", metavar="REV", help="Compare the work tree with a commit.")
 @click.option(
     "--local",
     is_flag=True,
-    help="With the externals that this machine has, stand-ins too: asks the engine.",
+    help="Use the external images of this machine, stand-ins too.",
 )
 def command(
-    words: tuple[str, ...], file: Path, as_json: bool, explain: bool, since: str, local: bool
+    words: tuple[str, ...],
+    file: Path,
+    as_json: bool,
+    layout: Layout,
+    explain: bool,
+    since: str,
+    local: bool,
 ) -> None:
     """Print the fingerprint of each target; with A..B, say what changed between two commits, and
     what it rebuilds.
@@ -62,7 +78,9 @@ def command(
             else changed(file, since, None, os.environ)
         )
         _check(names, [each.target for each in found])
-        _print_changes([each for each in found if not names or each.target in names], as_json)
+        _print_changes(
+            [each for each in found if not names or each.target in names], as_json, layout
+        )
         return
 
     project = read(file)
@@ -72,7 +90,9 @@ def command(
     texts = {each.path: each.text for each in generate(plan, root)}
     around = _around(plan).external_digests if local else None
     told = accounts(plan, root, project.workspace, around, os.environ, texts)
-    _print(plan, [each for each in told if not names or each.target in names], explain, as_json)
+    _print(
+        plan, [each for each in told if not names or each.target in names], explain, as_json, layout
+    )
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:
@@ -93,7 +113,9 @@ def _around(plan: Plan) -> Surroundings:
     return surroundings(plan, setup(False, console), machine(), console)
 
 
-def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) -> None:
+def _print(
+    plan: Plan, told: Sequence[Account], explain: bool, as_json: bool, layout: Layout
+) -> None:
 
     if as_json:
         services = of_services(
@@ -113,6 +135,7 @@ def _print(plan: Plan, told: Sequence[Account], explain: bool, as_json: bool) ->
                 ("target", "fingerprint"),
                 [(e.target, e.fingerprint or "unknown") for e in told],
                 left=2,
+                layout=layout,
             )
         )
         for reason, names in _unknown(told).items():
@@ -147,7 +170,7 @@ def _as_json(each: Account, explain: bool) -> dict[str, Any]:
     return found
 
 
-def _print_changes(found: Sequence[TargetChange], as_json: bool) -> None:
+def _print_changes(found: Sequence[TargetChange], as_json: bool, layout: Layout) -> None:
 
     if as_json:
         print_json(
@@ -160,4 +183,4 @@ def _print_changes(found: Sequence[TargetChange], as_json: bool) -> None:
     rows = [
         (each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found
     ]
-    click.echo(text_table(("target", "state", "why"), rows, left=3))
+    click.echo(text_table(("target", "state", "why"), rows, 3, layout))

@@ -7,19 +7,21 @@ from pathlib import Path
 import click
 
 from slimbake.ci.tool import expect_tool
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read, tell_losses, tell_tool
 from slimbake.errors import StaleFiles
 from slimbake.render.generated import drift, generate, mend, unified
 
 
-@click.command("generate")
-@manifest_option
-@click.option(
-    "--check", is_flag=True, help="Write nothing; end with 4 if something is not as generated."
+@click.command(
+    "generate",
+    epilog=examples("slimbake generate", "slimbake generate --check"),
 )
+@manifest_option
+@click.option("--check", is_flag=True, help="Write nothing; exit with 4 if a file is stale.")
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 def command(file: Path, check: bool, diff: bool) -> None:
-    """Write docker-bake.hcl, bake/dockerfiles/ and the workflow; remove what is no longer generated."""
+    """Write docker-bake.hcl, bake/dockerfiles/ and the pipeline; remove files that are obsolete."""
 
     project = read(file)
     root = project.root

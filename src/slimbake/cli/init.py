@@ -6,24 +6,28 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option
 
 
-@click.command("init")
+@click.command(
+    "init",
+    epilog=examples("slimbake init", "slimbake init --dry-run --compose deploy/compose.yaml"),
+)
 @manifest_option
 @click.option(
     "--compose",
     multiple=True,
     metavar="FILE",
-    help="Read this compose file, and none that it would find. Again for more.",
+    help="Read this compose file instead of those found; repeatable.",
 )
-@click.option("--service", default="", metavar="NAME", help="Adopt this service alone.")
-@click.option("--dry-run", is_flag=True, help="Print the manifest, and write nothing.")
+@click.option("--service", default="", metavar="NAME", help="Adopt only this service.")
+@click.option("--dry-run", is_flag=True, help="Print the manifest instead of writing it.")
 def command(file: Path, compose: tuple[str, ...], service: str, dry_run: bool) -> None:
-    """Write a manifest from the Dockerfiles, compose files and requirements that are there.
+    """Write a manifest from the Dockerfiles, compose files and requirements of a repository.
 
-    It changes no file. What it could not carry over is listed with its file and line, and what to
-    do. A service that it cannot read keeps its Dockerfile, and bakes with the others.
+    It changes no existing file. It lists what it could not carry over with file and line, and what
+    to do. A service that it cannot read keeps its Dockerfile, and bakes with the others.
     """
     from slimbake.adopt.init import InitRequest, init
 

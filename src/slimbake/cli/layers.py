@@ -9,8 +9,17 @@ from typing import Any
 
 import click
 
-from slimbake.cli.common import console, json_option, manifest_option, print_json, read
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    console,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    table_options,
+)
 from slimbake.console import tables as report
+from slimbake.console.tables import Layout
 from slimbake.errors import UsageError
 from slimbake.host.machine import machine
 from slimbake.layering import report as shown
@@ -26,42 +35,50 @@ from slimbake.lock.model import Sizes
 from slimbake.project import Project
 
 
-@click.command("layers")
+@click.command(
+    "layers",
+    epilog=examples("slimbake layers", "slimbake layers --what-if 'torch>=2.13'"),
+)
 @manifest_option
 @json_option
+@table_options
 @click.option(
     "--limit",
     type=click.IntRange(1),
-    help="Layers of an image at most.  [default: the manifest's `layers`, or 10]",
+    help="Most layers of an image.  [default: the manifest's `layers`, or 10]",
 )
 @click.option(
     "--reserved",
     type=click.IntRange(0),
     default=3,
     show_default=True,
-    help="Of these, for the runtime and the code.",
+    help="How many of these the runtime and the code take.",
 )
 @click.option(
     "--what-if",
     "requirement",
     metavar="REQUIREMENT",
     help=(
-        "Which images and bytes change if the fleet had this requirement too, such as"
+        "Show which images and bytes change if the fleet had this requirement too, such as"
         " 'torch>=2.13'."
     ),
 )
 @click.option(
-    "--measured", type=click.Path(path_type=Path), help="What `slimbake sizes --json` printed."
+    "--measured",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take sizes from FILE, which `slimbake sizes --json` printed.",
 )
 def command(
     file: Path,
     as_json: bool,
+    layout: Layout,
     limit: int | None,
     reserved: int,
     measured: Path | None,
     requirement: str | None,
 ) -> None:
-    """Show the layers that packages and weights lie in, and what the planner would do better."""
+    """Show which packages and weights are in which layers, and what the planner would improve."""
 
     project = read(file)
     limit = limit or project.manifest.layer_limit or LayerLimits().layers
@@ -73,7 +90,7 @@ def command(
     bytes_ = sizes(measured) if measured else {}
     hand = written(project.fleet, locked_pins(project.fleet, project.locks), bytes_)
     if requirement:
-        _what_if(project, hand, requirement, bytes_, as_json)
+        _what_if(project, hand, requirement, bytes_, None if as_json else layout)
         return
     fleet, limits, prices = hand.fleet, LayerLimits(limit, reserved), Prices()
     try:
@@ -103,15 +120,15 @@ def command(
     for title, plan in ((now, hand.plan), ("as the planner would lay them", planned)):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
-        click.echo(report.text_table(shown.GROUP_HEADINGS, rows, left=3) + "\n")
+        click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout) + "\n")
         for line in shown.duplicates(fleet, plan):
             click.echo(line)
-    click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), left=1))
+    click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout))
     click.echo("\n" + shown.verdict(costs["written"], costs["planned"], prices))
 
 
 def _what_if(
-    project: Project, before: Written, requirement: str, bytes_: Sizes, as_json: bool
+    project: Project, before: Written, requirement: str, bytes_: Sizes, layout: Layout | None
 ) -> None:
 
     fleet, pins = supposed(
@@ -119,12 +136,12 @@ def _what_if(
     )
     after = written(fleet, pins, bytes_)
     change = what_if(before.fleet, after.fleet, before.plan, after.plan)
-    if as_json:
+    if layout is None:
         print_json(asdict(change))
         return
     if change.images:
         click.echo(
-            report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), left=2) + "\n"
+            report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), 2, layout) + "\n"
         )
     click.echo(shown.layout_summary(change, len(project.asked.services)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     image_names,
@@ -17,24 +18,31 @@ from slimbake.cli.common import (
     read,
     select,
     services_argument,
+    table_options,
     variant_option,
 )
+from slimbake.console.tables import Layout
 from slimbake.errors import CheckError
 from slimbake.proof import limits as report
 from slimbake.proof.limits import measured_limits
 from slimbake.proof.smallest import smallest
 
 
-@click.command("limits")
+@click.command(
+    "limits",
+    epilog=examples("slimbake limits api", "slimbake limits --at-most 1.5"),
+)
 @services_argument
 @variant_option
 @manifest_option
 @json_option
-@click.option("--again", is_flag=True, help="Measure again what is known by image and smoke.")
+@table_options
+@click.option("--again", is_flag=True, help="Measure again what is known.")
 @click.option(
     "--at-most",
     type=click.FloatRange(1),
-    help="Fail where the bytes above the runtime are more times what is used of them.",
+    metavar="N",
+    help="Fail if an image holds more than N times what is used, above the runtime.",
 )
 @image_options
 def command(
@@ -42,6 +50,7 @@ def command(
     variant: str,
     file: Path,
     as_json: bool,
+    layout: Layout,
     again: bool,
     at_most: float | None,
     tag: str,
@@ -72,6 +81,6 @@ def command(
     if as_json:
         print_json({each.service: each.as_json() for each in found})
     else:
-        click.echo(report.limits_text(found))
+        click.echo(report.limits_text(found, layout))
     if at_most is not None and (over := report.above(found, at_most)):
         raise CheckError("\n".join(over), "docs/limits.md says what counts as used")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.ci.tool import expect_tool, lock_tool
+from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, read
 from slimbake.config.specs import normalised
 from slimbake.errors import UsageError
@@ -19,9 +20,12 @@ from slimbake.lock.locks import locked_pins
 from slimbake.lock.model import families
 
 
-@click.command("lock")
+@click.command(
+    "lock",
+    epilog=examples("slimbake lock --upgrade fastapi", "slimbake lock --explain numpy"),
+)
 @manifest_option
-@click.option("--check", is_flag=True, help="Resolve nothing; end with 4 if a lock is stale.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 4 if a lock is stale.")
 @click.option(
     "--upgrade",
     "-U",

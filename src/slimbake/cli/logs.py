@@ -7,16 +7,20 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read, select, services_argument
 from slimbake.deploy import compose
 
 
-@click.command("logs")
+@click.command(
+    "logs",
+    epilog=examples("slimbake logs api", "slimbake logs --follow"),
+)
 @services_argument
 @manifest_option
-@click.option("--follow", is_flag=True, help="Show what is written from now on, too.")
+@click.option("--follow", is_flag=True, help="Keep showing new output.")
 def command(services: tuple[str, ...], file: Path, follow: bool) -> None:
-    """Show what the services that `up` started have written."""
+    """Show the output of services that `up` started."""
     project = read(file)
     if services:
         select(project.plan, services)

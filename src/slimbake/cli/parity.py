@@ -12,6 +12,7 @@ from slimbake.build.command import BakeOptions
 from slimbake.build.site import Preparation, hold
 from slimbake.checks import parity
 from slimbake.checks.parity import parity_table
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     all_variants_option,
     console,
@@ -20,30 +21,37 @@ from slimbake.cli.common import (
     read,
     select,
     services_argument,
+    table_options,
 )
+from slimbake.console.tables import Layout
 from slimbake.errors import NothingSelected, UsageError
 
 
-@click.command("parity")
+@click.command(
+    "parity",
+    epilog=examples("slimbake parity embedding-onnx", "slimbake parity --evidence"),
+)
 @services_argument
 @all_variants_option
 @manifest_option
 @json_option
+@table_options
 @click.option("--evidence", is_flag=True, help="Write the figures to bake/evidence/parity.json.")
 @click.option(
     "--control",
     is_flag=True,
-    help="Measure models that are harmed instead, and see whether it is noticed.",
+    help="Damage the models on purpose, and report whether parity notices.",
 )
 def command(
     services: tuple[str, ...],
     variant: str,
     file: Path,
     as_json: bool,
+    layout: Layout,
     evidence: bool,
     control: bool,
 ) -> None:
-    """Build the services and measure how near their models' answers are to torch's. Moves no tag."""
+    """Build the services and compare their models' answers with torch's. Moves no tag."""
 
     project = read(file)
     plan = project.plan
@@ -71,4 +79,6 @@ def command(
     if evidence:
         parity.write_parity(figures, project.root)
         console.say(f"kept in {parity.FILE}")
-    click.echo(json.dumps(figures, indent=1, sort_keys=True) if as_json else parity_table(figures))
+    click.echo(
+        json.dumps(figures, indent=1, sort_keys=True) if as_json else parity_table(figures, layout)
+    )

@@ -6,13 +6,25 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import json_option, manifest_option, print_json, read
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    table_options,
+)
+from slimbake.console.tables import Layout
 
 
-@click.command("passes")
+@click.command(
+    "passes",
+    epilog=examples("slimbake passes", "slimbake passes --json"),
+)
 @manifest_option
 @json_option
-def command(file: Path, as_json: bool) -> None:
+@table_options
+def command(file: Path, as_json: bool, layout: Layout) -> None:
     """List the size optimisations that slimbake knows, yours among them, and the layers that they
     apply to.
     """
@@ -38,4 +50,4 @@ def command(file: Path, as_json: bool) -> None:
     if as_json:
         print_json(show.passes_json(passes))
         return
-    click.echo(report.text_table(show.HEADINGS, show.pass_rows(passes), left=len(show.HEADINGS)))
+    click.echo(report.text_table(show.HEADINGS, show.pass_rows(passes), len(show.HEADINGS), layout))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     json_option,
     manifest_option,
@@ -14,21 +15,26 @@ from slimbake.cli.common import (
     read,
     select,
     services_argument,
+    table_options,
     tell_losses,
     variant_option,
 )
-from slimbake.console.tables import text_table
+from slimbake.console.tables import Layout, text_table
 
 
-@click.command("plan")
+@click.command(
+    "plan",
+    epilog=examples("slimbake plan api", "slimbake plan --json"),
+)
 @services_argument
 @variant_option
 @manifest_option
 @json_option
-def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
-    """Show what is decided: every target, what it uses, and what it adds; of all services or
-    those named.
-    """
+@table_options
+def command(
+    services: tuple[str, ...], variant: str, file: Path, as_json: bool, layout: Layout
+) -> None:
+    """List the targets of the build: what each needs, and its Dockerfile."""
 
     project = read(file)
     plan = project.plan
@@ -38,4 +44,4 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
         return
     rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
-    click.echo(text_table(("target", "kind", "uses", "dockerfile"), rows, left=4))
+    click.echo(text_table(("target", "kind", "needs", "dockerfile"), rows, left=4, layout=layout))

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read, select, services_argument
 from slimbake.deploy.probes import probes
 
 
-@click.command("probes")
+@click.command(
+    "probes",
+    epilog=examples("slimbake probes", "slimbake probes api > probes.yaml"),
+)
 @services_argument
 @manifest_option
 def command(services: tuple[str, ...], file: Path) -> None:

@@ -10,47 +10,60 @@ from typing import TYPE_CHECKING
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     json_option,
     manifest_option,
+    pass_names,
     print_json,
     select,
     services_argument,
+    table_options,
     variant_option,
 )
 from slimbake.config.model import LEVELS, Level
+from slimbake.console.tables import Layout
 
 if TYPE_CHECKING:
     from slimbake.plan.model import Plan
 
 
-@click.command("prove")
+@click.command(
+    "prove",
+    epilog=examples(
+        "slimbake prove --untried --level narrowed", "slimbake prove embedding --pass torch.test"
+    ),
+)
 @services_argument
 @variant_option
 @manifest_option
 @json_option
+@table_options
 @click.option(
     "--pass",
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this pass; may be given several times.",
+    shell_complete=pass_names,
+    help="Try only this pass; repeatable.",
 )
-@click.option("--stale", is_flag=True, help="Renew what was proven and is stale.")
+@click.option("--stale", is_flag=True, help="Try again what was proven and is stale.")
 @click.option("--untried", is_flag=True, help="Try what was never tried.")
 @click.option(
     "--level",
     type=click.Choice(LEVELS[2:]),
-    help="Try passes up to this guarantee.  [default: what the manifest opts in to]",
+    help="Try passes up to this guarantee.  [default: the manifest's]",
 )
 @click.option(
-    "--control", is_flag=True, help="Break the images instead, and see whether the smokes notice."
+    "--control",
+    is_flag=True,
+    help="Break the images on purpose, and report whether the smokes notice.",
 )
 @click.option(
     "--recheck",
     is_flag=True,
-    help="Try some passes of the evidence again, drawn by chance.",
+    help="Try a random sample of the recorded evidence again.",
 )
 @click.option("--sample", default=3, show_default=True, help="With --recheck: number of passes.")
 @click.option(
@@ -59,7 +72,7 @@ if TYPE_CHECKING:
     metavar="REV",
     help="With --recheck: also try every pass whose evidence has changed since this commit.",
 )
-@click.option("--seed", type=int, help="With --recheck: draw the same passes again.")
+@click.option("--seed", type=int, help="With --recheck: draw the same sample again.")
 @click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
 @click.option("--warm", is_flag=True, help="Refresh the lists of modules that starts need instead.")
 @click.option(
@@ -74,6 +87,7 @@ def command(
     variant: str,
     file: Path,
     as_json: bool,
+    layout: Layout,
     names: tuple[str, ...],
     stale: bool,
     untried: bool,
@@ -110,7 +124,7 @@ def command(
         if as_json:
             print_json({each.layer: each.as_json() for each in lists})
         else:
-            click.echo(refreshed_table(lists))
+            click.echo(refreshed_table(lists, layout))
         if only_check and (words := cold_at_start(lists)):
             raise StaleFiles(words, "`slimbake prove --warm` has it on disk")
         return
@@ -119,7 +133,7 @@ def command(
         click.echo(
             json.dumps([asdict(each) for each in caught], indent=2)
             if as_json
-            else control_table(caught)
+            else control_table(caught, layout)
         )
         if fault := control_fault(caught):
             raise CheckError(fault)
@@ -132,7 +146,7 @@ def command(
         click.echo(
             json.dumps([asdict(each) for each in compared], indent=2)
             if as_json
-            else sample_table(compared)
+            else sample_table(compared, layout)
         )
         if wrong := [each for each in compared if each.differs]:
             names_ = ", ".join(f"{each.name} on {each.layer}" for each in wrong)
@@ -154,7 +168,7 @@ def command(
     if as_json:
         print_json({each.layer: each.as_json() for each in found})
     else:
-        click.echo(evidence_tables(found))
+        click.echo(evidence_tables(found, layout))
 
 
 def _has_smoke(plan: Plan, service: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read
 from slimbake.deploy import compose
 from slimbake.deploy.containers import prune
@@ -13,7 +14,10 @@ from slimbake.docker.compose import FLOOR, compose_version
 from slimbake.lock.wheelhouse.store import store
 
 
-@click.command("prune")
+@click.command(
+    "prune",
+    epilog=examples("slimbake prune", "slimbake prune --all"),
+)
 @manifest_option
 @click.option(
     "--wheelhouse",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     env_option,
     image_names,
@@ -14,14 +15,17 @@ from slimbake.cli.common import (
     manifest_option,
     read,
     select,
+    service_names,
 )
 from slimbake.deploy import compose
 
 
 @click.command(
-    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+    "run",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog=examples("slimbake run client", "slimbake run client search 'a question'"),
 )
-@click.argument("service")
+@click.argument("service", shell_complete=service_names)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @manifest_option
 @image_options

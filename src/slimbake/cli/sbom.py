@@ -8,6 +8,7 @@ import click
 
 from slimbake import docker
 from slimbake.build.sbom import sbom
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     image_names,
     image_options,
@@ -21,7 +22,10 @@ from slimbake.cli.common import (
 from slimbake.errors import UsageError
 
 
-@click.command("sbom")
+@click.command(
+    "sbom",
+    epilog=examples("slimbake sbom api", "slimbake sbom --output sboms"),
+)
 @services_argument
 @variant_option
 @manifest_option

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import click
 
-from slimbake.cli.common import console, json_option, manifest_option, print_json, read, select
+from slimbake.cli.commands import examples
+from slimbake.cli.common import (
+    console,
+    json_option,
+    manifest_option,
+    print_json,
+    read,
+    select,
+    service_names,
+)
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
 from slimbake.lock.locks import locked_pins
@@ -25,34 +34,41 @@ from slimbake.proof.trials import Kept
 OWN = "passes.yaml"
 
 
-@click.command("search")
-@click.argument("services", nargs=-1, required=True)
+@click.command(
+    "search",
+    epilog=examples("slimbake search api", "slimbake search embedding --layer base-ml --write"),
+)
+@click.argument(
+    "services", nargs=-1, required=True, metavar="SERVICE...", shell_complete=service_names
+)
 @manifest_option
 @json_option
 @click.option(
     "--write",
     is_flag=True,
-    help=f"Put what is found into {OWN}, beside the manifest, instead of printing it.",
+    help=f"Write the proposed passes into {OWN}, beside the manifest, instead of printing them.",
 )
 @click.option(
     "--layer",
     "only",
     multiple=True,
-    help="Propose for this layer: base-ml, embedding.  [default: all]",
+    metavar="NAME",
+    help="Search this layer, such as base-ml or embedding.  [default: all]",
 )
 @click.option(
     "--package",
     "packages",
     multiple=True,
-    help="Search this package; packages of the repository only so.  [default: all]",
+    metavar="NAME",
+    help="Search this package; one of your repository is searched only if named.  [default: all]",
 )
-@click.option("--keep", multiple=True, metavar="GLOB", help="Files that are never in question.")
+@click.option("--keep", multiple=True, metavar="GLOB", help="Never remove files that match GLOB.")
 @click.option(
     "--by",
     type=click.Choice(["file", "directory"]),
     default="file",
     show_default=True,
-    help="What goes at the least.",
+    help="Smallest unit to remove.",
 )
 @click.option(
     "--small",
@@ -60,7 +76,7 @@ OWN = "passes.yaml"
     default=8000,
     show_default=True,
     metavar="BYTES",
-    help="Modules with less source stay in folders of which most are used.",
+    help="Keep modules with less source in folders of which most is used.",
 )
 @click.option(
     "--least",
@@ -68,14 +84,14 @@ OWN = "passes.yaml"
     default=500_000,
     show_default=True,
     metavar="BYTES",
-    help="Of what is opened, lighter folders and files are not tried on their own.",
+    help="Do not try folders and files that are opened and smaller than this on their own.",
 )
 @click.option(
     "--time",
     "minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="Then propose what has held so far.  [default: no limit]",
+    help="Stop after so long, and propose what held so far.  [default: no limit]",
 )
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(
@@ -92,9 +108,9 @@ def command(
     minutes: float | None,
     install_engine: bool,
 ) -> None:
-    """Find what else can go from the layers of these services, with their smokes as the oracle.
+    """Find what else can go from the layers of these services: what no smoke of theirs misses.
 
-    The same command goes on where it was interrupted.
+    If it is interrupted, the same command goes on from there.
     """
 
     project = read(file)

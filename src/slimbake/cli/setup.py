@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, read
 from slimbake.docker import engine
 from slimbake.externals.resolve import resolve_externals
 from slimbake.host.machine import machine
 
 
-@click.command("setup")
+@click.command(
+    "setup",
+    epilog=examples("slimbake setup", "slimbake setup --install-engine"),
+)
 @manifest_option
 @click.option(
     "--install-engine",

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     image_names,
@@ -20,8 +21,10 @@ from slimbake.cli.common import (
     print_json,
     read,
     select,
+    table_options,
     variant_option,
 )
+from slimbake.console.tables import WIDTH, Layout
 from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, opened, report, this_platform
@@ -31,12 +34,15 @@ from slimbake.images.report import changes
 from slimbake.images.survey import survey
 
 
-@click.command("sizes")
+@click.command(
+    "sizes",
+    epilog=examples("slimbake sizes --by package", "slimbake sizes --chart"),
+)
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...")
 @variant_option
 @manifest_option
 @json_option
-@click.option("--markdown", is_flag=True, help="Print tables in Markdown.")
+@table_options
 @click.option(
     "--by",
     type=click.Choice(["image", "layer", "package", "directory"]),
@@ -44,28 +50,30 @@ from slimbake.images.survey import survey
     show_default=True,
     help="What a row of the table stands for.",
 )
+@click.option("--chart", is_flag=True, help="Draw bars instead of a table.")
 @click.option(
     "--from",
     "place",
     type=click.Choice(["engine", "registry"]),
     default="engine",
     show_default=True,
-    help="Where the services' images are read.",
+    help="Where to read the services' images.",
 )
 @click.option(
     "--compress",
     is_flag=True,
-    help="Also as gzip and zstd: compresses every layer, once, for minutes.",
+    help="Measure sizes as gzip and zstd too. Takes minutes the first time.",
 )
 @click.option(
     "--lower-bound",
     is_flag=True,
-    help="Also against each distinct file once: compresses all, for a minute.",
+    help="Compare with the least possible: each distinct file once. Takes a minute.",
 )
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
-    help="A file of an earlier `sizes --json`: what has changed.",
+    metavar="FILE",
+    help="Show what changed since FILE, an earlier `sizes --json`.",
 )
 @image_options
 @platform_option
@@ -74,8 +82,9 @@ def command(
     variant: str,
     file: Path,
     as_json: bool,
-    markdown: bool,
+    layout: Layout,
     by: str,
+    chart: bool,
     place: str,
     compress: bool,
     lower_bound: bool,
@@ -84,10 +93,9 @@ def command(
     registry: str,
     platform: str,
 ) -> None:
-    """Measure images: uncompressed, compressed, shared, own; and what they carry twice or without
-    need.
+    """Measure images: uncompressed, compressed, shared and own bytes, and files that are stored twice.
 
-    Without a name, all services of the manifest. An IMAGE is registry://HOST/NAME:TAG, an OCI
+    Without a name, slimbake measures all services of the manifest. An IMAGE is registry://HOST/NAME:TAG, an OCI
     layout (a folder or file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the
     engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
     """
@@ -109,7 +117,10 @@ def command(
     if as_json:
         print_json(made if compared is None else {**made, "against": compared.as_json()})
         return
-    click.echo(report.sizes_text(found, by, compared, markdown))
+    if chart:
+        click.echo(report.sizes_chart(found, by, layout.width or WIDTH))
+        return
+    click.echo(report.sizes_text(found, by, compared, layout))
 
 
 def _sources(

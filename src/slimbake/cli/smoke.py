@@ -9,6 +9,7 @@ import click
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
 from slimbake.build.site import Preparation, hold
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     manifest_option,
@@ -23,17 +24,20 @@ from slimbake.host.files import write_atomically
 from slimbake.proof.subjects import without_passes
 
 
-@click.command("smoke")
+@click.command(
+    "smoke",
+    epilog=examples("slimbake smoke api", "slimbake smoke embedding --reference"),
+)
 @services_argument
 @variant_option
 @manifest_option
 @click.option(
     "--reference",
     is_flag=True,
-    help="Write the reference of each smoke, from images without passes.",
+    help="Write the reference that parity compares with, from images without passes.",
 )
 def command(services: tuple[str, ...], variant: str, file: Path, reference: bool) -> None:
-    """Build the services and run their smokes inside them: no network, no root. Moves no tag."""
+    """Build the services and run their smokes in them, without network or root. Moves no tag."""
 
     project = read(file)
     root = project.root

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     env_option,
@@ -19,7 +20,10 @@ from slimbake.cli.common import (
 from slimbake.deploy import compose
 
 
-@click.command("up")
+@click.command(
+    "up",
+    epilog=examples("slimbake up", "slimbake up api storage --env LOG_LEVEL=debug"),
+)
 @services_argument
 @manifest_option
 @image_options

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import click
 
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    epilog=examples("slimbake validate", "slimbake validate --manifest deploy/services.yaml"),
+)
 @manifest_option
 def command(file: Path) -> None:
-    """Read and check the manifest and every file that it names; all problems at once."""
+    """Check the manifest and every file that it names. Reports all problems at once, with line,
+    column and a suggested fix.
+    """
     project = read(file)
     written, targets = project.asked, len(project.plan.targets)
     click.echo(

@@ -8,6 +8,7 @@ import click
 
 from slimbake import docker
 from slimbake.checks.verify import Limit, Verdict, verify
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     image_names,
@@ -25,19 +26,25 @@ from slimbake.config.sizes import size
 from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    epilog=examples("slimbake verify api --timeout 60", "slimbake verify --json > verify.json"),
+)
 @services_argument
 @variant_option
 @manifest_option
 @image_options
 @click.option(
-    "--limit",
+    "--timeout",
     type=click.FloatRange(1),
     default=300,
     show_default=True,
-    help="Seconds for each service.",
+    metavar="SECONDS",
+    help="Time for each service.",
 )
-@click.option("--memory", default="4GB", show_default=True, help="What each container may have.")
+@click.option(
+    "--memory", default="4GB", show_default=True, metavar="SIZE", help="Memory of each container."
+)
 @json_option
 def command(
     services: tuple[str, ...],
@@ -45,15 +52,14 @@ def command(
     file: Path,
     tag: str,
     registry: str,
-    limit: float,
+    timeout: float,
     memory: str,
     as_json: bool,
 ) -> None:
-    """Call every route or command of the running images, from beside them: no network, no root,
-    read-only.
+    """Call every route or command of the running images from outside.
 
-    Each service's `verify` says what must hold. Services run one after another, in containers that
-    are removed.
+    Each service's `verify` file says what must hold. Services run one after another, without
+    network, root or a writable root file system.
     """
 
     project = read(file)
@@ -69,7 +75,7 @@ def command(
             f"no service of {plan.manifest} has a verify",
             "docs/how-to/smoke-and-verify.md says how to write one",
         )
-    names, limits = image_names(plan, registry, tag), Limit(seconds=limit, memory=_bytes(memory))
+    names, limits = image_names(plan, registry, tag), Limit(seconds=timeout, memory=_bytes(memory))
     if absent := [service for service in chosen if not docker.find_image(names[service])]:
         tagged = ", ".join(names[service] for service in absent)
         raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")

@@ -10,11 +10,16 @@ from slimbake.build.place import BakeRequest
 from slimbake.build.release import release
 from slimbake.build.watch import changes_of, watch
 from slimbake.cli.common import console, print_released, read
+from slimbake.console.tables import Layout
 from slimbake.plan.model import Plan
 
 
 def bake_and_watch(
-    file: Path, services: Callable[[Plan], tuple[str, ...]], request: BakeRequest, as_json: bool
+    file: Path,
+    services: Callable[[Plan], tuple[str, ...]],
+    request: BakeRequest,
+    as_json: bool,
+    layout: Layout,
 ) -> None:
     """Bake, then bake what edits touch; ends with KeyboardInterrupt only. `request`: of which the
     registry may be empty, which is the manifest's.
@@ -26,7 +31,7 @@ def bake_and_watch(
         registry = request.registry or project.plan.registry
         released = release(project, replace(request, targets=chosen, registry=registry), console)
         if released.names or not released.failures:
-            print_released(released, as_json)
+            print_released(released, as_json, layout)
         released.expect_all()
 
     changes = changes_of(root)

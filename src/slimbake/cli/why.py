@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.catalogue.read import catalogue
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     image_names,
     image_options,
@@ -15,6 +16,7 @@ from slimbake.cli.common import (
     print_json,
     read,
     select,
+    services_argument,
 )
 from slimbake.console.tables import megabytes
 from slimbake.errors import NothingSelected
@@ -24,17 +26,22 @@ from slimbake.proof.why import ledgers, why
 SHOWN = 20  # files of one pass, before they are counted
 
 
-@click.command("why")
+@click.command(
+    "why",
+    epilog=examples("slimbake why torch.fx", "slimbake why 'torch/include/**' embedding"),
+)
 @click.argument("path")
-@click.argument("services", nargs=-1)
+@services_argument
 @manifest_option
 @image_options
 @json_option
 def command(
     path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool
 ) -> None:
-    """Say which pass removed or changed PATH: a file, folder or glob of packages, a module such
-    as torch.fx or a name in it, or what a pass itself took.
+    """Say which pass removed or changed PATH.
+
+    PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, or the
+    name of a pass.
     """
 
     project = read(file)

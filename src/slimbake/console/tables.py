@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 UNMEASURED = "unmeasured"
 
@@ -24,21 +26,118 @@ def readable(size: int | None, signed: bool = False) -> str:
     return f"{size / 1e3:{sign},.1f} kB" if abs(size) < 1_000_000 else f"{size / 1e6:{sign},.1f} MB"
 
 
+WIDTH = 80
+_WORD, _FIGURE, _FIRST = 20, 24, 40  # letters that stay together
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How tables are printed."""
+
+    width: int = WIDTH  # of a line; 0: as wide as the table is
+    markdown: bool = False
+
+
+FOLDED = Layout()
+
+
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
-    """A table in plain text; the first `left` columns are words, the others figures, which stand on
-    the right.
+def text_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: int = 2,
+    layout: Layout = FOLDED,
+) -> str:
+    """A table; the first `left` columns are words, the others figures, which stand on the right.
+
+    One that is too wide folds: first headings and words wrap in their columns, then columns that
+    have no room stand in a table below, which repeats the first column.
     """
-    lines = (headings, *rows)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    if layout.markdown:
+        return markdown(headings, rows)
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    if layout.width and _total(widths) > layout.width:
+        least = _least(headings, rows, left)
+        if _total(least) > layout.width and len(headings) > 2:
+            return _in_parts(headings, rows, left, layout, least)
+        widths = _shrunk(widths, least, layout.width)
+    return "\n".join(text for line in (headings, *rows) for text in _lines(line, widths, left))
 
-    def cells(line: Sequence[str]) -> Iterator[str]:
-        for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
-            yield cell.ljust(width) if column < left else cell.rjust(width)
 
-    return "\n".join("  ".join(cells(line)).rstrip() for line in lines)
+def _least(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[int]:
+    """What each column can be folded to. The first column and figures stay whole, and so do words
+    of others, where that takes no more than some letters.
+    """
+    found = []
+    for column, (heading, *cells) in enumerate(zip(headings, *rows, strict=True)):
+        word = max((len(word) for text in (heading, *cells) for word in text.split()), default=0)
+        cell = max(map(len, cells), default=0)
+        whole = 0 if 0 < column < left else min(cell, _FIRST if column == 0 else _FIGURE)
+        found.append(max(min(word, _WORD), whole))
+    return found
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _shrunk(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """The widths when the widest column that can be narrower gives way, again and again."""
+    found = list(widths)
+    while _total(found) > room:
+        able = [column for column, width in enumerate(found) if width > least[column]]
+        if not able:
+            break
+        found[max(able, key=found.__getitem__)] -= 1
+    return found
+
+
+def _in_parts(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: int,
+    layout: Layout,
+    least: Sequence[int],
+) -> str:
+    """As many columns as have room, and the others in a table below."""
+    taken = 2
+    while _total(least[: taken + 1]) <= layout.width:
+        taken += 1
+
+    def part(columns: Sequence[int]) -> str:
+        words = sum(column < left for column in columns)
+        picked = [[line[column] for column in columns] for line in (headings, *rows)]
+        return text_table(picked[0], picked[1:], words, layout)
+
+    return f"{part(range(taken))}\n\n{part((0, *range(taken, len(headings))))}"
+
+
+def _lines(line: Sequence[str], widths: Sequence[int], left: int) -> Iterator[str]:
+    """A row of the table, in as many lines as its tallest cell has."""
+    cells = [_wrapped(cell, width) for cell, width in zip(line, widths, strict=True)]
+    for texts in zip_longest(*cells, fillvalue=""):
+        yield (
+            (" " * _GAP)
+            .join(
+                text.ljust(width) if column < left else text.rjust(width)
+                for column, (text, width) in enumerate(zip(texts, widths, strict=True))
+            )
+            .rstrip()
+        )
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    import re
+    from textwrap import TextWrapper
+
+    lines = TextWrapper(width, break_on_hyphens=False)
+    lines.wordsep_simple_re = re.compile(r"(\s+)|(?<=/)")  # paths break after a slash
+    return lines.wrap(cell)

@@ -14,13 +14,25 @@ from dataclasses import replace
 from typing import IO, Any
 
 from slimbake.images import streams
-from slimbake.images.detail import Bound, Contents, File, Owner, Part, is_record, owner, owners
+from slimbake.images.detail import (
+    Bound,
+    Contents,
+    File,
+    Owner,
+    Part,
+    Taken,
+    is_record,
+    owner,
+    owners,
+)
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredLayer
 from slimbake.images.streams import Tee, chunks, members
+from slimbake.inside.ledger import LedgerEntry, ledger_entries
 
 # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
 LARGE = 4000
+LEDGER = "opt/slimbake/ledger/"  # in a layer: what passes took
 _WHITEOUT = ".wh."
 _RECORD_LIMIT = 32_000_000  # bytes
 
@@ -30,6 +42,7 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
     files: list[tuple[str, int, str]] = []
     records: dict[str, str] = {}
     whiteouts = []
+    ledger: list[LedgerEntry] = []
     for member, content in members:
         path = clean(member.name)
         if path.rpartition("/")[2].startswith(_WHITEOUT):
@@ -40,10 +53,21 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
                 text = content.read()
                 records[path] = text.decode("utf-8", errors="replace")
                 digest = hashlib.sha256(text).hexdigest() if member.size > LARGE else ""
+            elif path.startswith(LEDGER):
+                ledger += ledger_entries(content.read())
             elif member.size > LARGE:
                 digest = _digest(content)
             files.append((path, member.size, digest))
-    return _sorted_out(files, owners(records), tuple(whiteouts))
+    found = _sorted_out(files, owners(records), tuple(whiteouts))
+    return replace(found, taken=_taken(ledger))
+
+
+def _taken(ledger: Iterable[LedgerEntry]) -> tuple[Taken, ...]:
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
+    for entry in ledger:
+        size, files = sums.get((entry.by, entry.package), (0, 0))
+        sums[entry.by, entry.package] = (size + entry.before - entry.after, files + 1)
+    return tuple(Taken(*key, *each) for key, each in sorted(sums.items()))
 
 
 def clean(name: str) -> str:

@@ -106,6 +106,16 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What one pass took from the files of one package, as the layer's ledger says."""
+
+    by: str  # the pass
+    package: str
+    bytes: int
+    files: int  # removed or changed
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """A layer by its content alone."""
 
@@ -116,15 +126,15 @@ class Contents:
     large: tuple[File, ...]  # those over 4 kB, in tar order
     gzip: int | None = None  # bytes of the whole tar
     zstd: int | None = None
+    taken: tuple[Taken, ...] = ()
 
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Contents:
         """From its `asdict`. Raises KeyError and TypeError for anything else."""
         parts = tuple(Part(**{**part, "owner": Owner(**part["owner"])}) for part in found["parts"])
         large = tuple(File(**file) for file in found["large"])
-        return cls(
-            **{**found, "whiteouts": tuple(found["whiteouts"]), "parts": parts, "large": large}
-        )
+        read = {"whiteouts": tuple(found["whiteouts"]), "parts": parts, "large": large}
+        return cls(**{**found, **read, "taken": tuple(Taken(**each) for each in found["taken"])})
 
 
 @dataclass(frozen=True, slots=True)

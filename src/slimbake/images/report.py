@@ -10,7 +10,7 @@ from typing import Any
 
 from slimbake.console.tables import (
     UNMEASURED,
-    markdown,
+    Layout,
     megabytes,
     readable,
     text_table,
@@ -28,22 +28,48 @@ VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
     "directory": views.by_directory,
 }
 _NOUNS = {"layer": "layers", "package": "packages", "directory": "directories"}
+_SHARED, _OWN = "\u2588", "\u2592"
+_BARS, _NAME = 40, 30  # at most: bars of packages or directories; letters of a name
 _SHOWN = 10  # duplicates in a text; JSON has all
 
 
-def sizes_text(survey: Survey, by: str, changes: Changes | None, as_markdown: bool) -> str:
+def sizes_text(survey: Survey, by: str, changes: Changes | None, layout: Layout) -> str:
     """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
     words = 2 if by == "image" else 3
-    blocks = [_laid_out(sizes_table(survey, by), words, as_markdown)]
+    blocks = [text_table(*sizes_table(survey, by), words, layout)]
     lines = [size_summary(survey.measurement), *finding_lines(findings(survey))]
-    blocks.append("\n".join(f"- {line.strip()}" if as_markdown else line for line in lines))
+    blocks.append("\n".join(f"- {line.strip()}" if layout.markdown else line for line in lines))
     if changes:
-        blocks += [_laid_out(change_table(changes), 2, as_markdown), change_summary(changes)]
-    return ("\n\n" if as_markdown or changes else "\n").join(blocks)
+        blocks += [text_table(*change_table(changes), 2, layout), change_summary(changes)]
+    return ("\n\n" if layout.markdown or changes else "\n").join(blocks)
 
 
-def _laid_out(made: Table, words: int, as_markdown: bool) -> str:
-    return markdown(*made) if as_markdown else text_table(*made, left=words)
+def sizes_chart(survey: Survey, by: str, width: int) -> str:
+    """The same as bars, the longest of them as long as a line of `width` has room for: by image
+    what it shares and what is its own, else in how many images a row is.
+    """
+    every = len(survey.measurement.images)
+    if by == "image":
+        bars = [
+            (image.name, sum(layer.uncompressed for layer in shared), image.uncompressed)
+            for image in survey.measurement.images
+            for shared in (survey.measurement.shared(image),)
+        ]
+    else:
+        bars = [
+            (row.name, row.uncompressed * (len(row.images) > 1), row.uncompressed)
+            for row in VIEWS[by](survey)[:_BARS]
+        ]
+    names = max((min(len(name), _NAME) for name, _, _ in bars), default=0)
+    sizes = [megabytes(size) for _, _, size in bars]
+    room = max(width - names - max(map(len, sizes), default=0) - 4, 10)
+    unit = max((size for _, _, size in bars), default=0) / room or 1
+    lines = [f"{_SHARED} in several of {every} images  {_OWN} in one"]
+    for (name, shared, size), words in zip(bars, sizes, strict=True):
+        whole = round(size / unit)
+        bar = _SHARED * round(shared / unit)
+        lines.append(f"{name[:names]:<{names}}  {bar + _OWN * (whole - len(bar)):<{room}}  {words}")
+    return "\n".join(lines)
 
 
 def sizes_table(survey: Survey, by: str) -> Table:

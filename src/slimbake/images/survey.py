@@ -18,7 +18,7 @@ from slimbake.images.model import StoredImage, StoredLayer
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 LAYERS = "layers"  # in the workspace: what is in each layer, by its digest
-_KEPT = 500  # layers, the latest ones: one of torch takes 2 MB
+_KEPT = 3000  # layers, the latest ones: one of torch takes 2 MB, one of a service 2 kB
 
 
 def survey(

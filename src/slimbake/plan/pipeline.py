@@ -12,7 +12,7 @@ ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
 
 def pipeline(fleet: Fleet) -> Pipeline:
     """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates
-    all others. A manifest without `ci` has none, and `slimbake matrix` gives the jobs all the same.
+    all others. A manifest without `ci` has none, and `slimbake ci plan` gives the jobs all the same.
     """
     ci = fleet.manifest.ci or Ci()
     provider = ci.provider or "github"

@@ -10,7 +10,7 @@ from slimbake import docker
 from slimbake.checks.limits import Action, Laid, Limits, Observed, beside_prefix, limits, times
 from slimbake.checks.observe import observed
 from slimbake.console import Console
-from slimbake.console.tables import UNMEASURED, megabytes, text_table
+from slimbake.console.tables import FOLDED, UNMEASURED, Layout, megabytes, text_table
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, streams, this_platform
 from slimbake.images.contents import clean
@@ -101,9 +101,9 @@ HEADINGS = (
 )
 
 
-def limits_text(found: Sequence[Limits]) -> str:
+def limits_text(found: Sequence[Limits], layout: Layout = FOLDED) -> str:
     """A table, and a line for each image whose pages others touched too."""
-    lines = [text_table(HEADINGS, [_row(each) for each in found])]
+    lines = [text_table(HEADINGS, [_row(each) for each in found], layout=layout)]
     lines += [
         f"{each.service}: others read {megabytes(each.disturbed)} of its files meanwhile, or kept"
         " them: not counted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slimbake.console.tables import megabytes, text_table
+from slimbake.console.tables import FOLDED, Layout, megabytes, text_table
 from slimbake.evidence.model import Evidence, Finding, saves
 from slimbake.proof.model import Caught, Compared
 
@@ -21,10 +21,11 @@ HEADINGS = (
 NOTE = "* the files that a pass removes or changes, compressed by themselves"
 
 
-def evidence_tables(found: Iterable[Evidence]) -> str:
+def evidence_tables(found: Iterable[Evidence], layout: Layout = FOLDED) -> str:
     """A table for each layer, the passes that save most first."""
     return "\n\n".join(
-        f"{each.layer}\n{text_table(HEADINGS, rows(each))}\n{proof_summary(each)}" for each in found
+        f"{each.layer}\n{text_table(HEADINGS, rows(each), 3, layout)}\n{proof_summary(each)}"
+        for each in found
     )
 
 
@@ -74,10 +75,10 @@ def proof_summary(evidence: Evidence) -> str:
     )
 
 
-def control_table(caught: Iterable[Caught]) -> str:
+def control_table(caught: Iterable[Caught], layout: Layout = FOLDED) -> str:
     """What each smoke made of what was broken, and what to add to those that did not notice."""
     rows = [(each.service, each.control.name, each.words, each.advice) for each in caught]
-    return text_table(("service", "control", "caught at", "what to add"), rows)
+    return text_table(("service", "control", "caught at", "what to add"), rows, 4, layout)
 
 
 def control_fault(caught: Iterable[Caught]) -> str:
@@ -92,7 +93,7 @@ def control_fault(caught: Iterable[Caught]) -> str:
     return "; ".join(words)
 
 
-def sample_table(compared: Iterable[Compared]) -> str:
+def sample_table(compared: Iterable[Compared], layout: Layout = FOLDED) -> str:
     """What was found out anew of the evidence."""
     rows = [(each.layer, each.name, each.differs or "as in the evidence") for each in compared]
-    return text_table(("layer", "pass", "found now"), rows)
+    return text_table(("layer", "pass", "found now"), rows, 3, layout)

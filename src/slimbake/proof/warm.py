@@ -10,7 +10,7 @@ from slimbake.build.site import Preparation, hold
 from slimbake.build.warm import lists, traces, write_lists
 from slimbake.config.naming import WARM
 from slimbake.console import Console
-from slimbake.console.tables import text_table
+from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.errors import CheckError, NothingSelected
 from slimbake.evidence import warmable
 from slimbake.project import Project
@@ -74,10 +74,10 @@ def _compared(layer: str, before: Collection[str], now: Collection[str]) -> Refr
     )
 
 
-def refreshed_table(found: Iterable[Refreshed]) -> str:
+def refreshed_table(found: Iterable[Refreshed], layout: Layout = FOLDED) -> str:
     """For people."""
     rows = [(each.layer, f"{each.lines:,}", _cell(each.added), _cell(each.gone)) for each in found]
-    return text_table(("layer", "warm", "new", "no longer used"), rows)
+    return text_table(("layer", "warm", "new", "no longer used"), rows, layout=layout)
 
 
 def cold_at_start(found: Iterable[Refreshed]) -> str:

@@ -63,7 +63,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]
 def run(
     machine: Played, *services: str, missing: bool = True, platform: str = "", at: str = ""
 ) -> dict[str, str]:
-    """What `slimbake bases` asks for of these services."""
+    """What `slimbake ci shared` asks for of these services."""
     request = BakeRequest(
         targets=tuple(target.name for target in PLAN.shared_by(services)),
         registry=at or machine.server.name,
@@ -176,7 +176,7 @@ def test_nothing_is_pushed_without_being_asked_for(tmp_path: Path) -> None:
     (tmp_path / "api").mkdir()
     file = tmp_path / "services.yaml"
     file.write_text('project: toy\npython: "3.11"\nservices: {api: {context: api}}\n')
-    done = CliRunner().invoke(slimbake, ["bases", "--manifest", str(file)])
+    done = CliRunner().invoke(slimbake, ["ci", "shared", "--manifest", str(file)])
     assert isinstance(done.exception, UsageError)
     assert (done.exception.message, done.exception.hint) == (
         "what services share is built alone for those that are built elsewhere",

@@ -5,13 +5,15 @@ and of nodes where each image was built.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tests.unit.build.played import manifest
 
 from slimbake.build.on_registry import OnRegistry
 from slimbake.build.place import Spot
 from slimbake.build.release import Released
-from slimbake.build.released_report import released_json, released_text
+from slimbake.build.released_report import ending, released_json, released_text
+from slimbake.console.tables import Layout, readable
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 MEASURED = Measurement(
@@ -37,10 +39,11 @@ NODES = Released(
         "api": Spot(node="two", shard=3, wave=2),
     },
 )
+WIDE = Layout(0)
 
 
 def test_what_was_not_built_has_no_sizes() -> None:
-    _, api, nlg, summary = released_text(Released(MEASURED, HELD)).splitlines()
+    _, api, nlg, summary = released_text(Released(MEASURED, HELD), WIDE).splitlines()
     assert api.split() == [
         "api",
         "a" * 12,
@@ -51,18 +54,34 @@ def test_what_was_not_built_has_no_sizes() -> None:
 
 
 def test_where_nothing_was_built_there_is_no_sum() -> None:
-    lines = released_text(Released(Measurement(()), HELD)).splitlines()
+    lines = released_text(Released(Measurement(()), HELD), WIDE).splitlines()
     assert [line.split()[0] for line in lines] == ["image", "nlg"]
 
 
 def test_of_several_nodes_each_image_has_its_place() -> None:
-    lines = [line.split() for line in released_text(NODES).splitlines()]
+    lines = [line.split() for line in released_text(NODES, WIDE).splitlines()]
     assert lines[1][:2] == ["api", "a" * 12]
     assert lines[-3:] == [
         ["target", "wave", "shard", "node", "image"],
         ["runtime", "1", "1", "one", "r.example/runtime:1"],
         ["api", "2", "3", "two", "r.example/api:1"],
     ]
+
+
+def test_the_last_line_says_what_was_built_checked_and_saved() -> None:
+    released = Released(MEASURED, HELD, checks={"api": (("start",), ("smoke",))})
+    (image,) = MEASURED.images
+    line = "1 built, 0 unchanged, 1 on the registry, 1 checked in 43 s"
+    assert ending(released, {}, 42.7) == line
+    fewer = replace(image, digest="sha256:1", layers=())
+    change = MEASURED.host - Measurement((fewer,)).host
+    assert ending(released, {"api": fewer}, 42.7) == (
+        f"{line}; {readable(change, signed=True)} on a host against the last bake"
+    )
+    same = ending(replace(released, failed=("nlg",)), {"api": image}, 1)
+    assert same.startswith(
+        "0 built, 1 unchanged, 1 on the registry, 1 failed, 1 checked in 1 s; +0 B"
+    )
 
 
 def test_scripts_are_told_too() -> None:

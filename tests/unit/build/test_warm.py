@@ -178,8 +178,8 @@ def test_images_that_are_there_and_unchanged_are_not_traced(
     [
         ({"frozen": True}, "with --frozen"),
         ({"nodes": ("a", "b")}, "by other builders"),
-        ({"sets": ("api.args.A=1",)}, "with --set, --platform or --bases"),
-        ({"platform": "linux/arm64"}, "with --set, --platform or --bases"),
+        ({"sets": ("api.args.A=1",)}, "with --set, --platform or --shared"),
+        ({"platform": "linux/arm64"}, "with --set, --platform or --shared"),
         ({"missing": True}, "with --missing"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`slimbake matrix`: the jobs of a pipeline, in waves."""
+"""`slimbake ci plan`: the jobs of a pipeline, in waves."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
     file = tmp_path / "services.yaml"
     head = 'project: toy\npython: "3.11"\n'
     file.write_text(f"{head}services:\n  api:\n    context: api\n")
-    done = CliRunner().invoke(slimbake, ["matrix", "--manifest", str(file)])
+    done = CliRunner().invoke(slimbake, ["ci", "plan", "--manifest", str(file)])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert [job["services"] for job in found["services"]["include"]] == ["api"]
@@ -224,16 +224,16 @@ def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
 
     file.write_text(f"{head}services: {{}}\n")
-    done = CliRunner().invoke(slimbake, ["matrix", "--manifest", str(file)])
+    done = CliRunner().invoke(slimbake, ["ci", "plan", "--manifest", str(file)])
     assert json.loads(done.stdout)["services"] == {"include": []}
 
 
 @pytest.mark.parametrize(
-    ("command", "default"), [("matrix", "all"), ("parity", "all"), ("bake", "the first")]
+    ("command", "default"), [("ci plan", "all"), ("parity", "all"), ("bake", "the first")]
 )
 def test_help_says_which_variants_are_meant_where_none_is_named(command: str, default: str) -> None:
-    done = CliRunner().invoke(slimbake, [command, "--help"])
-    assert f"this one. [default: {default}]" in " ".join(done.stdout.split())
+    done = CliRunner().invoke(slimbake, [*command.split(), "--help"])
+    assert f"that have several. [default: {default}]" in " ".join(done.stdout.split())
 
 
 def test_the_child_pipeline_of_gitlab_has_the_jobs_of_the_matrix() -> None:
@@ -298,7 +298,8 @@ def test_a_child_pipeline_needs_the_file_that_lays_out_its_jobs(
     if text is not None:
         (tmp_path / ".gitlab-ci.yml").write_text(text)
     words = [
-        "matrix",
+        "ci",
+        "plan",
         "--manifest",
         str(tmp_path / "services.yaml"),
         "--gitlab",
@@ -319,7 +320,7 @@ def test_gitlabs_child_pipeline_is_yaml_too(tmp_path: Path) -> None:
     assert CliRunner().invoke(slimbake, ["generate", *where]).exit_code == 0
     assert (
         CliRunner()
-        .invoke(slimbake, ["matrix", *where, "--gitlab", str(tmp_path / "child.yml")])
+        .invoke(slimbake, ["ci", "plan", *where, "--gitlab", str(tmp_path / "child.yml")])
         .exit_code
         == 0
     )

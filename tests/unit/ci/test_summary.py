@@ -1,4 +1,4 @@
-"""`slimbake summary`: what a run of a pipeline came to, as Markdown that nothing from outside can
+"""`slimbake ci summary`: what a run of a pipeline came to, as Markdown that nothing from outside can
 break out of.
 """
 
@@ -292,7 +292,7 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
     write_record(
         tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,))
     )
-    words = ["summary", "--manifest", str(file), "--matrix", str(tmp_path / "matrix.json")]
+    words = ["ci", "summary", "--manifest", str(file), "--plan", str(tmp_path / "matrix.json")]
     out = str(tmp_path / "known.json")
     done = CliRunner().invoke(slimbake, [*words, "--write", out, str(tmp_path / "records")])
     assert done.exit_code == 0, done.output
@@ -302,4 +302,4 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
     (tmp_path / "matrix.json").write_text("{}")
     refused = CliRunner().invoke(slimbake, words)
     assert isinstance(refused.exception, UsageError)
-    assert refused.exception.hint == "`slimbake matrix > FILE` writes one"
+    assert refused.exception.hint == "`slimbake ci plan > FILE` writes one"

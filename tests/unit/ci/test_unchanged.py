@@ -15,7 +15,7 @@ from slimbake.cli import slimbake
 def since(root: Path, revision: str) -> tuple[list[str], list[str], str]:  # noqa: F811
     """The services that get a job, those that need none, and what is said."""
     done = CliRunner().invoke(
-        slimbake, ["matrix", "--manifest", str(root / "services.yaml"), "--since", revision]
+        slimbake, ["ci", "plan", "--manifest", str(root / "services.yaml"), "--since", revision]
     )
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)

@@ -67,7 +67,7 @@ def root(tmp_path: Path) -> Path:
             "provenance goes to a registry, beside an image",
             "--push --provenance max",
         ),
-        (("--missing",), "what is missing is missing on a registry", "--push --missing"),
+        (("--missing",), "--missing requires --push", "--push --missing"),
         (
             ("--push", "--missing", "--no-cache"),
             "--missing builds nothing that is there, --no-cache everything",
@@ -143,7 +143,7 @@ def test_shards_do_all_that_one_engine_does(root: Path, asked: list[BakeRequest]
     on, record = root / "bases.json", root / "record.json"
     on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
     words = ("--shards", "2", "--push", "--missing", "--provenance", "max", "--keep-going")
-    files = ("--bases", str(on), "--report", str(record), "--sbom", str(root / "sboms"))
+    files = ("--shared", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
     done = CliRunner().invoke(
         slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
     )
@@ -163,7 +163,7 @@ def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
     monkeypatch.setattr("slimbake.build.release.release", lambda *_: failed)
     record = root / "record.json"
     done = CliRunner().invoke(
-        slimbake, ["bake", "-f", str(root / "services.yaml"), "--report", str(record)]
+        slimbake, ["bake", "-f", str(root / "services.yaml"), "--record", str(record)]
     )
     assert isinstance(done.exception, CheckError)
     assert (done.exception.message, done.exception.hint) == ("no", "tagged all the same: api")
@@ -182,7 +182,7 @@ def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> No
             console.say(f"built {request.targets} {request.keep_going} {request.registry}")
             return Released(Measurement(()))
         watch.release = release
-        watch.print_released = lambda released, as_json: None
+        watch.print_released = lambda *_: None
         sys.argv = ["slimbake", "bake", "--watch"]
         sys.exit(main())
     """

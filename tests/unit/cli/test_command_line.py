@@ -13,7 +13,7 @@ from slimbake.errors import UsageError
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["--missing"], "what is missing is missing on a registry", "--push --missing"),
+        (["--missing"], "--missing requires --push", "--push --missing"),
         (
             ["--push", "--missing", "--no-cache"],
             "--missing builds nothing that is there, --no-cache everything",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar, 
 
 from slimbake.cli import slimbake
 from slimbake.console import Console
-from slimbake.console.tables import readable
+from slimbake.console.tables import FOLDED, Layout, readable
 from slimbake.errors import SetupError, UsageError
 from slimbake.host.workspace import Workspace
 from slimbake.images import opened, report, views
 from slimbake.images.contents import GZIP, ZSTD
-from slimbake.images.detail import Owner, Survey, owner, owners
+from slimbake.images.detail import Contents, Owner, Survey, Taken, owner, owners
 from slimbake.images.model import Address
 from slimbake.images.report import SizeChange, changes
 from slimbake.images.streams import zstd
 from slimbake.images.survey import survey
 from slimbake.images.views import findings
+from slimbake.inside.ledger import LedgerEntry, ledger_bytes
 
 MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes
 STATUS = {
@@ -120,6 +122,34 @@ def test_whose_a_file_is(path: str, whose: Owner) -> None:
     assert owner(path, known) == whose
 
 
+def test_what_passes_took_is_read_from_the_ledger_of_a_layer(tmp_path: Path) -> None:
+    ledger = ledger_bytes(
+        [
+            LedgerEntry("torch/a.h", 100, 0, "files.sources", "torch", "2.0"),
+            LedgerEntry("torch/b.so", 100, 60, "files.sources", "torch", "2.0", "0" * 64),
+            LedgerEntry("numpy/c.h", 5, 0, "files.sources", "numpy", "2.0"),
+        ]
+    )
+    layer = tar({"opt/slimbake/ledger/base-ml.json.gz": ledger, "other.json.gz": b"none"})
+    found = surveyed(tmp_path, image("one", layer)).contents[digest(layer)]
+    assert found.taken == (
+        Taken("files.sources", "numpy", 5, 1),
+        Taken("files.sources", "torch", 140, 2),
+    )
+    assert Contents.of_json(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_a_chart_draws_what_is_shared_and_what_is_own_in_one_line_each(tmp_path: Path) -> None:
+    shared, own = tar({"a": b"x" * 30_000_000}), tar({"b": b"y" * 10_000_000})
+    found = surveyed(tmp_path, image("one", shared), image("two", shared, own))
+    assert report.sizes_chart(found, "image", 34).splitlines() == [
+        "\u2588 in several of 2 images  \u2592 in one",
+        f"one  {chr(0x2588) * 15:<20}  30.0 MB",
+        f"two  {chr(0x2588) * 15 + chr(0x2592) * 5:<20}  40.0 MB",
+    ]
+    assert all(len(line) <= 60 for line in report.sizes_chart(found, "layer", 60).splitlines())
+
+
 def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Path) -> None:
     layer = tar(
         [
@@ -135,7 +165,7 @@ def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Pat
     contents = found.contents[digest(layer)]
     assert (contents.uncompressed, contents.files) == (9, 1)
     assert [copy.path for copy in findings(found).whiteouts] == ["a/.wh.gone", "e/.wh..wh..opq"]
-    assert "whiteouts: 2, " in report.sizes_text(found, "image", None, False)
+    assert "whiteouts: 2, " in report.sizes_text(found, "image", None, FOLDED)
 
 
 def test_a_content_in_two_layers_of_one_image_has_no_reason(tmp_path: Path) -> None:
@@ -211,7 +241,7 @@ def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
     found = surveyed(tmp_path, image("one", BASE, compression=""))
     (row,) = views.by_layer(found)
     assert (row.gzip, row.zstd, row.on_registry) == (None, None, None)
-    assert "unmeasured" in report.sizes_text(found, "layer", None, False)
+    assert "unmeasured" in report.sizes_text(found, "layer", None, FOLDED)
     made = report.sizes_json(found)
     assert (
         made["images"]["one"]["compressed"]
@@ -268,7 +298,7 @@ def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
     assert told.layers.above == pytest.approx(1, abs=0.05)
     assert (
         "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)"
-        in report.sizes_text(found, "image", None, False)
+        in report.sizes_text(found, "image", None, FOLDED)
     )
 
 
@@ -307,7 +337,7 @@ def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(
         ((digest(old), digest(new)), SizeChange(10, 30)),
         ((None, digest(last)), SizeChange(None, 1)),
     ]
-    text = report.sizes_text(after, "image", found, False)
+    text = report.sizes_text(after, "image", found, FOLDED)
     assert [line.split()[0] for line in text.splitlines() if "gone" in line] == ["gone"]
     assert found.as_json()["images"]["one"]["uncompressed"]["change"] == 21
 
@@ -331,8 +361,8 @@ def test_what_is_no_measurement_is_refused(tmp_path: Path, earlier: Any) -> None
 def test_each_table_comes_as_text_and_as_markdown(tmp_path: Path, by: str) -> None:
     found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
     plain, marked = (
-        report.sizes_text(found, by, None, False),
-        report.sizes_text(found, by, None, True),
+        report.sizes_text(found, by, None, FOLDED),
+        report.sizes_text(found, by, None, Layout(markdown=True)),
     )
     assert plain.startswith(by)
     assert marked.startswith(f"| {by} | ")

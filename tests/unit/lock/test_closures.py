@@ -99,7 +99,7 @@ def test_the_examples_layers_hold_what_its_services_need() -> None:
 
 
 def test_the_command_shows_both_plans_and_their_distance_to_the_lower_bound() -> None:
-    arguments = ["-f", str(ROOT / "services.yaml"), "--measured", str(MEASURED)]
+    arguments = ["-f", str(ROOT / "services.yaml"), "--measured", str(MEASURED), "--wide"]
     shown = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert shown.exit_code == 0
     expected = (

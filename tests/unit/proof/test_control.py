@@ -15,6 +15,7 @@ from tests.unit.fleets import fleet, service
 
 from slimbake.config.model import WeightsEntry
 from slimbake.console import Console
+from slimbake.console.tables import Layout
 from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
 from slimbake.inside.check.trial import damage_files
@@ -142,7 +143,7 @@ def test_a_trial_that_was_ended_is_no_catch_and_is_told_as_what_it_is(
     (caught,) = run_controls(found(), [subject("api")], Console(said.append))
     assert (caught.held, caught.words, caught.advice) == (held, words, advice)
     assert said == [f"api, the service's code removed: {'caught at ' if held else ''}{words}"]
-    row = control_table((caught,)).splitlines()[-1]
+    row = control_table((caught,), Layout(0)).splitlines()[-1]
     assert words in row and advice in row
 
 

@@ -23,6 +23,7 @@ from slimbake.checks.limits import (
     limits,
     with_sources,
 )
+from slimbake.console.tables import Layout
 from slimbake.inside.check.native import native
 from slimbake.inside.check.touched import Mapped, take_mappings
 from slimbake.proof import limits as report
@@ -153,11 +154,12 @@ FOUND = Limits(
     (Action("strip", 112_400_000), Action("other runtime", 403_000_000, "torch")),
 )
 UNKNOWN = Limits("hub", "sha256:2", 50_000_000, None, None, None, None, None, 3_000_000, None, None)
+WIDE = Layout(0)
 
 
 def test_the_table_says_how_far_each_image_is_and_what_is_left() -> None:
     headings, *rows = (
-        re.split(r"  +", line) for line in report.limits_text((FOUND, UNKNOWN)).splitlines()
+        re.split(r"  +", line) for line in report.limits_text((FOUND, UNKNOWN), WIDE).splitlines()
     )
     assert headings == list(report.HEADINGS)
     assert rows == [
@@ -182,7 +184,7 @@ def test_the_table_says_how_far_each_image_is_and_what_is_left() -> None:
 def test_pages_that_others_read_are_told_where_they_are_many() -> None:
     disturbed = dataclasses.replace(FOUND, disturbed=17_000_000)
     told = "embedding: others read 17.0 MB of its files meanwhile, or kept them: not counted"
-    assert report.limits_text((disturbed,)).splitlines()[2:] == [told]
+    assert report.limits_text((disturbed,), WIDE).splitlines()[2:] == [told]
 
 
 def test_an_image_above_the_ratio_or_of_an_unknown_one_is_named() -> None:

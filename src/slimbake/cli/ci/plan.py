@@ -1,4 +1,4 @@
-"""`slimbake matrix`."""
+"""`slimbake ci plan`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 
 from slimbake.ci.matrix import Matrix, child, matrix
 from slimbake.ci.records import read_known as read_known
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     all_variants_option,
     console,
@@ -25,32 +26,38 @@ from slimbake.project import Project
 from slimbake.render.workflow import GITLAB
 
 
-@click.command("matrix")
+@click.command(
+    "plan",
+    epilog=examples("slimbake ci plan", "slimbake ci plan --missing > plan.json"),
+)
 @services_argument
 @all_variants_option
 @manifest_option
 @click.option(
-    "--missing", is_flag=True, help="Leave out what the registry has as it would be built."
+    "--missing", is_flag=True, help="Leave out services that are already in the registry."
 )
 @click.option(
-    "--since", default="", metavar="REV", help="Leave out what has not changed since a commit."
+    "--since",
+    default="",
+    metavar="REV",
+    help="Leave out services that have not changed since a commit.",
 )
 @click.option(
     "--registry",
     default=lambda: os.environ.get("REGISTRY", ""),
-    help="[default: $REGISTRY, or the manifest's]",
+    help="Registry and folder of the images. [default: $REGISTRY, or the manifest's]",
 )
 @click.option(
     "--known",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="SLIMBAKE_KNOWN",
-    help="What `slimbake summary --write` wrote: how long builds take, to spread them over jobs.",
+    help="Spread builds over jobs by how long they took; `slimbake ci summary --write FILE` writes it.",
 )
 @click.option(
     "--gitlab",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Also write GitLab's child pipeline, of the jobs that .gitlab-ci.yml lays out.",
+    help="Also write GitLab's child pipeline to FILE.",
 )
 def command(
     services: tuple[str, ...],
@@ -62,9 +69,7 @@ def command(
     known: Path | None,
     gitlab: Path | None,
 ) -> None:
-    """Print the jobs of a pipeline, in waves, as JSON on one line: of all services and variants or
-    those named.
-    """
+    """Print the jobs of a pipeline, in waves, as one line of JSON."""
 
     project = read(file)
     plan = project.plan

@@ -1,4 +1,4 @@
-"""`slimbake bases`."""
+"""`slimbake ci shared`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from slimbake.build import pushed
 from slimbake.build.bases import bases
 from slimbake.build.place import BakeRequest
+from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
     image_options,
@@ -22,36 +23,40 @@ from slimbake.cli.common import (
 from slimbake.errors import UsageError
 
 
-@click.command("bases")
+@click.command(
+    "shared",
+    epilog=examples(
+        "slimbake ci shared --push --missing --digests shared.json", "slimbake ci shared api --push"
+    ),
+)
 @services_argument
 @manifest_option
 @json_option
 @click.option(
     "--push",
     is_flag=True,
-    help="Push them, without which nothing is done: `slimbake bake` builds them too.",
+    help="Push the images; required.",
 )
-@click.option(
-    "--missing", is_flag=True, help="Take those that the registry has as they would be built."
-)
+@click.option("--missing", is_flag=True, help="Skip images that are already in the registry.")
 @click.option(
     "--digests",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what was pushed, for `bake --bases`.",
+    help="Write the digests of the pushed images to FILE, for `bake --shared`.",
 )
 @click.option(
-    "--platform", default="", help="Build for this platform alone.  [default: as the manifest says]"
+    "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
 )
 @image_options
 @click.option(
     "--frozen",
     is_flag=True,
-    help="As in CI: fail if locks or generated files are out of date; write none.",
+    help="Fail on stale locks or generated files instead of updating them, as in CI.",
 )
 @click.option(
     "--packages",
     type=click.Choice(["wheelhouse", "index"]),
-    help="Where builds have wheels from.  [default: the manifest's, or wheelhouse]",
+    help="Where builds get wheels: from this machine, or from the index.  [default: the"
+    " manifest's, or wheelhouse]",
 )
 def command(
     services: tuple[str, ...],
@@ -66,9 +71,7 @@ def command(
     frozen: bool,
     packages: str | None,
 ) -> None:
-    """Build once what services share - runtime, bases, exported models - of all or of those named,
-    and push it.
-    """
+    """Build and push once what services share: the runtime, bases and exported models."""
 
     project = read(file)
     plan = project.plan

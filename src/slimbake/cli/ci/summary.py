@@ -1,4 +1,4 @@
-"""`slimbake summary`."""
+"""`slimbake ci summary`."""
 
 from __future__ import annotations
 
@@ -9,41 +9,48 @@ import click
 
 from slimbake.ci import records as files
 from slimbake.ci.summary import summarise, summary_text
+from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read
 from slimbake.host.files import read_json
 
 
-@click.command("summary")
+@click.command(
+    "summary",
+    epilog=examples(
+        "slimbake ci summary --plan plan.json records/",
+        "slimbake ci summary --plan plan.json --known known.json record.json > summary.md",
+    ),
+)
 @click.argument("records", nargs=-1, type=click.Path(path_type=Path))
 @manifest_option
 @click.option(
-    "--matrix",
+    "--plan",
     "jobs",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="What `slimbake matrix` printed: the jobs that were to run.",
+    help="The jobs that were to run, as `slimbake ci plan` printed them.",
 )
 @click.option(
     "--known",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="SLIMBAKE_KNOWN",
-    help="What `--write` wrote on the main branch: what sizes are compared with.",
+    help="Compare sizes with FILE, which `--write` wrote on the main branch.",
 )
 @click.option(
     "--write",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what is known after this run.",
+    help="Write times and sizes to FILE, for --known of later runs.",
 )
 def command(
     records: tuple[Path, ...], file: Path, jobs: Path, known: Path | None, write: Path | None
 ) -> None:
-    """Say in Markdown what a pipeline built: sizes, changes, budgets, smokes.
+    """Print what a pipeline built, in Markdown: sizes, changes, budgets, checks.
 
-    RECORDS are files that `slimbake bake --report` wrote, or folders of them.
+    RECORDS are files that `slimbake bake --record` wrote, or folders of them.
     """
 
     plan = read(file).plan
-    selected, unchanged = read_json(jobs, _jobs, "`slimbake matrix > FILE` writes one")
+    selected, unchanged = read_json(jobs, _jobs, "`slimbake ci plan > FILE` writes one")
     made = summarise(plan, selected, unchanged, files.records(records), files.read_known(known))
     if write:
         files.write_record(write, made.known)

@@ -1,0 +1,177 @@
+"""The commands by what they are for, the words that people guess for them, and how help looks."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+# Each command lies in a module of its own, loaded only when it is called: start-up is part of every
+# command's time.
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Everyday": {
+        "init": "write a manifest from what a repository has",
+        "add": "add a service to the manifest",
+        "validate": "check the manifest; report all problems at once",
+        "lock": "resolve the exact packages of each layer",
+        "bake": "build, check, then tag the images",
+        "smoke": "run the services' own checks",
+        "verify": "call the running images from outside",
+        "up": "start the services on one network",
+        "run": "run one service's command on that network",
+        "logs": "show what services have written",
+        "down": "stop what `up` started",
+        "debug": "open a shell in a service's image",
+    },
+    "Inspect": {
+        "plan": "list the targets of the build",
+        "sizes": "measure the images",
+        "report": "write one HTML page about the fleet",
+        "layers": "show the layers of packages, and better ones",
+        "why": "say which pass removed or changed a file",
+        "cold": "list or extract the code in cold stores",
+        "diff": "name the first file in which two images differ",
+        "sbom": "list what an image holds, as CycloneDX",
+        "fingerprint": "show what targets depend on, and what changed",
+    },
+    "Optimise": {
+        "advise": "list what is left to save, by bytes",
+        "passes": "list the size optimisations that are known",
+        "prove": "try passes, and record the evidence",
+        "census": "compare images with the same images without passes",
+        "parity": "compare models' answers with torch's",
+        "search": "find what else can go from the layers",
+        "limits": "compare images with what their workloads need",
+    },
+    "CI and deployment": {
+        "ci": "the steps of a pipeline: plan, shared, summary",
+        "generate": "write the bake file, the Dockerfiles and the pipeline",
+        "digests": "print what was released, by digest",
+        "compose": "write the services for a compose file of your own",
+        "probes": "print healthchecks as Kubernetes probes",
+    },
+    "Machine": {
+        "doctor": "report what a bake needs and lacks",
+        "setup": "find, start or install the engine",
+        "fetch": "download every file of the locks",
+        "prune": "remove what slimbake left in the engine",
+        "schema": "print the manifest's JSON Schema",
+        "completion": "print the completion script of a shell",
+        "help": "show the help of a command",
+    },
+}
+
+CI: Mapping[str, Mapping[str, str]] = {
+    "Commands": {
+        "plan": "print the jobs of a pipeline, in waves",
+        "shared": "build and push once what services share",
+        "summary": "say what a pipeline built, in Markdown",
+    }
+}
+
+# What people type who know another tool, and what they want here.
+GUESSES: Mapping[str, str] = {
+    **dict.fromkeys(("build", "make", "images"), "bake"),
+    **dict.fromkeys(("push", "publish", "release"), "bake --push"),
+    "watch": "bake --watch",
+    **dict.fromkeys(("rm", "stop", "kill"), "down"),
+    **dict.fromkeys(("start", "serve", "deploy"), "up"),
+    **dict.fromkeys(("exec", "shell", "sh", "bash"), "debug"),
+    **dict.fromkeys(("ls", "list", "targets", "graph"), "plan"),
+    **dict.fromkeys(("size", "du", "history"), "sizes"),
+    **dict.fromkeys(("html", "dashboard"), "report"),
+    **dict.fromkeys(("check", "lint", "config"), "validate"),
+    "test": "smoke",
+    **dict.fromkeys(("new", "create"), "add"),
+    **dict.fromkeys(("adopt", "migrate", "import"), "init"),
+    **dict.fromkeys(("update", "upgrade"), "lock --upgrade"),
+    **dict.fromkeys(("explain", "blame"), "why"),
+    **dict.fromkeys(("clean", "gc", "purge"), "prune"),
+    **dict.fromkeys(("install", "engine"), "setup"),
+    **dict.fromkeys(("download", "pull"), "fetch"),
+    **dict.fromkeys(("optimize", "optimise", "recommend"), "advise"),
+    **dict.fromkeys(("slim", "squash"), "search"),
+    **dict.fromkeys(("kubernetes", "k8s"), "probes"),
+    **dict.fromkeys(("matrix", "jobs", "pipeline"), "ci plan"),
+    "bases": "ci shared",
+    "summary": "ci summary",
+}
+
+
+def examples(*lines: str) -> str:
+    """What stands below a command's help: lines that can be typed as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  $ {line}" for line in lines)
+
+
+def color() -> bool | None:
+    """For click: None, which is colour on a terminal; false where NO_COLOR is set."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+class Formatter(click.HelpFormatter):
+    """Help with bold headings; click leaves the codes out where there is no terminal."""
+
+    def write_heading(self, heading: str) -> None:
+        super().write_heading(click.style(heading, bold=True))
+
+
+class LazyGroup(click.Group):
+    """A group that loads a command's module when the command is called."""
+
+    def __init__(
+        self,
+        *args: Any,
+        package: str = "slimbake.cli",
+        groups: Mapping[str, Mapping[str, str]] = GROUPS,
+        guesses: Mapping[str, str] = GUESSES,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._package, self._groups, self._guesses = package, groups, guesses
+        self._known = {name: about for group in groups.values() for name, about in group.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._known)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._known:
+            return None
+        module = importlib.import_module(f"{self._package}.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, group in self._groups.items():
+            with formatter.section(title):
+                width = max(map(len, self._known))
+                formatter.write_dl([(name.ljust(width), about) for name, about in group.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=about)
+            for name, about in self._known.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self._known and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command '{args[0]}'.{self._hint(args[0], ctx)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _hint(self, word: str, ctx: click.Context) -> str:
+        import difflib
+
+        words = {**self._guesses, **{name: name for name in self._known}}
+        near = word if word in words else next(iter(difflib.get_close_matches(word, words, 1)), "")
+        return f" Did you mean '{ctx.command_path} {words[near]}'?" if near else ""

@@ -1,0 +1,30 @@
+"""`slimbake completion`."""
+
+from __future__ import annotations
+
+import click
+
+from slimbake.cli.commands import examples
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(
+    "completion",
+    epilog=examples(
+        'eval "$(slimbake completion bash)"',
+        "slimbake completion fish > ~/.config/fish/completions/slimbake.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """Print the script with which SHELL completes commands, options, services, variants and passes.
+
+    bash and zsh: put `eval "$(slimbake completion SHELL)"` into ~/.bashrc or ~/.zshrc.
+    """
+    from click.shell_completion import get_completion_class
+
+    root = ctx.find_root().command
+    if made := get_completion_class(shell):
+        click.echo(made(root, {}, "slimbake", "_SLIMBAKE_COMPLETE").source())

@@ -1,0 +1,47 @@
+"""`slimbake report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slimbake.cli.commands import examples
+from slimbake.cli.common import console, manifest_option, read
+
+
+@click.command(
+    "report",
+    epilog=examples("slimbake report", "slimbake report --record records/ --output report.html"),
+)
+@manifest_option
+@click.option(
+    "--record",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Take sizes from what `slimbake bake --record` wrote: a file, or a folder of them.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("slimbake-report.html"),
+    show_default=True,
+    help="Write the page to FILE.",
+    metavar="FILE",
+)
+def command(file: Path, paths: tuple[Path, ...], output: Path) -> None:
+    """Write one HTML page about the fleet: sizes, sharing, the last bake, history, passes, advice.
+
+    The page needs no network. slimbake builds and measures nothing for it: what is not recorded
+    yet is listed with the command that records it. Needs `pip install 'slimbake[report]'`.
+    """
+    from slimbake.ci.records import records
+    from slimbake.report import write_report
+
+    facts = write_report(read(file), records(paths), output)
+    for each in facts["missing"]:
+        console.say(f"not recorded: {each['what']}; `{each['command']}` records it")
+    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

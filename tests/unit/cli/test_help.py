@@ -1,0 +1,188 @@
+"""What a person meets first: groups of commands, examples, words that lead on, completion, colour."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from slimbake.cli import slimbake
+from slimbake.cli.commands import GROUPS, GUESSES
+
+PROGRAM = Path(sys.executable).with_name("slimbake")
+
+
+def commands(group: click.Group = slimbake, *above: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        yield " ".join((*above, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+
+
+EVERY = dict(commands())
+
+
+def said(*words: str) -> str:
+    return CliRunner().invoke(slimbake, words, prog_name="slimbake").output
+
+
+def test_help_lists_every_command_in_its_group() -> None:
+    lines = said("--help").splitlines()
+    for title, group in GROUPS.items():
+        at = lines.index(f"{title}:") + 1
+        assert [line.split()[0] for line in lines[at : at + len(group)]] == list(group)
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_has_two_examples_that_it_takes(name: str) -> None:
+    epilog = EVERY[name].epilog or ""
+    typed = [line.strip()[2:] for line in epilog.splitlines() if line.startswith("  $ ")]
+    assert len(typed) == 2
+    for line in typed:
+        words = shlex.split(line.partition("$(")[2].partition(")")[0] or line)
+        words = words[1 : words.index(">") if ">" in words else None]
+        command: click.Command = slimbake
+        context = click.Context(slimbake, info_name="slimbake")
+        while isinstance(command, click.Group):
+            _, found, words = command.resolve_command(context, words)
+            assert found
+            command = found
+        assert EVERY[name] in (command, context.command) or name in ("ci", "cold")
+        command.make_context(command.name, words, parent=context)  # or it raises UsageError
+
+
+@pytest.mark.parametrize("words", [("bake",), ("ci", "plan"), ("ci",)])
+def test_help_of_a_command_is_its_own(words: tuple[str, ...]) -> None:
+    assert said("help", *words).strip() == said(*words, "--help").strip()
+
+
+def test_help_without_a_name_lists_the_commands() -> None:
+    assert said("help").strip() == said("--help").strip()
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [
+        ("build", "slimbake bake"),
+        ("rm", "slimbake down"),
+        ("matrix", "slimbake ci plan"),
+        ("bakr", "slimbake bake"),
+        ("biuld", "slimbake bake"),
+    ],
+)
+def test_a_word_that_is_no_command_leads_on(word: str, wanted: str) -> None:
+    assert f"No such command '{word}'. Did you mean '{wanted}'?" in said(word)
+    assert f"No such command '{word}'. Did you mean '{wanted}'?" in said("help", word)
+
+
+def test_what_resembles_nothing_gets_no_hint() -> None:
+    assert said("xyzzyx").strip().endswith("No such command 'xyzzyx'.")
+
+
+def test_guesses_lead_to_commands_and_are_none_themselves() -> None:
+    assert not {*GUESSES} & {*EVERY}
+    for wanted in GUESSES.values():
+        words = [word for word in wanted.split() if not word.startswith("-")]
+        assert " ".join(words) in EVERY
+        options = {name for each in EVERY[" ".join(words)].params for name in each.opts}
+        assert {word for word in wanted.split() if word.startswith("-")} <= options
+
+
+MANIFEST = """\
+project: toy
+python: "3.11"
+services:
+  api: {context: api, command: [python, -V]}
+  model: {context: api, command: [python, -V]}
+"""
+COMPLETES = """
+eval "$(slimbake completion bash)"
+COMP_WORDS=({words})
+COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+_slimbake_completion slimbake
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("slimbake ba", ["bake"]),
+        ("slimbake ci pl", ["plan"]),
+        ("slimbake bake --no-c", ["--no-cache"]),
+        ("slimbake bake m", ["model"]),
+        ("slimbake prove --pass files.cm", ["files.cmake"]),
+    ],
+)
+def test_bash_completes_commands_options_services_and_passes(
+    words: str, offered: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", COMPLETES.format(words=words)],
+        cwd=tmp_path,
+        env={"PATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == offered, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script_too(shell: str) -> None:
+    assert "_SLIMBAKE_COMPLETE" in said("completion", shell)
+
+
+def test_a_broken_manifest_completes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "services.yaml").write_text("services: [")
+    words = {"COMP_WORDS": "slimbake bake a", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [PROGRAM],
+        cwd=tmp_path,
+        env={**os.environ, **words, "_SLIMBAKE_COMPLETE": "bash_complete"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, b"", b"")
+
+
+def on_a_terminal(*words: str, **env: str) -> bytes:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        bare = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        subprocess.run(
+            [PROGRAM, *words], stdout=theirs, stderr=theirs, env={**bare, **env}, check=False
+        )
+        return os.read(ours, 100_000)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_terminal_has_colour_unless_no_color_is_set() -> None:
+    assert b"\x1b[31mError: No such command" in on_a_terminal("nothing")
+    assert b"\x1b[1mOptions" in on_a_terminal("help", "doctor")
+    assert b"\x1b[" not in on_a_terminal("nothing", NO_COLOR="1")
+    assert b"\x1b[" not in on_a_terminal("help", "doctor", NO_COLOR="1")
+
+
+def test_what_is_no_terminal_has_no_colour() -> None:
+    done = subprocess.run([PROGRAM, "nothing"], capture_output=True, check=False)
+    assert b"\x1b" not in done.stderr
+    assert done.returncode == 2

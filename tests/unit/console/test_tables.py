@@ -1,0 +1,73 @@
+"""Tables fit a line, whatever they hold."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimbake.console.tables import Layout, text_table
+
+WIDE = Layout(0)
+
+
+def test_a_table_that_fits_is_one_line_a_row() -> None:
+    table = text_table(("image", "digest", "size"), [("api", "d3f3", "55.9 MB")])
+    assert table == "image  digest     size\napi    d3f3    55.9 MB"
+
+
+def test_headings_and_words_wrap_before_anything_is_cut() -> None:
+    about = "removes tests of torch that no program of a service imports"
+    rows = [("torch.test", about, "12 MB")]
+    assert text_table(("pass", "about", "saved at most"), rows, 2, Layout(40)).splitlines() == [
+        "pass        about          saved at most",
+        "torch.test  removes tests          12 MB",
+        "            of torch that",
+        "            no program of",
+        "            a service",
+        "            imports",
+    ]
+
+
+def test_columns_without_room_stand_below_beside_the_first() -> None:
+    headings = ("service", *(f"figure {n}" for n in range(4)))
+    folded = text_table(headings, [("api", *("1,234,567 MB",) * 4)], 1, Layout(40))
+    assert folded.splitlines() == [
+        "service      figure 0      figure 1",
+        "api      1,234,567 MB  1,234,567 MB",
+        "",
+        "service      figure 2      figure 3",
+        "api      1,234,567 MB  1,234,567 MB",
+    ]
+
+
+def test_paths_break_after_a_slash() -> None:
+    rows = [("api", "bake/dockerfiles/api.Dockerfile", "service")]
+    assert text_table(("target", "file", "kind"), rows, 3, Layout(40)).splitlines() == [
+        "target  file                     kind",
+        "api     bake/dockerfiles/        service",
+        "        api.Dockerfile",
+    ]
+
+
+def test_wide_folds_nothing_and_markdown_is_markdown() -> None:
+    row = ("api", "x" * 200)
+    assert text_table(("a", "b"), [row], 2, WIDE).splitlines()[1] == f"api  {row[1]}"
+    assert text_table(("a",), [("b",)], 1, Layout(markdown=True)) == "| a |\n| --- |\n| b |"
+
+
+@given(
+    st.lists(st.tuples(*(st.text("ab -", max_size=60),) * 5), min_size=1, max_size=4),
+    st.integers(0, 5),
+)
+def test_no_line_is_longer_than_the_width_and_no_word_is_lost(
+    rows: list[tuple[str, ...]], left: int
+) -> None:
+    headings = ("one", "two words", "three", "four", "five")
+    folded = text_table(headings, rows, left, Layout(80))
+    assert all(len(line) <= 80 for line in folded.splitlines())
+    for letter in "ab":
+        first = sum(row[0].count(letter) for row in rows)
+        rest = sum(cell.count(letter) for row in rows for cell in row[1:])
+        # The first column is repeated beside those that stand below.
+        parts = 1 + folded.count("\n\n")
+        assert rest + first <= folded.count(letter) <= rest + first * max(parts, 5)
