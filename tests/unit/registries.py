@@ -190,6 +190,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.blobs[digest] = body
         return self.answer(201)
 
+    def get_blobs(self, what: str, body: bytes, query: str | None) -> None:
+        found = self.server.blobs.get(what)
+        return self.answer(404) if found is None else self.answer(200, found)
+
     def get_manifests(self, what: str, body: bytes, query: str | None) -> None:
         if what not in self.server.manifests:
             return self.answer(404)

@@ -91,6 +91,7 @@ PURE = (
     "build.command",
     "build.costs",
     "build.events",
+    "build.findings",
     "build.sbom_document",
     "build.sbom_model",
     "build.split",
@@ -127,6 +128,7 @@ PROGRAMS = {
     "docker": {"docker", "dockerd"},
     "host": {"git", "apt-get", "apt-cache", "apt-config", "systemctl", "journalctl"},
     "externals": {"mmdebstrap"},
+    "build": {"grype", "trivy"},
 }
 """Which package starts which programs, by the first word of a command."""
 

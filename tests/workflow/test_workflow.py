@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, UPGRADES, fleet, workflow
 
 from slimbake.ci.summary import MARK as MARK_OF_COMMENT
-from slimbake.config.model import Ci
+from slimbake.config.model import Ci, Scan
 from slimbake.errors import UsageError
 from slimbake.render import MARK, quoting
 from slimbake.render.generated import drift, generate, mend
@@ -57,11 +57,15 @@ def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form
     assert given.pop("comment") == {"pull-requests": "write"}
     write = {"contents": "read", "packages": "write"}
     pushing = {"bases": write, "services": write, "unchanged": write}
-    expected = (
-        {"plan": {"contents": "read", "packages": "read"}, **pushing}
-        if form == "registry-of-github"
-        else {}
+    own = 'registry: "ghcr.io"' in workflow(FORMS[form])
+    packages = {"packages": "write"} if own else {}
+    signing = {"signed": ["id-token"], "attested": ["attestations", "id-token"]}
+    rights = signing.get(form.partition("-")[0], [])
+    assert given.pop("sign", {}) == (
+        {**dict.fromkeys(rights, "write"), **packages} if rights else {}
     )
+    read = {"contents": "read", "packages": "read"}
+    expected = {"plan": read, **({"released": read} if rights else {}), **pushing} if own else {}
     assert given == expected
 
 
@@ -78,7 +82,8 @@ def test_every_job_ends_in_time_and_leaves_no_credentials_in_the_checkout(form: 
         for name, job in jobs.items()
         if not any("checkout@" in s.get("uses", "") for s in job["steps"])
     }
-    assert without == {"comment", *(("merge",) if form == "native-runners" else ())}
+    # They run nothing of the repository, and need none of it.
+    assert without == {"comment"} | {"merge", "sign"} & set(jobs)
 
 
 @forms
@@ -178,6 +183,55 @@ def test_build_secrets_reach_the_jobs_that_build_services_and_no_other() -> None
     for name in given_to:
         [step] = [step for step in jobs[name]["steps"] if "secrets.INDEX_TOKEN" in json.dumps(step)]
         assert step["run"].splitlines()[1].startswith("slimbake bake ")
+
+
+def test_jobs_that_release_services_have_a_scanner_where_the_manifest_asks_for_scans() -> None:
+    assert "grype" not in workflow(FORMS["registry"])
+    assert "grype" not in workflow(GITLAB_FORMS["registry"])
+    jobs = loaded("scanned")["jobs"]
+    having = {name for name, job in jobs.items() if "download-grype" in json.dumps(job)}
+    assert having == {"check", "services", "unchanged"}
+    made = yaml.safe_load(workflow(GITLAB_FORMS["scanned"]))
+    having = {
+        name for name, job in made.items() if "apk add --quiet --no-cache grype" in json.dumps(job)
+    }
+    assert having == {".check", ".services", ".unchanged"}
+    asked = Ci(upgrade="17 4 * * 1")
+    upgrade = workflow(fleet(ci=asked, scan=Scan("high")), path=UPGRADE)
+    assert "slimbake bake --no-scan" in upgrade, "what is still to be fixed must not stop what is"
+
+
+def test_what_was_released_is_signed_by_a_job_that_runs_nothing_of_it() -> None:
+    for form in ("signed", "attested"):
+        jobs = loaded(form)["jobs"]
+        assert jobs["released"]["needs"] == ["plan", "services", "unchanged"]
+        assert "github.event_name != 'pull_request'" in jobs["released"]["if"]
+        assert "!failure()" in jobs["released"]["if"]
+        assert jobs["sign"]["needs"] == "released"
+        assert "slimbake" not in json.dumps(jobs["sign"])
+    jobs = loaded("signed-elsewhere")["jobs"]
+    assert jobs["released"]["needs"] == ["plan", "services", "merge"]
+    for form in set(FORMS) - {"signed", "signed-elsewhere", "attested", "attested-elsewhere"}:
+        text = workflow(FORMS[form])
+        assert "id-token" not in text
+        assert "attestations" not in text
+    (sign,) = (name for name in yaml.safe_load(workflow(GITLAB_FORMS["signed"])) if name == "sign")
+    job = yaml.safe_load(workflow(GITLAB_FORMS["signed"]))[sign]
+    assert job["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
+    assert job["rules"][0]["when"] == "never", "not for a merge request"
+    assert "id_tokens" not in workflow(GITLAB_FORMS["registry"])
+
+
+def test_provenance_and_sboms_are_attested_by_digest() -> None:
+    job = loaded("attested")["jobs"]["sign"]
+    provenance, sbom = (s for s in job["steps"] if s.get("uses", "").startswith("actions/attest@"))
+    for step in (provenance, sbom):
+        assert step["with"]["subject-name"] == "${{ matrix.released.repository }}"
+        assert step["with"]["subject-digest"] == "${{ matrix.released.digest }}"
+        assert step["with"]["push-to-registry"] is True
+    assert "sbom-path" not in provenance["with"]
+    assert sbom["with"]["sbom-path"].endswith("/released/${{ matrix.released.sbom }}")
+    assert sbom["if"].endswith("matrix.released.sbom != ''")
 
 
 def test_emulation_is_set_up_only_where_another_platform_is_built_than_the_runners() -> None:
@@ -570,7 +624,7 @@ def test_a_merge_request_of_gitlab_is_built_by_jobs_that_neither_log_in_nor_push
         if name in found:
             assert found[name]["rules"][0] == {"if": "$CI_MERGE_REQUEST_ID", "when": "never"}
     assert (".bases" in found) == (form != "no-registry")
-    assert (".merge" in found) == (form == "native-runners")
+    assert (".merge" in found) == (form in ("native-runners", "signed-in-lanes"))
     assert ("evidence" in found) == (form == "proven")
 
 

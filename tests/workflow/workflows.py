@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Secret, ServiceEntry
+from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Scan, Secret, ServiceEntry
 from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -22,6 +22,7 @@ def fleet(
     services: tuple[ServiceEntry, ...] | None = None,
     proven: bool = False,
     ci: Ci | None = Ci(),  # noqa: B008
+    scan: Scan | None = None,
 ) -> Plan:
     """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on
     the runtime.
@@ -45,6 +46,7 @@ def fleet(
         bases=(BaseEntry(name="web", requirements=Requirements(specs=("fastapi",))),),
         services=services,
         ci=ci,
+        scan=scan,
     )
     tests = Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",))
     return plan(resolve(written), passes={"base-web": (tests,)} if proven else {})
@@ -66,6 +68,8 @@ def workflow(of: Plan, path: str = "") -> str:
 BOTH = ("linux/amd64", "linux/arm64")
 STRANGE = 'we\n# "x": ${{ secrets.GITHUB_TOKEN }}\'\\.yaml'
 
+ARM = (("linux/arm64", "ubuntu-24.04-arm"),)
+
 FORMS = {
     "registry": fleet(),
     "registry-of-github": fleet("ghcr.io/someone/toy"),
@@ -74,11 +78,16 @@ FORMS = {
     "no-registry": fleet(None),
     "proven": fleet(proven=True),
     "two-platforms": fleet(platforms=BOTH),
-    "native-runners": fleet(platforms=BOTH, ci=Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))),
+    "native-runners": fleet(platforms=BOTH, ci=Ci(runners=ARM)),
     "cache-of-github": fleet(ci=Ci(cache="gha")),
     "no-cache": fleet(ci=Ci(cache="none")),
     "strange-file": fleet(file=STRANGE),
+    "scanned": fleet(scan=Scan("high")),
     "no-services": fleet(services=()),
+    "signed": fleet("ghcr.io/someone/toy", ci=Ci(sign="cosign")),
+    "signed-elsewhere": fleet(platforms=BOTH, ci=Ci(sign="cosign", runners=ARM)),
+    "attested": fleet("ghcr.io/someone/toy", ci=Ci(sign="github")),
+    "attested-elsewhere": fleet(platforms=BOTH, ci=Ci(sign="github", runners=ARM)),
 }
 
 UPGRADES = {
@@ -102,4 +111,10 @@ GITLAB_FORMS = {
     "no-cache": fleet(ci=Ci(provider="gitlab", cache="none")),
     "strange-file": fleet(file=STRANGE, ci=GITLAB),
     "no-services": fleet(services=(), ci=GITLAB),
+    "scanned": fleet(scan=Scan("high"), ci=GITLAB),
+    "signed": fleet(ci=Ci(provider="gitlab", sign="cosign")),
+    "signed-in-lanes": fleet(
+        platforms=BOTH,
+        ci=Ci(provider="gitlab", sign="cosign", runners=tuple((each, "big") for each in BOTH)),
+    ),
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from slimbake.build.sbom import MEDIA_TYPE as SBOM
 from slimbake.build.statement import stated
 from slimbake.console import Console
 from slimbake.errors import BuildError, SetupError
@@ -17,7 +18,13 @@ from slimbake.fingerprint.model import fingerprint_tag
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
-from slimbake.registry.documents import INDEXES, StoredManifest
+from slimbake.registry.documents import (
+    CREATED,
+    INDEXES,
+    StoredManifest,
+    descriptor_of,
+    platform_manifests,
+)
 from slimbake.registry.errors import RegistryError
 from slimbake.registry.together import ask_together
 
@@ -101,23 +108,84 @@ def released_digests(
 
     Raises SetupError that lists what it does not have, or its own words.
     """
+    return _under(names, lambda at, tag: at.digest(tag), ca_bundle, seconds)
+
+
+def released_images(
+    names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
+) -> tuple[OnRegistry, ...]:
+    """The same, read. Raises as `released_digests` does."""
+    found = _under(names, lambda at, tag: at.document(tag), ca_bundle, seconds)
+    repositories = {target: name.rpartition(":")[0] for target, name in names.items()}
+    return tuple(OnRegistry(name, repositories[name], each) for name, each in found.items())
+
+
+def _under(
+    names: Mapping[str, str],
+    ask: Callable[[ImageRepository, str], T | None],
+    ca_bundle: str,
+    seconds: float,
+) -> dict[str, T]:
+    """What a registry answers for each of these names; SetupError where it has nothing."""
     parted = {target: name.rpartition(":") for target, name in names.items()}
     repositories = {target: repository for target, (repository, _, _) in parted.items()}
-
-    def ask(target: str, at: ImageRepository) -> str | None:
-        return at.digest(parted[target][2])
-
-    found = _answers(repositories, ask, ca_bundle, seconds)
-    faults = [
-        f"{names[target]}: {each or 'the registry has none'}"
-        for target, each in found.items()
-        if not isinstance(each, str)
-    ]
+    answers = _answers(
+        repositories, lambda target, at: ask(at, parted[target][2]), ca_bundle, seconds
+    )
+    found, faults = dict[str, T](), []
+    for target, each in answers.items():
+        if each is None or isinstance(each, RegistryError):
+            faults.append(f"{names[target]}: {each or 'the registry has none'}")
+        else:
+            found[target] = each
     if faults:
         raise SetupError(
             "\n".join(faults), "`slimbake bake --push` releases them; `--tag` says which"
         )
-    return {target: str(each) for target, each in found.items()}
+    return found
+
+
+def attached_sboms(
+    images: Iterable[OnRegistry], ca_bundle: str = "", seconds: float = SECONDS
+) -> dict[str, dict[str, str]]:
+    """The SBOMs that are attached to images of a registry: target -> platform -> text.
+
+    The only platform is "". Raises RegistryError.
+    """
+    by_name = {image.target: image for image in images}
+
+    def read(target: str, at: ImageRepository) -> dict[str, str]:
+        manifests = platform_manifests(by_name[target].document)
+        return {
+            platform: text
+            for platform, each in manifests.items()
+            if (text := _attached_sbom(at, each.digest))
+        }
+
+    found = _answers({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
+    if failed := [each for each in found.values() if isinstance(each, RegistryError)]:
+        raise failed[0]
+    return {name: each for name, each in found.items() if isinstance(each, dict)}
+
+
+def _attached_sbom(repository: ImageRepository, digest: str) -> str:
+    """The SBOM that was attached last to a manifest; "" where there is none."""
+    sboms = [each for each in repository.referrers(digest) if each.get("artifactType") == SBOM]
+    if not sboms:
+        return ""
+    latest = max(sboms, key=lambda each: (each.get("annotations") or {}).get(CREATED, ""))
+    artifact = repository.manifest(str(latest["digest"]))
+    try:
+        blob = str(artifact[1]["layers"][0]["digest"]) if artifact else ""
+    except (KeyError, IndexError, TypeError):
+        blob = ""
+    if not blob:
+        raise RegistryError(f"{latest['digest']} is no SBOM", why="has an SBOM of no content")
+    with repository.blob(blob) as stream:
+        content = stream.read()
+    if descriptor_of("", content).digest != blob:
+        raise RegistryError(f"{blob}: the registry gives other bytes", why="gives other bytes")
+    return content.decode()
 
 
 def retag(

@@ -66,6 +66,7 @@ class BakeRequest:
     frozen: bool = False  # stale locks and generated files are an error
     install: bool = False  # a missing engine may be installed
     packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
+    unscanned: bool = False  # although the manifest has `scan:`
 
     @property
     def partly(self) -> bool:

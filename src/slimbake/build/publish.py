@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from slimbake.build.place import BakeRequest, Built, Place
 from slimbake.build.sbom import MEDIA_TYPE, file_name, sbom
@@ -20,7 +19,7 @@ from slimbake.host.git import revision
 from slimbake.plan.origin import is_ours
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
-from slimbake.registry.documents import INDEXES, Descriptor, StoredManifest
+from slimbake.registry.documents import CREATED, StoredManifest, platform_manifests
 
 Documents = Mapping[str, Mapping[str, str]]
 """Target -> platform, "" for the only one -> its SBOM."""
@@ -100,30 +99,16 @@ def _attach(
     annotations: Mapping[str, str],
 ) -> None:
     """Attach each platform's SBOM to its manifest."""
-    top, content = document.descriptor, repository.read(document)
-    manifests = {"": top} if top.media_type not in INDEXES else _children(content)
+    manifests = platform_manifests(document)
     for platform, text in sboms.items():
         subject = manifests.get(platform) or next(iter(manifests.values()))
         repository.attach(subject, MEDIA_TYPE, file_name(name), text.encode(), annotations)
 
 
-def _children(index: Mapping[str, Any]) -> dict[str, Descriptor]:
-    """The platform manifests of an index by their platforms, without what attests to them."""
-    found = {}
-    for entry in index["manifests"]:
-        at = entry.get("platform", {})
-        if at.get("os", "unknown") != "unknown":
-            words = [at["os"], at["architecture"], at.get("variant", "")]
-            found["/".join(filter(None, words))] = Descriptor(
-                entry["mediaType"], entry["digest"], entry["size"]
-            )
-    return found
-
-
 def _annotations(root: Path) -> dict[str, str]:
     """What varies from build to build: the commit, where there is one, and the time."""
     now = datetime.datetime.now(datetime.UTC)
-    found = {"org.opencontainers.image.created": now.isoformat(timespec="seconds")}
+    found = {CREATED: now.isoformat(timespec="seconds")}
     if commit := revision(root):
         found["org.opencontainers.image.revision"] = commit
     return found

@@ -11,9 +11,11 @@ from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, retag
 from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
+from slimbake.build.scan import Scans, find_scanner, scans
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.build.starts import checks_of, start_checks
 from slimbake.build.warm import first_lists, say_cold
+from slimbake.config.model import Scan
 from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.measured import measure_images
@@ -70,6 +72,10 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
+        if _scanned(site, request):
+            find_scanner()  # it is missed before anything is built
+        elif site.project.manifest.scan and request.unscanned:
+            console.say("--no-scan: these images are not scanned")
         before = site.project.evidence.warm.keys()
         site = first_lists(site, request)
         # what --set changes is in no fingerprint
@@ -108,27 +114,31 @@ def _released(
     alive = tuple(each for each in measurement.images if each.name not in dead)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     if over and not request.partly:
-        lines = "\n".join(over.values()).splitlines()
-        raise CheckError(
-            "budgets do not hold; no tag has moved\n" + "\n".join(f"  {line}" for line in lines)
-        )
+        raise CheckError(_stopped("budgets do not hold", over))
     good = tuple(image for image in made.images if image.name not in {**dead, **over})
-    released = {*(image.name for image in good), *offer.targets}
+    scan = _scanned(site, request)
+    documents = sboms(site, good, request.platform) if request.push or scan else {}
+    scanned = scans(site, scan, good, documents, offer.held) if scan else Scans({})
+    risky = scanned.refused
+    if risky and not request.partly:
+        raise CheckError(_stopped("vulnerabilities stop the release", risky))
+    good = tuple(image for image in good if image.name not in risky)
+    held = tuple(image for image in offer.held if image.target not in risky)
+    released = {image.name for image in good} | {image.target for image in held}
     names = {
         target.name: reference(target, request.registry, request.tag)
         for target in plan.targets
         if target.name in released
     }
-    documents = sboms(site, good, request.platform) if request.push else {}
-    pushed = {image.target: image.reference for image in offer.held}
+    pushed = {image.target: image.reference for image in held}
     _tag(good, names)
     if request.push:
         marks = unedited(site, offer, request.platform)
         pushed |= publish(site, place, good, names, request, documents, marks)
-        retag(offer.held, names, site.around.ca_bundle)
+        retag(held, names, site.around.ca_bundle)
     return Released(
         measurement=measurement,
-        on_registry=offer.held,
+        on_registry=held,
         names=names,
         pushed=pushed,
         spots={image.name: image.spot for image in good if image.spot},
@@ -137,13 +147,26 @@ def _released(
             *made.failures,
             *(CheckError(_dead(each)) for each in dead.items()),
             *(CheckError(each) for each in over.values()),
+            *(CheckError(each) for each in risky.values()),
         ),
         checks={
-            name: checks_of(plan, name, starts.started.get(name, ""))
+            name: checks_of(plan, name, starts.started.get(name, ""), name in scanned.done)
             for name in ids
             if name in names
         },
     )
+
+
+def _scanned(site: Site, request: BakeRequest) -> Scan | None:
+    """What the manifest asks of scans; None where none is asked for, or nothing would be scanned."""
+    scan = site.project.manifest.scan
+    services = any(site.plan.target(name).kind == "service" for name in request.targets)
+    return scan if services and not request.unscanned else None
+
+
+def _stopped(why: str, found: Mapping[str, str]) -> str:
+    lines = "\n".join(found.values())
+    return f"{why}; no tag has moved\n{_indented(lines)}"
 
 
 def _dead(found: tuple[str, str]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 
 from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
@@ -118,9 +119,25 @@ def _system(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
 
 def _debian(package: DebianPackage, system: str, distro: str, sha256: str | None) -> Component:
     qualifiers = {"arch": package.architecture, "distro": distro}
+    source, version = package.source, package.source_version
+    if source and (source, version) != (package.name, package.version):
+        # as syft writes it, and grype reads it
+        qualifiers["upstream"] = source if version == package.version else f"{source}@{version}"
     purl = PackageURL("deb", system, package.name, package.version, qualifiers)
     lock = Locked(package.name, package.version, (sha256,), "") if sha256 else None
-    return _library(package.name, package.version, purl, lock)
+    component = _library(package.name, package.version, purl, lock)
+    component.properties.update(_trivy(source, version))
+    return component
+
+
+def _trivy(source: str, version: str) -> Iterator[Property]:
+    """What a Debian package was built from, as trivy writes and reads it."""
+    epoch, _, rest = version.rpartition(":")
+    upstream, _, release = rest.rpartition("-") if "-" in rest else (rest, "", "")
+    said = {"SrcName": source, "SrcVersion": upstream, "SrcRelease": release, "SrcEpoch": epoch}
+    for key, value in said.items():
+        if value:
+            yield Property(name=f"aquasecurity:trivy:{key}", value=value)
 
 
 def _distribution(package: Distribution, lock: Locked | None, within: str = "") -> Component:

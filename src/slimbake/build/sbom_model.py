@@ -23,6 +23,9 @@ class DebianPackage:
     name: str
     version: str  # with its epoch
     architecture: str
+    # what Debian built it from, which its security tracker names: `zlib` of zlib1g
+    source: str = field(default="", compare=False)
+    source_version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,10 @@ def parse_contents(found: Mapping[str, Any]) -> InstalledContents:
         system=found["system"]["name"],
         release=found["system"]["version"],
         debian=tuple(
-            DebianPackage(p["name"], p["version"], p["architecture"]) for p in found["debian"]
+            DebianPackage(
+                p["name"], p["version"], p["architecture"], p["source"], p["source_version"]
+            )
+            for p in found["debian"]
         ),
         distributions=tuple(distributions),
     )

@@ -76,12 +76,18 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
     return Starts({name: why for name, why in outcomes if why}, started)
 
 
-def checks_of(plan: Plan, service: str, started: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def checks_of(
+    plan: Plan, service: str, started: str, scanned: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The checks that an image of a service has passed when it is tagged, and those that are
     missing. `started`: the start check that held, "" where none did.
     """
     kinds = {target.kind for target in plan.targets if target.service == service}
-    held = (*((started,) if started else ()), *(kind for kind in CHECKS if kind in kinds))
+    held = (
+        *((started,) if started else ()),
+        *(kind for kind in CHECKS if kind in kinds),
+        *(("scan",) if scanned else ()),
+    )
     return held, (
         *(() if started else (START,)),
         *(() if "smoke" in held else ("smoke",)),

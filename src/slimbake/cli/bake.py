@@ -81,6 +81,11 @@ from slimbake.console.tables import Layout
     "--watch", is_flag=True, help="Keep running, and rebuild what an edit touches, until Ctrl-C."
 )
 @click.option(
+    "--no-scan",
+    is_flag=True,
+    help="Leave out the scan that `scan:` asks for; not with --push.",
+)
+@click.option(
     "--shards",
     type=click.IntRange(1, 256),
     help="Split the build into so many bakes at once; needs --push (docs/how-to/several-machines.md).",
@@ -122,6 +127,7 @@ def command(
     keep_going: bool,
     packages: str | None,
     shared: tuple[Path, ...],
+    no_scan: bool,
     platform: str,
     record: Path | None,
     watch: bool,
@@ -146,6 +152,8 @@ def command(
         raise UsageError(
             "provenance goes to a registry, beside an image", "--push --provenance max"
         )
+    if no_scan and push:
+        raise UsageError("what is pushed is scanned", "leave out --no-scan or --push")
     if missing:
         _check_missing(push, no_cache, sets)
     refuse_together(watch=watch, nodes=shards or nodes, push=push, sbom=sbom)
@@ -167,6 +175,7 @@ def command(
         frozen=frozen,
         install=install_engine,
         packages=packages or "",
+        unscanned=no_scan,
     )
     if watch:
         from slimbake.cli.watch import bake_and_watch

@@ -53,6 +53,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "ci": "the steps of a pipeline: plan, shared, summary",
         "generate": "write the bake file, the Dockerfiles and the pipeline",
         "digests": "print what was released, by digest",
+        "signatures": "print the commands that verify signatures",
         "compose": "write the services for a compose file of your own",
         "probes": "print healthchecks as Kubernetes probes",
     },

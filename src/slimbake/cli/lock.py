@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -17,7 +18,8 @@ from slimbake.lock.auto import sharers
 from slimbake.lock.explain import explanation
 from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
-from slimbake.lock.model import families
+from slimbake.lock.model import Pin, families
+from slimbake.project import reread
 
 
 @click.command(
@@ -36,13 +38,28 @@ from slimbake.lock.model import families
     help="Take the newest version that fits, of this package or of all; repeatable.",
 )
 @click.option(
+    "--only",
+    is_flag=True,
+    help="With --upgrade: move these packages alone; every other keeps its locked version.",
+)
+@click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
+@click.option(
     "--explain",
     metavar="PACKAGE",
     help="Say who needs a package, in which layer it is, and why there.",
 )
-def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> None:
+def command(
+    file: Path,
+    check: bool,
+    upgrade: tuple[str, ...],
+    only: bool,
+    packages: tuple[str, ...],
+    explain: str,
+) -> None:
     """Resolve the exact, hash-verified contents of each layer into bake/locks/; write bake/slimbake.txt."""
 
+    if only or packages:
+        upgrade = _only(upgrade, packages, only)
     project = read(file)
     locks = project.locks
     pins = locked_pins(project.fleet, locks)
@@ -68,7 +85,46 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], explain: str) -> 
                 f"no lock holds {', '.join(unknown)}",
                 "`slimbake lock --upgrade` without a name takes all",
             )
+        if only:
+            project.expect_fresh_locks()
+            if debs := [name for name in names if name not in _versions(pins)]:
+                raise UsageError(
+                    f"--only moves Python packages; {', '.join(debs)} comes from Debian",
+                    f"`slimbake lock --upgrade {debs[0]}` takes its newest version",
+                )
         here = machine()
-        locked = lock(project.asked, here, console, ALL if ALL[0] in names else names)
+        locked = lock(project.asked, here, console, ALL if ALL[0] in names else names, only)
+        if only:
+            _tell(
+                names, _versions(pins), _versions(locked_pins(project.fleet, reread(project).locks))
+            )
         changed = (*(f"bake/locks/{name}" for name in locked), *lock_tool(project, here))
         click.echo("\n".join(changed) if changed else "the locks are fresh")
+
+
+def _only(upgrade: tuple[str, ...], packages: tuple[str, ...], only: bool) -> tuple[str, ...]:
+    """The packages that move alone. Raises UsageError where none is named, or not alone."""
+    named = (*(name for name in upgrade if name not in ALL), *packages)
+    if not (only and upgrade and named):
+        raise UsageError(
+            "packages are named after --upgrade --only",
+            "slimbake lock --upgrade --only PACKAGE...",
+        )
+    return named
+
+
+def _versions(pins: Mapping[str, Iterable[Pin]]) -> dict[str, str]:
+    return {pin.name: pin.version for layer in pins.values() for pin in layer}
+
+
+def _tell(names: tuple[str, ...], before: dict[str, str], after: dict[str, str]) -> None:
+    """Say how the packages moved that were named."""
+    for name in names:
+        old, new = before[name], after.get(name, "gone")
+        if old != new:
+            console.say(f"{name} {old} -> {new}")
+        else:
+            console.say(
+                f"{name} {old} stays: nothing newer fits while all others stay;"
+                f" `slimbake lock --upgrade {name}` lets them move"
+            )

@@ -8,6 +8,7 @@ order.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -139,6 +140,9 @@ class CompressionEntry:
     level: int | None = None
 
 
+Sign = Literal["cosign", "github", "none"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ci:
     """The pipeline that is generated."""
@@ -149,6 +153,37 @@ class Ci:
     stale: Literal["drop", "fail"] | None = None  # what becomes of passes whose evidence is stale
     upgrade: str = ""  # when packages are upgraded, as cron has it; "" = never
     slimbake: str = ""  # the wheel that is installed: a path, or an address; "" = of an index
+    sign: Sign = "none"
+
+
+Gate = Literal["critical", "high", "medium", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class VexProduct:
+    """An image or a package that a statement of OpenVEX is about, by package URL."""
+
+    purl: str
+    subcomponents: tuple[str, ...] = ()  # of an image: only these packages; () = all
+
+
+@dataclass(frozen=True, slots=True)
+class VexStatement:
+    """What people say of a vulnerability in products of theirs."""
+
+    names: frozenset[str]  # of the vulnerability: its name and its aliases
+    products: tuple[VexProduct, ...]
+    status: Literal["not_affected", "affected", "fixed", "under_investigation"]
+    time: datetime  # the latest statement counts
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Which vulnerabilities keep an image from its tag."""
+
+    gate: Gate  # this severity and those above
+    ignore: str = ""  # a file of OpenVEX, relative to the manifest
+    statements: tuple[VexStatement, ...] = ()  # of that file
 
 
 # Each allows what those before it do.
@@ -324,6 +359,7 @@ class Manifest:
     compression: CompressionEntry = CompressionEntry()
     optimize: Optimize = Optimize()
     ci: Ci | None = None
+    scan: Scan | None = None
     externals: tuple[ExternalEntry, ...] = ()
     bases: tuple[BaseEntry, ...] = ()
     services: tuple[ServiceEntry, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from slimbake.config.compose import OWN, own_compose
-from slimbake.config.document import KeyPath
+from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.inference import exporting, unsupported, without_export, without_torch
 from slimbake.config.model import (
@@ -24,10 +24,12 @@ from slimbake.config.model import (
     Parity,
     Precision,
     Requirements,
+    Scan,
     Secret,
     ServiceEntry,
     StartCheck,
     VariantEntry,
+    VexStatement,
     WeightsEntry,
 )
 from slimbake.config.parity import refuse_texts
@@ -40,6 +42,7 @@ from slimbake.config.shells import shells
 from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
+from slimbake.errors import ManifestError
 from slimbake.inside.model_task import ModelFiles, UnsupportedModelError, model_task
 
 Raw = dict[str, Any]
@@ -76,6 +79,7 @@ class Reader:
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=optimize(raw),
             ci=self._ci(raw["ci"]) if "ci" in raw else None,
+            scan=self._scan(raw["scan"]) if "scan" in raw else None,
             externals=tuple(
                 ExternalEntry(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -92,6 +96,24 @@ class Reader:
             without_torch(made, self._report)
             without_export(made, self._report)
         return made
+
+    def _scan(self, raw: Raw) -> Scan:
+        gate, file = raw.get("gate", "low"), raw.get("ignore", "")
+        if not file:
+            return Scan(gate)
+        from slimbake.config.vex import vex_statements  # package URLs take 60 ms to import
+
+        found: tuple[VexStatement, ...] = ()
+        try:
+            file = self._repository.file(file)
+            found = vex_statements(self._file.parent / file)
+        except RefusedError as error:
+            self._report.value(("scan", "ignore"), error.message, error.hint)
+        except ManifestError as error:
+            for each in error.problems:
+                told = f"{each.path}: {each.message}" if each.path else each.message
+                self._report.elsewhere(file, Position(each.line, each.column), told, each.hint)
+        return Scan(gate, file, found)
 
     def _unread(self, service: ServiceEntry, raw: Raw, made: Manifest) -> None:
         """Report a service that says nothing of requirements beside a file that lists some: its image
@@ -424,6 +446,7 @@ def ci(raw: Raw) -> Ci:
         stale=raw.get("stale"),
         upgrade=raw.get("upgrade", ""),
         slimbake=raw.get("slimbake", ""),
+        sign=raw.get("sign", "none"),
     )
 
 

@@ -22,6 +22,7 @@ from slimbake.config.steps import steps
 Raw = dict[str, Any]
 
 GZIP_LEVELS = 9
+MOST_JOBS = 256
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
 _MOST_CYCLES = 100  # each is found in a graph without the one before
@@ -179,6 +180,7 @@ def _ci(raw: Raw, report: ProblemReport) -> None:
             "there is no `registry` to cache in",
             "name one, or choose another cache",
         )
+    _sign(raw, ci, report)
     variants = [
         v
         for service in raw.get("services", {}).values()
@@ -197,6 +199,30 @@ def _ci(raw: Raw, report: ProblemReport) -> None:
                 f"nothing is built for {platform}",
                 "add it to `platforms`",
             )
+
+
+def _sign(raw: Raw, ci: Raw, report: ProblemReport) -> None:
+    """Signing in a pipeline: the provider has to be able to, and a registry holds what was signed."""
+    at: KeyPath = ("ci", "sign")
+    sign, provider = ci.get("sign", "none"), ci.get("provider", "github")
+    if sign == "none":
+        return
+    if provider == "none":
+        report.value(at, "no pipeline is generated that could sign", "choose a `provider`")
+    elif sign == "github" and provider != "github":
+        report.value(at, "only GitHub attests to builds", "allowed here: cosign, none")
+    if "registry" not in raw:
+        report.value(at, "there is no `registry` that could hold signatures", "name one")
+    services = raw.get("services", {}).values()
+    number = sum(len(service.get("variants", ())) or 1 for service in services)
+    platforms = len(raw.get("platforms", ()))
+    subjects = number * (1 + platforms if platforms > 1 else 1)  # an index, and each of its images
+    if sign == "github" and subjects > MOST_JOBS:
+        report.value(
+            at,
+            f"{subjects} images have a job each, and a matrix of GitHub holds {MOST_JOBS}",
+            "`sign: cosign` signs all in one job",
+        )
 
 
 def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: ProblemReport) -> None:

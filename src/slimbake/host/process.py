@@ -68,16 +68,24 @@ def execute(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     timeout: float | None = None,
+    cwd: Path | None = None,
 ) -> Completed:
     """Run a process to its end and take its output.
 
-    `env` is added to this process's environment; `timeout` is in seconds, and a process that needs
-    longer ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has
+    `env` is added to this process's environment; `cwd`: its folder, if not this one; `timeout` is
+    in seconds, and a process that needs longer ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has
     cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
     caller's.
     """
     with _ended(
-        _start(argv, env=env, reads=bool(stdin), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _start(
+            argv,
+            env=env,
+            reads=bool(stdin),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+        )
     ) as process:
         try:
             stdout, stderr = process.communicate(stdin or None, timeout=timeout)
@@ -105,6 +113,7 @@ def _start(
     reads: bool = False,
     stdout: int | IO[bytes],
     stderr: int,
+    cwd: Path | None = None,
 ) -> subprocess.Popen[str]:
     words = _words(argv)
     try:
@@ -116,6 +125,7 @@ def _start(
             stdout=stdout,
             stderr=stderr,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
             text=True,
             encoding="utf-8",
             errors="replace",

@@ -49,24 +49,34 @@ ALL = ("*",)  # packages to upgrade
 
 
 def lock(
-    fleet: Fleet, machine: Machine, console: Console, upgrade: Collection[str] = ()
+    fleet: Fleet,
+    machine: Machine,
+    console: Console,
+    upgrade: Collection[str] = (),
+    only: bool = False,
 ) -> tuple[str, ...]:
     """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
     changed files.
 
-    `fleet`: as its manifest alone has it. Known pins are kept where they still fit. Raises
+    `fleet`: as its manifest alone has it. Known pins are kept where they still fit; `only`: all but
+    those of `upgrade` are kept, of locks that are fresh. Raises
     ResolutionError where requirements contradict each other, SetupError where uv or an index
     fails; nothing is written then.
     """
     with exclusively(f"lock-{fleet.project}", console):
-        return _Locking(fleet, machine, console, upgrade).run()
+        return _Locking(fleet, machine, console, upgrade, only).run()
 
 
 class _Locking:
     def __init__(
-        self, fleet: Fleet, machine: Machine, console: Console, upgrade: Collection[str]
+        self,
+        fleet: Fleet,
+        machine: Machine,
+        console: Console,
+        upgrade: Collection[str],
+        only: bool,
     ) -> None:
-        self._machine, self._console = machine, console
+        self._machine, self._console, self._only = machine, console, only
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
@@ -110,13 +120,15 @@ class _Locking:
 
     def _record(self, name: str, asked: str) -> LockRecord:
         if name in self._texts:
-            return LockRecord(asked, text_digest(self._texts[name]), self._held.get(name, {}))
+            # with `only`, nobody looks again at what is held back
+            held = self._locks.records[name].held if self._only else self._held.get(name, {})
+            return LockRecord(asked, text_digest(self._texts[name]), held)
         return self._locks.records[name]
 
     def _resolve(self, family: Family, source: Source | None = None) -> None:
         """A family; `source`: what a wheel is built from, with the packages of this family."""
         known = pinned(family, self._fleet, self._locks)
-        freed = self._freed(family)
+        freed = () if self._only else self._freed(family)
         wanted = known.keys() if self._all else known.keys() & {*self._upgrade, *freed}
         answering = self._answering(family)
         fresh = answering.isdisjoint(self._old) and answering <= {*self._locks.records, LAYERS}
@@ -129,11 +141,21 @@ class _Locking:
             return
         self._console.say(f"locking {', '.join(layer.name for layer in family.layers)}")
         kept = [pin for name, pin in known.items() if name not in wanted]
+        if self._only:
+            fixed = (f"{pin.name}=={pin.version}" for pin in kept if not pin.built)
+            family = replace(family, constraints=(*family.constraints, *fixed))
         fleet = self._fleet
         at = {each.name: each for sources in self._locks.sources.values() for each in sources}
         at = {name: each for name, each in at.items() if name not in wanted}
         resolved = resolve_family(
-            family, fleet.root, fleet.python, self._machine, kept, self._console, at, compare=True
+            family,
+            fleet.root,
+            fleet.python,
+            self._machine,
+            kept,
+            self._console,
+            at,
+            compare=not self._only,
         )
         for held in resolved.held:
             said = {"by": held.by, "moves": held.moves}

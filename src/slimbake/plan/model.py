@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, StartCheck
+from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, Sign, StartCheck
 from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
@@ -276,6 +276,8 @@ class Pipeline:
     provider: Literal["github", "gitlab", "none"]
     cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
     upgrade: str  # when packages are upgraded, as cron has it; "" = never
+    scans: bool  # its jobs need a scanner of vulnerabilities
+    sign: Sign  # how it signs what it released
     lanes: tuple[Lane, ...]
 
 

@@ -36,6 +36,8 @@ def pipeline(fleet: Fleet) -> Pipeline:
         provider=provider if fleet.manifest.ci else "none",
         cache=cache,
         upgrade=ci.upgrade if provider == "github" else "",
+        scans=fleet.manifest.scan is not None,
+        sign=ci.sign,
         lanes=lanes,
     )
 

@@ -13,6 +13,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 _DOCKER = "application/vnd.docker.distribution.manifest"
 INDEXES = (INDEX, f"{_DOCKER}.list.v2+json")
 DOCUMENTS = (MANIFEST, f"{_DOCKER}.v2+json", *INDEXES)
+CREATED = "org.opencontainers.image.created"  # the annotation of what varies from build to build
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -56,3 +57,20 @@ def stored_manifest(media_type: str, content: bytes) -> StoredManifest:
 def is_digest(text: str) -> bool:
     """Whether a text is a digest that can be checked here."""
     return bool(_DIGEST.fullmatch(text))
+
+
+def platform_manifests(document: StoredManifest) -> dict[str, Descriptor]:
+    """The manifests of an index by their platforms, without what attests to them; a manifest itself
+    under "".
+    """
+    if document.descriptor.media_type not in INDEXES:
+        return {"": document.descriptor}
+    found = {}
+    for entry in document.read()["manifests"]:
+        at = entry.get("platform", {})
+        if at.get("os", "unknown") != "unknown":
+            words = [at["os"], at["architecture"], at.get("variant", "")]
+            found["/".join(filter(None, words))] = Descriptor(
+                entry["mediaType"], entry["digest"], entry["size"]
+            )
+    return found

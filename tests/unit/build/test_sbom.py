@@ -27,7 +27,7 @@ FOUND = InstalledContents(
     system="debian",
     release="13",
     debian=(
-        DebianPackage("zlib1g", "1:1.3+really-1", "amd64"),
+        DebianPackage("zlib1g", "1:1.3+really-1", "amd64", "zlib", "1:1.3+really-1"),
         DebianPackage("tzdata", "2026f", "all"),
     ),
     distributions=(
@@ -107,7 +107,24 @@ def test_packages_are_called_as_scanners_call_them() -> None:
     assert component(document, "CPython")["purl"] == "pkg:generic/python@3.11.2"
     assert component(document, "CPython")["cpe"] == "cpe:2.3:a:python:python:3.11.2:*:*:*:*:*:*:*"
     purl = component(document, "zlib1g")["purl"]
-    assert purl == "pkg:deb/debian/zlib1g@1:1.3%2Breally-1?arch=amd64&distro=debian-13"
+    assert (
+        purl == "pkg:deb/debian/zlib1g@1:1.3%2Breally-1?arch=amd64&distro=debian-13&upstream=zlib"
+    )
+    purl = component(document, "tzdata")["purl"]
+    assert purl == "pkg:deb/debian/tzdata@2026f?arch=all&distro=debian-13"
+
+
+def test_scanners_are_told_what_debian_built_a_package_from() -> None:
+    """Debian's security tracker knows source packages alone."""
+    found = DebianPackage("libgcc-s1", "14.2.0-19+b1", "amd64", "gcc-14", "2:14.2.0-19")
+    each = component(made(replace(FOUND, debian=(found,))), "libgcc-s1")
+    assert each["purl"].endswith("&upstream=gcc-14%402:14.2.0-19")
+    assert {p["name"].rpartition(":")[2]: p["value"] for p in each["properties"]} == {
+        "SrcName": "gcc-14",
+        "SrcEpoch": "2",
+        "SrcVersion": "14.2.0",
+        "SrcRelease": "19",
+    }
 
 
 def test_hashes_are_the_lock_s() -> None:
@@ -166,7 +183,15 @@ def test_what_an_image_says_of_itself_is_read() -> None:
     found = {
         "python": "3.11.2",
         "system": {"name": "debian", "version": "13"},
-        "debian": [{"name": "libc6", "version": "2.41", "architecture": "amd64"}],
+        "debian": [
+            {
+                "name": "libc6",
+                "version": "2.41",
+                "architecture": "amd64",
+                "source": "glibc",
+                "source_version": "2.41",
+            }
+        ],
         "distributions": [
             {"name": "Typing_Extensions", "version": "4", "within": ""},
             {"name": "jaraco.text", "version": "4", "within": "Setup_Tools"},
@@ -174,6 +199,7 @@ def test_what_an_image_says_of_itself_is_read() -> None:
     }
     read = parse_contents(found)
     assert read.debian == (DebianPackage("libc6", "2.41", "amd64"),)
+    assert read.debian[0].source == "glibc"
     assert read.distributions == (
         Distribution("typing-extensions", "4"),
         Distribution("jaraco-text", "4", within="setup-tools"),
