@@ -46,14 +46,20 @@ class DebsError(StepError):
 
 def apt(*command: str, folder: Path | None = None) -> str:
     """The output of a command of apt or dpkg. Raises DebsError with its errors where it fails."""
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
-        cwd=folder,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+            cwd=folder,
+        )
+    except FileNotFoundError:
+        raise DebsError(
+            f"the Python image has no {command[0]}: name one of Debian or Ubuntu in"
+            " `externals: {python: {image: ...}}`"
+        ) from None
     if done.returncode:
         lines = done.stderr.splitlines()
         errors = " ".join([line for line in lines if line.startswith("E: ")] or lines)

@@ -9,6 +9,8 @@ import os
 import pkgutil
 import re
 import shutil
+import zipfile
+import zlib
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,16 @@ from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
 from .collisions import Claim, claims_of, layers_below, refuse_collisions
-from .layer import OFFLINE, TMP, compile_modules, link_identical, normalise, run_uv, tree
+from .layer import (
+    OFFLINE,
+    TMP,
+    LayerError,
+    compile_modules,
+    link_identical,
+    normalise,
+    run_uv,
+    tree,
+)
 
 LOCK = TMP / "lock.txt"
 
@@ -49,7 +60,7 @@ def install_layer(_: Sequence[str] = ()) -> None:
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
     found = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
     wanted = [each for each in found if package_of(each.name) not in unwanted]
-    claims = [claim for wheel in (*wanted, *own) for claim in claims_of(wheel, PREFIX)]
+    claims = [claim for wheel in (*wanted, *own) for claim in claimed(wheel)]
     contested = refuse_collisions(claims, PREFIX)
     below = layers_below(PREFIX, claims)
     before = below.states.keys()
@@ -75,6 +86,14 @@ def install_layer(_: Sequence[str] = ()) -> None:
     # uv's lock came and went in the prefix; so did removed files, in folders of layers below.
     for folder in {PREFIX, *(path.parent for path in new)} & before:
         os.utime(folder, (EPOCH, EPOCH))
+
+
+def claimed(wheel: Path) -> list[Claim]:
+    """The files that a wheel installs. Raises LayerError also for what is no wheel."""
+    try:
+        return list(claims_of(wheel, PREFIX))
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise LayerError(f"{wheel.name} is damaged: {error}") from None
 
 
 def package_of(wheel: str) -> str:

@@ -24,12 +24,11 @@ from pathlib import Path
 from ..elf import LIBRARIES
 from ..step import EPOCH, NONROOT, PREFIX, StepError
 from . import ldconfig
+from .dpkg import ROOT, STATUS_D, copyright_file, debian_owners, paragraphs, require_dpkg
 from .layer import link_identical, tree
 
-ROOT = Path("/")
 PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(os.__file__).resolve().parent
-DPKG = Path("/var/lib/dpkg")
 
 # Names of files and folders of the standard library (in the last row: of the time zones) that the
 # runtime does not get, by the reason: it is `narrowed` by them.
@@ -191,19 +190,6 @@ def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
 
 
 @functools.cache
-def debian_owners() -> dict[Path, str]:
-    """The Debian package of every installed file, by its real path."""
-    resolve = functools.cache(Path.resolve)  # before the usrmerge a package may have said /lib/x
-    # Made by its maintainer script:
-    owned = {Path("/etc/ssl/certs/ca-certificates.crt"): "ca-certificates"}
-    for listing in sorted(DPKG.glob("info/*.list")):
-        for path in map(Path, listing.read_text().splitlines()):
-            if path.parent != ROOT:  # many packages own /lib as a folder
-                owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
-    return owned
-
-
-@functools.cache
 def cached_libraries() -> dict[str, Path]:
     """The shared libraries in the folders of the loader, by their names there."""
     found = ldconfig.listed(Path(ldconfig.CACHE).read_bytes())
@@ -223,7 +209,7 @@ def copyrights(paths: Iterable[Path]) -> set[Path]:
     """The copyright files, and links to them, of the packages that own `paths`."""
     owners = debian_owners()
     names = {owners[path] for path in paths if path in owners}
-    return {step for name in names for step in links_to(Path(f"/usr/share/doc/{name}/copyright"))}
+    return {step for name in names for step in links_to(copyright_file(name))}
 
 
 def dpkg_records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str, str]:
@@ -234,8 +220,7 @@ def dpkg_records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str
     status.d/NAME.md5sums lists the files that are in the image; a field of ours says how many of
     how many.
     """
-    paragraphs = (DPKG / "status").read_text().strip().split("\n\n")
-    status = {text.split("\n")[0].removeprefix("Package: "): text for text in paragraphs}
+    status = paragraphs()
     owners = debian_owners()
     whole = [name for path, name in owners.items() if path.is_file() and not path.is_symlink()]
     sums: dict[str, dict[str, str]] = {}
@@ -245,7 +230,7 @@ def dpkg_records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str
             sums.setdefault(owners[path], {})[str(path).lstrip("/")] = digest
     texts = {}
     for name, carried in sums.items():
-        record = f"{DPKG}/status.d/{name}"
+        record = f"{STATUS_D}/{name}"
         before = within(runtime, f"{record}.md5sums") if runtime else None
         if before and before.exists():
             rows = (line.split("  ", 1) for line in before.read_text().splitlines())
@@ -341,6 +326,7 @@ def archive_library(library: Path, path: str) -> None:
 
 def make_runtime(arguments: Sequence[str]) -> None:
     """The program `make-runtime OUT`."""
+    require_dpkg()
     out = Path(*arguments)
     paths = runtime_files()
     paths |= copyrights(paths)

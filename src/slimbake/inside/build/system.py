@@ -22,12 +22,10 @@ from pathlib import Path
 from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
 from ..elf import LIBRARIES
 from ..step import INSIDE
+from .dpkg import ROOT, STATUS_D, alternative_links, debian_owners, installed_fields, require_dpkg
 from .runtime import (
-    DPKG,
-    ROOT,
     cached_libraries,
     copyrights,
-    debian_owners,
     dpkg_records,
     is_elf,
     lay_out,
@@ -66,8 +64,8 @@ def install_debs(debs: Sequence[Deb], folder: Path) -> None:
     locked versions.
     """
     files = dict(zip(debs, verify_debs(debs, folder), strict=True))
-    listed = apt("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n")
-    there = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    states = installed_fields("Package", "db:Status-Status")
+    there = {name for name, state in states if state == "installed"}
     command = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
     if lacking := [str(path) for deb, path in files.items() if deb.name not in there]:
         try:
@@ -79,10 +77,10 @@ def install_debs(debs: Sequence[Deb], folder: Path) -> None:
 @cache
 def installed() -> dict[str, Installed]:
     """The packages of this image, by name."""
-    fields = "${Package}\t${Priority}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
+    fields = ("Package", "Priority", "Provides", "Pre-Depends", "Depends")
     found: dict[str, Installed] = {}
-    for line in apt("dpkg-query", "--show", f"--showformat={fields}").splitlines():
-        name, priority, provides, depends = line.split("\t")
+    for name, priority, provides, *needs in installed_fields(*fields):
+        depends = ",".join(needs)
         wanted = tuple(tuple(_names(each, "|")) for each in depends.split(",") if each.strip())
         found[name] = Installed(priority, tuple(_names(provides, ",")), wanted)
     return found
@@ -185,9 +183,9 @@ def interpreter_of(path: Path) -> Path | None:
 
 def alternatives(paths: set[Path]) -> set[Path]:
     """The links by which Debian's alternatives (say, of libblas.so.3) lead to `paths`."""
-    heads = (file.read_text().split("\n\n")[0] for file in (DPKG / "alternatives").iterdir())
-    links = [Path(line) for head in heads for line in head.splitlines() if line.startswith("/")]
-    return {step for link in links if link.resolve() in paths for step in links_to(link)}
+    return {
+        step for link in alternative_links() if link.resolve() in paths for step in links_to(link)
+    }
 
 
 def package_files(names: Collection[str]) -> set[Path]:
@@ -259,10 +257,11 @@ def _no_library(folder: str, names: Sequence[str]) -> list[str]:
 
 def carry_debs(arguments: Sequence[str]) -> None:
     """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
+    require_dpkg()
     out, runtime, packages = Path(arguments[0]), INSIDE / "base", arguments[1:]
     install_debs(debs_of(LOCK), INSIDE / "debs")
     cached_libraries.cache_clear()
-    there = {path.stem for path in within(runtime, DPKG / "status.d").glob("*.md5sums")}
+    there = {path.stem for path in within(runtime, STATUS_D).glob("*.md5sums")}
     chosen = companions(packages, there)
     print(f"slimbake: system: {' '.join(sorted(chosen))}", file=sys.stderr)
     paths = {path for path in package_files(chosen) if not has_same(runtime, path)}

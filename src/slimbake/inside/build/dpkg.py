@@ -1,0 +1,77 @@
+"""All that distilling asks of the package manager of the external image. There is one, dpkg: another
+would answer the same questions in a module like this one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..debs import apt
+from ..step import StepError
+
+ROOT = Path("/")
+DPKG = Path("/var/lib/dpkg")
+STATUS_D = DPKG / "status.d"  # the records of an image, as distroless lays them out
+
+_OTHERS = {  # where package managers keep what is installed: their names
+    "lib/apk/db": "apk (Alpine, Wolfi, Chainguard)",
+    "usr/lib/apk/db": "apk (Alpine, Wolfi, Chainguard)",
+    "var/lib/rpm": "rpm (Red Hat, Fedora, SUSE, Amazon Linux)",
+    "usr/lib/sysimage/rpm": "rpm (Red Hat, Fedora, SUSE, Amazon Linux)",
+}
+
+
+class PackagesFault(StepError):
+    """The external image has no package manager that slimbake knows."""
+
+
+def require_dpkg(root: Path = ROOT) -> None:
+    """Raise PackagesFault where something else than dpkg keeps the packages of a root."""
+    if (root / "var/lib/dpkg/info").is_dir() and (root / "var/lib/dpkg/status").is_file():
+        return
+    other = next((name for path, name in _OTHERS.items() if (root / path).exists()), "")
+    raise PackagesFault(
+        f"the Python image keeps its packages with {other or 'nothing that slimbake knows'}, and"
+        " slimbake makes runtimes of images with dpkg.\nslimbake: name one of Debian or Ubuntu in"
+        " `externals: {python: {image: ...}}`, such as python:3.12-slim, or give the service a"
+        " `dockerfile` of its own"
+    )
+
+
+@functools.cache
+def debian_owners() -> dict[Path, str]:
+    """The package of every installed file, by its real path."""
+    resolve = functools.cache(Path.resolve)  # before the usrmerge a package may have said /lib/x
+    # Made by its maintainer script:
+    owned = {Path("/etc/ssl/certs/ca-certificates.crt"): "ca-certificates"}
+    for listing in sorted(DPKG.glob("info/*.list")):
+        for path in map(Path, listing.read_text().splitlines()):
+            if path.parent != ROOT:  # many packages own /lib as a folder
+                owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
+    return owned
+
+
+def paragraphs() -> dict[str, str]:
+    """What is known of each package: its name, and its paragraph, which scanners read."""
+    texts = (DPKG / "status").read_text().strip().split("\n\n")
+    return {text.split("\n")[0].removeprefix("Package: "): text for text in texts}
+
+
+def copyright_file(package: str) -> Path:
+    """The copyright of a package; it may be a link."""
+    return Path(f"/usr/share/doc/{package}/copyright")
+
+
+def alternative_links() -> list[Path]:
+    """The links by which one of several packages answers a name, such as libblas.so.3."""
+    heads = (file.read_text().split("\n\n")[0] for file in (DPKG / "alternatives").iterdir())
+    return [Path(line) for head in heads for line in head.splitlines() if line.startswith("/")]
+
+
+def installed_fields(*fields: str) -> Iterator[list[str]]:
+    """These fields of each installed package. Raises DebsError."""
+    shown = "\t".join(f"${{{field}}}" for field in fields)
+    for line in apt("dpkg-query", "--show", f"--showformat={shown}\n").splitlines():
+        yield line.split("\t")
