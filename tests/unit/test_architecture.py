@@ -49,6 +49,7 @@ ORDER = (
 
 PURE = (
     "host.sources",
+    "host.typed",
     "host.wheels",
     "config.collected",
     "config.model",

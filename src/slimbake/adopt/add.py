@@ -7,7 +7,6 @@ from __future__ import annotations
 import keyword
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from slimbake.config.model import Manifest
 from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.errors import ManifestError, UsageError
-from slimbake.host.files import write_atomically
+from slimbake.host.files import apart, write_atomically
 from slimbake.render.generated import SHIPPED
 
 # The files of a new service: a small app that works, and a smoke that fails when it does not.
@@ -235,14 +234,13 @@ def _port(old: Manifest) -> int:
 
 def _check(file: Path, name: str, text: str) -> None:
     """Read the manifest as it would be; what is wrong with it can only be the new entry."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.") as copy:
-        copy.write(text.encode())
-        copy.flush()
+    with apart(file) as copy:
+        copy.write_text(text, "utf-8")
         try:
-            manifest(Path(copy.name))
+            manifest(copy)
         except ManifestError as error:
             known = tuple(
-                replace(problem, message=problem.message.replace(Path(copy.name).name, file.name))
+                replace(problem, message=problem.message.replace(copy.name, file.name))
                 for problem in error.problems
             )
             message = "; ".join(f"{problem.path}: {problem.message}" for problem in known)
@@ -255,8 +253,7 @@ def _lay(target: Path, files: Mapping[str, str]) -> None:
     step.
     """
     near = next(folder for folder in target.parents if folder.is_dir())
-    with tempfile.TemporaryDirectory(dir=near, prefix=".slimbake-add-") as workshop:
-        laid = Path(workshop, "service")
+    with apart(near / "slimbake-add") as laid:
         for path, content in files.items():
             (laid / path).parent.mkdir(parents=True, exist_ok=True)
             (laid / path).write_text(content, "utf-8")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,7 @@ from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.console.tables import readable, text_table
 from slimbake.errors import ManifestError, Problem, UsageError
-from slimbake.host.files import write_atomically
+from slimbake.host.files import apart, write_atomically
 from slimbake.render.generated import schema
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -300,18 +299,16 @@ def _problems(file: Path, text: str) -> tuple[Problem, ...]:
 
 
 def _checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
-    with tempfile.NamedTemporaryFile(dir=file.resolve().parent, prefix=f".{file.name}.") as copy:
-        copy.write(text.encode())
-        copy.flush()
+    with apart(file.resolve()) as copy:
+        copy.write_text(text, "utf-8")
         try:
-            return manifest(Path(copy.name))
+            return manifest(copy)
         except ManifestError as error:
-            name = Path(copy.name).name
             return tuple(
                 replace(
                     each,
-                    file=file.name if each.file == name else each.file,
-                    message=each.message.replace(name, file.name),
+                    file=file.name if each.file == copy.name else each.file,
+                    message=each.message.replace(copy.name, file.name),
                 )
                 for each in error.problems
             )

@@ -12,6 +12,7 @@ from slimbake.checks.start import NotStarted, Started, budgeted
 from slimbake.config.model import Budget
 from slimbake.console.tables import megabytes, readable
 from slimbake.errors import SetupError
+from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, this_platform
 from slimbake.images.detail import Contents
@@ -106,7 +107,7 @@ def _parsed(said: Any) -> dict[str, BudgetedImage]:
         name: BudgetedImage(
             **{
                 **each,
-                "layers": tuple(MeasuredLayer(**layer) for layer in each["layers"]),
+                "layers": tuple(typed(MeasuredLayer, layer) for layer in each["layers"]),
                 "names": tuple(each["names"]),
             }
         )

@@ -15,6 +15,7 @@ from slimbake.build.statement import stated
 from slimbake.console import Console
 from slimbake.errors import BuildError, SetupError
 from slimbake.fingerprint.model import fingerprint_tag
+from slimbake.host.typed import WRONG
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
@@ -229,7 +230,7 @@ def _checked(
     try:
         ours = stated(repository, digest, fingerprint)
         attested = _attested(image)
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except WRONG:
         raise RegistryError("no JSON of the OCI", why="answers what cannot be read") from None
     if not ours:
         raise RegistryError(

@@ -21,6 +21,7 @@ from slimbake.config.compose import own_compose
 from slimbake.docker.beside import NotBeside, beside
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
+from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Running
@@ -178,7 +179,7 @@ def _hinted(why: str) -> str:
 
 
 def _parsed(said: Any) -> dict[str, Started]:
-    return {image: Started(**each) for image, each in said.items()}
+    return {image: typed(Started, each) for image, each in said.items()}
 
 
 def _command(image: str) -> list[str]:

@@ -97,7 +97,7 @@ def _bug(error: Exception) -> int:
     _say(f"slimbake: a bug: {type(error).__name__}: {error}")
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="slimbake-", suffix=".log", delete=False
+            "w", prefix="slimbake-", suffix=".log", delete=False, errors="backslashreplace"
         ) as log:
             traceback.print_exception(error, file=log)
     except OSError:  # no folder for it, or a full one

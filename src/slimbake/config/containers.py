@@ -94,7 +94,8 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     owners: dict[str, str] = {}
     for kind, what, path, where in _mounts(service):
         if not path.startswith("/"):
-            hint = f"such as /{path.lstrip('./') or 'data'}"
+            usual = path.lstrip("./")
+            hint = f"such as /{usual if usual.isprintable() and usual else 'data'}"
             report.value((*at, *where), f"'{path}' is not absolute", hint)
             continue
         clean = posixpath.normpath("/" + path.lstrip("/"))

@@ -116,7 +116,7 @@ def json_table(text: str) -> dict[str, Any]:
     """A JSON object. RefusedError where a text is none."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RefusedError(f"not JSON: {str(error).lower()}") from None
     if not isinstance(found, dict):
         raise RefusedError("not a JSON object")

@@ -239,6 +239,9 @@ def _composed(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     texts: dict[KeyPath, str] = {(key,): service[key] for key in _PATHS if key in service}
     for key in ("env", "labels", "args", "contexts"):
         texts |= {(key, name): value for name, value in service.get(key, {}).items()}
+    for id_, secret in service.get("secrets", {}).items():
+        if secret and "file" in secret:
+            texts["secrets", id_, "file"] = secret["file"]
     for path, text in texts.items():
         if not unicodedata.is_normalized("NFC", text):
             message = f"'{text}' is not in Unicode's form C, and bake would change it"

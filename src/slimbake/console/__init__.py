@@ -13,8 +13,12 @@ from typing import Any
 EVERY = 10.0  # seconds between lines of a status where there is no terminal
 
 
-# What a terminal could take for a command: C0 but tab and line break, DEL, C1.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a terminal could take for a command: C0 but tab and line break, DEL, C1; what shows text in
+# another order than it is, or not at all; and surrogates, which cannot be written.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 # What GitHub's runner takes for a command: `::` at the beginning of a line, `##[` anywhere.
 _COMMAND = re.compile(r"^(\s*):(?=:)|##(?=\[)", re.MULTILINE)
 
@@ -23,10 +27,14 @@ def harmless(text: str) -> str:
     """A text that may be anybody's, for a terminal or the log of a pipeline: control characters are
     shown as Python writes them, and no line of it is a command of the runner's.
     """
-    text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+    text = _CONTROL.sub(_escaped, text.replace("\r\n", "\n"))
     if os.environ.get("GITHUB_ACTIONS"):
         text = _COMMAND.sub(lambda found: "#\\#" if found[1] is None else f"{found[1]}\\:", text)
     return text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode()
 
 
 def _to_stderr(line: str) -> None:

@@ -10,7 +10,7 @@ from slimbake.checks.surroundings import surroundings
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.images import PROJECT
 from slimbake.errors import SetupError
-from slimbake.host.files import checkout, remove_scratch, stands_for
+from slimbake.host.files import checkout, stands_for
 from slimbake.plan.model import Plan, Running
 
 DEBUG = "slimbake.debug"
@@ -115,8 +115,7 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     image that a container still runs stays.
     """
     own = checkout(root)
-    gone = [*docker.remove_orphans(), *remove_scratch()]
-    gone += docker.remove_dangling(project)
+    gone = [*docker.remove_orphans(), *docker.remove_dangling(project)]
     for names in docker.project_images(project).values():
         others = {name for name in names if _of_another(name, own)}
         ours = (

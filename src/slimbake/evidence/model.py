@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from slimbake.catalogue.model import Pass
+from slimbake.host.typed import WRONG, typed
 
 Verdict = Literal["proven", "refuted", "idle"]
 """`proven`: all held, and it saves bytes compressed; `refuted`: something failed; `idle`: it
@@ -91,9 +92,9 @@ def parse_evidence(text: str) -> Evidence | None:
         told = json.loads(text)
         if told.pop("format") != FORMAT:
             return None
-        passes = {name: Finding(**finding) for name, finding in told.pop("passes").items()}
-        return Evidence(**told, passes=passes)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        passes = {name: typed(Finding, finding) for name, finding in told.pop("passes").items()}
+        return typed(Evidence, {**told, "passes": passes})
+    except WRONG:
         return None
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import platformdirs
 
 from slimbake.console import Console
 from slimbake.errors import UsageError
+from slimbake.host.typed import WRONG
 
 T = TypeVar("T")
 CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
@@ -74,8 +76,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     all.
     """
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
-            made = Path(scratch) / "made"
+        with apart(folder) as made:
             made.mkdir()
             make(made)
             try:
@@ -91,51 +92,96 @@ def is_running(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+@contextlib.contextmanager
+def apart(place: Path) -> Iterator[Path]:
+    """Beside a place, the path of what is made and not whole yet. It is removed in the end, if it
+    is still there, and so is what killed processes left of theirs.
+    """
+    half = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
+    remove_halves(place)
+    _remove(half)
+    try:
+        yield half
+    finally:
+        _remove(half)
+
+
+@contextlib.contextmanager
+def half_of(target: Path) -> Iterator[Path]:
+    """Where a file is put together that then lies at `target` whole, or not at all."""
+    with apart(target) as half:
+        yield half
+        half.replace(target)
+
+
+def remove_halves(place: Path) -> None:
+    """Remove what processes that were killed had not made whole at a place."""
+    start = f".{place.name}."
+    for path in place.parent.iterdir():
+        number = path.name.removeprefix(start).partition("-")[0]
+        if path.name.startswith(start) and number.isdigit() and not is_running(int(number)):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 _SCRATCH = "slimbake-of-"  # then the number of the process
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[None]:
-    """Have all temporary files of this process in one folder, which goes with it.
+    """Have all temporary files of this process in one folder, which goes with it. Those of
+    processes that were killed go too.
 
     Where no folder can be made, nothing is changed: not every command needs one.
     """
     before = tempfile.tempdir
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
+            _remove_scratch(Path(tempfile.gettempdir()))
             made = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-")
-            tempfile.tempdir = stack.enter_context(made)
+            folder = stack.enter_context(made)
+            stack.callback(os.close, _held(folder, fcntl.LOCK_SH))
+            tempfile.tempdir = folder
         try:
             yield
         finally:
             tempfile.tempdir = before
 
 
-def remove_scratch() -> list[str]:
-    """Remove what processes that were killed left among the temporary files; its paths."""
-    here = Path(tempfile.gettempdir())
-    top = here.parent if here.name.startswith(_SCRATCH) else here
-    left = []
+def _remove_scratch(top: Path) -> None:
+    """A folder is in use if its process is there, or, as of another container, its lock is held."""
     for folder in top.glob(f"{_SCRATCH}*"):
         number = folder.name.removeprefix(_SCRATCH).partition("-")[0]
         if number.isdigit() and not is_running(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-            left += [] if folder.exists() else [str(folder)]
-    return left
+            with contextlib.suppress(OSError):
+                os.close(_held(str(folder), fcntl.LOCK_EX))
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _held(folder: str, how: int) -> int:
+    """Lock a folder, as long as what is returned is open. Raises OSError where others hold it."""
+    found = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(found, how | fcntl.LOCK_NB)
+    except OSError:
+        os.close(found)
+        raise
+    return found
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Put a file in place whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with half_of(path) as half, half.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(file.fileno(), mode)
 
 
 def kind_of(mode: int) -> str:
@@ -167,6 +213,6 @@ def read_json(file: Path, parse: Callable[[Any], T], hint: str, called: str = ""
     """
     try:
         return parse(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, *WRONG) as error:
         message = f"{called or file} cannot be read: {type(error).__name__}: {error}"
         raise UsageError(message, hint) from None

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from slimbake.console import QUIET, Console
 from slimbake.host.files import write_atomically
+from slimbake.host.typed import WRONG
 
 T = TypeVar("T")
 
@@ -39,8 +40,8 @@ class Workspace:
     def read(self, name: str, parse: Callable[[Any], T]) -> T | None:
         """What is kept under a name; None where nothing is that can be read.
 
-        `parse`: makes it of plain JSON, and raises ValueError, TypeError, LookupError or
-        AttributeError for anything else.
+        `parse`: makes it of plain JSON, and raises ValueError, TypeError, LookupError,
+        ArithmeticError or AttributeError for anything else.
         """
         file = self._file(name)
         if file is None or not file.is_file():
@@ -49,7 +50,7 @@ class Workspace:
             return parse(json.loads(file.read_bytes()))
         except OSError:
             return None
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        except WRONG:
             self._console.say(f"{FOLDER}/{name}.json cannot be read, and is discarded")
             with contextlib.suppress(OSError):
                 file.unlink()

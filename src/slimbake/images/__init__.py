@@ -16,7 +16,7 @@ from typing import IO
 
 from slimbake import docker
 from slimbake.errors import BuildError, SetupError, UsageError
-from slimbake.images.layout import Blobs, Layout, layout_image, opened_layout, stored_images
+from slimbake.images.layout import Blobs, Layout, layout_image, of_oci, opened_layout, stored_images
 from slimbake.images.model import Address, StoredImage, short_name
 from slimbake.registry import ImageRepository
 
@@ -163,7 +163,8 @@ class Registered:
             raise SetupError(
                 f"the registry answers {self._name}@{reference} with {descriptor.digest}"
             )
-        self._listed |= {each["digest"] for each in document.get("manifests", ())}
+        with of_oci(self._name):
+            self._listed |= {each["digest"] for each in document.get("manifests", ())}
         self._documents[descriptor.digest] = json.dumps(document).encode()
         return descriptor.digest
 

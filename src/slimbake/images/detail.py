@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from slimbake.host.typed import typed
 from slimbake.images.sizes import Measurement
 
 # Whose a file of a layer is: a Python package's, a Debian package's, weights, code, a store of
@@ -131,10 +132,14 @@ class Contents:
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> Contents:
         """From its `asdict`. Raises KeyError and TypeError for anything else."""
-        parts = tuple(Part(**{**part, "owner": Owner(**part["owner"])}) for part in found["parts"])
-        large = tuple(File(**file) for file in found["large"])
+        parts = tuple(
+            typed(Part, {**part, "owner": typed(Owner, part["owner"])}) for part in found["parts"]
+        )
+        large = tuple(typed(File, file) for file in found["large"])
         read = {"whiteouts": tuple(found["whiteouts"]), "parts": parts, "large": large}
-        return cls(**{**found, **read, "taken": tuple(Taken(**each) for each in found["taken"])})
+        return cls(
+            **{**found, **read, "taken": tuple(typed(Taken, each) for each in found["taken"])}
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 from slimbake.errors import SetupError, UsageError
+from slimbake.host.typed import WRONG, typed
 from slimbake.images.model import Address, StoredImage, StoredLayer, short_name
+from slimbake.registry.documents import is_digest
 
 _DOCUMENT_LIMIT = 16_000_000  # bytes; a manifest or configuration is far smaller
 
@@ -32,6 +34,8 @@ class Layout:
     def open(self, digest: str) -> Iterator[IO[bytes]]:
         """A blob. Raises SetupError where the layout lacks it."""
         try:
+            if not is_digest(digest):  # it would be a path to elsewhere
+                raise KeyError(digest)
             found = self._open(f"blobs/{digest.replace(':', '/', 1)}")
         except (OSError, KeyError):
             raise SetupError(
@@ -45,7 +49,7 @@ class Layout:
         try:
             with self._open("index.json") as file:
                 return dict(json.load(file))
-        except (OSError, KeyError, ValueError):
+        except (OSError, *WRONG):
             hint = (
                 "`docker buildx build --output type=oci,dest=FILE.tar` and `docker save` of Docker"
                 " 25 write them"
@@ -79,13 +83,14 @@ def stored_images(layout: Layout, address: Address, platform: str) -> tuple[Stor
     Raises UsageError where there is none of that name.
     """
     listed: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
-    for entry in layout.index().get("manifests", ()):
-        notes = entry.get("annotations") or {}
-        _, names = listed.setdefault(entry["digest"], (entry, set()))
-        names |= {
-            notes.get("io.containerd.image.name", ""),
-            notes.get("org.opencontainers.image.ref.name", ""),
-        } - {""}
+    with of_oci(address.place):
+        for entry in layout.index().get("manifests", ()):
+            notes = entry.get("annotations") or {}
+            _, names = listed.setdefault(entry["digest"], (entry, set()))
+            names |= {
+                str(notes.get("io.containerd.image.name", "")),
+                str(notes.get("org.opencontainers.image.ref.name", "")),
+            } - {""}
     wanted = {
         d: each for d, each in listed.items() if not address.name or address.name in (d, *each[1])
     }
@@ -119,6 +124,23 @@ def layout_image(
     `document`: what is known of it, its media type at least. Raises UsageError where the index has
     none for the platform, and SetupError where a document is missing or broken.
     """
+    with of_oci(name or digest):
+        return _image(blobs, digest, document, name, platform)
+
+
+@contextlib.contextmanager
+def of_oci(name: str) -> Iterator[None]:
+    """Raise SetupError where documents of an image say what the OCI's never do."""
+    try:
+        yield
+    except WRONG as error:
+        message = f"{name} is no image of the OCI: {type(error).__name__}: {error}"
+        raise SetupError(message, "build it again, or take it from where it was built") from None
+
+
+def _image(
+    blobs: Blobs, digest: str, document: Mapping[str, Any], name: str, platform: str
+) -> StoredImage:
     manifest = read_layout(blobs, digest)
     if "manifests" in manifest:
         if not (held := sorted(_platforms(manifest))):
@@ -128,7 +150,7 @@ def layout_image(
                 f"{name} has no image for {platform}", f"`--platform` takes: {', '.join(held)}"
             )
         entry = next(each for each in manifest["manifests"] if each["digest"] == chosen)
-        return replace(layout_image(blobs, chosen, entry, name, platform), digest=digest)
+        return replace(_image(blobs, chosen, entry, name, platform), digest=digest)
     if "config" not in manifest:
         raise UsageError(
             f"{name or digest} is no image",
@@ -137,8 +159,14 @@ def layout_image(
     config = manifest["config"]["digest"]
     diffs = read_layout(blobs, config).get("rootfs", {}).get("diff_ids", [])
     layers = tuple(
-        StoredLayer(
-            diff, each["digest"], each["size"], each["mediaType"].endswith(("gzip", "zstd"))
+        typed(
+            StoredLayer,
+            {
+                "diff": diff,
+                "blob": each["digest"],
+                "stored": each["size"],
+                "compressed": each["mediaType"].endswith(("gzip", "zstd")),
+            },
         )
         for each, diff in zip(manifest["layers"], diffs, strict=True)
     )
@@ -171,5 +199,5 @@ def read_layout(blobs: Blobs, digest: str) -> dict[str, Any]:
     with blobs.open(digest) as file:
         try:
             return dict(json.loads(file.read(_DOCUMENT_LIMIT)))
-        except ValueError:
+        except WRONG:
             raise SetupError(f"the blob {digest} is no JSON document") from None

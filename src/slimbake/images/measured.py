@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from slimbake import docker
+from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.images import streams, this_platform
 from slimbake.images.layout import for_platform
@@ -119,7 +120,7 @@ def remember(measured: Measurement, workspace: Workspace) -> None:
 def _known(workspace: Workspace) -> dict[str, tuple[MeasuredLayer, ...]]:
     def parse(said: Any) -> dict[str, tuple[MeasuredLayer, ...]]:
         return {
-            image: tuple(MeasuredLayer(**layer) for layer in layers)
+            image: tuple(typed(MeasuredLayer, layer) for layer in layers)
             for image, layers in said.items()
         }
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.images import Source, streams
 from slimbake.images.contents import LEVEL, bound, compressed, layer_contents
@@ -86,7 +87,7 @@ def _bound(
 ) -> Bound:
     digests = f"zstd {LEVEL} " + " ".join(layer.diff for layer in layers)
     key = f"{LAYERS}/bound-{hashlib.sha256(digests.encode()).hexdigest()}"
-    if known := workspace.read(key, lambda said: Bound(**said)):
+    if known := workspace.read(key, lambda said: typed(Bound, said)):
         return known
     made = bound(layers, found)
     workspace.write(key, asdict(made))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
 from slimbake.config.naming import LOCKS, base_layer
+from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
 from slimbake.errors import UsageError
@@ -335,10 +336,13 @@ def supposed(
     """The fleet and its pins, if it had this requirement (`torch>=2.13`) too.
 
     `asked`: the fleet as its manifest alone has it; `fleet`: as its locks settle it. Only what the
-    requirement moves is moved. Raises UsageError where no lock holds the package, and as `lock`
-    does.
+    requirement moves is moved. Raises UsageError where it is none or no lock holds the package, and
+    as `lock` does.
     """
-    name = name_of(lockable(requirement))
+    try:
+        name = name_of(lockable(requirement))
+    except RefusedError as error:
+        raise UsageError(error.message, error.hint or "such as torch>=2.13") from None
     pins, touched = locked_pins(fleet, locks), False
     for family in families(asked):
         known = pinned(family, asked, locks)

@@ -17,6 +17,7 @@ from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import kind_of, read_text, write_atomically
 from slimbake.host.sources import Source
+from slimbake.host.typed import WRONG, typed
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.lock.model import Pin, families, text_digest
 from slimbake.lock.text import HEADER, parse_pins, source_of
@@ -119,7 +120,7 @@ def parse_layers(content: str) -> PlannedBases | None:
             Stand(name, stand["on"], tuple(map(_group, stand["holds"])))
             for name, stand in found["services"].items()
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except WRONG:
         return None
     names = ["", *(base.name for base in made)]
     sound = all(
@@ -237,8 +238,8 @@ class Locks:
         """What each lock answers; nothing where the file is none, such as a merge conflict."""
         try:
             found = json.loads(self.text(INPUTS) or "{}")
-            return {name: LockRecord(**entry) for name, entry in found.items()}
-        except (ValueError, TypeError, AttributeError):
+            return {name: typed(LockRecord, entry) for name, entry in found.items()}
+        except WRONG:
             return {}
 
     def compared(self, name: str, asked: str) -> Stale | None:

@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from slimbake.host.machine import Machine
+from slimbake.host.typed import WRONG
 from slimbake.host.wheels import fit
 from slimbake.inside.fetch import Open, opener
 from slimbake.lock.model import Family
@@ -127,7 +128,7 @@ def _linked(page: str, open_: Open) -> list[str]:
             text = answer.read().decode(errors="replace")
             if answer.headers.get_content_type() == _JSON:
                 return [str(file["filename"]) for file in json.loads(text)["files"]]
-    except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+    except (OSError, HTTPException, *WRONG) as error:
         if isinstance(error, HTTPError):
             error.close()  # it holds the connection
         return []

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from slimbake.catalogue.model import Applied
 from slimbake.console import Console
+from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.proof.ablation import Passes, Tried
 from slimbake.proof.trial import MEMORY, Outcome, Subject, most_memory, trial, workers
@@ -108,7 +109,7 @@ class Kept:
 
     def get(self, key: str) -> Outcome | None:
         """What came of a trial; None where it was never run to its end."""
-        return self.get_json(key, lambda said: Outcome(**said))
+        return self.get_json(key, lambda said: typed(Outcome, said))
 
     def put(self, key: str, outcome: Outcome) -> None:
         """Keep what came of a trial, but for one that ran out of time or memory: that may be the

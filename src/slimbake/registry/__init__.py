@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from slimbake.host.typed import WRONG
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import (
     DOCUMENTS,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _LOGIN = "`docker login` gives it an account that may push"
+_SAID = 1000  # characters of an answer that are told
 _AGAIN = "once the registry answers, the same command goes on from here"
 
 
@@ -187,12 +189,19 @@ class ImageRepository:
                 if other.get("artifactType") == layer.media_type
                 else None
             )
-            if found and [each["digest"] for each in found[1].get("layers", [])] == [layer.digest]:
+            try:
+                layers = [each["digest"] for each in found[1].get("layers", [])] if found else []
+            except WRONG:
+                what, why = "has what is no artifact", "answers what cannot be read"
+                raise self._unusable(str(other.get("digest")), what, why) from None
+            if found and layers == [layer.digest]:
                 return found[0].digest
         return ""
 
     def _upload(self, blob: Descriptor, content: bytes) -> None:
-        place = self._ask("POST", "blobs/uploads/").headers["location"]
+        place = self._ask("POST", "blobs/uploads/").headers.get("location")
+        if not place:
+            raise self._unusable("a place to upload to", "names none", "takes no upload")
         place = urljoin(self._url, place)
         place += f"{'&' if '?' in place else '?'}digest={blob.digest}"
         self._ask("PUT", place, {"Content-Type": "application/octet-stream"}, content)
@@ -243,7 +252,7 @@ class ImageRepository:
             return answer
         raise RegistryError(
             f"{self._name}: the registry answers {method} {path} with"
-            f" {answer.status_code}\n{answer.text}".strip(),
+            f" {answer.status_code}\n{answer.text[:_SAID]}".strip(),
             _LOGIN if answer.status_code in {401, 403} else "",
             why=f"answers {answer.status_code}",
         )

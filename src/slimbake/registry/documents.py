@@ -38,7 +38,10 @@ class StoredManifest:
 
     def read(self) -> dict[str, Any]:
         """What it says. Raises ValueError where that is no object."""
-        found = json.loads(self.content)
+        try:
+            found = json.loads(self.content)
+        except RecursionError:
+            raise ValueError("a manifest that is nested too deeply") from None
         if not isinstance(found, dict):
             raise ValueError("a manifest that is no object")
         return found

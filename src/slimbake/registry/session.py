@@ -60,7 +60,7 @@ def _configuration() -> Mapping[str, Any]:
     file = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
     try:
         found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -82,7 +82,7 @@ def _from_helper(helper: str, name: str) -> Credentials | None:
             [f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS
         )
         said = json.loads(done.stdout) if done.ok else {}
-    except (SetupError, ValueError):
+    except (SetupError, ValueError, RecursionError):
         return None
     return _account(said.get("Username"), said.get("Secret")) if isinstance(said, dict) else None
 

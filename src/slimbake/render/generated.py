@@ -161,7 +161,8 @@ def mend(found: Drift, root: Path) -> None:
     for file in found.write:
         write_atomically(root / file.path, file.content)
     for path in found.remove:
-        (root / path).unlink()
+        # What a killed process had not made whole went when its file was written.
+        (root / path).unlink(missing_ok=True)
 
 
 def unified(found: Drift, root: Path) -> str:

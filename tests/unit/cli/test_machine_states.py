@@ -95,14 +95,6 @@ def test_what_is_as_generated_needs_no_repository_that_can_be_written_to(
     assert run("generate", "--check")[0] == 0
 
 
-def test_a_full_disk(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
-    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (full, str(root / "new")))
-    code, said = run("generate")
-    assert code == 7
-    assert "no space left on device" in said and "`slimbake prune`" in said
-
-
 def test_a_home_that_cannot_be_written_to(root: Path, run: Run, modes_count: None) -> None:
     Path(os.environ["HOME"]).chmod(0o555)
     code, said = run("lock")

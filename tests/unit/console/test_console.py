@@ -8,12 +8,20 @@ from hypothesis import strategies as st
 
 from slimbake.console import Console, harmless
 
+ORDERS = "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff"
 OSC = "\x1b]0;a title\x07\x9d0;b\x9c\x9b2J"
 
 
-@given(text=st.text())
+@given(text=st.text() | st.text(ORDERS) | st.text(st.characters(categories=["Cs"])))
 def test_no_text_holds_a_control_character(text: str) -> None:
-    assert all(each.isprintable() or each in "\t\n" or ord(each) >= 160 for each in harmless(text))
+    shown = harmless(text)
+    assert all(each.isprintable() or each in "\t\n" or ord(each) >= 160 for each in shown)
+    assert not {*shown} & {*ORDERS}
+    shown.encode()
+
+
+def test_text_from_right_to_left_is_shown_as_it_is() -> None:
+    assert harmless("a\u202egpj.exe \udcff") == "a\\u202egpj.exe \\udcff"
 
 
 @pytest.mark.parametrize(

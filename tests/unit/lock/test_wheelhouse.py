@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from tests.unit.fleets import fleet, service
 from tests.unit.machines import debian
 
 from slimbake.console import Console
+from slimbake.host.files import half_of
 from slimbake.inside.fetch import FetchError
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin
-from slimbake.lock.wheelhouse.store import Held, Store, Unresolved, half_of, store
+from slimbake.lock.wheelhouse.store import Held, Store, Unresolved, store
 
 TORCH = Pin("torch", "2+cpu")
 
@@ -124,7 +126,9 @@ def test_what_breaks_half_way_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "other.whl").write_bytes(b"other")
     # a process of the same number
-    (tmp_path / f".a.whl.{os.getpid()}").hardlink_to(tmp_path / "other.whl")
+    (tmp_path / f".a.whl.{os.getpid()}-{threading.get_native_id()}").hardlink_to(
+        tmp_path / "other.whl"
+    )
     with half_of(tmp_path / "a.whl") as half:
         half.write_bytes(b"abc")
     assert (tmp_path / "other.whl").read_bytes() == b"other"

@@ -22,6 +22,7 @@ from slimbake.cli.common import (
 )
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
+from slimbake.host.typed import WRONG
 from slimbake.project import Project
 from slimbake.render.workflow import GITLAB
 
@@ -91,7 +92,7 @@ def _write_child(root: Path, made: Matrix, file: Path) -> None:
     hint = "say `ci: {provider: gitlab}` in the manifest, then `slimbake generate` writes one"
     try:
         text = child(yaml.safe_load((root / GITLAB).read_text("utf-8")), made)
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, *WRONG) as error:
         raise UsageError(
             f"{GITLAB} cannot be read: {type(error).__name__}: {error}", hint
         ) from None

@@ -17,6 +17,7 @@ from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
 from slimbake.fleet.model import Fleet
+from slimbake.host.files import apart, remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.wheels import MACHINES, Located, Wheel, fit
@@ -313,16 +314,14 @@ def _one(
             unresolved.take(wanted.pin, wanted.platform, path)
         shown(at.wheel.bytes or 0)
     elif wanted.wheel.sha256:
-        download(
-            at.url,
-            store.path(wanted.wheel.sha256, wanted.wheel.file),
-            wanted.wheel.sha256,
-            open_,
-            shown,
-        )
+        path = store.path(wanted.wheel.sha256, wanted.wheel.file)
+        if path.parent.is_dir():
+            remove_halves(path)
+        download(at.url, path, wanted.wheel.sha256, open_, shown)
     else:
-        with tempfile.TemporaryDirectory(dir=store.root, prefix=".new-") as scratch:
-            path = Path(scratch) / at.wheel.file
+        with apart(store.root / "new") as folder:
+            folder.mkdir(parents=True)
+            path = folder / at.wheel.file
             download(at.url, path, at.wheel.sha256, open_, shown)
             unresolved.take(wanted.pin, wanted.platform, path, lasting=False)
 

@@ -16,10 +16,11 @@ from slimbake.config.specs import lockable
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host import git
+from slimbake.host.files import half_of
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.inside.fetch import FetchError, download, opener
-from slimbake.lock.wheelhouse.store import Held, Store, half_of
+from slimbake.lock.wheelhouse.store import Held, Store
 
 DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
 

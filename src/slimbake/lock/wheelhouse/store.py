@@ -17,7 +17,8 @@ import platformdirs
 
 from slimbake.console import Console
 from slimbake.errors import SetupError
-from slimbake.host.files import locked_file, write_atomically
+from slimbake.host.files import half_of, locked_file, write_atomically
+from slimbake.host.typed import WRONG
 from slimbake.inside.fetch import FetchError, hashed
 from slimbake.lock.model import Pin
 
@@ -116,18 +117,6 @@ class Store:
         return held
 
 
-@contextlib.contextmanager
-def half_of(target: Path) -> Iterator[Path]:
-    """Where a file is put together that then lies at `target` whole, or not at all."""
-    half = target.with_name(f".{target.name}.{os.getpid()}")
-    half.unlink(missing_ok=True)  # a killed process may have left a link to another file
-    try:
-        yield half
-        half.replace(target)
-    finally:
-        half.unlink(missing_ok=True)
-
-
 def _link(source: Path, target: Path) -> None:
     if target.exists() and (target.samefile(source) or _alike(source, target)):
         return
@@ -195,7 +184,7 @@ class Unresolved:
     def _read(self) -> dict[str, Any]:
         try:
             found = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, *WRONG):
             return {}
         return dict(found) if isinstance(found, dict) else {}
 

@@ -4,16 +4,19 @@ image has it.
 
 from __future__ import annotations
 
+import io
 import shutil
+import stat
 import sys
 import sysconfig
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from tests.unit.trees import EPOCH, state
-from tests.wheels import make_wheel
+from tests.wheels import LONG_AGO, make_wheel, metadata
 
 from slimbake.inside.build import install, layer
 from slimbake.inside.build.layer import LayerError, normalise, tree
@@ -215,3 +218,122 @@ def test_the_same_bytes_once_more_pass_and_give_the_same_layer_each_time(
     assert layers[0] == layers[1]
     assert layers[0]["share/twin/notes.txt"][1] == EPOCH
     assert {layers[0][f"{SITE}/good/{name}"][1] for name in ("__init__.py", "data.txt")} == {EPOCH}
+
+
+def member(name: str, content: bytes = b"", mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
+    """A member of an archive as no honest tool writes it. `content` lies in its comment."""
+    made = zipfile.ZipInfo("placeholder", LONG_AGO)
+    made.filename, made.external_attr, made.comment = name, mode << 16, content
+    return made
+
+
+def with_members(*members: zipfile.ZipInfo) -> Callable[[bytes], bytes]:
+    """The wheel with these members, whatever was there."""
+
+    def change(wheel: bytes) -> bytes:
+        packed = io.BytesIO(wheel)
+        with warnings.catch_warnings(), zipfile.ZipFile(packed, "a") as archive:
+            warnings.simplefilter("ignore")  # of names that are there twice
+            for each in members:
+                content, each.comment = each.comment, b""
+                archive.writestr(each, content)
+                each.comment = content
+        return packed.getvalue()
+
+    return change
+
+
+def with_file(name: str, content: bytes) -> Callable[[bytes], bytes]:
+    """The wheel with another content of one of its files, or with one more."""
+
+    def change(wheel: bytes) -> bytes:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(packed, "w") as new:
+            for each in old.namelist():
+                if each != name:
+                    new.writestr(each, old.read(each))
+            new.writestr(name, content)
+        return packed.getvalue()
+
+    return change
+
+
+INFO = "evil-1.dist-info"
+LINK = stat.S_IFLNK | 0o777
+ARCHIVES: Mapping[str, Callable[[bytes], bytes]] = {
+    "no archive": lambda _: b"x" * 1000,
+    "nothing": lambda _: b"",
+    "cut off": lambda wheel: wheel[:-30],
+    "cut in half": lambda wheel: wheel[: len(wheel) // 2],
+    "damaged": lambda wheel: wheel[:40] + bytes(40) + wheel[80:],
+    "a list of members that lies": lambda wheel: wheel[:-60] + b"\xff" * 8 + wheel[-52:],
+    "a link to a file of the machine": with_members(member("evil/l.txt", b"/etc/passwd", LINK)),
+    "a link to a folder, and a file through it": with_members(
+        member("evil/out", b"../../../../..", LINK), member("evil/out/escaped.py")
+    ),
+    "a link in place of the interpreter": with_members(
+        member("evil-1.data/data/bin/python", b"/bin/true", LINK)
+    ),
+    "a device": with_members(member("evil/zero", b"", stat.S_IFCHR | 0o666)),
+    "a program that becomes root": with_members(member("evil/s", b"x", stat.S_IFREG | 0o6755)),
+    "one name twice": with_members(member("evil/a.py", b"a = 1"), member("evil/a.py", b"a = 2")),
+    "a name with a line end": with_members(member("evil/a\nb.py")),
+    "a name that a terminal obeys": with_members(member("evil/\x1b[2J.py")),
+    "a name of Windows": with_members(member("evil\\..\\..\\escaped.py")),
+    "a drive of Windows": with_members(member("C:/escaped.py")),
+    "a name too long": with_members(member(f"evil/{'x' * 300}.py")),
+    "a path too long": with_members(member(f"{'a/' * 2500}x.py")),
+    "a folder in place of a module": with_members(member("good/__init__.py/x.py")),
+    "a module in place of a folder": with_members(member("good", b"x")),
+    "nothing of itself": with_file(f"{INFO}/METADATA", b""),
+    "another name": with_file(f"{INFO}/METADATA", metadata("good", "1")),
+    "another format": with_file(f"{INFO}/WHEEL", b"Wheel-Version: 99.0\nTag: py3-none-any\n"),
+    "no record": with_file(f"{INFO}/RECORD", b""),
+    "a record of others' files": with_file(
+        f"{INFO}/RECORD", b"good/__init__.py,,\n/etc/passwd,,\n"
+    ),
+    "a record that is no table": with_file(f"{INFO}/RECORD", b'"\xff\0'),
+    "a script elsewhere": with_file(
+        f"{INFO}/entry_points.txt", b"[console_scripts]\n../../escaped = evil:main\n"
+    ),
+    "a script with an absolute path": with_file(
+        f"{INFO}/entry_points.txt", b"[console_scripts]\n/tmp/escaped = evil:main\n"
+    ),
+    "a script that is no Python": with_file(
+        f"{INFO}/entry_points.txt", b"[console_scripts]\nx = evil:main;import os\n"
+    ),
+    "entry points that are no table": with_file(f"{INFO}/entry_points.txt", b"\xff[\n"),
+    "scripts of the layers below": with_file(f"{INFO}/direct_url.json", b"{"),
+}
+
+
+@pytest.mark.parametrize("what", ARCHIVES)
+def test_a_wheel_that_no_honest_tool_makes_is_refused_or_harms_nothing(
+    root: Path,
+    tmp_path: Path,
+    install_in: Install,
+    what: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    wheel = make_wheel(tmp_path / "evil", "evil")
+    wheel.write_bytes(ARCHIVES[what](wheel.read_bytes()))
+    before = {path: held for path, held in state(root / "prefix").items() if held[0][0] != "d"}
+    around = {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")}  # noqa: S108
+    try:
+        install_in(root, wheel)
+    except LayerError as error:
+        assert "evil" in str(error) + capfd.readouterr().err  # uv's own words
+    after = state(root / "prefix")
+    assert {path: after.get(path) for path in before} == before
+    assert {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")} <= {  # noqa: S108
+        *around,
+        *(root / "prefix").rglob("*"),
+    }
+    for path in (root / "prefix").rglob("*"):
+        assert not path.lstat().st_mode & 0o6000, path
+        if path.is_symlink() and path.relative_to(root / "prefix").as_posix() not in before:
+            assert path.resolve().is_relative_to(root), path
+
+
+def test_there_are_thirty_of_them() -> None:
+    assert len(OVERWRITES) + len(ARCHIVES) >= 30

@@ -1,0 +1,44 @@
+"""Dataclasses from JSON, whose values are of the kinds that the fields say. Pure."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# What reading JSON raises, and making of it what it is not. Of its numbers, some have no end.
+WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+def typed(kind: type[T], said: Mapping[str, Any]) -> T:
+    """A dataclass with these values. Raises TypeError where one is of another kind, missing or
+    unknown. What is in lists and mappings is not looked at.
+    """
+    hints = _hints(kind)  # type: ignore[arg-type]
+    for name, value in said.items():
+        if not _fits(value, hints.get(name, object)):
+            raise TypeError(f"{name} is {type(value).__name__}")
+    return kind(**said)
+
+
+@cache
+def _hints(kind: Hashable) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, each) for each in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is float:
+        return type(value) in (int, float)
+    if hint is int:
+        return type(value) is int
+    plain = origin or hint
+    return isinstance(value, list if plain is Sequence else plain)

@@ -1,0 +1,243 @@
+"""State that is garbled, cut off, of another kind or enormous: each command says so with the file's
+name and what to do, or does without it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.abuse.conftest import Slimbake
+from tests.abuse.machines import tree
+from tests.golden.fleets import REPOSITORY, Fleet
+
+from slimbake.build.known import last_images
+from slimbake.build.place import costs
+from slimbake.ci.model import Known, Record
+from slimbake.errors import STALE
+from slimbake.fingerprint.folders import LARGE, _seen
+from slimbake.host.workspace import Workspace
+from slimbake.images.measured import remembered
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.proof.trial import Outcome
+from slimbake.proof.trials import Kept
+from slimbake.render.generated import drift, mend
+
+SEED = 20261127
+# Of a fleet with `ci:`, slimbake's own needs no lock of what pipelines install.
+FILES = ("services.yaml", "passes.yaml", "pyproject.toml")
+IMAGE = Image("api", "sha256:1", (MeasuredLayer("sha256:d", "sha256:b", 9, 3, 1),))
+
+
+@dataclass(frozen=True)
+class State:
+    """A file, and the command that reads it."""
+
+    file: str
+    command: tuple[str, ...]
+    types: int = 0  # how often one value of it, if it is JSON, becomes one of another type
+
+    def __str__(self) -> str:
+        return f"{self.file} of {self.command[0]}"
+
+
+def mistyped(content: bytes, seed: int) -> bytes:
+    """The JSON with one value of another kind, anywhere in it."""
+    chance = random.Random(seed)  # noqa: S311
+    said = json.loads(content)
+    places = list(_places(said))
+    path, value = chance.choice(places)
+    others: list[Any] = [
+        None,
+        True,
+        -1,
+        1e308,
+        float("nan"),
+        float("inf"),
+        "",
+        "\x1b[2J\n",
+        [],
+        {},
+        [[]],
+        {"a": {}},
+    ]
+    other = chance.choice([each for each in others if type(each) is not type(value)])
+    if not path:
+        return json.dumps(other).encode()
+    *outer, last = path
+    inner = said
+    for key in outer:
+        inner = inner[key]
+    inner[last] = other
+    return json.dumps(said).encode()
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    yield path, value
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in inner:
+            yield from _places(each, (*path, key))
+
+
+def _garbled(content: bytes) -> bytes:
+    chance = random.Random(SEED)  # noqa: S311
+    made = bytearray(content)
+    for _ in range(max(1, len(made) // 50)):
+        made[chance.randrange(len(made))] = chance.randrange(256)
+    return bytes(made)
+
+
+def _a_line_less(content: bytes) -> bytes:
+    lines = content.splitlines(keepends=True)
+    return b"".join(line for at, line in enumerate(lines) if at != len(lines) // 2)
+
+
+HARM: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "one line end": lambda _: b"\n",
+    "a third of it": lambda content: content[: len(content) // 3],
+    "cut within the last line": lambda content: content[:-3],
+    "a line less": _a_line_less,
+    "twice": lambda content: content * 2,
+    "garbled": _garbled,
+    "not UTF-8": lambda content: content[:9] + b"\xff\xfe" + content[9:],
+    "UTF-16": lambda content: content.decode("utf-8", "replace").encode("utf-16"),
+    "zeros": lambda content: bytes(len(content)),
+    "a merge": lambda content: b"<<<<<<< ours\n" + content + b"=======\n>>>>>>> theirs\n",
+    "escapes of a terminal": lambda _: b"\x1b]0;owned\x07\x9b2J\r::error::\n",
+    "nested without end": lambda _: b"[" * 200_000,
+    "a number without end": lambda _: b"9" * 200_000,
+    "a line without end": lambda _: b"x" * 5_000_000,
+    "another document": lambda _: b'{"version": 1, "packages": [null]}\n',
+    "null": lambda _: b"null",
+    "a list": lambda _: b"[]",
+    "a text": lambda _: b'"text"',
+}
+STATES = [
+    *(
+        State(f"bake/locks/{name}", ("plan",))
+        for name in ("base-web.txt", "externals.txt", "inputs.json")
+    ),
+    State("bake/evidence/base-ml.json", ("passes",), 20),
+    State("bake/evidence/base-ml.json", ("plan",), 20),
+    State("bake/evidence/warm/base-web.txt", ("generate", "--check")),
+    State("bake/dockerfiles/api.Dockerfile", ("generate", "--check")),
+    State("bake/programs/build.pyz", ("generate", "--check")),
+    State("docker-bake.hcl", ("generate", "--check")),
+    State("services.yaml", ("validate",)),
+    State("passes.yaml", ("passes",)),
+    State("examples/atlas/services/api/requirements.txt", ("validate",)),
+    State(".slimbake/hashes.json", ("fingerprint",), 24),
+    State("known.json", ("ci", "plan", "--known", "known.json"), 24),
+    State("matrix.json", ("ci", "summary", "--plan", "matrix.json"), 24),
+    State("record.json", ("ci", "summary", "--plan", "matrix.json", "record.json"), 24),
+    *(
+        State(f"bake/evidence/{name}.json", ("advise", "api"), 8)
+        for name in ("limits", "sizes", "images")
+    ),
+]
+
+
+CASES = [
+    pytest.param(state, harm, id=f"{state}: {name}")
+    for state in STATES
+    for name, harm in (
+        *HARM.items(),
+        *((f"wrong type {at}", partial(mistyped, seed=SEED + at)) for at in range(state.types)),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this repository's fleet, with all that it has committed, and the files that the
+    jobs of a pipeline leave to each other.
+    """
+    root = tmp_path_factory.mktemp("example") / "atlas"
+    root.mkdir()
+    for name in ("bake", "examples", "templates", ".github"):
+        shutil.copytree(REPOSITORY / name, root / name, symlinks=True)
+    for name in (*FILES, "docker-bake.hcl", "docker-bake.hcl.j2"):
+        shutil.copy(REPOSITORY / name, root)
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)  # the workflow lies at its top
+    (root / "big.bin").write_bytes(bytes(LARGE))
+    stat = (root / "big.bin").lstat()
+    jobs = {"services": {"include": [{"services": "api storage"}]}, "unchanged": "client"}
+    files = {
+        ".slimbake/hashes.json": {"big.bin": [*_seen(stat), "0" * 64]},
+        "matrix.json": jobs,
+        "record.json": Record(services=("api",), seconds=3.0, images=(IMAGE,)).as_json(),
+        "known.json": Known(images=(IMAGE,), seconds={"api": 9.0}).as_json(),
+    }
+    for name, said in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(json.dumps(said))
+    (root / ".slimbake/.gitignore").write_text("*\n")
+    mend(drift(Fleet(root).files(), root), root)
+    return root
+
+
+@pytest.mark.parametrize(("state", "harm"), CASES)
+def test_a_file_that_is_harmed_is_named_or_done_without(
+    state: State, harm: Callable[[bytes], bytes], example: Path, slimbake: Slimbake
+) -> None:
+    file = example / state.file
+    kept = file.read_bytes()
+    others = {path: content for path, content in tree(example).items() if path != str(file)}
+    try:
+        file.write_bytes(harm(kept))
+        done = slimbake(*state.command, at=example)
+        # a list of warm modules that is another makes other files
+        assert done.code in {0, STALE} or file.name in done.stderr + done.stdout
+        left = tree(example)
+        assert {path: left.get(path) for path in others} == others
+        assert not {*left} - {*others, str(file)}
+    finally:
+        file.write_bytes(kept)
+    assert slimbake(*state.command, at=example).code == 0
+
+
+def test_there_are_two_hundred_of_them() -> None:
+    assert len(CASES) >= 200
+
+
+READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
+    "baked": ({"api": ["a", "b"]}, last_images),
+    "costs": ({"api": 1.5}, costs),
+    "measured": (
+        {IMAGE.digest: [layer.as_json() for layer in IMAGE.layers]},
+        lambda workspace: Measurement(
+            remembered({"api": IMAGE.digest}, workspace).images
+        ).as_json(),
+    ),
+    "trials/ke/key": (
+        Outcome(True, "", "", {"load": 1.0}).as_json(),
+        lambda workspace: Kept(workspace, "trials").get("key"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_the_workspace_has_that_cannot_be_read_is_discarded(name: str, tmp_path: Path) -> None:
+    said, read = READERS[name]
+    file = tmp_path / f".slimbake/{name}.json"
+    file.parent.mkdir(parents=True)
+    kept = json.dumps(said).encode()
+    harms: list[Callable[[bytes], bytes]] = [
+        *HARM.values(),
+        *(partial(mistyped, seed=SEED + at) for at in range(60)),
+    ]
+    for harm in harms:
+        file.write_bytes(harm(kept))
+        read(Workspace(tmp_path))
+    file.write_bytes(kept)
+    assert read(Workspace(tmp_path))
