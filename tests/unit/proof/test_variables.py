@@ -43,6 +43,7 @@ def called(tmp_path: Path, variables: dict[str, str]) -> tuple[int, str]:
     arguments = [each.replace("/check.pyz", str(program)) for each in given]
     done = subprocess.run(
         [sys.executable, *arguments[arguments.index("IMAGE") + 1 :]],
+        cwd=tmp_path,  # PYTHONPYCACHEPREFIX may be a folder of it
         env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
