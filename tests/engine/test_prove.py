@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from tests.engine.toys import entry
 from tests.patience import far_enough, wait_for
 
 from slimbake.catalogue.model import Applied
+from slimbake.host.wheels import MACHINES
+from slimbake.images import this_platform
 from slimbake.plan.model import Target
 from slimbake.proof.trial import Subject, trial
 
@@ -385,3 +388,40 @@ def test_a_reference_is_of_the_image_without_passes(toy: Toy, baked: str) -> Non
     finally:
         toy.file("one/smoke.py", SMOKE)
         reference.unlink(missing_ok=True)
+
+
+def test_a_layer_for_two_platforms_waits_for_the_evidence_of_the_other(
+    tmp_path: Path,
+) -> None:
+    here = this_platform()
+    other = next(each for each in MACHINES if each != here)
+    with fleet(tmp_path) as made:
+        made.write(
+            "platforms: [linux/amd64, linux/arm64]\noptimize: observed\n"
+            "bases: {small: {requirements: [idna, six]}}\nservices:\n"
+            + entry("one", "    base: small\n    verify: verify.py\n"),
+            {
+                "passes.yaml": PASSES,
+                "one/app.py": APP,
+                "one/smoke.py": SMOKE,
+                "one/verify.py": VERIFY,
+            },
+        )
+        done = made.slimbake("prove", "--pass", "toy.six")
+        assert done.code == 0, done.stderr
+        names = [file.name for file in (made.root / "bake/evidence").glob("base-*.json")]
+        assert names == [f"base-small.{here.replace('/', '-')}.json"]
+        half = (
+            f"proven for {here}; {other} is missing: run `slimbake prove --platform {other}` on"
+            " such a machine"
+        )
+        assert re.search(
+            rf"base-small lost toy\.six \(up to 0\.\d MB\): {half}\n", made.slimbake("plan").stderr
+        )
+        told = (made.root / "bake/dockerfiles/passes/base-small.json").read_text()
+        assert "toy.six" not in told and "strip.unneeded" in told
+        pruned = made.staged("one")
+        assert in_image(pruned, "import importlib.util as u; print(u.find_spec('six'))") == "None"
+        assert made.slimbake("prove", "--recheck", "--sample", "1").code == 0
+        none = made.slimbake("prove", "--recheck", "--platform", other)
+        assert none.code == 3 and "no fresh evidence" in none.stderr

@@ -60,7 +60,8 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
         if stale:
             why = ", ".join(dict.fromkeys(each.stale for each in stale))
             what = f"{_passes(stale)} on {layer.name}, proven once, which a bake leaves out: {why}"
-            yield _advice(what, stale, (AdviceStep(command="slimbake prove --stale"),), also, layer)
+            commands = dict.fromkeys(command for each in stale for command in each.renewals)
+            yield _advice(what, stale, tuple(AdviceStep(command=c) for c in commands), also, layer)
         untried = [each for each in layer.passes if _untried(each)]
         if untried:
             steps = (AdviceStep(command="slimbake prove --untried"),)

@@ -29,6 +29,7 @@ from slimbake.config.files import yaml_text
 from slimbake.config.model import Optimize
 from slimbake.config.naming import EVIDENCE
 from slimbake.errors import SetupError
+from slimbake.evidence.selection import why_stale
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet.model import Base, Service
 from slimbake.host.files import read_json
@@ -256,7 +257,8 @@ def _layers(project: Project) -> Iterator[LayerFacts]:
     fleet = project.fleet
     entries: dict[str, Base | Service] = {base.layer.name: base for base in fleet.bases}
     entries |= {service.layer.name: service for service in fleet.services}
-    for answer in project.evidence.answers:
+    for answers in project.evidence.layers:
+        answer = answers[0]
         question, entry = answer.question, entries[answer.question.layer]
         kind = "bases" if isinstance(entry, Base) else "services"
         own: KeyPath = (kind, entry.entry, "optimize")
@@ -266,17 +268,22 @@ def _layers(project: Project) -> Iterator[LayerFacts]:
             if each.applied(question.pins) and (
                 answer.none or (answer.allows(each.guarantee) and not answer.default(each))
             ):
-                finding = answer.evidence.passes.get(each.name) if answer.evidence else None
-                why = answer.stale(each) if finding else ""
+                finding = next((found for one in answers if (found := one.found(each))), None)
+                why = why_stale(answers, each) if finding else ""
                 left_out = _left_out(each.name, entry.optimize, fleet.optimize, own)
-                passes.append(TriedPass(each, finding, why, left_out))
+                old = [one.renewal(each) for one in answers if not one.fresh(each)]
+                passes.append(TriedPass(each, finding, why, left_out, tuple(old if why else ())))
         yield LayerFacts(
             name=question.layer,
-            services=(*question.checks, *question.unchecked),
-            unchecked=question.unchecked,
+            services=_each_once((*e.question.checks, *e.question.unchecked) for e in answers),
+            unchecked=_each_once(e.question.unchecked for e in answers),
             off=(own if entry.optimize.level else ("optimize",)) if answer.none else (),
             passes=tuple(passes),
         )
+
+
+def _each_once(several: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in several for name in names))
 
 
 def _left_out(name: str, own: Optimize, whole: Optimize, path: KeyPath) -> KeyPath:

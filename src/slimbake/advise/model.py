@@ -169,6 +169,7 @@ class TriedPass:
     finding: Finding | None = None
     stale: str = ""  # why the finding does not answer any more
     left_out: KeyPath = ()  # where the manifest leaves it out
+    renewals: tuple[str, ...] = ("slimbake prove --stale",)  # the commands that make it answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Literal
 
 from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS, WARM
+from slimbake.evidence.model import evidence_name
 from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
+from slimbake.host.wheels import MACHINES
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE
 from slimbake.render.workflow import PIPELINES
@@ -142,7 +144,8 @@ def _files(target: Target) -> frozenset[str]:
     install, template = target.recipe.install, target.recipe.template
     locks = {lock for lock in (install.lock if install else "", target.recipe.lock) if lock}
     found = {*(f"{LOCKS}/{lock}" for lock in locks), *_SHARED_TEMPLATES}
-    found |= {f"{EVIDENCE}/{lock.removesuffix('.txt')}.json" for lock in locks}
+    layers = [lock.removesuffix(".txt") for lock in locks]
+    found |= {f"{EVIDENCE}/{evidence_name(n, p)}" for n in layers for p in ("", *MACHINES)}
     found |= {f"{WARM}/{install.lock}"} if install and install.warm else set()
     found |= {f"{LOCKS}/{target.name}.system.txt"} if target.recipe.system else set()
     return frozenset(

@@ -16,7 +16,7 @@ from typing import Any
 from slimbake import docker
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.readonly import unwritable
-from slimbake.checks.surroundings import surroundings
+from slimbake.checks.surroundings import foreign, slower, surroundings
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import NotBeside, beside
 from slimbake.docker.containers import contained
@@ -31,7 +31,6 @@ BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has non
 # seconds for one start: torch alone is twenty times slower on a busy machine
 LIMIT = 300.0
 ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
-EMULATED = 10  # times slower than a processor of the image's own kind
 _GRACE = 120.0  # seconds for the engine to make the container and to remove it
 # A new database may listen before it is ready, or restart once: an engine would start what ended
 # again.
@@ -72,16 +71,25 @@ class NotStarted(CheckError):
 
 
 def started(
-    image: str, service: Running, runs: int = RUNS, environment: Mapping[str, str] = {}
+    image: str,
+    service: Running,
+    runs: int = RUNS,
+    environment: Mapping[str, str] = {},
+    platform: str = "",
 ) -> Started:
     """Start an image so many times, without a network, read-only, without root; `environment` comes
     on top of its own.
 
-    `image`: its id. The caller sees to it that nothing else keeps the machine busy. Raises
-    NotStarted where the command does not come so far, SetupError where the engine cannot run it.
+    `image`: its id; `platform`: the image's, where that is not this machine's. The caller sees to
+    it that nothing else keeps the machine busy. Raises NotStarted where the command does not come
+    so far, SetupError where the engine cannot run it.
     """
     command = _command(image)
-    found = [_once(image, command, service, environment) for _ in range(runs)]
+    variables = (f"--env={key}={value}" for key, value in environment.items())
+    options = ("--network=none", *variables, *foreign(platform))
+    limit = LIMIT * slower(platform)
+    asked = {"command": command, "port": service.port, "limit": limit, "alive": None}
+    found = [_run(image, service, asked, options) for _ in range(runs)]
     return Started(
         startup=statistics.median(each["startup"] for each in found),
         rss=int(statistics.median(each["rss"] for each in found)),
@@ -126,15 +134,14 @@ def starts(image: str, service: Running, root: Path, platform: str = "") -> Star
     command = [*found.entrypoint, *(service.start.arguments or found.command)]
     if not command and service.start.how == "runs":
         return StartFound(None)
-    slower = EMULATED if platform else 1
     asked = {
         "command": command,
         "port": service.port if service.start.how == "listens" else None,
         "health": service.healthcheck.test[0] if service.healthcheck else "",
-        "limit": LIMIT * slower,
-        "alive": ALIVE * slower,
+        "limit": LIMIT * slower(platform),
+        "alive": ALIVE * slower(platform),
     }
-    options = (f"--platform={platform}",) if platform else ()
+    options = foreign(platform)
     if not service.start.beside:
         return _checked(image, service, asked, ("--network=none", *options))
     variables = [
@@ -185,14 +192,6 @@ def _parsed(said: Any) -> dict[str, Started]:
 def _command(image: str) -> list[str]:
     found = docker.engine_image(image)
     return [*found.entrypoint, *found.command]
-
-
-def _once(
-    image: str, command: list[str], service: Running, environment: Mapping[str, str]
-) -> dict[str, Any]:
-    asked = {"command": command, "port": service.port, "limit": LIMIT, "alive": None}
-    variables = (f"--env={key}={value}" for key, value in environment.items())
-    return _run(image, service, asked, ("--network=none", *variables))
 
 
 def _run(

@@ -16,6 +16,16 @@ HARDENED = (
 )
 
 
+def slower(platform: str) -> int:
+    """By how many times limits are longer for a platform that is emulated; "" is this machine's."""
+    return 10 if platform else 1
+
+
+def foreign(platform: str) -> tuple[str, ...]:
+    """Options of `docker run` for an image of a platform that is not this machine's; "" is."""
+    return (f"--platform={platform}",) if platform else ()
+
+
 def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str, ...]:
     """Options of `docker run`: the user, what is writable, and the manifest's volumes.
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.checks.surroundings import surroundings
+from slimbake.checks.surroundings import foreign, slower, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
@@ -56,9 +56,10 @@ def verify(
     root: Path,
     limit: Limit = Limit(),
     environment: Mapping[str, str] = {},
+    platform: str = "",
 ) -> Verdict:
     """Run the service's own verify in a container of `image`: no network, no root, read-only, no
-    capabilities.
+    capabilities. `platform`: the image's, where that is not this machine's.
 
     The container has gone when this returns or is interrupted. Raises SetupError where the engine
     cannot run it.
@@ -67,6 +68,7 @@ def verify(
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
     words = (
         "--network=none",
+        *foreign(platform),
         *surroundings(running),
         f"--memory={limit.memory}",
         f"--memory-swap={limit.memory}",
@@ -75,6 +77,7 @@ def verify(
         image,
         *ARGUMENTS,
     )
+    limit = replace(limit, seconds=limit.seconds * slower(platform))
     done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
     return _verdict(service, done, limit)
 

@@ -30,6 +30,7 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
     """
     from slimbake.catalogue import show
     from slimbake.console import tables as report
+    from slimbake.evidence.selection import verdict, why_not
     from slimbake.lock.model import families
 
     project = read(file)
@@ -38,13 +39,12 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
     pins = {name: found for name in layers if (found := project.locks.pins(name))}
     known = project.evidence.catalogue
     verdicts, states = {}, {}
-    for answer in project.evidence.answers:
+    for answers in project.evidence.layers:
         for each in known:
-            at = answer.question.layer, each.name
-            states[at] = answer.why_not(each) or "carried"
-            if finding := answer.found(each):
-                old = " (stale)" if answer.stale(each) else ""
-                verdicts[at] = f"{finding.verdict}{old}"
+            at = answers[0].question.layer, each.name
+            states[at] = why_not(answers, each) or "carried"
+            if word := verdict(answers, each):
+                verdicts[at] = word
     packages = {layer: tuple((p.name, p.version) for p in each) for layer, each in pins.items()}
     passes = show.listed(known, packages, verdicts, states)
     if as_json:

@@ -24,6 +24,7 @@ from slimbake.cli.common import (
 )
 from slimbake.config.model import LEVELS, Level
 from slimbake.console.tables import Layout
+from slimbake.host.wheels import MACHINES
 
 if TYPE_CHECKING:
     from slimbake.plan.model import Plan
@@ -54,6 +55,11 @@ if TYPE_CHECKING:
     "--level",
     type=click.Choice(LEVELS[2:]),
     help="Try passes up to this guarantee.  [default: the manifest's]",
+)
+@click.option(
+    "--platform",
+    type=click.Choice([*MACHINES]),
+    help="Try passes for this platform; evidence of others stays.  [default: this machine's]",
 )
 @click.option(
     "--control",
@@ -92,6 +98,7 @@ def command(
     stale: bool,
     untried: bool,
     level: Level | None,
+    platform: str | None,
     control: bool,
     recheck: bool,
     sample: int,
@@ -117,6 +124,11 @@ def command(
     checked = [name for name in chosen if services or _has_smoke(plan, name)]
     if only_check and not warm:
         raise UsageError("--check compares the lists of --warm", "--warm --check")
+    if platform and (warm or control or environment):
+        raise UsageError(
+            "--platform is for trials of passes, and for --recheck",
+            "leave it out: the images of this machine's platform are used",
+        )
     if warm:
         from slimbake.proof.warm import cold_at_start, refresh, refreshed_table
 
@@ -141,7 +153,14 @@ def command(
     if recheck:
         drawn_by = secrets.randbelow(10**6) if seed is None else seed
         compared = proving.check(
-            project, chosen, console, sample, drawn_by, every=not services, since=since
+            project,
+            chosen,
+            console,
+            sample,
+            drawn_by,
+            every=not services,
+            since=since,
+            platform=platform or "",
         )
         click.echo(
             json.dumps([asdict(each) for each in compared], indent=2)
@@ -164,6 +183,7 @@ def command(
         choice=Choice(names=names, stale=stale, untried=untried, level=level),
         every=not services,
         install=install_engine,
+        platform=platform or "",
     )
     if as_json:
         print_json({each.layer: each.as_json() for each in found})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from slimbake.config.naming import EVIDENCE, WARM
 from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.compilers import compilers
-from slimbake.evidence.model import Evidence, Question, parse_evidence
+from slimbake.evidence.model import Evidence, Question, answering, parse_evidence
 from slimbake.evidence.selection import Dropped, LayerAnswer, selected
 from slimbake.evidence.warm import parse_warm
 from slimbake.fleet.model import Base, Fleet, Layer, Service
@@ -34,6 +35,7 @@ class FleetEvidence:
     fleet: Fleet
     locks: Locks
     known: tuple[Pass, ...] = ()  # the catalogue, where it was read already
+    platform: str = ""  # the only one that anything is built for; "" = all of the fleet
 
     @cached_property
     def catalogue(self) -> tuple[Pass, ...]:
@@ -47,15 +49,23 @@ class FleetEvidence:
 
     @cached_property
     def answers(self) -> tuple[LayerAnswer, ...]:
-        """Of each layer of packages. Raises UsageError for a file that is no evidence."""
+        """Of each layer of packages, and each platform that it is built for. Raises UsageError for
+        a file that is no evidence.
+        """
         return tuple(self._with_evidence(answer) for answer in self._asked)
+
+    @property
+    def layers(self) -> tuple[tuple[LayerAnswer, ...], ...]:
+        """The answers of each layer, together."""
+        return _by_layer(self.answers)
 
     @cached_property
     def _asked(self) -> tuple[LayerAnswer, ...]:
-        return tuple(_asked(self.fleet, self.locks))
+        every = _asked(self.fleet, self.locks)
+        return tuple(e for e in every if self.platform in ("", e.question.platform))
 
     def _with_evidence(self, answer: LayerAnswer) -> LayerAnswer:
-        return replace(answer, evidence=committed(self.fleet.root, answer.question.layer))
+        return replace(answer, evidence=committed(self.fleet.root, answer.question))
 
     @cached_property
     def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:
@@ -65,11 +75,11 @@ class FleetEvidence:
         dropped: list[Dropped] = []
         if wanted:
             _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
-        for answer in map(self._with_evidence, wanted):
-            carries, lost = selected(answer, self.catalogue)
+        for answers in _by_layer(map(self._with_evidence, wanted)):
+            carries, lost = selected(answers, self.catalogue)
             dropped += lost
             if carries:
-                passes[answer.question.layer] = carries
+                passes[answers[0].question.layer] = carries
         return passes, tuple(dropped)
 
     @property
@@ -106,11 +116,14 @@ def _refuse_unknown(fleet: Fleet, known: Collection[str]) -> None:
             raise UsageError(f"{file}: `optimize` leaves out '{name}', which is no pass", hint)
 
 
-def committed(root: Path, layer: str) -> Evidence | None:
+def committed(root: Path, question: Question) -> Evidence | None:
     """The evidence of a layer as it lies in the repository, None where there is none. Raises
     UsageError for no such.
     """
-    file = root / EVIDENCE / f"{layer}.json"
+    return answering(question, lambda name: _read(root / EVIDENCE / name))
+
+
+def _read(file: Path) -> Evidence | None:
     if not file.is_file():
         return None
     if found := parse_evidence(file.read_text("utf-8", errors="replace")):
@@ -155,15 +168,22 @@ def warmable(fleet: Fleet) -> dict[str, Layer]:
 
 
 def _asked(fleet: Fleet, locks: Locks) -> Iterator[LayerAnswer]:
-    """What evidence has to answer for each layer of packages, and what is wanted of it."""
+    """What evidence has to answer for each layer of packages, platform by platform, and what is
+    wanted of it.
+    """
     checks = {each.name: _check(each, fleet, locks) for each in fleet.services if each.smoke}
     own = (service for service in fleet.services if service.dockerfile is None)
     every: tuple[Base | Service, ...] = (*fleet.bases, *own)
     for each in every:
         if each.layer.services and locks.text(each.layer.lock) is not None:
-            question = _question(each.layer, checks, fleet, locks)
             met = _met(each.layer, fleet, locks)
-            yield LayerAnswer(question, fleet.allows(each.optimize), None, met)
+            for question in _questions(each.layer, checks, fleet, locks):
+                yield LayerAnswer(question, fleet.allows(each.optimize), None, met)
+
+
+def _by_layer(answers: Iterable[LayerAnswer]) -> tuple[tuple[LayerAnswer, ...], ...]:
+    together = itertools.groupby(answers, lambda each: each.question.layer)
+    return tuple(tuple(found) for _, found in together)
 
 
 def _met(layer: Layer, fleet: Fleet, locks: Locks) -> frozenset[Condition]:
@@ -180,21 +200,31 @@ def _met(layer: Layer, fleet: Fleet, locks: Locks) -> frozenset[Condition]:
     return frozenset(met)
 
 
-def _question(layer: Layer, checks: Mapping[str, str], fleet: Fleet, locks: Locks) -> Question:
+def _questions(
+    layer: Layer, checks: Mapping[str, str], fleet: Fleet, locks: Locks
+) -> Iterator[Question]:
     names = (name for each in reversed(layer.closure) for name in (each.lock, each.system_lock))
     texts = (text for name in names if (text := locks.text(name)) is not None)
     stack = [pin for each in layer.closure for pin in locks.pins(each.lock)]
-    return Question(
+    every = Question(
         python=fleet.python,
         stack=tuple((pin.name, pin.version) for pin in stack),
         needs=tuple((asker, pin.name) for pin in stack for asker in pin.via if asker),
         layer=layer.name,
         pins=tuple((pin.name, pin.version) for pin in locks.pins(layer.lock)),
         inputs=_digest(_LAYER, fleet.python, lock_digest(texts)),
-        platforms=layer.platforms,
-        checks={name: checks[name] for name in layer.services if name in checks},
-        unchecked=tuple(name for name in layer.services if name not in checks),
+        platform="",
+        checks={},
+        several=len(layer.platforms) > 1,
     )
+    for platform in layer.platforms:
+        on = [n for n in layer.services if platform in fleet.service(n).layer.platforms]
+        yield replace(
+            every,
+            platform=platform,
+            checks={name: checks[name] for name in on if name in checks},
+            unchecked=tuple(name for name in on if name not in checks),
+        )
 
 
 def _check(service: Service, fleet: Fleet, locks: Locks) -> str:

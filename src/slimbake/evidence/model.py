@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that was found out about passes on one layer."""
+    """All that was found out about passes on one layer, on one platform."""
 
     layer: str  # as its lock is called
     platform: str
@@ -69,6 +69,21 @@ class Evidence:
             for name, finding in sorted(self.passes.items())
         )
         return "{" + ",\n".join((*lines, f'"passes": {{{found}}}')) + "}\n"
+
+
+def evidence_name(layer: str, platform: str = "") -> str:
+    """What a file of evidence is called; `platform`: of a layer that is built for several."""
+    return f"{'.'.join(filter(None, (layer, platform.replace('/', '-'))))}.json"
+
+
+def answering(question: Question, read: Callable[[str], Evidence | None]) -> Evidence | None:
+    """The evidence for a layer's platform. `read`: what a file holds, None where it is not there.
+
+    The only platform of a layer also gets what was found for another one, which is stale.
+    """
+    found = [each for name in question.files if (each := read(name))]
+    of_it = (each for each in found if each.platform == question.platform)
+    return next(of_it, None if question.several else next(iter(found), None))
 
 
 def changed(now: Evidence, before: Evidence | None) -> frozenset[str]:
@@ -100,17 +115,26 @@ def parse_evidence(text: str) -> Evidence | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What evidence of a layer has to answer now."""
+    """What evidence of a layer has to answer now, on one of the platforms that it is built for."""
 
     layer: str
     pins: tuple[tuple[str, str], ...]  # the layer's packages: name, version
     inputs: str
-    platforms: tuple[str, ...]
-    checks: Mapping[str, str]  # of the services on it that have a smoke
+    platform: str
+    checks: Mapping[str, str]  # of the services on it, for this platform, that have a smoke
     unchecked: tuple[str, ...] = ()  # services on it that have none
+    several: bool = False  # the layer is built for other platforms as well
     python: str = ""
     stack: tuple[tuple[str, str], ...] = ()  # its packages, and those of the layers below
     needs: tuple[tuple[str, str], ...] = ()  # a package, and one that it requires
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """What the file of its evidence is called, and what it is if the layer is, or was, built
+        for more or fewer platforms.
+        """
+        alone, own = evidence_name(self.layer), evidence_name(self.layer, self.platform)
+        return (own, alone) if self.several else (alone, own)
 
     def depends(self, each: Pass) -> str:
         """Changes with the packages that a pass is about, and with what these require."""
@@ -144,8 +168,8 @@ def stale_evidence(question: Question, evidence: Evidence | None, each: Pass) ->
     )
     if before != now:
         return "its packages are others now"
-    if others := [platform for platform in question.platforms if platform != evidence.platform]:
-        return f"it was tried for {evidence.platform}, not for {', '.join(others)}"
+    if evidence.platform != question.platform:
+        return f"it was tried for {evidence.platform}, not for {question.platform}"
     if new := sorted(question.checks.keys() - evidence.checks.keys()):
         return f"{', '.join(new)} is new, and was not tried with it"
     if changed := sorted(

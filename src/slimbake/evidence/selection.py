@@ -4,7 +4,7 @@ use, and, where the manifest opts in, those that fresh evidence shows to hold. P
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slimbake.catalogue.model import Applied, Condition, Guarantee, Pass
@@ -42,7 +42,7 @@ def losses(dropped: Iterable[Dropped]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LayerAnswer:
-    """What evidence has to answer for one layer of packages, and what it says."""
+    """What evidence has to answer for one layer of packages on one platform, and what it says."""
 
     question: Question
     wanted: Optimize  # with the fleet's, where the layer's own says nothing
@@ -76,46 +76,100 @@ class LayerAnswer:
         found = self.found(each)
         return found is not None and found.verdict == "proven"
 
-    def why_not(self, each: Pass) -> str:
-        """Why the layer does not carry a pass that applies to it; "" where it does."""
-        found, unchecked = self.found(each), self.question.unchecked
-        if self.none:
-            return "`optimize: none`"
-        if each.name in self.wanted.without:
-            return "`optimize` leaves it out"
-        if found and found.verdict == "refuted" and not self.stale(each):
-            return f"{found.service or 'it'} fails at {found.level}"
-        if self.default(each):
-            return ""
-        if not self.allows(each.guarantee):
-            return f"needs `optimize: {each.guarantee}`"
-        if unchecked:
-            return f"no smoke: {', '.join(unchecked)}"
-        if why := self.stale(each):
-            return why
-        return "" if self.proven(each) else "it changes nothing"
+    def fresh(self, each: Pass) -> Finding | None:
+        """What the evidence says of a pass, where it still answers."""
+        return None if self.stale(each) else self.found(each)
+
+    def status(self, each: Pass) -> str:
+        """What evidence of this platform says of a pass, and where to find out what it does not."""
+        platform = self.question.platform
+        if found := self.fresh(each):
+            return f"{found.verdict} for {platform}"
+        state = f"stale ({self.stale(each)})" if self.found(each) else "missing"
+        return f"{platform} is {state}: run `{self.renewal(each)}` on such a machine"
+
+    def renewal(self, each: Pass) -> str:
+        """The command that makes the evidence answer for a pass."""
+        stale = "--stale" if self.found(each) else ""
+        platform = f"--platform {self.question.platform}" if self.question.several else ""
+        return " ".join(filter(None, ("slimbake prove", stale, platform)))
+
+
+def why_not(answers: Sequence[LayerAnswer], each: Pass) -> str:
+    """Why a layer does not carry a pass that applies to it; "" where it does. `answers`: one for
+    each platform that the layer is built for.
+    """
+    first = answers[0]
+    if first.none:
+        return "`optimize: none`"
+    if each.name in first.wanted.without:
+        return "`optimize` leaves it out"
+    found = [(answer.question, fresh) for answer in answers if (fresh := answer.fresh(each))]
+    for question, finding in found:
+        if finding.verdict == "refuted":
+            return f"{finding.service or 'it'} fails at {finding.level}{_on(question)}"
+    if first.default(each):
+        return ""
+    if not first.allows(each.guarantee):
+        return f"needs `optimize: {each.guarantee}`"
+    if unchecked := dict.fromkeys(name for one in answers for name in one.question.unchecked):
+        return f"no smoke: {', '.join(unchecked)}"
+    for question, finding in found:
+        if finding.verdict == "idle":
+            return f"it changes nothing{_on(question)}"
+    return why_stale(answers, each)
+
+
+def _on(question: Question) -> str:
+    return f" on {question.platform}" if question.several else ""
+
+
+def why_stale(answers: Sequence[LayerAnswer], each: Pass) -> str:
+    """Why evidence does not answer for a pass on every platform of a layer; "" while it does."""
+    reasons = [answer.stale(each) for answer in answers]
+    if len({*reasons}) == 1:
+        return reasons[0]
+    known_first = sorted(answers, key=lambda answer: answer.fresh(each) is None)
+    return "; ".join(answer.status(each) for answer in known_first)
+
+
+def verdict(answers: Sequence[LayerAnswer], each: Pass) -> str:
+    """What evidence says of a pass on a layer, stale or not, for each of its platforms."""
+    return ", ".join(
+        f"{found.verdict}{'' if one.fresh(each) else ' (stale)'}{_on(one.question)}"
+        for one in answers
+        if (found := one.found(each))
+    )
 
 
 def selected(
-    answer: LayerAnswer, passes: Iterable[Pass]
+    answers: Sequence[LayerAnswer], passes: Iterable[Pass]
 ) -> tuple[tuple[Applied, ...], tuple[Dropped, ...]]:
-    """What a layer carries, by name, and what it carried before or would carry by default."""
+    """What a layer carries, by name, and what it carried before or would carry by default.
+    `answers`: one for each platform that it is built for.
+    """
     carries, dropped = [], []
+    answer, question = answers[0], answers[0].question
     for each in passes:
         # What stands in the manifest was decided by a person: nobody is told of it.
         if not answer.none and each.name not in answer.wanted.without:
-            why, default = answer.why_not(each), answer.default(each)
-            expected = default or (answer.allows(each.guarantee) and answer.proven(each))
+            why, default = why_not(answers, each), answer.default(each)
+            allowed = answer.allows(each.guarantee)
+            proven = [one for one in answers if one.proven(each)]
             # Fresh evidence and an opt-in take the whole pass, not what the conditions allow alone.
-            fresh = answer.proven(each) and not answer.stale(each) and not answer.question.unchecked
-            within = default and not (fresh and answer.allows(each.guarantee))
-            if not why and (applied := each.applied(answer.question.pins, unusable=within)):
+            whole = allowed and all(
+                one in proven and one.fresh(each) and not one.question.unchecked for one in answers
+            )
+            within = default and not whole
+            if not why and (applied := each.applied(question.pins, unusable=within)):
                 carries.append(applied)
-            elif why and expected and each.applies(answer.question.pins):
-                saved = found.bytes if (found := answer.found(each)) else 0
-                layer = answer.question.layer
+            elif why and (default or (allowed and proven)) and each.applies(question.pins):
+                tried = (one.found(each) for one in (*proven, *answers))
+                saved = next((found.bytes for found in tried if found), 0)
                 stale = why == answer.stale(each)
-                dropped.append(Dropped(layer, each.name, each.guarantee, why, saved, stale))
+                dropped.append(
+                    Dropped(question.layer, each.name, each.guarantee, why, saved, stale)
+                )
     kept = sorted(needed_passes(carries), key=lambda each: each.name)
     return tuple(kept), tuple(dropped)
 

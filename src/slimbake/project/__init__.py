@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -71,6 +71,13 @@ def reread(project: Project) -> Project:
     read again.
     """
     return _project(project.asked, project.workspace, project.evidence.read_already)
+
+
+def planned_for(project: Project, platform: str) -> Plan:
+    """The plan if everything were built for this platform alone: other evidence is not asked."""
+    known = project.evidence.catalogue
+    evidence = replace(project.evidence, known=known, platform=platform)
+    return plan(project.fleet, project.locks.texts, evidence.passes, evidence.warm)
 
 
 def _project(asked: Fleet, workspace: Workspace, known: tuple[Pass, ...] = ()) -> Project:

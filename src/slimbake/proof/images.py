@@ -102,10 +102,15 @@ def _bytes(image: Image, contents: Mapping[str, Contents]) -> dict[str, int]:
 
 
 def verified(
-    plan: Plan, bare: Mapping[str, str], pruned: Mapping[str, str], root: Path, console: Console
+    plan: Plan,
+    bare: Mapping[str, str],
+    pruned: Mapping[str, str],
+    root: Path,
+    console: Console,
+    platform: str = "",
 ) -> None:
     """Run the verify of every service on its image, or start it where it has none. Raises
-    CheckError with all faults.
+    CheckError with all faults. `platform`: the images', where that is not this machine's.
 
     A service that does not start by itself without passes either, since it needs another one, is
     not at fault.
@@ -116,11 +121,11 @@ def verified(
         if name not in pruned:
             continue
         if service.verify:
-            found = verify(plan, name, pruned[name], root)
+            found = verify(plan, name, pruned[name], root, platform=platform)
             error = "" if found.holds else found.error
             console.say(f"{name}: verify {'does not hold' if error else 'holds'}")
         else:
-            error = _does_not_start(service, bare[name], pruned[name])
+            error = _does_not_start(service, bare[name], pruned[name], platform)
             console.say(
                 f"{name}: {'does not start' if error else 'starts as it does without passes'}"
             )
@@ -129,13 +134,13 @@ def verified(
         raise CheckError("images with all proven passes do not hold\n" + "\n".join(failed))
 
 
-def _does_not_start(service: Running, bare: str, pruned: str) -> str:
+def _does_not_start(service: Running, bare: str, pruned: str, platform: str) -> str:
     """Why an image does not start that does so without passes; "" where that is not so."""
     try:
-        started(pruned, service, 1)
+        started(pruned, service, 1, platform=platform)
     except NotStarted as error:
         try:
-            started(bare, service, 1)
+            started(bare, service, 1, platform=platform)
         except NotStarted:
             return ""
         return error.message

@@ -16,7 +16,6 @@ from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
-from slimbake.images import this_platform
 from slimbake.proof.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
 from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Kept, Trials
@@ -193,7 +192,7 @@ def prove_layer(
     }
     evidence = Evidence(
         layer=question.layer,
-        platform=this_platform(),
+        platform=question.platform,
         inputs=question.inputs,
         unpruned=unpruned,
         checks=dict(question.checks),
@@ -203,8 +202,8 @@ def prove_layer(
 
 
 def file_of(question: Question, root: Path) -> Path:
-    """Where the evidence of a layer lies."""
-    return root / EVIDENCE / f"{question.layer}.json"
+    """Where the evidence of a layer's platform lies."""
+    return root / EVIDENCE / question.files[0]
 
 
 def write_evidence(layer: ProvenLayer, root: Path) -> None:

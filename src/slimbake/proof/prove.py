@@ -21,7 +21,7 @@ from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.git import GitRepository
 from slimbake.host.machine import machine
 from slimbake.images import this_platform
-from slimbake.project import Project, reread
+from slimbake.project import Project, planned_for, reread
 from slimbake.proof import control, environment, images, sample
 from slimbake.proof.company import all_but_each
 from slimbake.proof.layers import (
@@ -35,10 +35,13 @@ from slimbake.proof.layers import (
     write_evidence,
 )
 from slimbake.proof.model import Caught, Compared
-from slimbake.proof.subjects import Workbench, unpruned_layer, workbench
+from slimbake.proof.subjects import Workbench, told, unpruned_layer, workbench
 from slimbake.proof.subjects import subjects as subjects_of
 from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Kept
+from slimbake.render import pruned as pruned_texts
+
+PRUNED = "pruned"  # in the workspace: what steps that install are told of one platform's evidence
 
 
 def prove(
@@ -49,13 +52,15 @@ def prove(
     choice: Choice,
     every: bool = False,
     install: bool = False,
+    platform: str = "",
 ) -> tuple[Evidence, ...]:
     """Try passes on every layer of packages that these services stand on, with the smokes of all
     that stand on it.
 
     Each pass alone, all that hold together, and, on the images as they are then built, all but
-    each. `every`: nobody named the services, so layers that cannot be asked about are left out. What
-    was found lies in `bake/evidence/`, once images that are built with it hold; where one layer
+    each. `every`: nobody named the services, so layers that cannot be asked about are left out.
+    `platform`: for which they are tried, "" for this machine's; evidence of others stays. What was
+    found lies in `bake/evidence/`, once images that are built with it hold; where one layer
     fails, that of the layers before it does too. Raises UsageError for a name that is no
     pass, NothingSelected where no layer is left, CheckError where images that are built with what
     held in every trial do not hold, and as `workbench` does.
@@ -63,12 +68,13 @@ def prove(
     root = project.root
     passes = _catalogue(project, choice.names)
     project = locked_anew(project, machine(), console)
-    answers = layers_of(project, services, console, every=every)
+    here = platform or this_platform()
+    answers = layers_of(project, services, console, every=every, platform=here)
     wanted = [answer.question for answer in answers]
     works = [work_of(answer, passes, choice) for answer in answers]
     expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
-    with workbench(project, needed, console, install=install) as bench:
+    with workbench(project, needed, console, install=install, platform=here) as bench:
         plan = bench.site.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
@@ -91,11 +97,13 @@ def prove(
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
                 write_evidence(layer, root)
-            pruned = _pruned(project, needed, bench, console)
+            pruned = _pruned(project, needed, bench, console, here)
             ids = {name: subject.image for name, subject in pruned.items()}
-            measured = images.fresh(bare, ids, root)
+            # What is emulated says nothing about time and memory.
+            emulated = here if here != this_platform() else ""
+            measured = bool(emulated) or images.fresh(bare, ids, root)
             if any(layer.new for layer in layers) or not measured:
-                images.verified(plan, bare, ids, root, console)
+                images.verified(plan, bare, ids, root, console, emulated)
         kept = Kept(project.workspace, TRIALS)
         for number, layer in enumerate(layers):
             standing = [pruned[name] for name in layer.question.checks]
@@ -164,13 +172,15 @@ def check(
     *,
     every: bool = False,
     since: str = "",
+    platform: str = "",
 ) -> tuple[Compared, ...]:
-    """Find out anew what the committed evidence says of some passes.
+    """Find out anew what the committed evidence says of some passes. `platform`: as in `prove`.
 
     `since`: a commit; all that the evidence says now and did not say where HEAD and it parted is
     found out, too. Raises NothingSelected, as `GitRepository.fork` and as `workbench`.
     """
-    wanted = layers_of(project, services, console, every=every)
+    here = platform or this_platform()
+    wanted = layers_of(project, services, console, every=every, platform=here)
     new: Mapping[str, Collection[str]] = {}
     if since:
         git = GitRepository(project.root)
@@ -182,7 +192,7 @@ def check(
             "there is no fresh evidence to try again", "`slimbake prove --stale` makes it"
         )
     needed = tuple(dict.fromkeys(name for one in drawn for name in one.question.checks))
-    with subjects_of(project, needed, console) as subjects:
+    with subjects_of(project, needed, console, platform=here) as subjects:
         return sample.compared(drawn, {subject.service: subject for subject in subjects}, console)
 
 
@@ -239,57 +249,80 @@ def _catalogue(project: Project, names: Collection[str]) -> tuple[Pass, ...]:
 
 
 def layers_of(
-    project: Project, services: Sequence[str], console: Console, *, every: bool = False
+    project: Project,
+    services: Sequence[str],
+    console: Console,
+    *,
+    every: bool = False,
+    platform: str = "",
 ) -> tuple[LayerAnswer, ...]:
-    """What evidence has to answer for each layer of packages that these services stand on.
+    """What evidence has to answer for each layer of packages that these services stand on, on one
+    platform: "" for this machine's.
 
     Layers that cannot be asked about, since something without a smoke stands on them or they are
-    built for several platforms, are left out in a line where `every` service is meant. Raises
-    UsageError for one where services are named, and NothingSelected where none is left.
+    not built for it, are left out in a line where `every` service is meant. Raises UsageError for
+    one where services are named, and NothingSelected where none is left.
     """
+    platform = platform or this_platform()
     chosen = []
-    for answer in project.evidence.answers:
-        question = answer.question
-        if answer.none or not {*services} & {*question.checks, *question.unchecked}:
+    for answers in project.evidence.layers:
+        on = [
+            each
+            for each in answers
+            if {*services} & {*each.question.checks, *each.question.unchecked}
+        ]
+        if answers[0].none or not on:
             continue
-        why, hint = _unasked(question)
-        if why and not every:
-            raise UsageError(f"{question.layer}: {why}", hint)
-        if why:
-            console.say(f"{question.layer}: nothing is proven on it: {why}")
+        layer, here = answers[0].question.layer, _of(platform, on)
+        why, hint = _unasked(on, here, platform)
+        if here and not why:
+            chosen.append(here)
+        elif every:
+            console.say(f"{layer}: nothing is proven on it: {why}")
         else:
-            chosen.append(answer)
+            raise UsageError(f"{layer}: {why}", hint)
     if not chosen:
         raise NothingSelected(f"{', '.join(services)}: no layer of packages to prove anything on")
     return tuple(chosen)
 
 
-def _unasked(question: Question) -> tuple[str, str]:
-    """Why nothing can be proven on a layer, and the way out; "" where it can."""
-    if question.unchecked:
+def _of(platform: str, answers: Sequence[LayerAnswer]) -> LayerAnswer | None:
+    return next((each for each in answers if each.question.platform == platform), None)
+
+
+def _unasked(
+    answers: Sequence[LayerAnswer], here: LayerAnswer | None, platform: str
+) -> tuple[str, str]:
+    """Why nothing can be proven on a layer here, and the way out; "" where it can."""
+    if here is None:
+        built = [each.question.platform for each in answers]
         return (
-            f"no smoke: {', '.join(question.unchecked)}",
-            "what nothing checks cannot be proven: give it a `smoke:`",
+            f"it is built for {' and '.join(built)}, not for {platform}",
+            f"on a machine of that platform: `slimbake prove --platform {built[0]}`",
         )
-    if question.platforms != (this_platform(),):
-        built = " and ".join(question.platforms)
+    if unchecked := here.question.unchecked:
         return (
-            f"it is built for {built}, and passes are tried for {this_platform()} alone",
-            "name that platform alone (`platforms:`), or leave passes out of it (`optimize: none`)",
+            f"no smoke: {', '.join(unchecked)}",
+            "what nothing checks cannot be proven: give it a `smoke:`",
         )
     return "", ""
 
 
 def _pruned(
-    project: Project, services: tuple[str, ...], bench: Workbench, console: Console
+    project: Project,
+    services: tuple[str, ...],
+    bench: Workbench,
+    console: Console,
+    platform: str = "",
 ) -> dict[str, Subject]:
-    """Build the services as their evidence says now, with their smokes. Raises CheckError where one
-    does not hold.
+    """Build the services for a platform as its evidence says now, whether or not others have any,
+    with their smokes. Raises CheckError where one does not hold.
     """
     project = generated_anew(reread(project), console)
     site = replace(bench.site, project=project)
+    sets = told(site, PRUNED, pruned_texts(planned_for(project, platform)))
     try:
-        result = bake(site, services, BakeOptions())
+        result = bake(site, services, BakeOptions(sets=sets, platform=platform))
     except CheckError as error:
         words = (
             f"what held in every trial does not hold in the images that are built\n{error.message}"

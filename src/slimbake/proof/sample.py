@@ -11,7 +11,7 @@ from pathlib import Path
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.naming import EVIDENCE
 from slimbake.console import Console
-from slimbake.evidence.model import Finding, Question, changed, parse_evidence
+from slimbake.evidence.model import Finding, Question, answering, changed, parse_evidence
 from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.workspace import Workspace
 from slimbake.proof.ablation import Candidate, ablated
@@ -66,7 +66,9 @@ def new_findings(
     return {
         answer.question.layer: changed(
             answer.evidence,
-            parse_evidence(before(f"{EVIDENCE}/{answer.question.layer}.json") or ""),
+            answering(
+                answer.question, lambda name: parse_evidence(before(f"{EVIDENCE}/{name}") or "")
+            ),
         )
         for answer in answers
         if answer.evidence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,13 @@ from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions, staged
 from slimbake.build.place import Built, built_in_engine
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.checks.verify import given
+from slimbake.checks.surroundings import slower
+from slimbake.checks.verify import Limit, given
 from slimbake.console import Console
 from slimbake.errors import UsageError
+from slimbake.host.machine import require_emulation
 from slimbake.host.workspace import FOLDER
+from slimbake.images import this_platform
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
 from slimbake.proof.trial import Subject
@@ -34,16 +37,27 @@ class Workbench:
 
 @contextlib.contextmanager
 def workbench(
-    project: Project, services: Sequence[str], console: Console, *, install: bool = False
+    project: Project,
+    services: Sequence[str],
+    console: Console,
+    *,
+    install: bool = False,
+    platform: str = "",
 ) -> Iterator[Workbench]:
     """Build the images of these services without any pass, see that their smokes hold, and hold the
     project.
 
-    Raises UsageError for a service without a smoke, CheckError where one does not hold, and as
-    `hold` does.
+    `platform`: the only one that they are built for, if not as planned. Raises UsageError for a
+    service without a smoke, CheckError where one does not hold, SetupError where this machine does
+    not run programs of the platform, and as `hold` does.
     """
     root = project.root
-    wanted = Preparation(targets=tuple(services), install=install)
+    if platform:
+        require_emulation(platform)
+    other = platform if platform != this_platform() else ""
+    if other:
+        console.say(f"{platform} is emulated: trials are slow, and time and memory say nothing")
+    wanted = Preparation(targets=tuple(services), install=install, platform=platform)
     with hold(project, wanted, console) as site:
         smokes = {target.service: target for target in site.plan.targets if target.kind == "smoke"}
         if missing := [name for name in services if name not in smokes]:
@@ -52,7 +66,7 @@ def workbench(
                 "what is not checked cannot be proven: give it a `smoke:`",
             )
         site = site.stocked(services)
-        built = without_passes(site, tuple(services))
+        built = without_passes(site, tuple(services), platform=platform)
         running = {service.service: service for service in site.plan.services}
         subjects = (
             Subject(
@@ -60,41 +74,55 @@ def workbench(
                 i.image,
                 smokes[i.name],
                 root,
-                _verify(running[i.name], i.image, root),
+                _verify(running[i.name], i.image, root, other),
+                other,
             )
             for i in built
         )
         yield Workbench(site, tuple(subjects))
 
 
-def _verify(service: Running, image: str, root: Path) -> str:
-    return given(service, image, root) if service.verify else ""
+def _verify(service: Running, image: str, root: Path, other: str) -> str:
+    limit = Limit(seconds=Limit().seconds * slower(other))
+    return given(service, image, root, limit) if service.verify else ""
 
 
 @contextlib.contextmanager
 def subjects(
-    project: Project, services: Sequence[str], console: Console, install: bool = False
+    project: Project,
+    services: Sequence[str],
+    console: Console,
+    install: bool = False,
+    platform: str = "",
 ) -> Iterator[tuple[Subject, ...]]:
     """The images of these services without passes, each with its smoke, while the project is held.
-    Raises as above.
+    `platform`, and what it raises: as above.
     """
-    with workbench(project, services, console, install=install) as bench:
+    with workbench(project, services, console, install=install, platform=platform) as bench:
         yield bench.subjects
 
 
 def without_passes(
-    site: Site, services: tuple[str, ...], *, checks: bool = True
+    site: Site, services: tuple[str, ...], *, checks: bool = True, platform: str = ""
 ) -> tuple[Built, ...]:
     """Build these services without any pass, and run their checks. Raises BuildError and
     CheckError.
     """
-    texts = unpruned(site.plan)  # none where no service has packages
-    for name, text in texts.items():
-        site.workspace.write_text(f"{UNPRUNED}/{name}", text)
     names = {name: staged(site.plan, name, site.around.checkout, "unpruned") for name in services}
-    sets = (f"inside.contexts.passes={FOLDER}/{UNPRUNED}",) if texts else ()
-    result = bake(site, services, BakeOptions(names=names, sets=sets), checks=checks)
+    sets = told(site, UNPRUNED, unpruned(site.plan))
+    options = BakeOptions(names=names, sets=sets, platform=platform)
+    result = bake(site, services, options, checks=checks)
     return built_in_engine(site, result.left, result)
+
+
+def told(site: Site, folder: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """The overrides by which a bake tells steps that install these texts instead of what is
+    generated. `folder`: of the workspace, where they go.
+    """
+    for name, text in texts.items():
+        site.workspace.write_text(f"{folder}/{name}", text)
+    # none where no service has packages
+    return (f"inside.contexts.passes={FOLDER}/{folder}",) if texts else ()
 
 
 def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from slimbake.catalogue.model import Applied
+from slimbake.checks.surroundings import foreign, slower
 from slimbake.checks.verify import ARGUMENTS
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.containers import bind, contained, streamed
@@ -32,6 +33,7 @@ CHECK = f"{PROGRAMS}/check.pyz"
 # seconds for one trial: more than its smoke and its verify may take together, whose own limits say
 # where they hang
 TIME_LIMIT = 900.0
+SMOKE_LIMIT = 240.0  # seconds for its smoke, as `inside.check.trial` has it
 MEMORY_EACH = 2_000_000_000  # bytes that a smoke of torch may take beside another
 # bytes that a trial may take: a machine of 8 GB lives when a smoke eats all of them
 MEMORY = 4_000_000_000
@@ -51,6 +53,7 @@ class Subject:
     root: Path
     # what its verify is given, as `slimbake.checks.verify.question` says it; "" where it has none
     verify: str = ""
+    platform: str = ""  # of the image, where that is not this machine's
 
     @property
     def digest(self) -> str:
@@ -101,10 +104,12 @@ def trial(
     `restored`: a tar of files that are put back before, as `weighed` gives them for one pass;
     `held_out`: where the smoke holds, the service's verify runs as well.
     """
+    times = slower(subject.platform)
+    slow = {"SLIMBAKE_LIMIT": str(SMOKE_LIMIT * times)} if subject.platform else {}
     asked = {
         "passes": [each.as_json() for each in passes],
         "damage": [asdict(each) for each in damage],
-        "env": dict(environment),
+        "env": {**environment, **slow},
         "restore": restored is not None,
         "verify": {"arguments": ARGUMENTS, "stdin": subject.verify}
         if held_out and subject.verify
@@ -112,6 +117,7 @@ def trial(
     }
     mounted = (bind(restored, "/inside/restored.tar"),) if restored else ()
     name = f"slimbake-trial-{secrets.token_hex(6)}"
+    time_limit *= times
     said = contained(
         name, (*mounted, *words(subject, "try", memory)), json.dumps(asked), time_limit
     )
@@ -173,6 +179,7 @@ def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ..
     """The arguments of `docker run` for a program of check.pyz that tries passes on a subject."""
     return (
         "--network=none",
+        *foreign(subject.platform),
         "--user=0:0",
         "--cap-drop=ALL",
         *(f"--cap-add={right}" for right in _RIGHTS),

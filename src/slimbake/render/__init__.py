@@ -80,13 +80,16 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[st
     return {path: text for path, text in texts.items() if text.strip()}
 
 
-def unpruned(plan: Plan) -> dict[str, str]:
-    """What the steps that install are told where no layer is to carry a pass: file name under
-    PASSES -> text.
-    """
-    bare = (t for t in plan.targets if t.recipe and t.recipe.install)
-    files = (_passes_file(plan, replace(t, recipe=_without_passes(t.recipe))) for t in bare)
+def pruned(plan: Plan) -> dict[str, str]:
+    """What the steps that install are told: file name under PASSES -> text."""
+    files = (_passes_file(plan, target) for target in plan.targets)
     return {path.rpartition("/")[2]: text for each in files for path, text in each.items()}
+
+
+def unpruned(plan: Plan) -> dict[str, str]:
+    """The same, where no layer is to carry a pass."""
+    bare = (replace(each, recipe=_without_passes(each.recipe)) for each in plan.targets)
+    return pruned(replace(plan, targets=tuple(bare)))
 
 
 def _without_passes(recipe: Recipe | None) -> Recipe | None:

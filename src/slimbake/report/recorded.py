@@ -12,6 +12,7 @@ from slimbake.advise.model import WeighedImage
 from slimbake.build.place import costs, timeline
 from slimbake.ci.model import Record
 from slimbake.errors import SlimbakeError
+from slimbake.evidence.selection import why_not, why_stale
 from slimbake.host.git import GitRepository
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents
@@ -183,15 +184,15 @@ def _passes(project: Project) -> list[Value]:
         }
         for each in project.evidence.catalogue
     }
-    for answer in project.evidence.answers:
+    for answers in project.evidence.layers:
         for each in project.evidence.catalogue:
-            if finding := answer.found(each):
+            if finding := next((found for one in answers if (found := one.found(each))), None):
                 known[each.name]["layers"].append(
                     {
-                        "layer": answer.question.layer,
-                        "state": answer.why_not(each) or "carried",
+                        "layer": answers[0].question.layer,
+                        "state": why_not(answers, each) or "carried",
                         "verdict": finding.verdict,
-                        "stale": answer.stale(each),
+                        "stale": why_stale(answers, each),
                         "bytes": finding.bytes,
                         "files": finding.files,
                     }

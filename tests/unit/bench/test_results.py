@@ -67,7 +67,7 @@ def layer(name: str, pins: dict[str, str], services: tuple[str, ...], **found: F
     known = {key.replace("_", "."): value for key, value in found.items()}
     checks = dict.fromkeys(services, "")
     question = Question(
-        layer=name, pins=tuple(pins.items()), inputs="", platforms=("linux/amd64",), checks=checks
+        layer=name, pins=tuple(pins.items()), inputs="", platform="linux/amd64", checks=checks
     )
     evidence = Evidence(
         layer=name, platform="linux/amd64", inputs="", unpruned="", checks=checks, passes=known

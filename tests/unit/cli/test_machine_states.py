@@ -9,9 +9,11 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.evidence.test_evidence import QUESTION
 
 from slimbake.cli import main
 from slimbake.config.naming import EVIDENCE, LOCKS
@@ -139,7 +141,7 @@ def test_evidence_that_is_not_utf_8(root: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_bytes(b"\xff")
     with pytest.raises(UsageError, match=f"{EVIDENCE}/one.json") as caught:
-        committed(root, "one")
+        committed(root, replace(QUESTION, layer="one"))
     assert "remove it and run `slimbake prove`" in caught.value.hint
 
 

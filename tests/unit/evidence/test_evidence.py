@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.build.site import generated_anew
+from slimbake.build.bake import BakeResult
+from slimbake.build.command import BakeOptions
+from slimbake.build.place import Built
+from slimbake.build.site import Site, generated_anew
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue, shipped
 from slimbake.console import QUIET, Console
@@ -30,10 +34,14 @@ from slimbake.evidence.model import (
 )
 from slimbake.evidence.selection import LayerAnswer, selected
 from slimbake.inside import zipapp
-from slimbake.project import Project, load, reread
+from slimbake.project import Project, load, planned_for, reread
+from slimbake.proof import images as measuring
 from slimbake.proof import prove as proving
 from slimbake.proof.layers import Choice, ProvenLayer, Work, expect_nothing_lost, work_of
 from slimbake.proof.prove import layers_of
+from slimbake.proof.subjects import Workbench
+from slimbake.proof.trial import Subject
+from slimbake.render import pruned
 
 ROOT = Path(__file__).parents[3]
 HEADERS = Pass(name="torch.headers", about="", why="", costs="", remove=("torch/include/**",))
@@ -50,7 +58,7 @@ QUESTION = Question(
     layer="base-ml",
     pins=(("torch", "2"),),
     inputs="sha256:1",
-    platforms=("linux/amd64",),
+    platform="linux/amd64",
     checks={"api": "sha256:3", "embed": "sha256:4"},
 )
 
@@ -131,7 +139,7 @@ def test_only_what_is_proven_saves() -> None:
         (replace(QUESTION, checks={"api": "sha256:3"}), ""),
         (replace(QUESTION, inputs="sha256:9"), "its packages are others now"),
         (
-            replace(QUESTION, platforms=("linux/amd64", "linux/arm64")),
+            replace(QUESTION, platform="linux/arm64"),
             "it was tried for linux/amd64, not for linux/arm64",
         ),
         (
@@ -217,6 +225,10 @@ services:
   api: {context: api, base: web, requirements: [other], smoke: smoke.py, platforms: [linux/amd64]}
   job: {context: job, base: web, smoke: smoke.py, platforms: [linux/amd64]}
 """
+HALF = (
+    "proven for linux/amd64; linux/arm64 is missing: run `slimbake prove --platform linux/arm64`"
+    " on such a machine"
+)
 CARRIED = {"base-web": ("thing.data", "thing.docs"), "api": ("other.data",)}
 Edit = Callable[[Path], object]
 
@@ -248,16 +260,17 @@ def answers(root: Path) -> tuple[LayerAnswer, ...]:
     return project_in(root).evidence.answers
 
 
-def prove(root: Path, *names: str) -> None:
+def prove(root: Path, *names: str, platform: str = "linux/amd64", others: str = "refuted") -> None:
     """Write evidence, as if these passes had held on every layer now and all others had been
     refuted.
     """
     (root / "bake/evidence").mkdir(exist_ok=True)
-    for question in [answer.question for answer in answers(root)]:
+    every = [answer.question for answer in answers(root)]
+    for question in [each for each in every if each.platform == platform]:
         passes = {
             each.name: Finding(
                 digest=each.digest,
-                verdict="proven" if each.name in names else "refuted",
+                verdict="proven" if each.name in names else others,  # type: ignore[arg-type]
                 files=1,
                 bytes=1,
                 zstd=1,
@@ -267,13 +280,13 @@ def prove(root: Path, *names: str) -> None:
         }
         found = Evidence(
             layer=question.layer,
-            platform="linux/amd64",
+            platform=platform,
             inputs=question.inputs,
             unpruned="",
             checks=question.checks,
             passes=passes,
         )
-        (root / f"bake/evidence/{question.layer}.json").write_text(found.text())
+        (root / "bake/evidence" / question.files[0]).write_text(found.text())
 
 
 def put(path: str, old: str, new: str) -> Edit:
@@ -391,8 +404,8 @@ def test_an_edit_of_what_no_pass_can_break_leaves_evidence_fresh(edit: Edit, roo
             put("services.yaml", "linux/amd64]", "linux/arm64]"),
             {},
             [
-                "thing.data on base-web: it was tried for linux/amd64, not for linux/arm64",
-                "thing.docs on base-web: it was tried for linux/amd64, not for linux/arm64",
+                f"thing.data on base-web: {HALF}",
+                f"thing.docs on base-web: {HALF}",
                 "other.data on api: it was tried for linux/amd64, not for linux/arm64",
             ],
         ),
@@ -687,16 +700,21 @@ def test_evidence_of_a_layer_that_is_to_carry_nothing_is_not_read(root: Path) ->
 
 
 def test_evidence_that_is_not_there_is_none(root: Path) -> None:
-    assert committed(root, "nowhere") is None
-    assert (found := committed(root, "api")) and found.passes["other.data"].verdict == "proven"
+    question = next(each.question for each in answers(root) if each.question.layer == "api")
+    assert committed(root, replace(question, layer="nowhere")) is None
+    assert (found := committed(root, question)) and found.passes["other.data"].verdict == "proven"
 
 
 # --- what can be asked
 
 
-def layers(root: Path, *services: str, every: bool) -> tuple[list[str], list[str]]:
+def layers(
+    root: Path, *services: str, every: bool, platform: str = "linux/amd64"
+) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    found = layers_of(project_in(root), services, Console(said.append), every=every)
+    project = project_in(root)
+    found = layers_of(project, services, Console(said.append), every=every, platform=platform)
+    assert {answer.question.platform for answer in found} == {platform}
     return [answer.question.layer for answer in found], said
 
 
@@ -710,19 +728,173 @@ def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named
         layers(root, "api", every=False)
 
 
-def test_a_layer_for_several_platforms_is_left_out_unless_it_is_named(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_layer_is_asked_about_the_platform_that_is_tried_and_the_services_that_run_on_it(
+    root: Path,
 ) -> None:
-    monkeypatch.setattr(proving, "this_platform", lambda: "linux/amd64")
     assert layers(root, "api", every=False)[0] == ["base-web", "api"]
     put("services.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")(root)
+    assert layers(root, "api", "job", every=True) == (["base-web", "api"], [])
+    other = layers(root, "api", "job", every=True, platform="linux/arm64")
+    assert other == (["base-web", "api"], [])
+    found = project_in(root).evidence.layers[0]
+    assert [[*each.question.checks] for each in found] == [["api", "job"], ["api"]]
+
+
+def test_a_layer_that_is_not_built_for_the_platform_is_left_out_unless_it_is_named(
+    root: Path,
+) -> None:
+    put("services.yaml", "platforms: [linux/amd64]", "platforms: [linux/arm64]")(root)
+    why = "it is built for linux/arm64, not for linux/amd64"
+    said = [f"api: nothing is proven on it: {why}"]
+    assert layers(root, "api", "job", every=True) == (["base-web"], said)
+    with pytest.raises(UsageError, match=f"base-web: {why}") as no:
+        layers(root, "api", every=False)
+    assert "`slimbake prove --platform linux/arm64`" in no.value.hint
     with pytest.raises(NothingSelected):
         layers(root, "api", every=True)
-    with pytest.raises(
-        UsageError, match="for linux/amd64 and linux/arm64, and passes are tried for linux/amd64"
-    ) as no:
-        layers(root, "api", every=False)
-    assert "optimize: none" in no.value.hint
+
+
+# --- layers for several platforms
+
+BOTH = "[linux/amd64, linux/arm64]"
+
+
+@pytest.fixture
+def both(root: Path) -> Path:
+    """The fleet for two platforms, proven for one of them before there was another."""
+    for _ in range(2):
+        put("services.yaml", "platforms: [linux/amd64]", f"platforms: {BOTH}")(root)
+    return root
+
+
+def test_a_pass_is_carried_once_it_is_proven_for_every_platform(both: Path) -> None:
+    lost = [
+        f"thing.data on base-web: {HALF}",
+        f"thing.docs on base-web: {HALF}",
+        f"other.data on api: {HALF}",
+    ]
+    assert carries(both) == ({}, lost)
+    old = (both / "bake/evidence/api.json").read_bytes()
+    prove(both, "thing.data", "thing.docs", "other.data", platform="linux/arm64")
+    assert carries(both) == (CARRIED, [])
+    assert (both / "bake/evidence/api.json").read_bytes() == old
+    assert (both / "bake/evidence/api.linux-arm64.json").is_file()
+
+
+def test_evidence_of_one_platform_alone_is_what_its_own_images_are_built_with(both: Path) -> None:
+    def told(platform: str) -> set[str]:
+        found = pruned(planned_for(project_in(both), platform))["base-web.json"]
+        return {each["name"] for each in json.loads(found)["passes"]}
+
+    assert {"thing.data", "thing.docs"} <= told("linux/amd64")
+    assert {"thing.data", "thing.docs"}.isdisjoint(told("linux/arm64"))
+
+
+def test_a_pass_that_one_platform_refutes_or_does_not_need_is_not_carried(both: Path) -> None:
+    prove(both, "thing.data", platform="linux/arm64")
+    kept, lost = carries(both)
+    assert kept == {"base-web": ("thing.data",)}
+    assert lost[0] == "thing.docs on base-web: it fails at  on linux/arm64"
+    prove(both, "thing.data", platform="linux/arm64", others="idle")
+    kept, lost = carries(both)
+    assert kept == {"base-web": ("thing.data",)}
+    assert lost[0] == "thing.docs on base-web: it changes nothing on linux/arm64"
+
+
+def test_what_is_stale_for_one_platform_says_which_and_what_renews_it(both: Path) -> None:
+    prove(both, "thing.data", "thing.docs", "other.data", platform="linux/arm64")
+    put("api/smoke.py", "load", "imports")(both)
+    assert carries(both)[1][0] == "thing.data on base-web: the check of api has changed"
+    prove(both, "thing.data", "thing.docs", "other.data", platform="linux/amd64")
+    assert carries(both)[1][0] == (
+        "thing.data on base-web: proven for linux/amd64; linux/arm64 is stale (the check of api has"
+        " changed): run `slimbake prove --stale --platform linux/arm64` on such a machine"
+    )
+
+
+def test_evidence_stays_where_a_layer_is_built_for_fewer_platforms(both: Path) -> None:
+    prove(both, "thing.data", "thing.docs", "other.data", platform="linux/arm64")
+    for _ in range(2):
+        put("services.yaml", BOTH, "[linux/arm64]")(both)
+    assert carries(both) == (CARRIED, [])
+    prove(both, "other.data", platform="linux/arm64")  # into the file without a platform
+    assert carries(both)[0] == {"api": ("other.data",)}
+
+
+@pytest.mark.parametrize("emulated", [False, True])
+def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
+    emulated: bool, both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = "linux/amd64" if emulated else "linux/arm64"
+    done: list[tuple[str, str]] = []
+
+    @contextlib.contextmanager
+    def bench(
+        project: Project, names: Sequence[str], _: Console, *, install: bool, platform: str
+    ) -> Iterator[Workbench]:
+        done.append(("bare", platform))
+        site: Any = Site(project=project, engine=None, machine=None, around=None, console=QUIET)  # type: ignore[arg-type]
+        subjects = (Subject(name, "bare", None, project.root) for name in names)  # type: ignore[arg-type]
+        yield Workbench(site, tuple(subjects))
+
+    def tried(work: Work, *_: object, **__: object) -> ProvenLayer:
+        found = {
+            name: replace(FINDING, digest=each.digest) for name, (each, _) in work.applying.items()
+        }
+        question = work.question
+        evidence = Evidence(
+            layer=question.layer,
+            platform=question.platform,
+            inputs=question.inputs,
+            unpruned="",
+            checks=question.checks,
+            passes=found,
+        )
+        return ProvenLayer(question, evidence, {}, frozenset(found))
+
+    def bake(site: Site, services: tuple[str, ...], options: BakeOptions) -> BakeResult:
+        (folder,) = options.sets
+        told = json.loads((both / folder.partition("=")[2] / "base-web.json").read_text())
+        assert "thing.data" in {each["name"] for each in told["passes"]}
+        done.append(("pruned", options.platform))
+        return BakeResult(left=services)
+
+    def built(_: Site, names: tuple[str, ...], __: BakeResult) -> tuple[Built, ...]:
+        return tuple(Built(name=name, image="pruned", names=()) for name in names)
+
+    def measured(*_: object) -> dict[str, Any]:
+        done.append(("measured", here))
+        return {}
+
+    monkeypatch.setattr(proving, "this_platform", lambda: here)
+    monkeypatch.setattr(proving, "locked_anew", lambda project, *_: project)
+    monkeypatch.setattr(proving, "workbench", bench)
+    monkeypatch.setattr(proving, "unpruned_layer", lambda *_: "")
+    monkeypatch.setattr(proving, "prove_layer", tried)
+    monkeypatch.setattr(proving, "bake", bake)
+    monkeypatch.setattr(proving, "built_in_engine", built)
+    monkeypatch.setattr(proving, "all_but_each", lambda *_: {})
+    monkeypatch.setattr(measuring, "fresh", lambda *_: False)
+    monkeypatch.setattr(measuring, "verified", lambda *args: done.append(("verified", args[-1])))
+    monkeypatch.setattr(measuring, "measured_images", measured)
+    old = (both / "bake/evidence/base-web.json").read_bytes()
+    found = proving.prove(project_in(both), ["api"], QUIET, choice=Choice(), platform="linux/arm64")
+    assert {(each.layer, each.platform) for each in found} == {
+        ("base-web", "linux/arm64"),
+        ("api", "linux/arm64"),
+    }
+    assert done == [
+        ("bare", "linux/arm64"),
+        ("pruned", "linux/arm64"),
+        ("verified", "linux/arm64" if emulated else ""),
+        *([] if emulated else [("measured", here)]),
+    ]
+    assert (both / "bake/evidence/base-web.json").read_bytes() == old
+    assert carries(both)[0] == CARRIED
+
+
+def test_what_loses_nothing_is_carried_on_every_platform_without_evidence(both: Path) -> None:
+    assert unproven(both) == {"base-web": ALWAYS | COMPILED, "api": ALWAYS | COMPILED}
 
 
 # --- what is tried
@@ -768,15 +940,15 @@ def test_fresh_evidence_and_an_opt_in_take_more_than_the_conditions_allow(root: 
     """Without evidence `unread` keeps what code names; proven, the whole pass applies."""
     put("services.yaml", "optimize: observed", "optimize: narrowed")(root)
     answer, each = answers(root)[0], next(p for p in catalogue(root) if p.name == "files.sources")
-    assert selected(answer, [each])[0][0].unusable == each.unusable
+    assert selected([answer], [each])[0][0].unusable == each.unusable
     question = answer.question
     assert answer.evidence
     inputs = question.depends(each)
     found = Finding(digest=each.digest, verdict="proven", files=1, bytes=1, zstd=1, inputs=inputs)
     proven = replace(answer, evidence=replace(answer.evidence, passes={each.name: found}))
-    assert selected(proven, [each])[0][0].unusable == ()
+    assert selected([proven], [each])[0][0].unusable == ()
     strict = replace(proven, wanted=replace(proven.wanted, level="lossless"))
-    assert selected(strict, [each])[0][0].unusable == each.unusable
+    assert selected([strict], [each])[0][0].unusable == each.unusable
 
 
 def test_what_was_proven_by_a_run_that_broke_off_is_finished(root: Path) -> None:

@@ -34,7 +34,7 @@ def plan(verify: str = "") -> Any:
 def starting(*ids: str) -> Any:
     """Of all images only these start."""
 
-    def started(image: str, service: Running, runs: int) -> Started:
+    def started(image: str, service: Running, runs: int, platform: str) -> Started:
         if image not in ids:
             raise NotStarted("api: its command ended with 1")
         return Started(startup=0.5, rss=100, runs=runs)
@@ -70,7 +70,7 @@ def test_a_verify_decides_where_there_is_one(
     holds: bool, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = Verdict(service="api", holds=holds, error=error, startup=None, rss=None, seconds=None)
-    monkeypatch.setattr(images, "verify", lambda *_: verdict)
+    monkeypatch.setattr(images, "verify", lambda *_, **__: verdict)
     if holds:
         assert verified("verify.py") == ["api: verify holds"]
     else:

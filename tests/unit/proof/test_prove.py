@@ -204,7 +204,7 @@ def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
         "refuted": Weighed(frozenset({"1", "2", "3"}), 0, 0),
     }
     verdicts = {"a": finding("proven"), "b": finding("proven"), "refuted": finding("refuted")}
-    question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
+    question = Question(layer="api", pins=(), inputs="", platform="linux/amd64", checks={})
     evidence = Evidence(
         layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts
     )
@@ -219,7 +219,7 @@ def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() 
         name: Weighed(frozenset({"1", "2"}), 0, 0) for name in ("strip.debug", "strip.unneeded")
     }
     verdicts = {name: finding("proven") for name in weighed}
-    question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
+    question = Question(layer="api", pins=(), inputs="", platform="linux/amd64", checks={})
     evidence = Evidence(
         layer="api", platform="", inputs="", unpruned="", checks={}, passes=verdicts
     )
@@ -229,7 +229,7 @@ def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() 
 
 
 def layer_of(found: dict[str, Finding]) -> ProvenLayer:
-    question = Question(layer="api", pins=(), inputs="", platforms=(), checks={})
+    question = Question(layer="api", pins=(), inputs="", platform="linux/amd64", checks={})
     evidence = Evidence(layer="api", platform="", inputs="", unpruned="", checks={}, passes=found)
     return ProvenLayer(question, evidence, {}, frozenset(found))
 
@@ -255,7 +255,9 @@ def test_evidence_that_held_stays(tmp_path: Path) -> None:
     layer = layer_of({"new": finding("proven")})
     with unless_it_holds([layer.question], tmp_path):
         write_evidence(layer, tmp_path)
-    assert (found := committed(tmp_path, "api")) and found.passes["new"].verdict == "proven"
+    assert (found := committed(tmp_path, layer.question)) and found.passes[
+        "new"
+    ].verdict == "proven"
 
 
 # --- what is kept
