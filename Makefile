@@ -66,13 +66,13 @@ docs: $(DOCS)/.ready  ## build the documentation into site/; a wrong link fails
 clean:  ## remove the environment and all caches of this checkout
 	rm -rf $(VENV) $(DOCS) site .cache .slimbake .pytest_cache .mypy_cache .ruff_cache
 
-$(READY): pyproject.toml requirements.dev.txt bootstrap
+$(READY): pyproject.toml requirements/dev.txt bootstrap
 	./bootstrap $(VENV)
 	@touch $@
 
 # An environment of its own: `make bake` and the tests do not need it.
-$(DOCS)/.ready: requirements.docs.txt
+$(DOCS)/.ready: requirements/docs.txt
 	python3 -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  -r requirements.docs.txt
+	  -r requirements/docs.txt
 	@touch $@

@@ -105,7 +105,7 @@ def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) 
         *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
         *(
             f"slimbake/_data/{name}"
-            for name in (*templates, "docker-bake.hcl.j2", "requirements.txt")
+            for name in (*templates, "docker-bake.hcl.j2", "requirements/runtime.txt")
         ),
     }
 
@@ -117,7 +117,7 @@ def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) 
         "LICENSE",
         "README.md",
         "pyproject.toml",
-        "requirements.txt",
+        "requirements/runtime.txt",
     }
     assert {name for name in files(unpacked) if not name.startswith(("src/", "templates/"))} == {
         *kept,
@@ -137,7 +137,7 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, venv, cwd=venv.parent)
     run(
         *(BIN / "uv", "pip", "install", "--quiet", "--python", venv),
-        *("--constraint", ROOT / "requirements.dev.txt", dist / WHEEL),
+        *("--constraint", ROOT / "requirements/dev.txt", dist / WHEEL),
         cwd=venv.parent,
     )
     return venv / "bin"

@@ -118,7 +118,7 @@ def test_the_action_installs_this_slimbake_and_what_is_locked(
     there = run(program.with_name("pip"), "freeze", "--all", cwd=tmp_path).stdout
     locked = {
         pin
-        for file in ("requirements.txt", "requirements.build.txt")
+        for file in ("requirements/runtime.txt", "requirements/build.txt")
         for pin in re.findall(r"^(\S+==\S+)", (ROOT / file).read_text("utf-8"), re.M)
     }
     installed = {
@@ -161,12 +161,12 @@ def test_the_hooks_find_a_fault_in_a_manifest_and_what_is_not_generated(
     assert "portt" in hook("slimbake-validate").stdout
 
 
-LOCKS = ("requirements.txt", "requirements.build.txt")
+LOCKS = ("requirements/runtime.txt", "requirements/build.txt")
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_what_is_shipped_is_what_tests_ran_with(lock: str) -> None:
-    tested = (ROOT / "requirements.dev.txt").read_text("utf-8")
+    tested = (ROOT / "requirements/dev.txt").read_text("utf-8")
     for pin in re.split(r"^(?=\S)", (ROOT / lock).read_text("utf-8").rstrip("\n"), flags=re.M)[2:]:
         wanted = pin.rstrip("\n")
         assert wanted in tested, f"{wanted.splitlines()[0]}: {lock} says how it is made"

@@ -731,7 +731,7 @@ def test_slimbakes_own_checkout_installs_itself_and_others_what_is_locked(tmp_pa
     assert installs() == [f"{locked}bake/slimbake.txt"]
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "slimbake"\n')
     assert installs() == [
-        f"{locked}requirements.txt --requirement requirements.build.txt",
+        f"{locked}requirements/runtime.txt --requirement requirements/build.txt",
         "--quiet --no-index --no-deps --no-build-isolation .",
     ]
 

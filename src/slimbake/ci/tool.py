@@ -84,7 +84,7 @@ def _named(project: Project) -> str:
 
 def _needs() -> str:
     """The packages that slimbake was tested with."""
-    return (SHIPPED / "requirements.txt").read_text("utf-8").partition("\n")[2]
+    return (SHIPPED / "requirements/runtime.txt").read_text("utf-8").partition("\n")[2]
 
 
 def _pin(project: Project) -> str:

@@ -20,7 +20,7 @@ GITHUB_REGISTRY = "ghcr.io"
 
 _LOCKED = "--only-binary :all: --require-hashes"
 _OWN = (
-    f"{_LOCKED} --requirement requirements.txt --requirement requirements.build.txt",
+    f"{_LOCKED} --requirement requirements/runtime.txt --requirement requirements/build.txt",
     "--no-index --no-deps --no-build-isolation .",
 )
 
