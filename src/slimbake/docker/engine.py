@@ -6,9 +6,10 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from slimbake.console import Console
@@ -29,6 +30,9 @@ UNKNOWN: Version = (0, 0, 0)  # of a buildx that was built without its version, 
 
 _COMPOSE = ("docker-compose-plugin", "docker-compose-v2", "docker-compose")
 _NEEDED = "Docker Engine with its client, and buildx 0.13 or newer"
+
+
+BUILDER_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ class DockerEngine:
 class Absent:
     """Why there is no engine to work with."""
 
-    what: Literal["client", "daemon", "permission", "buildx", "old buildx"]
+    what: Literal["client", "daemon", "permission", "buildx", "old buildx", "builder"]
     found: str
 
 
@@ -110,20 +114,31 @@ def find() -> DockerEngine | Absent:
     if shutil.which("docker") is None:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
     with ThreadPoolExecutor() as pool:
-        driver = pool.submit(_builder_driver)
+        asking = pool.submit(_builder_driver)
         asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK)
     try:
         info = json.loads(asked.stdout)
     except ValueError:
         info = {}
-    return describe(
+    driver, problem = asking.result()
+    found = describe(
         info,
         asked.stderr,
-        builder=driver.result() if info.get("ServerVersion") else "",
+        builder=driver,
         endpoint=os.environ.get("DOCKER_HOST", ""),
         started=dockerd.ours() is not None,
         bakes=_bakes,
     )
+    for _ in range(BUILDER_TRIES - 1):
+        if isinstance(found, Absent) or found.builder:
+            return found
+        # Another buildx may be writing its state, or was killed while it did.
+        time.sleep(1)
+        driver, problem = _builder_driver()
+        found = replace(found, builder=driver)
+    if isinstance(found, DockerEngine) and not found.builder:
+        return Absent("builder", f"buildx does not say which builder it uses: {problem}")
+    return found
 
 
 def describe(
@@ -174,6 +189,8 @@ def remedy(absent: Absent, here: Machine) -> str:
         if os.environ.get("DOCKER_HOST"):
             return "start the engine that DOCKER_HOST names, or unset DOCKER_HOST"
         return "start it, as root: `systemctl start docker`, or run `slimbake setup` as root"
+    if absent.what == "builder":
+        return "see `docker buildx ls`; `docker buildx use default` chooses the engine's own"
     if aptget.may_install(here.root):
         return "run `slimbake setup --install-engine`"
     if here.system in {"debian", "ubuntu"}:
@@ -265,10 +282,11 @@ def _plugin(info: Mapping[str, Any], name: str) -> Version | None:
     return version_of(next(shown, ""))
 
 
-def _builder_driver() -> str:
-    shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK).stdout
-    found = re.search(r"^Driver:\s*(\S+)", shown, re.MULTILINE)
-    return found[1] if found else ""
+def _builder_driver() -> tuple[str, str]:
+    """The driver of the builder in use, "" where buildx names none; and what buildx says of that."""
+    shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK)
+    found = re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE)
+    return (found[1], "") if found else ("", shown.last_lines() or "no answer")
 
 
 def _bakes() -> bool:

@@ -349,3 +349,41 @@ def test_only_the_process_that_we_started_is_ours(
         assert dockerd.ours() == found
     assert dockerd.stop_daemon(QUIET) is False
     assert killed == []
+
+
+def asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: str
+) -> tuple[DockerEngine | Absent, list[float]]:
+    """What is found where buildx answers one thing after another, and how long was waited."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    programs(monkeypatch, installed=True)
+    processes, told, waits = faked(monkeypatch), list(answers), list[float]()
+    processes.answer("docker info", json.dumps(CONTAINERD))
+
+    def run(argv: Any, **options: Any) -> process.Completed:
+        if [*argv][1:3] == ["buildx", "inspect"]:
+            said = told.pop(0)
+            fine = said.startswith("Driver:")
+            return process.Completed(tuple(argv), int(not fine), said * fine, said * (not fine))
+        return processes.run(argv, **options)
+
+    monkeypatch.setattr(process, "execute", run)
+    monkeypatch.setattr("time.sleep", waits.append)
+    return engine.find(), waits
+
+
+def test_a_builder_that_buildx_does_not_tell_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found, waits = asked(monkeypatch, tmp_path, "ERROR: EOF", "Driver: docker-container\n")
+    assert isinstance(found, DockerEngine) and found.builder == "docker-container"
+    assert waits == [1]
+
+
+def test_a_builder_that_buildx_never_tells_is_absent_in_its_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found, _ = asked(monkeypatch, tmp_path, *["ERROR: no builder afar found"] * 3)
+    assert isinstance(found, Absent) and found.what == "builder"
+    assert found.found.endswith("which builder it uses: ERROR: no builder afar found")
+    assert "docker buildx use default" in remedy(found, debian())
