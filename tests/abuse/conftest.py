@@ -35,6 +35,7 @@ class Slimbake:
     def __call__(self, *words: str, at: Path) -> Ended:
         self.capture.readouterr()
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        variables = dict(os.environ)  # `--builder` sets one, for every process that it starts
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(at)
             patch.setattr(sys, "argv", ["slimbake", *words])
@@ -43,6 +44,8 @@ class Slimbake:
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
+                os.environ.clear()
+                os.environ.update(variables)
         shown = self.capture.readouterr()
         return documented(code, shown.out, shown.err)
 
