@@ -285,8 +285,8 @@ def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
     assert (done.code, done.stdout) == (7, "")
     assert (
         done.stderr
-        == "slimbake: the image of one was made from other locks\n  `slimbake bake one` makes it"
-        " anew\n"
+        == "slimbake: the image of one was made from other locks\n  `slimbake bake one` writes"
+        " it again\n"
     )
 
 
