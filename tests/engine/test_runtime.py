@@ -22,7 +22,7 @@ from uv import find_uv_bin
 from slimbake.console import QUIET
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
-from slimbake.inside.build.runtime import CODECS, FOREIGN, FOREIGN
+from slimbake.inside.build.runtime import CODECS, FOREIGN
 from slimbake.inside.step import EPOCH, NONROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
