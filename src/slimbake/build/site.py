@@ -8,7 +8,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from slimbake.build.surroundings import find_links, surroundings
 from slimbake.console import Console
 from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, setup
-from slimbake.errors import SetupError, SlimbakeError, StaleFiles
+from slimbake.errors import SetupError, StaleFiles
 from slimbake.evidence.selection import losses
 from slimbake.fleet import Fleet
 from slimbake.host.files import checkout, exclusively
@@ -104,8 +103,7 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
         plan = project.plan
         targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
         platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
-        with _fetching(project, targets, here, console):
-            found = surroundings(plan, engine, here, console, wanted.install, platforms)
+        found = surroundings(plan, engine, here, console, wanted.install, platforms)
         around = replace(found, pushed=wanted.pushed, checkout=own)
         site = Site(project=project, engine=engine, machine=here, around=around, console=console)
         try:
@@ -114,28 +112,6 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
             if site.built.is_set():
                 with contextlib.suppress(SetupError):  # an engine that ended has been reported
                     remove_dangling(plan.project)
-
-
-@contextlib.contextmanager
-def _fetching(
-    project: Project, targets: Iterable[Target], here: Machine, console: Console
-) -> Iterator[None]:
-    """Fetch the wheels that these targets install beside what is done meanwhile: the stand-in for
-    Python takes half a minute. What fails is met, and told, when the build is given its wheels.
-    """
-    fleet, locks = project.fleet, project.locks
-    only = {target.lock for target in targets if target.lock}
-    if fleet.manifest.packages == "index":
-        yield
-        return
-
-    def fetched() -> None:
-        with contextlib.suppress(SlimbakeError):
-            fetch(fleet, locks, here, store(), console, only=only)
-
-    with ThreadPoolExecutor(1) as beside:
-        beside.submit(fetched)
-        yield
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:

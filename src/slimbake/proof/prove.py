@@ -41,7 +41,7 @@ from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Kept
 from slimbake.render import pruned as pruned_texts
 
-PRUNED = "pruned"  # in the workspace: what steps that install are told of one platform's evidence
+PRUNED = "pruned"  # in the workspace: what steps that install read of one platform's evidence
 
 
 def prove(
@@ -174,7 +174,7 @@ def check(
     since: str = "",
     platform: str = "",
 ) -> tuple[Compared, ...]:
-    """Find out anew what the committed evidence says of some passes. `platform`: as in `prove`.
+    """Measure again what the committed evidence says of some passes. `platform`: as in `prove`.
 
     `since`: a commit; all that the evidence says now and did not say where HEAD and it parted is
     found out, too. Raises NothingSelected, as `GitRepository.fork` and as `workbench`.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _LOGIN = "`docker login` gives it an account that may push"
-_SAID = 1000  # characters of an answer that are told
+_SAID = 1000  # characters of an answer that are shown
 _AGAIN = "once the registry answers, the same command goes on from here"
 
 

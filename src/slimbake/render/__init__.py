@@ -81,7 +81,7 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[st
 
 
 def pruned(plan: Plan) -> dict[str, str]:
-    """What the steps that install are told: file name under PASSES -> text."""
+    """What the steps that install read: file name under PASSES -> text."""
     files = (_passes_file(plan, target) for target in plan.targets)
     return {path.rpartition("/")[2]: text for each in files for path, text in each.items()}
 

@@ -205,7 +205,7 @@ def _advice(project: Project) -> tuple[list[Value], str]:
     try:
         if project.stale_locks:
             return [], f"{len(project.stale_locks)} locks are stale"
-        known = facts(project, whole_fleet=False)  # of the fleet, it would lay all layers anew
+        known = facts(project, whole_fleet=False)  # for the fleet, it would plan all layers
         names = tuple(service.service for service in project.plan.services)
         advised = advice(known, names)
     except SlimbakeError as error:
