@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from slimbake.layering import planner
+from slimbake.fleet.layering import planner
 
 EFFORT = planner.EFFORT // 20
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from slimbake.layering.model import Chain, Demand, Group, LayerPlan
+from slimbake.fleet.layering.model import Chain, Demand, Group, LayerPlan
 
 
 def one_image_each(fleet: Demand) -> LayerPlan:

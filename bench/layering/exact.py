@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from slimbake.layering.space import Path, Space, bits
+from slimbake.fleet.layering.space import Path, Space, bits
 
 
 def best(space: Space, start: list[Path]) -> list[Path]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.config.naming import LOCKS
-from slimbake.layering import cost
-from slimbake.layering.model import Demand, Item, LayerPlan, demand
+from slimbake.fleet.layering import cost
+from slimbake.fleet.layering.model import Demand, Item, LayerPlan, demand
 from slimbake.lock.closures import sizes, written
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.text import parse_pins

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from slimbake.layering.cost import item_name, item_names
-from slimbake.layering.model import Demand, LayerLimits, LayerPlan
+from slimbake.fleet.layering.cost import item_name, item_names
+from slimbake.fleet.layering.model import Demand, LayerLimits, LayerPlan
 
 
 def bytes_moved(fleet: Demand, plan: LayerPlan, previous: LayerPlan) -> int:

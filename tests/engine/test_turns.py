@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def load():
 def test_no_more_smokes_run_at_once_than_the_machine_bears(tmp_path: Path) -> None:
     most = len(os.sched_getaffinity(0)) + 1
     names = [f"s{number}" for number in range(most + 3)]
-    files = {"app/app.py": ""} | {f"app/{name}.py": f"{SMOKE}# {name}\n" for name in names}
+    run = uuid.uuid4()  # a builder that has seen these smokes before would not run them again
+    files = {"app/app.py": ""} | {f"app/{name}.py": f"{SMOKE}# {name} {run}\n" for name in names}
     services = "".join(
         f"  {name}: {{context: app, command: [python, app.py], smoke: {name}.py}}\n"
         for name in names

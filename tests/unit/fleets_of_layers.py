@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from slimbake.layering.model import Chain, Demand, Item, LayerPlan, demand
+from slimbake.fleet.layering.model import Chain, Demand, Item, LayerPlan, demand
 
 TORCH = Item("torch", "2.13.0", 600_000_000, 160_000_000)
 NUMPY = Item("numpy", "2.4.6", 60_000_000, 16_000_000)

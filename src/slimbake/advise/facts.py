@@ -31,15 +31,15 @@ from slimbake.config.naming import EVIDENCE
 from slimbake.errors import SetupError
 from slimbake.evidence.selection import why_stale
 from slimbake.fingerprint.ignore import Ignore, Matched
+from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
+from slimbake.fleet.layering.cost import cost
+from slimbake.fleet.layering.model import LayerLimits, Prices
+from slimbake.fleet.layering.planner import layer_plan
+from slimbake.fleet.layering.report import duplicated
 from slimbake.fleet.model import Base, Service
 from slimbake.host.files import read_json
 from slimbake.host.workspace import FOLDER, Workspace
 from slimbake.images.measured import MEASURED, remembered
-from slimbake.layering.bases import as_layer_plan, planned_bases
-from slimbake.layering.cost import cost
-from slimbake.layering.model import LayerLimits, Prices
-from slimbake.layering.planner import layer_plan
-from slimbake.layering.report import duplicated
 from slimbake.lock.closures import Written, sizes, written
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.model import Pin

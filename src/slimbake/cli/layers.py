@@ -21,13 +21,13 @@ from slimbake.cli.common import (
 from slimbake.console import tables as report
 from slimbake.console.tables import Layout
 from slimbake.errors import UsageError
+from slimbake.fleet.layering import report as shown
+from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
+from slimbake.fleet.layering.cost import Cost, cost, least_cost
+from slimbake.fleet.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
+from slimbake.fleet.layering.planner import layer_plan
+from slimbake.fleet.layering.report import duplicated, what_if
 from slimbake.host.machine import machine
-from slimbake.layering import report as shown
-from slimbake.layering.bases import as_layer_plan, planned_bases
-from slimbake.layering.cost import Cost, cost, least_cost
-from slimbake.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
-from slimbake.layering.planner import layer_plan
-from slimbake.layering.report import duplicated, what_if
 from slimbake.lock.closures import Written, sizes, written
 from slimbake.lock.locking import supposed
 from slimbake.lock.locks import locked_pins

@@ -55,7 +55,7 @@ from slimbake.fleet.model import (
 from slimbake.host.sources import Source
 
 if TYPE_CHECKING:
-    from slimbake.layering.bases import PlannedBases
+    from slimbake.fleet.layering.bases import PlannedBases
 
 Draft = BaseDraft | ServiceDraft
 

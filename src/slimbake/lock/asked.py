@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.config.naming import base_layer
+from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
-from slimbake.layering.bases import PlannedBases
 from slimbake.lock import auto
 from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, weights_text
 from slimbake.lock.model import Family, families, inputs, text_digest

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from slimbake.config.naming import base_layer
-from slimbake.fleet.model import Fleet, Service
-from slimbake.layering.bases import (
+from slimbake.fleet.layering.bases import (
     PlannedBase,
     PlannedBases,
     as_layer_plan,
     planned_bases,
 )
-from slimbake.layering.model import Item, LayerLimits, demand
+from slimbake.fleet.layering.model import Item, LayerLimits, demand
+from slimbake.fleet.model import Fleet, Service
 from slimbake.lock.model import Pin
 
 # bytes on a host for one of a wheel, bytecode included: of the example's 48 packages
@@ -39,7 +39,7 @@ def arrange(
     Raises ValueError where no plan keeps the limit.
     """
     # The planner costs time that a fresh lock need not spend.
-    from slimbake.layering.planner import layer_plan
+    from slimbake.fleet.layering.planner import layer_plan
 
     def items(service: Service) -> Iterable[Item]:
         for name, pins in _by_name(closures.get(service.name, ())).items():

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.errors import SetupError
+from slimbake.fleet.layering.cost import item_name as name_of
+from slimbake.fleet.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
 from slimbake.fleet.model import Fleet, Layer, Package, Weights
 from slimbake.host.files import read_json
-from slimbake.layering.cost import item_name as name_of
-from slimbake.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
 from slimbake.lock.auto import LOCAL, UNPACKED
 from slimbake.lock.model import Pin, Sizes
 

@@ -15,13 +15,13 @@ from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
+from slimbake.fleet.layering.bases import PlannedBases
+from slimbake.fleet.layering.model import LayerLimits
 from slimbake.fleet.model import Fleet
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
-from slimbake.layering.bases import PlannedBases
-from slimbake.layering.model import LayerLimits
 from slimbake.lock import auto
 from slimbake.lock.asked import asks, stale, systems, weighted, weights_texts
 from slimbake.lock.explain import ResolutionError

@@ -23,8 +23,8 @@ from slimbake.lock.model import Pin, families, text_digest
 from slimbake.lock.text import HEADER, parse_pins, source_of
 
 if TYPE_CHECKING:
-    from slimbake.layering.bases import PlannedBases
-    from slimbake.layering.model import Group
+    from slimbake.fleet.layering.bases import PlannedBases
+    from slimbake.fleet.layering.model import Group
 
 # Locks of what is no package: weights that lie in the repository, externals, and the layers that
 # were found.
@@ -108,7 +108,11 @@ def layers_text(found: PlannedBases) -> str:
 
 def parse_layers(content: str) -> PlannedBases | None:
     """Read the file; None where it is none, or says what cannot be."""
-    from slimbake.layering.bases import PlannedBase, PlannedBases, Stand  # for a few fleets only
+    from slimbake.fleet.layering.bases import (  # for a few fleets only
+        PlannedBase,
+        PlannedBases,
+        Stand,
+    )
 
     try:
         found = json.loads(content)

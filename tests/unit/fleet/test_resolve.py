@@ -8,10 +8,10 @@ from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service, written
 
 from slimbake.config.model import BaseEntry, Healthcheck, Precision, VariantEntry, WeightsEntry
 from slimbake.fleet import Fleet, resolve
+from slimbake.fleet.layering.bases import PlannedBase, PlannedBases, Stand
 from slimbake.fleet.model import Base, Service
 from slimbake.fleet.resolve import keeps
 from slimbake.inside.step import NONROOT
-from slimbake.layering.bases import PlannedBase, PlannedBases, Stand
 
 MODEL = WeightsEntry("package", "a-model")
 BASES = (

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from slimbake.cli.layers import command
 from slimbake.errors import SetupError, UsageError
-from slimbake.layering.model import LayerLimits
+from slimbake.fleet.layering.model import LayerLimits
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.closures import Written, sizes, written
 from slimbake.lock.locks import locked_pins

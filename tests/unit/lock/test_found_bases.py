@@ -15,9 +15,9 @@ from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.config.model import WeightsEntry
 from slimbake.fleet import resolve
+from slimbake.fleet.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
 from slimbake.fleet.resolve import keeps
 from slimbake.host.wheels import Wheel
-from slimbake.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
 from slimbake.lock.auto import arrange, cut, installing, sharers
 from slimbake.lock.locks import layers_text, parse_layers
 from slimbake.lock.model import Pin, families

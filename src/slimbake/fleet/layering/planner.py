@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 
-from slimbake.layering.cost import item_name, item_names
-from slimbake.layering.model import Chain, Demand, LayerLimits, LayerPlan, Needs, Prices
-from slimbake.layering.polish import Search, polish
-from slimbake.layering.space import IMPOSSIBLE, Path, Space, bits
-from slimbake.layering.split import split_tree
-from slimbake.layering.tree import Ground, agglomerate, contract, divide, improve
+from slimbake.fleet.layering.cost import item_name, item_names
+from slimbake.fleet.layering.model import Chain, Demand, LayerLimits, LayerPlan, Needs, Prices
+from slimbake.fleet.layering.polish import Search, polish
+from slimbake.fleet.layering.space import IMPOSSIBLE, Path, Space, bits
+from slimbake.fleet.layering.split import split_tree
+from slimbake.fleet.layering.tree import Ground, agglomerate, contract, divide, improve
 
 # Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as
 # long as a small one.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import reduce
 from operator import and_, or_
 
-from slimbake.layering.space import IMPOSSIBLE, Path, Space, bits
+from slimbake.fleet.layering.space import IMPOSSIBLE, Path, Space, bits
 
 # The steps that may better a plan: what can be cut, joined, moved, shared.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from slimbake.layering.model import Chain, Demand, Group, LayerLimits, LayerPlan, Prices
+from slimbake.fleet.layering.model import Chain, Demand, Group, LayerLimits, LayerPlan, Prices
 
 # The layers of one image, bottom first; each a number whose bits are items.
 Path = tuple[int, ...]

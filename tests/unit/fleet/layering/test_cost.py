@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, fleets, plans
 
-from slimbake.layering.cost import cost, least_cost
-from slimbake.layering.model import Chain, Demand, LayerLimits, LayerPlan, Prices, demand
-from slimbake.layering.space import Space
+from slimbake.fleet.layering.cost import cost, least_cost
+from slimbake.fleet.layering.model import Chain, Demand, LayerLimits, LayerPlan, Prices, demand
+from slimbake.fleet.layering.space import Space
 
 A, B, C = (frozenset({item.key}) for item in (TORCH, NUMPY, FASTAPI))
 

@@ -12,10 +12,18 @@ from bench.layering.judged import bytes_moved, faults
 from hypothesis import given, settings
 from tests.unit.fleets_of_layers import EIGHT, MODEL, NUMPY, TORCH, fleets
 
-from slimbake.layering.cost import cost, least_cost
-from slimbake.layering.model import Demand, Item, LayerLimits, LayerPlan, Needs, Prices, demand
-from slimbake.layering.planner import layer_plan
-from slimbake.layering.space import Space
+from slimbake.fleet.layering.cost import cost, least_cost
+from slimbake.fleet.layering.model import (
+    Demand,
+    Item,
+    LayerLimits,
+    LayerPlan,
+    Needs,
+    Prices,
+    demand,
+)
+from slimbake.fleet.layering.planner import layer_plan
+from slimbake.fleet.layering.space import Space
 
 QUICK = 2_000
 """Effort of a plan that need not be the best: of more than one image, none is polished."""

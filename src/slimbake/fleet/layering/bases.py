@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from slimbake.layering.cost import item_names
-from slimbake.layering.model import Chain, Demand, Group, LayerPlan
+from slimbake.fleet.layering.cost import item_names
+from slimbake.fleet.layering.model import Chain, Demand, Group, LayerPlan
 
 
 @dataclass(frozen=True, slots=True)

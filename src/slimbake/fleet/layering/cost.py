@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slimbake.layering.model import Demand, Group, LayerPlan, Prices
+from slimbake.fleet.layering.model import Demand, Group, LayerPlan, Prices
 
 
 @dataclass(frozen=True, slots=True)

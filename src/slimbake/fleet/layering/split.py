@@ -8,8 +8,8 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable
 
-from slimbake.layering.space import Path, Space, bits
-from slimbake.layering.tree import Classes, Ground, Node
+from slimbake.fleet.layering.space import Path, Space, bits
+from slimbake.fleet.layering.tree import Classes, Ground, Node
 
 
 class _Place:

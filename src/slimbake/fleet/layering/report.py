@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slimbake.layering.cost import Cost, cost, item_name
-from slimbake.layering.model import Demand, Group, LayerPlan, Prices
+from slimbake.fleet.layering.cost import Cost, cost, item_name
+from slimbake.fleet.layering.model import Demand, Group, LayerPlan, Prices
 
 GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
 CHANGE_HEADINGS = ("image", "what moves", "on a host", "to pull")

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, UVICORN
 
-from slimbake.layering.bases import as_layer_plan, planned_bases
-from slimbake.layering.model import Chain, Demand, LayerPlan, demand
-from slimbake.layering.planner import layer_plan
-from slimbake.layering.report import ImageChange, what_if
+from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
+from slimbake.fleet.layering.model import Chain, Demand, LayerPlan, demand
+from slimbake.fleet.layering.planner import layer_plan
+from slimbake.fleet.layering.report import ImageChange, what_if
 
 OLD = layer_plan(EIGHT)
 NEW_TORCH = replace(TORCH, version="2.14.0", host=TORCH.host + 7, registry=TORCH.registry + 5)

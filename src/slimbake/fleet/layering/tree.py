@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from slimbake.layering.space import Space, bits
+from slimbake.fleet.layering.space import Space, bits
 
 # Items that the same images need go the same way in every tree: they are one class.
 Classes = frozenset[int]
