@@ -38,15 +38,16 @@ CASES = [
 
 
 @contextmanager
-def mounted(place: Path, contents: Path) -> Iterator[None]:
+def mounted(place: Path, contents: Path | None = None, room: int = ROOM) -> Iterator[None]:
     """A file system of its own at a folder, with the contents of another. Skips where none can be
     mounted.
     """
-    words = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "abuse", str(place)]
+    words = ["mount", "-t", "tmpfs", "-o", f"size={room}", "abuse", str(place)]
     if subprocess.run(words, capture_output=True, check=False).returncode:
         pytest.skip("this is not root, or file systems cannot be mounted here")
     try:
-        shutil.copytree(contents, place, symlinks=True, dirs_exist_ok=True)
+        if contents:
+            shutil.copytree(contents, place, symlinks=True, dirs_exist_ok=True)
         yield
     finally:
         subprocess.run(["umount", place], check=True)

@@ -49,20 +49,25 @@ class Own:
 
 @contextlib.contextmanager
 def own_engine(
-    *, containerd_store: bool = True, route: bool = True, in_memory: bool = False
+    *,
+    containerd_store: bool = True,
+    route: bool = True,
+    in_memory: bool = False,
+    data: Path | None = None,
 ) -> Iterator[Own]:
     """A dockerd of its own, with nothing in it. Needs root.
 
     It lives in a network namespace of its own, so that neither its bridge nor its firewall rules
     meet those of the machine's engine. With a `route` that reaches out through this machine's
     network, without one nothing gets in or out of it, but to its socket. `in_memory`: its data lie
-    on a tmpfs, which lists files in another order than a file system of a disk. Nothing of it is
-    left in the end.
+    on a tmpfs, which lists files in another order than a file system of a disk; or in the folder
+    `data`. Nothing of it is left in the end, but for what lies there.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
         aptget.install_packages(["iproute2"], QUIET)
     with tempfile.TemporaryDirectory(prefix="engine-") as name, _network(route) as namespace:
         folder = Path(name)
+        data = data or folder / "data"
         config = folder / "daemon.json"
         config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd_store}}))
         made = Own(f"unix://{folder}/docker.sock", namespace)
@@ -70,13 +75,13 @@ def own_engine(
         argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount")]  # its mounts go with it
         # else it would share a containerd of the system
         argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]
-        argv += ["sh", "-c", _ON_AN_EMPTY, f"{folder}/data"] if in_memory else []
+        argv += ["sh", "-c", _ON_AN_EMPTY, str(data)] if in_memory else []
         argv += ["dockerd", "--config-file", str(config)]
         argv += [
             "--host",
             made.host,
             "--data-root",
-            f"{folder}/data",
+            str(data),
             "--exec-root",
             f"{folder}/exec",
         ]

@@ -210,10 +210,14 @@ def _instructions(dockerfile: str) -> list[str]:
 
 LAST_LINES = 20
 
+_ROOM = "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the disk"
 _ADVICE = (
+    ("no space left on device", _ROOM),
+    ("No space left on device", _ROOM),
+    # BuildKit could not write the layer, and what it falls back to knows no zstd
     (
-        "no space left on device",
-        "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the disk",
+        "unsupported diff media type",
+        f"the builder could not write a layer, as when its disk is full: {_ROOM}",
     ),
     (
         "ash mismatch",

@@ -345,6 +345,21 @@ def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: 
     assert "`slimbake prune`" in error.hint
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "write /data: no space left on device",
+        "OSError: [Errno 28] No space left on device: '/out'",
+        "unsupported diff media type: application/vnd.oci.image.layer.v1.tar+zstd: not implemented",
+    ],
+)
+def test_a_full_disk_is_named_however_the_builder_puts_it(words: str, steps: Steps) -> None:
+    step = steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /")
+    for vertex in (Vertex(step, "failed", error=words), Vertex(step, "failed", log=[words])):
+        error, _ = failure(PLAN, vertex, "")
+        assert "`slimbake doctor` shows the disk" in error.hint
+
+
 def test_words_of_buildx_alone_are_no_target_s_fault() -> None:
     error, culprit = failure(
         PLAN, Vertex(BuildStep("", "bake", ""), "failed"), "ERROR: no such host\n"
