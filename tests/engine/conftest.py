@@ -107,11 +107,11 @@ class Toy:
     root: Path
     project: str
 
-    def write(self, manifest: str, files: Mapping[str, str] = {}) -> None:
+    def write(self, manifest: str, files: Mapping[str, str] = {}, *, python: str = "3.11") -> None:
         """Write `services.yaml` (a body; the project is filled in) and other files, path ->
         content.
         """
-        text = f'project: {self.project}\npython: "3.11"\n{manifest}'
+        text = f'project: {self.project}\npython: "{python}"\n{manifest}'
         for name, content in {"services.yaml": text, **files}.items():
             self.file(name, content)
 

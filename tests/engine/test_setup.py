@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import call, docker
+from tests.engine.conftest import Toy, call, docker
 from tests.engine.engines import own_engine
 from tests.engine.programs import make_standin, program, start_and_stop
 from tests.patience import wait_for
@@ -162,26 +162,36 @@ def test_a_standin_is_made_once_and_labelled_with_its_recipe() -> None:
     assert len(labels["slimbake.standin"]) == 64
 
 
-def test_an_interrupted_standin_leaves_neither_files_nor_processes_nor_an_image(
-    tmp_path: Path,
+def test_an_interrupted_standin_leaves_nothing_and_the_next_bake_makes_it_and_starts_on_it(
+    tmp_path_factory: pytest.TempPathFactory, toy: Toy
 ) -> None:
     reference = "slimbake-standin/python:3.13-trixie"
     if call("docker", "image", "inspect", reference).code == 0:
         docker("image", "rm", reference)
-    tmp_path.chmod(0o755)
+    scratch = tmp_path_factory.mktemp("scratch")
+    scratch.chmod(0o755)
     with subprocess.Popen(
         [sys.executable, "-c", program(make_standin)],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
     ) as making:
         wait_for(
-            lambda: bool(list(tmp_path.glob("slimbake-standin-*/mmdebstrap.*/etc"))),
+            lambda: bool(list(scratch.glob("slimbake-standin-*/mmdebstrap.*/etc"))),
             "mmdebstrap",
             lambda: making.poll() is None,
         )
         making.send_signal(signal.SIGINT)
         said = making.communicate()[1].decode()
     assert "KeyboardInterrupt" in said
-    assert list(tmp_path.iterdir()) == []
-    assert str(tmp_path) not in call("ps", "-eo", "args").stdout
+    assert list(scratch.iterdir()) == []
+    assert str(scratch) not in call("ps", "-eo", "args").stdout
     assert call("docker", "image", "inspect", reference).code != 0
+    serve = "import tomllib, http.server as s; s.HTTPServer(('', 8000), None).serve_forever()"
+    toy.write(
+        f'services: {{one: {{command: [python, -c, "{serve}"], context: app, port: 8000}}}}',
+        {"app/data.txt": ""},
+        python="3.13",
+    )
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    assert docker("run", "--rm", toy.image("one"), "python", "-V").startswith("Python 3.13.")

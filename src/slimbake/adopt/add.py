@@ -29,8 +29,8 @@ from slimbake.render.generated import SHIPPED
 
 FOLDER = "service-skeleton"
 _KINDS = {"fastapi": "a FastAPI app", "stdlib": "an HTTP server of the standard library"}
-# Folders of these names are not part of an image; a service's package must be.
-_LEFT_OUT = frozenset({"tests", "train"})
+# Folders of this name are not part of an image; a service's package must be.
+_LEFT_OUT = frozenset({"tests"})
 
 
 @dataclass(frozen=True, slots=True)

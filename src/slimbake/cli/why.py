@@ -21,7 +21,7 @@ from slimbake.cli.common import (
 from slimbake.console.tables import megabytes
 from slimbake.errors import NothingSelected
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import ledgers, why
+from slimbake.proof.why import COLD, changed, why
 
 SHOWN = 20  # files of one pass, before they are counted
 
@@ -38,7 +38,7 @@ SHOWN = 20  # files of one pass, before they are counted
 def command(
     path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool
 ) -> None:
-    """Say which pass removed or changed PATH.
+    """Say which pass removed, moved or changed PATH.
 
     PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, or the
     name of a pass.
@@ -47,7 +47,7 @@ def command(
     project = read(file)
     plan = project.plan
     named = image_names(plan, registry, tag)
-    found = {name: why(ledgers(named[name]), path) for name in select(plan, services)}
+    found = {name: why(changed(named[name]), path) for name in select(plan, services)}
     found = {name: files for name, files in found.items() if files}
     if as_json:
         print_json(
@@ -58,7 +58,7 @@ def command(
         )
         return
     if not found:
-        raise NothingSelected(f"no pass removed or changed {path} in these images")
+        raise NothingSelected(f"nothing removed, moved or changed {path} in these images")
     known = {each.name: each for each in catalogue(project.root)}
     by_pass: dict[tuple[str, str], list[str]] = {}
     entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
@@ -69,6 +69,7 @@ def command(
     for (by, layer), names in by_pass.items():
         each_pass = known.get(by)
         promise = f" ({each_pass.guarantee})" if each_pass else ""
+        promise = " (moved: imported from there as before)" if by == COLD else promise
         click.echo(f"{by}{promise}, on {layer}, in {', '.join(dict.fromkeys(names))}")
         if each_pass:
             click.echo(
@@ -79,12 +80,12 @@ def command(
         for entry in removed[:SHOWN]:
             now = (
                 f"{megabytes(entry.before)} -> {megabytes(entry.after)}"
-                if entry.after
+                if entry.after not in (0, entry.before)
                 else megabytes(entry.before)
             )
             click.echo(f"  {entry.path}  {now}  {entry.package} {entry.version}")
         if len(removed) > SHOWN:
             click.echo(
                 f"  and {len(removed) - SHOWN} more files,"
-                f" {megabytes(sum(e.before - e.after for e in removed))} in all"
+                f" {megabytes(sum(e.before - (by != COLD) * e.after for e in removed))} in all"
             )

@@ -32,12 +32,13 @@ def cold_stores(image: str, platform: str) -> dict[str, Store]:
                     if content and path.parent == _FOLDER and path.suffix == SUFFIX:
                         found[path.stem] = content.read()
     try:
-        return {layer: _opened(layer, found[layer]) for layer in sorted(found)}
+        return {layer: store_of(layer, found[layer]) for layer in sorted(found)}
     except StoreError as error:
         raise SetupError(str(error)) from None
 
 
-def _opened(layer: str, content: bytes) -> Store:
+def store_of(layer: str, content: bytes) -> Store:
+    """The store of a layer, of its bytes. Raises StoreError."""
     path = f"/{_FOLDER}/{layer}{SUFFIX}"
     return Store(path, lambda start, size: content[start : start + size])
 

@@ -31,7 +31,7 @@ FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps
 
 NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
 # What lies in a service's folder for people and tools, not for the container.
-NOT_CODE = (*NEVER_BUILT_IN, "**/*.md", "**/Dockerfile*", "**/tests", "train")
+NOT_CODE = (*NEVER_BUILT_IN, "**/Dockerfile*", "**/tests")
 
 
 def inside(fleet: Fleet, warm: bool) -> Target:
@@ -395,8 +395,8 @@ def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
 
 
 def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
-    """The context less what is not code: the user's .dockerignore first, so that nothing there can
-    undo the rest.
+    """The context less what is not code: the user's .dockerignore first, so that nothing there undoes
+    the rest by chance, as `!app` would for `app/.env`. What it keeps by that very name is kept.
     """
     context, weights = PurePosixPath(service.context), service.weights
     parity = service.parity or Parity()
@@ -408,7 +408,15 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]
     # In the folder that has the manifest, what slimbake writes is no code either.
     ours = (BAKE, "docker-bake.hcl", manifest) if context == PurePosixPath(".") else ()
-    return (*service.ignore, *NOT_CODE, *sorted(map(literal, (*beside, *ours))))
+    kept = tuple(each for each in service.ignore if _keeps(each))
+    return (*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, (*beside, *ours))))
+
+
+def _keeps(pattern: str) -> bool:
+    """Whether a line of a .dockerignore keeps something that NOT_CODE names, such as `!.streamlit`."""
+    names = pattern.removeprefix("!").strip("/").split("/")
+    named = any(each.startswith((".", "Dockerfile")) or each == "tests" for each in names)
+    return pattern.startswith("!") and named
 
 
 def literal(path: str) -> str:

@@ -1,39 +1,66 @@
-"""What removed a file of an image: its ledgers tell, which lie in its layers."""
+"""What removed or moved a file of an image: its ledgers and cold stores tell, which lie in its layers."""
 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from slimbake.docker.containers import copied
+from slimbake.images.cold import store_of
+from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import LedgerEntry, ledger_entries
 
 LEDGERS = "/opt/slimbake/ledger"
+STORES = "/opt/slimbake/cold"
+COLD = "cold"
 _SITE = "/site-packages/"
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A file that a pass removed or changed in an image."""
+    """A file that a pass removed or changed in an image, or that went cold."""
 
     layer: str
     entry: LedgerEntry
 
 
-def ledgers(image: str) -> tuple[Why, ...]:
-    """All that passes removed or changed in an image of the engine; () where it carries no ledger."""
-    with copied(image, LEDGERS) as stream:
+def changed(image: str) -> tuple[Why, ...]:
+    """All that passes removed, moved or changed in an image of the engine; () where it has no ledger.
+
+    What lies in a cold store is by COLD, and as large as before. Raises StoreError.
+    """
+    return (
+        *(
+            Why(name.removesuffix(".json.gz"), entry)
+            for name, content in _files(image, LEDGERS)
+            for entry in ledger_entries(content)
+        ),
+        *(
+            Why(name.removesuffix(SUFFIX), entry)
+            for name, content in _files(image, STORES)
+            for entry in _moved(store_of(name.removesuffix(SUFFIX), content))
+        ),
+    )
+
+
+def _moved(store: Store) -> Iterator[LedgerEntry]:
+    for path, row, digest in store.entries():
+        package, _, version = store.dist(row).removesuffix(".dist-info").rpartition("-")
+        size = row[3]
+        yield LedgerEntry(path, size, size, COLD, package, version, digest)
+
+
+def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
+    """The files of a folder of an image, by name."""
+    with copied(image, folder) as stream:
         if stream is None:
-            return ()
+            return
         with tarfile.open(fileobj=stream, mode="r|") as tar:
-            return tuple(
-                Why(member.name.rpartition("/")[2].removesuffix(".json.gz"), entry)
-                for member in tar
-                if (content := tar.extractfile(member))
-                for entry in ledger_entries(content.read())
-            )
+            for member in tar:
+                if content := tar.extractfile(member):
+                    yield member.name.rpartition("/")[2], content.read()
 
 
 def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:

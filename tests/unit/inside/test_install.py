@@ -345,7 +345,7 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
         *("keep/warm.py", "keep/listed/x-y.py")
     }
     compiled = {path.name.partition(".")[0] for path in unpacking.rglob("*.pyc")}
-    assert compiled == {"__init__", "warm", "layout", "serve"}
+    assert compiled == {"__init__", "warm", "files", "layout", "serve"}
     assert (inside.parent / "prefix/cold/base-web.cold").exists()
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 

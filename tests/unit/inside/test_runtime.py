@@ -49,10 +49,12 @@ def test_the_same_library_gives_the_same_archive(library: Path, tmp_path: Path) 
     assert archive.read_bytes() == first
 
 
-def test_a_package_with_data_is_refused(library: Path) -> None:
-    (library / "xml/data.txt").touch()
-    with pytest.raises(runtime.RuntimeFault, match=r"xml has data, .*: data\.txt"):
-        runtime.archive_library(library, str(library.parent / "python3.zip"))
+def test_a_package_with_data_stays_in_its_folder(library: Path) -> None:
+    (library / "xml/mypy.ini").touch()
+    path = library.parent / "python3.zip"
+    runtime.archive_library(library, str(path))
+    assert zipfile.ZipFile(path).namelist() == ["aifc.py"]
+    assert (library / "xml/mypy.ini").exists() and (library / "xml/dom/__init__.py").exists()
 
 
 def test_nothing_is_both_archived_and_left_behind() -> None:

@@ -5,6 +5,7 @@ needs.
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
@@ -19,6 +20,7 @@ from slimbake.config.model import (
     ServiceEntry,
     WeightsEntry,
 )
+from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
 from slimbake.fleet.model import Compression
 from slimbake.plan import plan
@@ -428,6 +430,16 @@ def ignored(**said: object) -> tuple[str, ...]:
     return plan(fleet(service("api", context="services/api", **said))).target("api").ignore
 
 
+def sent(ignore: tuple[str, ...], path: str) -> bool:
+    """Whether BuildKit is sent this file of a context."""
+    asks = Ignore("\n".join(ignore))
+    above: Matched = ()
+    out = False
+    for end in [*(match.start() for match in re.finditer("/", path)), len(path)]:
+        out, above = asks(path[:end], above)
+    return not out
+
+
 def test_what_is_not_code_is_not_sent_to_the_build() -> None:
     found = ignored(
         smoke="smoke.py",
@@ -439,12 +451,14 @@ def test_what_is_not_code_is_not_sent_to_the_build() -> None:
     )
     assert found[-4:] == ("model", "reference.json", "requirements.txt", "smoke.py")
     assert "**/tests" in found
+    assert sent(found, "prompts/system.md")
 
 
-def test_a_context_s_own_ignore_file_comes_first_so_that_it_can_undo_nothing_of_slimbake_s() -> (
-    None
-):
-    assert ignored(ignore=("data", "!tests"))[:2] == ("data", "!tests")
+def test_a_context_s_own_ignore_file_keeps_what_it_names_and_nothing_else_of_slimbake_s() -> None:
+    found = ignored(ignore=("*", "!app", "!.streamlit", "!app/tests"), smoke="smoke.py")
+    kept = ("app/main.py", ".streamlit/config.toml", "app/tests/one.py")
+    left_out = ("data.txt", "app/.env", ".env", "app/lib/tests/one.py", "app/a.pyc", "smoke.py")
+    assert [path for path in (*kept, *left_out) if sent(found, path)] == [*kept]
 
 
 def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:

@@ -294,16 +294,22 @@ def compiled(module: Path, path: str) -> Path:
     return Path(str(made))
 
 
-def is_archived(path: Path) -> bool:
-    """Whether a file of this image is a module that goes into the archive of the library."""
-    if not path.is_relative_to(STDLIB):
-        return False
-    return path.relative_to(STDLIB).parts[0].removesuffix(".py") in (*COLD, *PACKED)
+def archived(library: Path, paths: Iterable[Path]) -> set[str]:
+    """Which of these files of a library go into its archive, by the name of their module or package.
+    No package with data does: what opens files beside its modules would not find them there. Python
+    3.13 has such a `tomllib`.
+    """
+    inside = [path for path in paths if path.is_relative_to(library) and path.is_file()]
+    modules = {path.relative_to(library).parts[0] for path in inside if path.suffix == ".py"}
+    data = {
+        path.relative_to(library).parts[0] for path in inside if path.suffix not in (".py", ".pyc")
+    }
+    return {*COLD, *PACKED} & {name.removesuffix(".py") for name in modules - data}
 
 
 def archive_library(library: Path, path: str) -> None:
     """Move modules of the library into the archive before it, which is at `path` in the image."""
-    named = (*COLD, *PACKED)
+    named = archived(library, library.rglob("*"))
     modules = [found for name in named for found in (library / name).rglob("*.py")]
     modules += [found for name in named if (found := library / f"{name}.py").exists()]
     with zipfile.ZipFile(library.parent / Path(path).name, "w") as archive:
@@ -318,10 +324,8 @@ def archive_library(library: Path, path: str) -> None:
                 archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=9)
             module.unlink()
     shutil.rmtree(library / "__pycache__", ignore_errors=True)
-    for folder in [library / name for name in named if (library / name).is_dir()]:
-        if data := [each for each in folder.rglob("*") if each.is_file() and each.suffix != ".pyc"]:
-            raise RuntimeFault(f"{folder.name} has data, so it cannot be archived: {data[0].name}")
-        shutil.rmtree(folder)
+    for name in named:
+        shutil.rmtree(library / name, ignore_errors=True)
 
 
 def make_runtime(arguments: Sequence[str]) -> None:
@@ -330,7 +334,13 @@ def make_runtime(arguments: Sequence[str]) -> None:
     out = Path(*arguments)
     paths = runtime_files()
     paths |= copyrights(paths)
-    files = {path for path in paths if not is_archived(path)}
+    moved = archived(STDLIB, paths)
+    files = {
+        path
+        for path in paths
+        if not path.is_relative_to(STDLIB)
+        or path.relative_to(STDLIB).parts[0].removesuffix(".py") not in moved
+    }
     texts = {**TEXTS, **PROGRAMS, **dpkg_records(files), str(LIBRARIES): library_owners()}
     lay_out(out, paths, texts, LINKS)
     for program in PROGRAMS:

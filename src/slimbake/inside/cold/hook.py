@@ -86,13 +86,21 @@ class Stores:
 
     def names(self, folder: str) -> "Iterator[tuple[str, bool]]":
         """Each cold module of a folder, and whether it is a package."""
+        for name, package in self.files(folder):
+            if name != "__init__.py":
+                yield name if package else name[:-3], package
+
+    def files(self, folder: str) -> "Iterator[tuple[str, bool]]":
+        """Each cold file of a folder, and each folder in it that is a cold package: its name, and
+        whether it is a folder. Raises StoreError.
+        """
         within = folder[len(self.site) + 1 :]
         for store in self.owners.get(folder, ()):
             for name in store.rows(within):
                 package = name.endswith("/")
                 inner, of = (f"{folder}/{name[:-1]}", "__init__") if package else (folder, name)
-                if name != "__init__" and self.find(inner, of):
-                    yield name.rstrip("/"), package
+                if self.find(inner, of):
+                    yield (name[:-1] if package else f"{name}.py"), package
 
 
 class ColdFinder(FileFinder):

@@ -97,11 +97,8 @@ class Listings:
         listings: Iterable[Listing],
         named: Mapping[str, set[str]],
         whole: set[str],
-        loading: set[str],
     ) -> None:
         self._named, self._whole = named, whole
-        # Alembic loads `env.py` of whoever requires it.
-        self._anywhere = {file for owner in loading for file in named.get(owner, ())}
         ways = {way for listing in listings for way in _ways(*listing)}
         self._listed = re.compile("|".join(sorted(ways)) or r"(?!)", re.DOTALL)
 
@@ -109,7 +106,7 @@ class Listings:
         """Whether some code finds this module by listing its folder, or opens it by its name."""
         return (
             owner in self._whole
-            or posixpath.basename(name) in self._anywhere | self._named.get(owner, set())
+            or posixpath.basename(name) in self._named.get(owner, ())
             or self._listed.fullmatch(name) is not None
         )
 
@@ -139,14 +136,12 @@ def listings(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> Listing
         found = pool.map(facts, read, [sources[name] for name in read], chunksize=32)
         facts_of = dict(zip(read, found, strict=True))
     named: dict[str, set[str]] = {}
-    whole, loading = set(), set()
+    whole = set()
     for name, content in code.items():
         named.setdefault(owners[name], set()).update(_named(content))
-        if _LOADS_FILES.search(content):
-            loading.add(owners[name])
-            if _FINDS.search(content) and finds_files(content):
-                whole.add(owners[name])
-    return Listings(_followed(facts_of, owners), named, whole, loading)
+        if _LOADS_FILES.search(content) and _FINDS.search(content) and finds_files(content):
+            whole.add(owners[name])
+    return Listings(_followed(facts_of, owners), named, whole)
 
 
 def worth_reading(content: bytes) -> bool:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ..passes import LayerFiles
-from . import hook, layout, serve
+from . import files, hook, layout, serve
 from .select import Selected
 
 BLOCK = 1_000_000  # bytes of source: one reads in 5 ms; of 512 kB they would be 3 % larger
 READ_BLOCK = 2_000_000  # of sources that no import reads
 PACKAGE = "_slimbake_cold"
 PTH = f"0{PACKAGE}.pth"  # the first by name: other .pth files may import what is cold
-SHIPPED = {"__init__.py": hook, "layout.py": layout, "serve.py": serve}
+SHIPPED = {"__init__.py": hook, "files.py": files, "layout.py": layout, "serve.py": serve}
 Sources = Sequence[tuple[str, bytes]]  # path below site-packages, content
 
 

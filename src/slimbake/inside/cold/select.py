@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
     }
     owners = {name: layer.owner(name)[0] for name in sources}
     listed = listings(sources, owners)
-    bare, twins, scripts = set(_pth_modules(layer)), modules(layer.files), set(_scripts(sources))
+    bare, twins = set(_pth_modules(layer)), modules(layer.files)
     movable = sorted(
         name
         for name in sources
@@ -50,7 +49,6 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
         and (name not in imported or (name in lines and name in compiled))
         and f"{name.rpartition('/')[0]}/" not in lines
         and name.partition("/")[0].removesuffix(".py") not in bare
-        and posixpath.dirname(name) not in scripts
         and importable(name, layer.files, twins)
         and not listed.keeps(name, owners[name])
     )
@@ -81,16 +79,6 @@ def modules(files: Iterable[str]) -> set[str]:
     """The modules of these files that are no packages, each as its path without any suffix."""
     found = re.compile(r"(.*/|)([^/.]+)(\.py|\..*so|\.so)")
     return {match[1] + match[2] for match in map(found.fullmatch, files) if match}
-
-
-def _scripts(sources: Iterable[str]) -> Iterable[str]:
-    """The folders with files that no import can name, so that some code takes what is there from
-    the disk: revisions of Alembic, of which some begin with a digit and some with a letter.
-    """
-    for name in sources:
-        folder, _, module = name.removesuffix(".py").rpartition("/")
-        if not module.isidentifier():
-            yield folder
 
 
 def _pth_modules(layer: LayerFiles) -> Iterable[str]:

@@ -1,12 +1,9 @@
-"""Loads cold modules, and opens their files by path. The first cold module loads this."""
+"""Loads cold modules. The first one loads this, and `files`."""
 
-import builtins
-import io
 import os
-import stat
 import sys
 from collections import OrderedDict
-from functools import cache, wraps
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
 
@@ -25,7 +22,6 @@ EPOCH = 315532800  # the time of every file of an image
 KEPT = 64 if sys.flags.optimize else 8
 _blocks: "OrderedDict[tuple[str, int], bytes]" = OrderedDict()
 _served: "dict[str, Stores]" = {}  # by site-packages
-_open_disk = io.open
 
 
 class ColdLoader(SourceFileLoader):
@@ -62,8 +58,10 @@ def cold_spec(
     `like`: what loads a module from disk; what it does to code is done to cold code too.
     """
     if stores.site not in _served:
+        from . import files
+
         _served[stores.site] = stores
-        _patch()
+        files.patch()
     return spec_from_file_location(
         fullname, path, loader=_loader_like(like)(fullname, path, compiled)
     )
@@ -78,23 +76,37 @@ def _loader_like(like: type[SourceFileLoader]) -> type[ColdLoader]:
 
 def cold_file(path: "str | bytes | os.PathLike[Any]") -> bytes | None:
     """The content of a file that is cold; None for any other path. Raises StoreError."""
-    found = _find(path)
+    found = find(path)
     return _content(*found) if found else None
 
 
-def _find(path: "Any") -> "tuple[Store, Any] | None":
-    try:
-        name = os.fsdecode(path)
-    except TypeError:  # a file descriptor
-        return None
-    if not name.endswith(".py"):
-        return None
-    name = os.path.abspath(name)  # noqa: PTH100
-    for site, stores in _served.items():
+def find(path: "Any") -> "tuple[Store, Any] | None":
+    """The store of a cold file, and where it is there; None for any other path. Raises StoreError."""
+    name = _whole(path)
+    for site, stores in _served.items() if name.endswith(".py") else ():
         if name.startswith(site):
             folder, _, module = name.rpartition("/")
             return stores.find(folder, module[:-3])
     return None
+
+
+def inside(path: "Any") -> "dict[str, bool] | None":
+    """The cold files of a folder, and the folders with cold files in it: the name of each, and whether
+    it is a folder. None for a folder that owns none. Raises StoreError.
+    """
+    folder = _whole(path)
+    for stores in _served.values():
+        if folder in stores.owners:
+            return dict(stores.files(folder))
+    return None
+
+
+def _whole(path: "Any") -> str:
+    """The absolute path; "" for a file descriptor."""
+    try:
+        return os.path.abspath(os.fsdecode(path))  # noqa: PTH100
+    except TypeError:
+        return ""
 
 
 def _content(store: "Store", row: "Any") -> bytes:
@@ -107,65 +119,3 @@ def _content(store: "Store", row: "Any") -> bytes:
     if len(_blocks) > KEPT:
         _blocks.popitem(last=False)
     return block[offset : offset + size]
-
-
-def _patch() -> None:
-    """Have cold files opened and looked at by their paths: `inspect`, torch.compile and pdb do.
-
-    Only what fails for want of a file comes here, and only after a first cold module was found.
-    """
-    disk = os.stat
-    opens, stats = _or_cold(io.open, _open), _or_cold(disk, _stat)
-    opens.__module__ = "io"
-    builtins.open = io.open = opens
-    io.open_code = sys.modules["_io"].open_code = _or_cold(io.open_code, _open_code)  # type: ignore[attr-defined]
-    os.stat = stats
-    for group in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
-        if disk in group:
-            group.add(stats)
-    if "tokenize" in sys.modules:  # `linecache` reads with the `open` that this one took before
-        sys.modules["tokenize"]._builtin_open = opens  # type: ignore[attr-defined]
-
-
-def _or_cold(disk: "Any", cold: "Any") -> "Any":
-    """A function of paths that asks `cold` where there is no file; None is no answer."""
-
-    @wraps(disk)
-    def call(path: "Any", *rest: "Any", **options: "Any") -> "Any":
-        try:
-            return disk(path, *rest, **options)
-        except FileNotFoundError:
-            found = cold(path, *rest, **options)
-            if found is None:
-                raise
-            return found
-
-    return call
-
-
-def _open(path: "Any", mode: str = "r", *rest: "Any", **options: "Any") -> "Any":
-    content = None if set(mode) & set("wax+") else cold_file(path)
-    if content is None:
-        return None
-    return _open_disk(path, mode, *rest[:5], **{**options, "opener": lambda *_: _memory(content)})
-
-
-def _open_code(path: str) -> "io.BytesIO | None":
-    content = cold_file(path)
-    return None if content is None else io.BytesIO(content)
-
-
-def _stat(path: "Any", *, dir_fd: int | None = None, **_: "Any") -> os.stat_result | None:
-    found = _find(path) if dir_fd is None else None
-    if found is None:
-        return None
-    size = found[1][3]
-    return os.stat_result((stat.S_IFREG | 0o644, 0, 0, 1, 0, 0, size, EPOCH, EPOCH, EPOCH))
-
-
-def _memory(content: bytes) -> int:
-    """A file descriptor that reads this."""
-    file = os.memfd_create("cold", os.MFD_CLOEXEC)
-    os.write(file, content)
-    os.lseek(file, 0, os.SEEK_SET)
-    return file

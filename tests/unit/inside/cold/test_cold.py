@@ -20,7 +20,7 @@ THING = {
     "thing/licensed/LICENSE": b"free",
     "thing/__main__.py": b"print('main', __name__)\n",
     "thing/big.py": BIG,
-    "thing/scripts/not-a-name.py": b"",
+    "thing/not-a-name.py": b"",
     "single.py": b"value = 1\n",
 }
 WARM = ("thing/__init__.py", "thing/warm.py source")
@@ -33,7 +33,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 def test_what_no_start_needs_is_not_on_disk(there: Image) -> None:
     left = {path.relative_to(there.site).as_posix() for path in there.site.rglob("thing/**/*.py")}
-    assert left == {"thing/warm.py", "thing/scripts/not-a-name.py"}
+    assert left == {"thing/warm.py", "thing/not-a-name.py"}
     assert not (there.site / "single.py").exists()
     assert (there.site / "thing/licensed/LICENSE").exists()
 
@@ -65,7 +65,7 @@ print(pkgutil.get_data('thing.sub', 'data.txt'), pkgutil.get_data('thing.sub', '
     assert first == str(
         [
             *[("thing.__main__", False), ("thing.big", False), ("thing.late", False)],
-            *[("thing.licensed", True), ("thing.sub", True)],
+            *[("thing.licensed", True), ("thing.not-a-name", False), ("thing.sub", True)],
             *[("thing.sub.deep", False), ("thing.warm", False)],
         ]
     )
@@ -125,6 +125,76 @@ for mode in 'w', 'r':
         "/none/x.py",
         "/none/x.py",
     ]
+
+
+LISTS = """\
+import glob, io, os, pathlib, shutil, sys, tarfile, tempfile, thing, zipfile
+top = os.path.dirname(thing.__file__)
+def told(words, found): print(words, sorted(str(each) for each in found if '__pycache__' not in str(each)))
+def within(found): return (os.path.relpath(each, top) for each in found)
+told('listdir', os.listdir(top))
+told('bytes', map(os.fsdecode, os.listdir(os.fsencode(top))))
+told('walk', (f'{os.path.relpath(at, top)} {sorted({*below} - {"__pycache__"})} {sorted(names)}'
+    for at, below, names in os.walk(top)))
+told('glob', within(glob.glob(f'{top}/**/*.py', recursive=True)))
+told('rglob', within(pathlib.Path(top).rglob('*.py')))
+told('iterdir', (each.name for each in pathlib.Path(top, 'sub').iterdir()))
+with os.scandir(top) as entries:
+    told('scandir', ((e.name, e.is_file(), e.is_dir(), e.is_symlink(), e.is_file() and e.stat().st_size,
+        os.fspath(e) == e.path) for e in entries if e.name != '__pycache__'))
+told('is', (f'{n} {os.path.isdir(f"{top}/{n}")} {os.path.isfile(f"{top}/{n}")} {os.path.lexists(f"{top}/{n}")}'
+    for n in ('only', 'only/one.py', 'sub', 'late.py', 'none', 'none.py')))
+os.chdir(f'{top}/only')
+told('here', [*os.listdir(), *os.listdir('.'), *(e.name for e in os.scandir())])
+with tempfile.TemporaryDirectory() as scratch:
+    copy = shutil.copytree(top, f'{scratch}/copy', ignore=shutil.ignore_patterns('__pycache__'))
+    told('copytree', (f'{p.relative_to(copy)} {p.is_dir() or len(p.read_bytes())}' for p in pathlib.Path(copy).rglob('*')))
+    with tarfile.open(f'{scratch}/a.tar', 'w') as archive:
+        archive.add(top, 'thing', filter=lambda each: None if '__pycache__' in each.name else each)
+    told('tar', ((each.name, each.size) for each in tarfile.open(f'{scratch}/a.tar')))
+    with zipfile.ZipFile(f'{scratch}/a.zip', 'w') as archive:
+        archive.write(f'{top}/late.py', 'late.py')
+    told('zip', zipfile.ZipFile(f'{scratch}/a.zip').namelist())
+for ask in os.listdir, os.scandir:
+    try:
+        ask(f'{top}/none')
+    except FileNotFoundError as error:
+        print(ask.__name__, os.path.relpath(error.filename, top))
+"""
+
+
+def test_cold_files_are_listed_copied_and_packed_as_those_on_disk(tmp_path: Path) -> None:
+    """Not by a rule for each caller: what the standard library answers is the same in both images."""
+    files = THING | {"thing/only/__init__.py": b"", "thing/only/one.py": b"value = 1\n"}
+    cold = image(tmp_path / "cold", {"thing": files}, warm=WARM)
+    disk = image(tmp_path / "disk")
+    disk.install((tmp_path / "cold/wheels-0").glob("*.whl"))
+    assert not list(cold.site.glob("thing/only/*.py"))
+    assert "only/one.py" in disk.says(LISTS)
+    assert cold.says(LISTS) == disk.says(LISTS)
+
+
+def test_a_folder_that_a_configuration_names_is_listed_and_its_files_are_loaded(
+    tmp_path: Path,
+) -> None:
+    """As Alembic finds revisions: by a path that no source of a layer has."""
+    revisions = ("0584bd_first", "a1b2c3_second")
+    files = {"db/__init__.py": b"", "db/env.py": b"", "db/versions/__init__.py": b""}
+    files |= {f"db/versions/{name}.py": b"revision = __name__\n" for name in revisions}
+    there = image(tmp_path, {"db": files})
+    text = """\
+import importlib.util, os, sys, db
+for name in ('env.py', *(f'versions/{each}' for each in sorted(os.listdir(sys.argv[1] + '/versions')))):
+    spec = importlib.util.spec_from_file_location('loaded', os.path.join(sys.argv[1], name))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    print(name, getattr(module, 'revision', ''))
+"""
+    done = there.start("-c", text, str(there.site / "db"))
+    assert done.stdout.splitlines() == [
+        *("env.py ", "versions/0584bd_first.py loaded", "versions/__init__.py "),
+        "versions/a1b2c3_second.py loaded",
+    ], done.stderr
 
 
 def test_a_cold_module_runs_as_a_program(there: Image) -> None:

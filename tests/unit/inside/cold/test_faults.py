@@ -175,16 +175,6 @@ def test_modules_that_a_pth_imports_stay_on_disk(tmp_path: Path) -> None:
     assert there.says("import sys; print('thing.late' in sys.modules)") == "True"
 
 
-def test_modules_beside_files_that_no_import_can_name_stay_on_disk(tmp_path: Path) -> None:
-    # Revisions as Alembic names them: it lists the folder that its caller's configuration names.
-    files = {"db/__init__.py": b"", "db/env.py": b"", "db/versions/__init__.py": b""}
-    files |= {f"db/versions/{name}.py": b"" for name in ("0584bd_first", "a1b2c3_second")}
-    there = image(tmp_path, {"db": files, "thing": THING})
-    assert sorted(path.name for path in there.site.glob("db/**/*.py")) == [
-        *("0584bd_first.py", "__init__.py", "a1b2c3_second.py"),
-    ]
-
-
 # --- layers
 
 

@@ -97,27 +97,5 @@ def test_a_file_that_code_names_stays() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("tool", "stays"),
-    [
-        (
-            "import importlib.util as u\ndef run(d): u.spec_from_file_location('env', d + 'env.py')",
-            True,
-        ),
-        (
-            "import importlib.util as u\ndef run(d): u.spec_from_file_location('env', d('env.py'))",
-            True,
-        ),
-        ("print('env.py')", False),
-    ],
-)
-def test_a_file_that_another_package_loads_by_its_name_stays(tool: str, stays: bool) -> None:
-    sources = {"tool.py": tool.encode(), "p/env.py": b"", "p/other.py": b""}
-    found = listings(sources, {name: name[0] for name in sources})
-    assert {name for name in sources if found.keeps(name, name[0])} == (
-        {"p/env.py"} if stays else set()
-    )
-
-
 def test_the_tests_of_a_package_do_not_count() -> None:
     assert kept(test_style="import os\nos.walk(os.path.dirname(__file__))") == set()
