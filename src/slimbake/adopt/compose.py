@@ -369,7 +369,12 @@ class _ServiceReader:
                 files = [said.value for said in self._env_files()]
                 if posixpath.join(self._folder, ".env") in files and name in used:
                     continue  # the container has it from there
-                self._note(place, f"{name} has its value from .env", _STAYS)
+                of = "" if name in used else f"{', '.join(sorted(used))} in "
+                self._note(
+                    place,
+                    f"{name} has its value from {of}.env",
+                    _STAYS if name in used else _STAYS_UNDER.format(name=name),
+                )
             else:
                 found[name] = Said(text, place)
         return found
@@ -466,6 +471,10 @@ class _ServiceReader:
         return gpu
 
 
+_STAYS_UNDER = (
+    "it stays in the compose file. For `slimbake up`, write {name} into .env, too, or give"
+    " `--env {name}=VALUE`"
+)
 _STAYS = "it stays in the compose file. `slimbake up` takes it from .env or `--env`"
 
 

@@ -129,7 +129,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
                 copies = [*stage.copies, *copies]
                 notes += stage.notes
                 waiting += stage.takes.items()
-            else:
+            elif stage.runs or not _UV_IMAGE.search(stage.outside.value):
                 taken.append(_taken(name, stage, takes, takes is chosen.takes.get(name)))
     return ImageFacts(
         place=Place(file, chosen.image.place.line),

@@ -12,6 +12,7 @@ from typing import Any
 from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.compose import dotenv
+from slimbake.adopt.listed import listed, one_file
 from slimbake.adopt.model import (
     BuildFacts,
     Command,
@@ -499,24 +500,20 @@ class _Drafter:
         context: str,
     ) -> Any:
         """The value of `requirements`: one file by its name where it says all, else a list."""
-        sources = [*files, *projects]
-        if len(sources) == 1 and not folders and not specs:
-            return posixpath.relpath(sources[0], context)
-        listed = [*specs]
+        texts = self._repository.texts
+        if not projects and not folders and (file := one_file(files, specs, texts)):
+            return posixpath.relpath(file, context)
+        if len(projects) == 1 and not files and not folders and not specs:
+            return posixpath.relpath(next(iter(projects)), context)
+        wanted = list(specs)
         for file in files:
-            lines = _plain_lines(self._repository.texts.get(file, ""))
-            if lines is None:
-                self._note(
-                    Place(file),
-                    "this file has options, and is one of several",
-                    "write one requirements file with `-r` lines for all, and name it",
-                )
-            else:
-                listed += lines
+            items, notes = listed(file, texts, self._of.name)
+            wanted += items
+            self._notes += notes
         for project in projects:
-            listed += _dependencies(self._repository.texts.get(project.partition("[")[0], ""))
-        listed += folders
-        return list(dict.fromkeys(listed))
+            wanted += _dependencies(texts.get(project.partition("[")[0], ""))
+        wanted += folders
+        return list(dict.fromkeys(wanted))
 
     def _beside(self, path: str, context: str) -> str:
         name = posixpath.basename(path)
@@ -806,13 +803,6 @@ def _dependencies(text: str) -> list[str]:
     project = _toml(text).get("project")
     listed = project.get("dependencies", []) if isinstance(project, dict) else []
     return [str(each) for each in listed]
-
-
-def _plain_lines(text: str) -> list[str] | None:
-    """The requirements of a file of nothing else; None where it has options."""
-    lines = [re.sub(r"(?:^|\s)#.*$", "", line).strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
-    return None if any(line.startswith("-") or line.endswith("\\") for line in lines) else lines
 
 
 def closure(folder: str, repository: Repository) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from slimbake.adopt.listed import index_note
 from slimbake.adopt.model import Note, Place, Step
 from slimbake.adopt.steps import DJANGO
 
@@ -165,11 +166,7 @@ class _Reader:
             elif option in _INDEXES and (found := _TORCH.search(value)):
                 self.needs.torch = found[1]
             elif option in _INDEXES:
-                self._note(
-                    step,
-                    f"the index {value}",
-                    "indexes are settings of the machine: set UV_INDEX_URL or pip.conf there",
-                )
+                self.needs.notes.append(index_note(step.place, value, self._service))
 
     def _note(self, step: Step, what: str, advice: str) -> None:
         self.needs.notes.append(Note(step.place, what, advice, self._service))

@@ -567,6 +567,12 @@ class Pyprojects:
 
     # Versions that a lock beside a project pins.
 
+    def locked(self, folder: str) -> Requirements:
+        """What the lock of the package in a folder pins: of its own lock, or its workspace's."""
+        file = _project_file(folder)
+        data = self.table(file) if self._repository.exists(file) else None
+        return self._locked(file, data) if data else Requirements()
+
     def _locked(self, file: str, data: Table) -> Requirements:
         folder = posixpath.dirname(file)
         names = (UV_LOCK, PDM_LOCK, POETRY_LOCK, "pylock.toml")
@@ -574,7 +580,14 @@ class Pyprojects:
             names = (POETRY_LOCK, UV_LOCK, PDM_LOCK, "pylock.toml")
         found = self._beside(folder, names)
         root = "" if found.files else self._workspace(folder)
-        return self._beside(posixpath.dirname(root), (UV_LOCK,)) if root else found
+        lock = posixpath.join(posixpath.dirname(root), UV_LOCK)
+        if not root or not self._repository.exists(lock):
+            return found
+        member = posixpath.relpath(folder or ".", posixpath.dirname(root) or ".")
+        packages = (self.table(lock) or {}).get("package", [])
+        if all(_folder(each) != member for each in packages):
+            return found  # it lies below a workspace, and is none of its members
+        return self._beside(posixpath.dirname(root), (UV_LOCK,))
 
     def _beside(self, folder: str, names: Iterable[str]) -> Requirements:
         """The pins of the first of these locks that lies in a folder."""

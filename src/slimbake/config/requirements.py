@@ -106,6 +106,9 @@ class RequirementsReader:
                 continue
             try:
                 self._take(item.strip(), "", found)
+                if is_path(item.strip()):
+                    folder = self._repository.folder(item.strip().partition("[")[0].strip())
+                    found.add(self._pyprojects.locked(folder))
             except RefusedError as error:
                 self._report.value((*path, index), error.message, error.hint)
         return found.value()

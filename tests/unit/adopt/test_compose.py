@@ -71,7 +71,7 @@ def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> N
     assert [(note.place.line, note.what) for note in service.notes] == [
         (7, "B: nothing sets B"),
         (8, "C has its value from the shell"),
-        (9, "D has its value from .env"),
+        (9, "D has its value from SET in .env"),
     ]
 
 

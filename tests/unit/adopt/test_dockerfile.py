@@ -77,6 +77,11 @@ def test_an_entrypoint_clears_the_command_of_the_stage_below_and_not_its_own() -
     assert facts(own).command == Command(("a",), False, Place("Dockerfile", 2))
 
 
+def test_a_stage_that_only_names_the_image_of_uv_is_its_program() -> None:
+    text = "FROM ghcr.io/astral-sh/uv:0.5 AS uv\nFROM python:3.11\nCOPY --from=uv /uv /bin/\n"
+    assert (facts(text).taken, facts(text).notes) == ((), ())
+
+
 def test_what_a_stage_of_python_installed_counts_and_what_another_builds_is_told() -> None:
     text = (
         "FROM node:22 AS web\nRUN npm run build\n"

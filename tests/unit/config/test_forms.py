@@ -394,6 +394,21 @@ def test_a_member_of_a_workspace_is_read_with_its_sources_and_the_lock_s_pins(
     assert line.address == "https://download.pytorch.org/whl/cpu"
 
 
+def test_what_only_lies_below_a_workspace_has_none_of_its_pins(tmp_path: Path) -> None:
+    aside = '[tool.poetry]\nname = "aside"\n[tool.poetry.dependencies]\nrich = "^13"\n'
+    files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": aside, "./uv.lock": UV_LOCK}
+    files["./uv.lock"] = UV_LOCK.replace("services/api", "services/other")
+    assert pins(found(tmp_path, "pyproject.toml", files)) == []
+
+
+def test_a_package_of_the_repository_in_a_list_has_the_pins_of_its_lock(tmp_path: Path) -> None:
+    files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK}
+    asked = found(tmp_path, "[./services/api]", files)
+    assert "torch==2.13.0" in pins(asked)
+    files["./uv.lock"] = UV_LOCK.replace("services/api", "services/other")
+    assert pins(found(tmp_path, "[./services/api]", files)) == []
+
+
 def test_the_lock_of_a_workspace_gives_a_member_what_is_the_member_s(tmp_path: Path) -> None:
     files = {"./pyproject.toml": WORKSPACE, "./uv.lock": UV_LOCK}
     assert found(tmp_path, "../../uv.lock", files).specs == (
