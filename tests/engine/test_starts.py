@@ -13,7 +13,7 @@ from tests.patience import wait_for
 
 MANIFEST = """
 services:
-  serves: {context: app, command: [python, -m, http.server, "8000"], port: 8000}
+  serves: {command: [python, -m, http.server, "8000"], port: 8000}
   ends: {context: app, command: [python, -c, "print(1)"]}
   stores:
     context: app

@@ -114,8 +114,8 @@ class _Drafter:
         env |= dict(plain.env)
         compose = of.compose
         said = (compose and (compose.command or compose.entrypoint)) or facts.command
-        words = self._program(plain.words, said.place if said else facts.place)
         self._entry["context"] = code.context
+        words = self._program(plain.words, said.place if said else facts.place)
         requirements, system = self._requirements(needs, code, words)
         if requirements:
             self._entry["requirements"] = requirements
@@ -307,12 +307,32 @@ class _Drafter:
             self._note(place, "--reload", "an image's code does not change: it is left out")
             words = tuple(word for word in words if word != "--reload")
         beat = words[:1] == ("celery",) and "beat" in words
-        if beat and not any(w.startswith(("-s", "--schedule", "-S", "--scheduler")) for w in words):
+        if beat and (stored := self._stores_schedule(words, place)):
+            self._entry["start"] = "none"
+            self._comments["start"] = "beat reads its schedule from tables that `migrate` makes"
+            self._note(
+                stored,
+                "DatabaseScheduler: beat reads its schedule from the database",
+                "a start check begins with an empty one, so it is off; run `migrate` before beat",
+            )
+        elif beat and not any(
+            w.startswith(("-s", "--schedule", "-S", "--scheduler")) for w in words
+        ):
             words = (*words, "-s", "/tmp/celerybeat-schedule")  # noqa: S108 - in the container
             self._comments["command"] = (
                 "init added -s: beat writes its schedule, and /app is read-only"
             )
         return words
+
+    def _stores_schedule(self, words: tuple[str, ...], place: Place) -> Place | None:
+        """Where it says that beat has its schedule in a database."""
+        if any("DatabaseScheduler" in word for word in words):
+            return place
+        inside = _in(self._entry["context"])
+        for path, text in sorted(self._repository.texts.items()):
+            if path.startswith(inside) and path.endswith(".py") and "DatabaseScheduler" in text:
+                return Place(path, text[: text.index("DatabaseScheduler")].count("\n") + 1)
+        return None
 
     def _start(self, facts: ImageFacts, words: tuple[str, ...], fixed: int) -> None:
         if fixed:

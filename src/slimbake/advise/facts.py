@@ -210,7 +210,8 @@ def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator
         cpu = (base for base in reversed(service.bases) if _torch(pins.get(base.layer.name, ())))
         runtime = next(cpu, None)
         used = {package.path for package in service.layer.asks.packages}
-        folders = ((service.context, ignored), *(each for each in local if each[0] in used))
+        own = ((service.context, ignored),) if service.has_code else ()
+        folders = (*own, *(each for each in local if each[0] in used))
         yield ServiceFacts(
             service=name,
             entry=service.entry,

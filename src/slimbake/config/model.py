@@ -315,7 +315,7 @@ def container(of: Container) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class ServiceEntry(Container):
     name: str
-    context: str
+    context: str  # "": it has no code of its own
     base: str | None = None
     requirements: Requirements = Requirements()
     env: Pairs = ()

@@ -28,6 +28,7 @@ _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
 _MOST_CYCLES = 100  # each is found in a graph without the one before
 _NO_BASES = "there are no bases: add it under `bases:`"
 _PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
+_IN_CONTEXT = ("smoke", "verify", "reference", "dockerfile", "template", "build")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 
 
@@ -65,6 +66,8 @@ def rules(raw: Raw, report: ProblemReport) -> None:
             )
         if "contexts" in service:
             _contexts(service, (*at, "contexts"), targets, report)
+        if "context" not in service:
+            _without_code(service, at, report)
         if "dockerfile" in service and "template" in service:
             report.key(
                 (*at, "template"),
@@ -72,6 +75,30 @@ def rules(raw: Raw, report: ProblemReport) -> None:
                 "remove one of them",
             )
     _links(services, report)
+
+
+def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
+    """Report what lies in a context, of a service that has none."""
+    if service and not {"command", "entrypoint", "dockerfile"} & service.keys():
+        report.key(
+            at,
+            "it has no code: no `context`, and no `command` that a package brings",
+            "add `context`: the folder with its code; or the package's program, for example"
+            " `command: [datasette, serve]`",
+        )
+    keys: list[KeyPath] = [(key,) for key in _IN_CONTEXT if key in service]
+    for below in ((), *(("variants", name) for name in service.get("variants", {}))):
+        entry = service["variants"][below[1]] if below else service
+        if isinstance(entry.get("requirements"), str):
+            keys.append((*below, "requirements"))
+        if "parity" in entry:
+            keys.append((*below, "parity"))
+    for key in keys:
+        report.key(
+            (*at, *key),
+            "it lies in the service's context, and the service has none",
+            "add `context`: the folder that holds it, which becomes /app",
+        )
 
 
 def folder_context(value: str) -> bool:

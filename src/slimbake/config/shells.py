@@ -20,7 +20,7 @@ _OWN_IMAGE = ("dockerfile", "template")  # what it has is not known here
 def shells(services: Raw, bases: Raw, repository: Repository, report: ProblemReport) -> None:
     """Report programs that are a shell, or scripts of one, of services that have no such shell."""
     for name, service in services.items():
-        if any(key in service for key in _OWN_IMAGE) or "context" not in service:
+        if any(key in service for key in _OWN_IMAGE):
             continue
         there = set(_packages(service, bases))
         brings = service.get("shell") == TRUTH[0]
@@ -65,11 +65,10 @@ def _shell_of(program: str, service: Raw, repository: Repository) -> tuple[str, 
     """The shell that a program needs, and the script of the context that it is; "" for none."""
     if (name := posixpath.basename(program)) in SHELLS:
         return name, ""
-    context = str(service["context"])
     path = posixpath.normpath(posixpath.join(service.get("workdir", "/app"), program))
-    if "/" not in program or not path.startswith("/app/"):
+    if "/" not in program or not path.startswith("/app/") or "context" not in service:
         return "", ""
-    file = posixpath.join(context, path.removeprefix("/app/"))
+    file = posixpath.join(str(service["context"]), path.removeprefix("/app/"))
     try:
         line = repository.read(repository.file(file)).partition("\n")[0]
     except RefusedError:  # what is not there, the start check says; a program is no text

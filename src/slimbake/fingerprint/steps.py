@@ -36,6 +36,8 @@ def steps_read(target: Target) -> Reads | None:
     if recipe is None or recipe.template not in _TEMPLATES:
         return None
     programs, context = _TEMPLATES[recipe.template]
+    if not recipe.code:
+        programs, context = ("build",) if recipe.folders else (), False
     files = {f"{kind}.pyz" for kind in programs} | _installed(recipe)
     if recipe.template in ("weights.Dockerfile.j2", "wheel.Dockerfile.j2"):
         files |= {f"locks/{recipe.lock}", *(("uv",) if target.online else ())}

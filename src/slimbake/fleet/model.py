@@ -27,6 +27,7 @@ from slimbake.config.model import (
     Secret,
     StartCheck,
 )
+from slimbake.config.naming import PROGRAMS
 from slimbake.host.sources import Source
 
 Platforms = tuple[str, ...]
@@ -154,7 +155,7 @@ class Service(Container):
     copied: bool
     bases: tuple[Base, ...]  # bottom first
     packages: tuple[Package, ...]
-    context: str
+    context: str  # without code of its own: PROGRAMS, of which nothing is sent
     env: Pairs
     secrets: tuple[Secret, ...]
     weights: Weights | None
@@ -181,6 +182,11 @@ class Service(Container):
     def base(self) -> Base | None:
         """The base that it stands on."""
         return self.bases[-1] if self.bases else None
+
+    @property
+    def has_code(self) -> bool:
+        """Whether its image holds a folder of the repository, beside packages."""
+        return self.context != PROGRAMS
 
     @property
     def holds_weights_below(self) -> bool:

@@ -25,6 +25,7 @@ from slimbake.config.model import (
 from slimbake.config.naming import (
     INDEX,
     ONNX,
+    PROGRAMS,
     SHELL,
     USER,
     base_layer,
@@ -386,7 +387,7 @@ class _Resolution:
             copied=draft.copied,
             bases=tuple(bases[below.name] for below in layer.chain),
             packages=self._installed(layer, draft.requirements, packages),
-            context=entry.context,
+            context=entry.context or PROGRAMS,
             **container(entry)
             | {
                 "user": entry.user or ("" if entry.dockerfile else USER),

@@ -116,6 +116,7 @@ class Recipe(Container):
     shared_weights: bool = False
     install: Install | None = None
     own_weights: bool = False
+    code: bool = True  # whether a service's context is copied
     export: ExportStep | None = None
     # of weights, of what builds a local package, of an inventory: file name under locks/
     lock: str = ""

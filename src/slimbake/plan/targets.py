@@ -203,6 +203,7 @@ def service(service: Service, fleet: Fleet) -> Target:
         shared_weights=bool(own and own.shared),
         install=_install(service),
         own_weights=bool(own and not own.shared),
+        code=service.has_code,
         env=service.env,
         **container(service),
         secrets=tuple(secret.id for secret in service.secrets),
@@ -398,6 +399,8 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there undoes
     the rest by chance, as `!app` would for `app/.env`. What it keeps by that very name is kept.
     """
+    if not service.has_code:
+        return ("*",)
     context, weights = PurePosixPath(service.context), service.weights
     parity = service.parity or Parity()
     folders = [weights.value] if weights and weights.source == "path" else []

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.adopt.add import add
-from slimbake.adopt.init import InitRequest, init
+from slimbake.adopt.init import InitRequest, init, start
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA, manifest
 from slimbake.console import QUIET
@@ -554,3 +554,35 @@ def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_
     [one] = manifest(file).services
     assert (one.system, one.wheels) == ((), ("gcc",))
     assert not any("not carried over" in line for line in told)
+
+
+def test_beat_with_its_schedule_in_a_database_has_no_start_check(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  db: {image: 'postgres:16'}\n  beat:\n    build: services/one\n"
+        "    command: celery -A one beat\n    depends_on: [db]\n"
+    )
+    [beat] = start(file, InitRequest()).drafts
+    assert beat.entry["start"] == {"with": ["db"]}
+    assert "-s" in beat.entry["command"]
+    settings = tmp_path / "services/one/one/settings.py"
+    settings.write_text("A = 1\nS = 'django_celery_beat.schedulers:DatabaseScheduler'\n")
+    [beat] = start(file, InitRequest()).drafts
+    assert beat.entry["start"] == "none"
+    assert beat.entry["command"] == ["celery", "-A", "one", "beat"]
+    assert any("settings.py:2: DatabaseScheduler" in str(note) for note in beat.notes)
+
+
+def test_a_package_named_before_the_file_that_lists_it_keeps_the_file(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    folder = tmp_path / "services/one"
+    index = "https://download.pytorch.org/whl/cpu"
+    (folder / "requirements.txt").write_text(f"--extra-index-url {index}\ntorch>=2\nfastapi\n")
+    text = (folder / "Dockerfile").read_text()
+    both = f"RUN pip install torch --index-url {index} && pip install -r"
+    (folder / "Dockerfile").write_text(text.replace("RUN pip install -r", both))
+    [one] = start(file, InitRequest()).drafts
+    assert (one.entry["requirements"], one.torch) == ("requirements.txt", "cpu")
+    (folder / "Dockerfile").write_text(text.replace("-r", "numpy -r"))
+    [one] = start(file, InitRequest()).drafts
+    assert one.entry["requirements"] == ["numpy", "torch>=2", "fastapi"]

@@ -44,7 +44,7 @@ function "image" {
 
 
 group "default" {
-  targets = ["tool"]
+  targets = ["tool", "files"]
 }
 
 group "bases" {
@@ -122,4 +122,26 @@ target "tool" {
   tags = ["${REGISTRY}/tool:${TAG}"]
   cache-from = cache(CACHE_FROM, "tool")
   cache-to = cache(CACHE_TO, "tool")
+}
+
+target "files" {
+  inherits = ["_common"]
+  description = "The image of files"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/files.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "files"
+    "slimbake.optimize" = "lossless"
+    "slimbake.project" = "lone"
+    "slimbake.target" = "files"
+  }
+  output = image("files")
+  tags = ["${REGISTRY}/files:${TAG}"]
+  cache-from = cache(CACHE_FROM, "files")
+  cache-to = cache(CACHE_TO, "files")
 }
