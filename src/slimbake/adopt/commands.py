@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.model import Command, Note, Place, Served
@@ -30,6 +31,12 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
 _MOST = 3  # scripts that start one another
 _ARGUMENTS = ("$@", "${@}", "$*")
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
+# An entrypoint that chooses what to start by its first word.
+_CASE = re.compile(
+    r"^[ \t]*case\s+\"?\$(?:1|\{1(?::?-[^}]*)?\})\"?\s+in\b(?P<branches>.*?)^[ \t]*esac\b[^\n]*",
+    re.DOTALL | re.MULTILINE,
+)
+_BRANCH = re.compile(r"\(?(?P<patterns>[^()\n;]+)\)(?P<body>.*?)(?:;;|\Z)", re.DOTALL)
 _RUN_BEFORE = (
     "it ran before the service, in its container: run it as a job of its own before, such as"
     " `docker run IMAGE {}`"
@@ -84,6 +91,13 @@ class Shellless:
             tuple(found.notes),
             tuple(found.filled),
         )
+
+    def chooses(self, entrypoint: Command) -> bool:
+        """Whether a script chooses by its first argument what it starts."""
+        words = self._without_starters(entrypoint.words)
+        names = [word for word in words if posixpath.basename(word) not in _SHELLS]
+        read = self.script(names[0]) if names and not entrypoint.shell else None
+        return bool(read and _CASE.search(read[0]))
 
     def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
         """The words of a command for an image with a shell, and the shell that it wants."""
@@ -174,6 +188,18 @@ class Shellless:
                 )
             )
         text, begin = read
+        if words[1:] and (case := _CASE.search(text)):
+            text = _chosen(text, case, words[1])
+            line = text.count("\n", 0, case.start()) + 1
+            found.notes.append(
+                Note(
+                    Place(begin.file, begin.line + line - 1),
+                    f"{words[0]} chooses by its first word what it starts",
+                    f"the image starts what `{words[1]}` chooses: give each of the others a service"
+                    " with its own `command`",
+                    self.service,
+                )
+            )
         inner, passes = self._shell(text, begin, found, depth + 1, words[1:])
         return inner, passes
 
@@ -279,6 +305,20 @@ class Shellless:
             " Dockerfile",
             self.service,
         )
+
+
+def _chosen(text: str, case: re.Match[str], word: str) -> str:
+    """A script with that branch of its `case` which a word chooses, each line where it was."""
+    for branch in _BRANCH.finditer(case["branches"]):
+        patterns = (each.strip().strip("\"'") for each in branch["patterns"].split("|"))
+        if any(fnmatchcase(word, pattern) for pattern in patterns):
+            start = case.start("branches")
+            kept = range(start + branch.start("body"), start + branch.end("body"))
+            return "".join(
+                char if char == "\n" or at in kept or not case.start() <= at < case.end() else " "
+                for at, char in enumerate(text)
+            )
+    return text
 
 
 _PORT_OPTIONS = frozenset({"--port", "-p", "--server.port", "--server-port", "--http-port"})

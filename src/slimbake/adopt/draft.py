@@ -12,6 +12,7 @@ from typing import Any
 from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.compose import dotenv
+from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.listed import listed, one_file
 from slimbake.adopt.model import (
     BuildFacts,
@@ -40,7 +41,7 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 _BUILD_ENV = re.compile(
     r"(?:PIP|POETRY|UV|PIPENV|PDM|CONDA|DEBIAN|APT|LANG|LC)_\w+|LANG|PATH|VIRTUAL_ENV|HOME"
     r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONFAULTHANDLER|PYTHONHASHSEED|PYTHON_VERSION"
-    r"|TZ|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
+    r"|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
 )
 _VERSION = re.compile(r"python:?(3\.\d+)")
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
@@ -111,7 +112,7 @@ class _Drafter:
         code = self._narrowed(code, needs, facts)
         env = self._env(facts, code)
         plain, fixed = self._command(facts, code, env)
-        env |= dict(plain.env)
+        env |= self._exported(plain, code)
         compose = of.compose
         said = (compose and (compose.command or compose.entrypoint)) or facts.command
         self._entry["context"] = code.context
@@ -156,7 +157,7 @@ class _Drafter:
         self._comments["dockerfile"] = f"{why.place}: {why.what}"
         if of.build.args:
             self._entry["args"] = dict(of.build.args)
-        if of.build.target:
+        if of.build.target and not self._last_stage():
             self._notes.append(
                 Note(
                     of.origin[0],
@@ -182,6 +183,13 @@ class _Drafter:
         self._start_beside()
         return self._draft(python=_python(facts) if facts and facts.python else None)
 
+    def _last_stage(self) -> bool:
+        """Whether the compose file's target is what a build makes anyway."""
+        build, facts = self._of.build, self._of.facts
+        text = self._repository.texts.get(build.dockerfile, "")
+        last = dockerfile_facts(text, build.dockerfile, "", dict(build.args))
+        return bool(facts and last and last.place == facts.place)
+
     def _draft(self, **more: Any) -> Draft:
         of = self._of
         compose = of.compose.notes if of.compose else ()
@@ -191,7 +199,7 @@ class _Drafter:
             entry=self._entry,
             comments=self._comments,
             left_env=tuple(self._left_env.items()),
-            build_context=of.build.context,
+            build=of.build,
             image=of.compose.image if of.compose else "",
             notes=tuple(dict.fromkeys((*self._notes, *compose))),
             **more,
@@ -220,6 +228,11 @@ class _Drafter:
         reader = Shellless(code, env, lambda path: self._script(path, facts, code), self._of.name)
         if self._needs_shell:
             return self._shelled(reader, entrypoint, command, self._needs_shell)
+        if entrypoint and command and not command.shell and reader.chooses(entrypoint):
+            entrypoint, command = (
+                None,
+                replace(entrypoint, words=(*entrypoint.words, *command.words)),
+            )
         first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
         if first.passes and command is None:
             raise Unreadable(
@@ -399,8 +412,7 @@ class _Drafter:
                 continue
             value = code.moved(each.value) if code else each.value
             if name == "PYTHONPATH":
-                parts = [part.rstrip("/") for part in value.split(":") if part and "$" not in part]
-                found[name] = ":".join(dict.fromkeys((code.app if code else APP, *parts)))
+                found[name] = _python_path(value, code)
             elif facts and facts.env.get(name) is each:
                 found[name] = value  # it is in today's image, too
                 if each.value and (_SECRET.search(name) or _WITH_PASSWORD.search(value)):
@@ -428,6 +440,14 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    @staticmethod
+    def _exported(plain: Plainly, code: Code) -> dict[str, str]:
+        """What the shell that started the command set."""
+        env = {name: code.moved(value) for name, value in plain.env}
+        if "PYTHONPATH" in env:
+            env["PYTHONPATH"] = _python_path(env["PYTHONPATH"], code)
+        return env
 
     def _steps(self, facts: ImageFacts, needs: Needs, code: Code) -> None:
         """The steps of `build`, in the order of their lines."""
@@ -786,6 +806,11 @@ def _as_is(command: Command, code: Code) -> Plainly:
     """Words that follow an entrypoint."""
     words = ("sh", "-c", command.text) if command.shell else command.words
     return Plainly(tuple(code.moved(word) for word in words))
+
+
+def _python_path(value: str, code: Code | None) -> str:
+    parts = [part.rstrip("/") for part in value.split(":") if part and "$" not in part]
+    return ":".join(dict.fromkeys((code.app if code else APP, *parts)))
 
 
 def _settings(check: Healthcheck) -> dict[str, Any]:

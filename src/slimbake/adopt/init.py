@@ -244,28 +244,23 @@ def _refusal(problem: Problem, draft: Draft, file: Path) -> Note:
 
 def _fallen(draft: Draft, notes: tuple[Note, ...], repository: Repository) -> Draft | None:
     """The same service with its own Dockerfile; None where it has none, or that is refused too."""
-    dockerfile = next(
-        (
-            place.file
-            for place in draft.origin
-            if place.file in repository.texts and "ockerfile" in posixpath.basename(place.file)
-        ),
-        "",
-    )
-    if not dockerfile or "dockerfile" in draft.entry:
+    build = draft.build
+    if build is None or build.dockerfile not in repository.texts or "dockerfile" in draft.entry:
         return None
-    context = draft.build_context or draft.entry["context"]
     entry = {
         key: value
         for key, value in draft.entry.items()
         if key in {"port", "env", "start", "publish", "env_file"}
     }
+    args = {"args": dict(build.args)} if build.args else {}
+    # What the Dockerfile says, it goes on doing.
+    others = tuple(each for each in draft.notes if each.place.file != build.dockerfile)
     return replace(
         draft,
-        entry={"context": context, "dockerfile": dockerfile, **entry},
+        entry={"context": build.context, "dockerfile": build.dockerfile, **args, **entry},
         comments={"dockerfile": f"{notes[0].place}: {notes[0].what}"},
         served=(),
-        notes=(*draft.notes, *notes),
+        notes=(*others, *notes),
     )
 
 

@@ -214,7 +214,7 @@ class Draft:
     python: Said | None = None
     torch: str = ""  # the build that its Dockerfile or compose file asks for
     image: str = ""  # today's image
-    build_context: str = ""  # of its Dockerfile
+    build: BuildFacts | None = None  # of its Dockerfile
     notes: tuple[Note, ...] = ()
 
 

@@ -39,7 +39,10 @@ _FORMS = (
     "slimbake reads [project], [dependency-groups], [tool.poetry] and setuptools' dynamic"
     " dependencies; of others: uv pip compile pyproject.toml -o requirements.txt"
 )
-_FILE_URL = re.compile(r"file:(?://)?(?:\$\{PROJECT_ROOT\}/|\{root:uri\}/)?([^#]*)")
+# As pip, PDM (`file:///${PROJECT_ROOT}/...`) and Hatch (`{root:uri}/...`) write it.
+_FILE_URL = re.compile(
+    r"(?:file:(?://)?(?:/?\$\{PROJECT_ROOT\}/|\{root:uri\}/)?|\{root:uri\}/)([^#]*)"
+)
 
 Table = dict[str, Any]
 

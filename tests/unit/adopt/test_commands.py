@@ -13,6 +13,8 @@ AT = Place("Dockerfile", 9)
 SCRIPTS = {
     "./docker-entrypoint.sh": '#!/bin/bash\nset -e\npython manage.py migrate\nexec "$@"\n',
     "start.sh": "#!/bin/sh\nexport A=1\ncd src\nexec gunicorn app:app -b 0.0.0.0:${PORT:-8000}\n",
+    "case.sh": '#!/bin/sh\nset -e\ncase "$1" in\n  serve|web)\n    echo up\n    exec uvicorn a:b\n    ;;\n'
+    '  job-*) exec python -m $NAME ;;\n  *)\n    exec "$@"\n    ;;\nesac\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -89,6 +91,20 @@ def test_the_last_line_of_a_script_is_the_command() -> None:
     assert found.env == (("A", "1"),)
     assert found.workdir == "src"
     assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [("web", "uvicorn a:b"), ("job-x", "python -m jobs"), ("top", "top")],
+)
+def test_a_script_that_chooses_by_its_first_word_is_what_the_word_chooses(
+    chosen: str, words: str
+) -> None:
+    found = plainly("case.sh", chosen, NAME="jobs")
+    assert found.words == tuple(words.split())
+    [note] = found.notes
+    assert str(note).startswith("case.sh:3: case.sh chooses by its first word what it starts")
+    assert f"`{chosen}`" in note.advice
 
 
 @pytest.mark.parametrize(

@@ -586,3 +586,44 @@ def test_a_package_named_before_the_file_that_lists_it_keeps_the_file(tmp_path: 
     (folder / "Dockerfile").write_text(text.replace("-r", "numpy -r"))
     [one] = start(file, InitRequest()).drafts
     assert one.entry["requirements"] == ["numpy", "torch>=2", "fastapi"]
+
+
+ENTRYPOINT = """\
+#!/bin/sh
+export PYTHONPATH=/srv/lib
+case "$1" in
+  serve) exec uvicorn one:app --port 80 ;;
+  work) exec python -m "${NAME}" ;;
+esac
+"""
+
+
+def test_services_of_one_dockerfile_whose_entrypoint_chooses_by_its_first_word(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/start.sh").write_text(ENTRYPOINT)
+    (tmp_path / "services/one/Dockerfile").write_text(
+        "FROM python:3.11 AS base\nWORKDIR /srv\nCOPY . .\nRUN pip install -r requirements.txt\n"
+        "ENV NAME=one\nFROM base AS last\n"
+        'ENTRYPOINT ["/srv/start.sh"]\nCMD ["serve"]\n'
+    )
+    (tmp_path / "compose.yaml").write_text(
+        "x: &one\n  build: {context: services/one, target: last, args: {A: b}}\n"
+        "services:\n  web: {<<: *one, environment: {TZ: Europe/Berlin}}\n"
+        "  work: {<<: *one, command: [work]}\n"
+    )
+    decided = start(file, InitRequest())
+    web, work = (each.entry for each in decided.drafts)
+    assert (web["command"], work["command"]) == (
+        ["uvicorn", "one:app", "--port", "80"],
+        ["python", "-m", "one"],
+    )
+    assert web["env"] == {"NAME": "one", "TZ": "Europe/Berlin", "PYTHONPATH": "/app:/app/lib"}
+    (tmp_path / "services/one/requirements.txt").write_text("not a requirement\n")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(f"{dockerfile.read_text()}RUN make\n")
+    web, work = start(file, InitRequest()).drafts
+    assert web.entry["dockerfile"] == "services/one/Dockerfile"
+    assert web.entry["args"] == {"A": "b"}
+    assert not any("target" in note.what or "make" in note.what for note in web.notes)

@@ -419,6 +419,20 @@ def test_the_lock_of_a_workspace_gives_a_member_what_is_the_member_s(tmp_path: P
     assert root.specs == ("rich",)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:../../libs/common",
+        "file:///${PROJECT_ROOT}/../../libs/common",
+        "{root:uri}/../../libs/common",
+    ],
+)
+def test_a_folder_as_pip_pdm_and_hatch_write_it(tmp_path: Path, address: str) -> None:
+    text = f'[project]\nname = "api"\ndependencies = ["atlas-common @ {address}"]\n'
+    asked = found(tmp_path, "pyproject.toml", {"pyproject.toml": text})
+    assert asked.packages == (PACKAGE,)
+
+
 # refused
 
 PROJECT = '[project]\nname = "{0}"\nversion = "1"\ndependencies = ["{1}"]\n'
