@@ -152,6 +152,7 @@ def test_it_answers_from_postgres_in_its_own_compose_file(shop: Toy) -> None:
         ("monorepo", "gateway legacy search shared"),
         ("odd-compose", "api admin scripted again shelly"),
         ("ocr", ""),  # called as its folder
+        ("torch-api", ""),
     ],
 )
 def test_what_init_carries_over_bakes_and_starts_untouched(
