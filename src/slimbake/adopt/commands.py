@@ -29,6 +29,7 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
 }
 _MOST = 3  # scripts that start one another
+_CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _ARGUMENTS = ("$@", "${@}", "$*")
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 # An entrypoint that chooses what to start by its first word.
@@ -222,7 +223,13 @@ class Shellless:
             raise NeedsShell(self._needs_shell(text, place))
         *before, last = commands
         for command in before:
-            self._before(command, text, line(command), found)
+            changed = _changed(arguments, command.words) if arguments else None
+            if changed is None:
+                self._before(command, text, line(command), found)
+            elif any(each.words[:1] in _CONDITIONS for each in before):
+                raise NeedsShell(self._needs_shell(" ".join(command.words), line(command)))
+            else:
+                arguments = changed
         words = last.words[1:] if last.words[:1] == ("exec",) else last.words
         if words and words[-1] in _ARGUMENTS and last.plain:
             if not words[:-1] and not arguments:
@@ -307,18 +314,29 @@ class Shellless:
         )
 
 
+def _changed(arguments: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...] | None:
+    """A script's arguments after `shift` or `set -- WORD...`; None for any other command."""
+    if words == ("shift",):
+        return arguments[1:]
+    if words[:2] != ("set", "--"):
+        return None
+    parts = (arguments if word in _ARGUMENTS else (word,) for word in words[2:])
+    return tuple(word for part in parts for word in part)
+
+
 def _chosen(text: str, case: re.Match[str], word: str) -> str:
     """A script with that branch of its `case` which a word chooses, each line where it was."""
+    kept = range(0)
     for branch in _BRANCH.finditer(case["branches"]):
         patterns = (each.strip().strip("\"'") for each in branch["patterns"].split("|"))
         if any(fnmatchcase(word, pattern) for pattern in patterns):
             start = case.start("branches")
             kept = range(start + branch.start("body"), start + branch.end("body"))
-            return "".join(
-                char if char == "\n" or at in kept or not case.start() <= at < case.end() else " "
-                for at, char in enumerate(text)
-            )
-    return text
+            break
+    return "".join(
+        char if char == "\n" or at in kept or not case.start() <= at < case.end() else " "
+        for at, char in enumerate(text)
+    )
 
 
 _PORT_OPTIONS = frozenset({"--port", "-p", "--server.port", "--server-port", "--http-port"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimbake.adopt.code import Code, Unreadable
+from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.model import Command, Place, Served
 from slimbake.adopt.shell import expand, simple_commands
@@ -14,7 +14,10 @@ SCRIPTS = {
     "./docker-entrypoint.sh": '#!/bin/bash\nset -e\npython manage.py migrate\nexec "$@"\n',
     "start.sh": "#!/bin/sh\nexport A=1\ncd src\nexec gunicorn app:app -b 0.0.0.0:${PORT:-8000}\n",
     "case.sh": '#!/bin/sh\nset -e\ncase "$1" in\n  serve|web)\n    echo up\n    exec uvicorn a:b\n    ;;\n'
+    '  manage) shift; exec python manage.py "$@" ;;\n'
     '  job-*) exec python -m $NAME ;;\n  *)\n    exec "$@"\n    ;;\nesac\n',
+    "set.sh": '#!/bin/sh\ncase "$1" in\n  web) set -- gunicorn "$@" ;;\nesac\nexec "$@"\n',
+    "maybe.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -95,16 +98,28 @@ def test_the_last_line_of_a_script_is_the_command() -> None:
 
 @pytest.mark.parametrize(
     ("chosen", "words"),
-    [("web", "uvicorn a:b"), ("job-x", "python -m jobs"), ("top", "top")],
+    [
+        ("web", "uvicorn a:b"),
+        ("job-x", "python -m jobs"),
+        ("manage check -v", "python manage.py check -v"),
+        ("top", "top"),
+    ],
 )
 def test_a_script_that_chooses_by_its_first_word_is_what_the_word_chooses(
     chosen: str, words: str
 ) -> None:
-    found = plainly("case.sh", chosen, NAME="jobs")
+    found = plainly("case.sh", *chosen.split(), NAME="jobs")
     assert found.words == tuple(words.split())
     [note] = found.notes
     assert str(note).startswith("case.sh:3: case.sh chooses by its first word what it starts")
-    assert f"`{chosen}`" in note.advice
+    assert f"`{chosen.split()[0]}`" in note.advice
+
+
+def test_arguments_that_a_script_changes() -> None:
+    assert plainly("set.sh", "web").words == ("gunicorn", "web")
+    assert plainly("set.sh", "other", "-x").words == ("other", "-x")
+    with pytest.raises(NeedsShell):
+        plainly("maybe.sh", "--port=1")
 
 
 @pytest.mark.parametrize(
