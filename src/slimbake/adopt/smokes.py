@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 
 from slimbake.adopt.model import Draft, Served
 
+# What calls that do not return before their work is done are named.
+_WORKS = re.compile(
+    r"(?:main|run|start|serve|sleep|launch|wait|poll|listen|consume)(?:_|$)|.*polling$"
+)
 _LEVELS = frozenset({"imports", "load", "parity"})
 
 
@@ -121,10 +126,10 @@ def _calls(statement: ast.stmt) -> bool:
     call = statement.value if isinstance(statement, ast.Expr) else None
     if not isinstance(call, ast.Call):
         return False
-    # `app.include_router(...)` declares; `main()`, `app.run()`, `uvicorn.run()`, `time.sleep()` do.
+    # `app.include_router(...)` declares; `main()`, `web.run_app()`, `uvicorn.run()` do.
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name in {"main", "run", "start", "serve", "serve_forever", "sleep", "run_forever"} or (
+    return bool(_WORKS.match(name)) or (
         isinstance(function, ast.Name) and not name.startswith("setup")
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -32,12 +33,13 @@ def own_compose(root: Path) -> OwnCompose:
     return OwnCompose()
 
 
+@lru_cache(maxsize=8)  # each service that starts beside others asks for it
 def defined(name: str, text: str) -> OwnCompose:
     """What the compose file of this name and text defines itself; nothing of one that cannot be
     read.
     """
     with contextlib.suppress(*_UNREADABLE):
-        services = yaml.safe_load(text)["services"]
+        services = yaml.load(text, Loader=yaml.CSafeLoader)["services"]
         built = (k for k, each in services.items() if isinstance(each, dict) and "build" in each)
         return OwnCompose(name, frozenset(services), frozenset(built))
     return OwnCompose()

@@ -13,6 +13,7 @@ from slimbake.adopt.add import add
 from slimbake.adopt.init import InitRequest, init, start
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA, manifest
+from slimbake.config.compose import defined
 from slimbake.console import QUIET
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
@@ -627,3 +628,16 @@ def test_services_of_one_dockerfile_whose_entrypoint_chooses_by_its_first_word(
     assert web.entry["dockerfile"] == "services/one/Dockerfile"
     assert web.entry["args"] == {"A": "b"}
     assert not any("target" in note.what or "make" in note.what for note in web.notes)
+
+
+def test_the_compose_file_is_parsed_once_however_many_services_start_beside_others(
+    tmp_path: Path,
+) -> None:
+    names = [f"s{number}" for number in range(6)]
+    file = repository(tmp_path, *names)
+    services = "".join(f"  {n}: {{build: services/{n}, depends_on: [db]}}\n" for n in names)
+    (tmp_path / "compose.yaml").write_text(f"services:\n  db: {{image: postgres}}\n{services}")
+    defined.cache_clear()
+    decided = start(file, InitRequest())
+    assert all(each.entry["start"] == {"with": ["db"]} for each in decided.drafts)
+    assert defined.cache_info().misses == 1
