@@ -46,6 +46,8 @@ _BUILD_ENV = re.compile(
 _VERSION = re.compile(r"python:?(3\.\d+)")
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
+# Groups that no image is meant to have.
+_DEVELOPMENT = frozenset({"dev", "test", "tests", "lint", "docs", "doc", "typing", "type", "ci"})
 # A volume there would hide what the image has.
 _TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
 
@@ -502,8 +504,7 @@ class _Drafter:
             files[found or posixpath.join(context, posixpath.basename(needs.environment))] = None
         folders: dict[str, None] = {}
         projects: dict[str, None] = {}
-        wanted = ",".join(dict.fromkeys(needs.extras))
-        extras = f"[{wanted}]" if wanted else ""
+        extras = self._extras(needs, code)
         for path, place in {**needs.projects, **needs.folders}.items():
             folder = self._project(path, code) or (
                 posixpath.join(code.context, code.inner).rstrip("/") if path == code.root else ""
@@ -523,6 +524,43 @@ class _Drafter:
         return self._written(files, projects, folders, list(needs.specs), context), list(
             needs.system
         )
+
+    def _extras(self, needs: Needs, code: Code) -> str:
+        """The extras of the projects, in brackets; a note for each group that is installed, too."""
+        member = self._member(needs.member, "") if needs.member else ""
+        folders = (
+            member or self._project(path, code) or code.context
+            for path in (*needs.projects, *needs.folders)
+        )
+        texts = (self._repository.texts.get(f"{_in(each)}pyproject.toml", "") for each in folders)
+        tables = [_toml(text) for text in texts]
+        poetry = [each.get("tool", {}).get("poetry", {}) for each in tables]
+        known = {
+            name
+            for project, own in zip(tables, poetry, strict=True)
+            for listed in (
+                project.get("project", {}).get("optional-dependencies"),
+                own.get("extras"),
+            )
+            for name in listed or ()
+        }
+        named = [*needs.extras, *(group for group in needs.groups if group in known)]
+        if "*" in named:
+            named = [each for each in (*named, *sorted(known)) if each != "*"]
+        groups = {k: place for k, place in needs.groups.items() if k not in known}
+        if needs.poetry:
+            place, left = needs.poetry
+            for name, group in (item for each in poetry for item in each.get("group", {}).items()):
+                if not group.get("optional") and name not in left | _DEVELOPMENT:
+                    groups.setdefault(name, place)
+        for name, place in groups.items():
+            self._note(
+                place,
+                f"the group '{name}' is installed, too",
+                "write a requirements file with the lines `-r pyproject.toml` and"
+                f" `-r pyproject.toml:{name}`, and name it under `requirements`",
+            )
+        return f"[{','.join(dict.fromkeys(named))}]" if named else ""
 
     def _project(self, path: str, code: Code) -> str:
         """The folder of the repository that a project's folder in the image comes from."""

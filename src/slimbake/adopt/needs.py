@@ -89,7 +89,10 @@ class Needs:
     folders: dict[str, Place] = field(default_factory=dict)  # packages from the repository
     projects: dict[str, Place] = field(default_factory=dict)  # folders with a pyproject.toml
     member: str = ""  # of a uv workspace
-    extras: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()  # "*": all of them
+    groups: dict[str, Place] = field(default_factory=dict)  # of dependencies, or extras, for PDM
+    # where Poetry installs its groups that are not optional, and those that it leaves out
+    poetry: tuple[Place, frozenset[str]] | None = None
     pipfile: str = ""  # a folder
     environment: str = ""  # a file of conda
     system: dict[str, Place] = field(default_factory=dict)
@@ -129,10 +132,10 @@ class _Reader:
             case "uv" if rest[:1] in (["sync"], ["export"]):
                 self._uv(rest, step)
             case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
-                self.needs.projects.setdefault(self._folder(rest, step), step.place)
-                self.needs.extras = _values(rest, {"--extras", "-E"})
+                self._poetry(rest, step)
             case "pdm" if rest[:1] in (["install"], ["sync"], ["export"]):
                 self.needs.projects.setdefault(step.workdir, step.place)
+                self._groups(_values(rest, {"-G", "--group", "--with"}), step)
             case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
                 self.needs.pipfile = step.workdir
             case "conda" | "mamba" | "micromamba" if "-f" in rest or "--file" in rest:
@@ -183,7 +186,7 @@ class _Reader:
             self.needs.projects.setdefault(posixpath.dirname(absolute), step.place)
         elif file or (local and path.endswith((".txt", ".in"))):
             self.needs.files.setdefault(absolute, step.place)
-        elif "*" in word or word.endswith(".whl"):
+        elif word.endswith(".whl") or re.search(r"\*(?!\d|$)|/.*\*|^\*", word):
             pass  # wheels that a step before it made, of what is listed there
         elif local:
             self.needs.folders.setdefault(absolute, step.place)
@@ -230,6 +233,20 @@ class _Reader:
         self.needs.projects.setdefault(self._folder(rest, step), step.place)
         self.needs.member = (_values(rest, {"--package"}) or (self.needs.member,))[0]
         self.needs.extras += _values(rest, {"--extra"})
+        self.needs.extras += ("*",) if "--all-extras" in rest else ()
+        self._groups(_values(rest, {"--group", "--only-group"}), step)
+
+    def _poetry(self, rest: list[str], step: Step) -> None:
+        self.needs.projects.setdefault(self._folder(rest, step), step.place)
+        self.needs.extras = _values(rest, {"--extras", "-E"})
+        self.needs.extras += ("*",) if {"--all-extras"} & {*rest} else ()
+        only = _values(rest, {"--only"})
+        self._groups((*_values(rest, {"--with"}), *(each for each in only if each != "main")), step)
+        if not only and rest[0] != "export" and not {"--no-dev", "--only-root"} & {*rest}:
+            self.needs.poetry = step.place, frozenset(_values(rest, {"--without"}))
+
+    def _groups(self, names: tuple[str, ...], step: Step) -> None:
+        self.needs.groups.update(dict.fromkeys(names, step.place))
 
     def _folder(self, rest: list[str], step: Step) -> str:
         named = _values(rest, {"--project", "--directory", "-C"})

@@ -641,3 +641,37 @@ def test_the_compose_file_is_parsed_once_however_many_services_start_beside_othe
     decided = start(file, InitRequest())
     assert all(each.entry["start"] == {"with": ["db"]} for each in decided.drafts)
     assert defined.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(
+    ("install", "written", "groups"),
+    [
+        ("poetry install --with prod --without dev,web -E pg", "[pg]", ["prod"]),
+        ("poetry install --no-root", "", ["web"]),
+        ("poetry install --only main,prod --all-extras", "[pg]", ["prod"]),
+        ("poetry export --only main -o requirements.txt", "", []),
+        ("uv sync --no-dev --group prod --all-extras", "[pg]", ["prod"]),
+        ("pdm install --prod -G pg,prod", "[pg]", ["prod"]),
+        ("pip install 'httpx==0.27.*' /wheels/*", ["httpx==0.27.*"], []),
+    ],
+)
+def test_extras_are_carried_over_and_groups_are_told(
+    tmp_path: Path, install: str, written: str | list[str], groups: list[str]
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/requirements.txt").unlink()
+    (tmp_path / "services/one/pyproject.toml").write_text(
+        '[tool.poetry]\nname = "one"\n[tool.poetry.dependencies]\nhttpx = "*"\n'
+        '[tool.poetry.extras]\npg = ["httpx"]\n[tool.poetry.group.web.dependencies]\nidna = "*"\n'
+        '[tool.poetry.group.dev.dependencies]\npytest = "*"\n'
+        '[tool.poetry.group.prod]\noptional = true\ndependencies = {idna = "*"}\n'
+    )
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(
+        dockerfile.read_text().replace("pip install -r requirements.txt", install)
+    )
+    [one] = start(file, InitRequest()).drafts
+    wanted = f"pyproject.toml{written}" if isinstance(written, str) else written
+    assert one.entry["requirements"] == wanted
+    told = [note.what for note in one.notes]
+    assert told == [f"the group '{name}' is installed, too" for name in groups]
