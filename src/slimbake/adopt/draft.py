@@ -231,10 +231,8 @@ class _Drafter:
         if self._needs_shell:
             return self._shelled(reader, entrypoint, command, self._needs_shell)
         if entrypoint and command and not command.shell and reader.chooses(entrypoint):
-            entrypoint, command = (
-                None,
-                replace(entrypoint, words=(*entrypoint.words, *command.words)),
-            )
+            command = replace(entrypoint, words=(*entrypoint.words, *command.words))
+            entrypoint = None
         first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
         if first.passes and command is None:
             raise Unreadable(
