@@ -624,10 +624,10 @@ def test_services_of_one_dockerfile_whose_entrypoint_chooses_by_its_first_word(
     (tmp_path / "services/one/requirements.txt").write_text("not a requirement\n")
     dockerfile = tmp_path / "services/one/Dockerfile"
     dockerfile.write_text(f"{dockerfile.read_text()}RUN make\n")
-    web, work = start(file, InitRequest()).drafts
-    assert web.entry["dockerfile"] == "services/one/Dockerfile"
-    assert web.entry["args"] == {"A": "b"}
-    assert not any("target" in note.what or "make" in note.what for note in web.notes)
+    kept = start(file, InitRequest()).drafts[0]
+    assert kept.entry["dockerfile"] == "services/one/Dockerfile"
+    assert kept.entry["args"] == {"A": "b"}
+    assert not any("target" in note.what or "make" in note.what for note in kept.notes)
 
 
 def test_the_compose_file_is_parsed_once_however_many_services_start_beside_others(
