@@ -249,6 +249,7 @@ class _ServiceReader:
             healthcheck=self._healthcheck(),
             beside=self._beside(),
             gpu=self._gpu(),
+            starts="profiles" not in raw,
         )
         stay = [key for key in raw if key not in _READ and not key.startswith("x-")]
         if "profiles" in raw:

@@ -359,10 +359,16 @@ class _Drafter:
             self._entry["port"], *others = ports
             if others:
                 self._entry["expose"] = others
+        alone = fixed == len(words) and not ports
+        if alone and self._of.compose and self._of.compose.starts and not self._of.job:
+            # Compose starts it without arguments, and `slimbake up` starts what has a command.
+            self._entry["command"] = self._entry.pop("entrypoint")
+            if why := self._comments.pop("entrypoint", ""):
+                self._comments["command"] = why
         if self._of.job:
             self._entry["start"] = "none"
             self._comments["start"] = "a job: it ends, and may need what runs beside it"
-        elif fixed == len(words) and not ports and not self._of.compose:
+        elif alone and not self._of.compose:
             self._entry["start"] = ["--help"]
             self._comments["start"] = "an entrypoint that waits for arguments"
 

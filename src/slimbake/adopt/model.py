@@ -172,6 +172,7 @@ class ComposeService:
     healthcheck: Healthcheck | None = None
     beside: tuple[str, ...] = ()  # the services that it depends on
     gpu: bool = False
+    starts: bool = True  # with the others, whatever profiles are asked for
     notes: tuple[Note, ...] = ()
 
 

@@ -347,6 +347,21 @@ def test_an_entrypoint_and_its_arguments_stay_apart(tmp_path: Path) -> None:
     assert "# init filled in ${PORT:-90}" in file.read_text()
 
 
+def test_an_entrypoint_that_compose_starts_without_arguments_is_what_up_starts(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + 'ENTRYPOINT ["one", "all"]\n')
+    compose = (
+        "services:\n  one: {build: services/one}\n  tool: {build: services/one, profiles: [x]}\n"
+    )
+    (tmp_path / "compose.yaml").write_text(compose)
+    one, tool = (each.entry for each in start(file, InitRequest()).drafts)
+    assert (one["command"], "entrypoint" in one) == (["one", "all"], False)
+    assert (tool["entrypoint"], "command" in tool) == (["one", "all"], False)
+
+
 def test_images_of_today_stand_beside_those_of_slimbake_where_the_engine_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
