@@ -182,9 +182,7 @@ def test_why_names_the_pass_what_it_costs_and_the_bytes(toy: Toy, baked: str) ->
     assert "uts46=True" in done.stdout and re.search(
         r"idna/uts46data\.py  0\.\d MB  idna 3", done.stdout
     )
-    assert toy.slimbake("why", "idna.none").code == 3
-    moved = toy.slimbake("why", "idna.codec")
-    assert moved.stdout.startswith("cold (moved: imported from there as before), on base-small")
+    assert toy.slimbake("why", "idna.core").code == 3
 
 
 def test_what_is_left_out_is_not_in_the_sbom(toy: Toy, baked: str) -> None:

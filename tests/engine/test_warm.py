@@ -96,10 +96,19 @@ def test_a_first_bake_lists_what_starts_and_checks_need(toy: Toy, first: str) ->
 
 
 def test_a_module_that_went_cold_is_imported_from_the_store(toy: Toy, first: str) -> None:
-    listed = "import os, toy_lib; print('rare.py' in os.listdir(toy_lib.__path__[0]))"
-    assert in_image(toy, listed) == "False"
+    listed = "import os, posix, toy_lib; print(*('rare.py' in each.listdir(toy_lib.__path__[0])"
+    assert in_image(toy, f"{listed} for each in (posix, os)))") == "False True"
     assert in_image(toy, "import toy_lib.rare; print(toy_lib.rare.word)") == "cold"
     assert in_image(toy, "import toy_lib.used; print(toy_lib.used.word)") == "warm"
+
+
+def test_why_names_the_store_of_a_module_that_went_cold(toy: Toy, first: str) -> None:
+    for asked in "toy_lib.rare", "toy_lib/rare.py", "toy_lib.rare.word":
+        done = toy.slimbake("why", asked)
+        assert done.stdout.startswith(
+            "cold (moved: imported from there as before), on base-small, in one"
+        ), done.stdout
+    assert toy.slimbake("why", "toy_lib.none").code == 3
 
 
 def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) -> None:

@@ -102,6 +102,9 @@ def mapped(maps: str) -> Iterator[str]:
 def _finds_modules(frame: object) -> bool:
     """Whether it is Python itself that lists: it finds what is in a cold store as well."""
     told = getattr(frame, "f_globals", {}).get("__name__", "")
+    while told == "_slimbake_cold.files":  # which lists for another one
+        frame = getattr(frame, "f_back", None)
+        told = getattr(frame, "f_globals", {}).get("__name__", "")
     code = getattr(frame, "f_code", None)
     return (
         getattr(code, "co_filename", "").startswith("<frozen importlib")
