@@ -102,10 +102,10 @@ def inside(path: "Any") -> "dict[str, bool] | None":
 
 
 def _whole(path: "Any") -> str:
-    """The absolute path; "" for a file descriptor."""
+    """The absolute path; "" for a file descriptor, and in a working folder that is gone."""
     try:
         return os.path.abspath(os.fsdecode(path))  # noqa: PTH100
-    except TypeError:
+    except (TypeError, FileNotFoundError):
         return ""
 
 

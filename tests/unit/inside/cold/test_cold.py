@@ -146,6 +146,11 @@ told('is', (f'{n} {os.path.isdir(f"{top}/{n}")} {os.path.isfile(f"{top}/{n}")} {
     for n in ('only', 'only/one.py', 'sub', 'late.py', 'none', 'none.py')))
 os.chdir(f'{top}/only')
 told('here', [*os.listdir(), *os.listdir('.'), *(e.name for e in os.scandir())])
+descriptor = os.open(f'{top}/sub', os.O_RDONLY)
+told('descriptor', (each for each in os.listdir(descriptor) if not each.endswith('.py')))
+os.chdir(gone := tempfile.mkdtemp())
+os.rmdir(gone)
+told('gone', [*os.listdir('.'), *os.scandir('.')])
 with tempfile.TemporaryDirectory() as scratch:
     copy = shutil.copytree(top, f'{scratch}/copy', ignore=shutil.ignore_patterns('__pycache__'))
     told('copytree', (f'{p.relative_to(copy)} {p.is_dir() or len(p.read_bytes())}' for p in pathlib.Path(copy).rglob('*')))
