@@ -11,6 +11,7 @@ from slimbake.config import manifest
 from slimbake.config.model import (
     BaseEntry,
     Budget,
+    Ci,
     ExternalEntry,
     Healthcheck,
     Manifest,
@@ -54,6 +55,10 @@ def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) ->
 def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None:
     found = read(tmp_path, HEAD + "services: {}\n")
     assert found == Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")
+
+
+def test_a_pipeline_may_have_nothing_but_defaults(tmp_path: Path) -> None:
+    assert read(tmp_path, HEAD + "ci: {}\nservices: {}\n").ci == Ci()
 
 
 @pytest.mark.parametrize(
