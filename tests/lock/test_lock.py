@@ -279,8 +279,8 @@ def test_a_lock_edited_by_hand_is_said_and_mended(repo: Repo, web: None) -> None
     done = repo.run("lock", "--check")
     assert (done.code, done.stdout) == (4, "")
     assert (
-        done.stderr
-        == "slimbake: locks are stale: base-web (its file was edited)\n  run `slimbake lock`\n"
+        done.stderr == "slimbake: locks are out of date: bake/locks/base-web.txt was edited\n"
+        "  run `slimbake lock`, and review what it changes in bake/locks/\n"
     )
     assert repo.run("lock").stdout == "bake/locks/base-web.txt\n"
     assert repo.locked() == before
@@ -305,9 +305,11 @@ def test_each_reason_for_a_stale_lock_is_told(repo: Repo, web: None) -> None:
     (repo.root / "bake/locks/b.txt").unlink()
     repo.fleet("[frame]", a="[leaf<2]", b="[leaf]", c="[leaf]")
     assert (
-        repo.run("lock", "--check").stderr
-        == "slimbake: locks are stale: a (what it answers has changed), b (its file is missing), c"
-        " (it was never locked)\n  run `slimbake lock`\n"
+        repo.run("lock", "--check").stderr == "slimbake: locks are out of date\n"
+        "  a asks for other packages than were locked (services.yaml)\n"
+        "  bake/locks/b.txt is missing\n"
+        "  never locked: c\n"
+        "  run `slimbake lock`, and review what it changes in bake/locks/\n"
     )
     assert repo.run("fetch").code == 4
 
@@ -376,7 +378,7 @@ def test_only_needs_packages_that_locks_hold_and_fresh_locks(repo: Repo, web: No
     assert done.code == 2 and "no lock holds absent" in done.stderr
     repo.fleet("[frame, leaf]")
     done = repo.run("lock", "--upgrade", "--only", "frame")
-    assert done.code == 4 and "locks are stale" in done.stderr
+    assert done.code == 4 and "locks are out of date" in done.stderr
     assert repo.pins("base-web") == ["core==2", "frame==1"]
 
 
@@ -452,7 +454,7 @@ def test_weights_of_the_repository_are_locked_by_file_and_stale_when_one_changes
     ]
     (repo.root / "models/small/deep/model.bin").write_text("others")
     done = repo.run("lock", "--check")
-    assert done.code == 4 and "weights-models-small (what it answers has changed)" in done.stderr
+    assert done.code == 4 and "the files in models/small have changed" in done.stderr
     assert repo.run("lock").code == 0 and repo.run("lock", "--check").code == 0
 
 

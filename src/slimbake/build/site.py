@@ -22,7 +22,7 @@ from slimbake.fleet import Fleet
 from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
-from slimbake.lock.locks import Locks, locked_pins
+from slimbake.lock.locks import Locks, expect_fresh, locked_pins
 from slimbake.lock.wheelhouse import fetch, fetch_debian
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.graph import relinked
@@ -151,9 +151,7 @@ def locked_anew(project: Project, here: Machine, console: Console, frozen: bool 
     `frozen` is set.
     """
     old = project.stale_locks
-    if faults := [each for each in old if frozen or not each.new]:
-        names = ", ".join(map(str, faults))
-        raise StaleFiles(f"locks are stale: {names}", "run `slimbake lock`")
+    expect_fresh(each for each in old if frozen or not each.new)
     if not old:
         return project
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import

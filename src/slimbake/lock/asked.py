@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import base_layer
+from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
 from slimbake.lock import auto
@@ -25,7 +28,56 @@ class System:
 def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
     asked = asks(fleet, locks.layers)
-    return tuple(found for name, value in asked.items() if (found := locks.compared(name, value)))
+    found = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
+    changed = {each.name for each in found if not each.why}
+    if not changed:
+        return found
+    reasons = {**_changes(fleet, changed), **_other_python(fleet, locks, changed)}
+    return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in found)
+
+
+def _other_python(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, str]:
+    """Of these locks, those that answer what another version of Python would ask, in words."""
+    for version in json.loads(MANIFEST_SCHEMA.read_text())["properties"]["python"]["enum"]:
+        other = resolve(replace(fleet.manifest, python=version), sources=locks.sources)
+        asked = asks(other, locks.layers)
+        if same := {n for n in changed if asked.get(n) == locks.records[n].asked}:
+            return dict.fromkeys(same, f"`python` was {version} when they were locked")
+    return {}
+
+
+def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
+    """What has changed of each of these locks, in words: of what stands on another one, the
+    reason of that one.
+    """
+    found = dict.fromkeys(changed, "the `layers` that slimbake may make have changed")
+    found[EXTERNALS] = "the images from outside (`externals`, `build`) have changed"
+    found |= {
+        each.layer.system_lock: f"`system` of {each.name} has changed" for each in _asking(fleet)
+    }
+    for weights in fleet.weights:
+        where = (
+            f"the files in {weights.value} have" if weights.source == "path" else "`weights` has"
+        )
+        found[weights.layer.lock] = f"{where} changed"
+    for each in _asking(fleet):
+        below = (layer.lock for layer in each.layer.chain if layer.lock in changed)
+        who = f"the base {each.name}" if isinstance(each, Base) else each.name
+        wanted = each.layer.asks
+        files = (*wanted.files, *(f"{p.path}/pyproject.toml" for p in wanted.packages))
+        if isinstance(each, Package) and each.path:
+            files = (f"{each.path}/pyproject.toml",)
+        where = ", ".join(files or (fleet.manifest.file.name,))
+        own = f"{who} asks for other packages than were locked ({where})"
+        found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
+    return found
+
+
+def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:
+    """All that asks for packages, each after what it stands on."""
+    yield from fleet.packages
+    yield from fleet.bases
+    yield from fleet.services
 
 
 def asks(fleet: Fleet, found: PlannedBases | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimbake.config.naming import LOCKS, wheel_layer
-from slimbake.errors import UsageError
+from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
 from slimbake.host.files import kind_of, read_text, write_atomically
@@ -152,6 +152,7 @@ EXTERNALS = "externals"
 LAYERS = "layers"  # the record of the layers that were found
 INPUTS = "inputs"  # what each lock answers, and what was written into it
 
+_SHOWN = 10  # reasons
 _HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
 
 
@@ -171,11 +172,24 @@ class Stale:
     """A lock that does not answer what the manifest asks now."""
 
     name: str
-    why: str
+    why: str  # a sentence; "" = what it answers has changed
     new: bool = False  # it was never locked: nothing that anybody reviewed would change
 
-    def __str__(self) -> str:
-        return f"{self.name} ({self.why})"
+
+def expect_fresh(stale: Iterable[Stale]) -> None:
+    """Raise StaleFiles where a lock is stale, with each reason once."""
+    found = tuple(stale)
+    new = ", ".join(each.name for each in found if each.new)
+    reasons = dict.fromkeys(each.why for each in found if not each.new)
+    lines = (*reasons, *((f"never locked: {new}",) if new else ()))
+    if not lines:
+        return
+    shown = lines if len(lines) <= _SHOWN else (*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more")
+    what = "locks are out of date"
+    raise StaleFiles(
+        f"{what}: {lines[0]}" if len(lines) == 1 else "\n  ".join((what, *shown)),
+        f"run `slimbake lock`, and review what it changes in {LOCKS}/",
+    )
 
 
 @dataclass(frozen=True)
@@ -249,17 +263,18 @@ class Locks:
     def compared(self, name: str, asked: str) -> Stale | None:
         """Why a lock is stale that has to answer `asked`, a digest; None where it is fresh."""
         record, text = self.records.get(name), self.text(name)
+        file = f"{LOCKS}/{lock_file(name)}"
         if record is None:
-            why = "it was never locked" if text is None else "nothing says what it answers"
-            return Stale(name, why, new=text is None)
+            where = f"{LOCKS}/{lock_file(INPUTS)} does not say what {file} was locked for"
+            return Stale(name, "it was never locked" if text is None else where, text is None)
         if text is None:
-            return Stale(name, "its file is missing")
+            return Stale(name, f"{file} is missing")
         if record.asked != asked:
-            return Stale(name, "what it answers has changed")
+            return Stale(name, "")
         if record.lock != text_digest(text):
-            return Stale(name, "its file was edited")
+            return Stale(name, f"{file} was edited")
         if lacking := self.lacks_sources(name):
-            return Stale(name, f"no lock says what {lacking} is built from")
+            return Stale(name, f"no lock says what {lacking} of {file} is built from")
         return None
 
 

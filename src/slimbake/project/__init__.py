@@ -10,11 +10,10 @@ from slimbake.catalogue.model import Pass
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.console import QUIET, Console
-from slimbake.errors import StaleFiles
 from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, resolve
 from slimbake.host.workspace import Workspace
-from slimbake.lock.locks import Locks, Stale, read_locks
+from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -49,9 +48,7 @@ class Project:
 
     def expect_fresh_locks(self) -> None:
         """Raise StaleFiles where a lock is stale."""
-        if self.stale_locks:
-            names = ", ".join(map(str, self.stale_locks))
-            raise StaleFiles(f"locks are stale: {names}", "run `slimbake lock`")
+        expect_fresh(self.stale_locks)
 
 
 def load(file: Path, console: Console = QUIET) -> Project:

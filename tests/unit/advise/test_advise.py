@@ -650,8 +650,8 @@ def write(file: str, text: str) -> Change:
             write("bake/locks/base-ml.txt", ""),
             "nlg",
             StaleFiles,
-            "locks are stale: base-ml (its file was edited)",
-            "run `slimbake lock`",
+            "locks are out of date: bake/locks/base-ml.txt was edited",
+            "run `slimbake lock`, and review what it changes in bake/locks/",
         ),
         (
             write("bake/evidence/limits.json", "no JSON"),

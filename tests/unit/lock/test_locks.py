@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
+from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import UsageError
+from slimbake.fleet import Fleet
 from slimbake.lock.asked import asks as lock_asks
+from slimbake.lock.asked import stale
 from slimbake.lock.locking import pinned
 from slimbake.lock.locks import (
     INPUTS,
@@ -30,21 +35,50 @@ RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest("text")}"}}}}'
 @pytest.mark.parametrize(
     ("name", "asked", "text", "why", "new"),
     [
-        ("api", "asked", "text", "", False),
+        ("api", "asked", "text", None, False),
         ("other", "asked", None, "it was never locked", True),
-        ("other", "asked", "text", "nothing says what it answers", False),
-        ("api", "asked", None, "its file is missing", False),
-        ("api", "more", "text", "what it answers has changed", False),
-        ("api", "asked", "texts", "its file was edited", False),
+        (
+            "other",
+            "asked",
+            "text",
+            "bake/locks/inputs.json does not say what bake/locks/other.txt was locked for",
+            False,
+        ),
+        ("api", "asked", None, "bake/locks/api.txt is missing", False),
+        ("api", "more", "text", "", False),
+        ("api", "asked", "texts", "bake/locks/api.txt was edited", False),
     ],
 )
 def test_a_lock_is_stale_for_one_reason(
-    name: str, asked: str, text: str | None, why: str, new: bool
+    name: str, asked: str, text: str | None, why: str | None, new: bool
 ) -> None:
     files = {lock_file(INPUTS): RECORDED} | ({} if text is None else {lock_file(name): text})
     found = Locks(files).compared(name, asked)
-    assert found == (Stale(name, why, new) if why else None)
-    assert not found or str(found) == f"{name} ({why})"
+    assert found == (None if why is None else Stale(name, why, new))
+
+
+def test_what_has_changed_since_it_was_locked_is_said_once_and_in_words() -> None:
+    def made(python: str = "3.11", web: str = "starlette", api: str = "httpx") -> Fleet:
+        bases = (BaseEntry(name="web", requirements=asks(web)),)
+        asked = Requirements(specs=(api,), files=("api/requirements.txt",))
+        services = (service("api", base="web", requirements=asked), service("job", base="web"))
+        return fleet(*services, bases=bases, python=python)
+
+    records = {name: LockRecord(value, "") for name, value in lock_asks(made(), None).items()}
+    lines = json.dumps({name: asdict(each) for name, each in records.items()})
+    texts = {lock_file(name): "" for name in records} | {lock_file(INPUTS): lines}
+
+    def said(now: Fleet) -> set[str]:
+        return {each.why for each in stale(now, Locks(texts)) if not each.why.endswith("edited")}
+
+    assert said(made()) == set()
+    assert said(made("3.12")) == {"`python` was 3.11 when they were locked"}
+    assert said(made(api="rich")) == {
+        "api asks for other packages than were locked (api/requirements.txt)"
+    }
+    of_web = "the base web asks for other packages than were locked (services.yaml)"
+    assert said(made(web="flask", api="rich")) == {of_web}
+    assert said(made("3.12", "flask")) == {of_web, "`python` was 3.11 when they were locked"}
 
 
 def test_what_is_recorded_is_read_again_and_is_a_line_each(tmp_path: Path) -> None:
