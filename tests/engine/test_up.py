@@ -14,6 +14,9 @@ from tests.engine.conftest import Toy, call, docker, fetch, fleet
 from tests.engine.registries import free_port
 from tests.golden.fleets import FLEETS, Fleet
 
+from slimbake.console import QUIET
+from slimbake.externals.standin import python_standin
+from slimbake.host.machine import machine
 from slimbake.render.compose import COMPOSE_FILE, compose
 
 pytestmark = pytest.mark.slow
@@ -142,13 +145,17 @@ def test_up_fails_for_what_dies_or_ails_with_its_last_words(
     assert started.stderr.splitlines()[-len(words) - 1 :] == [*words, hint]
 
 
-def test_up_of_a_port_that_is_taken_says_so(toys: Toy, port: int) -> None:
+def test_up_of_a_port_that_is_taken_says_so_and_leaves_nothing(toys: Toy, port: int) -> None:
     toys.slimbake("down")
     with socket.create_server(("127.0.0.1", port)):
-        started = toys.slimbake("up", "serves")
+        started = toys.slimbake("up", "serves", "works")
     assert started.code == 7
-    assert f"127.0.0.1:{port}" in started.stderr and "in use" in started.stderr
-    assert "slimbake: docker compose failed\n" in started.stderr
+    assert started.stderr.splitlines()[-3:] == [
+        f"slimbake: serves: port {port} of this machine is in use by another program",
+        "  end that, or give serves another port: `publish:` in the manifest",
+        "  nothing is left running",
+    ]
+    assert names(toys) == []
 
 
 def test_run_gives_arguments_variables_and_stdin_and_takes_the_exit_code(toys: Toy) -> None:
@@ -216,6 +223,94 @@ def test_down_leaves_the_volume_and_with_volumes_nothing(toys: Toy) -> None:
     assert (names(toys), docker(*volumes).split()) == ([], [f"{toys.project}_data"])
     assert toys.slimbake("down", "--volumes").code == 0
     assert docker(*volumes) == ""
+
+
+# --- with what services need of a compose file of the user's own
+
+NEEDS = """
+services:
+  api: {context: works, command: [python, -m, waits], start: {with: [db]}}
+  free: {context: works, command: [python, -m, works]}
+"""
+WAITS = """
+import os, socket, time
+assert os.environ["DB"] == "db"
+socket.create_connection(("db", 5432), 5).close()
+time.sleep(3600)
+"""
+OWN = """
+services:
+  db:
+    image: IMAGE
+    command: [python3, -c, "import socket, time; s = socket.create_server(('', 5432)); time.sleep(3600)"]
+    volumes: ["data:/data"]
+    networks: [back]
+    healthcheck: {test: [CMD, python3, -c, "import socket; socket.create_connection(('127.0.0.1', 5432))"], interval: 1s}
+  api: {image: nowhere, environment: {DB: db}, depends_on: {db: {condition: service_healthy}}}
+  mail: {image: IMAGE, command: [sleep, "3600"]}
+networks: {back: {}}
+volumes: {data: {}}
+"""
+
+
+@pytest.fixture(scope="module")
+def needing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    image = python_standin("3.11", machine(), QUIET, install=True)
+    with fleet(tmp_path_factory.mktemp("needs")) as made:
+        own = f"name: {made.project}\n{OWN.replace('IMAGE', image)}"
+        made.write(NEEDS, {**FILES, "works/waits.py": WAITS, "compose.yaml": own})
+        baked = made.slimbake("bake")
+        assert baked.code == 0, baked.stderr
+        yield made
+        made.slimbake("down", "--volumes")
+
+
+def volumes(toys: Toy) -> list[str]:
+    return docker("volume", "ls", "--quiet", f"--filter=name={toys.project}").split()
+
+
+def test_up_starts_what_a_service_needs_and_names_what_it_does_not_start(needing: Toy) -> None:
+    started = needing.slimbake("up")
+    assert started.code == 0, started.stderr
+    assert started.stdout.splitlines()[1:3] == [
+        "with them, of compose.yaml: db",
+        "not started, of compose.yaml: mail",
+    ]
+    project = needing.project
+    assert sorted(names(needing)) == [f"{project}-{each}-1" for each in ("api", "db", "free")]
+    assert needing.slimbake("down").code == 0
+    assert (names(needing), volumes(needing)) == ([], [f"{project}_data"])
+    assert needing.slimbake("down", "--volumes").code == 0
+    assert volumes(needing) == []
+
+
+def test_containers_of_the_user_s_own_compose_in_the_folder_are_no_other_project(
+    needing: Toy,
+) -> None:
+    assert call("docker", "compose", "up", "--detach", "db", "mail", cwd=needing.root).code == 0
+    started = needing.slimbake("up", "api")
+    assert started.code == 0, started.stderr
+    assert f"{needing.project}-mail-1" in names(needing)
+    assert needing.slimbake("down", "--volumes").code == 0
+    assert (names(needing), volumes(needing)) == ([], [f"{needing.project}_data"]), "its own data"
+    assert call("docker", "compose", "down", "--volumes", cwd=needing.root).code == 0
+
+
+def test_an_image_that_nobody_has_is_named_before_anything_is_built(needing: Toy) -> None:
+    file = needing.root / "compose.yaml"
+    before = file.read_text()
+    gone = f"localhost:1/{needing.project}/db:1"
+    image = before.partition("image: ")[2].partition("\n")[0]
+    file.write_text(before.replace(image, gone, 1))
+    needing.file("works/works.py", "import time\ntime.sleep(3601)\n")
+    baked, started = needing.slimbake("bake"), needing.slimbake("up")
+    file.write_text(before)
+    for done in (baked, started):
+        assert done.code == 7
+        assert f"compose.yaml:5: the engine has no image {gone}, and cannot" in done.stderr
+        assert "\n  api cannot start without 'db'\n" in done.stderr
+    assert "targets" not in baked.stderr
+    assert needing.slimbake("bake", "free").code == 0, "it needs nothing"
 
 
 # --- in a compose file of the user's own

@@ -13,7 +13,7 @@ from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, find_scanner, scans
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.build.starts import checks_of, start_checks
+from slimbake.build.starts import checks_of, pull_beside, start_checks
 from slimbake.build.warm import first_lists, say_cold
 from slimbake.config.model import Scan
 from slimbake.console import Console
@@ -76,6 +76,8 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
             find_scanner()  # it is missed before anything is built
         elif site.project.manifest.scan and request.unscanned:
             console.say("--no-scan: these images are not scanned")
+        if not request.partly and not request.missing:
+            pull_beside(site, request.targets, request.platform)
         before = site.project.evidence.warm.keys()
         site = first_lists(site, request)
         # what --set changes is in no fingerprint

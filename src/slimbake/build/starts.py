@@ -9,9 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slimbake.build.place import still_built
 from slimbake.build.site import Site, built_for
 from slimbake.checks.start import starts
 from slimbake.config.compose import own_compose
+from slimbake.docker.beside import own_services
+from slimbake.externals.beside import beside_images, lacking, pull
+from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.inside import zipapp
 from slimbake.inside.check.turn import at_once
@@ -39,19 +43,9 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
     `images`: service -> the engine's id; `platform`: the only one that was built for, if any. An
     image that has started here is not started again. Raises SetupError.
     """
-    plan, workspace = site.plan, site.workspace
-    running = {service.service: service for service in plan.services}
-    known = workspace.read(HELD, _parsed) or ()
-    asked = [
-        (running[name], image, foreign)
-        for name, image in images.items()
-        if running[name].start.how != "none"
-        for foreign in _platforms(site, name, platform)
-    ]
-    ways = dict(line.split() for line in known)
-    own = own_compose(site.root).name
-    beside = (site.root / own).read_text("utf-8") if own else ""
-    keys = {each: _key(*each, beside if each[0].start.beside else "") for each in asked}
+    workspace = site.workspace
+    ways, keys = _ways(workspace), _keys(site, images, platform)
+    asked = list(keys)
     new = [each for each in asked if keys[each] not in ways]
     if new:
         names = tuple(dict.fromkeys(each[0].service for each in new))
@@ -92,6 +86,47 @@ def checks_of(
         *(() if started else (START,)),
         *(() if "smoke" in held else ("smoke",)),
     )
+
+
+def pull_beside(site: Site, services: Iterable[str], platform: str) -> None:
+    """Before anything is built, have the engine pull what start checks of these services need of
+    the repository's own compose file.
+
+    Raises SetupError. An image that has started here is not started again, and needs nothing.
+    """
+    running = {each.service: each for each in site.plan.services}
+    asked = (running[name] for name in services if name in running)
+    needs = {each.service: each.start.beside for each in asked if each.start.beside}
+    if not needs:
+        return
+    file = site.root / own_compose(site.root).name
+    if missing := lacking(beside_images(file, own_services(file), needs)):
+        built = {each.name: each.image for each in still_built(site, tuple(needs))[0]}
+        ways = _ways(site.workspace)
+        well = {each[0].service for each, k in _keys(site, built, platform).items() if k in ways}
+        pull((each for each in missing if {*each.needed_by} - well), site.console)
+
+
+def _ways(workspace: Workspace) -> dict[str, str]:
+    """The start checks that held, and how each was made."""
+    return dict(line.split() for line in workspace.read(HELD, _parsed) or ())
+
+
+def _keys(
+    site: Site, images: Mapping[str, str], platform: str
+) -> dict[tuple[Running, str, str], str]:
+    """The start checks of these images, and under what each is kept."""
+    running = {service.service: service for service in site.plan.services}
+    own = own_compose(site.root).name
+    beside = (site.root / own).read_text("utf-8") if own else ""
+    return {
+        (service, image, foreign): _key(
+            service, image, foreign, beside if service.start.beside else ""
+        )
+        for name, image in images.items()
+        if (service := running[name]).start.how != "none"
+        for foreign in _platforms(site, name, platform)
+    }
 
 
 def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:

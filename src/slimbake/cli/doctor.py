@@ -19,7 +19,6 @@ from slimbake.cli.common import (
 from slimbake.console.tables import Layout, text_table
 from slimbake.errors import SETUP
 from slimbake.externals.doctor import doctor, merged
-from slimbake.fleet.model import External
 
 
 @click.command(
@@ -34,13 +33,17 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
     bake cannot work.
     """
 
-    externals: tuple[External, ...] = ()
-    changed: tuple[str, ...] = ()
     if file.is_file():
         project = read(file)
-        externals = project.plan.externals
-        changed = merged(project.root, (target.name for target in project.plan.targets))
-    report = doctor(externals, changed)
+        plan = project.plan
+        report = doctor(
+            plan.externals,
+            merged(project.root, (target.name for target in plan.targets)),
+            project.root,
+            {each.service: each.start.beside for each in plan.services if each.start.beside},
+        )
+    else:
+        report = doctor(())
     if as_json:
         print_json([asdict(row) for row in report.rows])
     else:

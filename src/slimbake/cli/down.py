@@ -18,6 +18,8 @@ from slimbake.deploy import compose
 @manifest_option
 @click.option("--volumes", is_flag=True, help="Remove the services' data too.")
 def command(file: Path, volumes: bool) -> None:
-    """Stop what `up` started; data in volumes stays."""
+    """Remove the containers of this project, also those that `docker compose` started in this folder;
+    data in volumes stays.
+    """
     with compose.started(read(file)) as together:
         together.down(volumes)

@@ -9,6 +9,7 @@ import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    console,
     env_option,
     image_names,
     image_options,
@@ -44,4 +45,4 @@ def command(
     select(project.plan, (service,))
     image = image_names(project.plan, registry, tag)[service]
     given = compose.variables(environment)
-    sys.exit(compose.run(project, service, image, given, arguments))
+    sys.exit(compose.run(project, service, image, given, arguments, console))

@@ -32,14 +32,19 @@ def command(
     services: tuple[str, ...], file: Path, tag: str, registry: str, environment: tuple[str, ...]
 ) -> None:
     """Start the services with Docker Compose, and wait until they are healthy: one network, no
-    root, read-only roots, no capabilities.
+    root, read-only roots, no capabilities. What `start: {with: ...}` names of your compose file
+    starts, too.
     """
 
     project = read(file)
     plan, given = project.plan, compose.variables(environment)
     images = image_names(plan, registry, tag)
     started = compose.up(project, select(plan, services), images, given, console)
-    running = ", ".join(service.service for service in started) or "nothing"
-    click.echo(f"up: {running}; `slimbake down` ends it all")
+    click.echo(f"up: {', '.join(started.services) or 'nothing'}; `slimbake down` ends it all")
+    if started.beside:
+        click.echo(f"with them, of {started.own}: {', '.join(started.beside)}")
+    if started.left:
+        click.echo(f"not started, of {started.own}: {', '.join(started.left)}")
+        click.echo("`slimbake compose` says how `docker compose up` starts all of it")
     if tools := [service.service for service in plan.services if service.takes_arguments]:
         click.echo(f"for `slimbake run NAME [ARGUMENT]...`: {', '.join(tools)}")

@@ -6,13 +6,14 @@ import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 # In the order in which Compose looks for them.
 OWN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 
-_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
+_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, StopIteration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,17 @@ def defined(name: str, text: str) -> OwnCompose:
         built = (k for k, each in services.items() if isinstance(each, dict) and "build" in each)
         return OwnCompose(name, frozenset(services), frozenset(built))
     return OwnCompose()
+
+
+def image_lines(file: Path) -> dict[str, int]:
+    """The line of each service's image in a compose file; of none, where it cannot be read."""
+    with contextlib.suppress(OSError, *_UNREADABLE):
+        top: Any = yaml.compose(file.read_text("utf-8"))
+        services = next(value for key, value in top.value if key.value == "services")
+        return {
+            name.value: key.start_mark.line + 1
+            for name, said in services.value
+            for key, _ in (said.value if isinstance(said, yaml.MappingNode) else ())
+            if key.value == "image"
+        }
+    return {}

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from slimbake import docker
 from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, own_compose
 from slimbake.console import Console
+from slimbake.docker.beside import OwnServices, manifest_name, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
+from slimbake.externals.beside import beside_images, lacking, pull
 from slimbake.plan.model import Running
 from slimbake.project import Project
 from slimbake.render import Generated
@@ -27,29 +31,76 @@ LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
 
 
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What was started, and what was not."""
+
+    services: tuple[str, ...]
+    beside: tuple[str, ...]  # services of the repository's own compose file
+    left: tuple[str, ...]  # others of that file
+    own: str  # its name
+
+
 def up(
     project: Project,
     services: Sequence[str],
     images: Mapping[str, str],
     environment: Mapping[str, str],
     console: Console,
-) -> tuple[Running, ...]:
-    """Start these services, and wait until each is well: healthy, alive, or ended without a fault.
+) -> Up:
+    """Start these services and what their `start: {with: ...}` names, and wait until each is well:
+    healthy, alive, or ended without a fault.
 
     Left out: programs that take arguments, which are for `run`. Raises SetupError for an image that
-    is missing or what Compose cannot start, CheckError for what dies or gets unhealthy.
+    is missing or what Compose cannot start, and removes what it started then; CheckError for what
+    dies or gets unhealthy.
     """
     chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
-    together = _to_start(project)
-    with _given(together, chosen, images, environment) as asked:
-        asked.make_volumes(_volumes(chosen))
-        asked.up([each.service for each in chosen])
-    for service, state in _awaited(together, chosen).items():
-        if state.published:
-            console.say(f"{service}: http://127.0.0.1:{state.published}")
-        elif state.code is not None:
+    names = tuple(each.service for each in chosen)
+    own = own_compose(project.root)
+    with _given(project, chosen, images, environment, console) as (asked, beside):
+        _start(asked, names, own.name, console)
+        states = _awaited(asked, names, beside)
+    for service in names:
+        if published := states[service].published:
+            console.say(f"{service}: http://127.0.0.1:{published}")
+        elif states[service].code is not None:
             console.say(f"{service}: has ended")
-    return chosen
+    others = sorted(each for each in own.services if manifest_name(each) not in _names(project))
+    return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
+
+
+def _start(asked: ComposeProject, services: Sequence[str], own: str, console: Console) -> None:
+    """Have Compose start these services. Raises SetupError, with the ports that are taken, and with
+    nothing left of what it started.
+    """
+    before = asked.states()
+    try:
+        asked.up(services)
+    except SetupError as error:
+        after = asked.states()
+        ports = {each: state.taken for each, state in after.items() if state.taken}
+        users = {port: docker.publishing(port) for port in ports.values()}
+        console.say("removing what was started")
+        if before:
+            asked.remove([each for each in after if each not in before])
+        else:
+            asked.down(volumes=False)
+        rest = f"still up, as before: {', '.join(before)}" if before else "nothing is left running"
+        if not ports:
+            raise SetupError(error.message, "\n".join(filter(None, (error.hint, rest)))) from None
+        raise SetupError(
+            "\n".join(
+                f"{each}: port {port} of this machine is in use by {users[port]}"
+                for each, port in ports.items()
+            ),
+            "\n".join(
+                f"end that, or give {each} another port: "
+                + ("`publish:` in the manifest" if each in services else f"`ports:` in {own}")
+                for each in ports
+            )
+            + f"\n{rest}",
+        ) from None
 
 
 def run(
@@ -58,11 +109,11 @@ def run(
     image: str,
     environment: Mapping[str, str],
     arguments: Sequence[str],
+    console: Console,
 ) -> int:
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = _chosen(project, (service,))
-    with _given(_to_start(project), chosen, {service: image}, environment) as asked:
-        asked.make_volumes(_volumes(chosen))
+    with _given(project, chosen, {service: image}, environment, console) as (asked, _):
         return asked.run(service, arguments)
 
 
@@ -115,27 +166,58 @@ def _prepared(project: Project) -> ComposeProject:
 
 @contextlib.contextmanager
 def _given(
-    together: ComposeProject,
-    services: Iterable[Running],
+    project: Project,
+    services: Sequence[Running],
     images: Mapping[str, str],
     environment: Mapping[str, str],
-) -> Iterator[ComposeProject]:
+    console: Console,
+) -> Iterator[tuple[ComposeProject, tuple[str, ...]]]:
     """The fleet with the images and variables of this call, which may be secret: nobody else can
-    read them, and they are gone afterwards.
+    read them, and they are gone afterwards. With it, what these services need of the repository's
+    own compose file.
+
+    Volumes are made. Raises SetupError for an image that is missing.
     """
+    together = _to_start(project)
     for each in services:
         if not docker.find_image(images[each.service]):
             name = images[each.service]
             raise SetupError(f"the engine has no image {name}", "`slimbake bake` builds it")
+    needs = {each.service: each.start.beside for each in services if each.start.beside}
+    own = _own(project, needs, console)
+    fleet = _names(project)
+    beside = own.needed(itertools.chain(*needs.values()), fleet)
+    added = own.joined(beside)
     variables = {name: literal(text) for name, text in environment.items()}
-    on_top = {
-        each.service: {"image": literal(images[each.service]), "environment": variables}
-        for each in services
-    }
+    for each in services:
+        on_top: dict[str, Any] = {"image": literal(images[each.service]), "pull_policy": "never"}
+        on_top["environment"] = variables
+        if each.start.beside:
+            on_top["environment"] = {**own.variables(each.host), **variables}
+            on_top["depends_on"] = own.awaits(each.host, own.needed(each.start.beside, fleet))
+        added["services"][each.service] = on_top
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
-        file.write(document({"services": on_top}))
+        file.write(document(added))
         file.flush()
-        yield replace(together, files=(*together.files, Path(file.name)))
+        theirs = (k for k, v in added["volumes"].items() if v == {"name": f"{together.name}_{k}"})
+        together.make_volumes((*(v for each in services for v, _ in each.volumes), *theirs))
+        yield replace(together, files=(*together.files, Path(file.name))), beside
+
+
+def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console) -> OwnServices:
+    """The repository's own compose file, where services need something of it."""
+    if not needs:
+        return OwnServices({"services": {}})
+    file = project.root / own_compose(project.root).name
+    own = own_services(file, project.plan.project)
+    pull(lacking(beside_images(file, own, needs)), console)
+    return own
+
+
+def _names(project: Project) -> frozenset[str]:
+    """What the services of the fleet are called in a compose file."""
+    services = project.plan.services
+    return frozenset(itertools.chain(*((each.service, each.host) for each in services)))
 
 
 def written(project: Project) -> None:
@@ -155,19 +237,24 @@ def variables(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _awaited(together: ComposeProject, services: Sequence[Running]) -> dict[str, ContainerState]:
+def _awaited(
+    together: ComposeProject, services: Sequence[str], beside: Sequence[str] = ()
+) -> dict[str, ContainerState]:
     """Wait until all are well. Raises CheckError, with the last words of one that is not."""
     alive = time.monotonic() + ALIVE
     while True:
         found = together.states()
-        states = {each.service: found[each.service] for each in services}
+        states = {service: found[service] for service in (*services, *beside)}
         for service, state in states.items():
             if state.code or state.health == "unhealthy":
                 how = f"ended with exit code {state.code}" if state.code else "is unhealthy"
                 words = together.last_words(service, LAST_WORDS)
+                logs = (
+                    f"docker logs {state.name}" if service in beside else f"slimbake logs {service}"
+                )
                 raise CheckError(
                     f"{service} {how}\n{words}".rstrip(),
-                    f"`slimbake logs {service}` shows all; `slimbake down` ends the others",
+                    f"`{logs}` shows all; `slimbake down` ends the others",
                 )
         late = time.monotonic() > alive
         if all(
@@ -175,10 +262,6 @@ def _awaited(together: ComposeProject, services: Sequence[Running]) -> dict[str,
         ):
             return states
         time.sleep(EVERY)
-
-
-def _volumes(services: Iterable[Running]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for each in services for name, _ in each.volumes))
 
 
 def _chosen(project: Project, services: Sequence[str]) -> tuple[Running, ...]:

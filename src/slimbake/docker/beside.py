@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from slimbake.errors import CheckError, SetupError
 
 LAST_LINES = 12
 # What would leave something behind, be in the way of another container, or reach further.
-_LEFT_OUT = ("build", "container_name", "networks", "network_mode", "ports", "profiles", "restart")
+_OTHER_NETWORKS = ("networks", "network_mode", "profiles")
+_LEFT_OUT = ("build", "container_name", "ports", "restart", *_OTHER_NETWORKS)
 
 
 class NotBeside(CheckError):
@@ -34,6 +35,84 @@ class Beside:
     options: tuple[str, ...]  # of `docker run`, for a container beside it
 
 
+@dataclass(frozen=True, slots=True)
+class OwnServices:
+    """The services of a repository's own compose file, as Compose reads it: `$` is written `$$`."""
+
+    said: Mapping[str, Any]
+
+    def needed(self, services: Iterable[str], fleet: Collection[str] = ()) -> tuple[str, ...]:
+        """These services and all that they depend on, less those of the fleet, by its names."""
+        known, found, left = self._known, set[str](), list(services)
+        while left:
+            if (each := left.pop()) not in found and manifest_name(each) not in fleet:
+                found.add(each)
+                left += known[each].get("depends_on", ())
+        return tuple(sorted(found))
+
+    def images(self, services: Iterable[str]) -> dict[str, str]:
+        """The image of each of these services; none of one that is built."""
+        known = self._known
+        return {n: known[n]["image"] for n in services if "build" not in known[n]}
+
+    def variables(self, host: str) -> dict[str, str]:
+        """The variables of the service that has this name in a manifest."""
+        said = self._named(host).get("environment") or {}
+        return {key: value for key, value in said.items() if value is not None}
+
+    def alone(self, services: Iterable[str]) -> dict[str, Any]:
+        """A compose file of these services without a way out, that leaves nothing behind."""
+        return {
+            **self._files(),
+            "services": {each: _alone(self._known[each]) for each in services},
+            "networks": {"default": {"internal": True, "labels": owned()}},
+        }
+
+    def joined(self, services: Collection[str]) -> dict[str, Any]:
+        """What these services and their volumes are in a compose file of the fleet."""
+        found = {}
+        for each in services:
+            said = {k: v for k, v in self._known[each].items() if k not in _OTHER_NETWORKS}
+            needs = {n: how for n, how in said.pop("depends_on", {}).items() if n in services}
+            found[each] = {**said, **({"depends_on": needs} if needs else {})}
+        mounts = [mount for each in found.values() for mount in each.get("volumes", ())]
+        named = {each.get("source") for each in mounts if each["type"] == "volume"}
+        volumes = {k: v for k, v in self.said.get("volumes", {}).items() if k in named}
+        return {**self._files(), "services": found, "volumes": volumes}
+
+    def awaits(self, host: str, services: Iterable[str]) -> dict[str, Any]:
+        """`depends_on` of the service that has this name in a manifest: these services, each as the
+        file says, or started.
+        """
+        said = self._named(host).get("depends_on") or {}
+        return {each: said.get(each, {"condition": "service_started"}) for each in services}
+
+    @property
+    def _known(self) -> Mapping[str, dict[str, Any]]:
+        known: Mapping[str, dict[str, Any]] = self.said["services"]
+        return known
+
+    def _named(self, host: str) -> Mapping[str, Any]:
+        known = self._known
+        return known.get(host) or known.get(
+            next((n for n in known if manifest_name(n) == host), ""), {}
+        )
+
+    def _files(self) -> dict[str, Any]:
+        return {key: self.said[key] for key in ("secrets", "configs") if key in self.said}
+
+
+def own_services(file: Path, project: str = "") -> OwnServices:
+    """Have Compose read a compose file; `project`: whose volumes it names, "" for its own.
+
+    Raises SetupError where there is no Compose, or where it cannot read the file.
+    """
+    require_compose()
+    words = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
+    said = call("compose", *words, "--profile=*", "config", "--format=json")
+    return OwnServices(json.loads(said))
+
+
 @contextlib.contextmanager
 def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterator[Beside]:
     """These services of a compose file and what they depend on, well, on a network without a way
@@ -42,19 +121,10 @@ def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterato
     `name`: of their project; `host`: a service of the file whose variables the check gets. Raises
     SetupError where Compose cannot read the file, NotBeside for what does not start.
     """
-    require_compose()
-    every = "--profile=*"
-    said = json.loads(call("compose", f"--file={file}", every, "config", "--format=json"))
-    known: Mapping[str, dict[str, Any]] = said["services"]
-    alone = {each: _alone(known[each]) for each in _closure(services, known)}
-    document = {
-        **{key: said[key] for key in ("secrets", "configs") if key in said},
-        "services": alone,
-        "networks": {"default": {"internal": True, "labels": owned()}},
-    }
+    own = own_services(file)
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
         path = Path(folder, "compose.json")
-        path.write_text(json.dumps(document), "utf-8")  # Compose has written `$` as `$$`
+        path.write_text(json.dumps(own.alone(own.needed(services))), "utf-8")
         project = ("compose", f"--project-name={name}", f"--file={path}")
         try:
             try:
@@ -63,31 +133,15 @@ def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterato
                 words = call(*project, "logs", f"--tail={LAST_LINES}")
                 why = f"what its start check needs did not start: {', '.join(services)}"
                 raise NotBeside(why, f"{error.hint.splitlines()[-1]}\n{words}") from None
-            variables = _named(host, known).get("environment") or {}
-            given = (
-                f"--env={key}={value}".replace("$$", "$")
-                for key, value in variables.items()
-                if value is not None
-            )
+            given = (f"--env={k}={v}".replace("$$", "$") for k, v in own.variables(host).items())
             yield Beside((f"--network={name}_default", *given))
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
 
 
-def _named(name: str, known: Mapping[str, dict[str, Any]]) -> Mapping[str, Any]:
-    """The service that has this name in a manifest, where `api_v2` is `api-v2`."""
-    alike = (each for each in known if re.sub(r"[^a-z0-9]+", "-", each.lower()) == name)
-    return known.get(name) or known.get(next(alike, ""), {})
-
-
-def _closure(services: Sequence[str], known: Mapping[str, dict[str, Any]]) -> list[str]:
-    found: dict[str, None] = {}
-    left = list(services)
-    while left:
-        if (each := left.pop()) not in found:
-            found[each] = None
-            left += known[each].get("depends_on", ())
-    return sorted(found)
+def manifest_name(name: str) -> str:
+    """What a service is called in a manifest, where `api_v2` is `api-v2`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
 def _alone(service: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -35,11 +36,17 @@ class ComposeProject:
 
     @property
     def elsewhere(self) -> str:
-        """The folder of another project of this name that has containers here; "" for none."""
+        """The folder of another project of this name that has containers here; "" for none.
+
+        Not another are those that somebody started with `docker compose` in the repository itself,
+        one folder above.
+        """
         name = f"--filter=label={_LABEL}.project={self.name}"
         form = f'--format={{{{.Label "{_LABEL}.project.working_dir"}}}}'
+        here = self.files[0].parent
+        own = {os.path.realpath(each) for each in (here, here.parent)}
         folders = call("container", "ls", "--all", name, form).splitlines()
-        return next((each for each in folders if each != str(self.files[0].parent)), "")
+        return next((each for each in folders if os.path.realpath(each) not in own), "")
 
     @property
     def data_elsewhere(self) -> tuple[str, str]:
@@ -68,12 +75,22 @@ class ComposeProject:
     def up(self, services: Sequence[str]) -> None:
         """Start these services in the background; what runs as it should already, stays."""
         with self._client() as docker:
-            docker.compose.up(list(services), detach=True, pull="never")
+            docker.compose.up(list(services), detach=True)
 
     def down(self, volumes: bool) -> None:
         """Remove all containers and the network, and the volumes if asked to."""
         with self._client() as docker:
             docker.compose.down(volumes=volumes, remove_orphans=True)
+        if volumes:
+            name = f"--filter=label={_LABEL}.project={self.name}"
+            mine = f"--filter=label={FOLDER}={self.files[0].parent}"
+            if left := call("volume", "ls", "--quiet", name, mine).split():
+                call("volume", "rm", *left)
+
+    def remove(self, services: Sequence[str]) -> None:
+        """Remove the containers of these services, also while they run."""
+        with self._client() as docker:
+            docker.compose.rm(list(services), stop=True)
 
     def states(self) -> dict[str, ContainerState]:
         """How the container of each service does."""
@@ -87,6 +104,7 @@ class ComposeProject:
                     code=None if state.running else state.exit_code,
                     health=(state.health.status or "") if state.health else "",
                     published=next((int(on[0]["HostPort"]) for on in ports if on), None),
+                    error=state.error or "",
                 )
         return found
 
@@ -150,6 +168,15 @@ class ContainerState:
     code: int | None  # None while it runs
     health: str  # "" where nothing asks; else starting, healthy, unhealthy
     published: int | None  # the host's port
+    error: str = ""  # why the engine did not start it
+
+    @property
+    def taken(self) -> str:
+        """The port of the host that it was to have and that another has; "" where that is not why
+        it did not start.
+        """
+        found = re.search(r"(?:[\d.]+|\[[\da-f:]*\]):(\d+)", self.error)
+        return found[1] if found and "already" in self.error else ""
 
 
 def compose_version() -> tuple[int, ...]:

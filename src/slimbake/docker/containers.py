@@ -278,3 +278,9 @@ def running_containers() -> list[str]:
     """The ids of all running containers."""
     with client() as docker:
         return [container.id for container in docker.container.list()]
+
+
+def publishing(port: str) -> str:
+    """Who has this port of the engine's machine: a container by its name, or another program."""
+    names = call("container", "ls", f"--filter=publish={port}", "--format={{.Names}}").split()
+    return f"the container {names[0]}" if names else "another program"

@@ -278,8 +278,17 @@ def registry_digest(name: str, seconds: float) -> str | None:
 
     A machine without Docker gets no answer either.
     """
+    return registry_answer(name, seconds)[0] or None
+
+
+def registry_answer(name: str, seconds: float) -> tuple[str, str]:
+    """The digest of an image in its registry; else "", and what the registry says."""
     # Not python-on-whales: it has no timeout and does not return the digest.
     words = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
-    with contextlib.suppress(SetupError, ValueError, KeyError):
-        return str(json.loads(call(*words, timeout=seconds))["digest"])
-    return None
+    try:
+        return str(json.loads(call(*words, timeout=seconds))["digest"]), ""
+    except SetupError as error:
+        known = any(said in error.hint for said in ("not found", "does not exist"))
+        return "", "has no such image" if known else "cannot be reached"
+    except (ValueError, KeyError):
+        return "", "cannot be reached"

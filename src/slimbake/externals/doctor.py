@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from slimbake import docker
 from slimbake.config.compose import own_compose
+from slimbake.docker.beside import own_services
 from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
 from slimbake.docker.compose import INSTALL
 from slimbake.docker.engine import Absent, DockerEngine, find, remedy, version_text
-from slimbake.externals.resolve import STANDINS, available_images
+from slimbake.errors import SetupError
+from slimbake.externals.beside import BesideImage, beside_images, how_to_get
+from slimbake.externals.resolve import STANDINS, in_engine
+from slimbake.externals.standin import PYTHONS, recipe
 from slimbake.fleet.model import External
+from slimbake.fleet.resolve import DEBIAN
 from slimbake.host.machine import Machine, machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.uv import uv_version
 
 State = Literal["ok", "warn", "fail"]
 
+NEWEST = "3.13"  # of the Pythons that a new manifest may have: any that Docker Hub has for sure
+_THERE = ("engine", "registry")
+_SECONDS = 5.0  # that a registry has to answer
 _DISK_FAIL = 3_000_000_000
 # Bytes. Eight services with two ML stacks, unpacked, and the build cache take about 8 GB.
 _DISK_WARN = 12_000_000_000
@@ -53,8 +64,11 @@ class DoctorFacts:
 
     here: Machine
     engine: DockerEngine | Absent
-    # With where each can be had: `engine`, `registry`, or empty.
+    # With where each can be had: `engine`, `registry`, or what its registry says.
     externals: tuple[tuple[External, str], ...]
+    # Of the repository's own compose file, what starts need: likewise.
+    beside: tuple[tuple[BesideImage, str], ...] = ()
+    unreadable: str = ""  # why Compose cannot read that file
     # Folders of packages that the machine's settings name and that do not exist.
     missing_folders: tuple[str, ...]
     mmdebstrap: bool
@@ -70,31 +84,64 @@ def merged(root: Path, targets: Iterable[str]) -> tuple[str, ...]:
     return (own.name, *same) if same else ()
 
 
-def doctor(externals: Iterable[External], merged: tuple[str, ...] = ()) -> Diagnosis:
+def doctor(
+    externals: Iterable[External],
+    merged: tuple[str, ...] = (),
+    root: Path | None = None,
+    needs: Mapping[str, Sequence[str]] = {},
+) -> Diagnosis:
     """Look at everything that a bake of these externals needs, and change nothing.
 
-    `merged`: as the function of that name gives it.
+    `merged`: as the function of that name gives it; `needs`: service -> what it needs of the
+    compose file in `root`. Without a manifest, it asks for the Python of a new one.
     """
     engine = find()
-    wanted = tuple(externals)
-    found = (
-        available_images(wanted, engine)
-        if isinstance(engine, DockerEngine)
-        else (None,) * len(wanted)
-    )
+    wanted = tuple(externals) or (External("python", f"python:{NEWEST}-slim-{DEBIAN}"),)
+    beside, unreadable = _beside(root, needs) if root and needs else ((), "")
+    found: dict[str, str] = {}
+    if isinstance(engine, DockerEngine):
+        # Only the engine's own builder sees the engine's images.
+        images = {each.reference: engine.builder == "docker" for each in wanted}
+        found = _whereabouts({**images, **{each.image: True for each in beside}})
     here = machine()
     folders = here.packages.find_links_folders
     return report(
         DoctorFacts(
             here=here,
             engine=engine,
-            externals=tuple((w, f.where if f else "") for w, f in zip(wanted, found, strict=True)),
+            externals=tuple((each, found.get(each.reference, "")) for each in wanted),
+            beside=tuple((each, found.get(each.image, "")) for each in beside),
+            unreadable=unreadable,
             missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
             mmdebstrap=shutil.which("mmdebstrap") is not None,
             uv=uv_version(),
             merged=merged,
         )
     )
+
+
+def _beside(root: Path, needs: Mapping[str, Sequence[str]]) -> tuple[tuple[BesideImage, ...], str]:
+    file = root / own_compose(root).name
+    try:
+        return beside_images(file, own_services(file), needs), ""
+    except SetupError as error:
+        return (), error.hint.strip().rpartition("\n")[2] or error.message
+
+
+def _whereabouts(images: Mapping[str, bool]) -> dict[str, str]:
+    """Where each of these images is, asked at once: `engine`, `registry`, or what that says.
+
+    `images`: name -> whether it may be the engine's.
+    """
+
+    def where(image: str) -> str:
+        if images[image] and in_engine(image):
+            return "engine"
+        digest, said = docker.registry_answer(image, _SECONDS)
+        return "registry" if digest else said
+
+    with ThreadPoolExecutor(len(images)) as pool:
+        return dict(zip(images, pool.map(where, images), strict=True))
 
 
 def report(facts: DoctorFacts) -> Diagnosis:
@@ -104,6 +151,7 @@ def report(facts: DoctorFacts) -> Diagnosis:
             *_engine(facts.engine, facts.here),
             *_merged(facts.merged),
             *_externals(facts),
+            *_images(facts),
             DoctorRow("uv", "ok", facts.uv),
             _disk(facts.here.disk_free),
             *_packages(facts.here, facts.missing_folders),
@@ -162,28 +210,31 @@ def _merged(merged: tuple[str, ...]) -> Iterator[DoctorRow]:
 def _externals(facts: DoctorFacts) -> Iterator[DoctorRow]:
     for external, where in facts.externals:
         check = f"external {external.name}"
-        if where:
+        if where in _THERE:
             yield DoctorRow(check, "ok", f"{external.reference}, in the {where}")
         elif isinstance(facts.engine, Absent):
             yield DoctorRow(
                 check, "warn", f"{external.reference}: not asked for, without an engine"
             )
-        elif external.name in STANDINS:
-            yield DoctorRow(
-                check,
-                "warn",
-                f"{external.reference} cannot be reached: a stand-in is used",
-                "images made with it are for this machine only; for others make the registry"
-                " reachable",
-            )
-        else:
+        elif why := _no_standin(external, facts.here):
             yield DoctorRow(
                 check,
                 "fail",
-                f"{external.reference} cannot be reached, and slimbake has no stand-in for it",
-                "make its registry reachable, or bring the image in: docker load",
+                f"{external.reference} {where}; {why.message}",
+                why.hint,
             )
-    needed = any(external.name == "python" and not where for external, where in facts.externals)
+        else:
+            of = f"; there is one for Python {' and '.join(PYTHONS)}"
+            yield DoctorRow(
+                check,
+                "warn",
+                f"{external.reference} {where}: a local stand-in is used{of if external.name == 'python' else ''}",
+                "images made with it are for this machine only; for others make the registry"
+                " reachable",
+            )
+    needed = any(
+        external.name == "python" and where not in _THERE for external, where in facts.externals
+    )
     if facts.mmdebstrap:
         yield DoctorRow("mmdebstrap", "ok", "installed")
     elif needed and isinstance(facts.engine, DockerEngine):
@@ -195,6 +246,37 @@ def _externals(facts: DoctorFacts) -> Iterator[DoctorRow]:
         )
     else:
         yield DoctorRow("mmdebstrap", "ok", "not installed; only a stand-in for Python needs it")
+
+
+def _no_standin(external: External, here: Machine) -> SetupError | None:
+    """Why slimbake cannot stand in for an external; None where it can."""
+    if external.name not in STANDINS:
+        return SetupError(
+            "slimbake has no stand-in for it",
+            "make its registry reachable, or bring the image in: docker load",
+        )
+    found = re.search(r":(\d+\.\d+)", external.image)
+    if external.name == "python" and found:
+        try:
+            recipe(found[1], here, "")
+        except SetupError as error:
+            return error
+    return None
+
+
+def _images(facts: DoctorFacts) -> Iterator[DoctorRow]:
+    """What starts need of the repository's own compose file."""
+    if facts.unreadable:
+        yield DoctorRow(
+            "start: with", "fail", f"Compose cannot read the compose file: {facts.unreadable}"
+        )
+    for each, where in facts.beside:
+        check, who = f"image {each.image}", f"{', '.join(each.needed_by)} start with it"
+        if where in _THERE:
+            yield DoctorRow(check, "ok", f"in the {where}; {who} ({each.place})")
+        elif isinstance(facts.engine, DockerEngine):
+            found = f"not in the engine, and {where}; {who} ({each.place})"
+            yield DoctorRow(check, "warn", found, how_to_get((each.image,)))
 
 
 def _disk(free: int) -> DoctorRow:

@@ -29,7 +29,7 @@ from slimbake.inside.fetch import FetchError, download, opener
 
 ROOT = "trixie"
 # The versions that Debian has, and the suites beside the root's that they come from.
-_PYTHONS: Mapping[str, tuple[str, ...]] = {"3.11": ("bookworm",), "3.13": ()}
+PYTHONS: Mapping[str, tuple[str, ...]] = {"3.11": ("bookworm",), "3.13": ()}
 _DEBIAN_SUITES = {
     "bullseye",
     "bookworm",
@@ -119,13 +119,13 @@ def recipe(
 
     Raises SetupError for a version that apt lacks and where no Debian mirror is set up.
     """
-    if version not in _PYTHONS:
+    if version not in PYTHONS:
         raise SetupError(
-            f"no stand-in for Python {version}: Debian has {' and '.join(_PYTHONS)}",
+            f"no stand-in for Python {version}: Debian has {' and '.join(PYTHONS)}",
             "choose one of these, or bring the image in: docker load",
         )
     main, security = _debian(here)
-    suites = (ROOT, *_PYTHONS[version])
+    suites = (ROOT, *PYTHONS[version])
     return StandinRecipe(
         version=version,
         packages=(

@@ -11,12 +11,14 @@ import pytest
 import yaml
 from tests.unit.fleets import fleet, service
 
+from slimbake import docker
 from slimbake.checks.start import ALIVE
 from slimbake.checks.surroundings import surroundings
 from slimbake.config.model import VariantEntry
+from slimbake.console import QUIET
 from slimbake.deploy import compose
 from slimbake.docker.compose import ContainerState
-from slimbake.errors import CheckError, UsageError
+from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.plan import plan
 from slimbake.render.compose import compose as text
 
@@ -129,10 +131,11 @@ def awaited(monkeypatch: pytest.MonkeyPatch) -> Any:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(time, "sleep", lambda s: setattr(clock, "now", clock.now + s))
-    services = [SimpleNamespace(service=name) for name in ("api", "job")]
 
-    def wait(*looks: dict[str, ContainerState]) -> tuple[dict[str, ContainerState], float]:
-        return compose._awaited(Together(*looks), services), clock.now  # type: ignore[arg-type]
+    def wait(
+        *looks: dict[str, ContainerState], beside: tuple[str, ...] = ()
+    ) -> tuple[dict[str, ContainerState], float]:
+        return compose._awaited(Together(*looks), ("api", "job"), beside), clock.now  # type: ignore[arg-type]
 
     return wait
 
@@ -155,3 +158,72 @@ def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
 def test_what_is_unhealthy_fails(awaited: Any) -> None:
     with pytest.raises(CheckError, match="api is unhealthy\napi said"):
         awaited({"api": state(health="unhealthy"), "job": state()})
+
+
+def test_what_dies_beside_them_is_shown_by_docker(awaited: Any) -> None:
+    looks = {"api": state(), "job": state(), "db": state(1)}
+    with pytest.raises(CheckError) as caught:
+        awaited(looks, beside=("db",))
+    assert caught.value.message == "db ended with exit code 1\ndb said"
+    assert caught.value.hint.startswith("`docker logs x` shows all; ")
+
+
+class Starting:
+    """A fleet that Compose cannot start."""
+
+    def __init__(self, before: dict[str, ContainerState], after: dict[str, ContainerState]) -> None:
+        self.looks = [before, after]
+        self.did: list[object] = []
+
+    def states(self) -> dict[str, ContainerState]:
+        return self.looks.pop(0)
+
+    def up(self, services: object) -> None:
+        raise SetupError("docker compose failed", "its words")
+
+    def remove(self, services: list[str]) -> None:
+        self.did.append(services)
+
+    def down(self, volumes: bool) -> None:
+        self.did.append(volumes)
+
+
+def not_started(
+    monkeypatch: pytest.MonkeyPatch, before: dict[str, ContainerState], **after: ContainerState
+) -> tuple[SetupError, list[object]]:
+    monkeypatch.setattr(docker, "publishing", lambda port: f"the user of {port}")
+    asked = Starting(before, {**before, **after})
+    with pytest.raises(SetupError) as caught:
+        compose._start(asked, ("api",), "compose.yaml", QUIET)  # type: ignore[arg-type]
+    return caught.value, asked.did
+
+
+def test_ports_that_are_taken_are_named_with_their_user_and_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = {
+        name: ContainerState("x", 128, "", None, f"Bind for 127.0.0.1:{port} failed: already")
+        for name, port in (("api", 80), ("db", 5432))
+    }
+    error, did = not_started(monkeypatch, {}, **taken)
+    assert (error.message.splitlines(), did) == (
+        [
+            "api: port 80 of this machine is in use by the user of 80",
+            "db: port 5432 of this machine is in use by the user of 5432",
+        ],
+        [False],
+    )
+    assert error.hint.splitlines() == [
+        "end that, or give api another port: `publish:` in the manifest",
+        "end that, or give db another port: `ports:` in compose.yaml",
+        "nothing is left running",
+    ]
+
+
+def test_what_was_up_before_stays_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    error, did = not_started(monkeypatch, {"web": state()}, api=state(127))
+    assert (error.message, error.hint.splitlines(), did) == (
+        "docker compose failed",
+        ["its words", "still up, as before: web"],
+        [["api"]],
+    )

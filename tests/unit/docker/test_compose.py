@@ -59,18 +59,35 @@ def test_what_is_up_is_known_by_its_service(program: Program) -> None:
     published = {"9090/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}
     program.answer(f"{COMPOSE} ps --quiet --all", "1\n2\n")
     program.answer("container inspect 1", container(1, "api", healthy, published))
-    ended = {"Running": False, "ExitCode": 3}
+    ended = {"Running": False, "ExitCode": 3, "Error": "no such program"}
     program.answer("container inspect 2", container(2, "job", ended, {}))
     assert FLEET.states() == {
         "api": ContainerState("atlas-api-1", None, "healthy", 8000),
-        "job": ContainerState("atlas-job-1", 3, "", None),
+        "job": ContainerState("atlas-job-1", 3, "", None, "no such program"),
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "port"),
+    [
+        ("", ""),
+        ("no such file or directory: 10:20", ""),
+        ("Bind for 127.0.0.1:8000 failed: port is already allocated", "8000"),
+        ("listen tcp4 0.0.0.0:80: bind: address already in use", "80"),
+        ("failed to bind host port [::]:80/tcp: address already in use", "80"),
+        ("failed to bind host port for 127.0.0.1:8:172.18.0.2:9/tcp: address already in use", "8"),
+    ],
+)
+def test_a_port_that_is_taken_is_read_from_what_the_engine_says(error: str, port: str) -> None:
+    assert ContainerState("x", 128, "", None, error).taken == port
 
 
 def test_containers_of_another_project_of_the_name_are_found(program: Program) -> None:
     listed = "container ls --all --filter=label=com.docker.compose.project=atlas"
     program.answer(listed, "/bake\n/bake\n")
     assert FLEET.elsewhere == ""
+    program.answer(listed, "/bake\n/\n")
+    assert FLEET.elsewhere == "", "somebody's own `docker compose` in the repository"
     program.answer(listed, "/bake\n/home/me/other\n")
     assert FLEET.elsewhere == "/home/me/other"
     assert program.asked[-1].endswith('{{.Label "com.docker.compose.project.working_dir"}}')
@@ -99,11 +116,18 @@ def test_services_are_started_from_what_is_there_and_removed_with_all_that_is_le
     program: Program,
 ) -> None:
     program.answer(COMPOSE)
+    program.answer("volume ls", "atlas_data\n")
+    program.answer("volume rm", "atlas_data\n")
     FLEET.up(["api", "job"])
+    FLEET.remove(["job"])
     FLEET.down(volumes=True)
+    labels = ("com.docker.compose.project=atlas", "slimbake.folder=/bake")
     assert program.asked == [
-        f"{COMPOSE} up --detach --pull never api job",
+        f"{COMPOSE} up --detach api job",
+        f"{COMPOSE} rm --force --stop job",
         f"{COMPOSE} down --remove-orphans --volumes",
+        "volume ls --quiet " + " ".join(f"--filter=label={label}" for label in labels),
+        "volume rm atlas_data",
     ]
 
 

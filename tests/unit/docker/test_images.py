@@ -193,6 +193,21 @@ def test_a_registry_says_a_digest_or_nothing(
     assert docker.registry_digest("x:1", 5) == found
 
 
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("ERROR: docker.io/library/x:1: not found", "has no such image"),
+        ("ERROR: pull access denied, repository does not exist", "has no such image"),
+        ("ERROR: lookup registry.example: no such host", "cannot be reached"),
+    ],
+)
+def test_a_registry_without_an_image_is_no_registry_that_is_away(
+    program: Program, stderr: str, said: str
+) -> None:
+    program.answer("buildx imagetools inspect", stderr=stderr, code=1)
+    assert docker.registry_answer("x:1", 5) == ("", said)
+
+
 def test_without_docker_a_registry_says_nothing_and_an_engine_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

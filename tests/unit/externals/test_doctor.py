@@ -10,6 +10,7 @@ import pytest
 from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, debian
 
 from slimbake.docker.engine import Absent
+from slimbake.externals.beside import BesideImage
 from slimbake.externals.doctor import DoctorFacts, DoctorRow, merged, report
 from slimbake.fleet.model import External
 from slimbake.host.pip import PackageSources
@@ -22,6 +23,9 @@ FACTS = DoctorFacts(
     mmdebstrap=True,
     uv="0.9.9",
 )
+
+
+UNREACHED = "cannot be reached"
 
 
 def row(facts: DoctorFacts, check: str) -> DoctorRow:
@@ -82,7 +86,13 @@ def test_a_builder_of_its_own_is_a_warning() -> None:
 
 @pytest.mark.parametrize(
     ("external", "where", "state"),
-    [(PYTHON, "registry", "ok"), (PYTHON, "", "warn"), (UV, "", "warn"), (SCANNER, "", "fail")],
+    [
+        (PYTHON, "registry", "ok"),
+        (PYTHON, UNREACHED, "warn"),
+        (UV, UNREACHED, "warn"),
+        (SCANNER, UNREACHED, "fail"),
+        (External("python", "python:3.12-slim-trixie"), UNREACHED, "fail"),
+    ],
 )
 def test_an_external_is_there_or_stood_in_for_or_missing(
     external: External, where: str, state: str
@@ -93,7 +103,7 @@ def test_an_external_is_there_or_stood_in_for_or_missing(
     )
 
 
-@pytest.mark.parametrize(("where", "state"), [("registry", "ok"), ("", "fail")])
+@pytest.mark.parametrize(("where", "state"), [("registry", "ok"), (UNREACHED, "fail")])
 def test_mmdebstrap_is_needed_only_where_python_is_stood_in_for(where: str, state: str) -> None:
     facts = replace(FACTS, externals=((PYTHON, where),), mmdebstrap=False)
     assert row(facts, "mmdebstrap").state == state
@@ -159,3 +169,24 @@ def test_a_compose_file_that_bake_would_merge_is_named(tmp_path: Path) -> None:
     for broken in ("services: [", "[]", "x: y", "services:", "\0", "services: {api: build}"):
         (tmp_path / "docker-compose.yml").write_text(broken)
         assert merged(tmp_path, targets) == (), broken
+
+
+def test_a_registry_that_lacks_an_image_is_another_thing_than_one_that_is_not_reached() -> None:
+    for said in (UNREACHED, "has no such image"):
+        shown = row(replace(FACTS, externals=((PYTHON, said),)), "external python")
+        assert shown.found.startswith(f"{PYTHON.reference} {said}: a local stand-in is used")
+        assert shown.found.endswith("there is one for Python 3.11 and 3.13")
+
+
+def test_images_that_starts_need_are_there_or_missing_with_who_needs_them() -> None:
+    redis = BesideImage("redis:7", "compose.yaml:4", "redis", ("api", "job"))
+    for where, state, found in (
+        ("engine", "ok", "in the engine"),
+        ("registry", "ok", "in the registry"),
+        (UNREACHED, "warn", "not in the engine, and cannot be reached"),
+    ):
+        shown = row(replace(FACTS, beside=((redis, where),)), "image redis:7")
+        told = f"{found}; api, job start with it (compose.yaml:4)"
+        assert (shown.state, shown.found, bool(shown.advice)) == (state, told, state == "warn")
+    broken = replace(FACTS, unreadable="yaml: line 3")
+    assert row(broken, "start: with").state == "fail"

@@ -1,0 +1,97 @@
+"""The images of the repository's own compose file that services need beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimbake import docker
+from slimbake.config.compose import image_lines
+from slimbake.console import Console
+from slimbake.docker.beside import OwnServices
+from slimbake.errors import SetupError
+from slimbake.externals.resolve import in_engine
+from slimbake.images import this_platform
+
+
+@dataclass(frozen=True, slots=True)
+class BesideImage:
+    """An image that a service of the compose file runs, and who needs it."""
+
+    image: str
+    place: str  # docker-compose.yml:3
+    service: str  # of the compose file
+    needed_by: tuple[str, ...]  # services of the fleet
+
+
+def beside_images(
+    file: Path, own: OwnServices, needs: Mapping[str, Sequence[str]]
+) -> tuple[BesideImage, ...]:
+    """Each image that these services need. `needs`: service -> services of the compose file."""
+    needing: dict[str, list[str]] = {}
+    for service, names in needs.items():
+        for each in own.needed(names):
+            needing.setdefault(each, []).append(service)
+    lines = image_lines(file)
+    return tuple(
+        BesideImage(
+            image=image,
+            place=f"{file.name}:{lines[name]}" if name in lines else file.name,
+            service=name,
+            needed_by=tuple(needing[name]),
+        )
+        for name, image in own.images(needing).items()
+    )
+
+
+def lacking(images: Iterable[BesideImage]) -> tuple[BesideImage, ...]:
+    """Those of these images that the engine does not have."""
+    asked = tuple(images)
+    with ThreadPoolExecutor() as pool:
+        held = list(pool.map(lambda each: in_engine(each.image), asked))
+    return tuple(each for each, found in zip(asked, held, strict=True) if not found)
+
+
+def pull(images: Iterable[BesideImage], console: Console) -> None:
+    """Have the engine pull these images. Raises SetupError for all that it cannot."""
+    wanted: dict[str, list[BesideImage]] = {}
+    for each in images:
+        wanted.setdefault(each.image, []).append(each)
+    if not wanted:
+        return
+    console.say(f"pulling {', '.join(wanted)}")
+    with ThreadPoolExecutor() as pool:
+        faults = {
+            name: why for name, why in zip(wanted, pool.map(_pull, wanted), strict=True) if why
+        }
+    if faults:
+        raise SetupError(
+            "\n".join(_told(each, why) for name, why in faults.items() for each in wanted[name]),
+            how_to_get(faults),
+        )
+
+
+def _pull(image: str) -> str:
+    """Why an image cannot be pulled; "" where it can."""
+    try:
+        docker.pull_image(image, this_platform())
+    except SetupError as error:
+        return error.hint.strip().rpartition("\n")[2].rpartition(": ")[2] or error.message
+    return ""
+
+
+def _told(missing: BesideImage, why: str) -> str:
+    return (
+        f"{missing.place}: the engine has no image {missing.image}, and cannot pull it ({why})\n"
+        f"  {', '.join(missing.needed_by)} cannot start without '{missing.service}'"
+    )
+
+
+def how_to_get(images: Iterable[str]) -> str:
+    """What to do about images that are missing."""
+    return (
+        f"make the registry reachable, or bring in {', '.join(images)} with `docker load`; or remove"
+        " `start: {with: ...}` of services that start without"
+    )

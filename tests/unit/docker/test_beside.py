@@ -1,0 +1,88 @@
+"""What Compose says of a repository's own compose file, as checks and `up` use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.unit.docker.conftest import Program
+
+from slimbake.docker.beside import OwnServices, own_services
+
+DB: dict[str, Any] = {
+    "image": "postgres:17",
+    "container_name": "the-db",
+    "depends_on": {"init": {"condition": "service_completed_successfully"}},
+    "networks": {"back": None},
+    "ports": [{"target": 5432, "published": "5432"}],
+    "profiles": ["dev"],
+    "restart": "always",
+    "volumes": [
+        {"type": "volume", "source": "data", "target": "/data"},
+        {"type": "bind", "source": "/repo/conf", "target": "/conf"},
+    ],
+}
+SAID: dict[str, Any] = {
+    "services": {
+        "db": DB,
+        "init": {"build": {"context": "/repo/init"}, "depends_on": {"api_v2": {}}},
+        "api_v2": {
+            "build": {"context": "/repo/api"},
+            "depends_on": {"db": {"condition": "service_healthy"}},
+            "environment": {"DB": "db", "PRICE": "5 $$", "UNSET": None},
+        },
+        "mail": {"image": "mail:1"},
+    },
+    "volumes": {"data": {"name": "atlas_data"}, "other": {"name": "atlas_other"}},
+    "networks": {"back": {}},
+    "secrets": {"key": {"file": "/repo/key"}},
+}
+OWN = OwnServices(SAID)
+
+
+def test_what_a_service_needs_is_followed_up_to_the_fleet() -> None:
+    assert OWN.needed(["db"]) == ("api_v2", "db", "init")
+    assert OWN.needed(["db"], {"api-v2"}) == ("db", "init")
+    assert OWN.images(("db", "init", "mail")) == {"db": "postgres:17", "mail": "mail:1"}
+
+
+def test_variables_and_conditions_are_those_of_the_service_of_that_name() -> None:
+    assert OWN.variables("api-v2") == {"DB": "db", "PRICE": "5 $$"}
+    assert OWN.variables("unknown") == {}
+    assert OWN.awaits("api-v2", ("db", "mail")) == {
+        "db": {"condition": "service_healthy"},
+        "mail": {"condition": "service_started"},
+    }
+
+
+def test_alone_it_leaves_nothing_and_reaches_nothing() -> None:
+    found = OWN.alone(["db"])
+    assert found["networks"]["default"]["internal"]
+    assert found["secrets"] == SAID["secrets"]
+    (db,) = found["services"].values()
+    assert db["volumes"] == [
+        {"type": "volume", "target": "/data"},
+        {**DB["volumes"][1], "read_only": True},
+    ]
+    assert not db.keys() & {"container_name", "ports", "restart", "networks", "profiles"}
+
+
+def test_in_the_fleet_it_is_what_the_file_says_on_the_fleets_network() -> None:
+    found = OWN.joined(("db",))
+    assert found["volumes"] == {"data": {"name": "atlas_data"}}
+    assert found["secrets"] == SAID["secrets"]
+    left_out = ("depends_on", "networks", "profiles")
+    assert found["services"] == {"db": {k: v for k, v in DB.items() if k not in left_out}}
+    with_init = OWN.joined(("db", "init"))["services"]
+    assert with_init["db"]["depends_on"] == DB["depends_on"]
+    assert with_init["init"] == {"build": SAID["services"]["init"]["build"]}
+
+
+def test_compose_is_asked_with_the_name_whose_volumes_it_names(program: Program) -> None:
+    program.answer("compose version", "2.26.1")
+    program.answer("compose --file", json.dumps(SAID))
+    assert own_services(Path("/repo/compose.yaml"), "atlas") == OWN
+    config = "--profile=* config --format=json"
+    asked = f"compose --file=/repo/compose.yaml --project-name=atlas {config}"
+    assert program.asked[-1] == asked
