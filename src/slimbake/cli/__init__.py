@@ -15,7 +15,7 @@ import click
 
 from slimbake import __version__
 from slimbake.cli.commands import Formatter, LazyGroup, color
-from slimbake.console import harmless
+from slimbake.console import fitting, harmless
 from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
 from slimbake.host.files import scratch
 
@@ -23,7 +23,7 @@ from slimbake.host.files import scratch
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="slimbake")
 def slimbake() -> None:
-    """Build small Docker images of Python ML services from one file, services.yaml.
+    """Build small Docker images of Python services from one file, services.yaml.
 
     `slimbake help COMMAND` shows a command's options, with examples.
     """
@@ -54,6 +54,9 @@ def main() -> int:
     except SlimbakeError as error:
         _tell("\n  ".join((f"slimbake: {error.message}", *error.hint.splitlines())))
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", color=color())
+        return error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -78,7 +81,7 @@ def main() -> int:
 
 def _say(text: str, fg: str | None = None, end: str = "\n") -> None:
     """A text on stderr, in colour where that is a terminal."""
-    shown = harmless(text)
+    shown = fitting(harmless(text))
     click.echo((click.style(shown, fg) if fg else shown) + end, err=True, nl=False, color=color())
 
 

@@ -11,12 +11,11 @@ from slimbake.advise.facts import facts
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     json_option,
-    manifest_option,
     print_json,
+    print_text,
     read,
     select,
-    services_argument,
-    variant_option,
+    service_options,
 )
 
 
@@ -24,9 +23,7 @@ from slimbake.cli.common import (
     "advise",
     epilog=examples("slimbake advise", "slimbake advise embedding --json"),
 )
-@services_argument
-@variant_option
-@manifest_option
+@service_options
 @json_option
 def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) -> None:
     """Say what is left to do for each image, what saves most first: prune, share, another runtime,
@@ -47,4 +44,4 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
         told = {"images": {each.service: each.as_json() for each in images}}
         print_json(told | ({"fleet": whole.as_json()} if whole else {}))
     else:
-        click.echo(advice_text((*images, *([whole] if whole else []))))
+        print_text(advice_text((*images, *([whole] if whole else []))))

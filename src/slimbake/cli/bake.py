@@ -8,14 +8,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    image_options,
-    json_option,
-    manifest_option,
-    services_argument,
-    table_options,
-    variant_option,
-)
+from slimbake.cli.common import FILE, FOLDER, image_options, output_options, service_options
 from slimbake.console.tables import Layout
 
 
@@ -26,11 +19,8 @@ from slimbake.console.tables import Layout
         "slimbake bake --push --missing --registry registry.example.com/atlas --tag v1",
     ),
 )
-@services_argument
-@variant_option
-@manifest_option
-@json_option
-@table_options
+@service_options
+@output_options
 @click.option(
     "--push", is_flag=True, help="Push the images that passed their checks, each with its SBOM."
 )
@@ -42,9 +32,7 @@ from slimbake.console.tables import Layout
 @click.option(
     "--provenance", type=click.Choice(["max"]), help="Push BuildKit's record of the build too."
 )
-@click.option(
-    "--sbom", type=click.Path(path_type=Path, file_okay=False), help="Write SBOMs into this folder."
-)
+@click.option("--sbom", type=FOLDER, help="Write SBOMs into this folder.")
 @image_options
 @click.option("--builder", default="", metavar="NAME", help="Build on this buildx builder.")
 @click.option(
@@ -57,7 +45,7 @@ from slimbake.console.tables import Layout
 @click.option("--no-cache", is_flag=True, help="Rebuild every step.")
 @click.option(
     "--shared",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     multiple=True,
     help="Use the images listed in FILE instead of building what services share; `slimbake ci"
     " shared --digests FILE` writes it.",
@@ -67,7 +55,7 @@ from slimbake.console.tables import Layout
 )
 @click.option(
     "--record",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
 )
 @click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")

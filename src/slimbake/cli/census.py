@@ -8,17 +8,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    console,
-    json_option,
-    manifest_option,
-    print_json,
-    read,
-    select,
-    services_argument,
-    table_options,
-    variant_option,
-)
+from slimbake.cli.common import console, output_options, print_json, read, select, service_options
 from slimbake.console.tables import Layout, text_table
 from slimbake.errors import CheckError
 from slimbake.proof.census import Tally
@@ -32,11 +22,8 @@ SHOWN = 20
     "census",
     epilog=examples("slimbake census embedding", "slimbake census --imports"),
 )
-@services_argument
-@variant_option
-@manifest_option
-@json_option
-@table_options
+@service_options
+@output_options
 @click.option("--imports", is_flag=True, help="Also import modules in both images. Takes minutes.")
 def command(
     services: tuple[str, ...],

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import json_option, platform_option, print_json
+from slimbake.cli.common import FOLDER, json_option, platform_option, print_json
 
 
 @click.group(
@@ -59,7 +59,7 @@ def list_command(image: str, as_json: bool, platform: str) -> None:
     ),
 )
 @click.argument("image")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=FOLDER)
 @platform_option
 def extract_command(image: str, folder: Path, platform: str) -> None:
     """Write the cold modules of IMAGE into FOLDER, as they stood below site-packages."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from slimbake.console import Console
-from slimbake.console.tables import WIDTH, Layout
+from slimbake.console.tables import WIDTH, Layout, folded
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from slimbake.project import Project
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def completed(
@@ -88,6 +91,11 @@ def all_variants_option(command: F) -> F:
     return _variant_option("all")(command)
 
 
+def service_options(command: F) -> F:
+    """`[SERVICE]...`, `--variant` and `--manifest`: which services of which file."""
+    return services_argument(variant_option(manifest_option(command)))
+
+
 def _variant_option(default: str) -> Callable[[F], F]:
     return click.option(
         "--variant",
@@ -108,8 +116,7 @@ def table_options(command: F) -> F:
 
     @functools.wraps(command)
     def laid_out(*args: Any, wide: bool, markdown: bool, **kwargs: Any) -> Any:
-        here = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
-        return command(*args, layout=Layout(0 if wide else here, markdown), **kwargs)
+        return command(*args, layout=Layout(0 if wide else _columns(), markdown), **kwargs)
 
     options = (
         click.option("--markdown", is_flag=True, help="Print tables in Markdown."),
@@ -121,6 +128,21 @@ def table_options(command: F) -> F:
     return cast("F", made)
 
 
+def output_options(command: F) -> F:
+    """`--json`, and how tables are laid out."""
+    return json_option(table_options(command))
+
+
+def known_option(text: str) -> Callable[[F], F]:
+    """`--known`: what `slimbake ci summary --write` wrote."""
+    return click.option("--known", type=FILE, envvar="SLIMBAKE_KNOWN", help=text)
+
+
+def _columns() -> int:
+    """Of a line of stdout."""
+    return shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+
+
 def image_options(command: F) -> F:
     """`--tag` and `--registry`: which images."""
     command = click.option(
@@ -128,6 +150,11 @@ def image_options(command: F) -> F:
         default=lambda: os.environ.get("TAG", "latest"),
         help="Tag of the images. [default: $TAG, or latest]",
     )(command)
+    return registry_option(command)
+
+
+def registry_option(command: F) -> F:
+    """`--registry`: where the images are."""
     return click.option(
         "--registry",
         default=lambda: os.environ.get("REGISTRY", ""),
@@ -223,6 +250,14 @@ def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, 
     return selected
 
 
+def select_any(plan: Plan, names: tuple[str, ...], variant: str) -> tuple[str, ...]:
+    """As `select`, but where nothing is named every service in all its variants, and none at all
+    is no error.
+    """
+    wanted = names if names or variant else tuple(each.service for each in plan.services)
+    return select(plan, wanted, variant) if wanted or variant else ()
+
+
 def _variant(plan: Plan, name: str, variant: str) -> str:
     having = [service for service in plan.services if service.variant == variant]
     if found := next(
@@ -258,6 +293,12 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_text(text: str, layout: Layout | None = None) -> None:
+    """A result for people, on stdout. `layout`: as the options of a command have it."""
+    layout = layout or Layout(_columns())
+    click.echo(text if layout.markdown else folded(text, layout.width))
+
+
 def print_released(released: Released, as_json: bool, layout: Layout) -> None:
     """The result of a bake."""
     from slimbake.build.released_report import released_json as released_json
@@ -266,4 +307,4 @@ def print_released(released: Released, as_json: bool, layout: Layout) -> None:
     if as_json:
         print_json(released_json(released))
     else:
-        click.echo(released_text(released, layout))
+        print_text(released_text(released, layout), layout)

@@ -8,15 +8,7 @@ import click
 
 from slimbake.build.on_registry import released_digests
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    image_names,
-    image_options,
-    manifest_option,
-    read,
-    select,
-    services_argument,
-    variant_option,
-)
+from slimbake.cli.common import image_names, image_options, read, select, service_options
 from slimbake.deploy.digests import FORMATS, Deployed
 from slimbake.errors import UsageError
 from slimbake.host.machine import machine
@@ -26,9 +18,7 @@ from slimbake.host.machine import machine
     "digests",
     epilog=examples("slimbake digests --tag v1", "slimbake digests api --format kustomize"),
 )
-@services_argument
-@manifest_option
-@variant_option
+@service_options
 @image_options
 @click.option(
     "--format",

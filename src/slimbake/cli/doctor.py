@@ -9,13 +9,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    json_option,
-    manifest_option,
-    print_json,
-    read,
-    table_options,
-)
+from slimbake.cli.common import manifest_option, output_options, print_json, print_text, read
 from slimbake.console.tables import Layout, text_table
 from slimbake.errors import SETUP
 from slimbake.externals.doctor import doctor, merged
@@ -26,8 +20,7 @@ from slimbake.externals.doctor import doctor, merged
     epilog=examples("slimbake doctor", "slimbake doctor --json"),
 )
 @manifest_option
-@json_option
-@table_options
+@output_options
 def command(file: Path, as_json: bool, layout: Layout) -> None:
     """Report what a bake needs, what is there, and what to do; changes nothing. Exits with 7 if a
     bake cannot work.
@@ -57,5 +50,5 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
         )
         for row in report.rows:
             if row.advice:
-                click.echo(f"{row.check}: {row.advice}")
+                print_text(f"{row.check}: {row.advice}", layout)
     sys.exit(0 if report.healthy else SETUP)

@@ -13,14 +13,7 @@ import click
 from slimbake.build.command import Surroundings
 from slimbake.ci.changes import changed, changed_in, range_of
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    console,
-    json_option,
-    manifest_option,
-    print_json,
-    read,
-    table_options,
-)
+from slimbake.cli.common import console, manifest_option, output_options, print_json, read
 from slimbake.config.report import did_you_mean
 from slimbake.console.tables import Layout, text_table
 from slimbake.errors import UsageError
@@ -37,8 +30,7 @@ from slimbake.render.generated import generate
 )
 @click.argument("words", nargs=-1, metavar="[A..B] [TARGET]...")
 @manifest_option
-@json_option
-@table_options
+@output_options
 @click.option("--explain", is_flag=True, help="List what each target depends on.")
 @click.option("--since", default="", metavar="REV", help="Compare the work tree with a commit.")
 @click.option(

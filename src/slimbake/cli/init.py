@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option
+from slimbake.cli.common import console, manifest_option, print_text
 
 
 @click.command(
@@ -32,4 +32,4 @@ def command(file: Path, compose: tuple[str, ...], service: str, dry_run: bool) -
     from slimbake.adopt.init import InitRequest, init
 
     for line in init(file, InitRequest(compose, service, dry_run), console):
-        click.echo(line)
+        print_text(line)

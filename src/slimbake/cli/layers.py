@@ -12,11 +12,11 @@ import click
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
-    json_option,
     manifest_option,
+    output_options,
     print_json,
+    print_text,
     read,
-    table_options,
 )
 from slimbake.console import tables as report
 from slimbake.console.tables import Layout
@@ -40,8 +40,7 @@ from slimbake.project import Project
     epilog=examples("slimbake layers", "slimbake layers --what-if 'torch>=2.13'"),
 )
 @manifest_option
-@json_option
-@table_options
+@output_options
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -124,7 +123,8 @@ def command(
         for line in shown.duplicates(fleet, plan):
             click.echo(line)
     click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout))
-    click.echo("\n" + shown.verdict(costs["written"], costs["planned"], prices))
+    print_text(f"\n{shown.COST_WORDS}", layout)
+    print_text("\n" + shown.verdict(costs["written"], costs["planned"], prices), layout)
 
 
 def _what_if(
@@ -143,7 +143,7 @@ def _what_if(
         click.echo(
             report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), 2, layout) + "\n"
         )
-    click.echo(shown.layout_summary(change, len(project.asked.services)))
+    print_text(shown.layout_summary(change, len(project.asked.services)), layout)
 
 
 def _json(

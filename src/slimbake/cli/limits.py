@@ -12,14 +12,12 @@ from slimbake.cli.common import (
     console,
     image_names,
     image_options,
-    json_option,
-    manifest_option,
+    output_options,
     print_json,
+    print_text,
     read,
     select,
-    services_argument,
-    table_options,
-    variant_option,
+    service_options,
 )
 from slimbake.console.tables import Layout
 from slimbake.errors import CheckError
@@ -32,11 +30,8 @@ from slimbake.proof.smallest import smallest
     "limits",
     epilog=examples("slimbake limits api", "slimbake limits --at-most 1.5"),
 )
-@services_argument
-@variant_option
-@manifest_option
-@json_option
-@table_options
+@service_options
+@output_options
 @click.option("--again", is_flag=True, help="Measure again what is known.")
 @click.option(
     "--at-most",
@@ -81,6 +76,6 @@ def command(
     if as_json:
         print_json({each.service: each.as_json() for each in found})
     else:
-        click.echo(report.limits_text(found, layout))
+        print_text(report.limits_text(found, layout), layout)
     if at_most is not None and (over := report.above(found, at_most)):
         raise CheckError("\n".join(over), "docs/limits.md says what counts as used")

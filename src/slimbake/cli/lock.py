@@ -9,7 +9,7 @@ import click
 
 from slimbake.ci.tool import expect_tool, lock_tool
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option, read
+from slimbake.cli.common import console, manifest_option, print_text, read
 from slimbake.config.specs import normalised
 from slimbake.errors import UsageError
 from slimbake.host.machine import machine
@@ -74,7 +74,7 @@ def command(
             raise UsageError(
                 f"no lock holds {explain}", "`slimbake lock` brings the locks up to date"
             )
-        click.echo(text)
+        print_text(text)
     else:
         names = tuple(name if name in ALL else normalised(name) for name in upgrade)
         held = {pin.name for layer in pins.values() for pin in layer}

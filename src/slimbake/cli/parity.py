@@ -16,12 +16,11 @@ from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     all_variants_option,
     console,
-    json_option,
     manifest_option,
+    output_options,
     read,
     select,
     services_argument,
-    table_options,
 )
 from slimbake.console.tables import Layout
 from slimbake.errors import NothingSelected, UsageError
@@ -34,8 +33,7 @@ from slimbake.errors import NothingSelected, UsageError
 @services_argument
 @all_variants_option
 @manifest_option
-@json_option
-@table_options
+@output_options
 @click.option("--evidence", is_flag=True, help="Write the figures to bake/evidence/parity.json.")
 @click.option(
     "--control",

@@ -7,13 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    json_option,
-    manifest_option,
-    print_json,
-    read,
-    table_options,
-)
+from slimbake.cli.common import manifest_option, output_options, print_json, read
 from slimbake.console.tables import Layout
 
 
@@ -22,8 +16,7 @@ from slimbake.console.tables import Layout
     epilog=examples("slimbake passes", "slimbake passes --json"),
 )
 @manifest_option
-@json_option
-@table_options
+@output_options
 def command(file: Path, as_json: bool, layout: Layout) -> None:
     """List the size optimisations that slimbake knows, yours among them, and the layers that they
     apply to.

@@ -9,15 +9,12 @@ import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
-    json_option,
-    manifest_option,
+    output_options,
     print_json,
     read,
     select,
-    services_argument,
-    table_options,
+    service_options,
     tell_losses,
-    variant_option,
 )
 from slimbake.console.tables import Layout, text_table
 
@@ -26,11 +23,8 @@ from slimbake.console.tables import Layout, text_table
     "plan",
     epilog=examples("slimbake plan api", "slimbake plan --json"),
 )
-@services_argument
-@variant_option
-@manifest_option
-@json_option
-@table_options
+@service_options
+@output_options
 def command(
     services: tuple[str, ...], variant: str, file: Path, as_json: bool, layout: Layout
 ) -> None:

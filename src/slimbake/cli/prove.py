@@ -13,14 +13,12 @@ import click
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
-    json_option,
-    manifest_option,
+    output_options,
     pass_names,
     print_json,
+    print_text,
     select,
-    services_argument,
-    table_options,
-    variant_option,
+    service_options,
 )
 from slimbake.config.model import LEVELS, Level
 from slimbake.console.tables import Layout
@@ -36,11 +34,8 @@ if TYPE_CHECKING:
         "slimbake prove --untried --level narrowed", "slimbake prove embedding --pass torch.test"
     ),
 )
-@services_argument
-@variant_option
-@manifest_option
-@json_option
-@table_options
+@service_options
+@output_options
 @click.option(
     "--pass",
     "names",
@@ -188,7 +183,7 @@ def command(
     if as_json:
         print_json({each.layer: each.as_json() for each in found})
     else:
-        click.echo(evidence_tables(found, layout))
+        print_text(evidence_tables(found, layout), layout)
 
 
 def _has_smoke(plan: Plan, service: str) -> bool:

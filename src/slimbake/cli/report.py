@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option, read
+from slimbake.cli.common import FILE, console, manifest_option, read
 
 
 @click.command(
@@ -26,7 +26,7 @@ from slimbake.cli.common import console, manifest_option, read
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     default=Path("slimbake-report.html"),
     show_default=True,
     help="Write the page to FILE.",

@@ -10,13 +10,12 @@ from slimbake import docker
 from slimbake.build.sbom import sbom
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    FOLDER,
     image_names,
     image_options,
-    manifest_option,
     read,
     select,
-    services_argument,
-    variant_option,
+    service_options,
     write_sboms,
 )
 from slimbake.errors import UsageError
@@ -26,13 +25,11 @@ from slimbake.errors import UsageError
     "sbom",
     epilog=examples("slimbake sbom api", "slimbake sbom --output sboms"),
 )
-@services_argument
-@variant_option
-@manifest_option
+@service_options
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="A folder: SERVICE.cdx.json for each.",
 )
 @image_options

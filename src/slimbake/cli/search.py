@@ -20,6 +20,7 @@ from slimbake.cli.common import (
     select,
     service_names,
 )
+from slimbake.console.progress import ProgressView
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
 from slimbake.lock.locks import locked_pins
@@ -195,21 +196,20 @@ def _shown(oracle: Oracle) -> Iterator[Callable[[SearchStep], None]]:
     """Progress: a line that changes on a terminal, a line at times elsewhere."""
     started = time.monotonic()
 
-    def text(step: SearchStep) -> str:
-        tally = oracle.tally
-        line = f"{step.doing}: {step.gone / 1e6:.1f} MB can go; {tally.trials} trials"
-        line += f" and {tally.known} kept from before" if tally.known else ""
-        if step.at_most and tally.trials:
-            pace = (time.monotonic() - started) / tally.questions
-            line += f"; {step.at_most} more at most, {_span(pace * step.at_most)}"
-        return line
+    def view(step: SearchStep) -> ProgressView:
+        tally, seconds = oracle.tally, time.monotonic() - started
+        asked = tally.questions
+        return ProgressView(
+            step.doing,
+            seconds,
+            left=seconds / asked * step.at_most if step.at_most and tally.trials else None,
+            tally=f"{step.gone / 1e6:.1f} MB can go, {asked} of at most"
+            f" {asked + step.at_most} trials",
+            part=asked / max(asked + step.at_most, 1),
+        )
 
     with console.status() as shown:
-        yield lambda step: shown(step.doing, text(step))
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        yield lambda step: shown(view(step))
 
 
 @contextlib.contextmanager

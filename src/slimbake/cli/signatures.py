@@ -10,15 +10,14 @@ import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    FOLDER,
     image_names,
     image_options,
     json_option,
-    manifest_option,
     print_json,
     read,
-    select,
-    services_argument,
-    variant_option,
+    select_any,
+    service_options,
 )
 from slimbake.deploy.signatures import Signer, signatures_json, signer, subjects, verifying
 from slimbake.errors import UsageError
@@ -31,14 +30,12 @@ from slimbake.project import Project
     "signatures",
     epilog=examples("slimbake signatures --tag v1", "slimbake signatures api --json"),
 )
-@services_argument
-@manifest_option
-@variant_option
+@service_options
 @image_options
 @json_option
 @click.option(
     "--sboms",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Write the SBOMs that are attached to the images into this folder.",
 )
 @click.option(
@@ -75,9 +72,7 @@ def command(
             "add `ci: {sign: cosign}`, or `sign: github` for GitHub's attestations",
         )
     by = _signer(project, source, branch)
-    every = tuple(service.service for service in plan.services)
-    wanted = services if services or variant else every
-    chosen = select(plan, wanted, variant) if wanted or variant else ()
+    chosen = select_any(plan, services, variant)
     names = image_names(plan, registry, tag)
     ca_bundle = str(machine().ca_bundle or "")
     images = released_images({name: names[name] for name in chosen}, ca_bundle)

@@ -15,13 +15,13 @@ from slimbake.cli.common import (
     console,
     image_names,
     image_options,
-    json_option,
     manifest_option,
+    output_options,
     platform_option,
     print_json,
+    print_text,
     read,
     select,
-    table_options,
     variant_option,
 )
 from slimbake.console.tables import WIDTH, Layout
@@ -41,8 +41,7 @@ from slimbake.images.survey import survey
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...")
 @variant_option
 @manifest_option
-@json_option
-@table_options
+@output_options
 @click.option(
     "--by",
     type=click.Choice(["image", "layer", "package", "directory"]),
@@ -120,7 +119,7 @@ def command(
     if chart:
         click.echo(report.sizes_chart(found, by, layout.width or WIDTH))
         return
-    click.echo(report.sizes_text(found, by, compared, layout))
+    print_text(report.sizes_text(found, by, compared, layout), layout)
 
 
 def _sources(

@@ -10,14 +10,7 @@ from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
 from slimbake.build.site import Preparation, hold
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    console,
-    manifest_option,
-    read,
-    select,
-    services_argument,
-    variant_option,
-)
+from slimbake.cli.common import console, read, select, service_options
 from slimbake.deploy import containers
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
@@ -28,9 +21,7 @@ from slimbake.proof.subjects import without_passes
     "smoke",
     epilog=examples("slimbake smoke api", "slimbake smoke embedding --reference"),
 )
-@services_argument
-@variant_option
-@manifest_option
+@service_options
 @click.option(
     "--reference",
     is_flag=True,

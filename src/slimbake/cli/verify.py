@@ -14,12 +14,10 @@ from slimbake.cli.common import (
     image_names,
     image_options,
     json_option,
-    manifest_option,
     print_json,
     read,
     select,
-    services_argument,
-    variant_option,
+    service_options,
 )
 from slimbake.config.report import RefusedError
 from slimbake.config.sizes import size
@@ -30,9 +28,7 @@ from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
     "verify",
     epilog=examples("slimbake verify api --timeout 60", "slimbake verify --json > verify.json"),
 )
-@services_argument
-@variant_option
-@manifest_option
+@service_options
 @image_options
 @click.option(
     "--timeout",

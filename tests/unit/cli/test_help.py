@@ -186,3 +186,9 @@ def test_what_is_no_terminal_has_no_colour() -> None:
     done = subprocess.run([PROGRAM, "nothing"], capture_output=True, check=False)
     assert b"\x1b" not in done.stderr
     assert done.returncode == 2
+
+
+def test_without_a_command_there_is_help_and_no_error() -> None:
+    done = subprocess.run([PROGRAM], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("Usage: slimbake")
+    assert (done.stderr, done.returncode) == ("", 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -13,11 +12,14 @@ from slimbake.ci.matrix import Matrix, child, matrix
 from slimbake.ci.records import read_known as read_known
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    FILE,
     all_variants_option,
     console,
+    known_option,
     manifest_option,
     read,
-    select,
+    registry_option,
+    select_any,
     services_argument,
 )
 from slimbake.errors import UsageError
@@ -43,20 +45,13 @@ from slimbake.render.workflow import GITLAB
     metavar="REV",
     help="Leave out services that have not changed since a commit.",
 )
-@click.option(
-    "--registry",
-    default=lambda: os.environ.get("REGISTRY", ""),
-    help="Registry and folder of the images. [default: $REGISTRY, or the manifest's]",
-)
-@click.option(
-    "--known",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="SLIMBAKE_KNOWN",
-    help="Spread builds over jobs by how long they took; `slimbake ci summary --write FILE` writes it.",
+@registry_option
+@known_option(
+    "Spread builds over jobs by how long they took; `slimbake ci summary --write FILE` writes it."
 )
 @click.option(
     "--gitlab",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Also write GitLab's child pipeline to FILE.",
 )
@@ -74,11 +69,7 @@ def command(
 
     project = read(file)
     plan = project.plan
-    wanted = (
-        services if services or variant else tuple(service.service for service in plan.services)
-    )
-    # No service at all is no error here: the workflow looks for an empty list.
-    selected = select(plan, wanted, variant) if wanted or variant else ()
+    selected = select_any(plan, services, variant)  # the workflow looks for an empty list
     unchanged = _unchanged(project, selected, missing, since, registry)
     made = matrix(plan, selected, unchanged, read_known(known).costs)
     if gitlab:

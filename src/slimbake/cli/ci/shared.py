@@ -11,6 +11,7 @@ from slimbake.build.bases import bases
 from slimbake.build.place import BakeRequest
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    FILE,
     console,
     image_options,
     json_option,
@@ -40,7 +41,7 @@ from slimbake.errors import UsageError
 @click.option("--missing", is_flag=True, help="Skip images that are already in the registry.")
 @click.option(
     "--digests",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Write the digests of the pushed images to FILE, for `bake --shared`.",
 )
 @click.option(

@@ -10,7 +10,7 @@ import click
 from slimbake.ci import records as files
 from slimbake.ci.summary import summarise, summary_text
 from slimbake.cli.commands import examples
-from slimbake.cli.common import manifest_option, read
+from slimbake.cli.common import FILE, known_option, manifest_option, read
 from slimbake.host.files import read_json
 
 
@@ -26,19 +26,14 @@ from slimbake.host.files import read_json
 @click.option(
     "--plan",
     "jobs",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     required=True,
     help="The jobs that were to run, as `slimbake ci plan` printed them.",
 )
-@click.option(
-    "--known",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="SLIMBAKE_KNOWN",
-    help="Compare sizes with FILE, which `--write` wrote on the main branch.",
-)
+@known_option("Compare sizes with FILE, which `--write` wrote on the main branch.")
 @click.option(
     "--write",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Write times and sizes to FILE, for --known of later runs.",
 )
 def command(
