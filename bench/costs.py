@@ -15,7 +15,7 @@ from setting import MANIFEST, ROOT
 from timed import CONSOLE, say
 
 from slimbake.build.known import last_images
-from slimbake.build.place import COSTS, costs
+from slimbake.build.timing import COSTS, costs
 from slimbake.config import manifest
 from slimbake.fleet import resolve
 from slimbake.host.workspace import FOLDER, Workspace

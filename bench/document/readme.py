@@ -7,13 +7,15 @@ import re
 from .cells import less, mb
 from .inputs import Inputs
 from .pictures import baked, by_hand, shared
+from .recording import frames
 
+ENDING = 3  # lines of a bake: together, each alone, what was built
 _BLOCK = re.compile(r"(<!-- figures: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, inputs: Inputs) -> str:
     """A page with the figures of today in its blocks. Raises KeyError for a block with no figures."""
-    known = {"sizes": _sizes, "trust": _trust}
+    known = {"sizes": _sizes, "trust": _trust, "ending": _ending}
     return _BLOCK.sub(lambda found: f"{found[1]}{known[found[2]](inputs)}\n{found[3]}", text)
 
 
@@ -35,6 +37,12 @@ def _sizes(inputs: Inputs) -> str:
             f"{cold[1 % len(cold)]:.0f} s (plain bake) or {cold[-1]:.0f} s (one `docker build` after the other).",
         )
     )
+
+
+def _ending(inputs: Inputs) -> str:
+    """The last lines of the recorded bake."""
+    lines = frames(inputs.cast)[-1][1] if inputs.cast else ()
+    return "\n".join(f"    {line}" for line in lines[-ENDING:])
 
 
 def _trust(inputs: Inputs) -> str:

@@ -5,59 +5,57 @@ from __future__ import annotations
 import json
 
 from . import svg
+from .terminal import Screen
 
-ROWS = 18  # lines that are seen at once
-_LINE, _TOP = 19, 62
-_SLOW = 1.0  # seconds of the drawing for which the longest pause counts
+ROWS = 22  # lines that are seen at once
+_LINE, _TOP = 18, 62
+_SPEED = 4.0  # times as fast as it was
+_EVERY = 1.5  # seconds of the bake between two pictures
 _END = 6.0  # seconds for which the last picture stays
-_COLUMNS = 118
+
+Frame = tuple[float, tuple[str, ...]]
+
+
+def frames(cast: str) -> list[Frame]:
+    """Moments of a recording: its second, and the lines of the terminal."""
+    _, *events = (json.loads(line) for line in cast.splitlines())
+    screen, found = Screen(), [(0.0, ())]
+    for at, _, text in events:
+        if at - found[-1][0] >= _EVERY and (shown := screen.shown()) != found[-1][1]:
+            found.append((at, shown))
+        screen.feed(text)
+    return [*found, (max(events[-1][0], found[-1][0] + _EVERY), screen.shown())]
 
 
 def drawing(cast: str) -> str:
-    """Lines come as they came, pauses shortened; readers who want no motion see the end."""
-    head, *events = (json.loads(line) for line in cast.splitlines())
-    lines: list[tuple[float, str]] = []
-    now = before = 0.0
-    for at, _, text in events:
-        now += min(at - before, _SLOW)
-        before = at
-        lines += [(now, each) for each in text.splitlines()]
-    whole = now + _END
+    """Its moments, one after the other; readers who want no motion see the last one."""
+    head, made = json.loads(cast.partition("\n")[0]), frames(cast)
+    whole = made[-1][0] / _SPEED + _END
     rules = ["@media (prefers-reduced-motion: no-preference) {"]
-    body = [
-        svg.words(20, 36, f"$ {head['title']}", "mono", "strong"),
-        f'<svg x="0" y="{_TOP - 16}" width="{svg.WIDTH}" height="{ROWS * _LINE + 6}">',
-        '<g class="all">',
-    ]
-    steps = [(0.0, 0)]
-    for number, (at, text) in enumerate(lines):
-        shown = text if len(text) <= _COLUMNS else text[: _COLUMNS - 3] + "..."
-        line = svg.words(20, 16 + number * _LINE, shown, "mono")
-        if number < ROWS:  # later ones come from below the edge
-            line = f'<g class="l{number}">{line}</g>'
-            rules.append(f"  .l{number} {{ animation: l{number} {whole:.2f}s step-end infinite }}")
-            rules.append(
-                f"  @keyframes l{number} {{ 0% {{ visibility: hidden }}"
-                f" {max(0.01, at / whole * 100):.3f}%, 100% {{ visibility: visible }} }}"
-            )
-        else:
-            steps.append((at, number + 1 - ROWS))
-        body.append(line)
-    last = max(0, len(lines) - ROWS)
-    body += ["</g>", "</svg>"]
-    frames = " ".join(
-        f"{at / whole:.3%} {{ transform: translateY({-up * _LINE}px) }}" for at, up in steps
-    )
-    rules.append(f"  .all {{ animation: up {whole:.2f}s step-end infinite }}")
-    rules.append(
-        f"  @keyframes up {{ {frames} 100% {{ transform: translateY({-last * _LINE}px) }} }}"
-    )
+    body = [svg.words(20, 36, f"$ {head['title']}", "mono", "strong")]
+    for number, (at, lines) in enumerate(made):
+        last = number == len(made) - 1
+        until = whole if last else made[number + 1][0] / _SPEED
+        texts = (
+            svg.words(20, _TOP + 8 + row * _LINE, line, "mono")
+            for row, line in enumerate(lines[-ROWS:])
+            if line
+        )
+        body.append(f'<g class="f{number}{"" if last else " moment"}">{"".join(texts)}</g>')
+        begins, ends = at / _SPEED / whole, until / whole
+        rules.append(f"  .f{number} {{ animation: f{number} {whole:.2f}s step-end infinite }}")
+        rules.append(
+            f"  @keyframes f{number} {{ 0% {{ visibility: {'hidden' if at else 'visible'} }}"
+            f" {begins:.3%} {{ visibility: visible }}"
+            f" {ends:.3%}, 100% {{ visibility: {'visible' if last else 'hidden'} }} }}"
+        )
     rules.append("}")
     style = (
-        f".all {{ transform: translateY({-last * _LINE}px) }}\n"
-        "text { white-space: pre }\n.mono { font-size: 11.5px }\n" + "\n".join(rules) + "\n"
+        ".moment { visibility: hidden }\ntext { white-space: pre }\n.mono { font-size: 12px }\n"
+        + "\n".join(rules)
+        + "\n"
     )
     height = _TOP + ROWS * _LINE + 28
-    took = f"Recorded: {head['duration']:.0f} s on 2 cores; pauses are shortened here."
+    took = f"Recorded: {head['duration']:.0f} s on 2 cores, {_SPEED:.0f} times as fast here."
     body.append(svg.words(20, height - 16, took, "small"))
     return svg.page(height, f"A recording of {head['title']}", body, style)

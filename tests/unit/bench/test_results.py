@@ -15,6 +15,7 @@ import pytest
 from bench.document import claims, measurements, pages, parity, passes, pictures, recording, svg
 from bench.document.command import files, main
 from bench.document.inputs import WRITEUP, Inputs, Layer
+from bench.document.terminal import Screen
 
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
@@ -464,14 +465,23 @@ def test_a_bar_is_as_long_as_its_value() -> None:
     assert "&lt;b&gt;" in drawn
 
 
-def test_a_recording_shows_its_last_lines_to_readers_who_want_no_motion() -> None:
-    head = {"title": "slimbake bake", "duration": 30.0}
-    lines = [[float(at), "o", f"line {at}\n"] for at in range(30)]
+def test_a_recording_shows_its_last_moment_to_readers_who_want_no_motion() -> None:
+    head = {"title": "slimbake bake", "duration": 60.0}
+    lines = [[float(at), "o", f"\r\x1b[2Kline {at}"] for at in range(0, 60, 2)]
     drawn = recording.drawing("\n".join(json.dumps(each) for each in (head, *lines)))
-    hidden = (30 - recording.ROWS) * 19
-    assert f".all {{ transform: translateY(-{hidden}px) }}" in drawn
+    assert drawn.count('class="f') == drawn.count(" moment") + 1
+    assert re.search(r'<g class="f\d+">[^\n]*line 58', drawn), "the last is always there"
     assert "line 0" in drawn
-    assert "Recorded: 30 s" in drawn
+    assert "Recorded: 60 s" in drawn
+
+
+def test_a_screen_is_written_over_as_a_terminal_is() -> None:
+    screen = Screen()
+    screen.feed("said\r\none\r\ntwo\r\n\x1b[?25l\x1b[2A\r\x1b[2K\x1b[1mONE\x1b[0m\x1b[")
+    assert screen.shown() == ("said", "ONE", "two")
+    screen.feed("1B")
+    screen.feed("\r\n\x1b[1A\x1b[2Kthree")
+    assert screen.shown() == ("said", "three", "two")
 
 
 def test_parity_has_a_row_for_each_image_and_no_figure_that_its_task_lacks() -> None:
