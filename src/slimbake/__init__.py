@@ -1,3 +1,3 @@
-"""slimbake: one manifest in, a fleet of slim, proven Python ML images out."""
+"""slimbake: one manifest in, small, checked Docker images of Python services out."""
 
 __version__ = "0.1.0"

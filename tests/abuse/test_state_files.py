@@ -20,7 +20,7 @@ from tests.abuse.machines import tree
 from tests.golden.fleets import REPOSITORY, Fleet
 
 from slimbake.build.known import last_images
-from slimbake.build.place import costs
+from slimbake.build.timing import costs
 from slimbake.ci.model import Known, Record
 from slimbake.errors import STALE
 from slimbake.fingerprint.folders import LARGE, _seen

@@ -79,7 +79,9 @@ def init(file: Path, request: InitRequest, console: Console) -> list[str]:
         *lines,
         "",
         "next:",
-        f"  slimbake bake   builds, checks and tags them; then commit {file.name} and bake/",
+        "  slimbake bake   locks, builds, checks and tags every image",
+        "  slimbake up     starts them",
+        f"  git add         {file.name}, docker-bake.hcl, bake/ and the smokes: commit these",
     ]
 
 
@@ -505,7 +507,9 @@ def report(decided: Started, sizes: Sequence[tuple[str, int | None, int | None]]
 
 
 def size_lines(sizes: Sequence[tuple[str, int | None, int | None]]) -> list[str]:
-    """Today's images beside slimbake's."""
+    """Today's images beside slimbake's, if the engine has any of them."""
+    if not any(today or new for _, today, new in sizes):
+        return []
     rows = [(name, readable(today), readable(new)) for name, today, new in sizes]
     return [
         "",

@@ -178,6 +178,7 @@ def _passes(found: Sequence[TriedPass]) -> str:
 # Another base for a service, layers that are shared better, another compression.
 
 BEST = 9  # BuildKit's zstd does not compress better at any level above
+DEFAULT = 7  # what it gains above is little, and unmeasured: no advice
 
 
 def other_base(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
@@ -313,7 +314,7 @@ def compression(facts: Facts) -> Iterator[Advice]:
             steps=(step,),
             costs=("read by Docker 23, containerd 1.5 and newer alone", slower),
         )
-    elif now.level < BEST:
+    elif now.level < DEFAULT:
         yield Advice(
             kind="compression",
             what=f"zstd {BEST} in place of zstd {now.level}",
@@ -375,9 +376,9 @@ def _unmeasured(subject: ServiceFacts) -> Iterator[str]:
     if image is None:
         yield f"what the image weighs: {_SIZES}"
     if limits is None or limits.used is None:
-        yield f"what of it its workload uses: {_LIMITS}"
+        yield f"how much of it its workload uses: {_LIMITS}"
     elif image is not None and limits.digest != image.digest:
-        yield f"what of it its workload uses, since another image of it was observed: {_LIMITS}"
+        yield f"how much of it its workload uses, since a different image was observed: {_LIMITS}"
 
 
 FLEET = "the fleet"
@@ -400,7 +401,7 @@ def _block(advised: Advised) -> Iterator[str]:
         if advice.also:
             yield f"     also: {', '.join(advice.also)}"
     if not advised.advice:
-        yield "  nothing that is worth it" + (", by what is known" if advised.unmeasured else "")
+        yield "  nothing worth doing" + (", as far as is known" if advised.unmeasured else "")
     yield from (f"  {UNMEASURED}: {line}" for line in advised.unmeasured)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from slimbake import docker
 from slimbake.build.command import FILES, BakeOptions, arguments, environment
-from slimbake.build.costs import measured_costs, spans
+from slimbake.build.costs import estimated, measured_costs, spans
 from slimbake.build.events import Progress, Steps, Vertex, failure, lost, transient
 from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
+from slimbake.build.timing import costs
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
@@ -121,7 +122,9 @@ def _build(
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
         running = docker.Bake(words, site.root, environment(site.around, options))
-        with show(Board(targets, exported, progress), site.console) as shown:
+        known = costs(site.workspace)
+        expected = estimated(plan, known) if known else {}
+        with show(Board(targets, exported, progress, expected), site.console) as shown:
             warnings = _follow(running, progress, shown)
             if not running.code:
                 shown.complete()

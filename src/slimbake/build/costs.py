@@ -1,4 +1,7 @@
-"""What targets cost in seconds: as a build told, as it was measured here, else as others of its kind. Pure."""
+"""What targets cost in seconds: as a build told, as it was measured here, else as others of its kind.
+
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from slimbake import docker
 from slimbake.build.bake import BakeResult, bake
@@ -21,8 +21,8 @@ from slimbake.build.known import BAKED, baked, image_fingerprints
 from slimbake.build.nodes import Images, run_shards
 from slimbake.build.site import Site, built_for
 from slimbake.build.split import Shard, split
+from slimbake.build.timing import costs, keep_costs
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
-from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
 from slimbake.plan.graph import relinked
@@ -33,10 +33,6 @@ from slimbake.registry.documents import INDEXES, StoredManifest
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
 
-COSTS = (
-    "costs"  # in the workspace: seconds of each target, as it was last built from its first step
-)
-TIMELINE = "timeline"  # in the workspace: when the targets of the last bake ran
 STAGED = "staged"
 """The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
 bake overwrites it.
@@ -146,12 +142,13 @@ class OnEngine:
             load=site.engine.builder != "docker",
             layouts=str(layouts or ""),
         )
-        if request.no_cache or request.sets or request.platform or options.load:
+        if request.sets or request.platform or options.load:
             result = bake(site, targets, options)
             keep_costs(site.workspace, result.seconds, result.ran)
             images = built_in_engine(site, result.left, result)
             return Made(images=images, failures=result.failures, layouts=layouts)
         same, before = still_built(site, targets)
+        same = () if request.no_cache else same
         rest = tuple(name for name in targets if name not in {image.name for image in same})
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
@@ -175,8 +172,9 @@ class OnEngine:
         if request.provenance:
             _push_attested(site, images, names, request)
         else:
-            for image in images:
-                _push(image.name, names[image.name])
+            jobs = [(names[image.name], image.name) for image in images]
+            with site.console.tracked("push") as work:
+                work.each(lambda name: _push(name, names[name]), jobs, 1, "pushing")
         return {image.name: _held(image, names[image.name], host) for image in images}
 
 
@@ -301,38 +299,6 @@ class OnBuilders:
                     " was checked"
                 )
         return found
-
-
-def costs(workspace: Workspace) -> dict[str, float]:
-    """Seconds by target, as they were last measured here."""
-
-    def parse(said: Any) -> dict[str, float]:
-        return {str(name): float(seconds) for name, seconds in said.items()}
-
-    return workspace.read(COSTS, parse) or {}
-
-
-def keep_costs(
-    workspace: Workspace,
-    seconds: Mapping[str, float],
-    ran: Mapping[str, tuple[float, float]] | None = None,
-) -> None:
-    """Keep what was measured now, beside what was known of others; `ran`: when the targets of this
-    build ran, in place of what was known of another.
-    """
-    if seconds:
-        workspace.write(COSTS, {**costs(workspace), **seconds})
-    if ran:
-        workspace.write(TIMELINE, ran)
-
-
-def timeline(workspace: Workspace) -> dict[str, tuple[float, float]]:
-    """When each target of the last bake began and was done: seconds from the first one on."""
-
-    def parse(said: Any) -> dict[str, tuple[float, float]]:
-        return {str(name): (float(begins), float(ends)) for name, (begins, ends) in said.items()}
-
-    return workspace.read(TIMELINE, parse) or {}
 
 
 def reference(target: Target, registry: str, tag: str) -> str:

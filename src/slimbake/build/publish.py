@@ -8,7 +8,6 @@ import contextlib
 import datetime
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from slimbake.build.place import BakeRequest, Built, Place
@@ -41,9 +40,12 @@ def sboms(site: Site, images: tuple[Built, ...], platform: str = "") -> Document
         for image in ours
         for each in ((platform,) if platform else _platforms(site, image.name))
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        texts = pool.map(
-            lambda one: sbom(plan, one[0].name, one[0].image, site.root, one[1]), wanted
+    jobs = [(" ".join(filter(None, (image.name, each))), (image, each)) for image, each in wanted]
+    with site.console.tracked("write SBOMs") as work:
+        texts = work.each(
+            lambda one: sbom(plan, one[0].name, one[0].image, site.root, one[1]),
+            jobs,
+            os.cpu_count() or 1,
         )
     found: dict[str, dict[str, str]] = {}
     for (image, each), text in zip(wanted, texts, strict=True):
@@ -75,13 +77,15 @@ def publish(
     pushed = {}
     with contextlib.closing(Host(endpoint(names[images[0].name]), site.around.ca_bundle)) as host:
         found = place.push(site, images, names, request, host)
-        for name, document in found.items():
-            at = names[name].rpartition(":")[0]
-            repository = ImageRepository(at, at=host)
-            _attach(repository, name, document, documents.get(name, {}), annotations)
-            if fingerprint := fingerprints.get(name):
-                mark(repository, document, fingerprint, annotations)
-            pushed[name] = f"{at}@{document.descriptor.digest}"
+        with site.console.tracked("attach SBOMs", found) as work:
+            for name, document in found.items():
+                at = names[name].rpartition(":")[0]
+                repository = ImageRepository(at, at=host)
+                with work.step(name):
+                    _attach(repository, name, document, documents.get(name, {}), annotations)
+                    if fingerprint := fingerprints.get(name):
+                        mark(repository, document, fingerprint, annotations)
+                pushed[name] = f"{at}@{document.descriptor.digest}"
     return pushed
 
 

@@ -108,7 +108,8 @@ def _released(
     """Measure what was built, hold it to its budgets, then tag and push it."""
     plan = site.plan
     ids = {i.name: i.image for i in made.images if plan.target(i.name).kind == "service"}
-    measurement = measure_images(ids, site.workspace, made.layouts)
+    with site.console.tracked("measure") as work, work.step(f"{len(ids)} images"):
+        measurement = measure_images(ids, site.workspace, made.layouts)
     starts = start_checks(site, ids, request.platform)
     dead = starts.failed
     if dead and not request.partly:

@@ -8,7 +8,7 @@ from typing import Any
 
 from slimbake.build.release import Released
 from slimbake.console.tables import FOLDED, Layout, readable, text_table
-from slimbake.images.sizes import SIZE_HEADINGS, Image, Measurement, size_rows, size_summary
+from slimbake.images.sizes import Image, Measurement, size_summary, size_table
 
 _HELD = "on the registry"
 
@@ -17,8 +17,9 @@ def released_text(released: Released, layout: Layout = FOLDED) -> str:
     """A row for each image, also for what was not built, and so not measured; of several nodes
     where each was built.
     """
-    rows = [(*row, _checks(released, row[0])) for row in size_rows(released.measurement)]
-    headings = (*SIZE_HEADINGS, "checks")
+    sizes, found = size_table(released.measurement)
+    rows = [(*row, _checks(released, row[0])) for row in found]
+    headings = (*sizes, "checks")
     for image in released.on_registry:
         row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
         rows.append((*row, *("" for _ in range(len(headings) - len(row)))))

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,11 +124,13 @@ def scans(
     def look(subject: _Subject) -> str:
         return _refusal(site, scan, scanner, subject)
 
-    # The first may bring the scanner's database up to date: the others wait for it.
-    first, rest = subjects[:1], subjects[1:]
-    found = [look(each) for each in first]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found += pool.map(look, rest)
+    jobs = [(each.service, each) for each in subjects]
+    with site.console.tracked("scan", (name for name, _ in jobs)) as work:
+        # The first may bring the scanner's database up to date: the others wait for it.
+        found = [
+            *work.each(look, jobs[:1], 1),
+            *work.each(look, jobs[1:], os.cpu_count() or 1),
+        ]
     refused = {each.service: words for each, words in zip(subjects, found, strict=True) if words}
     return Scans(refused, frozenset(each.service for each in subjects))
 

@@ -1,45 +1,40 @@
-"""Shows a running build: a live table of targets on a terminal, plain lines elsewhere."""
+"""Shows a running build: groups of targets on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from slimbake.build.events import EXPORTS, Progress, Vertex, VertexChange
 from slimbake.console import Console
-from slimbake.plan.model import Target
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from slimbake.console.progress import ENDED, ProgressView, WorkItem, clock, headline
+from slimbake.plan.model import CHECKS, Target
 
 EVERY = 30.0  # seconds without a line, after which a plain one says how far the build is
+KNOWN = 5.0  # seconds after which a build says how long the rest takes
 NAMED = 5  # targets that a line names
 
-_STATES = {  # of a target, as a person looks for them: its mark, word and colour
-    "failed": ("✗", "failed", "red"),
-    "running": ("…", "builds", "cyan"),
-    "exports": ("…", "exports", "cyan"),
-    "waits": (" ", "waits", "dim"),
-    "cancelled": ("-", "cancelled", ""),
-    "done": ("✓", "done", "green"),
-    "cached": ("=", "cached", "dim"),
-}
-ENDED = ("done", "cached")
+_GROUPS = {"service": "services", **dict.fromkeys(CHECKS, "checks")}  # of others: "shared"
 
 
 class Board:
     """How far each target of a build is."""
 
     def __init__(
-        self, targets: Sequence[Target], exported: Collection[str], progress: Progress
+        self,
+        targets: Sequence[Target],
+        exported: Collection[str],
+        progress: Progress,
+        expected: Mapping[str, float] = {},
     ) -> None:
-        """`targets`: in the plan's order; `exported`: those of which buildx puts something out."""
+        """`targets`: in the plan's order; `exported`: those of which buildx puts something out;
+        `expected`: the seconds of each target, where they are known.
+        """
         self._targets = {target.name: target for target in targets}
         self._rows = {target.name: _Row() for target in targets}
-        self._exported, self._progress = exported, progress
+        self._exported, self._progress, self._expected = exported, progress, expected
         self._began = time.monotonic()
         self._complete = False
 
@@ -48,14 +43,13 @@ class Board:
         row = self._rows.get(change.vertex.step.target)
         if row is not None:
             row.vertices[id(change.vertex)] = change.vertex
-            row.line = change.line or row.line
 
     def complete(self) -> None:
         """The build has ended well, and with it every target."""
         self._complete = True
 
     def state(self, name: str) -> str:
-        """A key of `_STATES`. A target is done when its last step is and its image is there."""
+        """As items of progress have it. A target is done when its last step is and its image is there."""
         row = self._rows[name]
         states = {vertex.state for vertex in row.vertices.values()}
         if "failed" in states:
@@ -79,17 +73,36 @@ class Board:
         shared = tuple(each for each in left if self._targets[each].shared)
         return shared or tuple(each for each in left if self._targets[each].kind != "inside")
 
-    def headline(self, states: dict[str, str]) -> str:
-        """How many targets of how many are done, after which time, and what waits for what."""
-        ended = sum(state in ENDED for state in states.values())
-        words = f"{ended} of {len(states)} targets done after {_clock(self.seconds)}"
-        waiting: dict[str, int] = {}
-        for name, state in states.items():
-            if state == "waits":
-                for each in self.awaited(name, states):
-                    if self._targets[each].shared:
-                        waiting[each] = waiting.get(each, 0) + 1
-        return "; ".join((words, *(f"{count} wait for {base}" for base, count in waiting.items())))
+    def left(self, states: Mapping[str, str]) -> float | None:
+        """Seconds until all is done: the longest chain of targets that are not, as each took when
+        it was last built. None where that is not known.
+        """
+        chains: dict[str, float] = {}
+        for name, target in self._targets.items():  # each after what it needs
+            own = 0.0 if states[name] in ENDED else self._expected.get(name, 0.0)
+            own = max(0.0, own - self._rows[name].spent)
+            chains[name] = own + max((chains.get(each, 0.0) for each in target.needs), default=0.0)
+        return max(chains.values(), default=0.0) if self._expected else None
+
+    def view(self) -> ProgressView:
+        """This moment, in groups: what is shared, services, checks."""
+        states = self.states()
+        items = tuple(
+            WorkItem(
+                name,
+                state,
+                _GROUPS.get(self._targets[name].kind, "shared"),
+                self._rows[name].of_step,
+                self._rows[name].doing,
+                self.awaited(name, states) if state == "waits" else (),
+            )
+            for name, state in states.items()
+        )
+        order = ("shared", "services", "checks")
+        items = tuple(sorted(items, key=lambda item: order.index(item.group)))
+        # At first nobody knows what is cached.
+        left = self.left(states) if self.seconds >= KNOWN else None
+        return ProgressView("bake", self.seconds, items, left)
 
     def exporting(self) -> tuple[str, ...]:
         """The targets whose images are still put out, once nothing else is left to do; () until
@@ -113,45 +126,11 @@ class Board:
         """Since the build began."""
         return time.monotonic() - self._began
 
-    def table(self) -> Table:
-        """For a terminal: what runs or failed comes first, since what is too long is cut off."""
-        from rich.table import Table
-        from rich.text import Text
-
-        states = self.states()
-        title = Text(self.headline(states))
-        table = Table(box=None, pad_edge=False, header_style="bold", expand=True, title=title)
-        table.title_justify = "left"
-        table.add_column("target", no_wrap=True)
-        table.add_column("state", no_wrap=True)
-        table.add_column("time", justify="right", no_wrap=True)
-        table.add_column("step", ratio=1, no_wrap=True, overflow="ellipsis")
-        order = list(_STATES)
-        for name in sorted(states, key=lambda each: order.index(states[each])):
-            row, (mark, word, colour) = self._rows[name], _STATES[states[name]]
-            table.add_row(
-                Text(name, style="dim" if states[name] == "waits" else ""),
-                Text(f"{mark} {word}", style=colour),
-                f"{row.seconds:.1f} s" if row.vertices else "",
-                Text(self._detail(name, states)),
-            )
-        return table
-
-    def _detail(self, name: str, states: dict[str, str]) -> str:
-        row = self._rows[name]
-        if states[name] == "waits":
-            awaited = self.awaited(name, states)
-            return f"for {', '.join(awaited)}" if awaited else ""
-        vertex = row.current
-        if vertex and vertex.state == "running":
-            return f"{vertex.step.title}  {row.line}"
-        return row.line
-
 
 @contextmanager
 def show(board: Board, console: Console) -> Iterator[Plain | Board]:
     """What takes each change of the build and shows it."""
-    with console.live(board.table) as live:
+    with console.live(board.view) as live:
         if live:
             yield board
             return
@@ -192,10 +171,10 @@ class Plain:
             left = () if self._exporting or change.line else self._board.exporting()
             if left:
                 self._exporting = True
-                names = ", ".join(left) if len(left) <= NAMED else f"{len(left)} images"
+                names = ", ".join(left) if len(left) <= NAMED else f"{len(left)} targets"
                 self._say(
-                    f"all steps are done after {_clock(self._board.seconds)}; the builder packs and"
-                    f" unpacks {names}"
+                    f"all steps are done after {clock(self._board.seconds)}; the builder still"
+                    f" writes the images of {names}"
                 )
 
     def complete(self) -> None:
@@ -208,7 +187,7 @@ class Plain:
             if time.monotonic() - self._last >= EVERY:
                 running = self._board.running()
                 more = (f"and {len(running) - NAMED} more",) if len(running) > NAMED else ()
-                words = (self._board.headline(self._board.states()), *running[:NAMED], *more)
+                words = (headline(self._board.view()), *running[:NAMED], *more)
                 self._say("; ".join(words))
 
     def _say(self, line: str) -> None:
@@ -238,13 +217,18 @@ class _Row:
 
     def __init__(self) -> None:
         self.vertices: dict[int, Vertex] = {}
-        self.line = ""
 
     @property
     def current(self) -> Vertex | None:
         every = tuple(self.vertices.values())  # another thread may add one
         running = [v for v in every if v.state == "running"]
         return running[-1] if running else next(reversed(every), None)
+
+    @property
+    def doing(self) -> str:
+        """Its step, and the last line that it said."""
+        vertex = self.current
+        return f"{vertex.step.title}  {(vertex.log or [''])[-1]}" if vertex else ""
 
     @property
     def put_out(self) -> bool:
@@ -259,15 +243,16 @@ class _Row:
         return any(v.state == "done" and v.step.instruction for v in every)
 
     @property
-    def seconds(self) -> float:
-        """Since the first step began, until the last one ended."""
-        own = [v for v in tuple(self.vertices.values()) if v.state != "cached"]
-        if not own:
-            return 0.0
-        ends = [v.started + v.seconds if v.state != "running" else time.time() for v in own]
-        return max(0.0, max(ends) - min(v.started for v in own))
+    def of_step(self) -> float:
+        """Seconds of its step."""
+        return _seconds(self.current) if self.current else 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all its steps until now, as `measured_costs` counts them."""
+        return sum(_seconds(v) for v in tuple(self.vertices.values()) if v.state != "cached")
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _seconds(vertex: Vertex) -> float:
+    """Of a step: until it ended, or until now."""
+    return time.time() - vertex.started if vertex.state == "running" else vertex.seconds

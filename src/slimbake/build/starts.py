@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from slimbake.build.place import still_built
 from slimbake.build.site import Site, built_for
-from slimbake.checks.start import starts
+from slimbake.checks.start import StartFound, starts
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.externals.beside import beside_images, lacking, pull
@@ -47,13 +46,7 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
     ways, keys = _ways(workspace), _keys(site, images, platform)
     asked = list(keys)
     new = [each for each in asked if keys[each] not in ways]
-    if new:
-        names = tuple(dict.fromkeys(each[0].service for each in new))
-        site.console.say(
-            f"starting {', '.join(names) if len(names) <= NAMED else f'{len(names)} images'}"
-        )
-    with ThreadPoolExecutor(at_once()) as pool:
-        found = list(pool.map(lambda each: starts(each[1], each[0], site.root, each[2]), new))
+    found = _all_started(site, new) if new else ()
     held = {
         keys[each]: BY_ENGINE if one.by_engine else START
         for each, one in zip(new, found, strict=True)
@@ -68,6 +61,19 @@ def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts
         each[0].service: ways[keys[each]] for each in asked if each[0].service not in without
     }
     return Starts({name: why for name, why in outcomes if why}, started)
+
+
+def _all_started(site: Site, asked: list[tuple[Running, str, str]]) -> tuple[StartFound, ...]:
+    """What came of starting each of these images."""
+    steps = [" ".join(filter(None, (each[0].service, each[2]))) for each in asked]
+    line = f"starting {', '.join(steps) if len(steps) <= NAMED else f'{len(steps)} images'}"
+
+    def run(one: tuple[Running, str, str]) -> StartFound:
+        service, image, platform = one
+        return starts(image, service, site.root, platform)
+
+    with site.console.tracked("start checks", line=line) as work:
+        return work.each(run, zip(steps, asked, strict=True), at_once())
 
 
 def checks_of(

@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # a command that is done at once shows no progress
+    from slimbake.console.progress import ProgressView
+    from slimbake.console.tracker import Tracker
 
 EVERY = 10.0  # seconds between lines of a status where there is no terminal
 
@@ -38,16 +44,72 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{harmless(line)}\n")
+    sys.stderr.write(f"{fitting(harmless(line))}\n")
     sys.stderr.flush()
+
+
+def fitting(text: str) -> str:
+    """A text whose lines are no longer than a line of the terminal that stderr is, if it is one."""
+    if not sys.stderr.isatty():
+        return text
+    from slimbake.console.tables import folded
+
+    return folded(text, shutil.get_terminal_size().columns)
+
+
+class _Screen:
+    """The part of a terminal that changes: one view below the other, while there are any."""
+
+    def __init__(self) -> None:
+        self._views: list[Callable[[], ProgressView]] = []
+        self._live: Any = None
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def showing(self, view: Callable[[], ProgressView]) -> Iterator[None]:
+        """Show a view until the block ends."""
+        with self._lock:
+            self._views.append(view)
+            if self._live is None:
+                self._live = self._begun()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._views.remove(view)
+                if not self._views:
+                    self._live.stop()
+                    self._live = None
+
+    def _begun(self) -> Any:
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+        from rich.text import Text
+
+        from slimbake.console.progress import drawn
+
+        rich = RichConsole(stderr=True)
+
+        def render() -> Text:
+            lines = [line for view in tuple(self._views) for line in drawn(view(), rich.width - 1)]
+            styled = (Text(f"{harmless(text)}\n", style) for text, style in lines)
+            return Text.assemble(*styled, no_wrap=True, end="")
+
+        live = Live(get_renderable=render, console=rich, refresh_per_second=5, transient=True)
+        live.start(refresh=True)
+        return live
 
 
 class Console:
     """One for a whole command. `write`: takes each line, without its end."""
 
-    def __init__(self, write: Callable[[str], None] = _to_stderr) -> None:
+    def __init__(
+        self, write: Callable[[str], None] = _to_stderr, screen: _Screen | None = None
+    ) -> None:
         self._write = write
-        self._terminal = write is _to_stderr and sys.stderr.isatty()
+        self._screen = screen
+        if write is _to_stderr and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            self._screen = _Screen()
 
     def say(self, line: str) -> None:
         """A line, for people to read."""
@@ -55,63 +117,68 @@ class Console:
 
     def under(self, title: str) -> Console:
         """A console whose lines begin with a title: of several that run at once."""
-        return Console(lambda line: self._write(f"{title}: {line}"))
+        return Console(lambda line: self._write(f"{title}: {line}"), self._screen)
+
+    @contextlib.contextmanager
+    def live(self, view: Callable[[], ProgressView]) -> Iterator[bool]:
+        """Show what `view` gives, several times a second; false, and nothing is shown, where there
+        is no terminal.
+        """
+        with self._screen.showing(view) if self._screen else contextlib.nullcontext():
+            yield self._screen is not None
+
+    @contextlib.contextmanager
+    def tracked(self, title: str, steps: Iterable[str] = (), line: str = "") -> Iterator[Tracker]:
+        """The steps of some work: a view on a terminal; elsewhere `line`, and one for each step."""
+        from slimbake.console.tracker import Tracker
+
+        if line and not self._screen:
+            self.say(line)
+        tracker = Tracker(title, steps, (lambda _: None) if self._screen else self.say)
+        with self.live(tracker.view):
+            yield tracker
 
     @contextlib.contextmanager
     def bytes(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar on a terminal, one line elsewhere; gives what is told of the bytes that arrive."""
-        if not self._terminal:
-            self.say(f"{title}, {total / 1e6:,.1f} MB")
-            yield lambda _: None
-            return
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-        from rich.progress import TransferSpeedColumn as Speed
+        """A bar on a terminal, one line elsewhere; gives what counts the bytes that arrive."""
+        from slimbake.console.progress import ProgressView
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), Speed())
-        with Progress(*columns, console=_rich(), transient=True) as bar:
-            task = bar.add_task(title, total=total)
-            yield lambda count: bar.advance(task, count)
+        if not self._screen:
+            self.say(f"{title}, {total / 1e6:,.1f} MB")
+        began, arrived = time.monotonic(), 0
+
+        def count(more: int) -> None:
+            nonlocal arrived
+            arrived += more
+
+        def view() -> ProgressView:
+            seconds, part = time.monotonic() - began, arrived / max(total, 1)
+            left = seconds / part * (1 - part) if part else None
+            tally = f"{arrived / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+            return ProgressView(title, seconds, left=left, tally=tally, part=part)
+
+        with self.live(view):
+            yield count
 
     @contextlib.contextmanager
-    def status(self) -> Iterator[Callable[[str, str], None]]:
-        """A line that changes on a terminal, a line at times elsewhere.
-
-        Gives what is told of each state: its title, and the line; a new title is said at once.
+    def status(self) -> Iterator[Callable[[ProgressView], None]]:
+        """A view of work whose steps turn up as it goes: on a terminal what was given last,
+        elsewhere a line when the title changes, and at times.
         """
-        if self._terminal:
-            from rich.text import Text
+        from slimbake.console.progress import ProgressView, headline
 
-            with _rich().status("") as shown:
-                yield lambda _, line: shown.update(Text(harmless(line)))
-            return
+        shown = ProgressView("", 0.0, tally="begins", part=0.0)
         last, said = "", -EVERY
 
-        def plainly(title: str, line: str) -> None:
-            nonlocal last, said
-            if title != last or time.monotonic() - said >= EVERY:
-                last, said = title, time.monotonic()
-                self.say(line)
+        def tell(view: ProgressView) -> None:
+            nonlocal shown, last, said
+            shown = view
+            if not live and (view.title != last or time.monotonic() - said >= EVERY):
+                last, said = view.title, time.monotonic()
+                self.say(headline(view))
 
-        yield plainly
-
-    @contextlib.contextmanager
-    def live(self, render: Callable[[], Any]) -> Iterator[bool]:
-        """What `render` gives, for rich, shown anew several times a second; false, and nothing is
-        shown, where there is no terminal.
-        """
-        if not self._terminal:
-            yield False
-            return
-        from rich.live import Live
-
-        with Live(get_renderable=render, console=_rich(), refresh_per_second=5):
-            yield True
-
-
-def _rich() -> Any:
-    from rich.console import Console as RichConsole
-
-    return RichConsole(stderr=True)
+        with self.live(lambda: shown) as live:
+            yield tell
 
 
 # Says nothing.

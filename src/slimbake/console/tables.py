@@ -48,6 +48,24 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def folded(text: str, width: int) -> str:
+    """Lines that are no longer than `width`, 0 for any: longer ones go on below, further to the
+    right, after a word.
+    """
+    if not width or all(len(line) <= width for line in text.split("\n")):
+        return text
+    from textwrap import TextWrapper
+
+    found = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        wrapper = TextWrapper(
+            width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        found += wrapper.wrap(line) if len(line) > width else [line]
+    return "\n".join(found)
+
+
 def text_table(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],

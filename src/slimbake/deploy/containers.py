@@ -30,8 +30,9 @@ USER 0:0
 COPY --from=tools / /
 COPY --from=image /etc/passwd /etc/group /etc/
 USER {user}
+ENV PS1='debug:\\w\\$ '
 ENTRYPOINT []
-CMD ["/bin/bash"]
+CMD ["/bin/bash", "--norc"]
 """
 
 

@@ -18,7 +18,7 @@ from slimbake.console.tables import (
 from slimbake.errors import UsageError
 from slimbake.images import views
 from slimbake.images.detail import Survey
-from slimbake.images.sizes import SIZE_HEADINGS, size_rows, size_summary
+from slimbake.images.sizes import size_summary, size_table
 from slimbake.images.views import Distance, Duplicate, Findings, Row, findings
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]
@@ -37,7 +37,7 @@ def sizes_text(survey: Survey, by: str, changes: Changes | None, layout: Layout)
     """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
     words = 2 if by == "image" else 3
     blocks = [text_table(*sizes_table(survey, by), words, layout)]
-    lines = [size_summary(survey.measurement), *finding_lines(findings(survey))]
+    lines = [*size_summary(survey.measurement).splitlines(), *finding_lines(findings(survey))]
     blocks.append("\n".join(f"- {line.strip()}" if layout.markdown else line for line in lines))
     if changes:
         blocks += [text_table(*change_table(changes), 2, layout), change_summary(changes)]
@@ -78,11 +78,11 @@ def sizes_table(survey: Survey, by: str) -> Table:
     """
     measured = any(found.gzip is not None for found in survey.contents.values())
     if by == "image":
-        rows = size_rows(survey.measurement)
+        headings, rows = size_table(survey.measurement)
         if not measured:
-            return SIZE_HEADINGS, rows
+            return headings, rows
         more = [views.compressed_view(survey, image) for image in survey.measurement.images]
-        return (*SIZE_HEADINGS, "gzip", "zstd"), [
+        return (*headings, "gzip", "zstd"), [
             (*row, megabytes(gzip), megabytes(zstd))
             for row, (gzip, zstd) in zip(rows, more, strict=True)
         ]
@@ -119,22 +119,17 @@ def sizes_json(survey: Survey) -> dict[str, Any]:
 
 
 def finding_lines(found: Findings) -> list[str]:
-    """What was found, a line for each; the last of them say how far the lower bound is, where that
-    was measured.
+    """What is wasted, a line for each; the last of them say how far the lower bound is, where that
+    was measured. What has a reason is in the JSON alone.
     """
+    lines = []
     if found.whiteouts:
-        lines = [
-            f"whiteouts: {len(found.whiteouts)}, which hide bytes that are carried all the same"
-        ]
+        lines.append(f"deleted in a later layer, but still carried: {len(found.whiteouts)} files")
         lines += [
             f"  {copy.path} in {_layer(copy.layer)} ({', '.join(copy.images)})"
             for copy in found.whiteouts
         ]
-    else:
-        lines = ["whiteouts: none"]
-    lines += _duplicates("without a reason", [each for each in found.duplicates if not each.reason])
-    for reason in sorted({each.reason for each in found.duplicates if each.reason}):
-        lines += _duplicates(reason, [each for each in found.duplicates if each.reason == reason])
+    lines += _duplicates([each for each in found.duplicates if not each.reason])
     for where, what, distance in (
         ("registry", "one zstd tar of all distinct files", found.registry),
         ("registry, same compressor for both", "one zstd tar of all distinct files", found.layers),
@@ -199,17 +194,11 @@ def _row(row: Row, measured: bool, fleet: int) -> tuple[str, ...]:
     return (name, row.what, images, f"{row.files:,}", *sizes)
 
 
-def _duplicates(reason: str, found: list[Duplicate]) -> list[str]:
+def _duplicates(found: list[Duplicate]) -> list[str]:
     if not found:
-        return (
-            [f"contents over 4 kB in two layers: none {reason}"]
-            if reason == "without a reason"
-            else []
-        )
+        return []
     waste = sum(each.waste for each in found)
-    lines = [
-        f"contents over 4 kB in two layers: {len(found)}, {readable(waste)} too much; {reason}"
-    ]
+    lines = [f"in two layers: {len(found)} files over 4 kB, {readable(waste)} too much"]
     for each in found[:_SHOWN]:
         places = {copy.layer: copy for copy in each.copies}.values()
         where = ", ".join(f"{_layer(copy.layer)} ({' '.join(copy.images)})" for copy in places)

@@ -16,7 +16,7 @@ SIZE_HEADINGS = (
     "digest",
     "uncompressed",
     "compressed",
-    "shared with others",
+    "shared",
     "own",
     "own on a registry",
 )
@@ -126,9 +126,14 @@ def total(values: Iterable[int | None]) -> int | None:
     return None if None in known else sum(value for value in known if value is not None)
 
 
-def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
-    """A row per image; shared and own bytes are uncompressed, by chain; those on a registry
-    compressed, by blob.
+_OF_SEVERAL = 4  # the first of the columns that compare images
+
+SizeTable = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def size_table(measurement: Measurement) -> SizeTable:
+    """Headings, and a row per image; shared and own bytes are uncompressed, by chain; those on a
+    registry compressed, by blob. Of one image nothing is compared.
     """
     rows: list[tuple[str, ...]] = []
     for image in measurement.images:
@@ -144,7 +149,9 @@ def size_rows(measurement: Measurement) -> list[tuple[str, ...]]:
                 megabytes(measurement.own_on_registry(image)),
             )
         )
-    return rows
+    if len(rows) == 1:
+        return SIZE_HEADINGS[:_OF_SEVERAL], [row[:_OF_SEVERAL] for row in rows]
+    return SIZE_HEADINGS, rows
 
 
 def size_summary(measurement: Measurement) -> str:
@@ -152,6 +159,7 @@ def size_summary(measurement: Measurement) -> str:
     alone = sum(image.uncompressed for image in measurement.images)
     pushed = total(image.compressed for image in measurement.images)
     return (
-        f"together: {megabytes(measurement.host)} on a host (each alone: {megabytes(alone)}), "
-        f"{megabytes(measurement.registry)} on a registry (each alone: {megabytes(pushed)})"
+        f"together:   {megabytes(measurement.host)} on a host,"
+        f" {megabytes(measurement.registry)} on a registry\n"
+        f"each alone: {megabytes(alone)} on a host, {megabytes(pushed)} on a registry"
     )

@@ -206,7 +206,7 @@ def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source])
 
 # Explains in one screen why the layers of a family cannot be resolved together, and the ways out.
 
-_LINES = 12  # of uv's own words: the rest of a long derivation helps nobody
+_LINES, _LAST = 16, 5  # of uv's own words, and of these the last, which conclude
 _ASKED = 8  # requirements that are named
 _TRIALS = 40  # more layers than that are named without a search for the few that conflict
 
@@ -251,7 +251,7 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
             if name_of(each.spec) in mentioned
         )
     )
-    lines = (f"{head}: {names}", *asked, *_derivation(words)[:_LINES])
+    lines = (f"{head}: {names}", *asked, *_derivation(words))
     ways = (
         []
         if len(culprits) == 1 and _NO_WHEEL.search(words)
@@ -273,13 +273,18 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
 
 
 def _derivation(words: str) -> list[str]:
-    """uv's reason, and its hint, in lines of a readable length."""
+    """uv's reason, and its hint, in lines of a readable length. Of a long one the middle is left
+    out: its end is what it concludes.
+    """
     reason = re.split(r"╰─▶|^\s*cause:", words, maxsplit=1, flags=re.MULTILINE)[-1]
-    return [
+    lines = [
         line
         for part in reason.split("\nhint:")
-        for line in textwrap.wrap(" ".join(part.split()), 110)
+        for line in textwrap.wrap(" ".join(part.split()), 78)
     ]
+    if len(lines) > _LINES:
+        lines[_LINES - _LAST : -_LAST] = ["[...]"]
+    return lines
 
 
 def _culprits(family: Family, resolve: Resolve) -> tuple[bool, tuple[Layer, ...]]:

@@ -13,6 +13,7 @@ from slimbake.config.naming import LOCKS, base_layer
 from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
+from slimbake.console.tracker import Tracker
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
@@ -64,8 +65,8 @@ def lock(
     ResolutionError where requirements contradict each other, SetupError where uv or an index
     fails; nothing is written then.
     """
-    with exclusively(f"lock-{fleet.project}", console):
-        return _Locking(fleet, machine, console, upgrade, only).run()
+    with exclusively(f"lock-{fleet.project}", console), console.tracked("lock") as work:
+        return _Locking(fleet, machine, console, upgrade, only, work).run()
 
 
 class _Locking:
@@ -76,8 +77,9 @@ class _Locking:
         console: Console,
         upgrade: Collection[str],
         only: bool,
+        work: Tracker,
     ) -> None:
-        self._machine, self._console, self._only = machine, console, only
+        self._machine, self._console, self._only, self._work = machine, console, only, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
@@ -97,7 +99,8 @@ class _Locking:
         self._texts |= weights_texts(self._fleet)
         self._resolve_systems()
         if EXTERNALS in self._old or self._all:
-            self._texts[EXTERNALS] = self._externals()
+            with self._work.step("external images"):
+                self._texts[EXTERNALS] = self._externals()
         found = parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
         asked = asks(self._fleet, found or self._locks.layers)
         records = {name: self._record(name, value) for name, value in asked.items()}
@@ -140,7 +143,18 @@ class _Locking:
             if family.found and (layers := kept_layers(self._fleet, self._locks)):
                 self._texts[LAYERS] = layers_text(layers)
             return
-        self._console.say(f"locking {', '.join(layer.name for layer in family.layers)}")
+        names = ", ".join(layer.name for layer in family.layers)
+        with self._work.step(names, f"locking {names}"):
+            self._resolve_stale(family, known, wanted, source)
+
+    def _resolve_stale(
+        self,
+        family: Family,
+        known: Mapping[str, Pin],
+        wanted: Collection[str],
+        source: Source | None,
+    ) -> None:
+        """`known`: what is pinned now; `wanted`: the packages that may move."""
         kept = [pin for name, pin in known.items() if name not in wanted]
         if self._only:
             fixed = (f"{pin.name}=={pin.version}" for pin in kept if not pin.built)
@@ -224,11 +238,11 @@ class _Locking:
             held = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or held & self._upgrade:
-                self._console.say(f"locking {name}: {', '.join(system.packages)}")
                 asked = (system.packages, system.layer.platforms)
-                if asked not in answers:
-                    apt = Apt(self._fleet, self._machine, self._console)
-                    answers[asked] = apt.lock(*asked)
+                with self._work.step(name, f"locking {name}: {', '.join(system.packages)}"):
+                    if asked not in answers:
+                        apt = Apt(self._fleet, self._machine, self._console)
+                        answers[asked] = apt.lock(*asked)
                 lines, similar = answers[asked]
                 self._texts[name] = SYSTEM_HEADER + lines
                 unknown |= similar

@@ -10,7 +10,6 @@ from __future__ import annotations
 import tarfile
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,16 +40,15 @@ def all_but_each(
         each.name for each in needed_passes([applied[name] for name in layer.proven])
     )
     alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
-    found: dict[str, Finding] = {}
     with (
         tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch,
-        ThreadPoolExecutor(workers()) as pool,
+        console.tracked(f"{layer.question.layer}: all passes but one") as work,
     ):
 
-        def tried(name: str) -> tuple[str, Finding]:
+        def tried(name: str) -> Finding:
             finding, names = layer.evidence.passes[name], alone[name]
             if not names:
-                return name, replace(finding, marginal=0)
+                return replace(finding, marginal=0)
             tar = Path(scratch) / f"{name}.tar"
             marginal = _copied(bare, applied[name], names, tar)
             error = ""
@@ -72,14 +70,12 @@ def all_but_each(
                     )
             tar.unlink()
             console.say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
-            return name, replace(finding, marginal=marginal, error=error)
+            return replace(finding, marginal=marginal, error=error)
 
-        try:
-            found.update(pool.map(tried, alone))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return found
+        names = tuple(alone)
+        return dict(
+            zip(names, work.each(tried, zip(names, names, strict=True), workers()), strict=True)
+        )
 
 
 def own(name: str, layer: ProvenLayer, carries: Collection[str]) -> frozenset[str]:

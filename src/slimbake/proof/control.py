@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from slimbake.console import Console
 from slimbake.docker.containers import contained
@@ -29,27 +28,24 @@ def run_controls(plan: Plan, subjects: Sequence[Subject], console: Console) -> t
     """Run every control of every service. Raises CheckError where a smoke does not hold on an image
     that is whole.
     """
-    with ThreadPoolExecutor(workers()) as pool:
-        try:
-            whole = tuple(pool.map(lambda subject: trial(subject, ()), subjects))
-            for subject, outcome in zip(subjects, whole, strict=True):
-                if not outcome.held:
-                    words = (
-                        f"the smoke of {subject.service} fails at {outcome.level} before anything"
-                        " is broken"
-                    )
-                    raise CheckError(f"{words}\n{outcome.error}")
-            jobs = [
-                (subject, control)
-                for subject, outcome in zip(subjects, whole, strict=True)
-                for control in controls_of(
-                    plan, subject.service, outcome, harmed_weights(plan, subject)
+    with console.tracked("negative controls") as work:
+        intact = [(f"{each.service}, intact", each) for each in subjects]
+        whole = work.each(lambda subject: trial(subject, ()), intact, workers())
+        for subject, outcome in zip(subjects, whole, strict=True):
+            if not outcome.held:
+                words = (
+                    f"the smoke of {subject.service} fails at {outcome.level} before anything"
+                    " is broken"
                 )
-            ]
-            return tuple(pool.map(lambda job: _caught(job[0], job[1], console), jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                raise CheckError(f"{words}\n{outcome.error}")
+        jobs = [
+            (f"{subject.service}, {control.name}", (subject, control))
+            for subject, outcome in zip(subjects, whole, strict=True)
+            for control in controls_of(
+                plan, subject.service, outcome, harmed_weights(plan, subject)
+            )
+        ]
+        return work.each(lambda job: _caught(job[0], job[1], console), jobs, workers())
 
 
 def controls_of(

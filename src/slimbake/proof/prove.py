@@ -74,7 +74,13 @@ def prove(
     works = [work_of(answer, passes, choice) for answer in answers]
     expect_nothing_lost(works)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
-    with workbench(project, needed, console, install=install, platform=here) as bench:
+    bare_images, built, checked = "images without passes", "images with passes", "verify"
+    steps = (bare_images, *(each.layer for each in wanted), built, checked)
+    opened = workbench(project, needed, console, install=install, platform=here)
+    with (
+        console.tracked("prove", steps) as progress,
+        progress.entered(bare_images, opened) as bench,
+    ):
         plan = bench.site.plan
         subjects = {subject.service: subject for subject in bench.subjects}
         bare = {name: subject.image for name, subject in subjects.items()}
@@ -84,11 +90,17 @@ def prove(
             unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
             below = _below(work.question, layers, passes)
             try:
-                layers.append(
-                    prove_layer(
-                        work, subjects, project.workspace, console, unpruned=unpruned, below=below
+                with progress.step(work.question.layer):
+                    layers.append(
+                        prove_layer(
+                            work,
+                            subjects,
+                            project.workspace,
+                            console,
+                            unpruned=unpruned,
+                            below=below,
+                        )
                     )
-                )
             except SlimbakeError as error:
                 if not layers:
                     raise
@@ -97,13 +109,15 @@ def prove(
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
                 write_evidence(layer, root)
-            pruned = _pruned(project, needed, bench, console, here)
+            with progress.step(built):
+                pruned = _pruned(project, needed, bench, console, here)
             ids = {name: subject.image for name, subject in pruned.items()}
             # What is emulated says nothing about time and memory.
             emulated = here if here != this_platform() else ""
             measured = bool(emulated) or images.fresh(bare, ids, root)
             if any(layer.new for layer in layers) or not measured:
-                images.verified(plan, bare, ids, root, console, emulated)
+                with progress.step(checked):
+                    images.verified(plan, bare, ids, root, console, emulated)
         kept = Kept(project.workspace, TRIALS)
         for number, layer in enumerate(layers):
             standing = [pruned[name] for name in layer.question.checks]
@@ -112,9 +126,9 @@ def prove(
             layers[number] = layer.with_findings(more)
             write_evidence(layers[number], root)
         if not measured:
-            images.write_images(
-                images.measured_images(plan, bare, ids, project.workspace, console), root
-            )
+            with progress.step("sizes, start-up and memory"):
+                found = images.measured_images(plan, bare, ids, project.workspace, console)
+            images.write_images(found, root)
     if failed:
         console.say(f"kept: {', '.join(layer.question.layer for layer in layers)}")
         raise failed

@@ -23,10 +23,11 @@ NOTE = "* the files that a pass removes or changes, compressed by themselves"
 
 def evidence_tables(found: Iterable[Evidence], layout: Layout = FOLDED) -> str:
     """A table for each layer, the passes that save most first."""
-    return "\n\n".join(
+    tables = (
         f"{each.layer}\n{text_table(HEADINGS, rows(each), 3, layout)}\n{proof_summary(each)}"
         for each in found
     )
+    return "\n\n".join((*tables, NOTE))
 
 
 def rows(evidence: Evidence) -> list[tuple[str, ...]]:
@@ -70,8 +71,8 @@ def proof_summary(evidence: Evidence) -> str:
     size, zstd = saves(evidence.passes.values())
     return (
         f"{counts.count('proven')} proven, {counts.count('refuted')} refuted,"
-        f" {counts.count('idle')} change nothing; added up, the proven ones save {megabytes(size)},"
-        f" {megabytes(zstd)} as zstd ({NOTE})"
+        f" {counts.count('idle')} change nothing\n"
+        f"added up, the proven ones save {megabytes(size)}, {megabytes(zstd)} as zstd"
     )
 
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from slimbake.catalogue.model import Applied
@@ -35,12 +34,9 @@ class Trials:
         What ran out of time or memory is tried once more, alone on the machine and with more of its
         memory.
         """
-        with ThreadPoolExecutor(workers()) as pool:
-            try:
-                found = tuple(pool.map(lambda each: self._tried(each[0], each[1], held_out), sets))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        jobs = [(name, (name, passes, held_out)) for name, passes in sets]
+        with self._console.tracked("trials") as work:
+            found = work.each(lambda job: self._tried(*job), jobs, workers())
         return tuple(
             (
                 self._tried(f"{name}, by itself", passes, held_out, most_memory())

@@ -9,7 +9,7 @@ from typing import Any
 from slimbake.advise.advice import advice
 from slimbake.advise.facts import SIZES, facts, weighed_images
 from slimbake.advise.model import WeighedImage
-from slimbake.build.place import costs, timeline
+from slimbake.build.timing import costs, timeline
 from slimbake.ci.model import Record
 from slimbake.errors import SlimbakeError
 from slimbake.evidence.selection import why_not, why_stale

@@ -439,15 +439,15 @@ def test_what_was_not_measured_is_named_with_its_command() -> None:
     (found,) = advice(known(nothing), ("api",))
     assert found.unmeasured == (
         "what the image weighs: `slimbake sizes --compress --json > bake/evidence/sizes.json`",
-        "what of it its workload uses: `slimbake limits --json > bake/evidence/limits.json`",
+        "how much of it its workload uses: `slimbake limits --json > bake/evidence/limits.json`",
     )
     shown = advice_text((found,))
     assert shown.startswith(
-        "api: unmeasured\n  nothing that is worth it, by what is known\n  unmeasured: what"
+        "api: unmeasured\n  nothing worth doing, as far as is known\n  unmeasured: what"
     )
     assert not re.search(r"\d", shown), "a figure of nothing"
     (old,) = advice(known(replace(API, limits=limits(digest="sha256:old"))), ("api",))
-    assert "another image of it was observed" in old.unmeasured[0]
+    assert "a different image was observed" in old.unmeasured[0]
 
 
 def test_what_lies_twice_is_for_the_base_that_all_have() -> None:
@@ -629,7 +629,7 @@ def test_what_was_baked_here_last_is_what_an_image_weighs(repository: Path) -> N
     (state / "measured.json").write_text(json.dumps({"sha256:new": [layer]}))
     found = advised(repository, "api")["images"]["api"]
     assert (found["uncompressed"], found["compressed"]) == (5 * MB, 2 * MB)
-    assert "another image of it was observed" in found["unmeasured"][0]
+    assert "a different image was observed" in found["unmeasured"][0]
 
 
 def write(file: str, text: str) -> Change:

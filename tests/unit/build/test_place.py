@@ -23,6 +23,7 @@ from slimbake.build.command import BakeOptions, Surroundings
 from slimbake.build.place import BakeRequest, Built, OnBuilders, OnEngine, Place, place_of
 from slimbake.build.release import Released, release
 from slimbake.build.site import Site
+from slimbake.build.timing import costs
 from slimbake.config.model import BaseEntry, Budget
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
@@ -161,7 +162,7 @@ def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
     assert set(done.spots) == set(order)
     assert {spot.node for spot in done.spots.values()} == {"one", "two"}
     assert done.spots["base-ml"].wave == 3
-    assert places.costs(machine.project.workspace) == dict.fromkeys(order, 1.5)
+    assert costs(machine.project.workspace) == dict.fromkeys(order, 1.5)
     assert {options.names[name] for options in builders.options for name in options.names} == {
         f"{at}/{name}:staged" for name in order
     }, "nobody uses these names before the checks hold"
@@ -290,7 +291,7 @@ def test_one_builder_builds_all_at_once_and_pushes_services_alone(
         f"{digest(name)} for linux/x" for name in SERVICES
     ]
     assert {image.spot for image in made.images} == {None}
-    assert places.costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
+    assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
 
 
 def test_of_several_platforms_what_is_run_here_is_this_machine_s(
@@ -514,7 +515,7 @@ def test_what_is_unchanged_and_still_there_is_not_built_again(
     assert OnEngine().make(held, SERVICES, request) == first
     assert [targets for targets, _ in built] == [SERVICES]
     assert machine.said == [f"unchanged: {', '.join(SERVICES)}"]
-    assert places.costs(held.workspace) == dict.fromkeys(SERVICES, 2.5)
+    assert costs(held.workspace) == dict.fromkeys(SERVICES, 2.5)
     machine.inputs["nlg-smoke"] = "sha256:edited"
     engine.remove("client:built")
     made = OnEngine().make(held, SERVICES, request)

@@ -21,8 +21,8 @@ from slimbake.build.command import BakeOptions, Surroundings, arguments, environ
 from slimbake.build.costs import UNKNOWN, estimated, measured_costs, spans
 from slimbake.build.events import BuildStep, State, Vertex, lost
 from slimbake.build.nodes import DoneShard, run_shards
-from slimbake.build.place import costs, keep_costs
 from slimbake.build.split import Shard, jobs, split
+from slimbake.build.timing import costs, keep_costs
 from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
 from slimbake.console import QUIET, Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError

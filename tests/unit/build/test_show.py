@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pytest
-from rich.console import Console as RichConsole
 from tests.unit.fleets import fleet, service
 
 from slimbake.build import show as showing
@@ -14,6 +12,7 @@ from slimbake.build.events import Progress, Steps
 from slimbake.build.show import Board, Plain
 from slimbake.config.model import BaseEntry
 from slimbake.console import Console
+from slimbake.console.progress import drawn
 from slimbake.plan import plan
 
 PLAN = plan(
@@ -66,10 +65,9 @@ class Build:
                 if below.name in STEPS:
                     self.event(name, below.name)
 
-    def table(self) -> str:
-        file = io.StringIO()
-        RichConsole(file=file, width=90).print(self.board.table())
-        return file.getvalue()
+    def shown(self) -> list[str]:
+        """The lines of a terminal below the first one."""
+        return [line for line, _ in drawn(self.board.view(), 80)][1:]
 
 
 def _at(second: int) -> str:
@@ -113,13 +111,30 @@ def test_what_waits_says_for_which_base_and_how_far_the_whole_is(build: Build) -
     build.plan_all()
     build.event("runtime", "runtime", 1, 2)
     build.event("base-files", "base-files", 2)
-    shown = build.table()
-    assert shown.startswith("1 of 5 targets done after 0 s; 2 wait for base-files")
-    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in shown.splitlines()[2:]}
-    assert rows["one"] == rows["two"] == "waits for base-files"
-    assert rows["one-smoke"] == "waits for one"
-    assert next(iter(rows)) == "base-files", "what runs comes first"
-    assert list(rows)[-1] == "runtime", "what is done comes last"
+    (shared, running, *rest) = build.shown()
+    assert shared == "shared    1 of 2"
+    assert running.split()[:2] == ["…", "base-files"]
+    assert rest == [
+        "services  0 of 2",
+        "    one, two wait for base-files",
+        "checks    0 of 1",
+        "    one-smoke waits for one",
+    ]
+
+
+def test_what_is_left_is_the_longest_chain_as_it_was_measured(build: Build) -> None:
+    build.plan_all()
+    assert build.board.left(build.board.states()) is None, "nothing was measured"
+    known = {"runtime": 4.0, "base-files": 10.0, "one": 3.0, "two": 8.0, "one-smoke": 2.0}
+    targets = [target for target in PLAN.targets if target.name in NAMES]
+    build.board = Board(targets, ("one", "two"), build.progress, known)
+    assert build.board.left(build.board.states()) == 4 + 10 + 8
+    build.plain = Plain(build.board, Console(build.said.append))
+    build.event("runtime", "runtime", 1, 2)
+    build.event("base-files", "base-files", 2, 5)
+    assert build.board.left(build.board.states()) == 8
+    build.plain.complete()
+    assert build.board.left(build.board.states()) == 0
 
 
 def test_a_step_that_each_target_tells_again_is_said_once(build: Build) -> None:
@@ -148,12 +163,12 @@ def test_a_line_of_a_check_is_said_once(build: Build) -> None:
 def test_one_line_says_that_images_are_put_out_and_nothing_else_is_left(build: Build) -> None:
     build.plan_all()
     for number, name in enumerate(NAMES, 1):
-        assert not any("unpacks" in line for line in build.said)
+        assert not any("still writes" in line for line in build.said)
         build.event(name, name, number, number + 1)
     build.event("one", "image", 7, 8)
     build.event("two", "image", 7)
-    assert [line for line in build.said if "unpacks" in line] == [
-        "all steps are done after 0 s; the builder packs and unpacks one, two"
+    assert [line for line in build.said if "still writes" in line] == [
+        "all steps are done after 0 s; the builder still writes the images of one, two"
     ]
 
 
@@ -169,7 +184,7 @@ def test_a_build_that_is_silent_says_how_far_it_is(
     monkeypatch.setattr(showing, "EVERY", 0.0)
     build.plain.tick()
     assert build.said[before].startswith(
-        "1 of 5 targets done after 0 s; 2 wait for base-files; base-files: RUN base ("
+        "bake: 1 of 5 done after 0 s; 2 wait for base-files; 1 waits for one; base-files: RUN base ("
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.console.tables import Layout, text_table
+from slimbake.console.tables import Layout, folded, text_table
 
 WIDE = Layout(0)
 
@@ -30,8 +30,8 @@ def test_headings_and_words_wrap_before_anything_is_cut() -> None:
 
 def test_columns_without_room_stand_below_beside_the_first() -> None:
     headings = ("service", *(f"figure {n}" for n in range(4)))
-    folded = text_table(headings, [("api", *("1,234,567 MB",) * 4)], 1, Layout(40))
-    assert folded.splitlines() == [
+    shown = text_table(headings, [("api", *("1,234,567 MB",) * 4)], 1, Layout(40))
+    assert shown.splitlines() == [
         "service      figure 0      figure 1",
         "api      1,234,567 MB  1,234,567 MB",
         "",
@@ -63,11 +63,18 @@ def test_no_line_is_longer_than_the_width_and_no_word_is_lost(
     rows: list[tuple[str, ...]], left: int
 ) -> None:
     headings = ("one", "two words", "three", "four", "five")
-    folded = text_table(headings, rows, left, Layout(80))
-    assert all(len(line) <= 80 for line in folded.splitlines())
+    shown = text_table(headings, rows, left, Layout(80))
+    assert all(len(line) <= 80 for line in shown.splitlines())
     for letter in "ab":
         first = sum(row[0].count(letter) for row in rows)
         rest = sum(cell.count(letter) for row in rows for cell in row[1:])
         # The first column is repeated beside those that stand below.
-        parts = 1 + folded.count("\n\n")
-        assert rest + first <= folded.count(letter) <= rest + first * max(parts, 5)
+        parts = 1 + shown.count("\n\n")
+        assert rest + first <= shown.count(letter) <= rest + first * max(parts, 5)
+
+
+def test_a_long_line_goes_on_below_after_a_word() -> None:
+    text = "short\n  api: this line is too long for the width\n"
+    assert folded(text, 24) == ("short\n  api: this line is too\n    long for the width\n")
+    assert folded(text, 0) == text
+    assert folded("x" * 50, 24) == "x" * 50, "a word stays whole"

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake import report
-from slimbake.build.place import keep_costs, timeline
+from slimbake.build.timing import keep_costs, timeline
 from slimbake.ci.model import Record
 from slimbake.ci.records import write_record
 from slimbake.cli import slimbake

@@ -12,6 +12,10 @@ from slimbake.fleet.layering.model import Demand, Group, LayerPlan, Prices
 GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
 CHANGE_HEADINGS = ("image", "what moves", "on a host", "to pull")
 COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "waste", "layers")
+COST_WORDS = (
+    "written: as they are now; planned: as the planner would lay them; lower bound: no plan is below"
+    " it. Waste: what an image holds and its service does not need."
+)
 _NAMED = 3  # items of a layer that are named, the heaviest
 
 
@@ -127,7 +131,8 @@ def verdict(written: Cost, planned: Cost, prices: Prices) -> str:
 
 
 def _beside(value: float, least: float) -> str:
-    return _megabytes(value) + (f" (+{value / least - 1:.1%})" if least else "")
+    above = value / least - 1 if least else 10  # far above it a percentage says nothing
+    return _megabytes(value) + (f" (+{above:.1%})" if above < 10 else "")
 
 
 def _megabytes(value: float) -> str:

@@ -360,10 +360,10 @@ def fetch_debian(
     missing = {deb for debs in every.values() for deb in debs if not _debs_held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
-        console.say(
-            f"fetching {len(here)} Debian packages, {sum(deb.size for deb in here) / 1e6:,.1f} MB"
-        )
-        _debs_bring(here, arch, Apt(fleet, machine, console), store)
+        size = sum(deb.size for deb in here)
+        line = f"fetching {len(here)} Debian packages, {size / 1e6:,.1f} MB"
+        with console.tracked("fetch") as work, work.step(f"{len(here)} Debian packages", line):
+            _debs_bring(here, arch, Apt(fleet, machine, console), store)
     return {
         name: tuple(held for deb in debs if (held := _debs_held(store, deb)))
         for name, debs in every.items()

@@ -1,0 +1,102 @@
+"""The steps of a command, while they run."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from slimbake.console.progress import ENDED, ProgressView, WorkItem
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
+
+
+class Tracker:
+    """Steps that are known at first, and others that turn up; several may run at once.
+
+    `say`: takes a line for each step that begins, where no terminal shows them.
+    """
+
+    def __init__(self, title: str, steps: Iterable[str], say: Callable[[str], None]) -> None:
+        self._title, self._say = title, say
+        self._items = {name: WorkItem(name, "waits") for name in steps}
+        self._began: dict[str, float] = {}
+        self._start = time.monotonic()
+        self._alike = False
+
+    @contextlib.contextmanager
+    def step(self, name: str, line: str = "") -> Iterator[None]:
+        """A step, from its begin to its end. `line`: what to say of it, "" for nothing."""
+        if line:
+            self._say(line)
+        self._began[name] = time.monotonic()
+        self._items[name] = WorkItem(name, "running")
+        try:
+            yield
+        except BaseException:
+            self._end(name, "failed")
+            raise
+        self._end(name, "done")
+
+    def each(
+        self,
+        run: Callable[[Job], Done],
+        jobs: Iterable[tuple[str, Job]],
+        at_once: int,
+        verb: str = "",
+    ) -> tuple[Done, ...]:
+        """What `run` gives for each job, by the name of its step; so many run at once. What one
+        raises ends all. `verb`: what to say of each with its name, "" for nothing.
+        """
+
+        def one(job: tuple[str, Job]) -> Done:
+            with self.step(job[0], f"{verb} {job[0]}" if verb else ""):
+                return run(job[1])
+
+        found, self._alike = tuple(jobs), True
+        self._items |= {name: WorkItem(name, "waits") for name, _ in found}
+        with ThreadPoolExecutor(at_once) as pool:
+            try:
+                return tuple(pool.map(one, found))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    @contextlib.contextmanager
+    def entered(
+        self, name: str, context: contextlib.AbstractContextManager[Done]
+    ) -> Iterator[Done]:
+        """What a context gives; to enter it is a step."""
+        with contextlib.ExitStack() as stack:
+            with self.step(name):
+                value = stack.enter_context(context)
+            yield value
+
+    def _end(self, name: str, state: str) -> None:
+        seconds = time.monotonic() - self._began.pop(name)
+        self._items[name] = replace(self._items[name], state=state, seconds=seconds)
+
+    def skip(self, name: str) -> None:
+        """There is nothing to do for a step."""
+        self._items[name] = WorkItem(name, "cached")
+
+    def view(self) -> ProgressView:
+        """This moment. Where steps are alike, the pace of those that are done says what is left."""
+        now, began = time.monotonic(), dict(self._began)
+        items = tuple(
+            replace(item, seconds=now - began[item.name]) if item.name in began else item
+            for item in tuple(self._items.values())
+        )
+        done = sum(item.state == "done" for item in items)
+        rest = sum(item.state not in ENDED for item in items)
+        seconds = now - self._start
+        return ProgressView(
+            self._title,
+            seconds,
+            items,
+            left=seconds / done * rest if self._alike and done > 1 else None,
+        )
