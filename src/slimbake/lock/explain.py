@@ -206,7 +206,7 @@ def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source])
 
 # Explains in one screen why the layers of a family cannot be resolved together, and the ways out.
 
-_LINES, _LAST = 16, 5  # of uv's own words, and of these the last, which conclude
+_LINES, _LAST = 13, 4  # of uv's own words, and of these the last, which conclude
 _ASKED = 8  # requirements that are named
 _TRIALS = 40  # more layers than that are named without a search for the few that conflict
 
@@ -283,7 +283,7 @@ def _derivation(words: str) -> list[str]:
         for line in textwrap.wrap(" ".join(part.split()), 78)
     ]
     if len(lines) > _LINES:
-        lines[_LINES - _LAST : -_LAST] = ["[...]"]
+        lines[_LINES - _LAST - 1 : -_LAST] = ["[...]"]
     return lines
 
 

@@ -219,10 +219,12 @@ def test_a_conflict_fits_on_one_screen_however_long_its_story_is() -> None:
     words = (
         "cause: "
         + " and ".join(f"package{number} needs package{number + 1}" for number in range(50)) * 20
+        + " and so there is no solution"
     )
     error = conflict(words, Family(layers, ""), {"s0", "s1", "s2"})
     assert len(error.message.splitlines()) + len(error.hint.splitlines()) <= 24
     assert "  and 142 more" in error.message
+    assert error.message.endswith("so there is no solution"), "what uv concludes"
 
 
 def test_a_large_family_is_not_searched() -> None:
