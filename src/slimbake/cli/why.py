@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -14,11 +15,12 @@ from slimbake.cli.common import (
     json_option,
     manifest_option,
     print_json,
+    print_text,
     read,
     select,
     services_argument,
 )
-from slimbake.console.tables import megabytes
+from slimbake.console.tables import readable
 from slimbake.errors import NothingSelected
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.proof.why import COLD, changed, why
@@ -68,24 +70,29 @@ def command(
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
     for (by, layer), names in by_pass.items():
         each_pass = known.get(by)
-        promise = f" ({each_pass.guarantee})" if each_pass else ""
+        promise = f" ({_promise(each_pass)})" if each_pass else ""
         promise = " (moved: imported from there as before)" if by == COLD else promise
-        click.echo(f"{by}{promise}, on {layer}, in {', '.join(dict.fromkeys(names))}")
+        print_text(f"{by}{promise}, on {layer}, in {', '.join(dict.fromkeys(names))}")
         if each_pass:
-            click.echo(
-                f"  {each_pass.about}: {each_pass.why}"
+            print_text(
+                f"  {each_pass.about}: {each_pass.why.rstrip('.')}"
                 + (f"; costs {each_pass.costs}" if each_pass.costs else "")
             )
         removed = list(entries[by, layer].values())
         for entry in removed[:SHOWN]:
             now = (
-                f"{megabytes(entry.before)} -> {megabytes(entry.after)}"
+                f"{readable(entry.before)} -> {readable(entry.after)}"
                 if entry.after not in (0, entry.before)
-                else megabytes(entry.before)
+                else readable(entry.before)
             )
             click.echo(f"  {entry.path}  {now}  {entry.package} {entry.version}")
         if len(removed) > SHOWN:
             click.echo(
                 f"  and {len(removed) - SHOWN} more files,"
-                f" {megabytes(sum(e.before - (by != COLD) * e.after for e in removed))} in all"
+                f" {readable(sum(e.before - (by != COLD) * e.after for e in removed))} in all"
             )
+
+
+def _promise(each: Pass) -> str:
+    unusable = "; by default only files that this image cannot use" if each.unusable else ""
+    return f"{each.guarantee}{unusable}"
