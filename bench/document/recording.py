@@ -19,7 +19,7 @@ Frame = tuple[float, tuple[str, ...]]
 def frames(cast: str) -> list[Frame]:
     """Moments of a recording: its second, and the lines of the terminal."""
     _, *events = (json.loads(line) for line in cast.splitlines())
-    screen, found = Screen(), [(0.0, ())]
+    screen, found = Screen(), list[Frame]([(0.0, ())])
     for at, _, text in events:
         if at - found[-1][0] >= _EVERY and (shown := screen.shown()) != found[-1][1]:
             found.append((at, shown))
