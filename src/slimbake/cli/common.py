@@ -294,9 +294,13 @@ def print_json(value: Any) -> None:
 
 
 def print_text(text: str, layout: Layout | None = None) -> None:
-    """A result for people, on stdout. `layout`: as the options of a command have it."""
+    """A result for people, on stdout: on a terminal its lines fold, a pipe gets them as they are.
+
+    `layout`: as the options of a command have it.
+    """
     layout = layout or Layout(_columns())
-    click.echo(text if layout.markdown else folded(text, layout.width))
+    fold = sys.stdout.isatty() and not layout.markdown
+    click.echo(folded(text, layout.width) if fold else text)
 
 
 def print_released(released: Released, as_json: bool, layout: Layout) -> None:
