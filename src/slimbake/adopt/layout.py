@@ -10,6 +10,7 @@ from slimbake.adopt.model import Draft
 from slimbake.adopt.sharing import SharedBase, Sharing
 from slimbake.config.naming import SCHEMA
 from slimbake.config.words import unquoted
+from slimbake.render.quoting import comment as one_line
 from slimbake.render.quoting import yaml
 
 SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA}"
@@ -80,9 +81,9 @@ def _base(base: SharedBase) -> Iterator[str]:
 def service_lines(draft: Draft) -> list[str]:
     """One service: its entry, and below it what did not come along."""
     origin = ", ".join(map(str, draft.origin))
-    lines = [f"  {scalar(draft.name)}:  # {origin}"]
+    lines = [f"  {scalar(draft.name)}:  # {one_line(origin)}"]
     for key in sorted(draft.entry, key=lambda k: _ORDER.index(k) if k in _ORDER else 99):
-        comment = draft.comments.get(key, "")
+        comment = one_line(draft.comments.get(key, ""))
         found = list(_lines(key, draft.entry[key], 4))
         if comment and len(found[0]) + len(comment) < _WIDTH:
             found[0] = _commented(found[0], comment)
@@ -91,7 +92,8 @@ def service_lines(draft: Draft) -> list[str]:
         lines += found
     if draft.notes:
         lines.append("    # Not carried over:")
-        lines += [f"    # {note.place}: {' '.join(note.what.split())}" for note in draft.notes]
+        notes = (f"{note.place}: {' '.join(note.what.split())}" for note in draft.notes)
+        lines += [f"    # {one_line(note)}" for note in notes]
     return lines
 
 

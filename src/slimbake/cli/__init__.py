@@ -7,6 +7,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import os
 import signal
 import sys
 import tempfile
@@ -34,6 +35,7 @@ click.Context.formatter_class = Formatter
 
 def main() -> int:
     """Run the command line; the exit code says what happened (README.md)."""
+    _three_streams()
     # A build is a process of its own that has to be ended with us, whether a person or a CI system
     # ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -77,6 +79,18 @@ def main() -> int:
             _tell(f"slimbake: {fault.message}\n  {fault.hint}")
             return fault.exit_code
         return _bug(error)
+
+
+def _three_streams() -> None:
+    """Have stdin, stdout and stderr where whoever started us closed one (`>&-`): a file that we write
+    would else take its place, and get what was meant for it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def _say(text: str, fg: str | None = None, end: str = "\n") -> None:

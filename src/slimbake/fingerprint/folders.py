@@ -60,7 +60,13 @@ class Folders:
             above = (each for each in self._submodules if f"{path}/".startswith(f"{each}/"))
             parts = [(".", f"submodule {self._submodules[each]}") for each in above]
             if not parts:
-                self._collect(parts, os.path.normpath(f"{self._root}/{path}"), "", ignore, ())
+                try:
+                    self._collect(parts, os.path.normpath(f"{self._root}/{path}"), "", ignore, ())
+                except RecursionError:
+                    raise UsageError(
+                        f"{path} has folders in folders, deeper than a build can read",
+                        "name them in .dockerignore",
+                    ) from None
             text = "".join(f"{name}\0{what}\0" for name, what in parts)
             whole = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
             unknown = [_CHECKOUT] if _CHECKOUT in text and _HOLDS_CHECKOUT.search(text) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +10,17 @@ from pathlib import Path
 from slimbake.catalogue.model import Pass
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
+from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PASSES, PROGRAMS, WARM
 from slimbake.console import QUIET, Console
+from slimbake.errors import UsageError
 from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, resolve
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
+
+_WRITTEN = (BAKE, LOCKS, EVIDENCE, WARM, DOCKERFILES, PASSES, PROGRAMS, ".github/workflows")
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,25 @@ class Project:
 def load(file: Path, console: Console = QUIET) -> Project:
     """Read a manifest, and what belongs to it; `console` is told what is odd about it and the workspace.
 
-    Raises ManifestError with every problem, UsageError for evidence that cannot be read.
+    Raises ManifestError with every problem, UsageError for evidence that cannot be read, and for a
+    link through which slimbake would write outside of the repository.
     """
     written = manifest(file)
+    _expect_within(str(file.parent))
     for warning in written.warnings:
         console.say(f"warning: {warning}")
     asked = resolve(written)
     return _project(asked, Workspace(asked.root, console))
+
+
+def _expect_within(root: str) -> None:
+    inside = os.path.realpath(root).rstrip("/") + "/"
+    for folder in _WRITTEN:
+        if not (real := os.path.realpath(f"{root}/{folder}")).startswith(inside):
+            raise UsageError(
+                f"{folder} leads out of the repository, to {real}, and slimbake writes there",
+                "remove the link",
+            )
 
 
 def reread(project: Project) -> Project:

@@ -56,6 +56,14 @@ def test_a_dry_run_prints_the_manifest_and_writes_nothing(tmp_path: Path) -> Non
     assert files(tmp_path) == before
 
 
+def test_a_folder_s_name_stays_in_its_comment(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one\nproject: forged #\x1b[2J")
+    assert CliRunner().invoke(slimbake, ["init", "-f", str(file)]).exit_code == 0
+    assert "project: forged" not in {line[:15] for line in file.read_text().splitlines()}
+    assert "\x1b" not in file.read_text()
+    assert manifest(file).services[0].context == "services/one\nproject: forged #\x1b[2J"
+
+
 def test_the_env_file_that_counts_for_every_service_is_not_named_by_one(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "compose.yaml").write_text(

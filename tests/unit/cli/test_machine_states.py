@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ import pytest
 from tests.unit.evidence.test_evidence import QUESTION
 
 from slimbake.cli import main
-from slimbake.config.naming import EVIDENCE, LOCKS
+from slimbake.config.naming import DOCKERFILES, EVIDENCE, LOCKS
 from slimbake.errors import UsageError
 from slimbake.evidence import committed
 
@@ -95,6 +97,34 @@ def test_what_is_as_generated_needs_no_repository_that_can_be_written_to(
         folder.chmod(0o555)
     assert run("generate") == (0, "")
     assert run("generate", "--check")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["bake", LOCKS, EVIDENCE, DOCKERFILES, ".github/workflows"])
+def test_a_link_through_which_slimbake_would_write_elsewhere(
+    root: Path, run: Run, name: str, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).symlink_to(elsewhere)
+    for command in ("lock", "generate"):
+        code, said = run(command)
+        assert code == 2
+        assert f"{name} leads out of the repository, to {elsewhere}" in said
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_whoever_closes_its_streams_gets_whole_files(root: Path) -> None:
+    def generated(closing: str) -> dict[Path, bytes]:
+        words = ["sh", "-c", f'"$@" {closing}', "sh", sys.executable, "-m", "slimbake", "generate"]
+        assert subprocess.run(words, cwd=root, capture_output=True, check=False).returncode == 0
+        files = (path for path in root.rglob("*") if path.is_file())
+        found = {path: path.read_bytes() for path in files}
+        shutil.rmtree(root / "bake")
+        (root / "docker-bake.hcl").unlink()
+        return found
+
+    assert generated("<&- >&- 2>&-") == generated("") != {}
 
 
 def test_a_home_that_cannot_be_written_to(root: Path, run: Run, modes_count: None) -> None:

@@ -52,6 +52,10 @@ def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) ->
     return [str(each) for each in caught.value.problems]
 
 
+def test_a_pipeline_needs_no_more_than_its_key(tmp_path: Path) -> None:
+    assert read(tmp_path, f"{HEAD}ci: {{}}\nservices: {{}}\n").ci == Ci()
+
+
 def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None:
     found = read(tmp_path, HEAD + "services: {}\n")
     assert found == Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")

@@ -4,9 +4,11 @@ not read twice.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -95,6 +97,18 @@ def test_paths_and_contents_do_not_run_into_each_other(tmp_path: Path) -> None:
     one = write({(b"a", b"b"): ("file", b"x")}, tmp_path / "one", 0o022)
     two = write({(b"a",): ("file", b"x"), (b"b",): ("file", b"")}, tmp_path / "two", 0o022)
     assert folder(one).digest != folder(two).digest
+
+
+def test_folders_in_folders_without_end_are_refused(tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path):
+        for _ in range(1000):
+            Path("d").mkdir()
+            os.chdir("d")
+    try:
+        with pytest.raises(UsageError, match="deeper than a build can read"):
+            folder(tmp_path)
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # rmtree recurses, too
 
 
 def test_what_is_neither_file_nor_link_is_refused_with_its_path_unless_it_is_left_out(
