@@ -134,15 +134,16 @@ def _under(
         repositories, lambda target, at: ask(at, parted[target][2]), ca_bundle, seconds
     )
     found, faults = dict[str, T](), []
+    hint = "`slimbake bake --push` releases them; `--tag` says which"
     for target, each in answers.items():
+        if isinstance(each, RegistryError):
+            hint = each.hint
         if each is None or isinstance(each, RegistryError):
             faults.append(f"{names[target]}: {each or 'the registry has none'}")
         else:
             found[target] = each
     if faults:
-        raise SetupError(
-            "\n".join(faults), "`slimbake bake --push` releases them; `--tag` says which"
-        )
+        raise SetupError("\n".join(faults), hint)
     return found
 
 

@@ -16,11 +16,11 @@ from tests.unit.fleets import fleet, service
 from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
-from slimbake.build.on_registry import OnRegistry, on_registry, retag
+from slimbake.build.on_registry import OnRegistry, on_registry, released_digests, retag
 from slimbake.build.statement import KIND, mark, released_fingerprints
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.console import QUIET, Console
-from slimbake.errors import BuildError
+from slimbake.errors import BuildError, SetupError
 from slimbake.fingerprint.model import digest, fingerprint_tag
 from slimbake.plan import plan
 from slimbake.registry import ImageRepository
@@ -297,6 +297,12 @@ def test_who_may_read_is_in_docker_s_configuration(
         assert ask(server) == doubt("answers 401")
         log_in(server, tmp_path, "someone:wrong")
         assert ask(server) == doubt("answers 401")
+
+
+def test_whoever_may_not_read_is_told_of_the_account_and_not_of_a_release() -> None:
+    with registry(auth="basic") as server, pytest.raises(SetupError, match="401") as caught:
+        released_digests({"one": f"{server.name}/a/b:latest"})
+    assert "docker login" in caught.value.hint
 
 
 @pytest.mark.parametrize(("identity", "there"), [(IDENTITY, True), ("another", False)])
