@@ -168,8 +168,8 @@ def test_two_wheels_of_a_layer_whose_records_have_no_hashes_collide_all_the_same
 def test_two_scripts_of_one_name_collide_and_equal_ones_do_not(
     root: Path, tmp_path: Path, install_in: Install
 ) -> None:
-    def wheel(name: str, target: str) -> Path:
-        entry = f"[console_scripts]\ntool = {target}\n".encode()
+    def wheel(name: str, target: str, script: str = "tool") -> Path:
+        entry = f"[console_scripts]\n{script} = {target}\n".encode()
         files = {f"{name}-1.dist-info/entry_points.txt": entry}
         return make_wheel(tmp_path / target, name, files=files)
 
@@ -177,6 +177,8 @@ def test_two_scripts_of_one_name_collide_and_equal_ones_do_not(
     assert (root / "prefix/bin/tool").is_file()
     with pytest.raises(LayerError, match=r"bin/tool is in four-1\S+ and, with other"):
         install_in(root, wheel("three", "x:main"), wheel("four", "y:main"))
+    with pytest.raises(LayerError, match=r"bin/new is in five-1\S+ and, with other"):
+        install_in(root, wheel("five", "x:main", "new"), wheel("six", "y:main", "new"))
 
 
 @pytest.mark.parametrize(
