@@ -98,8 +98,11 @@ def command(
             _tell(
                 names, _versions(pins), _versions(locked_pins(project.fleet, reread(project).locks))
             )
-        changed = (*(f"bake/locks/{name}" for name in locked), *lock_tool(project, here))
-        click.echo("\n".join(changed) if changed else "the locks are fresh")
+        for name in locked:  # before what pipelines install, which may be refused
+            click.echo(f"bake/locks/{name}")
+        tool = lock_tool(project, here)
+        if tool or not locked:
+            click.echo("\n".join(tool) or "the locks are fresh")
 
 
 def _only(upgrade: tuple[str, ...], packages: tuple[str, ...], only: bool) -> tuple[str, ...]:
