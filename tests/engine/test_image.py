@@ -184,8 +184,12 @@ def test_files_that_only_their_owner_could_read_are_readable(said: dict[str, obj
     assert said["read"] == ["0600", "0600", "0700"]
 
 
-def test_only_code_lies_in_the_image(said: dict[str, object]) -> None:
-    assert said["files"] == ["closed/inside.txt", "link.txt", "mode/0600.txt", "tidy.py"]
+def test_no_dot_file_no_test_and_no_file_of_a_check_lies_in_the_image(
+    said: dict[str, object],
+) -> None:
+    assert said["files"] == [
+        *("README.md", "closed/inside.txt", "link.txt", "mode/0600.txt", "tidy.py"),
+    ]
 
 
 def test_a_volume_belongs_to_the_user_that_writes_it(toy: Toy) -> None:

@@ -108,7 +108,7 @@ def test_why_names_the_store_of_a_module_that_went_cold(toy: Toy, first: str) ->
         assert done.stdout.startswith(
             "cold (moved: imported from there as before), on base-small, in one"
         ), done.stdout
-    assert toy.slimbake("why", "toy_lib.none").code == 3
+    assert toy.slimbake("why", "nothing.of.this").code == 3
 
 
 def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) -> None:

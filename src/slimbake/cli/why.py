@@ -23,7 +23,7 @@ from slimbake.cli.common import (
 from slimbake.console.tables import readable
 from slimbake.errors import NothingSelected
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import COLD, changed, why
+from slimbake.proof.why import MOVED, changed, why
 
 SHOWN = 20  # files of one pass, before they are counted
 
@@ -70,9 +70,9 @@ def command(
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
     for (by, layer), names in by_pass.items():
         each_pass = known.get(by)
-        promise = f" ({_promise(each_pass)})" if each_pass else ""
-        promise = " (moved: imported from there as before)" if by == COLD else promise
-        print_text(f"{by}{promise}, on {layer}, in {', '.join(dict.fromkeys(names))}")
+        promise = _promise(each_pass) if each_pass else MOVED.get(by, "")
+        words = f"{by} ({promise})" if promise else by
+        print_text(f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}")
         if each_pass:
             print_text(
                 f"  {each_pass.about}: {each_pass.why.rstrip('.')}"
@@ -89,7 +89,7 @@ def command(
         if len(removed) > SHOWN:
             click.echo(
                 f"  and {len(removed) - SHOWN} more files,"
-                f" {readable(sum(e.before - (by != COLD) * e.after for e in removed))} in all"
+                f" {readable(sum(e.before - (by not in MOVED) * e.after for e in removed))} in all"
             )
 
 

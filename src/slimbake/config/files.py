@@ -26,7 +26,7 @@ def yaml_text(path: Path) -> str:
     except RefusedError as error:
         raise unreadable(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
-        hint = "go to the folder of your manifest, or name the file"
+        hint = "go to its folder, or name the file; `slimbake init` writes one for a repository"
         raise unreadable(path, "no such file", hint) from error
     except (OSError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {os_reason(error)}") from error

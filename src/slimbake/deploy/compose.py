@@ -61,11 +61,14 @@ def up(
     with _given(project, chosen, images, environment, console) as (asked, beside):
         _start(asked, names, own.name, console)
         states = _awaited(asked, names, beside)
-    for service in names:
-        if published := states[service].published:
-            console.say(f"{service}: http://127.0.0.1:{published}")
-        elif states[service].code is not None:
-            console.say(f"{service}: has ended")
+    for each in chosen:
+        state = states[each.service]
+        if state.published:
+            console.say(f"{each.service}: http://127.0.0.1:{state.published}")
+        elif state.code is not None:
+            console.say(f"{each.service}: has ended")
+        elif not each.port:
+            console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
     others = sorted(each for each in own.services if manifest_name(each) not in _names(project))
     return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
 

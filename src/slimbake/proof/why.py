@@ -14,7 +14,11 @@ from slimbake.inside.ledger import LedgerEntry, ledger_entries
 
 LEDGERS = "/opt/slimbake/ledger"
 STORES = "/opt/slimbake/cold"
-COLD = "cold"
+COLD, COLD_SOURCE = "cold", "cold source"
+MOVED = {  # into a layer's cold store, and what that means
+    COLD: "moved: imported from there as before",
+    COLD_SOURCE: "the text moved: a start runs the bytecode, which stays",
+}
 _SITE = "/site-packages/"
 
 
@@ -29,7 +33,7 @@ class Why:
 def changed(image: str) -> tuple[Why, ...]:
     """All that passes removed, moved or changed in an image of the engine; () where it has no ledger.
 
-    What lies in a cold store is by COLD, and as large as before. Raises StoreError.
+    What lies in a cold store is by COLD or COLD_SOURCE, and as large as before. Raises StoreError.
     """
     return (
         *(
@@ -48,8 +52,8 @@ def changed(image: str) -> tuple[Why, ...]:
 def _moved(store: Store) -> Iterator[LedgerEntry]:
     for path, row, digest in store.entries():
         package, _, version = store.dist(row).removesuffix(".dist-info").rpartition("-")
-        size = row[3]
-        yield LedgerEntry(path, size, size, COLD, package, version, digest)
+        size, by = row[3], COLD_SOURCE if row[4] else COLD
+        yield LedgerEntry(path, size, size, by, package, version, digest)
 
 
 def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
