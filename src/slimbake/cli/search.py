@@ -138,7 +138,9 @@ def command(
         own = root / OWN
         before = own.read_text("utf-8") if own.is_file() else ""
         with _as_usage_error(own.name):
-            write_atomically(own, catalogue_with(before, result.proposals).encode())
+            after = catalogue_with(before, result.proposals)
+        if after != before:
+            write_atomically(own, after.encode())
     elif as_json:
         print_json(_json(result))
     elif result.proposals:

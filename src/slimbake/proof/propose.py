@@ -190,11 +190,13 @@ def catalogue_text(found: Sequence[Proposal]) -> str:
 
 
 def catalogue_with(text: str, found: Sequence[Proposal]) -> str:
-    """The text of a catalogue with these passes in it. It must have its passes in lines of their
-    own, as a block.
+    """The text of a catalogue with these passes in it; unchanged without any. It must have its passes
+    in lines of their own, as a block.
 
     Raises ValueError where it has not.
     """
+    if not found:
+        return text
     if not text.strip():
         return catalogue_text(found)
     made = text if text.endswith("\n") else f"{text}\n"

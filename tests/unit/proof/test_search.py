@@ -397,6 +397,7 @@ def test_what_is_written_reads_back() -> None:
     assert yaml.safe_load(text) == {
         "passes": {"found.base-ml": entry(proposal("found.base-ml", "m/**", "m/- odd: name"))}
     }
+    assert [catalogue_with(text, []) for text in ("", OURS)] == ["", OURS]
     assert catalogue_with("", [proposal("found.base-ml", "m/**")]) == catalogue_text(
         [proposal("found.base-ml", "m/**")]
     )
