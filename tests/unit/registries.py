@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -51,6 +52,11 @@ class Registry(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.faults: dict[str, Iterator[Fault]] = {}
         self.over = threading.Event()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that has read enough."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def name(self) -> str:
