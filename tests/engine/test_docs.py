@@ -46,7 +46,7 @@ def lines(block: Block) -> list[list[str]]:
     """The commands of a block; plain bake is only printed, for it may need a registry."""
     calls = [shlex.split(line, comments=True) for line in block.text.splitlines()]
     plain = ["docker", "buildx", "bake"]
-    return [[*call, "--print"] if call == plain else call for call in calls if call]
+    return [[*call, "--print"] if call[:3] == plain else call for call in calls if call]
 
 
 def run(call: list[str], folder: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
     done = toy.slimbake("bake")
     assert (done.code, done.stdout) == (4, "")
     assert told(done)[0] == (
-        "slimbake: locks are out of date: one asks for other packages than were locked"
+        "slimbake: locks are out of date: one asks for other packages, or has other bases, than when it was locked"
         " (one/requirements.txt)"
     )
     assert held(toy.image("one")) == before

@@ -172,7 +172,7 @@ class ComposeService:
     healthcheck: Healthcheck | None = None
     beside: tuple[str, ...] = ()  # the services that it depends on
     gpu: bool = False
-    starts: bool = True  # with the others, whatever profiles are asked for
+    starts: bool = True  # with the others: its compose file gives it no profile
     notes: tuple[Note, ...] = ()
 
 

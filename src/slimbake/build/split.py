@@ -67,7 +67,7 @@ def split(
 
 
 def jobs(plan: Plan, services: tuple[str, ...], costs: Mapping[str, float]) -> tuple[Job, ...]:
-    """What there is to do, each after what it stands on."""
+    """What there is to do, each after those that it needs."""
     checks: dict[str, list[str]] = {}
     for target in plan.targets:
         if target.kind in CHECKS:

@@ -132,7 +132,7 @@ class BasesJob(TypedDict):
     lane: str  # the name of the lane: of its digests, and of the scope of its caches
     runner: str
     platform: str  # with several lanes, what is built for; "" = as planned
-    targets: str  # separated by spaces, each after what it stands on
+    targets: str  # separated by spaces, each after those that it needs
     services: str  # what stands on them in this lane, separated by spaces
 
 

@@ -47,8 +47,8 @@ def _other_python(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[
 
 
 def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
-    """What has changed of each of these locks, in words: of what stands on another one, the
-    reason of that one.
+    """What has changed of each of these locks, in words. Where the lock of a base has changed, it is
+    the reason for the locks above it.
     """
     found = dict.fromkeys(changed, "the `layers` that slimbake may make have changed")
     found[EXTERNALS] = "the images from outside (`externals`, `build`) have changed"
@@ -68,13 +68,15 @@ def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
         if isinstance(each, Package) and each.path:
             files = (f"{each.path}/pyproject.toml",)
         where = ", ".join(files or (fleet.manifest.file.name,))
-        own = f"{who} asks for other packages than were locked ({where})"
+        own = (
+            f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
+        )
         found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
     return found
 
 
 def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:
-    """All that asks for packages, each after what it stands on."""
+    """All that asks for packages, each after the base below it."""
     yield from fleet.packages
     yield from fleet.bases
     yield from fleet.services

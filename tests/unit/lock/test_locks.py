@@ -74,9 +74,9 @@ def test_what_has_changed_since_it_was_locked_is_said_once_and_in_words() -> Non
     assert said(made()) == set()
     assert said(made("3.12")) == {"`python` was 3.11 when they were locked"}
     assert said(made(api="rich")) == {
-        "api asks for other packages than were locked (api/requirements.txt)"
+        "api asks for other packages, or has other bases, than when it was locked (api/requirements.txt)"
     }
-    of_web = "the base web asks for other packages than were locked (services.yaml)"
+    of_web = "the base web asks for other packages, or has other bases, than when it was locked (services.yaml)"
     assert said(made(web="flask", api="rich")) == {of_web}
     assert said(made("3.12", "flask")) == {of_web, "`python` was 3.11 when they were locked"}
 

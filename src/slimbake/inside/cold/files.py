@@ -53,11 +53,11 @@ def _or_cold(disk: "Any", cold: "Any") -> "Any":
     """A function of paths that asks `cold` where there is no file; None is no answer."""
 
     @wraps(disk)
-    def call(path: "Any", *rest: "Any", **options: "Any") -> "Any":
+    def call(*words: "Any", **options: "Any") -> "Any":
         try:
-            return disk(path, *rest, **options)
+            return disk(*words, **options)
         except FileNotFoundError:
-            found = cold(path, *rest, **options)
+            found = cold(*words, **options)
             if found is None:
                 raise
             return found
@@ -65,11 +65,11 @@ def _or_cold(disk: "Any", cold: "Any") -> "Any":
     return call
 
 
-def _open(path: "Any", mode: str = "r", *rest: "Any", **options: "Any") -> "Any":
-    content = None if set(mode) & set("wax+") else cold_file(path)
+def _open(file: "Any", mode: str = "r", *rest: "Any", **options: "Any") -> "Any":
+    content = None if set(mode) & set("wax+") else cold_file(file)
     if content is None:
         return None
-    return _open_disk(path, mode, *rest[:5], **{**options, "opener": lambda *_: _memory(content)})
+    return _open_disk(file, mode, *rest[:5], **{**options, "opener": lambda *_: _memory(content)})
 
 
 def _open_code(path: str) -> "io.BytesIO | None":
@@ -92,7 +92,7 @@ def _stat(path: "Any", *, dir_fd: int | None = None, **_: "Any") -> os.stat_resu
     return os.stat_result((mode, 0, 0, 1, 0, 0, size, *[EPOCH] * 3), named)
 
 
-def _listxattr(path: "Any", **_: "Any") -> list[str] | None:
+def _listxattr(path: "Any" = ".", **_: "Any") -> list[str] | None:
     return [] if find(path) else None
 
 

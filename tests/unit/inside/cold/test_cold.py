@@ -179,6 +179,24 @@ def test_cold_files_are_listed_copied_and_packed_as_those_on_disk(tmp_path: Path
     assert cold.says(LISTS) == disk.says(LISTS)
 
 
+def test_what_finds_cold_files_takes_its_arguments_by_name_too(there: Image) -> None:
+    text = """\
+import io, os, thing.late
+path = thing.late.__file__
+print(open(file=path, mode='r', encoding='utf-8').readline().strip(), io.open(file=path).name == path)
+print(os.stat(path=path).st_size, os.lstat(path=path).st_size, io.open_code(path=path).read(6))
+print(os.listdir(path='/proc/self/task') != [], len(list(os.scandir(path=os.path.dirname(path)))) > 3)
+print(os.listxattr(), os.listxattr(path=path))
+"""
+    size = len(THING["thing/late.py"])
+    assert there.says(text).splitlines() == [
+        "import inspect True",
+        f"{size} {size} b'import'",
+        "True True",
+        "[] []",
+    ]
+
+
 def test_a_folder_that_a_configuration_names_is_listed_and_its_files_are_loaded(
     tmp_path: Path,
 ) -> None:
