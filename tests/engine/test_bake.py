@@ -43,7 +43,7 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         made.write(
             "bases: {small: {requirements: [six]}}\nservices:\n"
             + entry("one", "    base: small\n")
-            + entry("two", "    base: small\n    requirements: [./libs/shared]\n"),
+            + entry("two", "    base: small\n    requirements: [toml, ./libs/shared]\n"),
             code(made, "one", "two")
             | {
                 "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1"\n'
@@ -76,7 +76,11 @@ def test_stdout_holds_the_table_and_nothing_else(first: Ended) -> None:
 def test_stderr_holds_one_plain_line_for_each_step(first: Ended) -> None:
     assert "\x1b" not in first.stderr
     lines = first.stderr.splitlines()
-    for expected in ("wheel-shared: build-wheel /wheel", "two: install", "one: copy-code /app"):
+    for expected in (
+        "wheel-shared: build-wheel /wheel",
+        "two: install-local",
+        "one: copy-code /app",
+    ):
         assert len([line for line in lines if line.startswith(expected)]) == 1, first.stderr
     assert len([line for line in lines if line.startswith("one-smoke: smoke: import holds")]) == 1
 
@@ -148,11 +152,20 @@ def test_a_change_of_one_service_builds_that_service_only(fine: Toy) -> None:
     assert dangling(fine) == ""
 
 
-def test_a_change_of_a_local_package_builds_those_who_require_it(fine: Toy) -> None:
+def test_a_change_of_a_local_package_builds_those_who_require_it_and_no_locked_package(
+    fine: Toy,
+) -> None:
     before = baked(fine)
     fine.file("libs/shared/src/shared/__init__.py", f"WORD = 'after'  # {fine.project}\n")
     done = fine.slimbake("bake", "--json")
     assert built_steps(done) == {"wheel-shared", "two", "two-smoke"}
+    assert "two: install-local" in done.stderr and "two: install (" not in done.stderr
+    was, now = (
+        [layer["diff"] for layer in images["two"]["layers"]]
+        for images in (before, done.json()["images"])
+    )
+    changed = [place for place, (old, new) in enumerate(zip(was, now, strict=True)) if old != new]
+    assert changed == [len(was) - 2], "the code's layer is last, and as it was"
     assert done.json()["images"]["one"] == before["one"]
     assert docker("run", "--rm", fine.image("two")) == "two after\n"
 

@@ -438,4 +438,4 @@ def test_a_local_package_that_needs_others_is_locked_and_built_with_them(
     assert done.code == 0, done.stderr
     assert repo.pins("api") == ["idna==3.10", "rich==1"]
     install = load(repo.root / "services.yaml").plan.target("api").recipe
-    assert install and install.install and install.install.wheels == ("low", "mid", "top")
+    assert install and install.install and install.install.local == ("low", "mid", "top")

@@ -26,7 +26,7 @@ from slimbake.console.tables import megabytes
 from slimbake.docker.containers import copied
 from slimbake.evidence import warmable
 from slimbake.evidence.warm import Traced, warm_lines, warm_text
-from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.fleet.model import Layer, Service
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import FOLDER
 from slimbake.images import this_platform
@@ -207,20 +207,13 @@ def lists(
 ) -> dict[str, tuple[str, ...]]:
     """The list of each of these layers of which a service was traced, by its name."""
     known = {each.service: each for each in traced}
-    owned = _packages(project.fleet)
     found = {}
     for layer in layers:
         on = [known[name] for name in layer.services if name in known and known[name].seen]
         pins = {package_key(pin.name) for pin in project.locks.pins(layer.lock)}
         if on:
-            found[layer.name] = warm_lines(on, pins | owned[layer.name])
+            found[layer.name] = warm_lines(on, pins)
     return found
-
-
-def _packages(fleet: Fleet) -> dict[str, set[str]]:
-    """The packages of the repository that each layer installs."""
-    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    return {each.layer.name: {package_key(p.name) for p in each.packages} for each in every}
 
 
 def write_lists(root: Path, found: Mapping[str, tuple[str, ...]]) -> None:
@@ -240,7 +233,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     names = {each.name for each in fleet.services} & {*request.targets}
     new = [
         layer
-        for layer in warmable(fleet).values()
+        for layer in warmable(fleet, site.project.locks).values()
         if layer.name not in site.project.evidence.warm and names & {*layer.services}
     ]
     if not new:

@@ -173,13 +173,7 @@ def _layers(
         )
     layers = []
     for name in (each for each in under if not only or each in only):
-        recipe = plan.target(name).recipe
-        own = recipe.install.wheels if recipe and recipe.install else ()
-        layers.append(
-            SearchedLayer(
-                name, (*(pin.name for pin in pins.get(name, ())), *(set(own) & set(packages)))
-            )
-        )
+        layers.append(SearchedLayer(name, tuple(pin.name for pin in pins.get(name, ()))))
         if others := [
             service for service, below in stands.items() if name in below and service not in chosen
         ]:

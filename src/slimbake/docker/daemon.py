@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.console import Console
+from slimbake.docker import rooted
 from slimbake.errors import SetupError
 from slimbake.host import process, systemd
 from slimbake.host.apt import system_path
@@ -85,7 +87,8 @@ def start_daemon(answers: Callable[[], bool], console: Console) -> None:
             "install Docker's engine, or set DOCKER_HOST",
         )
     console.say(f"starting dockerd (log: {log})")
-    daemon = process.detach([program, "--config-file", config], log, env={"PATH": system_path()})
+    start = (sys.executable, "-I", rooted.__file__, program)
+    daemon = process.detach([*start, "--config-file", config], log, env={"PATH": system_path()})
     ticks = _ticks(daemon.pid)
     if ticks is not None:
         write_atomically(_record(), _json(asdict(StartedDaemon(daemon.pid, ticks))))

@@ -22,7 +22,7 @@ from slimbake.evidence.warm import parse_warm
 from slimbake.fleet.model import Base, Fleet, Layer, Service
 from slimbake.inside import zipapp
 from slimbake.lock.locks import Locks
-from slimbake.lock.text import lock_digest
+from slimbake.lock.text import lock_digest, names_packages
 
 # of how a layer without passes is made from its locks: another one makes all evidence stale
 _LAYER = "1"
@@ -98,7 +98,9 @@ class FleetEvidence:
         """
         if not (self.fleet.root / WARM).is_dir():
             return {}
-        found = {name: read_warm(self.fleet.root, name) for name in warmable(self.fleet)}
+        found = {
+            name: read_warm(self.fleet.root, name) for name in warmable(self.fleet, self.locks)
+        }
         return {name: lines for name, lines in found.items() if lines is not None}
 
     @property
@@ -152,9 +154,10 @@ def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
         ) from None
 
 
-def warmable(fleet: Fleet) -> dict[str, Layer]:
+def warmable(fleet: Fleet, locks: Locks) -> dict[str, Layer]:
     """The layers of packages whose modules may go to a cold store, by name: services hold them,
-    and `optimize` is not `none`.
+    their locks name packages, and `optimize` is not `none`. Packages of the repository stay as they
+    are.
     """
     own = (service for service in fleet.services if service.dockerfile is None)
     every: tuple[Base | Service, ...] = (*fleet.bases, *own)
@@ -163,6 +166,7 @@ def warmable(fleet: Fleet) -> dict[str, Layer]:
         for each in every
         if each.layer.services
         and each.layer.installs
+        and ((text := locks.text(each.layer.lock)) is None or names_packages(text))
         and fleet.allows(each.optimize).level != "none"
     }
 

@@ -52,8 +52,9 @@ def _installed(recipe: Recipe) -> set[str]:
     """What the steps that install packages mount, Python's and Debian's."""
     files = {"build.pyz", f"locks/{recipe.system_lock}"} if recipe.system else set()
     if install := recipe.install:
-        files |= {"build.pyz", "uv", f"locks/{install.lock}", f"passes/{install.told}"}
-        files |= {f"warm/{install.lock}"} if install.warm else set()
+        files |= {"build.pyz", "uv"}
+        files |= {f"locks/{install.lock}", f"passes/{install.told}"} if install.locked else set()
+        files |= {f"warm/{install.lock}"} if install.locked and install.warm else set()
     return files
 
 

@@ -7,11 +7,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,8 +98,14 @@ def apart(place: Path) -> Iterator[Path]:
     """Beside a place, the path of what is made and not whole yet. It is removed in the end, if it
     is still there, and so is what killed processes left of theirs.
     """
+    remove_halves((place,))
+    with _half(place) as half:
+        yield half
+
+
+@contextlib.contextmanager
+def _half(place: Path) -> Iterator[Path]:
     half = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
-    remove_halves(place)
     _remove(half)
     try:
         yield half
@@ -114,13 +121,22 @@ def half_of(target: Path) -> Iterator[Path]:
         half.replace(target)
 
 
-def remove_halves(place: Path) -> None:
-    """Remove what processes that were killed had not made whole at a place."""
-    start = f".{place.name}."
-    for path in place.parent.iterdir():
-        number = path.name.removeprefix(start).partition("-")[0]
-        if path.name.startswith(start) and number.isdigit() and not is_running(int(number)):
-            _remove(path)
+_HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)-\d+", re.DOTALL)
+
+
+def remove_halves(places: Iterable[Path]) -> None:
+    """Remove what processes that were killed had not made whole at these places.
+
+    Each folder is listed once: a fleet has thousands of files in one.
+    """
+    folders: dict[Path, set[str]] = {}
+    for place in places:
+        folders.setdefault(place.parent, set()).add(place.name)
+    for folder, names in folders.items():
+        for path in folder.iterdir():
+            found = _HALF.fullmatch(path.name)
+            if found and found["name"] in names and not is_running(int(found["process"])):
+                _remove(path)
 
 
 def _remove(path: Path) -> None:
@@ -177,11 +193,21 @@ def _held(folder: str, how: int) -> int:
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Put a file in place whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with half_of(path) as half, half.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(file.fileno(), mode)
+    write_all({path: content}, mode)
+
+
+def write_all(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
+    """Put files in place, each whole or not at all."""
+    for folder in {path.parent for path in files}:
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_halves(files)
+    for path, content in files.items():
+        with _half(path) as half:
+            with half.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+            half.replace(path)
 
 
 def kind_of(mode: int) -> str:

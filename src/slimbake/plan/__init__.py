@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import container
 from slimbake.fleet.model import Fleet, Service
+from slimbake.lock.text import names_packages
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered, standing
 from slimbake.plan.model import CHECKS, Group, Plan, Running, Target, needed
@@ -27,7 +28,7 @@ def plan(
 
     One for what steps mount, one runtime, one per base, per local package, per distinct weights,
     per service, per smoke and per parity, each after all that it stands on. `locks`: lock file ->
-    its text, for the images' labels; `passes`: layer -> what it carries; `warm`: the layers that have
+    its text; `passes`: layer -> what it carries; `warm`: the layers that have
     a list of the modules that starts need.
     """
     below = {base.weights.layer.name for base in fleet.bases if base.weights}
@@ -43,7 +44,7 @@ def plan(
         *(make.smoke(service) for service in fleet.services if service.smoke),
         *parities(fleet, models),
     )
-    targets = ordered(_carrying(target, fleet, passes, warm) for target in every)
+    targets = ordered(_carrying(target, fleet, locks, passes, warm) for target in every)
     targets = _with_platforms(targets, fleet.platforms)
     targets = ordered((*targets, *make.inventories(targets)))
     decided = Plan(
@@ -65,16 +66,21 @@ def plan(
 def _carrying(
     target: Target,
     fleet: Fleet,
+    locks: Mapping[str, str],
     passes: Mapping[str, tuple[Applied, ...]],
     warm: Collection[str],
 ) -> Target:
     """A target with what is decided of its own layer of packages."""
     if target.recipe is None or target.recipe.install is None:
         return target
-    explain = fleet.optimize.explain is not False
-    carried = passes.get(target.lock, ())
+    install = target.recipe.install
+    text = locks.get(install.lock)
     install = replace(
-        target.recipe.install, passes=carried, explain=explain, warm=target.lock in warm
+        install,
+        locked=text is None or names_packages(text),
+        passes=passes.get(target.lock, ()),
+        explain=fleet.optimize.explain is not False,
+        warm=target.lock in warm,
     )
     return replace(target, recipe=replace(target.recipe, install=install))
 

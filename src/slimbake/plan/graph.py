@@ -85,11 +85,13 @@ def _own(target: Target) -> list[str]:
     recipe = target.recipe
     assert recipe is not None  # noqa: S101 - for the type checker
     weights = dict(target.contexts).get("weights", "").removeprefix("target:")
+    install = recipe.install
     steps: tuple[tuple[object, str], ...] = (
         (recipe.shared_weights, weights),
         (recipe.system, target.name),
-        (recipe.install, target.name),
+        (install and install.locked, target.name),
         (recipe.own_weights, weights),
+        (install and install.local, target.name),
         (target.kind == "service", target.name),  # its code
         *((step, target.name) for step in recipe.steps),
         (recipe.folders, target.name),

@@ -61,11 +61,15 @@ CHECKS: tuple[Kind, ...] = ("inventory", "smoke", "parity")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Install:
-    """One step that installs the locked wheels of one layer."""
+    """The steps that install the packages of one layer: what is locked, and then those of the
+    repository, so that an edit of one installs nothing else again.
+    """
 
     lock: str  # file name under locks/
-    # the names of local packages, each built by its target `wheel-<name>`
+    locked: bool = True  # whether the lock names a package
+    # the names of packages that are built from sources, each by its target `wheel-<name>`
     wheels: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()  # and of those of the repository, likewise
     # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
     torch: str = ""
     passes: tuple[Applied, ...] = ()  # by name, sorted

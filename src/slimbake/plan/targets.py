@@ -311,7 +311,8 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
         base = dict(target.contexts).get("base", "").removeprefix("target:")
         if lock := install.lock if install else locks.get(base, ""):
             locks[target.name] = lock
-            local = (("LOCAL", " ".join(install.wheels)),) if install and install.wheels else ()
+            built = (*install.wheels, *install.local) if install else ()
+            local = (("LOCAL", " ".join(sorted(built))),) if built else ()
             below = (("below", f"target:{inventory_name(base)}"),) if base in locks else ()
             yield Target(
                 name=inventory_name(target.name),
@@ -344,8 +345,12 @@ def surroundings(service: Service) -> Pairs:
 def _install(asker: Base | Service) -> Install | None:
     if not _installs(asker):
         return None
-    wheels = tuple(sorted(package.name for package in asker.packages))
-    return Install(lock=f"{asker.layer.lock}.txt", wheels=wheels, torch=asker.layer.torch)
+    return Install(
+        lock=f"{asker.layer.lock}.txt",
+        wheels=tuple(sorted(each.name for each in asker.packages if each.source)),
+        local=tuple(sorted(each.name for each in asker.packages if not each.source)),
+        torch=asker.layer.torch,
+    )
 
 
 def _system_lock(asker: Base | Service) -> str:

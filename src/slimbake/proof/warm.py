@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from slimbake.build.site import Preparation, hold
@@ -45,7 +46,8 @@ def refresh(
     are. Raises CheckError where a smoke or verify does not hold, and no list is written then;
     NothingSelected where no layer has a cold store, and as `hold` and `bake` do.
     """
-    chosen = [each for each in warmable(project.fleet).values() if {*each.services} & {*services}]
+    layers = warmable(project.fleet, project.locks)
+    chosen = [each for each in layers.values() if {*each.services} & {*services}]
     if not chosen:
         raise NothingSelected(
             f"{', '.join(services)}: no layer of packages that may have a cold store"
@@ -59,10 +61,19 @@ def refresh(
         found = lists(site.project, chosen, traced)
         if write:
             write_lists(site.root, found)
+            _remove_others(site.root, layers, console)
     for layer in chosen:
         if layer.name not in found:
             console.say(f"{layer.name}: no service on it runs a Python that can be traced")
     return tuple(_compared(name, known.get(name, ()), lines) for name, lines in found.items())
+
+
+def _remove_others(root: Path, layers: Container[str], console: Console) -> None:
+    """Remove the lists of layers that are gone, or have no packages any more."""
+    for file in sorted((root / WARM).glob("*.txt")):
+        if file.stem not in layers:
+            file.unlink()
+            console.say(f"{WARM}/{file.name} is removed: no layer has a cold store of that name")
 
 
 def _compared(layer: str, before: Collection[str], now: Collection[str]) -> Refreshed:

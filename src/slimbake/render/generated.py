@@ -19,7 +19,7 @@ from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
-from slimbake.host.files import write_atomically
+from slimbake.host.files import write_all
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PIPELINES
@@ -158,8 +158,7 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
 
 def mend(found: Drift, root: Path) -> None:
     """Write what differs, each file whole or not at all, and remove what is no longer generated."""
-    for file in found.write:
-        write_atomically(root / file.path, file.content)
+    write_all({root / file.path: file.content for file in found.write})
     for path in found.remove:
         # What a killed process had not made whole went when its file was written.
         (root / path).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from tests.unit.processes import Processes, faked, programs
 
 from slimbake.console import QUIET, Console
 from slimbake.docker import daemon as dockerd
-from slimbake.docker import engine
+from slimbake.docker import engine, rooted
 from slimbake.docker.daemon import StartedDaemon, configured
 from slimbake.docker.engine import Absent, DockerEngine, describe, packages_for, remedy, setup
 from slimbake.errors import SetupError
@@ -319,7 +319,7 @@ def test_a_dockerd_that_ends_gives_the_last_lines_of_its_log(
     programs(monkeypatch, installed=True)
 
     def detach(argv: list[object], log: Path, *, env: dict[str, str]) -> Daemon:
-        assert argv[:2] == ["/usr/bin/dockerd", "--config-file"]
+        assert argv[2:5] == [rooted.__file__, "/usr/bin/dockerd", "--config-file"]
         log.write_text("starting\nfailed to start daemon: no iptables\n")
         return Daemon()
 

@@ -13,6 +13,7 @@ from tests.golden.fleets import FLEETS
 from slimbake.errors import UsageError
 from slimbake.evidence import read_warm, warmable
 from slimbake.evidence.warm import Traced, parse_warm, warm_lines, warm_text
+from slimbake.lock.text import lock_text
 from slimbake.project import load
 
 API = Traced(
@@ -91,10 +92,15 @@ def test_a_layer_that_nothing_is_left_out_of_has_no_cold_store(tmp_path: Path) -
             " [idna], optimize: none}\nservices:\n  a: {context: ., base: web, command: [a]}\n"
             "  b: {context: ., base: bare, command: [b]}\n"
         )
-        return set(warmable(load(file).fleet))
+        project = load(file)
+        return set(warmable(project.fleet, project.locks))
 
     assert layers("") == {"base-web"}
     assert layers("optimize: none\n") == set()
+    locks = tmp_path / "bake/locks"
+    locks.mkdir(parents=True)
+    (locks / "base-web.txt").write_text(lock_text(()))
+    assert layers("") == set(), "its lock names nothing"
 
 
 def test_a_list_names_what_two_services_use_once() -> None:

@@ -98,12 +98,36 @@ def test_an_empty_lock_installs_nothing(inside: Path, uv: list[tuple[str, ...]])
 def test_wheels_of_the_repository_are_installed_without_any_index(
     inside: Path, uv: list[tuple[str, ...]]
 ) -> None:
-    (inside / "lock.txt").write_text("")
     make_wheel(inside / "own/common", "common")
-    install.install_layer()
+    install.install_local()
     assert (
         len(uv) == 1 and "--no-index" in uv[0] and uv[0][-1].endswith("common-1-py3-none-any.whl")
     )
+
+
+def test_a_package_of_the_repository_cannot_replace_a_module_of_a_locked_one(
+    inside: Path, unpacking: Path
+) -> None:
+    install.install_layer()
+    make_wheel(inside / "own/mine", "mine", files={"keep/__init__.py": b"other", "mine.py": b""})
+    with pytest.raises(LayerError, match=r"keep/__init__\.py is in keep-1 .* in mine-1-"):
+        install.install_local()
+    assert not (unpacking / "mine.py").exists()
+
+
+def test_a_package_of_the_repository_is_compiled_and_no_pass_takes_any_of_it(
+    inside: Path, unpacking: Path
+) -> None:
+    tell(inside, {"name": "data", "packages": ["keep", "mine"], "remove": ["**/*.bin"]})
+    install.install_layer()
+    below = laid(inside)
+    make_wheel(inside / "own/mine", "mine", files={"mine/__init__.py": b"", "mine/a.bin": b"1"})
+    install.install_local()
+    assert (unpacking / "mine/a.bin").exists() and not (unpacking / "keep/data.bin").exists()
+    assert len([*(unpacking / "mine/__pycache__").iterdir()]) == 1
+    after = laid(inside)
+    assert {path: after[path] for path in below} == below
+    assert {time for _, time, _ in after.values()} == {EPOCH}
 
 
 def test_of_a_file_that_several_wheels_have_the_last_one_by_name_stays_whichever_uv_installed_last(
@@ -183,16 +207,24 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
 
 @pytest.fixture
 def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Site-packages, into which a uv of the test's own unpacks the wheels that the lock names."""
+    """Site-packages, into which a uv of the test's own unpacks the wheels that a lock or the command
+    line names.
+    """
     site: Path = next((inside.parent / "prefix").glob("lib/python*/site-packages"))
 
     def uv(*arguments: str, cache: Path, **_: str) -> None:
         cache.mkdir()
-        lock = Path(arguments[arguments.index("--requirements") + 1]).read_text()
-        for wheel in sorted((inside / "wheels").iterdir()):
-            if f"{wheel.name.partition('-')[0].lower().replace('_', '-')}==" in lock:
-                with zipfile.ZipFile(wheel) as archive:
-                    archive.extractall(site)
+        wheels = [Path(each) for each in arguments if each.endswith(".whl")]
+        if "--requirements" in arguments:
+            lock = Path(arguments[arguments.index("--requirements") + 1]).read_text()
+            wheels += [
+                wheel
+                for wheel in sorted((inside / "wheels").iterdir())
+                if f"{wheel.name.partition('-')[0].lower().replace('_', '-')}==" in lock
+            ]
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(site)
 
     monkeypatch.setattr(install, "run_uv", uv)
     make_wheel(inside / "wheels", "keep", files={"keep/__init__.py": b"", "keep/data.bin": b"1234"})

@@ -3,6 +3,7 @@
 PROGRAMS = {
     "fetch-wheels": "..fetch:fetch_wheels",
     "install": ".install:install_layer",
+    "install-local": ".install:install_local",
     "copy-code": ".layer:copy_code",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",

@@ -11,7 +11,8 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def lock_without(lock: str, names: Container[str]) -> str:
 
 
 def install_layer(_: Sequence[str] = ()) -> None:
-    """The program `install`: install the wheels of `lock.txt` and `own/*/` without dependencies.
+    """The program `install`: install the wheels of `lock.txt` without dependencies, and those of
+    `own/*/`, which were built from sources that it pins.
 
     All are read from `wheels`, and uv verifies each by the lock's hash. The passes of `passes.json`
     are applied before anything is compiled. With `warm.txt`, the layer's warm list, warm modules
@@ -60,16 +62,9 @@ def install_layer(_: Sequence[str] = ()) -> None:
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
     found = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
     wanted = [each for each in found if package_of(each.name) not in unwanted]
-    claims = [claim for wheel in (*wanted, *own) for claim in claimed(wheel)]
-    contested = refuse_collisions(claims, PREFIX)
-    below = layers_below(PREFIX, claims)
-    before = below.states.keys()
-    install_wheels(lock_without((INSIDE / "lock.txt").read_text(), unwanted), own)
-    remove_debris(PREFIX)
-    rewritten = below.rewritten(claims)
-    settle_contest(contested)
-    new = [path for path in tree(PREFIX) if path not in before]
-    layer = passes.LayerFiles(PREFIX, new)
+    lock = lock_without((INSIDE / "lock.txt").read_text(), unwanted)
+    done = installed(lock, wanted, own)
+    layer = passes.LayerFiles(PREFIX, done.new)
     entries = passes.apply_passes(layer, carried, compiled=False)
     entries += ledger.left_out(found, unwanted)
     modules = list(filter(passes.compiles(layer, carried), layer.files.values()))
@@ -82,9 +77,51 @@ def install_layer(_: Sequence[str] = ()) -> None:
     write_ledger(settings, entries)
     if carried or settings.get("warm"):
         link_identical(layer.files.values())
-    normalise(path for path in tree(PREFIX) if path not in before or path in rewritten)
+    settle(done)
+
+
+def install_local(_: Sequence[str] = ()) -> None:
+    """The program `install-local`: install the packages of the repository, `own/*/`, over all that
+    is locked.
+
+    They have a layer of their own, without passes and cold store: an edit changes nothing else.
+    Raises LayerError.
+    """
+    done = installed("", (), sorted(INSIDE.glob("own/*/*.whl")))
+    compile_modules(done.new)
+    settle(done)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What wheels put into the prefix."""
+
+    before: Set[Path]  # what was there
+    new: Sequence[Path]
+    rewritten: Set[Path]  # with the bytes that they had
+
+
+def installed(lock: str, wheels: Sequence[Path], own: Sequence[Path]) -> Installed:
+    """Install the wheels of a lock, and these local ones. Raises LayerError, also where they would
+    change what is there.
+    """
+    claims = [claim for wheel in (*wheels, *own) for claim in claimed(wheel)]
+    contested = refuse_collisions(claims, PREFIX)
+    below = layers_below(PREFIX, claims)
+    install_wheels(lock, own)
+    remove_debris(PREFIX)
+    rewritten = below.rewritten(claims)
+    settle_contest(contested)
+    before = below.states.keys()
+    return Installed(before, [path for path in tree(PREFIX) if path not in before], rewritten)
+
+
+def settle(done: Installed) -> None:
+    """Give what was installed, and what is made of it since, constant modes and times."""
+    before = done.before
+    normalise(path for path in tree(PREFIX) if path not in before or path in done.rewritten)
     # uv's lock came and went in the prefix; so did removed files, in folders of layers below.
-    for folder in {PREFIX, *(path.parent for path in new)} & before:
+    for folder in {PREFIX, *(path.parent for path in done.new)} & before:
         os.utime(folder, (EPOCH, EPOCH))
 
 
