@@ -119,6 +119,14 @@ class _Drafter:
         said = (compose and (compose.command or compose.entrypoint)) or facts.command
         self._entry["context"] = code.context
         words = self._program(plain.words, said.place if said else facts.place)
+        if not words:
+            raise Unreadable(
+                Note(
+                    said.place if said else facts.place,
+                    "the command is empty, so nothing would start",
+                    "write `command` in its entry; until then the service keeps its Dockerfile",
+                )
+            )
         requirements, system = self._requirements(needs, code, words)
         if requirements:
             self._entry["requirements"] = requirements

@@ -157,6 +157,9 @@ def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     ):
         _without_shell(words, (*at, *key), report)
     start = service.get("start")
+    if not {"command", "entrypoint", "dockerfile", "template"} & service.keys() and start != "none":
+        hint = "write `command`, or `start: none` if who runs the image names one"
+        report.warning(at, "it has no command, so its image starts nothing", hint)
     first = str(start[0]) if isinstance(start, list) else ""
     if first.startswith("-") and not {"entrypoint", "dockerfile"} & service.keys():
         message = f"'{first}' would be the program: these words replace `command`"

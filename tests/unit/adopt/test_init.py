@@ -698,3 +698,14 @@ def test_extras_are_carried_over_and_groups_are_told(
     assert one.entry["requirements"] == wanted
     told = [note.what for note in one.notes]
     assert told == [f"the group '{name}' is installed, too" for name in groups]
+
+
+def test_a_service_whose_compose_file_empties_its_command_keeps_its_dockerfile(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM python:3.11\nCMD python app.py\n")
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    build: .\n    command: ''\n")
+    words = ["init", "--dry-run", "-f", str(tmp_path / "services.yaml")]
+    done = CliRunner().invoke(slimbake, words)
+    assert done.exit_code == 0, done.output
+    assert "dockerfile: Dockerfile  # compose.yaml:4: the command is empty" in done.output

@@ -134,6 +134,7 @@ services:
     weights: {path: models/mini}
   job:
     context: services/hub
+    command: [job]
     healthcheck: false
 """
     files = {
@@ -201,7 +202,12 @@ services:
                 user="1000:0",
                 weights=WeightsEntry("path", "models/mini"),
             ),
-            ServiceEntry(name="job", context="services/hub", healthcheck=Healthcheck(off=True)),
+            ServiceEntry(
+                name="job",
+                context="services/hub",
+                command=("job",),
+                healthcheck=Healthcheck(off=True),
+            ),
         ),
     )
 
@@ -220,6 +226,7 @@ services:
   rank:
     context: rank
     base: ml
+    command: [rank]
     requirements: [httpx]
     env: {A: "1"}
     weights: {path: models/mini}
@@ -253,6 +260,7 @@ services:
                 name="rank",
                 context="rank",
                 base="ml",
+                command=("rank",),
                 requirements=Requirements(specs=("httpx",)),
                 env=(("A", "1"),),
                 weights=WeightsEntry("path", "models/mini"),
@@ -460,4 +468,21 @@ services:
     assert str(first) == (
         "services.yaml:6:25: services.api.command[1]: no shell replaces '${PORT:-8000}' here: the"
         " program gets it as it stands\n  write the value, or let the program read the variable"
+    )
+
+
+def test_a_service_that_starts_nothing_is_a_warning(tmp_path: Path) -> None:
+    text = """\
+project: atlas
+python: "3.13"
+services:
+  nothing: {context: .}
+  command: {context: ., command: [a]}
+  program: {context: ., entrypoint: [a]}
+  by-others: {context: ., start: none}
+"""
+    (found,) = read(tmp_path, text, {}).warnings
+    assert str(found) == (
+        "services.yaml:4:12: services.nothing: it has no command, so its image starts nothing\n"
+        "  write `command`, or `start: none` if who runs the image names one"
     )

@@ -42,6 +42,7 @@ services:
   hub:
     context: api
     base: ml
+    command: [hub]
     env: *env
     secrets: {token: {env: TOKEN}, key: {file: key}}
     volumes: {data: /data, more: /more}

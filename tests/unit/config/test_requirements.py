@@ -21,7 +21,7 @@ def read(folder: Path, requirements: str, files: Mapping[str, str]) -> Requireme
         (folder / name).write_text(content)
     (folder / "services.yaml").write_text(
         'project: atlas\npython: "3.11"\nservices:\n'
-        f"  api:\n    context: services/api\n    requirements: {requirements}\n"
+        f"  api:\n    context: services/api\n    command: [api]\n    requirements: {requirements}\n"
     )
     return manifest(folder / "services.yaml").services[0].requirements
 

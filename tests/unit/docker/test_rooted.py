@@ -33,11 +33,8 @@ def test_who_enters_the_namespace_of_a_chroot_is_in_the_chroot(
     assert subprocess.run(words, check=False).returncode == found
 
 
-def test_without_a_chroot_a_program_runs_where_it_was(capfd: pytest.CaptureFixture[str]) -> None:
-    command = "pwd; readlink /proc/self/ns/mnt"
+def test_a_program_runs_where_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     subprocess.run(
-        (sys.executable, "-I", rooted.__file__, "/bin/sh", "-c", command), check=True, cwd="/usr"
+        (sys.executable, "-I", rooted.__file__, "/bin/sh", "-c", "pwd"), check=True, cwd="/usr"
     )
-    said = capfd.readouterr()
-    assert said.out.splitlines() == ["/usr", str(Path("/proc/self/ns/mnt").readlink())]
-    assert said.err == ""
+    assert capfd.readouterr() == ("/usr\n", "")
