@@ -61,6 +61,7 @@ class Repo:
             (self.root / name).mkdir(exist_ok=True)
             lines.append(
                 f"  {name}:\n    base: web\n    context: {name}\n    requirements: {asked}\n"
+                "    start: none\n"
             )
         self.write("".join(lines))
 

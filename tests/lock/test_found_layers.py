@@ -41,7 +41,9 @@ def services(repo: Repo, head: str = TWO, **asked: str) -> None:
     lines = [f"{head}services:{'' if asked else ' {}'}\n"]
     for name, said in asked.items():
         requirements, _, more = said.partition(";")
-        lines.append(f"  {name}: {{context: {name}, requirements: {requirements}{more}}}\n")
+        lines.append(
+            f"  {name}: {{context: {name}, requirements: {requirements}{more}, start: none}}\n"
+        )
     repo.write("".join(lines), {f"{name}/app.py": "" for name in asked})
 
 

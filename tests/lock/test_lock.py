@@ -236,7 +236,7 @@ def folder(repo: Repo, tmp_path: Path) -> Path:
 
 def ml(repo: Repo, more: str = "[]") -> None:
     base = "bases:\n  ml: {requirements: [torch], torch: cpu}\n"
-    service = f"services:\n  rank: {{base: ml, context: rank, requirements: {more}}}\n"
+    service = f"services:\n  rank: {{base: ml, context: rank, requirements: {more}, start: none}}\n"
     repo.write(base + service, {"rank/app.py": ""})
 
 
