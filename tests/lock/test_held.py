@@ -57,7 +57,7 @@ def test_a_service_that_gets_a_base_of_its_own_has_its_own_version(
     repo.run("lock")
     repo.write(
         "bases: {web: {requirements: ['openai<2']}, new: {}}\n"
-        "services: {agents: {base: new, context: agents, requirements: [litellm]}}\n"
+        "services: {agents: {base: new, context: agents, requirements: [litellm], start: none}}\n"
     )
     assert repo.run("lock").code == 0
     assert repo.pins("agents") == ["litellm==1.108", "openai==2.0"]

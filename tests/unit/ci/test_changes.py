@@ -25,7 +25,7 @@ python: "3.11"
 bases:
   web: {requirements: [httpx]}
 services:
-  api: {context: services/api, base: web, smoke: smoke.py}
+  api: {context: services/api, base: web, smoke: smoke.py, command: [python, -m, api]}
   embed: {context: services/embed, command: [python, -m, embed]}
 """
 ME = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
