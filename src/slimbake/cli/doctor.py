@@ -22,8 +22,9 @@ from slimbake.externals.doctor import doctor, merged
 @manifest_option
 @output_options
 def command(file: Path, as_json: bool, layout: Layout) -> None:
-    """Report what a bake needs, what is there, and what to do; changes nothing. Exits with 7 if a
-    bake cannot work.
+    """Report what a bake needs, what is there, and what to do; changes nothing.
+
+    The last line says whether a bake can work here. If it cannot, the exit code is 7.
     """
 
     if file.is_file():
@@ -35,8 +36,10 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
             project.root,
             {each.service: each.start.beside for each in plan.services if each.start.beside},
         )
+        following = "`slimbake bake`"
     else:
         report = doctor(())
+        following = "`slimbake init` in your repository"
     if as_json:
         print_json([asdict(row) for row in report.rows])
     else:
@@ -51,4 +54,5 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
         for row in report.rows:
             if row.advice:
                 print_text(f"{row.check}: {row.advice}", layout)
+        print_text(f"\n{report.conclusion(following)}", layout)
     sys.exit(0 if report.healthy else SETUP)

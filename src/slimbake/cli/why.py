@@ -21,9 +21,9 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.console.tables import readable
-from slimbake.errors import NothingSelected
+from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import MOVED, changed, why
+from slimbake.proof.why import MOVED, changed, led_on, why
 
 SHOWN = 20  # files of one pass, before they are counted
 
@@ -49,8 +49,13 @@ def command(
     project = read(file)
     plan = project.plan
     named = image_names(plan, registry, tag)
-    found = {name: why(changed(named[name]), path) for name in select(plan, services)}
-    found = {name: files for name, files in found.items() if files}
+    known = {each.service for each in plan.services}
+    if path in known and (other := next((each for each in services if each not in known), "")):
+        raise UsageError(
+            f"'{path}' is a service, and a path comes first", f"`slimbake why {other} {path}`"
+        )
+    every = {name: changed(named[name]) for name in select(plan, services)}
+    found = {name: files for name, each in every.items() if (files := why(each, path))}
     if as_json:
         print_json(
             {
@@ -60,8 +65,11 @@ def command(
         )
         return
     if not found:
-        raise NothingSelected(f"nothing removed, moved or changed {path} in these images")
-    known = {each.name: each for each in catalogue(project.root)}
+        raise NothingSelected(
+            f"nothing removed, moved or changed {path} in these images",
+            led_on([one for each in every.values() for one in each], path, known),
+        )
+    passes = {each.name: each for each in catalogue(project.root)}
     by_pass: dict[tuple[str, str], list[str]] = {}
     entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
     for name, files in found.items():
@@ -69,7 +77,7 @@ def command(
             by_pass.setdefault((each.entry.by, each.layer), []).append(name)
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
     for (by, layer), names in by_pass.items():
-        each_pass = known.get(by)
+        each_pass = passes.get(by)
         promise = _promise(each_pass) if each_pass else MOVED.get(by, "")
         words = f"{by} ({promise})" if promise else by
         print_text(f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}")

@@ -57,6 +57,18 @@ class Diagnosis:
         """Whether a bake can work here: nothing fails."""
         return all(row.state != "fail" for row in self.rows)
 
+    def conclusion(self, following: str) -> str:
+        """Whether a bake can work here, in words, and what to do next: `following` where it can."""
+        fails = [row.check for row in self.rows if row.state == "fail"]
+        if fails:
+            return (
+                f"A bake cannot work here until this is fixed: {', '.join(fails)}. The lines above"
+                " say how; then run `slimbake doctor` again."
+            )
+        warns = [row.check for row in self.rows if row.state == "warn"]
+        warned = f" Warnings, explained above: {', '.join(warns)}." if warns else ""
+        return f"A bake can work here.{warned} Next: {following}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorFacts:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from slimbake.docker.containers import copied
 from slimbake.images.cold import store_of
@@ -95,3 +96,22 @@ def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
     ):
         return why(found, module)
     return files
+
+
+def led_on(found: Collection[Why], asked: str, services: Collection[str]) -> str:
+    """What to do for whoever asked for something that nothing has touched."""
+    if asked in services:
+        return (
+            f"'{asked}' is a service: `slimbake why MODULE {asked}` asks for a module in its image,"
+            f" `slimbake sizes {asked} --by package` lists its packages"
+        )
+    depth = asked.count(".") + 1
+    names = {each.entry.by for each in found} | {
+        ".".join(each.entry.path.removesuffix(".py").split("/")[:depth]) for each in found
+    }
+    if near := get_close_matches(asked, sorted(names), 1):
+        return f"did you mean '{near[0]}'?"
+    return (
+        "it is in the image as its package has it, or not at all:"
+        f" `slimbake lock --explain {asked.partition('.')[0]}` says which layer has a package"
+    )

@@ -40,6 +40,27 @@ def test_a_machine_with_everything_is_healthy_and_gets_no_advice() -> None:
     assert not [row for row in healthy.rows if row.advice]
 
 
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (FACTS, "A bake can work here. Next: `slimbake bake`"),
+        (
+            replace(FACTS, engine=CONTAINER),
+            "A bake can work here. Warnings, explained above: builder. Next: `slimbake bake`",
+        ),
+        (
+            replace(FACTS, externals=((SCANNER, UNREACHED),)),
+            f"A bake cannot work here until this is fixed: external {SCANNER.name}. The lines above"
+            " say how; then run `slimbake doctor` again.",
+        ),
+    ],
+)
+def test_the_last_line_says_whether_a_bake_can_work_and_what_is_next(
+    facts: DoctorFacts, words: str
+) -> None:
+    assert report(facts).conclusion("`slimbake bake`") == words
+
+
 def test_all_that_a_bake_needs_is_looked_at() -> None:
     assert [row.check for row in report(FACTS).rows] == [
         "engine",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import Why, why
+from slimbake.proof.why import Why, led_on, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
@@ -34,3 +34,17 @@ FOUND = tuple(
 )
 def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> None:
     assert why(FOUND, asked) == tuple(FOUND[number] for number in files)
+
+
+@pytest.mark.parametrize(
+    ("asked", "leads"),
+    [
+        ("idna.uts46date", "did you mean 'idna.uts46data'?"),
+        ("toy.compatt", "did you mean 'toy.compat'?"),
+        ("transformer", "did you mean 'transformers'?"),
+        ("api", "'api' is a service: `slimbake why MODULE api`"),
+        ("numpy.core", "`slimbake lock --explain numpy` says which layer"),
+    ],
+)
+def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> None:
+    assert leads in led_on(FOUND, asked, {"api"})
