@@ -100,7 +100,7 @@ def test_a_django_application_with_celery_is_adopted_and_baked(shop: Toy) -> Non
     assert shown == "body { margin: 0 }\n\n"
     again = shop.slimbake("init")
     assert again.code == 0, again.stderr
-    assert "services.yaml is there, and stays as it is" in again.stdout
+    assert "services.yaml exists already, and `init` does not change it" in again.stdout
     [web] = [line.split() for line in again.stdout.splitlines() if line.startswith("web ")]
     assert web[1] == "unmeasured"  # nobody built the Dockerfile here
     assert web[2] != "unmeasured"

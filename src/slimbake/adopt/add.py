@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
-from slimbake.adopt.init import in_folder
+from slimbake.adopt.init import in_folder, portless
 from slimbake.adopt.insertion import Entry, insert, write_text
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
@@ -207,6 +207,7 @@ def _found(
     console.say(f"wrote {file.name}")
     return (
         f"services.{name}: from {', '.join(map(str, draft.origin))}",
+        *portless([draft]),
         *(line for note in draft.notes for line in str(note).split("\n")),
         "next:",
         f"  slimbake bake {name}   builds and checks it",

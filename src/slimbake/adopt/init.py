@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def init(file: Path, request: InitRequest, console: Console) -> list[str]:
         "next:",
         "  slimbake bake   locks, builds, checks and tags every image",
         "  slimbake up     starts them",
-        f"  git add         {file.name}, docker-bake.hcl, bake/ and the smokes: commit these",
+        f"  then commit {file.name}, docker-bake.hcl, bake/ and the smokes",
     ]
 
 
@@ -129,14 +129,18 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
         console.say(f"wrote {file.name}")
         return [
             f"services.{draft.name} is in {file.name}",
+            *portless([draft]),
             *(line for note in draft.notes for line in str(note).split("\n")),
+            "next:",
+            f"  slimbake bake {draft.name}   builds and checks it",
         ]
-    lines = [f"{file.name} is there, and stays as it is"]
-    if lacking and not request.service:
-        lines += [
-            f"it lacks {each.name} ({each.origin[0]}): `slimbake init --service {each.name}`"
-            for each in lacking
-        ]
+    if request.service:
+        return [f"services.{request.service} is in {file.name} already: edit that entry"]
+    lines = [f"{file.name} exists already, and `init` does not change it"]
+    lines += [
+        f"it lacks {each.name} ({each.origin[0]}): `slimbake init --service {each.name}`"
+        for each in lacking
+    ] or ["every service found here is in it; `slimbake add NAME` adds a new one"]
     return [*lines, *size_lines(sizes_today(decided))]
 
 
@@ -369,7 +373,7 @@ def _smokes(repository: Repository, drafts: Sequence[Draft]) -> tuple[dict[str, 
         name = f"smoke_{draft.name.replace('-', '_')}.py" if shared_context else "smoke.py"
         text = smoke_text(draft, _sources(draft, repository))
         if text is None:
-            why = "no smoke: the start check alone starts what runs when it is imported"
+            why = "no smoke: an import would run it; the start check runs it"
             made.append(replace(draft, comments={**draft.comments, "context": why}))
             continue
         there = repository.texts.get(_path(context, name))
@@ -455,6 +459,7 @@ def write(file: Path, decided: Started, console: Console) -> None:
     root = file.resolve().parent
     keys = schema()
     write_atomically(root / keys.path, keys.content)
+    console.say(f"wrote {keys.path}")
     for path, text in decided.files.items():
         if not (root / path).exists():
             write_atomically(root / path, text.encode())
@@ -498,12 +503,26 @@ def report(decided: Started, sizes: Sequence[tuple[str, int | None, int | None]]
     if decided.adoption.left:
         left = ", ".join(f"{name} ({image})" for name, image in decided.adoption.left)
         lines.append(f"left in {decided.adoption.compose[0]}: {left}")
+    lines += portless(decided.drafts)
     lines += size_lines(sizes)
     notes = all_notes(decided)
     if notes:
         lines += ["", f"not carried over ({len(notes)}):"]
         lines += [line for note in notes for line in f"  {note}".replace("\n", "\n  ").split("\n")]
     return lines
+
+
+def portless(drafts: Iterable[Draft]) -> list[str]:
+    """How services without a port are checked at a bake, and how to name a port."""
+    names = [
+        each.name
+        for each in drafts
+        if "port" not in each.entry and isinstance(each.entry.get("start", {}), dict)
+    ]
+    return [
+        f"without a port: {', '.join(names)}; the start check is `runs`: alive after 5 s, or ended"
+        " with exit code 0. If one listens, add its `port: NUMBER`"
+    ] * bool(names)
 
 
 def size_lines(sizes: Sequence[tuple[str, int | None, int | None]]) -> list[str]:

@@ -98,7 +98,7 @@ def test_a_second_call_changes_nothing_and_names_what_is_new(tmp_path: Path) -> 
     before = files(tmp_path)
     lines = init(file, InitRequest(), QUIET)
     assert lines[:2] == [
-        "services.yaml is there, and stays as it is",
+        "services.yaml exists already, and `init` does not change it",
         "it lacks two (services/two/Dockerfile): `slimbake init --service two`",
     ]
     assert files(tmp_path) == before
@@ -110,7 +110,8 @@ def test_one_service_is_added_to_the_manifest_that_is_there(tmp_path: Path) -> N
     before = file.read_text() + "# mine\n"
     file.write_text(before)
     repository(tmp_path, "two")
-    init(file, InitRequest(service="two"), QUIET)
+    lines = init(file, InitRequest(service="two"), QUIET)
+    assert lines[-1] == "  slimbake bake two   builds and checks it"
     assert file.read_text().replace("# mine\n", "").startswith(before.replace("# mine\n", ""))
     [_, two] = manifest(file).services
     assert (two.context, two.command, two.smoke) == (
@@ -118,6 +119,14 @@ def test_one_service_is_added_to_the_manifest_that_is_there(tmp_path: Path) -> N
         ("python", "-m", "two"),
         "smoke.py",
     )
+
+
+def test_a_service_without_a_port_is_named_with_its_start_check(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "services/two/Dockerfile").write_text(f"{DOCKERFILE.format('two')}EXPOSE 80\n")
+    [line] = [each for each in init(file, InitRequest(), QUIET) if "without a port" in each]
+    assert line.startswith("without a port: one; the start check is `runs`: alive after 5 s")
+    assert not [each for each in init(file, InitRequest(service="one"), QUIET) if "port" in each]
 
 
 def test_only_the_service_that_is_wanted_is_written(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_a_machine_with_everything_is_healthy_and_gets_no_advice() -> None:
     [
         (FACTS, "A bake can work here. Next: `slimbake bake`"),
         (
-            replace(FACTS, engine=CONTAINER),
-            "A bake can work here. Warnings, explained above: builder. Next: `slimbake bake`",
+            replace(FACTS, engine=replace(ENGINE, store="graph")),
+            "A bake can work here. Warnings, explained above: image store. Next: `slimbake bake`",
         ),
         (
             replace(FACTS, externals=((SCANNER, UNREACHED),)),
