@@ -87,6 +87,7 @@ PURE = (
     *(f"adopt.{each}" for each in ("model", "shell", "code", "commands", "needs", "dockerfile")),
     *(f"adopt.{each}" for each in ("compose", "draft", "folder", "decide", "sharing", "layout")),
     "checks.limits",
+    "checks.missing",
     "build.command",
     "build.costs",
     "build.events",
@@ -118,6 +119,7 @@ ALLOWED = {
     "render.quoting": {"io"},
     "config.model": {"pathlib"},
     "fleet.model": {"pathlib"},
+    "checks.missing": {"sys"},  # the names of the standard library
     "plan": {"pathlib"},
     "plan.targets": {"pathlib"},
     "plan.parity": {"pathlib"},

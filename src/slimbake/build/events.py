@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from slimbake.checks.missing import missing_module
 from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.plan.model import CHECKS, Plan, Target
@@ -297,6 +298,11 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             f"buildx failed\n{words}", advice
         ), ""
     target = plan.target(step.target)
+    lacking = "".join(
+        missing_module(vertex.log[-LAST_LINES:], each)
+        for each in plan.services
+        if each.service == target.service
+    )
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
     if target.kind == "control" and target.service and step.instruction:
         error: SlimbakeError = CheckError(
@@ -314,7 +320,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         error = CheckError(
             f"the {target.kind} of {target.service} does not hold ({cause}); its tag stays where it"
             f" was\n{log}".rstrip(),
-            advice or f"`slimbake debug {target.service}` gives a shell in the image",
+            advice
+            or lacking
+            or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:
         error = BuildError(

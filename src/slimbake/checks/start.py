@@ -15,6 +15,7 @@ from typing import Any
 
 from slimbake import docker
 from slimbake.checks.engine_start import engine_start
+from slimbake.checks.missing import missing_module
 from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import foreign, slower, surroundings
 from slimbake.config.compose import own_compose
@@ -167,7 +168,7 @@ def _checked(
     try:
         _run(image, service, asked, options)
     except NotStarted as error:
-        return StartFound(_hinted(error.message))
+        return StartFound(_hinted(error.message, service))
     except NoPython:
         words = (
             *(*surroundings(service), *options),
@@ -175,13 +176,16 @@ def _checked(
         )
         name = f"slimbake-start-{secrets.token_hex(6)}"
         why = engine_start(name, words, asked["port"], asked["limit"], asked["alive"])
-        return StartFound(why and _hinted(f"{service.service}: its command {why}"), by_engine=True)
+        return StartFound(
+            why and _hinted(f"{service.service}: its command {why}", service), by_engine=True
+        )
     return StartFound("")
 
 
-def _hinted(why: str) -> str:
-    """Why it did not start, and what lets it write where its last words say that it could not."""
-    hint = unwritable(why.splitlines()[1:])
+def _hinted(why: str, service: Running) -> str:
+    """Why it did not start, and what to do where its last words say what it lacks."""
+    lines = why.splitlines()[1:]
+    hint = unwritable(lines) or missing_module(lines, service)
     return f"{why}\n{hint}" if hint else why
 
 

@@ -189,4 +189,7 @@ class ManifestFolder:
             siblings = []
         close = get_close_matches(name, sorted(siblings), n=1)
         near = text[: len(text) - len(name)] + close[0] if close and text.endswith(name) else ""
-        return RefusedError(f"'{text}' does not exist", f"did you mean '{near}'?" if near else "")
+        tried = "" if relative == posixpath.normpath(text) else f": there is no '{relative}'"
+        return RefusedError(
+            f"'{text}' does not exist{tried}", f"did you mean '{near}'?" if near else ""
+        )

@@ -79,7 +79,7 @@ class RequirementsReader:
         manifest.
         """
         if isinstance(written, list):
-            return self._list(written, path)
+            return self._list(written, path, folder)
         try:
             return self._named(written, folder)
         except RefusedError as error:
@@ -99,7 +99,7 @@ class RequirementsReader:
             if asked.specs or asked.packages:
                 yield file, asked
 
-    def _list(self, items: list[str | None], path: KeyPath) -> Requirements:
+    def _list(self, items: list[str | None], path: KeyPath, context: str) -> Requirements:
         found = Collected()
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
@@ -110,8 +110,17 @@ class RequirementsReader:
                     folder = self._repository.folder(item.strip().partition("[")[0].strip())
                     found.add(self._pyprojects.locked(folder))
             except RefusedError as error:
-                self._report.value((*path, index), error.message, error.hint)
+                hint = self._from_the_manifest(item.strip(), context) or error.hint
+                self._report.value((*path, index), error.message, hint)
         return found.value()
+
+    def _from_the_manifest(self, item: str, context: str) -> str:
+        """How to write a folder that is there as seen from the context alone; "" for others."""
+        if not is_path(item) or self._repository.exists(posixpath.normpath(item)):
+            return ""
+        below = posixpath.normpath(posixpath.join(context, item))
+        folders = f"folders in a list are relative to the manifest: './{below}'"
+        return folders if self._repository.exists(below) else ""
 
     def _named(self, written: str, folder: str) -> Requirements:
         """A file by its name; of a pyproject.toml, with extras or a group."""

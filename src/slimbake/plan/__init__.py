@@ -124,7 +124,16 @@ def _running(service: Service) -> Running:
         start=service.start,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
+        listed_in=_listed_in(service),
     )
+
+
+def _listed_in(service: Service) -> str:
+    asks = service.layer.asks
+    folders = tuple(f"{package.path}/" for package in asks.packages)
+    file = next((each for each in asks.files if not each.startswith(folders)), "")
+    key = f"services.{service.entry}.requirements"
+    return f"{file} (`{key}`)" if file else f"`{key}`"
 
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:

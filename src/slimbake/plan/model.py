@@ -229,6 +229,7 @@ class Running(Container):
     start: StartCheck
     verify: str  # its black-box check, relative to the root; "" = has none
     own_dockerfile: bool = False  # whose image may be anything
+    listed_in: str = ""  # where people list its own packages: a key, and the file that it names
 
     @property
     def python(self) -> str:

@@ -266,6 +266,16 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
     assert error.message.endswith("  smoke: load failed")
 
 
+def test_a_smoke_that_misses_a_module_says_where_to_list_its_package(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
+    error, _ = failure(PLAN, progress.failed, "")
+    assert error.hint.startswith(
+        "the image has no `six`: add the package that has it to `services.two.requirements`"
+    )
+
+
 MEASURED = plan(
     fleet(
         service(

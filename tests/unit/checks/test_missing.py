@@ -1,0 +1,60 @@
+"""Where to list the package of a module that an image lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.fleets import COMMON, asks, fleet, service
+
+from slimbake.checks.missing import missing_module
+from slimbake.config.model import Requirements
+from slimbake.plan import plan
+from slimbake.plan.model import Running
+
+
+def running(**more: Any) -> Running:
+    [found] = plan(fleet(service("api", **more))).services
+    return found
+
+
+def said(*words: str) -> list[str]:
+    return ["Traceback (most recent call last):", *(f"ModuleNotFoundError: {each}" for each in words)]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "where"),
+    [
+        (asks("httpx"), "`services.api.requirements`"),
+        (
+            Requirements(("httpx",), files=("services/api/base.txt", "common.txt")),
+            "services/api/base.txt (`services.api.requirements`)",
+        ),
+        (
+            Requirements(packages=(COMMON,), files=("libs/common/uv.lock",)),
+            "`services.api.requirements`",
+        ),
+    ],
+)
+def test_a_package_is_added_to_the_list_or_the_file_of_the_service(
+    requirements: Requirements, where: str
+) -> None:
+    words = missing_module(said("No module named 'a.b'"), running(requirements=requirements))
+    assert f"no `a.b`: add the package that has it to {where}, and run `slimbake lock`" in words
+
+
+def test_what_has_a_dockerfile_installs_it_there() -> None:
+    own = running(dockerfile="services/api/Dockerfile")
+    assert missing_module(said("No module named 'six'"), own).endswith("in the Dockerfile")
+
+
+def test_no_package_has_a_part_of_the_standard_library() -> None:
+    words = missing_module(said("No module named 'tkinter'"), running())
+    assert words.startswith("`tkinter` is a part of the standard library")
+
+
+@pytest.mark.parametrize(
+    "words", ["No module named 'a.b': the pass a.b removed it; ...", "cannot import name 'b'"]
+)
+def test_another_error_gets_no_such_advice(words: str) -> None:
+    assert missing_module(said(words), running()) == ""
