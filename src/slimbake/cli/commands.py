@@ -26,7 +26,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "up": "start the services on one network",
         "run": "run one service's command on that network",
         "logs": "show what services have written",
-        "down": "stop what `up` started",
+        "down": "remove the containers of the project",
         "debug": "open a shell in a service's image",
     },
     "Inspect": {
@@ -42,7 +42,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Optimise": {
         "advise": "list what is left to save, by bytes",
-        "passes": "list the size optimisations that are known",
+        "passes": "list the size optimisations that slimbake knows",
         "prove": "try passes, and record the evidence",
         "census": "compare images with the same images without passes",
         "parity": "compare models' answers with torch's",

@@ -70,7 +70,7 @@ def manifest_option(command: F) -> F:
         default=Path("services.yaml"),
         show_default=True,
         envvar="SLIMBAKE_MANIFEST",
-        help="The manifest to read.",
+        help="Path of the manifest.",
     )(command)
 
 

@@ -43,8 +43,8 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     """Open a shell (or run a command) in a derived image with a shell and tools; it is never
     pushed.
 
-    The image is built first, checked or not: after a smoke that failed, it is that very one. A
-    service with a Dockerfile of its own has the shell and the tools of its image.
+    slimbake builds the image first, whether or not its checks pass: after a smoke that failed, you
+    get the image that failed. If a service has its own Dockerfile, you get what that image has.
     """
 
     project = read(file)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import manifest_option, output_options, print_json, read
+from slimbake.cli.common import console, manifest_option, output_options, print_json, read
 from slimbake.console.tables import Layout
 
 
@@ -30,6 +30,8 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
     every = (layer for family in families(project.fleet) for layer in family.layers)
     layers = [layer.name for layer in every if layer.kind not in ("weights", "wheel")]
     pins = {name: found for name in layers if (found := project.locks.pins(name))}
+    if not pins:
+        console.say("no package is locked yet, so no pass has a layer: run `slimbake lock`")
     known = project.evidence.catalogue
     verdicts, states = {}, {}
     for answers in project.evidence.layers:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     shell_complete=pass_names,
     help="Try only this pass; repeatable.",
 )
-@click.option("--stale", is_flag=True, help="Try again what was proven and is stale.")
-@click.option("--untried", is_flag=True, help="Try what was never tried.")
+@click.option("--stale", is_flag=True, help="Try passes again whose evidence is out of date.")
+@click.option("--untried", is_flag=True, help="Try passes that were never tried.")
 @click.option(
     "--level",
     type=click.Choice(LEVELS[2:]),
@@ -104,7 +104,7 @@ def command(
     only_check: bool,
     install_engine: bool,
 ) -> None:
-    """Try passes on the layers of these services, with every smoke on them; what is found goes to
+    """Try passes on the layers of these services, with every smoke on them, and write the result to
     bake/evidence/.
     """
     from slimbake.cli.common import read

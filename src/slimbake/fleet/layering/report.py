@@ -14,8 +14,11 @@ CHANGE_HEADINGS = ("image", "what moves", "on a host", "to pull")
 COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "waste", "layers")
 COST_WORDS = (
     "written: as they are now; planned: as the planner would lay them; lower bound: no plan is below"
-    " it. Waste: what an image holds and its service does not need."
+    " it. Waste: what an image holds and its service does not need. Without"
+    " --measured, bytes are those of wheels, and on a host estimated from them; `slimbake sizes`"
+    " measures images."
 )
+_WEIGHS = 50_000  # bytes below which a table says 0.0 MB
 _NAMED = 3  # items of a layer that are named, the heaviest
 
 
@@ -58,14 +61,16 @@ def duplicated(plan: LayerPlan) -> list[tuple[str, int]]:
 
 
 def duplicates(fleet: Demand, plan: LayerPlan) -> list[str]:
-    """A line for each item that lies twice or more on a host, the heaviest first."""
+    """A line for each item of weight that lies twice or more on a host, the heaviest first."""
     found = sorted(
         duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0])
     )
-    return [
-        f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each\n"
-        for key, count in found
+    weighing = [pair for pair in found if fleet.by_key[pair[0]].host >= _WEIGHS]
+    lines = [
+        f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each"
+        for key, count in weighing
     ]
+    return [*lines, ""] if lines else []
 
 
 def change_rows(change: LayoutChange) -> list[tuple[str, ...]]:
