@@ -320,9 +320,7 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         error = CheckError(
             f"the {target.kind} of {target.service} does not hold ({cause}); its tag stays where it"
             f" was\n{log}".rstrip(),
-            advice
-            or lacking
-            or f"`slimbake debug {target.service}` gives a shell in the image",
+            advice or lacking or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:
         error = BuildError(

@@ -21,7 +21,12 @@ from slimbake.cli.common import console, manifest_option, print_text
     metavar="FILE",
     help="Read this compose file instead of those found; repeatable.",
 )
-@click.option("--service", default="", metavar="NAME", help="Take only this service; if the manifest exists, add it there.")
+@click.option(
+    "--service",
+    default="",
+    metavar="NAME",
+    help="Take only this service; if the manifest exists, add it there.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the manifest instead of writing it.")
 def command(file: Path, compose: tuple[str, ...], service: str, dry_run: bool) -> None:
     """Write a manifest from the Dockerfiles, compose files and requirements of a repository.

@@ -325,7 +325,7 @@ def test_services_of_a_compose_file_that_cannot_be_built_here_are_told(tmp_path:
         "  compose.yaml:6: its context is https://example.com/x.git",
         "  compose.yaml:7: the context of outside lies outside this folder, in ../x",
         "  compose.yaml:8: services.gone.context: 'gone' does not exist",
-        "  compose.yaml:8: services.gone.dockerfile: 'gone/Dockerfile' does not exist",
+        "  compose.yaml:8: services.gone.dockerfile: 'gone/Dockerfile' does not exist: there is no 'gone'",
     ]
     assert [service.name for service in manifest(file).services] == ["one"]
 

@@ -19,7 +19,10 @@ def running(**more: Any) -> Running:
 
 
 def said(*words: str) -> list[str]:
-    return ["Traceback (most recent call last):", *(f"ModuleNotFoundError: {each}" for each in words)]
+    return [
+        "Traceback (most recent call last):",
+        *(f"ModuleNotFoundError: {each}" for each in words),
+    ]
 
 
 @pytest.mark.parametrize(
