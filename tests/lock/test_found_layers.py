@@ -148,6 +148,7 @@ def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(
     assert (
         "as bake/locks/layers.json has them" in done.stdout
         and "The planner finds nothing better." in done.stdout
+        and "as the planner would lay them:" not in done.stdout
     )
     before = repo.locked()
     done = repo.run("layers", "--what-if", "core>2")

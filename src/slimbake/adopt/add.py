@@ -155,11 +155,8 @@ def add(
         ),
         "next:",
         f"  slimbake bake {name}   builds it and runs its smoke",
-        f"  {folder}/{new.package}/app.py   is the place of its own work, and /echo an example",
-        (
-            f"  {folder}/smoke.py   says what must hold in its image: change it together with the"
-            " routes"
-        ),
+        f"  {folder}/{new.package}/app.py   put your code here; /echo is an example",
+        f"  {folder}/smoke.py   checks the image: change it when the routes change",
     )
 
 

@@ -169,7 +169,8 @@ def _nothing(request: InitRequest) -> tuple[str, str]:
     return (
         "nothing here says how a service is built or started: no compose file that builds one, no"
         " Dockerfile, no folder with requirements and a program",
-        "`slimbake add NAME` begins with a service that works",
+        "to begin with an empty fleet, write these lines into services.yaml, then run"
+        f' `slimbake add NAME`:\nproject: mine\npython: "{_NEWEST}"\nservices: {{}}',
     )
 
 

@@ -116,7 +116,9 @@ def command(
         if project.asked.auto
         else "as the manifest writes them"
     )
-    for title, plan in ((now, hand.plan), ("as the planner would lay them", planned)):
+    better = costs["planned"].value(prices) < costs["written"].value(prices) - 1
+    others = [("as the planner would lay them", planned)] if better else []
+    for title, plan in ((now, hand.plan), *others):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
         click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout) + "\n")

@@ -72,7 +72,9 @@ def command(
         text = explanation(normalised(explain), families(project.fleet), pins, on)
         if not text:
             raise UsageError(
-                f"no lock holds {explain}", "`slimbake lock` brings the locks up to date"
+                f"no lock holds {explain}: no base and no service needs it",
+                "add it to `requirements` and run `slimbake lock`; a package may have another name"
+                " than its module",
             )
         print_text(text)
     else:

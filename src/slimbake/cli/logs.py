@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import manifest_option, read, select, services_argument
+from slimbake.cli.common import console, manifest_option, read, select, services_argument
 from slimbake.deploy import compose
 
 
@@ -25,4 +25,6 @@ def command(services: tuple[str, ...], file: Path, follow: bool) -> None:
     if services:
         select(project.plan, services)
     with compose.started(project) as together:
+        if not together.states():
+            console.say("no container of this project is there: `slimbake up` starts the services")
         sys.exit(together.logs(services, follow))

@@ -21,6 +21,7 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.console.tables import readable
+from slimbake.docker.images import image_ids
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.proof.why import MOVED, changed, led_on, why
@@ -54,7 +55,8 @@ def command(
         raise UsageError(
             f"'{path}' is a service, and a path comes first", f"`slimbake why {other} {path}`"
         )
-    every = {name: changed(named[name]) for name in select(plan, services)}
+    ids = image_ids({name: named[name] for name in select(plan, services)})
+    every = {name: changed(image) for name, image in ids.items()}
     found = {name: files for name, each in every.items() if (files := why(each, path))}
     if as_json:
         print_json(

@@ -292,7 +292,7 @@ def layers_of(
         if here and not why:
             chosen.append(here)
         elif every:
-            console.say(f"{layer}: nothing is proven on it: {why}")
+            console.say(f"{layer}: left out: {why}")
         else:
             raise UsageError(f"{layer}: {why}", hint)
     if not chosen:

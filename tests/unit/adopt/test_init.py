@@ -193,6 +193,10 @@ def test_nothing_to_adopt_is_an_error_that_says_what_it_looked_for(tmp_path: Pat
     with pytest.raises(UsageError) as raised:
         init(tmp_path / "services.yaml", InitRequest(), QUIET)
     assert raised.value.message.startswith("nothing here says how a service is built or started")
+    file = tmp_path / "services.yaml"
+    file.write_text(raised.value.hint.partition("\n")[2])
+    assert manifest(file).services == ()
+    file.unlink()
     with pytest.raises(UsageError, match=r"gone\.yaml is not there"):
         init(tmp_path / "services.yaml", InitRequest(compose=("gone.yaml",)), QUIET)
 

@@ -722,7 +722,7 @@ def test_a_layer_with_a_service_that_has_no_smoke_is_left_out_unless_it_is_named
     root: Path,
 ) -> None:
     put("services.yaml", "base: web, smoke: smoke.py, platforms", "base: web, platforms")(root)
-    expected = "base-web: nothing is proven on it: no smoke: job"
+    expected = "base-web: left out: no smoke: job"
     assert layers(root, "api", "job", every=True) == (["api"], [expected])
     with pytest.raises(UsageError, match="base-web: no smoke: job"):
         layers(root, "api", every=False)
@@ -745,7 +745,7 @@ def test_a_layer_that_is_not_built_for_the_platform_is_left_out_unless_it_is_nam
 ) -> None:
     put("services.yaml", "platforms: [linux/amd64]", "platforms: [linux/arm64]")(root)
     why = "it is built for linux/arm64, not for linux/amd64"
-    said = [f"api: nothing is proven on it: {why}"]
+    said = [f"api: left out: {why}"]
     assert layers(root, "api", "job", every=True) == (["base-web"], said)
     with pytest.raises(UsageError, match=f"base-web: {why}") as no:
         layers(root, "api", every=False)

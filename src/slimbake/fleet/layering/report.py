@@ -136,8 +136,8 @@ def verdict(written: Cost, planned: Cost, prices: Prices) -> str:
 
 
 def _beside(value: float, least: float) -> str:
-    above = value / least - 1 if least else 10  # far above it a percentage says nothing
-    return _megabytes(value) + (f" (+{above:.1%})" if above < 10 else "")
+    above = value / least - 1 if least else 1  # far above it a percentage says nothing
+    return _megabytes(value) + (f" (+{above:.1%})" if above < 1 else "")
 
 
 def _megabytes(value: float) -> str:
