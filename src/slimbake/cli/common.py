@@ -70,7 +70,7 @@ def manifest_option(command: F) -> F:
         default=Path("services.yaml"),
         show_default=True,
         envvar="SLIMBAKE_MANIFEST",
-        help="Path of the manifest.",
+        help="The manifest to read.",
     )(command)
 
 
