@@ -5,7 +5,11 @@ them differ.
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
+import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +239,39 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
 
 
 @pytest.mark.slow
+def test_estargz_layers_end_with_a_list_of_their_files_and_are_read_and_started_as_others(
+    toy: Toy,
+) -> None:
+    write(toy, "one")
+    (default,) = bake(toy)["images"].values()
+    manifest = toy.root / "services.yaml"
+    manifest.write_text(f"compression: {{type: estargz}}\n{manifest.read_text()}")
+    (found,) = bake(toy)["images"].values()
+    assert docker("run", "--rm", toy.image("one")) == "one\n"
+    assert found["uncompressed"] == default["uncompressed"]
+    for layer in manifest_of(found["digest"], toy.root)["layers"]:
+        listed = list_of_files(saved_blob(layer["digest"], toy.root))
+        noted = layer["annotations"]["containerd.io/snapshot/stargz/toc.digest"]
+        assert noted == f"sha256:{hashlib.sha256(listed).hexdigest()}"
+        assert json.loads(listed)["entries"]
+    # The list is part of what a layer's digest is of: hosts share with no layer of another type.
+    diffs = [{layer["diff"] for layer in each["layers"]} for each in (default, found)]
+    assert not diffs[0] & diffs[1]
+
+
+def list_of_files(blob: bytes) -> bytes:
+    """The list at an eStargz layer's end; its last 51 bytes say where that begins."""
+    end = re.fullmatch(rb".{16}([0-9a-f]{16})STARGZ.{13}", blob[-51:], re.DOTALL)
+    assert end
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob[int(end[1], 16) :]))) as archive:
+        (member,) = archive
+        content = archive.extractfile(member)
+        assert content
+        assert member.name == "stargz.index.json"
+        return content.read()
+
+
+@pytest.mark.slow
 def test_an_image_that_the_engine_cannot_save_is_told_in_its_own_words() -> None:
     engine = images.Engine({"one": f"sha256:{'0' * 64}"}, images.this_platform())
     words = pytest.raises(SetupError, match="the engine could not save images")
@@ -245,9 +282,13 @@ def test_an_image_that_the_engine_cannot_save_is_told_in_its_own_words() -> None
 
 def manifest_of(digest: str, folder: Path) -> dict[str, Any]:
     """An image's manifest, as the engine saves it."""
-    path = folder / "saved.tar"
-    docker("save", "--output", str(path), digest)
-    with tarfile.open(path) as archive:
+    docker("save", "--output", str(folder / "saved.tar"), digest)
+    return dict(json.loads(saved_blob(digest, folder)))
+
+
+def saved_blob(digest: str, folder: Path) -> bytes:
+    """A blob of what the engine saved last."""
+    with tarfile.open(folder / "saved.tar") as archive:
         content = archive.extractfile(f"blobs/{digest.replace(':', '/')}")
         assert content
-        return dict(json.load(content))
+        return content.read()

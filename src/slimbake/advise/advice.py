@@ -293,7 +293,7 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
 
 
 def compression(facts: Facts) -> Iterator[Advice]:
-    """zstd in place of gzip, and its best level."""
+    """zstd in place of gzip, and its best level; estargz was chosen for how it is pulled."""
     now = facts.compression
     path = ("compression",)
     key = path if path in facts.keys else ()
@@ -314,7 +314,7 @@ def compression(facts: Facts) -> Iterator[Advice]:
             steps=(step,),
             costs=("read by Docker 23, containerd 1.5 and newer alone", slower),
         )
-    elif now.level < DEFAULT:
+    elif now.type == "zstd" and now.level < DEFAULT:
         yield Advice(
             kind="compression",
             what=f"zstd {BEST} in place of zstd {now.level}",

@@ -132,11 +132,14 @@ class Budget:
     rss: int | None = None  # resident by then
 
 
+CompressionType = Literal["zstd", "gzip", "estargz"]
+
+
 @dataclass(frozen=True, slots=True)
 class CompressionEntry:
     """How layers are compressed."""
 
-    type: Literal["zstd", "gzip"] | None = None
+    type: CompressionType | None = None
     level: int | None = None
 
 

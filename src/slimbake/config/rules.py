@@ -184,10 +184,12 @@ def _images(externals: Raw, report: ProblemReport) -> None:
 
 
 def _compression(compression: Raw, report: ProblemReport) -> None:
-    level = compression.get("level", 0)
-    if compression.get("type") == "gzip" and level > GZIP_LEVELS:
+    level, kind = compression.get("level", 0), compression.get("type")
+    if kind in ("gzip", "estargz") and level > GZIP_LEVELS:
         report.value(
-            ("compression", "level"), f"{level} is no level of gzip", f"allowed: 1 to {GZIP_LEVELS}"
+            ("compression", "level"),
+            f"{level} is no level of {kind}",
+            f"allowed: 1 to {GZIP_LEVELS}",
         )
 
 

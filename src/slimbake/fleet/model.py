@@ -16,6 +16,7 @@ from slimbake.config.model import (
     LEVELS,
     Budget,
     BuildStep,
+    CompressionType,
     Container,
     Level,
     Manifest,
@@ -125,7 +126,7 @@ class Weights:
 class Compression:
     """How layers are compressed; the level is that of its type."""
 
-    type: Literal["zstd", "gzip"]
+    type: CompressionType
     level: int
 
 

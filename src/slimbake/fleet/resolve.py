@@ -8,11 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from slimbake.config.model import (
     DEFAULT_OPTIMIZE,
     LEVELS,
+    CompressionType,
     Healthcheck,
     LocalPackage,
     Manifest,
@@ -61,8 +62,8 @@ if TYPE_CHECKING:
 Draft = BaseDraft | ServiceDraft
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
-DEFAULT_COMPRESSION: Literal["zstd", "gzip"] = "zstd"
-DEFAULT_LEVELS = {"zstd": 7, "gzip": 6}
+DEFAULT_COMPRESSION: CompressionType = "zstd"
+DEFAULT_LEVELS = {"zstd": 7, "gzip": 6, "estargz": 6}
 DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
 DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 

@@ -485,6 +485,10 @@ def test_gzip_gives_way_to_zstd_by_what_was_measured() -> None:
     assert unknown.saves == (Saving("on a registry", None),)
 
 
+def test_estargz_was_chosen_for_how_it_is_pulled_and_gives_way_to_nothing() -> None:
+    assert not advise_fleet(known(TORCH, compression=Compression("estargz", 1))).advice
+
+
 # --- the repository's own, and the command
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.layouts import Made, Member, folder, tar, write
+from tests.unit.layouts import Made, Member, folder, tar, with_toc, write
 
 from slimbake.cli import slimbake
 from slimbake.errors import DIFFERENT, UsageError
@@ -126,6 +126,12 @@ def test_the_same_content_compressed_otherwise_is_another_image(tmp_path: Path) 
     assert not found.equal
     assert "layer 1: holds the same in both, and is compressed differently" in diff_text(found)
     assert [each.path for each in found.manifest] == ["layers[0].mediaType", "layers[1].mediaType"]
+
+
+def test_an_estargz_layer_holds_the_same_files_in_another_tar(tmp_path: Path) -> None:
+    listed = Made((BASE, with_toc(tar(FILES))), compression="estargz")
+    found = compared(tmp_path, of(FILES, compression="gzip"), listed)
+    assert "layer 2: holds the same in both, in another order" in diff_text(found)
 
 
 def test_an_address_of_several_images_is_refused(tmp_path: Path) -> None:

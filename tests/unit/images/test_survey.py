@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar, write
+from tests.unit.layouts import (
+    SITE,
+    Made,
+    Member,
+    digest,
+    folder,
+    record,
+    stored,
+    tar,
+    with_toc,
+    write,
+)
 
 from slimbake.cli import slimbake
 from slimbake.console import Console
@@ -251,6 +262,17 @@ def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
         is made["unique_on_registry"]
         is None
     )
+
+
+def test_the_list_of_files_at_the_end_of_an_estargz_layer_is_none_of_its_files(
+    tmp_path: Path,
+) -> None:
+    layer = with_toc(BASE)
+    listed = surveyed(tmp_path / "a", image("one", layer, compression="estargz"))
+    plain = surveyed(tmp_path / "b", image("one", BASE, compression="gzip"))
+    assert listed.contents[digest(layer)] == plain.contents[digest(BASE)]
+    (row,) = views.by_layer(listed)
+    assert row.on_registry == len(stored(layer, "estargz"))
 
 
 def test_a_layer_is_compressed_both_ways_whichever_is_stored(tmp_path: Path) -> None:

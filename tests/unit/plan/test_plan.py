@@ -62,6 +62,7 @@ def test_what_the_manifest_leaves_open_has_one_default() -> None:
         (manifest.CompressionEntry(level=19), Compression(type="zstd", level=19)),
         (manifest.CompressionEntry(type="gzip"), Compression(type="gzip", level=6)),
         (manifest.CompressionEntry(type="gzip", level=1), Compression(type="gzip", level=1)),
+        (manifest.CompressionEntry(type="estargz"), Compression(type="estargz", level=6)),
     ],
 )
 def test_each_type_of_compression_has_a_level_of_its_own(
