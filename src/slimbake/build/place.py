@@ -492,9 +492,15 @@ def place_of(site: Site, request: BakeRequest) -> Place:
         )
     if not ours and request.push:
         return OnBuilders()
-    if request.provenance and not (ours and site.engine.store == "containerd"):
+    wanted = {
+        "provenance": request.provenance,
+        # without it an engine pushes layers as gzip of its own
+        "`compression: {type: estargz}`": request.push and site.plan.compression.type == "estargz",
+    }
+    asked = [name for name, needed in wanted.items() if needed]
+    if asked and not (ours and site.engine.store == "containerd"):
         raise SetupError(
-            "provenance needs the engine's containerd image store, or a builder of its own"
+            f"{asked[0]} needs the engine's containerd image store, or a builder of its own"
         )
     return OnEngine()
 

@@ -24,7 +24,7 @@ from slimbake.build.place import BakeRequest, Built, OnBuilders, OnEngine, Place
 from slimbake.build.release import Released, release
 from slimbake.build.site import Site
 from slimbake.build.timing import costs
-from slimbake.config.model import BaseEntry, Budget
+from slimbake.config.model import BaseEntry, Budget, CompressionEntry
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
@@ -620,6 +620,17 @@ def test_provenance_needs_an_engine_that_keeps_an_index() -> None:
     request = BakeRequest(targets=("api",), registry="r.example", push=True, provenance=True)
     with pytest.raises(SetupError, match="needs the engine's containerd image store, or a builder"):
         place_of(site(unlocked(FLEET), engine=graph), request)
+
+
+def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> None:
+    graph = replace(ENGINE, store="graph")
+    lazy = fleet(service("api"), compression=CompressionEntry(type="estargz"))
+    request = BakeRequest(targets=("api",), registry="r.example", push=True)
+    assert place_of(site(unlocked(lazy), engine=ENGINE), request) == OnEngine()
+    with pytest.raises(SetupError, match="estargz}` needs the engine's containerd image store"):
+        place_of(site(unlocked(lazy), engine=graph), request)
+    here = replace(request, push=False)
+    assert place_of(site(unlocked(lazy), engine=graph), here) == OnEngine()
 
 
 def test_a_builder_elsewhere_is_not_given_the_engine_s_images(
