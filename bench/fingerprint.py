@@ -35,9 +35,9 @@ from slimbake.render.generated import generate
 gc.disable()
 project = load(Path("services.yaml"))
 plan = project.plan
-texts = {each.path: each.text for each in generate(plan, project.root)}
+files = {each.path: each.content for each in generate(plan, project.root)}
 started = time.perf_counter()
-found = accounts(plan, project.root, project.workspace, texts=texts)
+found = accounts(plan, project.root, project.workspace, files=files)
 print(time.perf_counter() - started, sum(1 for each in found if each.fingerprint), len(plan.targets))
 """
 

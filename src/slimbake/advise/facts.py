@@ -76,11 +76,8 @@ def weighed_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, We
         }
 
     packed, known = _committed(root, SIZES, f"slimbake sizes --compress --json > {SIZES}", parse)
-    last = {
-        name: image
-        for name, image in last_images(workspace).items()
-        if name in {s.service for s in plan.services}
-    }
+    services = {service.service for service in plan.services}
+    last = {name: image for name, image in last_images(workspace).items() if name in services}
     here = f"{FOLDER}/{MEASURED}.json"
     for image in remembered(last, workspace).images:
         if image.name not in known or known[image.name].digest != image.digest:

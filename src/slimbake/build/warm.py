@@ -27,7 +27,7 @@ from slimbake.docker.containers import copied
 from slimbake.evidence import warmable
 from slimbake.evidence.warm import Traced, warm_lines, warm_text
 from slimbake.fleet.model import Layer, Service
-from slimbake.host.files import write_atomically
+from slimbake.host.files import write_all, write_atomically
 from slimbake.host.workspace import FOLDER
 from slimbake.images import this_platform
 from slimbake.inside import pyz, zipapp
@@ -218,8 +218,8 @@ def lists(
 
 def write_lists(root: Path, found: Mapping[str, tuple[str, ...]]) -> None:
     """Put lists into the repository, each whole or not at all."""
-    for layer, lines in found.items():
-        write_atomically(root / WARM / f"{layer}.txt", warm_text(layer, lines).encode())
+    texts = {layer: warm_text(layer, lines) for layer, lines in found.items()}
+    write_all({root / WARM / f"{layer}.txt": text.encode() for layer, text in texts.items()})
 
 
 def first_lists(site: Site, request: BakeRequest) -> Site:

@@ -15,7 +15,6 @@ from slimbake.fingerprint.gather import THIS_TREE, Commit, accounts, unpinned
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
 from slimbake.project import load
-from slimbake.render import Generated
 from slimbake.render.generated import generate
 
 
@@ -60,17 +59,16 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     """What the files of a commit come to, or without one those that are worked on."""
     project = load(file)
     plan, root = project.plan, project.root
-    texts = {each.path: each.text for each in generate(plan, root)}
+    files = {each.path: each.content for each in generate(plan, root)}
     commit, workspace = THIS_TREE, project.workspace
     if snapshot:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
-        paths = (path for path in texts if (root / path).is_file())
-        there = {path: Generated(path, (root / path).read_bytes()).text for path in paths}
-        foreign = frozenset(path for path, text in there.items() if text != texts[path])
-        texts |= there
+        there = {path: (root / path).read_bytes() for path in files if (root / path).is_file()}
+        foreign = frozenset(path for path, content in there.items() if content != files[path])
+        files |= there
         commit, workspace = Commit(snapshot.submodules, foreign), Workspace(None)
-    found = accounts(plan, root, workspace, unpinned(plan), variables, texts, commit)
+    found = accounts(plan, root, workspace, unpinned(plan), variables, files, commit)
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import shutil
@@ -203,7 +204,13 @@ def read(file: Path) -> Project:
     """The project of a manifest."""
     from slimbake.project import load
 
-    return load(file, console)
+    # A large fleet has millions of values, all of them until the end.
+    gc.disable()
+    try:
+        return load(file, console)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def tell_losses(project: Project) -> None:

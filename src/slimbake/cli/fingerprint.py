@@ -79,9 +79,9 @@ def command(
     plan = project.plan
     root = project.root
     _check(names, [target.name for target in plan.targets])
-    texts = {each.path: each.text for each in generate(plan, root)}
+    files = {each.path: each.content for each in generate(plan, root)}
     around = _around(plan).external_digests if local else None
-    told = accounts(plan, root, project.workspace, around, os.environ, texts)
+    told = accounts(plan, root, project.workspace, around, os.environ, files)
     _print(
         plan, [each for each in told if not names or each.target in names], explain, as_json, layout
     )

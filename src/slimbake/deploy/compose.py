@@ -225,7 +225,7 @@ def _names(project: Project) -> frozenset[str]:
 
 def written(project: Project) -> None:
     """Write the compose file, where it is missing or stale."""
-    file = Generated(COMPOSE_FILE, compose(project.plan).encode())
+    file = Generated(COMPOSE_FILE, compose(project.plan))
     mend(Drift(drift((file,), project.root).write, ()), project.root)
 
 

@@ -32,14 +32,14 @@ def fingerprints(
     workspace: Workspace,
     externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
-    texts: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> dict[str, str]:
     """The fingerprint of each target by its name; a target that depends on what cannot be known
     here has none.
 
     Arguments and errors are those of `accounts`, which also says why.
     """
-    found = accounts(plan, root, workspace, externals, variables, texts)
+    found = accounts(plan, root, workspace, externals, variables, files)
     return {each.target: each.fingerprint for each in found if each.fingerprint}
 
 

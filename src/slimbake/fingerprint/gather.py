@@ -63,18 +63,18 @@ def accounts(
     workspace: Workspace,
     externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
-    texts: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
     commit: Commit = THIS_TREE,
 ) -> tuple[Account, ...]:
     """What each target of a plan depends on, in the plan's order.
 
     `workspace`: keeps the hashes of large files. `externals`: what they are on this machine, if not
     what the locks say.
-    `variables`: the environment, of which those count that the bake file reads. `texts`: generated
-    files by path, if those on disk may be old. `commit`: what differs where
+    `variables`: the environment, of which those count that the bake file reads. `files`: generated
+    ones by path, if those on disk may be old. `commit`: what differs where
     `root` is the checkout of another commit. Raises OSError for a file that cannot be read.
     """
-    return _Gatherer(plan, root, workspace, externals, variables, texts, commit).accounts()
+    return _Gatherer(plan, root, workspace, externals, variables, files, commit).accounts()
 
 
 class _Gatherer:
@@ -85,12 +85,12 @@ class _Gatherer:
         workspace: Workspace,
         externals: ExternalDigests | None,
         variables: Mapping[str, str],
-        texts: Mapping[str, str] | None,
+        files: Mapping[str, bytes] | None,
         commit: Commit,
     ) -> None:
         self._plan = plan
         self._root = root
-        self._texts = texts
+        self._files = files
         self._standins = externals.standins if externals else ()
         self._externals = {
             each.name: _external(each.name, each.reference, externals) for each in plan.externals
@@ -100,7 +100,7 @@ class _Gatherer:
         self._folders = Folders(str(root), self._hashes, commit.submodules)
         self._targets = {target.name: target for target in plan.targets}
         self._found: dict[str, Account] = {}
-        self._content: dict[str, str | None] = {}
+        self._content: dict[str, bytes | None] = {}
         self._ignores: dict[str, Ignore] = {}
         self._inputs_inside: dict[str, Input | str | None] = {}
         self._read: dict[tuple[object, ...], Reads] = {}
@@ -251,14 +251,16 @@ class _Gatherer:
 
     def _text(self, path: str, generated: bool = False) -> str | None:
         """The text of a file, as it is generated or as it lies there; None where there is none."""
-        if self._texts is not None and (generated or path in self._texts):
-            return self._texts.get(path)
+        if self._files is not None and (generated or path in self._files):
+            return _decoded(self._files.get(path))
         if path not in self._content:
             file = self._root / path
-            self._content[path] = (
-                file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else None
-            )
-        return self._content[path]
+            self._content[path] = file.read_bytes() if file.is_file() else None
+        return _decoded(self._content[path])
+
+
+def _decoded(content: bytes | None) -> str | None:
+    return None if content is None else content.decode("utf-8", "surrogateescape")
 
 
 def _external(name: str, image: str, externals: ExternalDigests | None) -> str:

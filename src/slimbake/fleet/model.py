@@ -227,7 +227,11 @@ class Fleet:
 
     def service(self, name: str) -> Service:
         """The service of that name; KeyError where there is none."""
-        return {each.name: each for each in self.services}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Service]:
+        return {each.name: each for each in self.services}
 
     def external(self, name: str) -> External:
         """The external of that name; KeyError where there is none."""

@@ -15,7 +15,7 @@ from slimbake.config.naming import LOCKS, wheel_layer
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet.model import External, Fleet
 from slimbake.fleet.resolve import keeps
-from slimbake.host.files import kind_of, read_text, write_atomically
+from slimbake.host.files import kind_of, read_text, write_all
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside.debs import Deb, parse_debs
@@ -298,8 +298,7 @@ def write_locks(
     folder = root / LOCKS
     files = {lock_file(n): t for n, t in (*texts.items(), (INPUTS, _records_text(records)))}
     changed = tuple(name for name, text in files.items() if _text(folder / name) != text)
-    for name in changed:
-        write_atomically(folder / name, files[name].encode())
+    write_all({folder / name: files[name].encode() for name in changed})
     _remove_others(folder, {lock_file(name) for name in (*records, INPUTS)})
     return changed
 

@@ -96,12 +96,13 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
     The names of layers count for nothing, nor does their order; what they ask for and what they
     stand on does. `projects`: the path of each local package -> the text of its pyproject.toml.
     """
+    platforms = family.platforms
     # A service's lock holds all that it needs, or what the bases that were found leave of it.
     whole = [
         FORMAT,
         family.torch,
         family.dependencies,
-        family.platforms,
+        platforms,
         python,
         *(["found"] if family.found else []),
     ]
@@ -118,7 +119,7 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
             bool(layer.asks.prereleases),
         )
         asked += [more] if any(more) else []
-        if layer.platforms != family.platforms:
+        if layer.platforms != platforms:
             asked.append(list(layer.platforms))
         below = stands_on[layer.chain[-1].name if layer.chain else ""]
         stands_on[layer.name] = text_digest(json.dumps([asked, below]))

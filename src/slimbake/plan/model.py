@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Literal
 
@@ -287,7 +288,7 @@ class Pipeline:
     lanes: tuple[Lane, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything decided for a fleet, in an order in which each target follows what it needs."""
 
@@ -309,7 +310,11 @@ class Plan:
 
     def target(self, name: str) -> Target:
         """The target of that name; KeyError where there is none."""
-        return next((t for t in self.targets if t.name == name), None) or _missing(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Target]:
+        return {target.name: target for target in self.targets}
 
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
         """These services and all that checks them and the bases below them, as targets."""
@@ -351,7 +356,3 @@ def needed(
             wanted.add(name)
             stack.extend(links(by_name[name]))
     return tuple(target for target in targets if target.name in wanted)
-
-
-def _missing(name: str) -> Target:
-    raise KeyError(name)

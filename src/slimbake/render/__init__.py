@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import jinja2
 
@@ -49,18 +50,28 @@ def render(
     """
     environment = _environment(templates, compiled)
     bake_template = environment.get_template("docker-bake.hcl.j2")
-    files = {BAKE_FILE: bake_template.render(plan=plan), COMPOSE_FILE: compose(plan)}
+    # Bytes from the start: they are half of what a large fleet takes, and texts would be as many.
+    files = {BAKE_FILE: _joined(bake_template.generate(plan=plan)), COMPOSE_FILE: compose(plan)}
     for target in plan.targets:
         if target.recipe and target.dockerfile not in files:
-            files[target.dockerfile] = environment.get_template(target.recipe.template).render(
-                plan=plan, target=target
-            )
-            files.update(_ignore_file(plan, target))
-            files.update(_passes_file(plan, target))
-    files.update(_pipeline(plan, environment, own))
-    contents = {path: text.encode() for path, text in files.items()}
-    contents |= {f"{PROGRAMS}/{name}": content for name, content in programs.items()}
-    return tuple(Generated(path, content) for path, content in sorted(contents.items()))
+            template = environment.get_template(target.recipe.template)
+            files[target.dockerfile] = template.render(plan=plan, target=target).encode()
+            files |= _encoded(_ignore_file(plan, target) | _passes_file(plan, target))
+    files |= _encoded(_pipeline(plan, environment, own))
+    files |= {f"{PROGRAMS}/{name}": content for name, content in programs.items()}
+    return tuple(Generated(path, content) for path, content in sorted(files.items()))
+
+
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {path: text.encode() for path, text in texts.items()}
+
+
+def _joined(pieces: Iterator[str]) -> bytes:
+    """What a template gives: some thousand pieces at a time, as a bake file can have millions."""
+    made = bytearray()
+    while some := tuple(islice(pieces, 10_000)):
+        made += "".join(some).encode()
+    return bytes(made)
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:

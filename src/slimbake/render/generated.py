@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,9 +121,12 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
     generated one.
     """
     expected = {file.path for file in files}
-    differing = tuple(file for file in files if _content(root / file.path) != file.content)
-    for file in differing:
+    differing: list[Generated] = []
+    for file in files:
         there = _content(root / file.path)
+        if there == file.content:
+            continue
+        differing.append(file)
         if there and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
@@ -134,26 +137,22 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                     else "name it as the service's `dockerfile:`"
                 ),
             )
-    candidates = [
-        root / BAKE_FILE,
-        *(root / path for path in PIPELINES),
-        *(
-            path
-            for folder in (DOCKERFILES, PROGRAMS)
-            for path in sorted((root / folder).rglob("*"))
-        ),
-    ]
-    leftover = (
-        str(path.relative_to(root))
-        for path in candidates
-        if path.is_file() and not path.is_symlink()
+    obsolete = (
+        path
+        for path in (BAKE_FILE, *PIPELINES, *sorted(_there(root)))
+        if path not in expected
+        and (root / path).is_file()
+        and not (root / path).is_symlink()
+        and _is_ours(_content(root / path))
     )
-    return Drift(
-        differing,
-        tuple(
-            path for path in leftover if path not in expected and _is_ours(_content(root / path))
-        ),
-    )
+    return Drift(tuple(differing), tuple(obsolete))
+
+
+def _there(root: Path) -> Iterator[str]:
+    for folder in (DOCKERFILES, PROGRAMS):
+        for top, _, names in os.walk(root / folder):
+            below = os.path.relpath(top, root)
+            yield from (f"{below}/{name}" for name in names)
 
 
 def mend(found: Drift, root: Path) -> None:

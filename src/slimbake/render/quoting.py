@@ -27,7 +27,12 @@ _YAML_ESCAPES = {**_ESCAPES, "\0": "\\0"}
 
 def hcl(text: str) -> str:
     """A text as an HCL string literal: no template `${` or `%{` in it is ever evaluated."""
-    return '"' + text.translate(_HCL_ESCAPES).replace("${", "$${").replace("%{", "%%{") + '"'
+    escaped = (
+        text.replace("\\", "\\\\").replace('"', '\\"')  # half the time
+        if text.isprintable()
+        else text.translate(_HCL_ESCAPES)
+    )
+    return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
 
 
 def hcl_list(texts: Iterable[str]) -> str:
@@ -57,7 +62,7 @@ def seen_from(path: str, folder: str) -> str:
     """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its
     context.
     """
-    return posixpath.relpath(path, folder)
+    return posixpath.relpath(f"/{path}", f"/{folder}")
 
 
 def yaml(text: str) -> str:

@@ -129,10 +129,10 @@ def test_nothing_but_content_counts(tmp_path: Path) -> None:
 def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, NOWHERE, AROUND)
-    texts = {each.path: each.text for each in generate(decided, root)}
+    files = {each.path: each.content for each in generate(decided, root)}
     shutil.rmtree(root / "bake/dockerfiles", ignore_errors=True)
     (root / "docker-bake.hcl").write_text("old")
-    after = fingerprints(decided, root, NOWHERE, AROUND, texts=texts)
+    after = fingerprints(decided, root, NOWHERE, AROUND, files=files)
     assert after == {name: before[name] for name in after}
     assert EVERYTHING - after.keys() == {"inside"}, (
         "it holds all of the folder, and no target needs all of it"

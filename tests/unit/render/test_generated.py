@@ -93,7 +93,7 @@ def test_a_line_break_in_the_manifests_name_ends_no_comment(tmp_path: Path) -> N
             "service.Dockerfile.j2:1: there is no template 'nowhere.j2'",
         ),
         ("\n{{ 1 / 0 }}\n", "service.Dockerfile.j2:2: division by zero"),
-        ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object has no attribute 'translate'"),
+        ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object has no attribute 'isprintable'"),
     ],
 )
 def test_a_template_that_is_wrong_is_named_with_its_line(

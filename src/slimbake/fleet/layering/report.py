@@ -28,26 +28,28 @@ def group_rows(fleet: Demand, plan: LayerPlan, names: Mapping[Group, str]) -> li
     for chain in plan.chains:
         for at in range(len(chain.groups)):
             users.setdefault(chain.groups[: at + 1], []).append(chain.service)
+    on: dict[tuple[Group, ...], list[tuple[Group, ...]]] = {}
+    for place in users:
+        on.setdefault(place[:-1], []).append(place)
 
     def below(above: tuple[Group, ...]) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
-        for place, services in users.items():
-            if place[:-1] == above:
-                group = place[-1]
-                heavy = sorted(group, key=lambda key: (-fleet.by_key[key].host, key))
-                holds = ", ".join(fleet.by_key[key].name for key in heavy[:_NAMED]) + ", ..." * (
-                    len(heavy) > _NAMED
-                )
-                name = "  " * len(above) + (names.get(group) or fleet.by_key[heavy[0]].name)
-                host = sum(fleet.by_key[key].host for key in group)
-                registry = sum(fleet.by_key[key].registry for key in group)
-                shared = ", ".join(services[:4]) + (
-                    f" and {len(services) - 4} more" if len(services) > 4 else ""
-                )
-                rows.append(
-                    (name, shared, holds, str(len(group)), _megabytes(host), _megabytes(registry))
-                )
-                rows.extend(below(place))
+        for place in on.get(above, ()):
+            services, group = users[place], place[-1]
+            heavy = sorted(group, key=lambda key: (-fleet.by_key[key].host, key))
+            holds = ", ".join(fleet.by_key[key].name for key in heavy[:_NAMED]) + ", ..." * (
+                len(heavy) > _NAMED
+            )
+            name = "  " * len(above) + (names.get(group) or fleet.by_key[heavy[0]].name)
+            host = sum(fleet.by_key[key].host for key in group)
+            registry = sum(fleet.by_key[key].registry for key in group)
+            shared = ", ".join(services[:4]) + (
+                f" and {len(services) - 4} more" if len(services) > 4 else ""
+            )
+            rows.append(
+                (name, shared, holds, str(len(group)), _megabytes(host), _megabytes(registry))
+            )
+            rows.extend(below(place))
         return rows
 
     return below(())
