@@ -121,7 +121,8 @@ def half_of(target: Path) -> Iterator[Path]:
         half.replace(target)
 
 
-_HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)-\d+", re.DOTALL)
+# A download has the process alone: `slimbake.inside.fetch` names it.
+_HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?", re.DOTALL)
 
 
 def remove_halves(places: Iterable[Path]) -> None:

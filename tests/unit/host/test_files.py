@@ -40,8 +40,9 @@ def test_many_files_are_written_with_one_listing_of_their_folder(
     ended = subprocess.Popen(["true"])
     ended.wait()
     left, others = tmp_path / f".a.txt.{ended.pid}-1", tmp_path / f".c.txt.{ended.pid}-1"
+    download = tmp_path / f".b.txt.{ended.pid}"
     running = tmp_path / f".b.txt.{os.getpid()}-0"
-    for half in (left, others, running):
+    for half in (left, others, running, download):
         half.touch()
     write_all({tmp_path / "a.txt": b"a", tmp_path / "b.txt": b"b", tmp_path / "in/a.txt": b"c"})
     assert sorted(listed) == [tmp_path, tmp_path / "in"]
