@@ -17,7 +17,7 @@ from slimbake import docker
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.missing import missing_module
 from slimbake.checks.readonly import unwritable
-from slimbake.checks.surroundings import foreign, slower, surroundings
+from slimbake.checks.surroundings import emulated, foreign, slower, surroundings
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import NotBeside, beside
 from slimbake.docker.containers import contained
@@ -140,7 +140,7 @@ def starts(image: str, service: Running, root: Path, platform: str = "") -> Star
         "port": service.port if service.start.how == "listens" else None,
         "health": service.healthcheck.test[0] if service.healthcheck else "",
         "limit": LIMIT * slower(platform),
-        "alive": ALIVE * slower(platform),
+        "alive": ALIVE * emulated(platform),
     }
     options = foreign(platform)
     if not service.start.beside:

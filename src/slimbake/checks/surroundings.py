@@ -5,6 +5,7 @@ A smoke runs in a step of a build, which has no such options: `inside.check.surr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from slimbake.plan.model import Running
@@ -16,9 +17,16 @@ HARDENED = (
 )
 
 
-def slower(platform: str) -> int:
-    """By how many times limits are longer for a platform that is emulated; "" is this machine's."""
+def emulated(platform: str) -> int:
+    """By how many times a platform that is emulated is slower; "" is this machine's."""
     return 10 if platform else 1
+
+
+def slower(platform: str) -> float:
+    """By how many times limits are longer: as `emulated`, and on a machine that has more to do than
+    its cores can.
+    """
+    return emulated(platform) * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def foreign(platform: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions, staged
 from slimbake.build.place import Built, built_in_engine
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.checks.surroundings import slower
+from slimbake.checks.surroundings import emulated
 from slimbake.checks.verify import Limit, given
 from slimbake.console import Console
 from slimbake.errors import UsageError
@@ -83,7 +83,7 @@ def workbench(
 
 
 def _verify(service: Running, image: str, root: Path, other: str) -> str:
-    limit = Limit(seconds=Limit().seconds * slower(other))
+    limit = Limit(seconds=Limit().seconds * emulated(other))
     return given(service, image, root, limit) if service.verify else ""
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from slimbake.catalogue.model import Applied
-from slimbake.checks.surroundings import foreign, slower
+from slimbake.checks.surroundings import emulated, foreign
 from slimbake.checks.verify import ARGUMENTS
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.containers import bind, contained, streamed
@@ -104,7 +104,7 @@ def trial(
     `restored`: a tar of files that are put back before, as `weighed` gives them for one pass;
     `held_out`: where the smoke holds, the service's verify runs as well.
     """
-    times = slower(subject.platform)
+    times = emulated(subject.platform)
     slow = {"SLIMBAKE_LIMIT": str(SMOKE_LIMIT * times)} if subject.platform else {}
     asked = {
         "passes": [each.as_json() for each in passes],

@@ -134,7 +134,12 @@ class VerifiedService:
     """The service as its users see it: started at the first request, or run as a command."""
 
     def __init__(
-        self, command: list[str], fixed: int, port: int | None, stop: str | None = None
+        self,
+        command: list[str],
+        fixed: int,
+        port: int | None,
+        stop: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.env: dict[str, str] = {}  # added to the image's own variables at the next start
         self.port = port
@@ -142,7 +147,7 @@ class VerifiedService:
         self.peak: int | None = None  # resident bytes
         self.words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
         self.failed = False  # whether its last answer was an error of its own, or none came
-        self._command, self._fixed = command, fixed
+        self._command, self._fixed, self._patience = command, fixed, patience
         self._stop = signal.Signals[stop or "SIGTERM"]
         self._process: subprocess.Popen[str] | None = None
         self._upstreams: list[Upstream] = []
@@ -167,7 +172,7 @@ class VerifiedService:
         sent = {"Connection": "close", **headers}
         if body is None and json is not None:
             body, sent = dumps(json).encode(), {"Content-Type": "application/json", **sent}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=self._patience)
         with contextlib.closing(connection):
             self.failed = True  # until there is an answer
             connection.request(method, path, body, sent)
@@ -201,7 +206,7 @@ class VerifiedService:
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=PATIENCE,
+            timeout=self._patience,
             check=False,
         )
         self.startup = self.startup or time.perf_counter() - began

@@ -14,7 +14,7 @@ from typing import Any
 
 from .judge import judge
 from .levels import Level, LevelError, described, from_check
-from .service import VerifiedService, VerifyError
+from .service import PATIENCE, VerifiedService, VerifyError
 
 LAST_LINES = 24
 GRACE = 15.0  # seconds after the limit: for the service's end, and if the check itself is stuck
@@ -52,7 +52,11 @@ class Verification:
 
     def __init__(self, asked: Mapping[str, Any], report: int) -> None:
         self.service = VerifiedService(
-            asked["command"], asked["fixed"], asked["port"], asked.get("stop")
+            asked["command"],
+            asked["fixed"],
+            asked["port"],
+            asked.get("stop"),
+            max(PATIENCE, asked["limit"] / 5),  # the limit is longer on a busy machine
         )
         self._report, self._name = report, asked["name"]
         self._until, self._limit = asked["until"], asked["limit"]
