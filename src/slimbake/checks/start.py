@@ -17,7 +17,7 @@ from slimbake import docker
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.missing import missing_module
 from slimbake.checks.readonly import unwritable
-from slimbake.checks.surroundings import emulated, foreign, slower, surroundings
+from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import NotBeside, beside
 from slimbake.docker.containers import contained
@@ -88,7 +88,7 @@ def started(
     command = _command(image)
     variables = (f"--env={key}={value}" for key, value in environment.items())
     options = ("--network=none", *variables, *foreign(platform))
-    limit = LIMIT * slower(platform)
+    limit = LIMIT * emulated(platform) * crowded()
     asked = {"command": command, "port": service.port, "limit": limit, "alive": None}
     found = [_run(image, service, asked, options) for _ in range(runs)]
     return Started(
@@ -139,7 +139,7 @@ def starts(image: str, service: Running, root: Path, platform: str = "") -> Star
         "command": command,
         "port": service.port if service.start.how == "listens" else None,
         "health": service.healthcheck.test[0] if service.healthcheck else "",
-        "limit": LIMIT * slower(platform),
+        "limit": LIMIT * emulated(platform) * crowded(),
         "alive": ALIVE * emulated(platform),
     }
     options = foreign(platform)

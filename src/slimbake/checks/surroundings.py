@@ -5,6 +5,7 @@ A smoke runs in a step of a build, which has no such options: `inside.check.surr
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -22,11 +23,9 @@ def emulated(platform: str) -> int:
     return 10 if platform else 1
 
 
-def slower(platform: str) -> float:
-    """By how many times limits are longer: as `emulated`, and on a machine that has more to do than
-    its cores can.
-    """
-    return emulated(platform) * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+def crowded() -> int:
+    """By how many times limits are longer on a machine that has more to do than its cores can."""
+    return max(1, math.ceil(os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 def foreign(platform: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.checks.surroundings import foreign, slower, surroundings
+from slimbake.checks.surroundings import emulated, foreign, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
@@ -29,7 +29,7 @@ ARGUMENTS = from_stdin(
 class Limit:
     """What one verify may use."""
 
-    # of a machine that does much else: torch alone is twenty times slower on a busy one
+    # of a machine that does much else: torch alone is twenty times emulated on a busy one
     seconds: float = 300.0
     memory: int = 4 * 10**9  # bytes, of the service and its check together
 
@@ -77,7 +77,7 @@ def verify(
         image,
         *ARGUMENTS,
     )
-    limit = replace(limit, seconds=limit.seconds * slower(platform))
+    limit = replace(limit, seconds=limit.seconds * emulated(platform))
     done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
     return _verdict(service, done, limit)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.checks.surroundings import crowded
 from slimbake.checks.verify import Limit, Verdict, verify
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -33,8 +34,7 @@ from slimbake.errors import CheckError, NothingSelected, SetupError, UsageError
 @click.option(
     "--timeout",
     type=click.FloatRange(1),
-    default=300,
-    show_default=True,
+    show_default=f"{Limit().seconds:g}, more on a busy machine",
     metavar="SECONDS",
     help="Time for each service.",
 )
@@ -48,7 +48,7 @@ def command(
     file: Path,
     tag: str,
     registry: str,
-    timeout: float,
+    timeout: float | None,
     memory: str,
     as_json: bool,
 ) -> None:
@@ -71,7 +71,10 @@ def command(
             f"no service of {plan.manifest} has a verify",
             "docs/how-to/smoke-and-verify.md says how to write one",
         )
-    names, limits = image_names(plan, registry, tag), Limit(seconds=timeout, memory=_bytes(memory))
+    names, limits = (
+        image_names(plan, registry, tag),
+        Limit(seconds=timeout or Limit().seconds * crowded(), memory=_bytes(memory)),
+    )
     if absent := [service for service in chosen if not docker.find_image(names[service])]:
         tagged = ", ".join(names[service] for service in absent)
         raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")
