@@ -29,7 +29,7 @@ ARGUMENTS = from_stdin(
 class Limit:
     """What one verify may use."""
 
-    # of a machine that does much else: torch alone is twenty times emulated on a busy one
+    # of a machine that does much else: torch alone is twenty times slower on a busy one
     seconds: float = 300.0
     memory: int = 4 * 10**9  # bytes, of the service and its check together
 
