@@ -190,7 +190,6 @@ def _found(folder: Path, service: Service) -> Traced:
         service=service.name,
         modules=told["modules"],
         read=frozenset(told["read"]),
-        folders={name: tuple(owners) for name, owners in told["folders"].items()},
         seen=told["seen"],
         fault=told["fault"],
     )
@@ -259,7 +258,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     write_lists(site.root, found)
     for layer, lines in found.items():
         few = "" if lines else "; no start needs anything of it, so all of its modules go cold"
-        site.console.say(f"{WARM}/{layer}.txt: {len(lines)} modules and folders stay warm{few}")
+        site.console.say(f"{WARM}/{layer}.txt: {len(lines)} modules stay warm{few}")
     seconds = time.monotonic() - began
     site.console.say(f"traced {_names(whole)} in {seconds:.0f} s; now the images with cold stores")
     return replace(site, project=generated_anew(reread(site.project), site.console))

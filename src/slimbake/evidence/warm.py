@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from slimbake.inside.cold.layout import SOURCE
 
 _HEADER = """\
-# The modules of {layer} that a start of some service imports, and the folders, with a slash at their
-# end, that a start lists. Their bytecode stays on disk, and the sources of those that a start reads
-# ("source"); all else may go to the cold store. Made by `slimbake bake` the first time; `slimbake prove --warm` refreshes it.
+# The modules of {layer} that a start of some service imports. Their bytecode stays on disk, extension
+# modules (.so) whole, and the sources of those that a start reads ("source"); all else may go to the
+# cold store. Made by `slimbake bake` the first time; `slimbake prove --warm` refreshes it.
 """
-_LINE = re.compile(rf"(?!/)(?!.*(^|/)\.\.?(/|$))([^\\\0]+\.py({SOURCE})?|[^\\\0]*[^/\\\0]/)")
+_LINE = re.compile(rf"(?!/)(?!.*(^|/)\.\.?(/|$))[^\\\0]+\.(py({SOURCE})?|so)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +27,16 @@ class Traced:
     service: str
     modules: Mapping[str, str] = field(default_factory=dict)  # relative to site-packages: package
     read: frozenset[str] = frozenset()  # those of the modules whose sources were read
-    # folders that code lists, with a slash at their end: the packages that have files in them
-    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seen: bool = True  # whether any of it ran in a Python that reports what it uses
     fault: str = ""  # what does not hold, with its last words
 
     def of(self, packages: Collection[str]) -> frozenset[str]:
         """The lines for a layer that has these packages."""
-        modules = {
+        return frozenset(
             f"{name}{SOURCE}" if name in self.read else name
             for name, package in self.modules.items()
             if package in packages
-        }
-        folders = {name for name, owners in self.folders.items() if {*owners} & {*packages}}
-        return frozenset(modules | folders)
+        )
 
 
 def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:
@@ -57,15 +53,12 @@ def warm_text(layer: str, lines: Collection[str]) -> str:
 def parse_warm(text: str) -> tuple[str, ...]:
     """The lines of a list, sorted; none where no start needs anything of the layer.
 
-    Raises ValueError with the first line that names neither a module nor a folder, and for a file
-    that was cut off.
+    Raises ValueError with the first line that names no module, and for a file that was cut off.
     """
     if not text.endswith("\n"):
         raise ValueError("it is cut off: its last line has no end" if text else "it is empty")
     lines = {line for line in text.splitlines() if line and not line.startswith("#")}
     for line in sorted(lines):
         if not _LINE.fullmatch(line):
-            raise ValueError(
-                f"'{line}' is neither a module (.py, or .py{SOURCE}) nor a folder (with / at its end)"
-            )
+            raise ValueError(f"'{line}' is no module (.py, .py{SOURCE}, or .so)")
     return tuple(sorted(lines))

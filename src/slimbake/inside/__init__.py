@@ -24,7 +24,7 @@ Kind = Literal["build", "check", "export"]
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "build": (
-        *("cold/__init__", "cold/files", "cold/hook", "cold/layout", "cold/listed", "cold/pack"),
+        *("cold/__init__", "cold/files", "cold/hook", "cold/layout", "cold/pack"),
         *("cold/select", "cold/serve", "debs", "elf", "fetch", "globs", "ledger", "passes", "step"),
     ),
     "check": (

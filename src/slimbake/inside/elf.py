@@ -8,6 +8,7 @@ breaks some libraries that auditwheel has patched; here they stay as they are, t
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from .step import PREFIX
 MAGIC = b"\x7fELF"
 # Of an image: shared libraries, and the Debian packages that have them.
 LIBRARIES = PREFIX / "libraries.txt"
+_LOAD, _DYNAMIC = 1, 2  # kinds of segments
+_DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 1, 5, 15, 29
 _SYMTAB, _STRTAB, _NOBITS, _SYMTAB_SHNDX = 2, 3, 8, 18
 _ALLOC = 2
 _DEBUG = re.compile(rb"(\.rela?)?\.(z?debug|stab|gdb_index|gnu\.(debuglto_|build\.attributes)).*")
@@ -58,6 +61,62 @@ def is_elf(path: Path) -> bool:
     """Whether a file begins as an ELF file does."""
     with path.open("rb") as file:
         return file.read(4) == MAGIC
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What a file asks the loader for."""
+
+    needed: tuple[str, ...] = ()
+    """Names of shared libraries."""
+    paths: tuple[str, ...] = ()
+    """Folders of its own (RPATH, RUNPATH) that are looked through for them."""
+
+
+def linked(path: Path) -> Linked:
+    """What a file asks the loader for; nothing where it is no ELF."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != MAGIC:
+                return Linked()
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                rows = [*_dynamic(data)]
+    except (OSError, struct.error, IndexError, ValueError, OverflowError):
+        return Linked()
+    return Linked(
+        tuple(name for tag, name in rows if tag == _DT_NEEDED),
+        tuple(name for tag, name in rows if tag != _DT_NEEDED),
+    )
+
+
+def _dynamic(data: mmap.mmap) -> Iterator[tuple[int, str]]:
+    """The entries of the dynamic section that name libraries or their folders."""
+    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
+    (phoff,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", data, 32 if wide else 28)
+    size, count = struct.unpack_from(f"{order}HH", data, 54 if wide else 42)
+    segments = []  # kind, place in the file, address, bytes in the file
+    for at in range(phoff, phoff + size * count, size):
+        entry = struct.unpack_from(f"{order}{'IIQQQQ' if wide else 'IIIII'}", data, at)
+        kind, start, address, length = (
+            entry[each] for each in ((0, 2, 3, 5) if wide else (0, 1, 2, 4))
+        )
+        segments.append((kind, start, address, length))
+    pair = f"{order}{'qQ' if wide else 'iI'}"
+    rows = [
+        struct.unpack_from(pair, data, at)
+        for kind, start, _, length in segments
+        if kind == _DYNAMIC
+        for at in range(start, start + length, struct.calcsize(pair))
+    ]
+    tables = [value for tag, value in rows if tag == _DT_STRTAB]
+    for kind, start, address, length in segments:
+        if tables and kind == _LOAD and address <= tables[0] < address + length:
+            names = start + tables[0] - address
+            for tag, value in rows:
+                if tag in (_DT_NEEDED, _DT_RPATH, _DT_RUNPATH):
+                    end = data.find(b"\0", names + value)
+                    yield tag, data[names + value : end].decode("utf-8", "replace")
+            return
 
 
 def strip_elf(source: Path, target: Path, kind: str) -> bool:

@@ -18,20 +18,16 @@ from slimbake.project import load
 
 API = Traced(
     service="api",
-    modules={"torch/__init__.py": "torch", "six.py": "six"},
-    folders={"google/": ("protobuf", "torch"), "six_data/": ("six",)},
+    modules={"torch/__init__.py": "torch", "torch/_C.so": "torch", "six.py": "six"},
 )
 NLG = Traced(service="nlg", modules={"torch/fft/__init__.py": "torch"})
-NAMES = st.from_regex(r"[\w][\w .+-]*(/[\w][\w +-]*)*(\.py|/)", fullmatch=True)
+NAMES = st.from_regex(r"[\w][\w .+-]*(/[\w][\w +-]*)*\.(py|so)", fullmatch=True)
 
 
 def test_a_layer_needs_what_any_of_its_services_uses_of_its_own_packages() -> None:
-    assert warm_lines([API, NLG], {"torch"}) == (
-        "google/",
-        "torch/__init__.py",
-        "torch/fft/__init__.py",
-    )
-    assert warm_lines([NLG, API], {"six"}) == ("six.py", "six_data/")
+    torch = ("torch/_C.so", "torch/__init__.py", "torch/fft/__init__.py")
+    assert warm_lines([API, NLG], {"torch"}) == torch
+    assert warm_lines([NLG, API], {"six"}) == ("six.py",)
     assert warm_lines([NLG], {"six"}) == ()
 
 
@@ -53,13 +49,13 @@ def test_a_list_says_what_it_is_and_how_it_is_refreshed() -> None:
         ("a.py\nb.p", "it is cut off: its last line has no end"),
         (
             "<<<<<<< HEAD\na.py\n",
-            "'<<<<<<< HEAD' is neither a module (.py, or .py source) nor a folder",
+            "'<<<<<<< HEAD' is no module (.py, .py source, or .so)",
         ),
-        ("/opt/a.py\n", "'/opt/a.py' is neither a module"),
-        ("a/../b.py\n", "'a/../b.py' is neither a module"),
-        ("a\\b.py\n", "'a\\b.py' is neither a module"),
-        ("torch/lib.so\n", "'torch/lib.so' is neither a module"),
-        ("/\n", "'/' is neither a module"),
+        ("/opt/a.py\n", "'/opt/a.py' is no module"),
+        ("a/../b.py\n", "'a/../b.py' is no module"),
+        ("a\\b.py\n", "'a\\b.py' is no module"),
+        ("torch/lib.so.1\n", "'torch/lib.so.1' is no module"),
+        ("torch/\n", "'torch/' is no module"),
     ],
 )
 def test_what_is_no_list_is_told_with_its_line(text: str, said: str, tmp_path: Path) -> None:
@@ -76,7 +72,7 @@ def test_a_layer_without_a_list_sends_nothing_to_a_cold_store() -> None:
         next(each.root for each in FLEETS if each.root.name == "local-packages") / "services.yaml"
     )
     assert project.evidence.warm == {
-        "base-web": ("fastapi/__init__.py", "our_common/plugins/"),
+        "base-web": ("fastapi/__init__.py",),
         "api": ("our_auth/__init__.py",),
     }
     installs = {t.name: t.recipe.install for t in project.plan.targets if t.recipe}
@@ -105,4 +101,4 @@ def test_a_layer_that_nothing_is_left_out_of_has_no_cold_store(tmp_path: Path) -
 
 def test_a_list_names_what_two_services_use_once() -> None:
     other = replace(API, service="other")
-    assert warm_lines([API, other], {"six"}) == ("six.py", "six_data/")
+    assert warm_lines([API, other], {"six"}) == ("six.py",)

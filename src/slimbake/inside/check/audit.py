@@ -2,7 +2,7 @@
 
 A trace writes this file as `sitecustomize.py` into a folder of PYTHONPATH, so that every Python
 that is started there reports too; not one with -I, -E or -S. So it imports only the interpreter's
-own modules. Python's audit events (PEP 578) say what Python opens, imports, runs, lists and starts.
+own modules. Python's audit events (PEP 578) say what Python opens, imports, runs and starts.
 """
 
 from __future__ import annotations
@@ -21,16 +21,12 @@ PATHS = {
     "os.exec": 0,
     "os.posix_spawn": 0,
     "subprocess.Popen": 0,
-    "os.listdir": 0,
-    "os.scandir": 0,
     "exec": 0,
 }
-"""Events, and which of their arguments names a file or folder; of `exec` it is the code."""
-LISTS = ("os.listdir", "os.scandir")
+"""Events, and which of their arguments names a file; of `exec` it is the code."""
+IMPORTS, LOADS = "import", "ctypes.dlopen"
 RUNS = "exec"  # also of modules that no file was opened for
-OPENS = "open"
-TELLING = (*LISTS, OPENS)
-"""Events that are logged for a path even if another event was logged for it before."""
+OPENS = "open"  # logged for a path even if another event was logged for it before
 
 
 class AuditHook:
@@ -62,7 +58,7 @@ class AuditHook:
 
     def add(self, path: str, how: str) -> None:
         """Append a path, once for all that tells the same of it."""
-        kind = how if how in TELLING else ""
+        kind = how if how == OPENS else ""
         if path and (path, kind) not in self._seen:
             self._seen.add((path, kind))
             try:
@@ -81,11 +77,6 @@ class AuditHook:
             path = str(getattr(path, "co_filename", ""))
             if not path.startswith("/"):  # code that has no file
                 return
-        elif event in LISTS:
-            if _finds_modules(sys._getframe(1)):
-                return
-            path = f"/proc/self/fd/{path}" if isinstance(path, int) else path or "."
-            path = os.path.realpath(path) if isinstance(path, str) else path
         if isinstance(path, (bytes, str, os.PathLike)):
             self.add(os.fsdecode(path), event)
 
@@ -97,20 +88,6 @@ def mapped(maps: str) -> Iterator[str]:
             *_, inode, path = (*line.rstrip("\n").split(maxsplit=5), "")[:6]
             if inode != "0" and path.startswith("/"):
                 yield path.removesuffix(" (deleted)")
-
-
-def _finds_modules(frame: object) -> bool:
-    """Whether it is Python itself that lists: it finds what is in a cold store as well."""
-    told = getattr(frame, "f_globals", {}).get("__name__", "")
-    while told == "_slimbake_cold.files":  # which lists for another one
-        frame = getattr(frame, "f_back", None)
-        told = getattr(frame, "f_globals", {}).get("__name__", "")
-    code = getattr(frame, "f_code", None)
-    return (
-        getattr(code, "co_filename", "").startswith("<frozen importlib")
-        or told == "pkgutil"
-        or told.startswith("_slimbake")
-    )
 
 
 def _sitecustomize() -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..elf import LIBRARIES, MAGIC
+from ..elf import LIBRARIES, linked
 
 # Of other programs, of the engine, and of data: no shared object of the image lies there.
 _ELSEWHERE = frozenset(("dev", "inside", "proc", "run", "sys", "tmp", "weights"))
 _SHARED = re.compile(r".+\.so(\.[0-9.]+)?")
-_LOAD, _DYNAMIC = 1, 2  # kinds of segments
-_DT_NEEDED, _DT_STRTAB = 1, 5
 NAMED = 2  # files that a message names
 
 
@@ -52,7 +48,7 @@ def unanswered(root: Path) -> list[Unanswered]:
     there = {path.name for path in files}
     asking: dict[str, list[str]] = {}
     for path in files:
-        for name in needed(path):
+        for name in linked(path).needed:
             if name.rpartition("/")[2] not in there:
                 asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
     known = packages(root)
@@ -70,47 +66,6 @@ def native_files(root: Path) -> Iterator[Path]:
                 "bin" in folder.name and not path.is_symlink() and path.stat().st_mode & 0o100
             ):
                 yield path
-
-
-def needed(path: Path) -> tuple[str, ...]:
-    """The names of the shared libraries that a file asks the loader for; none where it is no ELF."""
-    try:
-        with path.open("rb") as file:
-            if file.read(4) != MAGIC:
-                return ()
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return tuple(_needed(data))
-    except (OSError, struct.error, IndexError, ValueError, OverflowError):
-        return ()
-
-
-def _needed(data: mmap.mmap) -> Iterator[str]:
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
-    (phoff,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", data, 32 if wide else 28)
-    size, count = struct.unpack_from(f"{order}HH", data, 54 if wide else 42)
-    segments = []  # kind, place in the file, address, bytes in the file
-    for at in range(phoff, phoff + size * count, size):
-        entry = struct.unpack_from(f"{order}{'IIQQQQ' if wide else 'IIIII'}", data, at)
-        kind, start, address, length = (
-            entry[each] for each in ((0, 2, 3, 5) if wide else (0, 1, 2, 4))
-        )
-        segments.append((kind, start, address, length))
-    pair = f"{order}{'qQ' if wide else 'iI'}"
-    rows = [
-        struct.unpack_from(pair, data, at)
-        for kind, start, _, length in segments
-        if kind == _DYNAMIC
-        for at in range(start, start + length, struct.calcsize(pair))
-    ]
-    tables = [value for tag, value in rows if tag == _DT_STRTAB]
-    for kind, start, address, length in segments:
-        if tables and kind == _LOAD and address <= tables[0] < address + length:
-            names = start + tables[0] - address
-            for tag, value in rows:
-                if tag == _DT_NEEDED:
-                    end = data.find(b"\0", names + value)
-                    yield data[names + value : end].decode("utf-8", "replace")
-            return
 
 
 def packages(root: Path) -> dict[str, str]:

@@ -61,8 +61,7 @@ def run_smoke(arguments: Sequence[str]) -> int:
 def little_imported(report: Any, prefix: Path) -> str:
     """A warning where a smoke imports next to nothing of the image's packages, else "".
 
-    `report`: the files of the modules that it has imported. RECORDs list those that went cold, too;
-    to list folders would look like a need of the service to a trace.
+    `report`: the files of the modules that it has imported. RECORDs list those that went cold, too.
     """
     modules = {
         f"{site}/{row.name}"

@@ -1,6 +1,6 @@
 """Runs an image's smoke, its verify or its service, and reports which files they use.
 
-Python's audit events report what Python opens, imports, runs, lists, loads and starts (`audit`);
+Python's audit events report what Python opens, imports, runs, loads and starts (`audit`);
 what the loader or a library maps without Python is in /proc/PID/maps. Nothing reports files that
 are only looked at (stat), or that a library opens and closes itself. Passes may be applied before,
 as in a trial.
@@ -22,10 +22,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..cold.layout import EXTENSION, warm_name
 from ..passes import LayerFiles, apply_passes, module_of, parse_pass
 from ..step import INSIDE, PREFIX
 from . import smoke, surroundings
-from .audit import LISTS, LOG, OPENS, RUNS, mapped
+from .audit import IMPORTS, LOADS, LOG, OPENS, RUNS, mapped
 from .turn import turn
 
 SECONDS = 60  # in which a service answers
@@ -258,7 +259,7 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
         trace_command(traced, command, asked["port"], quiet=QUIET, **surroundings.as_service())
     seen = any(how == RUNS for how, _ in traced.paths())
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
-        return {"modules": {}, "folders": {}, "read": [], "seen": False, "fault": fault}
+        return {"modules": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
 
@@ -292,24 +293,19 @@ def _check(
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
-    """The modules, each with its package, and the folders, with those of modules in them, that were
-    used of what RECORDs list; and the modules whose sources were read. A module need not lie on
-    disk: it may have come from a cold store.
+    """The modules that were used of what RECORDs list, as warm lists name them, each with its package;
+    and those whose sources were read. A module need not lie on disk: it may have come from a cold
+    store.
     """
-    modules, folders, read = {}, {}, set()
+    modules, read = {}, set()
     for how, path in traced.paths():
         if not path.startswith(f"{layer.site}/"):
             continue
         name = module_of(layer.name(Path(path)))
-        if how in LISTS:
-            inside = {
-                owner
-                for each, (owner, _) in layer.owners.items()
-                if each.startswith(f"{name}/") and each.endswith(".py")
-            }
-            folders.update({f"{name}/": sorted(inside)} if inside else {})
-        elif name.endswith(".py") and name in layer.owners:
+        if name.endswith(".py") and name in layer.owners:
             modules[name] = layer.owners[name][0]
             if how == OPENS and path.endswith(".py"):
                 read.add(name)
-    return {"modules": modules, "folders": folders, "read": sorted(read)}
+        elif how in (IMPORTS, LOADS) and name.endswith(EXTENSION) and name in layer.owners:
+            modules[warm_name(name)] = layer.owners[name][0]
+    return {"modules": modules, "read": sorted(read)}

@@ -1,7 +1,7 @@
 """Opens, looks at and lists cold files by their paths, as `inspect`, torch.compile, pdb and Alembic do.
 
-What is on disk is never asked of a store, and all begins with the first cold module: a program that
-imports none, such as pip in an image that is built on top, sees the disk alone.
+What is on disk is never asked of a store, and all begins with the first package that has cold modules:
+a program that imports none, such as pip in an image that is built on top, sees the disk alone.
 """
 
 import io
@@ -10,7 +10,7 @@ import stat
 import sys
 from functools import wraps
 
-from .serve import EPOCH, cold_file, find, inside
+from .serve import EPOCH, cold_file, find, inside, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _open(file: "Any", mode: str = "r", *rest: "Any", **options: "Any") -> "Any"
     content = None if set(mode) & set("wax+") else cold_file(file)
     if content is None:
         return None
-    return _open_disk(file, mode, *rest[:5], **{**options, "opener": lambda *_: _memory(content)})
+    return _open_disk(file, mode, *rest[:5], **{**options, "opener": lambda *_: memory(content)})
 
 
 def _open_code(path: str) -> "io.BytesIO | None":
@@ -191,9 +191,26 @@ class ColdEntry:
         return os.stat(self.path, follow_symlinks=follow_symlinks)  # noqa: PTH116
 
 
-def _memory(content: bytes) -> int:
+def memory(content: bytes) -> int:
     """A file descriptor that reads this."""
     file = os.memfd_create("cold", os.MFD_CLOEXEC)
-    os.write(file, content)
+    left = memoryview(content)
+    while left:
+        left = left[os.write(file, left) :]
     os.lseek(file, 0, os.SEEK_SET)
     return file
+
+
+def dlopen(disk: "Any") -> "Any":
+    """`_ctypes.dlopen`, which loads cold extension modules by their paths too."""
+
+    @wraps(disk)
+    def call(name: "Any", *rest: int) -> "Any":
+        try:
+            return disk(name, *rest)
+        except OSError:
+            if not find(name):
+                raise
+            return load(os.fsdecode(name), lambda at: disk(at, *rest))
+
+    return call

@@ -19,7 +19,7 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 
-from .layout import SUFFIX, Store, StoreError
+from .layout import SUFFIX, Store, StoreError, file_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Stores:
         self.site = site
         self.faults: list[StoreError] = []
         self.owners: dict[str, list[Store]] = {}  # folder -> the stores that have modules of it
+        self.tops: set[str] = set()  # the top names that have cold modules below
         self._there: set[str] = set()  # the distributions that were found on disk
         cold = os.path.join(*(site, *[os.pardir] * 3, "cold"))  # noqa: PTH118
         for name in sorted(os.listdir(cold)) if os.path.isdir(cold) else ():  # noqa: PTH112, PTH208
@@ -60,6 +61,7 @@ class Stores:
         for folder in store.folders:
             whole = f"{self.site}/{folder}" if folder else self.site
             self.owners.setdefault(whole, []).append(store)
+            self.tops.add(folder.partition("/")[0])
 
     def owns(self, folder: str) -> bool:
         """Whether cold modules, or packages, may stand in a folder."""
@@ -88,7 +90,7 @@ class Stores:
         """Each cold module of a folder, and whether it is a package."""
         for name, package in self.files(folder):
             if name != "__init__.py":
-                yield name if package else name[:-3], package
+                yield name.partition(".")[0], package
 
     def files(self, folder: str) -> "Iterator[tuple[str, bool]]":
         """Each cold file of a folder, and each folder in it that is a cold package: its name, and
@@ -100,7 +102,7 @@ class Stores:
                 package = name.endswith("/")
                 inner, of = (f"{folder}/{name[:-1]}", "__init__") if package else (folder, name)
                 if self.find(inner, of):
-                    yield (name[:-1] if package else f"{name}.py"), package
+                    yield (name[:-1] if package else file_name(name)), package
 
 
 class ColdFinder(FileFinder):
@@ -116,18 +118,26 @@ class ColdFinder(FileFinder):
 
         Raises StoreError where a store that cannot be read may have it.
         """
+        tail = fullname.rpartition(".")[2]
+        if self._folder == self._stores.site and tail in self._stores.tops:
+            from .serve import begin
+
+            begin(self._stores)  # whatever imports this may open or list its files
         spec: ModuleSpec | None = self._disk.find_spec(fullname, target)
         if spec is not None and spec.loader is not None:
             return spec
-        tail = fullname.rpartition(".")[2]
-        for folder, name in ((f"{self._folder}/{tail}", "__init__"), (self._folder, tail)):
+        extensions = ((self._folder, tail + suffix) for suffix in EXTENSION_SUFFIXES)
+        for folder, name in (
+            *((f"{self._folder}/{tail}", "__init__"), (self._folder, tail)),
+            *extensions,
+        ):
             if found := self._stores.find(folder, name):
-                from .serve import cold_spec
+                from .serve import begin, cold_spec
 
-                whole = os.path.join(self.path, *([tail] if name != tail else []), f"{name}.py")  # noqa: PTH118
-                return cold_spec(
-                    self._stores, fullname, whole, bool(found[1][4]), _source_loader(self._disk)
-                )
+                begin(self._stores)
+                within = [tail] if name == "__init__" else []
+                whole = os.path.join(self.path, *within, file_name(name))  # noqa: PTH118
+                return cold_spec(fullname, whole, bool(found[1][4]), _source_loader(self._disk))
         if self._stores.faults:  # a folder without `__init__` may be a package of a broken store
             fault = self._stores.faults[0]
             raise StoreError(str(fault), name=fullname, path=fault.path)
@@ -203,18 +213,21 @@ class Guard:
         hooks = sys.path_hooks
         if not hooks or not isinstance(hooks[0], Hook) or self._hook not in hooks:
             self._hook.place()
-        return _pkgutil_spec() if fullname == "pkgutil" else None
+        return _told(fullname) if fullname in TOLD else None
 
 
-def _pkgutil_spec() -> "ModuleSpec | None":
-    """`pkgutil`, which is told of ColdFinder when it is loaded: to load it at every start is slow."""
-    spec: ModuleSpec | None = PathFinder.find_spec("pkgutil")
+def _told(name: str) -> "ModuleSpec | None":
+    """A module of TOLD, which is told of cold modules when it is loaded: to load it at every start is
+    slow.
+    """
+    spec: ModuleSpec | None = PathFinder.find_spec(name)
     if spec and spec.loader:
         run = spec.loader.exec_module
 
         def exec_module(module: "ModuleType") -> None:
             run(module)
-            _register(module)
+            if module.__name__ == name:  # a zip file has one loader for all of its modules
+                TOLD[name](module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
     return spec
@@ -222,6 +235,15 @@ def _pkgutil_spec() -> "ModuleSpec | None":
 
 def _register(pkgutil: "ModuleType") -> None:
     pkgutil.iter_importer_modules.register(ColdFinder, ColdFinder.iter_modules)
+
+
+def _load_cold(ctypes: "ModuleType") -> None:
+    from .files import dlopen
+
+    ctypes._dlopen = dlopen(ctypes._dlopen)  # type: ignore[attr-defined]
+
+
+TOLD = {"pkgutil": _register, "ctypes": _load_cold}
 
 
 def install() -> None:
@@ -233,5 +255,5 @@ def install() -> None:
         hook = Hook(stores)
         hook.place()
         sys.meta_path.insert(sys.meta_path.index(PathFinder), Guard(hook))
-        if "pkgutil" in sys.modules:
-            _register(sys.modules["pkgutil"])
+        for name in sys.modules.keys() & TOLD.keys():
+            TOLD[name](sys.modules[name])

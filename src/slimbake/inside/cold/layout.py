@@ -2,12 +2,12 @@
 
     head     one line of ASCII: magic, version, size of the file, sizes and CRCs of what follows
     folders  two lines a folder: its path below site-packages; where its rows are, and their CRC
-    rows     one line a module: name, distribution, block, offset, size, and 1 where its bytecode
-             is on disk, else 0; `NAME/` is a package, whose `__init__` stands among the rows of the
-             package's own folder
+    rows     one line a module: the name of its file, without `.py`; distribution, block, offset,
+             size, and 1 where its bytecode is on disk, else 0; `NAME/` is a package, whose
+             `__init__` stands among the rows of the package's own folder
     table    the names of `*.dist-info` folders; an empty line; the size of each block
     hashes   the SHA-256 of each module, 32 bytes each, in the order of the rows
-    blocks   xz streams of concatenated sources, each with a check of its own
+    blocks   xz streams of concatenated files, each with a check of its own
 
 Every start of Python imports this module and reads head and folders: nothing is imported here that
 Python has not loaded by then. Rows are read where a module is not on disk, blocks where it is cold.
@@ -31,11 +31,23 @@ if TYPE_CHECKING:
 
 
 MAGIC = "slimbake-cold"
-VERSION = "2"
+VERSION = "3"
 HEAD = 128  # bytes
 SUFFIX = ".cold"
 SOURCE = " source"  # at the end of a line of a warm list: a start reads this module's text, too
+EXTENSION = ".so"  # of extension modules in warm lists, which hold for all platforms
 FIX = "pull the image again, or rebuild it without cache"
+
+
+def file_name(row: str) -> str:
+    """The file of a module, by the name of its row: an extension module has its suffix there."""
+    return row if "." in row else f"{row}.py"
+
+
+def warm_name(name: str) -> str:
+    """An extension module as warm lists have it: without the platform that it was built for."""
+    folder, slash, file = name.rpartition("/")
+    return f"{folder}{slash}{file.partition('.')[0]}{EXTENSION}"
 
 
 class StoreError(ImportError):
@@ -109,10 +121,10 @@ class Store:
                 if row:
                     digest = hashes[32 * number : 32 * number + 32].hex()
                     number += 1
-                    yield f"{folder}/{name}.py".lstrip("/"), row, digest
+                    yield f"{folder}/{file_name(name)}".lstrip("/"), row, digest
 
     def contents(self) -> "Iterator[tuple[str, bytes]]":
-        """Each module: its path below site-packages, and its source. A block is read once."""
+        """Each module: its path below site-packages, and its file. A block is read once."""
         number, block = -1, b""
         for path, row, _ in sorted(self.entries(), key=lambda entry: entry[1][1:3]):
             if row[1] != number:

@@ -1,11 +1,12 @@
-"""Moves what no start reads into a layer's cold store: modules that no start imports, and the sources
-of modules of which it needs the bytecode alone.
+"""Moves what no start reads into a layer's cold store: modules that no start imports, extension modules
+too, and the sources of modules of which it needs the bytecode alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import lzma
+import os
 import pkgutil
 import zlib
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -23,6 +24,12 @@ PACKAGE = "_slimbake_cold"
 PTH = f"0{PACKAGE}.pth"  # the first by name: other .pth files may import what is cold
 SHIPPED = {"__init__.py": hook, "files.py": files, "layout.py": layout, "serve.py": serve}
 Sources = Sequence[tuple[str, bytes]]  # path below site-packages, content
+Filters = Sequence[Mapping[str, int]]
+_LZMA = {"id": lzma.FILTER_LZMA2, "preset": 6}
+# No literal of text depends on its position in a word. Addresses in code for x86 become absolute.
+_TEXT: Filters = ({**_LZMA, "lc": 4, "lp": 0, "pb": 0},)
+_CODE: Filters = (*([{"id": lzma.FILTER_X86}] if os.uname().machine == "x86_64" else []), _LZMA)
+KINDS = ((BLOCK, _TEXT), (BLOCK, _CODE), (READ_BLOCK, _TEXT))  # modules, extension modules, sources
 
 
 def go_cold(layer: LayerFiles, selected: Selected, settings: Mapping[str, Any]) -> list[Path]:
@@ -61,18 +68,25 @@ def _install_hook(site: Path) -> Iterator[Path]:
 def store_bytes(
     sources: Mapping[str, bytes], dists: Mapping[str, str], compiled: Container[str] = ()
 ) -> bytes:
-    """A cold store: the same bytes for the same sources, path below site-packages -> content.
+    """A cold store: the same bytes for the same files, path below site-packages -> content.
 
     `dists`: the `*.dist-info` folder of each path; `compiled`: those whose bytecode is on disk.
     """
-    # What is seldom read, for a traceback, makes no block longer that an import reads.
-    ordered = sorted(sources.items(), key=lambda each: (each[0] in compiled, each[0]))
-    blocks = [
-        *_blocks([each for each in ordered if each[0] not in compiled], BLOCK),
-        *_blocks([each for each in ordered if each[0] in compiled], READ_BLOCK),
-    ]
+
+    def kind(path: str) -> int:
+        """What is seldom read, for a traceback, makes no block longer that an import reads."""
+        return 1 if path.endswith(layout.EXTENSION) else 2 if path in compiled else 0
+
+    blocks: list[Sources] = []
+    filters: list[Filters] = []
+    for number, (limit, chosen) in enumerate(KINDS):
+        ordered = sorted(each for each in sources.items() if kind(each[0]) == number)
+        made = [*_blocks(ordered, limit)]
+        blocks += made
+        filters += [chosen] * len(made)
+    joined = [b"".join(content for _, content in each) for each in blocks]
     with ProcessPoolExecutor() as pool:
-        packed = list(pool.map(_compressed, [b"".join(c for _, c in each) for each in blocks]))
+        packed = list(pool.map(_compressed, joined, filters))
     known = sorted(set(dists.values()))
     rows: dict[str, list[tuple[str, str, bytes]]] = {}
     for number, block in enumerate(blocks):
@@ -122,16 +136,8 @@ def _blocks(sources: Sources, limit: int) -> Iterator[Sources]:
         yield block
 
 
-def _compressed(content: bytes) -> bytes:
-    """One xz stream, by one thread. No literal of text depends on its position in a word."""
-    filters = [
-        {
-            "id": lzma.FILTER_LZMA2,
-            "preset": 6,
-            "dict_size": max(4096, len(content)),
-            "lc": 4,
-            "lp": 0,
-            "pb": 0,
-        }
-    ]
-    return lzma.compress(content, lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=filters)
+def _compressed(content: bytes, filters: Filters) -> bytes:
+    """One xz stream, by one thread."""
+    *before, last = filters
+    chosen = [*before, {**last, "dict_size": max(4096, len(content))}]
+    return lzma.compress(content, lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=chosen)

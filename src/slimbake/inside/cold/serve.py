@@ -4,13 +4,13 @@ import os
 import sys
 from collections import OrderedDict
 from functools import cache
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
     from typing import Any
 
     from .hook import Stores
@@ -22,6 +22,7 @@ EPOCH = 315532800  # the time of every file of an image
 KEPT = 64 if sys.flags.optimize else 8
 _blocks: "OrderedDict[tuple[str, int], bytes]" = OrderedDict()
 _served: "dict[str, Stores]" = {}  # by site-packages
+_loaded: dict[str, str] = {}  # an extension module -> the name by which the dynamic loader knows it
 
 
 class ColdLoader(SourceFileLoader):
@@ -50,21 +51,77 @@ class ColdLoader(SourceFileLoader):
         """Write no bytecode."""
 
 
-def cold_spec(
-    stores: "Stores", fullname: str, path: str, compiled: bool, like: type[SourceFileLoader]
-) -> "ModuleSpec | None":
-    """The spec of a module whose source is cold, by the path at which it would stand.
+class ColdExtensionLoader(ExtensionFileLoader):
+    """Loads an extension module from a cold store: from memory, as if its file stood at its path."""
 
-    `like`: what loads a module from disk; what it does to code is done to cold code too.
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
+        """The module, not yet executed. Raises ImportError where nothing can be loaded."""
+        sys.audit("import", spec.name, self.path, None, None, None)
+        create = super().create_module
+        module: ModuleType = load(
+            self.path, lambda at: create(ModuleSpec(spec.name, self, origin=at))
+        )
+        module.__file__ = self.path
+        return module
+
+
+def load(path: str, opened: "Callable[[str], Any]") -> "Any":
+    """What `opened` gives for a path from which the dynamic loader can load a cold extension module.
+
+    That is a file in memory, or one in a temporary folder where the kernel forbids the other. The
+    loader takes two files of one name for the same, so that each name is a new one.
     """
+    path = _whole(path)
+    if path in _loaded:
+        return opened(_loaded[path])
+    from .files import memory
+
+    content, name = cold_file(path) or b"", ""
+    try:
+        with open(memory(content), "rb") as file:  # noqa: PTH123
+            name = f"/proc/self{'/.' * len(_loaded)}/fd/{file.fileno()}"
+            found = opened(name)
+    except (OSError, ImportError) as error:
+        if name not in str(error):  # it was loaded
+            raise
+        found, name = _load_copy(path, content, opened)
+    _loaded[path] = name
+    return found
+
+
+def _load_copy(path: str, content: bytes, opened: "Callable[[str], Any]") -> "tuple[Any, str]":
+    from tempfile import NamedTemporaryFile
+
+    try:
+        with NamedTemporaryFile(suffix=".so") as copy:
+            copy.write(content)
+            copy.flush()
+            return opened(copy.name), copy.name
+    except OSError as error:
+        raise ImportError(f"no place from which to load the cold {path}: {error}") from None
+
+
+def begin(stores: "Stores") -> None:
+    """Have the standard library find the files of these stores from now on."""
     if stores.site not in _served:
         from . import files
 
         _served[stores.site] = stores
         files.patch()
-    return spec_from_file_location(
-        fullname, path, loader=_loader_like(like)(fullname, path, compiled)
-    )
+
+
+def cold_spec(
+    fullname: str, path: str, compiled: bool, like: type[SourceFileLoader]
+) -> "ModuleSpec | None":
+    """The spec of a cold module, by the path at which its file would stand.
+
+    `like`: what loads a module from disk; what it does to code is done to cold code too.
+    """
+    if path.endswith(".py"):
+        loader: Any = _loader_like(like)(fullname, path, compiled)
+    else:
+        loader = ColdExtensionLoader(fullname, path)
+    return spec_from_file_location(fullname, path, loader=loader)
 
 
 @cache
@@ -83,10 +140,10 @@ def cold_file(path: "str | bytes | os.PathLike[Any]") -> bytes | None:
 def find(path: "Any") -> "tuple[Store, Any] | None":
     """The store of a cold file, and where it is there; None for any other path. Raises StoreError."""
     name = _whole(path)
-    for site, stores in _served.items() if name.endswith(".py") else ():
+    for site, stores in _served.items() if name.endswith((".py", ".so")) else ():
         if name.startswith(site):
-            folder, _, module = name.rpartition("/")
-            return stores.find(folder, module[:-3])
+            folder, _, file = name.rpartition("/")
+            return stores.find(folder, file.removesuffix(".py"))
     return None
 
 
@@ -113,6 +170,8 @@ def _content(store: "Store", row: "Any") -> bytes:
     _, number, offset, size, _ = row
     key = (store.path, number)
     block = _blocks.get(key) or store.block(number)
+    if len(block) == size:  # nothing else is in it
+        return block
     # Two threads may both read a block, and the last one stays.
     _blocks[key] = block
     _blocks.move_to_end(key)
