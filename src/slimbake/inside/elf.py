@@ -3,7 +3,7 @@
 The loader maps the segments of a file and follows tables that lie in them: `.dynsym`, the libraries
 that are needed, relocations, unwinding. `.symtab` and `.debug_*` lie in no segment: linkers,
 debuggers and profilers read them, and no process does. binutils' strip also moves segments, which
-breaks some libraries that auditwheel has patched; here they stay as they are, to the byte.
+breaks some libraries that auditwheel has patched; here they stay where they are, to the byte.
 """
 
 from __future__ import annotations
@@ -120,11 +120,11 @@ def _dynamic(data: mmap.mmap) -> Iterator[tuple[int, str]]:
 
 
 def strip_elf(source: Path, target: Path, kind: str) -> bool:
-    """Write a library without the symbols that only debuggers read; whether it is smaller, and the
+    """Write a library without the symbols that only debuggers read; whether it had any, and is the
     same to everything else.
 
     `kind`: `debug` for what compilers add for debuggers, `unneeded` for all symbols besides those
-    that the loader reads. What lies between segments stays.
+    that the loader reads. Between segments they become zeros, which compress to nothing.
     """
     data = source.read_bytes()
     try:
@@ -136,7 +136,7 @@ def strip_elf(source: Path, target: Path, kind: str) -> bool:
         made = _without(data, elf, goes)
     except (struct.error, IndexError, ValueError, OverflowError):  # not what a linker writes
         return False
-    if len(made) >= len(data) or not same_when_loaded(data, made):
+    if not goes or len(made) > len(data) or not same_when_loaded(data, made):
         return False
     target.write_bytes(made)
     return True
@@ -147,13 +147,15 @@ def _going(elf: _Elf, kind: str) -> Iterator[int]:
     symbols = {number for number, each in enumerate(elf.sections) if each.kind in tables}
     symbols |= {elf.sections[number].link for number in symbols} - {elf.names}
     for number, each in enumerate(elf.sections):
-        apart = not each.loaded and each.start >= elf.limit and each.kind != _NOBITS
+        apart = not each.loaded and each.end > each.start and each.kind != _NOBITS
+        apart = apart and not any(low < each.end and each.start < high for low, high in elf.loaded)
         if apart and (number in symbols or _DEBUG.fullmatch(each.name)):
             yield number
 
 
 def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
-    """The file up to its last segment, then what stays of the rest, then the section headers.
+    """The file up to its last segment, with zeros for what goes there, then what stays of the rest,
+    then the section headers, unless they lie between segments too.
 
     The header of what goes becomes empty, so that no other section has another number.
     """
@@ -165,13 +167,19 @@ def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
     for number, each in enumerate(elf.sections):
         if number in goes:
             headers[number * size : (number + 1) * size] = bytes(size)
+            end = min(each.end, elf.limit)
+            made[each.start : end] = bytes(max(0, end - each.start))
         elif each.start >= elf.limit and each.end > each.start and each.kind != _NOBITS:
             made += bytes(-len(made) % max(1, each.align))
             struct.pack_into(word, headers, number * size + offset, len(made))
             made += data[each.start : each.end]
-    made += bytes(-len(made) % 8)
-    struct.pack_into(word, made, elf.masked[0], len(made))
-    return bytes(made + headers)
+    if at < elf.limit:
+        made[at : at + len(headers)] = headers
+    else:
+        made += bytes(-len(made) % 8)
+        struct.pack_into(word, made, elf.masked[0], len(made))
+        made += headers
+    return bytes(made)
 
 
 def same_when_loaded(before: bytes, after: bytes) -> bool:

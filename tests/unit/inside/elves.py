@@ -8,10 +8,16 @@ SEGMENT = b"code of the library"
 
 
 def elf(
-    *, debug: bytes = b"", symbols: bytes = b"", own: bytes = b"", behind: bytes = b""
+    *,
+    debug: bytes = b"",
+    symbols: bytes = b"",
+    own: bytes = b"",
+    behind: bytes = b"",
+    moved: bytes = b"",
 ) -> bytes:
     """A 64-bit library: one segment, then sections that are in none. `own`: the content of a
-    section that a program reads itself; `behind`: what lies after all of it.
+    section that a program reads itself; `behind`: what lies after all of it; `moved`: a second
+    segment behind the sections, as patchelf leaves it.
     """
     parts = [(b".text", 1, 2, SEGMENT), (b".comment", 1, 0, b"GCC\0")]
     parts += [(b".debug_info", 1, 0, debug)] if debug else []
@@ -20,7 +26,8 @@ def elf(
         parts += [(b".symtab", 2, 0, symbols), (b".strtab", 3, 0, b"\0name\0")]
     names = b"\0" + b"".join(name + b"\0" for name, *_ in parts) + b".shstrtab\0"
     parts += [(b".shstrtab", 3, 0, names)]
-    headers, content, at = [bytes(64)], b"", 64 + 56
+    segments = 2 if moved else 1
+    headers, content, at = [bytes(64)], b"", 64 + 56 * segments
     for number, (name, kind, flags, data) in enumerate(parts, 1):
         link = number + 1 if kind == 2 else 0
         where = names.index(name + b"\0")
@@ -28,7 +35,11 @@ def elf(
             struct.pack("<IIQQQQIIQQ", where, kind, flags, 0, at, len(data), link, 0, 1, 0)
         )
         content, at = content + data, at + len(data)
-    program = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 120 + len(SEGMENT), 120 + len(SEGMENT), 4096)
+    end = 64 + 56 * segments + len(SEGMENT)
+    program = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, end, end, 4096)
+    if moved:
+        program += struct.pack("<IIQQQQQQ", 1, 6, at, at, at, len(moved), len(moved), 4096)
+        content, at = content + moved, at + len(moved)
     header = struct.pack(
         "<16sHHIQQQIHHHHHH",
         b"\x7fELF\x02\x01\x01",
@@ -41,7 +52,7 @@ def elf(
         0,
         64,
         56,
-        1,
+        segments,
         64,
         len(headers),
         len(headers) - 1,

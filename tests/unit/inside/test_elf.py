@@ -30,6 +30,24 @@ def test_symbols_go_and_all_else_stays(kind: str, gone: int, tmp_path: Path) -> 
     assert stripped(tmp_path, made, kind) is None, "nothing is left to take"
 
 
+def test_symbols_between_segments_become_zeros_in_their_place(tmp_path: Path) -> None:
+    """As in libraries that auditwheel has patched: no byte that is mapped moves."""
+    full = elf(symbols=b"s" * 240, own=b"mine", moved=b"m" * 64)
+    made = stripped(tmp_path, full, "unneeded")
+    assert made and len(made) == len(full)
+    assert made == full.replace(b"s" * 240, bytes(240)).replace(b"\0name\0", bytes(6)).replace(
+        *headers_of_symbols(full)
+    )
+    assert same_when_loaded(full, made)
+    assert stripped(tmp_path, made, "unneeded") is None, "nothing is left to take"
+
+
+def headers_of_symbols(full: bytes) -> tuple[bytes, bytes]:
+    """The two section headers of symbols, which lie side by side, and what becomes of them."""
+    start = len(full) - 3 * 64
+    return full[start : start + 128], bytes(128)
+
+
 @pytest.mark.parametrize(
     "content",
     [
