@@ -159,8 +159,9 @@ def test_prune_removes_what_a_killed_process_left_running_and_nothing_else(toy: 
         left[killed].kill()
         left[killed].wait()
         done = toy.slimbake("prune")
-        assert done.code == 0 and f"removed {killed}" in done.stdout, done.stderr
-        assert containers() == {alive}
+        assert done.code == 0, done.stderr
+        # `prune` of a test beside this one may have been first: all of them see to it
+        wait_for(lambda: containers() == {alive}, f"the end of {killed} alone")
     finally:
         for name, process in left.items():
             process.kill()
