@@ -307,5 +307,7 @@ def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
             if how == OPENS and path.endswith(".py"):
                 read.add(name)
         elif how in (IMPORTS, LOADS) and name.endswith(EXTENSION) and name in layer.owners:
-            modules[warm_name(name)] = layer.owners[name][0]
+            folder = name.rpartition("/")[0]
+            if not folder or f"{folder}/__init__.py" in layer.owners:  # others are no modules
+                modules[warm_name(name)] = layer.owners[name][0]
     return {"modules": modules, "read": sorted(read)}
