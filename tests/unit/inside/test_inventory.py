@@ -134,12 +134,11 @@ def test_what_a_pass_removed_or_changed_is_no_loss(layer: Layer) -> None:
     assert take_inventory(()) == 1, "it is not what the pass left"
 
 
-def cold(layer: Layer, content: bytes) -> Path:
+def cold(layer: Layer, content: bytes, name: str = "thing/module.py") -> Path:
     """Move a module of the layer into its cold store, with this content."""
-    unlinked("thing/module.py")(layer)
+    unlinked(name)(layer)
     store = layer.prefix / "cold/base-web.cold"
-    store.parent.mkdir()
-    name = "thing/module.py"
+    store.parent.mkdir(exist_ok=True)
     store.write_bytes(store_bytes({name: content}, {name: "thing-1.dist-info"}))
     return store
 
@@ -148,6 +147,18 @@ def test_a_module_in_the_cold_store_is_no_loss(layer: Layer) -> None:
     cold(layer, THING["thing/module.py"])
     assert take_inventory(()) == 0
     assert layer.found["files"] == {"disk": 6, "cold": 1}
+
+
+def test_a_library_in_the_cold_store_is_as_a_pass_left_it(layer: Layer) -> None:
+    stripped = b"\x7fELF code"
+    digest = hashlib.sha256(stripped).hexdigest()
+    layer.tell(LedgerEntry("thing/lib.so", 18, 9, "strip", "thing", "1", digest))
+    cold(layer, stripped, "thing/lib.so")
+    assert take_inventory(()) == 0
+    assert layer.found["files"] == {"disk": 6, "changed": 1}
+    rewritten("thing/lib.so", b"")(layer)
+    cold(layer, b"\x7fELF cod", "thing/lib.so")
+    assert take_inventory(()) == 1, "it is not what the pass left"
 
 
 def test_another_module_in_the_cold_store_is_a_loss(
