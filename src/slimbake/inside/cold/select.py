@@ -135,15 +135,14 @@ def finds_files(content: bytes) -> bool:
 def importable(name: str, files: Mapping[str, object], twins: Container[str]) -> bool:
     """Whether Python imports a module by its name alone, and from no other file.
 
-    Its own folder and all below the first package on the way are packages; what is above may be
+    It stands alone, or somewhere below a package; around that package, and in it, folders may be
     namespaces. `twins`: see `modules`.
     """
     *folders, module = name.removesuffix(".py").split("/")
     if not all(part.isidentifier() for part in (*folders, module)):
         return False
     ways = ["/".join(folders[: depth + 1]) for depth in range(len(folders))]
-    packages = [f"{way}/__init__.py" in files for way in ways]
-    if packages and not (packages[-1] and packages == sorted(packages)):
+    if ways and not any(f"{way}/__init__.py" in files for way in ways):
         return False
     # Of `a.py`, `a.so` and `a/__init__.py` the last is found first: the disk would say otherwise.
     return module != "__init__" or bool(ways and ways[-1] not in twins)

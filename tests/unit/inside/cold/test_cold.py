@@ -21,6 +21,7 @@ THING = {
     "thing/__main__.py": b"print('main', __name__)\n",
     "thing/big.py": BIG,
     "thing/not-a-name.py": b"",
+    "thing/bare/within.py": b"here = __name__, __file__\n",  # in a folder that is no package
     "single.py": b"value = 1\n",
 }
 WARM = ("thing/__init__.py", "thing/warm.py source")
@@ -91,6 +92,22 @@ except ValueError:
         "'''A class.''' Things.",
         "raise ValueError('late')",
         "raise ValueError('late')",
+    ]
+
+
+def test_a_folder_that_is_no_package_stays_a_namespace_with_its_modules(there: Image) -> None:
+    text = """\
+import importlib.util, os, pkgutil, thing
+spec = importlib.util.find_spec('thing.bare')
+print(spec.loader, [*spec.submodule_search_locations] == [os.path.join(*thing.__path__, 'bare')])
+print([m.name for m in pkgutil.iter_modules(thing.__path__)].count('bare'), os.listdir(thing.__path__[0] + '/bare'))
+import thing.bare.within
+print(thing.bare.within.here, [m.name for m in pkgutil.iter_modules(thing.bare.__path__)])
+"""
+    assert there.says(text).splitlines() == [
+        "None True",
+        "0 ['within.py']",
+        f"('thing.bare.within', '{there.site}/thing/bare/within.py') ['within']",
     ]
 
 
