@@ -60,7 +60,7 @@ def code(text: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; a cell that is too long ends in dots."""
+    """A table in Markdown; a cell that is too long ends in dots, after a whole part of it."""
     lines = [list(headings), ["---"] * len(headings), *map(list, rows)]
     return "\n".join(
         "| " + " | ".join(_cut(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
@@ -71,6 +71,7 @@ def _cut(cell: str) -> str:
     if len(cell) <= WIDEST:
         return cell
     part = cell[: WIDEST - 4]
+    part = part[: part.rfind("; ") + 2] or part
     if part.rfind("[") > part.rfind(")"):  # not within a link
         part = part[: part.rfind("[")]
     return f"{part}...{'`' * (part.count('`') % 2)}"

@@ -110,13 +110,16 @@ def _techniques(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     for each in inputs.writeup["techniques"]:
         for name in each["by"]:
             it = technique(each, name, inputs)
-            yield each["claim"], _measured(it), _verdict(it, name in lossless)
+            claim = f"{each['claim']} (`{name}`)" if len(each["by"]) > 1 else each["claim"]
+            yield claim, _measured(it), _verdict(it, name in lossless)
 
 
 def _measured(it: Found) -> str:
     if it.bytes:
         return f"{small(it.bytes)}, {small(it.zstd)} compressed"
-    return it.words.replace("](", "](results/") if it.verdict in ("a setting", "works") else NONE
+    if it.verdict not in ("a setting", "works"):
+        return NONE
+    return it.words.partition("; ")[0].replace("](", "](results/")
 
 
 def _verdict(it: Found, lossless: bool) -> str:

@@ -145,7 +145,7 @@ def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
         "services:\n" + entry("one", more), code(toy, "one") | {"one/requirements.txt": "six\n"}
     )
     refused = toy.slimbake("bake", "--frozen")
-    assert refused.code == 4 and "never locked: one" in refused.stderr
+    assert refused.code == 4 and "not locked yet: the packages of one" in refused.stderr
     done = toy.slimbake("bake")
     assert done.code == 0, done.stderr
     before = held(toy.image("one"))

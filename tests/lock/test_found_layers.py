@@ -140,7 +140,11 @@ def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(
     services(repo, api="[frame, extra]", work="[tool, frame]")
     for words in (("layers",), ("layers", "--what-if", "core>2")):
         done = repo.run(*words)
-        assert done.code == 4 and "never locked: api, work, layers, externals" in done.stderr
+        assert done.code == 4 and done.stderr == (
+            "slimbake: not locked yet: the packages of api, work; which layers services share;"
+            " the digests of the base images\n"
+            "  run `slimbake lock`: it writes them into bake/locks/, which you review and commit\n"
+        )
     assert repo.run("lock").code == 0
     index.add("core", "3")
     done = repo.run("layers")
@@ -453,7 +457,7 @@ def test_an_edited_file_of_layers_is_stale_and_its_layers_are_a_wish(repo: Repo)
     assert done.stderr.splitlines()[:3] == [
         "slimbake: locks are out of date",
         "  bake/locks/layers.json was edited",
-        "  never locked: base-common",
+        "  not locked yet: the packages of base-common",
     ]
     with pytest.raises(StaleFiles, match=r"layers.json was edited"):
         bake(repo)

@@ -308,7 +308,7 @@ def test_each_reason_for_a_stale_lock_is_told(repo: Repo, web: None) -> None:
         repo.run("lock", "--check").stderr == "slimbake: locks are out of date\n"
         "  a asks for other packages, or has other bases, than when it was locked (services.yaml)\n"
         "  bake/locks/b.txt is missing\n"
-        "  never locked: c\n"
+        "  not locked yet: the packages of c\n"
         "  run `slimbake lock`, and review what it changes in bake/locks/\n"
     )
     assert repo.run("fetch").code == 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import FOLDER, json_option, platform_option, print_json
+from slimbake.cli.common import FOLDER, json_option, platform_option, print_json, print_text
 
 
 @click.group(
@@ -26,6 +26,7 @@ def command() -> None:
 
 @command.command(
     "list",
+    short_help="list the cold modules of an image",
     epilog=examples(
         "slimbake cold list registry.example.com/atlas/api:latest",
         "slimbake cold list ./api.tar --json",
@@ -35,7 +36,9 @@ def command() -> None:
 @json_option
 @platform_option
 def list_command(image: str, as_json: bool, platform: str) -> None:
-    """List the cold modules of IMAGE: layer, size, SHA-256, path below site-packages."""
+    """List the cold modules of IMAGE: layer, size, SHA-256 (whole with --json), path below
+    site-packages.
+    """
     from slimbake.images.cold import cold_stores
 
     rows = [
@@ -47,12 +50,13 @@ def list_command(image: str, as_json: bool, platform: str) -> None:
         print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['layer']}  {row['size']:>9,}  {row['sha256']}  {row['path']}")
+        print_text(f"{row['layer']}  {row['size']:>9,}  {row['sha256'][:12]}  {row['path']}")
     click.echo(f"{len(rows):,} cold modules", err=True)
 
 
 @command.command(
     "extract",
+    short_help="write them into a folder",
     epilog=examples(
         "slimbake cold extract registry.example.com/atlas/api:latest cold/",
         "slimbake cold extract ./api.tar cold/",

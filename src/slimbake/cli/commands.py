@@ -78,20 +78,26 @@ CI: Mapping[str, Mapping[str, str]] = {
 
 # What people type who know another tool, and what they want here.
 GUESSES: Mapping[str, str] = {
-    **dict.fromkeys(("build", "make", "images"), "bake"),
+    **dict.fromkeys(("build", "make"), "bake"),
     **dict.fromkeys(("push", "publish", "release"), "bake --push"),
     "watch": "bake --watch",
-    **dict.fromkeys(("rm", "stop", "kill"), "down"),
-    **dict.fromkeys(("start", "serve", "deploy"), "up"),
+    "tag": "bake --tag",
+    **dict.fromkeys(("rm", "remove", "delete", "stop", "kill"), "down"),
+    **dict.fromkeys(("start", "restart", "serve", "deploy"), "up"),
+    **dict.fromkeys(("ps", "top", "tail"), "logs"),
     **dict.fromkeys(("exec", "shell", "sh", "bash"), "debug"),
-    **dict.fromkeys(("ls", "list", "targets", "graph"), "plan"),
-    **dict.fromkeys(("size", "du", "history"), "sizes"),
+    **dict.fromkeys(("ls", "list", "show", "targets", "graph"), "plan"),
+    **dict.fromkeys(("size", "du", "images", "inspect", "history"), "sizes"),
     **dict.fromkeys(("html", "dashboard"), "report"),
     **dict.fromkeys(("check", "lint", "config"), "validate"),
     "test": "smoke",
     **dict.fromkeys(("new", "create"), "add"),
     **dict.fromkeys(("adopt", "migrate", "import"), "init"),
-    **dict.fromkeys(("update", "upgrade"), "lock --upgrade"),
+    **dict.fromkeys(("update", "upgrade", "outdated"), "lock --upgrade"),
+    **dict.fromkeys(("freeze", "resolve"), "lock"),
+    **dict.fromkeys(("scan", "audit"), "sbom"),
+    **dict.fromkeys(("status", "info"), "doctor"),
+    "version": "--version",
     **dict.fromkeys(("explain", "blame"), "why"),
     **dict.fromkeys(("clean", "gc", "purge"), "prune"),
     **dict.fromkeys(("install", "engine"), "setup"),
@@ -174,5 +180,10 @@ class LazyGroup(click.Group):
         import difflib
 
         words = {**self._guesses, **{name: name for name in self._known}}
-        near = word if word in words else next(iter(difflib.get_close_matches(word, words, 1)), "")
+        # What is less like it than this is as often something else: "scan" and "clean".
+        near = (
+            word
+            if word in words
+            else next(iter(difflib.get_close_matches(word, words, 1, 0.7)), "")
+        )
         return f" Did you mean '{ctx.command_path} {words[near]}'?" if near else ""

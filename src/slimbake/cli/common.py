@@ -62,7 +62,7 @@ pass_names = completed(_passes)
 
 
 def manifest_option(command: F) -> F:
-    """`--manifest`: which file to read."""
+    """`--manifest`: which file to read, or to write."""
     return click.option(
         "-f",
         "--manifest",
@@ -71,7 +71,7 @@ def manifest_option(command: F) -> F:
         default=Path("services.yaml"),
         show_default=True,
         envvar="SLIMBAKE_MANIFEST",
-        help="The manifest to read.",
+        help="Path of the manifest.",
     )(command)
 
 

@@ -7,6 +7,8 @@ import click
 from slimbake.cli.commands import examples
 
 SHELLS = ("bash", "zsh", "fish")
+# zsh has `compdef`, which click's script ends with, only once this has run.
+_ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
 
 
 @click.command(
@@ -27,4 +29,6 @@ def command(ctx: click.Context, shell: str) -> None:
 
     root = ctx.find_root().command
     if made := get_completion_class(shell):
-        click.echo(made(root, {}, "slimbake", "_SLIMBAKE_COMPLETE").source())
+        script = made(root, {}, "slimbake", "_SLIMBAKE_COMPLETE").source()
+        first, rest = script.split("\n", 1)  # zsh finds a function's file by its first line
+        click.echo(f"{first}\n{_ZSH}{rest}" if shell == "zsh" else script)

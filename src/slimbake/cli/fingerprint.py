@@ -13,7 +13,15 @@ import click
 from slimbake.build.command import Surroundings
 from slimbake.ci.changes import changed, changed_in, range_of
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option, output_options, print_json, read
+from slimbake.cli.common import (
+    console,
+    manifest_option,
+    output_options,
+    print_json,
+    print_text,
+    read,
+    service_names,
+)
 from slimbake.config.report import did_you_mean
 from slimbake.console.tables import Layout, text_table
 from slimbake.errors import UsageError
@@ -28,7 +36,7 @@ from slimbake.render.generated import generate
     "fingerprint",
     epilog=examples("slimbake fingerprint api --explain", "slimbake fingerprint v1..HEAD"),
 )
-@click.argument("words", nargs=-1, metavar="[A..B] [TARGET]...")
+@click.argument("words", nargs=-1, metavar="[A..B] [TARGET]...", shell_complete=service_names)
 @manifest_option
 @output_options
 @click.option("--explain", is_flag=True, help="List what each target depends on.")
@@ -134,11 +142,11 @@ def _print(
             console.say(f"{', '.join(names)}: {reason}")
         return
     for each in told:
-        click.echo(f"{each.target}  {each.fingerprint or 'unknown'}")
+        print_text(f"{each.target}  {each.fingerprint or 'unknown'}", layout)
         for one in each.inputs:
-            click.echo(f"  {one.kind} {one.name}  {one.digest}".rstrip())
+            print_text(f"  {one.kind} {one.name}  {one.digest}".rstrip(), layout)
         for reason in each.unknown:
-            click.echo(f"  unknown: {reason}")
+            print_text(f"  unknown: {reason}", layout)
 
 
 def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:

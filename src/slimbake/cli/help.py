@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from slimbake.cli.commands import examples
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def _names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return ctx.find_root().command.shell_complete(ctx, incomplete)
+
 
 @click.command("help", epilog=examples("slimbake help bake", "slimbake help ci plan"))
-@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=_names)
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Show the help of a command, with examples; without a name, list the commands."""

@@ -22,6 +22,7 @@ from slimbake.cli.common import (
     print_text,
     read,
     select,
+    service_names,
     variant_option,
 )
 from slimbake.console.tables import WIDTH, Layout
@@ -38,7 +39,7 @@ from slimbake.images.survey import survey
     "sizes",
     epilog=examples("slimbake sizes --by package", "slimbake sizes --chart"),
 )
-@click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...")
+@click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...", shell_complete=service_names)
 @variant_option
 @manifest_option
 @output_options

@@ -14,6 +14,7 @@ from slimbake.cli.common import (
     image_options,
     json_option,
     manifest_option,
+    pass_names,
     print_json,
     print_text,
     read,
@@ -33,7 +34,7 @@ SHOWN = 20  # files of one pass, before they are counted
     "why",
     epilog=examples("slimbake why torch.fx", "slimbake why 'torch/include/**' embedding"),
 )
-@click.argument("path")
+@click.argument("path", shell_complete=pass_names)
 @services_argument
 @manifest_option
 @image_options
@@ -95,7 +96,7 @@ def command(
                 if entry.after not in (0, entry.before)
                 else readable(entry.before)
             )
-            click.echo(f"  {entry.path}  {now}  {entry.package} {entry.version}")
+            print_text(f"  {entry.path}  {now}  {entry.package} {entry.version}")
         if len(removed) > SHOWN:
             click.echo(
                 f"  and {len(removed) - SHOWN} more files,"

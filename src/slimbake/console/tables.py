@@ -45,7 +45,9 @@ FOLDED = Layout()
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def folded(text: str, width: int) -> str:
@@ -58,11 +60,16 @@ def folded(text: str, width: int) -> str:
 
     found = []
     for line in text.split("\n"):
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        text = line.lstrip()
+        indent = " " * (len(line) - len(text))
         wrapper = TextWrapper(
-            width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
-        found += wrapper.wrap(line) if len(line) > width else [line]
+        found += wrapper.wrap(text) if len(line) > width else [line]
     return "\n".join(found)
 
 
@@ -72,33 +79,37 @@ def text_table(
     left: int = 2,
     layout: Layout = FOLDED,
 ) -> str:
-    """A table; the first `left` columns are words, the others figures, which stand on the right.
+    """A table; the first `left` columns are words, and so are others without a figure in them.
+    Figures stand on the right.
 
     One that is too wide folds: first headings and words wrap in their columns, then columns that
     have no room stand in a table below, which repeats the first column.
     """
     if layout.markdown:
         return markdown(headings, rows)
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    columns = tuple(zip(headings, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    words = [at < left or not any(map(_figure, cells)) for at, (_, *cells) in enumerate(columns)]
     if layout.width and _total(widths) > layout.width:
-        least = _least(headings, rows, left)
+        least = [_least(at, *column) for at, column in enumerate(zip(words, columns, strict=True))]
         if _total(least) > layout.width and len(headings) > 2:
             return _in_parts(headings, rows, left, layout, least)
         widths = _shrunk(widths, least, layout.width)
-    return "\n".join(text for line in (headings, *rows) for text in _lines(line, widths, left))
+    return "\n".join(text for line in (headings, *rows) for text in _lines(line, widths, words))
 
 
-def _least(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[int]:
-    """What each column can be folded to. The first column and figures stay whole, and so do words
+def _figure(cell: str) -> bool:
+    return cell == UNMEASURED or cell.lstrip("+-")[:1].isdigit()
+
+
+def _least(at: int, words: bool, column: Sequence[str]) -> int:
+    """What a column can be folded to. The first column and figures stay whole, and so do words
     of others, where that takes no more than some letters.
     """
-    found = []
-    for column, (heading, *cells) in enumerate(zip(headings, *rows, strict=True)):
-        word = max((len(word) for text in (heading, *cells) for word in text.split()), default=0)
-        cell = max(map(len, cells), default=0)
-        whole = 0 if 0 < column < left else min(cell, _FIRST if column == 0 else _FIGURE)
-        found.append(max(min(word, _WORD), whole))
-    return found
+    word = max((len(word) for text in column for word in text.split()), default=0)
+    cell = max(map(len, column[1:]), default=0)
+    whole = min(cell, _FIRST if at == 0 else _FIGURE) if not (at and words) else 0
+    return max(min(word, _WORD), whole)
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -136,26 +147,45 @@ def _in_parts(
     return f"{part(range(taken))}\n\n{part((0, *range(taken, len(headings))))}"
 
 
-def _lines(line: Sequence[str], widths: Sequence[int], left: int) -> Iterator[str]:
+def _lines(line: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> Iterator[str]:
     """A row of the table, in as many lines as its tallest cell has."""
     cells = [_wrapped(cell, width) for cell, width in zip(line, widths, strict=True)]
     for texts in zip_longest(*cells, fillvalue=""):
         yield (
             (" " * _GAP)
             .join(
-                text.ljust(width) if column < left else text.rjust(width)
-                for column, (text, width) in enumerate(zip(texts, widths, strict=True))
+                text.ljust(width) if word else text.rjust(width)
+                for text, width, word in zip(texts, widths, words, strict=True)
             )
             .rstrip()
         )
 
 
+# Where a cell may be broken, the best places first: between words, after a slash, between the parts
+# of a name, anywhere.
+_BREAKS = (r"(?<=\s)(?=\S)", r"(?<=/)(?=[^/])", r"(?<=\w[-_.:=@,])(?=\w)", r"(?<=\S)(?=\S)")
+
+
 def _wrapped(cell: str, width: int) -> list[str]:
+    """The lines of a cell, each with the indentation of the cell."""
     if len(cell) <= width:
         return [cell]
-    import re
-    from textwrap import TextWrapper
+    text = cell.lstrip()
+    indent = " " * min(len(cell) - len(text), width // 2)
+    broken = _broken(text, width - len(indent), _BREAKS)
+    return [f"{indent}{line}".rstrip() for line in broken if line]
 
-    lines = TextWrapper(width, break_on_hyphens=False)
-    lines.wordsep_simple_re = re.compile(r"(\s+)|(?<=/)")  # paths break after a slash
-    return lines.wrap(cell)
+
+def _broken(text: str, width: int, breaks: Sequence[str]) -> list[str]:
+    """Lines, broken at the first of these places; where that does not do, at the next."""
+    import re
+
+    lines = [""]
+    for piece in re.split(breaks[0], text):
+        if len(lines[-1] + piece.rstrip()) <= width:
+            lines[-1] += piece
+        elif len(piece.rstrip()) <= width:
+            lines.append(piece)
+        else:
+            lines += _broken(piece, width, breaks[1:])
+    return lines

@@ -68,7 +68,8 @@ def sizes_chart(survey: Survey, by: str, width: int) -> str:
     for (name, shared, size), words in zip(bars, sizes, strict=True):
         whole = round(size / unit)
         bar = _SHARED * round(shared / unit)
-        lines.append(f"{name[:names]:<{names}}  {bar + _OWN * (whole - len(bar)):<{room}}  {words}")
+        name = name if len(name) <= names else f"{name[: names - 1]}\u2026"
+        lines.append(f"{name:<{names}}  {bar + _OWN * (whole - len(bar)):<{room}}  {words}")
     return "\n".join(lines)
 
 

@@ -152,7 +152,7 @@ EXTERNALS = "externals"
 LAYERS = "layers"  # the record of the layers that were found
 INPUTS = "inputs"  # what each lock answers, and what was written into it
 
-_SHOWN = 10  # reasons
+_SHOWN = 10  # reasons, or names
 _HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
 
 
@@ -179,9 +179,12 @@ class Stale:
 def expect_fresh(stale: Iterable[Stale]) -> None:
     """Raise StaleFiles where a lock is stale, with each reason once."""
     found = tuple(stale)
-    new = ", ".join(each.name for each in found if each.new)
+    new = _new([each.name for each in found if each.new])
     reasons = dict.fromkeys(each.why for each in found if not each.new)
-    lines = (*reasons, *((f"never locked: {new}",) if new else ()))
+    if new and not reasons:
+        hint = f"run `slimbake lock`: it writes them into {LOCKS}/, which you review and commit"
+        raise StaleFiles(new, hint)
+    lines = (*reasons, *((new,) if new else ()))
     if not lines:
         return
     shown = lines if len(lines) <= _SHOWN else (*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more")
@@ -190,6 +193,16 @@ def expect_fresh(stale: Iterable[Stale]) -> None:
         f"{what}: {lines[0]}" if len(lines) == 1 else "\n  ".join((what, *shown)),
         f"run `slimbake lock`, and review what it changes in {LOCKS}/",
     )
+
+
+def _new(names: Sequence[str]) -> str:
+    """What was never locked, in words."""
+    layers = [name for name in names if name not in (LAYERS, EXTERNALS)]
+    more = f" and {len(layers) - _SHOWN} more" if len(layers) > _SHOWN else ""
+    words = [f"the packages of {', '.join(layers[:_SHOWN])}{more}"] if layers else []
+    words += ["which layers services share"] if LAYERS in names else []
+    words += ["the digests of the base images"] if EXTERNALS in names else []
+    return f"not locked yet: {'; '.join(words)}" if words else ""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _compared(layer: str, before: Collection[str], now: Collection[str]) -> Refr
 def refreshed_table(found: Iterable[Refreshed], layout: Layout = FOLDED) -> str:
     """For people."""
     rows = [(each.layer, f"{each.lines:,}", _cell(each.added), _cell(each.gone)) for each in found]
-    return text_table(("layer", "warm", "new", "no longer used"), rows, layout=layout)
+    return text_table(("layer", "warm", "new", "no longer used"), rows, 4, layout)
 
 
 def cold_at_start(found: Iterable[Refreshed]) -> str:

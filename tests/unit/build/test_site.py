@@ -76,7 +76,7 @@ def test_a_frozen_build_refuses_locks_that_nobody_made(
 ) -> None:
     monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
     with (
-        pytest.raises(StaleFiles, match="never locked: base-web, externals"),
+        pytest.raises(StaleFiles, match="not locked yet: the packages of base-web; the digests"),
         hold(project, Preparation(targets=("api",), frozen=True), QUIET),
     ):
         pass

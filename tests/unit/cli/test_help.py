@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 
 import click
 import pytest
@@ -80,6 +81,8 @@ def test_help_without_a_name_lists_the_commands() -> None:
         ("matrix", "slimbake ci plan"),
         ("bakr", "slimbake bake"),
         ("biuld", "slimbake bake"),
+        ("scan", "slimbake sbom"),
+        ("version", "slimbake --version"),
     ],
 )
 def test_a_word_that_is_no_command_leads_on(word: str, wanted: str) -> None:
@@ -88,15 +91,16 @@ def test_a_word_that_is_no_command_leads_on(word: str, wanted: str) -> None:
 
 
 def test_what_resembles_nothing_gets_no_hint() -> None:
-    assert said("xyzzyx").strip().endswith("No such command 'xyzzyx'.")
+    for word in ("xyzzyx", "login"):
+        assert said(word).strip().endswith(f"No such command '{word}'.")
 
 
 def test_guesses_lead_to_commands_and_are_none_themselves() -> None:
     assert not {*GUESSES} & {*EVERY}
     for wanted in GUESSES.values():
-        words = [word for word in wanted.split() if not word.startswith("-")]
-        assert " ".join(words) in EVERY
-        options = {name for each in EVERY[" ".join(words)].params for name in each.opts}
+        name = " ".join(word for word in wanted.split() if not word.startswith("-"))
+        command = EVERY[name] if name else slimbake
+        options = {name for each in command.params for name in each.opts}
         assert {word for word in wanted.split() if word.startswith("-")} <= options
 
 
@@ -105,7 +109,7 @@ project: toy
 python: "3.11"
 services:
   api: {context: api, command: [python, -V]}
-  model: {context: api, command: [python, -V]}
+  model: {context: api, command: [python, -V], variants: {cpu: {}, gpu: {env: {A: b}}}}
 """
 COMPLETES = """
 eval "$(slimbake completion bash)"
@@ -122,8 +126,13 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("slimbake ba", ["bake"]),
         ("slimbake ci pl", ["plan"]),
         ("slimbake bake --no-c", ["--no-cache"]),
-        ("slimbake bake m", ["model"]),
+        ("slimbake bake m", ["model", "model-gpu"]),
         ("slimbake prove --pass files.cm", ["files.cmake"]),
+        ("slimbake sizes mo", ["model", "model-gpu"]),
+        ("slimbake fingerprint ap", ["api"]),
+        ("slimbake why files.cm", ["files.cmake"]),
+        ("slimbake help ba", ["bake"]),
+        ("slimbake bake --variant c", ["cpu"]),
     ],
 )
 def test_bash_completes_commands_options_services_and_passes(
@@ -143,9 +152,46 @@ def test_bash_completes_commands_options_services_and_passes(
     assert done.stdout.split() == offered, done.stderr
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_a_script_too(shell: str) -> None:
-    assert "_SLIMBAKE_COMPLETE" in said("completion", shell)
+@pytest.mark.parametrize(
+    ("shell", "asks", "offered"),
+    [
+        ("zsh", {"COMP_WORDS": "slimbake bake --variant g", "COMP_CWORD": "3"}, "plain\ngpu\n_"),
+        (
+            "fish",
+            {"COMP_WORDS": "slimbake bake --variant g", "COMP_CWORD": "g"},
+            "plain,gpu",
+        ),
+    ],
+)
+def test_other_shells_ask_what_their_scripts_say(
+    shell: str, asks: dict[str, str], offered: str, tmp_path: Path
+) -> None:
+    assert f"_SLIMBAKE_COMPLETE={shell}_complete" in said("completion", shell)
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    done = subprocess.run(
+        [PROGRAM],
+        cwd=tmp_path,
+        env={**os.environ, **asks, "_SLIMBAKE_COMPLETE": f"{shell}_complete"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == offered, done.stderr
+
+
+@pytest.mark.skipif(not which("zsh"), reason="zsh is not installed")
+def test_a_zsh_without_a_configuration_takes_its_script(tmp_path: Path) -> None:
+    words = 'eval "$(slimbake completion zsh)"; print -- $_comps[slimbake]'
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["zsh", "-f", "-c", words],
+        env={"PATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("_slimbake_completion", "")
 
 
 def test_a_broken_manifest_completes_nothing(tmp_path: Path) -> None:

@@ -49,10 +49,42 @@ def test_paths_break_after_a_slash() -> None:
     ]
 
 
+def test_a_name_breaks_between_its_parts_and_only_if_it_has_no_room() -> None:
+    weights = "weights-examples-atlas-services-nlg-weights"
+    rows = [("nlg", f"runtime base-ml {weights} wheel-x", "a" * 30)]
+    assert text_table(("target", "needs", "digest"), rows, 3, Layout(54)).splitlines() == [
+        "target  needs                   digest",
+        "nlg     runtime base-ml         aaaaaaaaaaaaaaaaaaaaaa",
+        "        weights-examples-       aaaaaaaa",
+        "        atlas-services-nlg-",
+        "        weights wheel-x",
+    ]
+
+
+def test_each_line_of_a_folded_cell_is_as_far_to_the_right_as_the_cell() -> None:
+    rows = [("base-ml", "963.2 MB"), ("      weights-examples-atlas-services-nlg", "3.2 MB")]
+    assert text_table(("layer", "on a host"), rows, 1, Layout(51)).splitlines() == [
+        "layer                                     on a host",
+        "base-ml                                    963.2 MB",
+        "      weights-examples-atlas-services-       3.2 MB",
+        "      nlg",
+    ]
+
+
+def test_words_stand_on_the_left_in_any_column() -> None:
+    rows = [("api", "55.9 MB", "start smoke"), ("job", "unmeasured", "start")]
+    assert text_table(("image", "size", "checks"), rows, 1).splitlines() == [
+        "image        size  checks",
+        "api       55.9 MB  start smoke",
+        "job    unmeasured  start",
+    ]
+
+
 def test_wide_folds_nothing_and_markdown_is_markdown() -> None:
     row = ("api", "x" * 200)
     assert text_table(("a", "b"), [row], 2, WIDE).splitlines()[1] == f"api  {row[1]}"
-    assert text_table(("a",), [("b",)], 1, Layout(markdown=True)) == "| a |\n| --- |\n| b |"
+    shown = text_table(("a",), [("b|c",)], 1, Layout(markdown=True))
+    assert shown == "| a |\n| --- |\n| b\\|c |"
 
 
 @given(
@@ -73,8 +105,18 @@ def test_no_line_is_longer_than_the_width_and_no_word_is_lost(
         assert rest + first <= shown.count(letter) <= rest + first * max(parts, 5)
 
 
+@given(st.text("ab -/._,", max_size=90), st.integers(3, 40))
+def test_a_folded_cell_loses_nothing_and_keeps_words_that_have_room(text: str, width: int) -> None:
+    shown = text_table(("a", "b"), [("", text)], 2, Layout(width)).splitlines()[1:]
+    assert "".join("".join(shown).split()) == "".join(text.split())
+    assert all(len(line) <= max(width, 23) for line in shown)
+    whole = " ".join(shown).split()
+    assert all(word in whole for word in text.split() if len(word) <= width // 2 - 3)
+
+
 def test_a_long_line_goes_on_below_after_a_word() -> None:
     text = "short\n  api: this line is too long for the width\n"
     assert folded(text, 24) == ("short\n  api: this line is too\n    long for the width\n")
     assert folded(text, 0) == text
     assert folded("x" * 50, 24) == "x" * 50, "a word stays whole"
+    assert folded(f"  {'x' * 50} y", 24) == f"  {'x' * 50}\n    y", "and where it begins"
