@@ -28,6 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+_SHOWN = 20  # names in a hint
 
 
 def completed(
@@ -278,8 +279,10 @@ def _variant(plan: Plan, name: str, variant: str) -> str:
 def _near(name: str, kind: str, known: list[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean '{near[0]}'?" if near else f"the {kind} are: {', '.join(known)}"
+    if near := difflib.get_close_matches(name, known, 1):
+        return f"did you mean '{near[0]}'?"
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"the {kind} are: {', '.join(known[:_SHOWN])}{more}"
 
 
 # Lines and progress of a command: stdout is the result's, stderr everything else's.

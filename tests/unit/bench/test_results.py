@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from bench.document import claims, measurements, pages, parity, passes, pictures, recording, svg
+from bench.document.cells import table
 from bench.document.command import files, main
 from bench.document.inputs import WRITEUP, Inputs, Layer
 from bench.document.terminal import Screen
@@ -449,6 +450,17 @@ def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_giv
         if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != made
     ]
     assert not stale, "run bench/results.py"
+
+
+def test_rows_of_techniques_differ_in_their_names() -> None:
+    text = (ROOT / "docs/results.md").read_text("utf-8").partition("## Techniques")[2]
+    names = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
+    assert len(names) == len({*names}) > 30
+
+
+def test_a_cell_that_is_too_long_ends_after_a_whole_part() -> None:
+    cell = table(("heads",), [("; ".join(["`a figure` of it"] * 9),)]).splitlines()[2]
+    assert cell == f"| {'`a figure` of it; ' * 6}... |"
 
 
 def test_a_picture_without_measurements_says_unmeasured() -> None:

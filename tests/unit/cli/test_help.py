@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from slimbake.cli import slimbake
 from slimbake.cli.commands import GROUPS, GUESSES
+from slimbake.errors import UsageError
 
 PROGRAM = Path(sys.executable).with_name("slimbake")
 
@@ -93,6 +94,15 @@ def test_a_word_that_is_no_command_leads_on(word: str, wanted: str) -> None:
 def test_what_resembles_nothing_gets_no_hint() -> None:
     for word in ("xyzzyx", "login"):
         assert said(word).strip().endswith(f"No such command '{word}'.")
+
+
+def test_a_service_that_resembles_none_gets_some_names(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    names = [f"s{number}: {{context: api, command: [python, -V]}}" for number in range(30)]
+    file = tmp_path / "services.yaml"
+    file.write_text(f'project: x\npython: "3.11"\nservices: {{{", ".join(names)}}}\n')
+    error = CliRunner().invoke(slimbake, ["plan", "zzz", "--manifest", str(file)]).exception
+    assert isinstance(error, UsageError) and error.hint.endswith("s18, s19 and 10 more")
 
 
 def test_guesses_lead_to_commands_and_are_none_themselves() -> None:

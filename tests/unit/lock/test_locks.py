@@ -11,16 +11,19 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.config.model import BaseEntry, Requirements
-from slimbake.errors import UsageError
+from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet import Fleet
 from slimbake.lock.asked import asks as lock_asks
 from slimbake.lock.asked import stale
 from slimbake.lock.locking import pinned
 from slimbake.lock.locks import (
+    EXTERNALS,
     INPUTS,
+    LAYERS,
     LockRecord,
     Locks,
     Stale,
+    expect_fresh,
     lock_file,
     read_locks,
     weights_text,
@@ -55,6 +58,17 @@ def test_a_lock_is_stale_for_one_reason(
     files = {lock_file(INPUTS): RECORDED} | ({} if text is None else {lock_file(name): text})
     found = Locks(files).compared(name, asked)
     assert found == (None if why is None else Stale(name, why, new))
+
+
+def test_what_was_never_locked_is_said_in_words() -> None:
+    new = (*(f"s{number}" for number in range(12)), LAYERS, EXTERNALS)
+    with pytest.raises(StaleFiles) as refused:
+        expect_fresh(Stale(name, "it was never locked", True) for name in new)
+    assert refused.value.message == (
+        "not locked yet: the packages of s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more;"
+        " which layers services share; the digests of the base images"
+    )
+    assert refused.value.hint.startswith("run `slimbake lock`")
 
 
 def test_what_has_changed_since_it_was_locked_is_said_once_and_in_words() -> None:
