@@ -42,15 +42,17 @@ def list_command(image: str, as_json: bool, platform: str) -> None:
     from slimbake.images.cold import cold_stores
 
     rows = [
-        {"layer": layer, "path": path, "size": row[3], "sha256": digest}
+        (layer, row[3], digest, path)
         for layer, store in cold_stores(image, platform).items()
         for path, row, digest in store.entries()
     ]
     if as_json:
-        print_json(rows)
+        print_json(
+            [dict(zip(("layer", "size", "sha256", "path"), row, strict=True)) for row in rows]
+        )
         return
-    for row in rows:
-        print_text(f"{row['layer']}  {row['size']:>9,}  {row['sha256'][:12]}  {row['path']}")
+    lines = (f"{layer}  {size:>9,}  {digest[:12]}  {path}" for layer, size, digest, path in rows)
+    print_text("\n".join(lines))
     click.echo(f"{len(rows):,} cold modules", err=True)
 
 
