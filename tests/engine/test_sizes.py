@@ -68,7 +68,7 @@ def test_the_bytes_of_packages_and_of_directories_are_those_of_the_distinct_laye
 
 
 def test_no_layer_of_any_image_holds_a_whiteout(measured: dict[str, Any]) -> None:
-    assert sum(row["files"] for row in measured["layers"]) > 5_000, "the layers were read"
+    assert sum(row["files"] for row in measured["layers"]) > 2_000, "the layers were read"
     assert measured["findings"]["whiteouts"] == []
 
 

@@ -103,7 +103,8 @@ def differences(before: Census, after: Census) -> Iterator[Difference]:
             yield Difference("listing", child, "listed", "", taken.module(child))
     for name, (module, kind) in before["entry_points"].items():
         if (now := after["entry_points"].get(name, ("", ""))[1]) != kind:
-            yield Difference("entry point", name, kind, now, taken.module(module))
+            by = taken.module(module) or (taken.folder(module) if kind == "namespace" else "")
+            yield Difference("entry point", name, kind, now, by)
     for package, text in sorted({*unsatisfied(after)} - {*unsatisfied(before)}):
         by = taken.package(package_key(Requirement(text).name))
         yield Difference("requirement", f"{text} of {package}", "met", "", by)
@@ -127,6 +128,9 @@ class _Taken:
         files = dict(ledger)
         self._modules = {name: by for path, by in files.items() if (name := _dotted(path))}
         self._names = {path.rpartition("/")[2]: by for path, by in files.items()}
+        self._folders = {
+            path.rpartition("/")[0].replace("/", "."): by for path, by in files.items()
+        }
         self._packages = {
             package_key(path.partition(".dist-info/")[0].rpartition("-")[0]): by
             for path, by in files.items()
@@ -136,6 +140,10 @@ class _Taken:
     def module(self, name: str) -> str:
         """Or the pass that took a package above it, whose modules nothing finds then."""
         return next((self._modules[each] for each in _up(name) if each in self._modules), "")
+
+    def folder(self, name: str) -> str:
+        """Of a namespace: the pass that took a file out of its folder."""
+        return self._folders.get(name, "")
 
     def package(self, name: str) -> str:
         return self._packages.get(name, "")

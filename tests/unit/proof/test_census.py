@@ -37,6 +37,17 @@ def test_what_is_the_same_has_lost_nothing() -> None:
     assert (found.modules, found.found, found.losses, found.differences) == (3, 3, (), ())
 
 
+def test_a_namespace_of_which_a_pass_took_all_is_explained_by_it() -> None:
+    """numpy names its folder of pkg-config's files as an entry point."""
+    before = copy.deepcopy(WHOLE)
+    before["entry_points"] = {"a: pkg_config: a": ["a.lib.pc", "namespace"]}
+    after = copy.deepcopy(before)
+    after["entry_points"] = {"a: pkg_config: a": ["a.lib.pc", ""]}
+    assert [each.by for each in tally(before, after).differences] == [""]
+    after["ledger"] = [["a/lib/pc/a.pc", "files.cmake"]]
+    assert [each.by for each in tally(before, after).differences] == ["files.cmake"]
+
+
 LOSSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a module": (
         lambda a: a["modules"].update({"a.b": ""}),
