@@ -28,6 +28,8 @@ class Vertex:
     seconds: float = 0.0
     error: str = ""
     log: list[str] = field(default_factory=list)
+    # begin and end of what an export consists of
+    parts: dict[str, tuple[float, float]] = field(default_factory=dict)
     # stream -> what it wrote after its last newline
     unended: dict[int, bytes] = field(default_factory=dict)
 
@@ -58,6 +60,10 @@ class Progress:
                 self._inputs.setdefault(target, set()).update(vertex.get("inputs") or ())
             if "started" in vertex:
                 yield from self._vertex(vertex)
+        for part in event.get("statuses") or ():
+            known = self.vertices.get(part.get("vertex", ""))
+            if known and part["id"].startswith(_PARTS) and "completed" in part:
+                known.parts[part["id"]] = _seconds(part["started"]), _seconds(part["completed"])
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))
             if known:
@@ -132,6 +138,7 @@ def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
 
 
+_PARTS = ("exporting layers", "unpacking to ")
 EXPORTS = "exporting to "  # how BuildKit's names begin of what puts an image out
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
 _PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')

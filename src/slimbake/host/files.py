@@ -105,12 +105,16 @@ def apart(place: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _half(place: Path) -> Iterator[Path]:
-    half = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
+    half = _half_name(place)
     _remove(half)
     try:
         yield half
     finally:
         _remove(half)
+
+
+def _half_name(place: Path) -> Path:
+    return place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
 
 
 @contextlib.contextmanager
@@ -198,17 +202,43 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_all(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
-    """Put files in place, each whole or not at all."""
-    for folder in {path.parent for path in files}:
-        folder.mkdir(parents=True, exist_ok=True)
-    remove_halves(files)
-    for path, content in files.items():
-        with _half(path) as half:
-            with half.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-            half.replace(path)
+    """Put files in place, each whole; after an error none of them."""
+    with staged(mode) as write:
+        for path, content in files.items():
+            write(path, content)
+
+
+@contextlib.contextmanager
+def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
+    """What writes a file, once each. They take their places together in the end, each whole; after
+    an error none does. What killed processes left of theirs goes.
+    """
+    names: dict[Path, list[str]] = {}
+
+    def write(path: Path, content: bytes) -> None:
+        folder = path.parent
+        if folder not in names:
+            folder.mkdir(parents=True, exist_ok=True)
+        names.setdefault(folder, []).append(path.name)
+        half = _half_name(path)
+        _remove(half)
+        with half.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+
+    def places() -> Iterator[Path]:
+        return (folder / name for folder, every in names.items() for name in every)
+
+    try:
+        yield write
+        remove_halves(places())
+        for path in places():
+            _half_name(path).replace(path)
+    except BaseException:
+        for path in places():
+            _remove(_half_name(path))
+        raise
 
 
 def kind_of(mode: int) -> str:

@@ -279,17 +279,25 @@ def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
     return (*(external(fleet, name) for name in images), *folders)
 
 
+# A fleet of thousands has each of these once.
+_SMOKE, _OWN_SMOKE = (
+    (f"{DOCKERFILES}/{name}.Dockerfile", Recipe(template=f"{name}.Dockerfile.j2"))
+    for name in ("smoke", "smoke-own")
+)
+_INVENTORY = f"{DOCKERFILES}/inventory.Dockerfile"
+
+
 def smoke(service: Service) -> Target:
     reference = ((REFERENCE, service.reference),) if service.reference else ()
     # of an image with a Dockerfile of its own, neither Python nor user are known
-    name = "smoke-own" if service.dockerfile else "smoke"
+    dockerfile, recipe = _OWN_SMOKE if service.dockerfile else _SMOKE
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
         service=service.name,
         context=service.context,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
-        recipe=Recipe(template=f"{name}.Dockerfile.j2"),
+        dockerfile=dockerfile,
+        recipe=recipe,
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
         args=((SMOKE, service.smoke or ""), *reference, *surroundings(service)),
         platforms=service.platforms,
@@ -319,7 +327,7 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
                 kind="inventory",
                 service=target.service,
                 context=PROGRAMS,
-                dockerfile=f"{DOCKERFILES}/inventory.Dockerfile",
+                dockerfile=_INVENTORY,
                 recipe=Recipe(template="inventory.Dockerfile.j2", lock=lock),
                 contexts=(FROM_INSIDE, ("image", f"target:{target.name}"), *below),
                 args=(("CHECKED", target.name), ("LOCK", lock), *local),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+from functools import lru_cache
 from typing import Any
 
 from slimbake.config.naming import BAKE
@@ -28,13 +31,27 @@ def compose(plan: Plan) -> bytes:
     """
     head = _HEAD.format(manifest=comment(plan.manifest), file=COMPOSE_FILE)
     volumes: dict[str, Any] = {name: {} for each in plan.services for name, _ in each.volumes}
-    made = bytearray((head + document({"name": plan.project})).encode())
-    made += _SERVICES.encode() if plan.services else b"services: {}\n"
+    made = io.BytesIO()
+    made.write((head + document({"name": plan.project})).encode())
+    made.write(_SERVICES.encode() if plan.services else b"services: {}\n")
     for each in plan.services:  # one by one: as values they would take as much as the whole plan
-        text = document({"services": {each.service: _service(each, plan)}})
-        made += text.removeprefix(_SERVICES).encode()
-    made += document({"volumes": volumes}).encode() if volumes else b""
-    return bytes(made)
+        first, *others = _service(each, plan).items()
+        made.write(_laid(each.service, *first).encode())
+        for key, value in others:
+            made.write(_piece(key, json.dumps(value)).encode())
+    made.write(document({"volumes": volumes}).encode() if volumes else b"")
+    return made.getvalue()
+
+
+def _laid(service: str, key: str, value: Any) -> str:
+    """One key of a service, below its name."""
+    return document({"services": {service: {key: value}}}).removeprefix(_SERVICES)
+
+
+@lru_cache(256)
+def _piece(key: str, value: str) -> str:
+    """One key of any service, `value` in JSON: most are the same for all, and PyYAML is slow."""
+    return _laid("x", key, json.loads(value)).removeprefix("  x:\n")
 
 
 def _service(service: Running, plan: Plan) -> dict[str, Any]:
