@@ -147,7 +147,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self._spots = spots
         self._texts: dict[str, str] = {}  # each text once: services have most of theirs in common
-        self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._events = iter(yaml.CSafeLoader(text).get_event, None)
         self._limit = max(MAX_COPIES, len(text))
         # The document, then one key for each mapping or list that is open; None: not read yet.
         self._path: list[str | int | None] = [0]

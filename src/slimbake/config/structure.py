@@ -82,13 +82,12 @@ def _dialect() -> type[Draft202012Validator]:
     return dialect
 
 
-_SAID = {"description", "examples", "default", "patternErrorMessage", "title", "$schema", "type"}
-_OF_TEXTS = _SAID | {"pattern", "enum", "minLength", "maxLength"}
-_OF_NUMBERS = _SAID | {"minimum", "maximum"}
-_OF_LISTS = _SAID | {"items", "minItems", "uniqueItems"}
-_OF_MAPPINGS = _SAID | {
-    *("properties", "additionalProperties", "propertyNames"),
-    *("required", "minProperties", "maxProperties"),
+# The keywords that `_fits` knows, or that say nothing of values.
+_KNOWN = {
+    *("description", "examples", "default", "patternErrorMessage", "title", "$schema"),
+    *("type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *("items", "minItems", "uniqueItems", "properties", "additionalProperties"),
+    *("propertyNames", "required", "minProperties", "maxProperties"),
 }
 
 
@@ -97,21 +96,23 @@ def _fits(value: Any, schema: Any) -> bool:
 
     It makes a validator for each value, which is most of the time for a large fleet.
     """
+    if not schema.keys() <= _KNOWN:
+        return False
     if type(value) is dict:
-        return _may_be("object", schema, _OF_MAPPINGS) and _is_mapping(value, schema)
+        return _may_be("object", schema) and _is_mapping(value, schema)
     if type(value) is list:
-        return _may_be("array", schema, _OF_LISTS) and _is_list(value, schema)
+        return _may_be("array", schema) and _is_list(value, schema)
     if type(value) is int:
         low, high = schema.get("minimum", value), schema.get("maximum", value)
-        return _may_be("integer", schema, _OF_NUMBERS) and low <= value <= high
+        return "enum" not in schema and _may_be("integer", schema) and low <= value <= high
     if type(value) is str:
-        return _may_be("string", schema, _OF_TEXTS) and _is_text(value, schema)
-    return value in TRUTH and _may_be("boolean", schema, _SAID)
+        return _may_be("string", schema) and _is_text(value, schema)
+    return value in TRUTH and schema.get("type") == "boolean"
 
 
-def _may_be(kind: str, schema: dict[str, Any], known: set[str]) -> bool:
+def _may_be(kind: str, schema: dict[str, Any]) -> bool:
     said = schema.get("type", kind)
-    return (kind == said or (type(said) is list and kind in said)) and schema.keys() <= known
+    return kind == said or (type(said) is list and kind in said)
 
 
 def _is_mapping(value: dict[str, Any], schema: dict[str, Any]) -> bool:

@@ -414,16 +414,20 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     """
     if not service.has_code:
         return ("*",)
-    context, weights = PurePosixPath(service.context), service.weights
+    context, weights = service.context, service.weights
     parity = service.parity or Parity()
     folders = [weights.value] if weights and weights.source == "path" else []
     files = (*service.layer.asks.files, *service.env_file, *folders, parity.texts)
-    named = (PurePosixPath(p) for p in files if p)
-    within = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
+    prefix = "" if context == "." else f"{context}/"
+    within = [
+        "." if path == context else path.removeprefix(prefix)
+        for path in files
+        if path and f"{path}/".startswith(prefix)
+    ]
     reference = service.reference or ("reference.json" if service.smoke else None)
     beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]
     # In the folder that has the manifest, what slimbake writes is no code either.
-    ours = (BAKE, "docker-bake.hcl", manifest) if context == PurePosixPath(".") else ()
+    ours = (BAKE, "docker-bake.hcl", manifest) if context == "." else ()
     kept = tuple(each for each in service.ignore if _keeps(each))
     return (*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, (*beside, *ours))))
 
