@@ -220,7 +220,8 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
     own = f".{os.getpid()}-{threading.get_native_id()}"
 
     def write(path: Path, content: bytes) -> None:
-        folder, name = os.path.split(path)
+        above, name = os.path.split(path)
+        folder = above or "."
         if folder not in names:
             Path(folder).mkdir(parents=True, exist_ok=True)
         names.setdefault(folder, []).append(name)
