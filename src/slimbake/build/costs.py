@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
-from slimbake.build.events import EXPORTS, BuildStep, Vertex
+from slimbake.build.events import EXPORTED, EXPORTS, BuildStep, Vertex
 from slimbake.plan.model import CHECKS, Plan, Target
 
 
@@ -46,9 +46,8 @@ _PARTS = {
     **dict.fromkeys(("fetch-wheels", "fetch-debs"), "fetch"),
     **dict.fromkeys(("install", "install-local", "carry-debs", "install-debs"), "install"),
     **dict.fromkeys(("copy-code", "build-wheel"), "compile"),
-    "exporting layers": "compress",
-    "unpacking to": "unpack",
-    EXPORTS.strip(): "write",
+    **dict(zip(EXPORTED, ("compress", "unpack"), strict=True)),
+    **dict.fromkeys((EXPORTS.strip(), "manifests"), "write"),
 }
 _SLACK = 0.05  # seconds between the end of a step and the begin of what waits for it
 

@@ -72,12 +72,14 @@ def test_an_export_is_told_in_the_parts_that_the_builder_tells() -> None:
     export = {"digest": "d", "name": "[api] exporting to image", "started": at(0)}
     every = [part("exporting layers", 0, 4), part("unpacking to x/api:staged", 5, 8)]
     list(progress.take({"vertexes": [export]}))
-    list(progress.take({"statuses": [*every, part("naming to x/api", 4, 4)]}))
+    more = part("exporting manifest sha256:1", 4, 4), part("naming to x/api", 4, 5)
+    list(progress.take({"statuses": [*every, *more]}))
     list(progress.take({"statuses": [{"id": "exporting layers", "vertex": "unknown"}]}))
     list(progress.take({"vertexes": [{**export, "completed": at(8)}]}))
     found = ran_steps(PLAN, progress.vertices.values())
     assert [(each.part, each.begins, each.ends) for each in found] == [
         ("compress", 0.0, 4.0),
+        ("write", 4.0, 5.0),
         ("unpack", 5.0, 8.0),
     ]
 
@@ -91,11 +93,11 @@ def test_the_steps_of_the_last_bake_are_kept_and_shown(tmp_path: Path) -> None:
     assert timeline(workspace) == found
     assert timeline_text(timeline(workspace), FOLDED).splitlines() == [
         "target     step                part     began   took  critical",
-        "base-web   install             install  0.0 s  3.0 s         *",
+        "base-web   install             install  0.0 s  3.0 s  *",
         "other      copy-code /app      compile  3.0 s  0.6 s",
-        "api        copy-code /app      compile  3.1 s  0.4 s         *",
-        "api        short               other    3.5 s  0.0 s         *",
-        "api-smoke  smoke --as-nonroot  checks   3.7 s  2.0 s         *",
+        "api        copy-code /app      compile  3.1 s  0.4 s  *",
+        "api        short               other    3.5 s  0.0 s  *",
+        "api-smoke  smoke --as-nonroot  checks   3.7 s  2.0 s  *",
         "",
         "critical path: install 3.0 s, checks 2.0 s, compile 0.4 s, other 0.0 s, waiting 0.3 s",
         "all steps, side by side: install 3.0 s, checks 2.0 s, compile 1.0 s, other 0.0 s",
