@@ -58,7 +58,14 @@ def ran_steps(plan: Plan, vertices: Iterable[Vertex]) -> tuple[RanStep, ...]:
     That is found from its end on: before each step, the one that ended last of those that its
     target stands on.
     """
-    ran = [v for v in vertices if v.step.target and v.state in ("done", "failed") and v.seconds]
+    every = tuple(vertices)
+    # BuildKit also tells of a step that another build was at before this one asked for it.
+    begun = min((v.started for v in every if v.started and not v.step.target), default=0.0)
+    ran = [
+        v
+        for v in every
+        if v.step.target and v.state in ("done", "failed") and v.seconds and v.started >= begun
+    ]
     first = min((vertex.started for vertex in ran), default=0.0)
     found = sorted(
         (each for vertex in ran for each in _parts_of(plan, vertex, first)),

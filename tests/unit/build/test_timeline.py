@@ -56,6 +56,13 @@ def test_a_step_of_a_target_that_is_not_below_is_not_waited_for() -> None:
     assert [each.target for each in found if each.critical] == ["base-web", "api-smoke"]
 
 
+def test_a_step_that_another_build_ran_before_is_none_of_this_one() -> None:
+    buildx = vertex("", "load", 100.0, 0.1)
+    before = vertex("base-web", "fetch-wheels /wheels", 92.0, 1.0)
+    found = ran_steps(PLAN, [before, buildx, INSTALL])
+    assert [(each.title, each.begins) for each in found] == [("install", 0.0)]
+
+
 def test_a_build_of_which_nothing_ran_has_no_steps() -> None:
     assert ran_steps(PLAN, [vertex("api", "copy-code /app", 1.0, 0.0, "cached")]) == ()
 
