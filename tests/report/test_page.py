@@ -42,6 +42,16 @@ FACTS = {
         OWN: {"diff": OWN, "target": "api", "size": 900_000, "packed": None, "users": ["api"]},
     },
     "timeline": {"runtime": [0.0, 1.5], "api": [1.5, 4.0]},
+    "steps": [
+        {
+            "target": "api",
+            "title": "copy-code /app",
+            "part": "compile",
+            "begins": 1.5,
+            "ends": 4.0,
+            "critical": True,
+        }
+    ],
     "costs": {},
     "kinds": {"runtime": "runtime", "api": "service"},
     "history": [
@@ -124,7 +134,7 @@ VIEWS = {
     "map/api/package/taken": ["taken by files.sources", "numpy 2.0", 'href="#history/api"'],
     "layers": ["runtime aaaaaa", "2 services", "0.9 MB"],
     f"layers/{SHARED}": ["numpy 2.0", SHARED],
-    "time": ["built 2 targets in 4.0 s", "barlayer", "2.5 s"],
+    "time": ["built 2 targets in 4.0 s", "barlayer", "2.5 s", "copy-code /app", "compile"],
     "history/api": ["2 commits", "+0.1 MB", "budget"],
     "passes/files.sources": ["runtime: carried; proven, 50 kB in 4 files"],
     "advice": ["slimbake search api", "at most", "its memory"],

@@ -115,7 +115,9 @@ IMPURE = {
     *("signal", "threading", "uv", "python_on_whales", "platformdirs", "click", "urllib.request"),
 }
 ALLOWED = {
-    # A text buffer for csv, a path as a value, paths without a file system: nothing is opened.
+    # Buffers in memory, a path as a value, paths without a file system: nothing is opened.
+    "render": {"io"},
+    "render.compose": {"io"},
     "render.quoting": {"io"},
     "config.model": {"pathlib"},
     "fleet.model": {"pathlib"},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 from slimbake.advise.model import (
+    MOST,
     Advice,
     AdviceStep,
     Advised,
@@ -20,7 +23,7 @@ from slimbake.advise.model import (
 from slimbake.advise.runtime import quantise, swap
 from slimbake.checks.limits import WORTH
 from slimbake.config.naming import base_layer
-from slimbake.console.tables import UNMEASURED, megabytes, readable
+from slimbake.console.tables import UNMEASURED, megabytes, readable, some
 from slimbake.render.quoting import comment
 
 # What passes could still take: those that are left out, stale or untried, and what no smoke uses.
@@ -31,9 +34,8 @@ _NAMED = 3
 
 def prune_advice(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """What is left to prune of one image: layer by layer, then what its limits tell."""
-    for layer in facts.layers:
-        if layer.name in subject.layers:
-            yield from _layer(layer, subject, facts)
+    for layer in facts.layers_of(subject):
+        yield from _layer(layer, subject, facts)
     yield from _unused(subject, facts)
 
 
@@ -41,37 +43,35 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
     proven = [each for each in layer.passes if each.finding and each.finding.verdict == "proven"]
     # the first ones are named
     proven.sort(key=lambda each: -(each.finding.bytes if each.finding else 0))
-    also = tuple(name for name in layer.services if name != subject.service)
     if layer.unchecked:
-        names = ", ".join(layer.unchecked)
         if layer.passes:
-            steps = tuple(
-                facts.at(("services", facts.subject(name).entry), "smoke: smoke.py")
-                for name in layer.unchecked
-            )
+            steps = (*_smokes(layer, facts), AdviceStep(command=_named("prove", layer.services)))
+            names = some(layer.unchecked, MOST)
             what = f"{layer.name} carries no pass while {names} has no smoke"
-            yield _advice(what, proven, (*steps, _prove(layer)), also, layer)
+            yield _advice(what, proven, steps, subject, layer)
     elif layer.off:
         if layer.passes:
             steps = (facts.at(layer.off, "optimize: lossless"),)
-            yield _advice(f"{layer.name} carries no pass", proven, steps, also, layer)
+            yield _advice(f"{layer.name} carries no pass", proven, steps, subject, layer)
     else:
         stale = [each for each in proven if each.stale and not each.left_out]
         if stale:
             why = ", ".join(dict.fromkeys(each.stale for each in stale))
             what = f"{_passes(stale)} on {layer.name}, proven once, which a bake leaves out: {why}"
             commands = dict.fromkeys(command for each in stale for command in each.renewals)
-            yield _advice(what, stale, tuple(AdviceStep(command=c) for c in commands), also, layer)
+            yield _advice(
+                what, stale, tuple(AdviceStep(command=c) for c in commands), subject, layer
+            )
         untried = [each for each in layer.passes if _untried(each)]
         if untried:
             steps = (AdviceStep(command="slimbake prove --untried"),)
             what = f"{_passes(untried)} on {layer.name}, not tried as it is now"
-            yield _advice(what, [], steps, also, layer, untried)
+            yield _advice(what, [], steps, subject, layer, untried)
         for each in proven:
             if each.left_out and not each.stale:
                 steps = (facts.at(each.left_out, "", f"take {each.carries.name} off this list"),)
                 what = f"{each.carries.name} on {layer.name}, proven and left out"
-                yield _advice(what, [each], steps, also, layer)
+                yield _advice(what, [each], steps, subject, layer)
 
 
 def _untried(each: TriedPass) -> bool:
@@ -83,7 +83,7 @@ def _advice(
     what: str,
     known: Sequence[TriedPass],
     steps: tuple[AdviceStep, ...],
-    also: tuple[str, ...],
+    subject: ServiceFacts,
     layer: LayerFacts,
     passes: Sequence[TriedPass] = (),
 ) -> Advice:
@@ -108,8 +108,26 @@ def _advice(
         else "`slimbake prove` weighs and tries them",
         steps=steps,
         costs=tuple(costs),
-        also=also,
+        **_also(layer.services, subject),
     )
+
+
+def _also(services: Sequence[str], subject: ServiceFacts) -> dict[str, Any]:
+    """Who else holds what a service holds."""
+    also = tuple(islice((name for name in services if name != subject.service), MOST))
+    return {"also": also, "others": max(0, len(services) - 1 - len(also))}
+
+
+def _smokes(layer: LayerFacts, facts: Facts) -> Iterator[AdviceStep]:
+    for name in layer.unchecked[:MOST]:
+        yield facts.at(("services", facts.subject(name).entry), "smoke: smoke.py")
+    if len(layer.unchecked) > MOST:
+        yield facts.at(("services",), "", f"the same in {len(layer.unchecked) - MOST:,} more")
+
+
+def _named(command: str, services: Sequence[str]) -> str:
+    """A command for these services; for all of them where they are too many to name."""
+    return f"slimbake {command} {' '.join(services if len(services) <= MOST else ())}".rstrip()
 
 
 def _unused(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
@@ -121,7 +139,7 @@ def _unused(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
         if action.kind == "prune":
             what, command = (
                 "files that no smoke and no verify opens",
-                f"slimbake search {' '.join(together)}",
+                _named("search", together),
             )
             costs: tuple[str, ...] = ("every feature that no smoke uses",)
         elif action.kind == "strip":
@@ -141,7 +159,7 @@ def _unused(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
             source="bake/evidence/limits.json: a direction, no proof",
             steps=(AdviceStep(command=command), AdviceStep(command="slimbake prove --untried")),
             costs=costs,
-            also=tuple(name for name in together if name != subject.service),
+            **_also(together, subject),
         )
 
 
@@ -149,30 +167,16 @@ def _together(subject: ServiceFacts, facts: Facts) -> tuple[str, ...]:
     """Who stands on the nearest base of a service, which a search has to name."""
     if not subject.bases:
         return (subject.service,)
-    return tuple(each.service for each in facts.subjects if subject.bases[0] in each.bases)
+    return facts.on(subject.bases[0])
 
 
 def _of(name: str, subject: ServiceFacts, facts: Facts) -> Iterable[TriedPass]:
-    return (
-        e
-        for layer in facts.layers
-        if layer.name in subject.layers
-        for e in layer.passes
-        if e.carries.name == name
-    )
-
-
-def _prove(layer: LayerFacts) -> AdviceStep:
-    return AdviceStep(command=f"slimbake prove {' '.join(layer.services)}")
+    return (e for layer in facts.layers_of(subject) for e in layer.passes if e.carries.name == name)
 
 
 def _passes(found: Sequence[TriedPass]) -> str:
     names = [each.carries.name for each in found]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (
-        f"{len(names)} {'pass' if len(names) == 1 else 'passes'}"
-        f" ({', '.join(names[:_NAMED])}{more})"
-    )
+    return f"{len(names)} {'pass' if len(names) == 1 else 'passes'} ({some(names, _NAMED)})"
 
 
 # Another base for a service, layers that are shared better, another compression.
@@ -237,6 +241,7 @@ def share(facts: Facts) -> Iterator[Advice]:
         if size < WORTH * most:
             continue
         names = [each.key for each in found]
+        having = dict.fromkeys(service for each in found for service in each.services)
         step = (
             facts.at(
                 ("bases", base, "requirements"),
@@ -253,7 +258,8 @@ def share(facts: Facts) -> Iterator[Advice]:
             source="locks, and bake/evidence/sizes.json where packages are measured",
             steps=(step, AdviceStep(command="slimbake lock")),
             costs=("every image on the base carries it",) if base else (),
-            also=tuple(dict.fromkeys(service for each in found for service in each.services)),
+            also=tuple(having)[:MOST],
+            others=max(0, len(having) - MOST),
         )
     yield from _relaid(facts)
 
@@ -339,7 +345,8 @@ def advice(facts: Facts, services: Collection[str]) -> tuple[Advised, ...]:
     """What is left to do for each of these services: what saves most first, then what is
     unmeasured.
     """
-    return tuple(_image(each, facts) for each in facts.subjects if each.service in services)
+    wanted = frozenset(services)
+    return tuple(_image(each, facts) for each in facts.subjects if each.service in wanted)
 
 
 def advise_fleet(facts: Facts) -> Advised:
@@ -399,7 +406,8 @@ def _block(advised: Advised) -> Iterator[str]:
         yield from (f"     costs: {cost}" for cost in _costs(advice))
         yield f"     from: {advice.source}"
         if advice.also:
-            yield f"     also: {', '.join(advice.also)}"
+            others = f" and {advice.others:,} more" if advice.others else ""
+            yield f"     also: {', '.join(advice.also)}{others}"
     if not advised.advice:
         yield "  nothing worth doing" + (", as far as is known" if advised.unmeasured else "")
     yield from (f"  {UNMEASURED}: {line}" for line in advised.unmeasured)

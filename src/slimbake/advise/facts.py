@@ -346,16 +346,16 @@ def doubled(hand: Written, chains: Mapping[str, tuple[str, ...]]) -> tuple[Doubl
     """The items that lie in several places of a host. `chains`: service -> its bases, the nearest
     first.
     """
+    twice = dict(duplicated(hand.plan))
+    holding: dict[str, list[str]] = {key: [] for key in twice}
+    for chain in hand.plan.chains:
+        for key in twice.keys() & {key for group in chain.groups for key in group}:
+            holding[key].append(chain.service)
     found = []
-    for key, copies in duplicated(hand.plan):
-        having = [
-            chain.service
-            for chain in hand.plan.chains
-            if any(key in group for group in chain.groups)
-        ]
+    for key, having in holding.items():
         common = Counter(base for service in having for base in chains[service])
         base = next((base for base in chains[having[0]] if common[base] == len(having)), "")
-        found.append(Doubled(key, hand.fleet.by_key[key].host, copies, tuple(having), base))
+        found.append(Doubled(key, hand.fleet.by_key[key].host, twice[key], tuple(having), base))
     return tuple(found)
 
 

@@ -4,19 +4,24 @@ is None. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 from slimbake.catalogue.model import Pass
 from slimbake.checks.limits import WORTH, Limits
 from slimbake.config.document import KeyPath, Places
-from slimbake.config.naming import base_layer
+from slimbake.config.naming import ONNX, base_layer
 from slimbake.config.report import dotted_path
 from slimbake.evidence.model import Finding
 from slimbake.fleet.model import Compression
 from slimbake.images.sizes import total
 from slimbake.lock.model import Pin, Sizes
+
+T = TypeVar("T")
+MOST = 20  # names of services that one advice lists: all of a layer's would be as many, each time
+RUNTIME = "onnxruntime"
 
 Kind = Literal["prune", "share", "swap the runtime", "quantise", "other base", "compression"]
 Bound = Literal["", "at least", "at most", "about"]
@@ -59,7 +64,9 @@ class Advice:
     source: str
     steps: tuple[AdviceStep, ...]
     costs: tuple[str, ...]
-    also: tuple[str, ...] = ()  # other services whose images change with it
+    # other services whose images change with it: the first MOST, and how many beside them
+    also: tuple[str, ...] = ()
+    others: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -70,6 +77,7 @@ class Advice:
             "steps": [each.as_json() for each in self.steps],
             "costs": list(self.costs),
             "also": list(self.also),
+            **({"others": self.others} if self.others else {}),
         }
 
 
@@ -205,9 +213,12 @@ class Relaid:
     layers: tuple[int, int]  # of the image that has most, as they are and as they would be
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that advice is made of."""
+    """All that advice is made of.
+
+    What is looked up for each service is looked up in a mapping: a fleet has thousands.
+    """
 
     file: str  # the manifest's name
     places: Places
@@ -236,13 +247,59 @@ class Facts:
 
     def subject(self, service: str) -> ServiceFacts:
         """KeyError where there is none."""
-        return {each.service: each for each in self.subjects}[service]
+        return self._by_service[service]
+
+    @cached_property
+    def _by_service(self) -> dict[str, ServiceFacts]:
+        return {each.service: each for each in self.subjects}
 
     def variants(self, subject: ServiceFacts) -> tuple[ServiceFacts, ...]:
         """The other variants of the same entry."""
-        return tuple(
-            each for each in self.subjects if each.entry == subject.entry and each is not subject
-        )
+        return tuple(each for each in self._by_entry[subject.entry] if each is not subject)
+
+    @cached_property
+    def _by_entry(self) -> dict[str, list[ServiceFacts]]:
+        return _grouped((each.entry, each) for each in self.subjects)
+
+    def on(self, base: str) -> tuple[str, ...]:
+        """The services that stand on a base."""
+        return tuple(self._on.get(base, ()))
+
+    @cached_property
+    def _on(self) -> dict[str, list[str]]:
+        return _grouped((base, each.service) for each in self.subjects for base in each.bases)
+
+    def layers_of(self, subject: ServiceFacts) -> Iterator[LayerFacts]:
+        """The layers of packages in its image of which something is known, bottom first."""
+        known = (self._by_layer.get(name) for name in reversed(subject.layers[:-1]))
+        return (each for each in (*known, self._by_layer.get(subject.layers[-1])) if each)
+
+    @cached_property
+    def _by_layer(self) -> dict[str, LayerFacts]:
+        return {each.name: each for each in self.layers}
+
+    @cached_property
+    def exported(self) -> dict[str, ServiceFacts]:
+        """By target: the first service that runs with onnx and whose measured image holds it."""
+        running = (each for each in self.subjects if each.image and each.inference == ONNX)
+        found: dict[str, ServiceFacts] = {}
+        for each in running:
+            for part in each.image.parts if each.image else ():
+                found.setdefault(part.target, each)
+        return found
+
+    @cached_property
+    def onnxruntime(self) -> Pin | None:
+        """What the locks have of it; None where none has it."""
+        every = (pin for pins in self.pins.values() for pin in pins)
+        return next((pin for pin in every if pin.name == RUNTIME), None)
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def worth(size: int | None, subject: ServiceFacts) -> bool:

@@ -6,7 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from slimbake.advise.model import Advice, AdviceStep, Bound, Facts, Saving, ServiceFacts, worth
+from slimbake.advise.model import (
+    RUNTIME,
+    Advice,
+    AdviceStep,
+    Bound,
+    Facts,
+    Saving,
+    ServiceFacts,
+    worth,
+)
 from slimbake.checks.limits import INT8
 from slimbake.config.document import KeyPath
 from slimbake.config.naming import ONNX, base_layer, derived
@@ -15,7 +24,6 @@ from slimbake.lock.auto import UNPACKED
 from slimbake.lock.model import Pin
 from slimbake.plan.parity import LIMITS
 
-RUNTIME = "onnxruntime"
 TORCH = ("torch", "transformers")
 _SAVED = {"fp32": INT8, "fp16": 0.5}  # of the weights, what int8 saves
 
@@ -113,21 +121,16 @@ def _estimate(subject: ServiceFacts, facts: Facts) -> Savings:
     """
     now = subject.image.of(base_layer(subject.runtime)) if subject.image else None
     onnx = base_layer(derived(subject.runtime, ONNX))
-    for other in facts.subjects:
-        then = other.image.of(onnx) if other.image and other.inference == ONNX else None
-        if now and then and other.image:
-            size, packed = (
-                now.uncompressed - then.uncompressed,
-                _less(now.compressed, then.compressed),
-            )
-            source = (
-                f"an estimate: {base_layer(subject.runtime)} here less {onnx} in {other.service}"
-            )
-            return (
-                _both(size, packed, "about"),
-                f"{source}, {_files(subject, other)}; the same weights",
-            )
-    return _packages(subject, facts)
+    other = facts.exported.get(onnx)
+    then = other.image.of(onnx) if other and other.image else None
+    if not (now and other and then):
+        return _packages(subject, facts)
+    size, packed = now.uncompressed - then.uncompressed, _less(now.compressed, then.compressed)
+    source = f"an estimate: {base_layer(subject.runtime)} here less {onnx} in {other.service}"
+    return (
+        _both(size, packed, "about"),
+        f"{source}, {_files(subject, other)}; the same weights",
+    )
 
 
 def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
@@ -176,13 +179,12 @@ def _onnx(facts: Facts) -> tuple[int, int | None] | None:
     """Bytes of onnxruntime on a host and compressed, measured or by its wheel; None where nothing
     tells.
     """
-    for pins in facts.pins.values():
-        for pin in pins:
-            if pin.name == RUNTIME:
-                if found := facts.packages.get(f"{pin.name}=={pin.version}"):
-                    return found
-                return None if pin.bytes is None else (int(pin.bytes * UNPACKED), pin.bytes)
-    return None
+    pin = facts.onnxruntime
+    if pin is None:
+        return None
+    if found := facts.packages.get(f"{pin.name}=={pin.version}"):
+        return found
+    return None if pin.bytes is None else (int(pin.bytes * UNPACKED), pin.bytes)
 
 
 def _smaller(subject: ServiceFacts, facts: Facts) -> Savings:

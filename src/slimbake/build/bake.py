@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slimbake import docker
 from slimbake.build.command import FILES, BakeOptions, arguments, environment
-from slimbake.build.costs import estimated, measured_costs, spans
+from slimbake.build.costs import RanStep, estimated, measured_costs, ran_steps
 from slimbake.build.events import Progress, Steps, Vertex, failure, lost, transient
 from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
@@ -37,8 +37,7 @@ class BakeResult:
     # of each target that was built from its first step on
     seconds: Mapping[str, float] = field(default_factory=dict)
     left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
-    # target -> when its steps began and were done, in seconds from the first one on
-    ran: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ran: tuple[RanStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class _Run:
     broken: Vertex | None  # the step that broke it
     text: str  # buildx's own words
     seconds: Mapping[str, float]
-    ran: Mapping[str, tuple[float, float]]
+    ran: tuple[RanStep, ...]
     finished: frozenset[str] = frozenset()  # the targets that held although it broke
 
 
@@ -133,11 +132,11 @@ def _build(
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             finished = frozenset(t.name for t in targets if progress.finished(t.name))
-            return _Run({}, broken, running.text, {}, {}, finished)
+            return _Run({}, broken, running.text, {}, (), finished)
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
-    steps_built = progress.vertices.values()
-    return _Run(digests, None, running.text, measured_costs(steps_built), spans(steps_built))
+    built = progress.vertices.values()
+    return _Run(digests, None, running.text, measured_costs(built), ran_steps(plan, built))
 
 
 def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:

@@ -28,6 +28,8 @@ class Vertex:
     seconds: float = 0.0
     error: str = ""
     log: list[str] = field(default_factory=list)
+    # begin and end of what an export consists of
+    parts: dict[str, tuple[float, float]] = field(default_factory=dict)
     # stream -> what it wrote after its last newline
     unended: dict[int, bytes] = field(default_factory=dict)
 
@@ -58,6 +60,13 @@ class Progress:
                 self._inputs.setdefault(target, set()).update(vertex.get("inputs") or ())
             if "started" in vertex:
                 yield from self._vertex(vertex)
+        for part in event.get("statuses") or ():
+            known = self.vertices.get(part.get("vertex", ""))
+            if known and known.step.title.startswith(EXPORTS) and "completed" in part:
+                name = next((n for n in EXPORTED if part["id"].startswith(n)), "manifests")
+                begins, ends = _seconds(part["started"]), _seconds(part["completed"])
+                before = known.parts.get(name, (begins, ends))
+                known.parts[name] = min(before[0], begins), max(before[1], ends)
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))
             if known:
@@ -132,6 +141,7 @@ def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
 
 
+EXPORTED = ("exporting layers", "unpacking to")  # of an export; the rest is small
 EXPORTS = "exporting to "  # how BuildKit's names begin of what puts an image out
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
 _PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')

@@ -28,7 +28,7 @@ from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
-from slimbake.render.generated import drift, generate, mend
+from slimbake.render.generated import drift, laid_out, update
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +173,12 @@ def generated_anew(project: Project, console: Console, frozen: bool = False) -> 
         raise StaleFiles(f"layers lost passes\n{words}", "or say `ci: {stale: drop}`")
     for each in lost:
         console.say(each)
-    found = drift(generate(project.plan, project.root), project.root)
-    if found and frozen:
+    files = laid_out(project.plan, project.root)
+    if frozen and (found := drift(files, project.root)):
         names = ", ".join((*(file.path for file in found.write), *found.remove))
         raise StaleFiles(f"generated files are stale: {names}", "run `slimbake generate`")
-    if found:
-        mend(found, project.root)
-        console.say(f"generated {len(found.write)} files")
+    if not frozen:
+        done = update(files, project.root)
+        if done.written or done.removed:
+            console.say(f"generated {done.written} files")
     return project

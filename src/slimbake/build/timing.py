@@ -1,14 +1,17 @@
-"""What this machine keeps of how long builds took."""
+"""What this machine keeps of how long builds took, and shows of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
+from slimbake.build.costs import RanStep
+from slimbake.console.tables import Layout, text_table
 from slimbake.host.workspace import Workspace
 
-# In the workspace: seconds of each target, as it was last built from its first step; and when the
-# targets of the last bake ran.
+# In the workspace: seconds of each target, as it was last built from its first step; and the steps
+# of the last bake.
 COSTS, TIMELINE = "costs", "timeline"
 
 
@@ -22,23 +25,70 @@ def costs(workspace: Workspace) -> dict[str, float]:
 
 
 def keep_costs(
-    workspace: Workspace,
-    seconds: Mapping[str, float],
-    ran: Mapping[str, tuple[float, float]] | None = None,
+    workspace: Workspace, seconds: Mapping[str, float], ran: Sequence[RanStep] = ()
 ) -> None:
-    """Keep what was measured now, beside what was known of others; `ran`: when the targets of this
-    build ran, in place of what was known of another.
+    """Keep what was measured now, beside what was known of others; `ran`: the steps of this build,
+    in place of those of another.
     """
     if seconds:
         workspace.write(COSTS, {**costs(workspace), **seconds})
     if ran:
-        workspace.write(TIMELINE, ran)
+        workspace.write(TIMELINE, [list(astuple(each)) for each in ran])
 
 
-def timeline(workspace: Workspace) -> dict[str, tuple[float, float]]:
-    """When each target of the last bake began and was done: seconds from the first one on."""
+def timeline(workspace: Workspace) -> tuple[RanStep, ...]:
+    """The steps of the last bake that built something; () where none is known."""
 
-    def parse(said: Any) -> dict[str, tuple[float, float]]:
-        return {str(name): (float(begins), float(ends)) for name, (begins, ends) in said.items()}
+    def parse(said: Any) -> tuple[RanStep, ...]:
+        return tuple(
+            RanStep(str(target), str(title), str(part), float(begins), float(ends), bool(critical))
+            for target, title, part, begins, ends, critical in said
+        )
 
-    return workspace.read(TIMELINE, parse) or {}
+    return workspace.read(TIMELINE, parse) or ()
+
+
+HEADINGS = ("target", "step", "part", "began", "took", "critical")
+_SHORT = 0.05  # seconds; of what took less only the critical path is shown
+_TITLE = 48  # letters of a step
+
+
+def timeline_text(steps: Sequence[RanStep], layout: Layout) -> str:
+    """A table of the steps, those of the critical path marked, and what each part took."""
+    if not steps:
+        return "no bake of this folder has built anything yet"
+    rows = [
+        (
+            each.target,
+            each.title[:_TITLE],
+            each.part,
+            f"{each.begins:.1f} s",
+            f"{each.ends - each.begins:.1f} s",
+            "*" if each.critical else "",
+        )
+        for each in steps
+        if each.critical or each.ends - each.begins >= _SHORT
+    ]
+    table = text_table(HEADINGS, rows, left=3, layout=layout)
+    path = _by_part(each for each in steps if each.critical)
+    waits = max(each.ends for each in steps) - sum(path.values())
+    return "\n".join(
+        (
+            table,
+            "",
+            f"critical path: {_summed(path)}, waiting {max(0.0, waits):.1f} s",
+            f"all steps, side by side: {_summed(_by_part(steps))}",
+        )
+    )
+
+
+def _by_part(steps: Iterable[RanStep]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in steps:
+        found[each.part] = found.get(each.part, 0.0) + each.ends - each.begins
+    return found
+
+
+def _summed(parts: Mapping[str, float]) -> str:
+    most = sorted(parts.items(), key=lambda part: -part[1])
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in most)

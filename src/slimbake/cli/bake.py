@@ -86,6 +86,12 @@ from slimbake.console.tables import Layout
     help="Builder or Docker context for a shard; repeatable.",
 )
 @click.option(
+    "--timeline",
+    "timed",
+    is_flag=True,
+    help="Print when each step ran, and mark the critical path.",
+)
+@click.option(
     "--frozen",
     is_flag=True,
     help="Fail on stale locks or generated files instead of updating them, as in CI.",
@@ -119,6 +125,7 @@ def command(
     platform: str,
     record: Path | None,
     watch: bool,
+    timed: bool,
     shards: int | None,
     nodes: tuple[str, ...],
 ) -> None:
@@ -129,6 +136,7 @@ def command(
     from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
     from slimbake.build.released_report import ending
+    from slimbake.build.timing import timeline
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
     from slimbake.errors import UsageError
@@ -145,6 +153,8 @@ def command(
     if missing:
         _check_missing(push, no_cache, sets)
     refuse_together(watch=watch, nodes=shards or nodes, push=push, sbom=sbom)
+    if timed and (watch or shards or nodes):
+        raise UsageError("--timeline shows one bake", "leave out --watch, --shards and --node")
     if builder:
         docker.use_builder(builder)
     request = BakeRequest(
@@ -181,7 +191,7 @@ def command(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"
             )
     tell_tool(project)
-    print_released(released, as_json, layout)
+    print_released(released, as_json, layout, timeline(project.workspace) if timed else None)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
 

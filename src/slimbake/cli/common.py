@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,6 +21,7 @@ from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
+    from slimbake.build.costs import RanStep
     from slimbake.build.release import Released
     from slimbake.fleet.model import Fleet
     from slimbake.project import Project
@@ -237,11 +239,12 @@ def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, 
     With a variant, a name stands for that variant of the service. Raises UsageError and
     NothingSelected.
     """
-    known = [service.service for service in plan.services]
+    known = {service.service: None for service in plan.services}
     for name in names:
         if name not in known:
             raise UsageError(
-                f"there is no service '{name}' in {plan.manifest}", _near(name, "services", known)
+                f"there is no service '{name}' in {plan.manifest}",
+                _near(name, "services", [*known]),
             )
     if variant:
         variants = list(
@@ -251,7 +254,7 @@ def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, 
             hint = _near(variant, "variants", variants)
             raise UsageError(f"there is no variant '{variant}' in {plan.manifest}", hint)
         names = tuple(_variant(plan, name, variant) for name in names)
-    chosen = names or plan.group(variant or "default")
+    chosen = frozenset(names or plan.group(variant or "default"))
     selected = tuple(name for name in known if name in chosen)
     if not selected:
         raise NothingSelected(f"{plan.manifest} has no services", "`slimbake add NAME` makes one")
@@ -313,12 +316,21 @@ def print_text(text: str, layout: Layout | None = None) -> None:
     click.echo(folded(text, layout.width) if fold else text)
 
 
-def print_released(released: Released, as_json: bool, layout: Layout) -> None:
-    """The result of a bake."""
+def print_released(
+    released: Released,
+    as_json: bool,
+    layout: Layout,
+    steps: Sequence[RanStep] | None = None,
+) -> None:
+    """The result of a bake; `steps`: and when they ran."""
     from slimbake.build.released_report import released_json as released_json
     from slimbake.build.released_report import released_text
+    from slimbake.build.timing import timeline_text
 
     if as_json:
-        print_json(released_json(released))
-    else:
-        print_text(released_text(released, layout), layout)
+        ran = {} if steps is None else {"timeline": [asdict(each) for each in steps]}
+        print_json(released_json(released) | ran)
+        return
+    print_text(released_text(released, layout), layout)
+    if steps is not None:
+        print_text(f"\n{timeline_text(steps, layout)}", layout)

@@ -10,7 +10,7 @@ from slimbake.ci.tool import expect_tool
 from slimbake.cli.commands import examples
 from slimbake.cli.common import manifest_option, read, tell_losses, tell_tool
 from slimbake.errors import StaleFiles
-from slimbake.render.generated import drift, generate, mend, unified
+from slimbake.render.generated import drift, laid_out, unified, update
 
 
 @click.command(
@@ -25,12 +25,12 @@ def command(file: Path, check: bool, diff: bool) -> None:
 
     project = read(file)
     root = project.root
-    files = generate(project.plan, root)
-    found = drift(files, root)
+    files = laid_out(project.plan, root)
     if diff:
-        click.echo(unified(found, root), nl=False)
+        click.echo(unified(drift(files, root), root), nl=False)
         return
     if check:
+        found = drift(files, root)
         if found:
             names = [
                 *(f"{f.path} differs" for f in found.write),
@@ -41,9 +41,9 @@ def command(file: Path, check: bool, diff: bool) -> None:
                 "run `slimbake generate`",
             )
         expect_tool(project)
-        click.echo(f"{len(files)} files are as generated")
+        click.echo(f"{found.files} files are as generated")
         return
-    mend(found, root)
+    done = update(files, root)
     tell_losses(project)
     tell_tool(project)
-    click.echo(f"{len(files)} files: {len(found.write)} written, {len(found.remove)} removed")
+    click.echo(f"{done.files} files: {done.written} written, {done.removed} removed")

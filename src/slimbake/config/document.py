@@ -9,7 +9,9 @@ an anchor that is set twice, and after a syntax error it returns nothing of what
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
@@ -61,10 +63,21 @@ _Spots = dict[str | int | None, _Spot]
 
 
 class Places:
-    """The first place of every key and value in a text."""
+    """The first place of every key and value in a text.
 
-    def __init__(self, documents: _Spots) -> None:
-        self._documents = documents
+    It is read for them when the first one is asked for: most texts are sound, and the places of a
+    large fleet would take more memory than all its values.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _documents(self) -> _Spots:
+        spots: _Spots = {}
+        with contextlib.suppress(_StopError, yaml.MarkedYAMLError):
+            _Reader(self._text, spots).document()
+        return spots
 
     def key(self, path: KeyPath) -> Position:
         """Where the key (or list item) at `path` stands, or the nearest thing around it."""
@@ -107,7 +120,7 @@ def read_yaml(text: str) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         mark, message, hint = syntax_fault(error, text)
         reader.faults.append(Fault(Position.of(mark), (), message, hint))
-    return YamlDocument(value, tuple(reader.faults), complete, Places(reader.spots))
+    return YamlDocument(value, tuple(reader.faults), complete, Places(text))
 
 
 class _StopError(Exception):
@@ -119,18 +132,22 @@ class _Part:
     """A value, the places below it, and how many values and levels it has with aliases written out."""
 
     value: Any
-    spots: _Spots
+    spots: _Spots | None
     size: int = 1
     height: int = 0
 
 
 class _Reader:
-    """Takes each event once. It calls itself for nested values, at most MAX_DEPTH deep."""
+    """Takes each event once. It calls itself for nested values, at most MAX_DEPTH deep.
 
-    def __init__(self, text: str) -> None:
+    `spots`: gets the places; None: nobody asks for them.
+    """
+
+    def __init__(self, text: str, spots: _Spots | None = None) -> None:
         self.faults: list[Fault] = []
-        self.spots: _Spots = {}
-        self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._spots = spots
+        self._texts: dict[str, str] = {}  # each text once: services have most of theirs in common
+        self._events = iter(yaml.CSafeLoader(text).get_event, None)
         self._limit = max(MAX_COPIES, len(text))
         # The document, then one key for each mapping or list that is open; None: not read yet.
         self._path: list[str | int | None] = [0]
@@ -139,22 +156,25 @@ class _Reader:
     def document(self) -> Any:
         """The value of the text. Raises _StopError after the last fault, and libyaml's errors."""
         start = next(self._events)
-        whole = _Part(None, self.spots)
+        whole, begun = _Part(None, self._spots), False
         for event in self._events:
             if isinstance(event, yaml.NodeEvent):
-                whole.value = self._entry(start, event, whole)
-            elif isinstance(event, yaml.DocumentStartEvent) and self.spots:
+                whole.value, begun = self._entry(start, event, whole), True
+            elif isinstance(event, yaml.DocumentStartEvent) and begun:
                 self._stop(event, "a second document begins here", "one file holds one manifest")
         return whole.value
 
     def _entry(self, key: Any, event: Any, whole: _Part) -> Any:
         """The value that begins with `event`, as a part of `whole`; `key`: the event of its key."""
-        at, start = key.start_mark, event.start_mark
-        below: _Spots | None = None if type(event) is ScalarEvent else {}
-        whole.spots.setdefault(
-            self._path[-1], (at.line, at.column, start.line, start.column, below)
-        )
-        if below is None:
+        scalar = type(event) is ScalarEvent
+        below: _Spots | None = None
+        if whole.spots is not None:
+            at, start = key.start_mark, event.start_mark
+            below = None if scalar else {}
+            whole.spots.setdefault(
+                self._path[-1], (at.line, at.column, start.line, start.column, below)
+            )
+        if scalar:
             whole.size += 1
             return self._scalar(event)
         part = self._alias(event) if type(event) is AliasEvent else self._branch(event, below)
@@ -166,7 +186,7 @@ class _Reader:
         return part.value
 
     def _scalar(self, event: Any) -> Scalar:
-        text: str = event.value
+        text: str = self._texts.setdefault(event.value, event.value)
         if event.tag is not None:
             self._check_tag(event)
         if "\0" in text:
@@ -174,10 +194,10 @@ class _Reader:
             text = text.replace("\0", "")
         value = unquoted(text) if event.implicit[0] and event.tag is None else text
         if event.anchor:
-            self._anchors[event.anchor] = _Part(value, {})
+            self._anchors[event.anchor] = _Part(value, None)
         return value
 
-    def _branch(self, event: Any, spots: _Spots) -> _Part:
+    def _branch(self, event: Any, spots: _Spots | None) -> _Part:
         self._check_tag(event)
         self._check_depth(event, 1)
         if event.anchor:

@@ -147,8 +147,8 @@ class RequirementsReader:
             found.add(self._by_form(file))
         except RefusedError as error:
             self._report.elsewhere(file, error.place, error.message, error.hint)
-        self._files[file] = found.value()
-        return found.value()
+        self._files[file] = done = found.value()
+        return done
 
     def _by_form(self, file: str) -> Requirements:
         name = posixpath.basename(file)

@@ -26,6 +26,12 @@ def readable(size: int | None, signed: bool = False) -> str:
     return f"{size / 1e3:{sign},.1f} kB" if abs(size) < 1_000_000 else f"{size / 1e6:{sign},.1f} MB"
 
 
+def some(names: Sequence[str], most: int) -> str:
+    """The first of these, and how many there are beside them."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 WIDTH = 80
 _WORD, _FIGURE, _FIRST = 20, 24, 40  # letters that stay together
 _GAP = 2

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from slimbake.catalogue.model import Applied, Condition, Guarantee, Pass
 from slimbake.config.model import DEFAULT_OPTIMIZE, LEVELS, Optimize
+from slimbake.console.tables import some
 from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
+
+_NAMED = 20  # services, in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def why_not(answers: Sequence[LayerAnswer], each: Pass) -> str:
     if not first.allows(each.guarantee):
         return f"needs `optimize: {each.guarantee}`"
     if unchecked := dict.fromkeys(name for one in answers for name in one.question.unchecked):
-        return f"no smoke: {', '.join(unchecked)}"
+        return f"no smoke: {some(tuple(unchecked), _NAMED)}"
     for question, finding in found:
         if finding.verdict == "idle":
             return f"it changes nothing{_on(question)}"

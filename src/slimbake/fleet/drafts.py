@@ -204,8 +204,11 @@ class _Expansion:
             base = base if first else derived(base, variant)
         elif base and own.torch and own.torch != self._family_torch(chain):
             base = self._copy(chain, variant, own.torch)
-        # What another variant is read from is no code either.
-        requirements = replace(_added(entry.requirements, own.requirements), files=_files(entry))
+        requirements = entry.requirements
+        if entry.variants:
+            # What another variant is read from is no code either.
+            both = _added(entry.requirements, own.requirements)
+            requirements = replace(both, files=_files(entry))
         return ServiceDraft(
             entry=entry,
             name=entry.name if first else derived(entry.name, variant),
@@ -246,6 +249,8 @@ def _added(asked: Requirements, more: Requirements) -> Requirements:
 
 
 def _limits(budget: Budget, own: Budget) -> Budget:
+    if own == Budget():
+        return budget
     return Budget(*(getattr(own, f.name) or getattr(budget, f.name) for f in fields(Budget)))
 
 
@@ -255,7 +260,7 @@ def _files(entry: ServiceEntry) -> tuple[str, ...]:
 
 
 def _over(pairs: Pairs, more: Pairs) -> Pairs:
-    return tuple({**dict(pairs), **dict(more)}.items())
+    return tuple({**dict(pairs), **dict(more)}.items()) if more else pairs
 
 
 def _parity(entry: ServiceEntry, own: VariantEntry) -> Parity | None:

@@ -13,6 +13,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,12 +106,16 @@ def apart(place: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _half(place: Path) -> Iterator[Path]:
-    half = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
+    half = _half_name(place)
     _remove(half)
     try:
         yield half
     finally:
         _remove(half)
+
+
+def _half_name(place: Path) -> Path:
+    return place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
 
 
 @contextlib.contextmanager
@@ -131,13 +136,14 @@ def remove_halves(places: Iterable[Path]) -> None:
     Each folder is listed once: a fleet has thousands of files in one.
     """
     folders: dict[Path, set[str]] = {}
+    running = cache(is_running)
     for place in places:
         folders.setdefault(place.parent, set()).add(place.name)
     for folder, names in folders.items():
-        for path in folder.iterdir():
-            found = _HALF.fullmatch(path.name)
-            if found and found["name"] in names and not is_running(int(found["process"])):
-                _remove(path)
+        for left in os.listdir(folder):  # noqa: PTH208
+            found = _HALF.fullmatch(left) if left.startswith(".") else None
+            if found and found["name"] in names and not running(int(found["process"])):
+                _remove(folder / left)
 
 
 def _remove(path: Path) -> None:
@@ -198,17 +204,47 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_all(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
-    """Put files in place, each whole or not at all."""
-    for folder in {path.parent for path in files}:
-        folder.mkdir(parents=True, exist_ok=True)
-    remove_halves(files)
-    for path, content in files.items():
-        with _half(path) as half:
-            with half.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-            half.replace(path)
+    """Put files in place, each whole; after an error none of them."""
+    with staged(mode) as write:
+        for path, content in files.items():
+            write(path, content)
+
+
+@contextlib.contextmanager
+def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
+    """What writes a file, once each. They take their places together in the end, each whole; after
+    an error none does. What killed processes left of theirs goes.
+    """
+    # Texts, as a fleet has tens of thousands of files.
+    names: dict[str, list[str]] = {}
+    own = f".{os.getpid()}-{threading.get_native_id()}"
+
+    def write(path: Path, content: bytes) -> None:
+        above, name = os.path.split(path)
+        folder = above or "."
+        if folder not in names:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        names.setdefault(folder, []).append(name)
+        half = f"{folder}/.{name}{own}"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(half)  # noqa: PTH108
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+
+    def places() -> Iterator[tuple[str, str]]:
+        return ((folder, name) for folder, every in names.items() for name in every)
+
+    try:
+        yield write
+        remove_halves(Path(folder, name) for folder, name in places())
+        for folder, name in places():
+            os.replace(f"{folder}/.{name}{own}", f"{folder}/{name}")  # noqa: PTH105
+    except BaseException:
+        for folder, name in places():
+            _remove(Path(folder, f".{name}{own}"))
+        raise
 
 
 def kind_of(mode: int) -> str:

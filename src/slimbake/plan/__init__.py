@@ -73,15 +73,17 @@ def _carrying(
     """A target with what is decided of its own layer of packages."""
     if target.recipe is None or target.recipe.install is None:
         return target
-    install = target.recipe.install
-    text = locks.get(install.lock)
+    bare = target.recipe.install
+    text = locks.get(bare.lock)
     install = replace(
-        install,
+        bare,
         locked=text is None or names_packages(text),
         passes=passes.get(target.lock, ()),
         explain=fleet.optimize.explain is not False,
         warm=target.lock in warm,
     )
+    if install == bare:
+        return target
     return replace(target, recipe=replace(target.recipe, install=install))
 
 
@@ -140,9 +142,8 @@ def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[
     """The targets, each of those that are shared for all that anything on it is built for."""
     own = ("service", *CHECKS)
     on: dict[str, set[str]] = {}
-    below = standing(targets)
-    for top in targets:
-        for target in below[top.name] if top.kind in own else ():
+    for top, below in standing(targets):
+        for target in below if top.kind in own else ():
             on.setdefault(target.name, set()).update(top.platforms or fleet)
     return tuple(
         target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.plan.model import Links, Plan, Target, needing
@@ -23,18 +23,19 @@ def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
     return tuple(placed.values())
 
 
-def standing(targets: Sequence[Target], links: Links = needing) -> dict[str, tuple[Target, ...]]:
-    """Of each of these targets what `needed` says, for all of them in one go: a fleet of thousands
-    has no time else.
+def standing(
+    targets: Sequence[Target], links: Links = needing
+) -> Iterator[tuple[Target, tuple[Target, ...]]]:
+    """Each of these targets with what `needed` says of it, for all of them in one go: a fleet of
+    thousands has no time else.
 
     `targets`: each after all that it stands on.
     """
-    found: dict[str, frozenset[int]] = {}
+    found: dict[str, tuple[int, ...]] = {}
     for place, target in enumerate(targets):
-        found[target.name] = frozenset((place,)).union(*(found[name] for name in links(target)))
-    return {
-        name: tuple(targets[place] for place in sorted(places)) for name, places in found.items()
-    }
+        places = sorted({place}.union(*(found[name] for name in links(target))))
+        found[target.name] = tuple(places)
+        yield target, tuple(targets[each] for each in places)
 
 
 IMAGE = "docker-image://"

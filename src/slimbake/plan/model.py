@@ -7,7 +7,7 @@ empty, or a text that is empty, means "has none": nothing here means "default".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -316,12 +316,24 @@ class Plan:
     def _by_name(self) -> dict[str, Target]:
         return {target.name: target for target in self.targets}
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {target.name: place for place, target in enumerate(self.targets)}
+
+    @cached_property
+    def _checks(self) -> dict[str, list[str]]:
+        """The checks of each service, and of each base."""
+        found: dict[str, list[str]] = {}
+        for each in self.targets:
+            if each.kind in CHECKS:
+                found.setdefault(each.service or each.checked, []).append(each.name)
+        return found
+
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
         """These services and all that checks them and the bases below them, as targets."""
-        chosen = frozenset(services)
-        below = {t.name for t in self.needed(services) if t.kind == "base"}
-        checks = (t for t in self.targets if t.kind in CHECKS)
-        return (*services, *(t.name for t in checks if t.service in chosen or t.checked in below))
+        below = (t.name for t in self.needed(services) if t.kind == "base")
+        checks = (name for each in {*services, *below} for name in self._checks.get(each, ()))
+        return (*services, *sorted(checks, key=self._places.__getitem__))
 
     def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
         """What is shared of all that these services and their checks stand on, each after what it
@@ -331,11 +343,16 @@ class Plan:
 
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""
-        return needed(self.targets, names)
+        return self._reached(names, needing)
 
     def held(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """Of these, the ones that lie in the images of the targets named, and those themselves."""
-        return needed(self.targets, names, holding)
+        return self._reached(names, holding)
+
+    def _reached(self, names: Iterable[str], links: Links) -> tuple[Target, ...]:
+        # Not a look at all targets: of thousands of services, each asks for its own.
+        found = _reached(self._by_name, names, links)
+        return tuple(self._by_name[name] for name in sorted(found, key=self._places.__getitem__))
 
 
 Links = Callable[[Target], tuple[str, ...]]
@@ -347,12 +364,16 @@ def needed(
     targets: Sequence[Target], names: Iterable[str], links: Links = needing
 ) -> tuple[Target, ...]:
     """Of these targets, those named and all that they are linked to, each once, in the same order."""
-    by_name = {target.name: target for target in targets}
-    wanted: set[str] = set()
+    wanted = _reached({target.name: target for target in targets}, names, links)
+    return tuple(target for target in targets if target.name in wanted)
+
+
+def _reached(by_name: Mapping[str, Target], names: Iterable[str], links: Links) -> set[str]:
+    found: set[str] = set()
     stack = list(names)
     while stack:
         name = stack.pop()
-        if name not in wanted:
-            wanted.add(name)
+        if name not in found:
+            found.add(name)
             stack.extend(links(by_name[name]))
-    return tuple(target for target in targets if target.name in wanted)
+    return found

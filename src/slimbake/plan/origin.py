@@ -56,16 +56,17 @@ def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
     Which digest the external has is known when it is baked, and is given to it then.
     """
     python = next(external.reference for external in plan.externals if external.name == "python")
+    base = (BASE_NAME, python.partition("@")[0])
 
-    below = standing(plan.targets, holding)
-
-    def labelled(target: Target) -> Target:
+    def labelled(target: Target, below: Iterable[Target]) -> Target:
         if not is_ours(target):
             return target
-        own = {BASE_NAME: python.partition("@")[0]}
-        names = _locks(below[target.name])
-        if names and all(name in texts for name in names):
-            own[LOCK] = lock_digest(tuple(texts[name] for name in names))
-        return replace(target, labels=tuple(sorted({**own, **dict(target.labels)}.items())))
+        names = _locks(below)
+        known = names and all(name in texts for name in names)
+        lock = ((LOCK, lock_digest(tuple(texts[name] for name in names))),) if known else ()
+        said = {name for name, _ in target.labels}
+        own = (pair for pair in (base, *lock) if pair[0] not in said)
+        return replace(target, labels=tuple(sorted((*target.labels, *own))))
 
-    return replace(plan, targets=tuple(labelled(target) for target in plan.targets))
+    targets = (labelled(*each) for each in standing(plan.targets, holding))
+    return replace(plan, targets=tuple(targets))

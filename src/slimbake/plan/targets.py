@@ -279,17 +279,25 @@ def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
     return (*(external(fleet, name) for name in images), *folders)
 
 
+# A fleet of thousands has each of these once.
+_SMOKE, _OWN_SMOKE = (
+    (f"{DOCKERFILES}/{name}.Dockerfile", Recipe(template=f"{name}.Dockerfile.j2"))
+    for name in ("smoke", "smoke-own")
+)
+_INVENTORY = f"{DOCKERFILES}/inventory.Dockerfile"
+
+
 def smoke(service: Service) -> Target:
     reference = ((REFERENCE, service.reference),) if service.reference else ()
     # of an image with a Dockerfile of its own, neither Python nor user are known
-    name = "smoke-own" if service.dockerfile else "smoke"
+    dockerfile, recipe = _OWN_SMOKE if service.dockerfile else _SMOKE
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
         service=service.name,
         context=service.context,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
-        recipe=Recipe(template=f"{name}.Dockerfile.j2"),
+        dockerfile=dockerfile,
+        recipe=recipe,
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
         args=((SMOKE, service.smoke or ""), *reference, *surroundings(service)),
         platforms=service.platforms,
@@ -319,7 +327,7 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
                 kind="inventory",
                 service=target.service,
                 context=PROGRAMS,
-                dockerfile=f"{DOCKERFILES}/inventory.Dockerfile",
+                dockerfile=_INVENTORY,
                 recipe=Recipe(template="inventory.Dockerfile.j2", lock=lock),
                 contexts=(FROM_INSIDE, ("image", f"target:{target.name}"), *below),
                 args=(("CHECKED", target.name), ("LOCK", lock), *local),
@@ -406,16 +414,20 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     """
     if not service.has_code:
         return ("*",)
-    context, weights = PurePosixPath(service.context), service.weights
+    context, weights = service.context, service.weights
     parity = service.parity or Parity()
     folders = [weights.value] if weights and weights.source == "path" else []
     files = (*service.layer.asks.files, *service.env_file, *folders, parity.texts)
-    named = (PurePosixPath(p) for p in files if p)
-    within = [str(path.relative_to(context)) for path in named if path.is_relative_to(context)]
+    prefix = "" if context == "." else f"{context}/"
+    within = [
+        "." if path == context else path.removeprefix(prefix)
+        for path in files
+        if path and f"{path}/".startswith(prefix)
+    ]
     reference = service.reference or ("reference.json" if service.smoke else None)
     beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]
     # In the folder that has the manifest, what slimbake writes is no code either.
-    ours = (BAKE, "docker-bake.hcl", manifest) if context == PurePosixPath(".") else ()
+    ours = (BAKE, "docker-bake.hcl", manifest) if context == "." else ()
     kept = tuple(each for each in service.ignore if _keeps(each))
     return (*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, (*beside, *ours))))
 

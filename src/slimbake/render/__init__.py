@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -40,8 +41,8 @@ def render(
     programs: Mapping[str, bytes],
     own: bool = False,
     compiled: jinja2.BytecodeCache | None = None,
-) -> tuple[Generated, ...]:
-    """Lay out the plan, sorted by path.
+) -> Iterator[Generated]:
+    """Lay out the plan, file by file: all of a large fleet's together take more memory than it.
 
     `templates`: template name -> text. `programs`: what runs in containers, file name -> content.
     `own`: the repository is slimbake's own, which pipelines install. `compiled`: keeps compiled
@@ -50,28 +51,29 @@ def render(
     """
     environment = _environment(templates, compiled)
     bake_template = environment.get_template("docker-bake.hcl.j2")
-    # Bytes from the start: they are half of what a large fleet takes, and texts would be as many.
-    files = {BAKE_FILE: _joined(bake_template.generate(plan=plan)), COMPOSE_FILE: compose(plan)}
+    yield Generated(BAKE_FILE, _joined(bake_template.generate(plan=plan)))
+    yield Generated(COMPOSE_FILE, compose(plan))
+    for path, content in programs.items():
+        yield Generated(f"{PROGRAMS}/{path}", content)
+    for path, text in _pipeline(plan, environment, own).items():
+        yield Generated(path, text.encode())
+    shared = {BAKE_FILE}  # several services have one Dockerfile for their smokes
     for target in plan.targets:
-        if target.recipe and target.dockerfile not in files:
+        if target.recipe and target.dockerfile not in shared:
+            shared.add(target.dockerfile)
             template = environment.get_template(target.recipe.template)
-            files[target.dockerfile] = template.render(plan=plan, target=target).encode()
-            files |= _encoded(_ignore_file(plan, target) | _passes_file(plan, target))
-    files |= _encoded(_pipeline(plan, environment, own))
-    files |= {f"{PROGRAMS}/{name}": content for name, content in programs.items()}
-    return tuple(Generated(path, content) for path, content in sorted(files.items()))
-
-
-def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
-    return {path: text.encode() for path, text in texts.items()}
+            text = template.render(plan=plan, target=target)
+            yield Generated(target.dockerfile, text.encode())
+            for path, text in (_ignore_file(plan, target) | _passes_file(plan, target)).items():
+                yield Generated(path, text.encode())
 
 
 def _joined(pieces: Iterator[str]) -> bytes:
     """What a template gives: some thousand pieces at a time, as a bake file can have millions."""
-    made = bytearray()
+    made = io.BytesIO()  # what it gives in the end is no copy
     while some := tuple(islice(pieces, 10_000)):
-        made += "".join(some).encode()
-    return bytes(made)
+        made.write("".join(some).encode())
+    return made.getvalue()
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
@@ -19,7 +19,7 @@ from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
-from slimbake.host.files import write_all
+from slimbake.host.files import staged, write_all
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PIPELINES
@@ -34,11 +34,21 @@ SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
 class Drift:
     """How the files on disk differ from what the manifest says."""
 
-    write: tuple[Generated, ...]  # missing or different
+    write: tuple[Generated, ...]  # missing or different, by path
     remove: tuple[str, ...]  # ours, and no longer generated
+    files: int = field(default=0, compare=False)  # that the manifest says
 
     def __bool__(self) -> bool:
         return bool(self.write or self.remove)
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """How many files the manifest says, and how many of them were not as it says."""
+
+    files: int
+    written: int
+    removed: int
 
 
 class TemplateFault(UsageError):
@@ -46,8 +56,13 @@ class TemplateFault(UsageError):
 
 
 def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
+    """All files of a plan, by path. Raises as `laid_out`."""
+    return tuple(sorted(laid_out(plan, root), key=lambda file: file.path))
+
+
+def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
     """Render a plan with the templates that hold in `root`: its own file by file, else those
-    shipped.
+    shipped. In no order that means anything.
 
     Raises TemplateFault, and UsageError where a service's own Dockerfile still says that slimbake
     generates it.
@@ -61,7 +76,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             )
     texts = _templates(plan, root)
     try:
-        made = render(plan, texts, _programs(plan), own_checkout(root), _compiled())
+        yield from render(plan, texts, _programs(plan), own_checkout(root), _compiled())
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # whatever a template does wrong: it is a program of its user
@@ -77,7 +92,7 @@ def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
             f"{place}: {words}",
             "templates are given `plan` and `target`; see docs/how-to/templates.md",
         ) from None
-    return tuple(sorted((*made, schema()), key=lambda file: file.path))
+    yield schema()
 
 
 def schema() -> Generated:
@@ -116,17 +131,38 @@ def _place(error: Exception, templates: Mapping[str, str]) -> str:
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-def drift(files: Sequence[Generated], root: Path) -> Drift:
+def drift(files: Iterable[Generated], root: Path) -> Drift:
     """Compare. Raises UsageError where a file that is not slimbake's lies in the place of a
     generated one.
     """
-    expected = {file.path for file in files}
-    differing: list[Generated] = []
+    paths: set[str] = set()
+    write = sorted(_differing(files, root, paths), key=lambda file: file.path)
+    return Drift(tuple(write), tuple(_obsolete(root, paths)), len(paths))
+
+
+def update(files: Iterable[Generated], root: Path) -> Updated:
+    """Write what differs and remove what is no longer generated: all of it, or after an error
+    nothing. Raises as `drift`, and what `files` raises.
+    """
+    paths: set[str] = set()
+    written = 0
+    with staged() as write:
+        for file in _differing(files, root, paths):
+            write(root / file.path, file.content)
+            written += 1
+    remove = tuple(_obsolete(root, paths))
+    for path in remove:
+        (root / path).unlink(missing_ok=True)
+    return Updated(len(paths), written, len(remove))
+
+
+def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Iterator[Generated]:
+    """Those that are not on disk as they are here; `paths` gets the path of each."""
     for file in files:
+        paths.add(file.path)
         there = _content(root / file.path)
         if there == file.content:
             continue
-        differing.append(file)
         if there and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
@@ -137,15 +173,16 @@ def drift(files: Sequence[Generated], root: Path) -> Drift:
                     else "name it as the service's `dockerfile:`"
                 ),
             )
-    obsolete = (
-        path
-        for path in (BAKE_FILE, *PIPELINES, *sorted(_there(root)))
-        if path not in expected
-        and (root / path).is_file()
-        and not (root / path).is_symlink()
-        and _is_ours(_content(root / path))
-    )
-    return Drift(tuple(differing), tuple(obsolete))
+        yield file
+
+
+def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
+    """Our files on disk that are none of these."""
+    for path in (BAKE_FILE, *PIPELINES, *sorted(p for p in _there(root) if p not in paths)):
+        file = root / path
+        ours = path not in paths and file.is_file() and not file.is_symlink()
+        if ours and _is_ours(_content(file)):
+            yield path
 
 
 def _there(root: Path) -> Iterator[str]:

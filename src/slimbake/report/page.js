@@ -330,6 +330,25 @@
         {title: "Began", n: true, value: (t) => t.begin, cell: (t) => t.begin.toFixed(1) + " s"},
         {title: "Took", n: true, value: (t) => t.took, cell: (t) => t.took.toFixed(1) + " s"},
       ], every, 3),
+      ...path(wanted),
+    ];
+  }
+
+  function path(wanted) {
+    const steps = D.steps.filter((s) => s.target.includes(wanted));
+    if (!steps.length) return [];
+    return [
+      el("h2", {}, "Steps, and the critical path"),
+      el("p", {class: "soft"}, "The bake could not have ended sooner while a critical step took as long. ",
+        el("code", {}, "slimbake bake --timeline"), " prints them."),
+      table([
+        {title: "Target", value: (s) => s.target, cell: (s) => s.target},
+        {title: "Step", wide: true, value: (s) => s.title, cell: (s) => s.title},
+        {title: "Part", value: (s) => s.part, cell: (s) => s.part},
+        {title: "Critical", value: (s) => (s.critical ? 1 : 0), cell: (s) => (s.critical ? "yes" : "")},
+        {title: "Began", n: true, value: (s) => s.begins, cell: (s) => s.begins.toFixed(1) + " s"},
+        {title: "Took", n: true, value: (s) => s.ends - s.begins, cell: (s) => (s.ends - s.begins).toFixed(1) + " s"},
+      ], steps, 3),
     ];
   }
 

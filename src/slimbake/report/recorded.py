@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from slimbake.advise.advice import advice
 from slimbake.advise.facts import SIZES, facts, weighed_images
 from slimbake.advise.model import WeighedImage
+from slimbake.build.costs import targets_ran
 from slimbake.build.timing import costs, timeline
 from slimbake.ci.model import Record
+from slimbake.console.tables import some
 from slimbake.errors import SlimbakeError
 from slimbake.evidence.selection import why_not, why_stale
 from slimbake.host.git import GitRepository
@@ -47,12 +50,12 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
     advised, unadvised = _advice(project)
     missing = [
         _missing(
-            "sizes of " + _some(unmeasured),
+            "sizes of " + some(unmeasured, 3),
             "slimbake bake " + " ".join(unmeasured[:3]),
             bool(unmeasured),
         ),
         _missing(
-            "packages, directories and what passes took in layers of " + _some(unread),
+            "packages, directories and what passes took in layers of " + some(unread, 3),
             "slimbake sizes " + " ".join(unread[:3]),
             bool(unread),
         ),
@@ -68,7 +71,8 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         "project": plan.project,
         "services": list(_services(plan, found)),
         "layers": _layers(found, contents),
-        "timeline": built,
+        "timeline": targets_ran(built),
+        "steps": [asdict(each) for each in built],
         "costs": costs(project.workspace),
         "kinds": {target.name: target.kind for target in plan.targets},
         "history": history,
@@ -80,11 +84,6 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
 
 def _missing(what: str, command: str, is_missing: bool) -> Value:
     return {"what": what, "command": command} if is_missing else {}
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _image(image: WeighedImage) -> Value:
@@ -143,7 +142,7 @@ def _layers(found: Mapping[str, Value], contents: Mapping[str, Contents | None])
         for part in image["parts"]:
             if part["size"]:
                 each = made.setdefault(part["diff"], {**part, "users": []})
-                if name not in each["users"]:
+                if each["users"][-1:] != [name]:  # an image may hold a layer twice
                     each["users"].append(name)
     for diff, each in made.items():
         if known := contents[diff]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -701,3 +702,47 @@ def test_what_cannot_be_advised_is_told(
     with pytest.raises(error) as caught:
         advised(repository, service)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_advice_of_twice_as_many_services_takes_and_says_twice_as_much() -> None:
+    def counted(services: int) -> tuple[int, int]:
+        """Calls of functions, and letters of the advice."""
+        names = tuple(f"s{number}" for number in range(services))
+        subjects = tuple(replace(TORCH, service=name, entry=name, variant="") for name in names)
+        layers = (
+            layer(TriedPass(HEADERS), services=names, unchecked=names),
+            *(layer(TriedPass(HEADERS), name=name, services=(name,)) for name in names),
+        )
+        here = known(*subjects, layers=layers)
+        calls = 0
+
+        def called(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        sys.setprofile(called)
+        try:
+            found = advice(here, names)
+        finally:
+            sys.setprofile(None)
+        return calls, len(json.dumps([each.as_json() for each in found]))
+
+    once, twice = counted(100), counted(200)
+    assert [more / less < 2.2 for less, more in zip(once, twice, strict=True)] == [True, True]
+
+
+def test_an_advice_names_some_of_many_services() -> None:
+    names = tuple(f"s{number}" for number in range(50))
+    subjects = tuple(replace(TORCH, service=name, entry=name, variant="") for name in names)
+    layers = (layer(TriedPass(HEADERS), services=names, unchecked=names),)
+    found = one("prune", subjects[3], known(*subjects, layers=layers))
+    assert (found.also[:4], len(found.also), found.others) == (("s0", "s1", "s2", "s4"), 20, 29)
+    assert found.as_json()["others"] == 29
+    assert found.what.endswith("s18, s19 and 30 more has no smoke")
+    assert [step.command or step.note for step in found.steps[20:]] == [
+        "the same in 30 more",
+        "slimbake prove",
+    ]
+    (told,) = advice(known(*subjects, layers=layers), ("s3",))
+    assert "     also: s0, s1, s2, s4," in advice_text((told,))
+    assert "s20 and 29 more" in advice_text((told,))

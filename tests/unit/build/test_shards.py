@@ -18,8 +18,8 @@ from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.build.bake import NodeLost
 from slimbake.build.command import BakeOptions, Surroundings, arguments, environment
-from slimbake.build.costs import UNKNOWN, estimated, measured_costs, spans
-from slimbake.build.events import BuildStep, State, Vertex, lost
+from slimbake.build.costs import UNKNOWN, estimated, measured_costs
+from slimbake.build.events import BuildStep, Vertex, lost
 from slimbake.build.nodes import DoneShard, run_shards
 from slimbake.build.split import Shard, jobs, split
 from slimbake.build.timing import costs, keep_costs
@@ -203,20 +203,6 @@ def test_only_what_was_built_from_its_first_step_on_was_measured() -> None:
         vertex("nlg", "done", 9),
     ]
     assert measured_costs(steps) == {"api": 2.0}
-
-
-def test_a_target_ran_from_its_first_step_until_its_last_was_done() -> None:
-    def vertex(target: str, state: State, started: float, seconds: float) -> Vertex:
-        return Vertex(BuildStep(target, "x", "RUN x"), state, started, seconds)
-
-    steps = [
-        vertex("api", "done", 103.0, 1.0),
-        vertex("base", "done", 100.5, 2.0),
-        vertex("api", "failed", 102.5, 3.0),
-        vertex("cached", "cached", 90.0, 0.0),
-        vertex("", "done", 80.0, 1.0),
-    ]
-    assert spans(steps) == {"base": (0.0, 2.0), "api": (2.0, 5.0)}
 
 
 def test_costs_are_kept_between_bakes_and_a_broken_file_is_none(tmp_path: Path) -> None:

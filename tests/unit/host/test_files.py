@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from slimbake.host.files import checkout, stands_for, write_all
+from slimbake.host.files import checkout, staged, stands_for, write_all
 
 
 def test_a_word_stands_for_its_folder_as_long_as_that_is_there(tmp_path: Path) -> None:
@@ -30,13 +29,13 @@ def test_many_files_are_written_with_one_listing_of_their_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[Path] = []
-    listing = Path.iterdir
+    listing = os.listdir
 
-    def seen(folder: Path) -> Iterator[Path]:
+    def seen(folder: Path) -> list[str]:
         listed.append(folder)
         return listing(folder)
 
-    monkeypatch.setattr(Path, "iterdir", seen)
+    monkeypatch.setattr(os, "listdir", seen)
     ended = subprocess.Popen(["true"])
     ended.wait()
     left, others = tmp_path / f".a.txt.{ended.pid}-1", tmp_path / f".c.txt.{ended.pid}-1"
@@ -50,3 +49,28 @@ def test_many_files_are_written_with_one_listing_of_their_folder(
         *("a.txt", "b.txt", "in", others.name, running.name)
     }
     assert (tmp_path / "in/a.txt").read_bytes() == b"c"
+
+
+def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
+    old = tmp_path / "old.txt"
+    old.write_text("old")
+    with pytest.raises(RuntimeError), staged() as write:
+        write(old, b"new")
+        write(tmp_path / "in/new.txt", b"new")
+        assert old.read_text() == "old"
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["old.txt", "in"]
+    assert old.read_text() == "old"
+    with staged(0o600) as write:
+        write(old, b"new")
+        write(tmp_path / "in/new.txt", b"new")
+    assert (old.read_text(), old.stat().st_mode & 0o777) == ("new", 0o600)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "new.txt", "old.txt"]
+
+
+def test_a_file_without_a_folder_lies_where_the_process_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_all({Path("report.html"): b"page"})
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -525,5 +525,5 @@ def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
             bases=(BaseEntry("web"),),
         )
     )
-    below = standing(found.targets)
+    below = {target.name: below for target, below in standing(found.targets)}
     assert below == {target.name: found.needed((target.name,)) for target in found.targets}

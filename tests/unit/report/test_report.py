@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake import report
-from slimbake.build.timing import keep_costs, timeline
+from slimbake.build.costs import RanStep
+from slimbake.build.timing import keep_costs
 from slimbake.ci.model import Record
 from slimbake.ci.records import write_record
 from slimbake.cli import slimbake
@@ -94,11 +95,12 @@ def test_layers_say_whose_they_are_what_is_in_them_and_what_passes_took(root: Pa
 
 def test_the_timeline_is_that_of_the_last_bake(root: Path) -> None:
     workspace = Workspace(root)
-    keep_costs(workspace, {"api": 2.0}, {"api": (0.5, 2.5)})
-    keep_costs(workspace, {"model": 1.0}, {"model": (0.0, 1.0)})
-    assert timeline(workspace) == {"model": (0.0, 1.0)}
+    step = RanStep("model", "copy-code /app", "compile", 0.0, 1.0, True)
+    keep_costs(workspace, {"api": 2.0}, (replace(step, target="api"),))
+    keep_costs(workspace, {"model": 1.0}, (step,))
     found = facts(root)
     assert found["timeline"] == {"model": [0.0, 1.0]}
+    assert found["steps"] == [asdict(step)]
     assert found["costs"] == {"api": 2.0, "model": 1.0}
 
 

@@ -1,0 +1,131 @@
+"""The commands that plan, for fleets of 1,000 and 10,000 services: time and memory of whole
+processes, and what each takes for ten times as many services. bench/README.md has the words for
+people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import tables
+from fleet import write_slimbake
+from timed import FailedError, Run, run, say
+
+SIZES = (1_000, 10_000)
+COMMANDS = (
+    ("generate",),
+    ("generate", "--check"),
+    ("plan",),
+    ("fingerprint",),
+    ("layers",),
+    ("advise",),
+    ("report",),
+)
+# In a process of its own: what this one holds would count as the commands'.
+LOCK = """\
+from pathlib import Path
+from slimbake.host.wheels import Wheel
+from slimbake.lock.asked import asks
+from slimbake.lock.locks import EXTERNALS, EXTERNALS_HEADER, LockRecord, write_locks
+from slimbake.lock.model import Pin, text_digest
+from slimbake.lock.text import lock_text
+from slimbake.project import load
+fleet = load(Path("services.yaml")).asked
+def pins(layer):
+    for spec in layer.asks.specs:
+        name = spec.partition(">")[0]
+        yield Pin(name, "1.0", (Wheel(f"{name}-1.0-py3-none-any.whl", 1_000_000, "0" * 64),), ("",))
+layers = [each.layer for each in (*fleet.bases, *fleet.services)]
+texts = {layer.lock: lock_text(pins(layer)) for layer in layers}
+digest = "sha256:" + "0" * 64
+lines = (f"{each.name} {each.image} {digest}\\n" for each in fleet.externals)
+texts[EXTERNALS] = EXTERNALS_HEADER + "".join(lines)
+asked = asks(fleet, None)
+records = {name: LockRecord(asked[name], text_digest(text)) for name, text in texts.items()}
+assert records.keys() == asked.keys()
+write_locks(fleet.root, texts, records)
+"""
+
+
+def main() -> int:
+    """Measure, print the table, write the numbers."""
+    arguments = parse()
+    found: dict[str, dict[int, list[Run]]] = {" ".join(words[:2]): {} for words in arguments.of}
+    failed = False
+    for size in arguments.sizes:
+        with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
+            root = Path(scratch) / "fleet"
+            say(f"{size:,} services: writing")
+            write_slimbake(root, size)
+            run((sys.executable, "-c", LOCK), root)
+            run(slimbake("generate"), root)
+            for number in range(arguments.runs):
+                for words in arguments.of:
+                    say(f"{size:,} services, run {number + 1}: {words[0]}")
+                    try:
+                        done = once(words, root, arguments.limit)
+                    except FailedError as error:
+                        say(str(error))
+                        done, failed = None, True
+                    if done:
+                        found[" ".join(words[:2])].setdefault(size, []).append(done)
+    headings = ("command", *(f"{s:,}: s, MB" for s in arguments.sizes), "times the time", "memory")
+    rows = [row(name, runs, arguments.sizes) for name, runs in found.items()]
+    print(tables.markdown("Whole processes, medians", headings, rows))
+    print(f"{tables.machine()}. Python {sys.version.split()[0]}.")
+    numbers = {n: {s: [asdict(r) for r in e] for s, e in runs.items()} for n, runs in found.items()}
+    say(f"all numbers: {tables.save('large', {'commands': numbers})}")
+    return 1 if failed else 0
+
+
+def once(words: tuple[str, ...], root: Path, limit: float) -> Run | None:
+    """Run a command; `generate` writes all files, as for a new fleet."""
+    if words == ("generate",):
+        (root / "docker-bake.hcl").unlink(missing_ok=True)
+        for folder in ("dockerfiles", "passes", "programs"):
+            shutil.rmtree(root / "bake" / folder, ignore_errors=True)
+        (root / "bake" / "compose.yaml").unlink(missing_ok=True)
+    return run(slimbake(*words), root, limit=limit)
+
+
+def row(name: str, runs: dict[int, list[Run]], sizes: list[int]) -> tuple[str, ...]:
+    """A command's line of the table; its last columns: the largest fleet beside the smallest."""
+    seconds = [tables.median(each.seconds for each in runs.get(size, ())) for size in sizes]
+    peaks = [tables.median(each.peak for each in runs.get(size, ())) for size in sizes]
+    cells = (
+        f"{tables.seconds(time)}, {tables.megabytes(peak)}"
+        for time, peak in zip(seconds, peaks, strict=True)
+    )
+    return (
+        name,
+        *cells,
+        tables.ratio(seconds[-1], seconds[0]),
+        tables.ratio(peaks[-1], peaks[0]),
+    )
+
+
+def slimbake(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "slimbake", *words)
+
+
+def parse() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", type=int, default=SIZES, help="numbers of services")
+    parser.add_argument("--runs", type=int, default=3, help="of each (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=float, default=120.0, help="seconds of one run (default: %(default)s)"
+    )
+    parser.add_argument("--only", nargs="+", default=[], help="commands (default: all)")
+    found = parser.parse_args()
+    found.of = [words for words in COMMANDS if not found.only or words[0] in found.only]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
