@@ -9,6 +9,8 @@ from slimbake.cli.commands import examples
 SHELLS = ("bash", "zsh", "fish")
 # zsh has `compdef`, which click's script ends with, only once this has run.
 _ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+# In fish click's script splits what a word is for at each comma, and shows the first part alone.
+_FISH = ('string split ","', 'string split --max 1 ","')
 
 
 @click.command(
@@ -31,4 +33,4 @@ def command(ctx: click.Context, shell: str) -> None:
     if made := get_completion_class(shell):
         script = made(root, {}, "slimbake", "_SLIMBAKE_COMPLETE").source()
         first, rest = script.split("\n", 1)  # zsh finds a function's file by its first line
-        click.echo(f"{first}\n{_ZSH}{rest}" if shell == "zsh" else script)
+        click.echo(f"{first}\n{_ZSH}{rest}" if shell == "zsh" else script.replace(*_FISH))

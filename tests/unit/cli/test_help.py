@@ -190,6 +190,24 @@ def test_other_shells_ask_what_their_scripts_say(
     assert done.stdout.strip() == offered, done.stderr
 
 
+@pytest.mark.skipif(not which("fish"), reason="fish is not installed")
+def test_fish_shows_all_of_what_a_word_is_for(tmp_path: Path) -> None:
+    words = 'slimbake completion fish | source; complete -C "slimbake ba"'
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", words],
+        env={"PATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == f"bake\t{GROUPS['Everyday']['bake']}", done.stderr
+
+
+def test_the_script_of_fish_splits_at_the_first_comma() -> None:
+    assert 'split --max 1 ","' in said("completion", "fish")
+
+
 @pytest.mark.skipif(not which("zsh"), reason="zsh is not installed")
 def test_a_zsh_without_a_configuration_takes_its_script(tmp_path: Path) -> None:
     words = 'eval "$(slimbake completion zsh)"; print -- $_comps[slimbake]'
