@@ -212,8 +212,8 @@ def write_all(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
 
 @contextlib.contextmanager
 def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
-    """What writes a file, once each. They take their places together in the end, each whole; after
-    an error none does. What killed processes left of theirs goes.
+    """What writes a file, once each. They take their places in the end, each whole; after an error
+    before that none does. What killed processes left of theirs goes.
     """
     # Texts, as a fleet has tens of thousands of files.
     names: dict[str, list[str]] = {}

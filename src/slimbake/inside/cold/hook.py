@@ -122,7 +122,7 @@ class ColdFinder(FileFinder):
         if self._folder == self._stores.site and tail in self._stores.tops:
             from .serve import begin
 
-            begin(self._stores)  # whatever imports this may open or list its files
+            begin(self._stores)  # who imports this may open or list its files
         spec: ModuleSpec | None = self._disk.find_spec(fullname, target)
         if spec is not None and spec.loader is not None:
             return spec
@@ -217,8 +217,8 @@ class Guard:
 
 
 def _told(name: str) -> "ModuleSpec | None":
-    """A module of TOLD, which is told of cold modules when it is loaded: to load it at every start is
-    slow.
+    """A module of TOLD, whose function is called once the module is loaded: to load it at every start
+    would be slow.
     """
     spec: ModuleSpec | None = PathFinder.find_spec(name)
     if spec and spec.loader:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from functools import cache
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
+from itertools import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ KEPT = 64 if sys.flags.optimize else 8
 _blocks: "OrderedDict[tuple[str, int], bytes]" = OrderedDict()
 _served: "dict[str, Stores]" = {}  # by site-packages
 _loaded: dict[str, str] = {}  # an extension module -> the name by which the dynamic loader knows it
+_numbers = count()  # of names: also of libraries that were loaded and whose module then failed
 
 
 class ColdLoader(SourceFileLoader):
@@ -79,7 +81,7 @@ def load(path: str, opened: "Callable[[str], Any]") -> "Any":
     content, name = cold_file(path) or b"", ""
     try:
         with open(memory(content), "rb") as file:  # noqa: PTH123
-            name = f"/proc/self{'/.' * len(_loaded)}/fd/{file.fileno()}"
+            name = f"/proc/self{'/.' * next(_numbers)}/fd/{file.fileno()}"
             found = opened(name)
     except (OSError, ImportError) as error:
         if name not in str(error):  # it was loaded

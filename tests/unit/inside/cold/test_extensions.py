@@ -99,6 +99,26 @@ def test_where_it_can_be_loaded_from_nowhere_the_error_says_so(there: Image) -> 
     assert SPEEDUPS in done.stderr
 
 
+def test_no_name_is_used_again_after_a_module_that_failed(there: Image) -> None:
+    """The dynamic loader would take the next library for the one that it has by that name."""
+    text = f"""\
+import importlib.util
+from _slimbake_cold import serve
+importlib.util.find_spec('markupsafe')
+names = []
+def fails(at):
+    names.append(at)
+    raise ImportError('of its own')
+for _ in range(2):
+    try:
+        serve.load({str(there.site / SPEEDUPS)!r}, fails)
+    except ImportError as error:
+        assert str(error) == 'of its own'
+print(len(names), len(set(names)))
+"""
+    assert there.says(text) == "2 2"
+
+
 CODE = INSTALLED[SPEEDUPS]
 
 
