@@ -13,6 +13,8 @@ import pytest
 from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
 
+GOOD = ("good: copy-code /app", "good-smoke: smoke --as-nonroot")  # steps of a service
+
 
 def pushed(registry: str, toy: Toy) -> list[str]:
     """The repositories of this fleet that the registry has."""
@@ -132,22 +134,25 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [(), ("--no-cache",)])
-def test_keep_going_repeats_nothing_that_held(toy: Toy, more: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("more", "rounds"), [((), 1), (("--no-cache",), 4)])
+def test_keep_going_repeats_nothing_that_held(toy: Toy, more: tuple[str, ...], rounds: int) -> None:
     write(toy, "good", "fails")
-    toy.file("good/smoke.py", f"{SMOKE}# {toy.project}\n")
     toy.file("fails/smoke.py", f"import time\ntime.sleep(8)\n{BROKEN}")  # after the other one
-    words = ("bake", "--keep-going", *more)
-    done = toy.slimbake(*words)
-    assert done.code == 6, done.stderr
-    assert held(toy.image("good")) and not held(toy.image("fails"))
-    assert done.stderr.count("good-smoke: smoke --as-nonroot (") == 1, done.stderr
-    assert done.stderr.count("good: copy-code") == 1, done.stderr
-    assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
+    for number in range(rounds):
+        toy.file("good/app.py", f"print({number})  # {toy.project}\n")
+        done = toy.slimbake("bake", "--keep-going", *more)
+        assert done.code == 6, done.stderr
+        assert held(toy.image("good")) and not held(toy.image("fails"))
+        assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
+        # Now and then, where other builds make the runtime without the cache too at that moment,
+        # BuildKit has what stands on it under a key of which it finds nothing afterwards.
+        if all(done.stderr.count(f"{step} (") == 1 for step in GOOD):
+            break
+    assert [done.stderr.count(f"{step} (") for step in GOOD] == [1, 1], done.stderr
     again = toy.slimbake("bake", "--keep-going")
     assert again.code == 6
     assert more or "unchanged: good\n" in again.stderr
-    assert "good-smoke:" not in again.stderr and "good: copy-code" not in again.stderr
+    assert not any(step in again.stderr for step in GOOD)
     assert "starting" not in again.stderr, "the start check held before"
 
 
