@@ -22,6 +22,7 @@ _FINDS = re.compile(rb"def find_(?:spec|module)\b")
 _LOADS_FILES = re.compile(rb"spec_from_file_location|SourceFileLoader|FileFinder")
 _LOADS_EXTENSIONS = re.compile(rb"ExtensionFileLoader|FileFinder|load_dynamic|create_dynamic")
 _ASKS_WHERE = re.compile(rb"\0(dladdr1?|dlinfo)\0")  # by which a library learns its own path
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 
 
@@ -38,13 +39,9 @@ class Selected:
 class Taken:
     """What code takes from the disk past the import system, by its distribution."""
 
-    named: Mapping[str, set[str]]  # names of files: programs that it hands to another Python
+    programs: Container[str]  # that it may hand to another Python: their files
     finders: Container[str]  # those with a finder of their own
     loaders: Container[str]  # those that load extension modules by their files
-
-    def keeps(self, name: str, owner: str) -> bool:
-        """Whether a module stays on disk."""
-        return owner in self.finders or Path(name).name in self.named.get(owner, ())
 
 
 def warm_modules(warm: Iterable[str]) -> set[str]:
@@ -75,7 +72,8 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
         and (name not in imported or (name in lines and name in compiled))
         and top_name(name) not in bare
         and importable(name, layer.files, twins)
-        and not taken.keeps(name, owners[name])
+        and name not in taken.programs
+        and owners[name] not in taken.finders
     )
     extensions = (
         name
@@ -105,7 +103,12 @@ def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> 
             finders.add(owner)
         if _LOADS_EXTENSIONS.search(content):
             loaders.add(owner)
-    return Taken(named, finders, loaders)
+    programs = {
+        name
+        for name, content in sources.items()
+        if Path(name).name in named.get(owners[name], ()) and is_program(content)
+    }
+    return Taken(programs, finders, loaders)
 
 
 def _named(content: bytes) -> Iterator[str]:
@@ -116,20 +119,46 @@ def _named(content: bytes) -> Iterator[str]:
             yield f"{found[0].decode('ascii', 'replace')}.py"
 
 
+def is_program(content: bytes) -> bool:
+    """Whether a module does something when another Python runs its file: it calls something, or
+    imports what may, and defines nothing.
+
+    One that only defines things is imported, or read, and a store serves both.
+    """
+    tree = _parsed(content)
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return True
+        if isinstance(node, ast.If) and any(
+            isinstance(each, ast.Constant) and each.value == "__main__"
+            for each in ast.walk(node.test)
+        ):
+            return True
+        if not isinstance(node, (ast.expr, *_SCOPES)):
+            left += ast.iter_child_nodes(node)
+    return not any(isinstance(each, (*_SCOPES, ast.Assign, ast.AnnAssign)) for each in tree.body)
+
+
 def finds_files(content: bytes) -> bool:
     """Whether a module has a finder of its own that looks for files itself."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError):  # not of this Python
-        return False
     return any(
         isinstance(node, ast.ClassDef)
         and {"find_spec", "find_module"} & {getattr(each, "name", "") for each in node.body}
         and _LOADS_FILES.search(ast.unparse(node).encode())
-        for node in ast.walk(tree)
+        for node in ast.walk(_parsed(content))
     )
+
+
+def _parsed(content: bytes) -> ast.Module:
+    """A module's code; nothing where it is not of this Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module([], [])
 
 
 def importable(name: str, files: Mapping[str, object], twins: Container[str]) -> bool:

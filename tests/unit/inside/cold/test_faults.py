@@ -168,6 +168,38 @@ sys.meta_path.append(Finder)
     assert (there.site / "own/impl.py").exists() and not (there.site / "thing/late.py").exists()
 
 
+def test_a_program_that_a_package_hands_to_another_python_stays_on_disk(tmp_path: Path) -> None:
+    starts = """\
+import pathlib, runpy, subprocess, sys
+from importlib.util import module_from_spec, spec_from_file_location
+here = pathlib.Path(__file__).parent
+def out(name):
+    return subprocess.check_output([sys.executable, here / name], text=True)
+def run():
+    print(out('guarded.py') + out('calls.py') + out('imports.py'), end='')
+    print((here / 'defines.py').read_text(), runpy.run_path(here / 'defines.py')['value'])
+    spec = spec_from_file_location('by_path', here / 'defines.py')
+    spec.loader.exec_module(module := module_from_spec(spec))
+    print(module.value, module.__file__ == str(here / 'defines.py'))
+"""
+    files = {
+        "tool/__init__.py": b"",
+        "tool/starts.py": starts.encode(),
+        "tool/guarded.py": b"def go(): print('guarded')\nif __name__ == '__main__':\n    go()\n",
+        "tool/calls.py": b"x = 1\ntry:\n    print('calls')\nfinally:\n    x = 2\n",
+        "tool/imports.py": b"import calls\n",
+        "tool/defines.py": b"value = 4\nclass A:\n    print\n",
+        "tool/unnamed.py": b"print('unnamed')\n",
+    }
+    there = image(tmp_path, {"tool": files})
+    kept = {each.name for each in (there.site / "tool").glob("*.py")}
+    assert kept == {"guarded.py", "calls.py", "imports.py"}
+    text = files["tool/defines.py"].decode()
+    assert there.says("import tool.starts; tool.starts.run()") == (
+        f"guarded\ncalls\ncalls\n{text} 4\n4 True"
+    )
+
+
 def test_modules_that_a_pth_imports_stay_on_disk(tmp_path: Path) -> None:
     files = {"early.py": b"import thing.late\n", "a.pth": b"import early\n"}
     there = image(tmp_path, {"early": files, "thing": THING})
