@@ -273,7 +273,7 @@ def say_cold(site: Site, images: Iterable[Built], layers: Collection[str]) -> No
         with copied(image.image, str(PREFIX / "cold")) as stream:
             for name, content in _files(stream):
                 sizes = [
-                    row[3] for _, row, _ in Store(name, functools.partial(_part, content)).entries()
+                    row[3] for _, row in Store(name, functools.partial(_part, content)).entries()
                 ]
                 size = f"{megabytes(sum(sizes))} of source in {megabytes(len(content))}"
                 found[Path(name).stem] = f"{len(sizes):,} modules, {size}"

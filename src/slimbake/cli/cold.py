@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import click
@@ -39,12 +40,12 @@ def list_command(image: str, as_json: bool, platform: str) -> None:
     """List the cold modules of IMAGE: layer, size, SHA-256 (whole with --json), path below
     site-packages.
     """
-    from slimbake.images.cold import cold_stores
+    from slimbake.images.cold import cold_modules, cold_stores
 
     rows = [
-        (layer, row[3], digest, path)
+        (layer, len(content), hashlib.sha256(content).hexdigest(), path)
         for layer, store in cold_stores(image, platform).items()
-        for path, row, digest in store.entries()
+        for path, content in cold_modules(store)
     ]
     if as_json:
         print_json(

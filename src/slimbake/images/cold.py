@@ -43,17 +43,25 @@ def store_of(layer: str, content: bytes) -> Store:
     return Store(path, lambda start, size: content[start : start + size])
 
 
+def cold_modules(store: Store) -> tuple[tuple[str, bytes], ...]:
+    """The modules of a store: path below site-packages, and content.
+
+    Raises SetupError for a store that cannot be read.
+    """
+    try:
+        return tuple(sorted(store.contents()))
+    except StoreError as error:
+        raise SetupError(str(error)) from None
+
+
 def extract_cold(store: Store, into: Path) -> int:
     """Write the modules of a store below a folder, as they stood; return how many.
 
     Raises SetupError for a store that cannot be read, and for a path that leads out of the folder.
     """
-    number = 0
-    try:
-        for number, (path, content) in enumerate(store.contents(), 1):  # noqa: B007
-            if ".." in PurePosixPath(path).parts:
-                raise SetupError(f"the cold store {store.path} names {path}, outside its folder")
-            write_atomically(into / path, content)
-    except StoreError as error:
-        raise SetupError(str(error)) from None
-    return number
+    modules = cold_modules(store)
+    for path, content in modules:
+        if ".." in PurePosixPath(path).parts:
+            raise SetupError(f"the cold store {store.path} names {path}, outside its folder")
+        write_atomically(into / path, content)
+    return len(modules)

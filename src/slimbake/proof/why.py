@@ -51,10 +51,10 @@ def changed(image: str) -> tuple[Why, ...]:
 
 
 def _moved(store: Store) -> Iterator[LedgerEntry]:
-    for path, row, digest in store.entries():
+    for path, row in store.entries():
         package, _, version = store.dist(row).removesuffix(".dist-info").rpartition("-")
         size, by = row[3], COLD_SOURCE if row[4] else COLD
-        yield LedgerEntry(path, size, size, by, package, version, digest)
+        yield LedgerEntry(path, size, size, by, package, version)
 
 
 def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:

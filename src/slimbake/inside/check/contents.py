@@ -58,7 +58,7 @@ def python_files(site: Path, prefix: Path) -> dict[str, list[int]]:
     and repeat what the rest is.
     """
     cold = {
-        name for file in prefix.glob(f"cold/*{SUFFIX}") for name, _, _ in Store(str(file)).entries()
+        name for file in prefix.glob(f"cold/*{SUFFIX}") for name, _ in Store(str(file)).entries()
     }
     counts: dict[str, Counter[str]] = {}
     for row in recorded(site):

@@ -6,7 +6,6 @@
              size, and 1 where its bytecode is on disk, else 0; `NAME/` is a package, whose
              `__init__` stands among the rows of the package's own folder
     table    the names of `*.dist-info` folders; an empty line; the size of each block
-    hashes   the SHA-256 of each module, 32 bytes each, in the order of the rows
     blocks   xz streams of concatenated files, each with a check of its own
 
 Every start of Python imports this module and reads head and folders: nothing is imported here that
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 MAGIC = "slimbake-cold"
-VERSION = "3"
+VERSION = "4"
 HEAD = 128  # bytes
 SUFFIX = ".cold"
 SOURCE = " source"  # at the end of a line of a warm list: a start reads this module's text, too
@@ -65,21 +64,22 @@ class Store:
         self.path = path
         self._read = read or self._pread
         head = self._read(0, HEAD).decode("ascii", "replace").split()
-        if head[:1] != [MAGIC] or len(head) != 9:
+        if head[:1] != [MAGIC] or len(head) < 2:
             self._fault("is not a cold store")
         if head[1] != VERSION:
             self._fault(f"has the version {head[1]}, not {VERSION}")
         try:
-            total, *sizes = map(int, head[2:7])
+            total, *sizes, crc, self._crc = map(int, head[2:])
+            if len(sizes) != 3:
+                raise ValueError
         except ValueError:
             self._fault("is altered in its head")
-        self._crcs = head[7:]
         self._starts = [HEAD]
         for size in sizes:
             self._starts.append(self._starts[-1] + size)
         if len(self._read(total - 1, 2)) != 1:
             self._fault("is truncated")
-        lines = self._section(0, head[7]).split("\n")
+        lines = self._section(0, crc).split("\n")
         self.folders = dict(zip(lines[::2], lines[1::2]))  # noqa: B905 - both come from one list
         self._rows: dict[str, dict[str, Row]] = {}
         self._table: tuple[list[str], list[tuple[int, int]]] | None = None
@@ -90,7 +90,7 @@ class Store:
             if folder not in self.folders:
                 return {}
             start, size, crc = self.folders[folder].split()
-            text = self._checked(self._starts[1] + int(start), int(size), crc)
+            text = self._checked(self._starts[1] + int(start), int(size), int(crc))
             fields = [line.split("\t") for line in text.split("\n")]
             self._rows[folder] = {
                 name: tuple(map(int, numbers))  # type: ignore[misc]
@@ -108,32 +108,28 @@ class Store:
 
         start, size = self._tables()[1][number]
         try:
-            return lzma.decompress(self._read(self._starts[4] + start, size), lzma.FORMAT_XZ)
+            return lzma.decompress(self._read(self._starts[3] + start, size), lzma.FORMAT_XZ)
         except (lzma.LZMAError, EOFError):
             raise self._error(f"is altered in block {number}") from None
 
-    def entries(self) -> "Iterator[tuple[str, Row, str]]":
-        """Each module: its path below site-packages, where it is, its SHA-256 in hexadecimal."""
-        hashes = self._read(self._starts[3], self._starts[4] - self._starts[3])
-        number = 0
+    def entries(self) -> "Iterator[tuple[str, Row]]":
+        """Each module: its path below site-packages, and where it is."""
         for folder in self.folders:
             for name, row in self.rows(folder).items():
                 if row:
-                    digest = hashes[32 * number : 32 * number + 32].hex()
-                    number += 1
-                    yield f"{folder}/{file_name(name)}".lstrip("/"), row, digest
+                    yield f"{folder}/{file_name(name)}".lstrip("/"), row
 
     def contents(self) -> "Iterator[tuple[str, bytes]]":
         """Each module: its path below site-packages, and its file. A block is read once."""
         number, block = -1, b""
-        for path, row, _ in sorted(self.entries(), key=lambda entry: entry[1][1:3]):
+        for path, row in sorted(self.entries(), key=lambda entry: entry[1][1:3]):
             if row[1] != number:
                 number, block = row[1], self.block(row[1])
             yield path, block[row[2] : row[2] + row[3]]
 
     def _tables(self) -> "tuple[list[str], list[tuple[int, int]]]":
         if self._table is None:
-            dists, _, blocks = self._section(2, self._crcs[1]).partition("\n\n")
+            dists, _, blocks = self._section(2, self._crc).partition("\n\n")
             places, start = [], 0
             for size in map(int, blocks.split()):
                 places.append((start, size))
@@ -141,15 +137,15 @@ class Store:
             self._table = dists.split("\n"), places
         return self._table
 
-    def _section(self, number: int, crc: str) -> str:
+    def _section(self, number: int, crc: int) -> str:
         start, end = self._starts[number : number + 2]
         return self._checked(start, end - start, crc)
 
-    def _checked(self, start: int, size: int, crc: str) -> str:
+    def _checked(self, start: int, size: int, crc: int) -> str:
         import zlib
 
         content = self._read(start, size)
-        if len(content) != size or zlib.crc32(content) != int(crc):
+        if len(content) != size or zlib.crc32(content) != crc:
             self._fault("is altered in its index")
         return content.decode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -50,15 +51,8 @@ def test_any_byte_that_is_altered_is_found_and_no_wrong_source_is_ever_run(there
             altered = bytearray(whole)
             altered[number] ^= 1
             there.store.write_bytes(altered)
-            try:
-                found = cold_digests(there.root)
-            except StepError as fault:
-                assert str(there.store) in str(fault)
-            else:
-                # The recorded hashes alone are not read here: they are compared with the sources.
-                assert found == before
-                store = Store(str(there.store))
-                assert {path: digest for path, _, digest in store.entries()} != before
+            with pytest.raises(StepError, match=re.escape(str(there.store))):
+                cold_digests(there.root)
 
 
 def test_an_altered_block_is_an_import_error_that_names_the_store(there: Image) -> None:
