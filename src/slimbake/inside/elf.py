@@ -2,8 +2,9 @@
 
 The loader maps the segments of a file and follows tables that lie in them: `.dynsym`, the libraries
 that are needed, relocations, unwinding. `.symtab` and `.debug_*` lie in no segment: linkers,
-debuggers and profilers read them, and no process does. binutils' strip also moves segments, which
-breaks some libraries that auditwheel has patched; here they stay where they are, to the byte.
+debuggers and profilers read them, and no process does. binutils' strip also changes segments, which
+breaks some libraries that auditwheel has patched; here each stays as it is, to the byte, and is
+mapped at the same address.
 """
 
 from __future__ import annotations
@@ -42,19 +43,29 @@ class _Section:
 class _Elf:
     order: str
     wide: bool
-    header: bytes  # less what says where the section headers are
-    masked: tuple[int, int]  # where the header says that
-    segments: bytes  # the program headers
-    loaded: tuple[tuple[int, int], ...]  # of the file, what a process maps
+    places: tuple[int, ...]  # where headers say where in the file something is
+    segments: tuple[tuple[int, int], ...]  # of the file, those that have bytes there
+    page: int  # segments lie at multiples of this from where they would lie in memory
     sections: tuple[_Section, ...]
     names: int  # which section holds the sections' names
     headers: tuple[int, int]  # where the section headers are, and the bytes of each
     end: int  # of all that the headers name
 
     @property
-    def limit(self) -> int:
-        """Behind this, nothing is mapped."""
-        return max(end for _, end in self.loaded)
+    def loaded(self) -> list[tuple[int, int]]:
+        """The parts of the file that a process maps, in order, each apart from the next."""
+        parts: list[tuple[int, int]] = []
+        for start, end in sorted(self.segments):
+            if parts and start <= parts[-1][1]:
+                parts[-1] = parts[-1][0], max(end, parts[-1][1])
+            else:
+                parts.append((start, end))
+        return parts
+
+    @property
+    def word(self) -> struct.Struct:
+        """A place in the file, as headers have it."""
+        return struct.Struct(f"{self.order}{'Q' if self.wide else 'I'}")
 
 
 def is_elf(path: Path) -> bool:
@@ -130,7 +141,7 @@ def strip_elf(source: Path, target: Path, kind: str) -> bool:
     try:
         elf = _read(data)
         # Behind all sections lies what a program reads from its own end.
-        if elf is None or data[elf.end :].strip(b"\0"):
+        if elf is None or elf.end > len(data) or data[elf.end :].strip(b"\0"):
             return False
         goes = frozenset(_going(elf, kind))
         made = _without(data, elf, goes)
@@ -147,48 +158,67 @@ def _going(elf: _Elf, kind: str) -> Iterator[int]:
     symbols = {number for number, each in enumerate(elf.sections) if each.kind in tables}
     symbols |= {elf.sections[number].link for number in symbols} - {elf.names}
     for number, each in enumerate(elf.sections):
-        apart = not each.loaded and each.end > each.start and each.kind != _NOBITS
-        apart = apart and not any(low < each.end and each.start < high for low, high in elf.loaded)
-        if apart and (number in symbols or _DEBUG.fullmatch(each.name)):
+        if _apart(elf, each) and (number in symbols or _DEBUG.fullmatch(each.name)):
             yield number
 
 
-def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
-    """The file up to its last segment, with zeros for what goes there, then what stays of the rest,
-    then the section headers, unless they lie between segments too.
+def _apart(elf: _Elf, section: _Section) -> bool:
+    """Whether a section has bytes, and none that a process maps."""
+    return (
+        not section.loaded
+        and section.kind not in (0, _NOBITS)
+        and section.end > section.start
+        and not any(low < section.end and section.start < high for low, high in elf.loaded)
+    )
 
-    The header of what goes becomes empty, so that no other section has another number.
+
+def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
+    """What is mapped, then what stays of the sections that are not, then the section headers.
+
+    Between parts that are mapped, whole pages go. The header of what goes becomes empty, so that no
+    other section has another number.
     """
     at, size = elf.headers
     headers = bytearray(data[at : at + size * len(elf.sections)])
-    made = bytearray(data[: elf.limit])
+    made = bytearray()
+    moves = []  # from where on, and by how many bytes
+    for start, end in elf.loaded:
+        made += bytes((start - len(made)) % elf.page)
+        moves.append((start, len(made) - start))
+        made += data[start:end]
+
+    def moved(place: int) -> int:
+        return place + max((move for move in moves if move[0] <= place), default=(0, 0))[1]
+
+    for place in elf.places:
+        (value,) = elf.word.unpack_from(made, moved(place))
+        elf.word.pack_into(made, moved(place), moved(value))
     offset = 0x18 if elf.wide else 0x10  # of a section's place in its header
-    word = f"{elf.order}{'Q' if elf.wide else 'I'}"
     for number, each in enumerate(elf.sections):
         if number in goes:
             headers[number * size : (number + 1) * size] = bytes(size)
-            end = min(each.end, elf.limit)
-            made[each.start : end] = bytes(max(0, end - each.start))
-        elif each.start >= elf.limit and each.end > each.start and each.kind != _NOBITS:
+            continue
+        start = moved(each.start)
+        if _apart(elf, each):
             made += bytes(-len(made) % max(1, each.align))
-            struct.pack_into(word, headers, number * size + offset, len(made))
+            start = len(made)
             made += data[each.start : each.end]
-    if at < elf.limit:
-        made[at : at + len(headers)] = headers
-    else:
-        made += bytes(-len(made) % 8)
-        struct.pack_into(word, made, elf.masked[0], len(made))
-        made += headers
+        elf.word.pack_into(headers, number * size + offset, start)
+    made += bytes(-len(made) % 8)
+    elf.word.pack_into(made, 0x28 if elf.wide else 0x20, len(made))
+    made += headers
     return bytes(made)
 
 
 def same_when_loaded(before: bytes, after: bytes) -> bool:
-    """Whether two ELF files differ in nothing but symbols that no loader reads."""
+    """Whether two ELF files differ in nothing but symbols that no loader reads, and where in the file
+    something is.
+    """
     try:
         was, now = _read(before), _read(after)
     except (struct.error, IndexError, ValueError, OverflowError):  # not what a linker writes
         return False
-    if was is None or now is None or was.header != now.header or was.segments != now.segments:
+    if was is None or now is None or len(was.segments) != len(now.segments):
         return False
     kept = {
         (each.name, before[each.start : each.end])
@@ -198,20 +228,37 @@ def same_when_loaded(before: bytes, after: bytes) -> bool:
         and not _DEBUG.fullmatch(each.name)
     }
     left = {(each.name, after[each.start : each.end]) for each in now.sections if not each.loaded}
-    low, high = was.masked
-    blank = bytes(high - low)
-    return kept <= left and all(
-        _part(before, start, end, low, high, blank) == _part(after, start, end, low, high, blank)
-        for start, end in was.loaded
+    return (
+        kept <= left
+        and _within(was) == _within(now)
+        and all(
+            (new[0] - old[0]) % was.page == 0
+            and _part(before, was, *old) == _part(after, now, *new)
+            for old, new in zip(was.segments, now.segments, strict=True)
+        )
     )
 
 
-def _part(data: bytes, start: int, end: int, low: int, high: int, blank: bytes) -> bytes:
-    """A part of a file, less what says where the section headers are."""
-    part = data[start:end]
-    if start <= low and high <= end:
-        return part[: low - start] + blank + part[high - start :]
-    return part
+def _within(elf: _Elf) -> list[tuple[bytes, int, int]]:
+    """The sections that are mapped: in which segment, and where there."""
+    return [
+        (each.name, number, each.start - start)
+        for each in elf.sections
+        if each.loaded and each.kind != _NOBITS and each.end > each.start
+        for number, (start, end) in enumerate(elf.segments)
+        if start <= each.start and each.end <= end
+    ]
+
+
+def _part(data: bytes, elf: _Elf, start: int, end: int) -> bytes:
+    """A part of a file, less what says where in the file something is."""
+    inside = [place for place in elf.places if start <= place and place + elf.word.size <= end]
+    if not inside:
+        return data[start:end]
+    part = bytearray(data[start:end])
+    for place in inside:
+        part[place - start : place - start + elf.word.size] = bytes(elf.word.size)
+    return bytes(part)
 
 
 def _read(data: bytes) -> _Elf | None:
@@ -227,18 +274,19 @@ def _read(data: bytes) -> _Elf | None:
     )
     if not shnum or shstrndx >= shnum:
         return None
-    masked = (0x28, 0x30) if wide else (0x20, 0x24)
-    header = bytearray(data[: struct.calcsize(head)])
-    header[masked[0] : masked[1]] = bytes(masked[1] - masked[0])
     end = phoff + phnum * phentsize
-    loaded = [(0, max(end, len(header)))]
+    places = [0x20, 0x28] if wide else [0x1C, 0x20]
+    segments = [(0, struct.calcsize(head)), (phoff, end)]
+    pages = {1}
     for at in range(phoff, end, phentsize):
-        entry = struct.unpack_from(f"{order}{'IIQQQQ' if wide else 'IIIII'}", data, at)
+        entry = struct.unpack_from(f"{order}{'IIQQQQQQ' if wide else 'IIIIIIII'}", data, at)
         start, size = (entry[2], entry[5]) if wide else (entry[1], entry[4])
-        loaded += [(start, start + size)] if size else []
-    places = range(shoff, shoff + shnum * shentsize, shentsize)
+        segments += [(start, start + size)] if size else []
+        places.append(at + (8 if wide else 4))
+        pages |= {max(1, entry[7])} if entry[0] == _LOAD else set()
+    rows = range(shoff, shoff + shnum * shentsize, shentsize)
     layout = f"{order}{'IIQQQQIIQ' if wide else 'IIIIIIIII'}"
-    entries = [struct.unpack_from(layout, data, at) for at in places]
+    entries = [struct.unpack_from(layout, data, at) for at in rows]
     names = entries[shstrndx][4]
     sections = tuple(
         _Section(
@@ -253,14 +301,13 @@ def _read(data: bytes) -> _Elf | None:
         for name, kind, flags, _, start, size, link, _, align in entries
     )
     ends = (each.end for each in sections if each.kind not in (0, _NOBITS))
-    last = max(*ends, shoff + shnum * shentsize, *(end for _, end in loaded))
+    last = max(*ends, shoff + shnum * shentsize, *(end for _, end in segments))
     return _Elf(
         order,
         wide,
-        bytes(header),
-        masked,
-        data[phoff:end],
-        tuple(loaded),
+        tuple(places),
+        tuple(segments),
+        max(pages),
         sections,
         shstrndx,
         (shoff, shentsize),
