@@ -80,8 +80,8 @@ def test_files_of_packages_are_warm_cold_or_gone(
         def __init__(self, path: str) -> None:
             assert path == str(tmp_path / f"cold/base-web{SUFFIX}")
 
-        def entries(self) -> list[tuple[str, tuple[()], str]]:
-            return [("some/cold.py", (), "00"), ("other/cold.py", (), "00")]
+        def entries(self) -> list[tuple[str, tuple[()]]]:
+            return [("some/cold.py", ()), ("other/cold.py", ())]
 
     monkeypatch.setattr(contents, "Store", Store)
     assert contents.python_files(site, tmp_path) == {"pypi/some-package": [3, 1, 1]}

@@ -16,6 +16,7 @@ from tests.wheels import wheel_bytes
 
 from slimbake.inside.check import inventory
 from slimbake.inside.check.inventory import Row, take_inventory
+from slimbake.inside.cold.layout import HEAD
 from slimbake.inside.cold.pack import store_bytes
 from slimbake.inside.ledger import LedgerEntry, ledger_bytes
 from slimbake.inside.step import StepError
@@ -175,7 +176,7 @@ def test_another_module_in_the_cold_store_is_a_loss(
 def test_a_byte_of_the_cold_store_that_changed_is_caught(layer: Layer, place: str) -> None:
     store = cold(layer, THING["thing/module.py"])
     content = bytearray(store.read_bytes())
-    at = {"begin": 0, "middle": len(content) // 2, "end": len(content) - 1}[place]
+    at = {"begin": 0, "middle": (HEAD + len(content)) // 2, "end": len(content) - 1}[place]
     content[at] ^= 1
     store.write_bytes(content)
     with pytest.raises(StepError, match=r"the cold store .*base-web.cold"):
