@@ -22,6 +22,7 @@ pytestmark = [
 SHARED, OWN = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 BUDGET = {"size": 1_000_000, "packed": None}
 PARTS = [["/opt", "python", "numpy", "2.0", 600_000, 9], ["/usr", "cold", "/cold", "", 100_000, 1]]
+OWN_PARTS = [["/opt", "python", "flask", "3.0", 800_000, 9], ["/opt", "cold", "/c", "", 100_000, 1]]
 FACTS = {
     "project": "<b>toy</b>",
     "services": [
@@ -39,7 +40,15 @@ FACTS = {
             "parts": PARTS,
             "taken": [["files.sources", "numpy", 50_000, 4]],
         },
-        OWN: {"diff": OWN, "target": "api", "size": 900_000, "packed": None, "users": ["api"]},
+        OWN: {
+            "diff": OWN,
+            "target": "api",
+            "size": 900_000,
+            "packed": None,
+            "users": ["api"],
+            "parts": OWN_PARTS,
+            "taken": [["files.sources", "flask", 30_000, 1]],
+        },
     },
     "timeline": {"runtime": [0.0, 1.5], "api": [1.5, 4.0]},
     "steps": [
@@ -72,7 +81,15 @@ FACTS = {
                     "stale": False,
                     "bytes": 50_000,
                     "files": 4,
-                }
+                },
+                {
+                    "layer": "api",
+                    "state": "carried",
+                    "verdict": None,
+                    "stale": "",
+                    "bytes": None,
+                    "files": None,
+                },
             ],
         }
     ],
@@ -90,7 +107,7 @@ FACTS = {
                     "also": [],
                 }
             ],
-            "unmeasured": ["its memory"],
+            "unmeasured": ["its memory: `slimbake prove`"],
         }
     ],
     "missing": [{"what": "sizes of unbuilt", "command": "slimbake bake unbuilt"}],
@@ -130,14 +147,19 @@ VISITS = """
 """
 VIEWS = {
     "overview": ["slimbake bake unbuilt", "160 %", "unmeasured"],
-    "map": ["numpy 2.0", "files.sources", "runtime aaaaaa"],
+    # the colour of what is a service's own, though a part of its layer is cold
+    "map": ["numpy 2.0", "files.sources", "runtime aaaaaa", "fill: rgb(179, 89, 0)"],
     "map/api/package/taken": ["taken by files.sources", "numpy 2.0", 'href="#history/api"'],
     "layers": ["runtime aaaaaa", "2 services", "0.9 MB"],
     f"layers/{SHARED}": ["numpy 2.0", SHARED],
     "time": ["built 2 targets in 4.0 s", "barlayer", "2.5 s", "copy-code /app", "compile"],
     "history/api": ["2 commits", "+0.1 MB", "budget"],
-    "passes/files.sources": ["runtime: carried; proven, 50 kB in 4 files"],
-    "advice": ["slimbake search api", "at most", "its memory"],
+    "passes": ["2 carry it, 1 tried", "80 kB"],
+    "passes/files.sources": [
+        "runtime: carried; proven, 50 kB in 4 files",
+        "api: carried; not proven",
+    ],
+    "advice": ["slimbake search api", "at most", "its memory: <code>slimbake prove</code>"],
     "map/nosuch": ["numpy 2.0"],
 }
 

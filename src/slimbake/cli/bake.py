@@ -16,7 +16,7 @@ from slimbake.console.tables import Layout
     "bake",
     epilog=examples(
         "slimbake bake api storage",
-        "slimbake bake --push --missing --registry registry.example.com/atlas --tag v1",
+        "slimbake bake --push --missing --registry registry.example.com --tag v1",
     ),
 )
 @service_options

@@ -86,6 +86,7 @@ GUESSES: Mapping[str, str] = {
     **dict.fromkeys(("start", "restart", "serve", "deploy"), "up"),
     **dict.fromkeys(("ps", "top", "tail"), "logs"),
     **dict.fromkeys(("exec", "shell", "sh", "bash"), "debug"),
+    **dict.fromkeys(("tree", "deps", "packages"), "layers"),
     **dict.fromkeys(("ls", "list", "show", "targets", "graph"), "plan"),
     **dict.fromkeys(("size", "du", "images", "inspect", "history"), "sizes"),
     **dict.fromkeys(("html", "dashboard"), "report"),

@@ -122,7 +122,8 @@ def recipe(
     if version not in PYTHONS:
         raise SetupError(
             f"no stand-in for Python {version}: Debian has {' and '.join(PYTHONS)}",
-            "choose one of these, or bring the image in: docker load",
+            "make the registry reachable, bring the image in with `docker load`, or set `python` in the"
+            " manifest to one of these",
         )
     main, security = _debian(here)
     suites = (ROOT, *PYTHONS[version])

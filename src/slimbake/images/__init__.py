@@ -57,7 +57,10 @@ def identity(name: str) -> str:
     """The id of an engine's image. Raises UsageError where the engine has none of that name."""
     found = docker.find_image(name)
     if found is None:
-        hint = "others are named oci-layout://PATH[:TAG] or registry://HOST/NAME:TAG"
+        hint = (
+            "`docker images` lists what it has; others are named oci-layout://PATH[:TAG] or"
+            " registry://HOST/NAME:TAG"
+        )
         raise UsageError(f"the engine has no image '{name}'", hint)
     return found.id
 

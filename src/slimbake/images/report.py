@@ -35,8 +35,7 @@ _SHOWN = 10  # duplicates in a text; JSON has all
 
 def sizes_text(survey: Survey, by: str, changes: Changes | None, layout: Layout) -> str:
     """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
-    words = 2 if by == "image" else 3
-    blocks = [text_table(*sizes_table(survey, by), words, layout)]
+    blocks = [text_table(*sizes_table(survey, by), 2, layout)]
     lines = [*size_summary(survey.measurement).splitlines(), *finding_lines(findings(survey))]
     blocks.append("\n".join(f"- {line.strip()}" if layout.markdown else line for line in lines))
     if changes:
@@ -90,19 +89,19 @@ def sizes_table(survey: Survey, by: str) -> Table:
     words = (
         ("layer", "holds") if by == "layer" else (by, "version") if by == "package" else (by, "")
     )
-    compressed = ("gzip", "zstd") if measured else ()
+    seen = VIEWS[by](survey)
+    pushed = any(row.on_registry is not None for row in seen)
     headings = (
         *words,
-        "images",
-        "files",
         "uncompressed",
-        *compressed,
-        "on a registry",
+        *(("gzip", "zstd") if measured else ()),
+        *(("on a registry",) if pushed else ()),
         "on a host",
+        "files",
+        "images",
     )
-    return headings, [
-        _row(row, measured, len(survey.measurement.images)) for row in VIEWS[by](survey)
-    ]
+    every = len(survey.measurement.images)
+    return headings, [_row(row, measured, pushed, every) for row in seen]
 
 
 def sizes_json(survey: Survey) -> dict[str, Any]:
@@ -176,7 +175,7 @@ def change_summary(changes: Changes) -> str:
     )
 
 
-def _row(row: Row, measured: bool, fleet: int) -> tuple[str, ...]:
+def _row(row: Row, measured: bool, pushed: bool, fleet: int) -> tuple[str, ...]:
     name = (
         _short(row.name)
         if row.kind == "layer"
@@ -189,10 +188,10 @@ def _row(row: Row, measured: bool, fleet: int) -> tuple[str, ...]:
     sizes = (
         readable(row.uncompressed),
         *compressed,
-        readable(row.on_registry),
+        *((readable(row.on_registry),) if pushed else ()),
         readable(row.on_host),
     )
-    return (name, row.what, images, f"{row.files:,}", *sizes)
+    return (name, row.what, *sizes, f"{row.files:,}", images)
 
 
 def _duplicates(found: list[Duplicate]) -> list[str]:

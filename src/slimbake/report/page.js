@@ -19,6 +19,7 @@
     made.append(...children.flat().filter((each) => each !== null && each !== undefined));
     return made;
   }
+  const coded = (text) => text.split("`").map((part, i) => i % 2 ? el("code", {}, part) : part);
   const mb = (n) => n === null || n === undefined ? "unmeasured"
     : Math.abs(n) >= 1e5 || n === 0
       ? (n / 1e6).toLocaleString("en", {maximumFractionDigits: 1, minimumFractionDigits: 1}) + " MB"
@@ -157,6 +158,9 @@
     ];
   }
 
+  // A part of several kinds is drawn as shared or own, also where some of it is cold or taken.
+  const within = new Set(["cold", "taken"]);
+  const both = (a, b) => a === b || within.has(b) ? a : within.has(a) ? b : "";
   const BY = {layer: "layer", package: "package", directory: "directory"};
   function tree(scope, by, withTaken) {
     const root = {id: "", label: scope || D.project, children: new Map(), value: 0, kind: ""};
@@ -168,7 +172,7 @@
           {id: node.id + "/" + label, label, children: new Map(), value: 0, kind, shared: 0});
         node = node.children.get(label);
         node.value += value;
-        if (node.kind !== kind) node.kind = "";
+        node.kind = both(node.kind, kind);
       }
     };
     const chosen = scope ? [services.get(scope)] : measured;
@@ -389,7 +393,12 @@
     observed: "Nothing that a check runs misses it."};
   function passes(wanted = "") {
     const shown = D.passes.filter((p) => !wanted || p.name === wanted);
-    const saved = (p) => sum(p.layers.filter((l) => l.state === "carried").map((l) => l.bytes));
+    // Without a proof, what the bake recorded of the layer's contents.
+    const taken = new Map();
+    for (const {target, taken: each} of Object.values(layers)) for (const [pass, , bytes] of each || [])
+      taken.set(target + " " + pass, (taken.get(target + " " + pass) || 0) + bytes);
+    const took = (p, l) => l.bytes ?? taken.get(l.layer + " " + p.name) ?? 0;
+    const saved = (p) => sum(p.layers.filter((l) => l.state === "carried").map((l) => took(p, l)));
     return [wanted ? el("p", {}, link("All passes", "passes")) : null, ...Object.keys(MEANS).flatMap((guarantee) => {
       const rows = shown.filter((p) => p.guarantee === guarantee);
       return rows.length ? [
@@ -398,8 +407,9 @@
           {title: "Pass", value: (p) => p.name, cell: (p) => link(p.name, "passes", p.name)},
           {title: "What it does", cell: (p) => [p.about, p.costs ? el("span", {class: "soft"}, " Costs: " + p.costs + ".") : ""]},
           {title: "Layers", wide: !wanted, cell: (p) => wanted ? el("ul", {}, p.layers.map((l) =>
-            el("li", {}, `${l.layer}: ${l.state}; ${l.verdict}${l.stale ? " (stale)" : ""}, ${mb(l.bytes)} in ${l.files} files`)))
-            : `${p.layers.filter((l) => l.state === "carried").length} carry it, ${p.layers.length} tried`},
+            el("li", {}, `${l.layer}: ${l.state}; ` + (l.verdict
+              ? `${l.verdict}${l.stale ? " (stale)" : ""}, ${mb(l.bytes)} in ${l.files} files` : `not proven, ${mb(took(p, l))}`))))
+            : `${p.layers.filter((l) => l.state === "carried").length} carry it, ${p.layers.filter((l) => l.verdict).length} tried`},
           {title: "Saves", n: true, value: saved, cell: (p) => saved(p) ? mb(saved(p)) : ""},
         ], rows, 3)] : [];
     }), shown.length ? null : el("p", {}, "No pass has this name.")];
@@ -416,7 +426,7 @@
       el("p", {class: "soft"}, "What is left to do for each image. ", el("code", {}, "slimbake advise"), " also says what would change the layers of the whole fleet."),
       rows.length ? table([
         {title: "Service", value: (r) => r.service, cell: (r) => of(r.service)},
-        {title: "What", value: (r) => r.kind, cell: (r) => [el("b", {}, r.kind), " ", r.what,
+        {title: "What", value: (r) => r.kind, cell: (r) => [el("b", {}, r.kind), " ", ...coded(r.what),
           el("ul", {}, r.steps.map((s) => el("li", {}, s.command ? el("code", {}, s.command) : [s.place, s.key, s.line, s.note].filter(Boolean).join(" ")))),
           r.costs.length ? el("span", {class: "soft"}, "Costs: " + r.costs.join("; ")) : ""]},
         {title: "Saves", n: true, value: bytes, cell: (r) => r.saves.slice(0, 2).map((s) =>
@@ -424,7 +434,7 @@
       ], rows, 2) : el("p", {}, "Nothing is left to do here, as far as it is measured."),
       unmeasured.length ? [el("h2", {}, "Not measured"), table([
         {title: "Service", value: (r) => r.service, cell: (r) => of(r.service)},
-        {title: "What, and the command that measures it", cell: (r) => r.text},
+        {title: "What, and the command that measures it", cell: (r) => coded(r.text)},
       ], unmeasured)] : null,
     ].flat();
   }

@@ -172,7 +172,7 @@ def _history(project: Project) -> list[Value]:
 
 
 def _passes(project: Project) -> list[Value]:
-    """Every pass, and what is known of it on each layer."""
+    """Every pass, and what is known of it on each layer that carries it or has evidence of it."""
     known: dict[str, Value] = {
         each.name: {
             "name": each.name,
@@ -184,16 +184,19 @@ def _passes(project: Project) -> list[Value]:
         for each in project.evidence.catalogue
     }
     for answers in project.evidence.layers:
+        pins = answers[0].question.pins
         for each in project.evidence.catalogue:
-            if finding := next((found for one in answers if (found := one.found(each))), None):
+            finding = next((found for one in answers if (found := one.found(each))), None)
+            state = why_not(answers, each) or "carried"
+            if finding or (state == "carried" and each.carried and each.applies(pins)):
                 known[each.name]["layers"].append(
                     {
                         "layer": answers[0].question.layer,
-                        "state": why_not(answers, each) or "carried",
-                        "verdict": finding.verdict,
-                        "stale": why_stale(answers, each),
-                        "bytes": finding.bytes,
-                        "files": finding.files,
+                        "state": state,
+                        "verdict": finding and finding.verdict,
+                        "stale": why_stale(answers, each) if finding else "",
+                        "bytes": finding and finding.bytes,
+                        "files": finding and finding.files,
                     }
                 )
     return list(known.values())

@@ -65,6 +65,11 @@ def test_every_command_has_two_examples_that_it_takes(name: str) -> None:
         command.make_context(command.name, words, parent=context)  # or it raises UsageError
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_the_help_of_every_command_fits_80_columns(name: str) -> None:
+    assert max(map(len, said(*name.split(), "--help").splitlines())) <= 80
+
+
 @pytest.mark.parametrize("words", [("bake",), ("ci", "plan"), ("ci",)])
 def test_help_of_a_command_is_its_own(words: tuple[str, ...]) -> None:
     assert said("help", *words).strip() == said(*words, "--help").strip()

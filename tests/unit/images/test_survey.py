@@ -395,6 +395,14 @@ def test_each_table_comes_as_text_and_as_markdown(tmp_path: Path, by: str) -> No
     assert "- together:   0.0 MB on a host, 0.0 MB on a registry" in marked.splitlines()
 
 
+def test_packages_show_their_bytes_first_and_no_column_that_nobody_measured(tmp_path: Path) -> None:
+    found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
+    shown = report.sizes_text(found, "package", None, FOLDED).splitlines()[0].split("  ")
+    assert [word.strip() for word in shown if word] == [
+        *("package", "version", "uncompressed", "on a host", "files", "images")
+    ]
+
+
 def run(*words: str) -> Any:
     return slimbake.main(["sizes", *words], standalone_mode=False)
 

@@ -121,6 +121,18 @@ def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
     ]
 
 
+def test_a_pass_that_layers_carry_without_a_proof_is_listed_on_them(root: Path) -> None:
+    (root / "services.yaml").write_text(MANIFEST.replace("api: {", "api: {requirements: [six], "))
+    lock = root / "bake/locks/api.txt"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    found = {each["name"]: each["layers"] for each in facts(root)["passes"]}
+    assert [(each["layer"], each["state"], each["verdict"]) for each in found["strip.debug"]] == [
+        ("api", "carried", None)
+    ]
+    assert found["torch.test"] == found["metadata.all"] == []
+
+
 def test_text_of_a_fleet_is_data_on_the_page_and_nothing_else() -> None:
     hostile = {"project": "</script><script>alert(1)</script>@@SCRIPT@@ \\u003c"}
     page = report.page(hostile, "LIBRARY")

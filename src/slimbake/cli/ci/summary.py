@@ -17,8 +17,8 @@ from slimbake.host.files import read_json
 @click.command(
     "summary",
     epilog=examples(
-        "slimbake ci summary --plan plan.json records/",
-        "slimbake ci summary --plan plan.json --known known.json record.json > summary.md",
+        "slimbake ci summary --plan plan.json --known known.json records/",
+        "slimbake ci summary --plan plan.json record.json > summary.md",
     ),
 )
 @click.argument("records", nargs=-1, type=click.Path(path_type=Path))
