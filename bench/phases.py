@@ -94,14 +94,14 @@ class Bench:
             say(f"{side.name}: no-op bake {number + 1} of {self.runs}: {found.noop[-1]:.2f} s")
         for service in self.edits:
             for number in range(self.runs):
-                self._edit(service, f"{side.name} {number}")
+                edit(self.setting, service, f"{side.name} {number}")
                 found.edits.setdefault(service, []).append(side.build((service,)))
                 line = (
                     f"{side.name}: {service} edited, {number + 1} of {self.runs}:"
                     f" {found.edits[service][-1]:.2f} s"
                 )
                 if side.proves:
-                    self._edit(service, f"{side.name} {number}, with its smoke")
+                    edit(self.setting, service, f"{side.name} {number}, with its smoke")
                     found.proven.setdefault(service, []).append(side.release((service,)))
                     line += f", {found.proven[service][-1]:.2f} s with its smoke"
                 say(line)
@@ -109,11 +109,12 @@ class Bench:
     def _sizes(self, side: Side) -> Measurement:
         return measure_images(images(self.services, side.repository), Workspace(None))
 
-    def _edit(self, service: str, text: str) -> None:
-        """Add a line to the program that the service starts with; each edit is one that was never
-        built before.
-        """
-        context = Path(self.setting.plan.target(service).context)
-        program = self.setting.root / context / service.replace("-", "_") / "__main__.py"
-        with program.open("a", encoding="utf-8") as file:
-            file.write(f"# edited: {text}\n")
+
+def edit(setting: Setting, service: str, text: str) -> None:
+    """Add a line to the program that the service starts with; each edit is one that was never
+    built before.
+    """
+    context = Path(setting.plan.target(service).context)
+    program = setting.root / context / service.replace("-", "_") / "__main__.py"
+    with program.open("a", encoding="utf-8") as file:
+        file.write(f"# edited: {text}\n")

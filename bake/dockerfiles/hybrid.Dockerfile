@@ -15,7 +15,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
-FROM base
+FROM base AS below
 USER 0:0
 COPY --from=weights /weights /weights
 # Install the wheels, and apply the passes of this layer.
@@ -36,10 +36,16 @@ RUN --network=none \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     --mount=type=bind,from=wheel-atlas-minilm,target=/inside/own/atlas-minilm \
     ["python", "/build.pyz", "install-local"]
-# Copy the build context, and compile it.
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+
+# Copy the build context, and compile it. A build context named `code` replaces this stage.
+FROM below AS code
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+
+FROM below
+COPY --from=code /app /app
 ARG ENV_OMP_NUM_THREADS
 ENV OMP_NUM_THREADS="${ENV_OMP_NUM_THREADS}"
 EXPOSE 8004

@@ -44,7 +44,7 @@ def image() -> str:
             f"{BASE}.tags=slimbake/{site.plan.project}/{BASE}:built",
         )
         result = bake(site, (BASE,), BakeOptions(sets=sets), checks=False)
-        (built,) = built_in_engine(site, result.left, result)
+        (built,) = built_in_engine(result.left, result)
         return built.image
 
 

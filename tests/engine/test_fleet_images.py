@@ -76,7 +76,7 @@ def fleet(baked: dict[str, Any]) -> Fleet:
     with hold(project, Preparation(targets=SERVICES), Console(print)) as site:
         site = site.stocked(SERVICES)
         result = bake(site, shared, BakeOptions(), checks=False)
-        built = built_in_engine(site, result.left, result)
+        built = built_in_engine(result.left, result)
         measured = measure_images({image.name: image.image for image in built}, site.workspace)
     return Fleet(site.plan, site.around, measured)
 

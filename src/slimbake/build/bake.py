@@ -120,7 +120,8 @@ def _build(
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
-        running = docker.Bake(words, site.root, environment(site.around, options))
+        said = environment(site.around, options)
+        running = docker.Bake(words, site.root, said, site.engine.program)
         known = costs(site.workspace)
         expected = estimated(plan, known) if known else {}
         with show(Board(targets, exported, progress, expected), site.console) as shown:

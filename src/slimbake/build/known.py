@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.build.on_registry import OnRegistry, on_registry
 from slimbake.build.site import Site
 from slimbake.build.statement import platform_fingerprint, released_fingerprints
-from slimbake.fingerprint import fingerprints, of_services
+from slimbake.fingerprint import Account, accounts, fingerprints, of_services
 from slimbake.host.workspace import Workspace
+from slimbake.plan.model import Plan
 
 BAKED = "baked"  # in the workspace: of each service its fingerprint, and its image's id
 
@@ -86,15 +87,20 @@ def _registry_fingerprints(site: Site, platform: str) -> dict[str, str]:
     )
 
 
-def image_fingerprints(site: Site) -> dict[str, str]:
-    """Of each service that has one: of all that its image and its checks depend on here."""
+def image_accounts(site: Site) -> tuple[Account, ...]:
+    """What each target depends on here."""
     try:
-        every = fingerprints(
+        return accounts(
             site.plan, site.root, site.workspace, site.around.external_digests, os.environ
         )
-        return of_services(site.plan, every)
     except OSError:  # something is being moved about just now
-        return {}
+        return ()
+
+
+def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
+    """Of each service that has one: of all that its image and its checks depend on."""
+    every = {each.target: each.fingerprint for each in found if each.fingerprint}
+    return of_services(plan, every)
 
 
 def last_images(workspace: Workspace) -> dict[str, str]:

@@ -17,7 +17,8 @@ from slimbake import docker
 from slimbake.build.bake import BakeResult, bake
 from slimbake.build.command import BakeOptions, staged
 from slimbake.build.costs import estimated
-from slimbake.build.known import BAKED, baked, image_fingerprints
+from slimbake.build.edit import Edits, edits, known_below, quick
+from slimbake.build.known import BAKED, baked, image_accounts, image_fingerprints
 from slimbake.build.nodes import Images, run_shards
 from slimbake.build.site import Site, built_for
 from slimbake.build.split import Shard, split
@@ -92,6 +93,15 @@ class Built:
     spot: Spot | None = None  # of several nodes
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was found before a build."""
+
+    fingerprints: Mapping[str, str]  # of services
+    edits: Edits
+    held: Mapping[str, tuple[str, ...]]  # the engine's images that count: id -> names
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What a place built."""
@@ -99,6 +109,9 @@ class Made:
     images: tuple[Built, ...] = ()
     failures: tuple[SlimbakeError, ...] = ()
     layouts: Path | None = None  # a folder with OCI layouts of the images, less what is known
+    # what was built by all stages of its Dockerfile, and what was found before
+    whole: tuple[str, ...] = ()
+    before: Before | None = None
 
 
 class Place(Protocol):
@@ -145,7 +158,7 @@ class OnEngine:
         if request.sets or request.platform or options.load:
             result = bake(site, targets, options)
             keep_costs(site.workspace, result.seconds, result.ran)
-            images = built_in_engine(site, result.left, result)
+            images = built_in_engine(result.left, result)
             return Made(images=images, failures=result.failures, layouts=layouts)
         same, before = still_built(site, targets)
         same = () if request.no_cache else same
@@ -154,12 +167,23 @@ class OnEngine:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
         if not rest:
             return Made(images=same, layouts=layouts)
-        result = bake(site, rest, options)
-        keep_costs(site.workspace, result.seconds, result.ran)
-        new = built_in_engine(site, result.left, result)
-        _keep(site, new, before)
+        plan = site.plan
+        if not request.no_cache:
+            plan, options = quick(site, rest, options, before.edits, before.held)
+        result = bake(site, rest, options, plan=plan)
+        whole = [each.name for each in plan.targets if each is site.plan.target(each.name)]
+        seconds = {name: result.seconds[name] for name in whole if name in result.seconds}
+        keep_costs(site.workspace, seconds, result.ran)
+        new = built_in_engine(result.left, result)
+        _keep(site, new, before.fingerprints)
         images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
-        return Made(images=images, failures=result.failures, layouts=layouts)
+        return Made(
+            images=images,
+            failures=result.failures,
+            layouts=layouts,
+            whole=tuple(name for name in result.left if name in whole),
+            before=before,
+        )
 
     def push(
         self,
@@ -306,7 +330,7 @@ def reference(target: Target, registry: str, tag: str) -> str:
     return f"{registry}/{target.repository}:{tag}{target.suffix}"
 
 
-def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
+def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
     """These images as the engine holds them. Raises BuildError and SetupError for one that is not
     there.
     """
@@ -315,7 +339,7 @@ def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) ->
             f"buildx names no image for {', '.join(missing)}",
             "look whether `--set` or a template of your own changes the target's output",
         )
-    held = docker.project_images(site.plan.project)
+    held = docker.held_images([each for name in targets for each in result.digests[name]])
     ids = {name: next((d for d in result.digests[name] if d in held), "") for name in targets}
     if lost := [name for name, image in ids.items() if not image]:
         raise SetupError(
@@ -324,27 +348,30 @@ def built_in_engine(site: Site, targets: tuple[str, ...], result: BakeResult) ->
     return tuple(Built(name=name, image=image, names=held[image]) for name, image in ids.items())
 
 
-def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], dict[str, str]]:
-    """The services whose last image still is what would be built, and the fingerprints of all."""
+def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], Before]:
+    """The services whose last image still is what would be built, and what was found of all."""
     known = {name: was for name, was in baked(site.workspace).items() if name in targets}
+    below = [image for name, (_, image) in known_below(site.workspace).items() if name in targets]
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        asked = pool.submit(docker.held_images, [image for _, image in known.values()])
-        fingerprints = image_fingerprints(site)
+        wanted = [*(image for _, image in known.values()), *filter(None, below)]
+        asked = pool.submit(docker.held_images, wanted)
+        accounts = image_accounts(site)
     held = asked.result()
+    fingerprints = image_fingerprints(site.plan, accounts)
     found = ((name, *known[name]) for name in targets if name in known)
     same = tuple(
         Built(name=name, image=image, names=held[image])
         for name, fingerprint, image in found
         if image in held and fingerprint == fingerprints.get(name)
     )
-    return same, fingerprints
+    return same, Before(fingerprints, edits(site, accounts), held)
 
 
 def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:
     """Record what was built and checked; not what was edited meanwhile, which may or may not be in
     its image.
     """
-    after, known = image_fingerprints(site), baked(site.workspace)
+    after, known = image_fingerprints(site.plan, image_accounts(site)), baked(site.workspace)
     for image in images:
         known.pop(image.name, None)
         if (fingerprint := before.get(image.name)) and fingerprint == after.get(image.name):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from slimbake import docker
 from slimbake.build.budget import over_budget
+from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, retag
 from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
@@ -135,6 +136,9 @@ def _released(
     }
     pushed = {image.target: image.reference for image in held}
     _tag(good, names)
+    if made.before and not request.push and not request.frozen:
+        built = tuple(name for name in made.whole if name in names)
+        keep_below(site, built, made.before.edits, made.before.held)
     if request.push:
         marks = unedited(site, offer, request.platform)
         pushed |= publish(site, place, good, names, request, documents, marks)

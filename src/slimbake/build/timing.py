@@ -30,8 +30,7 @@ def keep_costs(
     """Keep what was measured now, beside what was known of others; `ran`: the steps of this build,
     in place of those of another.
     """
-    if seconds:
-        workspace.write(COSTS, {**costs(workspace), **seconds})
+    workspace.write(COSTS, {**costs(workspace), **seconds})
     if ran:
         workspace.write(TIMELINE, [list(astuple(each)) for each in ran])
 

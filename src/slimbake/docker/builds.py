@@ -51,11 +51,17 @@ class Bake:
     """A running `docker buildx bake`: its raw events, then its exit code and its other output."""
 
     def __init__(
-        self, arguments: Sequence[str], root: Path, environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        environment: Mapping[str, str],
+        program: str = "",
     ) -> None:
+        """`program`: buildx itself; where there is none, Docker's client finds it."""
         self.code: int | None = None
         self.text = ""  # lines that are no events: buildx's own errors
-        self._arguments = ["docker", "buildx", "bake", "--progress=rawjson", *arguments]
+        buildx = (program,) if Path(program).is_file() else ("docker", "buildx")
+        self._arguments = [*buildx, "bake", "--progress=rawjson", *arguments]
         builder = environment.get("BUILDX_BUILDER", "")
         reached = _reached(builder) if builder else {}
         self._root, self._environment = (

@@ -1,7 +1,7 @@
 """The two ways to Docker: python-on-whales where it can do the job, else the command line.
 
-Importing python-on-whales takes 0.3 s. A bake that builds nothing must not pay for it, so what such
-a bake asks goes to the command line: which images there are, what is in one, which engine it is.
+Importing python-on-whales takes 0.3 s. A bake of an edit must not pay for it, so what such a bake
+asks goes to the command line: which images there are, what is in one, which engine it is, tags.
 """
 
 from __future__ import annotations

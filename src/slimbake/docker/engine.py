@@ -49,6 +49,8 @@ class DockerEngine:
     # Whether slimbake started it, and so may stop it.
     started: bool
     compose: Version | None = None
+    # Buildx itself: the client takes as long to find it as an edit's image takes to be put together.
+    program: str = ""
 
     @property
     def two_outputs(self) -> bool:
@@ -157,7 +159,7 @@ def describe(
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")
-    buildx = _plugin(info, "buildx")
+    buildx = version_of(_plugin(info, "buildx", "Version"))
     if not info.get("ServerVersion"):
         return Absent("daemon", f"the Docker engine does not answer: {problems or 'no answer'}")
     if buildx is None:
@@ -176,7 +178,8 @@ def describe(
         builder=builder,
         endpoint=endpoint or info.get("ClientInfo", {}).get("Context", "default"),
         started=started and not endpoint,
-        compose=_plugin(info, "compose"),
+        compose=version_of(_plugin(info, "compose", "Version")),
+        program=_plugin(info, "buildx", "Path"),
     )
 
 
@@ -275,11 +278,11 @@ def _answers() -> bool:
     ).ok
 
 
-def _plugin(info: Mapping[str, Any], name: str) -> Version | None:
-    """The version of a plugin of the client."""
+def _plugin(info: Mapping[str, Any], name: str, key: str) -> str:
+    """What the client says of a plugin; "" where it has none."""
     plugins = info.get("ClientInfo", {}).get("Plugins") or []
-    shown = (each.get("Version", "") for each in plugins if each.get("Name") == name)
-    return version_of(next(shown, ""))
+    shown = (each.get(key, "") for each in plugins if each.get("Name") == name)
+    return next(shown, "")
 
 
 def _builder_driver() -> tuple[str, str]:

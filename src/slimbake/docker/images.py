@@ -151,8 +151,7 @@ def remove_dangling(project: str) -> list[str]:
 def remove_image(name: str) -> bool:
     """Remove an image, or one of its names; false where a container still uses it."""
     try:
-        with client() as docker:
-            docker.image.remove(name)
+        call("image", "rm", name)  # not python-on-whales: each bake of an edit does so
     except SetupError:
         return False
     return True
@@ -160,8 +159,7 @@ def remove_image(name: str) -> bool:
 
 def tag_image(name: str, other: str) -> None:
     """Give an image another name."""
-    with client() as docker:
-        docker.image.tag(name, other)
+    call("image", "tag", name, other)
 
 
 PUSH_SILENCE = 300.0  # seconds; some registries need minutes to store a large layer

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake.fingerprint.gather import accounts
-from slimbake.fingerprint.model import Account, ExternalDigests, Input, digest, fingerprint_tag
+from slimbake.fingerprint.model import (
+    Account,
+    ExternalDigests,
+    Input,
+    Parts,
+    digest,
+    fingerprint_tag,
+    without,
+)
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import CHECKS, Plan
 
@@ -19,10 +27,12 @@ __all__ = [
     "Account",
     "ExternalDigests",
     "Input",
+    "Parts",
     "accounts",
     "fingerprint_tag",
     "fingerprints",
     "of_services",
+    "without",
 ]
 
 

@@ -54,10 +54,19 @@ class Account:
 def account(target: str, inputs: Iterable[Input], unknown: Iterable[str]) -> Account:
     """The account of a target, with its fingerprint if all of it is known."""
     ordered, reasons = tuple(sorted(set(inputs))), tuple(dict.fromkeys(unknown))
+    return Account(target, ordered, reasons, "" if reasons else _fingerprint(ordered))
+
+
+def without(known: Account, left_out: Input) -> str:
+    """The fingerprint of all that a target depends on but one thing."""
+    return _fingerprint(each for each in known.inputs if each != left_out)
+
+
+def _fingerprint(ordered: Iterable[Input]) -> str:
     # No name and no digest holds a NUL, and each input has three words: no two lists come to the
     # same bytes.
     words = [FORMAT, *(word for each in ordered for word in (each.kind, each.name, each.digest))]
-    return Account(target, ordered, reasons, "" if reasons else digest("\0".join(words)))
+    return digest("\0".join(words))
 
 
 def digest(content: str | bytes) -> str:

@@ -93,8 +93,9 @@ def _own(target: Target) -> list[str]:
         (install and install.locked, target.name),
         (recipe.own_weights, weights),
         (install and install.local, target.name),
+        (recipe.folders and recipe.early, target.name),
         (target.kind == "service", target.name),  # its code
         *((step, target.name) for step in recipe.steps),
-        (recipe.folders, target.name),
+        (recipe.folders and not recipe.early, target.name),
     )
     return [name for there, name in steps if there]

@@ -137,6 +137,11 @@ class Recipe(Container):
         own = self.workdir and not f"{self.workdir}/".startswith("/app/")
         return (*(path for _, path in self.volumes), *((self.workdir,) if own else ()))
 
+    @property
+    def early(self) -> bool:
+        """Whether these come before its code: none lies in the folder that has it."""
+        return not any(f"{path}/".startswith("/app/") for path in self.folders)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

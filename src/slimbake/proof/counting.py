@@ -37,7 +37,7 @@ def census(
     with hold(project, Preparation(targets=names), console) as site:
         site = site.stocked(names)
         result = bake(site, names, BakeOptions())
-        pruned = {i.name: i.image for i in built_in_engine(site, result.left, result)}
+        pruned = {i.name: i.image for i in built_in_engine(result.left, result)}
         bare = {i.name: i.image for i in without_passes(site, names, checks=False)}
         found = {}
         for name in names:

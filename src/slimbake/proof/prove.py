@@ -347,5 +347,5 @@ def _pruned(
         )
         raise CheckError(words, hint) from None
     bare = {subject.service: subject for subject in bench.subjects}
-    built = built_in_engine(site, result.left, result)
+    built = built_in_engine(result.left, result)
     return {image.name: replace(bare[image.name], image=image.image) for image in built}

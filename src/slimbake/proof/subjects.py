@@ -112,7 +112,7 @@ def without_passes(
     sets = told(site, UNPRUNED, unpruned(site.plan))
     options = BakeOptions(names=names, sets=sets, platform=platform)
     result = bake(site, services, options, checks=checks)
-    return built_in_engine(site, result.left, result)
+    return built_in_engine(result.left, result)
 
 
 def told(site: Site, folder: str, texts: Mapping[str, str]) -> tuple[str, ...]:

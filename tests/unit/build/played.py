@@ -29,7 +29,7 @@ from slimbake.build.statement import (
 from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import BuildError, SetupError, SlimbakeError
-from slimbake.fingerprint import ExternalDigests
+from slimbake.fingerprint import Account, ExternalDigests
 from slimbake.fingerprint.model import digest, fingerprint_tag
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.project import Project
@@ -190,6 +190,9 @@ def play(
         named = externals.standins or ""
         return {name: digest(f"{value}{named}") for name, value in made.inputs.items()}
 
+    def accounts(*asked: Any) -> tuple[Account, ...]:
+        return tuple(Account(name, (), (), each) for name, each in fingerprints(*asked).items())
+
     def measure(ids: Mapping[str, str], *_: Any) -> Measurement:
         layers = {
             name: MeasuredLayer("sha256:1", "sha256:2", made.sizes.get(name, MB), 1, 1)
@@ -214,6 +217,7 @@ def play(
     )
     monkeypatch.setattr("slimbake.build.site.fetch", fetch)
     monkeypatch.setattr("slimbake.build.known.fingerprints", fingerprints)
+    monkeypatch.setattr("slimbake.build.known.accounts", accounts)
     monkeypatch.setattr("slimbake.build.publish.sbom", sbom)
     monkeypatch.setattr("slimbake.docker.tag_image", lambda _, name: made.tags.append(name))
     return made

@@ -49,7 +49,9 @@ class Engine:
         self.make(*targets, **said)
         return self.built
 
-    def bake(self, _: Site, targets: tuple[str, ...], options: BakeOptions) -> BakeResult:
+    def bake(
+        self, _: Site, targets: tuple[str, ...], options: BakeOptions, **__: Any
+    ) -> BakeResult:
         self.built += targets
         self.meanwhile()
         left = tuple(name for name in targets if name != self.fails)
@@ -78,7 +80,6 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     )
     made = Engine(site, said)
     monkeypatch.setattr(place, "bake", made.bake)
-    monkeypatch.setattr(docker, "project_images", lambda _: made.held)
     monkeypatch.setattr(docker, "held_images", lambda _: made.held)
     return made
 

@@ -492,7 +492,7 @@ def built(
     """Have the engine build and hold what is asked for; what that is."""
     calls: list[tuple[tuple[str, ...], BakeOptions]] = []
 
-    def bake(_: Site, targets: tuple[str, ...], options: BakeOptions) -> BakeResult:
+    def bake(_: Site, targets: tuple[str, ...], options: BakeOptions, **__: Any) -> BakeResult:
         calls.append((targets, options))
         machine.inputs |= machine.edited
         engine.images |= {f"{name}:built": digest(name) for name in targets}
@@ -500,10 +500,9 @@ def built(
         return BakeResult(digests, seconds=dict.fromkeys(targets, 2.5), left=targets)
 
     monkeypatch.setattr(places, "bake", bake)
-    for name in ("project_images", "held_images"):
-        monkeypatch.setattr(
-            docker, name, lambda _: {image: (each,) for each, image in engine.images.items()}
-        )
+    monkeypatch.setattr(
+        docker, "held_images", lambda _: {image: (each,) for each, image in engine.images.items()}
+    )
     return calls
 
 
@@ -512,7 +511,7 @@ def test_what_is_unchanged_and_still_there_is_not_built_again(
 ) -> None:
     held, request = site(machine.project, machine.said), asking(machine)
     first = OnEngine().make(held, SERVICES, request)
-    assert OnEngine().make(held, SERVICES, request) == first
+    assert OnEngine().make(held, SERVICES, request).images == first.images
     assert [targets for targets, _ in built] == [SERVICES]
     assert machine.said == [f"unchanged: {', '.join(SERVICES)}"]
     assert costs(held.workspace) == dict.fromkeys(SERVICES, 2.5)
@@ -567,23 +566,22 @@ def test_layouts_are_written_of_services_alone_which_are_measured(
 
 def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     held = {"sha256:manifest of api": ("a:1",), "sha256:configuration of nlg": ()}
-    monkeypatch.setattr(docker, "project_images", lambda _: held)
+    monkeypatch.setattr(docker, "held_images", lambda _: held)
     result = BakeResult(
         {
             name: (f"sha256:manifest of {name}", f"sha256:configuration of {name}")
             for name in SERVICES
         }
     )
-    held_site = site(unlocked(FLEET))
-    assert places.built_in_engine(held_site, ("api", "nlg"), result) == (
+    assert places.built_in_engine(("api", "nlg"), result) == (
         Built(name="api", image="sha256:manifest of api", names=("a:1",)),
         Built(name="nlg", image="sha256:configuration of nlg"),
     )
     with pytest.raises(SetupError, match="does not hold what was just built") as caught:
-        places.built_in_engine(held_site, ("api", "client"), result)
+        places.built_in_engine(("api", "client"), result)
     assert caught.value.hint == "looked for client"
     with pytest.raises(BuildError, match="buildx names no image for other"):
-        places.built_in_engine(held_site, ("api", "other"), result)
+        places.built_in_engine(("api", "other"), result)
 
 
 # --- which of them

@@ -859,7 +859,7 @@ def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
         done.append(("pruned", options.platform))
         return BakeResult(left=services)
 
-    def built(_: Site, names: tuple[str, ...], __: BakeResult) -> tuple[Built, ...]:
+    def built(names: tuple[str, ...], _: BakeResult) -> tuple[Built, ...]:
         return tuple(Built(name=name, image="pruned", names=()) for name in names)
 
     def measured(*_: object) -> dict[str, Any]:

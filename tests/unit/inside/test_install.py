@@ -15,7 +15,7 @@ from tests.wheels import make_wheel
 from slimbake.inside import FOLDER
 from slimbake.inside.build import PROGRAMS, install
 from slimbake.inside.build.collisions import claims_of, refuse_collisions
-from slimbake.inside.build.layer import LayerError
+from slimbake.inside.build.settle import LayerError
 from slimbake.inside.ledger import LedgerEntry, ledger_entries
 from slimbake.inside.step import dispatch
 

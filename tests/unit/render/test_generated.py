@@ -296,10 +296,10 @@ def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
     assert (
         unified(drift(files, tmp_path), tmp_path) == "--- a/bake/dockerfiles/api.Dockerfile\n"
         "+++ b/bake/dockerfiles/api.Dockerfile\n"
-        "@@ -6,5 +6,5 @@\n"
-        " RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\\n"
-        "     --mount=type=bind,target=/inside/context \\\n"
-        '     ["python", "/build.pyz", "copy-code", "/app"]\n'
+        "@@ -12,5 +12,5 @@\n"
+        " \n"
+        " FROM below\n"
+        " COPY --from=code /app /app\n"
         "-USER 0:0\n"
         "+USER 65532:65532\n"
         ' CMD ["python", "-m", "api"]\n'

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..step import SITE, hashed
-from .layer import LayerError, tree
+from .settle import LayerError, tree
 
 CODE = frozenset((".py", ".so", ".pth"))
 OURS = ("cold", "ledger")  # folders of the prefix that only slimbake writes

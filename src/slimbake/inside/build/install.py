@@ -21,16 +21,8 @@ from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
 from .collisions import Claim, claims_of, layers_below, refuse_collisions
-from .layer import (
-    OFFLINE,
-    TMP,
-    LayerError,
-    compile_modules,
-    link_identical,
-    normalise,
-    run_uv,
-    tree,
-)
+from .layer import OFFLINE, TMP, compile_modules, link_identical, run_uv
+from .settle import LayerError, normalise, tree
 
 LOCK = TMP / "lock.txt"
 

@@ -1,4 +1,4 @@
-"""Makes the layers that are no packages: copies code and weights, builds wheels, makes volumes.
+"""Makes the layers that are no packages: copies weights, builds wheels, makes volumes.
 
 Everything that it writes has Git's file modes, one constant time and no debris of installers, so
 that the same inputs give the same layer. `install` does so too, with what is shared here.
@@ -15,14 +15,15 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
 
 from ..fetch import source_line
-from ..step import EPOCH, INSIDE, StepError, hashed
+from ..step import EPOCH, INSIDE, hashed
+from .settle import TESTS, LayerError, copy_context, normalise, refuse_links_out, tree
 
 # The version of a package, for setuptools-scm, hatch-vcs, PDM and Poetry's plug-in.
 VERSIONS = (
@@ -31,13 +32,8 @@ VERSIONS = (
     "POETRY_DYNAMIC_VERSIONING_BYPASS",
 )
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
-TESTS = frozenset(("test", "tests"))
 LINKED = 4096  # bytes: of smaller files a tar's headers are most
 TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
-
-
-class LayerError(StepError):
-    """The step cannot make its layer."""
 
 
 def compile_modules(paths: Iterable[Path]) -> list[Path]:
@@ -77,17 +73,6 @@ def link_identical(paths: Iterable[Path]) -> None:
             if first is not path:
                 path.unlink()
                 path.hardlink_to(first)
-
-
-def copy_code(arguments: Sequence[str]) -> None:
-    """The program `copy-code TARGET`: copy the build context and compile it.
-
-    Sources stay: tracebacks and `inspect` read them.
-    """
-    target = Path(*arguments)
-    copy_context(target)
-    compile_modules(tree(target))
-    normalise(tree(target))
 
 
 def copy_weights(arguments: Sequence[str]) -> None:
@@ -130,22 +115,6 @@ def take_outputs(arguments: Sequence[str]) -> None:
             shutil.copyfile(path, target)
             target.chmod(path.stat().st_mode)
     normalise(tree(out))
-
-
-def refuse_links_out(source: Path, what: str) -> None:
-    """Raise LayerError for a link below a folder that is absolute or leads out of it."""
-    for path in filter(Path.is_symlink, tree(source)):
-        target = path.readlink()
-        if target.is_absolute() or not path.resolve().is_relative_to(source.resolve()):
-            name = path.relative_to(source)
-            raise LayerError(f"{name} is a link that leads out of {what}: {target}")
-
-
-def copy_context(into: Path) -> None:
-    """Copy the build context. Raises LayerError for a link that is absolute or leads out of it."""
-    source = INSIDE / "context"
-    refuse_links_out(source, "the build context")
-    shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
 
 
 def unpack_weights(arguments: Sequence[str]) -> None:
@@ -267,24 +236,3 @@ def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> Non
     done = subprocess.run(command, check=False, env={**os.environ, **settings, **environment})
     if done.returncode:
         raise LayerError(f"uv {arguments[0]} failed with exit code {done.returncode}")
-
-
-def tree(root: Path) -> Iterator[Path]:
-    """Every path below `root` and `root` itself, folders after their contents."""
-    for name, folders, files in os.walk(root, topdown=False):
-        folder = Path(name)
-        links = [folder / each for each in folders if (folder / each).is_symlink()]
-        yield from sorted([*(folder / each for each in files), *links])
-        yield folder
-
-
-def normalise(paths: Iterable[Path]) -> None:
-    """Give paths Git's modes and one time, and their parent folders the same time."""
-    touched: set[Path] = set()
-    for path in paths:
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
-        touched.add(path.parent)
-    for folder in sorted(touched, key=lambda folder: len(folder.parts), reverse=True):
-        os.utime(folder, (EPOCH, EPOCH))

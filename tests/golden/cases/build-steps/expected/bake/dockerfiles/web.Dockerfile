@@ -16,7 +16,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
 
-FROM base AS build-code-0
+FROM base AS below
 USER 0:0
 # Install the wheels, and apply the passes of this layer.
 RUN --network=none \
@@ -27,10 +27,16 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/web.json,target=/inside/passes.json \
     ["python", "/build.pyz", "install"]
-# Copy the build context, and compile it.
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+
+# Copy the build context, and compile it. A build context named `code` replaces this stage.
+FROM below AS code
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+
+FROM below AS build-code-0
+COPY --from=code /app /app
 
 # Step 1 of `build`. Its outputs alone get into the image.
 FROM build-image-node-22-8a02eda3 AS build-step-1

@@ -17,7 +17,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
 
-FROM base
+FROM base AS below
 USER 0:0
 # Install the wheels, and apply the passes of this layer.
 RUN --network=none \
@@ -28,13 +28,20 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/guarded.json,target=/inside/passes.json \
     ["python", "/build.pyz", "install"]
-# Copy the build context, and compile it.
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "copy-code", "/app"]
 # Mount points of volumes and the working directory, owned by the service's user.
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     ["python", "/build.pyz", "make-folders", "65532:65532", "/data", "/srv/more"]
+
+# Copy the build context, and compile it. A build context named `code` replaces this stage.
+FROM below AS code
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,target=/inside/context \
+    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+
+FROM below
+COPY --from=code /app /app
 ARG ENV_MODE
 ENV MODE="${ENV_MODE}"
 ARG ENV_LEVEL

@@ -15,7 +15,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
 
-FROM base
+FROM base AS below
 USER 0:0
 # Install the wheels, and apply the passes of this layer.
 RUN --network=none \
@@ -27,8 +27,14 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=passes/two.json,target=/inside/passes.json \
     --mount=type=bind,from=wheel-docopt,target=/inside/own/docopt \
     ["python", "/build.pyz", "install"]
-# Copy the build context, and compile it.
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+
+# Copy the build context, and compile it. A build context named `code` replaces this stage.
+FROM below AS code
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+
+FROM below
+COPY --from=code /app /app
 USER 65532:65532

@@ -15,12 +15,18 @@ RUN --network=none \
     --mount=type=bind,from=base,target=/inside/base \
     ["python3.11", "/build.pyz", "carry-debs", "/out", "libgomp1", "libstdc++6", "coreutils", "dash"]
 
-FROM base
+FROM base AS below
 USER 0:0
 COPY --from=system /out /
-# Copy the build context, and compile it.
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+
+# Copy the build context, and compile it. A build context named `code` replaces this stage.
+FROM below AS code
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+
+FROM below
+COPY --from=code /app /app
 USER 65532:65532
 CMD ["python", "-m", "importer"]
