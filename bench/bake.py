@@ -33,7 +33,7 @@ def main() -> int:
     whole = plan(resolve(manifest(ROOT / MANIFEST)))
     if arguments.freeze:
         changed = freeze(whole, ROOT)
-        say(f"frozen anew: {', '.join(changed) or 'nothing'}")
+        say(f"frozen again: {', '.join(changed) or 'nothing'}")
         return 0
     if old := stale(whole, ROOT):
         say(
@@ -198,7 +198,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--freeze",
         action="store_true",
-        help="write the baselines' requirements anew, from bake/locks/",
+        help="write the baselines' requirements again, from bake/locks/",
     )
     arguments = parser.parse_args()
     arguments.sides = [name for name in arguments.sides.split(",") if name]

@@ -157,7 +157,7 @@ def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterat
     write_slimbake(ours, size)
     slimbake = (sys.executable, "-m", "slimbake", "generate")
 
-    def anew(limit: float) -> Run | None:
+    def again(limit: float) -> Run | None:
         (ours / "docker-bake.hcl").unlink(missing_ok=True)
         shutil.rmtree(ours / "bake", ignore_errors=True)
         return run(slimbake, ours, limit=limit)
@@ -174,7 +174,7 @@ def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterat
     def their_images() -> int:
         return sum(1 for _ in theirs.glob(f"*/1.0.0/{CONTAINERFILE}"))
 
-    yield Side("slimbake generate", anew, our_images, size)
+    yield Side("slimbake generate", again, our_images, size)
     yield Side("slimbake generate --check", check, our_images, size)
     why = skip if bakery else f"there is no Python {BAKERY_PYTHON} for it"
     if not why:

@@ -1,6 +1,7 @@
 """The words that we do not use, and lines that are too long: in pages, help texts and messages.
 
-`make lint` runs it. Code and generated tables are left out; docstrings and comments are not checked.
+`make lint` runs it. In code, comments and names it looks for a few of these words alone; generated
+tables are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ WORDS = {
 # In pages alone: messages of checks have it too.
 IN_PAGES = {r"holds|held": "passes, contains, keeps"}
 _BANNED = [(re.compile(rf"\b({word})\b", re.IGNORECASE), use) for word, use in WORDS.items()]
-_PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md")
+# In all Python that we write, names of functions and tests too.
+_IN_CODE = re.compile(r"(?<![a-z])(anew|mend(s|ed|ing)?|begets?)(?![a-z])", re.IGNORECASE)
+_NAMES_THEM = ("bench/prose.py", "tests/unit/docs/test_pages.py")
+_PAGES = ("*.md", "bench/README.md", "docs/**/*.md")
 
 
 def main() -> int:
@@ -41,12 +45,17 @@ def main() -> int:
     for file in sorted((ROOT / "src/slimbake").rglob("*.py")):
         if "inside" not in file.parts:  # a change there rebuilds every layer
             faults += of_source(file.relative_to(ROOT), file.read_text("utf-8"))
+    for folder in ("src", "tests", "bench"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            name = file.relative_to(ROOT)
+            if str(name) not in _NAMES_THEM:
+                faults += of_code(name, file.read_text("utf-8"))
     print("\n".join(faults))
     return 1 if faults else 0
 
 
 def pages() -> list[Path]:
-    """README.md, CONTRIBUTING.md and the documentation."""
+    """README.md and those beside it, that of the benchmarks, and the documentation."""
     return sorted({file for glob in _PAGES for file in ROOT.glob(glob)})
 
 
@@ -87,6 +96,12 @@ def of_source(name: Path, text: str) -> Iterator[str]:
     tree = ast.parse(text)
     for node in said(tree):
         yield from (f"{name}:{node.lineno}: {words}" for words in of_text(str(node.value)))
+
+
+def of_code(name: Path, text: str) -> Iterator[str]:
+    """The oldest of these words anywhere in a module, also as a part of a name."""
+    for number, line in enumerate(text.splitlines(), 1):
+        yield from (f"{name}:{number}: '{found[1]}'" for found in _IN_CODE.finditer(line))
 
 
 def said(tree: ast.AST) -> Iterator[ast.Constant]:

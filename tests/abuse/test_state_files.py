@@ -29,7 +29,7 @@ from slimbake.images.measured import remembered
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.proof.trial import Outcome
 from slimbake.proof.trials import Kept
-from slimbake.render.generated import drift, mend
+from slimbake.render.generated import drift, repair
 
 SEED = 20261127
 # Of a fleet with `ci:`, slimbake's own needs no lock of what pipelines install.
@@ -182,7 +182,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(json.dumps(said))
     (root / ".slimbake/.gitignore").write_text("*\n")
-    mend(drift(Fleet(root).files(), root), root)
+    repair(drift(Fleet(root).files(), root), root)
     return root
 
 

@@ -19,7 +19,7 @@ import yaml
 from tests.abuse.conftest import Slimbake
 from tests.golden.fleets import Fleet
 
-from slimbake.render.generated import drift, mend
+from slimbake.render.generated import drift, repair
 
 Manifest = dict[str, Any]
 DOCKER = shutil.which("docker")
@@ -215,7 +215,7 @@ def shapes(root: Path) -> Iterator[tuple[str, Any]]:
 
 def bake_file(root: Path) -> Any:
     assert DOCKER
-    mend(drift(Fleet(root).files(), root), root)
+    repair(drift(Fleet(root).files(), root), root)
     environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
     done = subprocess.run(
         [DOCKER, "buildx", "bake", "--print", "--file", "docker-bake.hcl"],

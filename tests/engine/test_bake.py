@@ -98,11 +98,11 @@ def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -
 
 
 @pytest.mark.slow
-def test_a_build_anew_changes_no_digest(fine: Toy) -> None:
+def test_a_build_again_changes_no_digest(fine: Toy) -> None:
     before = baked(fine)
-    anew = fine.slimbake("bake", "--json", "--no-cache")
-    assert {"inside", "runtime", "base-small", "wheel-shared", "one", "two"} <= built_steps(anew)
-    assert anew.json()["images"] == before
+    again = fine.slimbake("bake", "--json", "--no-cache")
+    assert {"inside", "runtime", "base-small", "wheel-shared", "one", "two"} <= built_steps(again)
+    assert again.json()["images"] == before
 
 
 @pytest.mark.slow
@@ -275,7 +275,7 @@ def test_an_unknown_service_gets_a_suggestion(fine: Toy) -> None:
 
 
 @pytest.mark.slow
-def test_frozen_refuses_stale_files_and_mends_none(fine: Toy) -> None:
+def test_frozen_refuses_stale_files_and_fixes_none(fine: Toy) -> None:
     dockerfile = fine.root / "bake/dockerfiles/one.Dockerfile"
     stale = dockerfile.read_text() + "# by hand\n"
     dockerfile.write_text(stale)

@@ -74,18 +74,18 @@ def test_the_image_is_the_one_that_all_stages_build(edited: Toy, registry: str) 
     env |= {"REGISTRY": at, "TAG": "plain", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     built = call(*plain, cwd=edited.root, env=env)
     assert built.code == 0, built.stderr
-    anew = edited.slimbake(
-        "bake", "--json", "--no-cache", "--push", "--registry", at, "--tag", "anew"
+    again = edited.slimbake(
+        "bake", "--json", "--no-cache", "--push", "--registry", at, "--tag", "again"
     )
-    assert staged(anew, *BOTH) == BOTH
-    assert images(anew) == images(done)
+    assert staged(again, *BOTH) == BOTH
+    assert images(again) == images(done)
     assert (edited.root / ".slimbake/baked.json").read_text() == baked
     for name in BOTH:
         pushed = Pushed(registry, edited, name)
-        assert pushed.manifest("latest") == pushed.manifest("anew")
+        assert pushed.manifest("latest") == pushed.manifest("again")
         layers = "--format={{json .RootFS.Layers}}"  # labels name the stand-ins of this machine
         known = {
-            docker("image", "inspect", layers, f"{at}/{name}:{tag}") for tag in ("plain", "anew")
+            docker("image", "inspect", layers, f"{at}/{name}:{tag}") for tag in ("plain", "again")
         }
         assert len(known) == 1
 

@@ -177,7 +177,7 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
 
 
 @pytest.mark.slow
-def test_what_grew_since_a_budget_held_is_told(toy: Toy) -> None:
+def test_what_grew_since_a_budget_held_is_reported(toy: Toy) -> None:
     write(toy, "one")
     text = (toy.root / "services.yaml").read_text()
     limited = text.replace(

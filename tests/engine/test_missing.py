@@ -180,7 +180,7 @@ def test_a_budget_that_does_not_hold_leaves_no_fingerprint(toys: Toy, registry: 
     assert Pushed(registry, toys, "alone").tags() == tags
 
 
-def test_a_fingerprint_s_tag_that_somebody_moved_is_built_anew_and_put_right(
+def test_a_fingerprint_s_tag_that_somebody_moved_is_built_again_and_put_right(
     toys: Toy, registry: str
 ) -> None:
     tag = own_tag(toys, registry, "one")

@@ -65,8 +65,8 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
     assert "`slimbake fetch --rehash`" in lines[-1]
 
-    mended = toy.slimbake("fetch", "--rehash", env={"UV_DEFAULT_INDEX": index.url})
-    assert mended.code == 0 and f"{wheel.name} is damaged" in mended.stderr
+    fixed = toy.slimbake("fetch", "--rehash", env={"UV_DEFAULT_INDEX": index.url})
+    assert fixed.code == 0 and f"{wheel.name} is damaged" in fixed.stderr
     assert wheel.read_bytes() == good
     done = toy.slimbake("bake")
     assert done.code == 0, done.stderr

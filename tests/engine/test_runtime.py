@@ -220,8 +220,8 @@ def test_is_root_owned_but_for_the_home_of_nonroot(runtime: Runtime) -> None:
 
 def test_is_the_same_in_every_build(runtime: Runtime, tmp_path: Path) -> None:
     again = tmp_path / "root.tar"
-    anew = ("--no-cache-filter=distil", f"--output=type=tar,dest={again}")
-    build(RUNTIME, tmp_path, *anew, python=runtime.python)
+    uncached = ("--no-cache-filter=distil", f"--output=type=tar,dest={again}")
+    build(RUNTIME, tmp_path, *uncached, python=runtime.python)
     assert Tree(again).files == runtime.tree.files
     assert again.read_bytes() == runtime.tree.path.read_bytes()
 

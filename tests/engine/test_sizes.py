@@ -275,7 +275,7 @@ def list_of_files(blob: bytes) -> bytes:
 
 
 @pytest.mark.slow
-def test_an_image_that_the_engine_cannot_save_is_told_in_its_own_words() -> None:
+def test_an_image_that_the_engine_cannot_save_is_reported_in_its_own_words() -> None:
     engine = images.Engine({"one": f"sha256:{'0' * 64}"}, images.this_platform())
     words = pytest.raises(SetupError, match="the engine could not save images")
     with contextlib.closing(engine), words as caught:

@@ -77,7 +77,7 @@ def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
         toy.file("one/smoke.py", SMOKE + "    assert True\n")
         wait_for(
             lambda: sum("changed: one" in line for line in said) >= 3,
-            "the mended smoke's bake",
+            "the fixed smoke's bake",
             alive,
         )
         assert held(two) == other

@@ -124,7 +124,7 @@ def test_inputs_and_outputs_are_those_of_the_contract(exported: Exported) -> Non
     assert {type(size) for size in shapes["past_key_values.0.key"][1::2]} == {int}
 
 
-def test_what_a_service_needs_to_know_is_told(exported: Exported) -> None:
+def test_what_a_service_needs_to_know_is_reported(exported: Exported) -> None:
     assert exported.told == {"max_length": 64, "ends": [1]}
 
 
@@ -210,7 +210,7 @@ def test_a_model_without_a_cache_of_keys_and_values_stays_with_torch(tmp_path: P
         export_decoder(tmp_path / "torch", tmp_path)
 
 
-def test_of_several_ends_all_are_told(tmp_path: Path) -> None:
+def test_of_several_ends_all_are_reported(tmp_path: Path) -> None:
     model = saved("Llama", tmp_path / "torch")
     model.generation_config.eos_token_id = [1, 7]
     model.generation_config.save_pretrained(tmp_path / "torch")

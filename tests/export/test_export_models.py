@@ -77,7 +77,7 @@ def made(tmp_path: Path) -> Made:
 
 
 def torch_vectors(folder: Path, texts: Sequence[str], pooling: str = "mean") -> Any:
-    """What sentence-transformers would say, written out anew."""
+    """What sentence-transformers would say, written out again."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     batch = tokenizer(
@@ -121,7 +121,7 @@ def test_a_graph_gives_torchs_vectors_for_any_batch_and_length(
         )
 
 
-def test_what_a_service_needs_is_told_beside_the_graph(made: Made, tmp_path: Path) -> None:
+def test_what_a_service_needs_is_reported_beside_the_graph(made: Made, tmp_path: Path) -> None:
     folder = made({"sentence_bert_config.json": {"max_seq_length": 48}})
     (folder / "LICENSE").write_text("mine")
     export_model(folder, tmp_path / "out", FP32)
@@ -258,7 +258,7 @@ def test_a_graph_over_the_limit_has_its_weights_beside_it(
 # --- faults
 
 
-def test_weights_that_are_cut_short_are_told(made: Made, tmp_path: Path) -> None:
+def test_weights_that_are_cut_short_are_reported(made: Made, tmp_path: Path) -> None:
     weights = made() / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(tracing.ExportError, match="holds no model that can be read"):
@@ -293,7 +293,7 @@ def test_a_pooler_may_be_missing(made: Made, tmp_path: Path) -> None:
     assert (tmp_path / "out/model.onnx").is_file()
 
 
-def test_weights_of_another_config_are_told(made: Made, tmp_path: Path) -> None:
+def test_weights_of_another_config_are_reported(made: Made, tmp_path: Path) -> None:
     folder = made()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
@@ -331,7 +331,7 @@ def test_an_operator_without_a_translation_is_named_with_its_module() -> None:
     )
 
 
-def test_what_cannot_be_traced_is_told_with_the_way_out() -> None:
+def test_what_cannot_be_traced_is_reported_with_the_way_out() -> None:
     class Branching(Module):  # type: ignore[misc]
         def forward(self, x: Any) -> Any:
             return {"y": x + 1 if x.sum() > 0 else x}
@@ -342,7 +342,7 @@ def test_what_cannot_be_traced_is_told_with_the_way_out() -> None:
         tracing.trace_graph(Branching().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
 
 
-def test_an_excluded_node_that_is_not_there_is_told(made: Made, tmp_path: Path) -> None:
+def test_an_excluded_node_that_is_not_there_is_reported(made: Made, tmp_path: Path) -> None:
     with pytest.raises(
         tracing.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"
     ):

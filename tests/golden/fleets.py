@@ -11,7 +11,7 @@ from pathlib import Path
 from slimbake.plan.model import Plan
 from slimbake.project import load
 from slimbake.render import Generated
-from slimbake.render.generated import drift, generate, mend
+from slimbake.render.generated import drift, generate, repair
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"
@@ -41,7 +41,7 @@ class Fleet:
             return self.root
         root = folder / "fleet"
         shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("expected"))
-        mend(drift(self.files(), root), root)
+        repair(drift(self.files(), root), root)
         return root
 
 

@@ -56,9 +56,7 @@ def test_a_fleet_generates_exactly_the_expected_files(
 def test_the_repository_s_own_generated_files_are_fresh() -> None:
     fleet = Fleet(REPOSITORY)
     found = drift(fleet.files(), REPOSITORY)
-    assert ([file.path for file in found.write], found.remove) == ([], ()), (
-        "mend: slimbake generate"
-    )
+    assert ([file.path for file in found.write], found.remove) == ([], ()), "fix: slimbake generate"
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_line_that_breaks_is_taken_up_where_it_broke(locked: Repo) -> None:
     assert locked.held()[name].read_bytes() == locked.index.files[name]
 
 
-def test_a_damaged_file_is_named_and_fetched_anew(locked: Repo) -> None:
+def test_a_damaged_file_is_named_and_fetched_again(locked: Repo) -> None:
     assert locked.run("fetch").code == 0
     path = locked.held()["core-1-py3-none-any.whl"]
     good = path.read_bytes()
@@ -103,7 +103,7 @@ def test_a_damaged_file_is_named_and_fetched_anew(locked: Repo) -> None:
     assert locked.run("fetch", "--rehash").stderr == ""
 
 
-def test_a_file_cut_short_is_fetched_anew_without_being_asked(locked: Repo) -> None:
+def test_a_file_cut_short_is_fetched_again_without_being_asked(locked: Repo) -> None:
     assert locked.run("fetch").code == 0
     path = locked.held()["core-1-py3-none-any.whl"]
     good = path.read_bytes()
@@ -276,7 +276,7 @@ def torch(repo: Repo) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_anew_when_it_changes_there(
+def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_again_when_it_changes_there(
     repo: Repo, tmp_path: Path
 ) -> None:
     folder, name = tmp_path / "folder", "torch-2.0+cpu-py3-none-any.whl"
@@ -286,7 +286,7 @@ def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_anew_when_it_changes_there
     assert repo.run("fetch").code == 0
     assert repo.held()[name].read_bytes() == first
     assert repo.run("fetch", "--json").json()["fetched"] == 0
-    second = make_wheel(folder, "torch", "2.0+cpu", files={"torch.py": b"built anew"}).read_bytes()
+    second = make_wheel(folder, "torch", "2.0+cpu", files={"torch.py": b"built again"}).read_bytes()
     assert repo.run("lock", "--check").code == 0, "its bytes are not pinned"
     done = repo.run("fetch", "--json")
     assert done.json()["fetched"] == 1

@@ -10,7 +10,7 @@ from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
 
-from slimbake.build.site import generated_anew, locked_anew
+from slimbake.build.site import regenerated, relocked
 from slimbake.console import QUIET
 from slimbake.errors import StaleFiles
 from slimbake.host.machine import machine
@@ -73,7 +73,7 @@ def project(repo: Repo) -> Project:
 
 def bake(repo: Repo) -> Plan:
     """The part of a bake that locks what is new, and refuses what is stale; no engine is asked."""
-    return generated_anew(locked_anew(project(repo), machine(), QUIET), QUIET).plan
+    return regenerated(relocked(project(repo), machine(), QUIET), QUIET).plan
 
 
 # --- what is found
@@ -285,7 +285,7 @@ OLD, NEW = "weights: {path: models/old}", "weights: {path: models/new}"
 
 
 @pytest.mark.parametrize("asked", ["[]", "[extra]"])
-def test_other_weights_of_a_service_that_shares_some_are_refused_until_its_layers_are_found_anew(
+def test_other_weights_of_a_service_that_shares_some_are_refused_until_its_layers_are_found_again(
     asked: str, repo: Repo
 ) -> None:
     services(repo, a=f"[frame];, {OLD}", b=f"{asked};, {OLD}")
@@ -308,7 +308,7 @@ def test_other_weights_of_a_service_that_shares_some_are_refused_until_its_layer
     assert not any("models-old" in target.name for target in made.needed(("b",)))
 
 
-def test_weights_that_are_called_otherwise_now_are_locked_anew(repo: Repo) -> None:
+def test_weights_that_are_called_otherwise_now_are_locked_again(repo: Repo) -> None:
     # Two whose names would be the same have a longer one, until one of them goes.
     one, other = "weights: {path: models/small-en}", "weights: {path: models/small.en}"
     for folder in ("small-en", "small.en"):
@@ -414,7 +414,7 @@ def test_two_services_that_conflict_are_told_the_ways_out_without_a_base(
     )
 
 
-def test_a_limit_that_no_plan_keeps_is_told_with_what_it_has_to_hold(repo: Repo) -> None:
+def test_a_limit_that_no_plan_keeps_is_reported_with_what_it_has_to_hold(repo: Repo) -> None:
     services(repo, "layers: {limit: 4}\n", a=f"[frame];, {OLD}", b="[leaf]")
     (repo.root / "models/old").mkdir(parents=True)
     (repo.root / "models/old/model.bin").write_text("x")
@@ -486,7 +486,7 @@ SENSELESS = [
 @pytest.mark.parametrize(
     "text", SENSELESS, ids=["conflict", "list", "parent", "itself", "stand", "a path", "a number"]
 )
-def test_a_file_of_layers_that_cannot_be_read_is_said_and_made_anew_and_no_version_moves(
+def test_a_file_of_layers_that_cannot_be_read_is_said_and_made_again_and_no_version_moves(
     text: str, repo: Repo, index: Index
 ) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
@@ -503,7 +503,7 @@ def test_a_file_of_layers_that_cannot_be_read_is_said_and_made_anew_and_no_versi
     assert repo.locked() == before
 
 
-def test_a_missing_file_of_layers_is_said_and_made_anew(repo: Repo) -> None:
+def test_a_missing_file_of_layers_is_said_and_made_again(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
     assert repo.run("lock").code == 0
     before = repo.locked()

@@ -17,7 +17,7 @@ def packages(index: Index) -> None:
     index.add("litellm", "1.108", ["openai>=2"])
 
 
-def test_a_version_that_the_base_costs_is_told_with_who_holds_it_back(
+def test_a_version_that_the_base_costs_is_reported_with_who_holds_it_back(
     repo: Repo, packages: None
 ) -> None:
     repo.fleet("['openai<2']", agents="[litellm]", other="[]")

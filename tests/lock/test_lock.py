@@ -166,7 +166,7 @@ def unbuilt(index: Index, setup: bytes) -> None:
     index.add("needs", "1", ["source"])
 
 
-def test_sources_that_import_what_they_do_not_require_are_told_with_the_module(
+def test_sources_that_import_what_they_do_not_require_are_reported_with_the_module(
     repo: Repo, index: Index
 ) -> None:
     unbuilt(index, b"import numpy.distutils\n")
@@ -269,7 +269,7 @@ def test_a_wheel_of_a_folder_stays_unresolved_in_the_lock(repo: Repo, folder: Pa
 # --- stale, edited, upgraded
 
 
-def test_a_lock_edited_by_hand_is_said_and_mended(repo: Repo, web: None) -> None:
+def test_a_lock_edited_by_hand_is_said_and_fixed(repo: Repo, web: None) -> None:
     repo.fleet("[frame]")
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--check").code == 0
@@ -299,7 +299,7 @@ def test_a_version_put_in_by_hand_is_kept_where_it_fits_and_gets_its_own_hash(
     assert sha256 in repo.locked()["base-web.txt"]
 
 
-def test_each_reason_for_a_stale_lock_is_told(repo: Repo, web: None) -> None:
+def test_each_reason_for_a_stale_lock_is_reported(repo: Repo, web: None) -> None:
     repo.fleet("[frame]", a="[leaf]", b="[leaf]")
     assert repo.run("lock").code == 0
     (repo.root / "bake/locks/b.txt").unlink()

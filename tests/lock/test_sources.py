@@ -117,7 +117,7 @@ def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
     assert done.code == 7 and f"Git cannot get the commit {at} of file://{upstream}" in done.stderr
 
 
-def test_a_package_that_is_called_otherwise_than_its_address_says_is_told() -> None:
+def test_a_package_that_is_called_otherwise_than_its_address_says_is_reported() -> None:
     said = (
         "error: Failed to download and build `upstream @\n       git+file:///x/upstream`\n"
         "  cause: Package metadata name `tool` does not match given name `upstream`\n"
@@ -181,7 +181,7 @@ def test_what_has_sources_only_is_built_from_them_whoever_needs_it(
     assert "old-0.6.tar.gz" in repo.held()
 
 
-def test_damaged_sources_are_fetched_anew(repo: Repo, plain: Index) -> None:
+def test_damaged_sources_are_fetched_again(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
     repo.fleet("[old]")
     repo.run("lock")
@@ -223,7 +223,7 @@ def test_sources_in_found_layers_are_built_once(repo: Repo, plain: Index) -> Non
     assert len(held) == 1  # in the one base that has it
 
 
-def test_a_lock_of_sources_that_is_lost_is_stale_and_made_anew(repo: Repo, plain: Index) -> None:
+def test_a_lock_of_sources_that_is_lost_is_stale_and_made_again(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
     repo.fleet("[old]")
     repo.run("lock")
@@ -328,7 +328,7 @@ def test_constraints_hold_whoever_needs_the_package_and_require_nothing(
         ),
     ],
 )
-def test_a_base_that_breaks_what_a_lock_pins_is_told_with_both(
+def test_a_base_that_breaks_what_a_lock_pins_is_reported_with_both(
     name: str, lock: str, repo: Repo, plain: Index
 ) -> None:
     for version in ("0.27", "0.28"):
@@ -347,7 +347,7 @@ def test_a_base_that_breaks_what_a_lock_pins_is_told_with_both(
 
 
 @pytest.mark.parametrize("shared", ["layers: auto\n", "bases: {web: {requirements: [httpx]}}\n"])
-def test_locks_of_two_services_that_contradict_each_other_are_told_with_both(
+def test_locks_of_two_services_that_contradict_each_other_are_reported_with_both(
     shared: str, repo: Repo, plain: Index
 ) -> None:
     services = {"api": ("poetry.lock", "0.27"), "web": ("uv.lock", "0.28")}
@@ -396,7 +396,9 @@ def test_pre_allows_what_is_no_release_yet(repo: Repo, plain: Index) -> None:
     assert repo.pins("api") == ["httpx==2rc1"]
 
 
-def test_lines_of_indexes_are_the_machine_s_business_and_are_told(repo: Repo, plain: Index) -> None:
+def test_lines_of_indexes_are_the_machine_s_business_and_are_reported(
+    repo: Repo, plain: Index
+) -> None:
     repo.fleet("[]", api="requirements.txt")
     (repo.root / "api/requirements.txt").write_text(
         f"--index-url {plain.url}\n"

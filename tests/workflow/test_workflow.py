@@ -19,7 +19,7 @@ from slimbake.ci.summary import MARK as MARK_OF_COMMENT
 from slimbake.config.model import Ci, Scan
 from slimbake.errors import UsageError
 from slimbake.render import MARK, quoting
-from slimbake.render.generated import drift, generate, mend
+from slimbake.render.generated import drift, generate, repair
 from slimbake.render.workflow import GITHUB, GITLAB, UPGRADE
 
 Loaded = dict[str, Any]
@@ -737,7 +737,7 @@ def test_slimbakes_own_checkout_installs_itself_and_others_what_is_locked(tmp_pa
 
 
 def test_an_empty_template_means_no_workflow_and_removes_the_generated_one(tmp_path: Path) -> None:
-    mend(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
+    repair(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
     assert (tmp_path / GITHUB).is_file()
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates/bake.yml.j2").write_text("")
@@ -767,8 +767,8 @@ def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
 def test_another_provider_has_another_file_and_removes_that_of_the_last(
     tmp_path: Path, ci: Ci | None, left: set[str]
 ) -> None:
-    mend(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
-    mend(drift(generate(fleet(ci=ci), tmp_path), tmp_path), tmp_path)
+    repair(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
+    repair(drift(generate(fleet(ci=ci), tmp_path), tmp_path), tmp_path)
     assert {path for path in (GITHUB, GITLAB) if (tmp_path / path).exists()} == left
 
 

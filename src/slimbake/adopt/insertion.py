@@ -1,7 +1,7 @@
 """A new service as text at the end of `services:`; whatever stood in the file stays as it was, byte
 for byte.
 
-ruamel.yaml says where things stand. It does not write: it would lay out anew what a person laid
+ruamel.yaml says where things stand. It does not write: it would lay out again what a person laid
 out.
 """
 

@@ -215,7 +215,7 @@ def keep_below(
     site: Site, names: Iterable[str], found: Edits, held: Mapping[str, tuple[str, ...]]
 ) -> None:
     """After a bake of these services by all stages of their Dockerfiles: remember what lies below
-    their code. Of one that was so before, and so was built anew for its code alone, have the engine
+    their code. Of one that was so before, and so was built again for its code alone, have the engine
     keep an image of it; and this machine the files of the runtime. What of that fails is left to
     the next bake.
 

@@ -98,8 +98,8 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
     own = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{own}", console):
         # Another slimbake may have locked or proven something while this one waited.
-        project = locked_anew(reread(project), here, console, wanted.frozen)
-        project = generated_anew(project, console, wanted.frozen)
+        project = relocked(reread(project), here, console, wanted.frozen)
+        project = regenerated(project, console, wanted.frozen)
         plan = project.plan
         targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
         platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
@@ -144,7 +144,7 @@ def _debs(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> 
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
-def locked_anew(project: Project, here: Machine, console: Console, frozen: bool = False) -> Project:
+def relocked(project: Project, here: Machine, console: Console, frozen: bool = False) -> Project:
     """The project with what was never locked locked.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
@@ -160,7 +160,7 @@ def locked_anew(project: Project, here: Machine, console: Console, frozen: bool 
     return reread(project)
 
 
-def generated_anew(project: Project, console: Console, frozen: bool = False) -> Project:
+def regenerated(project: Project, console: Console, frozen: bool = False) -> Project:
     """The project, with generated files brought up to date, and a line for what layers lost.
 
     Raises StaleFiles where `frozen` is set and files are stale, or evidence with `ci: {stale:

@@ -34,7 +34,7 @@ class PathChange:
 
 def worth_reading(changes: Iterable[PathChange], plan: Plan) -> bool:
     """Whether the manifest, or a file that is read with it, may be another one: the plan has to be
-    made anew.
+    made again.
     """
     return any(
         change.path == plan.manifest

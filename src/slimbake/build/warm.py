@@ -20,7 +20,7 @@ from typing import IO
 from slimbake.build.bake import bake
 from slimbake.build.command import TRACES, BakeOptions
 from slimbake.build.place import BakeRequest, Built, still_built
-from slimbake.build.site import Site, generated_anew
+from slimbake.build.site import Site, regenerated
 from slimbake.config.naming import WARM
 from slimbake.console.tables import megabytes
 from slimbake.docker.containers import copied
@@ -261,7 +261,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
         site.console.say(f"{WARM}/{layer}.txt: {len(lines)} modules stay warm{few}")
     seconds = time.monotonic() - began
     site.console.say(f"traced {_names(whole)} in {seconds:.0f} s; now the images with cold stores")
-    return replace(site, project=generated_anew(reread(site.project), site.console))
+    return replace(site, project=regenerated(reread(site.project), site.console))
 
 
 def say_cold(site: Site, images: Iterable[Built], layers: Collection[str]) -> None:

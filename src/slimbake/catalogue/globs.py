@@ -1,4 +1,4 @@
-"""What is wrong with a glob of a pass, in words that mend it. Pure."""
+"""What is wrong with a glob of a pass, in words that fix it. Pure."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def fault(glob: str) -> Told | None:
     if glob.endswith("/") and glob.strip("/"):
         return f"{nothing}: globs are of files", f"did you mean '{glob.rstrip('/')}/**'?"
     if "" in parts or "." in parts:
-        mended = "/" * glob.startswith("/") + "/".join(
+        fixed = "/" * glob.startswith("/") + "/".join(
             part for part in parts if part not in ("", ".")
         )
-        return nothing, f"did you mean '{mended}'?" if mended.strip("/") else "name files"
+        return nothing, f"did you mean '{fixed}'?" if fixed.strip("/") else "name files"
     for part in parts:
         if "**" in part and part != "**":
-            mended = glob.replace(part, re.sub(r"\*\*+", "**/*", part) if part.strip("*") else "**")
+            fixed = glob.replace(part, re.sub(r"\*\*+", "**/*", part) if part.strip("*") else "**")
             return (
                 f"'{part}' in '{glob}': '**' stands for folders, alone between slashes",
-                f"did you mean '{mended}'?",
+                f"did you mean '{fixed}'?",
             )
     return None
 

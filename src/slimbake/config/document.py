@@ -302,7 +302,7 @@ def _is_merge(event: Any) -> bool:
     return type(event) is ScalarEvent and event.implicit[0] and event.tag is None
 
 
-# libyaml's syntax errors in plain words, at the place where a person mends them.
+# libyaml's syntax errors in plain words, at the place where a person fixes them.
 
 _WORDS = {
     "mapping values are not allowed in this context": (

@@ -250,8 +250,8 @@ class RequirementsReader:
             found.specs[lockable(" ".join(item.split()))] = None
 
     def _package(self, text: str, folder: str) -> Requirements:
-        if mend := re.fullmatch(r"([^;]*[^;\s])\s*;.*", text):
-            raise RefusedError(f"'{text}': a folder takes no markers", f"write '{mend[1]}'")
+        if fix := re.fullmatch(r"([^;]*[^;\s])\s*;.*", text):
+            raise RefusedError(f"'{text}': a folder takes no markers", f"write '{fix[1]}'")
         if text.endswith((".whl", ".tar.gz", ".zip")):
             raise RefusedError(
                 f"'{text}' is a built package in the repository",

@@ -164,18 +164,18 @@ def _parts(release: str) -> list[int]:
 
 
 def _advice(spec: str) -> str:
-    if mend := re.fullmatch(r"([\w.-]+(?:\[[\w,. -]*\])?)\s*=\s*([\w.*+!-]+)", spec):
-        return f"versions are compared with '==': {mend[1]}=={mend[2]}"
+    if fix := re.fullmatch(r"([\w.-]+(?:\[[\w,. -]*\])?)\s*=\s*([\w.*+!-]+)", spec):
+        return f"versions are compared with '==': {fix[1]}=={fix[2]}"
     if "=>" in spec or "=<" in spec:
         return f"the '=' comes last: {spec.replace('=>', '>=').replace('=<', '<=')}"
-    if mend := re.fullmatch(
+    if fix := re.fullmatch(
         r"([\w.-]+)\s*((?:[<>=!~]=?)\s*[\w.*]+)\s+((?:[<>=!~]=?)\s*[\w.*]+)", spec
     ):
-        return f"put a comma between versions: {mend[1]}{mend[2]},{mend[3]}"
-    if mend := re.fullmatch(r"([\w.-]+)\s*\^\s*([0-9]+)([\w.]*)", spec):
-        return f"'^' is Poetry's: {mend[1]}>={mend[2]}{mend[3]},<{int(mend[2]) + 1}"
-    if mend := re.fullmatch(r"([\w.-]+)\s+v?([0-9][\w.]*)", spec):
-        return f"versions follow an operator: {mend[1]}=={mend[2]}"
+        return f"put a comma between versions: {fix[1]}{fix[2]},{fix[3]}"
+    if fix := re.fullmatch(r"([\w.-]+)\s*\^\s*([0-9]+)([\w.]*)", spec):
+        return f"'^' is Poetry's: {fix[1]}>={fix[2]}{fix[3]},<{int(fix[2]) + 1}"
+    if fix := re.fullmatch(r"([\w.-]+)\s+v?([0-9][\w.]*)", spec):
+        return f"versions follow an operator: {fix[1]}=={fix[2]}"
     if re.fullmatch(r"[\w.-]+(\s+[\w.-]+)+", spec):
         return "one package to an item"
     return _FORM

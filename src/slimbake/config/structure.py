@@ -350,13 +350,13 @@ def bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any]
     if validator == "maxLength":
         return f"a name of {len(name)} characters", f"{schema['maxLength']} at most"
     allowed = f"allowed: {schema.get('patternErrorMessage', 'one character or more')}"
-    mended = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    fixed = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if (
         kind in ("base", "service")
-        and mended != name
-        and re.fullmatch(schema.get("pattern", ""), mended)
+        and fixed != name
+        and re.fullmatch(schema.get("pattern", ""), fixed)
     ):
-        allowed = f"did you mean '{mended}'?\n{allowed}"
+        allowed = f"did you mean '{fixed}'?\n{allowed}"
     return f"'{name}' cannot be the name of {article} {kind}", allowed
 
 
@@ -394,12 +394,12 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
     if path[2:3] == ("secrets",) and len(path) == 4 and found is not None:
         return _SECRET
     if found is None:
-        mend = (
+        fix = (
             "give it keys, or remove it"
             if types == ["object"]
             else "give it a value, or remove the key"
         )
-        return f"nothing stands here, and {wanted} is wanted", mend
+        return f"nothing stands here, and {wanted} is wanted", fix
     if types == ["boolean"] and isinstance(found, str | Word | int):
         return (
             f"{getattr(found, 'text', found)!r} is neither true nor false",

@@ -25,7 +25,7 @@ from slimbake.project import Project
 from slimbake.render import Generated
 from slimbake.render.compose import COMPOSE_FILE, compose, literal
 from slimbake.render.documents import document
-from slimbake.render.generated import Drift, drift, mend
+from slimbake.render.generated import Drift, drift, repair
 
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
@@ -226,7 +226,7 @@ def _names(project: Project) -> frozenset[str]:
 def written(project: Project) -> None:
     """Write the compose file, where it is missing or stale."""
     file = Generated(COMPOSE_FILE, compose(project.plan))
-    mend(Drift(drift((file,), project.root).write, ()), project.root)
+    repair(Drift(drift((file,), project.root).write, ()), project.root)
 
 
 def variables(given: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Compares what targets depend on in two states, and says why each is built anew or not. Pure."""
+"""Compares what targets depend on in two states, and says why each is built again or not. Pure."""
 
 from __future__ import annotations
 

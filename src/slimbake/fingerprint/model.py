@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 # of layers as slimbake lays them out, and of what is hashed here: another one builds everything
-# anew
+# again
 FORMAT = "2"
 BELOW = "it uses "  # how a reason begins that is another target's
 _TAG_DIGITS = 40

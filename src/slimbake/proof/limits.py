@@ -35,7 +35,7 @@ def measured_limits(
     below.
 
     `ids`: service -> image id, of the whole fleet; `workspace`: keeps what was found; `smallest`:
-    service -> bytes below the prefix that a search left; `again`: smokes are observed anew. A service without a smoke is not observed. Raises CheckError where one
+    service -> bytes below the prefix that a search left; `again`: smokes are observed again. A service without a smoke is not observed. Raises CheckError where one
     does not hold, SetupError where an image cannot be read.
     """
     smokes = {target.service: target for target in plan.targets if target.kind == "smoke"}

@@ -57,7 +57,7 @@ class Caught:
 
     @property
     def advice(self) -> str:
-        """What mends it; "" where it was caught."""
+        """What fixes it; "" where it was caught."""
         return "" if self.held else AGAIN if self.undecided else self.control.advice
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
 from slimbake.build.place import built_in_engine
-from slimbake.build.site import generated_anew, locked_anew
+from slimbake.build.site import regenerated, relocked
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.report import did_you_mean
 from slimbake.console import QUIET, Console
@@ -67,7 +67,7 @@ def prove(
     """
     root = project.root
     passes = _catalogue(project, choice.names)
-    project = locked_anew(project, machine(), console)
+    project = relocked(project, machine(), console)
     here = platform or this_platform()
     answers = layers_of(project, services, console, every=every, platform=here)
     wanted = [answer.question for answer in answers]
@@ -150,7 +150,7 @@ def _put_back_unless_it_holds(project: Project, wanted: Sequence[Question]) -> I
             yield
     except BaseException:
         with contextlib.suppress(SlimbakeError):
-            generated_anew(reread(project), QUIET)
+            regenerated(reread(project), QUIET)
         raise
 
 
@@ -332,7 +332,7 @@ def _pruned(
     """Build the services for a platform as its evidence says now, whether or not others have any,
     with their smokes. Raises CheckError where one does not hold.
     """
-    project = generated_anew(reread(project), console)
+    project = regenerated(reread(project), console)
     site = replace(bench.site, project=project)
     sets = told(site, PRUNED, pruned_texts(planned_for(project, platform)))
     try:

@@ -95,6 +95,6 @@ def control_fault(caught: Iterable[Caught]) -> str:
 
 
 def sample_table(compared: Iterable[Compared], layout: Layout = FOLDED) -> str:
-    """What was found out anew of the evidence."""
+    """What was found out again of the evidence."""
     rows = [(each.layer, each.name, each.differs or "as in the evidence") for each in compared]
     return text_table(("layer", "pass", "found now"), rows, 3, layout)

@@ -1,4 +1,4 @@
-"""Committed evidence, found out anew for a sample: what nobody measured does not survive."""
+"""Committed evidence, found out again for a sample: what nobody measured does not survive."""
 
 from __future__ import annotations
 

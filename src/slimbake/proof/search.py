@@ -20,7 +20,7 @@ from slimbake.proof.units import SearchedFleet, Unit
 
 ROUNDS = 3  # in which less is opened, since less is there
 DEEPEST = 6  # folders
-MEND = "what it alone uses may be among what is proposed, unless --keep GLOB names it"
+HOW_TO_FIX = "what it alone uses may be among what is proposed, unless --keep GLOB names it"
 HINTS = 5  # errors that are read for what is missing, which saves some twenty trials each
 
 
@@ -144,7 +144,7 @@ class _Search:
             for service in self.unseen:
                 self.warn(
                     f"the command of {service} was not seen to its end: {commands[service].unseen};"
-                    f" {MEND}"
+                    f" {HOW_TO_FIX}"
                 )
         self.answering = answering
         looked = (*smokes.values(), *commands.values())

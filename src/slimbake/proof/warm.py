@@ -1,4 +1,4 @@
-"""`prove --warm`: traces the starts of services anew, and refreshes what layers keep on disk."""
+"""`prove --warm`: traces the starts of services again, and refreshes what layers keep on disk."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Generated files on disk: reads the templates, compares what is there with what should be, and
-mends it.
+fixes it.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _there(root: Path) -> Iterator[str]:
             yield from (f"{below}/{name}" for name in names)
 
 
-def mend(found: Drift, root: Path) -> None:
+def repair(found: Drift, root: Path) -> None:
     """Write what differs, each file whole or not at all, and remove what is no longer generated."""
     write_all({root / file.path: file.content for file in found.write})
     for path in found.remove:
@@ -201,7 +201,7 @@ def mend(found: Drift, root: Path) -> None:
 
 
 def unified(found: Drift, root: Path) -> str:
-    """What mending would change, as a unified diff; one line for a file that is not text."""
+    """What fixing would change, as a unified diff; one line for a file that is not text."""
     new = {file.path: file.content for file in found.write} | dict.fromkeys(found.remove, b"")
     return "".join(
         line

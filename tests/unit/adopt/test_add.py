@@ -246,7 +246,7 @@ def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
     assert (tmp_path / "services/worker/smoke.py").is_file()
 
 
-def test_what_was_written_and_what_to_do_next_are_told(tmp_path: Path) -> None:
+def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> None:
     told: list[str] = []
     following = add(
         written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"),

@@ -69,7 +69,7 @@ def test_what_needs_a_shell_is_refused_with_the_reason(text: str, why: str) -> N
     assert refused.value.note.advice.endswith("keeps its Dockerfile")
 
 
-def test_what_ran_before_the_service_is_told() -> None:
+def test_what_ran_before_the_service_is_reported() -> None:
     found = plainly("python manage.py migrate && exec gunicorn a.wsgi", text=True)
     assert found.words == ("gunicorn", "a.wsgi")
     assert [note.what for note in found.notes] == ["`python manage.py migrate`"]

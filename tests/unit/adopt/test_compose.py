@@ -115,7 +115,7 @@ def test_jobs_gpus_and_profiles() -> None:
     assert any(note.what.startswith("`profiles`") for note in web.notes)
 
 
-def test_tags_of_compose_are_read_and_broken_yaml_is_told_with_its_line() -> None:
+def test_tags_of_compose_are_read_and_broken_yaml_is_reported_with_its_line() -> None:
     assert read("services:\n  web: {build: ., ports: !reset []}\n").notes == ()
     broken = read("services:\n  web: {build: .\n")
     assert [note.place.line for note in broken.notes] == [2]

@@ -82,7 +82,7 @@ def test_a_stage_that_only_names_the_image_of_uv_is_its_program() -> None:
     assert (facts(text).taken, facts(text).notes) == ((), ())
 
 
-def test_what_a_stage_of_python_installed_counts_and_what_another_builds_is_told() -> None:
+def test_what_a_stage_of_python_installed_counts_and_what_another_builds_is_reported() -> None:
     text = (
         "FROM node:22 AS web\nRUN npm run build\n"
         "FROM python:3.11 AS wheels\nRUN pip wheel -r requirements.txt && make\n"
@@ -144,7 +144,7 @@ def test_projects_are_found_whoever_installs_them(step: str, folder: str, member
     assert needs.member == member
 
 
-def test_a_step_that_is_not_understood_is_told_with_its_line() -> None:
+def test_a_step_that_is_not_understood_is_reported_with_its_line() -> None:
     text = "FROM python:3.11\nRUN useradd a && \\\n    python -m nltk.downloader punkt\n"
     notes = needs_of(facts(text).steps, "s").notes
     assert [(note.place, note.what) for note in notes] == [
@@ -152,7 +152,7 @@ def test_a_step_that_is_not_understood_is_told_with_its_line() -> None:
     ]
 
 
-def test_the_index_of_torch_says_which_build_and_another_index_is_told() -> None:
+def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> None:
     text = (
         "FROM python:3.11\n"
         "RUN pip install torch --index-url https://download.pytorch.org/whl/cu121\n"

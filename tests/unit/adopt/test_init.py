@@ -19,7 +19,7 @@ from slimbake.errors import UsageError
 from slimbake.fleet import resolve
 from slimbake.host.files import write_atomically
 from slimbake.plan import plan
-from slimbake.render.generated import drift, generate, mend
+from slimbake.render.generated import drift, generate, repair
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/repositories"
 DOCKERFILE = (
@@ -85,7 +85,7 @@ def test_the_schema_that_the_manifest_names_is_committed_with_bake(tmp_path: Pat
     assert {**told, "$comment": ""} == {**shipped, "$comment": ""}
     (tmp_path / name).unlink()
     generated = generate(plan(resolve(manifest(file))), tmp_path)
-    mend(drift(generated, tmp_path), tmp_path)
+    repair(drift(generated, tmp_path), tmp_path)
     assert json.loads((tmp_path / name).read_text()) == told
     assert not drift(generated, tmp_path)
 
@@ -300,7 +300,7 @@ def test_a_variable_of_a_dockerfile_stays_and_a_secret_of_a_compose_file_does_no
     )
 
 
-def test_a_bake_file_of_one_s_own_is_told(tmp_path: Path) -> None:
+def test_a_bake_file_of_one_s_own_is_reported(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "docker-bake.hcl").write_text('target "one" {}\n')
     told = init(file, InitRequest(dry_run=True), QUIET)
@@ -310,7 +310,7 @@ def test_a_bake_file_of_one_s_own_is_told(tmp_path: Path) -> None:
     assert not any("bake file already" in line for line in told)
 
 
-def test_services_of_a_compose_file_that_cannot_be_built_here_are_told(tmp_path: Path) -> None:
+def test_services_of_a_compose_file_that_cannot_be_built_here_are_reported(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "compose.yaml").write_text(
         "services:\n  one: {build: services/one}\n"
@@ -561,7 +561,7 @@ def test_a_folder_without_modules_does_not_decide_what_becomes_app(tmp_path: Pat
     assert "  services/one/Dockerfile:3: services/one/scripts is copied to /app" in told
 
 
-def test_what_a_script_ran_before_the_service_is_told_line_by_line(tmp_path: Path) -> None:
+def test_what_a_script_ran_before_the_service_is_reported_line_by_line(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     folder = tmp_path / "services/one"
     (folder / "prestart.sh").write_text("#!/bin/sh\n# first\nalembic upgrade head\n. ./more.sh\n")
@@ -691,7 +691,7 @@ def test_the_compose_file_is_parsed_once_however_many_services_start_beside_othe
         ("pip install 'httpx==0.27.*' /wheels/*", ["httpx==0.27.*"], []),
     ],
 )
-def test_extras_are_carried_over_and_groups_are_told(
+def test_extras_are_carried_over_and_groups_are_reported(
     tmp_path: Path, install: str, written: str | list[str], groups: list[str]
 ) -> None:
     file = repository(tmp_path, "one")

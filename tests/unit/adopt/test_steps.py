@@ -134,7 +134,7 @@ def test_a_stage_becomes_a_step_whose_outputs_are_what_the_image_takes(
         ),
     ],
 )
-def test_a_stage_that_no_step_stands_for_is_told_with_the_reason(
+def test_a_stage_that_no_step_stands_for_is_reported_with_the_reason(
     tmp_path: Path, stage: str, copied: str, why: str
 ) -> None:
     found, told = adopted(tmp_path, f"{WEB}{stage}{PYTHON}{copied}{END}")
@@ -190,7 +190,7 @@ def test_collectstatic_puts_out_what_the_settings_say(
         ('STATIC_ROOT = "static"\n', "/opt/manage.py"),
     ],
 )
-def test_collectstatic_without_a_place_in_the_code_is_told(
+def test_collectstatic_without_a_place_in_the_code_is_reported(
     tmp_path: Path, settings: str, manage: str
 ) -> None:
     dockerfile = f"{PYTHON}RUN python {manage} collectstatic\n{END}"

@@ -690,7 +690,7 @@ def write(file: str, text: str) -> Change:
         ),
     ],
 )
-def test_what_cannot_be_advised_is_told(
+def test_what_cannot_be_advised_is_reported(
     repository: Path,
     change: Change,
     service: str,

@@ -132,7 +132,7 @@ def test_what_failed_is_not_recorded(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"api": 1}', '{"api": []}', '{"api": ["x"]}', '{"api": {"x": []}}']
 )
-def test_a_record_that_is_no_record_is_told_and_made_anew(
+def test_a_record_that_is_no_record_is_reported_and_made_again(
     engine: Engine, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / ".slimbake").mkdir()

@@ -61,7 +61,7 @@ INSIDE = {
 }
 
 
-def test_what_grew_is_told_by_target_and_package() -> None:
+def test_what_grew_is_reported_by_target_and_package() -> None:
     assert (
         since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", INSIDE))
         == "since 3ea8af22ac74, which held: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0"
@@ -69,7 +69,7 @@ def test_what_grew_is_told_by_target_and_package() -> None:
     )
 
 
-def test_without_the_layers_that_held_only_targets_are_told() -> None:
+def test_without_the_layers_that_held_only_targets_are_reported() -> None:
     assert (
         since(BEFORE, NOW, "rss", grown(BEFORE, NOW, "uncompressed", None))
         == "since 3ea8af22ac74, which held with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
@@ -86,7 +86,7 @@ def test_of_compressed_bytes_packages_are_told_as_they_lie_on_a_disk() -> None:
     )
 
 
-def test_packages_beyond_three_are_summed_and_those_that_went_are_told() -> None:
+def test_packages_beyond_three_are_summed_and_those_that_went_are_reported() -> None:
     old = BudgetedImage("sha256:aa", (layer("6", 9000),), ("base",))
     new = BudgetedImage("sha256:bb", (layer("7", 10000),), ("base",))
     inside = {
@@ -100,7 +100,7 @@ def test_packages_beyond_three_are_summed_and_those_that_went_are_told() -> None
     )
 
 
-def test_layers_of_a_dockerfile_of_the_users_own_are_told_by_their_digests() -> None:
+def test_layers_of_a_dockerfile_of_the_users_own_are_reported_by_their_digests() -> None:
     old, new = (
         BudgetedImage("sha256:aa", (RUNTIME,), ()),
         BudgetedImage("sha256:bb", (RUNTIME, layer("8", 5000)), ()),
@@ -169,7 +169,7 @@ def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
     )
 
 
-def test_every_limit_that_does_not_hold_is_told(
+def test_every_limit_that_does_not_hold_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started(monkeypatch, Started(3.456, 512 * MB, 3))

@@ -201,7 +201,7 @@ def test_with_keep_going_the_rest_of_a_shard_is_tagged(machine: Played, builders
     assert "hybrid" in error.value.hint
 
 
-def test_what_stands_on_a_base_that_fails_is_not_begun_and_it_is_told_once(
+def test_what_stands_on_a_base_that_fails_is_not_begun_and_it_is_reported_once(
     machine: Played, builders: Builders
 ) -> None:
     builders.broken = {"base-ml": BuildError("base-ml does not build")}
@@ -225,7 +225,7 @@ def test_with_keep_going_only_what_stands_on_what_failed_is_left_out(
     assert done.failed == ("nlg", "hybrid")
 
 
-def test_what_several_shards_build_for_themselves_and_fails_is_told_once(
+def test_what_several_shards_build_for_themselves_and_fails_is_reported_once(
     machine: Played, builders: Builders
 ) -> None:
     builders.broken = {"inside": BuildError("inside does not build")}
@@ -416,7 +416,7 @@ def test_an_image_that_the_registry_lost_at_once_is_an_error(
         send(machine, site(machine.project))
 
 
-def test_a_push_that_the_registry_refuses_is_told_with_its_words(
+def test_a_push_that_the_registry_refuses_is_reported_with_its_words(
     machine: Played, engine: Engine
 ) -> None:
     def refused(_: str) -> None:

@@ -84,7 +84,7 @@ def test_the_last_line_says_what_was_built_checked_and_saved() -> None:
     )
 
 
-def test_scripts_are_told_too() -> None:
+def test_scripts_are_reported_too() -> None:
     found = json.loads(json.dumps(released_json(Released(MEASURED, HELD))))
     assert found["on_registry"] == {"nlg": {"digest": DIGEST}}
     assert list(found["images"]) == ["api"]

@@ -235,7 +235,7 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
     )
 
 
-def test_a_model_in_another_form_is_told_with_what_it_was_made_from() -> None:
+def test_a_model_in_another_form_is_reported_with_what_it_was_made_from() -> None:
     made_from = {
         "weights-a-model.txt": "a-model-onnx-int8",
         "weights-models-small.txt": "models-small-onnx-fp32",

@@ -89,7 +89,7 @@ def test_a_target_that_is_built_alone_has_steps_without_its_name(steps: Steps) -
     assert steps.step("[internal] load build context", only="one").title == "load build context"
 
 
-def test_an_instruction_is_told_by_its_program_or_its_text() -> None:
+def test_an_instruction_is_reported_by_its_program_or_its_text() -> None:
     assert title(CODE) == "copy-code /app"
     assert title('RUN ["python3.11", "/build.pyz", "make-runtime", "/out"]') == "make-runtime /out"
     assert title('RUN x ["python", "/check.pyz", "smoke"]') == "smoke"

@@ -67,7 +67,7 @@ def test_a_build_of_which_nothing_ran_has_no_steps() -> None:
     assert ran_steps(PLAN, [vertex("api", "copy-code /app", 1.0, 0.0, "cached")]) == ()
 
 
-def test_an_export_is_told_in_the_parts_that_the_builder_tells() -> None:
+def test_an_export_is_reported_in_the_parts_that_the_builder_tells() -> None:
     progress = Progress(Steps(PLAN, {}))
 
     def at(seconds: int) -> str:

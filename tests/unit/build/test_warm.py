@@ -214,7 +214,7 @@ def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh)
     assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
 
 
-def test_what_did_not_hold_is_traced_anew_and_not_taken_from_the_cache(fresh: Fresh) -> None:
+def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: Fresh) -> None:
     def cached() -> dict[str, bool]:
         told = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())
         return {name: not target["no-cache"] for name, target in told["target"].items()}

@@ -276,7 +276,7 @@ def test_globs_match_what_the_documentation_says(given_globs: list[str], path: s
 
 
 @given(GLOBS, PATHS)
-def test_rules_mend_globs_for_good(glob: str, path: str) -> None:
+def test_rules_fix_globs_for_good(glob: str, path: str) -> None:
     told = globs.fault(glob)
     for _ in range(3):
         if told is None or "did you mean '" not in told[1]:

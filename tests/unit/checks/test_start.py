@@ -76,7 +76,7 @@ def test_a_command_without_a_port_is_run_with_help() -> None:
     assert found["rss"] > 30_000_000
 
 
-def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
+def test_what_does_not_start_is_reported_with_its_last_words(port: int) -> None:
     ends = "import sys; print('a', file=sys.stderr); sys.exit('no model')"
     told = "a\nno model"
     assert asked(ends, port) == {
@@ -96,7 +96,7 @@ def test_what_does_not_start_is_told_with_its_last_words(port: int) -> None:
 @pytest.mark.parametrize(
     ("command", "port"), [(["/nowhere/uvicorn"], 8000), ([], 8000), ([], None)]
 )
-def test_a_command_that_is_not_there_is_told_and_no_fault_of_the_program(
+def test_a_command_that_is_not_there_is_reported_and_no_fault_of_the_program(
     command: list[str], port: int | None
 ) -> None:
     found = measure_start(command, port, 1)

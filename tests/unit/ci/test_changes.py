@@ -17,7 +17,7 @@ from slimbake.cli.fingerprint import command
 from slimbake.errors import SetupError, UsageError
 from slimbake.fingerprint.compare import TargetChange
 from slimbake.project import load
-from slimbake.render.generated import drift, generate, mend
+from slimbake.render.generated import drift, generate, repair
 
 MANIFEST = """\
 project: atlas
@@ -48,7 +48,7 @@ def git(folder: Path, *words: str) -> str:
 
 def commit(root: Path) -> str:
     """Generate what the manifest says, and commit everything."""
-    mend(drift(generate(load(root / "services.yaml").plan, root), root), root)
+    repair(drift(generate(load(root / "services.yaml").plan, root), root), root)
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "x")
     return git(root, "rev-parse", "HEAD")
@@ -77,7 +77,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(root: Path, before: str, after: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Why targets are built anew or have gone; those that are the same left out."""
+    """Why targets are built again or have gone; those that are the same left out."""
     found = changed(root / "services.yaml", before, after)
     return {each.target: (each.status, *each.reasons) for each in found if each.status != "same"}
 
@@ -156,7 +156,7 @@ def test_what_another_slimbake_generated_counts(root: Path) -> None:
     path.write_bytes(path.read_bytes() + b"of an even older slimbake")
     git(root, "commit", "--quiet", "--all", "--message", "x")
     assert "base-web" in told(root, "HEAD~1", "HEAD")
-    assert "base-web" in told(root, "HEAD"), "a bake generates it anew"
+    assert "base-web" in told(root, "HEAD"), "a bake generates it again"
 
 
 def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:

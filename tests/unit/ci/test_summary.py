@@ -89,7 +89,7 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
     )
 
 
-def test_what_failed_is_told_and_keeps_what_was_known_of_it() -> None:
+def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
     before = Known(images=(API,), seconds={"api": 9.0})
     record = Record(
         services=("api",),
@@ -228,7 +228,7 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     partly = replace(good, names={"api": "r/api:1"}, failed=("jobs",), failures=(failure,))
 
     def fails() -> Released:
-        raise CheckError("the smoke does not hold", "mend it")
+        raise CheckError("the smoke does not hold", "fix it")
 
     assert recorded(tmp_path / "good.json", ("api",), lambda: good) is good
     with pytest.raises(CheckError, match="the smoke does not hold"):
@@ -244,7 +244,7 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     assert found["bad"] == Record(
         services=("api",),
         seconds=found["bad"].seconds,
-        error="the smoke does not hold\nmend it",
+        error="the smoke does not hold\nfix it",
         failed=("api",),
     )
     assert found["partly"] == Record(

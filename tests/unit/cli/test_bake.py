@@ -80,7 +80,7 @@ def root(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_what_does_not_go_together_is_told(
+def test_what_does_not_go_together_is_reported(
     root: Path, words: tuple[str, ...], message: str, hint: str
 ) -> None:
     done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])

@@ -150,7 +150,7 @@ def test_a_push_that_succeeds_after_a_fault_has_succeeded(
     assert mark.exists()
 
 
-def test_what_is_pulled_by_its_digest_is_told_by_its_id(program: Program) -> None:
+def test_what_is_pulled_by_its_digest_is_reported_by_its_id(program: Program) -> None:
     name = f"r.example/api@sha256:{'2' * 64}"
     program.answer("image pull", "sha256:2")
     program.answer("image inspect", json.dumps([HELD]))

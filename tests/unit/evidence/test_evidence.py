@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from slimbake.build.bake import BakeResult
 from slimbake.build.command import BakeOptions
 from slimbake.build.place import Built
-from slimbake.build.site import Site, generated_anew
+from slimbake.build.site import Site, regenerated
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue, shipped
 from slimbake.console import QUIET, Console
@@ -636,11 +636,11 @@ def test_a_pass_that_a_check_refutes_is_left_out_and_told(root: Path) -> None:
 def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> None:
     project = project_in(root)
     said: list[str] = []
-    generated_anew(project, Console(said.append))
+    regenerated(project, Console(said.append))
     assert [line for line in said if "lost" in line] == []
     put("job/smoke.py", "load", "imports")(root)
     said.clear()
-    decided = generated_anew(reread(project), Console(said.append)).plan
+    decided = regenerated(reread(project), Console(said.append)).plan
     assert [line for line in said if "lost" in line] == [
         "base-web lost thing.data, thing.docs (up to 0.0 MB): the check of job has changed;"
         " `slimbake prove --stale` renews it"
@@ -655,22 +655,22 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
 
 
 def test_a_frozen_bake_goes_on_where_passes_are_lost(root: Path) -> None:
-    generated_anew(project_in(root), QUIET)
+    regenerated(project_in(root), QUIET)
     put("job/smoke.py", "load", "imports")(root)
-    generated_anew(project_in(root), QUIET)
+    regenerated(project_in(root), QUIET)
     said: list[str] = []
-    generated_anew(project_in(root), Console(said.append), frozen=True)
+    regenerated(project_in(root), Console(said.append), frozen=True)
     assert "base-web lost thing.data, thing.docs" in "\n".join(said)
 
 
 def test_a_pipeline_that_wants_it_fails_on_stale_evidence(root: Path) -> None:
     put("services.yaml", "optimize: observed", "optimize: observed\nci: {stale: fail}")(root)
     project = project_in(root)
-    generated_anew(project, QUIET)
+    regenerated(project, QUIET)
     generated = (root / "bake/dockerfiles/passes/base-web.json").read_text()
     put("job/smoke.py", "load", "imports")(root)
     with pytest.raises(StaleFiles) as caught:
-        generated_anew(reread(project), QUIET, frozen=True)
+        regenerated(reread(project), QUIET, frozen=True)
     assert caught.value.exit_code == 4
     assert caught.value.message.splitlines() == [
         "layers lost passes",
@@ -867,7 +867,7 @@ def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
         return {}
 
     monkeypatch.setattr(proving, "this_platform", lambda: here)
-    monkeypatch.setattr(proving, "locked_anew", lambda project, *_: project)
+    monkeypatch.setattr(proving, "relocked", lambda project, *_: project)
     monkeypatch.setattr(proving, "workbench", bench)
     monkeypatch.setattr(proving, "unpruned_layer", lambda *_: "")
     monkeypatch.setattr(proving, "prove_layer", tried)
@@ -993,13 +993,13 @@ def test_where_images_do_not_hold_evidence_and_what_was_generated_of_it_are_put_
     root: Path,
 ) -> None:
     project = project_in(root)
-    generated_anew(project, QUIET)
+    regenerated(project, QUIET)
     files = [*(root / "bake/evidence").iterdir(), *(root / "bake/dockerfiles").rglob("*.json")]
     before = {file: file.read_bytes() for file in files}
     asked = [work.question for work in works(root).values()]
     with pytest.raises(KeyboardInterrupt), proving._put_back_unless_it_holds(project, asked):
         prove(root, "thing.data")
-        generated_anew(reread(project), QUIET)
+        regenerated(reread(project), QUIET)
         assert {file: file.read_bytes() for file in files if file.is_file()} != before
         raise KeyboardInterrupt
     assert {file: file.read_bytes() for file in files} == before

@@ -58,7 +58,7 @@ def test_a_list_says_what_it_is_and_how_it_is_refreshed() -> None:
         ("torch/\n", "'torch/' is no module"),
     ],
 )
-def test_what_is_no_list_is_told_with_its_line(text: str, said: str, tmp_path: Path) -> None:
+def test_what_is_no_list_is_reported_with_its_line(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "bake/evidence/warm").mkdir(parents=True)
     (tmp_path / "bake/evidence/warm/base-ml.txt").write_text(text)
     with pytest.raises(UsageError) as raised:

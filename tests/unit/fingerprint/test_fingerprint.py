@@ -31,7 +31,7 @@ from slimbake.lock.model import Pin
 from slimbake.lock.text import lock_text
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.render.generated import SHIPPED, drift, generate, mend
+from slimbake.render.generated import SHIPPED, drift, generate, repair
 
 NOWHERE = Workspace(None)
 AROUND = ExternalDigests({"python": "sha256:1", "uv": "sha256:2"})
@@ -219,7 +219,7 @@ def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) ->
     before = fingerprints(decided, root, NOWHERE, AROUND)
     template = (SHIPPED / "docker-bake.hcl.j2").read_text("utf-8")
     (root / "docker-bake.hcl.j2").write_text(f'variable "MINE" {{ default = "1" }}\n{template}')
-    mend(drift(generate(decided, root), root), root)
+    repair(drift(generate(decided, root), root), root)
     own = fingerprints(decided, root, NOWHERE, AROUND)
     given = fingerprints(decided, root, NOWHERE, AROUND, {"MINE": "2"})
     assert {name for name in own if own[name] != before[name]} == EVERYTHING
@@ -231,7 +231,7 @@ def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) ->
 def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) -> None:
     _, root = repository(tmp_path)
     listed = plan(FLEET, warm=("base-ml",))
-    mend(drift(generate(listed, root), root), root)
+    repair(drift(generate(listed, root), root), root)
     file = root / "bake/evidence/warm/base-ml.txt"
     file.parent.mkdir(parents=True)
 
@@ -462,7 +462,7 @@ def test_a_dockerignore_of_the_users_own_holds(tmp_path: Path, ignore: str) -> N
     assert fingerprints(decided, root, NOWHERE, AROUND)["own"] != before
 
 
-def test_a_dockerignore_that_docker_refuses_is_told(tmp_path: Path) -> None:
+def test_a_dockerignore_that_docker_refuses_is_reported(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/.dockerignore").write_text("a[\n")
     told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}

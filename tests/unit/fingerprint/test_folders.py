@@ -229,7 +229,7 @@ def test_a_file_that_was_put_in_the_place_of_another_is_read(
         '{"weights.bin": [1, 2, 3, "x", "y"]}',
     ],
 )
-def test_a_record_that_is_no_record_is_told_and_made_anew(
+def test_a_record_that_is_no_record_is_reported_and_made_again(
     large: Path,
     later: Callable[[float], None],
     text: str,

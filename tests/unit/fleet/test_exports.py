@@ -430,7 +430,7 @@ def test_an_export_depends_on_its_programs_settings_and_base(
     assert changed(path, old, new) == expected
 
 
-def test_other_weights_are_exported_anew(changed: Callable[[str, str, str], set[str]]) -> None:
+def test_other_weights_are_exported_again(changed: Callable[[str, str, str], set[str]]) -> None:
     found = changed("bake/locks/weights-a-model.txt", "==1", "==2")
     assert found >= ON_EXPORT
     assert "base-ml-export" not in found

@@ -262,7 +262,7 @@ def test_services_are_chosen_by_name_by_variant_or_both(
         ),
     ],
 )
-def test_a_choice_that_is_none_is_told(
+def test_a_choice_that_is_none_is_reported(
     names: tuple[str, ...], variant: str, message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as caught:

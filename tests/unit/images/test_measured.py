@@ -110,7 +110,9 @@ def test_where_the_workspace_cannot_be_written_to_the_engine_saves_the_images(
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"sha256:0": 1}', '{"sha256:0": [{}]}', '{"sha256:0": [{"x": 1}]}']
 )
-def test_a_record_that_is_no_record_is_told_and_holds_nothing(text: str, tmp_path: Path) -> None:
+def test_a_record_that_is_no_record_is_reported_and_holds_nothing(
+    text: str, tmp_path: Path
+) -> None:
     said: list[str] = []
     workspace = Workspace(tmp_path, Console(said.append))
     workspace.path("").mkdir()

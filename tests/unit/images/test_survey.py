@@ -347,7 +347,7 @@ def figures(found: Survey) -> Any:
     return json.loads(json.dumps(report.sizes_json(found)))
 
 
-def test_the_change_since_an_earlier_measurement_is_told_by_image_and_by_layer(
+def test_the_change_since_an_earlier_measurement_is_reported_by_image_and_by_layer(
     tmp_path: Path,
 ) -> None:
     old, new, last = tar({"app/a": b"x" * 10}), tar({"app/a": b"x" * 30}), tar({"app/b": b"y"})
@@ -462,5 +462,7 @@ def test_an_earlier_measurement_that_cannot_be_read(tmp_path: Path, content: str
         (1_234_000_000, "1,234.0 MB", "+1,234.0 MB"),
     ],
 )
-def test_bytes_are_told_in_a_unit_that_shows_them(size: int | None, text: str, change: str) -> None:
+def test_bytes_are_reported_in_a_unit_that_shows_them(
+    size: int | None, text: str, change: str
+) -> None:
     assert (readable(size), readable(size, signed=True)) == (text, change)

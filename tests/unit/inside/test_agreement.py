@@ -131,7 +131,7 @@ def test_what_is_no_number_keeps_no_limit_and_is_json(number: float) -> None:
     json.dumps({key: value for key, value in figures.items() if key != "worst"}, allow_nan=False)
 
 
-def test_ids_that_differ_are_told_and_do_not_hold() -> None:
+def test_ids_that_differ_are_reported_and_do_not_hold() -> None:
     known = reference()
     figures = {
         **agreement_of_embeddings(known, known["vectors"]),

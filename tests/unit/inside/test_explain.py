@@ -131,7 +131,7 @@ print(found)
     )
 
 
-def test_code_without_a_name_is_told_too(python: Python) -> None:
+def test_code_without_a_name_is_reported_too(python: Python) -> None:
     assert "the pass some.modules removed it" in last(
         python, "exec('import gone', {'__name__': None})"
     )

@@ -57,7 +57,7 @@ def test_a_file_is_put_in_place_whole(index: Index, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "deep").iterdir()] == [NAME]
 
 
-def test_each_number_of_bytes_that_arrived_is_told(index: Index, tmp_path: Path) -> None:
+def test_each_number_of_bytes_that_arrived_is_reported(index: Index, tmp_path: Path) -> None:
     took: list[int] = []
     download(address(index), tmp_path / NAME, sha256(index), opener((), None), took.append)
     assert sum(took) == len(index.files[NAME])
@@ -69,7 +69,7 @@ def test_a_broken_line_is_taken_up_where_it_broke(index: Index, tmp_path: Path) 
     assert ranges(index) == [None, "bytes=10-", "bytes=10-", "bytes=30-"]
 
 
-def test_a_server_that_cannot_take_up_starts_anew(
+def test_a_server_that_cannot_take_up_starts_again(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.breaks[NAME] = [10]

@@ -223,7 +223,7 @@ def test_a_pass_that_would_remove_a_licence_or_metadata_cannot_be_applied(
     assert sorted(looked(tmp_path).files) == before
 
 
-def test_what_two_passes_remove_is_told_once_of_the_first(tmp_path: Path) -> None:
+def test_what_two_passes_remove_is_reported_once_of_the_first(tmp_path: Path) -> None:
     packages = prefix(tmp_path, {"thing": THING})
     both = [
         LayerPass("a", on(), remove=("thing/data/deep/**",)),

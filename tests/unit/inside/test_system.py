@@ -92,7 +92,7 @@ def test_what_is_below_comes_only_when_it_is_named() -> None:
     assert system.companions(["libc6"], ["libc6"]) == {"libc6"}
 
 
-def test_a_script_of_a_shell_is_told_where_its_package_is_named(
+def test_a_script_of_a_shell_is_reported_where_its_package_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     system.companions(["client"], [])

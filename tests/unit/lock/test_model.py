@@ -188,7 +188,7 @@ def test_another_family_changes_no_lock() -> None:
     assert digests(with_tool)["a"] == digests(ONE)["a"]
 
 
-def test_two_services_that_swap_their_names_are_locked_anew() -> None:
+def test_two_services_that_swap_their_names_are_locked_again() -> None:
     one, two = asks("httpx"), asks("rich")
     before = digests(
         fleet(
@@ -208,7 +208,7 @@ def test_two_services_that_swap_their_names_are_locked_anew() -> None:
     assert (before["a"], before["b"]) == (after["b"], after["a"])
 
 
-def test_two_services_that_swap_their_bases_are_locked_anew() -> None:
+def test_two_services_that_swap_their_bases_are_locked_again() -> None:
     # What a service adds is what its base lacks: the same questions at the same depth have another
     # answer.
     bases = (

@@ -31,7 +31,7 @@ services:
 """
 
 
-def test_every_unknown_package_is_told_at_its_place_and_nothing_is_locked(
+def test_every_unknown_package_is_reported_at_its_place_and_nothing_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meant: dict[str, list[str]] = {"nosuch": [], "libgl-1": ["libgl1", "libgle3"]}

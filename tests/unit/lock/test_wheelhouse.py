@@ -74,7 +74,7 @@ def test_what_does_not_belong_into_a_folder_is_removed_from_it(kept: Store) -> N
     assert names(kept.folder([a], "wheels")) == ["wheels", "wheels/a.whl"]
 
 
-def test_a_file_fetched_anew_takes_the_place_of_the_damaged_one_in_every_folder(
+def test_a_file_fetched_again_takes_the_place_of_the_damaged_one_in_every_folder(
     kept: Store,
 ) -> None:
     a = put(kept, "a.whl", b"abc")
@@ -194,7 +194,7 @@ def test_a_record_that_cannot_be_read_holds_nothing(text: str, kept: Store) -> N
     assert Unresolved(kept).held(TORCH, "linux/amd64") is None
 
 
-def test_a_damaged_debian_package_is_named_and_fetched_anew(
+def test_a_damaged_debian_package_is_named_and_fetched_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slimbake.externals import debs as apt

@@ -142,7 +142,7 @@ def test_what_does_not_hold_says_so_and_is_not_timed(engine: Engine, tmp_path: P
 
 
 @pytest.mark.parametrize(("breaks", "held"), [(("QUIET",), False), ((), True)])
-def test_a_start_that_variables_break_is_told_and_one_that_fails_without_them_is_not_their_fault(
+def test_a_start_that_variables_break_is_reported_and_one_that_fails_without_them_is_not_their_fault(
     breaks: tuple[str, ...],
     held: bool,
     engine: Engine,
@@ -162,7 +162,7 @@ def test_a_start_that_variables_break_is_told_and_one_that_fails_without_them_is
     assert held or (found["level"], found["error"]) == ("startup", "api: its command ended with 1")
 
 
-def test_a_verify_that_does_not_hold_without_them_is_told_at_once(
+def test_a_verify_that_does_not_hold_without_them_is_reported_at_once(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = Verdict(

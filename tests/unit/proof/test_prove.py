@@ -277,7 +277,7 @@ def test_an_outcome_is_kept_under_its_key_alone(tmp_path: Path) -> None:
     "content",
     [b"", b"{", b"[]", b"1", b"null", b'"x"', b"{}", b'{"held": true, "unknown": 1}', b"\xff"],
 )
-def test_what_is_no_outcome_is_told_and_as_if_it_had_never_been_kept(
+def test_what_is_no_outcome_is_reported_and_as_if_it_had_never_been_kept(
     content: bytes, tmp_path: Path
 ) -> None:
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""Templates that hold, and generated files on disk: what drifts is found and mended, and nothing
+"""Templates that hold, and generated files on disk: what drifts is found and fixed, and nothing
 else is touched.
 """
 
@@ -25,7 +25,7 @@ from slimbake.render.generated import (
     drift,
     generate,
     laid_out,
-    mend,
+    repair,
     unified,
     update,
 )
@@ -45,7 +45,7 @@ def texts(whole: Fleet, root: Path) -> dict[str, str]:
 
 def written(root: Path) -> tuple[Generated, ...]:
     files = generate(plan(FLEET), root)
-    mend(drift(files, root), root)
+    repair(drift(files, root), root)
     return files
 
 
@@ -177,12 +177,12 @@ def test_an_empty_repository_lacks_every_file_and_then_none(tmp_path: Path) -> N
     files = generate(plan(FLEET), tmp_path)
     found = drift(files, tmp_path)
     assert (found.write, found.remove) == (files, ())
-    mend(found, tmp_path)
+    repair(found, tmp_path)
     assert not drift(files, tmp_path)
     assert drift(files, tmp_path) == Drift((), ())
 
 
-def test_a_file_that_was_edited_or_removed_drifts_and_is_mended(tmp_path: Path) -> None:
+def test_a_file_that_was_edited_or_removed_drifts_and_is_fixed(tmp_path: Path) -> None:
     files = written(tmp_path)
     path = tmp_path / "bake/dockerfiles/api.Dockerfile"
     path.write_text(path.read_text() + "USER 0\n")
@@ -192,14 +192,14 @@ def test_a_file_that_was_edited_or_removed_drifts_and_is_mended(tmp_path: Path) 
         "bake/dockerfiles/api.Dockerfile",
         "bake/dockerfiles/runtime.Dockerfile",
     ]
-    mend(found, tmp_path)
+    repair(found, tmp_path)
     assert not drift(files, tmp_path)
 
 
 def test_what_is_as_generated_is_not_written_again(tmp_path: Path) -> None:
     files = written(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    mend(drift(files, tmp_path), tmp_path)
+    repair(drift(files, tmp_path), tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
@@ -236,7 +236,7 @@ def test_only_what_is_slimbake_s_own_is_removed(tmp_path: Path) -> None:
         (),
         ("bake/dockerfiles/deep/er/gone.py", "bake/dockerfiles/gone.Dockerfile"),
     )
-    mend(found, tmp_path)
+    repair(found, tmp_path)
     assert not (tmp_path / "bake/dockerfiles/gone.Dockerfile").exists()
     assert (tmp_path / "bake/dockerfiles/mine.Dockerfile").exists() and (
         tmp_path / "elsewhere/gone.Dockerfile"
@@ -288,7 +288,7 @@ def test_a_file_is_replaced_whole_and_readable_for_all(tmp_path: Path) -> None:
     assert list((tmp_path / "bake/dockerfiles").glob(".*")) == []
 
 
-def test_a_diff_says_what_mending_would_change(tmp_path: Path) -> None:
+def test_a_diff_says_what_fixing_would_change(tmp_path: Path) -> None:
     files = written(tmp_path)
     path = tmp_path / "bake/dockerfiles/api.Dockerfile"
     path.write_text(path.read_text().replace("USER 65532:65532", "USER 0:0"))
@@ -318,7 +318,7 @@ def test_a_file_that_is_not_text_differs_in_one_line(tmp_path: Path) -> None:
     )
     told = f"Binary files a/{path} and b/{path} differ\n"
     assert unified(drift([program], tmp_path), tmp_path) == told
-    mend(drift([program], tmp_path), tmp_path)
+    repair(drift([program], tmp_path), tmp_path)
     assert (tmp_path / path).read_bytes() == program.content
     assert not drift([program], tmp_path)
     assert drift([], tmp_path).remove == (path,)

@@ -143,7 +143,7 @@ def carried_over(space: Space, previous: LayerPlan) -> list[Path]:
     for image, chain in _chains(space, previous):
         layers = (_mask(space, image, group) for group in chain.groups)
         path = tuple(layer for layer in layers if layer)
-        # else an earlier rule: begin anew
+        # else an earlier rule: begin again
         if sum(path) == reduce(or_, path, 0) and len(path) <= space.limits.free:
             paths[image] = path
     missing = {

@@ -33,7 +33,7 @@ class _Place:
         return count
 
     def measure(self) -> None:
-        """Count the layers anew, here and below the images' way to the root."""
+        """Count the layers again, here and below the images' way to the root."""
         place: _Place | None = self
         while place:
             highest = len(place.layers) + max((upper.highest for upper in place.below), default=0)

@@ -132,8 +132,8 @@ def test_without_the_earlier_plan_more_would_move() -> None:
     case = synthetic(20)
     before = layer_plan(case.fleet, effort=QUICK)
     fewer = Demand(case.fleet.images[3:], case.fleet.items)
-    kept, anew = layer_plan(fewer, previous=before, effort=QUICK), layer_plan(fewer, effort=QUICK)
-    assert bytes_moved(fewer, kept, before) < bytes_moved(fewer, anew, before)
+    kept, again = layer_plan(fewer, previous=before, effort=QUICK), layer_plan(fewer, effort=QUICK)
+    assert bytes_moved(fewer, kept, before) < bytes_moved(fewer, again, before)
     assert faults(fewer, kept, LayerLimits()) == ()
 
 
