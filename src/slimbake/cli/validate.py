@@ -20,8 +20,7 @@ def command(file: Path) -> None:
     column and a suggested fix.
     """
     project = read(file)
-    written, targets = project.asked, len(project.plan.targets)
-    click.echo(
-        f"{file.name}: {len(written.services)} services, {len(written.bases)} bases,"
-        f" {targets} targets"
-    )
+    written, targets = project.asked, project.plan.targets
+    counts = (("service", written.services), ("base", written.bases), ("target", targets))
+    words = ", ".join(f"{len(each)} {name}{'s' * (len(each) != 1)}" for name, each in counts)
+    click.echo(f"{file.name}: {words}")

@@ -1,10 +1,11 @@
-"""What `slimbake bake` refuses before it does anything."""
+"""What `slimbake bake` refuses before it does anything, and what `validate` counts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from slimbake.cli import slimbake
 from slimbake.errors import UsageError
@@ -40,3 +41,11 @@ def test_what_makes_no_sense_with_missing_is_refused(
     with pytest.raises(UsageError) as caught:
         slimbake.main(["bake", "--manifest", str(file), *words], standalone_mode=False)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_validate_counts_in_words(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    file = tmp_path / "services.yaml"
+    file.write_text('project: x\npython: "3.11"\nservices: {one: {context: one, command: [a]}}\n')
+    said = CliRunner().invoke(slimbake, ["validate", "--manifest", str(file)]).stdout
+    assert said == "services.yaml: 1 service, 0 bases, 3 targets\n"
