@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from slimbake.adopt.model import (
     Place,
     Repository,
     Said,
+    Step,
 )
 from slimbake.adopt.needs import Needs, needs_of, not_run
 from slimbake.adopt.steps import django_step, stage_step
@@ -694,22 +695,27 @@ class _Drafter:
         if found:
             self._entry["volumes"] = found
 
+    def _user(self, user: Said, steps: Iterable[Step]) -> None:
+        """A volume has its files by number, so a user's name is carried over as its number."""
+        name, _, group = user.value.partition(":")
+        number = _number(name, steps, ("useradd", "adduser"), "uid")
+        if number and int(number):
+            group = _number(group, steps, ("groupadd", "addgroup"), "gid")
+            self._entry["user"] = f"{number}:{group}" if group else number
+        elif number or name == "root":
+            why = "slimbake's images run as 65532, without root"
+            self._note(user.place, f"USER {user.value}", why)
+        elif "volumes" in self._entry:
+            why = "no `useradd` says its number: write that as `user:`, since it owns the volumes"
+            self._note(user.place, f"USER {user.value}", why)
+
     def _rest(self, facts: ImageFacts, needs: Needs) -> None:
         compose = self._of.compose
         signal = (compose and compose.stop_signal) or facts.stop_signal
         if signal and signal.value not in {"SIGTERM", "15"}:
             self._entry["stop_signal"] = signal.value
-        user = (compose and compose.user) or facts.user
-        if (
-            user
-            and re.fullmatch(r"\d+(?::\d+)?", user.value)
-            and not re.match("0(:|$)", user.value)
-        ):
-            self._entry["user"] = user.value
-        elif user and user.value.partition(":")[0] in {"root", "0"}:
-            self._note(
-                user.place, f"USER {user.value}", "slimbake's images run as 65532, without root"
-            )
+        if user := (compose and compose.user) or facts.user:
+            self._user(user, facts.steps)
         if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
             self._entry["labels"] = labels
         if compose:
@@ -850,6 +856,21 @@ class _Drafter:
         sources = [f"{inside}{path}", f"{inside}src/{path}"]
         named = {f"{each}{end}" for each in sources for end in (".py", "/__init__.py")}
         return bool(named & self._repository.files) or sources[0] in self._repository.folders
+
+
+def _number(name: str, steps: Iterable[Step], programs: tuple[str, str], option: str) -> str:
+    """The number of a user or a group: as it is written, or as a step of the build gives it; "" where
+    neither says it. `option`: `uid`, of which `-u` is short, or `gid`.
+    """
+    if name.isdecimal():
+        return name
+    for step in steps:
+        if step.words[0] in programs and name in step.words[1:]:
+            said = " ".join(step.words)
+            found = re.search(rf" (?:--{option}[ =]|-[a-zA-Z]*{option[0]} ?)(\d+)(?= )", f"{said} ")
+            if found:
+                return found[1]
+    return ""
 
 
 def _as_is(command: Command, code: Code) -> Plainly:

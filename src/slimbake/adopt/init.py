@@ -534,7 +534,7 @@ def size_lines(sizes: Sequence[tuple[str, int | None, int | None]]) -> list[str]
     return [
         "",
         *text_table(("service", "today's image", "slimbake's"), rows, 1).splitlines(),
-        "(uncompressed, as the engine has them)",
+        "(as `docker image inspect` says: compressed with the containerd store, else not)",
     ]
 
 

@@ -120,8 +120,8 @@ def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def image_sizes(names: Sequence[str]) -> dict[str, int]:
-    """The uncompressed bytes of those of these images that the engine holds, by the names asked
-    for; of none, where there is no engine.
+    """The bytes of those of these images that the engine holds, by the names asked for; of none,
+    where there is no engine. An engine with the containerd store says how large they are compressed.
     """
     if not names:
         return {}

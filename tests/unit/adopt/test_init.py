@@ -722,3 +722,29 @@ def test_a_service_whose_compose_file_empties_its_command_keeps_its_dockerfile(
     done = CliRunner().invoke(slimbake, words)
     assert done.exit_code == 0, done.output
     assert "dockerfile: Dockerfile  # compose.yaml:4: the command is empty" in done.output
+
+
+@pytest.mark.parametrize(
+    ("step", "user", "number"),
+    [
+        ("useradd -m -u 1001 shop", "shop", "1001:1001"),
+        ("groupadd -g 1000 web && useradd --uid=1002 --gid web shop", "shop:web", "1002:1000"),
+        ("adduser -Du 1003 shop", "shop", "1003:1003"),
+        ("true", "1004:5", "1004:5"),
+        ("useradd --system shop", "shop", None),
+        ("useradd -u 1001 other", "shop", None),
+        ("true", "root", None),
+    ],
+)
+def test_a_user_of_todays_image_is_carried_over_by_its_number(
+    step: str, user: str, number: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text("print()\n")
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM python:3.11\nRUN {step}\nCOPY . /app\nWORKDIR /app\nVOLUME /data\nUSER {user}\n"
+        'CMD ["python", "app.py"]\n'
+    )
+    said = "\n".join(init(tmp_path / "services.yaml", InitRequest(), QUIET))
+    [service] = manifest(tmp_path / "services.yaml").services
+    assert service.user == (number or "")
+    assert (f"USER {user}" in said) is (number is None)

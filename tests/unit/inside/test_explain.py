@@ -171,3 +171,9 @@ def test_what_is_there_is_found_without_a_ledger_being_read_and_a_broken_one_hid
         assert last(python, "import gone").startswith("ModuleNotFoundError: No module named 'gone'")
     finally:
         ledger.unlink()
+
+
+def test_a_start_reads_no_ledger(python: Python) -> None:
+    text = "import _slimbake_ledger as l\nprint(l._Removed.ledgers)\ntry: import gone\n"
+    done = python(f"{text}except ImportError: print(len(l._Removed.ledgers))")
+    assert done.stdout == "None\n2\n"

@@ -6,7 +6,10 @@ look for 40 modules that are not there. `find_spec` still returns None: code tha
 a module is there goes on without it.
 """
 
+import os
 import sys
+
+SOUGHT = ("sitecustomize", "usercustomize")  # by every start, in vain as a rule
 
 
 class _Removed:
@@ -16,6 +19,8 @@ class _Removed:
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
         """Raise ModuleNotFoundError for what a pass removed; say nothing of other modules."""
+        if name in SOUGHT:
+            return
         frame, missing = sys._getframe(1), name
         # The names that Python gives these modules until somebody imports them.
         own = ("importlib", "_frozen_importlib")
@@ -53,10 +58,13 @@ def _ledgers() -> list[tuple[frozenset[bytes], bytes]]:
     if _Removed.ledgers is None:
         import re
         import zlib
-        from pathlib import Path
 
-        folder = Path(__file__).parents[3] / "ledger"
-        texts = [zlib.decompress(file.read_bytes(), 31) for file in folder.glob("*.json.gz")]
+        folder = os.path.join(os.path.dirname(__file__), *[os.pardir] * 3, "ledger")  # noqa: PTH118, PTH120
+        texts = []
+        for file in os.listdir(folder):  # noqa: PTH208
+            if file.endswith(".json.gz"):
+                with open(f"{folder}/{file}", "rb") as ledger:  # noqa: PTH123
+                    texts.append(zlib.decompress(ledger.read(), 31))
         _Removed.ledgers = [(frozenset(re.findall(rb'\["([^"/.]+)', text)), text) for text in texts]
     return _Removed.ledgers
 
