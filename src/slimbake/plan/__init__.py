@@ -134,6 +134,8 @@ def _listed_in(service: Service) -> str:
     asks = service.layer.asks
     folders = tuple(f"{package.path}/" for package in asks.packages)
     file = next((each for each in asks.files if not each.startswith(folders)), "")
+    if not file and not asks.specs and folders:  # it is in the repository's own packages alone
+        file = f"the dependencies of {folders[-1]}"
     key = f"services.{service.entry}.requirements"
     return f"{file} (`{key}`)" if file else f"`{key}`"
 

@@ -35,6 +35,10 @@ def said(*words: str) -> list[str]:
         ),
         (
             Requirements(packages=(COMMON,), files=("libs/common/uv.lock",)),
+            "the dependencies of libs/common/ (`services.api.requirements`)",
+        ),
+        (
+            Requirements(("httpx",), packages=(COMMON,), files=("libs/common/uv.lock",)),
             "`services.api.requirements`",
         ),
     ],
