@@ -24,7 +24,7 @@ from slimbake.plan.model import Plan
 WARNING = "slimbake: warning: "  # how lines of our programs begin that a person should read
 # Seconds before the next tries of a build that the engine itself gave up; all that was built is
 # cached. The machine is busy then, often with this very build.
-RETRIES = (2.0, 15.0)
+RETRIES = (2.0, 15.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
