@@ -34,6 +34,7 @@ def root_filesystem(folder: Path) -> None:
     """A base in which every step holds, and none takes time: its python does nothing and says that
     it went well.
     """
+    (folder / "app").mkdir(parents=True)  # where the code would be
     true = shutil.which("true")
     assert true is not None
     linked = subprocess.run(["ldd", true], capture_output=True, text=True, check=True).stdout
