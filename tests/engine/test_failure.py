@@ -144,8 +144,8 @@ def test_keep_going_repeats_nothing_that_held(toy: Toy, more: tuple[str, ...], r
         assert done.code == 6, done.stderr
         assert held(toy.image("good")) and not held(toy.image("fails"))
         assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
-        # Now and then, where other builds make the runtime without the cache too at that moment,
-        # BuildKit has what stands on it under a key of which it finds nothing afterwards.
+        # Now and then, where other builds without the cache run at that moment, BuildKit finds
+        # nothing afterwards under the key of a step that had ended.
         if all(done.stderr.count(f"{step} (") == 1 for step in GOOD):
             break
     assert [done.stderr.count(f"{step} (") for step in GOOD] == [1, 1], done.stderr
