@@ -110,7 +110,7 @@ def quick(
     """The plan and options for a bake of these targets, with those services of which nothing but
     code is new built of settled code.
 
-    `held`: the images of the engine, id -> names. Whatever stands in the way leaves a service to the
+    `held`: the images of the engine, id -> names. A service of which this fails is built by the
     stages of its Dockerfile, which also say what is wrong.
     """
     known, edited = known_below(site.workspace), {}
