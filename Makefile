@@ -35,9 +35,10 @@ test: $(READY)  ## lint, unit, golden and error tests, and the engine tests of t
 test-all: $(READY)  ## lint and every test: half an hour
 	@$(MAKE) --no-print-directory --keep-going lint suite-all
 
+# WITHIN: minutes after which no test begins
 test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
 	$(SETUP)
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(if $(WITHIN),--begin-within $(WITHIN))
 
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'

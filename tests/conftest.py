@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
@@ -26,6 +28,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="build all eight services where a toy fleet is enough",
     )
+    parser.addoption(
+        "--begin-within",
+        type=float,
+        metavar="MINUTES",
+        help="begin no test later than this; those left over are skipped and counted",
+    )
+
+
+OUT_OF_TIME = "not run: this machine was too slow for all tests (--begin-within)"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers of xdist begin later: they get the moment, not the minutes."""
+    if not hasattr(config, "workerinput") and config.option.begin_within is not None:
+        os.environ["SLIMBAKE_TESTS_BEGIN_UNTIL"] = str(
+            time.time() + 60 * config.option.begin_within
+        )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.time() > float(os.environ.get("SLIMBAKE_TESTS_BEGIN_UNTIL", "inf")):
+        pytest.skip(OUT_OF_TIME)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left = [r for r in terminalreporter.stats.get("skipped", []) if OUT_OF_TIME in str(r.longrepr)]
+    if left:
+        terminalreporter.section(f"{len(left)} tests did not run", red=True, bold=True)
+        for report in left:
+            terminalreporter.line(report.nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside | None:
