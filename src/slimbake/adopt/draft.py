@@ -157,6 +157,7 @@ class _Drafter:
             ),
             python=_python(facts),
             torch=needs.torch or self._torch(needs, code),
+            needless=tuple(needs.needless),
         )
 
     def kept(self, why: Note) -> Draft:
@@ -700,8 +701,11 @@ class _Drafter:
         name, _, group = user.value.partition(":")
         number = _number(name, steps, ("useradd", "adduser"), "uid")
         if number and int(number):
-            group = _number(group, steps, ("groupadd", "addgroup"), "gid")
-            self._entry["user"] = f"{number}:{group}" if group else number
+            found = _number(group, steps, ("groupadd", "addgroup"), "gid")
+            self._entry["user"] = f"{number}:{found}" if found else number
+            if group and not found:
+                why = f"no `groupadd` says its number: write `user: {number}:NUMBER` if files need it"
+                self._note(user.place, f"the group {group} of USER {user.value}", why)
         elif number or name == "root":
             why = "slimbake's images run as 65532, without root"
             self._note(user.place, f"USER {user.value}", why)

@@ -35,6 +35,8 @@ from slimbake.render.generated import schema
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _NEWEST = "3.13"  # where nothing says which; wheels of the newest may still be missing
+_SHORT = 40  # letters of a command that is shown with its arguments
+_SHOWN = 12
 _ALONE = Sharing((), {}, ())
 _SERVICE = re.compile(r'services\.(?:"([^"]+)"|([\w-]+))')
 
@@ -510,7 +512,18 @@ def report(decided: Started, sizes: Sequence[tuple[str, int | None, int | None]]
     if notes:
         lines += ["", f"not carried over ({len(notes)}):"]
         lines += [line for note in notes for line in f"  {note}".replace("\n", "\n  ").split("\n")]
-    return lines
+    return lines + needless(decided.drafts)
+
+
+def needless(drafts: Iterable[Draft]) -> list[str]:
+    """The commands of Dockerfiles that prepare or clean up what slimbake's images never have."""
+    found: dict[Place, dict[str, None]] = {}
+    for step in sorted((s for each in drafts for s in each.needless), key=lambda s: s.place):
+        words = " ".join(step.words)
+        found.setdefault(step.place, {})[words if len(words) < _SHORT else step.words[0]] = None
+    lines = [f"  {place}: {', '.join(commands)}" for place, commands in found.items()]
+    more = [f"  and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
+    return ["", "not needed any more:", *lines[:_SHOWN], *more] if lines else []
 
 
 def portless(drafts: Iterable[Draft]) -> list[str]:

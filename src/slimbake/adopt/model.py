@@ -217,6 +217,7 @@ class Draft:
     image: str = ""  # today's image
     build: BuildFacts | None = None  # of its Dockerfile
     notes: tuple[Note, ...] = ()
+    needless: tuple[Step, ...] = ()  # what its Dockerfile runs, and slimbake has no need of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

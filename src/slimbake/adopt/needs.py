@@ -101,6 +101,7 @@ class Needs:
     torch: str = ""
     django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
+    needless: list[Step] = field(default_factory=list)  # what prepares, or cleans up
 
 
 def needs_of(steps: tuple[Step, ...], service: str) -> Needs:
@@ -146,6 +147,7 @@ class _Reader:
 
     def _pip(self, rest: list[str], step: Step) -> None:
         if rest[:1] and rest[0] in _QUIET_OF["pip"]:
+            self.needs.needless.append(step)
             return
         if rest[:1] not in (["install"], ["wheel"], ["download"], ["sync"]):
             self._other("pip", rest, step)
@@ -200,8 +202,7 @@ class _Reader:
     def _apt(self, rest: list[str], step: Step) -> None:
         verb = next((word for word in rest if not word.startswith("-")), "")
         if verb != "install":
-            if verb not in _QUIET_OF["apt-get"]:
-                self._other("apt-get", rest, step)
+            self._other("apt-get", [verb, *rest], step)
             return
         names, build = [], []
         skip = False
@@ -254,6 +255,7 @@ class _Reader:
 
     def _other(self, program: str, rest: list[str], step: Step) -> None:
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
+            self.needs.needless.append(step)
             return
         if program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"]):
             return

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from slimbake.adopt.model import Repository
+from slimbake.config.naming import BAKE, SCHEMA
 
 # What a checkout has beside its sources.
 _SKIPPED = frozenset(
@@ -47,6 +48,7 @@ def survey(root: Path) -> Repository:
             and not name.startswith(".")
             and not name.endswith((".egg-info", ".dist-info"))
             and not Path(where, name, "pyvenv.cfg").is_file()
+            and not (relative == "." and name == BAKE and (root / SCHEMA).is_file())  # our own
         )
         prefix = "" if relative == "." else f"{relative}/"
         folders.update(f"{prefix}{name}" for name in inner)

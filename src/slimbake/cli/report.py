@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import FILE, console, manifest_option, read
+from slimbake.host.workspace import FOLDER
 
 
 @click.command(
@@ -27,12 +29,10 @@ from slimbake.cli.common import FILE, console, manifest_option, read
     "-o",
     "--output",
     type=FILE,
-    default=Path("slimbake-report.html"),
-    show_default=True,
-    help="Write the page to FILE.",
+    help=f"Write the page to FILE. [default: {FOLDER}/report.html]",
     metavar="FILE",
 )
-def command(file: Path, paths: tuple[Path, ...], output: Path) -> None:
+def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
     """Write one HTML page about the fleet: sizes, sharing, the last bake, history, passes, advice.
 
     The page needs no network. slimbake builds and measures nothing for it: what is not recorded
@@ -41,7 +41,8 @@ def command(file: Path, paths: tuple[Path, ...], output: Path) -> None:
     from slimbake.ci.records import records
     from slimbake.report import write_report
 
-    facts = write_report(read(file), records(paths), output)
+    project = read(file)
+    facts, page = write_report(project, records(paths), output)
     for each in facts["missing"]:
         console.say(f"not recorded: {each['what']}; `{each['command']}` records it")
-    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"{os.path.relpath(page)}: {page.stat().st_size / 1e6:.1f} MB")

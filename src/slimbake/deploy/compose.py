@@ -64,13 +64,19 @@ def up(
     for each in chosen:
         state = states[each.service]
         if state.published:
-            console.say(f"{each.service}: http://127.0.0.1:{state.published}")
+            console.say(f"{each.service}: {address(each, state.published)}")
         elif state.code is not None:
             console.say(f"{each.service}: has ended")
         elif not each.port:
             console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
     others = sorted(each for each in own.services if manifest_name(each) not in _names(project))
     return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
+
+
+def address(service: Running, published: int) -> str:
+    """Where a service answers; of one whose port another service has, why that is another one."""
+    taken = f" (port {service.port} is another service's; `publish: PORT` keeps one)"
+    return f"http://127.0.0.1:{published}{'' if service.publish else taken}"
 
 
 def _start(asked: ComposeProject, services: Sequence[str], own: str, console: Console) -> None:

@@ -17,18 +17,25 @@ from slimbake.project import Project
 from slimbake.report.recorded import recorded_facts
 
 EXTRA = "slimbake[report]"
+PAGE = "report.html"
 
 
-def write_report(project: Project, records: Sequence[Record], file: Path) -> Mapping[str, Any]:
-    """Write the page; what is in it is given back. `records`: what jobs built, which wins over what
-    this machine knows.
+def write_report(
+    project: Project, records: Sequence[Record], file: Path | None
+) -> tuple[Mapping[str, Any], Path]:
+    """Write the page; what is in it, and where it lies. `records`: what jobs built, which wins over
+    what this machine knows; `file`: None for the workspace, which Git ignores.
 
     Raises SetupError without the library that draws, OSError where the file cannot be written.
     """
     drawing = _plotly()
     facts = recorded_facts(project, records)
-    write_atomically(file, page(facts, drawing).encode())
-    return facts
+    text = page(facts, drawing)
+    if file is None:
+        project.workspace.write_text(PAGE, text)
+        return facts, project.workspace.path(PAGE)
+    write_atomically(file, text.encode())
+    return facts, file
 
 
 def page(facts: Mapping[str, Any], drawing: str) -> str:

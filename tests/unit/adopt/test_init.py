@@ -724,6 +724,37 @@ def test_a_service_whose_compose_file_empties_its_command_keeps_its_dockerfile(
     assert "dockerfile: Dockerfile  # compose.yaml:4: the command is empty" in done.output
 
 
+def test_what_a_dockerfile_cleans_up_is_listed_as_not_needed(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    cleans = "RUN apt-get update && apt-get -y install gcc && rm -rf /var/lib/apt/lists/*\nRUN pip"
+    dockerfile.write_text(dockerfile.read_text().replace("RUN pip", cleans))
+    said = init(file, InitRequest(), QUIET)
+    at = said.index("not needed any more:")
+    assert said[at + 1] == (
+        "  services/one/Dockerfile:4: apt-get update, rm -rf /var/lib/apt/lists/*"
+    )
+
+
+def test_a_group_without_a_number_is_no_silent_loss(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(f"{dockerfile.read_text()}RUN useradd -u 1001 shop\nUSER shop:web\n")
+    said = "\n".join(init(file, InitRequest(), QUIET))
+    [one] = manifest(file).services
+    assert one.user == "1001:1001"
+    assert "services/one/Dockerfile:7: the group web of USER shop:web\n" in said
+    assert "`user: 1001:NUMBER`" in said
+
+
+def test_what_slimbake_wrote_is_no_repository_to_adopt(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    (tmp_path / "bake/compose.yaml").write_text("services: {one: {image: 'x/one'}}\n")
+    file.unlink()
+    assert not any("bake/compose.yaml" in line for line in init(file, InitRequest(), QUIET))
+
+
 @pytest.mark.parametrize(
     ("step", "user", "number"),
     [

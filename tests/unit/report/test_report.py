@@ -152,6 +152,17 @@ def test_without_the_extra_the_error_says_how_to_get_it(
     assert done.exception.hint == "pip install 'slimbake[report]'"
 
 
+def test_without_a_name_the_page_lies_where_git_ignores_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_plotly", lambda: "LIBRARY")
+    done = CliRunner().invoke(slimbake, ["report", "-f", str(root / "services.yaml")])
+    assert done.exit_code == 0, done.output
+    assert "LIBRARY" in (root / ".slimbake/report.html").read_text("utf-8")
+    assert (root / ".slimbake/.gitignore").read_text() == "*\n"
+    assert ".slimbake/report.html: " in done.output
+
+
 def test_a_pipeline_draws_the_page_from_its_records(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
