@@ -16,6 +16,7 @@ from slimbake import errors
 from slimbake.catalogue.read import shipped
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
+from slimbake.config.keys import key_texts
 from slimbake.errors import SlimbakeError
 from slimbake.project import load
 from slimbake.render.generated import generate
@@ -45,6 +46,7 @@ def pages(root: Path) -> dict[str, str]:
 
 def manifest(schema: Mapping[str, Any]) -> str:
     """Every key of services.yaml: what it does, what it takes, its default, an example."""
+    keys = tuple(key_texts(schema))
     parts = [
         "# Manifest",
         schema["description"],
@@ -52,75 +54,12 @@ def manifest(schema: Mapping[str, Any]) -> str:
         " Paths are relative to the manifest, unless a key says otherwise. For editors: `slimbake schema`"
         " prints the JSON Schema, and `slimbake generate` writes `bake/services.schema.json`."
         " [schemastore.json](schemastore.json) is the entry for the catalogue of SchemaStore.",
-        *_keys(schema, schema, "", "## "),
+        *(f"## {key.name}\n\n{key.text}" for key in keys if not key.entry),
     ]
-    for name, title in (
-        ("base", "bases.NAME"),
-        ("base-variant", "bases.NAME.variants.NAME"),
-        ("service", "services.NAME"),
-        ("service-variant", "services.NAME.variants.NAME"),
-        ("step", "services.NAME.build[]"),
-        ("secret", "services.NAME.secrets.NAME"),
-    ):
-        parts += [f"## {title}", *_keys(schema["$defs"][name], schema, "", "### ")]
+    for entry in dict.fromkeys(key.entry for key in keys if key.entry):
+        parts.append(f"## {entry}")
+        parts += [f"### {key.name}\n\n{key.text}" for key in keys if key.entry == entry]
     return "\n\n".join(parts)
-
-
-def _keys(of: Mapping[str, Any], schema: Mapping[str, Any], at: str, level: str) -> Iterator[str]:
-    for name, own in of.get("properties", {}).items():
-        key = {**_target(own, schema), **own}
-        yield f"{level}{at}{name}"
-        yield _sentences(key, schema, name in of.get("required", ()))
-        if name != "variants" and not at:
-            yield from _keys(key, schema, f"{name}.", level)
-
-
-def _target(key: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = key.get("$ref", "").removeprefix("#/$defs/")
-    return schema["$defs"].get(name, {})  # type: ignore[no-any-return]
-
-
-def _sentences(key: Mapping[str, Any], schema: Mapping[str, Any], required: bool) -> str:
-    said = [key["description"]]
-    if required:
-        said.append("Required.")
-    words = key.get("enum") or _target(key.get("items", {}), schema).get("enum")
-    words = words or key.get("items", {}).get("enum")
-    if words:
-        said.append(f"One of {', '.join(f'`{word}`' for word in words)}.")
-    elif kinds := _kinds(key):
-        said.append(f"Takes {kinds}.")
-    if "default" in key:
-        said.append(f"Default: `{json.dumps(key['default'])}`.")
-    shown = [f"`{_flow(value)}`" for value in key.get("examples", ())]
-    if shown:
-        said.append(f"Example: {', or '.join(shown)}.")
-    return " ".join(said)
-
-
-_WORDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "`true` or `false`",
-    "array": "a list",
-    "object": "a mapping",
-}
-
-
-def _kinds(key: Mapping[str, Any]) -> str:
-    kinds = key.get("type", ())
-    return " or ".join(_WORDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
-
-
-def _flow(value: Any) -> str:
-    """A value in YAML's flow style."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z./][\w./-]*", value)
-    return value if plain and value not in ("true", "false", "none") else json.dumps(value)
 
 
 # --- commands

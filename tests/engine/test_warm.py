@@ -92,6 +92,7 @@ def test_a_first_bake_lists_what_starts_and_checks_need(toy: Toy, first: str) ->
     ]
     assert f"{LIST}: 5 modules stay warm" in first
     assert "went cold: base-small" in first
+    assert "warning" not in first  # that a smoke imports cold modules
 
 
 def test_a_module_that_went_cold_is_imported_from_the_store(toy: Toy, first: str) -> None:
@@ -142,6 +143,10 @@ def test_an_edit_of_a_service_leaves_its_base_and_prove_adds_what_it_imports(
     done = toy.slimbake("bake", env={"CI": ""})
     assert done.code == 0, done.stderr
     assert (lines(toy), layers(toy, "one")[:-1]) == (before, base)
+    assert (
+        "warning: smoke.py imports 1 cold module (toy-lib), which a start loads more slowly;"
+        " `slimbake prove --warm` keeps them on disk"
+    ) in done.stderr
 
     checked = toy.slimbake("prove", "--warm", "--check")
     assert checked.code == 4

@@ -704,7 +704,9 @@ class _Drafter:
             found = _number(group, steps, ("groupadd", "addgroup"), "gid")
             self._entry["user"] = f"{number}:{found}" if found else number
             if group and not found:
-                why = f"no `groupadd` says its number: write `user: {number}:NUMBER` if files need it"
+                why = (
+                    f"no `groupadd` says its number: write `user: {number}:NUMBER` if files need it"
+                )
                 self._note(user.place, f"the group {group} of USER {user.value}", why)
         elif number or name == "root":
             why = "slimbake's images run as 65532, without root"

@@ -77,6 +77,8 @@ def init(file: Path, request: InitRequest, console: Console) -> list[str]:
         return [*decided.text.splitlines(), "", *report(decided, sizes_today(decided))]
     write(file, decided, console)
     lines = report(decided, sizes_today(decided))
+    about_others = (each for each in manifest(file).warnings if each.file != file.name)
+    lines += [f"warning: {each}" for each in about_others]
     return [
         *lines,
         "",

@@ -10,6 +10,7 @@ an anchor that is set twice, and after a syntax error it returns nothing of what
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
@@ -385,7 +386,34 @@ def syntax_fault(error: yaml.MarkedYAMLError, text: str) -> tuple[yaml.Mark | No
         hint = "put a text that begins with it in quotes"
     else:
         message, hint = _WORDS.get(problem, (problem, ""))
+        hint = (mark and _columns(problem, text, mark.line)) or hint
     return mark, f"not YAML: {message}", hint
+
+
+_KEY = re.compile(r"( *)(?:- +)?[\w.-]+:(?: |$)")
+
+
+def _columns(problem: str, text: str, line: int) -> str:
+    """How to indent a key that begins where no key of the lines above does; "" for other faults."""
+    lines = text.splitlines()[: line + 1]
+    here = _KEY.match(lines[-1]) if len(lines) > line else None
+    above = [(n, found) for n, each in enumerate(lines[:-1], 1) if (found := _KEY.match(each))]
+    if here is None or not above:
+        return ""
+    number, last = above[-1]
+    wide, before = len(here[1]), len(last[1])
+    if problem == "mapping values are not allowed in this context" and wide > before:
+        return (
+            f"begin it in column {before + 1}, as line {number} does: that key has a value already"
+        )
+    if problem != "did not find expected key" or wide == before:
+        return ""
+    open_: dict[int, int] = {}  # the column of each mapping that goes on here -> its last line
+    for at, found in above:
+        open_ = {col: n for col, n in open_.items() if col < len(found[1])} | {len(found[1]): at}
+    near = sorted(open_, key=lambda column: abs(column - wide))[: 1 if wide > before else 2]
+    either = " or ".join(f"{column + 1} (as line {open_[column]})" for column in sorted(near))
+    return f"it begins in column {wide + 1}: begin it in column {either}"
 
 
 def _character(text: str, mark: yaml.Mark | None) -> tuple[str, str]:

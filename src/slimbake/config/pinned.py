@@ -110,6 +110,11 @@ PINS: Mapping[str, Pins] = {
     PIPFILE_LOCK: pipfile_pins,
 }
 """Lock files that lie beside what they pin, by name."""
+REFRESH: Mapping[str, str] = {
+    UV_LOCK: "`uv lock` refreshes it",
+    POETRY_LOCK: "`poetry lock` refreshes it",
+    PDM_LOCK: "`pdm lock` refreshes it",
+}
 
 
 def json_table(text: str) -> dict[str, Any]:

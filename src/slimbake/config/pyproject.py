@@ -20,6 +20,7 @@ from slimbake.config.pinned import (
     PINS,
     PIPFILE_LOCK,
     POETRY_LOCK,
+    REFRESH,
     UV_LOCK,
     is_pylock,
     json_table,
@@ -27,7 +28,7 @@ from slimbake.config.pinned import (
     unmarked,
 )
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
-from slimbake.config.specs import lockable, name_of, normalised
+from slimbake.config.specs import are_versions, lockable, name_of, normalised, within
 from slimbake.host.pip import without_credentials
 
 PYPROJECT = "pyproject.toml"
@@ -577,6 +578,20 @@ class Pyprojects:
         return self._locked(file, data) if data else Requirements()
 
     def _locked(self, file: str, data: Table) -> Requirements:
+        found = self._pinned_for(file, data)
+        for lock in found.files:
+            lacks = _newer(data, self.table(lock) or {}, found.constraints)
+            if lacks:
+                name = posixpath.basename(lock)
+                self._report.doubt(
+                    lock,
+                    None,
+                    f"it is older than {file}, which requires {', '.join(lacks)}",
+                    REFRESH.get(name, f"export {name} again"),
+                )
+        return found
+
+    def _pinned_for(self, file: str, data: Table) -> Requirements:
         folder = posixpath.dirname(file)
         names = (UV_LOCK, PDM_LOCK, POETRY_LOCK, "pylock.toml")
         if _table(data, "tool", "poetry"):
@@ -626,6 +641,8 @@ class Pyprojects:
         return Position.offset(text, index) if index >= 0 else None
 
 
+# A requirement without a marker, an address or a local version, which locks do not compare.
+_RANGE = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^]]*\])?\s*\(?([^;@()+]*)\)?\s*")
 _VARIABLES = (
     *("os_name", "sys_platform", "platform_machine", "platform_python_implementation"),
     *("platform_release", "platform_system", "platform_version", "python_version"),
@@ -721,6 +738,24 @@ def _table(data: Mapping[str, Any], *keys: str) -> Table:
 def _strings(value: Any) -> list[str]:
     """The texts of a list; of anything else, none."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _newer(project: Table, lock: Mapping[str, Any], pins: Iterable[Constraint]) -> list[str]:
+    """The requirements of a project that a lock of it does not know, or pins outside of their
+    versions.
+    """
+    listed = lock.get("package") or lock.get("packages") or ()
+    known = {normalised(str(each.get("name"))) for each in listed if isinstance(each, dict)}
+    exact = (each.spec.partition("==") for each in pins if ";" not in each.spec)
+    versions = {name: version for name, _, version in exact}
+    found = []
+    for spec in _strings(_table(project, "project").get("dependencies")):
+        if plain := _RANGE.fullmatch(spec):
+            name, wanted = normalised(plain[1]), re.sub(r"\s", "", plain[2])
+            pinned = versions.get(name, "")
+            outside = pinned and are_versions(wanted) and not within(pinned, wanted)
+            found += [spec] * (name not in known or bool(outside))
+    return found
 
 
 # What a project's `uv.lock` pins, as requirements: each package of its closure at its version.

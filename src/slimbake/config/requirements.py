@@ -197,6 +197,7 @@ class RequirementsReader:
             found.add(Requirements(tuple(map(lockable, specs))))
             for each in folders:
                 found.add(self._pyprojects.package(f"./{each}", beside))
+            self._pyprojects.locked(folder)  # says where it is older than its project
         except RefusedError as error:
             self._report.elsewhere(file, None, error.message, error.hint)
         return found.value()

@@ -164,6 +164,8 @@ def _parts(release: str) -> list[int]:
 
 
 def _advice(spec: str) -> str:
+    if " - " in spec:
+        return "begin each item with '-' in one column: a line that is indented further goes on"
     if fix := re.fullmatch(r"([\w.-]+(?:\[[\w,. -]*\])?)\s*=\s*([\w.*+!-]+)", spec):
         return f"versions are compared with '==': {fix[1]}=={fix[2]}"
     if "=>" in spec or "=<" in spec:

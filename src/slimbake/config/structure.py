@@ -214,10 +214,28 @@ def _told(error: ValidationError, root: Any, report: ProblemReport) -> Iterable[
                     (*path, index), f"'{found[index]}' stands here twice", "remove one of the two"
                 )
             return ()
+        case "type" if path[:1] in (("bases",), ("services",)) and len(path) == 2:
+            beside = _beside(root[path[0]], schema["properties"])
+            if found is None and beside:
+                message = f"nothing stands below it, and {', '.join(beside)} stand beside it"
+                report.value(path, message, f"indent them further, below '{path[1]}'")
+            elif path[1] not in beside:
+                report.value(path, *bad_value(path, found, "type", schema))
         # one complaint for one value: its tag, its type, then the rest
         case _ if not report.has_value(path):
             report.value(path, *bad_value(path, found, str(error.validator), schema))
     return [path]
+
+
+def _beside(entries: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """The keys of an entry that stand beside it, as they do where they are not indented."""
+    if None not in entries.values():
+        return []
+    return [
+        k
+        for k, each in entries.items()
+        if k in known and each is not None and type(each) is not dict
+    ]
 
 
 def _unknown(

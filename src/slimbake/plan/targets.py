@@ -299,7 +299,7 @@ def smoke(service: Service) -> Target:
         dockerfile=dockerfile,
         recipe=recipe,
         contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
-        args=((SMOKE, service.smoke or ""), *reference, *surroundings(service)),
+        args=((SMOKE, service.smoke or ""), *reference, *_script(service), *surroundings(service)),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
@@ -338,6 +338,13 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
 def inventory_name(target: str) -> str:
     """The target that shows that no file of an image's packages is lost."""
     return f"{target}-{INVENTORY}"
+
+
+def _script(service: Service) -> Pairs:
+    """The program that its container starts, where a package of the repository may have it."""
+    word = next(iter((*service.entrypoint, *service.command)), "")
+    own = any(each.asks.packages for each in (*service.layer.chain, service.layer))
+    return (("SLIMBAKE_SCRIPT", word),) * (own and not re.search(r"/|^python", word))
 
 
 def surroundings(service: Service) -> Pairs:

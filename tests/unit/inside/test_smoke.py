@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,7 +15,7 @@ import pytest
 from tests.patience import far_enough
 from tests.unit.programs import written
 
-from slimbake.inside.check.smoke import little_imported
+from slimbake.inside.check.smoke import remarks, runs_installed
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -158,16 +159,49 @@ def test_recording_fails_where_the_smoke_has_nothing_to_record(run: Run) -> None
     assert (done.returncode, done.stdout) == (1, "")
 
 
+def said(report: object, prefix: Path) -> list[str]:
+    return list(remarks(report, prefix, "smoke.py"))
+
+
 def test_a_smoke_that_imports_next_to_nothing_is_told_so(tmp_path: Path) -> None:
     site = tmp_path / "lib/python3.11/site-packages/pack"
     site.mkdir(parents=True)
-    assert little_imported([], tmp_path) == ""  # of nothing
-    files = [site / f"m{number}.py" for number in range(20)]  # on disk or in a cold store
+    assert said([], tmp_path) == []  # of nothing
+    files = [site / f"m{number}.py" for number in range(20)]
+    for file in files:
+        file.touch()
     record = site.parent / "pack-1.0.dist-info/RECORD"
     record.parent.mkdir()
     rows = (f"pack/{name},," for name in ("data.json", *(file.name for file in files)))
     record.write_text("\n".join(rows))
-    assert little_imported([str(file) for file in files[:2]], tmp_path) == ""
-    told = "imports only 1 of 20 modules of the packages: the bake checks little of what they do"
-    assert little_imported([str(files[0]), 5, "/elsewhere.py"], tmp_path) == told
-    assert little_imported({"no": "list"}, tmp_path) == told.replace("1 of 20", "0 of 20")
+    assert said([str(file) for file in files[:2]], tmp_path) == []
+    little = "imports only 1 of 20 modules of the packages: the bake checks little of what they do"
+    assert said([str(files[0]), 5, "/elsewhere.py"], tmp_path) == [f"smoke: {little}"]
+    assert said({"no": "list"}, tmp_path) == [f"smoke: {little.replace('1 of 20', '0 of 20')}"]
+    compiled = Path(cache_from_source(str(files[0])))
+    compiled.parent.mkdir()
+    files[0].rename(compiled)  # as those that a start imports are
+    assert said([str(file) for file in files[:2]], tmp_path) == []
+    compiled.unlink()  # as those in a cold store are
+    assert said([str(file) for file in files[:2]], tmp_path) == [
+        "slimbake: warning: smoke.py imports 1 cold module (pack), which a start loads more slowly;"
+        " `slimbake prove --warm` keeps them on disk"
+    ]
+
+
+def test_a_program_of_a_package_runs_the_wheel_and_not_the_copy_in_the_code(tmp_path: Path) -> None:
+    info = tmp_path / "lib/python3.11/site-packages/shop-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[console_scripts]\nshop = shop.main:run\n")
+    code = tmp_path / "app"
+    (code / "src/shop").mkdir(parents=True)
+    assert not runs_installed("shop", tmp_path, code)  # there is one copy
+    (code / "shop").mkdir()
+    assert runs_installed("shop", tmp_path, code)
+    assert not runs_installed("uvicorn", tmp_path, code)
+
+
+def test_the_code_comes_first_where_no_installed_program_starts(run: Run) -> None:
+    done = run("import sys, os\ndef imports(): assert sys.path[0] == os.getcwd(), sys.path")
+    assert done.returncode == 0, done.stderr

@@ -46,8 +46,10 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    # Of a smoke the service's code, as `python -m` has it; a verify sees a service from outside.
-    sys.path[:1] = () if asked["kind"] == "verify" else (str(Path.cwd()),)
+    # Of a smoke the service's code, as `python -m` has it, and as an installed program does not; a
+    # verify sees a service from outside.
+    here = () if asked["kind"] == "verify" else (str(Path.cwd()),)
+    sys.path[:] = [*sys.path[1:], *here] if asked.get("installed") else [*here, *sys.path[1:]]
     # Garbage collection takes a fifth of the time in which torch and transformers are imported.
     gc.disable()
     kind = _kind(asked, report)

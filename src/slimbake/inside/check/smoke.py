@@ -11,7 +11,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .turn import turn
 
 CONTEXT = INSIDE / "context"
 MODULES = (".py", ".so")
+SHOWN = 3  # names of packages
 LITTLE = 0.1  # of the modules of the packages, below which a smoke is told so
 
 
@@ -53,40 +55,64 @@ def run_smoke(arguments: Sequence[str]) -> int:
     if given.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
         return int(judged.report is None)
-    if told := little_imported(judged.report, PREFIX):
-        print(f"smoke: {told}", file=sys.stderr)
+    for line in remarks(judged.report, PREFIX, asked["name"]):
+        print(line, file=sys.stderr)
     return 0
 
 
-def little_imported(report: Any, prefix: Path) -> str:
-    """A warning where a smoke imports next to nothing of the image's packages, else "".
+def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
+    """What a person should know of a smoke that held.
 
-    `report`: the files of the modules that it has imported. RECORDs list those that went cold, too.
+    `report`: the files of the modules that it has imported; `name`: its own.
     """
+    # RECORDs list modules that went cold, too.
     modules = {
-        f"{site}/{row.name}"
+        f"{site}/{row.name}": row.package
         for site in prefix.glob(SITE)
         for row in recorded(site)
         if row.name.endswith(MODULES)
     }
-    imported = modules.intersection(each for each in report or () if isinstance(each, str))
-    if len(imported) >= LITTLE * len(modules):
-        return ""
-    counted = f"{len(imported):,} of {len(modules):,} modules"
-    return f"imports only {counted} of the packages: the bake checks little of what they do"
+    imported = modules.keys() & {each for each in report or () if isinstance(each, str)}
+    if len(imported) < LITTLE * len(modules):
+        counted = f"{len(imported):,} of {len(modules):,} modules"
+        yield f"smoke: imports only {counted} of the packages: the bake checks little of what they do"
+    # Of a warm module the bytecode is on disk, and its source only where a start reads that.
+    cold = [f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())]
+    if cold:
+        packages = sorted({modules[each] for each in cold})
+        more = f" and {len(packages) - SHOWN} more" if len(packages) > SHOWN else ""
+        yield (
+            f"slimbake: warning: {name} imports {len(cold):,} cold module{'s' * (len(cold) > 1)}"
+            f" ({', '.join(packages[:SHOWN])}{more}), which a start loads more slowly;"
+            " `slimbake prove --warm` keeps them on disk"
+        )
 
 
 def asked_smoke(context: Path = CONTEXT, kind: str = "smoke") -> dict[str, Any]:
     """What the levels of the smoke that the environment names are run with."""
     name = os.environ["SLIMBAKE_SMOKE"]
+    script = os.environ.get("SLIMBAKE_SCRIPT", "")
     stored = context / os.environ.get("SLIMBAKE_REFERENCE", "reference.json")
     return {
         "kind": kind,
         "name": name,
+        "installed": bool(script) and runs_installed(script, PREFIX, Path.cwd()),
         "source": (context / name).read_bytes().decode("latin-1"),
         "stored": stored.name,
         "reference": stored.read_text(encoding="utf-8") if stored.is_file() else None,
     }
+
+
+def runs_installed(script: str, prefix: Path, code: Path) -> bool:
+    """Whether a program of an installed package starts that package, of which the service's code has
+    a copy: Python finds the folder of a program first, and not the working directory.
+    """
+    from importlib.metadata import distributions
+
+    sites = [str(site) for site in prefix.glob(SITE)]
+    points = (point for each in distributions(path=sites) for point in each.entry_points)
+    tops = {p.module.partition(".")[0] for p in points if p.name == script}
+    return any((code / top).is_dir() or (code / f"{top}.py").is_file() for top in tops)
 
 
 def judge_smoke(
