@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -25,9 +27,10 @@ from slimbake.console.tables import readable
 from slimbake.docker.images import image_ids
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import MOVED, changed, led_on, why
+from slimbake.proof.why import MOVED, changed, is_there, led_on, why
 
 SHOWN = 20  # files of one pass, before they are counted
+FEW = 5  # of one of several passes
 
 
 @click.command(
@@ -38,9 +41,16 @@ SHOWN = 20  # files of one pass, before they are counted
 @services_argument
 @manifest_option
 @image_options
+@click.option("--all", "whole", is_flag=True, help="List every file.")
 @json_option
 def command(
-    path: str, services: tuple[str, ...], file: Path, tag: str, registry: str, as_json: bool
+    path: str,
+    services: tuple[str, ...],
+    file: Path,
+    tag: str,
+    registry: str,
+    whole: bool,
+    as_json: bool,
 ) -> None:
     """Say which pass removed, moved or changed PATH.
 
@@ -68,9 +78,11 @@ def command(
         )
         return
     if not found:
+        python = project.fleet.python
+        there = next((name for name, image in ids.items() if is_there(image, path, python)), "")
         raise NothingSelected(
             f"nothing removed, moved or changed {path} in these images",
-            led_on([one for each in every.values() for one in each], path, known),
+            led_on([one for each in every.values() for one in each], path, known, there),
         )
     passes = {each.name: each for each in catalogue(project.root)}
     by_pass: dict[tuple[str, str], list[str]] = {}
@@ -79,6 +91,9 @@ def command(
         for each in files:
             by_pass.setdefault((each.entry.by, each.layer), []).append(name)
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
+    if len(entries) > 1:
+        print_text(f"{path}: {short_answer(entries)}")
+    most = sys.maxsize if whole else FEW if len(entries) > 1 else SHOWN
     for (by, layer), names in by_pass.items():
         each_pass = passes.get(by)
         promise = _promise(each_pass) if each_pass else MOVED.get(by, "")
@@ -90,18 +105,31 @@ def command(
                 + (f"; costs {each_pass.costs}" if each_pass.costs else "")
             )
         removed = list(entries[by, layer].values())
-        for entry in removed[:SHOWN]:
+        for entry in removed[:most]:
             now = (
                 f"{readable(entry.before)} -> {readable(entry.after)}"
                 if entry.after not in (0, entry.before)
                 else readable(entry.before)
             )
             print_text(f"  {entry.path}  {now}  {entry.package} {entry.version}")
-        if len(removed) > SHOWN:
+        if len(removed) > most:
             click.echo(
-                f"  and {len(removed) - SHOWN} more files,"
+                f"  and {len(removed) - most:,} more files (`--all` lists them),"
                 f" {readable(sum(e.before - (by not in MOVED) * e.after for e in removed))} in all"
             )
+
+
+def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
+    """How many files each pass took, moved or changed; `entries`: pass and layer -> path -> file."""
+    by_pass: dict[str, set[str]] = {}
+    for (by, _), files in entries.items():
+        by_pass.setdefault(by, set()).update(files)
+    counts = sorted(by_pass.items(), key=lambda one: (-len(one[1]), one[0]))
+    every = set[str]().union(*by_pass.values())
+    named = ", ".join(
+        f"{len(files):,} {MOVED.get(by, by).partition(':')[0]}" for by, files in counts
+    )
+    return f"{len(every):,} files: {named}"
 
 
 def _promise(each: Pass) -> str:

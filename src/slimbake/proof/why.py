@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ MOVED = {  # into a layer's cold store, and what that means
     COLD_SOURCE: "the text moved: a start runs the bytecode, which stays",
 }
 _SITE = "/site-packages/"
+_PREFIX = "/opt/slimbake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,33 @@ def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
     return files
 
 
-def led_on(found: Collection[Why], asked: str, services: Collection[str]) -> str:
-    """What to do for whoever asked for something that nothing has touched."""
+def is_there(image: str, asked: str, python: str) -> bool:
+    """Whether a package, module or file lies on disk in an image of this version of Python."""
+    path = asked.rpartition(_SITE)[2].removeprefix("/")
+    path = path if "/" in path or path.endswith((".py", ".so")) else path.replace(".", "/")
+    for each in (f"{path}/__init__.py", f"{path}.py", path):
+        with copied(image, f"{_PREFIX}/lib/python{python}{_SITE}{each}") as stream:
+            if stream is not None:
+                return True
+    return False
+
+
+def led_on(found: Collection[Why], asked: str, services: Collection[str], there: str) -> str:
+    """What to do for whoever asked for something that nothing has touched. `there`: an image that
+    has it on disk; "" for none.
+    """
     if asked in services:
         return (
             f"'{asked}' is a service: `slimbake why MODULE {asked}` asks for a module in its image,"
             f" `slimbake sizes {asked} --by package` lists its packages"
+        )
+    top = asked.partition(".")[0]
+    if there:
+        return f"{there} has it on disk, as its package installed it"
+    if top in sys.stdlib_module_names:
+        return (
+            "it is Python's own: the runtime has all of its library but tests, tkinter, curses,"
+            " readline, ensurepip, venv, distutils and lib2to3"
         )
     depth = asked.count(".") + 1
     names = {each.entry.by for each in found} | {
@@ -112,6 +135,6 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str]) -> str
     if near := get_close_matches(asked, sorted(names), 1):
         return f"did you mean '{near[0]}'?"
     return (
-        "it is in the image as its package has it, or not at all:"
-        f" `slimbake lock --explain {asked.partition('.')[0]}` says which layer has a package"
+        "it is not in these images either, so no lock brings it: list its package under"
+        f" `requirements`; `slimbake lock --explain {top}` says which layers have one of that name"
     )

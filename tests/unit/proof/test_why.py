@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from slimbake.cli.why import short_answer
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.proof.why import Why, led_on, why
 
@@ -43,8 +44,23 @@ def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> Non
         ("toy.compatt", "did you mean 'toy.compat'?"),
         ("transformer", "did you mean 'transformers'?"),
         ("api", "'api' is a service: `slimbake why MODULE api`"),
-        ("numpy.core", "`slimbake lock --explain numpy` says which layer"),
+        ("numpy.core", "`slimbake lock --explain numpy` says which layers"),
+        ("pip", "it is not in these images either, so no lock brings it"),
+        ("json.tool", "it is Python's own"),
     ],
 )
 def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> None:
-    assert leads in led_on(FOUND, asked, {"api"})
+    assert leads in led_on(FOUND, asked, {"api"}, "")
+
+
+def test_what_an_image_has_untouched_is_said_to_be_there() -> None:
+    assert led_on(FOUND, "rich", set(), "api") == "api has it on disk, as its package installed it"
+
+
+def test_an_answer_of_several_passes_begins_with_their_sum() -> None:
+    entries = {
+        ("cold", "base"): dict.fromkeys(("a.py", "b.py", "c.py"), FOUND[0].entry),
+        ("cold", "api"): {"c.py": FOUND[0].entry},
+        ("strip.debug", "base"): {"d.so": FOUND[1].entry},
+    }
+    assert short_answer(entries) == "4 files: 3 moved, 1 strip.debug"
