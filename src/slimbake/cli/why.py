@@ -126,9 +126,7 @@ def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -
         by_pass.setdefault(by, set()).update(files)
     counts = sorted(by_pass.items(), key=lambda one: (-len(one[1]), one[0]))
     every = set[str]().union(*by_pass.values())
-    named = ", ".join(
-        f"{len(files):,} {MOVED.get(by, by).partition(':')[0]}" for by, files in counts
-    )
+    named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
     return f"{len(every):,} files: {named}"
 
 

@@ -63,4 +63,4 @@ def test_an_answer_of_several_passes_begins_with_their_sum() -> None:
         ("cold", "api"): {"c.py": FOUND[0].entry},
         ("strip.debug", "base"): {"d.so": FOUND[1].entry},
     }
-    assert short_answer(entries) == "4 files: 3 moved, 1 strip.debug"
+    assert short_answer(entries) == "4 files: 3 cold, 1 strip.debug"
