@@ -34,7 +34,7 @@ def starts(inputs: Inputs) -> str:
         "with / without",
     )
     variables = list(_variables(inputs))
-    told = (
+    said = (
         "variable",
         "service",
         "verdict",
@@ -57,7 +57,7 @@ def starts(inputs: Inputs) -> str:
             " in the service's verify. "
             + _measured_on([of for _, _, of in environment(inputs) if of["held"]]),
             (
-                table(told, variables)
+                table(said, variables)
                 if variables
                 else f"{UNMEASURED}: run `slimbake prove --environment`"
             ),

@@ -92,7 +92,7 @@ def test_the_image_is_the_one_that_all_stages_build(edited: Toy, registry: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("path", "text", "told"),
+    ("path", "text", "said"),
     [
         ("two/smoke.py", BROKEN, "the weights are wrong"),
         ("two/app.py", "import nothing\n", "nothing"),
@@ -101,13 +101,13 @@ def test_the_image_is_the_one_that_all_stages_build(edited: Toy, registry: str) 
     ],
     ids=["smoke", "import", "budget", "start"],
 )
-def test_no_tag_moves_to_what_a_check_refuses(edited: Toy, path: str, text: str, told: str) -> None:
+def test_no_tag_moves_to_what_a_check_refuses(edited: Toy, path: str, text: str, said: str) -> None:
     edit(edited, path)
     before = images(edited.slimbake("bake", "--json"))
     edit(edited, f"{path} of which a check refuses")
     edited.file(path, text)
     refused = edited.slimbake("bake")
-    assert refused.code == 6 and told in refused.stderr, refused.stderr
+    assert refused.code == 6 and said in refused.stderr, refused.stderr
     assert staged(refused, path.partition("/")[0]) == ()
     assert {n: held(edited.image(n)) for n in BOTH} == {n: before[n]["digest"] for n in BOTH}
     (edited.root / path).unlink()

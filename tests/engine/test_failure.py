@@ -45,13 +45,13 @@ def test_nothing_is_tagged_or_pushed_until_the_smoke_holds(toy: Toy, registry: s
     assert held(image) == before != ""
     assert pushed(registry, toy) == []
     assert dangling(toy) == ""
-    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
     assert (
-        told[0]
+        reported[0]
         == "slimbake: the smoke of one does not hold (exit code: 1); its tag stays where it was"
     )
-    assert "  ValueError: the weights are wrong" in told
-    assert told[-2:] == [
+    assert "  ValueError: the weights are wrong" in reported
+    assert reported[-2:] == [
         "  smoke: load failed",
         "  `slimbake debug one` gives a shell in the image",
     ]
@@ -102,10 +102,10 @@ def test_a_step_that_fails_is_named_with_its_last_lines(toy: Toy) -> None:
         manifest.write("  three:\n    context: one\n    dockerfile: one/Dockerfile\n")
     done = toy.slimbake("bake")
     assert (done.code, done.stdout) == (5, "")
-    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
-    assert told[0].startswith('slimbake: three does not build: RUN ["python", "-c", ')
-    assert told[0].endswith(": exit code: 1")
-    assert told[1:] == [*(f"  line {number}" for number in range(21, 40)), "  no luck"]
+    reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    assert reported[0].startswith('slimbake: three does not build: RUN ["python", "-c", ')
+    assert reported[0].endswith(": exit code: 1")
+    assert reported[1:] == [*(f"  line {number}" for number in range(21, 40)), "  no luck"]
     assert [held(toy.image(name)) for name in ("one", "two", "three")] == ["", "", ""]
 
 
@@ -169,11 +169,11 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
     done = toy.slimbake("bake")
     assert done.code == 6
     assert [held(toy.image(name)) for name in ("one", "two")] == ["", ""]
-    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
-    assert told[0] == "slimbake: budgets do not hold; no tag has moved"
-    assert told[1].startswith("  two: uncompressed 4")
-    assert told[1].endswith(" MB, its budget is 12.0 MB")
-    assert told[2:] == ["    no measurement that held is known here"]
+    reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    assert reported[0] == "slimbake: budgets do not hold; no tag has moved"
+    assert reported[1].startswith("  two: uncompressed 4")
+    assert reported[1].endswith(" MB, its budget is 12.0 MB")
+    assert reported[2:] == ["    no measurement that held is known here"]
 
 
 @pytest.mark.slow
@@ -197,15 +197,17 @@ def test_what_grew_since_a_budget_held_is_reported(toy: Toy) -> None:
     done = toy.slimbake("bake")
     assert done.code == 6
     assert held(toy.image("one")) == digest
-    told = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
+    reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
     since = f"    since {digest.removeprefix('sha256:')[:12]}, which held"
-    assert told[0] == "slimbake: budgets do not hold; no tag has moved"
-    assert told[1].startswith("  one: uncompressed ") and told[1].endswith(
+    assert reported[0] == "slimbake: budgets do not hold; no tag has moved"
+    assert reported[1].startswith("  one: uncompressed ") and reported[1].endswith(
         " MB, its budget is 60.0 MB"
     )
-    assert told[2] == f"{since}: +30.0 MB one"
-    assert told[3].startswith("  one: RSS ") and told[3].endswith(" MB, its budget is 1.0 MB")
-    assert told[4].startswith(f"{since} with ") and told[4].endswith(" MB: +30.0 MB one")
+    assert reported[2] == f"{since}: +30.0 MB one"
+    assert reported[3].startswith("  one: RSS ") and reported[3].endswith(
+        " MB, its budget is 1.0 MB"
+    )
+    assert reported[4].startswith(f"{since} with ") and reported[4].endswith(" MB: +30.0 MB one")
 
 
 @pytest.mark.slow
@@ -219,10 +221,10 @@ def test_a_link_that_leads_out_of_the_context_is_named(
     (toy.root / "one" / "data" / "model.bin").symlink_to(outside)
     done = toy.slimbake("bake")
     assert done.code == 5
-    told = done.stderr[done.stderr.index("slimbake: one ") :].splitlines()
-    assert told[0] == "slimbake: one does not build: copy-code /app: exit code: 1"
+    reported = done.stderr[done.stderr.index("slimbake: one ") :].splitlines()
+    assert reported[0] == "slimbake: one does not build: copy-code /app: exit code: 1"
     assert (
-        told[1]
+        reported[1]
         == f"  slimbake: data/model.bin is a link that leads out of the build context: {outside}"
     )
 

@@ -202,12 +202,12 @@ def test_no_image_tells_of_the_machine_that_built_it(
     baked: dict[str, Any], scans: dict[str, dict[str, Any]], private: list[str], service: str
 ) -> None:
     image = baked[service]["digest"]
-    told = json.dumps(configuration(image)) + docker(
+    said = json.dumps(configuration(image)) + docker(
         "history", "--no-trunc", "--format={{json .}}", image
     )
-    assert "COPY /app /app" in told, "the history is there"
+    assert "COPY /app /app" in said, "the history is there"
     assert [
-        word for word in (*private, "BEGIN CERTIFICATE", "_PROXY", "_proxy") if word in told
+        word for word in (*private, "BEGIN CERTIFICATE", "_PROXY", "_proxy") if word in said
     ] == []
     assert scans[service]["private"] == []
     assert "inside" not in scans[service]["top"], "what steps mounted has left no trace"

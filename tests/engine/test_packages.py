@@ -37,7 +37,7 @@ def filled(toy: Toy, index: Index) -> None:
         assert done.code == 0, done.stderr
 
 
-def told(done: Ended) -> list[str]:
+def said(done: Ended) -> list[str]:
     return done.stderr[done.stderr.index("slimbake: ") :].splitlines()
 
 
@@ -59,7 +59,7 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
     done = toy.slimbake("bake")
     assert done.code == 5, done.stderr
     assert held(toy.image("one")) == ""
-    lines = told(done)
+    lines = said(done)
     assert lines[0].startswith("slimbake: one does not build: install")
     assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
@@ -90,7 +90,7 @@ def test_packages_whose_files_collide_are_named_and_nothing_is_tagged(
     done = toy.slimbake("bake")
     assert done.code == 5, done.stderr
     assert (
-        told(done)[1]
+        said(done)[1]
         == "  slimbake: packages collide: toy_shared/__init__.py is in toy_left-1 and, with other contents, "
         "in toy_right-1-py3-none-any.whl"
     )
@@ -112,7 +112,7 @@ def test_a_wheel_that_would_change_the_layers_below_is_named_with_the_file(
     done = toy.slimbake("bake")
     assert done.code == 5, done.stderr
     assert (
-        told(done)[-1]
+        said(done)[-1]
         == "  slimbake: packages collide: /opt/slimbake/pyvenv.cfg of the layers below was changed"
         " by toy_evil-1-py3-none-any.whl"
     )
@@ -130,7 +130,7 @@ def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> 
     toy.file("model/a.bin", "b")
     done = toy.slimbake("bake")
     assert (done.code, held(toy.image("one"))) == (4, before)
-    assert told(done) == [
+    assert said(done) == [
         "slimbake: locks are out of date: the files in model have changed",
         "  run `slimbake lock`, and review what it changes in bake/locks/",
     ]
@@ -152,7 +152,7 @@ def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
     toy.file("one/requirements.txt", "six\niniconfig\n")
     done = toy.slimbake("bake")
     assert (done.code, done.stdout) == (4, "")
-    assert told(done)[0] == (
+    assert said(done)[0] == (
         "slimbake: locks are out of date: one asks for other packages, or has other bases, than when it was locked"
         " (one/requirements.txt)"
     )

@@ -208,8 +208,8 @@ apply_passes(layer, passes, compiled=True)
 
 def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> None:
     """The same program applies passes in both; here what comes of it is compared, file by file."""
-    told = (toy.root / "bake/dockerfiles/passes/base-small.json").read_text()
-    assert len(json.loads(told)["passes"]) >= len(PROVEN)
+    said = (toy.root / "bake/dockerfiles/passes/base-small.json").read_text()
+    assert len(json.loads(said)["passes"]) >= len(PROVEN)
     tried = docker(
         "run",
         "--rm",
@@ -220,7 +220,7 @@ def test_a_trial_leaves_the_files_that_a_build_leaves(toy: Toy, baked: str) -> N
         toy.staged("one", "unpruned"),
         "-c",
         APPLIED + LISTING,
-        stdin=told,
+        stdin=said,
     )
     assert tried.strip() == in_image(baked, LISTING)
 
@@ -310,14 +310,14 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
 
 
 @pytest.mark.parametrize(
-    ("words", "level", "told"),
+    ("words", "level", "said"),
     [
         ("import time; time.sleep(3600)", "time", "in load\n"),
         ("b'x' * (5 << 30)", "memory", "it took more than 4.0 GB of memory"),
     ],
 )
 def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_named(
-    words: str, level: str, told: str, toy: Toy, baked: str
+    words: str, level: str, said: str, toy: Toy, baked: str
 ) -> None:
     toy.file(
         "one/odd.py",
@@ -338,10 +338,10 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
     assert trial(subject, ()).held
     outcome = far_enough(
         lambda limit: trial(subject, (without,), environment={"SLIMBAKE_LIMIT": str(limit)}),
-        lambda outcome: told in outcome.error,
+        lambda outcome: said in outcome.error,
     )
     assert (outcome.held, outcome.level) == (False, level)
-    assert told in outcome.error
+    assert said in outcome.error
 
 
 def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anything_is_tried(
@@ -418,8 +418,8 @@ def test_a_layer_for_two_platforms_waits_for_the_evidence_of_the_other(
         assert re.search(
             rf"base-small lost toy\.six \(up to 0\.\d MB\): {half}\n", made.slimbake("plan").stderr
         )
-        told = (made.root / "bake/dockerfiles/passes/base-small.json").read_text()
-        assert "toy.six" not in told and "strip.unneeded" in told
+        said = (made.root / "bake/dockerfiles/passes/base-small.json").read_text()
+        assert "toy.six" not in said and "strip.unneeded" in said
         pruned = made.staged("one")
         assert in_image(pruned, "import importlib.util as u; print(u.find_spec('six'))") == "None"
         assert made.slimbake("prove", "--recheck", "--sample", "1").code == 0

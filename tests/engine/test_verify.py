@@ -137,8 +137,8 @@ def test_a_check_that_takes_its_own_program_down_is_no_verdict(toy: Toy) -> None
         toy, "import os\ndef verify(service):\n    os.write(2, b'gone\\n')\n    os._exit(0)\n"
     )
     assert done.code == 6
-    told = "  it is not believed: its process ended with exit code 0 in verify\n  gone\n"
-    assert told in done.stderr
+    said = "  it is not believed: its process ended with exit code 0 in verify\n  gone\n"
+    assert said in done.stderr
 
 
 def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:

@@ -53,7 +53,7 @@ class Exported(NamedTuple):
 
     model: Any
     graph: Path
-    told: dict[str, Any]
+    said: dict[str, Any]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -125,7 +125,7 @@ def test_inputs_and_outputs_are_those_of_the_contract(exported: Exported) -> Non
 
 
 def test_what_a_service_needs_to_know_is_reported(exported: Exported) -> None:
-    assert exported.told == {"max_length": 64, "ends": [1]}
+    assert exported.said == {"max_length": 64, "ends": [1]}
 
 
 def test_the_likeliest_tokens_are_torchs_one_by_one(exported: Exported) -> None:
@@ -157,7 +157,7 @@ def test_in_int8_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> N
     """Nor does a head that has the embedding's weight, or whose logits are capped."""
     path = tmp_path / "model.onnx"
     path.write_bytes(exported.graph.read_bytes())
-    quantise_graph(path, {"type": "int8"}, exported.told)
+    quantise_graph(path, {"type": "int8"}, exported.said)
     weights = onnx.load(path).graph.initializer
     matrices = [each for each in weights if len(each.dims) > 1 and min(each.dims) > 1]
     assert [each.name for each in matrices if each.data_type == onnx.TensorProto.FLOAT] == []

@@ -59,10 +59,10 @@ def made(tmp_path: Path) -> Made:
             "num_attention_heads": 4,
             "intermediate_size": 64,
         }
-        told = transformers.BertConfig(
+        said = transformers.BertConfig(
             vocab_size=len(WORDS), max_position_embeddings=64, **small | config
         )
-        transformers.BertModel(told).save_pretrained(folder)
+        transformers.BertModel(said).save_pretrained(folder)
         (folder / "vocab.txt").write_text("\n".join(WORDS))
         transformers.BertTokenizer(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(
             folder
@@ -93,10 +93,10 @@ def torch_vectors(folder: Path, texts: Sequence[str], pooling: str = "mean") -> 
 def graph_vectors(out: Path, texts: Sequence[str]) -> Any:
     from tokenizers import Tokenizer
 
-    told = json.loads((out / "inference.json").read_text())
+    said = json.loads((out / "inference.json").read_text())
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
-    tokenizer.enable_truncation(told["max_length"])
-    tokenizer.enable_padding(pad_id=told["padding"]["id"], pad_token=told["padding"]["token"])
+    tokenizer.enable_truncation(said["max_length"])
+    tokenizer.enable_padding(pad_id=said["padding"]["id"], pad_token=said["padding"]["token"])
     batch = tokenizer.encode_batch(list(texts))
     session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
     names = {"input_ids": "ids", "attention_mask": "attention_mask"}
@@ -105,7 +105,7 @@ def graph_vectors(out: Path, texts: Sequence[str]) -> Any:
         for name, what in names.items()
     }
     tokens, vectors = session.run(["token_embeddings", "sentence_embedding"], given)
-    assert tokens.shape == (*given["input_ids"].shape, told["dimension"])
+    assert tokens.shape == (*given["input_ids"].shape, said["dimension"])
     return vectors
 
 
@@ -132,9 +132,9 @@ def test_what_a_service_needs_is_reported_beside_the_graph(made: Made, tmp_path:
         "model.onnx",
         "tokenizer.json",
     ]
-    told = json.loads((tmp_path / "out/inference.json").read_text())
-    assert told.pop("sha256") == {"model.onnx": hashed(tmp_path / "out/model.onnx")}
-    assert told == {
+    said = json.loads((tmp_path / "out/inference.json").read_text())
+    assert said.pop("sha256") == {"model.onnx": hashed(tmp_path / "out/model.onnx")}
+    assert said == {
         "task": "embedding",
         "precision": "fp32",
         "pooling": "mean",
@@ -249,8 +249,8 @@ def test_a_graph_over_the_limit_has_its_weights_beside_it(
     monkeypatch.setattr(tracing, "LIMIT", 1000)
     folder = made()
     export_model(folder, tmp_path / "out", {"type": precision})
-    told = json.loads((tmp_path / "out/inference.json").read_text())
-    assert sorted(told["sha256"]) == ["model.onnx", "model.onnx.data"]
+    said = json.loads((tmp_path / "out/inference.json").read_text())
+    assert sorted(said["sha256"]) == ["model.onnx", "model.onnx.data"]
     cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
     assert cosines.min() > 0.98
 
@@ -322,10 +322,10 @@ def test_an_operator_without_a_translation_is_named_with_its_module() -> None:
         def forward(self, x: Any) -> Any:
             return {"y": self.inner(x) + 1}
 
-    with pytest.raises(tracing.ExportError) as told:
+    with pytest.raises(tracing.ExportError) as said:
         tracing.trace_graph(Whole().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
     assert (
-        str(told.value)
+        str(said.value)
         == "the exporter does not know the operator slimbake_test.strange.default, in the module"
         " inner (Strange); `inference: torch` runs this service as it is"
     )

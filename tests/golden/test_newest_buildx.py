@@ -65,5 +65,7 @@ def test_both_read_the_same_from_every_golden_bake_file(
     assert done.returncode == 0, done.stderr
     assert structured(newest_reads(done.stdout)) == structured(printed(plan, names, variables))
     assert structured(newest_reads(done.stdout)) == structured(print_bake(root, names, variables))
-    told = {name: each["description"] for name, each in json.loads(done.stdout)["target"].items()}
-    assert told == {each.name: each.about for each in plan.targets if each.name in told}
+    reported = {
+        name: each["description"] for name, each in json.loads(done.stdout)["target"].items()
+    }
+    assert reported == {each.name: each.about for each in plan.targets if each.name in reported}

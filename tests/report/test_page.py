@@ -165,7 +165,7 @@ VIEWS = {
 
 
 @pytest.fixture(scope="module", params=[1200, 500])
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a browser of this width shows: one start of it for all views."""
     folder = tmp_path_factory.mktemp("page")
     page = folder / "page.html"
@@ -186,19 +186,19 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return json.loads(html.unescape(found[1]))
 
 
-def test_each_view_shows_what_is_recorded_and_fits_the_screen(told: Any) -> None:
+def test_each_view_shows_what_is_recorded_and_fits_the_screen(said: Any) -> None:
     for view, words in VIEWS.items():
-        assert [word for word in words if word not in told[view]["html"]] == [], view
-        assert told[view]["fits"], view
+        assert [word for word in words if word not in said[view]["html"]] == [], view
+        assert said[view]["fits"], view
 
 
-def test_a_name_is_text_and_never_an_element(told: Any) -> None:
-    assert "<b>toy" not in told["map"]["html"]
-    assert "toy" in told["map"]["html"]
+def test_a_name_is_text_and_never_an_element(said: Any) -> None:
+    assert "<b>toy" not in said["map"]["html"]
+    assert "toy" in said["map"]["html"]
 
 
-def test_the_keyboard_reaches_search_views_and_colours(told: Any) -> None:
-    assert told["focused"]
-    assert told["hash"] == "#map/model"
-    assert told["themes"] == ["dark", "light"]
-    assert told["title"] == "<b>toy</b>: Passes"
+def test_the_keyboard_reaches_search_views_and_colours(said: Any) -> None:
+    assert said["focused"]
+    assert said["hash"] == "#map/model"
+    assert said["themes"] == ["dark", "light"]
+    assert said["title"] == "<b>toy</b>: Passes"

@@ -144,7 +144,7 @@ def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
         # there to go.
         size, parts = sum(host for host, _ in known), [packed for _, packed in known]
         packed = None if None in parts else sum(part for part in parts if part is not None)
-        told = f"packages of {lock} that onnxruntime does without, bake/evidence/sizes.json"
+        said = f"packages of {lock} that onnxruntime does without, bake/evidence/sizes.json"
     else:
         wheels = [pin.bytes for pin in going]
         if not going or None in wheels:
@@ -153,16 +153,16 @@ def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
             ), "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
         packed = sum(wheel for wheel in wheels if wheel)
         size = int(packed * UNPACKED)
-        told = f"wheels in bake/locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
+        said = f"wheels in bake/locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
     more = _onnx(facts)
     if more is None:
         return (
             _both(size, packed, "at most"),
-            f"an estimate: {told}; onnxruntime itself is unmeasured and comes in",
+            f"an estimate: {said}; onnxruntime itself is unmeasured and comes in",
         )
     return (
         _both(size - more[0], _less(packed, more[1]), "about"),
-        f"an estimate: {told}; less onnxruntime as locked",
+        f"an estimate: {said}; less onnxruntime as locked",
     )
 
 

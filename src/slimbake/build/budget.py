@@ -45,7 +45,7 @@ def over_budget(plan: Plan, measurement: Measurement, workspace: Workspace) -> d
             continue
         now = _held(plan, image, start)
         if broken := over(now, image.compressed, service.budget):
-            found[image.name] = _told(service, held.get(image.name), now, broken, workspace)
+            found[image.name] = _verdict(service, held.get(image.name), now, broken, workspace)
         else:
             before = held.get(image.name)
             # Another bake may measure a start that this one has no limit for.
@@ -67,7 +67,7 @@ def _held(plan: Plan, image: Image, start: Started | None) -> BudgetedImage:
     )
 
 
-def _told(
+def _verdict(
     service: Running,
     before: BudgetedImage | None,
     now: BudgetedImage,
@@ -153,9 +153,9 @@ def since(
         return "no measurement that held is known here"
     if before.digest == after.digest:
         return f"the image is the one that held last{_then(before, kind)}"
-    told = [_growth(each, kind) for each in changes]
+    reported = [_growth(each, kind) for each in changes]
     unit = " compressed" if kind == "compressed" else ""
-    grew = f"{', '.join(told)}" if told else f"not a byte{unit} more"
+    grew = f"{', '.join(reported)}" if reported else f"not a byte{unit} more"
     return (
         f"since {before.digest.removeprefix('sha256:')[:12]}, which held{_then(before, kind)}:"
         f" {grew}"

@@ -84,10 +84,10 @@ def traces(
     names = tuple(target.name for target in targets)
     again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
-    told = sorted({key for target in targets for key, _ in target.args})
+    said = sorted({key for target in targets for key, _ in target.args})
     for own in (False, True):
         name = f"{_NAME}/{_dockerfile(own)}"
-        site.workspace.write_text(name, _text(told, own))
+        site.workspace.write_text(name, _text(said, own))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
@@ -185,13 +185,13 @@ def _literal(text: str) -> str:
 
 
 def _found(folder: Path, service: Service) -> Traced:
-    told = json.loads((folder / service.name / "traced.json").read_text("utf-8"))
+    said = json.loads((folder / service.name / "traced.json").read_text("utf-8"))
     return Traced(
         service=service.name,
-        modules=told["modules"],
-        read=frozenset(told["read"]),
-        seen=told["seen"],
-        fault=told["fault"],
+        modules=said["modules"],
+        read=frozenset(said["read"]),
+        seen=said["seen"],
+        fault=said["fault"],
     )
 
 

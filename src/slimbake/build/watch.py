@@ -46,7 +46,7 @@ def watch(
     seen: frozenset[PathChange] = frozenset()  # since the manifest was last read without fault
     if not _built(build, services(plan), console):
         waiting = dict.fromkeys(services(plan), (plan.manifest,))
-    told = ""
+    said = ""
     for new in changes:
         known = _ignores(plan, root), asked_in(project.fleet)
         if not seen and not worth_reading(new, plan) and not touched(plan, plan, new, *known):
@@ -57,11 +57,11 @@ def watch(
             now = project.plan
             chosen = services(now)
         except (SlimbakeError, OSError) as error:  # OSError: what is being moved about just now
-            if (text := _text(error)) != told and new:
+            if (text := _text(error)) != said and new:
                 console.say(text)
-                told = text
+                said = text
             continue
-        told = ""
+        said = ""
         found = {
             **waiting,
             **touched(plan, now, seen, _ignores(now, root), asked_in(project.fleet)),

@@ -6,7 +6,7 @@ import re
 
 from slimbake.inside.globs import LICENCE
 
-Told = tuple[str, str]
+Wording = tuple[str, str]
 
 _PREFIX = "/opt/slimbake/"
 _SITE = re.compile(r"/(?:opt/slimbake/)?lib/python[^/]*/site-packages/(?P<rest>.+)")
@@ -14,7 +14,7 @@ _LETTERS = re.compile(r"[\[\]{}\\]")
 _METADATA = re.compile(r".*\.dist-info")
 
 
-def fault(glob: str) -> Told | None:
+def fault(glob: str) -> Wording | None:
     """What is wrong with it: a message, and a hint."""
     parts = glob.removeprefix("/").split("/")
     if ".." in parts:
@@ -55,7 +55,7 @@ def fault(glob: str) -> Told | None:
     return None
 
 
-def protected(glob: str) -> Told | None:
+def protected(glob: str) -> Wording | None:
     """Whether it names outright what no pass removes: metadata of packages, and licences."""
     parts = glob.removeprefix("/").split("/")
     if any(_METADATA.fullmatch(part) for part in parts):

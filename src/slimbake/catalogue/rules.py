@@ -35,9 +35,11 @@ def check_passes(raw: Raw, report: ProblemReport, *, shipped: bool = False) -> N
             for index, glob in enumerate(entry.get(key, ())):
                 if glob is None:  # refused by the schema
                     continue
-                told = fault(glob) or (protected(glob) if key == "remove" and not shipped else None)
-                if told and glob.isprintable():
-                    report.value((*at, key, index), *told)
+                reported = fault(glob) or (
+                    protected(glob) if key == "remove" and not shipped else None
+                )
+                if reported and glob.isprintable():
+                    report.value((*at, key, index), *reported)
 
 
 def _texts(entry: Raw, at: KeyPath, report: ProblemReport) -> None:

@@ -55,9 +55,11 @@ def listed(
         )
         verdicts, carried = (
             tuple(
-                (layer, told[layer, each.name]) for layer, _ in layers if (layer, each.name) in told
+                (layer, reported[layer, each.name])
+                for layer, _ in layers
+                if (layer, each.name) in reported
             )
-            for told in (found, states if each.carried else {})
+            for reported in (found, states if each.carried else {})
         )
         made.append(Listed(each, layers, verdicts, carried))
     return tuple(made)

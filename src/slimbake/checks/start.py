@@ -221,6 +221,8 @@ def _run(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]
         ) from None
     if "error" in found:
-        told = f"{service.service}: its {found.get('what', 'command')} {found['error']}"
-        raise NotStarted("\n".join((told, *(f"  {line}" for line in found["words"].splitlines()))))
+        reported = f"{service.service}: its {found.get('what', 'command')} {found['error']}"
+        raise NotStarted(
+            "\n".join((reported, *(f"  {line}" for line in found["words"].splitlines())))
+        )
     return found

@@ -41,7 +41,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, as_json: bool) 
     known = facts(project, whole_fleet=not services)
     images, whole = advice(known, chosen), None if services else advise_fleet(known)
     if as_json:
-        told = {"images": {each.service: each.as_json() for each in images}}
-        print_json(told | ({"fleet": whole.as_json()} if whole else {}))
+        said = {"images": {each.service: each.as_json() for each in images}}
+        print_json(said | ({"fleet": whole.as_json()} if whole else {}))
     else:
         print_text(advice_text((*images, *([whole] if whole else []))))

@@ -89,9 +89,9 @@ def command(
     _check(names, [target.name for target in plan.targets])
     files = {each.path: each.content for each in generate(plan, root)}
     around = _around(plan).external_digests if local else None
-    told = accounts(plan, root, project.workspace, around, os.environ, files)
+    said = accounts(plan, root, project.workspace, around, os.environ, files)
     _print(
-        plan, [each for each in told if not names or each.target in names], explain, as_json, layout
+        plan, [each for each in said if not names or each.target in names], explain, as_json, layout
     )
 
 
@@ -114,14 +114,14 @@ def _around(plan: Plan) -> Surroundings:
 
 
 def _print(
-    plan: Plan, told: Sequence[Account], explain: bool, as_json: bool, layout: Layout
+    plan: Plan, said: Sequence[Account], explain: bool, as_json: bool, layout: Layout
 ) -> None:
 
     if as_json:
         services = of_services(
-            plan, {each.target: each.fingerprint for each in told if each.fingerprint}
+            plan, {each.target: each.fingerprint for each in said if each.fingerprint}
         )
-        targets: dict[str, Any] = {each.target: _as_json(each, explain) for each in told}
+        targets: dict[str, Any] = {each.target: _as_json(each, explain) for each in said}
         print_json(
             {
                 "targets": targets,
@@ -133,15 +133,15 @@ def _print(
         click.echo(
             text_table(
                 ("target", "fingerprint"),
-                [(e.target, e.fingerprint or "unknown") for e in told],
+                [(e.target, e.fingerprint or "unknown") for e in said],
                 left=2,
                 layout=layout,
             )
         )
-        for reason, names in _unknown(told).items():
+        for reason, names in _unknown(said).items():
             console.say(f"{', '.join(names)}: {reason}")
         return
-    for each in told:
+    for each in said:
         print_text(f"{each.target}  {each.fingerprint or 'unknown'}", layout)
         for one in each.inputs:
             print_text(f"  {one.kind} {one.name}  {one.digest}".rstrip(), layout)
@@ -149,13 +149,13 @@ def _print(
             print_text(f"  unknown: {reason}", layout)
 
 
-def _unknown(told: Sequence[Account]) -> dict[str, list[str]]:
+def _unknown(said: Sequence[Account]) -> dict[str, list[str]]:
     """Why fingerprints are unknown, each reason once, and whose they are; not of what only stands
     on those.
     """
 
     found: dict[str, list[str]] = {}
-    for each in told:
+    for each in said:
         for reason in (reason for reason in each.unknown if not reason.startswith(BELOW)):
             found.setdefault(reason, []).append(each.target)
     return found

@@ -94,11 +94,13 @@ def command(
 def _signer(project: Project, source: str, branch: str) -> Signer:
     """Who signs. Raises UsageError where nobody says of which repository."""
     provider = project.plan.pipeline.provider
-    told = source or _in_ci() or origin(project.root)
+    reported = source or _in_ci() or origin(project.root)
     try:
-        return signer("gitlab" if provider == "gitlab" else "github", told, branch)
+        return signer("gitlab" if provider == "gitlab" else "github", reported, branch)
     except ValueError:
-        said = f"'{told}' is no repository's address" if told else "Git knows no origin here"
+        said = (
+            f"'{reported}' is no repository's address" if reported else "Git knows no origin here"
+        )
         raise UsageError(said, "--source https://HOST/OWNER/NAME") from None
 
 

@@ -102,10 +102,10 @@ def _line(verdict: Verdict) -> str:
         f"start-up {verdict.startup:.2f} s" if verdict.startup is not None else "",
         f"{verdict.rss / 10**6:,.1f} MB resident" if verdict.rss is not None else "",
     )
-    told = ", ".join(filter(None, figures))
+    said = ", ".join(filter(None, figures))
     return (
         f"{verdict.service}:"
-        f" {'holds' if verdict.holds else 'does not hold'}{f' ({told})' if told else ''}"
+        f" {'holds' if verdict.holds else 'does not hold'}{f' ({said})' if said else ''}"
     )
 
 

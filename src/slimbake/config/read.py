@@ -111,8 +111,8 @@ class Reader:
             self._report.value(("scan", "ignore"), error.message, error.hint)
         except ManifestError as error:
             for each in error.problems:
-                told = f"{each.path}: {each.message}" if each.path else each.message
-                self._report.elsewhere(file, Position(each.line, each.column), told, each.hint)
+                reported = f"{each.path}: {each.message}" if each.path else each.message
+                self._report.elsewhere(file, Position(each.line, each.column), reported, each.hint)
         return Scan(gate, file, found)
 
     def _unread(self, service: ServiceEntry, raw: Raw, made: Manifest) -> None:

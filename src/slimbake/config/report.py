@@ -59,9 +59,9 @@ class ProblemReport:
 
     def doubt(self, file: str, place: Position | None, message: str, hint: str) -> None:
         """What is allowed in another file, and may not be what is meant."""
-        told = Problem(file, *(place or Position(0, 0)), "", _shown(message), hint)
-        if told not in self.warnings:  # two services share the file
-            self.warnings.append(told)
+        said = Problem(file, *(place or Position(0, 0)), "", _shown(message), hint)
+        if said not in self.warnings:  # two services share the file
+            self.warnings.append(said)
 
     def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""

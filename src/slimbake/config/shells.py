@@ -28,7 +28,9 @@ def shells(services: Raw, bases: Raw, repository: Repository, report: ProblemRep
         for at, program in _programs(service):
             shell, script = _shell_of(program, service, repository)
             if shell and shell not in there:
-                report.value(("services", name, *at), *_told(program, shell, script, brings=brings))
+                report.value(
+                    ("services", name, *at), *_refusal(program, shell, script, brings=brings)
+                )
 
 
 def _packages(service: Raw, bases: Raw) -> Iterator[str]:
@@ -80,7 +82,7 @@ def _shell_of(program: str, service: Raw, repository: Repository) -> tuple[str, 
     return (shell, file) if shell in SHELLS else ("", "")
 
 
-def _told(program: str, shell: str, script: str, *, brings: bool) -> tuple[str, str]:
+def _refusal(program: str, shell: str, script: str, *, brings: bool) -> tuple[str, str]:
     what = f"'{program}' is a script of {shell} ({script})" if script else f"'{program}' is a shell"
     if shell in ("sh", "dash"):
         hint = "`shell: true` brings a small shell and coreutils into this image"

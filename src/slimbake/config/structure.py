@@ -39,7 +39,7 @@ def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], Pr
     wanted = _schema(schema)
     if not _fits(found.value, wanted):
         for error in _dialect()(wanted).iter_errors(found.value):
-            for key_path in _told(error, found.value, report):
+            for key_path in _report_error(error, found.value, report):
                 sound = _without(sound, key_path) if key_path else {}
     return sound, report
 
@@ -185,7 +185,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {**_inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions), **own}
 
 
-def _told(error: ValidationError, root: Any, report: ProblemReport) -> Iterable[KeyPath]:
+def _report_error(error: ValidationError, root: Any, report: ProblemReport) -> Iterable[KeyPath]:
     """Report one of jsonschema's errors; gives the key paths of what is not to be looked at any
     more.
     """
@@ -275,7 +275,7 @@ def _without(value: Any, path: KeyPath, level: int = 0) -> Any:
     return copy
 
 
-Told = tuple[str, str]
+Wording = tuple[str, str]
 
 _WANTED = {
     "string": "a text",
@@ -337,7 +337,7 @@ _NAMED = {
 }
 
 
-def unknown_key(path: KeyPath, key: str, mapping: dict[str, Any], known: dict[str, Any]) -> Told:
+def unknown_key(path: KeyPath, key: str, mapping: dict[str, Any], known: dict[str, Any]) -> Wording:
     """A key that the schema does not have."""
     if path[2:3] == ("secrets",) and len(path) == 4:
         return _SECRET
@@ -352,16 +352,16 @@ def is_misspelt(key: str, mapping: dict[str, Any], known: dict[str, Any]) -> boo
     return any(unknown_key((), each, mapping, known)[1] in _corrections(key) for each in others)
 
 
-def _corrections(key: str) -> Told:
+def _corrections(key: str) -> Wording:
     return f"did you mean '{key}'?", f"here it is called '{key}'"
 
 
-def missing_key(key: str, schema: dict[str, Any]) -> Told:
+def missing_key(key: str, schema: dict[str, Any]) -> Wording:
     """A key that the schema requires."""
     return f"the key '{key}' is missing", str(schema.get("description", ""))
 
 
-def bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any]) -> Told:
+def bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any]) -> Wording:
     """A key of a mapping whose keys are names."""
     kind = _NAMED.get(str(path[-1]), "variable")
     article = "a" if kind[0] not in "aeiou" else "an"
@@ -378,7 +378,7 @@ def bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any]
     return f"'{name}' cannot be the name of {article} {kind}", allowed
 
 
-def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any]) -> Told:
+def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any]) -> Wording:
     """A value that the schema refuses, by the schema keyword that does so."""
     if validator == "type":
         return _type(path, found, schema)
@@ -406,7 +406,7 @@ def bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any])
     )
 
 
-def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Told:
+def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Wording:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     wanted = " or ".join(_WANTED[each] for each in types)
     if path[2:3] == ("secrets",) and len(path) == 4 and found is not None:
@@ -475,7 +475,7 @@ def _form(path: KeyPath, schema: dict[str, Any]) -> str:
     return str(schema.get("description", ""))
 
 
-def _choice(path: KeyPath, found: str, allowed: list[str]) -> Told:
+def _choice(path: KeyPath, found: str, allowed: list[str]) -> Wording:
     if "platforms" in path:
         return f"unknown platform '{found}'", did_you_mean(found, allowed)
     if path == ("python",):
@@ -483,7 +483,7 @@ def _choice(path: KeyPath, found: str, allowed: list[str]) -> Told:
     return f"'{found}' is not allowed here", did_you_mean(found, allowed)
 
 
-def _empty(validator: str, schema: dict[str, Any]) -> Told:
+def _empty(validator: str, schema: dict[str, Any]) -> Wording:
     if validator == "minLength":
         return "an empty text", "give it a value, or remove the key"
     if validator == "minItems":

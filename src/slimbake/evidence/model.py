@@ -104,11 +104,11 @@ def _short(finding: Finding) -> dict[str, Any]:
 def parse_evidence(text: str) -> Evidence | None:
     """Read a file of evidence; what is none, or of another format, proves nothing."""
     try:
-        told = json.loads(text)
-        if told.pop("format") != FORMAT:
+        said = json.loads(text)
+        if said.pop("format") != FORMAT:
             return None
-        passes = {name: typed(Finding, finding) for name, finding in told.pop("passes").items()}
-        return typed(Evidence, {**told, "passes": passes})
+        passes = {name: typed(Finding, finding) for name, finding in said.pop("passes").items()}
+        return typed(Evidence, {**said, "passes": passes})
     except WRONG:
         return None
 

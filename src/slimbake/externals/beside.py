@@ -68,7 +68,9 @@ def pull(images: Iterable[BesideImage], console: Console) -> None:
         }
     if faults:
         raise SetupError(
-            "\n".join(_told(each, why) for name, why in faults.items() for each in wanted[name]),
+            "\n".join(
+                _lacking_image(each, why) for name, why in faults.items() for each in wanted[name]
+            ),
             how_to_get(faults),
         )
 
@@ -82,7 +84,7 @@ def _pull(image: str) -> str:
     return ""
 
 
-def _told(missing: BesideImage, why: str) -> str:
+def _lacking_image(missing: BesideImage, why: str) -> str:
     return (
         f"{missing.place}: the engine has no image {missing.image}, and cannot pull it ({why})\n"
         f"  {', '.join(missing.needed_by)} cannot start without '{missing.service}'"

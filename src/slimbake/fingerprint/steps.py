@@ -53,7 +53,9 @@ def _installed(recipe: Recipe) -> set[str]:
     files = {"build.pyz", f"locks/{recipe.system_lock}"} if recipe.system else set()
     if install := recipe.install:
         files |= {"build.pyz", "uv"}
-        files |= {f"locks/{install.lock}", f"passes/{install.told}"} if install.locked else set()
+        files |= (
+            {f"locks/{install.lock}", f"passes/{install.passes_file}"} if install.locked else set()
+        )
         files |= {f"warm/{install.lock}"} if install.locked and install.warm else set()
     return files
 

@@ -269,13 +269,13 @@ def _parity(entry: ServiceEntry, own: VariantEntry) -> Parity | None:
     A check that only another variant is measured with is kept without texts: it is no code of this
     one either.
     """
-    told = [each for each in (own.parity, entry.parity) if each]
+    reported = [each for each in (own.parity, entry.parity) if each]
     others = [variant.parity for variant in entry.variants if variant.parity]
-    check = next((each.check for each in (*told, *others) if each.check), "")
+    check = next((each.check for each in (*reported, *others) if each.check), "")
     if not check:
         return None
-    merged = {key: value for each in reversed(told) for key, value in each.limits}
-    texts = next((each.texts for each in told if each.texts), "")
+    merged = {key: value for each in reversed(reported) for key, value in each.limits}
+    texts = next((each.texts for each in reported if each.texts), "")
     return Parity(check, texts, tuple(merged.items()))
 
 

@@ -481,7 +481,7 @@ def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
     slugs = {each: _slug(each) for each in weights}
     taken = Counter(slugs.values())
     return {
-        each: slug if taken[slug] == 1 else f"{slug}-{short(_told(each))}"
+        each: slug if taken[slug] == 1 else f"{slug}-{short(_identity(each))}"
         for each, slug in slugs.items()
     }
 
@@ -491,7 +491,7 @@ def _slug(weights: WeightsDraft) -> str:
     return f"{bare}-onnx-{weights.precision.type}" if weights.precision else bare
 
 
-def _told(weights: WeightsDraft) -> str:
+def _identity(weights: WeightsDraft) -> str:
     export = ""
     if weights.precision:
         said = {"base": weights.base, "precision": asdict(weights.precision)}

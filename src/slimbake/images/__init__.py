@@ -134,7 +134,7 @@ class Registered:
         self._documents: dict[str, bytes] = {}
         # manifests that an index lists: a registry does not give them out as blobs
         self._listed: set[str] = set()
-        with _told():
+        with _not_built_here():
             self._repository = ImageRepository(self._name)
 
     def resolve(self) -> str:
@@ -149,7 +149,7 @@ class Registered:
         if digest in self._documents:
             yield io.BytesIO(self._documents[digest])
             return
-        with _told(), self._repository.blob(digest) as stream:
+        with _not_built_here(), self._repository.blob(digest) as stream:
             yield stream
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class Registered:
         self._repository.close()
 
     def _document(self, reference: str) -> str:
-        with _told():
+        with _not_built_here():
             found = self._repository.manifest(reference)
         if found is None:
             raise UsageError(f"the registry has no {self._name}:{reference}")
@@ -173,7 +173,7 @@ class Registered:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _not_built_here() -> Iterator[None]:
     """Nothing is built here: a registry that cannot be read is a matter of the network or of
     credentials.
     """

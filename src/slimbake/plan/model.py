@@ -79,7 +79,7 @@ class Install:
     warm: bool = False
 
     @property
-    def told(self) -> str:
+    def passes_file(self) -> str:
         """The file that tells the step of its passes, by its name."""
         return f"{self.lock.removesuffix('.txt')}.json"
 

@@ -80,8 +80,8 @@ def measured_images(
 
 def fresh(bare: Mapping[str, str], pruned: Mapping[str, str], root: Path) -> bool:
     """Whether these very images were measured, by their ids, and as one fleet."""
-    told = read_images(root)
-    services, fleets = told.get("services", {}), told.get("fleet", {})
+    said = read_images(root)
+    services, fleets = said.get("services", {}), said.get("fleet", {})
     return all(
         fleets.get(side, {}).get("services") == sorted(ids)
         and all(services.get(name, {}).get(side, {}).get("image") == ids[name] for name in pruned)

@@ -135,9 +135,9 @@ def expect_nothing_lost(works: Sequence[Work]) -> None:
     with them.
     """
     if lost := {work.question.layer: work.lost for work in works if work.lost}:
-        told = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in lost.items())
+        said = "; ".join(f"{layer}: {', '.join(names)}" for layer, names in lost.items())
         raise UsageError(
-            f"the evidence of other proven passes is stale, and would be gone\n{told}",
+            f"the evidence of other proven passes is stale, and would be gone\n{said}",
             "`slimbake prove --stale` tries these too",
         )
 

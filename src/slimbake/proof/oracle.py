@@ -125,18 +125,22 @@ class Oracle:
         name = f"slimbake-trace-{secrets.token_hex(6)}"
         said = contained(name, words(subject, "trace"), json.dumps(asked), TIME_LIMIT)
         try:
-            told = json.loads(said.stdout.splitlines()[-1])
+            reported = json.loads(said.stdout.splitlines()[-1])
         except (IndexError, ValueError):
             raise SetupError(
                 f"{subject.service} could not be traced", said.stderr.strip()[-2000:]
             ) from None
-        told["said"] = "" if told["held"] else said.stderr
-        if told["held"]:  # that something does not hold or answer may be the machine's fault
-            self._kept.put_json(under, told)
-        return _used(told)
+        reported["said"] = "" if reported["held"] else said.stderr
+        if reported["held"]:  # that something does not hold or answer may be the machine's fault
+            self._kept.put_json(under, reported)
+        return _used(reported)
 
 
-def _used(told: Any) -> Used:
-    files = tuple((name, size, package, version) for name, size, package, version in told["files"])
-    elsewhere = {path: (size, how) for path, (size, how) in told["elsewhere"].items()}
-    return Used(told["held"], files, told["used"], elsewhere, told["said"], told["untraced"])
+def _used(reported: Any) -> Used:
+    files = tuple(
+        (name, size, package, version) for name, size, package, version in reported["files"]
+    )
+    elsewhere = {path: (size, how) for path, (size, how) in reported["elsewhere"].items()}
+    return Used(
+        reported["held"], files, reported["used"], elsewhere, reported["said"], reported["untraced"]
+    )

@@ -142,7 +142,7 @@ def proposals(
 
 def applied(passes: Iterable[Pass], pins: Pairs) -> tuple[Applied, ...]:
     """As a layer with these packages is told of them."""
-    return tuple(told for each in passes if (told := each.applied(pins)))
+    return tuple(said for each in passes if (said := each.applied(pins)))
 
 
 def pins(fleet: SearchedFleet) -> Pairs:
@@ -153,7 +153,7 @@ def pins(fleet: SearchedFleet) -> Pairs:
 def entry(proposal: Proposal) -> Mapping[str, object]:
     """A pass as a catalogue writes it."""
     each = proposal.proposed
-    told: dict[str, object] = {
+    said: dict[str, object] = {
         "about": f"{each.about}: {proposal.bytes / 1e6:.1f} MB in {proposal.files} files",
         "why": each.why,
         "costs": each.costs,
@@ -165,7 +165,7 @@ def entry(proposal: Proposal) -> Mapping[str, object]:
         "drop": each.drop,
         "uncompiled": each.uncompiled,
     }
-    return told | {key: list(values) for key, values in lists.items() if values}
+    return said | {key: list(values) for key, values in lists.items() if values}
 
 
 def _pins(fleet: SearchedFleet, packages: Iterable[str]) -> Pairs:
@@ -214,8 +214,8 @@ def catalogue_with(text: str, found: Sequence[Proposal]) -> str:
 
 def _entry(proposal: Proposal) -> str:
     buffer = io.StringIO()
-    told = {proposal.proposed.name: entry(proposal)}
-    yaml.dump(told, buffer, _Indented, sort_keys=False, width=WIDTH, allow_unicode=True)
+    said = {proposal.proposed.name: entry(proposal)}
+    yaml.dump(said, buffer, _Indented, sort_keys=False, width=WIDTH, allow_unicode=True)
     return "".join(f"  {line}\n" for line in buffer.getvalue().splitlines())
 
 

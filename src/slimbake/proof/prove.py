@@ -35,7 +35,7 @@ from slimbake.proof.layers import (
     write_evidence,
 )
 from slimbake.proof.model import Caught, Compared
-from slimbake.proof.subjects import Workbench, told, unpruned_layer, workbench
+from slimbake.proof.subjects import Workbench, passes_sets, unpruned_layer, workbench
 from slimbake.proof.subjects import subjects as subjects_of
 from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Kept
@@ -334,7 +334,7 @@ def _pruned(
     """
     project = regenerated(reread(project), console)
     site = replace(bench.site, project=project)
-    sets = told(site, PRUNED, pruned_texts(planned_for(project, platform)))
+    sets = passes_sets(site, PRUNED, pruned_texts(planned_for(project, platform)))
     try:
         result = bake(site, services, BakeOptions(sets=sets, platform=platform))
     except CheckError as error:

@@ -37,13 +37,14 @@ def smallest(project: Project) -> dict[str, int]:
 
 def _keys(project: Project) -> Mapping[str, str]:
     """Of each service that is checked and has packages: changes with them and with its checks."""
-    told: dict[str, list[str]] = {}
+    reported: dict[str, list[str]] = {}
     for answer in project.evidence.answers:
         question = answer.question
         for service, check in question.checks.items():
-            told.setdefault(service, []).extend((question.layer, question.inputs, check))
+            reported.setdefault(service, []).extend((question.layer, question.inputs, check))
     return {
-        name: hashlib.sha256("\0".join(parts).encode()).hexdigest() for name, parts in told.items()
+        name: hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        for name, parts in reported.items()
     }
 
 

@@ -109,13 +109,13 @@ def without_passes(
     CheckError.
     """
     names = {name: staged(site.plan, name, site.around.checkout, "unpruned") for name in services}
-    sets = told(site, UNPRUNED, unpruned(site.plan))
+    sets = passes_sets(site, UNPRUNED, unpruned(site.plan))
     options = BakeOptions(names=names, sets=sets, platform=platform)
     result = bake(site, services, options, checks=checks)
     return built_in_engine(result.left, result)
 
 
-def told(site: Site, folder: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+def passes_sets(site: Site, folder: str, texts: Mapping[str, str]) -> tuple[str, ...]:
     """The overrides by which a bake tells steps that install these texts instead of what is
     generated. `folder`: of the workspace, where they go.
     """

@@ -129,7 +129,11 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
     passes = ",".join(
         f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in install.passes
     )
-    return {f"{PASSES}/{install.told}": "{" + ",\n".join((*lines, f'"passes": [{passes}]')) + "}\n"}
+    return {
+        f"{PASSES}/{install.passes_file}": "{"
+        + ",\n".join((*lines, f'"passes": [{passes}]'))
+        + "}\n"
+    }
 
 
 def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:

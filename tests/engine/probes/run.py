@@ -42,8 +42,8 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.txt")):
-        told = in_child(partial(in_file, path), SECONDS * 100)
-        for name, said in json.loads(told).items():
+        reported = in_child(partial(in_file, path), SECONDS * 100)
+        for name, said in json.loads(reported).items():
             found[f"{path.stem}: {name}"] = said
     with os.fdopen(answers, "w") as out:
         out.write(json.dumps(found) + "\n")

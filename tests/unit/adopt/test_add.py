@@ -247,15 +247,15 @@ def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
 
 
 def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> None:
-    told: list[str] = []
+    said: list[str] = []
     following = add(
         written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"),
         "worker",
         "web",
         None,
-        Console(told.append),
+        Console(said.append),
     )
-    assert told == [
+    assert said == [
         "wrote services.yaml",
         "wrote services/worker/smoke.py",
         "wrote services/worker/worker_service/__init__.py",

@@ -181,7 +181,7 @@ def test_what_compiles_is_for_wheels_in_whichever_stage_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "files", "told"),
+    ("run", "files", "reported"),
     [
         (
             'if [ "$D" = "1" ]; then pip install -r a.txt; else pip install -r b.txt; fi',
@@ -220,8 +220,8 @@ def test_what_compiles_is_for_wheels_in_whichever_stage_it_stands() -> None:
     ],
 )
 def test_branches_of_a_shell_are_followed_where_arguments_say_which(
-    run: str, files: list[str], told: list[str]
+    run: str, files: list[str], reported: list[str]
 ) -> None:
     found = needs_of(facts(f"FROM python:3.11\nARG D=no\nWORKDIR /app\nRUN {run}\n").steps, "s")
     assert list(found.files) == [f"/app/{each}" for each in files]
-    assert [note.what for note in found.notes] == told
+    assert [note.what for note in found.notes] == reported

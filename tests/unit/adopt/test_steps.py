@@ -37,10 +37,10 @@ def adopted(
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    told = init(root / "services.yaml", InitRequest(), QUIET)
+    said = init(root / "services.yaml", InitRequest(), QUIET)
     [service] = manifest(root / "services.yaml").services
     assert not service.dockerfile
-    return service.build, "\n".join(told)
+    return service.build, "\n".join(said)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def adopted(
 def test_a_stage_becomes_a_step_whose_outputs_are_what_the_image_takes(
     tmp_path: Path, stage: str, copied: str, step: BuildStep
 ) -> None:
-    found, told = adopted(tmp_path, f"{WEB}{stage}{PYTHON}{copied}{END}")
+    found, said = adopted(tmp_path, f"{WEB}{stage}{PYTHON}{copied}{END}")
     assert found == (step,)
-    assert "not carried over" not in told
+    assert "not carried over" not in said
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_a_stage_becomes_a_step_whose_outputs_are_what_the_image_takes(
 def test_a_stage_that_no_step_stands_for_is_reported_with_the_reason(
     tmp_path: Path, stage: str, copied: str, why: str
 ) -> None:
-    found, told = adopted(tmp_path, f"{WEB}{stage}{PYTHON}{copied}{END}")
+    found, said = adopted(tmp_path, f"{WEB}{stage}{PYTHON}{copied}{END}")
     assert found == ()
     line = f"{WEB}{stage}{PYTHON}".count("\n") + 1
-    assert f"Dockerfile:{line}: the stage 'web', on node:22-slim, builds files" in told
-    assert why in told
+    assert f"Dockerfile:{line}: the stage 'web', on node:22-slim, builds files" in said
+    assert why in said
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_collectstatic_puts_out_what_the_settings_say(
 ) -> None:
     dockerfile = f"{PYTHON}{env}RUN SECRET_KEY=x python manage.py collectstatic --noinput\n{END}"
     base = f'{SETTINGS}STATIC_ROOT = BASE_DIR / "from-base"\nA = os.environ["SECRET_KEY"]\n'
-    [step], told = adopted(
+    [step], said = adopted(
         tmp_path, dockerfile, {"shop/settings.py": settings, "shop/base.py": base}
     )
     assert (step.run, step.outputs) == (
@@ -177,7 +177,7 @@ def test_collectstatic_puts_out_what_the_settings_say(
     given = {"AT": "/app/there"} if env else {}
     assert dict(step.env) == {"SECRET_KEY": "x", **given}
     assert not (step.image or step.network)
-    assert "RUN " not in told
+    assert "RUN " not in said
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,9 @@ def test_collectstatic_without_a_place_in_the_code_is_reported(
     tmp_path: Path, settings: str, manage: str
 ) -> None:
     dockerfile = f"{PYTHON}RUN python {manage} collectstatic\n{END}"
-    found, told = adopted(tmp_path, dockerfile, {"shop/settings.py": settings})
+    found, said = adopted(tmp_path, dockerfile, {"shop/settings.py": settings})
     assert found == ()
-    assert f"Dockerfile:4: RUN python {manage} collectstatic\n" in told
+    assert f"Dockerfile:4: RUN python {manage} collectstatic\n" in said
 
 
 @pytest.mark.parametrize("gettext", [True, False])
@@ -206,10 +206,10 @@ def test_translations_are_compiled_where_the_image_has_gettext(
     install = "RUN apt-get install -y gettext\n" if gettext else "\n"
     dockerfile = f"{PYTHON}{install}RUN python manage.py compilemessages\n{END}"
     files = {f"shop/locale/{each}/LC_MESSAGES/django.po": "" for each in ("de", "fr")}
-    found, told = adopted(tmp_path, dockerfile, files)
+    found, said = adopted(tmp_path, dockerfile, files)
     if gettext:
         assert [step.outputs for step in found] == [("shop/locale",)]
-    assert bool(found) == gettext == ("RUN " not in told)
+    assert bool(found) == gettext == ("RUN " not in said)
 
 
 def test_steps_stand_in_the_order_of_their_lines(tmp_path: Path) -> None:

@@ -743,6 +743,6 @@ def test_an_advice_names_some_of_many_services() -> None:
         "the same in 30 more",
         "slimbake prove",
     ]
-    (told,) = advice(known(*subjects, layers=layers), ("s3",))
-    assert "     also: s0, s1, s2, s4," in advice_text((told,))
-    assert "s20 and 29 more" in advice_text((told,))
+    (said,) = advice(known(*subjects, layers=layers), ("s3",))
+    assert "     also: s0, s1, s2, s4," in advice_text((said,))
+    assert "s20 and 29 more" in advice_text((said,))

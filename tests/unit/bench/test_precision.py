@@ -11,6 +11,6 @@ from bench import generation, precision
 
 @pytest.mark.parametrize("bench", [precision, generation])
 def test_the_document_is_made_of_the_measurements_that_are_committed(bench: ModuleType) -> None:
-    told = json.loads(bench.RESULTS.read_text())
+    said = json.loads(bench.RESULTS.read_text())
     words = f"run {bench.__name__.replace('.', '/')}.py, and commit it with {bench.RESULTS.name}"
-    assert bench.DOCUMENT.read_text() == bench.document(told), words
+    assert bench.DOCUMENT.read_text() == bench.document(said), words

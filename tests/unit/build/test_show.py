@@ -47,7 +47,7 @@ class Build:
         """BuildKit tells of a step in the build of a target."""
         name, inputs = STEPS.get(step, (f"exporting to {step}", ()))
         stage = "stage-0 1/1" if step in STEPS else ""
-        told = {
+        reported = {
             "digest": step if step in STEPS else f"{target} export",
             "name": f"[{target}{stage and f' {stage}'}] {name}",
             "inputs": list(inputs),
@@ -55,7 +55,7 @@ class Build:
             **({"completed": _at(ended)} if ended else {}),
             **more,
         }
-        for change in self.progress.take({"vertexes": [told]}):
+        for change in self.progress.take({"vertexes": [reported]}):
             self.plain.take(change)
 
     def plan_all(self) -> None:

@@ -104,8 +104,8 @@ def test_whatever_the_words_of_a_program_hold_its_step_has_a_title(
     instruction = f"RUN {exec_form(['python', '/build.pyz', *words])}"
     # Old versions of BuildKit resolve a backslash, as a shell would.
     name = instruction if kept else re.sub(r"\\(.)", r"\1", instruction)
-    told = title(name)
-    assert told == " ".join(words) if kept else "build.pyz" not in told
+    reported = title(name)
+    assert reported == " ".join(words) if kept else "build.pyz" not in reported
 
 
 # --- progress

@@ -47,7 +47,9 @@ class Bakes:
 
     root: Path
     used: dict[str, dict[str, str]] = field(default_factory=lambda: dict(USED))
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)  # service -> more of its answer
+    reported: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # service -> more of its answer
     built: list[str] = field(default_factory=list)
     words: tuple[str, ...] = ()
 
@@ -73,8 +75,8 @@ class Bakes:
                 "seen": True,
                 "fault": "",
             }
-            told = found | self.told.get(service, {})
-            (folder / "traced.json").write_text(json.dumps(told))
+            reported = found | self.reported.get(service, {})
+            (folder / "traced.json").write_text(json.dumps(reported))
         return BakeResult(left=targets)
 
 
@@ -209,17 +211,17 @@ def test_no_list_is_made_in_ci_and_by_a_builder_of_its_own(
 
 
 def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh) -> None:
-    fresh.bakes.told["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
     fresh.first()
     assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
 
 
 def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: Fresh) -> None:
     def cached() -> dict[str, bool]:
-        told = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())
-        return {name: not target["no-cache"] for name, target in told["target"].items()}
+        reported = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())
+        return {name: not target["no-cache"] for name, target in reported["target"].items()}
 
-    fresh.bakes.told["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
     traces(fresh.site, ["api", "job"])
     assert cached() == {"_trace-api": True, "_trace-job": True}
     traces(fresh.site, ["api", "job"])
@@ -227,7 +229,7 @@ def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: F
 
 
 def test_a_layer_whose_services_run_no_python_gets_no_list(fresh: Fresh) -> None:
-    fresh.bakes.told["job"] = {"seen": False, "modules": {}}
+    fresh.bakes.reported["job"] = {"seen": False, "modules": {}}
     fresh.first()
     assert fresh.lists == {"base-web": ["fastapi/__init__.py", "fastapi/cli.py"]}
 
@@ -308,7 +310,7 @@ def test_prove_of_one_service_traces_all_on_its_layers(
 def test_prove_writes_no_list_where_a_check_does_not_hold(
     fresh: Fresh, held: Callable[..., Any]
 ) -> None:
-    fresh.bakes.told["job"] = {"fault": "its smoke does not hold\nValueError"}
+    fresh.bakes.reported["job"] = {"fault": "its smoke does not hold\nValueError"}
     with pytest.raises(CheckError, match="job: its smoke does not hold"):
         held()
     assert fresh.lists == {}

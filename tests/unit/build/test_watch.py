@@ -249,8 +249,8 @@ def test_a_faulty_manifest_is_reported_once_and_what_was_edited_meanwhile_is_not
         yield NLG
 
     assert project.watch(changes()) == [("api",), ("nlg",)]
-    told = [text for text in project.said if "no such base" in text]
-    assert told == [
+    reported = [text for text in project.said if "no such base" in text]
+    assert reported == [
         "services.yaml:3:1: services.api: no such base 'wbe'\n1 problem in services.yaml"
     ]
 

@@ -277,9 +277,9 @@ def test_globs_match_what_the_documentation_says(given_globs: list[str], path: s
 
 @given(GLOBS, PATHS)
 def test_rules_fix_globs_for_good(glob: str, path: str) -> None:
-    told = globs.fault(glob)
+    reported = globs.fault(glob)
     for _ in range(3):
-        if told is None or "did you mean '" not in told[1]:
+        if reported is None or "did you mean '" not in reported[1]:
             break
-        told = globs.fault(told[1].partition("did you mean '")[2].removesuffix("'?"))
-    assert told is None or "did you mean" not in told[1]
+        reported = globs.fault(reported[1].partition("did you mean '")[2].removesuffix("'?"))
+    assert reported is None or "did you mean" not in reported[1]

@@ -28,16 +28,16 @@ from slimbake.checks.readonly import unwritable
 def test_the_path_and_the_folder_that_can_be_written_are_named(
     line: str, path: str, folder: str
 ) -> None:
-    told = unwritable(["Traceback (most recent call last):", f"  {line}"])
-    assert told == (
+    said = unwritable(["Traceback (most recent call last):", f"  {line}"])
+    assert said == (
         f"it cannot write to {path}: a container is read-only but for /tmp, `tmpfs` and `volumes`;"
         f" if it may forget what it writes there: `tmpfs: [{folder}]`"
     )
 
 
 def test_what_cannot_be_a_tmpfs_is_not_named_as_one() -> None:
-    told = unwritable(["OSError: [Errno 30] Read-only file system: '/app/static/a.css'"])
-    assert told == (
+    said = unwritable(["OSError: [Errno 30] Read-only file system: '/app/static/a.css'"])
+    assert said == (
         "it cannot write to /app/static/a.css: a container is read-only but for /tmp, `tmpfs` and"
         " `volumes`; let it write to one of these, such as `tmpfs: [/var/cache/NAME]`"
     )

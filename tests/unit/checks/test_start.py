@@ -78,12 +78,12 @@ def test_a_command_without_a_port_is_run_with_help() -> None:
 
 def test_what_does_not_start_is_reported_with_its_last_words(port: int) -> None:
     ends = "import sys; print('a', file=sys.stderr); sys.exit('no model')"
-    told = "a\nno model"
+    reported = "a\nno model"
     assert asked(ends, port) == {
         "error": f"ended with exit code 1 before it listened on port {port}",
-        "words": told,
+        "words": reported,
     }
-    assert asked(ends) == {"error": "ended with exit code 1 with --help", "words": told}
+    assert asked(ends) == {"error": "ended with exit code 1 with --help", "words": reported}
     hangs = "import time; print('loading', flush=True); time.sleep(3600)"
     for at, error in (
         (port, rf"does not listen on port {port} within \d+ s"),

@@ -76,7 +76,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def told(root: Path, before: str, after: str | None = None) -> dict[str, tuple[str, ...]]:
+def said(root: Path, before: str, after: str | None = None) -> dict[str, tuple[str, ...]]:
     """Why targets are built again or have gone; those that are the same left out."""
     found = changed(root / "services.yaml", before, after)
     return {each.target: (each.status, *each.reasons) for each in found if each.status != "same"}
@@ -91,10 +91,10 @@ EDITED = {
 
 def test_an_edit_rebuilds_its_service_alone(root: Path) -> None:
     (root / "services/api/main.py").write_text("print(1)\n")
-    assert told(root, "HEAD") == EDITED
+    assert said(root, "HEAD") == EDITED
     commit(root)
-    assert told(root, "HEAD") == {}
-    assert told(root, "HEAD~1", "HEAD") == EDITED
+    assert said(root, "HEAD") == {}
+    assert said(root, "HEAD~1", "HEAD") == EDITED
     assert {each.target for each in changed(root / "services.yaml", "HEAD~1", "HEAD")} == {
         "inside",
         "runtime",
@@ -108,7 +108,7 @@ def test_an_edit_rebuilds_its_service_alone(root: Path) -> None:
 def test_a_file_that_is_not_committed_and_would_be_sent_counts(root: Path) -> None:
     (root / ".gitignore").write_text("*.bin\n")
     (root / "services/embed/x.bin").write_text("ignored by Git, and sent")
-    assert told(root, "HEAD") == {"embed": ("changed", "context services/embed: x.bin added")}
+    assert said(root, "HEAD") == {"embed": ("changed", "context services/embed: x.bin added")}
 
 
 API = {"api", "api-smoke", "api-inventory"}
@@ -116,7 +116,7 @@ API = {"api", "api-smoke", "api-inventory"}
 
 def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
     (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
-    found = told(root, "HEAD")
+    found = said(root, "HEAD")
     assert found.keys() == {"inside", "base-web", "base-web-inventory", *API}
     assert found["base-web"][:2] == ("changed", "lock bake/locks/base-web.txt changed")
     assert "base-web changed" in found["api"]
@@ -128,7 +128,7 @@ def test_another_budget_is_measured_against(root: Path) -> None:
     (root / "services.yaml").write_text(
         text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {rss: 1GB}")
     )
-    assert told(root, before) == {"api": ("changed", "its budget changed")}
+    assert said(root, before) == {"api": ("changed", "its budget changed")}
 
 
 def test_many_files_are_counted(root: Path) -> None:
@@ -137,7 +137,7 @@ def test_many_files_are_counted(root: Path) -> None:
     (root / "services/embed/main.py").unlink()
     (root / os.fsdecode(b"services/embed/\xff.py")).write_text("")
     assert (
-        told(root, "HEAD")["embed"][1]
+        said(root, "HEAD")["embed"][1]
         == "context services/embed: 0.py added, 1.py added, 2.py added, 4 more"
     )
 
@@ -146,7 +146,7 @@ def test_a_template_that_touches_no_text_rebuilds_nothing(root: Path) -> None:
     (root / "templates").mkdir()
     shipped = Path(__file__).parents[3] / "templates/base.Dockerfile.j2"
     (root / "templates/base.Dockerfile.j2").write_text("{# a remark #}" + shipped.read_text())
-    assert told(root, "HEAD") == {}
+    assert said(root, "HEAD") == {}
 
 
 def test_what_another_slimbake_generated_counts(root: Path) -> None:
@@ -155,8 +155,8 @@ def test_what_another_slimbake_generated_counts(root: Path) -> None:
     git(root, "commit", "--quiet", "--all", "--message", "x")
     path.write_bytes(path.read_bytes() + b"of an even older slimbake")
     git(root, "commit", "--quiet", "--all", "--message", "x")
-    assert "base-web" in told(root, "HEAD~1", "HEAD")
-    assert "base-web" in told(root, "HEAD"), "a bake generates it again"
+    assert "base-web" in said(root, "HEAD~1", "HEAD")
+    assert "base-web" in said(root, "HEAD"), "a bake generates it again"
 
 
 def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:
     (root / "services/more").mkdir()
     (root / "services/more/main.py").write_text("print(2)\n")
     (root / "services.yaml").write_text(text)
-    found = told(root, "HEAD")
+    found = said(root, "HEAD")
     assert found["vectors"] == ("new", "was called embed before")
     assert found["embed"] == ("gone", "is called vectors now")
     assert found["more"] == ("new", "was not there before")
@@ -175,18 +175,18 @@ def test_a_service_that_comes_goes_or_is_renamed(root: Path) -> None:
     (root / "services.yaml").write_text(
         text.replace("vectors: {context: services/embed", "index: {context: services/vectors")
     )
-    assert told(root, "HEAD")["index"] == ("new", "was called vectors before"), (
+    assert said(root, "HEAD")["index"] == ("new", "was called vectors before"), (
         "moved, with the same files"
     )
     (root / "services.yaml").write_text(MANIFEST.split("  embed:")[0])
-    assert told(root, "HEAD")["more"] == ("gone", "is no longer in the manifest")
+    assert said(root, "HEAD")["more"] == ("gone", "is no longer in the manifest")
 
 
 def test_before_there_was_a_manifest_everything_is_new(root: Path) -> None:
     git(root, "mv", "services.yaml", "other.yaml")
     git(root, "commit", "--quiet", "--message", "x")
     git(root, "mv", "other.yaml", "services.yaml")
-    assert {why for why, *_ in told(root, "HEAD").values()} == {"new"}
+    assert {why for why, *_ in said(root, "HEAD").values()} == {"new"}
 
 
 def test_nothing_of_the_repository_is_touched(root: Path) -> None:
@@ -202,8 +202,8 @@ def test_nothing_of_the_repository_is_touched(root: Path) -> None:
     hook.write_text("#!/bin/sh\ntouch touched\n")
     hook.chmod(0o755)
     before = state()
-    told(root, "HEAD", "HEAD")
-    told(root, "HEAD")
+    said(root, "HEAD", "HEAD")
+    said(root, "HEAD")
     assert state() == before
 
 
@@ -213,7 +213,7 @@ def test_a_manifest_below_the_top(root: Path) -> None:
         git(root, "mv", name, f"fleet/{name}")
     commit(root / "fleet")
     (root / "fleet/services/api/main.py").write_text("print(1)\n")
-    assert told(root / "fleet", "HEAD") == EDITED
+    assert said(root / "fleet", "HEAD") == EDITED
 
 
 def test_what_git_writes_at_a_checkout_is_what_counts(root: Path) -> None:
@@ -223,14 +223,14 @@ def test_what_git_writes_at_a_checkout_is_what_counts(root: Path) -> None:
     (root / "services/api/smoke.py").write_bytes(b"def imports(): ...\r\n")
     (root / ".gitattributes").write_text("services/**/*.py eol=crlf\n")
     commit(root)
-    assert told(root, "HEAD") == {}
+    assert said(root, "HEAD") == {}
 
 
 def test_a_detached_head(root: Path) -> None:
     (root / "services/api/main.py").write_text("print(1)\n")
     last = commit(root)
     git(root, "checkout", "--quiet", "--detach")
-    assert told(root, f"{last}~1", "HEAD") == EDITED
+    assert said(root, f"{last}~1", "HEAD") == EDITED
 
 
 def test_the_ends_of_a_range(root: Path) -> None:
@@ -254,9 +254,9 @@ def test_the_ends_of_a_range(root: Path) -> None:
 
 def test_what_is_no_commit(root: Path) -> None:
     with pytest.raises(UsageError, match="Git knows no commit 'nowhere'"):
-        told(root, "nowhere")
+        said(root, "nowhere")
     with pytest.raises(UsageError, match="Git knows no commit '--all'"):
-        told(root, "--all")
+        said(root, "--all")
     git(root, "checkout", "--quiet", "--orphan", "alone")
     git(root, "commit", "--quiet", "--message", "another one")
     with pytest.raises(UsageError, match="have no commit in common"):
@@ -269,18 +269,18 @@ def test_a_shallow_clone_says_what_to_do(root: Path) -> None:
     commit(root)
     git(root.parent, "clone", "--quiet", "--depth", "1", root.as_uri(), "shallow")
     with pytest.raises(SetupError, match="this clone is shallow") as caught:
-        told(root.parent / "shallow", first)
+        said(root.parent / "shallow", first)
     assert "git fetch --unshallow" in caught.value.hint
     with pytest.raises(SetupError, match="this clone is shallow"):
-        told(root.parent / "shallow", "HEAD~1")
+        said(root.parent / "shallow", "HEAD~1")
     git(root.parent / "shallow", "fetch", "--quiet", "--unshallow")
-    assert told(root.parent / "shallow", first) == EDITED
+    assert said(root.parent / "shallow", first) == EDITED
 
 
 def test_a_folder_in_no_repository(tmp_path: Path, root: Path) -> None:
     (root / ".git").rename(tmp_path / "away")
     with pytest.raises(UsageError, match="is in no Git repository"):
-        told(root, "HEAD")
+        said(root, "HEAD")
 
 
 def test_a_repository_of_somebody_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +289,7 @@ def test_a_repository_of_somebody_else(root: Path, monkeypatch: pytest.MonkeyPat
         "git", stderr="fatal: detected dubious ownership in repository at '/x'\n", code=128
     )
     with pytest.raises(SetupError, match="belongs to another user"):
-        told(root, "HEAD")
+        said(root, "HEAD")
 
 
 def test_a_faulty_manifest_of_a_commit(root: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_faulty_manifest_of_a_commit(root: Path) -> None:
     git(root, "commit", "--quiet", "--all", "--message", "x")
     (root / "services.yaml").write_text(MANIFEST)
     with pytest.raises(UsageError, match=r"services\.yaml as of HEAD: 1 problem"):
-        told(root, "HEAD")
+        said(root, "HEAD")
 
 
 @pytest.fixture
@@ -316,13 +316,13 @@ def with_submodule(root: Path) -> Path:
 
 def test_a_submodule_counts_with_its_files(with_submodule: Path) -> None:
     inner = with_submodule / "services/embed/lib"
-    assert told(with_submodule, "HEAD") == {}
+    assert said(with_submodule, "HEAD") == {}
     (inner / "lib.py").write_text("two\n")
     edited = {"embed": ("changed", "context services/embed: lib/lib.py edited")}
-    assert told(with_submodule, "HEAD") == edited
+    assert said(with_submodule, "HEAD") == edited
     git(inner, "commit", "--quiet", "--all", "--message", "x")
     commit(with_submodule)
-    assert told(with_submodule, "HEAD~1", "HEAD") == edited
+    assert said(with_submodule, "HEAD~1", "HEAD") == edited
 
 
 def test_a_submodule_that_is_not_here_counts_as_its_commit(with_submodule: Path) -> None:
@@ -332,11 +332,11 @@ def test_a_submodule_that_is_not_here_counts_as_its_commit(with_submodule: Path)
     commit(with_submodule)
     git(with_submodule.parent, "clone", "--quiet", str(with_submodule), "clone")
     clone = with_submodule.parent / "clone"
-    assert told(clone, "HEAD~1", "HEAD") == {
+    assert said(clone, "HEAD~1", "HEAD") == {
         "embed": ("changed", "context services/embed: lib edited")
     }
-    assert told(clone, "HEAD", "HEAD") == {}
-    assert "embed" in told(clone, "HEAD"), "the empty folder is what would be sent"
+    assert said(clone, "HEAD", "HEAD") == {}
+    assert "embed" in said(clone, "HEAD"), "the empty folder is what would be sent"
 
 
 def without_submodule(repository: Path) -> None:
@@ -355,10 +355,10 @@ def test_a_context_in_a_submodule_that_is_not_here_counts_as_its_commit(
     git(with_submodule / "services/embed/lib", "commit", "--quiet", "--all", "--message", "x")
     commit(with_submodule)
     without_submodule(with_submodule)
-    assert told(with_submodule, "HEAD~1", "HEAD") == {
+    assert said(with_submodule, "HEAD~1", "HEAD") == {
         "embed": ("changed", "context services/embed/lib: . edited")
     }
-    assert told(with_submodule, "HEAD", "HEAD") == {}
+    assert said(with_submodule, "HEAD", "HEAD") == {}
 
 
 def test_a_manifest_that_needs_a_file_of_a_submodule_that_is_not_here(with_submodule: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_manifest_that_needs_a_file_of_a_submodule_that_is_not_here(with_submo
     git(with_submodule, "commit", "--quiet", "--all", "--message", "x")
     without_submodule(with_submodule)
     with pytest.raises(UsageError, match="as of HEAD") as caught:
-        told(with_submodule, "HEAD", "HEAD")
+        said(with_submodule, "HEAD", "HEAD")
     assert (
         "the submodule services/embed/lib is not here: git submodule update --init"
         in caught.value.hint

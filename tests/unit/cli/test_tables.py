@@ -79,8 +79,8 @@ def test_every_table_is_laid_out_as_the_options_say() -> None:
         f"{path}:{line}: {name}"
         for path, tree in TREES.items()
         if path not in NO_RESULT
-        for line, name, told in laid_out(tree)
-        if not told
+        for line, name, said in laid_out(tree)
+        if not said
     ]
 
 

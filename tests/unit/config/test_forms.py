@@ -21,7 +21,7 @@ def found(folder: Path, requirements: str, files: Mapping[str, str]) -> Requirem
     return read(folder, requirements, placed)
 
 
-def told(folder: Path, requirements: str, files: Mapping[str, str]) -> str:
+def reported(folder: Path, requirements: str, files: Mapping[str, str]) -> str:
     placed = {name if "/" in name else API + name: text for name, text in files.items()}
     return problem(folder, requirements, placed)
 
@@ -481,7 +481,7 @@ def test_packages_that_need_each_other_are_refused_with_the_circle(tmp_path: Pat
         "libs/one/pyproject.toml": PROJECT.format("one", "two") + source.format("two"),
         "libs/two/pyproject.toml": PROJECT.format("two", "one") + source.format("one"),
     }
-    assert told(tmp_path, "[libs/one]", files) == (
+    assert reported(tmp_path, "[libs/one]", files) == (
         "libs/two/pyproject.toml:4:18: '../one' needs itself: libs/one -> libs/two -> libs/one\n"
         "  each local package is built after those that it needs: move what both use into a third"
     )

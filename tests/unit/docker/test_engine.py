@@ -357,12 +357,12 @@ def asked(
     """What is found where buildx answers one thing after another, and how long was waited."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     programs(monkeypatch, installed=True)
-    processes, told, waits = faked(monkeypatch), list(answers), list[float]()
+    processes, reported, waits = faked(monkeypatch), list(answers), list[float]()
     processes.answer("docker info", json.dumps(CONTAINERD))
 
     def run(argv: Any, **options: Any) -> process.Completed:
         if [*argv][1:3] == ["buildx", "inspect"]:
-            said = told.pop(0)
+            said = reported.pop(0)
             fine = said.startswith("Driver:")
             return process.Completed(tuple(argv), int(not fine), said * fine, said * (not fine))
         return processes.run(argv, **options)

@@ -315,11 +315,13 @@ def test_what_is_proven_is_carried_by_name_and_what_is_refuted_is_not(root: Path
 def test_a_target_carries_what_its_own_layer_does(root: Path) -> None:
     decided = project_in(root).plan
     recipes = {target.name: target.recipe for target in decided.targets}
-    told = {
+    reported = {
         name: recipe.install.passes for name, recipe in recipes.items() if recipe and recipe.install
     }
-    assert {n: tuple(e.name for e in told[n] if e.name in CARRIED[n]) for n in CARRIED} == CARRIED
-    assert {each.packages for each in told["api"]} == {("other",)}
+    assert {
+        n: tuple(e.name for e in reported[n] if e.name in CARRIED[n]) for n in CARRIED
+    } == CARRIED
+    assert {each.packages for each in reported["api"]} == {("other",)}
 
 
 @pytest.mark.parametrize(
@@ -782,12 +784,12 @@ def test_a_pass_is_carried_once_it_is_proven_for_every_platform(both: Path) -> N
 
 
 def test_evidence_of_one_platform_alone_is_what_its_own_images_are_built_with(both: Path) -> None:
-    def told(platform: str) -> set[str]:
+    def reported(platform: str) -> set[str]:
         found = pruned(planned_for(project_in(both), platform))["base-web.json"]
         return {each["name"] for each in json.loads(found)["passes"]}
 
-    assert {"thing.data", "thing.docs"} <= told("linux/amd64")
-    assert {"thing.data", "thing.docs"}.isdisjoint(told("linux/arm64"))
+    assert {"thing.data", "thing.docs"} <= reported("linux/amd64")
+    assert {"thing.data", "thing.docs"}.isdisjoint(reported("linux/arm64"))
 
 
 def test_a_pass_that_one_platform_refutes_or_does_not_need_is_not_carried(both: Path) -> None:
@@ -854,8 +856,8 @@ def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
 
     def bake(site: Site, services: tuple[str, ...], options: BakeOptions) -> BakeResult:
         (folder,) = options.sets
-        told = json.loads((both / folder.partition("=")[2] / "base-web.json").read_text())
-        assert "thing.data" in {each["name"] for each in told["passes"]}
+        reported = json.loads((both / folder.partition("=")[2] / "base-web.json").read_text())
+        assert "thing.data" in {each["name"] for each in reported["passes"]}
         done.append(("pruned", options.platform))
         return BakeResult(left=services)
 

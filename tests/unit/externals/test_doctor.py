@@ -207,7 +207,7 @@ def test_images_that_starts_need_are_there_or_missing_with_who_needs_them() -> N
         (UNREACHED, "warn", "not in the engine, and cannot be reached"),
     ):
         shown = row(replace(FACTS, beside=((redis, where),)), "image redis:7")
-        told = f"{found}; api, job start with it (compose.yaml:4)"
-        assert (shown.state, shown.found, bool(shown.advice)) == (state, told, state == "warn")
+        reported = f"{found}; api, job start with it (compose.yaml:4)"
+        assert (shown.state, shown.found, bool(shown.advice)) == (state, reported, state == "warn")
     broken = replace(FACTS, unreadable="yaml: line 3")
     assert row(broken, "start: with").state == "fail"

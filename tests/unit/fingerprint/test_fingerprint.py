@@ -360,8 +360,8 @@ def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path:
     one = runtime(AROUND)
     assert one == runtime(replace(AROUND, digests={"python": "other", "uv": "sha256:2"}))
     assert one == runtime(None)
-    told = {each.target: each.inputs for each in accounts(pinned, root, NOWHERE)}
-    (python,) = (each for each in told["runtime"] if each.kind == "external")
+    reported = {each.target: each.inputs for each in accounts(pinned, root, NOWHERE)}
+    (python,) = (each for each in reported["runtime"] if each.kind == "external")
     assert (python.name, python.digest) == ("python python:3.11-slim-trixie", f"sha256:{'a' * 64}")
     standin = replace(AROUND, standins=("python",))
     assert one != runtime(standin), "stand-ins have fingerprints of their own"
@@ -376,9 +376,9 @@ def test_where_locks_pin_every_external_everything_is_known(tmp_path: Path) -> N
 def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     assert fingerprints(decided, root, NOWHERE) == {}
-    told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE)}
-    assert "no lock has its digest" in told["runtime"][0]
-    assert told["plain"] == ("it uses runtime, which cannot be known",)
+    reported = {each.target: each.unknown for each in accounts(decided, root, NOWHERE)}
+    assert "no lock has its digest" in reported["runtime"][0]
+    assert reported["plain"] == ("it uses runtime, which cannot be known",)
 
 
 @pytest.mark.parametrize(
@@ -421,8 +421,8 @@ def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, fleet(service("odd", contexts=(("data", "."),))))
     (root / ".git").mkdir()
     (root / ".git/HEAD").write_text("ref: refs/heads/main\n")
-    told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}
-    assert told["odd"] == (
+    reported = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}
+    assert reported["odd"] == (
         ".git would be sent with ., and differs in every checkout: name it in .dockerignore",
     )
     (root / ".dockerignore").write_text(".git\n")
@@ -465,8 +465,8 @@ def test_a_dockerignore_of_the_users_own_holds(tmp_path: Path, ignore: str) -> N
 def test_a_dockerignore_that_docker_refuses_is_reported(tmp_path: Path) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/.dockerignore").write_text("a[\n")
-    told = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}
-    assert told["own"] == (
+    reported = {each.target: each.unknown for each in accounts(decided, root, NOWHERE, AROUND)}
+    assert reported["own"] == (
         "the .dockerignore of services/own has a pattern that Docker refuses: a[",
     )
 

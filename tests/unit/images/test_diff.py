@@ -78,9 +78,11 @@ def test_the_first_in_the_order_of_the_tar_is_named_and_how_many_more(tmp_path: 
 
 
 def test_values_of_both_are_reported(tmp_path: Path) -> None:
-    told = diff_text(compared(tmp_path, of(FILES), of(changed(1, mode=0o600, mtime=1795564800))))
-    assert "  mode: 0644 / 0600" in told
-    assert "  mtime: 1980-01-01T00:00:00Z / 2026-11-25T00:00:00Z" in told
+    reported = diff_text(
+        compared(tmp_path, of(FILES), of(changed(1, mode=0o600, mtime=1795564800)))
+    )
+    assert "  mode: 0644 / 0600" in reported
+    assert "  mtime: 1980-01-01T00:00:00Z / 2026-11-25T00:00:00Z" in reported
 
 
 def test_another_order_of_the_same_files_is_told_as_such(tmp_path: Path) -> None:

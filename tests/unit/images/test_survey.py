@@ -314,12 +314,12 @@ def test_the_lower_bound_counts_each_content_once(tmp_path: Path) -> None:
     assert bound
     assert (bound.files, bound.uncompressed) == (2, 101_000)
     assert 101_000 < bound.compressed < 103_000 < 2 * 101_000 < bound.layers < 2 * 103_000
-    told = findings(found)
-    assert told.host and told.registry and told.layers
-    assert (told.host.now, told.host.bound) == (202_000, 101_000)
-    assert told.host.above == 1
-    assert told.registry.now == found.measurement.registry
-    assert told.layers.above == pytest.approx(1, abs=0.05)
+    reported = findings(found)
+    assert reported.host and reported.registry and reported.layers
+    assert (reported.host.now, reported.host.bound) == (202_000, 101_000)
+    assert reported.host.above == 1
+    assert reported.registry.now == found.measurement.registry
+    assert reported.layers.above == pytest.approx(1, abs=0.05)
     assert (
         "lower bound on a host: 0.2 MB, all distinct files 0.1 MB (+100.0%)"
         in report.sizes_text(found, "image", None, FOLDED)
@@ -417,9 +417,9 @@ def test_addresses_need_no_manifest_and_no_engine(
     assert list(json.loads(before)["images"]) == ["one"]
     (tmp_path / "before.json").write_text(before)
     run("./out", "--by", "package", "--against", "before.json")
-    told = capsys.readouterr().out
-    assert told.splitlines()[1].split()[:2] == ["libfoo1", "(Debian)"]
-    assert "same" in told
+    reported = capsys.readouterr().out
+    assert reported.splitlines()[1].split()[:2] == ["libfoo1", "(Debian)"]
+    assert "same" in reported
     assert not (tmp_path / ".slimbake").exists()
 
 

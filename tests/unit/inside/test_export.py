@@ -130,9 +130,9 @@ def test_pooling_is_what_sentence_transformers_stored(
 def test_pooling_that_the_graph_would_not_hold_is_refused(
     tmp_path: Path, files: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(ExportError, match="`inference: torch`") as told:
+    with pytest.raises(ExportError, match="`inference: torch`") as said:
         encoder._pooling(beside(tmp_path, files))
-    assert words in str(told.value)
+    assert words in str(said.value)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def tell(inside: Path, *passes: dict[str, Any], explain: bool = True, warm: bool = False) -> None:
     """Have the layer carry passes."""
-    told = {"about": "", "layer": "base-web", "explain": explain, "passes": passes, "warm": warm}
-    (inside / "passes.json").write_text(json.dumps(told))
+    said = {"about": "", "layer": "base-web", "explain": explain, "passes": passes, "warm": warm}
+    (inside / "passes.json").write_text(json.dumps(said))
 
 
 # --- wheels

@@ -416,11 +416,11 @@ def test_a_library_that_something_may_load_stays(
 
 
 def test_passes_are_read_as_they_are_told() -> None:
-    told = (
+    said = (
         '{"about": "", "passes": [{"name": "a", "packages": ["x"], "remove": ["y"]}, {"name": "b",'
         ' "packages": ["x"]}]}'
     )
-    assert [parse_pass(each) for each in json.loads(told)["passes"]] == [
+    assert [parse_pass(each) for each in json.loads(said)["passes"]] == [
         LayerPass("a", ("x",), remove=("y",)),
         LayerPass("b", ("x",)),
     ]

@@ -70,11 +70,11 @@ def test_what_a_script_uses_that_serves_is_seen(folder: Path) -> None:
     (folder / "bin/helper.py").write_text("")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    told = traced(folder, ["serve", str(port)], port)
-    assert (told["held"], told["untraced"]) == (True, "")
-    assert {str(folder / path) for path in ("bin/serve", "bin/helper.py", "app/app.py")} <= told[
-        "elsewhere"
-    ].keys()
+    reported = traced(folder, ["serve", str(port)], port)
+    assert (reported["held"], reported["untraced"]) == (True, "")
+    assert {
+        str(folder / path) for path in ("bin/serve", "bin/helper.py", "app/app.py")
+    } <= reported["elsewhere"].keys()
 
 
 def test_what_a_file_uses_is_seen_to_its_end(folder: Path) -> None:
@@ -82,9 +82,9 @@ def test_what_a_file_uses_is_seen_to_its_end(folder: Path) -> None:
         "import sys, app\nassert sys.argv == ['job.py', 'now']\nimport last\n"
     )
     (folder / "app/last.py").write_text("")
-    told = traced(folder, ["python", "job.py", "now"])
-    assert (told["held"], told["untraced"]) == (True, "")
-    assert {str(folder / "app" / name) for name in ("job.py", "app.py", "last.py")} <= told[
+    reported = traced(folder, ["python", "job.py", "now"])
+    assert (reported["held"], reported["untraced"]) == (True, "")
+    assert {str(folder / "app" / name) for name in ("job.py", "app.py", "last.py")} <= reported[
         "elsewhere"
     ].keys()
 
@@ -106,16 +106,16 @@ def test_an_answer_says_why_a_command_was_not_traced(
 
 def test_a_shell_that_runs_python_is_traced(folder: Path) -> None:
     executable(folder / "bin/shell", b"#!/bin/sh\nexec python -m app\n")
-    told = traced(folder, ["shell"])
-    assert (told["held"], told["untraced"]) == (True, "")
-    assert str(folder / "app/app.py") in told["elsewhere"]
+    reported = traced(folder, ["shell"])
+    assert (reported["held"], reported["untraced"]) == (True, "")
+    assert str(folder / "app/app.py") in reported["elsewhere"]
 
 
 def test_the_sitecustomize_of_an_image_still_runs(folder: Path) -> None:
     (folder / "own").mkdir()
     (folder / "own/sitecustomize.py").write_text("import sys\nsys.ours = True\n")
     (folder / "app/job.py").write_text("import sys\nassert sys.ours\nimport app\n")
-    told = traced(folder, ["python", "job.py"], PYTHONPATH=str(folder / "own"))
-    assert {str(folder / "app/app.py"), str(folder / "own/sitecustomize.py")} <= told[
+    reported = traced(folder, ["python", "job.py"], PYTHONPATH=str(folder / "own"))
+    assert {str(folder / "app/app.py"), str(folder / "own/sitecustomize.py")} <= reported[
         "elsewhere"
     ].keys()

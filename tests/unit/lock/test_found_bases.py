@@ -170,8 +170,8 @@ def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(
     closures = {"a": (pin("rich"),), "b": (pin("rich"), pin("torch"))}
     settled = resolve(manifest, arrange(resolve(manifest), closures, {}, None))
     made = plan(settled)
-    told = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
-    assert told == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
+    said = {t.name: t.recipe.install.torch for t in made.targets if t.recipe and t.recipe.install}
+    assert said == dict.fromkeys(("base-rich", "b"), torch if torch in ("cpu", "cu128") else "")
     assert {family.torch for family in families(settled)} == {
         torch if torch in ("cpu", "cu128") else ""
     }

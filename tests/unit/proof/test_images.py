@@ -82,11 +82,11 @@ def test_images_are_measured_once(tmp_path: Path) -> None:
     bare, pruned = {"api": "1"}, {"api": "2"}
     assert not images.fresh(bare, pruned, tmp_path)
     fleet = {side: {"services": ["api"]} for side in ("without", "with")}
-    told = {
+    reported = {
         "services": {"api": {"without": {"image": "1"}, "with": {"image": "2"}}},
         "fleet": fleet,
     }
-    images.write_images(told, tmp_path)
+    images.write_images(reported, tmp_path)
     assert images.fresh(bare, pruned, tmp_path)
     assert not images.fresh({"api": "3"}, pruned, tmp_path)
     assert not images.fresh({**bare, "nlg": "4"}, {**pruned, "nlg": "5"}, tmp_path)

@@ -183,8 +183,8 @@ def test_the_table_says_how_far_each_image_is_and_what_is_left() -> None:
 
 def test_pages_that_others_read_are_reported_where_they_are_many() -> None:
     disturbed = dataclasses.replace(FOUND, disturbed=17_000_000)
-    told = "embedding: others read 17.0 MB of its files meanwhile, or kept them: not counted"
-    assert report.limits_text((disturbed,), WIDE).splitlines()[2:] == [told]
+    said = "embedding: others read 17.0 MB of its files meanwhile, or kept them: not counted"
+    assert report.limits_text((disturbed,), WIDE).splitlines()[2:] == [said]
 
 
 def test_an_image_above_the_ratio_or_of_an_unknown_one_is_named() -> None:

@@ -24,13 +24,13 @@ SERVES = {"api": Start(("uvicorn", "app:app"), 80)}
 class Containers:
     """Stands for the engine: answers as the program that traces, and counts how often it is asked."""
 
-    def __init__(self, **told: Any) -> None:
-        self.told = {"held": True, "untraced": "", "files": [], "used": {}, "elsewhere": {}} | told
+    def __init__(self, **said: Any) -> None:
+        self.said = {"held": True, "untraced": "", "files": [], "used": {}, "elsewhere": {}} | said
         self.asked: list[dict[str, Any]] = []
 
     def __call__(self, name: str, words: Any, stdin: str, seconds: float) -> Contained:
         self.asked.append(json.loads(stdin))
-        return Contained(0, f"words of a service\n{json.dumps(self.told)}\n", "its errors", False)
+        return Contained(0, f"words of a service\n{json.dumps(self.said)}\n", "its errors", False)
 
 
 @pytest.fixture

@@ -348,7 +348,7 @@ def test_starts_that_would_be_slow_are_refuted_together_as_alone_with_verifies_t
     assert (one.level, both.level) == ("", "startup")
 
 
-def told(*members: str) -> bytes:
+def reported(*members: str) -> bytes:
     """A tar of empty files, as a container writes it, less the two blocks at its end."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -360,11 +360,11 @@ def told(*members: str) -> bytes:
 @pytest.mark.parametrize(
     ("stream", "whole"),
     [
-        (told("0/before/a", "end") + bytes(1024), True),
-        (told("0/before/a", "end"), True),
-        (told("0/before/a") + bytes(1024), False),
-        (told("0/before/a"), False),
-        (told("0/before/a") + b"\x01" * 512 + told("end"), False),
+        (reported("0/before/a", "end") + bytes(1024), True),
+        (reported("0/before/a", "end"), True),
+        (reported("0/before/a") + bytes(1024), False),
+        (reported("0/before/a"), False),
+        (reported("0/before/a") + b"\x01" * 512 + reported("end"), False),
         (b"", False),
     ],
 )

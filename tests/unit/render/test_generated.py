@@ -316,10 +316,10 @@ def test_a_file_that_is_not_text_differs_in_one_line(tmp_path: Path) -> None:
         "bake/dockerfiles/tool.pyz",
         Generated("bake/dockerfiles/tool.pyz", OURS.encode() + b"\0"),
     )
-    told = f"Binary files a/{path} and b/{path} differ\n"
-    assert unified(drift([program], tmp_path), tmp_path) == told
+    said = f"Binary files a/{path} and b/{path} differ\n"
+    assert unified(drift([program], tmp_path), tmp_path) == said
     repair(drift([program], tmp_path), tmp_path)
     assert (tmp_path / path).read_bytes() == program.content
     assert not drift([program], tmp_path)
     assert drift([], tmp_path).remove == (path,)
-    assert unified(drift([], tmp_path), tmp_path) == told
+    assert unified(drift([], tmp_path), tmp_path) == said
