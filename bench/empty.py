@@ -16,7 +16,7 @@ def empty(project: str) -> None:
 
     The images that come from outside stay: people have those before they build. What a reproducible
     image left in the engine would make the next cold build of it faster, so this project's images
-    go under whatever tag.
+    go under any tag.
     """
     remove(_of_project(project))
     remove_made()

@@ -34,7 +34,12 @@ WORDS = {
 IN_PAGES = {r"holds|held": "passes, contains, keeps"}
 _BANNED = [(re.compile(rf"\b({word})\b", re.IGNORECASE), use) for word, use in WORDS.items()]
 # In all Python that we write, names of functions and tests too.
-_IN_CODE = re.compile(r"(?<![a-z])(anew|mend(s|ed|ing)?|begets?)(?![a-z])", re.IGNORECASE)
+_OLDEST = r"anew|mend(s|ed|ing)?|begets?"
+_IN_CODE, _IN_PROGRAMS = (
+    re.compile(rf"(?<![a-z])({words})(?![a-z])", re.IGNORECASE)
+    # a change of the programs that build rebuilds every layer
+    for words in (rf"{_OLDEST}|told|whatever", _OLDEST)
+)
 _NAMES_THEM = ("bench/prose.py", "tests/unit/docs/test_pages.py")
 _PAGES = ("*.md", "bench/README.md", "docs/**/*.md")
 
@@ -100,8 +105,9 @@ def of_source(name: Path, text: str) -> Iterator[str]:
 
 def of_code(name: Path, text: str) -> Iterator[str]:
     """The oldest of these words anywhere in a module, also as a part of a name."""
+    words = _IN_PROGRAMS if name.parts[:3] == ("src", "slimbake", "inside") else _IN_CODE
     for number, line in enumerate(text.splitlines(), 1):
-        yield from (f"{name}:{number}: '{found[1]}'" for found in _IN_CODE.finditer(line))
+        yield from (f"{name}:{number}: '{found[1]}'" for found in words.finditer(line))
 
 
 def said(tree: ast.AST) -> Iterator[ast.Constant]:

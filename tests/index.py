@@ -1,5 +1,5 @@
 """A package index on loopback (PEP 503, 691, 658) with wheels made on the fly, which breaks as it
-is told.
+is asked to.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def serving(host: str = "127.0.0.1") -> Iterator[Index]:
         def file(self, name: str) -> None:
             content, fault = index.files[name], (index.breaks.get(name) or [0]).pop(0)
             if fault >= 100:
-                self.answer(fault, b"told to")
+                self.answer(fault, b"asked to")
                 return
             start = (
                 re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) if index.ranges else None

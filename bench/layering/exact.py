@@ -11,7 +11,7 @@ from slimbake.fleet.layering.space import Path, Space, bits
 
 
 def best(space: Space, start: list[Path]) -> list[Path]:
-    """A plan of least value. `start`: any plan, to leave out at once whatever is no better.
+    """A plan of least value. `start`: any plan, to leave out at once all that is no better.
 
     Goes through the images, and for each through all ways to cut it into layers; a way is left when
     what it costs so far, and what the rest will cost at least (each item that is new, once), is not

@@ -24,7 +24,7 @@ def bytes_moved(fleet: Demand, plan: LayerPlan, previous: LayerPlan) -> int:
 
 
 def faults(fleet: Demand, plan: LayerPlan, limits: LayerLimits) -> tuple[str, ...]:
-    """Whatever makes a plan useless: an image that lacks an item or has it twice, too many layers,
+    """What makes a plan useless: an image that lacks an item or has it twice, too many layers,
     mixed weights.
     """
     found = []

@@ -1,4 +1,4 @@
-"""A machine of a test's own, and what holds of every command on it, whatever was done to it."""
+"""A machine of a test's own, and what holds of every command on it, no matter what was done to it."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_a_registry_answers_ends_and_moves_nothing(
+def test_every_answer_of_a_registry_ends_and_moves_nothing(
     fault: str, deed: str, server: Registry, slimbake: Slimbake, root: Path
 ) -> None:
     stock(server)

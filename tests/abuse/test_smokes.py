@@ -414,7 +414,7 @@ def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("level", ["1", "2"])
-def test_asserts_count_whatever_python_is_told(level: str, judge: Judge) -> None:
+def test_asserts_count_with_every_flag_of_python(level: str, judge: Judge) -> None:
     done = judge("def load(): assert False", PYTHONOPTIMIZE=level)
     assert done.returncode == 1 and "load failed" in done.stderr
 

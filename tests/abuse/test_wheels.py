@@ -230,7 +230,7 @@ def member(name: str, content: bytes = b"", mode: int = stat.S_IFREG | 0o644) ->
 
 
 def with_members(*members: zipfile.ZipInfo) -> Callable[[bytes], bytes]:
-    """The wheel with these members, whatever was there."""
+    """The wheel with these members, no matter what was there."""
 
     def change(wheel: bytes) -> bytes:
         packed = io.BytesIO(wheel)

@@ -1,4 +1,4 @@
-"""Bakes of toy fleets through the command line: what is built again, tagged, pushed, and told."""
+"""Bakes of toy fleets through the command line: what is built again, tagged, pushed, and reported."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
 
 
 def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
-    """What plain buildx has to be told on a machine without a registry, and its environment."""
+    """What plain buildx has to know on a machine without a registry, and its environment."""
     here, decided = machine(), plan(resolve_fleet(manifest(toy.root / "services.yaml")))
     found = resolve_externals(decided.externals, decided.python, setup(False, QUIET), here, QUIET)
     words = []

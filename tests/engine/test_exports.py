@@ -29,7 +29,7 @@ TESTS = (
     f"{EXAMPLE}/libs/atlas-minilm/tests",
 )
 SOME = ("Llama", "nlg", "minilm", "torchs")  # of both kinds
-# pytest is the development environment's, which stands last: whatever both have is the image's.
+# pytest is the development environment's, which stands last: all that both have is the image's.
 RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 

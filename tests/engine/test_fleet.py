@@ -60,7 +60,7 @@ def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def fleet(atlas: Toy) -> Toy:
-    """All services of atlas up, whatever the test before has stopped."""
+    """All services of atlas up, no matter what the test before has stopped."""
     if not ready():
         docker("start", *containers(atlas))
         wait_for(ready, "the fleet", lambda: running(atlas))

@@ -53,7 +53,7 @@ def observed(toy: Toy) -> dict[str, Any]:
     return dict(done.json()["one"])
 
 
-def test_opened_touched_and_used_are_told_apart(one: Toy) -> None:
+def test_opened_touched_and_used_are_distinguished(one: Toy) -> None:
     found = observed(one)
     (kept,) = (one.root / ".slimbake" / "limits").glob("observed-*.json")
     files = {path: each for path, *each in json.loads(kept.read_text())["files"]}

@@ -1,4 +1,4 @@
-"""Passes proven on a toy fleet: tried for real, kept as evidence, carried by a bake, told of by the
+"""Passes proven on a toy fleet: tried for real, kept as evidence, carried by a bake, reported by the
 image.
 """
 
@@ -261,7 +261,7 @@ def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
         toy.file("one/app.py", APP)
 
 
-def test_every_control_is_caught_and_a_weak_smoke_is_told_what_to_add(toy: Toy, baked: str) -> None:
+def test_every_control_is_caught_and_a_weak_smoke_learns_what_to_add(toy: Toy, baked: str) -> None:
     done = toy.slimbake("prove", "--control", "--wide")
     assert done.code == 0, done.stderr
     assert "idna removed" in done.stdout
@@ -347,7 +347,7 @@ def test_a_smoke_that_hangs_or_eats_all_memory_without_something_is_ended_and_na
 def test_a_smoke_that_writes_to_its_root_or_needs_a_network_fails_before_anything_is_tried(
     toy: Toy, baked: str
 ) -> None:
-    """The image without passes fails already: nothing is tried, and it is told why."""
+    """The image without passes fails already: nothing is tried, and it is said why."""
     for words, expected in (
         ("open('/opt/slimbake/new', 'w')", "Permission denied"),
         (

@@ -56,7 +56,7 @@ def broken(how: Literal["hangs", "hangs up"]) -> Iterator[tuple[str, list[str]]]
 @pytest.mark.parametrize(
     ("how", "words"), [("hangs", "no progress in 5 s: the registry hangs"), ("hangs up", "EOF")]
 )
-def test_a_push_ends_whatever_the_registry_does(
+def test_a_push_ends_no_matter_what_the_registry_does(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, how: Literal["hangs", "hangs up"], words: str
 ) -> None:
     monkeypatch.setattr(engine.images, "PUSH_SILENCE", 5)

@@ -38,7 +38,7 @@ Found = set[tuple[str, str, str]]
 
 
 def packages(document: dict[str, Any]) -> Found:
-    """Ecosystem, name and version of all that has a purl, whatever it stands within."""
+    """Ecosystem, name and version of all that has a purl, no matter what it stands within."""
     found: Found = set()
     stack = list(document["components"])
     while stack:
@@ -252,7 +252,9 @@ def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry
     revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
     assert revision.encode() in statement
     assert b"a-password" not in statement
-    assert len(pushed.sboms(image)) == 1, "the SBOM is that of the image, whatever stands around it"
+    assert len(pushed.sboms(image)) == 1, (
+        "the SBOM is that of the image, no matter what stands around it"
+    )
     assert held(f"{registry}/{fine.project}/one:attested") == image
 
 

@@ -1,4 +1,4 @@
-"""`slimbake search`: what opened and what needed is told apart, exactly; an interrupted search goes
+"""`slimbake search`: what opened and what needed is distinguished, exactly; an interrupted search goes
 on.
 """
 

@@ -80,7 +80,7 @@ def test_what_has_no_wheel_is_built_in_a_stage_of_its_own_and_its_compiler_stays
     assert gcc.strip() == "None"
 
 
-def test_sources_that_lack_a_compiler_are_told_the_key(toy: Toy, upstream: Path) -> None:
+def test_sources_that_lack_a_compiler_learn_the_key(toy: Toy, upstream: Path) -> None:
     more = f"    requirements: ['fast @ git+file://{upstream}']\n"
     toy.write("services:\n" + entry("one", more), code(toy, "one"))
     done = toy.slimbake("bake")

@@ -1,4 +1,4 @@
-"""Start checks: an image that does not start gets no tag, whatever else holds."""
+"""Start checks: an image that does not start gets no tag, no matter what else holds."""
 
 from __future__ import annotations
 

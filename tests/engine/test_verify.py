@@ -1,4 +1,4 @@
-"""`slimbake verify`: the eight services hold, and one that is broken is told from one that hangs or
+"""`slimbake verify`: the eight services hold, and one that is broken is distinguished from one that hangs or
 needs too much.
 """
 
@@ -119,7 +119,7 @@ def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
     assert "service.get('/hang')" in done.stderr
 
 
-def test_a_service_that_needs_too_much_memory_is_told_so(toy: Toy) -> None:
+def test_a_service_that_needs_too_much_memory_is_reported(toy: Toy) -> None:
     done = verify(toy, CALLS.format("eat"), "--memory=200MB")
     assert done.code == 6
     assert "  it needed more than the 200 MB of memory that it may have\n" in done.stderr
@@ -154,7 +154,7 @@ def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
         assert process.wait() == 130
 
 
-def test_what_cannot_be_verified_is_told_before_anything_runs(toy: Toy) -> None:
+def test_what_cannot_be_verified_is_reported_before_anything_runs(toy: Toy) -> None:
     missing = verify(toy, CHECK, "--tag=none")
     assert (missing.code, missing.stdout) == (7, "")
     assert f"the engine has no image {toy.image('sound', 'none')}" in missing.stderr

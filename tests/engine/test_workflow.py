@@ -194,7 +194,7 @@ def test_a_template_that_gives_the_same_text_builds_nothing(made: Fleet) -> None
     assert not set().union(*(job.built for job in run.jobs))
 
 
-def test_a_service_whose_smoke_does_not_hold_is_not_pushed_and_is_told_of(made: Fleet) -> None:
+def test_a_service_whose_smoke_does_not_hold_is_not_pushed_and_is_reported(made: Fleet) -> None:
     with made.edited({"client/smoke.py": BROKEN, "api/smoke.py": f"{SMOKE}# edited\n"}):
         run = made.pipeline.push("v7")
     assert run.code == 6

@@ -184,7 +184,7 @@ def test_coarser_numbers_are_near_and_smaller(
     assert sizes[1] < 0.7 * sizes[0]
 
 
-def test_where_weights_alone_are_integers_a_text_has_one_vector_whatever_is_beside_it(
+def test_where_weights_alone_are_integers_a_text_has_one_vector_no_matter_what_is_beside_it(
     made: Made, tmp_path: Path
 ) -> None:
     folder = made(hidden_size=128, intermediate_size=512)

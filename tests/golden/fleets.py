@@ -34,7 +34,7 @@ class Fleet:
         return generate(self.plan, self.root)
 
     def written(self, folder: Path) -> Path:
-        """A copy of this fleet with its files generated, in which buildx finds whatever it looks
+        """A copy of this fleet with its files generated, in which buildx finds all that it looks
         for.
         """
         if self.root == REPOSITORY:

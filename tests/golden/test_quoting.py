@@ -49,7 +49,7 @@ def service_with(values: list[str]) -> ServiceEntry:
 
 @through_buildx
 @given(values=st.lists(texts, min_size=20, max_size=60))
-def test_whatever_a_value_holds_buildx_has_it_unchanged(
+def test_no_matter_what_a_value_holds_buildx_has_it_unchanged(
     values: list[str], tmp_path: Path, print_bake: Print
 ) -> None:
     written = Manifest(
@@ -75,7 +75,7 @@ def test_whatever_a_value_holds_buildx_has_it_unchanged(
         unique=True,
     )
 )
-def test_whatever_name_the_manifest_allows_is_a_target_to_buildx(
+def test_any_name_that_the_manifest_allows_is_a_target_to_buildx(
     names: list[str], tmp_path: Path, print_bake: Print
 ) -> None:
     # `default` is a group of every bake file; the manifest refuses it as a name.

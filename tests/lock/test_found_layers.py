@@ -398,7 +398,7 @@ def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
     )
 
 
-def test_two_services_that_conflict_are_told_the_ways_out_without_a_base(
+def test_two_services_that_conflict_get_the_ways_out_without_a_base(
     repo: Repo, index: Index
 ) -> None:
     index.add("left", "1", ["core<2"])

@@ -1,4 +1,4 @@
-"""What sharing a base costs in versions: told, and taken back when the reason is gone."""
+"""What sharing a base costs in versions: said, and taken back when the reason is gone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_version_that_the_base_costs_is_reported_with_who_holds_it_back(
     done = repo.run("lock")
     assert done.code == 0 and repo.pins("agents") == ["litellm==1.83"]
     assert LINE.format("base-web", "openai<2") in done.stderr
-    assert repo.run("lock").stderr == ""  # nothing is resolved, and nothing told again
+    assert repo.run("lock").stderr == ""  # nothing is resolved, and nothing said again
 
 
 def test_a_version_that_is_freed_moves_and_no_other_does(

@@ -117,32 +117,32 @@ VISITS = """
 (async () => {
   const rest = () => new Promise((done) => setTimeout(done, 150));
   const press = (key, on) => on.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-  const told = {};
+  const said = {};
   for (const view of VIEWS) {
     location.hash = view;
     await rest();
     const right = [...document.querySelectorAll(".chart svg")].map((s) => s.getBoundingClientRect().right);
-    told[view] = {
+    said[view] = {
       html: document.getElementById("main").innerHTML,
       fits: document.documentElement.scrollWidth <= innerWidth && right.every((r) => r <= innerWidth),
     };
   }
   press("/", document.body);
   const search = document.getElementById("search");
-  told.focused = document.activeElement === search;
+  said.focused = document.activeElement === search;
   search.value = "mode";
   search.dispatchEvent(new Event("input"));
   press("Enter", search);
-  told.hash = location.hash;
+  said.hash = location.hash;
   const theme = () => document.documentElement.dataset.theme;
   const before = theme();
   press("t", document.body);
-  told.themes = [before, theme()].sort();
+  said.themes = [before, theme()].sort();
   press("6", document.body);
   await rest();
-  told.title = document.title;
-  document.body.textContent = JSON.stringify(told);
-  document.body.id = "told";
+  said.title = document.title;
+  document.body.textContent = JSON.stringify(said);
+  document.body.id = "said";
 })();
 """
 VIEWS = {
@@ -181,7 +181,7 @@ def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         check=True,
     )
     assert "Uncaught" not in done.stderr, done.stderr
-    found = re.search(r'<body id="told">(.*)</body>', done.stdout, re.DOTALL)
+    found = re.search(r'<body id="said">(.*)</body>', done.stdout, re.DOTALL)
     assert found, done.stderr
     return json.loads(html.unescape(found[1]))
 

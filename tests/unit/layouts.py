@@ -1,4 +1,4 @@
-"""Made-up images as OCI layouts: layers of a few files, whatever a test wants in them."""
+"""Made-up images as OCI layouts: layers of a few files, as a test wants them."""
 
 from __future__ import annotations
 

@@ -50,5 +50,5 @@ def test_one_worker_begins_without_an_engine_and_the_others_with_one(
 
 @pytest.mark.parametrize("worker", ["gw0", "gw1"])
 @pytest.mark.parametrize("module", ["tests/unit/test_x.py", "tests/engine/test_watch.py"])
-def test_a_worker_takes_whatever_is_left(worker: str, module: str) -> None:
+def test_a_worker_takes_all_that_is_left(worker: str, module: str) -> None:
     assert first_of(worker, f"{module}::test") == module

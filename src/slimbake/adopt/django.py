@@ -22,7 +22,7 @@ def django_outputs(
     context: str,
     repository: Repository,
 ) -> tuple[str, ...]:
-    """The files and folders of the context that a command writes; () where that cannot be told.
+    """The files and folders of the context that a command writes; () where that is not known.
 
     `manage`: its `manage.py`, relative to the context.
     """
@@ -73,7 +73,7 @@ class _Settings:
                 self._assigned[each.targets[0].id] = each.value
 
     def value(self, name: str) -> str:
-        """The text or path; "" where it is another thing, or none that can be told."""
+        """The text or path; "" where it is another thing, or none that is known."""
         return self._of(self._assigned.pop(name, None))  # `A = A / "b"` ends, too
 
     def _of(self, node: ast.expr | None) -> str:

@@ -157,7 +157,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
 class _Branches:
     """Which commands a shell reaches between `if` and `fi`, where the values of arguments say it."""
 
-    holds: bool | None = None  # the last condition; None: it cannot be told
+    holds: bool | None = None  # the last condition; None: it is not known
     reported: bool = True  # whether those before it can
     inside: str = ""  # if, then, else; over: after a branch that is reached
 

@@ -1,4 +1,4 @@
-"""A new service as text at the end of `services:`; whatever stood in the file stays as it was, byte
+"""A new service as text at the end of `services:`; all that stood in the file stays as it was, byte
 for byte.
 
 ruamel.yaml says where things stand. It does not write: it would lay out again what a person laid

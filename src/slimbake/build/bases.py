@@ -13,7 +13,7 @@ from slimbake.project import Project
 def bases(project: Project, request: BakeRequest, console: Console) -> dict[str, str]:
     """Release what services share, each after its own, and give target -> REPOSITORY@DIGEST.
 
-    An exported model or a reference that fails is told of and left out: whoever needs it fails by
+    An exported model or a reference that fails is reported and left out: whoever needs it fails by
     itself, and no other. Raises as `release` does, and BuildError where a base fails; what was
     pushed by then stays, and is not built again.
     """

@@ -1,4 +1,4 @@
-"""Budgets: what keeps them is remembered, and what does not is told with what grew since."""
+"""Budgets: what keeps them is remembered, and what does not is reported with what grew since."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def since(
 
 
 def seconds(value: float) -> str:
-    """Seconds, as precise as they can be told apart."""
+    """Seconds, as precise as they can be distinguished."""
     return f"{value:.2f} s"
 
 

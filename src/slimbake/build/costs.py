@@ -1,4 +1,4 @@
-"""What targets cost in seconds: as a build told, as it was measured here, else as others of its kind.
+"""What targets cost in seconds: as a build said, as it was measured here, else as others of its kind.
 
 Pure.
 """
@@ -89,7 +89,7 @@ def _waited_for(step: RanStep, every: Iterable[RanStep], below: Set[str]) -> Ran
 
 
 def _parts_of(plan: Plan, vertex: Vertex, first: float) -> Iterator[RanStep]:
-    """A step; what puts an image out in the parts of which the builder told the times."""
+    """A step; what puts an image out in the parts of which the builder gave the times."""
     step = vertex.step
     whole = {step.title: (vertex.started, vertex.started + vertex.seconds)}
     for title, (begins, ends) in (vertex.parts or whole).items():

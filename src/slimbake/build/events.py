@@ -285,7 +285,7 @@ _LOST = (
 
 
 def lost(vertex: Vertex) -> bool:
-    """Whether a step broke because the builder was gone, whatever it was about."""
+    """Whether a step broke because the builder was gone, no matter what it was about."""
     return not vertex.log and any(sign in vertex.error for sign in _LOST)
 
 

@@ -19,7 +19,7 @@ Images = Mapping[str, str]
 """Target -> REPOSITORY@DIGEST."""
 Run = Callable[[Shard, str, Images], tuple[Images, T]]
 """Bakes a shard on a builder, given the images that lie in the registry; gives those that it pushed
-there itself, and whatever else there is to say.
+there itself, and all else that there is to say.
 """
 
 APART = 1.1

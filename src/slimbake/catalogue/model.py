@@ -28,7 +28,7 @@ class Pass:
     """One named size optimisation of the catalogue, for whoever has the packages that it names.
 
     Globs are relative to site-packages (`torch/include/**`), or, with a leading `/`, to the prefix
-    (`/bin/*`); `*` and `?` stay within a folder, `**` stands for any number of folders. Whatever
+    (`/bin/*`); `*` and `?` stay within a folder, `**` stands for any number of folders. All that
     removes a module removes its bytecode.
     """
 
@@ -87,7 +87,7 @@ class Pass:
         return self.guarantee == "narrowed" and bool(self.unusable) and {*self.unusable} <= {*met}
 
     def applied(self, pins: Pairs, *, unusable: bool = False) -> Applied | None:
-        """What a layer of these packages, name and version, is told of it; None where it does not
+        """What a layer of these packages, name and version, gets of it; None where it does not
         apply to it. `unusable`: it takes only what its conditions allow.
         """
         names = self.applies(pins)
@@ -105,7 +105,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """A pass as one layer is told of it: `slimbake.inside.passes` reads it."""
+    """A pass as one layer gets it: `slimbake.inside.passes` reads it."""
 
     name: str
     packages: tuple[str, ...]  # of the layer, those that it concerns

@@ -21,7 +21,7 @@ from slimbake.plan.model import Running, Target
 
 LIMIT = 300.0  # seconds for the workload, from a cold page cache
 _GRACE = 120.0  # seconds to look at all files twice
-# To become nobody, to read the check whatever its modes are, to ask mincore of files of others, and
+# To become nobody, to read the check in any mode, to ask mincore of files of others, and
 # to see what is mapped by a process of another user.
 _RIGHTS = ("SETUID", "SETGID", "DAC_READ_SEARCH", "FOWNER", "SYS_PTRACE", "KILL")
 

@@ -128,7 +128,7 @@ def summary_text(summary: Summary) -> str:
 
 
 def code(words: str) -> str:
-    """A text in code font, whatever it holds: each character that Markdown or HTML could read is a
+    """A text in code font, no matter what it holds: each character that Markdown or HTML could read is a
     number.
     """
     return f"<code>{_inert(words)}</code>"
@@ -207,7 +207,7 @@ def _together(summary: Summary) -> str:
 
 
 def _failure(record: Record) -> str:
-    """An error as it was told, in a block that it cannot end."""
+    """An error as it was printed, in a block that it cannot end."""
     names = ", ".join(map(code, record.failed or record.services))
     lines = record.error[-_SHOWN:].splitlines()
     return f"Failed: {names}\n\n<pre>{'&#10;'.join(map(_inert, lines))}</pre>"

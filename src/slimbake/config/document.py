@@ -110,7 +110,7 @@ class YamlDocument(NamedTuple):
 
 
 def read_yaml(text: str) -> YamlDocument:
-    """Read one YAML document; whatever is wrong with it is in `faults`, nothing is raised."""
+    """Read one YAML document; all that is wrong with it is in `faults`, nothing is raised."""
     reader = _Reader(text)
     value, complete = None, False
     try:

@@ -262,7 +262,7 @@ def _prefixed(kind: str, prefix: str, keys: Raw, at: KeyPath, report: ProblemRep
 
 
 def _composed(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    """Report values that HCL would change: its strings are in Unicode's form C, whatever is
+    """Report values that HCL would change: its strings are in Unicode's form C, no matter what is
     written.
     """
     texts: dict[KeyPath, str] = {(key,): service[key] for key in _PATHS if key in service}

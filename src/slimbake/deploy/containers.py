@@ -104,7 +104,7 @@ def _must_exist(image: str) -> None:
         raise SetupError(f"the engine has no image {image}", "`slimbake bake` builds it")
 
 
-# Removes from the engine what slimbake made for one project, told by its labels.
+# Removes from the engine what slimbake made for one project, known by its labels.
 
 OURS = ("slimbake/", "slimbake-debug/")  # names that slimbake gives, besides those of releases
 

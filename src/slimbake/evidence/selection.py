@@ -154,7 +154,7 @@ def selected(
     carries, dropped = [], []
     answer, question = answers[0], answers[0].question
     for each in passes:
-        # What stands in the manifest was decided by a person: nobody is told of it.
+        # What stands in the manifest was decided by a person: nobody hears of it.
         if not answer.none and each.name not in answer.wanted.without:
             why, default = why_not(answers, each), answer.default(each)
             allowed = answer.allows(each.guarantee)

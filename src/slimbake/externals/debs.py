@@ -32,7 +32,7 @@ COPY --from=step /out /
 
 @dataclass(frozen=True, slots=True)
 class Apt:
-    """Where Debian's mirror is asked, whatever this machine itself runs."""
+    """Where Debian's mirror is asked, no matter what this machine itself runs."""
 
     fleet: Fleet
     machine: Machine

@@ -1,8 +1,8 @@
 """Fingerprints: one hash of all that a target's content depends on, to know what need not be built
 again.
 
-Whatever is in doubt counts as a change: BuildKit then finds out, and takes what it can from its
-cache. What counts, and what does not, is told in docs/fingerprints.md.
+All that is in doubt counts as a change: BuildKit then finds out, and takes what it can from its
+cache. What counts, and what does not, is in docs/fingerprints.md.
 """
 
 from __future__ import annotations

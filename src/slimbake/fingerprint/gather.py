@@ -139,7 +139,7 @@ class _Gatherer:
                 yield from self._linked(name, value)
 
     def _settings(self, target: Target) -> Found:
-        """What bake is told of a target: by the plan, or by a bake file of the user's own template
+        """What bake knows of a target: by the plan, or by a bake file of the user's own template
         or of another slimbake, of which all may be about any target.
         """
         if "docker-bake.hcl.j2" in self._own_templates or BAKE_FILE in self._foreign:
@@ -243,7 +243,7 @@ class _Gatherer:
         if path not in self._inputs_inside:
             kind, place = _place(path)
             text = self._text(place) if path else None
-            # Who needs a package, and how a lock or a list was made, is told in comments.
+            # Who needs a package, and how a lock or a list was made, is in comments.
             content = _without_comments(text) if text and kind in ("lock", "warm") else text
             found = None if content is None else Input(kind, place, digest(content))
             self._inputs_inside[path] = self._external("uv") if path == "uv" else found

@@ -61,9 +61,9 @@ def _installed(recipe: Recipe) -> set[str]:
 
 
 def settings(plan: Plan, target: Target) -> tuple[str, dict[str, str]]:
-    """What bake is told of a target, and the variables that it reads, with their defaults.
+    """What bake knows of a target, and the variables that it reads, with their defaults.
 
-    Not under which names it is pushed, nor what is told of others.
+    Not under which names it is pushed, nor what it knows of others.
     """
     said = asdict(target)
     for name in ("kind", "service", "recipe", "suffix", "ignore"):

@@ -82,6 +82,6 @@ class Workspace:
         return self._folder / f"{name}.json" if self._folder else None
 
     def _ignored(self) -> None:
-        """Have Git ignore the folder, whatever the repository's own .gitignore says."""
+        """Have Git ignore the folder, no matter what the repository's own .gitignore says."""
         if self._folder and not (self._folder / ".gitignore").is_file():
             write_atomically(self._folder / ".gitignore", b"*\n")

@@ -296,7 +296,7 @@ class Changes:
 def changes(before: Any, after: Any, file: str) -> Changes:
     """Compare two measurements as `slimbake sizes --json` prints them.
 
-    Layers are told apart by the digests of their tars; where some differ at one place, they are
+    Layers are distinguished by the digests of their tars; where some differ at one place, they are
     paired in their order. Raises UsageError where `before`, read from `file`, is no such
     measurement.
     """

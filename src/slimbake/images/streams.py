@@ -36,7 +36,7 @@ def plain(stored: Any) -> Any:
 
 
 class Tee:
-    """A stream that hands whatever is read of it to others as well."""
+    """A stream that hands all that is read of it to others as well."""
 
     def __init__(self, stream: Any, *takers: Any) -> None:
         self._stream, self._takers = stream, takers

@@ -87,7 +87,7 @@ def installing(fleet: Fleet, found: PlannedBases | None) -> tuple[PlannedBase, .
 def cut(fleet: Fleet, found: PlannedBases, closures: Closures) -> dict[str, tuple[Pin, ...]]:
     """The pins of every generated base and every service, by the lock's name.
 
-    What needs a package is told within the base's own chain, so that no service's change is one of
+    What needs a package is said within the base's own chain, so that no service's change is one of
     a base.
     """
     pins = _by_name(_widest(pin for closure in closures.values() for pin in closure))

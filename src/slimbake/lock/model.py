@@ -35,7 +35,7 @@ class Family:
         return tuple(sorted({platform for layer in self.layers for platform in layer.platforms}))
 
     def on(self, platform: str) -> Family:
-        """The family less what is not built for a platform; whatever a layer stands on is built for
+        """The family less what is not built for a platform; all that a layer stands on is built for
         all of its own.
         """
         return replace(

@@ -348,7 +348,7 @@ def _script(service: Service) -> Pairs:
 
 
 def surroundings(service: Service) -> Pairs:
-    """What a check in a build's step is told of how a service's container runs."""
+    """What a check in a build's step knows of how a service's container runs."""
     said = {
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
         "SLIMBAKE_TMPFS": ":".join(service.tmpfs),

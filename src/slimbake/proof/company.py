@@ -33,7 +33,7 @@ def all_but_each(
     """The findings of the passes that were tried now, with what each saves beside all others.
 
     `bare`: an image without passes, from which files are put back; `pruned`: the images with all
-    that are proven. A smoke that fails without a pass is told with it. Raises SetupError where the
+    that are proven. A smoke that fails without a pass is reported with it. Raises SetupError where the
     engine fails.
     """
     carries = frozenset(

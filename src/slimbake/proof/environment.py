@@ -97,7 +97,7 @@ def _tried(
                     raise CheckError(
                         f"the verify of {service.service} does not hold on its image\n{error}"
                     ) from None
-                # it needs more than itself: what the variables do to it cannot be told apart
+                # it needs more than itself: what the variables do to it cannot be distinguished
                 if side == "without":
                     return {"held": True}
                 return {

@@ -89,7 +89,7 @@ class Work:
 class Choice:
     """Which passes are tried: all that the manifest opts in to, or some of them."""
 
-    names: Collection[str] = ()  # only these, whatever they are
+    names: Collection[str] = ()  # only these, no matter what they are
     stale: bool = False  # only what was proven, and is stale
     untried: bool = False  # only what was never tried
     level: Level | None = None  # in place of what the manifest says

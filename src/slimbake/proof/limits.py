@@ -47,7 +47,7 @@ def measured_limits(
             found[name] = observed(ids[name], service, smokes[name], root, workspace, again)
     if others := docker.running_containers():
         console.say(
-            f"other containers run ({len(others)}): pages that they touch are not told apart where"
+            f"other containers run ({len(others)}): pages that they touch are not distinguished where"
             " they share a layer"
         )
     with contextlib.closing(Engine(ids, this_platform())) as engine:

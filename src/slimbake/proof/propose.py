@@ -141,7 +141,7 @@ def proposals(
 
 
 def applied(passes: Iterable[Pass], pins: Pairs) -> tuple[Applied, ...]:
-    """As a layer with these packages is told of them."""
+    """As a layer with these packages gets them."""
     return tuple(said for each in passes if (said := each.applied(pins)))
 
 

@@ -69,7 +69,7 @@ def search(
     """Search the images of an oracle's subjects together: what no smoke of theirs needs, layer by
     layer.
 
-    `tell` is told how far it is, `warn` of each command that was not seen to its end. Raises
+    `tell` gets how far it is, `warn` of each command that was not seen to its end. Raises
     CheckError where a smoke does not hold as it is, or where a service that answered no longer
     does.
     """

@@ -24,7 +24,7 @@ from slimbake.project import Project
 from slimbake.proof.trial import Subject
 from slimbake.render import unpruned
 
-UNPRUNED = "unpruned"  # in the workspace: what steps that install are told
+UNPRUNED = "unpruned"  # in the workspace: what steps that install get
 
 
 @dataclass(frozen=True, slots=True)

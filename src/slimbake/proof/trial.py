@@ -161,7 +161,7 @@ def weighed(subject: Subject, passes: Sequence[Applied]) -> Iterator[Members]:
             yield _members(stream)
     except tarfile.TarError as error:
         raise SetupError(
-            f"what passes do to {subject.service} was not told to the end: {error}", "try again"
+            f"what passes do to {subject.service} was not reported to the end: {error}", "try again"
         ) from None
 
 

@@ -88,7 +88,7 @@ SCARCE = ("time", "memory")  # levels at which the machine may be to blame
 
 
 def key(subject: str, passes: Sequence[Applied], *more: str) -> str:
-    """Of a trial: the same subject (its digest), passes that do the same, and whatever else there
+    """Of a trial: the same subject (its digest), passes that do the same, and all else that there
     is about it.
     """
     does = [each.as_json() | {"name": ""} for each in passes]

@@ -114,7 +114,7 @@ def _without_passes(recipe: Recipe | None) -> Recipe | None:
 
 
 def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
-    """What a step that installs is told of its passes: JSON, with a line for each."""
+    """What a step that installs gets of its passes: JSON, with a line for each."""
     if not (target.recipe and (install := target.recipe.install)):
         return {}
     head = {

@@ -1,4 +1,4 @@
-"""Whatever stands in a Dockerfile or a compose file, reading it ends, and says something."""
+"""No matter what stands in a Dockerfile or a compose file, reading it ends, and says something."""
 
 from __future__ import annotations
 

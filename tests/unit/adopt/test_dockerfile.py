@@ -163,7 +163,7 @@ def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> 
     assert [note.what for note in needs.notes] == ["the index https://pypi.example.com/simple"]
 
 
-def test_alpine_s_packages_are_told_because_debian_names_them_otherwise() -> None:
+def test_alpine_s_packages_are_reported_because_debian_names_them_otherwise() -> None:
     notes = needs_of(
         facts("FROM python:3.11-alpine\nRUN apk add --no-cache gcc libpq\n").steps, "s"
     )

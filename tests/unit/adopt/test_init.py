@@ -203,12 +203,10 @@ def test_nothing_to_adopt_is_an_error_that_says_what_it_looked_for(tmp_path: Pat
 
 def test_a_dockerfile_of_nonsense_and_one_without_a_stage(tmp_path: Path) -> None:
     file = repository(tmp_path, "one", "two")
-    (tmp_path / "services/one/Dockerfile").write_text("FORM python\nWHATEVER\n")
-    (tmp_path / "services/two/Dockerfile").write_text(
-        "FROM python:3.11\nWHATEVER x\nCMD python -V\n"
-    )
+    (tmp_path / "services/one/Dockerfile").write_text("FORM python\nFETCH\n")
+    (tmp_path / "services/two/Dockerfile").write_text("FROM python:3.11\nFETCH x\nCMD python -V\n")
     reported = init(file, InitRequest(), QUIET)
-    assert "  services/two/Dockerfile:2: the unknown instruction WHATEVER" in reported
+    assert "  services/two/Dockerfile:2: the unknown instruction FETCH" in reported
     assert any(
         "services/one/Dockerfile: services/one/Dockerfile cannot be read" in t for t in reported
     )

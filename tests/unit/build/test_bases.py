@@ -76,7 +76,7 @@ def run(
     return bases(PROJECT, request, machine.console)
 
 
-def test_all_that_services_stand_on_is_built_once_and_told_by_its_digest(
+def test_all_that_services_stand_on_is_built_once_and_reported_by_its_digest(
     machine: Played, tmp_path: Path
 ) -> None:
     found = run(machine, "api", "model")
@@ -92,7 +92,7 @@ def test_only_what_the_named_services_need_is_built(machine: Played) -> None:
     assert machine.built == ["runtime", "base-web"]
 
 
-def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_made_on_is_not(
+def test_exported_models_and_references_are_pushed_and_listed_and_what_they_are_made_on_is_not(
     machine: Played,
 ) -> None:
     first = run(machine, "rank")
@@ -103,7 +103,7 @@ def test_exported_models_and_references_are_pushed_and_told_and_what_they_are_ma
     assert machine.built == []
 
 
-def test_an_export_that_fails_is_told_of_and_keeps_nothing_else_from_being_pushed(
+def test_an_export_that_fails_is_reported_and_keeps_nothing_else_from_being_pushed(
     machine: Played,
 ) -> None:
     machine.broken = failing("weights-a-model-onnx-fp32")

@@ -76,7 +76,7 @@ def test_without_the_layers_that_held_only_targets_are_reported() -> None:
     )
 
 
-def test_of_compressed_bytes_packages_are_told_as_they_lie_on_a_disk() -> None:
+def test_of_compressed_bytes_packages_are_reported_as_they_lie_on_a_disk() -> None:
     old = BudgetedImage("sha256:aa", (layer("2", 18 * MB, 5 * MB),), ("base-web",))
     new = BudgetedImage("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
     assert (
@@ -111,7 +111,7 @@ def test_layers_of_a_dockerfile_of_the_users_own_are_reported_by_their_digests()
     )
 
 
-def test_an_image_that_did_not_grow_is_told_so() -> None:
+def test_an_image_that_did_not_grow_is_reported() -> None:
     assert since(BEFORE, BEFORE, "startup", ()) == "the image is the one that held last with 2.10 s"
     other = BudgetedImage("sha256:bb", BEFORE.layers, NAMES)
     assert (

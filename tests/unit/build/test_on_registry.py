@@ -219,7 +219,7 @@ def header(after: str | int) -> str:
 
 
 @pytest.mark.parametrize("after", ["7", 7])
-def test_who_is_told_when_to_come_back_comes_back_then(
+def test_who_is_asked_to_come_back_then_comes_back_then(
     after: str | int, slept: list[float]
 ) -> None:
     with registry() as server:
@@ -232,7 +232,9 @@ def test_who_is_told_when_to_come_back_comes_back_then(
 
 
 @pytest.mark.parametrize("after", ["3600", 3600, "9" * 400])
-def test_who_is_told_to_come_back_much_later_does_not(after: str | int, slept: list[float]) -> None:
+def test_who_is_asked_to_come_back_much_later_does_not(
+    after: str | int, slept: list[float]
+) -> None:
     with registry() as server:
         faulty(server, Fault(429, {"Retry-After": header(after)}))
         assert ask(server) == doubt("answers 429")
@@ -299,7 +301,7 @@ def test_who_may_read_is_in_docker_s_configuration(
         assert ask(server) == doubt("answers 401")
 
 
-def test_whoever_may_not_read_is_told_of_the_account_and_not_of_a_release() -> None:
+def test_whoever_may_not_read_learns_of_the_account_and_not_of_a_release() -> None:
     with registry(auth="basic") as server, pytest.raises(SetupError, match="401") as caught:
         released_digests({"one": f"{server.name}/a/b:latest"})
     assert "docker login" in caught.value.hint

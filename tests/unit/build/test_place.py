@@ -337,7 +337,7 @@ def test_with_provenance_an_index_with_the_same_image_gets_the_tag(
     assert [checks for _, _, checks in builders.asked[-len(again) :]] == [False] * len(again)
 
 
-def test_with_provenance_no_proxy_is_in_the_build_that_is_told_of(
+def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
     machine: Played, builders: Builders
 ) -> None:
     around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))

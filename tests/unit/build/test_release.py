@@ -148,7 +148,7 @@ def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(machine:
     assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
 
 
-def test_with_keep_going_what_is_there_is_tagged_whatever_fails(machine: Played) -> None:
+def test_with_keep_going_what_is_there_is_tagged_no_matter_what_fails(machine: Played) -> None:
     machine.broken = failing("two")
     machine.has("one")
     done = run(machine, keep_going=True)

@@ -91,7 +91,7 @@ def test_scripts_are_reported_too() -> None:
     assert released_json(Released(MEASURED))["on_registry"] == {}
 
 
-def test_scripts_are_told_of_several_nodes_what_the_registry_has_and_where_it_was_built() -> None:
+def test_scripts_learn_of_several_nodes_what_the_registry_has_and_where_it_was_built() -> None:
     images = json.loads(json.dumps(released_json(NODES)))["images"]
     assert images["runtime"] == {
         "name": "runtime",

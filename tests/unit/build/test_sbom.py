@@ -114,7 +114,7 @@ def test_packages_are_called_as_scanners_call_them() -> None:
     assert purl == "pkg:deb/debian/tzdata@2026f?arch=all&distro=debian-13"
 
 
-def test_scanners_are_told_what_debian_built_a_package_from() -> None:
+def test_scanners_learn_what_debian_built_a_package_from() -> None:
     """Debian's security tracker knows source packages alone."""
     found = DebianPackage("libgcc-s1", "14.2.0-19+b1", "amd64", "gcc-14", "2:14.2.0-19")
     each = component(made(replace(FOUND, debian=(found,))), "libgcc-s1")
@@ -162,7 +162,7 @@ def test_another_version_than_the_locked_one_has_no_hash() -> None:
     assert "hashes" not in component(made(other), "packaging")
 
 
-def test_same_contents_give_the_same_bytes_in_whatever_order() -> None:
+def test_same_contents_give_the_same_bytes_in_any_order() -> None:
     other = replace(FOUND, debian=FOUND.debian[::-1], distributions=FOUND.distributions[::-1])
     locks = replace(LOCKED, packages=PACKAGES[::-1])
     assert document("atlas", "api", other, locks, "") == document("atlas", "api", FOUND, LOCKED, "")

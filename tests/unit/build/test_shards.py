@@ -215,7 +215,7 @@ def test_costs_are_kept_between_bakes_and_a_broken_file_is_none(tmp_path: Path) 
         assert costs(workspace) == {}
 
 
-# --- what a shard's bake is told
+# --- what a shard's bake gets
 
 
 def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
@@ -259,7 +259,7 @@ def test_a_shard_takes_its_bases_from_the_registry_and_builds_none() -> None:
         ("connection refused", ["the index: connection refused"], False),
     ],
 )
-def test_a_lost_node_is_told_from_a_step_that_fails(
+def test_a_lost_node_is_distinguished_from_a_step_that_fails(
     error: str, log: list[str], expected: bool
 ) -> None:
     assert lost(Vertex(BuildStep("api", "x", "RUN x"), "failed", error=error, log=log)) is expected

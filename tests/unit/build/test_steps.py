@@ -98,7 +98,7 @@ def test_an_instruction_is_reported_by_its_program_or_its_text() -> None:
 
 @given(words=st.lists(texts, min_size=1), kept=st.booleans())
 @example(words=["make-folders", '/da"ta'], kept=False)
-def test_whatever_the_words_of_a_program_hold_its_step_has_a_title(
+def test_no_matter_what_the_words_of_a_program_hold_its_step_has_a_title(
     words: list[str], kept: bool
 ) -> None:
     instruction = f"RUN {exec_form(['python', '/build.pyz', *words])}"
@@ -111,7 +111,9 @@ def test_whatever_the_words_of_a_program_hold_its_step_has_a_title(
 # --- progress
 
 
-def test_every_shared_step_of_a_build_is_told_under_the_target_that_has_it(steps: Steps) -> None:
+def test_every_shared_step_of_a_build_is_reported_under_the_target_that_has_it(
+    steps: Steps,
+) -> None:
     progress, _ = played(steps, "failing.jsonl")
     ran = {
         (v.step.target, v.step.title.split()[0])

@@ -89,7 +89,7 @@ def test_the_schema_and_the_model_have_the_same_keys() -> None:
     assert set(rules.KINDS) <= set(entry["properties"])
 
 
-def test_passes_are_told_to_a_build_in_the_same_words() -> None:
+def test_passes_are_given_to_a_build_in_the_same_words() -> None:
     assert {field.name for field in dataclasses.fields(inside.LayerPass)} <= {
         f.name for f in dataclasses.fields(Pass)
     }

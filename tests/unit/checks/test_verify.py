@@ -140,7 +140,7 @@ def test_a_verify_that_hangs_is_cut_off_and_says_where(run: Run) -> None:
     assert 'File "app/verify.py", line 5, in verify' in found["error"]
 
 
-def test_a_service_that_never_listens_is_told_from_a_check_that_hangs(run: Run) -> None:
+def test_a_service_that_never_listens_is_distinguished_from_a_check_that_hangs(run: Run) -> None:
     serves = "import time\nprint('loading', flush=True)\ntime.sleep(3600)"
     found = far_enough(
         lambda limit: run("def verify(service): service.get('/')", serves, limit=limit),
@@ -345,6 +345,6 @@ def test_a_verify_may_be_a_coroutine(run: Run) -> None:
     assert run("async def verify(service): assert service.get('/a').status == 200")["holds"]
 
 
-def test_asserts_count_whatever_python_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asserts_count_with_every_flag_of_python(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
     assert not run("def verify(service): assert service.get('/a').status == 500")["holds"]

@@ -41,7 +41,7 @@ PUBLIC = {name for tree in TREES.values() for name in takes_layout(tree) if name
 
 
 def laid_out(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
-    """Line and function of each call that lays out a table, and whether it is told how."""
+    """Line and function of each call that lays out a table, and whether it says how."""
     known = (PUBLIC | {*takes_layout(tree)}) - {"command", "print_text", "stored_images"}
     for each in ast.walk(tree):
         if isinstance(each, ast.Call):

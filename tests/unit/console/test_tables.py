@@ -1,4 +1,4 @@
-"""Tables fit a line, whatever they hold."""
+"""Tables fit a line, no matter what they hold."""
 
 from __future__ import annotations
 

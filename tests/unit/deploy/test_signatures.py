@@ -46,7 +46,7 @@ ISSUER = "https://token.actions.githubusercontent.com"
         "github.com:someone/fleet",
     ],
 )
-def test_a_repository_is_known_by_whatever_git_calls_it(source: str) -> None:
+def test_a_repository_is_known_by_what_git_calls_it(source: str) -> None:
     found = signer("github", source, "main")
     assert (found.issuer, found.repository) == (ISSUER, "someone/fleet")
     assert found.identity == IDENTITY

@@ -43,5 +43,5 @@ def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Progr
         ('/a,"b', '--mount=type=bind,"source=/a,""b",target=/t,readonly'),
     ],
 )
-def test_a_path_is_mounted_whatever_it_holds(source: str, expected: str) -> None:
+def test_a_path_is_mounted_no_matter_what_it_holds(source: str, expected: str) -> None:
     assert docker.bind(Path(source), "/t") == expected

@@ -36,7 +36,7 @@ def test_an_image_without_a_configuration_has_nothing_in_it(program: Program) ->
     assert (found.digests, found.labels, found.layers) == ((), {}, ())
 
 
-def test_none_is_told_apart_from_an_engine_that_does_not_answer(program: Program) -> None:
+def test_none_is_distinguished_from_an_engine_that_does_not_answer(program: Program) -> None:
     program.answer("image inspect", stderr="Error response: invalid reference format", code=1)
     assert docker.find_image("A B") is None
     program.answer("image inspect", stderr=NONE, code=1)
@@ -72,7 +72,7 @@ def test_the_images_of_a_project_have_all_their_names(program: Program) -> None:
     }
 
 
-def test_of_the_images_that_are_asked_for_those_are_told_that_the_engine_holds(
+def test_of_the_images_that_are_asked_for_those_are_named_that_the_engine_holds(
     program: Program,
 ) -> None:
     gone = "Error response from daemon: No such image: sha256:3"

@@ -89,3 +89,5 @@ def test_the_check_of_words_finds_words_and_leaves_code_alone() -> None:
     assert len(list(prose.of_source(Path("x.py"), command))) == 1
     names = "def test_it_is_built_anew():\n    mended = recommended\n"
     assert list(prose.of_code(Path("x.py"), names)) == ["x.py:1: 'anew'", "x.py:2: 'mended'"]
+    assert list(prose.of_code(Path("x.py"), "told = 1")) == ["x.py:1: 'told'"]
+    assert not list(prose.of_code(Path("src/slimbake/inside/x.py"), "told = 1"))

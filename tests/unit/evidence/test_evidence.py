@@ -91,7 +91,7 @@ FINDINGS = st.builds(
         passes=st.dictionaries(WORDS, FINDINGS, max_size=3),
     )
 )
-def test_whatever_was_found_out_is_read_again(evidence: Evidence) -> None:
+def test_all_that_was_found_out_is_read_again(evidence: Evidence) -> None:
     assert parse_evidence(evidence.text()) == evidence
 
 
@@ -622,7 +622,7 @@ def test_a_compiler_is_known_by_its_name(name: str, compiles: bool) -> None:
     assert bool(compilers([name, "other"])) is compiles
 
 
-def test_a_pass_that_a_check_refutes_is_left_out_and_told(root: Path) -> None:
+def test_a_pass_that_a_check_refutes_is_left_out_and_reported(root: Path) -> None:
     put("passes.yaml", "about: a,", "about: a, guarantee: narrowed, unusable: [unread], costs: c,")(
         root
     )

@@ -91,7 +91,7 @@ def test_a_version_that_debian_lacks_is_refused_with_those_it_has() -> None:
         recipe("3.12", DEBIAN, "")
 
 
-def test_a_machine_without_a_mirror_of_debian_is_told_so() -> None:
+def test_a_machine_without_a_mirror_of_debian_is_reported() -> None:
     noble = replace(MIRROR, uris=("http://mirror.example/ubuntu",), suites=("noble",))
     with pytest.raises(SetupError, match="no mirror of Debian"):
         recipe("3.11", debian(system="ubuntu", apt_sources=(noble,)), "")

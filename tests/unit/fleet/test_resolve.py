@@ -57,7 +57,7 @@ def test_a_lock_is_called_as_its_layer_and_exported_weights_have_that_of_their_o
     assert FLEET.layers["api"].system_lock == "api.system"
 
 
-def test_weights_are_told_apart_from_those_that_they_are_exported_from() -> None:
+def test_weights_are_distinguished_from_those_that_they_are_exported_from() -> None:
     plain, exported = FLEET.weights
     assert (plain.name, plain.export, plain.origin) == ("a-model", None, None)
     assert (exported.name, exported.origin) == ("a-model-onnx-int8", plain)

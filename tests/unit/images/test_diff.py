@@ -85,7 +85,7 @@ def test_values_of_both_are_reported(tmp_path: Path) -> None:
     assert "  mtime: 1980-01-01T00:00:00Z / 2026-11-25T00:00:00Z" in reported
 
 
-def test_another_order_of_the_same_files_is_told_as_such(tmp_path: Path) -> None:
+def test_another_order_of_the_same_files_is_reported_as_such(tmp_path: Path) -> None:
     found = compared(tmp_path, of(FILES), of([FILES[0], FILES[2], FILES[1], FILES[3]]))
     assert (found.layers[0].first, found.layers[0].paths) == ((), 0)
     assert "in another order" in diff_text(found)

@@ -257,7 +257,7 @@ def test_what_a_registry_does_not_have_and_one_that_is_not_there(host: str) -> N
         only("registry://127.0.0.1:1/toys/one:latest")
 
 
-def test_an_engine_that_saves_no_layout_is_told_apart(
+def test_an_engine_that_saves_no_layout_is_distinguished(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "old").mkdir()

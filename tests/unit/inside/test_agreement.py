@@ -47,7 +47,7 @@ def test_a_cosine_is_symmetric_bounded_and_blind_to_lengths(
 
 
 @given(ANYTHING, ANYTHING)
-def test_a_cosine_is_a_number_whatever_the_vectors_are(
+def test_a_cosine_is_a_number_no_matter_what_the_vectors_are(
     one: list[float], other: list[float]
 ) -> None:
     assert -1.0 - 1e-9 <= cosine(one, other) <= 1.0

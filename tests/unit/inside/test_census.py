@@ -141,7 +141,7 @@ def write() -> str:
     ],
     ids=lambda each: each.__name__ if callable(each) else "",
 )
-def test_whatever_a_module_does_is_an_outcome(action: object, outcome: str) -> None:
+def test_no_matter_what_a_module_does_is_an_outcome(action: object, outcome: str) -> None:
     before = sorted(Path().iterdir())
     assert imports.in_child(action, 0.5 if action is hang else 20) == outcome  # type: ignore[arg-type]
     assert sorted(Path().iterdir()) == before

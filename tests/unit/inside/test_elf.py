@@ -69,7 +69,7 @@ def test_what_lies_behind_symbols_moves_by_whole_pages(
         "empty",
     ],
 )
-def test_what_cannot_be_told_to_be_the_same_stays(content: bytes, tmp_path: Path) -> None:
+def test_what_is_not_known_to_be_the_same_stays(content: bytes, tmp_path: Path) -> None:
     assert stripped(tmp_path, content, "unneeded") is None
     assert not (tmp_path / "made.so").exists()
 

@@ -76,7 +76,7 @@ def test_a_failed_import_of_what_a_pass_removed_names_the_pass(
     )
 
 
-def test_a_module_of_a_package_asked_for_by_name_is_told_of(python: Python) -> None:
+def test_a_module_of_a_package_asked_for_by_name_is_reported(python: Python) -> None:
     words = (
         "No module named 'thing.fast': the pass thing.fast removed it; `slimbake why thing.fast`"
         " tells more"
@@ -85,7 +85,7 @@ def test_a_module_of_a_package_asked_for_by_name_is_told_of(python: Python) -> N
     assert "cannot import name 'never' from 'thing'" in last(python, "from thing import never")
 
 
-def test_what_was_never_there_is_told_as_ever(python: Python) -> None:
+def test_what_was_never_there_is_reported_as_ever(python: Python) -> None:
     assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
     assert (
         last(python, "import thing.never") == "ModuleNotFoundError: No module named 'thing.never'"
@@ -98,7 +98,7 @@ def test_what_was_never_there_is_told_as_ever(python: Python) -> None:
     )
 
 
-def test_whoever_only_looks_is_told_that_it_is_not_there(python: Python) -> None:
+def test_whoever_only_looks_learns_that_it_is_not_there(python: Python) -> None:
     done = python(
         "import importlib.util as u\n"
         "print([u.find_spec(name) for name in ('gone', 'thing.fast', 'thing.sub.gone', 'dropped')])"

@@ -191,7 +191,7 @@ def test_memory_is_the_limit_of_the_container_where_it_has_one(
     assert model._memory().startswith("the machine has ")
 
 
-def test_who_is_killed_is_told_of_by_the_one_who_waits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_is_killed_is_reported_by_the_one_who_waits(capsys: pytest.CaptureFixture[str]) -> None:
     assert model._report(-signal.SIGKILL) == 1
     assert "was killed, probably because memory ran out: the " in capsys.readouterr().err
     assert model._report(-signal.SIGILL) == 1

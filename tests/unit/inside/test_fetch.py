@@ -146,7 +146,7 @@ def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(
     assert sent(index) == [word("you:two")]
 
 
-def test_nobody_else_is_told_who_we_are(index: Index, tmp_path: Path) -> None:
+def test_nobody_else_learns_who_we_are(index: Index, tmp_path: Path) -> None:
     with serving() as other:  # at another port of the same host
         download(
             address(index),
@@ -157,7 +157,9 @@ def test_nobody_else_is_told_who_we_are(index: Index, tmp_path: Path) -> None:
     assert sent(index) == [None]
 
 
-def test_where_an_index_sends_us_is_not_told_who_we_are_there(index: Index, tmp_path: Path) -> None:
+def test_where_an_index_sends_us_does_not_learn_who_we_are_there(
+    index: Index, tmp_path: Path
+) -> None:
     with serving() as front:
         front.redirects[NAME] = address(index)
         download(
@@ -169,7 +171,7 @@ def test_where_an_index_sends_us_is_not_told_who_we_are_there(index: Index, tmp_
         assert (sent(front), sent(index)) == ([word("me:word")], [None])
 
 
-def test_an_index_that_sends_us_on_to_itself_is_told_again(index: Index, tmp_path: Path) -> None:
+def test_an_index_that_sends_us_on_to_itself_hears_it_again(index: Index, tmp_path: Path) -> None:
     index.redirects["moved.whl"] = address(index)
     open_ = opener([as_user(index, "me:word")], None)
     download(address(index, "moved.whl"), tmp_path / NAME, sha256(index), open_)

@@ -1,4 +1,4 @@
-"""The inventory: every row of every RECORD has a fate, and whatever is taken away is noticed."""
+"""The inventory: every row of every RECORD has a fate, and all that is taken away is noticed."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ LOSSES: dict[str, tuple[Callable[[Layer], object], str]] = {
 
 
 @pytest.mark.parametrize("what", LOSSES)
-def test_whatever_is_taken_away_is_named_with_its_package_and_its_layer(
+def test_all_that_is_taken_away_is_named_with_its_package_and_its_layer(
     what: str, layer: Layer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     harm, named = LOSSES[what]

@@ -315,7 +315,7 @@ def test_all_of_a_layer_can_be_dropped_and_site_packages_stays(tmp_path: Path) -
 ELF = elf(debug=b"d" * 500, symbols=b"s" * 48)
 
 
-def test_every_elf_file_of_its_packages_is_stripped_whatever_its_name(tmp_path: Path) -> None:
+def test_every_elf_file_of_its_packages_is_stripped_no_matter_what_its_name(tmp_path: Path) -> None:
     files = {
         "thing/lib.so": ELF,
         "thing/program": ELF,
@@ -412,10 +412,10 @@ def test_a_library_that_something_may_load_stays(
     assert (files_to_remove(packages, unread, compiled=False) == []) is stays
 
 
-# --- what a step is told
+# --- what a step gets
 
 
-def test_passes_are_read_as_they_are_told() -> None:
+def test_passes_are_read_as_they_are_written() -> None:
     said = (
         '{"about": "", "passes": [{"name": "a", "packages": ["x"], "remove": ["y"]}, {"name": "b",'
         ' "packages": ["x"]}]}'
@@ -530,7 +530,7 @@ def test_a_ledger_is_read_as_it_was_written_and_its_bytes_know_no_order_and_no_t
     assert written[4:8] == bytes(4), "gzip holds a time there"
 
 
-def test_what_is_left_out_of_a_layer_is_told_as_its_wheel_would_have_laid_it(
+def test_what_is_left_out_of_a_layer_is_reported_as_its_wheel_would_have_laid_it(
     tmp_path: Path,
 ) -> None:
     wheels = [

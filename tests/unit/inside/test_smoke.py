@@ -163,7 +163,7 @@ def said(report: object, prefix: Path) -> list[str]:
     return list(remarks(report, prefix, "smoke.py"))
 
 
-def test_a_smoke_that_imports_next_to_nothing_is_told_so(tmp_path: Path) -> None:
+def test_a_smoke_that_imports_next_to_nothing_is_reported(tmp_path: Path) -> None:
     site = tmp_path / "lib/python3.11/site-packages/pack"
     site.mkdir(parents=True)
     assert said([], tmp_path) == []  # of nothing

@@ -1,4 +1,4 @@
-"""What commands and checks use is seen, by whatever process."""
+"""What commands and checks use is seen, by any process."""
 
 from __future__ import annotations
 

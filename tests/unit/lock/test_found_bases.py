@@ -159,7 +159,7 @@ def test_the_fleet_is_as_if_a_person_had_written_the_bases(found: PlannedBases) 
 
 
 @pytest.mark.parametrize("torch", ["cpu", "cu128", "pypi", None])
-def test_every_layer_that_installs_is_told_where_wheels_of_torch_come_from(
+def test_every_layer_that_installs_learns_where_wheels_of_torch_come_from(
     torch: str | None,
 ) -> None:
     manifest = written(
@@ -250,5 +250,5 @@ def test_what_is_written_is_read_again(found: PlannedBases) -> None:
     st.text()
     | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(str)
 )
-def test_whatever_else_stands_there_is_no_layers(content: str) -> None:
+def test_all_else_that_stands_there_is_no_layers(content: str) -> None:
     assert parse_layers(content) is None

@@ -80,7 +80,7 @@ def test_pins_of_one_version_are_sorted_where_the_index_says_the_bytes_of_one_al
 
 
 @given(st.lists(PIN, max_size=5))
-def test_whatever_is_pinned_is_read_again(pins: list[Pin]) -> None:
+def test_all_that_is_pinned_is_read_again(pins: list[Pin]) -> None:
     assert sorted(parse_pins(lock_text(pins)), key=repr) == sorted(pins, key=repr)
 
 

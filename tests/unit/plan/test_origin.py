@@ -93,7 +93,7 @@ def test_of_a_dockerfile_of_the_user_s_own_nothing_is_said() -> None:
 
 
 def given(*standins: str) -> list[str]:
-    """What a bake is told of the origin of the image `bare` and of what is under it."""
+    """What a bake knows of the origin of the image `bare` and of what is under it."""
     around = Surroundings(
         externals={"python": "docker-image://here/python:1", "uv": "/uv"},
         digests={"python": "sha256:9", "uv": "uv-1"},

@@ -79,7 +79,7 @@ LOSSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("what", LOSSES)
-def test_whatever_is_taken_away_is_a_loss(what: str) -> None:
+def test_all_that_is_taken_away_is_a_loss(what: str) -> None:
     change, words = LOSSES[what]
     (loss,) = tally(WHOLE, harmed(change)).losses
     assert loss.startswith(words)

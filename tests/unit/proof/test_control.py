@@ -134,7 +134,7 @@ def test_weights_that_cannot_be_listed_are_an_error_with_its_words(
         ("memory", False, "not known: it ran out of memory", AGAIN),
     ],
 )
-def test_a_trial_that_was_ended_is_no_catch_and_is_told_as_what_it_is(
+def test_a_trial_that_was_ended_is_no_catch_and_is_reported_as_what_it_is(
     level: str, held: bool, words: str, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""Delta debugging finds what is needed, in few questions, whatever the answers."""
+"""Delta debugging finds what is needed, in few questions, no matter what the answers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_of_several_ways_to_hold_one_is_found_of_which_nothing_can_be_left_out(
 
 @given(st.integers(1, 40), st.randoms(use_true_random=False), st.integers(1, 3))
 @settings(max_examples=200)
-def test_whatever_the_answers_it_ends_with_what_held_or_with_everything(
+def test_no_matter_what_the_answers_it_ends_with_what_held_or_with_everything(
     size: int, answers: random.Random, width: int
 ) -> None:
     known: dict[frozenset[int], bool] = {}

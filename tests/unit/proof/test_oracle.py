@@ -1,4 +1,4 @@
-"""The oracle of a search: which traces are kept, and what is told of commands that cannot be
+"""The oracle of a search: which traces are kept, and what is said of commands that cannot be
 traced.
 """
 
@@ -96,7 +96,7 @@ def test_every_command_is_asked_of_the_image(
     assert found["api"].untraced == found["api"].unseen == "run is not there"
 
 
-def test_a_command_that_slimbake_does_not_know_is_told_without_a_container(
+def test_a_command_that_slimbake_does_not_know_is_reported_without_a_container(
     asked: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oracle, "contained", Containers())

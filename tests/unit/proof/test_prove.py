@@ -375,7 +375,7 @@ def test_what_is_weighed_and_breaks_off_is_an_error_and_never_a_pass_that_does_n
     if whole:
         assert weigh(subject(), [applied("a")])[0].names == {"a"}
     else:
-        with pytest.raises(SetupError, match="not told to the end"):
+        with pytest.raises(SetupError, match="not reported to the end"):
             weigh(subject(), [applied("a")])
 
 

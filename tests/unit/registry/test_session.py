@@ -82,7 +82,7 @@ def test_what_is_too_long_is_not_waited_at_all(after: str | int, slept: list[flo
     st.text()
     | st.sampled_from(["", "soon", "-1", "1.5", "٣", "9" * 5000, "Wed, 99 Nov 2026 12:00"])
 )
-def test_whatever_a_registry_says_is_a_time_or_none(said: str) -> None:
+def test_no_matter_what_a_registry_says_is_a_time_or_none(said: str) -> None:
     assert _Patience().parse_retry_after(said) >= 0
 
 

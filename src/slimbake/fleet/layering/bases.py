@@ -49,12 +49,12 @@ def planned_bases(
     """Every layer that two services or more have, in the same place, is a base; the rest is each
     service's own.
 
-    What a service has alone is one layer of packages, whatever the plan: a base for each of them
+    What a service has alone is one layer of packages, in any plan: a base for each of them
     would be a target that nothing shares. A base that one service alone still stands on stays one
     while its items do.
 
     A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a
-    previous result, a base keeps the name of the one whose items, by bytes on a host and whatever
+    previous result, a base keeps the name of the one whose items, by bytes on a host and no matter what
     their versions, are more than half of what the two hold together: names change only where layers
     do.
     """

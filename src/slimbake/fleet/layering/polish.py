@@ -158,7 +158,7 @@ _FEWEST = 300
 
 
 def polish(space: Space, paths: list[Path], tries: int) -> list[Path]:
-    """Take whatever step betters the plan, until none does or so many plans have been weighed:
+    """Take any step that betters the plan, until none does or so many plans have been weighed:
     O(images * layers) each.
     """
     if tries < _FEWEST or sum(image.bit_count() for image in space.images) < 2:

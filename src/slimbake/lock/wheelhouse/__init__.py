@@ -67,7 +67,7 @@ def fetch(
     """Bring every wheel of the locks into the store, verified by hash; what is there is not asked
     for again.
 
-    `rehash`: whatever is there is hashed again; `only`: of these locks, None for all. Raises
+    `rehash`: all that is there is hashed again; `only`: of these locks, None for all. Raises
     SetupError where something cannot be had, or is not what the lock names; what was fetched until
     then stays, and the same command goes on from there. Raises ManifestError where a package has a
     model that cannot be exported as a service asks.

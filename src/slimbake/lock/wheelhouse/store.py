@@ -43,7 +43,7 @@ class Store:
         return self.root / "sha256" / sha256 / file
 
     def held(self, sha256: str, file: str, size: int | None) -> Held | None:
-        """The file, where it is there whole: by its size, since whatever is installed is verified
+        """The file, where it is there whole: by its size, since all that is installed is verified
         by hash anyway.
         """
         path = self.path(sha256, file)
@@ -92,7 +92,7 @@ class Store:
         """A folder that holds exactly these files, in its folder `within`; the same files, the same
         folder.
 
-        A layer whose context held more would be built again with whatever is added to it.
+        A layer whose context held more would be built again with all that is added to it.
         """
         wanted = {held.path.name: held for held in sorted(files)}
         rows = (within, *(f"{h.sha256} {name}" for name, h in sorted(wanted.items())))
@@ -107,7 +107,7 @@ class Store:
         return folder
 
     def clear(self) -> int:
-        """Remove all that it holds; the bytes of it. Whatever a lock names can be fetched again."""
+        """Remove all that it holds; the bytes of it. All that a lock names can be fetched again."""
         held = sum(
             path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file()
         )

@@ -147,36 +147,36 @@ for mode in 'w', 'r':
 LISTS = """\
 import glob, io, os, pathlib, shutil, sys, tarfile, tempfile, thing, zipfile
 top = os.path.dirname(thing.__file__)
-def told(words, found): print(words, sorted(str(each) for each in found if '__pycache__' not in str(each)))
+def said(words, found): print(words, sorted(str(each) for each in found if '__pycache__' not in str(each)))
 def within(found): return (os.path.relpath(each, top) for each in found)
-told('listdir', os.listdir(top))
-told('bytes', map(os.fsdecode, os.listdir(os.fsencode(top))))
-told('walk', (f'{os.path.relpath(at, top)} {sorted({*below} - {"__pycache__"})} {sorted(names)}'
+said('listdir', os.listdir(top))
+said('bytes', map(os.fsdecode, os.listdir(os.fsencode(top))))
+said('walk', (f'{os.path.relpath(at, top)} {sorted({*below} - {"__pycache__"})} {sorted(names)}'
     for at, below, names in os.walk(top)))
-told('glob', within(glob.glob(f'{top}/**/*.py', recursive=True)))
-told('rglob', within(pathlib.Path(top).rglob('*.py')))
-told('iterdir', (each.name for each in pathlib.Path(top, 'sub').iterdir()))
+said('glob', within(glob.glob(f'{top}/**/*.py', recursive=True)))
+said('rglob', within(pathlib.Path(top).rglob('*.py')))
+said('iterdir', (each.name for each in pathlib.Path(top, 'sub').iterdir()))
 with os.scandir(top) as entries:
-    told('scandir', ((e.name, e.is_file(), e.is_dir(), e.is_symlink(), e.is_file() and e.stat().st_size,
+    said('scandir', ((e.name, e.is_file(), e.is_dir(), e.is_symlink(), e.is_file() and e.stat().st_size,
         os.fspath(e) == e.path) for e in entries if e.name != '__pycache__'))
-told('is', (f'{n} {os.path.isdir(f"{top}/{n}")} {os.path.isfile(f"{top}/{n}")} {os.path.lexists(f"{top}/{n}")}'
+said('is', (f'{n} {os.path.isdir(f"{top}/{n}")} {os.path.isfile(f"{top}/{n}")} {os.path.lexists(f"{top}/{n}")}'
     for n in ('only', 'only/one.py', 'sub', 'late.py', 'none', 'none.py')))
 os.chdir(f'{top}/only')
-told('here', [*os.listdir(), *os.listdir('.'), *(e.name for e in os.scandir())])
+said('here', [*os.listdir(), *os.listdir('.'), *(e.name for e in os.scandir())])
 descriptor = os.open(f'{top}/sub', os.O_RDONLY)
-told('descriptor', (each for each in os.listdir(descriptor) if not each.endswith('.py')))
+said('descriptor', (each for each in os.listdir(descriptor) if not each.endswith('.py')))
 os.chdir(gone := tempfile.mkdtemp())
 os.rmdir(gone)
-told('gone', [*os.listdir('.'), *os.scandir('.')])
+said('gone', [*os.listdir('.'), *os.scandir('.')])
 with tempfile.TemporaryDirectory() as scratch:
     copy = shutil.copytree(top, f'{scratch}/copy', ignore=shutil.ignore_patterns('__pycache__'))
-    told('copytree', (f'{p.relative_to(copy)} {p.is_dir() or len(p.read_bytes())}' for p in pathlib.Path(copy).rglob('*')))
+    said('copytree', (f'{p.relative_to(copy)} {p.is_dir() or len(p.read_bytes())}' for p in pathlib.Path(copy).rglob('*')))
     with tarfile.open(f'{scratch}/a.tar', 'w') as archive:
         archive.add(top, 'thing', filter=lambda each: None if '__pycache__' in each.name else each)
-    told('tar', ((each.name, each.size) for each in tarfile.open(f'{scratch}/a.tar')))
+    said('tar', ((each.name, each.size) for each in tarfile.open(f'{scratch}/a.tar')))
     with zipfile.ZipFile(f'{scratch}/a.zip', 'w') as archive:
         archive.write(f'{top}/late.py', 'late.py')
-    told('zip', zipfile.ZipFile(f'{scratch}/a.zip').namelist())
+    said('zip', zipfile.ZipFile(f'{scratch}/a.zip').namelist())
 for ask in os.listdir, os.scandir:
     try:
         ask(f'{top}/none')
