@@ -316,3 +316,37 @@ def test_a_timeline_has_the_steps_that_ran_and_a_path_through_them(fine: Toy) ->
     assert line.split()[:2] == ["one", "copy-code"] and "  compile  " in line
     for words in ("critical path: ", "all steps, side by side: "):
         assert words in shown.stdout
+
+
+@pytest.mark.slow
+def test_the_smoke_of_an_installed_program_imports_what_it_runs(toy: Toy) -> None:
+    """A package in the code, and its wheel, which a script of it imports."""
+    toy.write(
+        "services:\n  one:\n    context: one\n    requirements: [./one]\n    command: [shop]\n"
+        "    smoke: smoke.py\n    start: runs\n",
+        {
+            "one/pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n'
+            '[project.scripts]\nshop = "shop.main:run"\n'
+            '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
+            '[tool.uv.build-backend]\nmodule-root = ""\n',
+            "one/shop/__init__.py": "",
+            "one/shop/main.py": f"def run(): print(__file__)  # {toy.project}\n",
+            "one/smoke.py": "def imports():\n    import shop.main\n\n    assert '/site-packages/' in"
+            " shop.main.__file__, shop.main.__file__\n",
+        },
+    )
+    done = toy.slimbake("bake")
+    assert done.code == 0, done.stderr
+    assert "/site-packages/shop/main.py" in docker("run", "--rm", toy.image("one"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["bake", "sizes", "sizes --by package", "limits one"])
+def test_tables_of_images_are_folded_wide_markdown_and_json(words: str, fine: Toy) -> None:
+    folded = fine.slimbake(*words.split())
+    assert folded.code == 0, folded.stderr
+    table = folded.stdout.partition("\n\n")[0].splitlines()
+    assert max(len(line) for line in table if not line.endswith(("host", "registry"))) <= 80
+    assert "| --- " in fine.slimbake(*words.split(), "--markdown").stdout
+    assert fine.slimbake(*words.split(), "--json").json()
+    assert len(fine.slimbake(*words.split(), "--wide").stdout) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -187,4 +188,13 @@ class LazyGroup(click.Group):
             if word in words
             else next(iter(difflib.get_close_matches(word, words, 1, 0.7)), "")
         )
-        return f" Did you mean '{ctx.command_path} {words[near]}'?" if near else ""
+        if near:
+            return f" Did you mean '{ctx.command_path} {words[near]}'?"
+        return f" It is a key of the manifest: 'slimbake help {word}'" if _is_key(word) else ""
+
+
+def _is_key(word: str) -> bool:
+    from slimbake.config import MANIFEST_SCHEMA
+    from slimbake.config.keys import keys_named
+
+    return bool(keys_named(word, json.loads(MANIFEST_SCHEMA.read_text("utf-8"))))

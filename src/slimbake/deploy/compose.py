@@ -64,7 +64,8 @@ def up(
     for each in chosen:
         state = states[each.service]
         if state.published:
-            console.say(f"{each.service}: {address(each, state.published)}")
+            at = address(each, state.published, project.plan.services)
+            console.say(f"{each.service}: {at}")
         elif state.code is not None:
             console.say(f"{each.service}: has ended")
         elif not each.port:
@@ -73,9 +74,10 @@ def up(
     return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
 
 
-def address(service: Running, published: int) -> str:
-    """Where a service answers; of one whose port another service has, why that is another one."""
-    taken = f" (port {service.port} is another service's; `publish: PORT` keeps one)"
+def address(service: Running, published: int, services: Sequence[Running]) -> str:
+    """Where a service answers; of one whose port another service has, which that is."""
+    owner = next((each.service for each in services if each.publish == service.port), "another")
+    taken = f" (port {service.port} is that of {owner}; `publish: PORT` sets one for this service)"
     return f"http://127.0.0.1:{published}{'' if service.publish else taken}"
 
 

@@ -96,6 +96,7 @@ def test_help_finds_a_key_by_its_name_and_leads_on_from_a_misspelt_one() -> None
     assert said("help", "smoke") == said("smoke", "--help")
     assert "Did you mean 'slimbake help volumes'?" in said("help", "volums")
     assert "Did you mean 'slimbake bake'?" in said("help", "bke")
+    assert "It is a key of the manifest: 'slimbake help volumes'" in said("volumes")
 
 
 def test_help_without_a_name_lists_the_commands() -> None:

@@ -56,9 +56,9 @@ def test_a_container_of_compose_has_what_checks_have(running: Any) -> None:
 def test_a_service_whose_port_another_has_says_why_it_answers_elsewhere() -> None:
     known = {each.service: each for each in PLAN.services}
     api, web = known["api"], known["web"]
-    assert compose.address(api, 8000) == "http://127.0.0.1:8000"
-    assert compose.address(web, 49153) == (
-        "http://127.0.0.1:49153 (port 8000 is another service's; `publish: PORT` keeps one)"
+    assert compose.address(api, 8000, PLAN.services) == "http://127.0.0.1:8000"
+    assert compose.address(web, 49153, PLAN.services) == (
+        "http://127.0.0.1:49153 (port 8000 is that of api; `publish: PORT` sets one for this service)"
     )
 
 
