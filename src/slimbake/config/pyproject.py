@@ -744,8 +744,9 @@ def _newer(project: Table, lock: Mapping[str, Any], pins: Iterable[Constraint]) 
     """The requirements of a project that a lock of it does not know, or pins outside of their
     versions.
     """
-    listed = lock.get("package") or lock.get("packages") or ()
-    known = {normalised(str(each.get("name"))) for each in listed if isinstance(each, dict)}
+    listed = lock.get("package") or lock.get("packages")
+    packages = listed if isinstance(listed, list) else []
+    known = {normalised(str(each.get("name"))) for each in packages if isinstance(each, dict)}
     exact = (each.spec.partition("==") for each in pins if ";" not in each.spec)
     versions = {name: version for name, _, version in exact}
     found = []
@@ -753,7 +754,8 @@ def _newer(project: Table, lock: Mapping[str, Any], pins: Iterable[Constraint]) 
         if plain := _RANGE.fullmatch(spec):
             name, wanted = normalised(plain[1]), re.sub(r"\s", "", plain[2])
             pinned = versions.get(name, "")
-            outside = pinned and are_versions(wanted) and not within(pinned, wanted)
+            release = re.fullmatch(r"\d+(\.\d+)*", pinned)
+            outside = release and are_versions(wanted) and not within(pinned, wanted)
             found += [spec] * (name not in known or bool(outside))
     return found
 

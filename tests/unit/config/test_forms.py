@@ -249,6 +249,7 @@ dependencies = ["httpx[http2] >=0.28", "rich", "orjson; python_version < '3.12'"
         ("0.27.2", '[[package]]\nname = "rich"\nversion = "14"\n', "httpx[http2] >=0.28"),
         ("0.27.2", "", "httpx[http2] >=0.28, rich"),
         ("0.28", '[[package]]\nname = "Rich"\nsource = { editable = "libs/rich" }\n', ""),
+        ("no version", "", "rich"),
     ],
 )
 def test_a_lock_that_is_older_than_its_project_is_a_warning(
