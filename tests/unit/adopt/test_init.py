@@ -749,6 +749,20 @@ def test_a_group_without_a_number_is_no_silent_loss(tmp_path: Path) -> None:
     assert "`user: 1001:NUMBER`" in said
 
 
+def test_a_lock_that_is_older_than_its_project_is_reported(tmp_path: Path) -> None:
+    project = '[project]\nname = "one"\nversion = "1"\ndependencies = ["httpx", "rich"]\n'
+    lock = '[[package]]\nname = "httpx"\nversion = "1"\nsource = { registry = "x" }\n'
+    files = {"pyproject.toml": project, "uv.lock": lock, "app.py": "print()\n"}
+    files["Dockerfile"] = (
+        "FROM python:3.11\nWORKDIR /app\nCOPY . .\nRUN uv sync\nCMD python app.py\n"
+    )
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    said = init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    older = "warning: uv.lock: it is older than pyproject.toml, which requires rich"
+    assert f"{older}\n  `uv lock` refreshes it" in said
+
+
 def test_what_slimbake_wrote_is_no_repository_to_adopt(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     init(file, InitRequest(), QUIET)
