@@ -13,6 +13,7 @@ from slimbake.build.on_registry import OnRegistry, retag
 from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, find_scanner, scans
+from slimbake.build.session import Session
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.build.starts import checks_of, pull_beside, start_checks
 from slimbake.build.warm import first_lists, say_cold
@@ -53,9 +54,11 @@ class Released:
             )
 
 
-def release(project: Project, request: BakeRequest, console: Console) -> Released:
+def release(
+    project: Project, request: BakeRequest, console: Console, session: Session | None = None
+) -> Released:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and
-    push.
+    push. `session`: of the bakes of this process; what it puts off has not ended yet.
 
     What fails while the rest is released is in the result (`expect_all`): with
     `request.keep_going`, or on several nodes. Raises SetupError, StaleFiles, UsageError, BuildError
@@ -69,7 +72,7 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         platform=request.platform,
         pushed=request.pushed,
     )
-    with hold(project, wanted, console) as site:
+    with hold(project, wanted, console, session) as site:
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)

@@ -70,7 +70,7 @@ def _all_started(site: Site, asked: list[tuple[Running, str, str]]) -> tuple[Sta
 
     def run(one: tuple[Running, str, str]) -> StartFound:
         service, image, platform = one
-        return starts(image, service, site.root, platform)
+        return starts(image, service, site.root, platform, site.session.later)
 
     with site.console.tracked("start checks", line=line) as work:
         return work.each(run, zip(steps, asked, strict=True), at_once())

@@ -21,13 +21,14 @@ _KINDS: dict[str, Literal["added", "modified", "deleted"]] = {
     "modified": "modified",
     "deleted": "deleted",
 }
-_QUIET_MS = 100  # no further edit for so long: whoever saves, or checks out a branch, is done
+_QUIET_MS = 50  # no further edit for so long: whoever saves, or checks out a branch, is done
 _LOOK_MS = 500  # how long Ctrl-C may wait
+Build = Callable[[Project, tuple[str, ...]], None]  # these services of a project
 
 
 def watch(
     read: Callable[[], Project],
-    build: Callable[[tuple[str, ...]], None],
+    build: Build,
     changes: Iterable[frozenset[PathChange]],
     root: Path,
     console: Console,
@@ -44,7 +45,7 @@ def watch(
     console.say(f"building {', '.join(services(plan))}; then watching {root}")
     waiting: dict[str, tuple[str, ...]] = {}
     seen: frozenset[PathChange] = frozenset()  # since the manifest was last read without fault
-    if not _built(build, services(plan), console):
+    if not _built(build, project, services(plan), console):
         waiting = dict.fromkeys(services(plan), (plan.manifest,))
     said = ""
     for new in changes:
@@ -70,17 +71,15 @@ def watch(
         plan, seen = now, frozenset()
         if found:
             console.say(line(found))
-            waiting = {} if _built(build, tuple(found), console) else found
+            waiting = {} if _built(build, project, tuple(found), console) else found
 
 
-def _built(
-    build: Callable[[tuple[str, ...]], None], services: tuple[str, ...], console: Console
-) -> bool:
+def _built(build: Build, project: Project, services: tuple[str, ...], console: Console) -> bool:
     """Build, and say what fails. False where it was not the services' fault, so that they have to
     be built yet.
     """
     try:
-        build(services)
+        build(project, services)
     except (BuildError, CheckError) as error:
         console.say(_text(error))
     except (SlimbakeError, OSError) as error:

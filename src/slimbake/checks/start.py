@@ -20,7 +20,7 @@ from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import NotBeside, beside
-from slimbake.docker.containers import contained
+from slimbake.docker.containers import Later, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
@@ -124,12 +124,14 @@ def holds(found: Started, service: Running) -> bool:
     return all(limit is None or value <= limit for value, limit in pairs)
 
 
-def starts(image: str, service: Running, root: Path, platform: str = "") -> StartFound:
+def starts(
+    image: str, service: Running, root: Path, platform: str = "", later: Later | None = None
+) -> StartFound:
     """Whether an image starts as its service's start check has it, beside services of the compose
     file in `root` where it names some.
 
-    `platform`: the one of the image to start, where that is not this machine's own. Raises
-    SetupError where the engine cannot run it.
+    `platform`: the one of the image to start, where that is not this machine's own; `later`: takes
+    the removal of a container that has answered. Raises SetupError where the engine cannot run it.
     """
     found = docker.engine_image(image)
     command = [*found.entrypoint, *(service.start.arguments or found.command)]
@@ -144,7 +146,7 @@ def starts(image: str, service: Running, root: Path, platform: str = "") -> Star
     }
     options = foreign(platform)
     if not service.start.beside:
-        return _checked(image, service, asked, ("--network=none", *options))
+        return _checked(image, service, asked, ("--network=none", *options), later)
     variables = [
         f"--env-file={root / name}" for name in service.env_file if (root / name).is_file()
     ]
@@ -163,10 +165,14 @@ def starts(image: str, service: Running, root: Path, platform: str = "") -> Star
 
 
 def _checked(
-    image: str, service: Running, asked: Mapping[str, Any], options: Sequence[str]
+    image: str,
+    service: Running,
+    asked: Mapping[str, Any],
+    options: Sequence[str],
+    later: Later | None = None,
 ) -> StartFound:
     try:
-        _run(image, service, asked, options)
+        _run(image, service, asked, options, later)
     except NotStarted as error:
         return StartFound(_hinted(error.message, service))
     except NoPython:
@@ -199,7 +205,11 @@ def _command(image: str) -> list[str]:
 
 
 def _run(
-    image: str, service: Running, asked: Mapping[str, Any], options: Sequence[str]
+    image: str,
+    service: Running,
+    asked: Mapping[str, Any],
+    options: Sequence[str],
+    later: Later | None = None,
 ) -> dict[str, Any]:
     words = (
         *surroundings(service),
@@ -209,7 +219,7 @@ def _run(
         *from_stdin("start", json.dumps(asked)),
     )
     name, limit = f"slimbake-start-{secrets.token_hex(6)}", asked["limit"]
-    done = contained(name, words, with_check_pyz(), limit + _GRACE)
+    done = contained(name, words, with_check_pyz(), limit + _GRACE, later)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:

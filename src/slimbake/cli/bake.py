@@ -136,6 +136,7 @@ def command(
     from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
     from slimbake.build.released_report import ending
+    from slimbake.build.session import Session
     from slimbake.build.timing import timeline
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
@@ -181,7 +182,10 @@ def command(
         bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json, layout)
         return
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
-    released = recorded(record, request.targets, lambda: release(project, request, console))
+    session = click.get_current_context().with_resource(Session())  # ends after the report
+    released = recorded(
+        record, request.targets, lambda: release(project, request, console, session)
+    )
     if sbom:
         plan = read(file).plan  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import os
 import select
@@ -11,7 +12,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -75,44 +77,87 @@ class Contained:
     out_of_memory: bool
 
 
-def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
+Later = Callable[[Callable[[], object]], None]  # takes work that nobody has to wait for
+
+
+def contained(
+    name: str, words: Sequence[str], stdin: str, seconds: float, later: Later | None = None
+) -> Contained:
     """Run a container of this name to its end, or for so many seconds; it has gone afterwards,
     interrupted or not.
 
-    Raises SetupError with Docker's own words where it could not be run.
+    `later`: it has said all with its first JSON object, in a line of its own; then this takes its
+    removal. Raises SetupError with Docker's own words where it could not be run.
     """
-    # Not python-on-whales: it has no stdin and no timeout, and does not capture stderr.
-    process = subprocess.Popen(
-        ["docker", "run", "--interactive", f"--name={name}", *_labels(), *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
-        start_new_session=True,
-    )
-    code, starved = None, False
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin.encode())
+        given.seek(0)
+        # Not python-on-whales: it has no stdin and no timeout, and does not capture stderr.
+        process = subprocess.Popen(
+            ["docker", "run", "--interactive", f"--name={name}", *_labels(), *words],
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
+            start_new_session=True,
+        )
+    until, code, starved, line, said = time.monotonic() + seconds, None, False, "", ""
     try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            stdout, stderr = process.communicate(stdin, seconds)
-            code = process.returncode
-            starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
-    finally:
-        for _ in range(50):  # made or not yet: the client ends when its container does
-            if process.poll() is not None:
-                break
-            _quiet("rm", "--force", "--volumes", name)
+        if later:
+            line, said = _first_object(process, seconds)
+        if not line:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.2)
-        process.kill()  # it still has words that nobody reads
-        _quiet("rm", "--force", "--volumes", name)
+                stdout, stderr = process.communicate(timeout=max(0.0, until - time.monotonic()))
+                code = process.returncode
+                starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
+    finally:
+        if later and line:
+            later(functools.partial(_let_go, process, name))
+        else:
+            _remove(process, name)
+    if line:
+        return Contained(0, line, "", out_of_memory=False)
     if code is None:
         stdout, stderr = process.communicate()
     if code == NOT_RUN:
         raise SetupError("the engine could not run a container", stderr.strip())
-    return Contained(code, stdout, stderr, starved)
+    return Contained(code, said + stdout, stderr, starved)
+
+
+def _first_object(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
+    """The first line of a process that is a JSON object; else "", and all that it has said when it
+    ends or its time is up.
+    """
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    stream, said, until = process.stdout.fileno(), b"", time.monotonic() + seconds
+    while select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
+        if not (more := os.read(stream, 1 << 16)):
+            break
+        said += more
+        *lines, _ = said.split(b"\n")
+        if found := next((line for line in lines if line.startswith(b"{")), b""):
+            return found.decode(errors="replace"), ""
+    return "", said.decode(errors="replace")
+
+
+def _remove(process: subprocess.Popen[str], name: str) -> None:
+    """End the client of a container, and remove the container."""
+    for _ in range(50):  # made or not yet: the client ends when its container does
+        if process.poll() is not None:
+            break
+        _quiet("rm", "--force", "--volumes", name)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+    process.kill()  # it still has words that nobody reads
+    _quiet("rm", "--force", "--volumes", name)
+
+
+def _let_go(process: subprocess.Popen[str], name: str) -> None:
+    with process:
+        _remove(process, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tests.unit.registries import Registry
 from slimbake.build import release as releasing
 from slimbake.build.command import Surroundings
 from slimbake.build.place import BakeRequest, Built, Made
+from slimbake.build.session import Session
 from slimbake.build.site import Preparation, Site
 from slimbake.build.starts import Starts
 from slimbake.build.statement import (
@@ -174,7 +175,9 @@ def play(
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(folder / "wheelhouse"))
 
     @contextlib.contextmanager
-    def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
+    def hold(
+        project: Project, wanted: Preparation, console: Console, _: Session | None = None
+    ) -> Iterator[Site]:
         externals = dict.fromkeys(made.standins, "docker-image://stand-in")
         around = Surroundings(externals=externals, standins=made.standins, pushed=wanted.pushed)
         yield replace(site(project, around=around), console=console)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,11 @@ from tests.unit.machines import ENGINE, debian
 
 from slimbake.build import site
 from slimbake.build.command import Surroundings, staged
+from slimbake.build.session import Session
 from slimbake.build.site import Preparation, hold
 from slimbake.console import QUIET, Console
 from slimbake.errors import StaleFiles
+from slimbake.host.files import checkout, state_folder
 from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, write_locks
 from slimbake.lock.model import Pin, text_digest
@@ -111,3 +117,73 @@ def test_images_without_a_name_are_looked_for_after_a_build_alone(
     with hold(held, Preparation(targets=("api",)), QUIET) as ready:
         ready.built.set()
     assert removed == [project.manifest.project]
+
+
+def test_bakes_of_one_session_look_at_the_machine_once_until_one_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def look(name: str, found: Any) -> Callable[..., Any]:
+        return lambda *_: looked.append(name) or found
+
+    monkeypatch.setattr(site, "setup", look("engine", ENGINE))
+    monkeypatch.setattr(site, "surroundings", look("surroundings", Surroundings(externals={})))
+    held, wanted = lock_all(project, "1"), Preparation(targets=("api",))
+    with Session() as session:
+        for _ in range(2):
+            with hold(held, wanted, QUIET, session):
+                pass
+        assert looked == ["engine", "surroundings"]
+        with hold(held, replace(wanted, platform="linux/arm64"), QUIET, session):
+            pass
+        assert looked == ["engine", "surroundings", "surroundings"]
+        session.forget()
+        with hold(held, wanted, QUIET, session):
+            pass
+        assert looked[3:] == ["engine", "surroundings"]
+    with hold(held, wanted, QUIET):
+        pass
+    assert looked[5:] == ["engine", "surroundings"]
+
+
+def test_a_session_holds_the_project_until_its_images_are_removed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, removed = threading.Event(), list[str]()
+    monkeypatch.setattr(site, "remove_dangling", lambda name: go_on.wait() and removed.append(name))
+    held, wanted = lock_all(project, "1"), Preparation(targets=("api",))
+    lock = state_folder() / f"bake-{project.manifest.project}-{checkout(project.root)}.lock"
+
+    def is_held() -> bool:
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    with Session() as session:
+        with hold(held, wanted, QUIET, session) as ready:
+            ready.built.set()
+        assert (removed, is_held()) == ([], True)
+        go_on.set()
+        session.wait()
+        assert (removed, is_held()) == (["toys"], False)
+        with hold(held, wanted, QUIET, session) as ready:
+            ready.built.set()
+    assert (removed, is_held()) == (["toys"] * 2, False)
+
+
+def test_what_a_session_puts_off_runs_in_order_and_fails_loudly() -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        raise ValueError("late")
+
+    with Session() as session:
+        for number in range(3):
+            session.later(functools.partial(done.append, number))
+    assert done == [0, 1, 2]
+    with pytest.raises(ValueError, match="late"), Session() as session:
+        session.later(fail)

@@ -164,7 +164,7 @@ class Watched:
             raise self.fleet
         return unlocked(self.fleet)
 
-    def build(self, services: tuple[str, ...]) -> None:
+    def build(self, _: Project, services: tuple[str, ...]) -> None:
         self.built.append(services)
         self.during()
         for name in services:

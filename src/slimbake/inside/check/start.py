@@ -44,7 +44,7 @@ def start_command(arguments: Sequence[str]) -> None:
         }
     else:
         found = check_start(command, port, limit, alive)
-    print(json.dumps(found))
+    print(json.dumps(found), flush=True)  # nobody waits for more
 
 
 def measure_start(command: Sequence[str], port: int | None, limit: float) -> dict[str, Any]:
