@@ -57,29 +57,35 @@ class FleetEvidence:
     @property
     def layers(self) -> tuple[tuple[LayerAnswer, ...], ...]:
         """The answers of each layer, together."""
-        return _by_layer(self.answers)
+        return tuple(_by_layer(self.answers))
 
     @cached_property
     def _asked(self) -> tuple[LayerAnswer, ...]:
+        return tuple(self._asking())
+
+    def _asking(self) -> Iterator[LayerAnswer]:
         every = _asked(self.fleet, self.locks)
-        return tuple(e for e in every if self.platform in ("", e.question.platform))
+        return (e for e in every if self.platform in ("", e.question.platform))
 
     def _with_evidence(self, answer: LayerAnswer) -> LayerAnswer:
         return replace(answer, evidence=committed(self.fleet.root, answer.question))
 
     @cached_property
     def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:
-        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken.
-        wanted = [answer for answer in self._asked if not answer.none]
+        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken. One
+        # after the other: a fleet has tens of thousands, and many carry the same.
+        known = vars(self).get("_asked")
+        wanted = (each for each in known or self._asking() if not each.none)
         passes: dict[str, tuple[Applied, ...]] = {}
+        same: dict[tuple[Applied, ...], tuple[Applied, ...]] = {}
         dropped: list[Dropped] = []
-        if wanted:
-            _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
-        for answers in _by_layer(map(self._with_evidence, wanted)):
+        for number, answers in enumerate(_by_layer(map(self._with_evidence, wanted))):
+            if not number:
+                _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
             carries, lost = selected(answers, self.catalogue)
             dropped += lost
             if carries:
-                passes[answers[0].question.layer] = carries
+                passes[answers[0].question.layer] = same.setdefault(carries, carries)
         return passes, tuple(dropped)
 
     @property
@@ -185,9 +191,9 @@ def _asked(fleet: Fleet, locks: Locks) -> Iterator[LayerAnswer]:
                 yield LayerAnswer(question, fleet.allows(each.optimize), None, met)
 
 
-def _by_layer(answers: Iterable[LayerAnswer]) -> tuple[tuple[LayerAnswer, ...], ...]:
+def _by_layer(answers: Iterable[LayerAnswer]) -> Iterator[tuple[LayerAnswer, ...]]:
     together = itertools.groupby(answers, lambda each: each.question.layer)
-    return tuple(tuple(found) for _, found in together)
+    return (tuple(found) for _, found in together)
 
 
 def _met(layer: Layer, fleet: Fleet, locks: Locks) -> frozenset[Condition]:

@@ -226,12 +226,16 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
             Path(folder).mkdir(parents=True, exist_ok=True)
         names.setdefault(folder, []).append(name)
         half = f"{folder}/.{name}{own}"
-        with contextlib.suppress(FileNotFoundError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            number = os.open(half, flags)
+        except FileExistsError:  # a process that was killed left it
             os.unlink(half)  # noqa: PTH108
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            number = os.open(half, flags)
+        with os.fdopen(number, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(number, mode)
 
     def places() -> Iterator[tuple[str, str]]:
         return ((folder, name) for folder, every in names.items() for name in every)

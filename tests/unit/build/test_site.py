@@ -125,7 +125,11 @@ def test_bakes_of_one_session_look_at_the_machine_once_until_one_fails(
     looked: list[str] = []
 
     def look(name: str, found: Any) -> Callable[..., Any]:
-        return lambda *_: looked.append(name) or found
+        def looking(*_: object) -> Any:
+            looked.append(name)
+            return found
+
+        return looking
 
     monkeypatch.setattr(site, "setup", look("engine", ENGINE))
     monkeypatch.setattr(site, "surroundings", look("surroundings", Surroundings(externals={})))
@@ -151,7 +155,12 @@ def test_a_session_holds_the_project_until_its_images_are_removed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, removed = threading.Event(), list[str]()
-    monkeypatch.setattr(site, "remove_dangling", lambda name: go_on.wait() and removed.append(name))
+
+    def remove(name: str) -> None:
+        go_on.wait()
+        removed.append(name)
+
+    monkeypatch.setattr(site, "remove_dangling", remove)
     held, wanted = lock_all(project, "1"), Preparation(targets=("api",))
     lock = state_folder() / f"bake-{project.manifest.project}-{checkout(project.root)}.lock"
 

@@ -106,7 +106,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
     """The releases that were asked for, each of which comes to `RELEASED`."""
     found: list[BakeRequest] = []
 
-    def release(_: Any, request: BakeRequest, console: Any) -> Released:
+    def release(_: Any, request: BakeRequest, console: Any, session: Any) -> Released:
         found.append(request)
         return RELEASED
 
@@ -178,7 +178,7 @@ def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> No
         from slimbake.build.release import Released
         from slimbake.cli import main
         from slimbake.images.sizes import Measurement
-        def release(project, request, console):
+        def release(project, request, console, session):
             console.say(f"built {request.targets} {request.keep_going} {request.registry}")
             return Released(Measurement(()))
         watch.release = release

@@ -554,6 +554,17 @@ def strips(root: Path) -> tuple[str, ...]:
 # --- what needs no evidence
 
 
+def test_layers_that_carry_the_same_share_it(tmp_path: Path) -> None:
+    services = "".join(f"  {name}: {{context: ., requirements: [thing]}}\n" for name in "ab")
+    text = f'project: toys\npython: "3.11"\nservices:\n{services}'
+    (tmp_path / "services.yaml").write_text(text)
+    (tmp_path / "bake/locks").mkdir(parents=True)
+    for name in "ab":
+        (tmp_path / f"bake/locks/{name}.txt").write_text("thing==1\n")
+    found = project_in(tmp_path).evidence.passes
+    assert found["a"] and found["a"] is found["b"]
+
+
 def unproven(root: Path) -> dict[str, set[str]]:
     """What layers carry where nobody has proven anything."""
     shutil.rmtree(root / "bake/evidence")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,16 @@ def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
         write(tmp_path / "in/new.txt", b"new")
     assert (old.read_text(), old.stat().st_mode & 0o777) == ("new", 0o600)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "new.txt", "old.txt"]
+
+
+def test_a_link_in_the_place_of_a_half_is_removed_and_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("kept")
+    half = f".a.txt.{os.getpid()}-{threading.get_native_id()}"
+    (tmp_path / half).symlink_to(other)
+    write_all({tmp_path / "a.txt": b"new"})
+    assert ((tmp_path / "a.txt").read_text(), other.read_text()) == ("new", "kept")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "other"}
 
 
 def test_a_file_without_a_folder_lies_where_the_process_is(
