@@ -46,9 +46,12 @@ services:
     healthcheck: [curl, -f, "http://localhost:8006/"]
 """
 PLACED = """
-import os, pathlib
+import getpass, grp, os, pathlib
 def check():
     assert (os.getuid(), os.getgid(), os.getcwd()) == (1000, 0, "/app/below")
+    assert (getpass.getuser(), pathlib.Path.home(), grp.getgrgid(0).gr_name) == (
+        "app", pathlib.Path("/home/app"), "root"
+    )
     for path in ("/var/cache/placed/a", "/owned/a", "/tmp/a"):
         pathlib.Path(path).write_text("kept")
     for path in ("/app/below/a", "/var/cache/a"):

@@ -40,7 +40,7 @@ _CASE = re.compile(
 _BRANCH = re.compile(r"\(?(?P<patterns>[^()\n;]+)\)(?P<body>.*?)(?:;;|\Z)", re.DOTALL)
 _RUN_BEFORE = (
     "it ran before the service, in its container: run it as a job of its own before, such as"
-    " `docker run IMAGE {}`"
+    " `slimbake run {} {}`"
 )
 _SHELL_BEFORE = (
     "a shell did it before the service, and images have none: do it in the service's own code, or"
@@ -277,7 +277,7 @@ class Shellless:
                 self._before(each, inner, at, found, depth + 1)
         elif words[0] not in {"echo", "printf", "done", "fi", "esac"}:
             shown = " ".join(words).replace(LITERAL, "$")
-            advice = _RUN_BEFORE.format(shown)
+            advice = _RUN_BEFORE.format(self.service, shown)
             if not command.plain:
                 shown = text.split("\n")[text.count("\n", 0, command.offset)].strip()
                 advice = _SHELL_BEFORE

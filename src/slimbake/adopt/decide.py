@@ -23,6 +23,7 @@ from slimbake.adopt.model import (
 )
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
+from slimbake.fleet.resolve import DEBIAN
 from slimbake.render import BAKE_FILE, MARK
 
 _DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
@@ -54,6 +55,7 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
             if only != name:
                 continue
         candidates.append(_alone(file, name, repository))
+    notes += _newer(candidates)
     drafts = [draft(each, repository) for each in _named(candidates)]
     if not drafts or (only and only not in {each.name for each in drafts}):
         taken = {each.name for each in drafts}
@@ -76,6 +78,28 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         compose=compose.files,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+_OLDER = re.compile(r"-(buster|bullseye|bookworm)\b")
+_NEWER = (
+    f"slimbake's images are of Debian {DEBIAN}: its packages are newer, and `system: [tzdata-legacy]`"
+    " has the old names of time zones, such as US/Pacific"
+)
+_AT_ONCE = (
+    "`slimbake up` starts all services at once; with your compose file and `slimbake compose`, they"
+    " start in its order"
+)
+
+
+def _newer(candidates: list[Candidate]) -> Iterator[Note]:
+    """That today's images are of an older Debian: said once for each."""
+    older: dict[str, Place] = {}
+    for each in candidates:
+        parent = each.facts.parent if each.facts and each.facts.python else None
+        if parent and (found := _OLDER.search(parent.value)):
+            older.setdefault(found[1], parent.place)
+    for name, place in older.items():
+        yield Note(place, f"the image is of Debian {name}", _NEWER)
 
 
 def _candidates(
@@ -101,6 +125,11 @@ def _candidates(
             notes.append(Note(service.place, what, advice))
         else:
             found.append(_from_compose(service, build, repository, compose))
+    names = {each.name for each in found}
+    for service in compose.services:
+        if service.name in names and (waits := [n for n in service.beside if n in names]):
+            what = f"{service.name} depends on {', '.join(waits)}"
+            notes.append(Note(service.place, what, _AT_ONCE, service.name))
     return found, left, notes
 
 
@@ -192,11 +221,12 @@ def _further(drafts: list[Draft], repository: Repository) -> Iterator[Note]:
     """Folders that look like services, and that neither a Dockerfile nor a compose file names."""
     contexts = {draft.entry["context"] for draft in drafts} - {"."}
     contexts |= {posixpath.dirname(place.file) for draft in drafts for place in draft.origin}
-    contexts |= {
-        posixpath.dirname(posixpath.normpath(posixpath.join(draft.entry["context"], written)))
-        for draft in drafts
-        if isinstance(written := draft.entry.get("requirements"), str)
-    }
+    for one in drafts:
+        written = one.entry.get("requirements") or []
+        for each in [written] if isinstance(written, str) else written:
+            path = posixpath.join(one.entry["context"], each.partition("[")[0])
+            path = posixpath.normpath(path)
+            contexts |= {path, posixpath.dirname(path)}
     contexts -= {"", "."}
     for folder in service_folders(repository):
         inside = any(f"{folder}/".startswith(f"{each}/") for each in contexts)

@@ -45,6 +45,16 @@ _BUILD_ENV = re.compile(
     r"|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
 )
 _VERSION = re.compile(r"python:?(3\.\d+)")
+# subprocess and asyncio, os; in code, as far as a line shows it
+_SHELL_CALL = re.compile(
+    r"^[^#\n]*(?:\bshell *= *True\b|\bos\.(?:system|popen)\(|\bcreate_subprocess_shell\(|"
+    r"\bsubprocess\.getoutput\(|\bsubprocess\.getstatusoutput\()",
+    re.MULTILINE,
+)
+_TESTS = re.compile(
+    r"(?:^|/)(?:tests?/|test_[^/]*$|conftest\.py$|[^/]*_test\.py$|noxfile|setup\.py$)"
+)
+_PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc"}
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # Groups that no image is meant to have.
@@ -131,10 +141,12 @@ class _Drafter:
         requirements, system = self._requirements(needs, code, words)
         if requirements:
             self._entry["requirements"] = requirements
+        system += [each for each in needs.fetchers if self._calls(each, code)]
         if system := [*self._entry.get("system", []), *system]:
             self._entry["system"] = list(dict.fromkeys(system))
         if needs.build and requirements:
             self._entry["wheels"] = {"system": list(needs.build)}
+        self._starts_a_shell(code)
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         if workdir := self._workdir(facts, code, plain):
@@ -790,7 +802,6 @@ class _Drafter:
         """Which of these variables the code cannot do without, and the line that reads each."""
         if not names:
             return
-        inside = _in(code.context)
         one_of = "|".join(map(re.escape, names))
         reads = re.compile(
             rf"(?:environ\[|\b(?:config|env(?:\.\w+)?)\()\s*[\"']({one_of})[\"']\s*[\])]"
@@ -798,15 +809,34 @@ class _Drafter:
         field = re.compile(rf"^[ \t]+({one_of})[ \t]*:[ \t]*[^=\n]+$", re.I | re.M)
         by_lower = {name.lower(): name for name in names}
         seen: set[str] = set()
-        for path, text in sorted(self._repository.texts.items()):
-            if not path.endswith(".py") or not path.startswith(inside):
-                continue
+        for path, text in self._modules(code):
             patterns = (reads, field) if "BaseSettings" in text else (reads,)
             for match in (m for pattern in patterns for m in pattern.finditer(text)):
                 name = by_lower[match[1].lower()]
                 if name not in seen:
                     seen.add(name)
                     yield name, Place(path, text[: match.start(1)].count("\n") + 1)
+
+    def _calls(self, package: str, code: Code) -> bool:
+        """Whether the code has a program of this Debian package as the first word of a string."""
+        program = _PROGRAMS.get(package, package)
+        called = re.compile(rf"[\"'](?:/usr/bin/)?{re.escape(program)}(?:[\"']|\s)")
+        return any(called.search(text) for _, text in self._modules(code))
+
+    def _starts_a_shell(self, code: Code) -> None:
+        """Ask for a shell where the code starts one, whatever it runs in it."""
+        for path, text in self._modules(code):
+            if "shell" not in self._entry and (found := _SHELL_CALL.search(text)):
+                self._entry["shell"] = True
+                place = Place(path, text.count("\n", 0, found.start()) + 1)
+                self._comments["shell"] = f"{place} starts one"
+
+    def _modules(self, code: Code) -> Iterator[tuple[str, str]]:
+        """The Python files of the context that are no tests."""
+        for path, text in sorted(self._repository.texts.items()):
+            inside = path.startswith(_in(code.context)) and path.endswith(".py")
+            if inside and not _TESTS.search(path):
+                yield path, text
 
     def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
         used = False
@@ -827,7 +857,7 @@ class _Drafter:
             if check is not None:
                 self._entry["healthcheck"] = value
         for name, place in needs.fetchers.items():
-            if not used:
+            if not used and name not in self._entry.get("system", ()):
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
 
     def _check_words(self, command: Command) -> tuple[list[str], bool]:

@@ -39,11 +39,11 @@ _NAMED = frozenset(
 )
 _INDEXES = frozenset({"-i", "--index-url", "--extra-index-url", "--index", "--default-index"})
 # Programs that compile and fetch. A Debian section would say it, and none is known offline.
-_BUILD_TOOLS = frozenset(
+_FETCH_SOURCES = frozenset({"unzip", "xz-utils", "git", "git-lfs"})
+_BUILD_TOOLS = _FETCH_SOURCES | frozenset(
     {
         *("gcc", "g++", "build-essential", "make", "cmake", "ninja-build", "pkg-config"),
         *("pkgconf", "autoconf", "automake", "libtool", "gfortran", "clang", "rustc", "cargo"),
-        *("unzip", "xz-utils", "git", "git-lfs"),
     }
 )
 # In every image of slimbake, or what it does in their place; what only adds sources to apt.
@@ -55,7 +55,10 @@ _THERE = frozenset(
         *("software-properties-common",),
     }
 )
-_FETCHERS = frozenset({"curl", "wget", "netcat-openbsd", "netcat-traditional", "netcat"})
+# Of the build or a health check, as a rule; a service may call them as well.
+_FETCHERS = _FETCH_SOURCES | frozenset(
+    {"curl", "wget", "netcat-openbsd", "netcat-traditional", "netcat"}
+)
 # Steps that prepare what slimbake's images have anyway, or clean what they never had.
 _NEEDLESS = frozenset(
     {
@@ -97,7 +100,7 @@ class Needs:
     environment: str = ""  # a file of conda
     system: dict[str, Place] = field(default_factory=dict)
     build: dict[str, None] = field(default_factory=dict)  # Debian packages that compile
-    fetchers: dict[str, Place] = field(default_factory=dict)  # curl and the like
+    fetchers: dict[str, Place] = field(default_factory=dict)  # programs that it may call, or not
     torch: str = ""
     django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
@@ -204,23 +207,23 @@ class _Reader:
         if verb != "install":
             self._other("apt-get", [verb, *rest], step)
             return
-        names, build = [], []
+        found: list[str] = []
         skip = False
         for word in rest[rest.index("install") + 1 :]:
             if skip or word.startswith("-"):
                 skip = word in {"-o", "-t", "--target-release"}
                 continue
-            name = re.split(r"[=/]", word)[0].lower()
-            if name.endswith("-dev") or name in _BUILD_TOOLS:
-                build.append(name)
-            elif re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name) and name not in _THERE:
-                names.append(name)
-        self.needs.build.update(dict.fromkeys(build))
-        if not step.last:
-            return
-        for name in names:
-            where = self.needs.fetchers if name in _FETCHERS else self.needs.system
-            where.setdefault(name, step.place)
+            found.append(re.split(r"[=/]", word)[0].lower())
+        for name in found:
+            build = name.endswith("-dev") or name in _BUILD_TOOLS
+            if build:
+                self.needs.build[name] = None
+            if not step.last:
+                continue
+            if name in _FETCHERS:
+                self.needs.fetchers.setdefault(name, step.place)
+            elif not build and re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name) and name not in _THERE:
+                self.needs.system.setdefault(name, step.place)
 
     def _apk(self, rest: list[str], step: Step) -> None:
         """Alpine's packages have other names than Debian's."""

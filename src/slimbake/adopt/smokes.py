@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Iterator
 
 from slimbake.adopt.model import Draft, Served
 
@@ -119,7 +120,15 @@ def runs_on_import(text: str) -> bool:
         tree = ast.parse(text)
     except SyntaxError:
         return True
-    return any(isinstance(each, ast.While | ast.For) or _calls(each) for each in tree.body)
+    return any(isinstance(each, ast.While | ast.For) or _calls(each) for each in _run(tree.body))
+
+
+def _run(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that an import runs, those below `with` and `try` among them."""
+    for each in body:
+        yield each
+        if isinstance(each, ast.With | ast.Try):
+            yield from _run(each.body)
 
 
 def _calls(statement: ast.stmt) -> bool:

@@ -67,6 +67,12 @@ class NoPython(SetupError):
     """The image has no Python to run a check with."""
 
 
+_ELSEWHERE = (
+    "a start check has no network, and no data: `start` gives it other arguments ([--help]) or"
+    " services beside it ({with: [postgres]}), or is `none`"
+)
+
+
 class NotStarted(CheckError):
     """The command ended, or did not listen, or knows no `--help`."""
 
@@ -191,8 +197,7 @@ def _checked(
 def _hinted(why: str, service: Running) -> str:
     """Why it did not start, and what to do where its last words say what it lacks."""
     lines = why.splitlines()[1:]
-    hint = unwritable(lines) or missing_module(lines, service)
-    return f"{why}\n{hint}" if hint else why
+    return f"{why}\n{unwritable(lines) or missing_module(lines, service) or _ELSEWHERE}"
 
 
 def _parsed(said: Any) -> dict[str, Started]:

@@ -26,6 +26,7 @@ from slimbake.cli.common import (
 from slimbake.console.tables import readable
 from slimbake.docker.images import image_ids
 from slimbake.errors import NothingSelected, UsageError
+from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.proof.why import MOVED, changed, is_there, led_on, why
 
@@ -76,6 +77,9 @@ def command(
                 for n, files in found.items()
             }
         )
+        return
+    if not found and (reason := left_behind(path)):
+        print_text(f"runtime (narrowed): no image has {path} of the standard library: {reason}")
         return
     if not found:
         python = project.fleet.python

@@ -15,6 +15,7 @@ from typing import Literal
 
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, Sign, StartCheck
+from slimbake.config.naming import HOME, USER
 from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
@@ -135,7 +136,11 @@ class Recipe(Container):
     def folders(self) -> tuple[str, ...]:
         """What its image has to have beside its code, owned by its user."""
         own = self.workdir and not f"{self.workdir}/".startswith("/app/")
-        return (*(path for _, path in self.volumes), *((self.workdir,) if own else ()))
+        return (
+            *(path for _, path in self.volumes),
+            *((self.workdir,) if own else ()),
+            *((HOME,) if self.user not in {"", USER} else ()),
+        )
 
     @property
     def early(self) -> bool:

@@ -31,7 +31,10 @@ FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps
 
 NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
 # What lies in a service's folder for people and tools, not for the container.
-NOT_CODE = (*NEVER_BUILT_IN, "**/Dockerfile*", "**/tests")
+NOT_CODE = (
+    *(*NEVER_BUILT_IN, "**/Dockerfile*", "**/*.Dockerfile", "**/tests"),
+    *("**/compose*.y*ml", "**/docker-compose*.y*ml"),
+)
 
 
 def inside(fleet: Fleet, warm: bool) -> Target:

@@ -576,7 +576,7 @@ def test_what_a_script_ran_before_the_service_is_reported_line_by_line(tmp_path:
     [one] = manifest(file).services
     assert one.command == ("python", "-m", "one")
     assert "services/one/prestart.sh:3: `alembic upgrade head`\n" in reported
-    assert "such as `docker run IMAGE alembic upgrade head`" in reported
+    assert "such as `slimbake run one alembic upgrade head`" in reported
     assert "services/one/more.sh:1: `python -m seed`\n" in reported
 
 
@@ -593,6 +593,75 @@ def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_
     [one] = manifest(file).services
     assert (one.system, one.wheels) == ((), ("gcc",))
     assert not any("not carried over" in line for line in reported)
+
+
+def test_a_program_that_may_be_of_the_build_stays_where_the_code_calls_it(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    text = dockerfile.read_text().replace("RUN pip", "RUN apt-get install -y git curl gcc\nRUN pip")
+    dockerfile.write_text(text)
+    [one] = start(file, InitRequest()).drafts
+    assert [note.what for note in one.notes] == ["git", "curl"]
+    code = tmp_path / "services/one/one/log.py"
+    code.write_text('import subprocess\n\nsubprocess.run(["git", "log"])\n')
+    [one] = start(file, InitRequest()).drafts
+    assert one.entry["system"] == ["git"]
+    assert one.entry["wheels"] == {"system": ["git", "gcc"]}
+    code.write_text('"""The git log. Call curl yourself."""\nurl = "git+https://example.com/x"\n')
+    [one] = start(file, InitRequest()).drafts
+    assert "system" not in one.entry
+
+
+@pytest.mark.parametrize(
+    ("line", "shell"),
+    [
+        ('subprocess.run("git log | wc -l", shell=True)', True),
+        ('os.system("date")', True),
+        ('await asyncio.create_subprocess_shell("date")', True),
+        ('subprocess.run(["date"], shell=False)  # never shell=True', False),
+        ("# os.system", False),
+    ],
+)
+def test_code_that_starts_a_shell_gets_one(line: str, shell: bool, tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/one/log.py").write_text(f"import os\n\n{line}\n")
+    init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert one.shell is shell
+    assert ("services/one/one/log.py:3 starts one" in file.read_text()) is shell
+
+
+def test_tests_that_start_a_shell_ask_for_none(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/tests").mkdir(exist_ok=True)
+    (tmp_path / "services/one/tests/test_x.py").write_text('os.system("date")\n')
+    [one] = start(file, InitRequest()).drafts
+    assert "shell" not in one.entry
+
+
+def test_an_older_debian_is_named(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    for name in ("one", "two"):
+        dockerfile = tmp_path / f"services/{name}/Dockerfile"
+        lines = dockerfile.read_text().splitlines(keepends=True)
+        assert lines[0].startswith("FROM")
+        dockerfile.write_text("".join(["FROM python:3.11-slim-bookworm\n", *lines[1:]]))
+    reported = "\n".join(init(file, InitRequest(), QUIET))
+    assert reported.count("the image is of Debian bookworm\n") == 1
+    assert "services/one/Dockerfile:1: the image is of Debian bookworm\n" in reported
+
+
+def test_who_waits_for_another_service_of_the_fleet_is_told_that_up_does_not(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one}\n  two:\n    build: services/one\n"
+        "    depends_on: {one: {condition: service_healthy}}\n"
+    )
+    reported = "\n".join(init(file, InitRequest(), QUIET))
+    assert "compose.yaml:3: two depends on one\n" in reported
+    assert "one depends on" not in reported.replace("two depends on one", "")
 
 
 def test_beat_with_its_schedule_in_a_database_has_no_start_check(tmp_path: Path) -> None:

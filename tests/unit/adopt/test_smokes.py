@@ -53,6 +53,9 @@ def test_what_a_script_does_when_it_is_imported() -> None:
     assert not runs_on_import("app = FastAPI()\napp.include_router(x)\n")
     assert not runs_on_import("if __name__ == '__main__':\n    main()\n")
     assert runs_on_import("main()\n")
+    assert runs_on_import("with Server() as server:\n    server.serve_forever()\n")
+    assert runs_on_import("try:\n    app.run()\nfinally:\n    pass\n")
+    assert not runs_on_import("try:\n    import fast\nexcept ImportError:\n    fast = None\n")
     for call in ("app.run()", "web.run_app(app)", "demo.launch()", "bot.infinity_polling()"):
         assert runs_on_import(f"{call}\n"), call
     assert not runs_on_import("app.router.add_get(x)\nuvloop.install()\n")

@@ -191,11 +191,38 @@ def locks(context: Path, text: str) -> None:
 # --- volumes
 
 
+def accounts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "passwd").write_text("root:x:0:0:::\nnonroot:x:65532:65532:::\n")
+    (folder / "group").write_text("root:x:0:\nnonroot:x:65532:\n")
+    monkeypatch.setattr(layer, "ACCOUNTS", folder)
+
+
+@pytest.mark.parametrize(
+    ("owner", "user", "group"),
+    [
+        ("1001:1002", "app:x:1001:1002::/home/app:/sbin/nologin\n", "app:x:1002:\n"),
+        ("1001:0", "app:x:1001:0::/home/app:/sbin/nologin\n", ""),
+        ("65532:65532", "", ""),
+    ],
+)
+def test_a_user_without_a_name_gets_one(
+    owner: str, user: str, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts(tmp_path / "etc", monkeypatch)
+    for _ in range(2):
+        layer.make_folders([owner])
+    assert (tmp_path / "etc/passwd").read_text().partition("nonroot:x:65532:65532:::\n")[2] == user
+    assert (tmp_path / "etc/group").read_text().partition("nonroot:x:65532:\n")[2] == group
+    assert int((tmp_path / "etc/passwd").stat().st_mtime) == EPOCH or not user
+
+
 def test_a_volume_s_folder_belongs_to_the_user_of_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owners: dict[Path, tuple[int, int]] = {}
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))
+    accounts(tmp_path / "etc", monkeypatch)
     (tmp_path / "there").mkdir()
     before = tmp_path.stat().st_mtime
     layer.make_folders(["65532:0", str(tmp_path / "there/data/deep")])

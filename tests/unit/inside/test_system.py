@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,24 @@ def test_a_script_of_a_shell_is_reported_where_its_package_is_named(
         "slimbake: warning: system: /usr/bin/sensible of sensible is a script of sh:"
         " `shell: true` brings a shell\n"
     )
+
+
+def test_a_program_that_starts_others_through_a_shell_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {"own": b"\0/bin/sh\0", "glibc": b"\0free\0popen\0", "none": b"\0fpopen\0/bin/shell\0"}
+    for name, text in known.items():
+        (tmp_path / name).write_bytes(text)
+    monkeypatch.setattr(system, "PROGRAM", re.compile(f"{re.escape(str(tmp_path))}/.*"))
+    monkeypatch.setattr(system, "is_elf", Path.exists)
+    monkeypatch.setattr(system, "own_files", lambda: {"blas": {tmp_path / name for name in known}})
+    system.companions(["blas"], [])
+    found = capsys.readouterr().err.splitlines()
+    assert [line.split()[3] for line in found] == [str(tmp_path / "glibc"), str(tmp_path / "own")]
+    assert all("`shell: true` brings a shell" in line for line in found)
+    monkeypatch.setattr(system, "_has_shell", lambda: True)
+    system.companions(["blas"], [])
+    assert capsys.readouterr().err == ""
 
 
 def test_the_interpreter_of_a_script_is_read_from_its_first_line(

@@ -32,6 +32,8 @@ VERSIONS = (
     "POETRY_DYNAMIC_VERSIONING_BYPASS",
 )
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
+ACCOUNTS = Path("/etc")
+HOME = "/home/app"  # of a user that the runtime does not know
 LINKED = 4096  # bytes: of smaller files a tar's headers are most
 TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
 
@@ -207,16 +209,27 @@ def unpack_sources(said: Mapping[str, Any], into: Path) -> Path:
 
 def make_folders(arguments: Sequence[str]) -> None:
     """The program `make-folders USER:GROUP PATH ...`: mount points, whose owner a new volume takes
-    over, and the working directory.
+    over, the working directory, and the user's home. The user gets a name, if it has none.
     """
     owner, *paths = arguments
     user, group = map(int, owner.split(":"))
+    _name(user, f"app:x:{user}:{group}::{HOME}:/sbin/nologin", ACCOUNTS / "passwd")
+    _name(group, f"app:x:{group}:", ACCOUNTS / "group")
     for path in map(Path, paths):
         made = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, user, group)
         for folder in {path, *made, *(folder.parent for folder in made)}:
             os.utime(folder, (EPOCH, EPOCH))
+
+
+def _name(number: int, line: str, file: Path) -> None:
+    """Add a user or group to a file of them: `pwd`, libpq and others fail for one without a name."""
+    text = file.read_text()
+    if str(number) not in {row.split(":")[2] for row in text.splitlines()}:
+        file.write_text(f"{text}{line}\n")
+        for path in (file, file.parent):
+            os.utime(path, (EPOCH, EPOCH))
 
 
 def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> None:

@@ -137,6 +137,18 @@ class RuntimeFault(StepError):
     """The external image lacks what a runtime needs."""
 
 
+def left_behind(module: str) -> str:
+    """Why the runtime has no such module of the standard library; "" where it has."""
+    top, *_ = parts = module.split(".")
+    names = [*parts, *(f"{part}{suffix}" for part in parts for suffix in (".py", ".so"))]
+    if top not in sys.stdlib_module_names:
+        return ""
+    for reason, patterns in LEFT_BEHIND.items():
+        if any(fnmatch(name, pattern) for name in names for pattern in patterns):
+            return reason
+    return ""
+
+
 def links_to(path: Path) -> Iterator[Path]:
     """Each link on the way to `path`, then the file: all that must exist for `path` to open."""
     here, left = ROOT, [*path.parts]

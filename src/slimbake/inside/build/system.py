@@ -39,6 +39,7 @@ from .runtime import (
 DOCUMENTATION = re.compile(
     r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/|/.*/man/man\d[^/]*/"
 )
+STARTS_SHELL = re.compile(rb"\0(?:/bin/sh|popen|system)\0")  # its own text, or glibc's functions
 PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
 # Where the libraries of an image lie, links to them, and the folders that its loader looks into.
 _LOADED = ("usr/lib", "usr/local/lib", "etc/alternatives", "etc/ld.so.conf.d", "etc/ld.so.conf")
@@ -129,6 +130,8 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
         for elf in sorted(filter(is_elf, files)):
             more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
         more |= _interpreters(name, files, warn=name in asked)
+        if name in asked and not _has_shell():
+            _tell_of_shells(name, files)
         waiting += sorted(more - {""} - {*runtime})
     return chosen
 
@@ -159,13 +162,28 @@ def _interpreters(name: str, files: Collection[Path], *, warn: bool) -> set[str]
         if interpreter.name not in SHELLS:
             link = interpreter.parent.resolve() / interpreter.name
             found |= {debian_owners().get(each, "") for each in (link, interpreter.resolve())}
-        elif warn and not within(INSIDE / "base", "/usr/bin/sh").exists():
+        elif warn and not _has_shell():
             print(
                 f"slimbake: warning: system: {path} of {name} is a script of {interpreter.name}:"
                 " `shell: true` brings a shell",
                 file=sys.stderr,
             )
     return found
+
+
+def _has_shell() -> bool:
+    return within(INSIDE / "base", "/usr/bin/sh").exists()
+
+
+def _tell_of_shells(name: str, files: Collection[Path]) -> None:
+    """Say which programs of a package start others through a shell, as git does to clone."""
+    for path in sorted(filter(is_elf, files)):
+        if PROGRAM.fullmatch(str(path)) and STARTS_SHELL.search(path.read_bytes()):
+            print(
+                f"slimbake: warning: system: {path} of {name} starts programs through /bin/sh, and"
+                " some of what it does fails without: `shell: true` brings a shell",
+                file=sys.stderr,
+            )
 
 
 def interpreter_of(path: Path) -> Path | None:

@@ -2,10 +2,10 @@
 
 FROM base AS below
 USER 0:0
-# Mount points of volumes and the working directory, owned by the service's user.
+# Mount points of volumes, the working directory and home of the service's user, which owns them.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    ["python", "/build.pyz", "make-folders", "1000:1000", "/srv/uploads"]
+    ["python", "/build.pyz", "make-folders", "1000:1000", "/srv/uploads", "/home/app"]
 
 # Copy the build context, and compile it. A build context named `code` replaces this stage.
 FROM below AS code

@@ -2,7 +2,7 @@
 
 FROM base AS below
 USER 0:0
-# Mount points of volumes and the working directory, owned by the service's user.
+# Mount points of volumes, the working directory and home of the service's user, which owns them.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     ["python", "/build.pyz", "make-folders", "65532:65532", "/da ta/\"$x\""]

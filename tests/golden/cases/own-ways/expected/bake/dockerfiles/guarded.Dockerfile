@@ -28,7 +28,7 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/guarded.json,target=/inside/passes.json \
     ["python", "/build.pyz", "install"]
-# Mount points of volumes and the working directory, owned by the service's user.
+# Mount points of volumes, the working directory and home of the service's user, which owns them.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     ["python", "/build.pyz", "make-folders", "65532:65532", "/data", "/srv/more"]
