@@ -824,7 +824,7 @@ class _Drafter:
         return any(called.search(text) for _, text in self._modules(code))
 
     def _starts_a_shell(self, code: Code) -> None:
-        """Ask for a shell where the code starts one, whatever it runs in it."""
+        """Ask for a shell where the code starts one."""
         for path, text in self._modules(code):
             if "shell" not in self._entry and (found := _SHELL_CALL.search(text)):
                 self._entry["shell"] = True

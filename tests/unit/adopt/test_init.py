@@ -651,7 +651,7 @@ def test_an_older_debian_is_named(tmp_path: Path) -> None:
     assert "services/one/Dockerfile:1: the image is of Debian bookworm\n" in reported
 
 
-def test_who_waits_for_another_service_of_the_fleet_is_told_that_up_does_not(
+def test_who_waits_for_another_service_of_the_fleet_is_named(
     tmp_path: Path,
 ) -> None:
     file = repository(tmp_path, "one")
