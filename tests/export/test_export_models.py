@@ -22,6 +22,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from slimbake.inside.export import tracing  # noqa: E402
 from slimbake.inside.export.model import export_model  # noqa: E402
+from slimbake.inside.export.quantise import quantise_graph  # noqa: E402
 from slimbake.inside.step import hashed  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
@@ -237,6 +238,63 @@ def test_static_ranges_come_from_a_calibration_file(made: Made, tmp_path: Path) 
     (tmp_path / "texts.txt").write_text("one\n")
     with pytest.raises(tracing.ExportError, match="1 texts are too few: at least 16, one a line"):
         export_model(folder, tmp_path / "again", precision)
+
+
+# --- other families
+
+DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "Roberta": {},
+    "XLMRoberta": {},
+    "MPNet": {},
+    "DistilBert": {"dim": 128, "n_layers": 2, "n_heads": 4, "hidden_dim": 256},
+    "Electra": {"embedding_size": 128},
+    "Albert": {"embedding_size": 128},
+    "Deberta": DISENTANGLED,
+    "DebertaV2": DISENTANGLED | {"position_buckets": 16},
+    "ModernBert": dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id"), 2)
+    | {"sep_token_id": 3, "local_attention": 8},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_of_encoders_gives_torchs_vectors(family: str, tmp_path: Path) -> None:
+    folder, out = tmp_path / "model", tmp_path / "out"
+    of_family(family, folder)
+    export_model(folder, out, FP32)
+    expected = torch_vectors(folder, TEXTS)
+    assert graph_vectors(out, TEXTS) == pytest.approx(expected, abs=1e-5)
+    graph = (out / "model.onnx").read_bytes()
+    quantise_graph(out / "model.onnx", {"type": "int8", "mode": "weights"}, {})
+    assert (graph_vectors(out, TEXTS) * expected).sum(axis=1).min() > 0.99
+    assert (out / "model.onnx").stat().st_size < 0.6 * len(graph)
+
+
+def of_family(family: str, folder: Path) -> None:
+    """Save a small model of a family with random weights, and BERT's tokenizer."""
+    torch.manual_seed(7)
+    small = {
+        "vocab_size": 128,
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 256,
+        "pad_token_id": 0,
+        # These count positions from after that of the padding, which for MPNet is always 1.
+        "max_position_embeddings": 64 + {"Roberta": 1, "XLMRoberta": 1, "MPNet": 2}.get(family, 0),
+    }
+    config = getattr(transformers, f"{family}Config")(**small | FAMILIES[family])
+    model = transformers.AutoModel.from_config(config)
+    with torch.no_grad():  # as they begin, biases are 0 and norms do nothing
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.1)
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS))
+    transformers.BertTokenizer(
+        str(folder / "vocab.txt"),
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
 
 
 # --- a graph larger than protobuf reads
