@@ -1,5 +1,5 @@
-"""What nlg's model loses and gains as an ONNX graph: greedy tokens, perplexity on held-out pages,
-bytes, speed.
+"""What decoders lose and gain as ONNX graphs: greedy tokens, perplexity on held-out pages, bytes,
+speed. nlg's own model in all precisions, and a larger Llama with random weights in some.
 
 Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime: `python
 bench/generation.py DJANGO_SDIST`. Without the text it makes docs/generation-figures.md of what was
@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -33,6 +34,20 @@ WINDOW = 256  # tokens of a held-out window, as the training measured it
 HELD_OUT_EVERY = 20  # pages, as the training held them out
 TOKENS = 64  # that must be the same after each prompt
 ROUNDS = 5
+ONE_BY_ONE = 10  # windows that are also read token by token
+FORMS = ("ONNX, fp32", "ONNX, fp16", "ONNX, int8, weights", "ONNX, int8, dynamic")
+# The second family: enough weights that reading them takes longer than all else.
+LLAMA = {
+    "vocab_size": 8192,
+    "hidden_size": 512,
+    "intermediate_size": 1408,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 1024,
+}
+LLAMA_FORMS = ("ONNX, fp32", "ONNX, int8, weights", "ONNX, int4")
+LLAMA_WINDOWS = 6
 
 
 def main() -> None:
@@ -62,11 +77,7 @@ def compare(sdist: Path, weights: Path) -> None:
     from bench.tables import cpu, machine
     from tokenizers import Tokenizer
 
-    from slimbake.inside.export.model import export_model
-
-    graphs, torches, prose = (
-        importlib.import_module(name) for name in ("nlg.graph", "nlg.transformer", "train.prose")
-    )
+    prose = importlib.import_module("train.prose")
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
     pages = prose.documents(sdist)[::HELD_OUT_EVERY]
@@ -74,20 +85,13 @@ def compare(sdist: Path, weights: Path) -> None:
     windows = held_out[: len(held_out) // WINDOW * WINDOW].reshape(-1, WINDOW)
     prompts = [tokenizer.encode(" ".join(page.split()[:8])).ids for page in pages[:20]]
 
-    whole = torches.Transformer(weights, "float32")
-    expected = [greedy(whole, prompt)[0] for prompt in prompts]
-    found = {
-        TORCH: measured(
-            whole, expected, prompts, windows, (weights / "model.safetensors").stat().st_size
-        )
-    }
-    for name, precision in PRECISIONS.items():
-        print(f"  {name}", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            with contextlib.redirect_stdout(sys.stderr):  # torch tells of its progress
-                export_model(weights, Path(folder), precision)
-            size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
-            found[name] = measured(graphs.Graph(Path(folder)), expected, prompts, windows, size)
+    precisions = {name: PRECISIONS[name] for name in FORMS} | {"ONNX, int4": {"type": "int4"}}
+    found = forms(weights, precisions, prompts, windows)
+    with tempfile.TemporaryDirectory() as folder:
+        llama(Path(folder), weights)
+        random = np.random.default_rng(0).integers(3, LLAMA["vocab_size"], (LLAMA_WINDOWS, WINDOW))
+        few = {name: precisions[name] for name in LLAMA_FORMS}
+        other = forms(Path(folder), few, random[:, :8].tolist(), random)
     said = {
         "machine": machine(),
         "cpu": cpu(),
@@ -98,13 +102,60 @@ def compare(sdist: Path, weights: Path) -> None:
         "windows": len(windows),
         "prompts": len(prompts),
         "forms": found,
+        "llama": other,
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(said, indent=1) + "\n")
 
 
+def llama(folder: Path, tokenizer: Path) -> None:
+    """Save a Llama with random weights, and a tokenizer, which nothing here asks."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**LLAMA))
+    with torch.no_grad():  # as it begins, it prefers no token to another
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.02)
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tokenizer / name, folder / name)
+
+
+def forms(
+    weights: Path,
+    precisions: dict[str, dict[str, Any]],
+    prompts: list[list[int]],
+    windows: Any,
+) -> dict[str, Any]:
+    """The figures of torch and of graphs, by form."""
+    from slimbake.inside.export.model import export_model
+
+    graphs, torches = map(importlib.import_module, ("nlg.graph", "nlg.transformer"))
+    whole = torches.Transformer(weights, "float32")
+    expected = [greedy(whole, prompt)[0] for prompt in prompts]
+    likeliest = [whole.logits(row.tolist()).argmax(axis=-1) for row in windows]
+    size = (weights / "model.safetensors").stat().st_size
+    found = {TORCH: measured(whole, expected, likeliest, prompts, windows) | {"bytes": size}}
+    for name, precision in precisions.items():
+        print(f"  {name}", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            with contextlib.redirect_stdout(sys.stderr):  # torch tells of its progress
+                export_model(weights, Path(folder), precision)
+            size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
+            graph = graphs.Graph(Path(folder))
+            figures = measured(graph, expected, likeliest, prompts, windows)
+            found[name] = figures | {"bytes": size}
+    return found
+
+
 def measured(
-    decoder: Any, expected: list[list[int]], prompts: list[list[int]], windows: Any, size: int
+    decoder: Any,
+    expected: list[list[int]],
+    likeliest: list[Any],
+    prompts: list[list[int]],
+    windows: Any,
 ) -> dict[str, Any]:
     """The figures of one form. Speeds are by the processor's time: those of one core that does
     nothing else.
@@ -116,15 +167,18 @@ def measured(
     for _ in range(ROUNDS):
         decoder.read(windows[:3].reshape(-1).tolist())
     prefill = 3 * WINDOW * ROUNDS / (time.process_time() - started)
+    logits = [decoder.logits(row.tolist()) for row in windows]
     return {
-        "bytes": size,
         "equal": sum(count == TOKENS for count in equal),
         "first": float(np.mean(equal)),
-        "perplexity": float(
-            np.exp(np.mean([loss_of(decoder.logits(row.tolist()), row) for row in windows]))
+        "likeliest": float(
+            np.mean([a.argmax(axis=-1) == b for a, b in zip(logits, likeliest, strict=True)])
         ),
+        "perplexity": float(np.exp(np.mean([*map(loss_of, logits, windows)]))),
         "by_token": float(
-            np.exp(np.mean([loss_of(one_by_one(decoder, row), row) for row in windows]))
+            np.exp(
+                np.mean([loss_of(one_by_one(decoder, row), row) for row in windows[:ONE_BY_ONE]])
+            )
         ),
         "rate": float(np.median(speeds)),
         "prefill": prefill,
@@ -169,9 +223,31 @@ def first_other(mine: Sequence[int], theirs: Sequence[int]) -> int:
 
 def document(said: dict[str, Any]) -> str:
     """docs/generation-figures.md, of measurements alone."""
+    versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items())
+    return f"""# What a precision costs a text generator
+
+Generated by `bench/generation.py`: no figure is typed. nlg's own model (Gemma, 1.5 million parameters);
+{said["windows"]} held-out windows of {WINDOW} tokens, and {said["prompts"]} prompts, of the documentation in
+{said["text"]} (BSD-3-Clause); {versions}; {said["machine"]}; {said["cpu"]}.
+
+{table("nlg", said["forms"], said["prompts"])}
+{table("A Llama of 26 million parameters with random weights", said["llama"], LLAMA_WINDOWS)}
+- *MB*: bytes of the weights' file, 1e6; nlg's are stored as bfloat16. *perplexity*: of each window read at once;
+  *token by token*: of {ONE_BY_ONE} windows, through the cache, as a service reads what it generates. Of the Llama the windows are random
+  tokens, so its perplexity says nothing but how far logits moved.
+- *likeliest*: places of the windows where the likeliest next token is torch's. *all equal*: prompts after which all
+  {TOKENS} likeliest tokens are those of torch; *equal*: how many are before the first other one, mean. Random
+  weights make near ties, which trained ones do not.
+- *tokens/s*: generated, median of four prompts, best of {ROUNDS}; *of a prompt*: of {3 * WINDOW} tokens. Both of one
+  thread, by its processor time.
+"""
+
+
+def table(title: str, found: dict[str, Any], prompts: int) -> str:
+    """A row for each form."""
     from bench.tables import markdown
 
-    torch = said["forms"][TORCH]
+    torch = found[TORCH]
     rows = [
         (
             form,
@@ -180,38 +256,26 @@ def document(said: dict[str, Any]) -> str:
                 f"{row[key]:.3f} ({row[key] / torch[key] - 1:+.2%})"
                 for key in ("perplexity", "by_token")
             ),
-            f"{row['equal']} of {said['prompts']}",
+            f"{row['likeliest']:.1%}",
+            f"{row['equal']} of {prompts}",
             f"{row['first']:.1f}",
             f"{row['rate']:,.0f}",
             f"{row['prefill']:,.0f}",
         )
-        for form, row in said["forms"].items()
+        for form, row in found.items()
     ]
     heads = (
         "form",
         "MB",
         "perplexity",
         "token by token",
+        "likeliest",
         "all equal",
         "equal",
         "tokens/s",
         "of a prompt, tokens/s",
     )
-    versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items())
-    return f"""# What a precision costs a text generator
-
-Generated by `bench/generation.py`: no figure is typed. nlg's own model (Gemma, 1.5 million parameters);
-{said["windows"]} held-out windows of {WINDOW} tokens, and {said["prompts"]} prompts, of the documentation in
-{said["text"]} (BSD-3-Clause); {versions}; {said["machine"]}; {said["cpu"]}.
-
-{markdown("nlg", heads, rows)}
-- *MB*: bytes of the weights' file, 1e6; of torch, stored as bfloat16. *perplexity*: of each window read at once;
-  *token by token*: through the cache, as a service reads what it generates.
-- *all equal*: prompts after which all {TOKENS} likeliest tokens are those of torch; *equal*: how many are before the
-  first other one, mean.
-- *tokens/s*: generated, median of four prompts, best of {ROUNDS}; *of a prompt*: of {3 * WINDOW} tokens. Both of one
-  thread, by its processor time.
-"""
+    return markdown(title, heads, rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from slimbake.inside.export.decoder import export_decoder  # noqa: E402
-from slimbake.inside.export.quantise import quantise_graph  # noqa: E402
+from slimbake.inside.export.quantise import LEAST, quantise_graph  # noqa: E402
 from slimbake.inside.export.tracing import ExportError  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
@@ -153,18 +153,50 @@ def test_texts_of_several_lengths_side_by_side(exported: Exported) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_in_int8_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> None:
+def test_in_8_bits_no_matrix_keeps_floats(exported: Exported, tmp_path: Path) -> None:
     """Nor does a head that has the embedding's weight, or whose logits are capped."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(exported.graph.read_bytes())
-    quantise_graph(path, {"type": "int8"}, exported.said)
+    path = quantised(exported, {"type": "int8", "mode": "dynamic"}, tmp_path)
     weights = onnx.load(path).graph.initializer
     matrices = [each for each in weights if len(each.dims) > 1 and min(each.dims) > 1]
     assert [each.name for each in matrices if each.data_type == onnx.TensorProto.FLOAT] == []
     assert len(matrices) >= 10
+    assert agreement(path, exported.graph) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("precision", "bits", "least"),
+    [({"type": "int8", "mode": "weights"}, 8, 0.999), ({"type": "int4"}, 4, 0.9)],
+)
+def test_in_blocks_each_large_matrix_has_its_bits(
+    exported: Exported, tmp_path: Path, precision: dict[str, str], bits: int, least: float
+) -> None:
+    """The head among them; what is small keeps floats."""
+    path = quantised(exported, precision, tmp_path)
+    graph = onnx.load(path).graph
+    blocks = [
+        {each.name: each.i for each in node.attribute}
+        for node in graph.node
+        if node.op_type == "MatMulNBits"
+    ]
+    assert {each["bits"] for each in blocks} == {bits}
+    assert SMALL["vocab_size"] in {each["N"] for each in blocks}
+    left = [each for each in graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
+    assert [each.name for each in left if len(each.dims) == 2 and np.prod(each.dims) >= LEAST] == []
+    assert agreement(path, exported.graph) > least
+
+
+def quantised(exported: Exported, precision: dict[str, str], folder: Path) -> Path:
+    path = folder / "model.onnx"
+    path.write_bytes(exported.graph.read_bytes())
+    quantise_graph(path, precision, exported.said)
+    return path
+
+
+def agreement(one: Path, other: Path) -> float:
+    """How two graphs' logits correlate."""
     text, mask = np.random.default_rng(1).integers(3, 128, (1, 24)), np.ones((1, 24), np.int64)
-    found, expected = Graph(path)(text, mask)[0], Graph(exported.graph)(text, mask)[0]
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+    found, expected = Graph(one)(text, mask)[0], Graph(other)(text, mask)[0]
+    return float(np.corrcoef(found.ravel(), expected.ravel())[0, 1])
 
 
 PROGRAM = """\

@@ -147,7 +147,7 @@ def test_what_a_service_needs_is_reported_beside_the_graph(made: Made, tmp_path:
     }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
 def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precision: str) -> None:
     folder = made()
     program = written("export", tmp_path)
@@ -259,15 +259,20 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_of_encoders_gives_torchs_vectors(family: str, tmp_path: Path) -> None:
+    """As far as it can read: the tokenizer has no limit, so the model's own counts."""
     folder, out = tmp_path / "model", tmp_path / "out"
     of_family(family, folder)
     export_model(folder, out, FP32)
+    said = json.loads((out / "inference.json").read_text())
+    assert said["max_length"] == 64
     expected = torch_vectors(folder, TEXTS)
     assert graph_vectors(out, TEXTS) == pytest.approx(expected, abs=1e-5)
     graph = (out / "model.onnx").read_bytes()
-    quantise_graph(out / "model.onnx", {"type": "int8", "mode": "weights"}, {})
-    assert (graph_vectors(out, TEXTS) * expected).sum(axis=1).min() > 0.99
-    assert (out / "model.onnx").stat().st_size < 0.6 * len(graph)
+    for precision, least in (({"type": "int8", "mode": "weights"}, 0.99), ({"type": "int4"}, 0.9)):
+        (out / "model.onnx").write_bytes(graph)
+        quantise_graph(out / "model.onnx", precision, said)
+        assert (graph_vectors(out, TEXTS) * expected).sum(axis=1).min() > least
+        assert (out / "model.onnx").stat().st_size < 0.6 * len(graph)
 
 
 def of_family(family: str, folder: Path) -> None:
@@ -291,16 +296,14 @@ def of_family(family: str, folder: Path) -> None:
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(WORDS))
     transformers.BertTokenizer(
-        str(folder / "vocab.txt"),
-        model_max_length=64,
-        model_input_names=["input_ids", "attention_mask"],
+        str(folder / "vocab.txt"), model_input_names=["input_ids", "attention_mask"]
     ).save_pretrained(folder)
 
 
 # --- a graph larger than protobuf reads
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
 def test_a_graph_over_the_limit_has_its_weights_beside_it(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:

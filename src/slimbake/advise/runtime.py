@@ -65,12 +65,12 @@ def quantise(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
     """
     if (
         not subject.weights
-        or subject.precision == "int8"
+        or subject.precision in ("int8", "int4")
         or not (subject.runtime or subject.inference == ONNX)
     ):
         return
     variant = _variant(subject, facts)
-    if subject.inference != ONNX and variant and variant.precision == "int8":
+    if subject.inference != ONNX and variant and variant.precision in ("int8", "int4"):
         return
     of = variant or subject
     saves, source = _smaller(subject, facts)
@@ -96,10 +96,10 @@ def quantise(subject: ServiceFacts, facts: Facts) -> Iterator[Advice]:
 def _variant(subject: ServiceFacts, facts: Facts) -> ServiceFacts | None:
     """The variant of the same service that runs with onnx: the smallest precision first."""
     found = [each for each in facts.variants(subject) if each.inference == ONNX]
-    order = ("int8", "fp16", "fp32")
+    order = ("int4", "int8", "fp16", "fp32")
     return min(
         found,
-        key=lambda each: order.index(each.precision) if each.precision in order else 3,
+        key=lambda each: order.index(each.precision) if each.precision in order else len(order),
         default=None,
     )
 

@@ -90,7 +90,7 @@ class Precision:
     bits than 32.
     """
 
-    type: Literal["fp32", "fp16", "int8"]
+    type: Literal["fp32", "fp16", "int8", "int4"]
     per_channel: bool | None = None
     reduce_range: bool | None = None
     exclude: tuple[str, ...] = ()  # names and types of operators that stay as they are

@@ -146,16 +146,33 @@ def test_pooling_that_the_graph_would_not_hold_is_refused(
 def test_texts_are_read_as_far_as_the_model_is_said_to_read(
     tmp_path: Path, files: dict[str, Any], tokenizer: int, positions: int, length: int
 ) -> None:
-    config = SimpleNamespace(max_position_embeddings=positions)
+    model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=positions))
     read = encoder._max_length(
-        beside(tmp_path, files), config, SimpleNamespace(model_max_length=tokenizer)
+        beside(tmp_path, files), model, SimpleNamespace(model_max_length=tokenizer)
     )
+    assert read == length
+
+
+@pytest.mark.parametrize(("padding", "length"), [(None, 514), (0, 513), (1, 512)])
+def test_places_that_positions_keep_for_padding_are_none_of_a_text(
+    tmp_path: Path, padding: int | None, length: int
+) -> None:
+    table = SimpleNamespace(padding_idx=padding)
+    model = SimpleNamespace(
+        config=SimpleNamespace(max_position_embeddings=514),
+        embeddings=SimpleNamespace(position_embeddings=table),
+    )
+    read = encoder._max_length(tmp_path, model, SimpleNamespace(model_max_length=10**30))
     assert read == length
 
 
 def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="how long a text may be"):
-        encoder._max_length(tmp_path, SimpleNamespace(), SimpleNamespace(model_max_length=10**30))
+        encoder._max_length(
+            tmp_path,
+            SimpleNamespace(config=SimpleNamespace()),
+            SimpleNamespace(model_max_length=10**30),
+        )
 
 
 # --- memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,7 @@ def test_limits_are_those_of_the_precision_less_what_the_manifest_says(precision
 
 
 def test_a_coarser_precision_is_held_to_no_more_than_a_finer_one() -> None:
-    for finer, coarser in (("fp32", "fp16"), ("fp16", "int8")):
+    for finer, coarser in pairwise(LIMITS):
         for key, bound in LIMITS[finer].items():
             sign = -1 if key in ("perplexity", "logprobs") else 1
             assert sign * LIMITS[coarser][key] <= sign * bound

@@ -28,7 +28,7 @@ def export_encoder(folder: Path, out: Path) -> dict[str, Any]:
 
     model = load_model(folder, AutoModel)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    length = _max_length(folder, model.config, tokenizer)
+    length = _max_length(folder, model, tokenizer)
     # Batch and length differ and are not 1, so that no axis is taken for another or for a constant.
     inputs = {
         "input_ids": torch.full((2, 7), tokenizer.pad_token_id or 0),
@@ -81,12 +81,18 @@ def _pooling(folder: Path) -> str:
         raise ExportError(f"{error.message}; {STAY}") from None
 
 
-def _max_length(folder: Path, config: Any, tokenizer: Any) -> int:
-    """The tokens that are read of a text: by sentence-transformers, else by tokenizer and model."""
+def _max_length(folder: Path, model: Any, tokenizer: Any) -> int:
+    """The tokens that are read of a text: by sentence-transformers, else by tokenizer and model.
+
+    RoBERTa and what comes of it count positions from after that of the padding.
+    """
     settings = _json(folder / "sentence_bert_config.json") or {}
     if settings.get("max_seq_length"):
         return int(settings["max_seq_length"])
-    found = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", UNLIMITED))
+    positions = getattr(model.config, "max_position_embeddings", UNLIMITED)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    found = min(tokenizer.model_max_length, positions - (0 if padding is None else padding + 1))
     if found >= UNLIMITED:
         raise ExportError(
             f"neither tokenizer_config.json nor config.json says how long a text may be; {STAY}"

@@ -1,9 +1,10 @@
-"""Gives an ONNX graph another precision: 16-bit floats, or 8-bit integers.
+"""Gives an ONNX graph another precision: 16-bit floats, or integers of 8 or 4 bits.
 
 int8 has three modes. `weights`: this module stores the weights in blocks, each with a scale. A
 matrix has a scale for each block of a column, and its input is rounded in blocks too, for each
 token by itself: the answer to a text does not depend on the other texts of a batch. A table of
 embeddings has a scale for each row, and only the rows of a text's tokens become floats again.
+int4 is the same with matrices in 4 bits, whose blocks have a zero of their own beside the scale.
 `dynamic`: ONNX Runtime's quantiser stores the weights as integers, and values that flow through the
 graph are rounded at run time by their own range. `static`: they are rounded by the ranges of a
 calibration file, which costs accuracy and saves that step.
@@ -16,6 +17,7 @@ import fnmatch
 import logging
 import tempfile
 from collections.abc import Collection, Iterator, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,15 @@ BATCH = 16
 BLOCK = 32  # weights of a column that share a scale: docs/inference-figures.md has the trade-off
 LEAST = 4096  # weights below which nothing is gained
 _INTEGERS = 4  # MatMulNBits' accuracy_level: sums of products of 8-bit integers
-_PLACES = {"MatMul": 1, "Gather": 0}  # of the weight, among the inputs
+_PLACES = {"MatMul": 1, "Gemm": 1, "Gather": 0}  # of the weight, among the inputs
+_PLAIN = {"axis": 0, "transA": 0, "alpha": 1.0, "beta": 1.0}
 
 
 def quantise_graph(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -> None:
     """Replace the float32 graph at `path`. Raises ExportError for a wrong `exclude` or calibration.
 
-    `precision`: `type` is fp32 (nothing is done), fp16 or int8; with int8 `mode` is `weights`,
-    `dynamic` or `static`; `exclude` are operators, or globs of nodes' names; `per-channel` is a
+    `precision`: `type` is fp32 (nothing is done), fp16, int8 or int4; with int8 `mode` is
+    `weights`, `dynamic` or `static`; `exclude` are operators, or globs of nodes' names; `per-channel` is a
     scale for each column of a weight; `reduce-range` is 7 bits; `calibration` is a file of texts,
     one a line, which the tokenizer beside the graph reads as `inference` says.
     """
@@ -48,10 +51,10 @@ def quantise_graph(path: Path, precision: dict[str, Any], inference: dict[str, A
         made = Path(folder) / path.name
         if precision["type"] == "fp16":
             changed = _halved(graph, precision)
-        elif precision.get("mode") == "weights":
+        elif precision["type"] == "int4" or precision.get("mode") == "weights":
             _part(graph)
             kinds, names = _excluded(graph, precision.get("exclude", ()))
-            store_in_blocks(graph, kinds, set(names))
+            store_in_blocks(graph, kinds, set(names), int(precision["type"].removeprefix("int")))
             changed = graph
         else:
             _to_integers(graph, made, precision, inference, path.with_name("tokenizer.json"))
@@ -208,8 +211,9 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str]) -> None:
-    """Replace the constant matrices of MatMul and Gather by 8-bit integers and their scales.
+def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: int) -> None:
+    """Replace the constant matrices of MatMul and Gemm by integers of 8 or 4 bits, and those of
+    Gather by 8-bit integers, with their scales.
 
     Those of excluded operators (`kinds`) and nodes (`names`) stay.
     """
@@ -225,11 +229,12 @@ def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str]) -> None
     for name, numbers in users.items():
         mine = [nodes[number] for number in numbers]
         kind = mine[0].op_type
-        uses = {(node.op_type, list(node.input).index(name)) for node in mine}
-        whole = uses == {(kind, _PLACES.get(kind))}
+        turned = _turned(mine[0])
+        uses = {(node.op_type, list(node.input).index(name), _turned(node)) for node in mine}
+        whole = turned is not None and uses == {(kind, _PLACES.get(kind), turned)}
         free = kind not in kinds and names.isdisjoint(node.name for node in mine)
         if kind in _PLACES and whole and free and _large(weights[name]):
-            maker = _matrix if kind == "MatMul" else _table
+            maker = _table if kind == "Gather" else partial(_matrix, turned=turned, bits=bits)
             made |= zip(numbers, maker(graph, weights[name], mine), strict=True)
             graph.graph.initializer.remove(weights[name])
     changed = [each for number, node in enumerate(nodes) for each in made.get(number, (node,))]
@@ -245,34 +250,49 @@ def _large(weight: Any) -> bool:
     return bool(floats and weight.dims[0] * weight.dims[1] >= LEAST)
 
 
-def _matrix(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
-    """A matrix in blocks of a column, each with a scale; an operator of ONNX Runtime multiplies."""
+def _turned(node: Any) -> bool | None:
+    """Whether a node takes its weight transposed; None where it does more with it than others."""
+    from onnx import helper
+
+    values = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    turned = bool(values.pop("transB", 0))
+    return turned if values.items() <= _PLAIN.items() else None
+
+
+def _matrix(graph: Any, weight: Any, nodes: list[Any], turned: bool, bits: int) -> list[list[Any]]:
+    """A matrix in blocks of a column, each with a scale; an operator of ONNX Runtime multiplies.
+
+    ONNX Runtime's own quantiser rounds. It does not edit the graph: it knows no Gemm, and no
+    tables of 8 bits.
+    """
     import numpy as np
     from onnx import helper, numpy_helper
+    from onnxruntime.quantization import matmul_nbits_quantizer as nbits
 
     matrix = numpy_helper.to_array(weight)
+    matrix = np.ascontiguousarray(matrix.T if turned else matrix)
     rows, columns = matrix.shape
-    blocks = -(-rows // BLOCK)
-    padded = np.pad(matrix.T, ((0, 0), (0, blocks * BLOCK - rows)))
-    whole, scale = _rounded(padded.reshape(columns, blocks, BLOCK), axis=2)
-    name = f"{weight.name}.int8"
-    # Its integers have no sign: 128 stands for zero.
-    unsigned = (whole.astype(np.int16) + 128).astype(np.uint8)
-    graph.graph.initializer.append(numpy_helper.from_array(unsigned, name))
-    scales = scale.reshape(columns, blocks)
-    graph.graph.initializer.append(numpy_helper.from_array(scales, f"{name}.scale"))
+    config = nbits.DefaultWeightOnlyQuantConfig(BLOCK, is_symmetric=bits == 8, bits=bits)
+    integers, scales, zeros = nbits.DefaultWeightOnlyQuantizer(config).qbits_block_quant(matrix)
+    name = f"{weight.name}.int{bits}"
+    parts = {name: integers, f"{name}.scale": scales}
+    if not config.is_symmetric:
+        parts[f"{name}.zero"] = zeros
+    without = ("",) * (4 - len(parts))  # of the inputs before a bias
+    for part, values in parts.items():
+        graph.graph.initializer.append(numpy_helper.from_array(values, part))
     _knows(graph, "com.microsoft")
     return [
         [
             helper.make_node(
                 "MatMulNBits",
-                [node.input[0], name, f"{name}.scale"],
+                [node.input[0], *parts, *(without if len(node.input) > 2 else ()), *node.input[2:]],
                 node.output,
                 node.name,
                 domain="com.microsoft",
                 K=rows,
                 N=columns,
-                bits=8,
+                bits=bits,
                 block_size=BLOCK,
                 accuracy_level=_INTEGERS,
             )
@@ -283,39 +303,27 @@ def _matrix(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
 
 def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
     """A table with a scale for each row; the chosen rows become floats."""
-    from onnx import helper, numpy_helper
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
 
-    name = f"{weight.name}.int8"
-    integers_and_scales = _rounded(numpy_helper.to_array(weight), axis=1)
-    for end, values in zip(("", ".scale"), integers_and_scales, strict=True):
+    name, rows = f"{weight.name}.int8", numpy_helper.to_array(weight)
+    scale = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)
+    scale[scale == 0] = 1
+    integers = np.rint(rows / scale).astype(np.int8)
+    for end, values in (("", integers), (".scale", scale)):
         graph.graph.initializer.append(numpy_helper.from_array(values, f"{name}{end}"))
     made = []
     for node in nodes:
         ids, out = node.input[1], node.output[0]
-        rows = [
+        chosen = [
             helper.make_node("Gather", [part, ids], [f"{out}.{end}"], f"{node.name}.{end}", axis=0)
             for part, end in ((name, "rows"), (f"{name}.scale", "scales"))
         ]
-        made.append([*rows, *_floats(f"{out}.rows", f"{out}.scales", out)])
+        floats, to = f"{out}.rows.cast", TensorProto.FLOAT
+        cast = helper.make_node("Cast", [f"{out}.rows"], [floats], f"{out}/Cast", to=to)
+        scaled = helper.make_node("Mul", [floats, f"{out}.scales"], [out], f"{out}/Mul")
+        made.append([*chosen, cast, scaled])
     return made
-
-
-def _rounded(values: Any, axis: int) -> tuple[Any, Any]:
-    """The values as 8-bit integers, and their scales along an axis, which stays with length 1."""
-    import numpy as np
-
-    scale = np.abs(values).max(axis=axis, keepdims=True) / np.float32(127)
-    scale[scale == 0] = 1
-    return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
-
-
-def _floats(integers: str, scales: str, out: str) -> list[Any]:
-    from onnx import TensorProto, helper
-
-    return [
-        helper.make_node("Cast", [integers], [f"{out}.cast"], f"{out}/Cast", to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{out}.cast", scales], [out], f"{out}/Mul"),
-    ]
 
 
 def _knows(graph: Any, domain: str) -> None:

@@ -70,7 +70,7 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
     pool, normalises = pooling(folder)
-    longest = _longest(folder, tokenizer, model.config)
+    longest = _longest(folder, tokenizer, model)
 
     def ids(text: str) -> list[int]:
         return list(tokenizer(text, truncation=True, max_length=longest)["input_ids"])
@@ -123,12 +123,15 @@ def pooling(folder: Path) -> tuple[str, bool]:
     return (modes or ["mean"])[0], normalises
 
 
-def _longest(folder: Path, tokenizer: Any, config: Any) -> int:
+def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
     """The tokens that are read of a text."""
-    limit = (_json(folder / "sentence_bert_config.json") or {}).get("max_seq_length")
-    return int(
-        limit or min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", 10**9))
-    )
+    if limit := (_json(folder / "sentence_bert_config.json") or {}).get("max_seq_length"):
+        return int(limit)
+    # Some keep the first places of the table of positions for padding, and count on from there.
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    kept = getattr(table, "padding_idx", None)
+    places = getattr(model.config, "max_position_embeddings", 10**9)
+    return int(min(tokenizer.model_max_length, places if kept is None else places - kept - 1))
 
 
 def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:

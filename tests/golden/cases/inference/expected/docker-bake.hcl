@@ -44,7 +44,7 @@ function "image" {
 
 
 group "default" {
-  targets = ["api", "embed", "rank", "say", "see"]
+  targets = ["api", "embed", "rank", "say", "see", "tell"]
 }
 
 group "bases" {
@@ -388,6 +388,28 @@ target "weights-models-small-onnx-fp32" {
   cache-to = cache(CACHE_TO, "weights-models-small-onnx-fp32")
 }
 
+target "weights-models-small-onnx-int4" {
+  inherits = ["_common"]
+  description = "The files of a model"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-models-small-onnx-int4.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "runtime" = "target:runtime"
+    "base" = "target:base-vision-export"
+    "source" = "target:weights-models-small"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "weights-models-small-onnx-int4"
+    "slimbake.project" = "graphs"
+    "slimbake.target" = "weights-models-small-onnx-int4"
+  }
+  output = image("weights-models-small-onnx-int4")
+  tags = ["${REGISTRY}/weights-models-small-onnx-int4:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-models-small-onnx-int4")
+  cache-to = cache(CACHE_TO, "weights-models-small-onnx-int4")
+}
+
 target "api" {
   inherits = ["_common"]
   description = "The image of api"
@@ -527,6 +549,29 @@ target "see" {
   tags = ["${REGISTRY}/see:${TAG}"]
   cache-from = cache(CACHE_FROM, "see")
   cache-to = cache(CACHE_TO, "see")
+}
+
+target "tell" {
+  inherits = ["_common"]
+  description = "The image of tell"
+  context = "tell"
+  dockerfile = "../bake/dockerfiles/tell.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-vision-onnx"
+    "weights" = "target:weights-models-small-onnx-int4"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "tell"
+    "slimbake.optimize" = "lossless"
+    "slimbake.project" = "graphs"
+    "slimbake.target" = "tell"
+  }
+  output = image("tell")
+  tags = ["${REGISTRY}/tell:${TAG}"]
+  cache-from = cache(CACHE_FROM, "tell")
+  cache-to = cache(CACHE_TO, "tell")
 }
 
 target "embed-smoke" {
@@ -858,6 +903,23 @@ target "see-inventory" {
   }
   args = {
     "CHECKED" = "see"
+    "LOCK" = "base-vision-onnx.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "tell-inventory" {
+  inherits = ["_common"]
+  description = "The inventory of files of packages of tell"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:tell"
+    "below" = "target:base-vision-onnx-inventory"
+  }
+  args = {
+    "CHECKED" = "tell"
     "LOCK" = "base-vision-onnx.txt"
   }
   output = ["type=cacheonly"]
