@@ -256,7 +256,7 @@ class _Drafter:
             command = replace(entrypoint, words=(*entrypoint.words, *command.words))
             entrypoint = None
         first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
-        if first.passes and command is None:
+        if first.passes and command is None and not first.words:
             raise Unreadable(
                 Note(
                     (entrypoint or facts.command or Command((), False, facts.place)).place,

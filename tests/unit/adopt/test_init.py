@@ -580,6 +580,21 @@ def test_what_a_script_ran_before_the_service_is_reported_line_by_line(tmp_path:
     assert "services/one/more.sh:1: `python -m seed`\n" in reported
 
 
+def test_a_script_that_adds_arguments_to_its_own_command_needs_none(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    folder = tmp_path / "services/one"
+    (folder / "start.sh").write_text('#!/bin/sh\nset -e\nexec python -m one --fast "$@"\n')
+    dockerfile = folder / "Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + 'ENTRYPOINT ["./start.sh"]\n')
+    init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert (one.entrypoint, one.command) == (("python", "-m", "one", "--fast"), ())
+    (folder / "start.sh").write_text('#!/bin/sh\nexec "$@"\n')
+    file.unlink()
+    [kept] = start(file, InitRequest()).drafts
+    assert "dockerfile" in kept.entry
+
+
 def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     dockerfile = tmp_path / "services/one/Dockerfile"
