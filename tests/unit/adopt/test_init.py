@@ -595,6 +595,18 @@ def test_a_script_that_adds_arguments_to_its_own_command_needs_none(tmp_path: Pa
     assert "dockerfile" in kept.entry
 
 
+def test_a_service_that_keeps_its_dockerfile_has_notes_on_its_volumes(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/Dockerfile").write_text("FROM redis:7\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    volumes:\n      - kept:/data\n"
+        "      - ./conf:/conf\nvolumes: {kept: {}}\n"
+    )
+    [one] = start(file, InitRequest()).drafts
+    assert "dockerfile" in one.entry
+    assert [note.what for note in one.notes if "volume" in note.what] == ["the volume at /data"]
+
+
 def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     dockerfile = tmp_path / "services/one/Dockerfile"
