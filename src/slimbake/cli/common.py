@@ -85,6 +85,15 @@ def services_argument(command: F) -> F:
     )(command)
 
 
+def arguments_argument(command: F) -> F:
+    """`[ARGUMENTS]...` of a program, options too; a first `--` is not one of them."""
+
+    def own(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+        return words[words[:1] == ("--",) :]
+
+    return click.argument("arguments", nargs=-1, type=click.UNPROCESSED, callback=own)(command)
+
+
 def variant_option(command: F) -> F:
     """`--variant`: of what has several, which; the first where none is named."""
     return _variant_option("the first")(command)

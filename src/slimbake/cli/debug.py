@@ -12,6 +12,7 @@ from slimbake.build.command import BakeOptions, staged
 from slimbake.build.site import Preparation, hold
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    arguments_argument,
     console,
     image_names,
     manifest_option,
@@ -31,7 +32,7 @@ from slimbake.host.machine import machine
     epilog=examples("slimbake debug api", "slimbake debug api python -c 'import numpy'"),
 )
 @click.argument("service", shell_complete=service_names)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@arguments_argument
 @manifest_option
 @click.option(
     "--tag",

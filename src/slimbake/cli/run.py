@@ -9,6 +9,7 @@ import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    arguments_argument,
     console,
     env_option,
     image_names,
@@ -27,7 +28,7 @@ from slimbake.deploy import compose
     epilog=examples("slimbake run client", "slimbake run client search 'a question'"),
 )
 @click.argument("service", shell_complete=service_names)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@arguments_argument
 @manifest_option
 @image_options
 @env_option

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from slimbake.cli import slimbake
+from slimbake.cli.common import arguments_argument
 from slimbake.errors import UsageError
 
 
@@ -49,3 +51,24 @@ def test_validate_counts_in_words(tmp_path: Path) -> None:
     file.write_text('project: x\npython: "3.11"\nservices: {one: {context: one, command: [a]}}\n')
     said = CliRunner().invoke(slimbake, ["validate", "--manifest", str(file)]).stdout
     assert said == "services.yaml: 1 service, 0 bases, 3 targets\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["--", "id", "-u"], ("id", "-u")),
+        (["sh", "-c", "--"], ("sh", "-c", "--")),
+        (["--help"], ("--help",)),
+        ([], ()),
+    ],
+)
+def test_words_of_a_program_may_follow_two_dashes(words: list[str], given: tuple[str, ...]) -> None:
+    @click.command(
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+    )
+    @click.argument("service")
+    @arguments_argument
+    def command(service: str, arguments: tuple[str, ...]) -> None:
+        click.echo((service, arguments))
+
+    assert CliRunner().invoke(command, ["api", *words]).output == f"{('api', given)}\n"

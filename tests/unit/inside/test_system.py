@@ -30,6 +30,7 @@ FLEET: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "perl-base": ("libc6", ("/usr/bin/perl",)),
     "sensible": ("", ("/usr/bin/sensible",)),
     "libc6": ("", ("/usr/lib/libc.so.6",)),
+    "dash": ("", ("/usr/share/dash/data",)),
     "blas-pthread": ("libc6", ("/usr/lib/libblas.so.3",)),
     "blas": ("blas-pthread | blas-other", ()),
 }
@@ -118,8 +119,7 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
     found = capsys.readouterr().err.splitlines()
     assert [line.split()[3] for line in found] == [str(tmp_path / "glibc"), str(tmp_path / "own")]
     assert all("`shell: true` brings a shell" in line for line in found)
-    monkeypatch.setattr(system, "_has_shell", lambda: True)
-    system.companions(["blas"], [])
+    system.companions(["blas", "dash"], [])
     assert capsys.readouterr().err == ""
 
 

@@ -113,6 +113,7 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
     """
     chosen: set[str] = set()
     asked = {_first((name,)) for name in names}
+    shell = bool(SHELLS & asked) or within(INSIDE / "base", "/usr/bin/sh").exists()
     waiting = [*asked]
     while waiting:
         name = waiting.pop()
@@ -129,8 +130,8 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
         more = {each for each in more if installed()[each].priority not in EVERYWHERE}
         for elf in sorted(filter(is_elf, files)):
             more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
-        more |= _interpreters(name, files, warn=name in asked)
-        if name in asked and not _has_shell():
+        more |= _interpreters(name, files, warn=name in asked and not shell)
+        if name in asked and not shell:
             _tell_of_shells(name, files)
         waiting += sorted(more - {""} - {*runtime})
     return chosen
@@ -162,17 +163,13 @@ def _interpreters(name: str, files: Collection[Path], *, warn: bool) -> set[str]
         if interpreter.name not in SHELLS:
             link = interpreter.parent.resolve() / interpreter.name
             found |= {debian_owners().get(each, "") for each in (link, interpreter.resolve())}
-        elif warn and not _has_shell():
+        elif warn:
             print(
                 f"slimbake: warning: system: {path} of {name} is a script of {interpreter.name}:"
                 " `shell: true` brings a shell",
                 file=sys.stderr,
             )
     return found
-
-
-def _has_shell() -> bool:
-    return within(INSIDE / "base", "/usr/bin/sh").exists()
 
 
 def _tell_of_shells(name: str, files: Collection[Path]) -> None:
