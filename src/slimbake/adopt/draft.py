@@ -198,10 +198,10 @@ class _Drafter:
                     "an image of a Dockerfile has the command that stands there; this one stays in"
                     " the compose file",
                 )
-        for source, said in of.compose.volumes if of.compose else ():
+        for source, kept in of.compose.volumes if of.compose else ():
             if not source.startswith((".", "/", "~")):
                 advice = "it stays in the compose file; `volumes` gives it to `slimbake up`, too"
-                self._note(said.place, f"the volume at {said.value}", advice)
+                self._note(kept.place, f"the volume at {kept.value}", advice)
         ports = self._ports(facts, ())
         if ports:
             self._entry["port"] = ports[0]

@@ -234,7 +234,7 @@ def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: i
         whole = turned is not None and uses == {(kind, _PLACES.get(kind), turned)}
         free = kind not in kinds and names.isdisjoint(node.name for node in mine)
         if kind in _PLACES and whole and free and _large(weights[name]):
-            maker = _table if kind == "Gather" else partial(_matrix, turned=turned, bits=bits)
+            maker = _table if kind == "Gather" else partial(_matrix, turned=bool(turned), bits=bits)
             made |= zip(numbers, maker(graph, weights[name], mine), strict=True)
             graph.graph.initializer.remove(weights[name])
     changed = [each for number, node in enumerate(nodes) for each in made.get(number, (node,))]
