@@ -52,9 +52,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(OUT_OF_TIME)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run in which no test began in time shows nothing, so it does not pass."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and _out_of_time(reporter) and not reporter.stats.get("passed"):
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def _out_of_time(reporter: pytest.TerminalReporter) -> list[pytest.TestReport]:
+    skipped = reporter.stats.get("skipped", [])
+    return [each for each in skipped if OUT_OF_TIME in str(each.longrepr)]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    left = [r for r in terminalreporter.stats.get("skipped", []) if OUT_OF_TIME in str(r.longrepr)]
-    if left:
+    if left := _out_of_time(terminalreporter):
         terminalreporter.section(f"{len(left)} tests did not run", red=True, bold=True)
         for report in left:
             terminalreporter.line(report.nodeid)

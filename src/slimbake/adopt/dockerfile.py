@@ -158,7 +158,7 @@ class _Branches:
     """Which commands a shell reaches between `if` and `fi`, where the values of arguments say it."""
 
     holds: bool | None = None  # the last condition; None: it is not known
-    reported: bool = True  # whether those before it can
+    known: bool = True  # whether those before it are
     inside: str = ""  # if, then, else; over: after a branch that is reached
 
     def reached(self, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -166,23 +166,23 @@ class _Branches:
         one that may be reached the keyword stays, so that nothing takes it for one that is.
         """
         if words[0] == "if":
-            self.holds, self.reported, self.inside = _condition(words[1:]), True, "if"
+            self.holds, self.known, self.inside = _condition(words[1:]), True, "if"
             return ()
         if not self.inside:
             return words
         if words[0] == "fi":
             self.inside = ""
             return ()
-        if words[0] in {"elif", "else"} and self.reported and self.holds:
+        if words[0] in {"elif", "else"} and self.known and self.holds:
             self.inside = "over"
         if words[0] == "elif" and self.inside != "over":
-            self.reported = self.reported and self.holds is not None
+            self.known = self.known and self.holds is not None
             self.holds, self.inside = _condition(words[1:]), "if"
         elif words[0] in {"then", "else"} and self.inside != "over":
             self.inside, words = words[0], words[1:]
         if self.inside in {"if", "over"} or not words:
             return ()
-        if self.holds is None or not self.reported:
+        if self.holds is None or not self.known:
             return (self.inside, *words)
         return words if self.holds == (self.inside == "then") else ()
 

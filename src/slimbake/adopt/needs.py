@@ -310,7 +310,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _program(words: tuple[str, ...]) -> tuple[str, ...]:
-    """A command's words, no matter what it is called through: `python -m pip`, `/venv/bin/pip`, `sudo`."""
+    """A command's words without what it is called through: `python -m pip`, `/venv/bin/pip`, `sudo`."""
     while words and (words[0] in {"sudo", "env", "exec", "time"} or "=" in words[0]):
         words = words[1:]
     if not words:

@@ -128,9 +128,7 @@ def summary_text(summary: Summary) -> str:
 
 
 def code(words: str) -> str:
-    """A text in code font, no matter what it holds: each character that Markdown or HTML could read is a
-    number.
-    """
+    """Any text in code font: each character that Markdown or HTML could read is a number."""
     return f"<code>{_inert(words)}</code>"
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 FLOOR = (2, 26, 0)
 FOLDER = "slimbake.folder"  # label of a volume: where the compose file lies that it belongs to
 _LABEL = "com.docker.compose"  # what the labels that Compose gives begin with
-# What Compose 2.26 clears the line with before each line of a log, on a terminal or not, no matter what
-# --ansi says (docker/compose#11727).
+# What Compose 2.26 clears the line with before each line of a log, on a terminal or not, with
+# any --ansi (docker/compose#11727).
 _CLEAR = "\x1b[2K"
 INSTALL = "run `slimbake setup --install-engine`, or install the package docker-compose"
 

@@ -65,7 +65,7 @@ class _Reader:
                     if flag == "mount":
                         self._mount(instruction.source, value)
             case "ONBUILD":
-                self.context = True  # no matter what it does, it does it in what stands on this one
+                self.context = True  # it acts in images that stand on this one
 
     def _from(self, instruction: Instruction) -> None:
         words = instruction.rest.split()

@@ -35,8 +35,8 @@ class Family:
         return tuple(sorted({platform for layer in self.layers for platform in layer.platforms}))
 
     def on(self, platform: str) -> Family:
-        """The family less what is not built for a platform; all that a layer stands on is built for
-        all of its own.
+        """Its layers that are built for a platform. What a layer stands on is built for all platforms
+        of that layer.
         """
         return replace(
             self, layers=tuple(layer for layer in self.layers if platform in layer.platforms)

@@ -85,7 +85,7 @@ def lock_digest(texts: Iterable[str]) -> str:
 
 
 def parse_pins(text: str) -> tuple[Pin, ...]:
-    """Read a lock file as `lock_text` writes it; all that stands in it beside pins is passed over."""
+    """Read a lock file as `lock_text` writes it; what is no pin is passed over."""
     pins: list[Pin] = []
     via: tuple[str, ...] = ()
     wheels: list[tuple[str, int | None, bool]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from slimbake.config.model import BuildStep, Pairs, Parity, Precision, container
@@ -33,7 +34,7 @@ NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
 # What lies in a service's folder for people and tools, not for the container.
 NOT_CODE = (
     *(*NEVER_BUILT_IN, "**/Dockerfile*", "**/*.Dockerfile", "**/tests"),
-    *("**/compose*.y*ml", "**/docker-compose*.y*ml"),
+    *("**/compose.y*ml", "**/compose.*.y*ml", "**/docker-compose*.y*ml"),
 )
 
 
@@ -445,7 +446,8 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
 def _keeps(pattern: str) -> bool:
     """Whether a line of a .dockerignore keeps something that NOT_CODE names, such as `!.streamlit`."""
     names = pattern.removeprefix("!").strip("/").split("/")
-    named = any(each.startswith((".", "Dockerfile")) or each == "tests" for each in names)
+    left_out = [each.removeprefix("**/") for each in NOT_CODE]
+    named = any(fnmatchcase(name, each) for name in names for each in left_out)
     return pattern.startswith("!") and named
 
 

@@ -57,7 +57,7 @@ class Project:
 
 
 def load(file: Path, console: Console = QUIET) -> Project:
-    """Read a manifest, and what belongs to it; `console` gets what is odd about it and the workspace.
+    """Read a manifest, and what belongs to it; `console` says what is odd about them.
 
     Raises ManifestError with every problem, UsageError for evidence that cannot be read, and for a
     link through which slimbake would write outside of the repository.

@@ -31,7 +31,7 @@ def ddmin(
 
     Where more units never harm, none of them can be left out, but for parts that together weigh
     less than `least`: these are not split. Of n units no more than 4 n * `width` questions are
-    asked, no matter what the answers.
+    asked, with any answers.
     """
     kept = list(units)
     parts = [list(units)] if units else []

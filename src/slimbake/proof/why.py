@@ -124,10 +124,7 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str], there:
     if there:
         return f"{there} has it on disk, as its package installed it"
     if top in sys.stdlib_module_names:
-        return (
-            "it is Python's own: the runtime has all of its library but tests, tkinter, curses,"
-            " readline, ensurepip, venv, distutils and lib2to3"
-        )
+        return "it is Python's own, and the runtime has it"
     depth = asked.count(".") + 1
     names = {each.entry.by for each in found} | {
         ".".join(each.entry.path.removesuffix(".py").split("/")[:depth]) for each in found

@@ -79,7 +79,7 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
         yield from render(plan, texts, _programs(plan), own_checkout(root), _compiled())
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
-    except Exception as error:  # all that a template does wrong: it is a program of its user
+    except Exception as error:  # any: a template is a program of its user
         place = _place(error, texts)
         if not place:
             raise
@@ -274,7 +274,7 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except (IsADirectoryError, NotADirectoryError):
-        return b"\0"  # no matter what it is, it is not ours
+        return b"\0"  # not ours
 
 
 def _is_ours(content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""One quoting function per language: no matter what a text holds, it arrives as that text and nothing
+"""One quoting function per language: any text arrives as that text and nothing
 else.
 """
 

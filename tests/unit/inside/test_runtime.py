@@ -71,6 +71,7 @@ def test_nothing_is_both_archived_and_left_behind() -> None:
         ("venv", "uv installs and builds"),
         ("unittest.mock", ""),
         ("json", ""),
+        ("posix", ""),  # a module, and a folder of time zones
         ("numpy.distutils", ""),  # of a package
     ],
 )

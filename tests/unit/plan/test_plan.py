@@ -469,10 +469,18 @@ def test_what_is_not_code_is_not_sent_to_the_build() -> None:
 
 
 def test_a_context_s_own_ignore_file_keeps_what_it_names_and_nothing_else_of_slimbake_s() -> None:
-    found = ignored(ignore=("*", "!app", "!.streamlit", "!app/tests"), smoke="smoke.py")
-    kept = ("app/main.py", ".streamlit/config.toml", "app/tests/one.py")
+    names = ("*", "!app", "!.streamlit", "!app/tests", "!app/compose.yaml")
+    found = ignored(ignore=names, smoke="smoke.py")
+    kept = ("app/main.py", ".streamlit/config.toml", "app/tests/one.py", "app/compose.yaml")
     left_out = ("data.txt", "app/.env", ".env", "app/lib/tests/one.py", "app/a.pyc", "smoke.py")
     assert [path for path in (*kept, *left_out) if sent(found, path)] == [*kept]
+
+
+def test_compose_files_are_no_code_and_what_is_called_like_them_is() -> None:
+    found = ignored(smoke="smoke.py")
+    left_out = ("compose.yaml", "a/compose.prod.yml", "docker-compose.yml", "api.Dockerfile")
+    kept = ("compose_rules.yaml", "composer.yml", "compose.py")
+    assert [path for path in (*left_out, *kept) if sent(found, path)] == [*kept]
 
 
 def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:

@@ -54,8 +54,8 @@ def planned_bases(
     while its items do.
 
     A base is called after its heaviest item: `torch`; a second one of that name `torch-2`. With a
-    previous result, a base keeps the name of the one whose items, by bytes on a host and no matter what
-    their versions, are more than half of what the two hold together: names change only where layers
+    previous result, a base keeps the name of the one whose items, by bytes on a host and in any
+    version, are more than half of what the two hold together: names change only where layers
     do.
     """
     users = Counter(

@@ -226,7 +226,7 @@ def make_folders(arguments: Sequence[str]) -> None:
 def _name(number: int, line: str, file: Path) -> None:
     """Add a user or group to a file of them: `pwd`, libpq and others fail for one without a name."""
     text = file.read_text()
-    if str(number) not in {row.split(":")[2] for row in text.splitlines()}:
+    if str(number) not in {each for row in text.splitlines() for each in row.split(":")[2:3]}:
         file.write_text(f"{text}{line}\n")
         for path in (file, file.parent):
             os.utime(path, (EPOCH, EPOCH))

@@ -141,7 +141,7 @@ def left_behind(module: str) -> str:
     """Why the runtime has no such module of the standard library; "" where it has."""
     top, *_ = parts = module.split(".")
     names = [*parts, *(f"{part}{suffix}" for part in parts for suffix in (".py", ".so"))]
-    if top not in sys.stdlib_module_names:
+    if top not in sys.stdlib_module_names or top in sys.builtin_module_names:
         return ""
     for reason, patterns in LEFT_BEHIND.items():
         if any(fnmatch(name, pattern) for name in names for pattern in patterns):

@@ -153,7 +153,7 @@ def _program_or_data(name: str) -> bool:
 
 
 def _interpreters(name: str, files: Collection[Path], *, warn: bool) -> set[str]:
-    """The packages of the interpreters of a package's programs that are scripts. Shells are told:
+    """The packages of the interpreters of a package's programs that are scripts. Shells are reported:
     an image has one only if its service asks for it.
     """
     found = set()
