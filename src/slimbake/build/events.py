@@ -262,9 +262,9 @@ _ADVICE = (
 )
 
 
-# BuildKit waits 5 s for each of a bake's sessions to open, which a busy machine may need longer
-# for.
-_TRANSIENT = ("DeadlineExceeded: context deadline exceeded", "no active session")
+# BuildKit waits 5 s for each of a bake's sessions to open, and not for ever for the record of a
+# build that it writes beside the image, which a busy machine may need longer for.
+_TRANSIENT = ("DeadlineExceeded: ", "no active session")
 
 
 def transient(vertex: Vertex, text: str) -> bool:

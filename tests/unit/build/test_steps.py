@@ -22,7 +22,16 @@ from hypothesis import strategies as st
 from tests.golden.texts import texts
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.events import BuildStep, Progress, Steps, Vertex, VertexChange, failure, title
+from slimbake.build.events import (
+    BuildStep,
+    Progress,
+    Steps,
+    Vertex,
+    VertexChange,
+    failure,
+    title,
+    transient,
+)
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError
@@ -411,3 +420,20 @@ def test_words_on_the_line_of_a_closing_brace_lose_no_event(says: Path, tmp_path
     bake = Bake([], tmp_path, {})
     assert list(bake.events()) == [{"logs": []}, {"vertexes": []}, {"logs": None}]
     assert bake.text == "warning: first\nERROR: last\nwords\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("ERROR: failed to solve: DeadlineExceeded: context deadline exceeded", True),
+        (
+            "ERROR: failed to solve: DeadlineExceeded: failed to send write: context deadline "
+            "exceeded",
+            True,
+        ),
+        ("ERROR: no active session for t2a: context canceled", True),
+        ("pip: ReadTimeoutError: deadline exceeded", False),
+    ],
+)
+def test_a_busy_engine_is_asked_again_and_a_broken_step_is_not(text: str, again: bool) -> None:
+    assert transient(Vertex(BuildStep("", "bake", ""), "failed"), text) is again

@@ -1,12 +1,12 @@
 """`python -m bulk_ingester [FILE|-]`: run the job once."""
 
-import signal
 import sys
 
+from atlas_common.signals import end_on_signals
+
 if __name__ == "__main__":
-    # As process 1 of a container, signals without a handler would be ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
+    # An exception, as sys.exit raises, is lost where it meets a callback of the import system.
+    end_on_signals()
 
     from bulk_ingester.cli import main  # takes time to load
 
