@@ -2,7 +2,7 @@
 
 FROM base AS below
 USER 0:0
-COPY --from=weights /weights /weights
+COPY --from=weights / /weights
 # Install the packages of this repository in a layer of their own: an edit rebuilds no other.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

@@ -17,7 +17,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
 
 FROM base AS below
 USER 0:0
-COPY --from=weights /weights /weights
+COPY --from=weights / /weights
 # Install the wheels, and apply the passes of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

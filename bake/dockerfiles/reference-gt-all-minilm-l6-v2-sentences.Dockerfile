@@ -5,7 +5,7 @@ USER 0:0
 ARG TEXTS
 RUN --network=none \
     --mount=type=bind,from=inside,source=export.pyz,target=/export.pyz \
-    --mount=type=bind,from=source,source=/weights,target=/inside/weights \
+    --mount=type=bind,from=source,target=/inside/weights \
     --mount=type=bind,target=/inside/context \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/export.pyz", "reference", "/inside/weights", "/reference.json"]

@@ -37,6 +37,8 @@ def over_budget(plan: Plan, measurement: Measurement, workspace: Workspace) -> d
     running = {service.service: service for service in plan.services}
     held, found = workspace.read(HELD, _parsed) or {}, dict[str, str]()
     for image in measurement.images:
+        if image.name not in running:  # weights: what has a budget is the service
+            continue
         service = running[image.name]
         try:
             start = budgeted(image.digest, service, workspace)

@@ -98,9 +98,12 @@ def image_accounts(site: Site) -> tuple[Account, ...]:
 
 
 def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
-    """Of each service that has one: of all that its image and its checks depend on."""
+    """Of each service that has one: of all that its image and its checks depend on. And of each
+    image of weights.
+    """
     every = {each.target: each.fingerprint for each in found if each.fingerprint}
-    return of_services(plan, every)
+    mounted = (each.name for each in plan.targets if each.mounted and each.name in every)
+    return of_services(plan, every) | {name: every[name] for name in mounted}
 
 
 def last_images(workspace: Workspace) -> dict[str, str]:

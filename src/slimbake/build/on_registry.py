@@ -121,6 +121,21 @@ def released_images(
     return tuple(OnRegistry(name, repositories[name], each) for name, each in found.items())
 
 
+def pushed_images(pushed: Mapping[str, str], ca_bundle: str = "") -> tuple[OnRegistry, ...]:
+    """What a registry has by these digests, target -> REPOSITORY@DIGEST, read. Raises SetupError."""
+    parted = {target: image.partition("@") for target, image in pushed.items()}
+    repositories = {target: repository for target, (repository, _, _) in parted.items()}
+    found = _answers(
+        repositories, lambda target, at: at.document(parted[target][2]), ca_bundle, SECONDS
+    )
+    images = {name: each for name, each in found.items() if isinstance(each, StoredManifest)}
+    if missing := [pushed[name] for name in pushed if name not in images]:
+        raise SetupError(
+            f"the registry does not have {', '.join(missing)}", "`slimbake ci shared` pushes them"
+        )
+    return tuple(OnRegistry(name, repositories[name], each) for name, each in images.items())
+
+
 def _under(
     names: Mapping[str, str],
     ask: Callable[[ImageRepository, str], T | None],

@@ -144,9 +144,9 @@ class OnEngine:
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
         """What is unchanged since it was last built and checked here is taken as it is."""
-        services = [name for name in targets if not site.plan.target(name).shared]
-        measured = services and site.engine.two_outputs
-        layouts = known_layers(services, site.workspace) if measured else None
+        released = [name for name in targets if site.plan.target(name).released]
+        measured = released and site.engine.two_outputs
+        layouts = known_layers(released, site.workspace) if measured else None
         options = BakeOptions(
             sets=request.sets,
             no_cache=request.no_cache,
@@ -349,7 +349,7 @@ def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built
 
 
 def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], Before]:
-    """The services whose last image still is what would be built, and what was found of all."""
+    """The targets whose last image still is what would be built, and what was found of all."""
     known = {name: was for name, was in baked(site.workspace).items() if name in targets}
     below = [image for name, (_, image) in known_below(site.workspace).items() if name in targets]
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
@@ -376,7 +376,7 @@ def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> N
         known.pop(image.name, None)
         if (fingerprint := before.get(image.name)) and fingerprint == after.get(image.name):
             known[image.name] = fingerprint, image.image
-    live = {service.service for service in site.plan.services}
+    live = {target.name for target in site.plan.targets if target.released}
     site.workspace.write(BAKED, {name: known[name] for name in sorted(known) if name in live})
 
 

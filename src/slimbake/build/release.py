@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from slimbake import docker
 from slimbake.build.budget import over_budget
 from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
-from slimbake.build.on_registry import OnRegistry, retag
+from slimbake.build.on_registry import OnRegistry, pushed_images, retag
 from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, find_scanner, scans
@@ -17,11 +17,13 @@ from slimbake.build.session import Session
 from slimbake.build.site import Preparation, Site, hold
 from slimbake.build.starts import checks_of, pull_beside, start_checks
 from slimbake.build.warm import first_lists, say_cold
+from slimbake.checks.mounts import mounted
 from slimbake.config.model import Scan
 from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
+from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.registry.address import is_loopback
 
@@ -65,6 +67,7 @@ def release(
     and CheckError; whichever it is, no tag of anything that failed has moved, and the same command
     goes on from there.
     """
+    request = replace(request, targets=project.plan.with_weights(request.targets))
     wanted = Preparation(
         targets=request.targets,
         frozen=request.frozen,
@@ -86,7 +89,12 @@ def release(
         site = first_lists(site, request)
         # what --set changes is in no fingerprint
         offer = _offer(site, request) if request.push and not request.sets else RegistryOffer()
-        rest = tuple(name for name in request.targets if name not in offer.targets)
+        there = {name: request.pushed[name] for name in request.targets if name in request.pushed}
+        if there and request.push:  # another job has pushed them, and they get the tag
+            held = pushed_images(there, site.around.ca_bundle)
+            offer = replace(offer, held=(*(i for i in offer.held if i.target not in there), *held))
+        done = {*offer.targets, *there}
+        rest = tuple(name for name in request.targets if name not in done)
         shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest, request.packages)
         made = place.make(site, rest, request) if rest else Made()
@@ -111,10 +119,14 @@ def _released(
 ) -> Released:
     """Measure what was built, hold it to its budgets, then tag and push it."""
     plan = site.plan
-    ids = {i.name: i.image for i in made.images if plan.target(i.name).kind == "service"}
-    with site.console.tracked("measure") as work, work.step(f"{len(ids)} images"):
-        measurement = measure_images(ids, site.workspace, made.layouts)
-    starts = start_checks(site, ids, request.platform)
+    images = {i.name: i.image for i in made.images if plan.target(i.name).released and i.image}
+    ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
+    with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
+        measurement = measure_images(images, site.workspace, made.layouts)
+    weights = {**request.pushed, **{i.target: i.reference for i in offer.held}}
+    weights |= {i.name: i.image or i.pushed for i in made.images}
+    plan = mounted(plan, weights, ids)
+    starts = start_checks(site, plan, ids, request.platform)
     dead = starts.failed
     if dead and not request.partly:
         raise CheckError("\n".join(map(_dead, dead.items())))
@@ -131,6 +143,9 @@ def _released(
         raise CheckError(_stopped("vulnerabilities stop the release", risky))
     good = tuple(image for image in good if image.name not in risky)
     held = tuple(image for image in offer.held if image.target not in risky)
+    apart = _apart(plan, request.targets, {*(i.name for i in good), *(i.target for i in held)})
+    good = tuple(image for image in good if image.name in apart)
+    held = tuple(image for image in held if image.target in apart)
     released = {image.name for image in good} | {image.target for image in held}
     names = {
         target.name: reference(target, request.registry, request.tag)
@@ -165,6 +180,15 @@ def _released(
             if name in names
         },
     )
+
+
+def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str]:
+    """Of these targets, those that have no part in what failed: where one service does not hold with
+    the weights that it mounts, others wait with it for better ones.
+    """
+    mounts = {s.service: s.weights for s in plan.services if s.weights and s.service in asked}
+    harmed = {weights for service, weights in mounts.items() if not {service, weights} <= {*held}}
+    return {name for name in held if name not in harmed and mounts.get(name) not in harmed}
 
 
 def _scanned(site: Site, request: BakeRequest) -> Scan | None:

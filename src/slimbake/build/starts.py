@@ -10,6 +10,7 @@ from typing import Any
 
 from slimbake.build.place import still_built
 from slimbake.build.site import Site, built_for
+from slimbake.checks.mounts import mounted
 from slimbake.checks.start import StartFound, starts
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import own_services
@@ -36,14 +37,15 @@ class Starts:
     started: Mapping[str, str]
 
 
-def start_checks(site: Site, images: Mapping[str, str], platform: str) -> Starts:
+def start_checks(site: Site, plan: Plan, images: Mapping[str, str], platform: str) -> Starts:
     """Start the images of these services, each for the platforms that it was built for.
 
-    `images`: service -> the engine's id; `platform`: the only one that was built for, if any. An
-    image that has started here is not started again. Raises SetupError.
+    `plan`: with the volumes that they mount; `images`: service -> the engine's id; `platform`: the
+    only one that was built for, if any. An image that has started here is not started again.
+    Raises SetupError.
     """
     workspace = site.workspace
-    ways, keys = _ways(workspace), _keys(site, images, platform)
+    ways, keys = _ways(workspace), _keys(site, plan, images, platform)
     asked = list(keys)
     new = [each for each in asked if keys[each] not in ways]
     found = _all_started(site, new) if new else ()
@@ -107,9 +109,13 @@ def pull_beside(site: Site, services: Iterable[str], platform: str) -> None:
         return
     file = site.root / own_compose(site.root).name
     if missing := lacking(beside_images(file, own_services(file), needs)):
-        built = {each.name: each.image for each in still_built(site, tuple(needs))[0]}
-        ways = _ways(site.workspace)
-        well = {each[0].service for each, k in _keys(site, built, platform).items() if k in ways}
+        targets = site.plan.with_weights(tuple(needs))
+        built = {each.name: each.image for each in still_built(site, targets)[0]}
+        plan, ways = mounted(site.plan, built, needs), _ways(site.workspace)
+        ids = {name: image for name, image in built.items() if name in needs}
+        well = {
+            each[0].service for each, k in _keys(site, plan, ids, platform).items() if k in ways
+        }
         pull((each for each in missing if {*each.needed_by} - well), site.console)
 
 
@@ -119,10 +125,10 @@ def _ways(workspace: Workspace) -> dict[str, str]:
 
 
 def _keys(
-    site: Site, images: Mapping[str, str], platform: str
+    site: Site, plan: Plan, images: Mapping[str, str], platform: str
 ) -> dict[tuple[Running, str, str], str]:
     """The start checks of these images, and under what each is kept."""
-    running = {service.service: service for service in site.plan.services}
+    running = {service.service: service for service in plan.services}
     own = own_compose(site.root).name
     beside = (site.root / own).read_text("utf-8") if own else ""
     return {

@@ -7,6 +7,7 @@ machine bears (`inside.check.turn`), and one whose image, code and checks are th
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from slimbake.build.bake import bake
 from slimbake.build.command import TRACES, BakeOptions
 from slimbake.build.place import BakeRequest, Built, still_built
 from slimbake.build.site import Site, regenerated
-from slimbake.config.naming import WARM
+from slimbake.config.naming import WARM, WEIGHTS_FOLDER
 from slimbake.console.tables import megabytes
 from slimbake.docker.containers import copied
 from slimbake.evidence import warmable
@@ -35,7 +36,7 @@ from slimbake.inside.cold.layout import Store
 from slimbake.inside.ledger import package_key
 from slimbake.inside.step import PREFIX
 from slimbake.plan.model import Target
-from slimbake.plan.targets import NEVER_BUILT_IN, surroundings
+from slimbake.plan.targets import NEVER_BUILT_IN, mounted_context, surroundings
 from slimbake.project import Project, reread
 
 _NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
@@ -48,7 +49,7 @@ RUN --network=none \\
     --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
     --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
     --mount=type=bind,target=/inside/context \\
-    --mount=type=tmpfs,target=/tmp \\{user}
+    --mount=type=tmpfs,target=/tmp \\{mounts}
     {command}
 
 FROM scratch
@@ -85,9 +86,9 @@ def traces(
     again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
     said = sorted({key for target in targets for key, _ in target.args})
-    for own in (False, True):
-        name = f"{_NAME}/{_dockerfile(own)}"
-        site.workspace.write_text(name, _text(said, own))
+    for own, mounts in itertools.product((False, True), repeat=2):
+        name = f"{_NAME}/{_dockerfile(own, mounts)}"
+        site.workspace.write_text(name, _text(said, own, mounts))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
@@ -107,18 +108,19 @@ def traces(
     return tuple(_found(site.root / TRACES, each) for each in chosen if _name(each) in result.left)
 
 
-def _dockerfile(own: bool) -> str:
-    """`own`: for services with a Dockerfile of their own."""
-    return "own.Dockerfile" if own else "Dockerfile"
+def _dockerfile(own: bool, mounts: bool) -> str:
+    """`own`: for services with a Dockerfile of their own; `mounts`: that mount weights."""
+    return f"{'own.' if own else ''}{'weights.' if mounts else ''}Dockerfile"
 
 
-def _text(arguments: Iterable[str], own: bool) -> str:
+def _text(arguments: Iterable[str], own: bool, mounts: bool) -> str:
     """What runs the checks: in an image that has slimbake's Python and user, or its own."""
     words = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own else ("python", *_PROGRAM)
-    mount = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
+    user = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
+    weights = f"\n    --mount=type=bind,from=weights,target={WEIGHTS_FOLDER} \\"
     step = _STEP.format(
         arguments="\n".join(f"ARG {key}" for key in arguments),
-        user=mount if own else "",
+        mounts=f"{user if own else ''}{weights if mounts else ''}",
         command=json.dumps(words),
     )
     return f"{_HEAD}\n{_OWN_USER if own else ''}{step}"
@@ -151,9 +153,13 @@ def _target(service: Service, smoke: Target | None) -> Target:
         kind="trace",
         service=service.name,
         context=service.context,
-        dockerfile=f"{TRACES}/{_dockerfile(service.dockerfile is not None)}",
+        dockerfile=f"{TRACES}/{_dockerfile(service.dockerfile is not None, service.mounts)}",
         recipe=None,
-        contexts=(("program", f"{TRACES}/program"), ("image", f"target:{service.layer.name}")),
+        contexts=(
+            ("program", f"{TRACES}/program"),
+            ("image", f"target:{service.layer.name}"),
+            *mounted_context(service),
+        ),
         args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),
         platforms=service.platforms,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.checks.limits import Observed, ObservedFile
+from slimbake.checks.surroundings import mounting
 from slimbake.checks.verify import ARGUMENTS, given
 from slimbake.docker.containers import bind, contained, container_output
 from slimbake.errors import CheckError, SetupError
@@ -104,6 +105,7 @@ def _run(
         *(f"--tmpfs={path}:mode=1777" for path in service.writable),
         *(f"--env={key}={value}" for key, value in smoke.checked_with),
         *_as_its_user(image, service),
+        *mounting(service),
         bind(root / smoke.context, "/inside/context"),
         f"--entrypoint={service.python}",
     )

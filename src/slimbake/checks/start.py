@@ -114,11 +114,12 @@ def budgeted(image: str, service: Running, workspace: Workspace) -> Started | No
     if limits.startup is None and limits.rss is None:
         return None
     known = workspace.read(STARTED, _parsed) or {}
-    if (before := known.get(image)) and holds(before, service):
+    key = f"{image} {service.weights_volume}".rstrip()
+    if (before := known.get(key)) and holds(before, service):
         return before
     found = started(image, service, BUDGET_RUNS)
     if holds(found, service):
-        kept = list({**known, image: found}.items())[-_KEPT:]
+        kept = list({**known, key: found}.items())[-_KEPT:]
         workspace.write(STARTED, {key: each.as_json() for key, each in kept})
     return found
 

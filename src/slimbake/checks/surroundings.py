@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 
+from slimbake.config.naming import WEIGHTS_FOLDER
 from slimbake.plan.model import Running
 
 HARDENED = (
@@ -47,4 +48,11 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
             f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"
             for name, path in service.volumes
         ),
+        *mounting(service),
     )
+
+
+def mounting(service: Running) -> tuple[str, ...]:
+    """The option of `docker run` that mounts a service's weights, where they are mounted."""
+    volume = service.weights_volume
+    return (f"--volume={volume}:{WEIGHTS_FOLDER}:ro",) if volume else ()

@@ -203,13 +203,11 @@ def platform_option(command: F) -> F:
 
 
 def image_names(plan: Plan, registry: str, tag: str) -> dict[str, str]:
-    """The name of each service's image."""
+    """The name of each service's image, and of each image of weights."""
     from slimbake.build.place import reference
 
-    return {
-        s.service: reference(plan.target(s.service), registry or plan.registry, tag)
-        for s in plan.services
-    }
+    targets = plan.with_weights(tuple(s.service for s in plan.services))
+    return {name: reference(plan.target(name), registry or plan.registry, tag) for name in targets}
 
 
 def read(file: Path) -> Project:

@@ -10,6 +10,7 @@ import click
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions, staged
 from slimbake.build.site import Preparation, hold
+from slimbake.checks.mounts import mounted
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     arguments_argument,
@@ -52,13 +53,15 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     plan = project.plan
     select(plan, (service,))
     if tag or registry:
-        image = image_names(plan, registry, tag or "latest")[service]
+        names = image_names(plan, registry, tag or "latest")
     else:
         with hold(project, Preparation(targets=(service,)), console) as site:
-            bake(site.stocked((service,)), (service,), BakeOptions(), checks=False)
-            image = staged(plan, service, site.around.checkout)
+            targets = plan.with_weights((service,))
+            bake(site.stocked((service,)), targets, BakeOptions(), checks=False)
+            names = {name: staged(plan, name, site.around.checkout) for name in targets}
     externals = tuple(external for external in plan.externals if external.name == "python")
     python = resolve_externals(externals, plan.python, setup(False, console), machine(), console)[
         "python"
     ]
+    plan, image = mounted(plan, names, (service,)), names[service]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -38,11 +39,16 @@ def command(
             f"{file.name} names no registry, so nothing is released",
             "add `registry:`, or --registry",
         )
-    names = image_names(project.plan, registry, tag)
-    chosen = {name: names[name] for name in select(project.plan, services, variant)}
-    digests = released_digests(chosen, str(machine().ca_bundle or ""))
+    plan = project.plan
+    names, chosen = image_names(plan, registry, tag), select(plan, services, variant)
+    asked = {name: names[name] for name in plan.with_weights(chosen)}
+    digests = released_digests(asked, str(machine().ca_bundle or ""))
+    images = {
+        target: Deployed(*name.rpartition(":")[::2], digests[target])
+        for target, name in asked.items()
+    }
+    mounts = {each.service: each.weights for each in plan.services if each.weights}
     found = {
-        service: Deployed(*name.rpartition(":")[::2], digests[service])
-        for service, name in chosen.items()
+        name: replace(images[name], weights=images.get(mounts.get(name, ""))) for name in chosen
     }
     click.echo(FORMATS[form](found), nl=False)

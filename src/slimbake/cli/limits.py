@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.checks.mounts import mounted
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
@@ -63,16 +64,14 @@ def command(
     plan = project.plan
     chosen = select(plan, services, variant)
     fleet = {*select(plan, (), variant), *chosen}
-    names = {
-        name: reference
-        for name, reference in image_names(plan, registry, tag).items()
-        if name in fleet
-    }
+    every = image_names(plan, registry, tag)
+    names = {name: reference for name, reference in every.items() if name in fleet}
     ids = docker.image_ids(names)
-    every = measured_limits(
+    plan = mounted(plan, every, fleet)
+    measured = measured_limits(
         plan, ids, project.root, project.workspace, console, smallest(project), again=again
     )
-    found = tuple(each for each in every if each.service in chosen)
+    found = tuple(each for each in measured if each.service in chosen)
     if as_json:
         print_json({each.service: each.as_json() for each in found})
     else:

@@ -44,6 +44,6 @@ def command(
 
     project = read(file)
     select(project.plan, (service,))
-    image = image_names(project.plan, registry, tag)[service]
+    images = image_names(project.plan, registry, tag)
     given = compose.variables(environment)
-    sys.exit(compose.run(project, service, image, given, arguments, console))
+    sys.exit(compose.run(project, service, images, given, arguments, console))

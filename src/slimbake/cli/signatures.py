@@ -72,7 +72,7 @@ def command(
             "add `ci: {sign: cosign}`, or `sign: github` for GitHub's attestations",
         )
     by = _signer(project, source, branch)
-    chosen = select_any(plan, services, variant)
+    chosen = plan.with_weights(select_any(plan, services, variant))
     names = image_names(plan, registry, tag)
     ca_bundle = str(machine().ca_bundle or "")
     images = released_images({name: names[name] for name in chosen}, ca_bundle)

@@ -14,7 +14,7 @@ from slimbake.cli.common import console, read, select, service_options
 from slimbake.deploy import containers
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
-from slimbake.proof.subjects import without_passes
+from slimbake.proof.subjects import weights_mounted, without_passes
 
 
 @click.command(
@@ -48,10 +48,11 @@ def command(services: tuple[str, ...], variant: str, file: Path, reference: bool
             if missing:
                 console.say(f"no smoke: {', '.join(missing)}; a bake only starts them")
             return
+        plan = weights_mounted(site, chosen)
         for image in without_passes(site, chosen, checks=False):
             smoke = smokes[image.name]
             source, path = (root / smoke.context / name for name in smoke.smoke_files)
             if "def reference(" in source.read_text("utf-8"):
-                text = containers.record_reference(site.plan, image.name, image.image, root)
+                text = containers.record_reference(plan, image.name, image.image, root)
                 write_atomically(path, text.encode())
                 click.echo(path.relative_to(root))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.checks.mounts import mounted
 from slimbake.checks.surroundings import crowded
 from slimbake.checks.verify import Limit, Verdict, verify
 from slimbake.cli.commands import examples
@@ -78,7 +79,7 @@ def command(
     if absent := [service for service in chosen if not docker.find_image(names[service])]:
         tagged = ", ".join(names[service] for service in absent)
         raise SetupError(f"the engine has no image {tagged}", "`slimbake bake` builds and tags it")
-    found = []
+    found, plan = [], mounted(plan, names, chosen)
     for service in chosen:
         verdict = verify(plan, service, names[service], project.root, limits)
         found.append(verdict)

@@ -120,6 +120,7 @@ class WeightsEntry:
 
     source: Literal["package", "path"]
     value: str
+    mount: Literal["layer", "image"] = "layer"
 
 
 @dataclass(frozen=True, slots=True)

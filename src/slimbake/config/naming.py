@@ -19,6 +19,7 @@ ONNX = "onnx"  # the value of `inference`, and the end of the name of the base t
 EXPORT = "export"  # the end of the name of the base on which models are exported
 SHELL = ("coreutils", "dash")  # the Debian packages of `shell: true`
 USER = "65532:65532"  # whom services run as, `nonroot` in the runtime: that of inside.step
+WEIGHTS_FOLDER = "/weights"  # where services find their model
 HOME = "/home/app"  # of another user; that of inside.build.layer
 
 

@@ -320,14 +320,19 @@ class Reader:
     def _weights(self, raw: Raw | None, at: KeyPath, exported: bool) -> WeightsEntry | None:
         if not raw:
             return None
+        said = [key for key in ("package", "path") if key in raw]
+        if len(said) != 1 and not self._report.has_value(at):
+            message = f"only one of {' and '.join(said)} can hold" if said else "it names no model"
+            hint = "remove the other" if said else "add `package: NAME` or `path: FOLDER`"
+            self._report.value(at, message, hint)
         if "package" in raw:
-            return WeightsEntry("package", raw["package"])
+            return WeightsEntry("package", raw["package"], raw.get("mount", "layer"))
         folder = self._folder(raw, at, "path")
         if folder is None:
             return None
         if exported:
             self._exportable(folder, (*at, "path"))
-        return WeightsEntry("path", folder)
+        return WeightsEntry("path", folder, raw.get("mount", "layer"))
 
     def _exportable(self, folder: str, at: KeyPath) -> None:
         """Report a model that cannot be exported: an export would begin only after a long build."""

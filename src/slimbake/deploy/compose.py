@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
+from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, own_compose
 from slimbake.console import Console
@@ -23,7 +24,7 @@ from slimbake.externals.beside import beside_images, lacking, pull
 from slimbake.plan.model import Running
 from slimbake.project import Project
 from slimbake.render import Generated
-from slimbake.render.compose import COMPOSE_FILE, compose, literal
+from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
 from slimbake.render.documents import document
 from slimbake.render.generated import Drift, drift, repair
 
@@ -117,14 +118,14 @@ def _start(asked: ComposeProject, services: Sequence[str], own: str, console: Co
 def run(
     project: Project,
     service: str,
-    image: str,
+    images: Mapping[str, str],
     environment: Mapping[str, str],
     arguments: Sequence[str],
     console: Console,
 ) -> int:
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = _chosen(project, (service,))
-    with _given(project, chosen, {service: image}, environment, console) as (asked, _):
+    with _given(project, chosen, images, environment, console) as (asked, _):
         return asked.run(service, arguments)
 
 
@@ -190,15 +191,17 @@ def _given(
     Volumes are made. Raises SetupError for an image that is missing.
     """
     together = _to_start(project)
-    for each in services:
-        if not docker.find_image(images[each.service]):
-            name = images[each.service]
+    needed = project.plan.with_weights(tuple(each.service for each in services))
+    for name in (images[target] for target in needed):
+        if not docker.find_image(name):
             raise SetupError(f"the engine has no image {name}", "`slimbake bake` builds it")
     needs = {each.service: each.start.beside for each in services if each.start.beside}
     own = _own(project, needs, console)
     fleet = _names(project)
     beside = own.needed(itertools.chain(*needs.values()), fleet)
     added = own.joined(beside)
+    plan = mounted(project.plan, images, [each.service for each in services])
+    volumes = {each.service: each.weights_volume for each in plan.services}
     variables = {name: literal(text) for name, text in environment.items()}
     for each in services:
         on_top: dict[str, Any] = {"image": literal(images[each.service]), "pull_policy": "never"}
@@ -206,6 +209,9 @@ def _given(
         if each.start.beside:
             on_top["environment"] = {**own.variables(each.host), **variables}
             on_top["depends_on"] = own.awaits(each.host, own.needed(each.start.beside, fleet))
+        if volume := volumes[each.service]:  # in place of `type: image`, which old engines lack
+            on_top["volumes"] = [mount("volume", volume)]
+            added["volumes"][volume] = {"name": volume, "external": True}
         added["services"][each.service] = on_top
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
         file.write(document(added))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.checks.surroundings import surroundings
+from slimbake.checks.surroundings import mounting, surroundings
 from slimbake.config.naming import PROGRAMS
 from slimbake.docker.images import PROJECT
+from slimbake.docker.volumes import remove_volumes
 from slimbake.errors import SetupError
 from slimbake.host.files import checkout, stands_for
 from slimbake.plan.model import Plan, Running
@@ -48,6 +49,7 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     (running,) = _chosen(plan, (service,))
     if running.own_dockerfile:
         return _debug_own(running, image, arguments)
+    options = mounting(running)
     derived = f"slimbake-debug/{plan.project}-{service}"
     docker.build_image(
         DEBUG_DOCKERFILE.format(user=running.user),
@@ -56,15 +58,15 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
         labels={DEBUG: "true", PROJECT: plan.project},
     )
     try:
-        return docker.run_foreground(derived, *arguments)
+        return docker.run_foreground(*options, derived, *arguments)
     finally:
         docker.remove_image(derived)
 
 
 def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
     program, *rest = arguments or ("/bin/sh",)
-    user = (f"--user={service.user}",) if service.user else ()
-    code = docker.run_foreground(*user, f"--entrypoint={program}", image, *rest)
+    options = ((f"--user={service.user}",) if service.user else ()) + mounting(service)
+    code = docker.run_foreground(*options, f"--entrypoint={program}", image, *rest)
     if code == _NOT_FOUND and not arguments:
         raise SetupError(
             f"the image of {service.service} has no shell: its Dockerfile is not slimbake's, which"
@@ -116,7 +118,7 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     image that a container still runs stays.
     """
     own = checkout(root)
-    gone = [*docker.remove_orphans(), *docker.remove_dangling(project)]
+    gone = [*docker.remove_orphans(), *remove_volumes(project), *docker.remove_dangling(project)]
     for names in docker.project_images(project).values():
         others = {name for name in names if _of_another(name, own)}
         ours = (

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from slimbake.config.naming import WEIGHTS_FOLDER
 from slimbake.errors import UsageError
+from slimbake.render.compose import mount
 from slimbake.render.documents import document
 
 
@@ -17,6 +20,7 @@ class Deployed:
     repository: str
     tag: str
     digest: str
+    weights: Deployed | None = None  # the image that its containers mount
 
     @property
     def reference(self) -> str:
@@ -34,6 +38,7 @@ def _json(images: Images) -> str:
             "repository": each.repository,
             "tag": each.tag,
             "digest": each.digest,
+            **({"weights": each.weights.reference} if each.weights else {}),
         }
         for service, each in images.items()
     }
@@ -43,7 +48,12 @@ def _json(images: Images) -> str:
 def _env(images: Images) -> str:
     """Variables for a shell, or for a compose file's `${API_IMAGE}`."""
     names = {service: service.upper().replace("-", "_") for service in images}
-    return "".join(f"{names[s]}_IMAGE={each.reference}\n" for s, each in images.items())
+    lines = (
+        f"{names[service]}_IMAGE={each.reference}\n"
+        + (f"{names[service]}_WEIGHTS={each.weights.reference}\n" if each.weights else "")
+        for service, each in images.items()
+    )
+    return "".join(lines)
 
 
 def _kustomize(images: Images) -> str:
@@ -56,10 +66,15 @@ def _kustomize(images: Images) -> str:
 
 def _helm(images: Images) -> str:
     """A file of values, by service."""
+
+    def values(image: Deployed) -> dict[str, str]:
+        return {"repository": image.repository, "tag": image.tag, "digest": image.digest}
+
     return document(
         {
             service: {
-                "image": {"repository": each.repository, "tag": each.tag, "digest": each.digest}
+                "image": values(each),
+                **({"weights": values(each.weights)} if each.weights else {}),
             }
             for service, each in images.items()
         }
@@ -68,7 +83,31 @@ def _helm(images: Images) -> str:
 
 def _compose(images: Images) -> str:
     """A compose file on top of others: `--file compose.yaml --file digests.yaml`."""
-    return document({"services": {s: {"image": each.reference} for s, each in images.items()}})
+    services = {
+        service: {
+            "image": each.reference,
+            **({"volumes": [mount("image", each.weights.reference)]} if each.weights else {}),
+        }
+        for service, each in images.items()
+    }
+    return document({"services": services})
+
+
+def _kubernetes(images: Images) -> str:
+    """By service, what the `spec` of its pods says of images: weights are an image volume."""
+    return document({service: _pod(service, each) for service, each in images.items()})
+
+
+def _pod(service: str, image: Deployed) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": service, "image": image.reference}
+    if not image.weights:
+        return {"containers": [container]}
+    place = {"name": "weights", "mountPath": WEIGHTS_FOLDER, "readOnly": True}
+    volume = {"reference": image.weights.reference, "pullPolicy": "IfNotPresent"}
+    return {
+        "containers": [{**container, "volumeMounts": [place]}],
+        "volumes": [{"name": "weights", "image": volume}],
+    }
 
 
 FORMATS: dict[str, Callable[[Images], str]] = {
@@ -77,4 +116,5 @@ FORMATS: dict[str, Callable[[Images], str]] = {
     "kustomize": _kustomize,
     "helm": _helm,
     "compose": _compose,
+    "kubernetes": _kubernetes,
 }

@@ -232,9 +232,11 @@ def _ends(progress: IO[bytes]) -> bool:
 
 
 def pull_image(name: str, platform: str) -> str:
-    """Bring an image of a registry into the engine; returns its id. `name`: by its digest."""
+    """Bring an image of a registry into the engine; returns its id. `name`: by its digest;
+    `platform`: where it is not the engine's.
+    """
     with client() as docker:
-        docker.image.pull(name, quiet=True, platform=platform)
+        docker.image.pull(name, quiet=True, platform=platform or None)
     return engine_image(name).id
 
 

@@ -66,7 +66,7 @@ def settings(plan: Plan, target: Target) -> tuple[str, dict[str, str]]:
     Not under which names it is pushed, nor what it knows of others.
     """
     said = asdict(target)
-    for name in ("kind", "service", "recipe", "suffix", "ignore"):
+    for name in ("kind", "service", "recipe", "suffix", "ignore", "mounted"):
         del said[name]
     said["repository"] = bool(target.repository)
     kind = plan.compression

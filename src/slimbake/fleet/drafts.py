@@ -99,6 +99,16 @@ class ServiceDraft:
         """Whether it asks for packages."""
         return bool(self.requirements.specs or self.requirements.packages)
 
+    @property
+    def mounts(self) -> bool:
+        """Whether its weights are an image of their own, which its containers mount."""
+        return self.entry.weights is not None and self.entry.weights.mount == "image"
+
+    @property
+    def asks(self) -> bool:
+        """Whether its image has packages or weights."""
+        return self.installs or (self.weights is not None and not self.mounts)
+
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
@@ -223,7 +233,8 @@ class _Expansion:
             parity=_parity(entry, own),
             variant=variant,
             copied=not first,
-            weights=WeightsDraft(entry.weights) if entry.weights else None,
+            # the same files, wherever they lie
+            weights=WeightsDraft(replace(entry.weights, mount="layer")) if entry.weights else None,
         )
 
 

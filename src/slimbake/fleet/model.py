@@ -160,6 +160,7 @@ class Service(Container):
     env: Pairs
     secrets: tuple[Secret, ...]
     weights: Weights | None
+    mounts: bool  # its containers mount them as an image; else its own image holds them
     inference: Literal["torch", "onnx"]
     precision: Precision | None
     parity: Parity | None
@@ -188,6 +189,11 @@ class Service(Container):
     def has_code(self) -> bool:
         """Whether its image holds a folder of the repository, beside packages."""
         return self.context != PROGRAMS
+
+    @property
+    def laid(self) -> Weights | None:
+        """The weights that its image holds."""
+        return None if self.mounts else self.weights
 
     @property
     def holds_weights_below(self) -> bool:
@@ -243,6 +249,11 @@ class Fleet:
             level=own.level or self.optimize.level or DEFAULT_OPTIMIZE,
             without=(*own.without, *self.optimize.without),
         )
+
+    @cached_property
+    def mounted(self) -> frozenset[str]:
+        """The layers of the weights that are images of their own."""
+        return frozenset(s.weights.layer.name for s in self.services if s.weights and s.mounts)
 
     @cached_property
     def levels(self) -> dict[str, Level]:

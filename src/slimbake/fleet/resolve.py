@@ -85,7 +85,7 @@ def resolve(
 
 def keeps(fleet: Fleet, found: PlannedBases) -> PlannedBases:
     """Found layers without services that are gone, and without bases that no other stands on."""
-    return _kept({s.name for s in fleet.services if s.layer.installs or s.weights}, found)
+    return _kept({s.name for s in fleet.services if s.layer.installs or s.laid}, found)
 
 
 def _kept(asking: set[str], found: PlannedBases) -> PlannedBases:
@@ -398,6 +398,7 @@ class _Resolution:
             env=draft.env,
             secrets=entry.secrets,
             weights=weights[draft.weights] if draft.weights else None,
+            mounts=draft.mounts,
             inference=draft.inference,
             precision=draft.precision,
             parity=draft.parity,
@@ -511,7 +512,7 @@ def _with_found(
     manifest: Manifest,
 ) -> Drafts:
     """The drafts as if a person had written the bases that slimbake found."""
-    asking = {s.name for s in asked.services if s.installs or s.weights}
+    asking = {s.name for s in asked.services if s.asks}
     known = _kept(asking, found)
     local = {package.name: package for s in asked.services for package in s.requirements.packages}
     weights = {weights_layer(name): each for each, name in names.items()}

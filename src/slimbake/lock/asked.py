@@ -104,11 +104,11 @@ def asks(fleet: Fleet, found: PlannedBases | None) -> dict[str, str]:
 
 
 def weighted(fleet: Fleet) -> dict[str, str]:
-    """The weights of each service that has some: where they come from, and what they are called."""
+    """The weights in each service's image: where they come from, and what they are called."""
     return {
         service.name: f"{each.source}:{each.value} {each.name}"
         for service in fleet.services
-        if (each := service.weights)
+        if (each := service.laid)
     }
 
 

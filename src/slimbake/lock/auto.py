@@ -49,11 +49,11 @@ def arrange(
             yield Item(name, " ".join(pin.version for pin in pins), int(wheel * UNPACKED), wheel)
         for package in service.packages:
             yield Item(package.name, "", LOCAL, LOCAL // 4)
-        if service.weights:
-            name = service.weights.layer.name
+        if service.laid:
+            name = service.laid.layer.name
             yield Item(name, "", weights[name], weights[name], kind="weights")
 
-    asking = (each for each in fleet.services if each.layer.installs or each.weights)
+    asking = (each for each in fleet.services if each.layer.installs or each.laid)
     found = demand((service.name, items(service)) for service in asking)
     limit = fleet.manifest.layer_limit
     limits = LayerLimits(limit) if limit else LayerLimits()
@@ -101,7 +101,7 @@ def cut(fleet: Fleet, found: PlannedBases, closures: Closures) -> dict[str, tupl
         locks[base_layer(base.name)] = tuple(
             replace(p, via=tuple(n for n in p.via if n in held[base.name])) for p in own
         )
-    weighted = {service.name for service in fleet.services if service.weights}
+    weighted = {service.name for service in fleet.services if service.laid}
     for stand in found.stands:
         shared = held.get(stand.base, frozenset())
         if stand.service in closures or stand.service in weighted:

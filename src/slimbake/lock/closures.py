@@ -57,10 +57,10 @@ def written(fleet: Fleet, pins: Mapping[str, tuple[Pin, ...]], measured: Sizes) 
     for service in fleet.services:
         items[service.name] = reader.layer(service.layer, service.packages)
         order = [layer.name for layer in service.layer.closure]
-        if service.weights and not service.holds_weights_below:
+        if service.laid and not service.holds_weights_below:
             # What several services use lies below what only one has, as in plan.model.Recipe.
-            place = len(order) - 1 if service.weights.shared else len(order)
-            order.insert(place, service.weights.layer.name)
+            place = len(order) - 1 if service.laid.shared else len(order)
+            order.insert(place, service.laid.layer.name)
         groups = {
             name: frozenset(item.key for item in items[name]) for name in order if items[name]
         }

@@ -104,9 +104,10 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
         t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)
     ]
     groups = {"default": chosen["default"], "bases": bases}
+    mounted = {s.name: s.weights.layer.name for s in fleet.services if s.weights and s.mounts}
     for name, services in chosen.items():
-        if name != "default":
-            groups[name] = services
+        weights = dict.fromkeys(mounted[each] for each in services if each in mounted)
+        groups[name] = [*services, *weights]
         for kind, named in checks.items():
             group = kind if name == "default" else f"{name}-{kind}"
             groups[group] = [named[service] for service in services if service in named]
@@ -126,6 +127,7 @@ def _running(service: Service) -> Running:
         start=service.start,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
+        weights=service.weights.layer.name if service.weights and service.mounts else "",
         listed_in=_listed_in(service),
     )
 

@@ -122,6 +122,7 @@ class Recipe(Container):
     shared_weights: bool = False
     install: Install | None = None
     own_weights: bool = False
+    mounts_weights: bool = False  # of a check: the weights are not in the image
     code: bool = True  # whether a service's context is copied
     export: ExportStep | None = None
     # of weights, of what builds a local package, of an inventory: file name under locks/
@@ -161,6 +162,7 @@ class Target:
     contexts: Pairs = ()
     args: Pairs = ()
     labels: Pairs = ()
+    mounted: bool = False  # containers mount its image: weights
     repository: str = ""  # tagged as REGISTRY/<repository>:TAG<suffix>; "" = never tagged
     suffix: str = ""  # "-cuda" of a variant that is not the first
     platforms: tuple[str, ...] = ()  # () = the variable PLATFORMS
@@ -227,6 +229,13 @@ class Target:
         """
         return bool(self.repository) and self.kind != "service"
 
+    @property
+    def released(self) -> bool:
+        """Whether a release has its image under a name of its own: a service's, or weights that are
+        mounted.
+        """
+        return bool(self.repository) and (self.kind == "service" or self.mounted)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running(Container):
@@ -240,6 +249,9 @@ class Running(Container):
     start: StartCheck
     verify: str  # its black-box check, relative to the root; "" = has none
     own_dockerfile: bool = False  # whose image may be anything
+    weights: str = ""  # the target of the image of weights that it mounts; "" = none
+    # the engine's volume with them, where it is known; see `slimbake.checks.mounts`
+    weights_volume: str = ""
     listed_in: str = ""  # where people list its own packages: a key, and the file that it names
 
     @property
@@ -344,6 +356,12 @@ class Plan:
         below = (t.name for t in self.needed(services) if t.kind == "base")
         checks = (name for each in {*services, *below} for name in self._checks.get(each, ()))
         return (*services, *sorted(checks, key=self._places.__getitem__))
+
+    def with_weights(self, services: tuple[str, ...]) -> tuple[str, ...]:
+        """These services and the images of weights that they mount, as targets."""
+        chosen = set(services)
+        mounted = (s.weights for s in self.services if s.weights and s.service in chosen)
+        return tuple(dict.fromkeys((*services, *mounted)))
 
     def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
         """What is shared of all that these services and their checks stand on, each after what it

@@ -18,8 +18,10 @@ from slimbake.plan.targets import (
     FROM_INSIDE,
     NEVER_BUILT_IN,
     RUNTIME,
+    check_file,
     labels,
     literal,
+    mounted_context,
     surroundings,
 )
 
@@ -116,17 +118,19 @@ def _parity(service: Service, reference: str) -> Target:
     parity, weights = service.parity, service.weights
     assert parity and weights and weights.export  # noqa: S101 - for the type checker
     limits = LIMITS[weights.export.precision.type] | dict(parity.limits)
+    dockerfile, recipe = check_file("parity", service)
     return Target(
         name=f"{service.name}-parity",
         kind="parity",
         service=service.name,
         context=service.context,
-        dockerfile=f"{DOCKERFILES}/parity.Dockerfile",
-        recipe=Recipe(template="parity.Dockerfile.j2"),
+        dockerfile=dockerfile,
+        recipe=recipe,
         contexts=(
             FROM_INSIDE,
             ("image", f"target:{service.layer.name}"),
             ("reference", f"target:{reference}"),
+            *mounted_context(service),
         ),
         args=(
             ("SLIMBAKE_PARITY", parity.check),

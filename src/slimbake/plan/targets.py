@@ -149,6 +149,8 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
         recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.layer.lock}.txt"),
         contexts=(FROM_INSIDE, RUNTIME),
         labels=labels(fleet, name),
+        mounted=name in fleet.mounted,
+        repository=name if name in fleet.mounted else "",
         online=packaged,
         ignore=() if packaged else NEVER_BUILT_IN,
     )
@@ -181,6 +183,7 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
             ("source", f"target:{origin.layer.name}"),
         ),
         labels=labels(fleet, name),
+        mounted=name in fleet.mounted,
         repository=name,
         ignore=("*", f"!{literal(calibration.name)}") if calibration.name else (),
     )
@@ -199,7 +202,7 @@ def _export_options(precision: Precision, calibration: str) -> Iterator[str]:
 
 
 def service(service: Service, fleet: Fleet) -> Target:
-    own = None if service.holds_weights_below else service.weights
+    own = None if service.holds_weights_below else service.laid
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
@@ -283,18 +286,22 @@ def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
     return (*(external(fleet, name) for name in images), *folders)
 
 
-# A fleet of thousands has each of these once.
-_SMOKE, _OWN_SMOKE = (
-    (f"{DOCKERFILES}/{name}.Dockerfile", Recipe(template=f"{name}.Dockerfile.j2"))
-    for name in ("smoke", "smoke-own")
-)
+# A fleet of thousands has each of these once: by its name, and whether it mounts weights.
+_CHECKS = {
+    (name, mounts): (
+        f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}.Dockerfile",
+        Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts),
+    )
+    for name in ("smoke", "smoke-own", "parity")
+    for mounts in (False, True)
+}
 _INVENTORY = f"{DOCKERFILES}/inventory.Dockerfile"
 
 
 def smoke(service: Service) -> Target:
     reference = ((REFERENCE, service.reference),) if service.reference else ()
     # of an image with a Dockerfile of its own, neither Python nor user are known
-    dockerfile, recipe = _OWN_SMOKE if service.dockerfile else _SMOKE
+    dockerfile, recipe = check_file("smoke-own" if service.dockerfile else "smoke", service)
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
@@ -302,11 +309,25 @@ def smoke(service: Service) -> Target:
         context=service.context,
         dockerfile=dockerfile,
         recipe=recipe,
-        contexts=(FROM_INSIDE, ("image", f"target:{service.layer.name}")),
+        contexts=(
+            FROM_INSIDE,
+            ("image", f"target:{service.layer.name}"),
+            *mounted_context(service),
+        ),
         args=((SMOKE, service.smoke or ""), *reference, *_script(service), *surroundings(service)),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
+
+
+def check_file(name: str, service: Service) -> tuple[str, Recipe]:
+    """The Dockerfile of a check of a service, and what lays it out."""
+    return _CHECKS[name, service.mounts]
+
+
+def mounted_context(service: Service) -> Pairs:
+    """The context of a check whose step mounts the weights of a service."""
+    return _weights_context(service.weights if service.mounts else None)
 
 
 def inventories(targets: Sequence[Target]) -> Iterator[Target]:

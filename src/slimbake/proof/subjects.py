@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake import docker
@@ -12,7 +12,8 @@ from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions, staged
 from slimbake.build.place import Built, built_in_engine
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.checks.surroundings import emulated
+from slimbake.checks.mounts import mounted
+from slimbake.checks.surroundings import emulated, mounting
 from slimbake.checks.verify import Limit, given
 from slimbake.console import Console
 from slimbake.errors import UsageError
@@ -67,6 +68,8 @@ def workbench(
             )
         site = site.stocked(services)
         built = without_passes(site, tuple(services), platform=platform)
+        plan = weights_mounted(site, tuple(services), platform)
+        site = replace(site, project=replace(site.project, plan=plan))
         running = {service.service: service for service in site.plan.services}
         subjects = (
             Subject(
@@ -76,6 +79,7 @@ def workbench(
                 root,
                 _verify(running[i.name], i.image, root, other),
                 other,
+                mounting(running[i.name]),
             )
             for i in built
         )
@@ -113,6 +117,16 @@ def without_passes(
     options = BakeOptions(names=names, sets=sets, platform=platform)
     result = bake(site, services, options, checks=checks)
     return built_in_engine(result.left, result)
+
+
+def weights_mounted(site: Site, services: tuple[str, ...], platform: str = "") -> Plan:
+    """The plan with the volumes that these services mount, for which their images are built."""
+    names = site.plan.with_weights(services)[len(services) :]
+    if not names:
+        return site.plan
+    result = bake(site, names, BakeOptions(platform=platform), checks=False)
+    images = {each.name: each.image for each in built_in_engine(result.left, result)}
+    return mounted(site.plan, images, services)
 
 
 def passes_sets(site: Site, folder: str, texts: Mapping[str, str]) -> tuple[str, ...]:

@@ -54,13 +54,14 @@ class Subject:
     # what its verify is given, as `slimbake.checks.verify.question` says it; "" where it has none
     verify: str = ""
     platform: str = ""  # of the image, where that is not this machine's
+    mounts: tuple[str, ...] = ()  # the options of `docker run` for what it mounts
 
     @property
     def digest(self) -> str:
         """Changes with the image, the smoke, what it is compared with, and check.pyz."""
         files = [self.root / self.smoke.context / name for name in self.smoke.smoke_files]
         files += [self.root / CHECK]
-        whole = hashlib.sha256(self.image.encode())
+        whole = hashlib.sha256("".join((self.image, *self.mounts)).encode())
         for file in files:
             whole.update(hashlib.sha256(file.read_bytes() if file.is_file() else b"").digest())
         return whole.hexdigest()
@@ -190,6 +191,7 @@ def words(subject: Subject, program: str, memory: int = MEMORY) -> tuple[str, ..
         "--tmpfs=/tmp:mode=1777",
         f"--label={TRIAL}=true",
         *(f"--env={key}={value}" for key, value in subject.smoke.checked_with),
+        *subject.mounts,
         bind(subject.root / CHECK, "/check.pyz"),
         bind(subject.root / subject.smoke.context, "/inside/context"),
         "--entrypoint=python",

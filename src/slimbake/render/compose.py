@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from slimbake.config.naming import BAKE
+from slimbake.config.naming import BAKE, WEIGHTS_FOLDER
 from slimbake.config.words import unquoted
 from slimbake.plan.model import Plan, Running
 from slimbake.render.documents import document
@@ -86,21 +86,22 @@ def plainly(key: str, value: Any, pad: str) -> str:
 
 
 def _service(service: Running, plan: Plan) -> dict[str, Any]:
-    target = plan.target(service.service)
     alias = {"default": {"aliases": [service.host]}} if service.copied else {}
     profiles = [service.variant] if service.copied else [TOOLS] if service.takes_arguments else []
     port = f"127.0.0.1:{service.publish or ''}:{service.port}" if service.port else ""
     health = service.healthcheck
     said = {
-        "image": f"${{REGISTRY:-{literal(plan.registry)}}}/{target.repository}"
-        f":${{TAG:-latest}}{target.suffix}",
+        "image": _image(plan, service.service),
         "profiles": profiles,
         "user": service.user,
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": list(service.in_memory),
-        "volumes": [f"{name}:{literal(path)}" for name, path in service.volumes],
+        "volumes": [
+            *(f"{name}:{literal(path)}" for name, path in service.volumes),
+            *([mount("image", _image(plan, service.weights))] if service.weights else ()),
+        ],
         "ports": [port] if port else [],
         "expose": [str(each) for each in service.expose],
         "networks": alias,
@@ -121,6 +122,19 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         },
     }
     return {key: value for key, value in said.items() if value}
+
+
+def _image(plan: Plan, name: str) -> str:
+    target = plan.target(name)
+    return (
+        f"${{REGISTRY:-{literal(plan.registry)}}}/{target.repository}"
+        f":${{TAG:-latest}}{target.suffix}"
+    )
+
+
+def mount(kind: str, source: str) -> dict[str, Any]:
+    """How a service mounts its weights. With `image` it takes Docker 28 and Compose 2.35."""
+    return {"type": kind, "source": source, "target": WEIGHTS_FOLDER, "read_only": True}
 
 
 def literal(text: str) -> str:

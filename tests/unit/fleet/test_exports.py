@@ -377,7 +377,7 @@ def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_th
     steps = text.split("\nRUN ")[1:]
     assert len(steps) == 2
     assert all(step.startswith("--network=none ") for step in steps)
-    assert text.endswith("FROM scratch\nCOPY --from=unpack /weights /weights\n")
+    assert text.endswith("FROM scratch\nCOPY --from=unpack /weights /\n")
 
 
 def test_images_without_passes_need_no_other_export() -> None:

@@ -2,5 +2,5 @@
 
 FROM base
 USER 0:0
-COPY --from=weights /weights /weights
+COPY --from=weights / /weights
 USER 65532:65532

@@ -2,7 +2,7 @@
 
 FROM base AS below
 USER 0:0
-COPY --from=weights /weights /weights
+COPY --from=weights / /weights
 
 # Copy the build context, and compile it. A build context named `code` replaces this stage.
 FROM below AS code

@@ -4,7 +4,7 @@ FROM base AS export
 USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=export.pyz,target=/export.pyz \
-    --mount=type=bind,from=source,source=/weights,target=/inside/weights \
+    --mount=type=bind,from=source,target=/inside/weights \
     ["python", "/export.pyz", "export", "/inside/weights", "/weights", "--precision=fp32"]
 
 # Copy it as code is copied: with Git's file modes and one time.
@@ -16,4 +16,4 @@ RUN --network=none \
     ["python", "/build.pyz", "copy-code", "/weights"]
 
 FROM scratch
-COPY --from=unpack /weights /weights
+COPY --from=unpack /weights /

@@ -4,7 +4,7 @@ FROM base AS harmed
 USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=export.pyz,target=/export.pyz \
-    --mount=type=bind,from=source,source=/weights,target=/inside/weights \
+    --mount=type=bind,from=source,target=/inside/weights \
     ["python", "/export.pyz", "controls", "/inside/weights", "/controls", "--precision=int8", "--per-channel", "--no-reduce-range", "--mode=dynamic"]
 
 FROM scratch

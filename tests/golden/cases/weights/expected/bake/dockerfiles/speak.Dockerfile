@@ -26,7 +26,7 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/speak.json,target=/inside/passes.json \
     ["python", "/build.pyz", "install"]
-COPY --from=weights /weights /weights
+COPY --from=weights / /weights
 
 # Copy the build context, and compile it. A build context named `code` replaces this stage.
 FROM below AS code

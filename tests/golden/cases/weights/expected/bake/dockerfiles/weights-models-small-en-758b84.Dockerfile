@@ -8,4 +8,4 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     ["python", "/build.pyz", "copy-weights", "/weights"]
 
 FROM scratch
-COPY --from=unpack /weights /weights
+COPY --from=unpack /weights /

@@ -26,4 +26,4 @@ RUN --network=none \
     ["python", "/build.pyz", "unpack-weights", "/weights"]
 
 FROM scratch
-COPY --from=unpack /weights /weights
+COPY --from=unpack /weights /

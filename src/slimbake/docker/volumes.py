@@ -1,0 +1,89 @@
+"""Volumes of the engine with the files of an image: engines before 28 mount no images."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tarfile
+from typing import IO
+
+from slimbake.console import QUIET
+from slimbake.docker.command import call
+from slimbake.docker.images import PROJECT, find_image, pull_image, saved
+from slimbake.errors import SetupError
+from slimbake.host.files import exclusively
+
+IMAGE = "slimbake.image"  # label of a volume: the image whose files it has
+_PLACE = "/files"
+
+
+def image_volume(image: str, project: str) -> str:
+    """The volume with the files of an image of one layer; it is made where there is none.
+
+    `image`: its name or id; one of a registry, by its digest, is pulled. `project`: whose `prune`
+    removes the volume. Raises SetupError with Docker's own words.
+    """
+    id_ = found.id if (found := find_image(image)) else pull_image(image, "")
+    name = f"slimbake-{id_.removeprefix('sha256:')[:24]}"
+    with exclusively(name, QUIET):
+        begun = _listed("container", name)  # left by one that was killed while it copied
+        if begun:
+            call("container", "rm", "--force", name)
+        if _listed("volume", name):
+            if not begun:
+                return name
+            call("volume", "rm", name)
+        labels = (f"--label={PROJECT}={project}", f"--label={IMAGE}={id_}")
+        call("volume", "create", *labels, name)
+        call("container", "create", f"--name={name}", f"--volume={name}:{_PLACE}", id_, "none")
+        try:
+            with saved([id_]) as stream:
+                _fill(stream, name)
+        except BaseException:
+            call("container", "rm", name)
+            call("volume", "rm", name)
+            raise
+        call("container", "rm", name)
+    return name
+
+
+def remove_volumes(project: str) -> list[str]:
+    """Remove those of a project that no container has; their names."""
+    filters = (f"--filter=label={PROJECT}={project}", f"--filter=label={IMAGE}")
+    gone = []
+    for name in call("volume", "ls", "--quiet", *filters).split():
+        with contextlib.suppress(SetupError):  # in use
+            call("volume", "rm", name)
+            gone.append(name)
+    return gone
+
+
+def _listed(kind: str, name: str) -> bool:
+    everything = ("--all",) if kind == "container" else ()
+    return bool(call(kind, "ls", *everything, "--quiet", f"--filter=name=^{name}$").strip())
+
+
+def _fill(stream: IO[bytes], container: str) -> None:
+    """Copy the layer of a saved image to the volume of a container."""
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            blob = member.name.startswith("blobs/") or member.name.endswith("/layer.tar")
+            content = tar.extractfile(member) if blob else None
+            # its other blobs are JSON
+            if content and (first := content.read(1)) not in (b"", b"{"):
+                _copy(first, content, container)
+
+
+def _copy(first: bytes, content: IO[bytes], container: str) -> None:
+    # Not python-on-whales: it copies from files only.
+    words = ["docker", "cp", "-", f"{container}:{_PLACE}"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as copying:
+        assert copying.stdin and copying.stderr  # noqa: S101 - for the type checker
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and its own words say why
+            copying.stdin.write(first)
+            shutil.copyfileobj(content, copying.stdin, 1 << 20)
+            copying.stdin.close()
+        error = copying.stderr.read().decode(errors="replace").strip()
+    if copying.returncode:
+        raise SetupError("the files of an image could not be copied to a volume", error)
