@@ -133,7 +133,7 @@ def _image(plan: Plan, name: str) -> str:
 
 
 def mount(kind: str, source: str) -> dict[str, Any]:
-    """How a service mounts its weights. With `image` it takes Docker 28 and Compose 2.35."""
+    """How a service mounts its weights. `image` takes Docker 28 and a Compose that knows it."""
     return {"type": kind, "source": source, "target": WEIGHTS_FOLDER, "read_only": True}
 
 

@@ -33,6 +33,7 @@ from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.fingerprint import Account, ExternalDigests
 from slimbake.fingerprint.model import digest, fingerprint_tag
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST, StoredManifest, stored_manifest
@@ -74,6 +75,7 @@ class Played:
     built: list[str] = field(default_factory=list)
     stood_on: Mapping[str, str] = field(default_factory=dict)
     pushed: dict[str, str] = field(default_factory=dict)  # target -> its name
+    mounts: dict[str, str] = field(default_factory=dict)  # service -> the image that it mounts
     tags: list[str] = field(default_factory=list)  # that moved in the engine
     said: list[str] = field(default_factory=list)
     asked_with: list[Mapping[str, str]] = field(default_factory=list)  # variables
@@ -116,6 +118,10 @@ class Played:
             found[image.name] = manifest(image.name)
             ImageRepository(at, at=host).put(tag, found[image.name])
         return found
+
+    def mounted(self, plan: Plan, images: Mapping[str, str], services: Collection[str]) -> Plan:
+        self.mounts = {s.service: images[s.weights] for s in plan.services if s.weights in images}
+        return plan
 
     def has(self, name: str, fingerprint: str = "", platform: str = "") -> str:
         """Have the registry hold a target's image, as it was released before; its digest."""
@@ -214,10 +220,11 @@ def play(
     monkeypatch.setattr(
         releasing,
         "start_checks",
-        lambda _, ids, __: Starts(
+        lambda _, __, ids, ___: Starts(
             made.dead, {each: "start" for each in ids if each not in made.dead}
         ),
     )
+    monkeypatch.setattr(releasing, "mounted", made.mounted)
     monkeypatch.setattr("slimbake.build.site.fetch", fetch)
     monkeypatch.setattr("slimbake.build.known.fingerprints", fingerprints)
     monkeypatch.setattr("slimbake.build.known.accounts", accounts)

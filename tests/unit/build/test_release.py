@@ -17,7 +17,7 @@ from tests.unit.registries import Fault, registry
 
 from slimbake.build.place import BakeRequest
 from slimbake.build.release import Released, release
-from slimbake.config.model import Budget
+from slimbake.config.model import Budget, WeightsEntry
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 
 SERVICES = ("one", "two", "three")
@@ -221,3 +221,55 @@ def test_stand_ins_are_refused_before_anything_is_asked(machine: Played) -> None
     assert (machine.asked_with, machine.built) == ([], [])
     run(machine, registry="r.example", push=False, missing=False)
     assert machine.built == list(SERVICES), "what stays here may be made with them"
+
+
+MODEL = WeightsEntry("path", "model", mount="image")
+MOUNTING = unlocked(
+    fleet(service("one", weights=MODEL), service("two", weights=MODEL), service("three"))
+)
+
+
+@pytest.fixture
+def mounting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    with registry(referrers=True) as server:
+        yield play_here(monkeypatch, tmp_path, MOUNTING, server)
+
+
+def test_mounted_weights_are_released_with_the_services_that_mount_them(mounting: Played) -> None:
+    run(mounting, "three")
+    assert mounting.built == ["three"]
+    done = run(mounting, "one")
+    assert mounting.built == ["three", "one", "weights-model"]
+    assert mounting.pushed["weights-model"] == f"{mounting.server.name}/weights-model:v2"
+    assert "weights-model" in mounting.marked
+    weights = manifest("weights-model").descriptor.digest
+    assert mounting.mounts == {"one": weights, "two": weights}
+    assert [image.name for image in done.measurement.images] == ["one", "weights-model"]
+    assert done.checks.keys() == {"one"}
+
+
+def test_weights_that_the_registry_has_are_only_tagged_and_mounted(mounting: Played) -> None:
+    weights = mounting.has("weights-model")
+    run(mounting)
+    assert mounting.built == list(SERVICES)
+    assert "weights-model" in mounting.tagged("v2")
+    assert mounting.mounts["one"] == f"{mounting.server.name}/weights-model@{weights}"
+
+
+def test_weights_that_another_job_has_pushed_get_the_tag(mounting: Played) -> None:
+    mounting.has("weights-model")
+    digest = manifest("weights-model").descriptor.digest
+    pushed = {"weights-model": f"{mounting.server.name}/weights-model@{digest}"}
+    run(mounting, pushed=pushed, missing=False)
+    assert mounting.built == list(SERVICES)
+    assert "weights-model" in mounting.tagged("v2")
+    with pytest.raises(SetupError, match="the registry does not have"):
+        run(mounting, pushed={"weights-model": f"{mounting.server.name}/weights-model@sha256:0"})
+
+
+def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting: Played) -> None:
+    mounting.dead = {"two": "two: it ends"}
+    done = run(mounting, keep_going=True)
+    assert done.names.keys() == {"three"}
+    assert done.failed == ("one", "two", "weights-model")
+    assert mounting.tagged("v2") == ["three"]

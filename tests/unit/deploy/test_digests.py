@@ -72,7 +72,48 @@ def test_images_are_named_by_their_digests_in_the_words_of_each_reader(file: Pat
             held.put("latest", MANIFEST, {})
             held.put("latest-gpu", MANIFEST, {})
             digests(file, held, "--format=kustomize", "big-model", "big-model-gpu", "--tag=latest")
-    assert set(FORMATS) == {"json", "env", "kustomize", "helm", "compose"}
+    assert set(FORMATS) == {"json", "env", "kustomize", "helm", "compose", "kubernetes"}
+
+
+def test_mounted_weights_are_named_beside_the_service(file: Path) -> None:
+    (file.parent / "model").mkdir()
+    file.write_text(
+        f"{FLEET}  says: {{context: api, weights: {{path: model, mount: image}}, command: [python, a]}}\n"
+    )
+    with registry() as held:
+        image = held.put("1.2", MANIFEST, {"schemaVersion": 2})
+        at = f"{held.name}/atlas"
+        weights = f"{at}/weights-model@{image}"
+        assert json.loads(digests(file, held, "says"))["says"]["weights"] == weights
+        assert digests(file, held, "--format=env", "says").splitlines()[1] == (
+            f"SAYS_WEIGHTS={weights}"
+        )
+        values = yaml.safe_load(digests(file, held, "--format=helm", "says"))["says"]
+        assert values["weights"] == values["image"] | {"repository": f"{at}/weights-model"}
+        (volume,) = yaml.safe_load(digests(file, held, "--format=compose", "says"))["services"][
+            "says"
+        ]["volumes"]
+        assert (volume["type"], volume["source"]) == ("image", weights)
+        assert yaml.safe_load(digests(file, held, "--format=kubernetes", "says", "api")) == {
+            "says": {
+                "containers": [
+                    {
+                        "name": "says",
+                        "image": f"{at}/says@{image}",
+                        "volumeMounts": [
+                            {"name": "weights", "mountPath": "/weights", "readOnly": True}
+                        ],
+                    }
+                ],
+                "volumes": [
+                    {
+                        "name": "weights",
+                        "image": {"reference": weights, "pullPolicy": "IfNotPresent"},
+                    }
+                ],
+            },
+            "api": {"containers": [{"name": "api", "image": f"{at}/api@{image}"}]},
+        }
 
 
 def test_what_was_not_released_is_named(file: Path) -> None:

@@ -221,6 +221,25 @@ def test_weights_that_services_share_lie_before_what_a_service_has_alone() -> No
     assert (alone.shared_weights, alone.own_weights) == (False, True)
 
 
+def test_weights_that_are_mounted_are_an_image_and_in_no_other() -> None:
+    mounted = dataclasses.replace(MODEL, mount="image")
+    held = service("held", weights=MODEL, smoke="smoke.py")
+    decided = plan(fleet(service("one", weights=mounted, smoke="smoke.py"), held, service("two")))
+    target = decided.target("weights-some-model")
+    assert (target.mounted, target.released, target.repository) == (True, True, target.name)
+    assert "weights" not in dict(decided.target("one").contexts)
+    assert not (recipe(decided, "one").own_weights or recipe(decided, "one").shared_weights)
+    assert recipe(decided, "held").own_weights or recipe(decided, "held").shared_weights
+    assert dict(decided.target("one-smoke").contexts)["weights"] == f"target:{target.name}"
+    assert "weights" not in dict(decided.target("held-smoke").contexts)
+    assert decided.target("one-smoke").dockerfile != decided.target("held-smoke").dockerfile
+    assert [s.weights for s in decided.services] == [target.name, "", ""]
+    assert decided.with_weights(("one", "two")) == ("one", "two", target.name)
+    assert decided.with_weights(("held", "two")) == ("held", "two")
+    assert decided.group("default") == ("one", "held", "two", target.name)
+    assert "weights-some-model" not in layers(decided, "one")
+
+
 def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> None:
     def targets(*weights: WeightsEntry) -> list[str]:
         services = (service(f"s{number}", weights=each) for number, each in enumerate(weights))
