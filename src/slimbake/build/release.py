@@ -93,8 +93,10 @@ def release(
         if there and request.push:  # another job has pushed them, and they get the tag
             held = pushed_images(there, site.around.ca_bundle)
             offer = replace(offer, held=(*(i for i in offer.held if i.target not in there), *held))
-        done = {*offer.targets, *there}
-        rest = tuple(name for name in request.targets if name not in done)
+        elif there:  # nothing here has them to give them a name
+            others = tuple(name for name in request.targets if name not in there)
+            request = replace(request, targets=others)
+        rest = tuple(name for name in request.targets if name not in offer.targets)
         shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest, request.packages)
         made = place.make(site, rest, request) if rest else Made()
@@ -186,7 +188,7 @@ def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str
     """Of these targets, those that have no part in what failed: where one service does not hold with
     the weights that it mounts, others wait with it for better ones.
     """
-    mounts = {s.service: s.weights for s in plan.services if s.weights and s.service in asked}
+    mounts = {s.service: s.weights for s in plan.services if {s.service, s.weights} <= {*asked}}
     harmed = {weights for service, weights in mounts.items() if not {service, weights} <= {*held}}
     return {name for name in held if name not in harmed and mounts.get(name) not in harmed}
 
