@@ -266,7 +266,7 @@ def test_weights_that_another_job_has_pushed_get_the_tag(mounting: Played) -> No
     with pytest.raises(SetupError, match="the registry does not have"):
         run(mounting, pushed={"weights-model": f"{mounting.server.name}/weights-model@sha256:0"})
     local = run(mounting, pushed=pushed, push=False, missing=False)
-    assert (local.names.keys(), local.failed) == ({*SERVICES}, ())
+    assert ({*local.names}, local.failed) == ({*SERVICES}, ())
 
 
 def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting: Played) -> None:
