@@ -17,10 +17,10 @@ from tests.patience import wait_for
 
 
 @contextmanager
-def watching(toy: Toy) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def watching(toy: Toy, verb: str = "bake") -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A watch, and the lines that it says on stderr."""
     with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "bake", "--watch"],
+        [sys.executable, "-m", "slimbake", verb, "--watch"],
         cwd=toy.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -37,6 +37,7 @@ RUNTIME = "runtime"  # a target, and a folder of the workspace with its files
 _PYTHON = ("usr/local/bin/python{0}", "usr/bin/python{0}")
 _LOADER = ("usr/lib/*/ld-linux*.so*", "lib/*/ld-linux*.so*", "lib64/ld-linux*.so*")
 _LIBRARIES = ("usr/local/lib/lib*.so*", "lib/*/lib*.so*", "usr/lib/*/lib*.so*")
+_PLAIN = {"file", "program", "folder"}  # kinds of what code is made of
 _LARGE = 1 << 26  # bytes: of such code BuildKit is sent what changed alone, not all of it
 _PATIENCE = 60.0  # seconds for what takes a tenth of one
 
@@ -156,8 +157,8 @@ def _settled(site: Site, target: Target, code: Parts) -> str:
     """
     python = _python(site.workspace.path(RUNTIME).resolve(), site.plan.python)
     context = site.root / target.context
-    kinds = {name: what.partition(" ")[0] for name, what in code}
-    if not python or not {"file", "program", "folder"}.issuperset(kinds.values()):
+    kinds = _kinds(code)
+    if not python or not mountable(code):
         return ""
     if sum((context / name).stat().st_size for name in kinds) > _LARGE:
         return ""
@@ -165,12 +166,7 @@ def _settled(site: Site, target: Target, code: Parts) -> str:
     above.mkdir(parents=True)
     folder = Path(tempfile.mkdtemp(dir=above))
     app = folder / "app"
-    for name, kind in kinds.items():
-        path = app / name
-        (path if kind == "folder" else path.parent).mkdir(parents=True, exist_ok=True)
-        if kind != "folder":
-            shutil.copyfile(context / name, path)
-            path.chmod(0o755 if kind == "program" else 0o644)
+    copy_code(context, code, app)
     program = site.workspace.path(f"{CODE}/{pyz('build')}")
     program.write_bytes(zipapp("build"))
     words = (*python, "-IS", program, "settle-code", app, "/app")
@@ -178,6 +174,25 @@ def _settled(site: Site, target: Target, code: Parts) -> str:
     here = {"LANG": "C.UTF-8", **dict.fromkeys(("LC_ALL", "LC_CTYPE", "LD_PRELOAD"), "")}
     done = process.execute(words, env=here, timeout=_PATIENCE)
     return os.path.relpath(folder, site.root) if done.ok else ""
+
+
+def _kinds(code: Parts) -> dict[str, str]:
+    return {name: what.partition(" ")[0] for name, what in code}
+
+
+def mountable(code: Parts) -> bool:
+    """Whether `copy_code` can copy some code: it has no links."""
+    return _PLAIN.issuperset(_kinds(code).values())
+
+
+def copy_code(context: Path, code: Parts, folder: Path) -> None:
+    """Copy files and folders of a build context, with the modes that they have in an image."""
+    for name, kind in _kinds(code).items():
+        path = folder / name
+        (path if kind == "folder" else path.parent).mkdir(parents=True, exist_ok=True)
+        if kind != "folder":
+            shutil.copyfile(context / name, path)
+            path.chmod(0o755 if kind == "program" else 0o644)
 
 
 def _python(root: Path, version: str) -> tuple[Path | str, ...]:

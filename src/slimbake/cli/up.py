@@ -28,16 +28,35 @@ from slimbake.deploy import compose
 @manifest_option
 @image_options
 @env_option
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Bake first; then sync edits of code into the containers, and bake what else an edit"
+    " touches, until Ctrl-C.",
+)
 def command(
-    services: tuple[str, ...], file: Path, tag: str, registry: str, environment: tuple[str, ...]
+    services: tuple[str, ...],
+    file: Path,
+    tag: str,
+    registry: str,
+    environment: tuple[str, ...],
+    watch: bool,
 ) -> None:
     """Start the services with Docker Compose, and wait until they are healthy: one network, no
     root, read-only roots, no capabilities. What `start: {with: ...}` names of your compose file
     starts, too.
     """
 
+    given = compose.variables(environment)
+    if watch:
+        from slimbake.build.place import BakeRequest
+        from slimbake.cli.watch import up_and_watch
+
+        request = BakeRequest(targets=(), registry=registry, tag=tag, keep_going=True)
+        up_and_watch(file, lambda plan: select(plan, services), request, given)
+        return
     project = read(file)
-    plan, given = project.plan, compose.variables(environment)
+    plan = project.plan
     images = image_names(plan, registry, tag)
     started = compose.up(project, select(plan, services), images, given, console)
     click.echo(f"up: {', '.join(started.services) or 'nothing'}; `slimbake down` ends it all")

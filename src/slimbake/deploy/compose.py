@@ -48,18 +48,20 @@ def up(
     images: Mapping[str, str],
     environment: Mapping[str, str],
     console: Console,
+    code: Mapping[str, Path] = {},
 ) -> Up:
     """Start these services and what their `start: {with: ...}` names, and wait until each is well:
     healthy, alive, or ended without a fault.
 
-    Left out: programs that take arguments, which are for `run`. Raises SetupError for an image that
+    `code`: service -> a folder that is mounted in place of the code of its image. Left out: programs
+    that take arguments, which are for `run`. Raises SetupError for an image that
     is missing or what Compose cannot start, and removes what it started then; CheckError for what
     dies or gets unhealthy.
     """
     chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
     names = tuple(each.service for each in chosen)
     own = own_compose(project.root)
-    with _given(project, chosen, images, environment, console) as (asked, beside):
+    with _given(project, chosen, images, environment, console, code) as (asked, beside):
         _start(asked, names, own.name, console)
         states = _awaited(asked, names, beside)
     for each in chosen:
@@ -183,6 +185,7 @@ def _given(
     images: Mapping[str, str],
     environment: Mapping[str, str],
     console: Console,
+    code: Mapping[str, Path] = {},
 ) -> Iterator[tuple[ComposeProject, tuple[str, ...]]]:
     """The fleet with the images and variables of this call, which may be secret: nobody else can
     read them, and they are gone afterwards. With it, what these services need of the repository's
@@ -209,8 +212,12 @@ def _given(
         if each.start.beside:
             on_top["environment"] = {**own.variables(each.host), **variables}
             on_top["depends_on"] = own.awaits(each.host, own.needed(each.start.beside, fleet))
+        on_top["volumes"] = []
+        if each.service in code:
+            folder = {"type": "bind", "source": literal(str(code[each.service])), "target": "/app"}
+            on_top["volumes"].append({**folder, "read_only": True})
         if volume := volumes[each.service]:  # in place of `type: image`, which old engines lack
-            on_top["volumes"] = [mount("volume", volume)]
+            on_top["volumes"].append(mount("volume", volume))
             added["volumes"][volume] = {"name": volume, "external": True}
         added["services"][each.service] = on_top
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
@@ -235,6 +242,14 @@ def _names(project: Project) -> frozenset[str]:
     """What the services of the fleet are called in a compose file."""
     services = project.plan.services
     return frozenset(itertools.chain(*((each.service, each.host) for each in services)))
+
+
+def restart(project: Project, services: Sequence[str]) -> None:
+    """Restart the containers of these services, and wait until each is well. Raises as `up` does."""
+    names = tuple(s.service for s in _chosen(project, services) if not s.takes_arguments)
+    with started(project) as together:
+        together.restart(names)
+        _awaited(together, names)
 
 
 def written(project: Project) -> None:

@@ -92,6 +92,11 @@ class ComposeProject:
         with self._client() as docker:
             docker.compose.rm(list(services), stop=True)
 
+    def restart(self, services: Sequence[str]) -> None:
+        """End the containers of these services, and start them again."""
+        with self._client() as docker:
+            docker.compose.restart(list(services))
+
     def states(self) -> dict[str, ContainerState]:
         """How the container of each service does."""
         found = {}
