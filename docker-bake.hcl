@@ -859,7 +859,7 @@ target "embedding-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   output = ["type=cacheonly"]
 }
@@ -876,7 +876,7 @@ target "nlg-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   output = ["type=cacheonly"]
 }
@@ -893,7 +893,7 @@ target "hybrid-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   output = ["type=cacheonly"]
 }
@@ -937,7 +937,7 @@ target "embedding-onnx-controls" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   output = ["type=cacheonly"]
 }
@@ -955,7 +955,7 @@ target "nlg-onnx-controls" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   output = ["type=cacheonly"]
 }
@@ -973,7 +973,7 @@ target "hybrid-onnx-controls" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   output = ["type=cacheonly"]
 }

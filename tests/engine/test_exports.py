@@ -1,7 +1,7 @@
 """The tests of the programs that export models, run where these run: on the base that has torch and
 the exporter.
 
-`pytest tests/engine/test_exports.py --example` runs all of them: four minutes alone.
+`pytest tests/engine/test_exports.py --example` runs all of them: nine minutes alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TESTS = (
     f"{EXAMPLE}/services/nlg/tests",
     f"{EXAMPLE}/libs/atlas-minilm/tests",
 )
-SOME = ("Llama", "nlg", "minilm", "torchs")  # of both kinds
+SOME = ("Llama", "nlg", "minilm", "torchs", "reranker")  # of each kind
 # pytest is the development environment's, which stands last: all that both have is the image's.
 RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
@@ -50,7 +50,8 @@ def image() -> str:
 
 def test_exported_models_answer_as_torch_does(image: str, request: pytest.FixtureRequest) -> None:
     mounts = [
-        f"--volume={ROOT / name}:/repository/{name}:ro" for name in ("src", "tests", "examples")
+        f"--volume={ROOT / name}:/repository/{name}:ro"
+        for name in ("src", "tests", "examples", "libs")
     ]
     mounts += [f"--volume={ROOT / 'pyproject.toml'}:/repository/pyproject.toml:ro"]
     mounts += [f"--volume={Path(sysconfig.get_path('purelib'))}:/pytest:ro"]

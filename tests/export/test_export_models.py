@@ -275,8 +275,11 @@ def test_each_family_of_encoders_gives_torchs_vectors(family: str, tmp_path: Pat
         assert (out / "model.onnx").stat().st_size < 0.6 * len(graph)
 
 
-def of_family(family: str, folder: Path) -> None:
-    """Save a small model of a family with random weights, and BERT's tokenizer."""
+def of_family(family: str, folder: Path, auto: Any = transformers.AutoModel, **more: Any) -> None:
+    """Save a small model of a family with random weights, and BERT's tokenizer.
+
+    `auto`: an Auto class of transformers. `more` goes into the config.
+    """
     torch.manual_seed(7)
     small = {
         "vocab_size": 128,
@@ -288,15 +291,16 @@ def of_family(family: str, folder: Path) -> None:
         # These count positions from after that of the padding, which for MPNet is always 1.
         "max_position_embeddings": 64 + {"Roberta": 1, "XLMRoberta": 1, "MPNet": 2}.get(family, 0),
     }
-    config = getattr(transformers, f"{family}Config")(**small | FAMILIES[family])
-    model = transformers.AutoModel.from_config(config)
+    config = getattr(transformers, f"{family}Config")(**small | FAMILIES.get(family, {}) | more)
+    model = auto.from_config(config)
     with torch.no_grad():  # as they begin, biases are 0 and norms do nothing
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.1)
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(WORDS))
+    types = ["token_type_ids"] if getattr(config, "type_vocab_size", 0) > 1 else []
     transformers.BertTokenizer(
-        str(folder / "vocab.txt"), model_input_names=["input_ids", "attention_mask"]
+        str(folder / "vocab.txt"), model_input_names=["input_ids", "attention_mask", *types]
     ).save_pretrained(folder)
 
 

@@ -317,7 +317,7 @@ def test_a_package_whose_model_cannot_be_exported_is_refused_when_it_is_there(
     exporter = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "safetensors", "tokenizers")
     for name in ("torch", "transformers", "numpy", *exporter):
         index.add(name, "99")
-    config = {"architectures": ["BertForSequenceClassification"], "vocab_size": 8}
+    config = {"architectures": ["BertForQuestionAnswering"], "vocab_size": 8}
     model = {"config.json": json.dumps(config), "tokenizer.json": "{}", "model.safetensors": ""}
     files = {f"rater/model/{name}": text.encode() for name, text in model.items()}
     index.publish("rater", "rater-1-py3-none-any.whl", wheel_bytes("rater", "1", files=files))
@@ -334,6 +334,6 @@ def test_a_package_whose_model_cannot_be_exported_is_refused_when_it_is_there(
     assert done.code == 2
     assert (
         "services.yaml:5:53: services.rate.weights.package: 'onnx' cannot run this model:"
-        " BertForSequenceClassification has a head that an export would drop"
+        " BertForQuestionAnswering has a head that an export would drop"
     ) in done.stderr
     assert "1 problem in services.yaml" in done.stderr

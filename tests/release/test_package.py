@@ -100,12 +100,12 @@ def files(folder: Path) -> set[str]:
 def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) -> None:
     with zipfile.ZipFile(dist / WHEEL) as wheel:
         held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    templates = {f"templates/{name}" for name in files(ROOT / "templates")}
+    shipped = {f"{top}/{name}" for top in ("templates", "libs") for name in files(ROOT / top)}
     assert held == {
         *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
         *(
             f"slimbake/_data/{name}"
-            for name in (*templates, "docker-bake.hcl.j2", "requirements/runtime.txt")
+            for name in (*shipped, "docker-bake.hcl.j2", "requirements/runtime.txt")
         ),
     }
 
@@ -119,12 +119,14 @@ def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) 
         "pyproject.toml",
         "requirements/runtime.txt",
     }
-    assert {name for name in files(unpacked) if not name.startswith(("src/", "templates/"))} == {
+    folders = ("src", "templates", "libs")
+    tops = tuple(f"{folder}/" for folder in folders)
+    assert {name for name in files(unpacked) if not name.startswith(tops)} == {
         *kept,
         "PKG-INFO",
         "docker-bake.hcl.j2",
     }
-    for folder in ("src", "templates"):
+    for folder in folders:
         assert files(unpacked / folder) == {
             name for name in files(ROOT / folder) if ".egg-info/" not in name
         }

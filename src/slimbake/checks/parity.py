@@ -45,42 +45,27 @@ def read_parity(root: Path) -> dict[str, dict[str, Any]]:
     return {}
 
 
-HEADINGS = (
-    "service",
-    "token ids",
-    "minimum cosine",
-    "mean cosine",
-    "top-10",
-    "greedy tokens",
-    "perplexity",
-    "seconds",
+_COLUMNS = (  # heading, key of a figure, how it is written
+    ("minimum cosine", "min-cosine", ".5f"),
+    ("mean cosine", "mean-cosine", ".5f"),
+    ("top-10", "top10", ".4f"),
+    ("greedy tokens", "tokens", ".4f"),
+    ("perplexity", "service", ".4f"),
+    ("decisions", "decisions", ".4f"),
+    ("logits", "logits", ".4f"),
 )
 
 
 def parity_table(figures: Mapping[str, Mapping[str, Any]], layout: Layout = FOLDED) -> str:
-    """A row for each service; what says nothing of its task is left empty."""
-    rows = [_row(service, each) for service, each in figures.items()]
-    return text_table(HEADINGS, rows, layout=layout)
-
-
-def _row(service: str, found: Mapping[str, Any]) -> tuple[str, ...]:
-    ids = f"{found['strings'] - len(found['different'])} of {found['strings']}"
-    seconds = f"{found['seconds']:.1f}"
-    if found["task"] == "embedding":
-        cosines = (
-            f"{found['min-cosine']:.5f}",
-            f"{found['mean-cosine']:.5f}",
-            f"{found['top10']:.4f}",
-        )
-        return (service, ids, *cosines, "", "", seconds)
-    change = found["service"] / found["reference"] - 1
-    return (
-        service,
-        ids,
-        "",
-        "",
-        "",
-        f"{found['tokens']:.4f}",
-        f"{found['service']:.4f} ({change:+.3%})",
-        seconds,
-    )
+    """A row for each service, with the figures that some of them have."""
+    columns = [each for each in _COLUMNS if any(each[1] in found for found in figures.values())]
+    headings = ("service", "token ids", *(heading for heading, _, _ in columns), "seconds")
+    rows = []
+    for service, found in figures.items():
+        ids = f"{found['strings'] - len(found['different'])} of {found['strings']}"
+        cells = {key: format(found[key], form) for _, key, form in columns if key in found}
+        if "service" in found:
+            cells["service"] += f" ({found['service'] / found['reference'] - 1:+.3%})"
+        written = (cells.get(key, "") for _, key, _ in columns)
+        rows.append((service, ids, *written, f"{found['seconds']:.1f}"))
+    return text_table(headings, rows, layout=layout)

@@ -19,6 +19,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Everyday": {
         "init": "write a manifest from what a repository has",
         "add": "add a service to the manifest",
+        "library": "write the library that runs models",
         "validate": "check the manifest; report all problems at once",
         "lock": "resolve the exact packages of each layer",
         "bake": "build, check, then tag the images",

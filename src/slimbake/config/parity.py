@@ -15,7 +15,11 @@ from slimbake.inside.parity_texts import TASKS, TextsError, parse_texts, too_sma
 
 Raw = dict[str, Any]
 
-LIMITS = ("min-cosine", "mean-cosine", "top10", "tokens", "perplexity", "logprobs")
+LIMITS = (
+    *("min-cosine", "mean-cosine", "top10"),
+    *("tokens", "perplexity", "logprobs"),
+    *("decisions", "logits"),
+)
 _FILES = {
     "check": "a Python file in the context that asks the service's code, such as parity.py",
     "texts": "a file with the texts that it is measured on, relative to the manifest",

@@ -1,7 +1,8 @@
 """The texts that parity is measured on: a set from a file, and strings that tokenizers get wrong.
 
 A set is a file of JSON lines. Each is an object with one key: `sentence`, `document`, `query`,
-`prompt` or `passage` with a text; or `source`, which says where texts come from and is not read.
+`prompt` or `passage` with a text; `pair` with a list of two texts; or `source`, which says where
+texts come from and is not read.
 """
 
 # ruff: noqa: RUF001 - look-alike characters are the point of these strings
@@ -10,8 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
-TASKS = ("embedding", "generation")
+from .ranking import RANKED
+
+TASKS = ("embedding", "generation", "classification", "token-classification")
 
 # A smaller set is refused: 500 texts miss a fault that shows in one text of a hundred with 0.7 %.
 LEAST_SENTENCES = 500  # of all kinds that embeddings are compared on
@@ -35,11 +39,23 @@ class Texts:
     query: tuple[str, ...] = ()
     prompt: tuple[str, ...] = ()
     passage: tuple[str, ...] = ()
+    pair: tuple[tuple[str, str], ...] = ()
 
     @property
     def embedded(self) -> tuple[str, ...]:
         """All texts that embeddings are compared on."""
         return (*self.sentence, *self.document, *self.query)
+
+    @property
+    def classified(self) -> tuple[str | tuple[str, str], ...]:
+        """What a classifier reads: RANKED documents beside each query, pairs, and sentences."""
+        some = min(RANKED, len(self.document))
+        ranked = (
+            (query, self.document[(number * some + place) % len(self.document)])
+            for number, query in enumerate(self.query)
+            for place in range(some)
+        )
+        return (*ranked, *self.pair, *self.sentence)
 
 
 KINDS = tuple(each.name for each in fields(Texts))
@@ -47,7 +63,7 @@ KINDS = tuple(each.name for each in fields(Texts))
 
 def parse_texts(text: str) -> Texts:
     """The set in a file. Raises TextsError, which names the line."""
-    found: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
+    found: dict[str, dict[Any, None]] = {kind: {} for kind in KINDS}
     for number, line in enumerate(text.split("\n"), start=1):  # texts may hold other separators
         if not line.strip():
             continue
@@ -63,23 +79,30 @@ def parse_texts(text: str) -> Texts:
         if kind not in KINDS:
             allowed = ", ".join(("source", *KINDS))
             raise TextsError(f"line {number} has the unknown key {kind!r}; allowed: {allowed}")
-        if not isinstance(value, str) or not value.strip():
-            raise TextsError(f"line {number}: a {kind} is a text that is not empty")
-        found[kind][value] = None
+        texts = value if kind == "pair" else [value]
+        as_many = isinstance(texts, list) and len(texts) == (2 if kind == "pair" else 1)
+        if not as_many or not all(isinstance(text, str) and text.strip() for text in texts):
+            what = "two texts that are" if kind == "pair" else "a text that is"
+            raise TextsError(f"line {number}: a {kind} is {what} not empty")
+        found[kind][tuple(value) if kind == "pair" else value] = None
     return Texts(**{kind: tuple(texts) for kind, texts in found.items()})
 
 
 def too_small(texts: Texts, task: str) -> str:
-    """Why a set is too small for a task, `embedding` or `generation`; "" where it is not.
-
-    Equal texts count once.
-    """
+    """Why a set is too small for one of TASKS; "" where it is not. Equal texts count once."""
+    wanted: tuple[tuple[int, int, str], ...]
     if task == "embedding":
         wanted = (
             (len(set(texts.embedded)), LEAST_SENTENCES, "sentences, documents and queries"),
             (len(texts.document), LEAST_DOCUMENTS, "documents"),
             (len(texts.query), LEAST_QUERIES, "queries"),
         )
+    elif task == "classification":
+        what = f"sentences, pairs, and queries with {RANKED} documents each"
+        wanted = ((len(set(texts.classified)), LEAST_SENTENCES, what),)
+    elif task == "token-classification":
+        what = "sentences, documents and queries"
+        wanted = ((len(set(texts.embedded)), LEAST_SENTENCES, what),)
     else:
         words = sum(len(passage.split()) for passage in texts.passage)
         wanted = (

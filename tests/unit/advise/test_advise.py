@@ -172,7 +172,8 @@ def test_the_runtime_is_swapped_by_a_line_below_the_service() -> None:
         (
             "answers change, and nothing compares them; `parity: {check: FILE.py, texts:"
             " FILE.jsonl}` would hold them to min-cosine 0.99999, mean-cosine 0.999999, top10"
-            " 0.995, tokens 1, perplexity 0.0001, logprobs 0.001"
+            " 0.995, tokens 1, perplexity 0.0001, logprobs 0.001,"
+            " decisions 0.999, logits 0.001"
         ),
         "start-up and memory with onnx: unmeasured",
     )

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, parse_texts, too_small
+from slimbake.inside.parity_texts import (
+    KINDS,
+    TASKS,
+    Texts,
+    TextsError,
+    hostile,
+    parse_texts,
+    too_small,
+)
 
 PARITY = Path(__file__).parents[3] / "examples/atlas/parity"
 WORDS = st.text().filter(lambda text: text.strip())
 
 
-@given(st.lists(st.tuples(st.sampled_from(KINDS), WORDS)), st.booleans())
-def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], plain: bool) -> None:
+ROWS = st.tuples(st.sampled_from([kind for kind in KINDS if kind != "pair"]), WORDS)
+PAIRS = st.tuples(st.just("pair"), st.tuples(WORDS, WORDS))
+
+
+@given(st.lists(ROWS | PAIRS), st.booleans())
+def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, Any]], plain: bool) -> None:
     lines = [json.dumps({kind: text}, ensure_ascii=plain) for kind, text in rows]
     found = parse_texts("\n".join(['{"source": []}', "", *lines]))
     for kind in KINDS:
@@ -37,6 +51,9 @@ def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, str]], pla
         ),
         ('{"sentence": 1}', "line 2: a sentence is a text that is not empty"),
         ('{"sentence": " "}', "line 2: a sentence is a text that is not empty"),
+        ('{"pair": "ab"}', "line 2: a pair is two texts that are not empty"),
+        ('{"pair": ["a"]}', "line 2: a pair is two texts that are not empty"),
+        ('{"pair": ["a", ""]}', "line 2: a pair is two texts that are not empty"),
     ],
 )
 def test_a_line_that_is_none_is_named(line: str, words: str) -> None:
@@ -45,13 +62,10 @@ def test_a_line_that_is_none_is_named(line: str, words: str) -> None:
 
 
 def made(sentences: int, documents: int, queries: int) -> Texts:
-    counts = {"sentence": sentences, "document": documents, "query": queries}
-    return Texts(
-        **{
-            kind: tuple(f"{kind} {number}" for number in range(count))
-            for kind, count in counts.items()
-        }
-    )
+    def some(kind: str, count: int) -> tuple[str, ...]:
+        return tuple(f"{kind} {number}" for number in range(count))
+
+    return Texts(some("sentence", sentences), some("document", documents), some("query", queries))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +99,27 @@ def test_a_set_that_says_too_little_of_generation_is_refused() -> None:
     )
 
 
+def test_a_classifier_reads_ten_documents_beside_each_query_then_pairs_then_sentences() -> None:
+    texts = replace(made(2, 15, 2), pair=(("a", "b"),))
+    *ranked, pair, one, two = texts.classified
+    assert (pair, one, two) == (("a", "b"), "sentence 0", "sentence 1")
+    numbers = [number % 15 for number in range(20)]
+    assert ranked == [
+        (f"query {place // 10}", f"document {number}") for place, number in enumerate(numbers)
+    ]
+
+
+def test_a_set_that_says_too_little_of_labels_is_refused() -> None:
+    pairs = tuple((f"{number}", "same") for number in range(250))
+    assert too_small(Texts(pair=pairs, sentence=made(250, 0, 0).sentence), "classification") == ""
+    assert too_small(made(0, 100, 49), "classification") == (
+        "490 sentences, pairs, and queries with 10 documents each, at least 500 are wanted"
+    )
+    assert too_small(made(250, 100, 149), "token-classification") == (
+        "499 sentences, documents and queries, at least 500 are wanted"
+    )
+
+
 def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() -> None:
     found = hostile(("[CLS]", "<pad>"))
     assert len(found) == len(set(found)) >= 30
@@ -100,7 +135,11 @@ def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() ->
 
 
 @pytest.mark.parametrize(
-    ("file", "task"), [("sentences.jsonl", "embedding"), ("prose.jsonl", "generation")]
+    ("file", "task"),
+    [
+        *(("sentences.jsonl", task) for task in TASKS if task != "generation"),
+        ("prose.jsonl", "generation"),
+    ],
 )
 def test_the_sets_of_the_example_say_enough_and_where_they_come_from(file: str, task: str) -> None:
     text = (PARITY / file).read_text("utf-8")

@@ -2,7 +2,8 @@
 
 `SLIMBAKE_PARITY` names the file in the build context that asks the service's own code: `embed(texts)` and
 `ids(texts)` of a model that embeds; `generate(prompt, n)`, `logprobs(ids)` and `ids(texts)` of one
-that generates. `SLIMBAKE_LIMITS` is JSON: the limits of the figures.
+that generates; `logits(texts)` and `ids(texts)` of a classifier, where some of `texts` may be lists
+of two texts. `SLIMBAKE_LIMITS` is JSON: the limits of the figures.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..step import INSIDE
-from .agreement import agreement_of_embeddings, agreement_of_generations, judge, worst_cases
+from .agreement import (
+    agreement_of_embeddings,
+    agreement_of_generations,
+    agreement_of_logits,
+    judge,
+    worst_cases,
+)
 from .levels import load_check
 from .surroundings import become_nonroot, settle
 from .turn import turn
@@ -30,7 +37,12 @@ TIME_LIMIT = 900.0  # seconds in all; the stack of a check that hangs is printed
 BATCH = 16  # texts that are embedded at once
 WEIGHTS = Path("/weights")
 WITHOUT = "without"  # in place of a model that a control cannot harm: the reason
-FUNCTIONS = {"embedding": ("embed", "ids"), "generation": ("generate", "logprobs", "ids")}
+FUNCTIONS = {
+    "embedding": ("embed", "ids"),
+    "generation": ("generate", "logprobs", "ids"),
+    "classification": ("logits", "ids"),
+    "token-classification": ("logits", "ids"),
+}
 
 
 class ParityError(Exception):
@@ -111,11 +123,7 @@ def measure_answers(
         "strings": len(strings),
         "different": [text for text, mine, theirs in pairs if mine != theirs],
         "limits": dict(limits),
-        **(
-            _embedding(service.embed, reference)
-            if task == "embedding"
-            else _generation(service, reference)
-        ),
+        **_MEASURE[task](service, reference),
     }
     figures["seconds"] = round(time.perf_counter() - started, 2)
     verdict = judge(task, figures, limits)
@@ -131,12 +139,12 @@ def measure_answers(
     return figures, holds
 
 
-def _embedding(embed: Callable[[list[str]], Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+def _embedding(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:
     texts: list[str] = reference["texts"]
     vectors: list[list[float]] = []
     for first in range(0, len(texts), BATCH):  # several at once, so that padding matters
         batch = texts[first : first + BATCH]
-        answers = [list(map(float, each)) for each in embed(batch)]
+        answers = [list(map(float, each)) for each in service.embed(batch)]
         _must_be_as_many(answers, batch, "embed(texts)", "vectors")
         vectors += answers
     size = len(reference["vectors"][0])
@@ -156,6 +164,30 @@ def _generation(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, 
         _must_be_as_many(answer, each["ids"][1:], "logprobs(ids)", "numbers")
         logprobs.append(answer)
     return agreement_of_generations(reference, greedy, logprobs)
+
+
+def _classification(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:
+    texts, of_tokens = reference["texts"], reference["task"] == "token-classification"
+    logits: list[list[list[float]]] = []
+    for first in range(0, len(texts), BATCH):
+        batch = texts[first : first + BATCH]
+        answers = list(service.logits(list(batch)))
+        _must_be_as_many(answers, batch, "logits(texts)", "answers")
+        for answer, theirs in zip(answers, reference["logits"][first:], strict=False):
+            rows = [list(map(float, row)) for row in (answer if of_tokens else [answer])]
+            _must_be_as_many(rows, theirs, "logits(texts) of a text's tokens", "rows")
+            for row in rows:
+                _must_be_as_many(row, theirs[0], "logits(texts) of a row", "numbers")
+            logits.append(rows)
+    return agreement_of_logits(reference, logits)
+
+
+_MEASURE = {
+    "embedding": _embedding,
+    "generation": _generation,
+    "classification": _classification,
+    "token-classification": _classification,
+}
 
 
 def _must_be_as_many(found: Sequence[Any], wanted: Sequence[Any], what: str, noun: str) -> None:

@@ -6,9 +6,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..model_task import CLASSIFIERS
 from .model import GRAPH, export_arguments, export_model
 from .reference import pooling, task_of
 
@@ -60,7 +62,7 @@ def swapped(folder: Path) -> Harmed:
 def pooled(folder: Path) -> Harmed:
     """A text's vector is that of its first token instead of the mean, or the other way round."""
     if task_of(folder) != "embedding":
-        raise WithoutError("a model that generates pools nothing")
+        raise WithoutError("only a model that embeds pools")
     cls = pooling(folder)[0] == "cls"
     config = folder / "1_Pooling/config.json"
     config.parent.mkdir(exist_ok=True)
@@ -73,8 +75,15 @@ def pooled(folder: Path) -> Harmed:
 def lengths(folder: Path) -> Harmed:
     """Vectors are twice as long: no cosine changes, but a ranking by products may."""
     if task_of(folder) != "embedding":
-        raise WithoutError("a model that generates has no vectors")
-    return _doubled
+        raise WithoutError("only a model that embeds has vectors")
+    return partial(_scaled, output="sentence_embedding", by=2)
+
+
+def head(folder: Path) -> Harmed:
+    """Logits have the other sign: the head is that of another model."""
+    if task_of(folder) not in CLASSIFIERS.values():
+        raise WithoutError("only a classifier has labels")
+    return partial(_scaled, output="logits", by=-1)
 
 
 def positions(folder: Path) -> Harmed:
@@ -93,6 +102,7 @@ CONTROLS: dict[str, Callable[[Path], Harmed]] = {
     "swapped": swapped,
     "pooled": pooled,
     "lengths": lengths,
+    "head": head,
     "positions": positions,
 }
 
@@ -128,14 +138,14 @@ def _store(tensors: dict[str, Any], path: Path, metadata: dict[str, str]) -> Non
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
 
 
-def _doubled(path: Path) -> None:
+def _scaled(path: Path, output: str, by: int) -> None:
     import numpy as np
     import onnx
 
     model = onnx.load(path)
-    vector, make = "sentence_embedding", onnx.helper.make_node
-    _between(model.graph, vector, lambda name: make("Mul", [name, "by_two"], [vector]))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2, np.float32), "by_two"))
+    make = onnx.helper.make_node
+    _between(model.graph, output, lambda name: make("Mul", [name, "harm"], [output]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(by, np.float32), "harm"))
     onnx.save(model, path)
 
 

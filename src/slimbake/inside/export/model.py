@@ -18,6 +18,7 @@ from typing import Any
 
 from ..model_task import Task, UnsupportedModelError, files_in, model_task
 from ..step import StepError, hashed
+from .classifier import export_classifier
 from .decoder import export_decoder
 from .encoder import export_encoder
 from .quantise import quantise_graph
@@ -76,7 +77,12 @@ def export_model(folder: Path, out: Path, precision: dict[str, Any]) -> None:
     }
     task = _task(folder)
     out.mkdir(parents=True, exist_ok=True)
-    inference = (export_decoder if task == "generation" else export_encoder)(folder, out)
+    if task == "generation":
+        inference = export_decoder(folder, out)
+    elif task == "embedding":
+        inference = export_encoder(folder, out)
+    else:
+        inference = export_classifier(folder, out, task)
     _accompany(folder, out)
     quantise_graph(out / GRAPH, precision, inference)
     check_graph(out / GRAPH)

@@ -29,6 +29,8 @@ BLOCK = 32  # weights of a column that share a scale: docs/inference-figures.md 
 LEAST = 4096  # weights below which nothing is gained
 _INTEGERS = 4  # MatMulNBits' accuracy_level: sums of products of 8-bit integers
 _PLACES = {"MatMul": 1, "Gemm": 1, "Gather": 0}  # of the weight, among the inputs
+# Inputs of a graph -> what the package tokenizers calls them.
+_ENCODED = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 _PLAIN = {"axis": 0, "transA": 0, "alpha": 1.0, "beta": 1.0}
 
 
@@ -161,10 +163,8 @@ class _Texts:
     """Calibrates a static quantisation: batches of token ids, from a file with a text a line."""
 
     def __init__(self, calibration: Path, tokenizer: Path, inference: dict[str, Any]) -> None:
-        if inference.get("inputs") != ["input_ids", "attention_mask"]:
-            raise ExportError(
-                "precision.mode: static is for encoders, whose inputs are texts alone"
-            )
+        if "inputs" not in inference:
+            raise ExportError("precision.mode: static is for models that read whole texts")
         try:
             lines = calibration.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -195,8 +195,8 @@ def _batches(
     for start in range(0, len(texts), BATCH):
         encoded = tokenizer.encode_batch(texts[start : start + BATCH])
         yield {
-            "input_ids": np.array([each.ids for each in encoded], dtype=np.int64),
-            "attention_mask": np.array([each.attention_mask for each in encoded], dtype=np.int64),
+            name: np.array([getattr(each, _ENCODED[name]) for each in encoded], dtype=np.int64)
+            for name in inference["inputs"]
         }
 
 

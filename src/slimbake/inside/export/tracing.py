@@ -22,8 +22,10 @@ class ExportError(StepError):
     """The model cannot be exported as asked."""
 
 
-def load_model(folder: Path, auto: Any) -> Any:
+def load_model(folder: Path, auto: Any, unused: str = "") -> Any:
     """The torch model of a folder, in float32. `auto`: an Auto class of transformers.
+
+    `unused`: how the names of weights begin that may be missing, because nothing exports them.
 
     Raises ExportError where weights cannot be read, or are missing: transformers would make them
     up, at random.
@@ -50,8 +52,7 @@ def load_model(folder: Path, auto: Any) -> Any:
         "of another shape": {key[0] for key in loading["mismatched_keys"]},
     }
     for what, keys in wrong.items():
-        # An encoder's pooler is trained for another task, is often left out, and is not exported.
-        names = sorted(name for name in keys if not name.startswith("pooler."))
+        names = sorted(name for name in keys if not (unused and name.startswith(unused)))
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ExportError(

@@ -643,7 +643,7 @@ target "embed-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -661,7 +661,7 @@ target "rank-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -693,7 +693,7 @@ target "embed-onnx-controls" {
   }
   args = {
     "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -712,7 +712,7 @@ target "rank-controls" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]

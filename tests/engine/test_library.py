@@ -1,0 +1,167 @@
+"""The library that runs models, in a repository that is not ours: a service of 15 lines on both
+runtimes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.engine.conftest import ROOT, Toy, docker
+
+pytestmark = pytest.mark.slow
+
+WORDS = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *["the", "a", "of", "to", "and", "is", "in", "you", "model"],
+)
+SIZE, PLACES = 32, 64
+CONFIG = {
+    "architectures": ["BertForSequenceClassification"],
+    "model_type": "bert",
+    "id2label": {"0": "score"},
+    "vocab_size": len(WORDS),
+    "hidden_size": SIZE,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 2 * SIZE,
+    "max_position_embeddings": PLACES,
+}
+SERVICE = """\
+import uvicorn
+from fastapi import FastAPI
+from slimbake_models import load
+
+model = load()
+app = FastAPI()
+
+@app.post("/rerank")
+def rerank(query: str, texts: list[str]) -> list[float]:
+    return model.rerank(query, texts)
+
+if __name__ == "__main__":
+    uvicorn.run(app, host="0.0.0.0", port=8000)
+"""
+SMOKE = """\
+def load():
+    from main import rerank
+    assert len(set(rerank("the model", ["is in the", "a", "you"]))) == 3
+"""
+VERIFY = """\
+def verify(service):
+    answer = service.post("/rerank?query=the+model", ["is in the", "a", "you"])
+    assert answer.status == 200 and len(answer.json()) == 3, answer.text
+"""
+PARITY = """\
+from main import model
+ids = model.ids
+def logits(texts):
+    return [row.tolist() for row in model.logits(texts)]
+"""
+MANIFEST = """\
+bases:
+  web:
+    requirements: [fastapi, uvicorn, httpx]
+  ml:
+    extends: web
+    requirements: [torch, transformers, tokenizers, safetensors, numpy]
+    torch: cpu
+services:
+  rank:
+    base: ml
+    context: services/rank
+    requirements: requirements.txt
+    command: [python, main.py]
+    port: 8000
+    weights: {path: model}
+    smoke: smoke.py
+    verify: verify.py
+    variants:
+      torch: {}
+      onnx: {inference: onnx, parity: {check: parity.py, texts: texts.jsonl}}
+"""
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """The tensors of CONFIG's model."""
+    layers = {
+        "attention.self.query": (SIZE, SIZE),
+        "attention.self.key": (SIZE, SIZE),
+        "attention.self.value": (SIZE, SIZE),
+        "attention.output.dense": (SIZE, SIZE),
+        "intermediate.dense": (2 * SIZE, SIZE),
+        "output.dense": (SIZE, 2 * SIZE),
+    }
+    dense = {f"bert.encoder.layer.{n}.{name}": layers[name] for n in (0, 1) for name in layers}
+    dense |= {"bert.pooler.dense": (SIZE, SIZE), "classifier": (1, SIZE)}
+    norms = [
+        f"bert.encoder.layer.{n}.{part}.LayerNorm"
+        for n in (0, 1)
+        for part in ("attention.output", "output")
+    ]
+    rows = {"word": len(WORDS), "position": PLACES, "token_type": 2}
+    return {
+        **{f"bert.embeddings.{name}_embeddings.weight": (n, SIZE) for name, n in rows.items()},
+        **{f"{name}.weight": shape for name, shape in dense.items()},
+        **{f"{name}.bias": shape[:1] for name, shape in dense.items()},
+        **{
+            f"{name}.{part}": (SIZE,)
+            for name in ("bert.embeddings.LayerNorm", *norms)
+            for part in ("weight", "bias")
+        },
+    }
+
+
+def save_model(folder: Path) -> None:
+    """A small cross-encoder with random weights, as transformers would save it."""
+    folder.mkdir()
+    draw, header, content = np.random.default_rng(7), {}, b""
+    for name, shape in shapes().items():
+        values = draw.normal(0, 0.3, shape).astype(np.float32).tobytes()
+        places = [len(content), len(content) + len(values)]
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": places}
+        content += values
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content)
+    tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": PLACES}
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+
+
+def test_a_service_of_15_lines_runs_on_both_runtimes(toy: Toy) -> None:
+    assert len(SERVICE.splitlines()) <= 15
+    files = {"main": SERVICE, "smoke": SMOKE, "verify": VERIFY, "parity": PARITY}
+    toy.write(MANIFEST, {f"services/rank/{name}.py": text for name, text in files.items()})
+    toy.file("services/rank/requirements.txt", "../../libs/slimbake-models\n")
+    save_model(toy.root / "model")
+    shutil.copy(ROOT / "examples/atlas/parity/sentences.jsonl", toy.root / "texts.jsonl")
+    shutil.copytree(ROOT / "bake/locks", toy.root / "bake/locks")
+    done = toy.slimbake("library")
+    assert done.code == 0, done.stderr
+    scores = {}
+    for variant in ("torch", "onnx"):
+        done = toy.slimbake("bake", "rank", "--variant", variant)
+        assert done.code == 0, done.stderr
+        done = toy.slimbake("verify", "rank", "--variant", variant)
+        assert done.code == 0, done.stderr
+        image = toy.image("rank", "latest" if variant == "torch" else "latest-onnx")
+        program = "import main; print(main.rerank('the model', ['is in the', 'a', 'you']))"
+        said = docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", program)
+        scores[variant] = json.loads(said)
+    assert scores["onnx"] == pytest.approx(scores["torch"], abs=1e-4)
+    figures = json.loads((toy.root / ".slimbake/parity/rank-onnx/parity.json").read_text())
+    assert (figures["task"], figures["labels"], figures["decisions"]) == ("classification", 1, 1)
+    done = toy.slimbake("parity", "--control", "rank-onnx")
+    assert done.code == 0, done.stderr
+    assert all(
+        f"control: {name}: caught" in done.stderr for name in ("swapped", "positions", "head")
+    )
