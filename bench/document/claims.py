@@ -79,7 +79,7 @@ def images(inputs: Inputs) -> str:
     return "\n\n".join(
         (
             (
-                "`slimbake prove` measures an image only after its smoke and verify passed on it, so"
+                "`slimbake prove --images` measures an image only after its smoke and verify passed on it, so"
                 " every measured image passed them."
             ),
             table(heads, plain),

@@ -50,12 +50,14 @@ class Inputs:
     layers: tuple[Layer, ...] = ()
     # package -> bytes of its wheel, as locked
     wheels: Mapping[str, int] = field(default_factory=dict)
-    images: Json = field(default_factory=dict)  # bake/evidence/images.json: `slimbake prove`
-    # bake/evidence/sizes.json: `slimbake sizes --compress --json`
+    images: Json = field(
+        default_factory=dict
+    )  # bake/evidence/images.json: `slimbake prove --images`
+    # bake/evidence/sizes.json: `slimbake sizes --record`
     sizes: Json = field(default_factory=dict)
     limits: Json = field(
         default_factory=dict
-    )  # bake/evidence/limits.json: `slimbake limits --json`
+    )  # bake/evidence/limits.json: `slimbake limits --record`
     parity: Json = field(
         default_factory=dict
     )  # bake/evidence/parity.json: `slimbake parity --evidence`

@@ -13,7 +13,7 @@ from .claims import environment, figure, slower
 from .inputs import Inputs
 
 COLD_AT_MOST = 5.0  # seconds that clean-up may add to a cold bake of the eight
-SIZES = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
+SIZES = "`slimbake sizes --record`"
 
 
 def starts(inputs: Inputs) -> str:
@@ -285,7 +285,7 @@ def _cold(prune: Mapping[str, Any]) -> Iterator[str]:
 def limits(inputs: Inputs) -> str:
     """What images hold above the runtime, against what of it is used."""
     if not inputs.limits:
-        return f"{UNMEASURED}: run `slimbake limits --json > bake/evidence/limits.json`"
+        return f"{UNMEASURED}: run `slimbake limits --record`"
     rows = []
     for name in inputs.services:
         of = inputs.limits.get(name, {})

@@ -48,8 +48,9 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def observed(toy: Toy) -> dict[str, Any]:
-    done = toy.slimbake("limits", "--json")
+    done = toy.slimbake("limits", "--json", "--record")
     assert done.code == 0, done.stderr
+    assert (toy.root / "bake/evidence/limits.json").read_text() == done.stdout
     return dict(done.json()["one"])
 
 

@@ -146,10 +146,22 @@ def test_a_proven_pass_saves_bytes_alone_and_beside_all_others(toy: Toy, proven:
 
 
 def test_images_are_measured_without_passes_and_with_them(toy: Toy, proven: str) -> None:
+    assert not (toy.root / "bake/evidence/images.json").exists()
+    assert toy.slimbake("prove", "--images").code == 0
     sides = json.loads((toy.root / "bake/evidence/images.json").read_text())["services"]["one"]
     assert sides["with"].keys() == sides["without"].keys()
     for figure in ("uncompressed", "gzip", "zstd"):
         assert 0 < sides["with"][figure] < sides["without"][figure]
+
+
+def test_what_is_fresh_is_not_tried_again_and_nothing_is_built(toy: Toy, proven: str) -> None:
+    before = findings(toy)
+    again = toy.slimbake("prove", "--stale")
+    assert (again.code, again.stderr) == (
+        0,
+        "nothing to try: all that the manifest opts in to is fresh\n",
+    )
+    assert "toy.compat" in again.stdout and findings(toy) == before
 
 
 def test_an_image_lacks_what_passes_remove_and_holds_nothing_twice(baked: str) -> None:

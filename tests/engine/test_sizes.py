@@ -208,8 +208,10 @@ def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: s
 
 @pytest.mark.slow
 def test_sizes_tells_what_an_edit_changed(one: Toy) -> None:
-    before = one.root / "before.json"
-    before.write_text(one.slimbake("sizes", "--json", "--tag", "first").stdout)
+    recorded = one.slimbake("sizes", "--json", "--record", "--tag", "first")
+    before = one.root / "bake/evidence/sizes.json"
+    assert before.read_text() == recorded.stdout, recorded.stderr
+    assert recorded.json()["images"]["one"]["zstd"] > 0
     done = one.slimbake("sizes", "--json", "--tag", "second", "--against", str(before))
     assert done.code == 0, done.stderr
     changed = done.json()["against"]["images"]["one"]

@@ -14,7 +14,8 @@ from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
-_UTILITIES = frozenset({"tail", "sleep", "cat", "env", "true", "nohup", "timeout", "cron", "crond"})
+_UTILITIES = frozenset({"tail", "sleep", "cat", "env", "true", "nohup", "timeout"})
+_SCHEDULERS = frozenset({"cron", "crond", "supercronic"})  # as root, of a table that names the jobs
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
 _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
@@ -137,6 +138,17 @@ class Shellless:
             if re.fullmatch(r"-\w*c", option) and rest:
                 return self._shell(rest[0], place, found, depth + 1)
             return self._script(tuple(words[1:]), place, found, depth)
+        if name in _SCHEDULERS:
+            raise Unreadable(
+                Note(
+                    place,
+                    f"`{name}` starts jobs as root, by a table",
+                    "give each job a service with its own `command`, and let what runs containers"
+                    " start it by the clock, such as a CronJob of Kubernetes; until then the service"
+                    " keeps its Dockerfile",
+                    self.service,
+                )
+            )
         if name in _UTILITIES:
             raise NeedsShell(
                 Note(

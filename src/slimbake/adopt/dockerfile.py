@@ -123,14 +123,16 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
                 )
         elif id(stage) not in seen:
             seen.add(id(stage))
+            directly = takes is chosen.takes.get(name)
             if stage.python:
                 older = [replace(each, last=False) for each in stage.steps]
                 steps = older + steps
-                copies = [*stage.copies, *copies]
+                handed = _handed_on(stage.copies, takes) if directly else ()
+                copies = [*stage.copies, *handed, *copies]
                 notes += stage.notes
                 waiting += stage.takes.items()
             elif stage.runs or not _UV_IMAGE.search(stage.outside.value):
-                taken.append(_taken(name, stage, takes, takes is chosen.takes.get(name)))
+                taken.append(_taken(name, stage, takes, directly))
     return ImageFacts(
         place=Place(file, chosen.image.place.line),
         parent=chosen.outside,
@@ -151,6 +153,28 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         taken=tuple(taken),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _handed_on(copies: list[Copy], takes: list[Copy]) -> Iterator[Copy]:
+    """What a stage copies of the context, as the image has it that takes these files of the stage."""
+    for take in takes:
+        for written in take.sources:
+            source = posixpath.normpath(posixpath.join("/", written))
+            file = take.folder and bool(posixpath.splitext(source)[1])
+            target = (
+                posixpath.join(take.target, posixpath.basename(source)) if file else take.target
+            )
+            for each in copies:
+                if f"{each.target}/".startswith(f"{source.rstrip('/')}/"):
+                    inner = posixpath.relpath(each.target, source)
+                    there = posixpath.normpath(posixpath.join(target, inner))
+                    yield replace(each, target=there)
+                elif source.startswith(f"{each.target.rstrip('/')}/"):
+                    inner = posixpath.relpath(source, each.target)
+                    parts = tuple(posixpath.join(part, inner) for part in each.sources)
+                    yield replace(
+                        each, sources=parts, target=target, folder=take.folder and not file
+                    )
 
 
 @dataclass(slots=True)

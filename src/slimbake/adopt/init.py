@@ -76,11 +76,17 @@ def init(file: Path, request: InitRequest, console: Console) -> list[str]:
     if request.dry_run:
         return [*decided.text.splitlines(), "", *report(decided, sizes_today(decided))]
     write(file, decided, console)
-    lines = report(decided, sizes_today(decided))
+    return report(decided, sizes_today(decided))
+
+
+def next_steps(file: Path) -> list[str]:
+    """What a new manifest's files warn of, and what comes next.
+
+    Raises ManifestError for what is wrong in files that it names.
+    """
     about_others = (each for each in manifest(file).warnings if each.file != file.name)
-    lines += [f"warning: {each}" for each in about_others]
     return [
-        *lines,
+        *(f"warning: {each}" for each in about_others),
         "",
         "next:",
         "  slimbake bake   locks, builds, checks and tags every image",

@@ -280,8 +280,9 @@ class _Reader:
         ):
             self.needs.django.append(step)
             return
-        if not step.last:
-            return  # what is only in a stage before it is about what that stage hands on
+        if program == "pip" and rest[:1] == ["uninstall"]:
+            self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
+            return
         self.needs.notes.append(not_run(step, self._service))
 
 

@@ -334,11 +334,11 @@ def compression(facts: Facts) -> Iterator[Advice]:
         )
 
 
-_MEASURE = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
+_MEASURE = "`slimbake sizes --record`"
 
 
-_SIZES = "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
-_LIMITS = "`slimbake limits --json > bake/evidence/limits.json`"
+_SIZES = "`slimbake sizes --record`"
+_LIMITS = "`slimbake limits --record`"
 
 
 def advice(facts: Facts, services: Collection[str]) -> tuple[Advised, ...]:

@@ -61,7 +61,7 @@ def weighed_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, We
     """Each service's image as it was last baked here, else as it is committed; not there where it
     was never measured.
 
-    Raises UsageError for a file that `slimbake sizes --compress --json` did not write.
+    Raises UsageError for a file that `slimbake sizes --record` did not write.
     """
 
     def parse(said: Any) -> tuple[dict[str, Any], dict[str, WeighedImage]]:
@@ -75,7 +75,7 @@ def weighed_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, We
             if (image := committed.get(service.service))
         }
 
-    packed, known = _committed(root, SIZES, f"slimbake sizes --compress --json > {SIZES}", parse)
+    packed, known = _committed(root, SIZES, "slimbake sizes --record", parse)
     services = {service.service for service in plan.services}
     last = {name: image for name, image in last_images(workspace).items() if name in services}
     here = f"{FOLDER}/{MEASURED}.json"
@@ -111,7 +111,7 @@ def committed_limits(root: Path) -> dict[str, Limits]:
     return _committed(
         root,
         LIMITS,
-        f"slimbake limits --json > {LIMITS}",
+        "slimbake limits --record",
         lambda said: {name: _limits(known) for name, known in said.items()},
     )
 
@@ -123,15 +123,15 @@ def _limits(said: dict[str, Any]) -> Limits:
 
 
 def committed_starts(root: Path) -> dict[str, tuple[float | None, int | None]]:
-    """Start-up in seconds and resident bytes of each image with its passes, as `slimbake prove`
-    measured them.
+    """Start-up in seconds and resident bytes of each image with its passes, as
+    `slimbake prove --images` measured them.
     """
 
     def parse(said: Any) -> dict[str, tuple[float | None, int | None]]:
         sides = {name: sides.get("with", {}) for name, sides in said.get("services", {}).items()}
         return {name: (side.get("startup"), side.get("rss")) for name, side in sides.items()}
 
-    return _committed(root, IMAGES, "slimbake prove", parse)
+    return _committed(root, IMAGES, "slimbake prove --images", parse)
 
 
 def _committed(root: Path, file: str, command: str, parse: Callable[[Any], T]) -> T:

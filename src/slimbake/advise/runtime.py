@@ -148,9 +148,7 @@ def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
     else:
         wheels = [pin.bytes for pin in going]
         if not going or None in wheels:
-            return (
-                Saving("uncompressed", None),
-            ), "`slimbake sizes --compress --json > bake/evidence/sizes.json`"
+            return (Saving("uncompressed", None),), "`slimbake sizes --record`"
         packed = sum(wheel for wheel in wheels if wheel)
         size = int(packed * UNPACKED)
         said = f"wheels in bake/locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
@@ -200,9 +198,7 @@ def _smaller(subject: ServiceFacts, facts: Facts) -> Savings:
     layer = subject.image.of(subject.weights) if subject.image else None
     part = _SAVED.get(subject.precision)
     if layer is None or part is None or subject.image is None:
-        return (
-            Saving("uncompressed", None),
-        ), "`slimbake limits --json > bake/evidence/limits.json`"
+        return (Saving("uncompressed", None),), "`slimbake limits --record`"
     source = f"an estimate: {part:.0%} of {subject.weights}, {subject.image.source}"
     return _both(int(part * layer.uncompressed), None, "at most")[:1], source
 

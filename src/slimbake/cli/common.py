@@ -310,7 +310,19 @@ def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) 
 
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(_json(value))
+
+
+def record(value: Any, path: Path) -> None:
+    """Put a result into the repository, for other commands to read, as `print_json` prints it."""
+    from slimbake.host.files import write_atomically
+
+    write_atomically(path, f"{_json(value)}\n".encode())
+    console.say(f"recorded in {path}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def print_text(text: str, layout: Layout | None = None) -> None:

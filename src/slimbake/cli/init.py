@@ -34,7 +34,11 @@ def command(file: Path, compose: tuple[str, ...], service: str, dry_run: bool) -
     It changes no existing file. It lists what it could not carry over with file and line, and what
     to do. A service that it cannot read keeps its Dockerfile, and bakes with the others.
     """
-    from slimbake.adopt.init import InitRequest, init
+    from slimbake.adopt.init import InitRequest, init, next_steps
 
+    is_new = not file.exists() and not dry_run
     for line in init(file, InitRequest(compose, service, dry_run), console):
         print_text(line)
+    if is_new:
+        for line in next_steps(file.resolve()):
+            print_text(line)

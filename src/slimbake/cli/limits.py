@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.advise.facts import LIMITS
 from slimbake.checks.mounts import mounted
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -17,6 +18,7 @@ from slimbake.cli.common import (
     print_json,
     print_text,
     read,
+    record,
     select,
     service_options,
 )
@@ -35,6 +37,12 @@ from slimbake.proof.smallest import smallest
 @output_options
 @click.option("--again", is_flag=True, help="Measure again what is known.")
 @click.option(
+    "--record",
+    "recorded",
+    is_flag=True,
+    help="Write bake/evidence/limits.json, too, which `advise` reads.",
+)
+@click.option(
     "--at-most",
     type=click.FloatRange(1),
     metavar="N",
@@ -48,6 +56,7 @@ def command(
     as_json: bool,
     layout: Layout,
     again: bool,
+    recorded: bool,
     at_most: float | None,
     tag: str,
     registry: str,
@@ -72,8 +81,11 @@ def command(
         plan, ids, project.root, project.workspace, console, smallest(project), again=again
     )
     found = tuple(each for each in measured if each.service in chosen)
+    made = {each.service: each.as_json() for each in found}
+    if recorded:
+        record(made, project.root / LIMITS)
     if as_json:
-        print_json({each.service: each.as_json() for each in found})
+        print_json(made)
     else:
         print_text(report.limits_text(found, layout), layout)
     if at_most is not None and (over := report.above(found, at_most)):

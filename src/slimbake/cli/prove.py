@@ -25,7 +25,10 @@ from slimbake.console.tables import Layout
 from slimbake.host.wheels import MACHINES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slimbake.plan.model import Plan
+    from slimbake.project import Project
 
 
 @click.command(
@@ -74,6 +77,11 @@ if TYPE_CHECKING:
     help="With --recheck: also try every pass whose evidence has changed since this commit.",
 )
 @click.option("--seed", type=int, help="With --recheck: draw the same sample again.")
+@click.option(
+    "--images",
+    is_flag=True,
+    help="Measure images without passes and with them instead: bytes, start-up, memory.",
+)
 @click.option("--environment", is_flag=True, help="Measure variables of the running image instead.")
 @click.option("--warm", is_flag=True, help="Refresh the lists of modules that starts need instead.")
 @click.option(
@@ -99,6 +107,7 @@ def command(
     sample: int,
     since: str,
     seed: int | None,
+    images: bool,
     environment: bool,
     warm: bool,
     only_check: bool,
@@ -108,7 +117,7 @@ def command(
     bake/evidence/.
     """
     from slimbake.cli.common import read
-    from slimbake.errors import CheckError, StaleFiles, UsageError
+    from slimbake.errors import CheckError, UsageError
     from slimbake.proof import prove as proving
     from slimbake.proof.layers import Choice
     from slimbake.proof.report import control_fault, control_table, evidence_tables, sample_table
@@ -119,21 +128,13 @@ def command(
     checked = [name for name in chosen if services or _has_smoke(plan, name)]
     if only_check and not warm:
         raise UsageError("--check compares the lists of --warm", "--warm --check")
-    if platform and (warm or control or environment):
+    if platform and (warm or control or images or environment):
         raise UsageError(
             "--platform is for trials of passes, and for --recheck",
             "leave it out: the images of this machine's platform are used",
         )
     if warm:
-        from slimbake.proof.warm import cold_at_start, refresh, refreshed_table
-
-        lists = refresh(project, chosen, console, write=not only_check, install=install_engine)
-        if as_json:
-            print_json({each.layer: each.as_json() for each in lists})
-        else:
-            click.echo(refreshed_table(lists, layout))
-        if only_check and (words := cold_at_start(lists)):
-            raise StaleFiles(words, "`slimbake prove --warm` has it on disk")
+        _refresh_warm(project, chosen, as_json, layout, only_check, install_engine)
         return
     if control:
         caught = proving.controls(project, checked, console)
@@ -168,6 +169,9 @@ def command(
                 f"the evidence is wrong: {names_}", f"--seed {drawn_by} draws these again"
             )
         return
+    if images:
+        proving.measure_images(project, checked, console)
+        return
     if environment:
         proving.measure_environment(project, checked, console, names=names, only_stale=stale)
         return
@@ -184,6 +188,26 @@ def command(
         print_json({each.layer: each.as_json() for each in found})
     else:
         print_text(evidence_tables(found, layout), layout)
+
+
+def _refresh_warm(
+    project: Project,
+    services: Sequence[str],
+    as_json: bool,
+    layout: Layout,
+    only_check: bool,
+    install: bool,
+) -> None:
+    from slimbake.errors import StaleFiles
+    from slimbake.proof.warm import cold_at_start, refresh, refreshed_table
+
+    lists = refresh(project, services, console, write=not only_check, install=install)
+    if as_json:
+        print_json({each.layer: each.as_json() for each in lists})
+    else:
+        click.echo(refreshed_table(lists, layout))
+    if only_check and (words := cold_at_start(lists)):
+        raise StaleFiles(words, "`slimbake prove --warm` has it on disk")
 
 
 def _has_smoke(plan: Plan, service: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
+from slimbake.advise.facts import SIZES
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
@@ -21,11 +22,13 @@ from slimbake.cli.common import (
     print_json,
     print_text,
     read,
+    record,
     select,
     service_names,
     variant_option,
 )
 from slimbake.console.tables import WIDTH, Layout
+from slimbake.errors import UsageError
 from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, opened, report, this_platform
@@ -70,6 +73,12 @@ from slimbake.images.survey import survey
     help="Compare with the least possible: each distinct file once. Takes a minute.",
 )
 @click.option(
+    "--record",
+    "recorded",
+    is_flag=True,
+    help="With --compress, and into bake/evidence/sizes.json, which `advise` and `report` read.",
+)
+@click.option(
     "--against",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -88,6 +97,7 @@ def command(
     place: str,
     compress: bool,
     lower_bound: bool,
+    recorded: bool,
     against: Path | None,
     tag: str,
     registry: str,
@@ -103,6 +113,8 @@ def command(
     earlier = (
         read_json(against, dict, "`slimbake sizes --json > FILE` writes one") if against else None
     )
+    if recorded and not file.is_file():
+        raise UsageError(f"--record: there is no {file} to record for", "--file names it")
     # Images that are named by their address need no manifest; where there is one, its folder keeps
     # what was read. An image for several platforms is kept as this machine's.
     kept = file.is_file() and platform == this_platform()
@@ -110,9 +122,11 @@ def command(
     with contextlib.ExitStack() as stack:
         wanted = _sources(names, variant, file, place, registry, tag, platform, workspace)
         sources = [stack.enter_context(source) for source in wanted]
-        found = survey(sources, workspace, compress=compress, lower_bound=lower_bound)
+        found = survey(sources, workspace, compress=compress or recorded, lower_bound=lower_bound)
     remember(found.measurement, workspace)
     made = report.sizes_json(found)
+    if recorded:
+        record(made, file.parent / SIZES)
     compared = changes(earlier, made, str(against)) if against else None
     if as_json:
         print_json(made if compared is None else {**made, "against": compared.as_json()})

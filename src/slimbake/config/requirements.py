@@ -115,9 +115,12 @@ class RequirementsReader:
         return found.value()
 
     def _from_the_manifest(self, item: str, context: str) -> str:
-        """How to write a folder that is there as seen from the context alone; "" for others."""
-        if not is_path(item) or self._repository.exists(posixpath.normpath(item)):
+        """How to write a file, or a folder that is there as seen from the context alone; "" for others."""
+        if not is_path(item):
             return ""
+        if self._repository.exists(posixpath.normpath(item)):
+            file = posixpath.relpath(item, context)
+            return f"in place of the list: `requirements: {file}`" if item.endswith(_FILES) else ""
         below = posixpath.normpath(posixpath.join(context, item))
         folders = f"folders in a list are relative to the manifest: './{below}'"
         return folders if self._repository.exists(below) else ""
@@ -224,7 +227,7 @@ class RequirementsReader:
                 " supported",
                 "remove it: wheels are built as their sources say",
             )
-        self._take(spec.strip(), posixpath.dirname(file), found)
+        self._take(spec.strip(), self._beside(spec, file), found)
         if options:
             allowed = tuple(digest.lower() for kind, digest in hashes if kind == "sha256")
             if not allowed or any(len(each) != 64 for each in allowed):
@@ -236,6 +239,21 @@ class RequirementsReader:
             found.hashes[
                 Hashed(name_of(lockable(spec.strip())), f"{file}:{place.line}", allowed)
             ] = None
+
+    def _beside(self, item: str, file: str) -> str:
+        """The folder that a path in a requirements file is relative to: its own, else the nearest one
+        above with such a path. pip takes the folder that it runs in.
+        """
+        folder = beside = posixpath.dirname(file)
+        path = item.strip().partition("[")[0].strip()
+        while is_path(path):
+            found = posixpath.normpath(posixpath.join(folder, path))
+            if not found.startswith("..") and self._repository.exists(found):
+                return folder
+            if not folder:
+                break
+            folder = posixpath.dirname(folder)
+        return beside
 
     def _take(self, item: str, folder: str, found: Collected) -> None:
         if "\0" in item:
@@ -275,7 +293,7 @@ class RequirementsReader:
             found.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
             if is_path(value):
-                found.add(self._package(value, folder))
+                found.add(self._package(value, self._beside(value, file)))
             elif "://" in value:
                 found.specs[lockable(value)] = None
             else:

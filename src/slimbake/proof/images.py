@@ -78,17 +78,6 @@ def measured_images(
     return {"services": services, "fleet": fleets}
 
 
-def fresh(bare: Mapping[str, str], pruned: Mapping[str, str], root: Path) -> bool:
-    """Whether these very images were measured, by their ids, and as one fleet."""
-    said = read_images(root)
-    services, fleets = said.get("services", {}), said.get("fleet", {})
-    return all(
-        fleets.get(side, {}).get("services") == sorted(ids)
-        and all(services.get(name, {}).get(side, {}).get("image") == ids[name] for name in pruned)
-        for side, ids in (("without", bare), ("with", pruned))
-    )
-
-
 def _bytes(image: Image, contents: Mapping[str, Contents]) -> dict[str, int]:
     layers = [contents[layer.diff] for layer in image.layers]
     return {

@@ -74,6 +74,14 @@ class Work:
         )
 
     @property
+    def settled(self) -> Evidence | None:
+        """What the evidence says, less that of passes that the catalogue has no more."""
+        if self.before is None:
+            return None
+        left = {n: found for n, found in self.before.passes.items() if n in self.applying}
+        return replace(self.before, passes=left)
+
+    @property
     def lost(self) -> tuple[str, ...]:
         """What was proven of another state of the layer: it cannot stand in one file beside what is
         tried now.
@@ -170,10 +178,8 @@ def prove_layer(
         if new
         else {}
     )
-    if not wanted and work.before:
-        # less what was found out of passes that the catalogue has no more
-        left = {name: found for name, found in work.before.passes.items() if name in applying}
-        return ProvenLayer(question, replace(work.before, passes=left), weighed, new)
+    if not wanted and (settled := work.settled):
+        return ProvenLayer(question, settled, weighed, new)
     trials = Trials(trying, Kept(workspace, TRIALS), console.under(question.layer))
     found = ablated(
         [Candidate(*applying[name], weighed[name]) for name in wanted],
@@ -206,9 +212,9 @@ def file_of(question: Question, root: Path) -> Path:
     return root / EVIDENCE / question.files[0]
 
 
-def write_evidence(layer: ProvenLayer, root: Path) -> None:
+def write_evidence(question: Question, evidence: Evidence, root: Path) -> None:
     """Put what was found into the repository."""
-    write_atomically(file_of(layer.question, root), layer.evidence.text().encode())
+    write_atomically(file_of(question, root), evidence.text().encode())
 
 
 @contextlib.contextmanager

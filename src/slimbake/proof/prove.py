@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
@@ -28,6 +29,7 @@ from slimbake.proof.layers import (
     TRIALS,
     Choice,
     ProvenLayer,
+    Work,
     expect_nothing_lost,
     prove_layer,
     unless_it_holds,
@@ -73,6 +75,9 @@ def prove(
     wanted = [answer.question for answer in answers]
     works = [work_of(answer, passes, choice) for answer in answers]
     expect_nothing_lost(works)
+    if not any(work.wanted or work.unfinished for work in works):
+        console.say("nothing to try: all that the manifest opts in to is fresh")
+        return _settled(works, root)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     bare_images, built, checked = "images without passes", "images with passes", "verify"
     steps = (bare_images, *(each.layer for each in wanted), built, checked)
@@ -108,31 +113,32 @@ def prove(
                 break
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
-                write_evidence(layer, root)
+                write_evidence(layer.question, layer.evidence, root)
             with progress.step(built):
                 pruned = _pruned(project, needed, bench, console, here)
             ids = {name: subject.image for name, subject in pruned.items()}
-            # What is emulated says nothing about time and memory.
             emulated = here if here != this_platform() else ""
-            measured = bool(emulated) or images.fresh(bare, ids, root)
-            if any(layer.new for layer in layers) or not measured:
-                with progress.step(checked):
-                    images.verified(plan, bare, ids, root, console, emulated)
+            with progress.step(checked):
+                images.verified(plan, bare, ids, root, console, emulated)
         kept = Kept(project.workspace, TRIALS)
         for number, layer in enumerate(layers):
             standing = [pruned[name] for name in layer.question.checks]
             first = _first(layer.question, subjects)
             more = all_but_each(layer, _applied(layer, passes), first, standing, kept, console)
             layers[number] = layer.with_findings(more)
-            write_evidence(layers[number], root)
-        if not measured:
-            with progress.step("sizes, start-up and memory"):
-                found = images.measured_images(plan, bare, ids, project.workspace, console)
-            images.write_images(found, root)
+            write_evidence(layers[number].question, layers[number].evidence, root)
     if failed:
         console.say(f"kept: {', '.join(layer.question.layer for layer in layers)}")
         raise failed
     return tuple(layer.evidence for layer in layers)
+
+
+def _settled(works: Sequence[Work], root: Path) -> tuple[Evidence, ...]:
+    """The evidence of layers on which nothing is tried, less that of passes that are gone."""
+    settled = [(work.question, found) for work in works if (found := work.settled)]
+    for question, found in settled:
+        write_evidence(question, found, root)
+    return tuple(found for _, found in settled)
 
 
 def _first(question: Question, subjects: Mapping[str, Subject]) -> Subject:
@@ -218,6 +224,23 @@ def controls(project: Project, services: Sequence[str], console: Console) -> tup
         return control.run_controls(bench.site.plan, bench.subjects, console)
 
 
+def measure_images(project: Project, services: Sequence[str], console: Console) -> None:
+    """Measure the images of these services without passes and with all that are proven: bytes,
+    start-up and memory; into `bake/evidence/images.json`.
+
+    Raises NothingSelected where there is no service, CheckError where a verify does not hold, and
+    as `workbench` does.
+    """
+    _expect_smokes(services)
+    with workbench(project, services, console) as bench:
+        bare = {subject.service: subject.image for subject in bench.subjects}
+        pruned = _pruned(project, tuple(services), bench, console)
+        ids = {name: subject.image for name, subject in pruned.items()}
+        images.verified(bench.site.plan, bare, ids, project.root, console)
+        found = images.measured_images(bench.site.plan, bare, ids, project.workspace, console)
+    images.write_images(found, project.root)
+
+
 def measure_environment(
     project: Project,
     services: Sequence[str],
@@ -239,14 +262,18 @@ def measure_environment(
             f"no variables: {', '.join(others)}",
             "`slimbake passes` lists those that set some: environment.*",
         )
-    if not services:
-        raise NothingSelected(
-            "no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`"
-        )
+    _expect_smokes(services)
     with workbench(project, services, console) as bench:
         built = tuple(_pruned(project, tuple(services), bench, console).values())
         environment.environments(
             bench.site.plan, passes, built, root, console, only_stale=only_stale
+        )
+
+
+def _expect_smokes(services: Sequence[str]) -> None:
+    if not services:
+        raise NothingSelected(
+            "no service has a smoke", "what nothing checks cannot be measured: give it a `smoke:`"
         )
 
 

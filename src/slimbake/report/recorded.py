@@ -62,7 +62,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         _missing("when the targets of a bake ran", "slimbake bake", not built),
         _missing(
             "sizes over commits: no commit has bake/evidence/sizes.json",
-            f"slimbake sizes --compress --json > {SIZES}",
+            "slimbake sizes --record",
             not history,
         ),
         _missing(f"advice: {unadvised}", "slimbake lock", bool(unadvised)),

@@ -57,6 +57,25 @@ def test_the_folder_is_the_one_that_the_working_directory_is(
     assert found[:3] == (context, inner, paths)
 
 
+@pytest.mark.parametrize(
+    ("stage", "take"),
+    [
+        ("COPY services services", "COPY --from=build /src/services/api ."),
+        ("COPY services/api api", "COPY --from=build /src/api /srv"),
+        ("COPY . .", "COPY --from=build /src/services/api /srv"),
+        ("COPY . .", "COPY --from=build --chown=a /src/services/api/main.py /srv/"),
+        ("COPY services/api/api api/api", "COPY --from=build /src/api /srv"),
+    ],
+)
+def test_code_that_comes_by_another_stage_is_found(stage: str, take: str) -> None:
+    text = (
+        f"FROM python:3.11 AS build\nWORKDIR /src\n{stage}\nFROM python:3.11\nWORKDIR /srv\n{take}"
+    )
+    facts = dockerfile_facts(text, "Dockerfile")
+    assert facts is not None
+    assert code_of(facts, ".", repository(), frozenset()).context == "services/api"
+
+
 def test_what_is_installed_as_a_package_is_no_code_of_the_service() -> None:
     lines = "COPY libs/text text\nCOPY services/api ."
     assert code(lines, installed="/srv/text")[0] == "services/api"

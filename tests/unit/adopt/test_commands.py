@@ -59,6 +59,7 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
         ("app --n $(nproc)", "`app --n $(nproc)` needs a shell"),
         ("app $UNSET", "a shell fills in $UNSET of `$UNSET`"),
         ("choose.sh", "`fi` needs a shell"),
+        ("cron -f", "`cron` starts jobs as root, by a table"),
         ("cron && tail -f /log", "`tail` is no program of slimbake's images"),
     ],
 )

@@ -93,10 +93,25 @@ def test_what_a_stage_of_python_installed_counts_and_what_another_builds_is_repo
     found = facts(text)
     needs = needs_of(found.steps, "s")
     assert needs.files == {"/requirements.txt": Place("Dockerfile", 4)}
-    assert needs.notes == []
+    assert [(note.place.line, note.what) for note in needs.notes] == [(4, "RUN make")]
     assert [(note.place.line, note.what) for note in found.notes] == [
         (9, "files of the image acme/data:1 are copied"),
     ]
+
+
+def test_what_a_stage_of_python_runs_beside_installing_is_reported() -> None:
+    text = (
+        "FROM python:3.11 AS build\nCOPY app app\nRUN python -m venv /venv && chmod a+x app\n"
+        "RUN cd app && python -m grpc_tools.protoc x.proto\nRUN pip uninstall -y grpcio-tools\n"
+        "FROM python:3.11\nCOPY --from=build /app /app\n"
+    )
+    notes = needs_of(facts(text).steps, "s").notes
+    assert [(note.place.line, note.what) for note in notes] == [
+        (4, "RUN python -m grpc_tools.protoc x.proto"),
+        (5, "RUN pip uninstall -y grpcio-tools"),
+    ]
+    assert "a step of `build` with its outputs" in notes[0].advice
+    assert notes[1].advice == "leave these out of what is required"
 
 
 def test_a_target_is_taken_in_place_of_the_last_stage() -> None:

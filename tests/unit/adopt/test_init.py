@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.adopt.add import add
-from slimbake.adopt.init import InitRequest, init, start
+from slimbake.adopt.init import InitRequest, init, next_steps, start
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA, manifest
 from slimbake.config.compose import defined
 from slimbake.console import QUIET
-from slimbake.errors import UsageError
+from slimbake.errors import ManifestError, UsageError
 from slimbake.fleet import resolve
 from slimbake.host.files import write_atomically
 from slimbake.plan import plan
@@ -854,9 +854,29 @@ def test_a_lock_that_is_older_than_its_project_is_reported(tmp_path: Path) -> No
     )
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    said = init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    said = next_steps(tmp_path / "services.yaml")
     older = "warning: uv.lock: it is older than pyproject.toml, which requires rich"
     assert f"{older}\n  `uv lock` refreshes it" in said
+
+
+def test_a_fault_in_a_file_that_the_manifest_names_hides_nothing_that_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM python:3.11\nWORKDIR /app\nCOPY . .\nRUN pip install -r req/all.txt && make\n"
+        "CMD python app.py\n"
+    )
+    (tmp_path / "req").mkdir()
+    (tmp_path / "req/all.txt").write_text("-r more.txt\n")
+    (tmp_path / "req/more.txt").write_text("./gone\n")
+    (tmp_path / "app.py").touch()
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(slimbake, ["init"])
+    assert isinstance(done.exception, ManifestError)
+    [problem] = done.exception.problems
+    assert "req/more.txt:1" in str(problem) and "'./gone' does not exist" in str(problem)
+    assert "Dockerfile:4: RUN make" in done.stdout
 
 
 def test_what_slimbake_wrote_is_no_repository_to_adopt(tmp_path: Path) -> None:

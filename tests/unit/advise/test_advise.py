@@ -440,8 +440,8 @@ def test_what_was_not_measured_is_named_with_its_command() -> None:
     nothing = replace(API, image=None, limits=None)
     (found,) = advice(known(nothing), ("api",))
     assert found.unmeasured == (
-        "what the image weighs: `slimbake sizes --compress --json > bake/evidence/sizes.json`",
-        "how much of it its workload uses: `slimbake limits --json > bake/evidence/limits.json`",
+        "what the image weighs: `slimbake sizes --record`",
+        "how much of it its workload uses: `slimbake limits --record`",
     )
     shown = advice_text((found,))
     assert shown.startswith(
@@ -664,14 +664,14 @@ def write(file: str, text: str) -> Change:
             "nlg",
             UsageError,
             "bake/evidence/limits.json cannot be read: JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
-            "`slimbake limits --json > bake/evidence/limits.json` writes one",
+            "`slimbake limits --record` writes one",
         ),
         (
             write("bake/evidence/limits.json", '{"nlg": {}}'),
             "nlg",
             UsageError,
             "bake/evidence/limits.json cannot be read: KeyError: 'service'",
-            "`slimbake limits --json > bake/evidence/limits.json` writes one",
+            "`slimbake limits --record` writes one",
         ),
         (
             write(
@@ -680,14 +680,14 @@ def write(file: str, text: str) -> Change:
             "nlg",
             UsageError,
             "bake/evidence/sizes.json cannot be read: KeyError: 'digest'",
-            "`slimbake sizes --compress --json > bake/evidence/sizes.json` writes one",
+            "`slimbake sizes --record` writes one",
         ),
         (
             write("bake/evidence/images.json", '{"services": {"nlg": 3}}'),
             "nlg",
             UsageError,
             "bake/evidence/images.json cannot be read: AttributeError: 'int' object has no attribute 'get'",
-            "`slimbake prove` writes one",
+            "`slimbake prove --images` writes one",
         ),
     ],
 )

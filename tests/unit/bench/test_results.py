@@ -398,8 +398,8 @@ def test_without_any_measurement_no_figure_is_made_up() -> None:
     for command in (
         "bench/bake.py",
         "bench/prune.py",
-        "slimbake limits --json",
-        "slimbake sizes --compress --json",
+        "slimbake limits --record",
+        "slimbake sizes --record",
     ):
         assert command in shown
     for name in ("starts", "serving", "bytes", "builds", "limits"):

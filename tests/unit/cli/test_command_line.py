@@ -72,3 +72,13 @@ def test_words_of_a_program_may_follow_two_dashes(words: list[str], given: tuple
         click.echo((service, arguments))
 
     assert CliRunner().invoke(command, ["api", *words]).output == f"{('api', given)}\n"
+
+
+def test_sizes_are_recorded_beside_a_manifest_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(slimbake, ["sizes", "--record", "oci-layout://there"])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.message == "--record: there is no services.yaml to record for"
+    assert not [*tmp_path.iterdir()]

@@ -70,6 +70,19 @@ def test_a_file_holds_folders_relative_to_itself_and_includes_others(tmp_path: P
     )
 
 
+def test_a_folder_may_be_relative_to_a_folder_above_as_where_pip_runs(tmp_path: Path) -> None:
+    files = {"services/api/needs/all.txt": "./common\n-e ./libs/common\n"}
+    assert "'./common' does not exist" in problem(tmp_path, "needs/all.txt", files)
+    files["services/common/pyproject.toml"] = '[project]\nname = "near"\nversion = "1"\n'
+    found = read(tmp_path, "needs/all.txt", files)
+    assert [each.path for each in found.packages] == ["services/common", "libs/common"]
+
+
+def test_a_file_in_a_list_is_no_folder(tmp_path: Path) -> None:
+    found = problem(tmp_path, "[services/api/needs.txt]", {"services/api/needs.txt": "six\n"})
+    assert "in place of the list: `requirements: needs.txt`" in found
+
+
 def test_a_hash_mark_inside_a_word_begins_no_comment(tmp_path: Path) -> None:
     text = problem(tmp_path, "requirements.txt", {"services/api/requirements.txt": "a#b\n"})
     assert text.startswith("services/api/requirements.txt:1:1: 'a#b' is no requirement")

@@ -209,6 +209,18 @@ def test_rows_without_a_hash_are_held_to_being_there(layer: Layer) -> None:
     assert layer.found["files"] == {"disk": 8, "bytecode": 1}
 
 
+def test_bytecode_of_a_wheel_may_be_compiled_anew_unless_it_is_the_module(layer: Layer) -> None:
+    compiled, module = "old/__pycache__/thing.cpython-311.pyc", "old/sourceless.pyc"
+    layer.install("old", {"old/thing.py": b"", compiled: b"by another", module: b"bytecode"})
+    rewritten(compiled, b"by this one")(layer)
+    assert take_inventory(()) == 0
+    assert layer.found["files"]["bytecode"] == 1
+    rewritten(module, b"else")(layer)
+    assert take_inventory(()) == 1
+    unlinked(module)(layer)
+    assert take_inventory(()) == 1
+
+
 def test_a_file_of_two_packages_is_what_one_of_them_lists(layer: Layer) -> None:
     layer.install("other", {"other.py": b"", "thing/data.json": b"[]"})
     assert take_inventory(()) == 0

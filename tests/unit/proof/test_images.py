@@ -78,17 +78,11 @@ def test_a_verify_decides_where_there_is_one(
             verified("verify.py")
 
 
-def test_images_are_measured_once(tmp_path: Path) -> None:
-    bare, pruned = {"api": "1"}, {"api": "2"}
-    assert not images.fresh(bare, pruned, tmp_path)
-    fleet = {side: {"services": ["api"]} for side in ("without", "with")}
-    reported = {
-        "services": {"api": {"without": {"image": "1"}, "with": {"image": "2"}}},
+def test_figures_of_other_services_stay(tmp_path: Path) -> None:
+    fleet = {"with": {"host": 1}}
+    images.write_images({"services": {"api": {"with": {"rss": 1}}}, "fleet": fleet}, tmp_path)
+    images.write_images({"services": {"nlg": {"with": {"rss": 2}}}}, tmp_path)
+    assert images.read_images(tmp_path) == {
+        "services": {"api": {"with": {"rss": 1}}, "nlg": {"with": {"rss": 2}}},
         "fleet": fleet,
     }
-    images.write_images(reported, tmp_path)
-    assert images.fresh(bare, pruned, tmp_path)
-    assert not images.fresh({"api": "3"}, pruned, tmp_path)
-    assert not images.fresh({**bare, "nlg": "4"}, {**pruned, "nlg": "5"}, tmp_path)
-    images.write_images({"fleet": {"with": {"services": ["api", "nlg"]}}}, tmp_path)
-    assert not images.fresh(bare, pruned, tmp_path), "bytes of another fleet"

@@ -243,10 +243,10 @@ def test_evidence_that_images_were_not_built_with_to_the_end_is_put_back_as_it_w
 ) -> None:
     layer = layer_of({"new": finding("proven")})
     if before:
-        write_evidence(layer_of(before), tmp_path)
+        write_evidence(layer.question, layer_of(before).evidence, tmp_path)
     content = file.read_bytes() if (file := file_of(layer.question, tmp_path)).is_file() else None
     with pytest.raises(type(error)), unless_it_holds([layer.question], tmp_path):
-        write_evidence(layer, tmp_path)
+        write_evidence(layer.question, layer.evidence, tmp_path)
         raise error
     assert (file.read_bytes() if file.is_file() else None) == content
 
@@ -254,7 +254,7 @@ def test_evidence_that_images_were_not_built_with_to_the_end_is_put_back_as_it_w
 def test_evidence_that_held_stays(tmp_path: Path) -> None:
     layer = layer_of({"new": finding("proven")})
     with unless_it_holds([layer.question], tmp_path):
-        write_evidence(layer, tmp_path)
+        write_evidence(layer.question, layer.evidence, tmp_path)
     assert (found := committed(tmp_path, layer.question)) and found.passes[
         "new"
     ].verdict == "proven"

@@ -72,7 +72,7 @@ def test_what_was_never_recorded_names_the_command_that_records_it(root: Path) -
         ("when the targets of a bake ran", "slimbake bake"),
         (
             "sizes over commits: no commit has bake/evidence/sizes.json",
-            "slimbake sizes --compress --json > bake/evidence/sizes.json",
+            "slimbake sizes --record",
         ),
         ("advice: 1 locks are stale", "slimbake lock"),
     ]

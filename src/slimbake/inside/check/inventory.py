@@ -175,12 +175,17 @@ def _fate(
     whole: bool,
 ) -> tuple[Fate, str]:
     """The fate of a row, and why it is a loss. `whole`: the file is what some RECORD lists."""
+    # Some wheels have bytecode (numpy 2.3). A build compiles it anew, of a source that has a fate of
+    # its own; where there is none, Python imports nothing from this folder.
+    bytecode = row.name.endswith(".pyc") and "__pycache__" in row.name.split("/")
     there = _on_disk(row, disk)
     if there is not None:
         if row.digest is None or there == row.digest[1]:
             return "disk", ""
         if entry and entry.after and disk.get((row.name, "sha256")) == entry.digest:
             return "changed", ""
+        if bytecode:
+            return "bytecode", ""
         # Two packages have it: the installer kept one, and an image without passes has it so too.
         return ("contested", "") if whole else ("lost", ALTERED)
     if row.name in cold:
@@ -190,7 +195,7 @@ def _fate(
         return ("changed", "") if changed else ("lost", COLD_ALTERED)
     if entry and not entry.after:
         return "removed", ""
-    return ("bytecode", "") if row.name.endswith(".pyc") else ("lost", LOST)
+    return ("bytecode", "") if bytecode else ("lost", LOST)
 
 
 def absent(
