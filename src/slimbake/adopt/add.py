@@ -117,7 +117,7 @@ def add(
         raise UsageError(
             f"services.{name} is in {file.name} already", "edit that entry, or choose another name"
         )
-    folder = _folder(old, name)
+    folder = _folder(file.parent, old, name)
     new = skeleton(old, name, base)
     entry: Entry = {
         **({"base": base} if base else {}),
@@ -211,13 +211,20 @@ def _found(
     )
 
 
-def _folder(old: Manifest, name: str) -> str:
-    """Where the new service's code goes: beside the others'."""
+def _folder(root: Path, old: Manifest, name: str) -> str:
+    """Where the new service's code is, or goes: beside the others', unless a folder of its name
+    elsewhere, at most one below the root, says how it starts.
+    """
     parents = Counter(
         str(PurePosixPath(s.context).parent) for s in old.services if s.context != "."
     )
     parent = parents.most_common(1)[0][0] if parents else "services"
-    return str(PurePosixPath(parent, name))
+    usual = str(PurePosixPath(parent, name))
+    if (root / usual).exists():
+        return usual
+    there = (path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir())
+    known = (path.relative_to(root).as_posix() for path in there)
+    return next((each for each in known if in_folder(root, each, name, 0)[0]), usual)
 
 
 def _port(old: Manifest) -> int:

@@ -313,6 +313,22 @@ def print_json(value: Any) -> None:
     click.echo(_json(value))
 
 
+def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
+    """The ids of services' images. `names`: service -> name of its image; `every`: nobody named the
+    services, so those that were not baked yet are left out, in a line.
+
+    Raises SetupError where the engine lacks one, or all of them.
+    """
+    from slimbake import docker
+
+    there = {name: image for name, image in names.items() if docker.find_image(image)}
+    if not every or not there:
+        return docker.image_ids(names)
+    if missing := [name for name in names if name not in there]:
+        console.say(f"left out, as they were not baked yet: {', '.join(missing)}")
+    return docker.image_ids(there)
+
+
 def record(value: Any, path: Path) -> None:
     """Put a result into the repository, for other commands to read, as `print_json` prints it."""
     from slimbake.host.files import write_atomically

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from slimbake import docker
 from slimbake.advise.facts import SIZES
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
+    held_images,
     image_names,
     image_options,
     manifest_option,
@@ -164,7 +164,7 @@ def _sources(
         for name, reference in chosen.items():
             yield _pushed(name, reference, platform)
     else:
-        yield _engine(chosen, platform, workspace)
+        yield _engine(chosen, platform, workspace, every=not services)
 
 
 @contextlib.contextmanager
@@ -178,12 +178,14 @@ def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
 
 
 @contextlib.contextmanager
-def _engine(names: dict[str, str], platform: str, workspace: Workspace) -> Iterator[Source]:
+def _engine(
+    names: dict[str, str], platform: str, workspace: Workspace, *, every: bool
+) -> Iterator[Source]:
     """The services' images in the engine, which saves them only if something is to be read that is
     not known.
     """
 
-    ids = docker.image_ids(names)
+    ids = held_images(names, every=every)
     engine = Engine(ids, platform)
     with contextlib.closing(engine):
         yield Source(stored(ids, workspace) or engine.images, engine)

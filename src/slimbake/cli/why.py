@@ -12,6 +12,7 @@ from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    held_images,
     image_names,
     image_options,
     json_option,
@@ -24,7 +25,6 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.console.tables import readable
-from slimbake.docker.images import image_ids
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
@@ -67,7 +67,8 @@ def command(
         raise UsageError(
             f"'{path}' is a service, and a path comes first", f"`slimbake why {other} {path}`"
         )
-    ids = image_ids({name: named[name] for name in select(plan, services)})
+    chosen = {name: named[name] for name in select(plan, services)}
+    ids = held_images(chosen, every=not services)
     every = {name: changed(image) for name, image in ids.items()}
     found = {name: files for name, each in every.items() if (files := why(each, path))}
     if as_json:

@@ -330,6 +330,17 @@ def test_a_service_that_is_there_is_refused(tmp_path: Path) -> None:
         add(file, "api", None, None, QUIET)
 
 
+def test_a_folder_of_that_name_elsewhere_is_taken_where_it_says_how_it_starts(
+    tmp_path: Path,
+) -> None:
+    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
+    for folder in ("tests/worker", "jobs/worker"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "jobs/worker/main.py").write_text("print()\n")
+    assert "context: jobs/worker" in added(file)
+    assert not (tmp_path / "services/worker").exists()
+
+
 def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     (tmp_path / "services/worker").symlink_to("nowhere")

@@ -209,7 +209,7 @@ def test_rows_without_a_hash_are_held_to_being_there(layer: Layer) -> None:
     assert layer.found["files"] == {"disk": 8, "bytecode": 1}
 
 
-def test_bytecode_of_a_wheel_may_be_compiled_anew_unless_it_is_the_module(layer: Layer) -> None:
+def test_bytecode_of_a_wheel_may_be_compiled_again_unless_it_is_the_module(layer: Layer) -> None:
     compiled, module = "old/__pycache__/thing.cpython-311.pyc", "old/sourceless.pyc"
     layer.install("old", {"old/thing.py": b"", compiled: b"by another", module: b"bytecode"})
     rewritten(compiled, b"by this one")(layer)

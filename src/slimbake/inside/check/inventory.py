@@ -175,7 +175,7 @@ def _fate(
     whole: bool,
 ) -> tuple[Fate, str]:
     """The fate of a row, and why it is a loss. `whole`: the file is what some RECORD lists."""
-    # Some wheels have bytecode (numpy 2.3). A build compiles it anew, of a source that has a fate of
+    # Some wheels have bytecode (numpy 2.3). A build compiles it again, of a source that has a fate of
     # its own; where there is none, Python imports nothing from this folder.
     bytecode = row.name.endswith(".pyc") and "__pycache__" in row.name.split("/")
     there = _on_disk(row, disk)
