@@ -835,7 +835,7 @@ def test_evidence_stays_where_a_layer_is_built_for_fewer_platforms(both: Path) -
 
 
 @pytest.mark.parametrize("emulated", [False, True])
-def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
+def test_trials_for_a_platform_build_and_write_what_is_of_it_alone(
     emulated: bool, both: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = "linux/amd64" if emulated else "linux/arm64"
@@ -875,10 +875,6 @@ def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
     def built(names: tuple[str, ...], _: BakeResult) -> tuple[Built, ...]:
         return tuple(Built(name=name, image="pruned", names=()) for name in names)
 
-    def measured(*_: object) -> dict[str, Any]:
-        done.append(("measured", here))
-        return {}
-
     monkeypatch.setattr(proving, "this_platform", lambda: here)
     monkeypatch.setattr(proving, "relocked", lambda project, *_: project)
     monkeypatch.setattr(proving, "workbench", bench)
@@ -887,9 +883,7 @@ def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
     monkeypatch.setattr(proving, "bake", bake)
     monkeypatch.setattr(proving, "built_in_engine", built)
     monkeypatch.setattr(proving, "all_but_each", lambda *_: {})
-    monkeypatch.setattr(measuring, "fresh", lambda *_: False)
     monkeypatch.setattr(measuring, "verified", lambda *args: done.append(("verified", args[-1])))
-    monkeypatch.setattr(measuring, "measured_images", measured)
     old = (both / "bake/evidence/base-web.json").read_bytes()
     found = proving.prove(project_in(both), ["api"], QUIET, choice=Choice(), platform="linux/arm64")
     assert {(each.layer, each.platform) for each in found} == {
@@ -900,7 +894,6 @@ def test_trials_for_a_platform_build_measure_and_write_what_is_of_it_alone(
         ("bare", "linux/arm64"),
         ("pruned", "linux/arm64"),
         ("verified", "linux/arm64" if emulated else ""),
-        *([] if emulated else [("measured", here)]),
     ]
     assert (both / "bake/evidence/base-web.json").read_bytes() == old
     assert carries(both)[0] == CARRIED
