@@ -137,7 +137,8 @@ class ColdFinder(FileFinder):
                 from .serve import begin, cold_spec
 
                 begin(self._stores)
-                within = [tail] if name == "__init__" else []
+                # Some import `package.__init__`, whose file lies in the package itself.
+                within = [tail] if folder != self._folder else []
                 whole = os.path.join(self.path, *within, file_name(name))  # noqa: PTH118
                 return cold_spec(fullname, whole, bool(found[1][4]), _source_loader(self._disk))
         if self._stores.faults:  # a folder without `__init__` may be a package of a broken store

@@ -55,6 +55,28 @@ print(single.value, thing.late.__cached__)
     ]
 
 
+def test_an_init_is_also_a_module_of_its_own_package(there: Image) -> None:
+    """As `from .__init__ import test` of statsmodels has it."""
+    text = """\
+import importlib, os, sys
+for name in ('thing', 'thing.sub', 'thing.licensed', 'single', 'thing.late'):
+    try:
+        found = importlib.import_module(name + '.__init__')
+    except ImportError as error:
+        print(error)
+    else:
+        print(os.path.relpath(found.__file__, sys.path[-1]), found.__name__, found.__package__)
+        print(hasattr(found, '__path__'), found is sys.modules[name], found.__doc__)
+"""
+    assert there.says(text).splitlines() == [
+        *("thing/__init__.py thing.__init__ thing", "False False Things."),
+        *("thing/sub/__init__.py thing.sub.__init__ thing.sub", "False False None"),
+        *("thing/licensed/__init__.py thing.licensed.__init__ thing.licensed", "False False None"),
+        "No module named 'single.__init__'; 'single' is not a package",
+        "No module named 'thing.late.__init__'; 'thing.late' is not a package",
+    ]
+
+
 def test_pkgutil_lists_cold_and_warm_modules_in_the_order_of_their_files(there: Image) -> None:
     text = """\
 import thing, pkgutil
