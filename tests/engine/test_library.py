@@ -162,6 +162,5 @@ def test_a_service_of_15_lines_runs_on_both_runtimes(toy: Toy) -> None:
     assert (figures["task"], figures["labels"], figures["decisions"]) == ("classification", 1, 1)
     done = toy.slimbake("parity", "--control", "rank-onnx")
     assert done.code == 0, done.stderr
-    assert all(
-        f"control: {name}: caught" in done.stderr for name in ("swapped", "positions", "head")
-    )
+    # Of what a builder has done before it shows no output.
+    assert "every control is caught: rank-onnx" in done.stdout
