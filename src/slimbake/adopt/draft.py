@@ -44,6 +44,17 @@ _BUILD_ENV = re.compile(
     r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONFAULTHANDLER|PYTHONHASHSEED|PYTHON_VERSION"
     r"|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
 )
+_LOCALE = (
+    "slimbake's images have the locale C.UTF-8 alone: code that formats by locale names it, for"
+    " example with babel"
+)
+_LOCAL_ENV = {
+    "LANG": _LOCALE,
+    "LC_ALL": _LOCALE,
+    "HOME": "images have a home of their own: if the service writes to it, name the folder under"
+    " `tmpfs` or `volumes`",
+}
+_SAME_LOCALE = ("C", "C.UTF-8", "C.utf8", "POSIX")
 _VERSION = re.compile(r"python:?(3\.\d+)")
 # subprocess and asyncio, os; in code, as far as a line shows it
 _SHELL_CALL = re.compile(
@@ -441,6 +452,8 @@ class _Drafter:
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
+                if (advice := _LOCAL_ENV.get(name)) and each.value not in _SAME_LOCALE:
+                    self._note(each.place, f"{name}={each.value}", advice)
                 continue
             value = code.moved(each.value) if code else each.value
             if name == "PYTHONPATH":

@@ -607,6 +607,15 @@ def test_a_service_that_keeps_its_dockerfile_has_notes_on_its_volumes(tmp_path: 
     assert [note.what for note in one.notes if "volume" in note.what] == ["the volume at /data"]
 
 
+def test_a_locale_and_a_home_that_images_do_not_have_are_named(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    text = dockerfile.read_text()
+    dockerfile.write_text(text + "ENV LANG=de_DE.UTF-8 LC_ALL=C.UTF-8 HOME=/home/one\n")
+    [one] = start(file, InitRequest()).drafts
+    assert [note.what for note in one.notes] == ["LANG=de_DE.UTF-8", "HOME=/home/one"]
+
+
 def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     dockerfile = tmp_path / "services/one/Dockerfile"
