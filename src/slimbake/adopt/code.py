@@ -56,7 +56,16 @@ class Code:
         """A text with the paths of today's image that lie below the root as those of slimbake's."""
         if self.root in {"/", self.app}:
             return text
-        return re.sub(rf"(?<![\w./-]){re.escape(self.root)}(?=$|[/:,\s])", self.app, text)
+        places = {self.root: self.app}
+        for each in self.placed:  # `COPY web .` and `COPY data data`: beside `web` in the context
+            within = posixpath.relpath(each.source, self.context)
+            here = each.target.removeprefix(f"{self.root}/")
+            if self.inner and here != each.target and not within.startswith(".."):
+                places[each.target] = posixpath.join(APP, within)
+        paths = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
+        return re.sub(
+            rf"(?<![\w./-])({paths})(?=$|[/:,\s])", lambda found: places[found[1]], text
+        )
 
     def source(self, path: str, repository: Repository) -> str:
         """Where a path of today's image lies in the repository; "" where it is not from there."""

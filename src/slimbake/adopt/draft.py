@@ -165,6 +165,7 @@ class _Drafter:
         if env:
             self._entry["env"] = env
         self._volumes(facts, code)
+        self._made_folders(needs, code)
         self._rest(facts, needs)
         self._needs_variables(code)
         self._start_beside()
@@ -724,6 +725,27 @@ class _Drafter:
                 found[clean] = path
         if found:
             self._entry["volumes"] = found
+
+    def _made_folders(self, needs: Needs, code: Code) -> None:
+        """Folders that a Dockerfile makes for its service, and that a container will not have."""
+        volumes: Mapping[str, str] = self._entry.get("volumes", {})
+        last = [step for step in needs.needless if step.last]
+        own = [word for step in last if step.words[0] == "chown" for word in step.words]
+        for step in (each for each in last if each.words[0] == "mkdir"):
+            for folder in (w for w in step.words[1:] if w.startswith("/")):
+                path = f"{code.moved(folder.rstrip('/'))}/"
+                if any(path != f"{v}/" and path.startswith(f"{v}/") for v in volumes.values()):
+                    advice = "a new volume is empty: let the code make the folder"
+                elif (
+                    folder in own
+                    and not path.startswith(("/tmp/", "/home/", "/root/"))  # noqa: S108
+                    and not any(f"{v}/".startswith(path) for v in (*volumes.values(), code.app))
+                ):
+                    advice = "the service may write to `tmpfs` and `volumes`: name it there"
+                else:
+                    continue
+                self._note(step.place, f"RUN mkdir {folder}", advice)
+                needs.needless = [each for each in needs.needless if each is not step]
 
     def _user(self, user: Said, steps: Iterable[Step]) -> None:
         """A volume has its files by number, so a user's name is carried over as its number."""

@@ -192,7 +192,7 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
         return manifest_text(found.project, python, drafts, sharing, ci=ci, layers=layers)
 
     drafts, dropped = _readable(
-        file, list(found.drafts), lambda each: text(each, _ALONE), repository
+        file, _one_user(found.drafts), lambda each: text(each, _ALONE), repository
     )
     parsed = _checked(file, text(drafts, _ALONE))
     sharing = shared(_wants(parsed, drafts, repository)) if isinstance(parsed, Manifest) else _ALONE
@@ -220,6 +220,34 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
         found,
         tuple(dict.fromkeys(notes)),
     )
+
+
+def _one_user(drafts: Iterable[Draft]) -> list[Draft]:
+    """The drafts, with one user for all that share a volume, where a Dockerfile names one."""
+    drafts = list(drafts)
+    users: dict[str, set[str]] = {}  # of each volume
+    for each in drafts:
+        for volume in each.entry.get("volumes", ()):
+            users.setdefault(volume, set()).update(filter(None, [each.entry.get("user")]))
+    for number, each in enumerate(drafts):
+        for volume in each.entry.get("volumes", ()):
+            wanted = sorted(users[volume])
+            if "dockerfile" in each.entry or [each.entry.get("user")] == wanted or not wanted:
+                continue
+            note = Note(
+                each.origin[0],
+                f"the volume {volume} of {each.name}: others have it as user {', '.join(wanted)}",
+                "its files are of one user: write the same `user:` for all that write to it",
+                each.name,
+            )
+            if len(wanted) == 1:
+                entry, why = {**each.entry, "user": wanted[0]}, f"it shares the volume {volume}"
+                comments = {**each.comments, "user": why}
+                drafts[number] = replace(each, entry=entry, comments=comments)
+            else:
+                drafts[number] = replace(each, notes=(*each.notes, note))
+            break
+    return drafts
 
 
 def _readable(

@@ -616,6 +616,57 @@ def test_a_locale_and_a_home_that_images_do_not_have_are_named(tmp_path: Path) -
     assert [note.what for note in one.notes] == ["LANG=de_DE.UTF-8", "HOME=/home/one"]
 
 
+def test_folders_that_a_dockerfile_makes_for_its_service_are_named(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(
+        dockerfile.read_text() + "VOLUME /data\n"
+        "RUN mkdir -p /data/in /models /srv/x && chown -R 1000 /models /data\n"
+    )
+    [one] = start(file, InitRequest()).drafts
+    assert [note.what for note in one.notes] == ["RUN mkdir /data/in", "RUN mkdir /models"]
+    assert [step.words[0] for step in one.needless] == ["chown"]
+
+
+@pytest.mark.parametrize(
+    ("other", "users", "notes"),
+    [("", ["1000", "1000"], 0), ("RUN useradd -u 7 b\nUSER b\n", ["1000", "7"], 1)],
+)
+def test_services_that_share_a_volume_have_one_user(
+    other: str, users: list[str], notes: int, tmp_path: Path
+) -> None:
+    file = repository(tmp_path, "one", "two")
+    for name, more in {"one": "RUN useradd -u 1000 a\nUSER a\n", "two": other}.items():
+        dockerfile = tmp_path / "services" / name / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text() + more)
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one, volumes: ['kept:/data']}\n"
+        "  two: {build: services/two, volumes: ['kept:/data']}\nvolumes: {kept: {}}\n"
+    )
+    decided = start(file, InitRequest())
+    assert [each.entry["user"] for each in decided.drafts] == users
+    found = [note.what for each in decided.drafts for note in each.notes]
+    assert sum("others have it as user" in what for what in found) == 2 * notes
+
+
+def test_a_folder_that_is_copied_beside_the_code_has_its_own_path(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/main.py").write_text("import time\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x.csv").write_text("1\n")
+    (tmp_path / "web/Dockerfile").write_text(
+        "FROM python:3.11\nWORKDIR /srv\nCOPY web .\nCOPY data ./data\n"
+        'ENV DATA=/srv/data CODE=/srv/main.py\nCMD ["python", "main.py"]\n'
+    )
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  web: {build: {context: ., dockerfile: web/Dockerfile}}\n"
+    )
+    init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    [web] = manifest(tmp_path / "services.yaml").services
+    env = dict(web.env)
+    assert (env["DATA"], env["CODE"]) == ("/app/data", "/app/web/main.py")
+
+
 def test_what_installs_poetry_and_what_only_adds_sources_to_apt_are_no_loss(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     dockerfile = tmp_path / "services/one/Dockerfile"
