@@ -63,9 +63,7 @@ class Code:
             if self.inner and here != each.target and not within.startswith(".."):
                 places[each.target] = posixpath.join(APP, within)
         paths = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
-        return re.sub(
-            rf"(?<![\w./-])({paths})(?=$|[/:,\s])", lambda found: places[found[1]], text
-        )
+        return re.sub(rf"(?<![\w./-])({paths})(?=$|[/:,\s])", lambda found: places[found[1]], text)
 
     def source(self, path: str, repository: Repository) -> str:
         """Where a path of today's image lies in the repository; "" where it is not from there."""

@@ -654,8 +654,10 @@ def test_a_folder_that_is_copied_beside_the_code_has_its_own_path(tmp_path: Path
     (tmp_path / "web/main.py").write_text("import time\n")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/x.csv").write_text("1\n")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/kit.py").write_text("")
     (tmp_path / "web/Dockerfile").write_text(
-        "FROM python:3.11\nWORKDIR /srv\nCOPY web .\nCOPY data ./data\n"
+        "FROM python:3.11\nWORKDIR /srv\nCOPY shared ./shared\nCOPY web .\nCOPY data ./data\n"
         'ENV DATA=/srv/data CODE=/srv/main.py\nCMD ["python", "main.py"]\n'
     )
     (tmp_path / "compose.yaml").write_text(
