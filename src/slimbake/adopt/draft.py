@@ -559,7 +559,9 @@ class _Drafter:
                 self._note(
                     place, f"{path} is not in the repository", "require its package by its name"
                 )
-            elif self._installs_itself(folder, words, path in needs.folders, context):
+            elif self._installs_itself(
+                folder, words, context, path in needs.folders, path in needs.whole
+            ):
                 folders[f"./{folder}{extras}" if folder != "." else f".{extras}"] = None
             elif f"{_in(folder)}pyproject.toml" in self._repository.files:
                 projects[f"{_in(folder)}pyproject.toml{extras}"] = None
@@ -659,24 +661,42 @@ class _Drafter:
         return folder
 
     def _installs_itself(
-        self, folder: str, words: tuple[str, ...], installed: bool, context: str
+        self, folder: str, words: tuple[str, ...], context: str, installed: bool, whole: bool
     ) -> bool:
-        """Whether a project is needed as a package: for its scripts, or for modules that are not
-        in the context itself.
+        """Whether a project is needed as a package: for its programs or metadata, or for modules
+        that are not in the context itself.
+
+        `installed`: whether pip installs it; `whole`: whether Poetry or uv does, with what it needs.
         """
         text = self._repository.texts.get(f"{_in(folder)}pyproject.toml")
         if text is None or not _name(text):
             setup = (f"{_in(folder)}{name}" for name in ("setup.py", "setup.cfg"))
             return installed and any(each in self._repository.files for each in setup)
-        project = _toml(text).get("project", {})
-        scripts = project.get("scripts", {}) if isinstance(project, dict) else {}
+        table, tool = _toml(text), _toml(text).get("tool")
+        tables = (table.get("project"), tool.get("poetry") if isinstance(tool, dict) else None)
+        scripts = {name for t in tables if isinstance(t, dict) for name in t.get("scripts") or ()}
         if words and words[0] in scripts:
             return True
         if folder != context:
-            return installed or "build-system" in _toml(text)
+            return installed or "build-system" in table
+        if (
+            (installed or whole)
+            and "build-system" in table
+            and (scripts or self._asks_for(_name(text), folder))
+        ):
+            return True
         return any(each.startswith("src/") for each in self._repository.below(folder)) and not any(
             each.count("/") == 1 and each.endswith("/__init__.py")
             for each in self._repository.below(folder)
+        )
+
+    def _asks_for(self, name: str, folder: str) -> bool:
+        """Whether code asks for the metadata of a distribution, such as its version."""
+        call = re.compile(rf"(?:version|metadata|distribution)\(\s*[\"']{re.escape(name)}[\"']")
+        return any(
+            call.search(text)
+            for path, text in self._repository.texts.items()
+            if path.endswith(".py") and (folder == "." or path.startswith(f"{folder}/"))
         )
 
     def _torch(self, needs: Needs, code: Code) -> str:

@@ -91,6 +91,7 @@ class Needs:
     specs: dict[str, Place] = field(default_factory=dict)
     folders: dict[str, Place] = field(default_factory=dict)  # packages from the repository
     projects: dict[str, Place] = field(default_factory=dict)  # folders with a pyproject.toml
+    whole: dict[str, None] = field(default_factory=dict)  # those that are installed themselves
     member: str = ""  # of a uv workspace
     extras: tuple[str, ...] = ()  # "*": all of them
     groups: dict[str, Place] = field(default_factory=dict)  # of dependencies, or extras, for PDM
@@ -138,7 +139,7 @@ class _Reader:
             case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
                 self._poetry(rest, step)
             case "pdm" if rest[:1] in (["install"], ["sync"], ["export"]):
-                self.needs.projects.setdefault(step.workdir, step.place)
+                self._in_project(step.workdir, rest, "--no-self", step)
                 self._groups(_values(rest, {"-G", "--group", "--with"}), step)
             case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
                 self.needs.pipfile = step.workdir
@@ -234,20 +235,29 @@ class _Reader:
             self._note(step, f"the Alpine packages {', '.join(wanted)}", advice)
 
     def _uv(self, rest: list[str], step: Step) -> None:
-        self.needs.projects.setdefault(self._folder(rest, step), step.place)
+        without = (
+            "--no-install-workspace" if "--no-install-workspace" in rest else "--no-install-project"
+        )
+        self._in_project(self._folder(rest, step), rest, without, step)
         self.needs.member = (_values(rest, {"--package"}) or (self.needs.member,))[0]
         self.needs.extras += _values(rest, {"--extra"})
         self.needs.extras += ("*",) if "--all-extras" in rest else ()
         self._groups(_values(rest, {"--group", "--only-group"}), step)
 
     def _poetry(self, rest: list[str], step: Step) -> None:
-        self.needs.projects.setdefault(self._folder(rest, step), step.place)
+        self._in_project(self._folder(rest, step), rest, "--no-root", step)
         self.needs.extras = _values(rest, {"--extras", "-E"})
         self.needs.extras += ("*",) if {"--all-extras"} & {*rest} else ()
         only = _values(rest, {"--only"})
         self._groups((*_values(rest, {"--with"}), *(each for each in only if each != "main")), step)
         if not only and rest[0] != "export" and not {"--no-dev", "--only-root"} & {*rest}:
             self.needs.poetry = step.place, frozenset(_values(rest, {"--without"}))
+
+    def _in_project(self, folder: str, rest: list[str], without: str, step: Step) -> None:
+        """A folder whose dependencies are installed, and itself, unless a word says `without`."""
+        self.needs.projects.setdefault(folder, step.place)
+        if rest[0] != "export" and without not in rest:
+            self.needs.whole[folder] = None
 
     def _groups(self, names: tuple[str, ...], step: Step) -> None:
         self.needs.groups.update(dict.fromkeys(names, step.place))

@@ -973,3 +973,36 @@ def test_a_user_of_todays_image_is_carried_over_by_its_number(
     [service] = manifest(tmp_path / "services.yaml").services
     assert service.user == (number or "")
     assert (f"USER {user}" in said) is (number is None)
+
+
+SCRIPTS = '[project.scripts]\none-admin = "one:main"\n'
+POETRY_SCRIPTS = '[tool.poetry.scripts]\none-admin = "one:main"\n'
+ASKS = 'import importlib.metadata as m\nprint(m.version("one"))\n'
+
+
+@pytest.mark.parametrize(
+    ("step", "more", "code", "package"),
+    [
+        ("poetry install", POETRY_SCRIPTS, "", True),
+        ("poetry install --no-root", POETRY_SCRIPTS, "", False),
+        ("poetry install --no-root && poetry install --only-root", SCRIPTS, "", True),
+        ("uv sync", SCRIPTS, "", True),
+        ("uv sync --no-install-project", SCRIPTS, "", False),
+        ("uv export", SCRIPTS, "", False),
+        ("pip install .", SCRIPTS, "", True),
+        ("uv sync", "", ASKS, True),
+        ("uv sync", "", "", False),
+    ],
+)
+def test_a_project_that_is_installed_is_a_package_for_its_programs_and_metadata(
+    step: str, more: str, code: str, package: bool, tmp_path: Path
+) -> None:
+    head = '[project]\nname = "one"\nversion = "1"\n[build-system]\nrequires = ["hatchling"]\n'
+    (tmp_path / "pyproject.toml").write_text(head + more)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/__init__.py").write_text(code)
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM python:3.11\nWORKDIR /app\nCOPY . .\nRUN {step}\nCMD python -m one\n"
+    )
+    entry = start(tmp_path / "services.yaml", InitRequest()).drafts[0].entry
+    assert (entry.get("requirements") in (["."], ["./"], ["./."])) is package, entry
