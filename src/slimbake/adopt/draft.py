@@ -158,6 +158,7 @@ class _Drafter:
         if needs.build and requirements:
             self._entry["wheels"] = {"system": list(needs.build)}
         self._starts_a_shell(code)
+        self._hidden(code)
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         if workdir := self._workdir(facts, code, plain):
@@ -889,6 +890,23 @@ class _Drafter:
                 self._entry["shell"] = True
                 place = Place(path, text.count("\n", 0, found.start()) + 1)
                 self._comments["shell"] = f"{place} starts one"
+
+    def _hidden(self, code: Code) -> None:
+        """A note on each dot file or folder whose name the code has, as that of a package that reads
+        it.
+        """
+        for path in sorted(self._repository.hidden):
+            name = path.rpartition("/")[2]
+            word = re.compile(rf"\b{re.escape(name.lstrip('.'))}\b")
+            inside = f"{path}/".startswith(_in(code.context)) and not name.startswith(".env")
+            if inside and any(word.search(text) for _, text in self._modules(code)):
+                self._note(
+                    Place(path),
+                    f"{name} is not in the image",
+                    "slimbake copies no dot files: if the service reads it, the line"
+                    f" `!{path.removeprefix(_in(code.context))}` in {_in(code.context)}.dockerignore"
+                    " keeps it",
+                )
 
     def _modules(self, code: Code) -> Iterator[tuple[str, str]]:
         """The Python files of the context that are no tests."""

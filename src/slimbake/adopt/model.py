@@ -40,6 +40,7 @@ class Repository:
     folders: frozenset[str]  # "." among them
     texts: Mapping[str, str]  # of the files that say how services are built
     ci: str = ""  # whose pipelines are there: github, gitlab
+    hidden: frozenset[str] = frozenset()  # files and folders whose names begin with a dot
 
     def below(self, folder: str) -> list[str]:
         """The files of a folder and its subfolders, relative to the folder."""

@@ -39,8 +39,11 @@ def survey(root: Path) -> Repository:
     files: set[str] = set()
     folders: set[str] = {"."}
     texts: dict[str, str] = {}
+    hidden: set[str] = set()
     for where, inner, names in os.walk(root):
         relative = os.path.relpath(where, root).replace(os.sep, "/")
+        prefix = "" if relative == "." else f"{relative}/"
+        hidden.update(f"{prefix}{name}" for name in (*inner, *names) if name.startswith("."))
         inner[:] = sorted(
             name
             for name in inner
@@ -50,7 +53,6 @@ def survey(root: Path) -> Repository:
             and not Path(where, name, "pyvenv.cfg").is_file()
             and not (relative == "." and name == BAKE and (root / SCHEMA).is_file())  # our own
         )
-        prefix = "" if relative == "." else f"{relative}/"
         folders.update(f"{prefix}{name}" for name in inner)
         for name in names:
             path = f"{prefix}{name}"
@@ -64,7 +66,14 @@ def survey(root: Path) -> Repository:
                     texts[path] = text
     ci = "github" if (root / ".github").is_dir() else ""
     ci = ci or ("gitlab" if (root / ".gitlab-ci.yml").is_file() else "")
-    return Repository(root.resolve().name, frozenset(files), frozenset(folders), texts, ci)
+    return Repository(
+        root.resolve().name,
+        frozenset(files),
+        frozenset(folders),
+        texts,
+        ci,
+        frozenset(hidden - {".git"}),
+    )
 
 
 def _text(path: Path) -> str | None:

@@ -1006,3 +1006,22 @@ def test_a_project_that_is_installed_is_a_package_for_its_programs_and_metadata(
     )
     entry = start(tmp_path / "services.yaml", InitRequest()).drafts[0].entry
     assert (entry.get("requirements") in (["."], ["./"], ["./."])) is package, entry
+
+
+def test_a_dot_folder_of_a_package_that_the_code_imports_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD streamlit run app.py\n"
+    )
+    (tmp_path / "app.py").write_text("import streamlit as st\n")
+    for name in (
+        "ui/.streamlit/config.toml",
+        ".github/workflows/x.yml",
+        ".git/HEAD",
+        ".editorconfig",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    notes = start(tmp_path / "services.yaml", InitRequest()).drafts[0].notes
+    [note] = [each for each in notes if each.what.startswith(".")]
+    assert (note.place.file, note.what) == ("ui/.streamlit", ".streamlit is not in the image")
+    assert note.advice.endswith("the line `!ui/.streamlit` in .dockerignore keeps it")
