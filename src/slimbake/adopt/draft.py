@@ -441,6 +441,13 @@ class _Drafter:
             for host, said in compose.ports:
                 if said.value == str(numbers[0]) and host and int(host) != numbers[0]:
                     self._entry["publish"] = int(host)
+                elif host and said.value.isdigit() and said.value != str(numbers[0]):
+                    self._note(
+                        said.place,
+                        f"port {said.value} is published at {host}, too",
+                        "`slimbake up` publishes `port` alone; the others are for containers, and"
+                        " your compose file can publish them",
+                    )
         return list(dict.fromkeys(numbers))
 
     def _env(self, facts: ImageFacts | None, code: Code | None) -> dict[str, str]:

@@ -1025,3 +1025,15 @@ def test_a_dot_folder_of_a_package_that_the_code_imports_is_reported(tmp_path: P
     [note] = [each for each in notes if each.what.startswith(".")]
     assert (note.place.file, note.what) == ("ui/.streamlit", ".streamlit is not in the image")
     assert note.advice.endswith("the line `!ui/.streamlit` in .dockerignore keeps it")
+
+
+def test_a_second_port_that_compose_publishes_is_reported(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    ports: ['8080:80', '9100:9100', '9200']\n"
+    )
+    [draft] = start(file, InitRequest()).drafts
+    assert (draft.entry["port"], draft.entry["publish"]) == (80, 8080)
+    assert draft.entry["expose"] == [9100, 9200]
+    [note] = [each for each in draft.notes if "published" in each.what]
+    assert (note.place.line, note.what) == (4, "port 9100 is published at 9100, too")
