@@ -20,7 +20,7 @@ from slimbake.adopt.folder import folder_draft
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
-from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared
+from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared, versions_wanted
 from slimbake.adopt.smokes import is_smoke, smoke_text
 from slimbake.adopt.survey import survey
 from slimbake.config import manifest
@@ -195,7 +195,8 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
         file, _one_user(found.drafts), lambda each: text(each, _ALONE), repository
     )
     parsed = _checked(file, text(drafts, _ALONE))
-    sharing = shared(_wants(parsed, drafts, repository)) if isinstance(parsed, Manifest) else _ALONE
+    wants = _wants(parsed, drafts, repository) if isinstance(parsed, Manifest) else []
+    sharing = shared(wants) if wants else _ALONE
     layers = "" if sharing.bases or not sharing.apart else "none"
     sharing, based = _on_bases(drafts, sharing)
     if sharing.bases and _problems(file, text(based, sharing, layers)):
@@ -204,12 +205,16 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
     notes = [*found.notes, *python_notes, *ci_notes, *dropped]
     for package in dict.fromkeys(package for *_, package in sharing.apart):
         pairs = [(one, other) for one, other, why in sharing.apart if why == package]
-        names = ", ".join(dict.fromkeys(name for pair in pairs for name in pair))
+        wanted = versions_wanted(wants, package)
+        names = dict.fromkeys(name for pair in pairs for name in pair)
+        said = "; ".join(f"{name}: {wanted[name]}" for name in names if name in wanted)
         notes.append(
             Note(
                 Place(file.name),
-                f"{names} do not all share a base: no version of {package} meets all of them",
-                "let them require the same versions, and put them on one base",
+                f"{', '.join(names)} do not all share a base: no version of {package} meets all of"
+                f" them{f' ({said})' if said else ''}",
+                "let them require the same versions, and the locks that they have pin these; then"
+                " put them on one base",
             )
         )
     return Started(

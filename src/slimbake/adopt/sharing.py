@@ -80,6 +80,14 @@ def shared(wants: Sequence[Wants]) -> Sharing:
     return Sharing(tuple(made), base_of, apart)
 
 
+def versions_wanted(wants: Sequence[Wants], package: str) -> dict[str, str]:
+    """Which versions of a package each service takes, by what it requires and what its lock pins;
+    without those that say nothing about it.
+    """
+    found = ((each.service, each.versions.get(package)) for each in map(_parsed, wants))
+    return {service: str(said) for service, said in found if said}
+
+
 def _share(
     services: list[_Parsed],
     below: frozenset[str],
