@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from slimbake.cli import slimbake
-from slimbake.cli.common import arguments_argument
-from slimbake.errors import UsageError
+from slimbake import docker
+from slimbake.cli import common, slimbake
+from slimbake.cli.common import arguments_argument, held_images
+from slimbake.docker import images
+from slimbake.docker.images import EngineImage
+from slimbake.errors import SetupError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -82,3 +86,37 @@ def test_sizes_are_recorded_beside_a_manifest_alone(
     assert isinstance(done.exception, UsageError)
     assert done.exception.message == "--record: there is no services.yaml to record for"
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("every", "built", "found", "said"),
+    [
+        (True, ("one", "two"), ("one", "two"), []),
+        (True, ("one",), ("one",), ["left out, as they were not baked yet: two"]),
+        (True, (), (), []),
+        (False, ("one",), (), []),
+    ],
+)
+def test_where_nobody_named_services_those_that_were_not_baked_are_left_out(
+    every: bool,
+    built: tuple[str, ...],
+    found: tuple[str, ...],
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing: dict[str, Any] = {
+        **dict.fromkeys(("digests", "entrypoint", "command", "layers"), ()),
+        "labels": {},
+    }
+    held = {f"{name}:1": EngineImage(id=f"sha256:{name}", **nothing) for name in built}
+    lines: list[str] = []
+    monkeypatch.setattr(images, "find_image", held.get)
+    monkeypatch.setattr(docker, "find_image", held.get)
+    monkeypatch.setattr(common.console, "say", lines.append)
+    names = {"one": "one:1", "two": "two:1"}
+    if found:
+        assert held_images(names, every=every) == {name: f"sha256:{name}" for name in found}
+    else:
+        with pytest.raises(SetupError, match="the engine has no image of"):
+            held_images(names, every=every)
+    assert lines == said
