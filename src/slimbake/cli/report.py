@@ -36,7 +36,7 @@ def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
     """Write one HTML page about the fleet: sizes, sharing, the last bake, history, passes, advice.
 
     The page needs no network. slimbake builds and measures nothing for it: what is not recorded
-    yet is listed with the command that records it. Needs `pip install 'slimbake[report]'`.
+    yet is listed with the command that records it. Needs plotly, the extra `report`.
     """
     from slimbake.ci.records import records
     from slimbake.report import write_report

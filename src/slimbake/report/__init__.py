@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from slimbake.host.files import write_atomically
 from slimbake.project import Project
 from slimbake.report.recorded import recorded_facts
 
-EXTRA = "slimbake[report]"
 PAGE = "report.html"
 
 
@@ -57,6 +57,9 @@ def _plotly() -> str:
     # Its Python is not needed, nor what that depends on.
     found = find_spec("plotly")
     if found is None or not found.submodule_search_locations:
-        raise SetupError("`slimbake report` draws with plotly", f"pip install '{EXTRA}'")
+        extra = 'extra == "report"'
+        wanted = (each for each in requires("slimbake") or () if extra in each.replace("'", '"'))
+        named = " ".join(f"'{each.partition(';')[0].strip()}'" for each in wanted)
+        raise SetupError("`slimbake report` draws with plotly", f"pip install {named}")
     folder = Path(found.submodule_search_locations[0])
     return (folder / "package_data/plotly.min.js").read_text("utf-8")

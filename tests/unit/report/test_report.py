@@ -149,7 +149,7 @@ def test_without_the_extra_the_error_says_how_to_get_it(
     monkeypatch.setattr(report, "find_spec", lambda _: None)
     done = CliRunner().invoke(slimbake, ["report", "-f", str(root / "services.yaml")])
     assert isinstance(done.exception, SetupError)
-    assert done.exception.hint == "pip install 'slimbake[report]'"
+    assert done.exception.hint == "pip install 'plotly<8,>=7'"
 
 
 def test_without_a_name_the_page_lies_where_git_ignores_it(
