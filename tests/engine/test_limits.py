@@ -64,7 +64,8 @@ def test_opened_touched_and_used_are_distinguished(one: Toy) -> None:
     # count.
     assert 1 * MB <= touched < 1.3 * MB
     assert files["app/read.bin"][:2] == [2 * MB, True]
-    assert 2 * MB <= files["app/read.bin"][2] < 2.01 * MB
+    # a busy machine has let go of a page or two by then
+    assert 1.95 * MB <= files["app/read.bin"][2] < 2.01 * MB
     assert "app/untouched.bin" not in files
     assert found["opened"] < found["image"] - 5 * MB
     assert found["touched"] < found["opened"] - 8 * MB

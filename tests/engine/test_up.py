@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_services_with_one_port_get_others_of_the_host(toys: Toy) -> None:
     started = toys.slimbake("up", "also", "third")
     assert started.code == 0, started.stderr
     lines = [line for line in started.stderr.splitlines() if ": http://" in line]
-    urls = dict(line.split(": ", 1) for line in lines)
+    urls = {service: url for service, url, *_ in (re.split(r": | \(", line) for line in lines)}
     assert urls["also"] == "http://127.0.0.1:8000" != urls["third"]
     assert fetch(f"{urls['third']}/index.html") == (200, "here")
 
@@ -373,7 +374,11 @@ def test_compose_reads_the_file_of_every_fleet_and_replaces_nothing_in_it(
     found = json.loads(done.stdout)["services"]
     for service in services:
         said = found[service.service]
-        volumes = [(each["source"], each["target"]) for each in said.get("volumes", ())]
-        assert volumes == [(n, p.replace("$", "$$")) for n, p in service.volumes]
+        mounts: dict[str, list[tuple[str, str]]] = {"volume": [], "image": []}
+        for each in said.get("volumes", ()):
+            mounts[each["type"]].append((each["source"].rpartition("/")[2], each["target"]))
+        assert mounts["volume"] == [(n, p.replace("$", "$$")) for n, p in service.volumes]
+        weights = [(f"{service.weights}:latest", "/weights")] if service.weights else []
+        assert mounts["image"] == weights
         if health := service.healthcheck:
             assert said["healthcheck"]["test"][1:] == [w.replace("$", "$$") for w in health.test]
