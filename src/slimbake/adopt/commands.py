@@ -15,7 +15,7 @@ from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
 _UTILITIES = frozenset({"tail", "sleep", "cat", "env", "true", "nohup", "timeout"})
-_SCHEDULERS = frozenset({"cron", "crond", "supercronic"})  # as root, of a table that names the jobs
+_SCHEDULERS = frozenset({"cron", "crond"})  # as root, of a table that names the jobs
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
 _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {

@@ -899,12 +899,13 @@ class _Drafter:
                 self._comments["shell"] = f"{place} starts one"
 
     def _hidden(self, code: Code) -> None:
-        """A note on each dot file or folder whose name the code has, as that of a package that reads
-        it.
+        """A note on each dot file or folder that the code names, or that has the name of a package that
+        it imports.
         """
         for path in sorted(self._repository.hidden):
             name = path.rpartition("/")[2]
-            word = re.compile(rf"\b{re.escape(name.lstrip('.'))}\b")
+            stem = re.escape(name.lstrip("."))
+            word = re.compile(rf"^\s*(?:import|from)\s+{stem}\b|[\"'/]\.{stem}\b", re.MULTILINE)
             inside = f"{path}/".startswith(_in(code.context)) and not name.startswith(".env")
             if inside and any(word.search(text) for _, text in self._modules(code)):
                 self._note(

@@ -139,7 +139,7 @@ class _Reader:
             case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
                 self._poetry(rest, step)
             case "pdm" if rest[:1] in (["install"], ["sync"], ["export"]):
-                self._in_project(step.workdir, rest, "--no-self", step)
+                self._in_project(step.workdir, rest, {"--no-self"}, step)
                 self._groups(_values(rest, {"-G", "--group", "--with"}), step)
             case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
                 self.needs.pipfile = step.workdir
@@ -235,9 +235,7 @@ class _Reader:
             self._note(step, f"the Alpine packages {', '.join(wanted)}", advice)
 
     def _uv(self, rest: list[str], step: Step) -> None:
-        without = (
-            "--no-install-workspace" if "--no-install-workspace" in rest else "--no-install-project"
-        )
+        without = {"--no-install-project", "--no-install-workspace"}
         self._in_project(self._folder(rest, step), rest, without, step)
         self.needs.member = (_values(rest, {"--package"}) or (self.needs.member,))[0]
         self.needs.extras += _values(rest, {"--extra"})
@@ -245,7 +243,7 @@ class _Reader:
         self._groups(_values(rest, {"--group", "--only-group"}), step)
 
     def _poetry(self, rest: list[str], step: Step) -> None:
-        self._in_project(self._folder(rest, step), rest, "--no-root", step)
+        self._in_project(self._folder(rest, step), rest, {"--no-root"}, step)
         self.needs.extras = _values(rest, {"--extras", "-E"})
         self.needs.extras += ("*",) if {"--all-extras"} & {*rest} else ()
         only = _values(rest, {"--only"})
@@ -253,10 +251,10 @@ class _Reader:
         if not only and rest[0] != "export" and not {"--no-dev", "--only-root"} & {*rest}:
             self.needs.poetry = step.place, frozenset(_values(rest, {"--without"}))
 
-    def _in_project(self, folder: str, rest: list[str], without: str, step: Step) -> None:
-        """A folder whose dependencies are installed, and itself, unless a word says `without`."""
+    def _in_project(self, folder: str, rest: list[str], without: set[str], step: Step) -> None:
+        """A folder whose dependencies are installed, and itself unless one of these words is there."""
         self.needs.projects.setdefault(folder, step.place)
-        if rest[0] != "export" and without not in rest:
+        if rest[0] != "export" and not without & {*rest}:
             self.needs.whole[folder] = None
 
     def _groups(self, names: tuple[str, ...], step: Step) -> None:

@@ -264,12 +264,14 @@ _ADVICE = (
 
 # BuildKit waits 5 s for each of a bake's sessions to open, and not for ever for the record of a
 # build that it writes beside the image, which a busy machine may need longer for.
-_TRANSIENT = ("DeadlineExceeded: ", "no active session")
+_TRANSIENT = re.compile(
+    r"DeadlineExceeded: (?:[a-z ]+: )?context deadline exceeded|no active session"
+)
 
 
 def transient(vertex: Vertex, text: str) -> bool:
     """Whether a build broke for no fault of any target, so that the same build may well go on."""
-    return any(sign in f"{vertex.error}{text}" for sign in _TRANSIENT)
+    return bool(_TRANSIENT.search(f"{vertex.error}{text}"))
 
 
 # gRPC's words for a connection that ended, and Go's for one that never was.

@@ -321,12 +321,13 @@ def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
     """
     from slimbake import docker
 
-    there = {name: image for name, image in names.items() if docker.find_image(image)}
-    if not every or not there:
+    found = {name: docker.find_image(image) for name, image in names.items()} if every else {}
+    there = {name: image.id for name, image in found.items() if image}
+    if not there:
         return docker.image_ids(names)
     if missing := [name for name in names if name not in there]:
         console.say(f"left out, as they were not baked yet: {', '.join(missing)}")
-    return docker.image_ids(there)
+    return there
 
 
 def record(value: Any, path: Path) -> None:

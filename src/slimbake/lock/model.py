@@ -35,9 +35,7 @@ class Family:
         return tuple(sorted({platform for layer in self.layers for platform in layer.platforms}))
 
     def on(self, platform: str) -> Family:
-        """Its layers that are built for a platform. What a layer stands on is built for all platforms
-        of that layer.
-        """
+        """The layers for one platform. What lies below a layer has all of that layer's platforms."""
         return replace(
             self, layers=tuple(layer for layer in self.layers if platform in layer.platforms)
         )

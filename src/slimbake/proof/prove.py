@@ -76,7 +76,12 @@ def prove(
     works = [work_of(answer, passes, choice) for answer in answers]
     expect_nothing_lost(works)
     if not any(work.wanted or work.unfinished for work in works):
-        console.say("nothing to try: all that the manifest opts in to is fresh")
+        if choice.names and not choice.stale and not choice.untried:
+            raise NothingSelected(
+                f"{', '.join(choice.names)}: no layer of these services has what it is for",
+                "`slimbake passes` lists the passes of each layer",
+            )
+        console.say("nothing to try: what is asked for is fresh, or no layer has it")
         return _settled(works, root)
     needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
     bare_images, built, checked = "images without passes", "images with passes", "verify"

@@ -433,6 +433,7 @@ def test_words_on_the_line_of_a_closing_brace_lose_no_event(says: Path, tmp_path
         ),
         ("ERROR: no active session for t2a: context canceled", True),
         ("pip: ReadTimeoutError: deadline exceeded", False),
+        ("google.api_core.exceptions.DeadlineExceeded: 504 Deadline Exceeded", False),
     ],
 )
 def test_a_busy_engine_is_asked_again_and_a_broken_step_is_not(text: str, again: bool) -> None:

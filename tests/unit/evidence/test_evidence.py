@@ -899,6 +899,22 @@ def test_trials_for_a_platform_build_and_write_what_is_of_it_alone(
     assert carries(both)[0] == CARRIED
 
 
+def test_a_named_pass_that_is_for_nothing_here_is_an_error_and_builds_nothing(
+    both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "relocked", lambda project, *_: project)
+    monkeypatch.setattr(proving, "this_platform", lambda: "linux/amd64")
+    for file in (both / "bake/evidence").glob("*.json"):  # nothing is unfinished either
+        file.unlink()
+    said: list[str] = []
+    monkeypatch.setattr(QUIET, "say", said.append)
+    with pytest.raises(NothingSelected, match=r"torch\.test: no layer of these services has"):
+        proving.prove(project_in(both), ["api"], QUIET, choice=Choice(names=("torch.test",)))
+    fresh = Choice(names=("torch.test",), stale=True)
+    proving.prove(project_in(both), ["api"], QUIET, choice=fresh)
+    assert said[-1] == "nothing to try: what is asked for is fresh, or no layer has it"
+
+
 def test_what_loses_nothing_is_carried_on_every_platform_without_evidence(both: Path) -> None:
     assert unproven(both) == {"base-web": ALWAYS | COMPILED, "api": ALWAYS | COMPILED}
 
