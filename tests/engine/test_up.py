@@ -314,6 +314,101 @@ def test_an_image_that_nobody_has_is_named_before_anything_is_built(needing: Toy
     assert needing.slimbake("bake", "free").code == 0, "it needs nothing"
 
 
+# --- one after the other
+
+ORDERED = """
+services:
+  proxy:
+    context: proxy
+    command: [python, proxy.py]
+    start: none
+    depends_on: [web, model]
+  web:
+    context: web
+    command: [python, web.py]
+    port: 8000
+    publish: {port}
+    volumes: {{data: /data}}
+    start: none
+    depends_on: {{job: {{condition: service_completed_successfully}}}}
+  job:
+    context: job
+    command: [python, job.py]
+    volumes: {{data: /data}}
+    start: none
+  model:
+    context: model
+    command: [python, -m, http.server, "8000"]
+    variants: {{plain: {{}}, other: {{env: {{MODE: other}}}}}}
+  tool: {{context: job, entrypoint: [python, -c], start: none, depends_on: [web]}}
+"""
+IN_ORDER = {
+    "proxy/proxy.py": "import socket, time\n"
+    "for name in ('web', 'model'):\n    socket.create_connection((name, 8000), 5).close()\n"
+    "time.sleep(3600)\n",
+    "web/web.py": "import http.server, pathlib\n"
+    "assert pathlib.Path('/data/done').read_text() == 'yes', 'the job has not ended'\n"
+    "http.server.HTTPServer(('', 8000), http.server.SimpleHTTPRequestHandler).serve_forever()\n",
+    "job/job.py": "import os, pathlib, time\n"
+    "done = pathlib.Path('/data/done')\ndone.write_text('no')\ntime.sleep(2)\n"
+    "print('migrating', flush=True)\nassert 'FAIL' not in os.environ\ndone.write_text('yes')\n",
+    "model/index.html": "a model",
+}
+
+
+@pytest.fixture(scope="module")
+def in_order(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    with fleet(tmp_path_factory.mktemp("order")) as made:
+        made.write(ORDERED.format(port=free_port()), IN_ORDER)
+        baked = made.slimbake("bake")
+        assert baked.code == 0, baked.stderr
+        yield made
+        made.slimbake("down", "--volumes")
+
+
+def test_up_starts_what_a_service_depends_on_first_and_waits_for_it(in_order: Toy) -> None:
+    started = in_order.slimbake("up", "proxy")
+    assert started.code == 0, started.stderr
+    assert started.stdout.startswith("up: proxy, web, job, model; ")
+    assert "proxy: waits until web is healthy\n" in started.stderr
+    assert "web: waits until job has ended\n" in started.stderr
+    assert in_order.slimbake("down", "--volumes").code == 0
+
+
+def test_a_variant_that_starts_stands_for_its_service(in_order: Toy) -> None:
+    first = in_order.slimbake("bake", "model-other")
+    assert first.code == 0, first.stderr
+    for asked in (("proxy", "model-other"), ("proxy",)):  # then it runs already
+        started = in_order.slimbake("up", *asked)
+        assert started.code == 0, started.stderr
+        assert started.stdout.startswith("up: proxy, web, job, model-other; ")
+    assert in_order.slimbake("down", "--volumes").code == 0
+
+
+def test_nothing_starts_after_a_job_that_fails(in_order: Toy) -> None:
+    started = in_order.slimbake("up", "web", "--env=FAIL=1")
+    assert (started.code, started.stdout) == (6, "")
+    assert "slimbake: job ended with exit code 1\nmigrating\n" in started.stderr
+    assert "migrating" in in_order.slimbake("logs", "job").stdout
+    assert in_order.slimbake("logs", "web").stdout == ""
+    assert in_order.slimbake("down", "--volumes").code == 0
+
+
+def test_run_starts_nothing_else(in_order: Toy) -> None:
+    done = in_order.slimbake("run", "tool", "print('ran')")
+    assert (done.code, done.stdout, names(in_order)) == (0, "ran\n", [])
+
+
+def test_compose_reads_what_slimbake_says_to_write(in_order: Toy) -> None:
+    in_order.file("compose.yaml", "services: {proxy: {build: proxy}}\n")
+    made = in_order.slimbake("compose")
+    _, _, lines = made.stdout.partition("\nservices:\n")
+    found = configured(in_order, "services:\n" + lines.partition("\n\n")[0])
+    (in_order.root / "compose.yaml").unlink()
+    assert set(found) == {"proxy", "web", "job", "model"}
+    assert set(found["proxy"]["depends_on"]) == {"web", "model", "model-other"}
+
+
 # --- in a compose file of the user's own
 
 
@@ -371,6 +466,8 @@ def test_compose_reads_the_file_of_every_fleet_and_replaces_nothing_in_it(
     words = ("docker", "compose", "--file", str(path), "--profile", "*", "config", "--format=json")
     done = call(*words, env={"x": "replaced"})
     assert (done.code, done.stderr) == (0, "")
+    without = call("docker", "compose", "--file", str(path), "config", "--quiet")
+    assert (without.code, without.stderr) == (0, ""), "no profile is active"
     found = json.loads(done.stdout)["services"]
     for service in services:
         said = found[service.service]

@@ -23,6 +23,7 @@ from slimbake.adopt.model import (
 from slimbake.adopt.shell import LITERAL, expand
 from slimbake.config.compose import OWN
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
+from slimbake.config.model import ENDED
 from slimbake.config.words import Word
 
 # As Docker Compose looks for them: the first that is there, and the first beside it that overrides.
@@ -52,7 +53,6 @@ _READ = frozenset(
     ]
 )
 _BUILD = frozenset({"context", "dockerfile", "target", "args"})
-_ENDED = "service_completed_successfully"
 _MOST = 20  # files that extend or include one another
 
 Raw = Mapping[str, Any]
@@ -439,16 +439,20 @@ class _ServiceReader:
             return Healthcheck(None, (), place)
         return Healthcheck(Command(tuple(words), how == "CMD-SHELL", place), settings, place)
 
-    def _beside(self) -> tuple[str, ...]:
+    def _beside(self) -> dict[str, str]:
         said = self._raw.get("depends_on")
-        if isinstance(said, dict):
-            self._files.jobs |= {
-                name
-                for name, how in said.items()
-                if isinstance(how, dict) and how.get("condition") == _ENDED
-            }
-            return tuple(said)
-        return tuple(plain(each) for each in _list(said))
+        if not isinstance(said, dict):
+            return dict.fromkeys((plain(each) for each in _list(said)), "")
+        found = {
+            name: plain(how.get("condition")) if isinstance(how, dict) else ""
+            for name, how in said.items()
+        }
+        self._files.jobs |= {name for name, how in found.items() if how == ENDED}
+        others = {key for how in said.values() if isinstance(how, dict) for key in how}
+        if left := sorted(map(str, others - {"condition"})):
+            what, advice = f"depends_on: {', '.join(left)}", "this stays in the compose file"
+            self._note(self._place("depends_on"), what, advice)
+        return found
 
     def _gpu(self) -> bool:
         raw = self._raw
@@ -527,7 +531,7 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         workdir=over.workdir or below.workdir,
         stop_signal=over.stop_signal or below.stop_signal,
         healthcheck=over.healthcheck or below.healthcheck,
-        beside=tuple(dict.fromkeys((*below.beside, *over.beside))),
+        beside={**below.beside, **over.beside},
         gpu=below.gpu or over.gpu,
         notes=tuple(
             dict.fromkeys(replace(n, service=over.name) for n in (*below.notes, *over.notes))

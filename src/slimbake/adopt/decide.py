@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from slimbake.adopt.compose import compose_facts, compose_files
 from slimbake.adopt.dockerfile import dockerfile_facts
@@ -21,6 +22,7 @@ from slimbake.adopt.model import (
     Place,
     Repository,
 )
+from slimbake.adopt.order import before
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.fleet.resolve import DEBIAN
@@ -56,7 +58,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
                 continue
         candidates.append(_alone(file, name, repository))
     notes += _newer(candidates)
-    drafts = [draft(each, repository) for each in _named(candidates)]
+    named = [*_named(candidates)]
+    names = {each.compose.name: each.name for each in named if each.compose}
+    drafts = [_ordered(draft(each, repository), each.compose, names) for each in named]
     if not drafts or (only and only not in {each.name for each in drafts}):
         taken = {each.name for each in drafts}
         folders = (folder_draft(f, repository) for f in service_folders(repository))
@@ -85,10 +89,15 @@ _NEWER = (
     f"slimbake's images are of Debian {DEBIAN}: its packages are newer, and `system: [tzdata-legacy]`"
     " has the old names of time zones, such as US/Pacific"
 )
-_AT_ONCE = (
-    "`slimbake up` starts all services at once; with your compose file and `slimbake compose`, they"
-    " start in its order"
-)
+
+
+def _ordered(made: Draft, compose: ComposeService | None, names: Mapping[str, str]) -> Draft:
+    """A draft with what its compose file says of the order in which services start."""
+    if compose is None:
+        return made
+    said = compose.entrypoint or compose.command
+    own = said.text if said else ""
+    return replace(made, before=before(compose.beside, names), command=own)
 
 
 def _newer(candidates: list[Candidate]) -> Iterator[Note]:
@@ -125,11 +134,6 @@ def _candidates(
             notes.append(Note(service.place, what, advice))
         else:
             found.append(_from_compose(service, build, repository, compose))
-    names = {each.name for each in found}
-    for service in compose.services:
-        if service.name in names and (waits := [n for n in service.beside if n in names]):
-            what = f"{service.name} depends on {', '.join(waits)}"
-            notes.append(Note(service.place, what, _AT_ONCE, service.name))
     return found, left, notes
 
 
@@ -243,8 +247,6 @@ def _further(drafts: list[Draft], repository: Repository) -> Iterator[Note]:
 
 def _named(candidates: list[Candidate]) -> Iterator[Candidate]:
     """The same with names that the manifest takes, each once."""
-    from dataclasses import replace
-
     count = Counter(_name(each.name, "service") for each in candidates)
     taken: set[str] = set()
     for each in candidates:

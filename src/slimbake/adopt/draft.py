@@ -399,7 +399,7 @@ class _Drafter:
             if others:
                 self._entry["expose"] = others
         alone = fixed == len(words) and not ports
-        if alone and self._of.compose and self._of.compose.starts and not self._of.job:
+        if alone and self._of.compose and self._of.compose.starts:
             # Compose starts it without arguments, and `slimbake up` starts what has a command.
             self._entry["command"] = self._entry.pop("entrypoint")
             if why := self._comments.pop("entrypoint", ""):

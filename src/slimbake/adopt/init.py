@@ -20,6 +20,7 @@ from slimbake.adopt.folder import folder_draft
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
+from slimbake.adopt.order import ordered
 from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared, versions_wanted
 from slimbake.adopt.smokes import is_smoke, smoke_text
 from slimbake.adopt.survey import survey
@@ -125,10 +126,18 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
     lacking = [each for each in decided.drafts if each.name not in known]
     if request.service and lacking:
         [draft] = lacking
+        old_text = yaml_text(file)
+
+        def text_with(draft: Draft) -> str:
+            return insert(old_text, draft.name, draft.entry, file.name)
+
         entry = {key: value for key, value in draft.entry.items() if key != "base"}
-        text = insert(yaml_text(file), draft.name, entry, file.name)
+        [draft] = ordered(
+            [replace(draft, entry=entry)], lambda each: _problems(file, text_with(each[0]))
+        )
+        text = text_with(draft)
         if request.dry_run:
-            return service_lines(replace(draft, entry=entry))
+            return service_lines(draft)
         for path, content in decided.files.items():
             write_atomically(file.parent / path, content.encode())
             console.say(f"wrote {path}")
@@ -202,6 +211,8 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
     if sharing.bases and _problems(file, text(based, sharing, layers)):
         based, sharing, layers = list(drafts), _ALONE, "none"
     smokes, based = _smokes(repository, based)
+    if not file.exists():  # else it is about services that are there
+        based = ordered(based, lambda each: _problems(file, text(each, sharing, layers)))
     notes = [*found.notes, *python_notes, *ci_notes, *dropped]
     for package in dict.fromkeys(package for *_, package in sharing.apart):
         pairs = [(one, other) for one, other, why in sharing.apart if why == package]

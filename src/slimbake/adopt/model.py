@@ -171,7 +171,8 @@ class ComposeService:
     workdir: Said | None = None
     stop_signal: Said | None = None
     healthcheck: Healthcheck | None = None
-    beside: tuple[str, ...] = ()  # the services that it depends on
+    # the services that it depends on -> the condition; "" = none is written
+    beside: Mapping[str, str] = field(default_factory=dict)
     gpu: bool = False
     starts: bool = True  # with the others: its compose file gives it no profile
     notes: tuple[Note, ...] = ()
@@ -217,6 +218,9 @@ class Draft:
     torch: str = ""  # the build that its Dockerfile or compose file asks for
     image: str = ""  # today's image
     build: BuildFacts | None = None  # of its Dockerfile
+    # the services of the manifest that start before it -> the condition; "" = none is written
+    before: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""  # that the compose file has in place of the Dockerfile's
     notes: tuple[Note, ...] = ()
     needless: tuple[Step, ...] = ()  # what its Dockerfile runs, and slimbake has no need of
 

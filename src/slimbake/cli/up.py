@@ -18,6 +18,14 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.deploy import compose
+from slimbake.plan.model import Plan
+
+
+def _baked(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
+    """What `--watch` bakes: these services, and what `up` starts for them."""
+    chosen = select(plan, services)
+    starting = (each.service for each in plan.starting(chosen))
+    return tuple(dict.fromkeys((*chosen, *starting)))
 
 
 @click.command(
@@ -43,8 +51,8 @@ def command(
     watch: bool,
 ) -> None:
     """Start the services with Docker Compose, and wait until they are healthy: one network, no
-    root, read-only roots, no capabilities. What `start: {with: ...}` names of your compose file
-    starts, too.
+    root, read-only roots, no capabilities. What `depends_on` names starts first, and so does what
+    `start: {with: ...}` names of your compose file.
     """
 
     given = compose.variables(environment)
@@ -53,7 +61,7 @@ def command(
         from slimbake.cli.watch import up_and_watch
 
         request = BakeRequest(targets=(), registry=registry, tag=tag, keep_going=True)
-        up_and_watch(file, lambda plan: select(plan, services), request, given)
+        up_and_watch(file, lambda plan: _baked(plan, services), request, given)
         return
     project = read(file)
     plan = project.plan

@@ -256,6 +256,11 @@ class StartCheck:
     beside: tuple[str, ...] = ()  # services of the repository's own compose file
 
 
+STARTED, HEALTHY = "service_started", "service_healthy"
+ENDED = "service_completed_successfully"
+"""What a service waits for of another, in Compose's words."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildStep:
     """A command of a build stage, of whose files some go into the image."""
@@ -329,6 +334,7 @@ class ServiceEntry(Container):
     precision: Precision | None = None
     parity: Parity | None = None
     start: StartCheck | None = None
+    depends_on: Pairs = ()  # service of the manifest -> condition
     smoke: str | None = None  # relative to the context
     verify: str | None = None  # relative to the context
     reference: str | None = None  # relative to the context; what parity is compared with

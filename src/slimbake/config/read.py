@@ -32,6 +32,7 @@ from slimbake.config.model import (
     VexStatement,
     WeightsEntry,
 )
+from slimbake.config.order import Order
 from slimbake.config.parity import refuse_texts
 from slimbake.config.parity import written_limits as limits
 from slimbake.config.report import ProblemReport as Report
@@ -66,6 +67,8 @@ class Reader:
         shells(services, raw.get("bases", {}), self._repository, self._report)
         self._requirements.for_python(raw.get("python", ""))
         self._exporting = exporting(raw)
+        self._order = Order(raw, own_compose(self._file.parent), self._repository, self._report)
+        self._order.check()
         made = Manifest(
             file=self._file,
             project=raw.get("project", ""),
@@ -203,6 +206,7 @@ class Reader:
             precision=self._precision(raw, (*at, "precision")),
             parity=self._parity(has, (*at, "parity"), folder),
             start=self._start(raw, at),
+            depends_on=self._order.before(name),
             smoke=self._within(has, at, "smoke", folder),
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),

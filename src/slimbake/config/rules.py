@@ -118,7 +118,7 @@ def _bases(raw: Raw, report: ProblemReport) -> None:
                 report.value((kind, name, key), f"unknown base '{parent}'", hint)
             elif parent is not None and kind == "bases":
                 edges[name] = (parent,)
-    loops = _cycles(edges)
+    loops = cycles(edges)
     for loop in loops:
         path = ("bases", loop[0], "extends")
         report.value(path, f"a base cycle: {' -> '.join(loop)}", "remove one `extends`")
@@ -126,7 +126,7 @@ def _bases(raw: Raw, report: ProblemReport) -> None:
         axes(raw, report)
 
 
-def _cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+def cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
     """The cycles among edges, each from its first node back to it; _MOST_CYCLES at most."""
     return list(islice(_every_cycle(dict(edges)), _MOST_CYCLES))
 
@@ -339,6 +339,6 @@ def _links(services: Raw, report: ProblemReport) -> None:
         )
         if targets := tuple(each for each in linked if each in services):
             edges[name] = targets
-    for loop in _cycles(edges):
+    for loop in cycles(edges):
         path = ("services", loop[0], "contexts")
         report.key(path, f"a cycle of contexts: {' -> '.join(loop)}", "remove one `target:`")

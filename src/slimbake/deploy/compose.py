@@ -7,8 +7,9 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,22 @@ from slimbake import docker
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, own_compose
+from slimbake.config.model import ENDED, HEALTHY
 from slimbake.console import Console
 from slimbake.docker.beside import OwnServices, manifest_name, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.externals.beside import beside_images, lacking, pull
-from slimbake.plan.model import Running
+from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
 from slimbake.render import Generated
 from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
-from slimbake.render.documents import document
+from slimbake.render.documents import Override, document
 from slimbake.render.generated import Drift, drift, repair
 
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
+_UNTIL = {HEALTHY: "is healthy", ENDED: "has ended"}  # what takes time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,21 @@ def up(
     console: Console,
     code: Mapping[str, Path] = {},
 ) -> Up:
-    """Start these services and what their `start: {with: ...}` names, and wait until each is well:
-    healthy, alive, or ended without a fault.
+    """Start these services, what they depend on and what their `start: {with: ...}` names, and wait
+    until each is well: healthy, alive, or ended without a fault.
 
     `code`: service -> a folder that is mounted in place of the code of its image. Left out: programs
     that take arguments, which are for `run`. Raises SetupError for an image that
     is missing or what Compose cannot start, and removes what it started then; CheckError for what
     dies or gets unhealthy.
     """
-    chosen = tuple(s for s in _chosen(project, services) if not s.takes_arguments)
+    chosen = project.plan.starting(services, _there(project))
     names = tuple(each.service for each in chosen)
     own = own_compose(project.root)
     with _given(project, chosen, images, environment, console, code) as (asked, beside):
-        _start(asked, names, own.name, console)
+        for line in _waiting(project.plan, chosen):
+            console.say(line)
+        _start(asked, names, own.name, console, _awaited_for(project.plan, chosen))
         states = _awaited(asked, names, beside)
     for each in chosen:
         state = states[each.service]
@@ -84,8 +89,38 @@ def address(service: Running, published: int, services: Sequence[Running]) -> st
     return f"http://127.0.0.1:{published}{'' if service.publish else taken}"
 
 
-def _start(asked: ComposeProject, services: Sequence[str], own: str, console: Console) -> None:
-    """Have Compose start these services. Raises SetupError, with the ports that are taken, and with
+def _there(project: Project) -> frozenset[str]:
+    """The services that run, where it matters: a variant that runs stands for its service."""
+    if not any(each.copied for each in project.plan.services):
+        return frozenset()
+    with started(project) as together:
+        return frozenset(name for name, state in together.states().items() if state.code is None)
+
+
+def _waiting(plan: Plan, services: Sequence[Running]) -> Iterator[str]:
+    """Which of these services wait until others are ready."""
+    names = frozenset(each.service for each in services)
+    for each in services:
+        awaited = plan.awaited(each, names).items()
+        if until := [f"{name} {_UNTIL[how]}" for name, how in awaited if how in _UNTIL]:
+            yield f"{each.service}: waits until {', '.join(until)}"
+
+
+def _awaited_for(plan: Plan, services: Sequence[Running]) -> frozenset[str]:
+    """Those of these services that others wait for."""
+    names = frozenset(each.service for each in services)
+    return frozenset(itertools.chain(*(plan.awaited(each, names) for each in services)))
+
+
+def _start(
+    asked: ComposeProject,
+    services: Sequence[str],
+    own: str,
+    console: Console,
+    awaited: Collection[str] = (),
+) -> None:
+    """Have Compose start these services, those that others wait for first. Raises CheckError for one
+    of these that dies or gets unhealthy; else SetupError, with the ports that are taken, and with
     nothing left of what it started.
     """
     before = asked.states()
@@ -94,6 +129,9 @@ def _start(asked: ComposeProject, services: Sequence[str], own: str, console: Co
     except SetupError as error:
         after = asked.states()
         ports = {each: state.taken for each, state in after.items() if state.taken}
+        if not ports:
+            ran = {n: after[n] for n in services if n in awaited and n in after}
+            _expect_well(asked, {name: state for name, state in ran.items() if not state.error})
         users = {port: docker.publishing(port) for port in ports.values()}
         console.say("removing what was started")
         if before:
@@ -126,7 +164,7 @@ def run(
     console: Console,
 ) -> int:
     """Run one service in the foreground, beside what is up; its exit code."""
-    chosen = _chosen(project, (service,))
+    chosen = tuple(each for each in project.plan.services if each.service == service)
     with _given(project, chosen, images, environment, console) as (asked, _):
         return asked.run(service, arguments)
 
@@ -189,29 +227,31 @@ def _given(
 ) -> Iterator[tuple[ComposeProject, tuple[str, ...]]]:
     """The fleet with the images and variables of this call, which may be secret: nobody else can
     read them, and they are gone afterwards. With it, what these services need of the repository's
-    own compose file.
+    own compose file; of the fleet they wait for one another alone.
 
     Volumes are made. Raises SetupError for an image that is missing.
     """
     together = _to_start(project)
-    needed = project.plan.with_weights(tuple(each.service for each in services))
-    for name in (images[target] for target in needed):
-        if not docker.find_image(name):
-            raise SetupError(f"the engine has no image {name}", "`slimbake bake` builds it")
+    _expect_images(project.plan, services, images)
     needs = {each.service: each.start.beside for each in services if each.start.beside}
     own = _own(project, needs, console)
     fleet = _names(project)
     beside = own.needed(itertools.chain(*needs.values()), fleet)
     added = own.joined(beside)
-    plan = mounted(project.plan, images, [each.service for each in services])
+    names = tuple(each.service for each in services)
+    plan = mounted(project.plan, images, names)
     volumes = {each.service: each.weights_volume for each in plan.services}
     variables = {name: literal(text) for name, text in environment.items()}
     for each in services:
         on_top: dict[str, Any] = {"image": literal(images[each.service]), "pull_policy": "never"}
         on_top["environment"] = variables
+        awaited = plan.awaited(each, names).items()
+        first: dict[str, Any] = {name: {"condition": how} for name, how in awaited}
         if each.start.beside:
             on_top["environment"] = {**own.variables(each.host), **variables}
-            on_top["depends_on"] = own.awaits(each.host, own.needed(each.start.beside, fleet))
+            first |= own.awaits(each.host, own.needed(each.start.beside, fleet))
+        if first or each.depends_on:
+            on_top["depends_on"] = Override(first)
         on_top["volumes"] = []
         if each.service in code:
             folder = {"type": "bind", "source": literal(str(code[each.service])), "target": "/app"}
@@ -226,6 +266,22 @@ def _given(
         theirs = (k for k, v in added["volumes"].items() if v == {"name": f"{together.name}_{k}"})
         together.make_volumes((*(v for each in services for v, _ in each.volumes), *theirs))
         yield replace(together, files=(*together.files, Path(file.name))), beside
+
+
+def _expect_images(plan: Plan, services: Sequence[Running], images: Mapping[str, str]) -> None:
+    """Raise SetupError for the images that the engine lacks, with a service that depends on each."""
+    names = tuple(each.service for each in services)
+    above = {name: each.service for each in services for name in plan.awaited(each, names)}
+    lacking = [name for name in plan.with_weights(names) if not docker.find_image(images[name])]
+    if lacking:
+        raise SetupError(
+            "\n".join(
+                f"the engine has no image {images[name]}"
+                + (f", and {above[name]} depends on {name}" if name in above else "")
+                for name in lacking
+            ),
+            f"`slimbake bake` builds {'it' if len(lacking) == 1 else 'them'}",
+        )
 
 
 def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console) -> OwnServices:
@@ -245,11 +301,20 @@ def _names(project: Project) -> frozenset[str]:
 
 
 def restart(project: Project, services: Sequence[str]) -> None:
-    """Restart the containers of these services, and wait until each is well. Raises as `up` does."""
-    names = tuple(s.service for s in _chosen(project, services) if not s.takes_arguments)
+    """Restart the containers of these services, each after those of them that it depends on, and
+    wait until each is well. Raises as `up` does.
+    """
+    known = [each for each in project.plan.services if each.service in services]
+    names = [each.service for each in known if not each.takes_arguments]
+    order = TopologicalSorter(
+        {each.service: project.plan.awaited(each, names) for each in known if each.service in names}
+    )
+    order.prepare()
     with started(project) as together:
-        together.restart(names)
-        _awaited(together, names)
+        while now := order.get_ready():
+            together.restart(now)
+            _awaited(together, now)
+            order.done(*now)
 
 
 def written(project: Project) -> None:
@@ -277,17 +342,7 @@ def _awaited(
     while True:
         found = together.states()
         states = {service: found[service] for service in (*services, *beside)}
-        for service, state in states.items():
-            if state.code or state.health == "unhealthy":
-                how = f"ended with exit code {state.code}" if state.code else "is unhealthy"
-                words = together.last_words(service, LAST_WORDS)
-                logs = (
-                    f"docker logs {state.name}" if service in beside else f"slimbake logs {service}"
-                )
-                raise CheckError(
-                    f"{service} {how}\n{words}".rstrip(),
-                    f"`{logs}` shows all; `slimbake down` ends the others",
-                )
+        _expect_well(together, states, beside)
         late = time.monotonic() > alive
         if all(
             s.code == 0 or s.health == "healthy" or (late and not s.health) for s in states.values()
@@ -296,8 +351,32 @@ def _awaited(
         time.sleep(EVERY)
 
 
-def _chosen(project: Project, services: Sequence[str]) -> tuple[Running, ...]:
-    return tuple(each for each in project.plan.services if each.service in services)
+def _expect_well(
+    together: ComposeProject, states: Mapping[str, ContainerState], beside: Sequence[str] = ()
+) -> None:
+    """Raise CheckError for the first that died or is unhealthy, with its last words."""
+    for service, state in states.items():
+        if state.code or state.health == "unhealthy":
+            how = f"ended with exit code {state.code}" if state.code else "is unhealthy"
+            words = together.last_words(service, LAST_WORDS)
+            logs = f"docker logs {state.name}" if service in beside else f"slimbake logs {service}"
+            raise CheckError(
+                f"{service} {how}\n{words}".rstrip(),
+                f"`{logs}` shows all; `slimbake down` ends the others",
+            )
+
+
+def _with_named(plan: Plan, services: Sequence[Running]) -> list[Running]:
+    """These services and all that their `depends_on` names: Compose reads that of a service which
+    another file extends, too, and wants to find each.
+    """
+    found, waiting = {each.service for each in services}, [*services]
+    while waiting:
+        for host, _ in waiting.pop().depends_on:
+            more = [each for each in plan.variants[host] if each.service not in found]
+            found.update(each.service for each in more)
+            waiting += more
+    return [each for each in plan.services if each.service in found]
 
 
 def joining(project: Project) -> tuple[str, ...]:
@@ -307,6 +386,7 @@ def joining(project: Project) -> tuple[str, ...]:
     if not both:
         return (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
     lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
+    both = _with_named(project.plan, both)
     for each in both:
         extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
         lines += [f"  {each.service}:", f"    extends: {extends}"]

@@ -40,6 +40,7 @@ class Watched:
     _known: dict[str, tuple[str, Parts]] = field(default_factory=dict)
     _last: Project | None = None
     _ahead: set[str] = field(default_factory=set)  # whose containers have code that no image has
+    _held: set[str] = field(default_factory=set)  # depend on one whose last bake failed
 
     def build(self, project: Project, services: tuple[str, ...]) -> None:
         """Have the containers of these services run what the sources are now. Raises as `release`
@@ -47,6 +48,8 @@ class Watched:
         """
         self.session.wait()
         self._last = project
+        held = [each.service for each in project.plan.services if each.service in self._held]
+        services = tuple(dict.fromkeys((*services, *held)))
         try:
             now = self._code(project, services)
             edited = tuple(
@@ -77,14 +80,25 @@ class Watched:
         released = release(project, asked, self.console, self.session)
         self.session.wait()  # until then it holds the project
         project = reread(project)
-        good = tuple(name for name in services if name in released.names)
+        failed = frozenset(services) - released.names.keys()
+        self._held = {
+            name
+            for name in services
+            if failed & {each.service for each in project.plan.starting((name,), services)}
+        } - failed
+        good = tuple(name for name in services if name not in failed | self._held)
         now = self._code(project, good)
-        folders = {name: self._laid(project, name, now) for name in now}
+        for name in good:
+            self._known.pop(name, None)
+        for name in now:
+            self._laid(project, name, now)
         self._known |= now
         self._ahead -= {*good}
         if good:
             names = self.names(project.plan)
-            compose.up(project, good, names, self.environment, self.console, folders)
+            # Others that they depend on keep the code that they have.
+            code = {name: self._folder(project, name).resolve() for name in self._known}
+            compose.up(project, good, names, self.environment, self.console, code)
         released.expect_all()
 
     def _sync(self, project: Project, services: tuple[str, ...], now: _Code) -> None:
@@ -103,12 +117,14 @@ class Watched:
         able = (name for name in services if mountable(found.code.get(name, (("", "none"),))))
         return {name: (found.below[name], found.code[name]) for name in able}
 
-    def _laid(self, project: Project, service: str, now: _Code) -> Path:
-        """The folder of a service, with its code as it is now."""
-        folder = project.workspace.path(f"{_SYNCED}/{service}")
+    def _folder(self, project: Project, service: str) -> Path:
+        return project.workspace.path(f"{_SYNCED}/{service}")
+
+    def _laid(self, project: Project, service: str, now: _Code) -> None:
+        """Have the folder of a service hold its code as it is now."""
+        folder = self._folder(project, service)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         for each in folder.iterdir():  # the folder itself is mounted
             shutil.rmtree(each) if each.is_dir() else each.unlink()
         copy_code(project.root / project.plan.target(service).context, now[service][1], folder)
-        return folder.resolve()

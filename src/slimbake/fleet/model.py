@@ -165,6 +165,7 @@ class Service(Container):
     precision: Precision | None
     parity: Parity | None
     start: StartCheck
+    depends_on: Pairs  # entry -> condition: whichever of its variants start
     smoke: str | None  # these three are relative to the context
     verify: str | None
     reference: str | None

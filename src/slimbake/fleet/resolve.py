@@ -403,6 +403,7 @@ class _Resolution:
             precision=draft.precision,
             parity=draft.parity,
             start=entry.start or StartCheck("listens" if entry.port else "runs"),
+            depends_on=entry.depends_on,
             smoke=entry.smoke,
             verify=entry.verify,
             reference=entry.reference,

@@ -125,6 +125,7 @@ def _running(service: Service) -> Running:
         **container(service),
         budget=service.budget,
         start=service.start,
+        depends_on=service.depends_on,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
         weights=service.weights.layer.name if service.weights and service.mounts else "",

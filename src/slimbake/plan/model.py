@@ -7,7 +7,7 @@ empty, or a text that is empty, means "has none": nothing here means "default".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -247,6 +247,7 @@ class Running(Container):
     copied: bool = False  # it is not the first variant
     budget: Budget
     start: StartCheck
+    depends_on: Pairs = ()  # host -> Compose's condition
     verify: str  # its black-box check, relative to the root; "" = has none
     own_dockerfile: bool = False  # whose image may be anything
     weights: str = ""  # the target of the image of weights that it mounts; "" = none
@@ -362,6 +363,45 @@ class Plan:
         chosen = set(services)
         mounted = (s.weights for s in self.services if s.weights and s.service in chosen)
         return tuple(dict.fromkeys((*services, *mounted)))
+
+    @cached_property
+    def variants(self) -> dict[str, list[Running]]:
+        """By host: every variant of a service, the first one first."""
+        found: dict[str, list[Running]] = {}
+        for each in self.services:
+            found.setdefault(each.host, []).append(each)
+        return found
+
+    def starting(
+        self, services: Collection[str], there: Collection[str] = ()
+    ) -> tuple[Running, ...]:
+        """What `up` starts for these services: those that take no arguments, and what they depend
+        on, in the variants among these services or else among those that are `there`, or else in
+        the first.
+        """
+        waiting = [each for each in self.services if each.service in services]
+        hosts, found = {each.host for each in waiting}, set[str]()
+        while waiting:
+            each = waiting.pop()
+            if each.takes_arguments or each.service in found:
+                continue
+            found.add(each.service)
+            for host in (host for host, _ in each.depends_on if host not in hosts):
+                hosts.add(host)
+                variants = self.variants[host]
+                waiting += [one for one in variants if one.service in there] or variants[:1]
+        return tuple(each for each in self.services if each.service in found)
+
+    def awaited(self, service: Running, started: Collection[str]) -> dict[str, str]:
+        """What a service waits for: of those that are started, each that it depends on, and
+        Compose's condition.
+        """
+        return {
+            each.service: condition
+            for host, condition in service.depends_on
+            for each in self.variants[host]
+            if each.service in started
+        }
 
     def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
         """What is shared of all that these services and their checks stand on, each after what it

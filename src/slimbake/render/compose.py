@@ -30,6 +30,7 @@ def compose(plan: Plan) -> bytes:
 
     The first variant of each service runs where nothing is named. The others stand in for it, and
     are in a profile of the variant's name; programs that take arguments are in the profile `tools`.
+    A service waits for every variant of what it depends on that starts.
     """
     head = _HEAD.format(manifest=comment(plan.manifest), file=COMPOSE_FILE)
     volumes: dict[str, Any] = {name: {} for each in plan.services for name, _ in each.volumes}
@@ -93,6 +94,11 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     said = {
         "image": _image(plan, service.service),
         "profiles": profiles,
+        "depends_on": {
+            each.service: {"condition": condition} | ({"required": False} if each.copied else {})
+            for host, condition in service.depends_on
+            for each in plan.variants[host]
+        },
         "user": service.user,
         "read_only": True,
         "cap_drop": ["ALL"],

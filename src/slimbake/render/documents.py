@@ -17,6 +17,15 @@ class _Plain(_Dumper):  # type: ignore[misc]
         return True
 
 
+class Override(dict[str, Any]):
+    """A mapping that takes the place of what Compose files before this one say."""
+
+
+_Plain.add_representer(
+    Override, lambda dumper, value: dumper.represent_mapping("!override", dict(value))
+)
+
+
 def document(value: Any) -> str:
     """A value as YAML, its keys in their own order."""
     return str(yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100))

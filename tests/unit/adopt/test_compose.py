@@ -111,7 +111,7 @@ def test_jobs_gpus_and_profiles() -> None:
     assert found.jobs == {"init"}
     web = found.services[1]
     assert web.gpu
-    assert web.beside == ("init",)
+    assert web.beside == {"init": "service_completed_successfully"}
     assert any(note.what.startswith("`profiles`") for note in web.notes)
 
 

@@ -740,17 +740,97 @@ def test_an_older_debian_is_named(tmp_path: Path) -> None:
     assert "services/one/Dockerfile:1: the image is of Debian bookworm\n" in reported
 
 
-def test_who_waits_for_another_service_of_the_fleet_is_named(
-    tmp_path: Path,
-) -> None:
+ORDER = """
+services:
+  web_app: {build: services/one, ports: ["8000:8000"], depends_on: [db, migrate]}
+  migrate: {build: services/one, command: python -m one up, depends_on: {db: {condition: service_healthy}}}
+  proxy:
+    build: services/nginx
+    depends_on:
+      web_app: {condition: service_healthy, restart: true}
+      migrate: {condition: service_completed_successfully}
+      tool: {condition: service_started}
+      db: {condition: service_healthy}
+  worker: {build: services/one, depends_on: {migrate: {condition: service_healthy}}}
+  tool: {build: services/one, entrypoint: [one], profiles: [x], depends_on: [web_app, worker]}
+  db: {image: "postgres:17"}
+"""
+
+
+def ordered(root: Path) -> Path:
+    file = repository(root, "one")
+    (root / "services/nginx").mkdir()
+    (root / "services/nginx/Dockerfile").write_text("FROM nginx\n")
+    (root / "compose.yaml").write_text(ORDER)
+    return file
+
+
+def test_the_order_of_a_compose_file_is_carried_over_with_its_conditions(tmp_path: Path) -> None:
+    file = ordered(tmp_path)
+    reported = "\n".join(init(file, InitRequest(), QUIET))
+    services = {each.name: each for each in manifest(file).services}
+    assert {name: dict(each.depends_on) for name, each in services.items()} == {
+        "web-app": {"migrate": "service_started"},
+        "migrate": {},
+        "proxy": {"web-app": "service_healthy", "migrate": "service_completed_successfully"},
+        "worker": {"migrate": "service_started"},
+        "tool": {"web-app": "service_healthy", "worker": "service_started"},
+    }
+    assert services["proxy"].dockerfile
+    assert "    depends_on: [migrate]\n" in file.read_text(), "a list stays one"
+    assert "it depends on tool: 'tool' takes arguments, so `slimbake up` does not" in reported
+    assert "it depends on migrate: 'migrate' has no healthcheck\n" in reported
+    assert "compose.yaml:7: depends_on: restart\n" in reported
+
+
+def test_nothing_waits_for_a_job_whose_image_has_another_command(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM node:22\nCMD ["node", "serve.js"]\n')
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  job: {build: ., command: node migrate.js}\n  ends: {build: .}\n"
+        "  web:\n    build: .\n    depends_on:\n"
+        "      job: {condition: service_completed_successfully}\n"
+        "      ends: {condition: service_completed_successfully}\n"
+    )
+    file = tmp_path / "services.yaml"
+    reported = "\n".join(init(file, InitRequest(), QUIET))
+    assert manifest(file).services[2].depends_on == (("ends", "service_completed_successfully"),)
+    assert "it waits until job has ended, and its image does not run `node migrate.js`" in reported
+
+
+def test_a_circle_of_a_compose_file_is_reported(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  one: {build: services/one}\n  two:\n    build: services/one\n"
-        "    depends_on: {one: {condition: service_healthy}}\n"
+        "services:\n  one: {build: services/one, depends_on: [two]}\n"
+        "  two: {build: services/one, depends_on: [one, two]}\n"
     )
     reported = "\n".join(init(file, InitRequest(), QUIET))
-    assert "compose.yaml:3: two depends on one\n" in reported
-    assert "one depends on" not in reported.replace("two depends on one", "")
+    assert "a cycle of depends_on: " in reported
+    assert "it depends on two: a service cannot wait for itself" in reported
+    assert sum(len(each.depends_on) for each in manifest(file).services) == 1
+
+
+def test_a_job_that_others_wait_for_is_one_that_up_starts(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  job: {build: services/one, entrypoint: [one, up]}\n"
+        "  one:\n    build: services/one\n"
+        "    depends_on: {job: {condition: service_completed_successfully}}\n"
+    )
+    init(file, InitRequest(), QUIET)
+    job, one = manifest(file).services
+    assert (job.command, one.depends_on) == (
+        ("one", "up"),
+        (("job", "service_completed_successfully"),),
+    )
+
+
+def test_a_service_that_is_added_depends_on_those_that_are_there(tmp_path: Path) -> None:
+    file = ordered(tmp_path)
+    init(file, InitRequest(service="migrate"), QUIET)
+    assert manifest(file).services[0].depends_on == ()
+    reported = "\n".join(init(file, InitRequest(service="proxy"), QUIET))
+    assert manifest(file).services[1].depends_on == (("migrate", "service_completed_successfully"),)
+    assert "it depends on web-app: unknown service 'web-app'" in reported
 
 
 def test_beat_with_its_schedule_in_a_database_has_no_start_check(tmp_path: Path) -> None:

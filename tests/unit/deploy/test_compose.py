@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -236,3 +237,105 @@ def test_what_was_up_before_stays_up(monkeypatch: pytest.MonkeyPatch) -> None:
         ["its words", "still up, as before: web"],
         [["api"]],
     )
+
+
+# --- what depends on what
+
+ORDERED = plan(
+    fleet(
+        service(
+            "web",
+            port=80,
+            depends_on=(
+                ("migrate", "service_completed_successfully"),
+                ("api", "service_healthy"),
+                ("cache", "service_started"),
+            ),
+        ),
+        service("migrate", depends_on=(("cache", "service_started"),)),
+        service("api", port=8000, variants=(VariantEntry("cpu"), VariantEntry("gpu"))),
+        service("cache"),
+    )
+)
+
+
+def test_a_service_of_the_file_waits_for_every_variant_whose_profile_is_active() -> None:
+    written = yaml.safe_load(text(ORDERED))["services"]
+    assert written["web"]["depends_on"] == {
+        "migrate": {"condition": "service_completed_successfully"},
+        "api": {"condition": "service_healthy"},
+        "api-gpu": {"condition": "service_healthy", "required": False},
+        "cache": {"condition": "service_started"},
+    }
+    assert "depends_on" not in written["api"]
+
+
+def test_up_says_what_waits_for_what_takes_time() -> None:
+    assert [*compose._waiting(ORDERED, ORDERED.starting(("web", "api-gpu")))] == [
+        "web: waits until migrate has ended, api-gpu is healthy"
+    ]
+
+
+def test_who_needs_an_image_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"r/web", "r/cache"}
+    monkeypatch.setattr(docker, "find_image", lambda name: name in there)
+    images = {each.service: f"r/{each.service}" for each in ORDERED.services}
+    with pytest.raises(SetupError) as caught:
+        compose._expect_images(ORDERED, ORDERED.starting(("web",)), images)
+    assert caught.value.message.splitlines() == [
+        "the engine has no image r/migrate, and web depends on migrate",
+        "the engine has no image r/api, and web depends on api",
+    ]
+    assert caught.value.hint == "`slimbake bake` builds them"
+
+
+def test_what_others_wait_for_and_dies_is_shown_with_its_last_words() -> None:
+    asked = Starting({}, {"migrate": state(3), "web": state(0)})
+    asked.last_words = lambda service, _: f"{service} said"  # type: ignore[attr-defined]
+    with pytest.raises(CheckError) as caught:
+        compose._start(asked, ("web", "migrate"), "", QUIET, {"migrate"})  # type: ignore[arg-type]
+    assert caught.value.message == "migrate ended with exit code 3\nmigrate said"
+    assert asked.did == [], "its container is there for `slimbake logs`"
+
+
+def test_what_others_wait_for_and_gets_no_port_or_does_not_start_is_no_failed_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker, "publishing", lambda port: f"the user of {port}")
+    for error, said in (
+        ("Bind for 127.0.0.1:80 failed: already", "api: port 80 of this machine is in use"),
+        ("no such program", "docker compose failed"),
+    ):
+        asked = Starting({}, {"api": ContainerState("x", 128, "", None, error)})
+        with pytest.raises(SetupError, match=said):
+            compose._start(asked, ("api",), "", QUIET, {"api"})  # type: ignore[arg-type]
+        assert asked.did == [False]
+
+
+def test_what_extends_a_service_defines_all_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {build: .}}")
+    project: Any = SimpleNamespace(root=tmp_path, plan=ORDERED)
+    lines = compose.joining(project)
+    assert [line for line in lines if line.startswith("  ") and line.endswith(":")] == [
+        "  web:",
+        "  migrate:",
+        "  api:",
+        "  api-gpu:",
+        "  cache:",
+    ]
+
+
+def test_services_are_restarted_after_those_that_they_depend_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    did: list[tuple[str, ...]] = []
+
+    class Restarting:
+        def restart(self, services: tuple[str, ...]) -> None:
+            did.append(services)
+
+    monkeypatch.setattr(compose, "started", lambda _: contextlib.nullcontext(Restarting()))
+    monkeypatch.setattr(compose, "_awaited", lambda _, services: did.append(("well", *services)))
+    project: Any = SimpleNamespace(plan=ORDERED)
+    compose.restart(project, ("web", "cache"))
+    assert did == [("cache",), ("well", "cache"), ("web",), ("well", "web")]

@@ -130,3 +130,25 @@ def test_in_the_end_containers_run_their_images(
     containers.end()
     assert played.done == [("up", (("web",), ()))]
     assert said[-1] == "no image has the last edits of web: `slimbake bake`"
+
+
+def test_what_depends_on_one_that_failed_starts_with_it(
+    played: Played, containers: Watched
+) -> None:
+    web = service("web", depends_on=(("job", "service_started"),))
+    made = fleet(web, service("job"), file=played.project.root / "services.yaml")
+    played.project = replace(unlocked(made), workspace=played.project.workspace)
+    played.refused = ("job",)
+    with pytest.raises(CheckError):
+        played.build(containers, "web", "job")
+    assert [name for name, _ in played.done] == ["bake"]
+    played.refused = ()
+    assert played.build(containers, "job")[0] == ("bake", ("job", "web"))
+    assert played.done[-1] == ("up", (("job", "web"), ("web",)))
+
+
+def test_a_bake_of_one_leaves_the_others_the_code_that_they_mount(
+    played: Played, containers: Watched
+) -> None:
+    played.build(containers, "web", "job")
+    assert played.build(containers, "job")[-1] == ("up", (("job",), ("web",)))

@@ -202,6 +202,19 @@ def test_another_compression_changes_what_is_pushed(tmp_path: Path) -> None:
     assert {name for name in before if before[name] != after[name]} >= {"runtime", "api", "embed"}
 
 
+def test_the_order_in_which_services_start_is_in_no_image(tmp_path: Path) -> None:
+    decided, root = repository(tmp_path)
+    before = fingerprints(decided, root, NOWHERE, AROUND)
+    files = {each.path: each.content for each in generate(decided, root)}
+    order = (("embed", "service_healthy"),)
+    services = (replace(SERVICES[0], depends_on=order), *SERVICES[1:])
+    waiting, _ = repository(tmp_path, resolve(written(*services, bases=BASES)))
+    new = {each.path: each.content for each in generate(waiting, root)}
+    assert {path for path in new if new[path] != files[path]} == {"bake/compose.yaml"}
+    after = fingerprints(waiting, root, NOWHERE, AROUND)
+    assert {name for name in after if after[name] != before[name]} <= {"inside"}
+
+
 def test_a_bake_file_of_another_slimbake_counts_with_all_of_its_text(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
 

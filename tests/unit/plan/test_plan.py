@@ -554,3 +554,43 @@ def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
     )
     below = {target.name: below for target, below in standing(found.targets)}
     assert below == {target.name: found.needed((target.name,)) for target in found.targets}
+
+
+VARIANTS = (manifest.VariantEntry("cpu"), manifest.VariantEntry("gpu"))
+ORDERED = plan(
+    fleet(
+        service("proxy", depends_on=(("web", "service_healthy"),)),
+        service(
+            "web", port=80, depends_on=(("model", "service_started"), ("job", "service_started"))
+        ),
+        service("model", variants=VARIANTS),
+        service("job"),
+        service("tool", entrypoint=("tool",), depends_on=(("job", "service_started"),)),
+        service("other"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "started"),
+    [
+        (("proxy",), (), ("proxy", "web", "model", "job")),
+        (("proxy", "model-gpu"), (), ("proxy", "web", "model-gpu", "job")),
+        (("proxy", "model-gpu", "model"), (), ("proxy", "web", "model", "model-gpu", "job")),
+        (("web",), ("model-gpu", "other"), ("web", "model-gpu", "job")),
+        (("tool", "other"), (), ("other",)),
+        ((), (), ()),
+    ],
+)
+def test_up_starts_what_a_service_depends_on_too(
+    asked: tuple[str, ...], there: tuple[str, ...], started: tuple[str, ...]
+) -> None:
+    assert tuple(each.service for each in ORDERED.starting(asked, there)) == started
+
+
+def test_a_service_waits_for_those_variants_that_start() -> None:
+    [web] = ORDERED.variants["web"]
+    assert ORDERED.awaited(web, ("web", "model-gpu", "job")) == {
+        "model-gpu": "service_started",
+        "job": "service_started",
+    }
