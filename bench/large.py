@@ -6,6 +6,7 @@ people.
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import sys
 import tempfile
@@ -74,7 +75,8 @@ def main() -> int:
                         done, failed = None, True
                     if done:
                         found[" ".join(words[:2])].setdefault(size, []).append(done)
-    headings = ("command", *(f"{s:,}: s, MB" for s in arguments.sizes), "times the time", "memory")
+    columns = (f"{size:,}: {unit}" for size in arguments.sizes for unit in ("s", "CPU s", "MB"))
+    headings = ("command", *columns, "times the CPU", "memory")
     rows = [row(name, runs, arguments.sizes) for name, runs in found.items()]
     print(tables.markdown("Whole processes, medians", headings, rows))
     print(f"{tables.machine()}. Python {sys.version.split()[0]}.")
@@ -96,15 +98,16 @@ def once(words: tuple[str, ...], root: Path, limit: float) -> Run | None:
 def row(name: str, runs: dict[int, list[Run]], sizes: list[int]) -> tuple[str, ...]:
     """A command's line of the table; its last columns: the largest fleet beside the smallest."""
     seconds = [tables.median(each.seconds for each in runs.get(size, ())) for size in sizes]
+    processor = [tables.median(each.processor for each in runs.get(size, ())) for size in sizes]
     peaks = [tables.median(each.peak for each in runs.get(size, ())) for size in sizes]
     cells = (
-        f"{tables.seconds(time)}, {tables.megabytes(peak)}"
-        for time, peak in zip(seconds, peaks, strict=True)
+        (tables.seconds(wall), tables.seconds(cpu), tables.megabytes(peak))
+        for wall, cpu, peak in zip(seconds, processor, peaks, strict=True)
     )
     return (
         name,
-        *cells,
-        tables.ratio(seconds[-1], seconds[0]),
+        *itertools.chain.from_iterable(cells),
+        tables.ratio(processor[-1], processor[0]),
         tables.ratio(peaks[-1], peaks[0]),
     )
 

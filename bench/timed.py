@@ -26,6 +26,8 @@ class Run:
     """One run of a process."""
 
     seconds: float
+    processor: float
+    """Seconds of the processor, in this process and those it waited for: the same on a busy machine."""
     peak: int | None
     """Bytes that the largest process of the run held at its peak. The kernel counts what the parent
     held when it forked as the child's, so where a peak is no higher than that it is unknown.
@@ -76,7 +78,8 @@ def run(
             lines = output.read().decode(errors="replace").strip().splitlines()
             words = " ".join(str(word) for word in argv)
             raise FailedError("\n".join((f"exit code {process.returncode}: {words}", *lines[-30:])))
-    return Run(seconds, usage.ru_maxrss * 1024 if usage.ru_maxrss > before else None)
+    peak = usage.ru_maxrss * 1024 if usage.ru_maxrss > before else None
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
 def _end(pid: int, timed_out: threading.Event) -> None:

@@ -457,7 +457,7 @@ def test_compose_reads_the_file_of_every_fleet_and_replaces_nothing_in_it(
 ) -> None:
     path = tmp_path / COMPOSE_FILE
     path.parent.mkdir()
-    path.write_bytes(compose(fleet.plan))
+    path.write_bytes(b"".join(compose(fleet.plan)))
     services = fleet.plan.services
     for service in services:
         for name in service.env_file:

@@ -15,7 +15,8 @@ from slimbake.fingerprint.gather import THIS_TREE, Commit, accounts, unpinned
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
 from slimbake.project import load
-from slimbake.render.generated import generate
+from slimbake.render import Generated
+from slimbake.render.generated import laid_out
 
 
 def changed(
@@ -59,13 +60,17 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     """What the files of a commit come to, or without one those that are worked on."""
     project = load(file)
     plan, root = project.plan, project.root
-    files = {each.path: each.content for each in generate(plan, root)}
+    files = {each.path: each for each in laid_out(plan, root)}
     commit, workspace = THIS_TREE, project.workspace
     if snapshot:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
-        there = {path: (root / path).read_bytes() for path in files if (root / path).is_file()}
-        foreign = frozenset(path for path, content in there.items() if content != files[path])
+        there = {
+            path: Generated(path, ((root / path).read_bytes(),))
+            for path in files
+            if (root / path).is_file()
+        }
+        foreign = frozenset(p for p, each in there.items() if each.content != files[p].content)
         files |= there
         commit, workspace = Commit(snapshot.submodules, foreign), Workspace(None)
     found = accounts(plan, root, workspace, unpinned(plan), variables, files, commit)

@@ -29,7 +29,7 @@ from slimbake.fingerprint import accounts, fingerprint_tag, of_services
 from slimbake.fingerprint.compare import TargetChange
 from slimbake.fingerprint.model import BELOW, Account
 from slimbake.plan.model import Plan
-from slimbake.render.generated import generate
+from slimbake.render.generated import laid_out
 
 
 @click.command(
@@ -87,7 +87,7 @@ def command(
     plan = project.plan
     root = project.root
     _check(names, [target.name for target in plan.targets])
-    files = {each.path: each.content for each in generate(plan, root)}
+    files = {each.path: each for each in laid_out(plan, root)}
     around = _around(plan).external_digests if local else None
     said = accounts(plan, root, project.workspace, around, os.environ, files)
     _print(

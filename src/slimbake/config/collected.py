@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from slimbake.config.model import Constraint, Hashed, IndexLine, LocalPackage, Requirements
+from slimbake.config.model import Constraint, Hashed, IndexLine, LocalPackage, Requirements, once
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Collected:
     def value(self) -> Requirements:
         """All of it."""
         return Requirements(
-            tuple(self.specs),
+            once(tuple(self.specs)),
             tuple(self.packages),
             tuple(self.files),
             tuple((name, tuple(extras)) for name, extras in self.extras.items()),

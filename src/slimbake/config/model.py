@@ -9,12 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from slimbake.errors import Problem
 
 Pairs = tuple[tuple[str, str], ...]
+T = TypeVar("T")
+
+
+def once(value: T) -> T:
+    """An equal value that was here before, else this one: the services of a large fleet have most of
+    theirs in common.
+    """
+    known: T = _known(value)
+    return known
+
+
+_known = lru_cache(1 << 12)(lambda value: value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +329,12 @@ class Container:
         return (*(path for _, path in self.volumes), *self.tmpfs)
 
 
+_CONTAINER = tuple(each.name for each in fields(Container))
+
+
 def container(of: Container) -> dict[str, Any]:
     """What is said of a container, for another value that says it too."""
-    return {each.name: getattr(of, each.name) for each in fields(Container)}
+    return {name: getattr(of, name) for name in _CONTAINER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -60,7 +61,9 @@ class Pyprojects:
         """`include`: reads a requirements file that a project takes its dependencies from."""
         self._repository = repository
         self._report = report
-        self._include = include
+        # Weak: it is a method of what holds this reader, and no circle of them is to keep the text of
+        # a large manifest.
+        self._include = weakref.WeakMethod(include)
         self._read: dict[str, Table | None] = {}
         self._owners: dict[str, str] = {}  # package -> its folder
         self._whole: dict[tuple[str, tuple[str, ...]], Requirements] = {}  # by folder and extras
@@ -382,7 +385,9 @@ class Pyprojects:
         found = Collected()
         for name in names:
             try:
-                found.add(self._include(self._repository.file(name, posixpath.dirname(file))))
+                include = self._include()
+                assert include is not None  # noqa: S101 - for the type checker
+                found.add(include(self._repository.file(name, posixpath.dirname(file))))
             except RefusedError as error:
                 self._fault(file, name, error.message, error.hint)
         return found.value()

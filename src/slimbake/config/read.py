@@ -31,6 +31,7 @@ from slimbake.config.model import (
     VariantEntry,
     VexStatement,
     WeightsEntry,
+    once,
 )
 from slimbake.config.order import Order
 from slimbake.config.parity import refuse_texts
@@ -397,7 +398,7 @@ class Reader:
                 limits[key] = duration(written) if key == "startup" else size(written)
             except RefusedError as error:
                 self._report.value((*at, key), error.message, error.hint)
-        return Budget(**limits)
+        return once(Budget(**limits))
 
     def _contexts(self, raw: Raw, at: KeyPath) -> Pairs:
         found = []
@@ -485,7 +486,7 @@ def healthcheck(said: Any) -> Healthcheck:
 
 
 def pairs(raw: Raw, key: str) -> Pairs:
-    return tuple(raw.get(key, {}).items())
+    return once(tuple(map(once, raw.get(key, {}).items())))
 
 
 def _truth(said: Any) -> bool | None:

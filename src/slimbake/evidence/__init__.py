@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Condition, Pass
@@ -16,8 +17,14 @@ from slimbake.config.naming import EVIDENCE, WARM
 from slimbake.config.report import did_you_mean
 from slimbake.errors import UsageError
 from slimbake.evidence.compilers import compilers
-from slimbake.evidence.model import Evidence, Question, answering, parse_evidence
-from slimbake.evidence.selection import Dropped, LayerAnswer, selected
+from slimbake.evidence.model import (
+    Evidence,
+    Question,
+    answering,
+    evidence_name,
+    parse_evidence,
+)
+from slimbake.evidence.selection import Dropped, LayerAnswer, by_default, selected
 from slimbake.evidence.warm import parse_warm
 from slimbake.fleet.model import Base, Fleet, Layer, Service
 from slimbake.inside import zipapp
@@ -52,40 +59,77 @@ class FleetEvidence:
         """Of each layer of packages, and each platform that it is built for. Raises UsageError for
         a file that is no evidence.
         """
-        return tuple(self._with_evidence(answer) for answer in self._asked)
+        return tuple(answer for each in self._asking for answer in self._answers(each))
 
     @property
     def layers(self) -> tuple[tuple[LayerAnswer, ...], ...]:
         """The answers of each layer, together."""
-        return tuple(_by_layer(self.answers))
+        together = itertools.groupby(self.answers, lambda each: each.question.layer)
+        return tuple(tuple(found) for _, found in together)
 
     @cached_property
-    def _asked(self) -> tuple[LayerAnswer, ...]:
-        return tuple(self._asking())
+    def _asking(self) -> tuple[Base | Service, ...]:
+        """What lays a layer of packages that has passes."""
+        own = (service for service in self.fleet.services if service.dockerfile is None)
+        every: tuple[Base | Service, ...] = (*self.fleet.bases, *own)
+        return tuple(
+            each
+            for each in every
+            if each.layer.services
+            and self.locks.text(each.layer.lock) is not None
+            and self.platform in ("", *each.layer.platforms)
+        )
 
-    def _asking(self) -> Iterator[LayerAnswer]:
-        every = _asked(self.fleet, self.locks)
-        return (e for e in every if self.platform in ("", e.question.platform))
+    def _answers(self, asker: Base | Service) -> tuple[LayerAnswer, ...]:
+        wanted, met = self.fleet.allows(asker.optimize), self._met(asker.layer)
+        return tuple(
+            LayerAnswer(question, wanted, committed(self.fleet.root, question), met)
+            for question in _questions(asker.layer, self._check, self.fleet, self.locks)
+            if self.platform in ("", question.platform)
+        )
 
-    def _with_evidence(self, answer: LayerAnswer) -> LayerAnswer:
-        return replace(answer, evidence=committed(self.fleet.root, answer.question))
+    def _met(self, layer: Layer) -> frozenset[Condition]:
+        """The conditions of passes that are so in every image that holds a layer."""
+        on = [self.fleet.service(name) for name in layer.services]
+        # What a Dockerfile or template of the user's own installs is not known.
+        foreign = any(each.dockerfile or each.template for each in on)
+        layers = {each.name: each for service in on for each in service.layer.closure}.values()
+        met: set[Condition] = {"on-linux", "unread"}
+        if not foreign and not any(self._compiles(e.lock, e.system_lock) for e in layers):
+            met.add("no-compiler")
+        return frozenset(met)
+
+    @cached_property
+    def _compiles(self) -> Callable[[str, str], bool]:
+        return cache(partial(_compiles, self.locks))
+
+    @cached_property
+    def _check(self) -> Callable[[str], str]:
+        return cache(partial(_check, self.fleet, self.locks))
 
     @cached_property
     def _decided(self) -> tuple[dict[str, tuple[Applied, ...]], tuple[Dropped, ...]]:
-        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken. One
-        # after the other: a fleet has tens of thousands, and many carry the same.
-        known = vars(self).get("_asked")
-        wanted = (each for each in known or self._asking() if not each.none)
-        passes: dict[str, tuple[Applied, ...]] = {}
+        # A layer that is to carry nothing asks nothing of its evidence, even if that is broken.
+        asking = [e for e in self._asking if self.fleet.allows(e.optimize).level != "none"]
+        if asking:
+            _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
+        folder = self.fleet.root / EVIDENCE
+        tried = frozenset(os.listdir(folder) if folder.is_dir() else ())  # noqa: PTH208
+        # A fleet has tens of thousands of layers, and many carry the same.
+        defaults = cache(partial(by_default, self.catalogue))
         same: dict[tuple[Applied, ...], tuple[Applied, ...]] = {}
+        passes: dict[str, tuple[Applied, ...]] = {}
         dropped: list[Dropped] = []
-        for number, answers in enumerate(_by_layer(map(self._with_evidence, wanted))):
-            if not number:
-                _refuse_unknown(self.fleet, {each.name for each in self.catalogue})
-            carries, lost = selected(answers, self.catalogue)
-            dropped += lost
+        for each in asking:
+            layer = each.layer
+            if tried.isdisjoint(evidence_name(layer.name, p) for p in ("", *layer.platforms)):
+                without = self.fleet.allows(each.optimize).without
+                carries = defaults(self.locks.exact(layer.lock), self._met(layer), without)
+            else:
+                carries, lost = selected(self._answers(each), self.catalogue)
+                dropped += lost
             if carries:
-                passes[answers[0].question.layer] = same.setdefault(carries, carries)
+                passes[layer.name] = same.setdefault(carries, carries)
         return passes, tuple(dropped)
 
     @property
@@ -177,42 +221,10 @@ def warmable(fleet: Fleet, locks: Locks) -> dict[str, Layer]:
     }
 
 
-def _asked(fleet: Fleet, locks: Locks) -> Iterator[LayerAnswer]:
-    """What evidence has to answer for each layer of packages, platform by platform, and what is
-    wanted of it.
-    """
-    checks = {each.name: _check(each, fleet, locks) for each in fleet.services if each.smoke}
-    own = (service for service in fleet.services if service.dockerfile is None)
-    every: tuple[Base | Service, ...] = (*fleet.bases, *own)
-    for each in every:
-        if each.layer.services and locks.text(each.layer.lock) is not None:
-            met = _met(each.layer, fleet, locks)
-            for question in _questions(each.layer, checks, fleet, locks):
-                yield LayerAnswer(question, fleet.allows(each.optimize), None, met)
-
-
-def _by_layer(answers: Iterable[LayerAnswer]) -> Iterator[tuple[LayerAnswer, ...]]:
-    together = itertools.groupby(answers, lambda each: each.question.layer)
-    return (tuple(found) for _, found in together)
-
-
-def _met(layer: Layer, fleet: Fleet, locks: Locks) -> frozenset[Condition]:
-    """The conditions of passes that are so in every image that holds a layer."""
-    on = [fleet.service(name) for name in layer.services]
-    # What a Dockerfile or template of the user's own installs is not known.
-    foreign = any(each.dockerfile or each.template for each in on)
-    layers = {each.name: each for service in on for each in service.layer.closure}.values()
-    wheels = (pin.name for each in layers for pin in locks.pins(each.lock))
-    debs = (deb.name for each in layers for deb in locks.debs(each.system_lock))
-    met: set[Condition] = {"on-linux", "unread"}
-    if not foreign and not compilers((*wheels, *debs)):
-        met.add("no-compiler")
-    return frozenset(met)
-
-
 def _questions(
-    layer: Layer, checks: Mapping[str, str], fleet: Fleet, locks: Locks
+    layer: Layer, check: Callable[[str], str], fleet: Fleet, locks: Locks
 ) -> Iterator[Question]:
+    """What evidence has to answer for a layer, platform by platform."""
     names = (name for each in reversed(layer.closure) for name in (each.lock, each.system_lock))
     texts = (text for name in names if (text := locks.text(name)) is not None)
     stack = [pin for each in layer.closure for pin in locks.pins(each.lock)]
@@ -232,15 +244,24 @@ def _questions(
         yield replace(
             every,
             platform=platform,
-            checks={name: checks[name] for name in on if name in checks},
-            unchecked=tuple(name for name in on if name not in checks),
+            checks={name: digest for name in on if (digest := check(name))},
+            unchecked=tuple(name for name in on if not check(name)),
         )
 
 
-def _check(service: Service, fleet: Fleet, locks: Locks) -> str:
+def _compiles(locks: Locks, lock: str, system_lock: str) -> bool:
+    """Whether a layer brings a compiler, by its locks."""
+    wheels = (name for name, _ in locks.exact(lock))
+    return bool(compilers((*wheels, *(deb.name for deb in locks.debs(system_lock)))))
+
+
+def _check(fleet: Fleet, locks: Locks, name: str) -> str:
     """Changes with what a service is checked by, and with its weights and packages; not with its
-    code.
+    code. "" of one without a smoke.
     """
+    service = fleet.service(name)
+    if not service.smoke:
+        return ""
     context = fleet.root / service.context
     files = (service.smoke, service.reference or "reference.json", service.verify)
     contents = [_content(context / name) if name else b"" for name in files]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slimbake.catalogue.model import Applied, Condition, Guarantee, Pass
-from slimbake.config.model import DEFAULT_OPTIMIZE, LEVELS, Optimize
+from slimbake.config.model import DEFAULT_OPTIMIZE, LEVELS, Optimize, Pairs
 from slimbake.console.tables import some
 from slimbake.evidence.model import Evidence, Finding, Question, stale_evidence
 
@@ -173,8 +173,19 @@ def selected(
                 dropped.append(
                     Dropped(question.layer, each.name, each.guarantee, why, saved, stale)
                 )
-    kept = sorted(needed_passes(carries), key=lambda each: each.name)
-    return tuple(kept), tuple(dropped)
+    return _kept(carries), tuple(dropped)
+
+
+def by_default(
+    passes: Iterable[Pass], pins: Pairs, met: frozenset[Condition], without: tuple[str, ...]
+) -> tuple[Applied, ...]:
+    """What a layer of which there is no evidence carries, by name: `selected` says the same."""
+    default = (each for each in passes if each.name not in without and each.by_default(met))
+    return _kept(filter(None, (each.applied(pins, unusable=True) for each in default)))
+
+
+def _kept(carries: Iterable[Applied]) -> tuple[Applied, ...]:
+    return tuple(sorted(needed_passes(tuple(carries)), key=lambda each: each.name))
 
 
 def needed_passes(carries: Collection[Applied]) -> Iterator[Applied]:

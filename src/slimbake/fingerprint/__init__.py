@@ -22,6 +22,7 @@ from slimbake.fingerprint.model import (
 )
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import CHECKS, Plan
+from slimbake.render import Generated
 
 __all__ = [
     "Account",
@@ -42,7 +43,7 @@ def fingerprints(
     workspace: Workspace,
     externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, Generated] | None = None,
 ) -> dict[str, str]:
     """The fingerprint of each target by its name; a target that depends on what cannot be known
     here has none.

@@ -17,7 +17,7 @@ from slimbake.fingerprint.steps import settings, steps_read
 from slimbake.host.workspace import Workspace
 from slimbake.lock.text import EXACT
 from slimbake.plan.model import Plan, Target
-from slimbake.render import BAKE_FILE
+from slimbake.render import BAKE_FILE, Generated
 from slimbake.render.generated import SHIPPED, own_templates
 
 _PINNED = re.compile(r".*@(sha256:[0-9a-f]{64})")
@@ -63,7 +63,7 @@ def accounts(
     workspace: Workspace,
     externals: ExternalDigests | None = None,
     variables: Mapping[str, str] = {},
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, Generated] | None = None,
     commit: Commit = THIS_TREE,
 ) -> tuple[Account, ...]:
     """What each target of a plan depends on, in the plan's order.
@@ -85,7 +85,7 @@ class _Gatherer:
         workspace: Workspace,
         externals: ExternalDigests | None,
         variables: Mapping[str, str],
-        files: Mapping[str, bytes] | None,
+        files: Mapping[str, Generated] | None,
         commit: Commit,
     ) -> None:
         self._plan = plan
@@ -252,7 +252,8 @@ class _Gatherer:
     def _text(self, path: str, generated: bool = False) -> str | None:
         """The text of a file, as it is generated or as it lies there; None where there is none."""
         if self._files is not None and (generated or path in self._files):
-            return _decoded(self._files.get(path))
+            made = self._files.get(path)
+            return made.text if made else None
         if path not in self._content:
             file = self._root / path
             self._content[path] = file.read_bytes() if file.is_file() else None

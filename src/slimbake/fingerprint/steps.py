@@ -5,7 +5,7 @@ Pure.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from slimbake.fingerprint.dockerfile import Reads
 from slimbake.plan.model import Plan, Recipe, Target
@@ -29,6 +29,11 @@ _TEMPLATES: dict[str, tuple[tuple[str, ...], bool]] = {
     "wheel.Dockerfile.j2": (("build",), True),
 }
 
+# What bake knows of a target.
+_SAID = {each.name for each in fields(Target)} - {
+    *("kind", "service", "recipe", "suffix", "ignore", "mounted"),
+}
+
 
 def steps_read(target: Target) -> Reads | None:
     """What a Dockerfile that a shipped template lays out reads; None for another template's."""
@@ -43,7 +48,7 @@ def steps_read(target: Target) -> Reads | None:
         files |= {f"locks/{recipe.lock}", *(("uv",) if target.online else ())}
         context = (context or not target.online) and not recipe.source
     if recipe.template == "inventory.Dockerfile.j2":
-        files.add(f"locks/{recipe.lock}")
+        files.add(f"locks/{target.checked_lock}")
     calibrated = bool(recipe.export and recipe.export.calibration)
     return Reads(context or calibrated, frozenset(files), ())
 
@@ -65,10 +70,9 @@ def settings(plan: Plan, target: Target) -> tuple[str, dict[str, str]]:
 
     Not under which names it is pushed, nor what it knows of others.
     """
-    said = asdict(target)
-    for name in ("kind", "service", "recipe", "suffix", "ignore", "mounted"):
-        del said[name]
+    said = {name: getattr(target, name) for name in _SAID}
     said["repository"] = bool(target.repository)
+    said["secrets"] = [asdict(each) for each in target.secrets]
     kind = plan.compression
     pushed = {"COMPRESSION": kind.type, "COMPRESSION_LEVEL": str(kind.level)}
     values = pushed if target.repository else {}

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from slimbake.fleet.model import Fleet, Layer
-from slimbake.fleet.resolve import resolve
+from slimbake.fleet.resolve import resolve, with_digests
 
-__all__ = ["Fleet", "Layer", "resolve"]
+__all__ = ["Fleet", "Layer", "resolve", "with_digests"]

@@ -22,6 +22,7 @@ from slimbake.config.model import (
     ServiceEntry,
     StartCheck,
     container,
+    once,
 )
 from slimbake.config.naming import (
     INDEX,
@@ -71,16 +72,20 @@ DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 def resolve(
     manifest: Manifest,
     found: PlannedBases | None = None,
-    digests: Mapping[str, str] = {},
     sources: Mapping[str, tuple[Source, ...]] = {},
 ) -> Fleet:
     """Decide all that a manifest leaves open but what only locks and evidence know.
 
     `found`: the layers that slimbake found for a fleet without bases, as its locks have them;
-    `digests`: image -> digest, of the externals whose locks pin one; `sources`: lock -> what its
-    packages are built from that have no wheel.
+    `sources`: lock -> what its packages are built from that have no wheel.
     """
-    return _Resolution(manifest, found, digests, sources).fleet()
+    return _Resolution(manifest, found, sources).fleet()
+
+
+def with_digests(fleet: Fleet, digests: Mapping[str, str]) -> Fleet:
+    """The fleet with its externals as their lock pins them: image -> digest."""
+    externals = (replace(e, digest=digests.get(e.image, "")) for e in fleet.externals)
+    return replace(fleet, externals=tuple(externals))
 
 
 def keeps(fleet: Fleet, found: PlannedBases) -> PlannedBases:
@@ -99,12 +104,10 @@ class _Resolution:
         self,
         manifest: Manifest,
         found: PlannedBases | None,
-        digests: Mapping[str, str],
         sources: Mapping[str, tuple[Source, ...]],
     ) -> None:
         self._manifest = manifest
         self._auto = not manifest.bases and manifest.layers != "none"
-        self._digests = digests
         self._sources = sources
         self._platforms: Platforms = manifest.platforms or DEFAULT_PLATFORMS
         asked = drafts(manifest)
@@ -113,6 +116,7 @@ class _Resolution:
         self._bases = parents_first(self._settled.bases)
         self._services = self._settled.services
         self._layers: dict[str, Layer] = {}  # of bases, by the base's name
+        self._chains: dict[str, tuple[Layer, ...]] = {}
         self._family = self._families()
         self._torch = self._builds()
         self._on = self._built_for()
@@ -129,7 +133,11 @@ class _Resolution:
         for draft in self._bases:
             bases[draft.name] = self._base(draft, packages, weights)
         by_layer = {base.layer.name: base for base in bases.values()}
-        services = (self._service(each, by_layer, packages, weights) for each in self._services)
+        stacks = {
+            name: tuple(by_layer[layer.name] for layer in base.layer.closure)
+            for name, base in bases.items()
+        }
+        services = (self._service(each, stacks, packages, weights) for each in self._services)
         manifest = self._manifest
         return Fleet(
             manifest=manifest,
@@ -154,9 +162,7 @@ class _Resolution:
         steps = (step.image for each in self._manifest.services for step in each.build)
         images = {"python": python, "uv": DEFAULT_UV} | given
         images |= {step_image(image): image for image in steps if image}
-        return tuple(
-            External(name, image, self._digests.get(image, "")) for name, image in images.items()
-        )
+        return tuple(External(name, image) for name, image in images.items())
 
     def _families(self) -> dict[str, str]:
         """The root of each base's family: what exports is resolved with what it exports for."""
@@ -173,7 +179,7 @@ class _Resolution:
         return {name: named.get(root, "") for name, root in roots.items()}
 
     def _own_platforms(self, service: ServiceDraft) -> Platforms:
-        return tuple(sorted(service.platforms or self._platforms))
+        return once(tuple(sorted(service.platforms or self._platforms)))
 
     def _together(self, several: Iterable[Platforms]) -> Platforms:
         every = {platform for platforms in several for platform in platforms}
@@ -182,21 +188,22 @@ class _Resolution:
     def _built_for(self) -> dict[str, Platforms]:
         """Of each base; one that nothing stands on is built for what the fleet is."""
         found: dict[str, Platforms] = {}
+        above: dict[str | None, list[Platforms]] = {base.name: [] for base in self._bases}
+        for service in self._services:
+            for name in {service.base, service.weights.base if service.weights else None}:
+                above.setdefault(name, []).append(self._own_platforms(service))
         for base in reversed(self._bases):
-            above = [
-                self._own_platforms(service)
-                for service in self._services
-                if service.base == base.name
-                or (service.weights and service.weights.base == base.name)
-            ]
-            above += [found[other.name] for other in self._bases if other.extends == base.name]
-            found[base.name] = self._together(above)
+            found[base.name] = self._together(above[base.name])
+            above.setdefault(base.extends, []).append(found[base.name])
         return found
 
     def _chain(self, name: str | None) -> tuple[Layer, ...]:
         """The layers of a base and of all that it stands on, bottom first."""
-        layer = self._layers[name] if name else None
-        return (*layer.chain, layer) if layer else ()
+        if not name:
+            return ()
+        if name not in self._chains:
+            self._chains[name] = self._layers[name].closure
+        return self._chains[name]
 
     def _standing(self) -> dict[str, list[str]]:
         """The services on each base, directly or not."""
@@ -243,20 +250,13 @@ class _Resolution:
 
     def _packages(self) -> dict[LocalPackage, Package]:
         """Every package inside the repository that somebody requires, once, by name."""
-        asking: dict[LocalPackage, list[Platforms]] = {}
-        for base in self._bases:
-            for package in base.requirements.packages:
-                asking.setdefault(package, []).append(self._on[base.name])
-        for service in self._services:
-            for package in service.requirements.packages:
-                asking.setdefault(package, []).append(self._own_platforms(service))
+        asking: dict[LocalPackage, list[Draft]] = {}
         drafts: tuple[Draft, ...] = (*self._bases, *self._services)
+        for each in drafts:
+            for package in each.requirements.packages:
+                asking.setdefault(package, []).append(each)
         return {
-            package: self._package(
-                package,
-                asking[package],
-                _wanted(each for each in drafts if package in each.requirements.packages),
-            )
+            package: self._package(package, asking[package])
             for package in sorted(asking, key=lambda package: package.name)
         }
 
@@ -269,15 +269,18 @@ class _Resolution:
         asking: dict[Source, list[Draft]] = {}
         every: tuple[Draft, ...] = (*self._bases, *self._services)
         below = {base.name: base.extends for base in self._bases}
+        by_lock: dict[str, list[Draft]] = {}
+        for each in every:
+            by_lock.setdefault(self._lock(each), []).append(each)
         for lock, sources in sorted(self._sources.items()):
-            holders = [each for each in every if self._lock(each) == lock]
+            holders = by_lock.get(lock, [])
             names = {each.name for each in holders if isinstance(each, BaseDraft)}
             # In layers that slimbake finds, any service may be the one whose package it is.
-            above = (
-                [each for each in every if names & _chain_of(each, below)]
-                if holders and not self._auto
-                else self._services
-            )
+            above: Iterable[Draft] = ()
+            if not holders or self._auto:
+                above = self._services
+            elif names:
+                above = [each for each in every if names & _chain_of(each, below)]
             for source in sources:
                 if source.name not in local:
                     asking.setdefault(source, []).extend((*holders, *above))
@@ -300,9 +303,11 @@ class _Resolution:
         )
         return Package(source.name, "", layer, source, () if source.wheel else system)
 
-    def _package(
-        self, package: LocalPackage, built_for: list[Platforms], system: tuple[str, ...]
-    ) -> Package:
+    def _package(self, package: LocalPackage, asking: Sequence[Draft]) -> Package:
+        built_for = (
+            self._on[each.name] if isinstance(each, BaseDraft) else self._own_platforms(each)
+            for each in asking
+        )
         name = wheel_layer(package.name)
         layer = Layer(
             name=name,
@@ -312,7 +317,7 @@ class _Resolution:
             family=name,
             asks=Requirements(package.build),
         )
-        return Package(package.name, package.path, layer, system=system)
+        return Package(package.name, package.path, layer, system=_wanted(asking))
 
     def _weights(self) -> dict[WeightsDraft, Weights]:
         found: dict[WeightsDraft, Weights] = {}
@@ -375,7 +380,7 @@ class _Resolution:
     def _service(
         self,
         draft: ServiceDraft,
-        bases: Mapping[str, Base],
+        stacks: Mapping[str, tuple[Base, ...]],
         packages: Mapping[LocalPackage, Package],
         weights: Mapping[WeightsDraft, Weights],
     ) -> Service:
@@ -386,7 +391,7 @@ class _Resolution:
             entry=entry.name,
             variant=draft.variant,
             copied=draft.copied,
-            bases=tuple(bases[below.name] for below in layer.chain),
+            bases=stacks[draft.base] if draft.base else (),
             packages=self._installed(layer, draft.requirements, packages),
             context=entry.context or PROGRAMS,
             **container(entry)
@@ -402,7 +407,7 @@ class _Resolution:
             inference=draft.inference,
             precision=draft.precision,
             parity=draft.parity,
-            start=entry.start or StartCheck("listens" if entry.port else "runs"),
+            start=entry.start or once(StartCheck("listens" if entry.port else "runs")),
             depends_on=entry.depends_on,
             smoke=entry.smoke,
             verify=entry.verify,

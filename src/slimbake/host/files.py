@@ -207,19 +207,22 @@ def write_all(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
     """Put files in place, each whole; after an error none of them."""
     with staged(mode) as write:
         for path, content in files.items():
-            write(path, content)
+            write(path, (content,))
+
+
+_BUFFER = 1 << 16  # bytes; where no number is given, Python asks the kernel of each file for one
 
 
 @contextlib.contextmanager
-def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
-    """What writes a file, once each. They take their places in the end, each whole; after an error
+def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]], None]]:
+    """What writes a file of these pieces, once each. They take their places in the end, each whole; after an error
     before that none does. What killed processes left of theirs goes.
     """
     # Texts, as a fleet has tens of thousands of files.
     names: dict[str, list[str]] = {}
     own = f".{os.getpid()}-{threading.get_native_id()}"
 
-    def write(path: Path, content: bytes) -> None:
+    def write(path: str | Path, parts: Iterable[bytes]) -> None:
         above, name = os.path.split(path)
         folder = above or "."
         if folder not in names:
@@ -232,8 +235,8 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[Path, bytes], None]]:
         except FileExistsError:  # a process that was killed left it
             os.unlink(half)  # noqa: PTH108
             number = os.open(half, flags)
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
+        with os.fdopen(number, "wb", _BUFFER) as file:
+            file.writelines(parts)
             file.flush()
             os.fchmod(number, mode)
 

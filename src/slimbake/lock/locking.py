@@ -15,7 +15,7 @@ from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
 from slimbake.console.tracker import Tracker
 from slimbake.errors import UsageError
-from slimbake.fleet import resolve
+from slimbake.fleet import resolve, with_digests
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.layering.model import LayerLimits
 from slimbake.fleet.model import Fleet
@@ -369,7 +369,8 @@ def supposed(
         found = resolve_family(wanted, asked.root, asked.python, machine, kept, console, at).pins
         if family.found:
             layers = arranged(asked, locks, found, {})
-            fleet = resolve(asked.manifest, layers, locks.digests, locks.sources)
+            settled = resolve(asked.manifest, layers, locks.sources)
+            fleet = with_digests(settled, locks.digests)
             found = auto.cut(asked, layers, found)
         pins |= found
     if not touched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slimbake.config.model import Pairs
 from slimbake.config.naming import LOCKS, wheel_layer
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet.model import External, Fleet
@@ -20,7 +22,7 @@ from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.lock.model import Pin, families, text_digest
-from slimbake.lock.text import HEADER, parse_pins, source_of
+from slimbake.lock.text import BUILT, HEADER, exact_packages, parse_pins, source_of
 
 if TYPE_CHECKING:
     from slimbake.fleet.layering.bases import PlannedBases
@@ -227,11 +229,15 @@ class Locks:
             self._pins[name] = parse_pins(self.text(name) or "")
         return self._pins[name]
 
+    def exact(self, name: str) -> Pairs:
+        """Name and version of each package of a lock: a fraction of `pins`, and not kept."""
+        return exact_packages(self.text(name) or "")
+
     @cached_property
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """What the packages of each lock are built from that have no wheel, by the lock's name."""
         found: dict[str, tuple[Source, ...]] = {}
-        for name in sorted(self.packages):
+        for name in sorted(n for n in self.packages if BUILT in self.texts[lock_file(n)]):
             built = {pin.name: pin for pin in self.pins(name) if pin.built}
             known = (source_of(self.text(wheel_layer(each)) or "") for each in sorted(built))
             there = (each for each in known if each and built[each.name].built == each.origin)
@@ -243,6 +249,8 @@ class Locks:
         """A package of this lock that is built from sources of which no lock says anything; "" where
         there is none.
         """
+        if BUILT not in (self.text(name) or ""):
+            return ""
         known = {each.name for each in self.sources.get(name, ())}
         return next((p.name for p in self.pins(name) if p.built and p.name not in known), "")
 
@@ -294,11 +302,15 @@ class Locks:
 def read_locks(root: Path) -> Locks:
     """Every lock of a repository."""
     folder = root / LOCKS
-    files = [
-        *sorted(folder.glob("*.txt")),
-        *(folder / lock_file(name) for name in (LAYERS, INPUTS)),
-    ]
-    return Locks({path.name: _read(path) for path in files if path.is_file()})
+    if not folder.is_dir():
+        return Locks({})
+    with os.scandir(folder) as found:  # without a look at each file: a fleet has tens of thousands
+        names = sorted(e.name for e in found if _is_lock(e.name) and e.is_file())
+    return Locks({name: _read(folder / name) for name in names})
+
+
+def _is_lock(name: str) -> bool:
+    return name.endswith(".txt") or name in map(lock_file, (LAYERS, INPUTS))
 
 
 def write_locks(

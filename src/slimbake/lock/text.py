@@ -7,7 +7,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
+from slimbake.config.model import Pairs
 from slimbake.host.sources import Source, parse_source
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Pin
@@ -21,12 +23,13 @@ _PIN = re.compile(
 )
 _WHEEL = re.compile(r"^# (?P<file>\S+\.whl) (?P<bytes>\d+|-)(?P<unresolved> unresolved)?$")
 _HASH = re.compile(r"^    --hash=sha256:([0-9a-f]{64})(?: \\)?$")
+BUILT = "# built from "
 _BUILT = re.compile(
-    r"^# built from (?P<origin>\S+): (?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;]+)"
+    rf"^{BUILT}(?P<origin>\S+): (?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;]+)"
     r"(?: ; (?P<marker>.+))?$"
 )
 _SOURCE = "# source "
-EXACT = (_SOURCE, "# built from ")  # comments that say what an image holds
+EXACT = (_SOURCE, BUILT)  # comments that say what an image holds
 _ASKED = "asked for"
 
 
@@ -40,7 +43,14 @@ def lock_text(pins: Iterable[Pin], source: Source | None = None) -> str:
 
 def names_packages(text: str) -> bool:
     """Whether a lock names any package: a layer may ask for what all lies below it."""
-    return any(_PIN.match(line) or _BUILT.match(line) for line in text.splitlines())
+    return bool(exact_packages(text))
+
+
+@lru_cache(64)  # most are asked for again at once, those of bases by each service
+def exact_packages(text: str) -> Pairs:
+    """Name and version of each package that a lock names, sorted, as `parse_pins` has them."""
+    found = (_PIN.match(line) or _BUILT.match(line) for line in text.splitlines())
+    return tuple(sorted((each["name"], each["version"]) for each in found if each))
 
 
 def source_of(text: str) -> Source | None:
@@ -67,7 +77,7 @@ def _text(pin: Pin) -> str:
     if pin.built:
         # A comment: no index has the wheel, and the layer's build gets it from a stage of its own.
         marked = f" ; {pin.marker}" if pin.marker else ""
-        lines.append(f"# built from {pin.built}: {pin.name}=={pin.version}{marked}")
+        lines.append(f"{BUILT}{pin.built}: {pin.name}=={pin.version}{marked}")
         return "".join(f"{line}\n" for line in lines)
     for wheel in pin.wheels:
         size = "-" if wheel.bytes is None else str(wheel.bytes)
@@ -79,9 +89,13 @@ def _text(pin: Pin) -> str:
 
 def lock_digest(texts: Iterable[str]) -> str:
     """The SHA-256 of locks one after the other, without their comments."""
-    lines = (line for text in texts for line in text.splitlines(keepends=True))
-    plain = "".join(line for line in lines if line[0] != "#" or line.startswith(EXACT))
-    return "sha256:" + hashlib.sha256(plain.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256("".join(map(_plain, texts)).encode()).hexdigest()
+
+
+@lru_cache(64)  # each service asks for those of its bases
+def _plain(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line[0] != "#" or line.startswith(EXACT))
 
 
 def parse_pins(text: str) -> tuple[Pin, ...]:

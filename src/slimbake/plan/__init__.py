@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import container
 from slimbake.fleet.model import Fleet, Service
-from slimbake.lock.text import names_packages
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered, standing
 from slimbake.plan.model import CHECKS, Group, Plan, Running, Target, needed
@@ -32,19 +31,20 @@ def plan(
     a list of the modules that starts need.
     """
     below = {base.weights.layer.name for base in fleet.bases if base.weights}
+    carried = make.Carried(locks, passes, frozenset(warm), fleet.optimize.explain is not False)
     models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
     every = (
         make.inside(fleet, bool(warm)),
         make.runtime(fleet),
         *(make.wheel(package, fleet) for package in fleet.packages),
         *(target for name, target in models.items() if name in below),
-        *(make.base(base, fleet) for base in fleet.bases),
+        *(make.base(base, fleet, carried) for base in fleet.bases),
         *(target for name, target in models.items() if name not in below),
-        *(make.service(service, fleet) for service in fleet.services),
+        *(make.service(service, fleet, carried) for service in fleet.services),
         *(make.smoke(service) for service in fleet.services if service.smoke),
         *parities(fleet, models),
     )
-    targets = ordered(_carrying(target, fleet, locks, passes, warm) for target in every)
+    targets = ordered(every)
     targets = _with_platforms(targets, fleet.platforms)
     targets = ordered((*targets, *make.inventories(targets)))
     decided = Plan(
@@ -61,30 +61,6 @@ def plan(
         pipeline=pipeline(fleet),
     )
     return with_origin(decided, locks)
-
-
-def _carrying(
-    target: Target,
-    fleet: Fleet,
-    locks: Mapping[str, str],
-    passes: Mapping[str, tuple[Applied, ...]],
-    warm: Collection[str],
-) -> Target:
-    """A target with what is decided of its own layer of packages."""
-    if target.recipe is None or target.recipe.install is None:
-        return target
-    bare = target.recipe.install
-    text = locks.get(bare.lock)
-    install = replace(
-        bare,
-        locked=text is None or names_packages(text),
-        passes=passes.get(target.lock, ()),
-        explain=fleet.optimize.explain is not False,
-        warm=target.lock in warm,
-    )
-    if install == bare:
-        return target
-    return replace(target, recipe=replace(target.recipe, install=install))
 
 
 def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
@@ -129,18 +105,17 @@ def _running(service: Service) -> Running:
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
         weights=service.weights.layer.name if service.weights and service.mounts else "",
-        listed_in=_listed_in(service),
+        listed=_listed(service),
     )
 
 
-def _listed_in(service: Service) -> str:
+def _listed(service: Service) -> str:
     asks = service.layer.asks
     folders = tuple(f"{package.path}/" for package in asks.packages)
     file = next((each for each in asks.files if not each.startswith(folders)), "")
     if not file and not asks.specs and folders:  # it is in the repository's own packages alone
-        file = f"the dependencies of {folders[-1]}"
-    key = f"services.{service.entry}.requirements"
-    return f"{file} (`{key}`)" if file else f"`{key}`"
+        return f"the dependencies of {folders[-1]}"
+    return file
 
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:

@@ -56,6 +56,8 @@ _ABOUT: dict[Kind, str] = {
 
 SMOKE, REFERENCE = "SLIMBAKE_SMOKE", "SLIMBAKE_REFERENCE"
 """Arguments of a smoke's target: names that no image has for a variable of its own."""
+LOCK = "LOCK"
+"""Argument of an inventory's target."""
 
 CHECKS: tuple[Kind, ...] = ("inventory", "smoke", "parity")
 """Of a service, or of a base: what is built after its image, and before it has a name."""
@@ -125,7 +127,7 @@ class Recipe(Container):
     mounts_weights: bool = False  # of a check: the weights are not in the image
     code: bool = True  # whether a service's context is copied
     export: ExportStep | None = None
-    # of weights, of what builds a local package, of an inventory: file name under locks/
+    # of weights, of what builds a local package: file name under locks/
     lock: str = ""
     # of a wheel of sources outside the repository: their file, or a commit as ADD takes it
     source: str = ""
@@ -193,11 +195,8 @@ class Target:
     @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
-        return tuple(
-            value.removeprefix("target:")
-            for _, value in self.contexts
-            if value.startswith("target:")
-        )
+        linked = "target:"
+        return tuple([v[len(linked) :] for _, v in self.contexts if v.startswith(linked)])
 
     @property
     def holds(self) -> tuple[str, ...]:
@@ -210,6 +209,11 @@ class Target:
     def checked(self) -> str:
         """The target that it checks; "" of what is no check."""
         return dict(self.contexts).get("image", "").removeprefix("target:")
+
+    @property
+    def checked_lock(self) -> str:
+        """Of an inventory: the file name of the lock that it compares with."""
+        return dict(self.args)[LOCK]
 
     @property
     def smoke_files(self) -> tuple[str, str]:
@@ -253,12 +257,18 @@ class Running(Container):
     weights: str = ""  # the target of the image of weights that it mounts; "" = none
     # the engine's volume with them, where it is known; see `slimbake.checks.mounts`
     weights_volume: str = ""
-    listed_in: str = ""  # where people list its own packages: a key, and the file that it names
+    listed: str = ""  # the file that people list its own packages in, in words; "" = the manifest
 
     @property
     def python(self) -> str:
         """The Python that checks run in the image with: Debian's, for one, is `python3` alone."""
         return "python3" if self.own_dockerfile else "python"
+
+    @property
+    def listed_in(self) -> str:
+        """Where people list its own packages: a key, and the file that it names."""
+        key = f"`services.{self.host}.requirements`"
+        return f"{self.listed} ({key})" if self.listed else key
 
     @property
     def takes_arguments(self) -> bool:

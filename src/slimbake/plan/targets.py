@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from slimbake.config.model import BuildStep, Pairs, Parity, Precision, container
+from slimbake.catalogue.model import Applied
+from slimbake.config.model import BuildStep, Pairs, Parity, Precision, container, once
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
@@ -23,7 +25,17 @@ from slimbake.config.naming import (
 )
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.host.sources import Source
-from slimbake.plan.model import REFERENCE, SMOKE, ExportStep, Install, PlannedStep, Recipe, Target
+from slimbake.lock.text import names_packages
+from slimbake.plan.model import (
+    LOCK,
+    REFERENCE,
+    SMOKE,
+    ExportStep,
+    Install,
+    PlannedStep,
+    Recipe,
+    Target,
+)
 
 _CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
@@ -36,6 +48,16 @@ NOT_CODE = (
     *(*NEVER_BUILT_IN, "**/Dockerfile*", "**/*.Dockerfile", "**/tests"),
     *("**/compose.y*ml", "**/compose.*.y*ml", "**/docker-compose*.y*ml"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What is decided of layers of packages."""
+
+    locks: Mapping[str, str]  # file name -> text
+    passes: Mapping[str, tuple[Applied, ...]]  # by layer
+    warm: frozenset[str]  # the layers that have a list of the modules that starts need
+    explain: bool  # a failed import names the pass that removed the module
 
 
 def inside(fleet: Fleet, warm: bool) -> Target:
@@ -106,7 +128,7 @@ def _checkout(source: Source) -> str:
     return f"{plain}#{commit}{f':{below}' if below else ''}"
 
 
-def base(base: Base, fleet: Fleet) -> Target:
+def base(base: Base, fleet: Fleet, carried: Carried) -> Target:
     name, exports = base.layer.name, base.layer.kind == "export"
     return Target(
         name=name,
@@ -119,7 +141,7 @@ def base(base: Base, fleet: Fleet) -> Target:
             system=base.system,
             system_lock=_system_lock(base),
             shared_weights=bool(base.weights),
-            install=_install(base),
+            install=_install(base, carried),
         ),
         contexts=(
             *_layer_contexts(base, fleet),
@@ -201,14 +223,14 @@ def _export_options(precision: Precision, calibration: str) -> Iterator[str]:
             yield from (f"--{option}={each}" for each in values)
 
 
-def service(service: Service, fleet: Fleet) -> Target:
+def service(service: Service, fleet: Fleet, carried: Carried) -> Target:
     own = None if service.holds_weights_below else service.laid
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
         system_lock=_system_lock(service),
         shared_weights=bool(own and own.shared),
-        install=_install(service),
+        install=_install(service, carried),
         own_weights=bool(own and not own.shared),
         code=service.has_code,
         env=service.env,
@@ -223,22 +245,26 @@ def service(service: Service, fleet: Fleet) -> Target:
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
         recipe=None if service.dockerfile else recipe,
-        contexts=(
-            *_layer_contexts(service, fleet),
-            *_below(service),
-            *_weights_context(own),
-            *_wheel_contexts(service.packages),
-            *_step_contexts(service, fleet),
-            *service.contexts,
+        contexts=once(
+            (
+                *_layer_contexts(service, fleet),
+                *_below(service),
+                *_weights_context(own),
+                *_wheel_contexts(service.packages),
+                *_step_contexts(service, fleet),
+                *service.contexts,
+            )
         ),
-        args=(
-            *((f"ENV_{name}", value) for name, value in service.env),
-            *(
-                (step_argument(number, name), value)
-                for number, step in enumerate(service.build, 1)
-                for name, value in step.env
-            ),
-            *service.args,
+        args=once(
+            (
+                *(once((f"ENV_{name}", value)) for name, value in service.env),
+                *(
+                    (step_argument(number, name), value)
+                    for number, step in enumerate(service.build, 1)
+                    for name, value in step.env
+                ),
+                *service.args,
+            )
         ),
         labels=labels(
             fleet,
@@ -295,7 +321,8 @@ _CHECKS = {
     for name in ("smoke", "smoke-own", "parity")
     for mounts in (False, True)
 }
-_INVENTORY = f"{DOCKERFILES}/inventory.Dockerfile"
+_INVENTORY_FILE = f"{DOCKERFILES}/inventory.Dockerfile"
+_INVENTORY = Recipe(template="inventory.Dockerfile.j2")
 
 
 def smoke(service: Service) -> Target:
@@ -314,7 +341,9 @@ def smoke(service: Service) -> Target:
             ("image", f"target:{service.layer.name}"),
             *mounted_context(service),
         ),
-        args=((SMOKE, service.smoke or ""), *reference, *_script(service), *surroundings(service)),
+        args=once(
+            ((SMOKE, service.smoke or ""), *reference, *_script(service), *surroundings(service))
+        ),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
@@ -346,16 +375,20 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
             locks[target.name] = lock
             built = (*install.wheels, *install.local) if install else ()
             local = (("LOCAL", " ".join(sorted(built))),) if built else ()
-            below = (("below", f"target:{inventory_name(base)}"),) if base in locks else ()
+            below = once(("below", f"target:{inventory_name(base)}"))
             yield Target(
                 name=inventory_name(target.name),
                 kind="inventory",
                 service=target.service,
                 context=PROGRAMS,
-                dockerfile=_INVENTORY,
-                recipe=Recipe(template="inventory.Dockerfile.j2", lock=lock),
-                contexts=(FROM_INSIDE, ("image", f"target:{target.name}"), *below),
-                args=(("CHECKED", target.name), ("LOCK", lock), *local),
+                dockerfile=_INVENTORY_FILE,
+                recipe=_INVENTORY,
+                contexts=(
+                    FROM_INSIDE,
+                    ("image", f"target:{target.name}"),
+                    *([below] if base in locks else ()),
+                ),
+                args=(("CHECKED", target.name), (LOCK, lock), *local),
                 platforms=target.platforms,
             )
 
@@ -382,14 +415,20 @@ def surroundings(service: Service) -> Pairs:
     return tuple((key, value) for key, value in said.items() if value)
 
 
-def _install(asker: Base | Service) -> Install | None:
+def _install(asker: Base | Service, carried: Carried) -> Install | None:
     if not _installs(asker):
         return None
+    layer, lock = asker.layer.lock, f"{asker.layer.lock}.txt"
+    text = carried.locks.get(lock)
     return Install(
-        lock=f"{asker.layer.lock}.txt",
+        lock=lock,
+        locked=text is None or names_packages(text),
         wheels=tuple(sorted(each.name for each in asker.packages if each.source)),
         local=tuple(sorted(each.name for each in asker.packages if not each.source)),
         torch=asker.layer.torch,
+        passes=carried.passes.get(layer, ()),
+        explain=carried.explain,
+        warm=layer in carried.warm,
     )
 
 
@@ -437,7 +476,7 @@ def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
         "slimbake.project": fleet.project,
         "slimbake.target": target,
     }
-    return tuple(sorted({**own, **dict(extra)}.items()))
+    return tuple(map(once, sorted({**own, **dict(extra)}.items())))
 
 
 def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
@@ -461,7 +500,7 @@ def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
     # In the folder that has the manifest, what slimbake writes is no code either.
     ours = (BAKE, "docker-bake.hcl", manifest) if context == "." else ()
     kept = tuple(each for each in service.ignore if _keeps(each))
-    return (*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, (*beside, *ours))))
+    return once((*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, (*beside, *ours)))))
 
 
 def _keeps(pattern: str) -> bool:

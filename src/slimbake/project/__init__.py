@@ -14,7 +14,7 @@ from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PASSES, P
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
 from slimbake.evidence import FleetEvidence
-from slimbake.fleet import Fleet, resolve
+from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
@@ -96,11 +96,11 @@ def planned_for(project: Project, platform: str) -> Plan:
 
 def _project(asked: Fleet, workspace: Workspace, known: tuple[Pass, ...] = ()) -> Project:
     locks = read_locks(asked.root)
-    found = locks.layers if asked.auto else None
     if locks.sources or any(package.source for package in asked.packages):
         asked = resolve(asked.manifest, sources=locks.sources)
-    settles = found or locks.digests
-    fleet = resolve(asked.manifest, found, locks.digests, locks.sources) if settles else asked
+    found = locks.layers if asked.auto else None
+    settled = resolve(asked.manifest, found, locks.sources) if found else asked
+    fleet = with_digests(settled, locks.digests)
     evidence = FleetEvidence(fleet, locks, known)
     decided = plan(fleet, locks.texts, evidence.passes, evidence.warm)
     return Project(asked, fleet, locks, evidence, decided, workspace)

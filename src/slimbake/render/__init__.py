@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 import jinja2
 
+from slimbake.catalogue.model import Applied
 from slimbake.config.naming import PASSES, PROGRAMS
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.render import quoting
@@ -24,15 +25,37 @@ BAKE_FILE = "docker-bake.hcl"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One generated file: its path relative to the root, and its bytes."""
+    """One generated file: its path relative to the root, and its bytes, piece by piece."""
 
     path: str
-    content: bytes
+    parts: Iterable[bytes]  # whoever iterates again gets the same
+
+    @classmethod
+    def of(cls, path: str, text: str) -> Generated:
+        """A file that is laid out already."""
+        return cls(path, (text.encode(),))
+
+    @property
+    def content(self) -> bytes:
+        """The file as bytes, all of them."""
+        return b"".join(self.parts)
 
     @property
     def text(self) -> str:
         """The file as text; bytes that are not UTF-8 become surrogates."""
         return self.content.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """Parts that are laid out whenever they are asked for: those of a large fleet's bake file take as
+    much memory as its plan.
+    """
+
+    lay: Callable[[], Iterator[bytes]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.lay()
 
 
 def render(
@@ -51,29 +74,27 @@ def render(
     """
     environment = _environment(templates, compiled)
     bake_template = environment.get_template("docker-bake.hcl.j2")
-    yield Generated(BAKE_FILE, _joined(bake_template.generate(plan=plan)))
-    yield Generated(COMPOSE_FILE, compose(plan))
+    yield Generated(BAKE_FILE, _Laid(lambda: _pieces(bake_template.generate(plan=plan))))
+    yield Generated(COMPOSE_FILE, _Laid(lambda: compose(plan)))
     for path, content in programs.items():
-        yield Generated(f"{PROGRAMS}/{path}", content)
+        yield Generated(f"{PROGRAMS}/{path}", (content,))
     for path, text in _pipeline(plan, environment, own).items():
-        yield Generated(path, text.encode())
+        yield Generated.of(path, text)
     shared = {BAKE_FILE}  # several services have one Dockerfile for their smokes
     for target in plan.targets:
         if target.recipe and target.dockerfile not in shared:
             shared.add(target.dockerfile)
             template = environment.get_template(target.recipe.template)
             text = template.render(plan=plan, target=target)
-            yield Generated(target.dockerfile, text.encode())
+            yield Generated.of(target.dockerfile, text)
             for path, text in (_ignore_file(plan, target) | _passes_file(plan, target)).items():
-                yield Generated(path, text.encode())
+                yield Generated.of(path, text)
 
 
-def _joined(pieces: Iterator[str]) -> bytes:
+def _pieces(pieces: Iterator[str]) -> Iterator[bytes]:
     """What a template gives: some thousand pieces at a time, as a bake file can have millions."""
-    made = io.BytesIO()  # what it gives in the end is no copy
     while some := tuple(islice(pieces, 10_000)):
-        made.write("".join(some).encode())
-    return made.getvalue()
+        yield "".join(some).encode()
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:
@@ -113,6 +134,11 @@ def _without_passes(recipe: Recipe | None) -> Recipe | None:
     )
 
 
+@lru_cache(64)  # most services carry the same
+def _passes_lines(passes: tuple[Applied, ...]) -> str:
+    return ",".join(f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in passes)
+
+
 def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
     """What a step that installs gets of its passes: JSON, with a line for each."""
     if not (target.recipe and (install := target.recipe.install)):
@@ -126,12 +152,9 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
     lines = [
         f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()
     ]
-    passes = ",".join(
-        f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in install.passes
-    )
     return {
         f"{PASSES}/{install.passes_file}": "{"
-        + ",\n".join((*lines, f'"passes": [{passes}]'))
+        + ",\n".join((*lines, f'"passes": [{_passes_lines(install.passes)}]'))
         + "}\n"
     }
 

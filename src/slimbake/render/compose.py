@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -25,8 +25,8 @@ _HEAD = """\
 """
 
 
-def compose(plan: Plan) -> bytes:
-    """What runs every service as `slimbake up` does.
+def compose(plan: Plan) -> Iterator[bytes]:
+    """The file, in pieces: what runs every service as `slimbake up` does.
 
     The first variant of each service runs where nothing is named. The others stand in for it, and
     are in a profile of the variant's name; programs that take arguments are in the profile `tools`.
@@ -34,16 +34,15 @@ def compose(plan: Plan) -> bytes:
     """
     head = _HEAD.format(manifest=comment(plan.manifest), file=COMPOSE_FILE)
     volumes: dict[str, Any] = {name: {} for each in plan.services for name, _ in each.volumes}
-    made = io.BytesIO()
-    made.write((head + document({"name": plan.project})).encode())
-    made.write(_SERVICES.encode() if plan.services else b"services: {}\n")
+    yield (head + document({"name": plan.project})).encode()
+    yield _SERVICES.encode() if plan.services else b"services: {}\n"
     for each in plan.services:  # one by one: as values they would take as much as the whole plan
-        made.write(_named(each.service).encode())
-        for key, value in _service(each, plan).items():
-            text = plainly(key, value, "    ") or _piece(key, json.dumps(value))
-            made.write(text.encode())
-    made.write(document({"volumes": volumes}).encode() if volumes else b"")
-    return made.getvalue()
+        texts = [
+            plainly(key, value, "    ") or _piece(key, json.dumps(value))
+            for key, value in _service(each, plan).items()
+        ]
+        yield "".join((_named(each.service), *texts)).encode()
+    yield document({"volumes": volumes}).encode() if volumes else b""
 
 
 def _named(service: str) -> str:

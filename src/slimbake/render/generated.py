@@ -68,15 +68,37 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
     generates it.
     """
     for target in plan.targets:
-        if target.recipe is None and _is_ours(_content(root / target.dockerfile)):
+        if target.recipe is None and _is_ours(_first_line(root / target.dockerfile)):
             raise UsageError(
                 f"{target.dockerfile}, the own Dockerfile of {target.name}, says '{MARK}': it would"
                 " be removed as such",
                 "it is yours now: remove its first line",
             )
     texts = _templates(plan, root)
+    with _faults(texts):
+        for file in render(plan, texts, _programs(plan), own_checkout(root), _compiled()):
+            whole = isinstance(file.parts, tuple)
+            yield file if whole else Generated(file.path, _Guarded(file.parts, texts))
+    yield schema()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """Parts that are laid out later: their faults are those of templates, too."""
+
+    parts: Iterable[bytes]
+    texts: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _faults(self.texts):
+            yield from self.parts
+
+
+@contextlib.contextmanager
+def _faults(texts: Mapping[str, str]) -> Iterator[None]:
+    """Raise what templates raise as TemplateFault."""
     try:
-        yield from render(plan, texts, _programs(plan), own_checkout(root), _compiled())
+        yield
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFault(f"{error.name}:{error.lineno}: {error.message}") from None
     except Exception as error:  # any: a template is a program of its user
@@ -92,14 +114,13 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
             f"{place}: {words}",
             "templates are given `plan` and `target`; see docs/how-to/templates.md",
         ) from None
-    yield schema()
 
 
 def schema() -> Generated:
     """The manifest's schema, which editors read where the manifest's first line names it."""
     text = MANIFEST_SCHEMA.read_text("utf-8").removeprefix("{\n")
     first = f'{{ "$comment": "{MARK}: the keys of services.yaml, for editors.",\n'
-    return Generated(SCHEMA, f"{first}{text}".encode())
+    return Generated.of(SCHEMA, f"{first}{text}")
 
 
 class _Compiled(jinja2.FileSystemBytecodeCache):
@@ -148,7 +169,7 @@ def update(files: Iterable[Generated], root: Path) -> Updated:
     written = 0
     with staged() as write:
         for file in _differing(files, root, paths):
-            write(root / file.path, file.content)
+            write(f"{root}/{file.path}", file.parts)
             written += 1
     remove = tuple(_obsolete(root, paths))
     for path in remove:
@@ -160,10 +181,10 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
     """Those that are not on disk as they are here; `paths` gets the path of each."""
     for file in files:
         paths.add(file.path)
-        there = _content(root / file.path)
-        if there == file.content:
+        place = f"{root}/{file.path}"
+        if _holds(place, file.parts):
             continue
-        if there and not _is_ours(there):
+        if (there := _first_line(place)) and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
@@ -176,12 +197,22 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
         yield file
 
 
+def _holds(place: str, parts: Iterable[bytes]) -> bool:
+    """Whether a file has just these bytes. It is read as far as they are the same."""
+    try:
+        file = open(place, "rb")  # noqa: PTH123, SIM115 - a fleet has tens of thousands
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return False
+    with file:
+        return all(file.read(len(part)) == part for part in parts) and not file.read(1)
+
+
 def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
     """Our files on disk that are none of these."""
     for path in (BAKE_FILE, *PIPELINES, *sorted(p for p in _there(root) if p not in paths)):
         file = root / path
         ours = path not in paths and file.is_file() and not file.is_symlink()
-        if ours and _is_ours(_content(file)):
+        if ours and _is_ours(_first_line(file)):
             yield path
 
 
@@ -277,5 +308,16 @@ def _content(path: Path) -> bytes:
         return b"\0"  # not ours
 
 
-def _is_ours(content: bytes) -> bool:
-    return MARK.encode() in content.partition(b"\n")[0]
+def _first_line(place: str | Path) -> bytes:
+    """Of a file; what is never ours where there is something else, b"" where there is nothing."""
+    try:
+        with open(place, "rb") as file:  # noqa: PTH123 - a fleet has tens of thousands
+            return file.readline()
+    except FileNotFoundError:
+        return b""
+    except (IsADirectoryError, NotADirectoryError):
+        return b"\0"
+
+
+def _is_ours(first_line: bytes) -> bool:
+    return MARK.encode() in first_line

@@ -96,4 +96,6 @@ def workflow_text(text: str) -> str:
 
 def comment(text: str) -> str:
     """A text for the rest of a comment line: what could end the line is shown as `?`."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -37,7 +37,7 @@ SERVICES = (
     service("tool", entrypoint=("python", "-m", "tool")),
 )
 PLAN = plan(fleet(*SERVICES))
-WRITTEN: dict[str, Any] = yaml.safe_load(text(PLAN))["services"]
+WRITTEN: dict[str, Any] = yaml.safe_load(b"".join(text(PLAN)))["services"]
 
 
 @pytest.mark.parametrize("running", PLAN.services, ids=lambda each: each.service)
@@ -260,7 +260,7 @@ ORDERED = plan(
 
 
 def test_a_service_of_the_file_waits_for_every_variant_whose_profile_is_active() -> None:
-    written = yaml.safe_load(text(ORDERED))["services"]
+    written = yaml.safe_load(b"".join(text(ORDERED)))["services"]
     assert written["web"]["depends_on"] == {
         "migrate": {"condition": "service_completed_successfully"},
         "api": {"condition": "service_healthy"},

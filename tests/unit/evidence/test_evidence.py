@@ -587,6 +587,20 @@ def test_a_new_repository_carries_what_loses_nothing_or_what_no_image_can_use(
     assert unproven(root) == {"base-web": ALWAYS | COMPILED, "api": ALWAYS | COMPILED}
 
 
+@pytest.mark.parametrize("optimize", ["observed", "narrowed", "{without: [files.windows]}"])
+def test_a_layer_without_evidence_carries_what_evidence_that_says_nothing_would_leave_it(
+    optimize: str, root: Path
+) -> None:
+    put("services.yaml", "optimize: observed", f"optimize: {optimize}")(root)
+    shutil.rmtree(root / "bake/evidence")
+    found = project_in(root).evidence
+    asked = {answers[0].question.layer: answers for answers in found.layers}
+    assert found.passes == {
+        layer: selected(answers, found.catalogue)[0] for layer, answers in asked.items()
+    }
+    assert found.passes.keys() == {"base-web", "api"}
+
+
 @pytest.mark.parametrize(
     ("edit", "layers"),
     [

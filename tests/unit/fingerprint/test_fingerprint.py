@@ -23,7 +23,7 @@ from slimbake.fingerprint import (
     of_services,
 )
 from slimbake.fingerprint.gather import Commit
-from slimbake.fleet import Fleet, resolve
+from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.fleet.model import Compression
 from slimbake.host.sources import Source
 from slimbake.host.workspace import Workspace
@@ -129,7 +129,7 @@ def test_nothing_but_content_counts(tmp_path: Path) -> None:
 def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, NOWHERE, AROUND)
-    files = {each.path: each.content for each in generate(decided, root)}
+    files = {each.path: each for each in generate(decided, root)}
     shutil.rmtree(root / "bake/dockerfiles", ignore_errors=True)
     (root / "docker-bake.hcl").write_text("old")
     after = fingerprints(decided, root, NOWHERE, AROUND, files=files)
@@ -365,7 +365,7 @@ def test_of_what_a_machine_brings_only_externals_count_since_locks_name_the_rest
 
 def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
     _, root = repository(tmp_path)
-    pinned = plan(resolve(WRITTEN, digests=PINNED))
+    pinned = plan(with_digests(FLEET, PINNED))
 
     def runtime(around: ExternalDigests | None) -> str:
         return fingerprints(pinned, root, NOWHERE, around)["runtime"]
@@ -382,7 +382,7 @@ def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path:
 
 def test_where_locks_pin_every_external_everything_is_known(tmp_path: Path) -> None:
     _, root = repository(tmp_path)
-    pinned = plan(resolve(WRITTEN, digests=PINNED))
+    pinned = plan(with_digests(FLEET, PINNED))
     assert fingerprints(pinned, root, NOWHERE).keys() == EVERYTHING
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service, written
 
 from slimbake.config.model import BaseEntry, Healthcheck, Precision, VariantEntry, WeightsEntry
-from slimbake.fleet import Fleet, resolve
+from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.fleet.layering.bases import PlannedBase, PlannedBases, Stand
 from slimbake.fleet.model import Base, Service
 from slimbake.fleet.resolve import keeps
@@ -174,7 +174,7 @@ def test_a_package_is_built_once_with_what_its_project_asks_for() -> None:
 
 def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
     python = FLEET.external("python").image
-    found = resolve(written(*SERVICES, bases=BASES), digests={python: "sha256:1"})
+    found = with_digests(FLEET, {python: "sha256:1"})
     assert found.external("python").reference == f"{python}@sha256:1"
     assert found.external("uv").reference == FLEET.external("uv").image
     assert replace(found.external("python"), image="mine@sha256:2").reference == "mine@sha256:2"

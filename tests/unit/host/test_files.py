@@ -56,15 +56,15 @@ def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
     old = tmp_path / "old.txt"
     old.write_text("old")
     with pytest.raises(RuntimeError), staged() as write:
-        write(old, b"new")
-        write(tmp_path / "in/new.txt", b"new")
+        write(old, (b"new",))
+        write(tmp_path / "in/new.txt", (b"new",))
         assert old.read_text() == "old"
         raise RuntimeError
     assert [path.name for path in tmp_path.rglob("*")] == ["old.txt", "in"]
     assert old.read_text() == "old"
     with staged(0o600) as write:
-        write(old, b"new")
-        write(tmp_path / "in/new.txt", b"new")
+        write(old, (b"new",))
+        write(tmp_path / "in/new.txt", (b"new",))
     assert (old.read_text(), old.stat().st_mode & 0o777) == ("new", 0o600)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "new.txt", "old.txt"]
 
