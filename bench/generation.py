@@ -25,7 +25,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 NLG = ROOT / "examples" / "atlas" / "services" / "nlg"
-PATHS = (ROOT, ROOT / "src", NLG)
+PATHS = (ROOT, ROOT / "src", ROOT / "libs/slimbake-models/src", NLG)
 RESULTS = ROOT / "bench" / "results" / "generation.json"
 DOCUMENT = ROOT / "docs" / "generation-figures.md"
 
@@ -132,8 +132,8 @@ def forms(
     """The figures of torch and of graphs, by form."""
     from slimbake.inside.export.model import export_model
 
-    graphs, torches = map(importlib.import_module, ("nlg.graph", "nlg.transformer"))
-    whole = torches.Transformer(weights, "float32")
+    load = importlib.import_module("slimbake_models").load
+    whole = load(weights).runtime
     expected = [greedy(whole, prompt)[0] for prompt in prompts]
     likeliest = [whole.logits(row.tolist()).argmax(axis=-1) for row in windows]
     size = (weights / "model.safetensors").stat().st_size
@@ -144,7 +144,7 @@ def forms(
             with contextlib.redirect_stdout(sys.stderr):  # torch tells of its progress
                 export_model(weights, Path(folder), precision)
             size = sum(path.stat().st_size for path in Path(folder).glob("model.onnx*"))
-            graph = graphs.Graph(Path(folder))
+            graph = load(folder).runtime
             figures = measured(graph, expected, likeliest, prompts, windows)
             found[name] = figures | {"bytes": size}
     return found
@@ -190,11 +190,11 @@ def greedy(decoder: Any, prompt: Sequence[int]) -> tuple[list[int], float]:
     core's time.
     """
     logits, cache = decoder.read(prompt)
-    tokens = [int(logits.argmax())]
+    tokens = [int(logits[-1].argmax())]
     started = time.process_time()
     while len(tokens) < TOKENS:
         logits, cache = decoder.read(tokens[-1:], cache)
-        tokens.append(int(logits.argmax()))
+        tokens.append(int(logits[-1].argmax()))
     return tokens, (TOKENS - 1) / (time.process_time() - started)
 
 
@@ -203,7 +203,7 @@ def one_by_one(decoder: Any, ids: Any) -> Any:
     rows, cache = [], None
     for token in ids.tolist():
         logits, cache = decoder.read([token], cache)
-        rows.append(logits)
+        rows.append(logits[-1])
     return np.stack(rows)
 
 

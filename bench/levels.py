@@ -27,7 +27,7 @@ PROJECT = "levels"
 
 def copied(target: Path, project: str, level: str) -> None:
     """The example as a project of another name, its base `ml` at a level, and without budgets."""
-    for name in ("bake", "examples"):
+    for name in ("bake", "examples", "libs"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, target / name, ignore=ignore)
     shutil.copy(ROOT / "passes.yaml", target)

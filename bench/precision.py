@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PATHS = (ROOT, *(ROOT / each for each in ("src", "examples/atlas/libs/atlas-minilm/src")))
+PATHS = (ROOT, *(ROOT / each for each in ("src", "libs/slimbake-models/src")))
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -221,22 +221,21 @@ def measure(form: str, folder: Path, out: Path, given: Sequence[str], threads: i
 
 
 def _encoder(form: str, folder: Path, out: Path, threads: int) -> tuple[Encode, int]:
-    """The services' own code for a form, and the bytes of its weights; a graph takes threads from
+    """The services' library for a form, and the bytes of its weights; a graph takes threads from
     the environment.
     """
+    model = importlib.import_module("slimbake_models").load(folder)
     if form.startswith("ONNX"):
-        graph = importlib.import_module("atlas_minilm.graph").Graph(folder)
-        return graph.vectors, (folder / "model.onnx").stat().st_size
+        return model.encode, (folder / "model.onnx").stat().st_size
     import torch
 
     torch.set_num_threads(threads)
-    model = importlib.import_module("atlas_minilm.transformer").Transformer(folder)
     if "int8" in form:
-        model._model = torch.ao.quantization.quantize_dynamic(
-            model._model, {torch.nn.Linear}, torch.qint8
+        model.runtime.model = torch.ao.quantization.quantize_dynamic(
+            model.runtime.model, {torch.nn.Linear}, torch.qint8
         )
-    torch.save(model._model.state_dict(), out / "state")
-    return model.vectors, (out / "state").stat().st_size
+    torch.save(model.runtime.model.state_dict(), out / "state")
+    return model.encode, (out / "state").stat().st_size
 
 
 def _peak() -> int:

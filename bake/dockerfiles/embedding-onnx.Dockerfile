@@ -9,7 +9,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
-    --mount=type=bind,from=wheel-atlas-minilm,target=/inside/own/atlas-minilm \
+    --mount=type=bind,from=wheel-slimbake-models,target=/inside/own/slimbake-models \
     ["python", "/build.pyz", "install-local"]
 
 # Copy the build context, and compile it. A build context named `code` replaces this stage.

@@ -164,7 +164,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     root = tmp_path_factory.mktemp("example") / "atlas"
     root.mkdir()
-    for name in ("bake", "examples", "templates", ".github"):
+    for name in ("bake", "examples", "libs", "templates", ".github"):
         shutil.copytree(REPOSITORY / name, root / name, symlinks=True)
     for name in (*FILES, "docker-bake.hcl", "docker-bake.hcl.j2"):
         shutil.copy(REPOSITORY / name, root)

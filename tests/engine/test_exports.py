@@ -23,12 +23,8 @@ pytestmark = pytest.mark.slow
 
 BASE = "base-ml-export"
 EXAMPLE = "examples/atlas"
-TESTS = (
-    "tests/export",
-    f"{EXAMPLE}/services/nlg/tests",
-    f"{EXAMPLE}/libs/atlas-minilm/tests",
-)
-SOME = ("Llama", "nlg", "minilm", "torchs", "reranker")  # of each kind
+TESTS = ("tests/export", f"{EXAMPLE}/services/nlg/tests")
+SOME = ("Llama", "nlg", "generation", "torchs", "reranker")  # of each kind
 # pytest is the development environment's, which stands last: all that both have is the image's.
 RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 

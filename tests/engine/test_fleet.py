@@ -44,7 +44,8 @@ def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> It
     """
     root = tmp_path_factory.mktemp("atlas")
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "examples", root / "examples", ignore=ignore)
+    for name in ("examples", "libs"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore)
     fleet = Toy(root, f"atlas-{uuid.uuid4().hex[:8]}")
     manifest = (ROOT / "services.yaml").read_text("utf-8")
     fleet.file("services.yaml", re.sub(r"(?m)^project: .*$", f"project: {fleet.project}", manifest))

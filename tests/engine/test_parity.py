@@ -21,23 +21,23 @@ pytestmark = pytest.mark.slow
 
 CODE = "examples/atlas/services/embedding"
 SERVICE = "embedding-onnx"
-GRAPH = "examples/atlas/libs/atlas-minilm/src/atlas_minilm/graph.py"
-ANSWER = '[found] = self._session.run(["sentence_embedding"], given)\n'
+GRAPH = "libs/slimbake-models/src/slimbake_models/graph.py"
+ANSWER = "found: list[Floats] = self._session.run(list(outputs), given)\n"
+TOKENS = '(tokens,) = self._session.run(["token_embeddings"], given)\n'
 
 WRONG = {
     # What a person writes who does not know how the model was trained.
     "the first token for the mean": (
-        '[found] = self._session.run(["token_embeddings"], given)\n'
-        "        found = found[:, 0] / np.linalg.norm(found[:, 0], axis=1, keepdims=True)\n"
+        f"{TOKENS}        first = tokens[:, 0]\n"
+        "        found = [first / np.linalg.norm(first, axis=1, keepdims=True)]\n"
     ),
     "padding in the mean": (
-        '[found] = self._session.run(["token_embeddings"], given)\n        found ='
-        " found.mean(axis=1) / np.linalg.norm(found.mean(axis=1), axis=1, keepdims=True)\n"
+        f"{TOKENS}        mean = tokens.mean(axis=1)\n"
+        "        found = [mean / np.linalg.norm(mean, axis=1, keepdims=True)]\n"
     ),
     "vectors of any length": (
-        '[found] = self._session.run(["token_embeddings"], given)\n'
-        '        mask = given["attention_mask"][:, :, None]\n'
-        "        found = (found * mask).sum(axis=1) / mask.sum(axis=1)\n"
+        f'{TOKENS}        mask = given["attention_mask"][:, :, None]\n'
+        "        found = [(tokens * mask).sum(axis=1) / mask.sum(axis=1)]\n"
     ),
 }
 
@@ -48,7 +48,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     and tagged.
     """
     with fleet(tmp_path_factory.mktemp("parity")) as made:
-        for path in (*ROOT.glob("*.yaml"), ROOT / "examples", ROOT / "bake"):
+        for path in (*ROOT.glob("*.yaml"), ROOT / "examples", ROOT / "libs", ROOT / "bake"):
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, made.root / path.name)
         manifest = (ROOT / "services.yaml").read_text("utf-8")

@@ -25,7 +25,7 @@ from slimbake.errors import SetupError
 WEB = {"api", "storage", "control", "bulk-ingester"}
 ML = {"embedding", "nlg", "hybrid"}
 # Their services have other bases or other packages below them, so these lie in their deltas.
-IN_SEVERAL_DELTAS = ("/site-packages/atlas_common/", "/site-packages/atlas_minilm/")
+IN_SEVERAL_DELTAS = ("/site-packages/atlas_common/", "/site-packages/slimbake_models/")
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,21 @@ def names(toys: Toy) -> list[str]:
     return docker("ps", "--all", "--format={{.Names}}", label).split()
 
 
+def test_up_says_which_images_are_older_than_what_they_are_made_of(toys: Toy) -> None:
+    fresh = toys.slimbake("up", "works", "ends")
+    assert (fresh.code, "edited since" in fresh.stderr) == (0, False), fresh.stderr
+    file = toys.root / "works" / "works.py"
+    text = file.read_text()
+    file.write_text(f"{text}# edited\n")
+    try:
+        stale = toys.slimbake("up", "works", "ends")
+    finally:
+        file.write_text(text)
+    assert stale.code == 0, stale.stderr
+    said = "works, ends: edited since the last bake, whose image starts: `slimbake bake works ends`"
+    assert said in stale.stderr, stale.stderr
+
+
 def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, port: int) -> None:
     started = toys.slimbake("up", "serves", "works", "ends", "--env=GIVEN=a ${b}")
     assert started.code == 0, started.stderr
@@ -142,7 +157,7 @@ def test_up_fails_for_what_dies_or_ails_with_its_last_words(
 ) -> None:
     started = toys.slimbake("up", service)
     assert (started.code, started.stdout) == (6, "")
-    hint = f"  `slimbake logs {service}` shows all; `slimbake down` ends the others"
+    hint = f"  `slimbake logs {service}`: all that they wrote; `slimbake down` ends the others"
     assert started.stderr.splitlines()[-len(words) - 1 :] == [*words, hint]
 
 

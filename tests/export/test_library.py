@@ -16,9 +16,6 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-LIBRARY = Path(__file__).parents[2] / "libs/slimbake-models/src"
-sys.path.append(str(LIBRARY))
-
 from tests.export.test_export_classifiers import HEADS, NAMES, ONE, PAIRS  # noqa: E402
 from tests.export.test_export_models import FP32, TEXTS, of_family  # noqa: E402
 

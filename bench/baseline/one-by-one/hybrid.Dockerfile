@@ -13,10 +13,10 @@ RUN --mount=type=secret,id=ca \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
 COPY examples/atlas/libs/atlas-common atlas-common
-COPY examples/atlas/libs/atlas-minilm atlas-minilm
+COPY libs/slimbake-models slimbake-models
 RUN --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    pip --python /opt/venv/bin/python install --no-cache-dir --no-deps ./atlas-common ./atlas-minilm
+    pip --python /opt/venv/bin/python install --no-cache-dir --no-deps ./atlas-common ./slimbake-models
 
 FROM python:3.11-slim-trixie
 COPY --from=builder /opt/venv /opt/venv

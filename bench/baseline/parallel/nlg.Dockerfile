@@ -14,10 +14,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install --no-deps -r requirements.txt \
     && sh clean.sh /opt/venv
 COPY examples/atlas/libs/atlas-common atlas-common
+COPY libs/slimbake-models slimbake-models
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    pip --python /opt/venv/bin/python install --no-deps ./atlas-common
+    pip --python /opt/venv/bin/python install --no-deps ./atlas-common ./slimbake-models
 
 FROM python:3.11-slim-trixie
 COPY --from=builder /opt/venv /opt/venv

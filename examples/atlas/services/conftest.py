@@ -1,5 +1,5 @@
 """Each service's folder is a root of its own, as /app is in its image; so are the shared libraries'
-sources.
+sources. Where pytest finds slimbake-models, pyproject.toml says.
 """
 
 import sys

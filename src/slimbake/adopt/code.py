@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
@@ -12,6 +12,22 @@ from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
 APP = "/app"  # where slimbake puts a context
 _FOLDERS = ("/", "/tmp", "/opt", "/srv", "/bin", "/usr/bin", "/usr/local/bin")  # noqa: S108
 _GLOB = re.compile(r"[*?\[]")
+
+
+# Folders that are not a service's own, even if it copies something into one.
+_SYSTEM = frozenset(
+    [
+        *("/", "/bin", "/etc", "/home", "/lib", "/mnt", "/opt", "/root", "/run", "/sbin", "/srv"),
+        *("/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin", "/usr/local/lib"),  # noqa: S108
+        *("/usr/share", "/usr/src", "/var", "/var/lib"),
+    ]
+)
+
+
+def path_in(paths: Iterable[str]) -> re.Pattern[str]:
+    """Finds the longest of these paths at each place of a text, as its first group."""
+    longest = sorted(paths, key=len, reverse=True)
+    return re.compile(rf"(?<![\w./-])({'|'.join(map(re.escape, longest))})(?=$|[/:,\s])")
 
 
 class Unreadable(Exception):
@@ -53,17 +69,26 @@ class Code:
         return posixpath.join(APP, self.inner) if self.inner else APP
 
     def moved(self, text: str) -> str:
-        """A text with the paths of today's image that lie below the root as those of slimbake's."""
-        if self.root in {"/", self.app}:
-            return text
-        places = {self.root: self.app}
-        for each in self.placed:  # `COPY web .` and `COPY data data`: beside `web` in the context
-            within = posixpath.relpath(each.source, self.context)
-            here = each.target.removeprefix(f"{self.root}/")
-            if self.inner and here != each.target and not within.startswith(".."):
-                places[each.target] = posixpath.join(APP, within)
-        paths = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
-        return re.sub(rf"(?<![\w./-])({paths})(?=$|[/:,\s])", lambda found: places[found[1]], text)
+        """A text with the paths of what a Dockerfile copies as those that slimbake's image has."""
+        places = self._places
+        return path_in(places).sub(lambda found: places[found[1]], text) if places else text
+
+    @property
+    def _places(self) -> dict[str, str]:
+        """Where what today's image has at a path is in slimbake's, where that differs."""
+        found: dict[str, str] = {}
+        for each in self.placed:
+            if (here := self.here(each)) and each.target not in _SYSTEM:
+                found[each.target] = "" if found.get(each.target, here) != here else here
+        if self.root != "/":
+            found[self.root] = self.app
+        return {target: here for target, here in found.items() if here and here != target}
+
+    def here(self, each: Placed) -> str:
+        """Where slimbake's image has what is copied; "" where it is not in the context."""
+        within = posixpath.relpath(each.source, self.context)
+        outside = within == ".." or within.startswith("../")
+        return "" if outside else posixpath.normpath(posixpath.join(APP, within))
 
     def source(self, path: str, repository: Repository) -> str:
         """Where a path of today's image lies in the repository; "" where it is not from there."""

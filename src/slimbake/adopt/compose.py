@@ -325,6 +325,16 @@ class _ServiceReader:
             if isinstance(args, dict)
             else (plain(each).partition("=")[::2] for each in _list(args))
         )
+        given = {key: plain(value) for key, value in pairs}
+        filled = {key: self._fill(text, "build", "args") for key, text in given.items()}
+        if changing := [key for key, text in given.items() if text != filled[key]]:
+            values = ", ".join(f"{key}={filled[key]}" for key in changing)
+            self._note(
+                self._place("build", "args"),
+                f"build arguments by variables: {values}",
+                "the manifest has these values: what changes with every build, set where containers"
+                " start",
+            )
         if left := [key for key in raw if key not in _BUILD | {"dockerfile_inline"}]:
             self._note(
                 self._place("build", left[0]),
@@ -343,7 +353,7 @@ class _ServiceReader:
             context=context,
             dockerfile=posixpath.normpath(file),
             target=self._fill(plain(raw.get("target")), "build"),
-            args={key: self._fill(plain(value), "build", "args") for key, value in pairs},
+            args=filled,
         )
 
     def _environment(self) -> dict[str, Said]:

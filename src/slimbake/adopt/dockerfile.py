@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from slimbake.adopt.code import path_in
 from slimbake.adopt.model import (
     Command,
     Copy,
@@ -126,7 +127,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
             directly = takes is chosen.takes.get(name)
             if stage.python:
                 older = [replace(each, last=False) for each in stage.steps]
-                steps = older + steps
+                steps = [_as_taken(each, takes if directly else []) for each in older] + steps
                 handed = _handed_on(stage.copies, takes) if directly else ()
                 copies = [*stage.copies, *handed, *copies]
                 notes += stage.notes
@@ -151,7 +152,35 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         command=chosen.command,
         scripts=chosen.scripts,
         taken=tuple(taken),
+        handed=tuple(
+            take.target
+            for name, takes in chosen.takes.items()
+            if (stage := by_name.get(name.lower())) and stage.python
+            for take in takes
+        ),
         notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _as_taken(step: Step, takes: list[Copy]) -> Step:
+    """A step of an earlier stage, with paths as the image has them that takes files of it."""
+    places = {
+        posixpath.normpath(posixpath.join("/", take.sources[0])): take.target
+        for take in takes
+        if len(take.sources) == 1 and not take.folder
+    }
+    places.pop("/", None)
+    if not places:
+        return step
+
+    def moved(text: str) -> str:
+        return path_in(places).sub(lambda found: places[found[1]], text)
+
+    return replace(
+        step,
+        words=tuple(map(moved, step.words)),
+        workdir=moved(step.workdir),
+        env=tuple((name, moved(value)) for name, value in step.env),
     )
 
 

@@ -13,7 +13,7 @@ from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
-from slimbake.adopt.listed import listed, one_file
+from slimbake.adopt.listed import lines_of, one_file
 from slimbake.adopt.model import (
     BuildFacts,
     Command,
@@ -46,7 +46,7 @@ _BUILD_ENV = re.compile(
 )
 _LOCALE = (
     "slimbake's images have the locale C.UTF-8 alone: code that formats by locale names it, for"
-    " example with babel"
+    " example with babel; or `system: [locales-all]`, of 235 MB, has all locales"
 )
 _LOCAL_ENV = {
     "LANG": _LOCALE,
@@ -67,6 +67,7 @@ _TESTS = re.compile(
 )
 _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc"}
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
+_FETCH_HOST = re.compile(r"(?:curl|wget)\s.*?\s((?:localhost|127\.0\.0\.1)[:/][^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # Groups that no image is meant to have.
 _DEVELOPMENT = frozenset({"dev", "test", "tests", "lint", "docs", "doc", "typing", "type", "ci"})
@@ -126,7 +127,7 @@ class _Drafter:
                     "slimbake bakes it from its Dockerfile, beside the others",
                 )
             )
-        needs = needs_of(facts.steps, of.name)
+        needs = needs_of(facts.steps, of.name, facts.handed)
         code = code_of(
             facts,
             of.build.context,
@@ -159,6 +160,7 @@ class _Drafter:
             self._entry["wheels"] = {"system": list(needs.build)}
         self._starts_a_shell(code)
         self._hidden(code)
+        self._misplaced(code, {*needs.folders, *needs.projects})
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         if workdir := self._workdir(facts, code, plain):
@@ -221,6 +223,10 @@ class _Drafter:
         env = self._env(None, None)
         if env:
             self._entry["env"] = env
+        asks = [each for each in of.compose.beside if each not in of.ready] if of.compose else []
+        if asks and not (facts and facts.python):  # such as a proxy, which looks names up at once
+            self._entry["start"] = "none"
+            self._comments["start"] = f"it may need {', '.join(asks)} beside it"
         self._start_beside()
         return self._draft(python=_python(facts) if facts and facts.python else None)
 
@@ -335,7 +341,8 @@ class _Drafter:
         )
         if not folder or named or folder == code.context:
             return code
-        return replace(code, context=folder, inner="", paths=(), notes=())
+        root = code.root if code.source(code.root, self._repository) == folder else "/"
+        return replace(code, context=folder, root=root, inner="", paths=(), notes=())
 
     def _script(self, path: str, facts: ImageFacts, code: Code) -> tuple[str, Place] | None:
         where = posixpath.normpath(posixpath.join(facts.workdir, path))
@@ -554,6 +561,7 @@ class _Drafter:
         if needs.environment:
             found = code.source(needs.environment, self._repository)
             files[found or posixpath.join(context, posixpath.basename(needs.environment))] = None
+        self._constrained(needs, code, files)
         folders: dict[str, None] = {}
         projects: dict[str, None] = {}
         extras = self._extras(needs, code)
@@ -573,48 +581,64 @@ class _Drafter:
                 folders[f"./{folder}{extras}" if folder != "." else f".{extras}"] = None
             elif f"{_in(folder)}pyproject.toml" in self._repository.files:
                 projects[f"{_in(folder)}pyproject.toml{extras}"] = None
+        projects |= dict.fromkeys(self._groups(needs, code))
         if not files and not folders and not projects and not needs.specs:
             files |= self._found(context)
         return self._written(files, projects, folders, list(needs.specs), context), list(
             needs.system
         )
 
+    def _constrained(self, needs: Needs, code: Code, files: Iterable[str]) -> None:
+        """A note on each file of constraints that pip is given, and that no requirements file has."""
+        texts = self._repository.texts
+        said = {
+            posixpath.normpath(posixpath.join(posixpath.dirname(line.place.file), line.value))
+            for file in files
+            for line in lines_of(file, texts)
+            if line.option in {"-c", "--constraint"}
+        }
+        for path, place in needs.constraints.items():
+            source = code.source(path, self._repository)
+            if source not in said:
+                advice = "put a line `-c FILE` with its path from there into the requirements file"
+                self._note(place, f"the constraints of {source or path}", advice)
+
     def _extras(self, needs: Needs, code: Code) -> str:
-        """The extras of the projects, in brackets; a note for each group that is installed, too."""
+        """The extras of the projects, in brackets."""
+        texts = self._projects(needs, code).values()
+        known = {name for text in texts for name in _extras_of(_toml(text))}
+        named = [*needs.extras, *(group for group in needs.groups if group in known)]
+        if "*" in named:
+            named = [each for each in (*named, *sorted(known)) if each != "*"]
+        return f"[{','.join(dict.fromkeys(named))}]" if named else ""
+
+    def _groups(self, needs: Needs, code: Code) -> Iterator[str]:
+        """The groups of the projects that are installed, too; a note for what no project has."""
+        lacking = dict(needs.groups)
+        for file, text in self._projects(needs, code).items():
+            data = _toml(text)
+            groups = _groups_of(data)
+            wanted = [name for name in needs.groups if name in groups]
+            if needs.poetry is not None:
+                poetry = data.get("tool", {}).get("poetry", {}).get("group", {})
+                left = needs.poetry | _DEVELOPMENT
+                wanted += [n for n, g in poetry.items() if not g.get("optional") and n not in left]
+            yield from (f"{file}:{name}" for name in dict.fromkeys(wanted))
+            for name in (*groups, *_extras_of(data)):
+                lacking.pop(name, None)
+        for name, place in lacking.items():
+            advice = "no pyproject.toml of the service has it: add what it lists to `requirements`"
+            self._note(place, f"the group '{name}' is installed, too", advice)
+
+    def _projects(self, needs: Needs, code: Code) -> dict[str, str]:
+        """The texts of the projects that are installed, by their pyproject.toml."""
         member = self._member(needs.member, "") if needs.member else ""
         folders = (
             member or self._project(path, code) or code.context
             for path in (*needs.projects, *needs.folders)
         )
-        texts = (self._repository.texts.get(f"{_in(each)}pyproject.toml", "") for each in folders)
-        tables = [_toml(text) for text in texts]
-        poetry = [each.get("tool", {}).get("poetry", {}) for each in tables]
-        known = {
-            name
-            for project, own in zip(tables, poetry, strict=True)
-            for listed in (
-                project.get("project", {}).get("optional-dependencies"),
-                own.get("extras"),
-            )
-            for name in listed or ()
-        }
-        named = [*needs.extras, *(group for group in needs.groups if group in known)]
-        if "*" in named:
-            named = [each for each in (*named, *sorted(known)) if each != "*"]
-        groups = {k: place for k, place in needs.groups.items() if k not in known}
-        if needs.poetry:
-            place, left = needs.poetry
-            for name, group in (item for each in poetry for item in each.get("group", {}).items()):
-                if not group.get("optional") and name not in left | _DEVELOPMENT:
-                    groups.setdefault(name, place)
-        for name, place in groups.items():
-            self._note(
-                place,
-                f"the group '{name}' is installed, too",
-                "write a requirements file with the lines `-r pyproject.toml` and"
-                f" `-r pyproject.toml:{name}`, and name it under `requirements`",
-            )
-        return f"[{','.join(dict.fromkeys(named))}]" if named else ""
+        files = (f"{_in(posixpath.normpath(each))}pyproject.toml" for each in folders)
+        return {each: self._repository.texts.get(each, "") for each in files}
 
     def _project(self, path: str, code: Code) -> str:
         """The folder of the repository that a project's folder in the image comes from."""
@@ -637,15 +661,7 @@ class _Drafter:
             return posixpath.relpath(file, context)
         if len(projects) == 1 and not files and not folders and not specs:
             return posixpath.relpath(next(iter(projects)), context)
-        wanted = list(specs)
-        for file in files:
-            items, notes = listed(file, texts, self._of.name)
-            wanted += items
-            self._notes += notes
-        for project in projects:
-            wanted += _dependencies(texts.get(project.partition("[")[0], ""))
-        wanted += folders
-        return list(dict.fromkeys(wanted))
+        return list(dict.fromkeys((*files, *projects, *folders, *specs)))
 
     def _beside(self, path: str, context: str) -> str:
         name = posixpath.basename(path)
@@ -812,15 +828,15 @@ class _Drafter:
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))
-            if overridden and "port" not in self._entry:
+            if not overridden or "port" in self._entry:
+                check = facts.healthcheck
+            elif not self._of.job:
                 self._note(
                     facts.healthcheck.place,
                     "HEALTHCHECK",
                     f"it asks what CMD starts, and {self._of.name} has another command: write"
                     " `healthcheck` where it can be asked, too",
                 )
-            else:
-                check = facts.healthcheck
         self._healthcheck(check or None, needs)
 
     def _needs_variables(self, code: Code) -> None:
@@ -916,6 +932,34 @@ class _Drafter:
                     " keeps it",
                 )
 
+    def _misplaced(self, code: Code, installed: set[str]) -> None:
+        """A note on each file and folder that the code names where the Dockerfile copies it to, and
+        that is not there in slimbake's image.
+        """
+        noted = {each.place for each in code.notes}
+        for each in code.placed:
+            target, root = each.target, code.root.rstrip("/")
+            below = target.startswith(f"{root}/") and root != ""
+            relative = posixpath.relpath(target, code.root) if below else ""
+            here = code.here(each)
+            if target in {*installed, code.root} or each.place in noted or not target.strip("/"):
+                continue
+            if here == (posixpath.join(code.app, relative) if below else target):
+                continue
+            words = re.escape(relative or target.rstrip("/"))
+            named = re.compile(rf"[\"'](?:\./)?{words}(?=[\"'/])|/{words}(?=[\"'])")
+            for path, text in self._modules(code):
+                if found := named.search(text):
+                    line = Place(path, text.count("\n", 0, found.start()) + 1)
+                    advice = (
+                        f"slimbake's image has it at {here}: change the path in {line}"
+                        if here
+                        else f"it is not in {code.context}, and {line} names it: move it there, or"
+                        " make `context` the folder around both"
+                    )
+                    self._note(each.place, f"{each.source} is copied to {target}", advice)
+                    break
+
     def _modules(self, code: Code) -> Iterator[tuple[str, str]]:
         """The Python files of the context that are no tests."""
         for path, text in sorted(self._repository.texts.items()):
@@ -941,14 +985,21 @@ class _Drafter:
                     value = {"test": words, **_settings(check)} if check.settings else words
             if check is not None:
                 self._entry["healthcheck"] = value
+        asked = self._of.facts and self._of.facts.healthcheck
+        called = asked.command.text if asked and asked.command else ""
         for name, place in needs.fetchers.items():
-            if not used and name not in self._entry.get("system", ()):
+            if not used and name not in called and name not in self._entry.get("system", ()):
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
 
     def _check_words(self, command: Command) -> tuple[list[str], bool]:
         """A health check without a shell, and whether it was a fetch that Python does as well."""
-        if found := _FETCH_URL.search(command.text):
-            call = f"import urllib.request as r; r.urlopen({found[1]!r}, timeout=5)"
+        if found := _FETCH_URL.search(command.text) or _FETCH_HOST.search(command.text):
+            url = repr(found[1] if "://" in found[1] else f"http://{found[1]}")
+            if re.search(r"\$\{\w+[^\w}]", url):  # such as ${PORT:-80}
+                return [], False
+            read = f"os.path.expandvars({url})" if "$" in url else url
+            imports = "import os, " if "$" in url else "import "
+            call = f"{imports}urllib.request as r; r.urlopen({read}, timeout=5)"
             return ["python", "-c", call], True
         if not command.shell:
             return [
@@ -1034,6 +1085,20 @@ def _name(text: str) -> str:
     poetry = data.get("tool", {}).get("poetry")
     name = (project or {}).get("name") or (poetry or {}).get("name") or ""
     return str(name).lower().replace("_", "-")
+
+
+def _extras_of(data: Mapping[str, Any]) -> list[str]:
+    """The extras of a pyproject.toml."""
+    poetry = data.get("tool", {}).get("poetry", {})
+    listed = (data.get("project", {}).get("optional-dependencies"), poetry.get("extras"))
+    return [name for each in listed for name in each or ()]
+
+
+def _groups_of(data: Mapping[str, Any]) -> list[str]:
+    """Its groups of dependencies."""
+    tools = data.get("tool", {})
+    poetry, pdm = tools.get("poetry", {}).get("group"), tools.get("pdm", {}).get("dev-dependencies")
+    return [name for each in (data.get("dependency-groups"), poetry, pdm) for name in each or ()]
 
 
 def _dependencies(text: str) -> list[str]:

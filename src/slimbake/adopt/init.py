@@ -250,9 +250,10 @@ def _one_user(drafts: Iterable[Draft]) -> list[Draft]:
             wanted = sorted(users[volume])
             if "dockerfile" in each.entry or [each.entry.get("user")] == wanted or not wanted:
                 continue
+            others = ", ".join(user for user in wanted if user != each.entry.get("user"))
             note = Note(
                 each.origin[0],
-                f"the volume {volume} of {each.name}: others have it as user {', '.join(wanted)}",
+                f"the volume {volume} of {each.name}: others have it as user {others}",
                 "its files are of one user: write the same `user:` for all that write to it",
                 each.name,
             )
@@ -574,8 +575,9 @@ def needless(drafts: Iterable[Draft]) -> list[str]:
         words = " ".join(step.words)
         found.setdefault(step.place, {})[words if len(words) < _SHORT else step.words[0]] = None
     lines = [f"  {place}: {', '.join(commands)}" for place, commands in found.items()]
-    more = [f"  and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return ["", "not needed any more:", *lines[:_SHOWN], *more] if lines else []
+    if len(lines) > _SHOWN + 3:
+        lines[_SHOWN:] = [f"  and {len(lines) - _SHOWN} more lines"]
+    return ["", "not needed any more:", *lines] if lines else []
 
 
 def portless(drafts: Iterable[Draft]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Several requirements files, and packages that are named beside them, as one. Pure."""
+"""What requirements files say, as far as a Dockerfile's steps ask for it. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from slimbake.adopt.code import Unreadable
 from slimbake.adopt.model import Note, Place
 from slimbake.config.specs import name_of
-
-# Where packages come from, and what holds of every lock of slimbake's anyway.
-_INDEXES = frozenset({"-i", "--index-url", "--extra-index-url", "-f", "--find-links"})
-_GRANTED = frozenset({"--trusted-host", "--no-index", "--prefer-binary", "--only-binary", "--pre"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +32,6 @@ def one_file(files: Iterable[str], specs: Sequence[str], texts: Mapping[str, str
         if bare and said.issuperset(files):
             return file
     return ""
-
-
-def listed(file: str, texts: Mapping[str, str], service: str) -> tuple[list[str], list[Note]]:
-    """What a file requires, as items of a list, and notes on the indexes that it names.
-
-    Raises Unreadable where it has options that no list can hold.
-    """
-    found, notes = [], []
-    for line in lines_of(file, texts):
-        if line.option in {"", "-e", "--editable"}:
-            path = re.match(r"\.{1,2}(?:/|\[|$)", line.value)
-            inside = posixpath.normpath(
-                posixpath.join(posixpath.dirname(line.place.file), line.value)
-            )
-            found.append(f"./{inside}" if path and inside != "." else line.value)
-        elif line.option in _INDEXES:
-            if "/whl/" not in line.value:  # torch's, which is the base's `torch`
-                notes.append(index_note(line.place, line.value, service))
-        elif line.option not in _GRANTED:
-            raise Unreadable(
-                Note(
-                    line.place,
-                    f"`{line.option} {line.value}`, in one of several requirements files",
-                    "write one requirements file with `-r` lines for all, and name it; until then"
-                    " the service keeps its Dockerfile",
-                )
-            )
-    return found, notes
 
 
 def index_note(place: Place, address: str, service: str) -> Note:

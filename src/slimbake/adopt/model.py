@@ -135,6 +135,7 @@ class ImageFacts:
     # written by a here-document: path -> text, and the line of its first line
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
+    handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
     notes: tuple[Note, ...] = ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from slimbake.adopt.listed import index_note
@@ -95,8 +95,9 @@ class Needs:
     member: str = ""  # of a uv workspace
     extras: tuple[str, ...] = ()  # "*": all of them
     groups: dict[str, Place] = field(default_factory=dict)  # of dependencies, or extras, for PDM
-    # where Poetry installs its groups that are not optional, and those that it leaves out
-    poetry: tuple[Place, frozenset[str]] | None = None
+    # the groups that Poetry leaves out where it installs those that are not optional
+    poetry: frozenset[str] | None = None
+    constraints: dict[str, Place] = field(default_factory=dict)
     pipfile: str = ""  # a folder
     environment: str = ""  # a file of conda
     system: dict[str, Place] = field(default_factory=dict)
@@ -108,17 +109,22 @@ class Needs:
     needless: list[Step] = field(default_factory=list)  # what prepares, or cleans up
 
 
-def needs_of(steps: tuple[Step, ...], service: str) -> Needs:
-    """What steps install; steps that install nothing and matter become notes."""
-    reader = _Reader(service)
+def needs_of(steps: tuple[Step, ...], service: str, handed: Iterable[str] = ()) -> Needs:
+    """What steps install; steps that install nothing and matter become notes. `handed`: what the
+    image takes of earlier stages.
+    """
+    reader = _Reader(service, tuple(handed))
     for step in steps:
         reader.take(step)
-    return reader.needs
+    needs = reader.needs
+    needs.notes += [note for file, note in reader.edited if file not in needs.files]
+    return needs
 
 
 class _Reader:
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def __init__(self, service: str, handed: tuple[str, ...]) -> None:
+        self._service, self._handed = service, handed
+        self.edited: list[tuple[str, Note]] = []  # a file that `sed` edits, and what is said of it
         self._installer = False  # whether the step before fetched that of Poetry or uv
         self.needs = Needs()
 
@@ -165,11 +171,8 @@ class _Reader:
             elif option in {"-e", "--editable"}:
                 self._wanted(value, step, False)
             elif option in {"-c", "--constraint"}:
-                self._note(
-                    step,
-                    f"the constraints of {value}",
-                    f"put `-c {value}` into the requirements file",
-                )
+                path = posixpath.normpath(posixpath.join(step.workdir, value))
+                self.needs.constraints.setdefault(path, step.place)
             elif option == "--torch-backend":
                 self.needs.torch = value
             elif option in _INDEXES and (found := _TORCH.search(value)):
@@ -249,7 +252,7 @@ class _Reader:
         only = _values(rest, {"--only"})
         self._groups((*_values(rest, {"--with"}), *(each for each in only if each != "main")), step)
         if not only and rest[0] != "export" and not {"--no-dev", "--only-root"} & {*rest}:
-            self.needs.poetry = step.place, frozenset(_values(rest, {"--without"}))
+            self.needs.poetry = frozenset(_values(rest, {"--without"}))
 
     def _in_project(self, folder: str, rest: list[str], without: set[str], step: Step) -> None:
         """A folder whose dependencies are installed, and itself unless one of these words is there."""
@@ -291,7 +294,15 @@ class _Reader:
         if program == "pip" and rest[:1] == ["uninstall"]:
             self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
             return
-        self.needs.notes.append(not_run(step, self._service))
+        made = next(
+            (to for to in self._handed for word in step.words if f"{word}/".startswith(f"{to}/")),
+            "",
+        )
+        note = not_run(step, self._service, f"the image has {made} of it" if made else "")
+        if program == "sed" and rest:
+            self.edited.append((posixpath.normpath(posixpath.join(step.workdir, rest[-1])), note))
+        else:
+            self.needs.notes.append(note)
 
 
 def not_run(step: Step, service: str, why: str = "") -> Note:

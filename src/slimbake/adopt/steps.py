@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slimbake.adopt.code import APP, Code, Unreadable, code_of
+from slimbake.adopt.code import APP, Code, Unreadable, code_of, path_in
 from slimbake.adopt.django import django_outputs
 from slimbake.adopt.model import ImageFacts, Repository, Step, Taken
 from slimbake.adopt.shell import simple_commands
@@ -53,7 +53,7 @@ def stage_step(
     for each in wanted:
         output = posixpath.relpath(each.inside, below) if near and below else each.inside
         outputs.append(output)
-        made = _at(of.root).sub(work, each.source)
+        made = path_in([of.root]).sub(work, each.source)
         there = posixpath.join(_BUILD, output)
         if made != there:
             into = posixpath.dirname(there) if each.file else there
@@ -69,7 +69,7 @@ def stage_step(
     step["outputs"] = list(dict.fromkeys(outputs))
     step["network"] = True  # as RUN has it
     if taken.env:
-        moved = _at(of.root)
+        moved = path_in([of.root])
         step["env"] = {name: moved.sub(work, value) for name, value in taken.env.items()}
     return step, ""
 
@@ -139,11 +139,6 @@ def _below(folder: str, above: str) -> str:
     return "" if found == "." else found
 
 
-def _at(root: str) -> re.Pattern[str]:
-    """Finds a stage's root in a text of paths."""
-    return re.compile(rf"(?<![\w./-]){re.escape(root)}(?=$|[/:,\s])")
-
-
 def _commands(taken: Taken, root: str, work: str) -> Iterator[str]:
     """What its RUNs do, for one shell; `work`: where its root is then."""
     here = _BUILD
@@ -154,7 +149,7 @@ def _commands(taken: Taken, root: str, work: str) -> Iterator[str]:
         if where != here:
             yield f"cd {shlex.quote(where)}"
             here = where
-        text = _at(root).sub(work, written)
+        text = path_in([root]).sub(work, written)
         if not re.search(r"[\"'\\]", text):
             text = " ".join(text.split())
         commands = simple_commands(text)

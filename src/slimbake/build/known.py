@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.build.on_registry import OnRegistry, on_registry
-from slimbake.build.site import Site
+from slimbake.build.site import Site, seen
 from slimbake.build.statement import platform_fingerprint, released_fingerprints
+from slimbake.console import Console
 from slimbake.fingerprint import Account, accounts, fingerprints, of_services
 from slimbake.host.workspace import Workspace
+from slimbake.lock.locks import EXTERNALS, LAYERS
 from slimbake.plan.model import Plan
+from slimbake.project import Project
+from slimbake.render import Generated
+from slimbake.render.generated import laid_out
 
 BAKED = "baked"  # in the workspace: of each service its fingerprint, and its image's id
 
@@ -87,11 +92,38 @@ def _registry_fingerprints(site: Site, platform: str) -> dict[str, str]:
     )
 
 
-def image_accounts(site: Site) -> tuple[Account, ...]:
-    """What each target depends on here."""
+def outdated(project: Project, images: Mapping[str, str], console: Console) -> tuple[str, ...]:
+    """Those of these images that were baked here from other inputs than today's, or whose locks do
+    not hold any more. Of an image that was baked elsewhere, nothing is known.
+
+    `images`: target -> id. Raises SetupError.
+    """
+    known = baked(project.workspace)
+    mine = [name for name, image in images.items() if name in known and known[name][1] == image]
+    if not mine:
+        return ()
+    generated = {each.path: each for each in laid_out(project.plan, project.root)}
+    accounts_now = image_accounts(seen(project, console), generated)
+    now = image_fingerprints(project.plan, accounts_now)
+    stale = {each.name for each in project.stale_locks}
+    return tuple(
+        name
+        for name in mine
+        if (accounts_now and now.get(name) != known[name][0]) or stale & _locks(project.plan, name)
+    )
+
+
+def _locks(plan: Plan, target: str) -> set[str]:
+    """The names of all locks that say what a target is made of."""
+    below = plan.needed((target,))
+    return {EXTERNALS, LAYERS, *(e.lock for e in below), *(e.system_lock for e in below)}
+
+
+def image_accounts(site: Site, files: Mapping[str, Generated] | None = None) -> tuple[Account, ...]:
+    """What each target depends on here. `files`: generated ones, in place of those on disk."""
     try:
         return accounts(
-            site.plan, site.root, site.workspace, site.around.external_digests, os.environ
+            site.plan, site.root, site.workspace, site.around.external_digests, os.environ, files
         )
     except OSError:  # something is being moved about just now
         return ()

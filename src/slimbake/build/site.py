@@ -135,6 +135,13 @@ def hold(
                 session.later(functools.partial(_clean, plan.project, held.pop_all()))
 
 
+def seen(project: Project, console: Console, platforms: Iterable[str] = ()) -> Site:
+    """A project that is only looked at: nothing is locked, written or held. Raises SetupError."""
+    engine, here = setup(False, console), machine()
+    around = surroundings(project.plan, engine, here, console, platforms=platforms)
+    return Site(project=project, engine=engine, machine=here, around=around, console=console)
+
+
 def _clean(project: str, held: contextlib.ExitStack) -> None:
     # an engine that ended has been reported
     with held, contextlib.suppress(SetupError):

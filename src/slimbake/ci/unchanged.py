@@ -9,13 +9,10 @@ from pathlib import Path
 
 from slimbake.build.known import offered
 from slimbake.build.on_registry import OnRegistry
-from slimbake.build.site import Site, built_for
-from slimbake.build.surroundings import surroundings
+from slimbake.build.site import built_for, seen
 from slimbake.ci.changes import changed
 from slimbake.console import Console
-from slimbake.docker.engine import setup
 from slimbake.errors import SetupError, UsageError
-from slimbake.host.machine import machine
 from slimbake.project import Project
 
 
@@ -26,10 +23,7 @@ def held(
     SetupError.
     """
     plan = project.plan
-    engine, here = setup(False, console), machine()
-    platforms = built_for(plan, plan.targets)
-    around = surroundings(plan, engine, here, console, platforms=platforms)
-    site = Site(project=project, engine=engine, machine=here, around=around, console=console)
+    site = seen(project, console, built_for(plan, plan.targets))
     return offered(site, services, registry, ask=True).held
 
 

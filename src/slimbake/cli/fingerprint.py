@@ -6,11 +6,10 @@ import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimbake.build.command import Surroundings
 from slimbake.ci.changes import changed, changed_in, range_of
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -27,9 +26,12 @@ from slimbake.console.tables import Layout, text_table
 from slimbake.errors import UsageError
 from slimbake.fingerprint import accounts, fingerprint_tag, of_services
 from slimbake.fingerprint.compare import TargetChange
-from slimbake.fingerprint.model import BELOW, Account
+from slimbake.fingerprint.model import BELOW, Account, ExternalDigests
 from slimbake.plan.model import Plan
 from slimbake.render.generated import laid_out
+
+if TYPE_CHECKING:
+    from slimbake.project import Project
 
 
 @click.command(
@@ -88,7 +90,7 @@ def command(
     root = project.root
     _check(names, [target.name for target in plan.targets])
     files = {each.path: each for each in laid_out(plan, root)}
-    around = _around(plan).external_digests if local else None
+    around = _external_digests(project) if local else None
     said = accounts(plan, root, project.workspace, around, os.environ, files)
     _print(
         plan, [each for each in said if not names or each.target in names], explain, as_json, layout
@@ -105,12 +107,10 @@ def _check(names: Sequence[str], known: Sequence[str]) -> None:
             )
 
 
-def _around(plan: Plan) -> Surroundings:
-    from slimbake.build.surroundings import surroundings
-    from slimbake.docker.engine import setup
-    from slimbake.host.machine import machine
+def _external_digests(project: Project) -> ExternalDigests:
+    from slimbake.build.site import seen
 
-    return surroundings(plan, setup(False, console), machine(), console)
+    return seen(project, console).around.external_digests
 
 
 def _print(

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -14,6 +14,23 @@ import yaml
 OWN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 
 _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, StopIteration)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Takes Compose's tags: `!reset` leaves nothing of a key, `!override` its value."""
+
+
+def _tagged(loader: _Loader, tag: str, node: yaml.Node) -> Any:
+    if tag == "reset":
+        return None
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(cast("yaml.ScalarNode", node))
+
+
+_Loader.add_multi_constructor("!", _tagged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +57,7 @@ def defined(name: str, text: str) -> OwnCompose:
     read.
     """
     with contextlib.suppress(*_UNREADABLE):
-        services = yaml.load(text, Loader=yaml.CSafeLoader)["services"]
+        services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
         built = (k for k, each in services.items() if isinstance(each, dict) and "build" in each)
         return OwnCompose(name, frozenset(services), frozenset(built))
     return OwnCompose()

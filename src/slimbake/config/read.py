@@ -360,7 +360,11 @@ class Reader:
         own = own_compose(self._file.parent)
         for index, name in enumerate(said.get("with", ())):
             path: KeyPath = (*at, "start", "with", index)
-            if not own.name:
+            there = next((each for each in OWN if (self._file.parent / each).exists()), "")
+            if not own.name and there:
+                message = f"{there} cannot be read, and '{name}' would start from it"
+                self._report.value(path, message, "`docker compose config` says what is wrong")
+            elif not own.name:
                 hint = f"write {OWN[0]} beside {self._file.name}, with a service '{name}'"
                 self._report.value(path, f"there is no compose file to start '{name}' from", hint)
             elif name not in own.services:

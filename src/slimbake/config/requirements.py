@@ -60,6 +60,11 @@ _READ = (
 )
 
 
+def _is_file(item: str) -> bool:
+    """Whether an item is the name of a file that lists requirements."""
+    return bool(_PROJECT.fullmatch(item)) or (item.endswith(_FILES) and "://" not in item)
+
+
 class RequirementsReader:
     """Reads each requirements file once, however many services name it."""
 
@@ -104,26 +109,28 @@ class RequirementsReader:
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
                 continue
+            written = item.strip()
             try:
-                self._take(item.strip(), "", found)
-                if is_path(item.strip()):
-                    folder = self._repository.folder(item.strip().partition("[")[0].strip())
+                if _is_file(written):
+                    found.add(self._named(written, ""))
+                    continue
+                self._take(written, "", found)
+                if is_path(written):
+                    folder = self._repository.folder(written.partition("[")[0].strip())
                     found.add(self._pyprojects.locked(folder))
             except RefusedError as error:
-                hint = self._from_the_manifest(item.strip(), context) or error.hint
+                hint = self._from_the_manifest(written, context) or error.hint
                 self._report.value((*path, index), error.message, hint)
         return found.value()
 
     def _from_the_manifest(self, item: str, context: str) -> str:
-        """How to write a file, or a folder that is there as seen from the context alone; "" for others."""
-        if not is_path(item):
+        """How to write a file or folder that is there as seen from the context alone; "" for others."""
+        if not (is_path(item) or _is_file(item)):
             return ""
-        if self._repository.exists(posixpath.normpath(item)):
-            file = posixpath.relpath(item, context)
-            return f"in place of the list: `requirements: {file}`" if item.endswith(_FILES) else ""
         below = posixpath.normpath(posixpath.join(context, item))
-        folders = f"folders in a list are relative to the manifest: './{below}'"
-        return folders if self._repository.exists(below) else ""
+        there = below if _is_file(item) else f"./{below}"
+        words = f"files and folders in a list are relative to the manifest: '{there}'"
+        return words if self._repository.exists(below) else ""
 
     def _named(self, written: str, folder: str) -> Requirements:
         """A file by its name; of a pyproject.toml, with extras or a group."""
@@ -260,11 +267,10 @@ class RequirementsReader:
             raise RefusedError("a NUL character")
         if is_path(item):
             found.add(self._package(item, folder))
-        elif item.endswith(_FILES) and "://" not in item:
-            hint = (
-                f"in place of the list: `requirements: {item}`; in a requirements file: `-r {item}`"
+        elif _is_file(item):
+            raise RefusedError(
+                f"'{item}' is the name of a file, and a package is wanted", f"write `-r {item}`"
             )
-            raise RefusedError(f"'{item}' is the name of a file, and a package is wanted", hint)
         else:
             found.specs[lockable(" ".join(item.split()))] = None
 

@@ -94,10 +94,12 @@ def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         if "parity" in entry:
             keys.append((*below, "parity"))
     for key in keys:
+        listed = ", or write a list: its files are relative to the manifest"
         report.key(
             (*at, *key),
             "it lies in the service's context, and the service has none",
-            "add `context`: the folder that holds it, which becomes /app",
+            "add `context`: the folder that holds it, which becomes /app"
+            + (listed if key[-1] == "requirements" else ""),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import itertools
 import os
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
+from slimbake.build.known import outdated
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, own_compose
@@ -72,8 +74,9 @@ def up(
     for each in chosen:
         state = states[each.service]
         if state.published:
-            at = address(each, state.published, project.plan.services)
-            console.say(f"{each.service}: {at}")
+            scheme = "http://" if speaks_http(state.published) else ""
+            at = f"{scheme}127.0.0.1:{state.published}"
+            console.say(f"{each.service}: {at}{why_there(each, project.plan.services)}")
         elif state.code is not None:
             console.say(f"{each.service}: has ended")
         elif not each.port:
@@ -82,11 +85,25 @@ def up(
     return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
 
 
-def address(service: Running, published: int, services: Sequence[Running]) -> str:
-    """Where a service answers; of one whose port another service has, which that is."""
+def why_there(service: Running, services: Sequence[Running]) -> str:
+    """Why a service does not answer at its own port: another has it."""
+    if service.publish:
+        return ""
     owner = next((each.service for each in services if each.publish == service.port), "another")
-    taken = f" (port {service.port} is that of {owner}; `publish: PORT` sets one for this service)"
-    return f"http://127.0.0.1:{published}{'' if service.publish else taken}"
+    return f" (port {service.port} is that of {owner}; `publish: PORT` sets one for this service)"
+
+
+def speaks_http(port: int) -> bool:
+    """Whether what listens on a port of this machine answers in HTTP/1, with whichever status."""
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        asked.request("HEAD", "/")
+        asked.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asked.close()
+    return True
 
 
 def _there(project: Project) -> frozenset[str]:
@@ -232,7 +249,7 @@ def _given(
     Volumes are made. Raises SetupError for an image that is missing.
     """
     together = _to_start(project)
-    _expect_images(project.plan, services, images)
+    _tell_outdated(project, _images(project.plan, services, images), console)
     needs = {each.service: each.start.beside for each in services if each.start.beside}
     own = _own(project, needs, console)
     fleet = _names(project)
@@ -264,16 +281,32 @@ def _given(
         file.write(document(added))
         file.flush()
         theirs = (k for k, v in added["volumes"].items() if v == {"name": f"{together.name}_{k}"})
-        together.make_volumes((*(v for each in services for v, _ in each.volumes), *theirs))
+        # of all services: Compose makes those of the ones that do not start, too
+        every = (volume for each in project.plan.services for volume, _ in each.volumes)
+        together.make_volumes((*every, *theirs))
         yield replace(together, files=(*together.files, Path(file.name))), beside
 
 
-def _expect_images(plan: Plan, services: Sequence[Running], images: Mapping[str, str]) -> None:
-    """Raise SetupError for the images that the engine lacks, with a service that depends on each."""
+def _tell_outdated(project: Project, images: Mapping[str, str], console: Console) -> None:
+    """Say which images were baked here before something that goes into them was edited."""
+    names: tuple[str, ...] = ()
+    with contextlib.suppress(SetupError):  # no build would work here, and images start
+        names = outdated(project, images, console)
+    if names:
+        console.say(
+            f"{', '.join(names)}: edited since the last bake, whose image starts:"
+            f" `slimbake bake {' '.join(names)}` makes a new one"
+        )
+
+
+def _images(plan: Plan, services: Sequence[Running], images: Mapping[str, str]) -> dict[str, str]:
+    """The id of each image that these services need. Raises SetupError for those that the engine
+    lacks, with a service that depends on each.
+    """
     names = tuple(each.service for each in services)
     above = {name: each.service for each in services for name in plan.awaited(each, names)}
-    lacking = [name for name in plan.with_weights(names) if not docker.find_image(images[name])]
-    if lacking:
+    found = {name: docker.find_image(images[name]) for name in plan.with_weights(names)}
+    if lacking := [name for name, image in found.items() if not image]:
         raise SetupError(
             "\n".join(
                 f"the engine has no image {images[name]}"
@@ -282,6 +315,7 @@ def _expect_images(plan: Plan, services: Sequence[Running], images: Mapping[str,
             ),
             f"`slimbake bake` builds {'it' if len(lacking) == 1 else 'them'}",
         )
+    return {name: image.id for name, image in found.items() if image}
 
 
 def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console) -> OwnServices:
@@ -351,19 +385,28 @@ def _awaited(
         time.sleep(EVERY)
 
 
+def _why_ill(service: str, state: ContainerState, together: ComposeProject) -> str:
+    """How a service ended, or what its health check said, and its last words."""
+    how = f"{service} {f'ended with exit code {state.code}' if state.code else 'is unhealthy'}"
+    if state.check and not state.code:
+        how += f": its health check says\n{state.check}\nand the service"
+    return f"{how}\n{together.last_words(service, LAST_WORDS)}".rstrip()
+
+
 def _expect_well(
     together: ComposeProject, states: Mapping[str, ContainerState], beside: Sequence[str] = ()
 ) -> None:
-    """Raise CheckError for the first that died or is unhealthy, with its last words."""
-    for service, state in states.items():
-        if state.code or state.health == "unhealthy":
-            how = f"ended with exit code {state.code}" if state.code else "is unhealthy"
-            words = together.last_words(service, LAST_WORDS)
-            logs = f"docker logs {state.name}" if service in beside else f"slimbake logs {service}"
-            raise CheckError(
-                f"{service} {how}\n{words}".rstrip(),
-                f"`{logs}` shows all; `slimbake down` ends the others",
-            )
+    """Raise CheckError for those that died or are unhealthy, with their last words."""
+    ill = {n: each for n, each in states.items() if each.code or each.health == "unhealthy"}
+    if ill:
+        logs = (
+            f"`docker logs {each.name}`" if name in beside else f"`slimbake logs {name}`"
+            for name, each in ill.items()
+        )
+        raise CheckError(
+            "\n".join(_why_ill(name, each, together) for name, each in ill.items()),
+            f"{', '.join(logs)}: all that they wrote; `slimbake down` ends the others",
+        )
 
 
 def _with_named(plan: Plan, services: Sequence[Running]) -> list[Running]:

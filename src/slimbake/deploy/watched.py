@@ -39,7 +39,6 @@ class Watched:
     session: Session
     _known: dict[str, tuple[str, Parts]] = field(default_factory=dict)
     _last: Project | None = None
-    _ahead: set[str] = field(default_factory=set)  # whose containers have code that no image has
     _held: set[str] = field(default_factory=set)  # depend on one whose last bake failed
 
     def build(self, project: Project, services: tuple[str, ...]) -> None:
@@ -71,9 +70,6 @@ class Watched:
         if self._last and self._known:
             names = self.names(self._last.plan)
             compose.up(self._last, tuple(self._known), names, self.environment, self.console)
-        if self._ahead:
-            listed = ", ".join(sorted(self._ahead))
-            self.console.say(f"no image has the last edits of {listed}: `slimbake bake`")
 
     def _bake(self, project: Project, services: tuple[str, ...]) -> None:
         asked = replace(self.request, targets=services)
@@ -93,7 +89,6 @@ class Watched:
         for name in now:
             self._laid(project, name, now)
         self._known |= now
-        self._ahead -= {*good}
         if good:
             names = self.names(project.plan)
             # Others that they depend on keep the code that they have.
@@ -105,7 +100,6 @@ class Watched:
         for name in services:
             self._laid(project, name, now)
             self._known[name] = now[name]
-        self._ahead |= {*services}
         compose.restart(project, services)
         self.console.say(f"synced and restarted: {', '.join(services)}")
 

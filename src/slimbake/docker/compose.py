@@ -103,6 +103,7 @@ class ComposeProject:
         with self._client() as docker:
             for each in docker.compose.ps(all=True):
                 state = each.state
+                looks = (state.health.log if state.health else None) or ()
                 ports = (each.network_settings.ports or {}).values()
                 found[(each.config.labels or {}).get(f"{_LABEL}.service", "")] = ContainerState(
                     name=each.name,
@@ -110,6 +111,7 @@ class ComposeProject:
                     health=(state.health.status or "") if state.health else "",
                     published=next((int(on[0]["HostPort"]) for on in ports if on), None),
                     error=state.error or "",
+                    check=(looks[-1].output or "").strip() if looks else "",
                 )
         return found
 
@@ -174,6 +176,7 @@ class ContainerState:
     health: str  # "" where nothing asks; else starting, healthy, unhealthy
     published: int | None  # the host's port
     error: str = ""  # why the engine did not start it
+    check: str = ""  # what its health check said last
 
     @property
     def taken(self) -> str:

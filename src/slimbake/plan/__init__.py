@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import container
+from slimbake.config.pinned import REFRESH
 from slimbake.fleet.model import Fleet, Service
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered, standing
@@ -115,6 +116,8 @@ def _listed(service: Service) -> str:
     file = next((each for each in asks.files if not each.startswith(folders)), "")
     if not file and not asks.specs and folders:  # it is in the repository's own packages alone
         return f"the dependencies of {folders[-1]}"
+    if refresh := REFRESH.get(PurePosixPath(file).name):
+        return f"the dependencies that {file} locks ({refresh})"
     return file
 
 

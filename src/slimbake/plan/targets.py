@@ -257,7 +257,7 @@ def service(service: Service, fleet: Fleet, carried: Carried) -> Target:
         ),
         args=once(
             (
-                *(once((f"ENV_{name}", value)) for name, value in service.env),
+                *(once((service_argument(name), value)) for name, value in service.env),
                 *(
                     (step_argument(number, name), value)
                     for number, step in enumerate(service.build, 1)
@@ -282,6 +282,9 @@ def service(service: Service, fleet: Fleet, carried: Carried) -> Target:
 
 def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
     own = step.image and step.context == service.context
+    # In the service's own image it has the service's variables, too.
+    env = {} if step.image else {name: service_argument(name) for name, _ in service.env}
+    env |= {name: step_argument(number, name) for name, _ in step.env}
     return PlannedStep(
         run=step.run,
         image=step_image(step.image) if step.image else "",
@@ -291,8 +294,13 @@ def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
         into=str(PurePosixPath("/app", step.below)),
         network=step.network,
         secrets=step.secrets,
-        env=tuple((name, step_argument(number, name)) for name, _ in step.env),
+        env=tuple(env.items()),
     )
+
+
+def service_argument(variable: str) -> str:
+    """The build argument that has the value of a service's variable."""
+    return f"ENV_{variable}"
 
 
 def step_argument(number: int, variable: str) -> str:

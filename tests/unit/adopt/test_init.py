@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from slimbake.adopt.add import add
 from slimbake.adopt.init import InitRequest, init, next_steps, start
+from slimbake.adopt.model import Draft
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA, manifest
 from slimbake.config.compose import defined
+from slimbake.config.specs import name_of
 from slimbake.console import QUIET
 from slimbake.errors import ManifestError, UsageError
 from slimbake.fleet import resolve
@@ -862,7 +864,7 @@ def test_a_package_named_before_the_file_that_lists_it_keeps_the_file(tmp_path: 
     assert (one.entry["requirements"], one.torch) == ("requirements.txt", "cpu")
     (folder / "Dockerfile").write_text(text.replace("-r", "numpy -r"))
     [one] = start(file, InitRequest()).drafts
-    assert one.entry["requirements"] == ["numpy", "torch>=2", "fastapi"]
+    assert one.entry["requirements"] == ["services/one/requirements.txt", "numpy"]
 
 
 ENTRYPOINT = """\
@@ -920,7 +922,7 @@ def test_the_compose_file_is_parsed_once_however_many_services_start_beside_othe
 
 
 @pytest.mark.parametrize(
-    ("install", "written", "groups"),
+    ("install", "extras", "groups"),
     [
         ("poetry install --with prod --without dev,web -E pg", "[pg]", ["prod"]),
         ("poetry install --no-root", "", ["web"]),
@@ -928,12 +930,35 @@ def test_the_compose_file_is_parsed_once_however_many_services_start_beside_othe
         ("poetry export --only main -o requirements.txt", "", []),
         ("uv sync --no-dev --group prod --all-extras", "[pg]", ["prod"]),
         ("pdm install --prod -G pg,prod", "[pg]", ["prod"]),
-        ("pip install 'httpx==0.27.*' /wheels/*", ["httpx==0.27.*"], []),
     ],
 )
-def test_extras_are_carried_over_and_groups_are_reported(
-    tmp_path: Path, install: str, written: str | list[str], groups: list[str]
+def test_extras_and_groups_are_carried_over(
+    tmp_path: Path, install: str, extras: str, groups: list[str]
 ) -> None:
+    one, file = _poetry_installs(tmp_path, install)
+    project = f"services/one/pyproject.toml{extras}"
+    listed = [project, *(f"services/one/pyproject.toml:{each}" for each in groups)]
+    assert one.entry["requirements"] == (listed if groups else f"pyproject.toml{extras}")
+    assert one.notes == ()
+    init(file, InitRequest(), QUIET)
+    [service] = manifest(file).services
+    assert {name_of(each) for each in service.requirements.specs} == (
+        {"httpx", "idna"} if groups else {"httpx"}
+    )
+
+
+def test_a_group_that_no_project_has_is_a_note(tmp_path: Path) -> None:
+    one, _ = _poetry_installs(tmp_path, "uv sync --group other")
+    assert one.entry["requirements"] == "pyproject.toml"
+    assert [each.what for each in one.notes] == ["the group 'other' is installed, too"]
+
+
+def test_packages_without_a_file_are_a_list(tmp_path: Path) -> None:
+    one, _ = _poetry_installs(tmp_path, "pip install 'httpx==0.27.*' /wheels/*")
+    assert (one.entry["requirements"], one.notes) == (["httpx==0.27.*"], ())
+
+
+def _poetry_installs(tmp_path: Path, install: str) -> tuple[Draft, Path]:
     file = repository(tmp_path, "one")
     (tmp_path / "services/one/requirements.txt").unlink()
     (tmp_path / "services/one/pyproject.toml").write_text(
@@ -947,10 +972,24 @@ def test_extras_are_carried_over_and_groups_are_reported(
         dockerfile.read_text().replace("pip install -r requirements.txt", install)
     )
     [one] = start(file, InitRequest()).drafts
-    wanted = f"pyproject.toml{written}" if isinstance(written, str) else written
+    return one, file
+
+
+def test_several_requirements_files_are_a_list(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    folder = tmp_path / "services/one"
+    (tmp_path / "limits.txt").write_text("six==1.16.0\n")
+    (folder / "requirements.txt").write_text("-c ../../limits.txt\nsix\n")
+    (folder / "more.txt").write_text("idna==3.10 --hash=sha256:" + "0" * 64 + "\n")
+    text = (folder / "Dockerfile").read_text()
+    (folder / "Dockerfile").write_text(text.replace("-r requ", "-r more.txt -r requ"))
+    [one] = start(file, InitRequest()).drafts
+    wanted = ["services/one/more.txt", "services/one/requirements.txt"]
     assert one.entry["requirements"] == wanted
-    reported = [note.what for note in one.notes]
-    assert reported == [f"the group '{name}' is installed, too" for name in groups]
+    init(file, InitRequest(), QUIET)
+    [service] = manifest(file).services
+    assert set(service.requirements.specs) == {"six", "idna==3.10"}
+    assert [each.spec for each in service.requirements.constraints] == ["six==1.16.0"]
 
 
 def test_a_service_whose_compose_file_empties_its_command_keeps_its_dockerfile(

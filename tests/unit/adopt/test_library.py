@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from slimbake.adopt.library import LIBRARY, write_library
 from slimbake.errors import UsageError
 
+ROOT = Path(__file__).parents[3]
 FOLDER = f"libs/{LIBRARY}"
 
 
@@ -38,3 +40,16 @@ def test_nothing_is_written_over_what_is_not_the_library(
     with pytest.raises(UsageError, match=words):
         write_library(tmp_path / "repository", folder)
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_the_example_runs_the_very_library_that_users_get(tmp_path: Path) -> None:
+    services = ROOT / "examples/atlas/services"
+    for name in ("embedding", "hybrid", "nlg"):
+        lines = (services / name / "requirements.txt").read_text("utf-8").splitlines()
+        folders = [(services / name / line).resolve() for line in lines if line.startswith("..")]
+        assert ROOT / FOLDER in folders, name
+    written = write_library(tmp_path, FOLDER)
+    tracked = subprocess.check_output(("git", "ls-files", FOLDER), cwd=ROOT, text=True).split()
+    assert sorted(written) == sorted(tracked), "its wheel has files that `slimbake library` lacks"
+    for name in written:
+        assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes(), name

@@ -515,7 +515,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for name in ("examples", "bake"):
+    for name in ("examples", "libs", "bake"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "passes.yaml", tmp_path / "passes.yaml")
     # as it is before anybody has followed the advice

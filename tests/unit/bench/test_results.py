@@ -419,7 +419,7 @@ def test_every_technique_names_passes_of_the_catalogue() -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """This one's manifest and locks, with made-up evidence."""
-    for name in ("examples", "bake/locks"):
+    for name in ("examples", "libs", "bake/locks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
     (tmp_path / "bake/evidence").mkdir(parents=True)

@@ -193,7 +193,12 @@ def play(
         return SimpleNamespace(by_layer={})
 
     def fingerprints(
-        _: Any, root: Path, workspace: Any, externals: ExternalDigests, variables: Mapping[str, str]
+        _: Any,
+        root: Path,
+        workspace: Any,
+        externals: ExternalDigests,
+        variables: Mapping[str, str],
+        *__: object,
     ) -> dict[str, str]:
         made.asked_with.append(variables)
         named = externals.standins or ""

@@ -34,6 +34,11 @@ def said(*words: str) -> list[str]:
             "services/api/base.txt (`services.api.requirements`)",
         ),
         (
+            Requirements(("httpx==1",), files=("uv.lock",)),
+            "the dependencies that uv.lock locks (`uv lock` refreshes it)"
+            " (`services.api.requirements`)",
+        ),
+        (
             Requirements(packages=(COMMON,), files=("libs/common/uv.lock",)),
             "the dependencies of libs/common/ (`services.api.requirements`)",
         ),

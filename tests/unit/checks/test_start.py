@@ -137,6 +137,33 @@ def test_a_command_that_ends_before_it_listens_does_not_start(port: int) -> None
     assert found["error"] == f"ended with exit code 0 before it listened on port {port}"
 
 
+PARENT = """
+import socket, subprocess, sys, time
+server = socket.create_server(("", {port}))
+worker = subprocess.Popen([sys.executable, "-c", {code!r}], pass_fds=[server.fileno()])
+worker.wait()
+sys.exit("worker failed to boot")
+"""
+
+
+def test_a_server_whose_workers_fail_does_not_start_although_it_listens(port: int) -> None:
+    code = "import time; time.sleep(1.5); raise ValueError('no locale')"
+    found = asked(PARENT.format(port=port, code=code), port, alive=1)
+    assert found["error"] == f"ended with exit code 1 before it answered on port {port}"
+    assert "ValueError: no locale" in found["words"]
+
+
+def test_a_server_that_is_busy_and_never_answers_does_not_start(port: int) -> None:
+    code = f"import socket; s = socket.create_server(('', {port}))\nwhile True: pass"
+    found = asked(code, port, alive=1, limit=3)
+    assert found["error"] == f"listens on port {port}, and answers nothing there"
+
+
+def test_a_server_of_another_protocol_starts(port: int) -> None:
+    code = "import socket; s = socket.create_server(('', {port})); c, _ = s.accept(); c.send(b'x')"
+    assert asked(f"{code.format(port=port)}; import time; time.sleep(60)", port, alive=1) == {}
+
+
 def test_a_port_on_loopback_is_none(port: int) -> None:
     found = asked(LISTENS.format(port=port), port, alive=0.5)
     said = f"listens on port {port} of the container's loopback only: bind it to 0.0.0.0"

@@ -78,9 +78,20 @@ def test_a_folder_may_be_relative_to_a_folder_above_as_where_pip_runs(tmp_path: 
     assert [each.path for each in found.packages] == ["services/common", "libs/common"]
 
 
-def test_a_file_in_a_list_is_no_folder(tmp_path: Path) -> None:
-    found = problem(tmp_path, "[services/api/needs.txt]", {"services/api/needs.txt": "six\n"})
-    assert "in place of the list: `requirements: needs.txt`" in found
+def test_a_list_takes_files_relative_to_the_manifest(tmp_path: Path) -> None:
+    project = '[project]\nname = "p"\nversion = "1"\ndependencies = ["idna"]\n'
+    files = {
+        "services/api/needs.txt": "-c ../../limits.txt\nsix\n",
+        "limits.txt": "six<2\n",
+        "pyproject.toml": f'{project}[project.optional-dependencies]\nx = ["rich"]\n',
+    }
+    listed = "['services/api/needs.txt', './pyproject.toml[x]', httpx]"
+    found = read(tmp_path, listed, files)
+    assert set(found.specs) == {"six", "idna", "rich", "httpx"}
+    assert [each.spec for each in found.constraints] == ["six<2"]
+    assert "files and folders in a list are relative to the manifest: 'services/api/needs.txt'" in (
+        problem(tmp_path, "[needs.txt]", files)
+    )
 
 
 def test_a_hash_mark_inside_a_word_begins_no_comment(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
+import socketserver
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,10 +60,32 @@ def test_a_container_of_compose_has_what_checks_have(running: Any) -> None:
 def test_a_service_whose_port_another_has_says_why_it_answers_elsewhere() -> None:
     known = {each.service: each for each in PLAN.services}
     api, web = known["api"], known["web"]
-    assert compose.address(api, 8000, PLAN.services) == "http://127.0.0.1:8000"
-    assert compose.address(web, 49153, PLAN.services) == (
-        "http://127.0.0.1:49153 (port 8000 is that of api; `publish: PORT` sets one for this service)"
+    assert compose.why_there(api, PLAN.services) == ""
+    assert compose.why_there(web, PLAN.services) == (
+        " (port 8000 is that of api; `publish: PORT` sets one for this service)"
     )
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Other(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")  # HTTP/2, as gRPC
+
+
+@pytest.mark.parametrize(("handler", "speaks"), [(_Answers, True), (_Other, False)])
+def test_http_is_said_of_what_answers_in_http(handler: Any, speaks: bool) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert compose.speaks_http(server.server_address[1]) is speaks
+        server.shutdown()
+    assert not compose.speaks_http(server.server_address[1]), "nothing listens"
 
 
 def test_variants_and_tools_start_only_where_they_are_named() -> None:
@@ -131,8 +156,8 @@ class Together:
         return f"{service} said"
 
 
-def state(code: int | None = None, health: str = "") -> ContainerState:
-    return ContainerState("x", code, health, None)
+def state(code: int | None = None, health: str = "", check: str = "") -> ContainerState:
+    return ContainerState("x", code, health, None, check=check)
 
 
 @pytest.fixture
@@ -170,12 +195,23 @@ def test_what_is_unhealthy_fails(awaited: Any) -> None:
         awaited({"api": state(health="unhealthy"), "job": state()})
 
 
+def test_all_that_are_ill_are_named_with_what_a_health_check_says(awaited: Any) -> None:
+    looks = {"api": state(health="unhealthy", check="refused"), "job": state(2)}
+    with pytest.raises(CheckError) as caught:
+        awaited(looks)
+    assert caught.value.message == (
+        "api is unhealthy: its health check says\nrefused\nand the service\napi said\n"
+        "job ended with exit code 2\njob said"
+    )
+    assert caught.value.hint.startswith("`slimbake logs api`, `slimbake logs job`: ")
+
+
 def test_what_dies_beside_them_is_shown_by_docker(awaited: Any) -> None:
     looks = {"api": state(), "job": state(), "db": state(1)}
     with pytest.raises(CheckError) as caught:
         awaited(looks, beside=("db",))
     assert caught.value.message == "db ended with exit code 1\ndb said"
-    assert caught.value.hint.startswith("`docker logs x` shows all; ")
+    assert caught.value.hint.startswith("`docker logs x`: ")
 
 
 class Starting:
@@ -281,7 +317,7 @@ def test_who_needs_an_image_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(docker, "find_image", lambda name: name in there)
     images = {each.service: f"r/{each.service}" for each in ORDERED.services}
     with pytest.raises(SetupError) as caught:
-        compose._expect_images(ORDERED, ORDERED.starting(("web",)), images)
+        compose._images(ORDERED, ORDERED.starting(("web",)), images)
     assert caught.value.message.splitlines() == [
         "the engine has no image r/migrate, and web depends on migrate",
         "the engine has no image r/api, and web depends on api",

@@ -55,14 +55,16 @@ def test_what_is_up_is_known_by_its_service(program: Program) -> None:
             ]
         )
 
-    healthy = {"Running": True, "ExitCode": 0, "Health": {"Status": "healthy"}}
+    looks = [{"ExitCode": 1, "Output": "refused\n"}, {"ExitCode": 0, "Output": "ok\n"}]
+    health = {"Status": "healthy", "Log": looks}
+    healthy = {"Running": True, "ExitCode": 0, "Health": health}
     published = {"9090/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}
     program.answer(f"{COMPOSE} ps --quiet --all", "1\n2\n")
     program.answer("container inspect 1", container(1, "api", healthy, published))
     ended = {"Running": False, "ExitCode": 3, "Error": "no such program"}
     program.answer("container inspect 2", container(2, "job", ended, {}))
     assert FLEET.states() == {
-        "api": ContainerState("atlas-api-1", None, "healthy", 8000),
+        "api": ContainerState("atlas-api-1", None, "healthy", 8000, check="ok"),
         "job": ContainerState("atlas-job-1", 3, "", None, "no such program"),
     }
 

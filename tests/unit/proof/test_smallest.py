@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """The example fleet without its weights, which are too much to copy and do not matter here."""
-    for name in ("services.yaml", "bake", "examples"):
+    for name in ("services.yaml", "bake", "examples", "libs"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(

@@ -2,23 +2,23 @@
 
 import functools
 
-from atlas_minilm.graph import Graph
+from slimbake_models import Model, load
 
 
 def embed(texts: list[str]) -> list[list[float]]:
     """The vectors that the service answers with."""
-    vectors: list[list[float]] = _model().vectors(texts).tolist()
+    vectors: list[list[float]] = _model().encode(texts).tolist()
     return vectors
 
 
 def ids(texts: list[str]) -> list[list[int]]:
     """The tokens that its model is given."""
-    return [_model().tokenizer.encode(text).ids for text in texts]
+    return _model().ids(texts)
 
 
 @functools.cache
-def _model() -> Graph:
+def _model() -> Model:
     from atlas_common import settings
     from embedding.app import Settings
 
-    return Graph(settings.read(Settings).weights)
+    return load(settings.read(Settings).weights)

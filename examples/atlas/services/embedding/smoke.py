@@ -34,10 +34,10 @@ LEAST_COSINE = {"fp16": 0.999, "int8": 0.99}
 
 def imports() -> None:
     """The modules load."""
-    from atlas_minilm import form
     from embedding import app  # noqa: F401
+    from slimbake_models import runtime
 
-    form(_weights())
+    runtime(_weights())
 
 
 def load() -> None:
@@ -100,8 +100,8 @@ def _unaltered(recorded: str) -> str:
 
 @functools.cache
 def _app() -> "FastAPI":
-    from atlas_minilm import load
     from embedding.app import build
+    from slimbake_models import load
 
     return build(load(_weights()))
 

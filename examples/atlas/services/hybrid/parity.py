@@ -2,22 +2,22 @@
 
 import functools
 
-from atlas_minilm.graph import Graph
+from slimbake_models import Model, load
 
 
 def embed(texts: list[str]) -> list[list[float]]:
     """The vectors by which the service searches."""
-    return [encoded.vector.tolist() for encoded in _model().encode(texts)]
+    return [encoded.vector.tolist() for encoded in _model().encode_tokens(texts)]
 
 
 def ids(texts: list[str]) -> list[list[int]]:
     """The tokens that its model is given."""
-    return [_model().tokenizer.encode(text).ids for text in texts]
+    return _model().ids(texts)
 
 
 @functools.cache
-def _model() -> Graph:
+def _model() -> Model:
     from atlas_common import settings
     from hybrid.app import Settings
 
-    return Graph(settings.read(Settings).weights)
+    return load(settings.read(Settings).weights)

@@ -18,7 +18,7 @@ import httpx
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from atlas_minilm import Encoder
+    from slimbake_models import Model
 
 TEXTS = {
     "cat": "A cat sleeps on the warm windowsill while rain falls outside.",
@@ -40,10 +40,10 @@ SCORE_TOLERANCE = 0.05  # on the scores of such a graph, which are means of cosi
 
 def imports() -> None:
     """The modules load."""
-    from atlas_minilm import form
     from hybrid import app, lexical, storage  # noqa: F401
+    from slimbake_models import runtime
 
-    form(_weights())
+    runtime(_weights())
 
 
 def load() -> None:
@@ -149,7 +149,7 @@ class _Storage:
 
     def __init__(self) -> None:
         self._vectors = [
-            encoded.vector.tolist() for encoded in _model().encode(list(TEXTS.values()))
+            encoded.vector.tolist() for encoded in _model().encode_tokens(list(TEXTS.values()))
         ]
         self.asked_with: list[float] = []
         self.scores: list[float] = []
@@ -177,8 +177,8 @@ def _dot(left: list[float], right: list[float]) -> float:
 
 
 @functools.cache
-def _model() -> "Encoder":
-    from atlas_minilm import load
+def _model() -> "Model":
+    from slimbake_models import load
 
     return load(_weights())
 

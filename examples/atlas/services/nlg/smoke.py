@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from numpy.typing import NDArray
 
-    from nlg.model import CausalModel
+    from slimbake_models import Model
 
 PROMPTS = [
     "If the user is authenticated,",
@@ -36,9 +36,10 @@ ROUNDED = {"fp16": (0.95, 0.2), "int8": (0.9, 1.0)}
 
 def imports() -> None:
     """The modules load."""
-    from nlg import app, model  # noqa: F401
+    from nlg import app  # noqa: F401
+    from slimbake_models import runtime
 
-    model.form(_settings().weights)
+    runtime(_settings().weights)
 
 
 def load() -> None:
@@ -96,11 +97,12 @@ def _nearly(continuations: list[dict[str, Any]], least: float, tolerance: float)
     """Rounding turns a choice that is close, and all that follows: each place is judged after what
     was recorded.
     """
-    model, same, worst = _causal_model(), [], 0.0
+    model, same, worst = _model(), [], 0.0
     for prompt, theirs in zip(PROMPTS, continuations, strict=True):
         ids, cache = _start(prompt), None
         for token, expected in zip(theirs["tokens"], theirs["logits"], strict=True):
-            logits, cache = model.decoder.read(ids, cache)
+            rows, cache = model.runtime.read(ids, cache)
+            logits = rows[-1]
             same.append(int(logits.argmax()) == token)
             worst = max(worst, abs(float(logits[token]) - expected))
             ids = [token]
@@ -125,17 +127,18 @@ def _continuation(prompt: str) -> dict[str, Any]:
 def _logits(prompt: str, tokens: list[int]) -> "NDArray[np.float32]":
     """The logits from which each of the tokens after a prompt is chosen, in one pass."""
     start = _start(prompt)
-    return _causal_model().decoder.logits(start + tokens)[len(start) - 1 : -1]
+    return _model().runtime.logits(start + tokens)[len(start) - 1 : -1]
 
 
 def _start(prompt: str) -> list[int]:
-    model = _causal_model()
-    return model.encode(prompt, model.decoder.window - TOKENS)
+    model = _model()
+    (ids,) = model.ids([prompt], model.settings.max_length - TOKENS, "left")
+    return ids
 
 
 @functools.cache
-def _causal_model() -> "CausalModel":
-    from nlg.model import load
+def _model() -> "Model":
+    from slimbake_models import load
 
     read = _settings()
     return load(read.weights, read.dtype)
@@ -145,7 +148,7 @@ def _causal_model() -> "CausalModel":
 def _app() -> "FastAPI":
     from nlg.app import build
 
-    return build(_causal_model())
+    return build(_model())
 
 
 def _post(body: dict[str, Any]) -> httpx.Response:

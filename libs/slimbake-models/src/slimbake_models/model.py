@@ -1,14 +1,17 @@
 """What a service asks of a model, whichever runtime runs it."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
-from tokenizers.decoders import DecodeStream
+
+if TYPE_CHECKING:  # a service's own tests need no tokenizers
+    from tokenizers import Encoding, Tokenizer
 
 Floats = NDArray[np.float32]
 Text = str | tuple[str, str] | list[str]
@@ -164,6 +167,8 @@ class Model:
         Of a prompt that is too long, the end is read.
         """
         self._must_be("generation")
+        from tokenizers.decoders import DecodeStream
+
         most = min(max_new_tokens, self.settings.max_length - 1)
         (ids,) = self.ids([prompt], self.settings.max_length - most, "left")
         text, cache = DecodeStream(skip_special_tokens=True), None

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,7 +18,8 @@ from typing import Any
 from .processes import accepts, cpu_seconds, listeners, peak_memory
 
 EVERY = 0.005  # seconds between two looks at the port: the precision of a figure
-DYING = 0.1  # seconds between a connection that a dying process takes and its end
+DYING = 0.1  # seconds between an answer of a dying process and its end
+SILENT = 2.0  # seconds without processor time after which what listens is believed to serve
 LOOK = 0.1  # seconds between two looks at a command's processor time
 IDLE = 0.05  # of a processor, below which a command does nothing
 LAST_LINES = 12
@@ -61,7 +63,7 @@ def check_start(
 ) -> dict[str, Any]:
     """{} where the command starts, or an `error` and its last `words`.
 
-    With a port, it is to listen there, where it can be reached from outside of the container; else
+    With a port, it is to answer there, where it can be reached from outside of the container; else
     to end with exit code 0, or to live for so many seconds: of its own, as long as it is busy,
     since an import that fails on a busy machine fails late.
     """
@@ -144,25 +146,50 @@ class _Pace:
 def _until_it_serves(
     process: subprocess.Popen[str], port: int, until: float, alive: float
 ) -> dict[str, Any]:
-    pace = _Pace(process.pid)
+    pace, listened = _Pace(process.pid), False
     while True:
         found = listeners()
-        if found.get(port) and accepts(port):
+        listened = listened or port in found
+        if found.get(port) and (_answers(port, process, pace, until) or pace.idle(SILENT)):
             try:
                 process.wait(DYING)
             except subprocess.TimeoutExpired:
                 return {}
         code = process.poll()
         if code is not None:
-            return {"error": f"{_how(code)} before it listened on port {port}"}
+            lacking = "answered" if listened else "listened"
+            return {"error": f"{_how(code)} before it {lacking} on port {port}"}
         late = time.perf_counter() > until
         if late or (found and pace.idle(max(2.0, 2 * alive))):
             return {"error": _elsewhere(port, found)}
         time.sleep(EVERY)
 
 
+def _answers(port: int, process: subprocess.Popen[str], pace: _Pace, until: float) -> bool:
+    """Whether something answers a request on a port, in whichever protocol.
+
+    A connection alone shows little: a server that forks may listen before its workers have loaded
+    the application, and the kernel accepts in its name. False also once the command has ended, or
+    has been idle for SILENT: what expects other words may keep silent.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            connection.settimeout(LOOK)
+            while process.poll() is None and not pace.idle(SILENT):
+                with contextlib.suppress(TimeoutError):
+                    return bool(connection.recv(1))
+                if time.perf_counter() > until:
+                    break
+    except OSError:
+        pass
+    return False
+
+
 def _elsewhere(port: int, found: Mapping[int, bool]) -> str:
     """Where a command listens that does not listen where it should."""
+    if found.get(port):
+        return f"listens on port {port}, and answers nothing there"
     if port in found:
         return f"listens on port {port} of the container's loopback only: bind it to 0.0.0.0"
     others = " and ".join(map(str, sorted(found)))

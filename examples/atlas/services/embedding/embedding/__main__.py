@@ -9,7 +9,7 @@ if __name__ == "__main__":
 
     from atlas_common import settings
     from atlas_common.web import serve
-    from atlas_minilm import load
     from embedding.app import Settings, build
+    from slimbake_models import load
 
     serve(build(load(settings.read(Settings).weights)), PORT)

@@ -12,12 +12,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from atlas_common.web import create_app
-from atlas_minilm import Encoder
+from slimbake_models import BATCH, Model
 
 MODEL = "all-MiniLM-L6-v2"
 DIMENSION = 384
 MOST_TEXTS = 256  # in a request
-BATCH = 16  # texts that go through the model at once: well under a second, so requests take turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +34,11 @@ class Embed(BaseModel):
     )
 
 
-def build(encoder: Encoder) -> FastAPI:
-    """Make the app; the encoder runs in one thread of its own, batch by batch."""
+def build(encoder: Model) -> FastAPI:
+    """Make the app; the encoder runs in one thread of its own.
+
+    A batch takes well under a second: requests take turns, batch by batch.
+    """
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
 
     @asynccontextmanager
@@ -52,7 +54,7 @@ def build(encoder: Encoder) -> FastAPI:
         vectors: list[list[float]] = []
         for start in range(0, len(body.texts), BATCH):
             batch = body.texts[start : start + BATCH]
-            found = await loop.run_in_executor(worker, encoder.vectors, batch)
+            found = await loop.run_in_executor(worker, encoder.encode, batch)
             vectors += found.tolist()
         return {"model": MODEL, "dimension": DIMENSION, "vectors": vectors}
 

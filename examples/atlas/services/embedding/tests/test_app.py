@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas_minilm import Encoded
-from embedding.app import BATCH, MOST_TEXTS, build
+from embedding.app import MOST_TEXTS, build
+from slimbake_models import BATCH
 
 
 class Lengths:
@@ -17,12 +17,9 @@ class Lengths:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.batches.append(len(texts))
         return np.array([[len(text)] for text in texts], dtype=np.float32)
-
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        raise NotImplementedError
 
 
 def embed(*bodies: dict[str, Any], encoder: Lengths | None = None) -> list[httpx.Response]:

@@ -9,8 +9,8 @@ if __name__ == "__main__":
 
     from atlas_common import settings
     from atlas_common.web import serve
-    from atlas_minilm import load
     from hybrid.app import Settings, build
+    from slimbake_models import load
 
     read = settings.read(Settings)
     serve(build(load(read.weights), read.storage_url), PORT)

@@ -13,9 +13,9 @@ from pydantic import BaseModel, Field, StringConstraints
 from atlas_common.settings import Url
 from atlas_common.upstream import Upstream, open_client
 from atlas_common.web import create_app
-from atlas_minilm import Encoder
 from hybrid.search import Searcher
 from hybrid.storage import Storage
+from slimbake_models import Model
 
 STORAGE = Url("http://storage:8002")  # on the services' own network
 
@@ -36,7 +36,7 @@ class Search(BaseModel):
 
 
 def build(
-    encoder: Encoder, storage_url: Url, transport: httpx.AsyncBaseTransport | None = None
+    encoder: Model, storage_url: Url, transport: httpx.AsyncBaseTransport | None = None
 ) -> FastAPI:
     """Make the app; `transport` stands for the network to storage in checks."""
     client = open_client(transport)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from atlas_minilm import Encoded
+from slimbake_models import Encoded
 
 RANK_OFFSET = (
     60  # k in Cormack, Clarke, Buettcher 2009: how little the first ranks outweigh the next

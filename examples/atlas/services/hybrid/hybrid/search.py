@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from atlas_minilm import Encoded, Encoder
 from hybrid.lexical import LexicalIndex
 from hybrid.ranking import fuse, late_interaction
 from hybrid.storage import Storage
+from slimbake_models import BATCH, Encoded, Model
 
 CANDIDATES = 20  # that each side names and that are reranked, unless more hits are asked for
-BATCH = 16  # texts that go through the model at once: well under a second, so searches take turns
 
 Result = TypeVar("Result")
 
@@ -31,7 +30,7 @@ class Hit:
 class Searcher:
     """Searches storage; the model and the index work in one thread of their own."""
 
-    def __init__(self, encoder: Encoder, storage: Storage) -> None:
+    def __init__(self, encoder: Model, storage: Storage) -> None:
         self._encoder = encoder
         self._storage = storage
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="searcher")
@@ -83,9 +82,10 @@ class Searcher:
                 self._texts, self._state = texts, state
 
     async def _encode(self, texts: Sequence[str]) -> list[Encoded]:
+        # A batch takes well under a second: searches take turns.
         encoded: list[Encoded] = []
         for start in range(0, len(texts), BATCH):
-            encoded += await self._work(self._encoder.encode, texts[start : start + BATCH])
+            encoded += await self._work(self._encoder.encode_tokens, texts[start : start + BATCH])
         return encoded
 
     async def _work(self, function: Callable[..., Result], *arguments: object) -> Result:

@@ -6,9 +6,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from atlas_minilm import Encoded
+from slimbake_models import Encoded
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -19,12 +18,9 @@ class Letters:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+    def encode_tokens(self, texts: Sequence[str]) -> list[Encoded]:
         self.batches.append(list(texts))
         return [self._encode(text) for text in texts]
-
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.array([each.vector for each in self.encode(texts)])
 
     def _encode(self, text: str) -> Encoded:
         places = [LETTERS.index(letter) for letter in text if letter in LETTERS]

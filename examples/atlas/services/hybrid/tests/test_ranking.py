@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from atlas_minilm import Encoded
 from hybrid.ranking import fuse, late_interaction
+from slimbake_models import Encoded
 
 
 def encoded(*tokens: tuple[float, float]) -> Encoded:

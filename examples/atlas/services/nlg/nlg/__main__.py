@@ -10,7 +10,7 @@ if __name__ == "__main__":
     from atlas_common import settings
     from atlas_common.web import serve
     from nlg.app import Settings, build
-    from nlg.model import load
+    from slimbake_models import load
 
     read = settings.read(Settings)
     serve(build(load(read.weights, read.dtype)), PORT)

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from atlas_common.web import create_app
+from slimbake_models import Model, Piece
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +28,6 @@ class Settings:
     dtype: str = "float32"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """One generated token and the text that it completes, which may be empty."""
-
-    token: int
-    text: str
-
-
-class Generator(Protocol):
-    """What continues a prompt, one token at each step."""
-
-    def generate(self, prompt: str, max_new_tokens: int, temperature: float) -> Iterator[Piece]: ...
-
-
 class Generate(BaseModel):
     """The body of POST /generate."""
 
@@ -50,7 +37,7 @@ class Generate(BaseModel):
     stream: bool = True
 
 
-def build(generator: Generator) -> FastAPI:
+def build(generator: Model) -> FastAPI:
     """Make the app; the generator runs in one thread of its own, requests taking turns token by
     token.
     """

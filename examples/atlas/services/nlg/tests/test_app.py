@@ -7,7 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from nlg.app import Piece, build
+from nlg.app import build
+from slimbake_models import Piece
 
 
 class Echo:

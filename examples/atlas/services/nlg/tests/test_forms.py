@@ -2,10 +2,7 @@
 more.
 """
 
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +10,8 @@ import pytest
 for package in ("torch", "transformers", "onnxruntime", "onnxscript", "tokenizers"):
     pytest.importorskip(package)
 
-from nlg.graph import Graph  # noqa: E402
-from nlg.model import CausalModel, load  # noqa: E402
 from slimbake.inside.export.model import export_model  # noqa: E402
+from slimbake_models import Model, load  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
@@ -25,7 +21,7 @@ PROMPTS = ["If the user is authenticated,", "The", "Grüße an alle: 東京 🙂
 
 
 @pytest.fixture(scope="module")
-def torchs() -> CausalModel:
+def torchs() -> Model:
     return load(WEIGHTS)
 
 
@@ -38,36 +34,40 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tokens(model: CausalModel, prompt: str, most: int = 64) -> list[int]:
-    return [piece.token for piece in model.generate(prompt, most, 0)]
+def tokens(model: Model, prompt: str, most: int = 64) -> list[int]:
+    return [piece.token for piece in model.generate(prompt, most)]
+
+
+def start(model: Model, prompt: str, most: int) -> list[int]:
+    (ids,) = model.ids([prompt], most, "left")
+    return ids
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_a_graph_in_fp32_writes_what_torch_writes(
-    torchs: CausalModel, graphs: Path, prompt: str
-) -> None:
+def test_a_graph_in_fp32_writes_what_torch_writes(torchs: Model, graphs: Path, prompt: str) -> None:
     graph = load(graphs / "fp32")
-    assert isinstance(graph.decoder, Graph)
+    assert type(graph.runtime) is not type(torchs.runtime)
     assert tokens(graph, prompt) == tokens(torchs, prompt) != []
-    assert list(graph.generate(prompt, 9, 0)) == list(torchs.generate(prompt, 9, 0))
+    assert list(graph.generate(prompt, 9)) == list(torchs.generate(prompt, 9))
 
 
-def test_window_and_ends_are_the_same(torchs: CausalModel, graphs: Path) -> None:
-    graph = load(graphs / "int8").decoder
-    assert (graph.window, graph.ends) == (torchs.decoder.window, torchs.decoder.ends) == (1024, {1})
+def test_window_and_ends_are_the_same(torchs: Model, graphs: Path) -> None:
+    graph = load(graphs / "int8")
+    assert graph.settings == torchs.settings
+    assert (graph.settings.max_length, graph.settings.ends) == (1024, {1})
 
 
-def test_a_prompt_read_in_parts_is_as_read_whole(torchs: CausalModel, graphs: Path) -> None:
-    ids = torchs.encode(LONG, 700)
-    found, _ = load(graphs / "fp32").decoder.read(ids)
+def test_a_prompt_read_in_parts_is_as_read_whole(torchs: Model, graphs: Path) -> None:
+    ids = start(torchs, LONG, 700)
+    found, _ = load(graphs / "fp32").runtime.read(ids)
     assert len(ids) == 700
-    np.testing.assert_allclose(found, torchs.decoder.logits(ids)[-1], atol=1e-3)
+    np.testing.assert_allclose(found[-1], torchs.runtime.logits(ids)[-1], atol=1e-3)
 
 
 def test_texts_take_turns(graphs: Path) -> None:
     graph = load(graphs / "int8")
     alone = [tokens(graph, prompt, 12) for prompt in PROMPTS]
-    beside = [graph.generate(prompt, 12, 0) for prompt in PROMPTS]
+    beside = [graph.generate(prompt, 12) for prompt in PROMPTS]
     found: list[list[int]] = [[] for _ in PROMPTS]
     for _ in range(12):
         for text, pieces in zip(found, beside, strict=True):
@@ -75,12 +75,12 @@ def test_texts_take_turns(graphs: Path) -> None:
     assert found == alone
 
 
-def test_int8_stays_near(torchs: CausalModel, graphs: Path) -> None:
+def test_int8_stays_near(torchs: Model, graphs: Path) -> None:
     graph, off = load(graphs / "int8"), []
     for prompt in PROMPTS:
-        ids = torchs.encode(prompt, 200) + tokens(torchs, prompt, 32)
+        ids = start(torchs, prompt, 200) + tokens(torchs, prompt, 32)
         off.append(
-            np.mean(graph.decoder.logits(ids).argmax(-1) == torchs.decoder.logits(ids).argmax(-1))
+            np.mean(graph.runtime.logits(ids).argmax(-1) == torchs.runtime.logits(ids).argmax(-1))
         )
     assert np.mean(off) > 0.9
     sizes = {
@@ -88,22 +88,3 @@ def test_int8_stays_near(torchs: CausalModel, graphs: Path) -> None:
         for precision in ("fp32", "int8")
     }
     assert sizes["int8"] < 0.4 * sizes["fp32"]
-
-
-def test_a_graph_needs_neither_torch_nor_transformers(graphs: Path) -> None:
-    program = "\n".join([
-        "import sys",
-        "sys.modules |= dict.fromkeys(('torch', 'transformers', 'onnx', 'safetensors'))  # importing them fails",
-        "from pathlib import Path",
-        "from nlg.model import load",
-        "print([piece.token for piece in load(Path(sys.argv[1])).generate('The', 4, 0)])",
-    ])  # fmt: skip
-    environment: dict[str, Any] = {"PYTHONPATH": ":".join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-c", program, graphs / "fp32"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip() == str(tokens(load(graphs / "fp32"), "The", 4)), done.stderr

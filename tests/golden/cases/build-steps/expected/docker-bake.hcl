@@ -121,6 +121,8 @@ target "web" {
     "build-context-2" = "assets"
   }
   args = {
+    "ENV_STATIC_ROOT" = "/app/static"
+    "ENV_TITLE" = "web"
     "ENV_1_NODE_ENV" = "production"
     "ENV_1_TITLE" = "a \"b\" $c $${d}\n%%{e}"
   }

@@ -98,6 +98,10 @@ FROM build-code-3 AS build-step-4
 USER 0:0
 WORKDIR /app
 ARG SOURCE_DATE_EPOCH
+ARG ENV_STATIC_ROOT
+ENV STATIC_ROOT="${ENV_STATIC_ROOT}"
+ARG ENV_TITLE
+ENV TITLE="${ENV_TITLE}"
 RUN --network=none ["python", "manage.py", "collectstatic", "--noinput"]
 
 FROM build-code-3 AS build-taken-4
@@ -108,5 +112,9 @@ RUN --network=none \
 
 FROM build-code-3 AS build-code-4
 COPY --from=build-taken-4 /out/app /app
+ARG ENV_STATIC_ROOT
+ENV STATIC_ROOT="${ENV_STATIC_ROOT}"
+ARG ENV_TITLE
+ENV TITLE="${ENV_TITLE}"
 USER 65532:65532
 CMD ["python", "-m", "web"]

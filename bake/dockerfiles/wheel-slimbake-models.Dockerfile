@@ -6,7 +6,7 @@ FROM scratch AS find-links
 FROM runtime AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    --mount=type=bind,from=inside,source=locks/wheel-atlas-minilm.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/wheel-slimbake-models.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
@@ -19,7 +19,7 @@ FROM runtime AS build
 USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    --mount=type=bind,from=inside,source=locks/wheel-atlas-minilm.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/wheel-slimbake-models.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \

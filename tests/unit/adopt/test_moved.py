@@ -1,0 +1,170 @@
+"""What a Dockerfile copies, checks and is given, as the entry of a service has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from slimbake.adopt.init import InitRequest, start
+from slimbake.adopt.model import Draft, Note
+
+CODE = {"web/app.py": "x = 1\n", "web/requirements.txt": "flask\n"}
+HEAD = "FROM python:3.11\nWORKDIR /srv/web\nCOPY web .\nRUN pip install -r requirements.txt\n"
+START = "CMD python app.py\n"
+COMPOSE = "services:\n  web: {build: {context: ., dockerfile: web/Dockerfile}}\n"
+
+
+def adopted(
+    root: Path, dockerfile: str, files: Mapping[str, str] = {}, compose: str = COMPOSE
+) -> list[Draft]:
+    """The drafts of a repository with this Dockerfile."""
+    every = {**CODE, "compose.yaml": compose, "web/Dockerfile": dockerfile, **files}
+    for name, text in every.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return list(start(root / "services.yaml", InitRequest()).drafts)
+
+
+def notes(draft: Draft) -> list[tuple[str, str]]:
+    return [(each.what, each.advice) for each in draft.notes]
+
+
+def test_a_variable_names_a_folder_where_slimbake_has_it(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}COPY web/model /models/one\nENV MODEL=/models/one/m.bin DATA=/models/two\n{START}"
+    )
+    [web] = adopted(tmp_path, text, {"web/model/m.bin": ""})
+    assert web.entry["env"] == {"MODEL": "/app/model/m.bin", "DATA": "/models/two"}
+
+
+def test_what_is_installed_leaves_folders_of_its_image_where_they_are(tmp_path: Path) -> None:
+    """A member of a workspace is installed; the image has nothing of its folder but a model."""
+    project = '[project]\nname = "web"\nversion = "1"\n'
+    text = (
+        "FROM python:3.11\nCOPY . /src\nWORKDIR /src\nRUN uv sync --package web\nWORKDIR /\n"
+        "COPY web/model /models/one\nENV MODEL=/models/one\nCMD python -m app\n"
+    )
+    files = {"web/pyproject.toml": project, "web/model/m.bin": ""}
+    root = {"pyproject.toml": '[tool.uv.workspace]\nmembers = ["web"]\n'}
+    [web] = adopted(tmp_path, text, {**files, **root})
+    assert (web.entry["context"], web.entry["env"]) == ("web", {"MODEL": "/app/model"})
+
+
+def test_a_file_that_the_code_names_and_that_is_elsewhere_is_a_note(tmp_path: Path) -> None:
+    files = {
+        "web/app.py": "a = open('VERSION')\nb = open('/etc/web/x.ini')\n",
+        "VERSION": "1\n",
+        "web/x.ini": "",
+        "OTHER": "",
+    }
+    text = f"{HEAD}COPY VERSION OTHER ./\nCOPY web/x.ini /etc/web/x.ini\n{START}"
+    [web] = adopted(tmp_path, text, files)
+    (what, advice), (other, its) = notes(web)
+    assert (what, other) == (
+        "VERSION is copied to /srv/web/VERSION",
+        "web/x.ini is copied to /etc/web/x.ini",
+    )
+    assert advice.startswith("it is not in web, and web/app.py:1 names it: ")
+    assert its == "slimbake's image has it at /app/x.ini: change the path in web/app.py:2"
+
+
+def test_what_a_step_makes_and_the_image_takes_is_said(tmp_path: Path) -> None:
+    text = (
+        f"FROM python:3.11 AS site\nRUN python make.py /site\n{HEAD}COPY --from=site /site /site\n"
+    )
+    [web] = adopted(tmp_path, f"{text}{START}")
+    [(what, advice)] = notes(web)
+    assert what == "RUN python make.py /site"
+    assert advice.startswith("the image has /site of it: ")
+
+
+def test_a_django_step_of_an_earlier_stage_has_the_paths_of_the_image(tmp_path: Path) -> None:
+    settings = 'import os\nSTATIC_ROOT = os.environ.get("STATIC_ROOT", "x")\n'
+    manage = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
+    files = {"web/manage.py": manage, "web/shop/settings.py": settings, "web/shop/__init__.py": ""}
+    text = (
+        "FROM python:3.11 AS made\nWORKDIR /src\nCOPY web web\nWORKDIR /src/web\n"
+        "RUN pip install -r requirements.txt\n"
+        "RUN STATIC_ROOT=/src/static python manage.py collectstatic --noinput\n"
+        "FROM python:3.11\nWORKDIR /app\nCOPY --from=made /src/web /app\n"
+        f"COPY --from=made /src/static /app/static\n{START}"
+    )
+    [web] = adopted(tmp_path, text, files)
+    assert web.notes == ()
+    [step] = web.entry["build"]
+    assert step["run"] == ["python", "manage.py", "collectstatic", "--noinput"]
+    assert (step["outputs"], step["env"]) == (["static"], {"STATIC_ROOT": "/app/static"})
+
+
+@pytest.mark.parametrize(
+    ("check", "call"),
+    [
+        ("curl -fs localhost:80/ok || exit 1", "r.urlopen('http://localhost:80/ok', timeout=5)"),
+        ("wget -qO- http://127.0.0.1/ok", "r.urlopen('http://127.0.0.1/ok', timeout=5)"),
+        (
+            "curl -f http://localhost:${PORT}/ok",
+            "r.urlopen(os.path.expandvars('http://localhost:${PORT}/ok'), timeout=5)",
+        ),
+    ],
+)
+def test_a_fetch_is_a_request_of_python(tmp_path: Path, check: str, call: str) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN apt-get install curl\nHEALTHCHECK CMD {check}\n{START}")
+    python, option, code = web.entry["healthcheck"]
+    assert (python, option, code.rpartition("; ")[2]) == ("python", "-c", call)
+    compile(code, "check", "exec")
+    assert web.notes == (), "curl was for the check alone"
+
+
+def test_a_fetch_with_a_value_that_only_a_shell_knows_is_a_note(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD curl localhost:${{PORT:-80}}/ok\n{START}")
+    assert "healthcheck" not in web.entry
+    assert [each.what for each in web.notes] == ["HEALTHCHECK curl localhost:${PORT:-80}/ok"]
+
+
+def test_constraints_that_a_requirements_file_has_are_no_note(tmp_path: Path) -> None:
+    limits = {"limits.txt": "flask<4\n", "web/requirements.txt": "-c ../limits.txt\nflask\n"}
+    text = HEAD.replace("RUN", "COPY limits.txt /limits.txt\nRUN").replace(
+        "-r req", "-c /limits.txt -r req"
+    )
+    edits = "RUN sed -i s#../##g requirements.txt\n"
+    [web] = adopted(tmp_path, text.replace("RUN", f"{edits}RUN") + START, limits)
+    assert (web.entry["requirements"], web.notes) == ("requirements.txt", ())
+    (tmp_path / "web/requirements.txt").write_text("flask\n")
+    [web] = start(tmp_path / "services.yaml", InitRequest()).drafts
+    assert [each.what for each in web.notes] == ["the constraints of limits.txt"]
+
+
+def test_a_build_argument_by_a_variable_is_a_note(tmp_path: Path) -> None:
+    compose = (
+        "services:\n  web:\n    build:\n      context: .\n      dockerfile: web/Dockerfile\n"
+        '      args: {SHA: "${SHA:-abc}", PORT: "80"}\n'
+    )
+    [web] = adopted(tmp_path, f"{HEAD}ARG SHA PORT\nENV RELEASE=$SHA\n{START}", compose=compose)
+    assert web.entry["env"] == {"RELEASE": "abc"}
+    [(what, _)] = notes(web)
+    assert what == "build arguments by variables: SHA=abc"
+
+
+def test_a_proxy_is_not_started_alone(tmp_path: Path) -> None:
+    compose = (
+        f"{COMPOSE}  proxy:\n    build: {{context: ., dockerfile: proxy/Dockerfile}}\n"
+        "    depends_on: [web]\n"
+    )
+    files = {"proxy/Dockerfile": "FROM nginx\nEXPOSE 80\n"}
+    drafts = adopted(tmp_path, HEAD + START, files, compose)
+    assert {each.name: each.entry.get("start") for each in drafts} == {"web": None, "proxy": "none"}
+
+
+def test_a_job_asks_for_no_health_check(tmp_path: Path) -> None:
+    compose = (
+        f"{COMPOSE}    depends_on: {{job: {{condition: service_completed_successfully}}}}\n"
+        "  job:\n    build: {context: ., dockerfile: web/Dockerfile}\n    command: python job.py\n"
+    ).replace(
+        "web: {build: {context: ., dockerfile: web/Dockerfile}}",
+        "web:\n    build: {context: ., dockerfile: web/Dockerfile}",
+    )
+    text = f"{HEAD}HEALTHCHECK CMD curl localhost/ok\n{START}"
+    drafts = {each.name: each for each in adopted(tmp_path, text, {"web/job.py": ""}, compose)}
+    assert not any(isinstance(n, Note) and "HEALTH" in n.what for n in drafts["job"].notes)

@@ -1,0 +1,47 @@
+"""The repository's own compose file, as far as the manifest's reader needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slimbake.config import manifest
+from slimbake.config.compose import defined
+from slimbake.errors import ManifestError
+
+FLEET = """project: toys
+python: "3.11"
+services:
+  web: {command: [python, -m, http.server], start: {with: [db]}}
+"""
+
+
+def test_the_tags_of_compose_are_read() -> None:
+    text = (
+        "services:\n  db: {image: postgres, ports: !reset [], command: !override [a]}\n"
+        "  web: {build: .}\n  old: !reset null\n"
+    )
+    found = defined("compose.yaml", text)
+    assert found.services == {"db", "web", "old"}
+    assert found.built == {"web"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (None, "there is no compose file to start 'db' from", "write compose.yaml beside"),
+        ("services: [", "compose.yaml cannot be read, and 'db' would", "`docker compose config`"),
+    ],
+)
+def test_a_compose_file_that_is_not_there_is_not_one_that_cannot_be_read(
+    tmp_path: Path, text: str | None, message: str, hint: str
+) -> None:
+    file = tmp_path / "services.yaml"
+    file.write_text(FLEET)
+    if text:
+        (tmp_path / "compose.yaml").write_text(text)
+    with pytest.raises(ManifestError) as caught:
+        manifest(file)
+    [problem] = caught.value.problems
+    assert problem.message.startswith(message) and problem.hint.startswith(hint)
