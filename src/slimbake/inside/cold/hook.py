@@ -21,7 +21,7 @@ from _frozen_importlib_external import (
     SourcelessFileLoader,
 )
 
-from .layout import SUFFIX, Store, StoreError, file_name
+from .layout import SUFFIX, Store, StoreError, alone, file_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,9 +122,7 @@ class ColdFinder(FileFinder):
         """
         tail = fullname.rpartition(".")[2]
         if self._folder == self._stores.site and tail in self._stores.tops:
-            from .serve import begin
-
-            begin(self._stores)  # who imports this may open or list its files
+            alone(_serve).begin(self._stores)  # who imports this may open or list its files
         spec: ModuleSpec | None = self._disk.find_spec(fullname, target)
         if spec is not None and spec.loader is not None:
             return spec
@@ -134,13 +132,15 @@ class ColdFinder(FileFinder):
             *extensions,
         ):
             if found := self._stores.find(folder, name):
-                from .serve import begin, cold_spec
-
-                begin(self._stores)
+                serve = alone(_serve)
+                serve.begin(self._stores)
                 # Some import `package.__init__`, whose file lies in the package itself.
                 within = [tail] if folder != self._folder else []
                 whole = os.path.join(self.path, *within, file_name(name))  # noqa: PTH118
-                return cold_spec(fullname, whole, bool(found[1][4]), _source_loader(self._disk))
+                cold: ModuleSpec | None = serve.cold_spec(
+                    fullname, whole, bool(found[1][4]), _source_loader(self._disk)
+                )
+                return cold
         if self._stores.faults:  # a folder without `__init__` may be a package of a broken store
             fault = self._stores.faults[0]
             raise StoreError(str(fault), name=fullname, path=fault.path)
@@ -160,6 +160,12 @@ class ColdFinder(FileFinder):
         found.update(pkgutil.iter_importer_modules(self._disk))  # type: ignore[attr-defined]
         for name, package in sorted(found.items(), key=lambda item: item[0] + "." * (not item[1])):
             yield prefix + name, package
+
+
+def _serve() -> "ModuleType":
+    from . import serve
+
+    return serve
 
 
 def _disk_finder(path: str) -> "Any":

@@ -13,10 +13,12 @@ Python has not loaded by then. Rows are read where a module is not on disk, bloc
 """
 
 import os
+from _thread import RLock, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
     from typing import NamedTuple
 
     class Row(NamedTuple):
@@ -36,6 +38,46 @@ SUFFIX = ".cold"
 SOURCE = " source"  # at the end of a line of a warm list: a start reads this module's text, too
 EXTENSION = ".so"  # of extension modules in warm lists, which hold for all platforms
 FIX = "pull the image again, or rebuild it without cache"
+PATIENCE = 1.0  # seconds that a fork waits for an import of ours
+
+_importing = RLock()
+_forking: "dict[int, bool]" = {}  # thread -> whether it holds the lock for its fork
+
+
+def alone(load: "Callable[[], ModuleType]") -> "ModuleType":
+    """What `load` imports, which nothing but this package has asked for. A fork waits for it: its
+    child has the import's lock, and not the thread that would end it.
+    """
+    held = _importing.acquire(timeout=PATIENCE)
+    try:
+        return load()
+    finally:
+        if held:
+            _importing.release()
+
+
+def _before_fork() -> None:
+    _forking[get_ident()] = _importing.acquire(timeout=PATIENCE)
+
+
+def _after_fork() -> None:
+    if _forking.pop(get_ident(), False):
+        _importing.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def _lzma() -> "ModuleType":
+    import lzma
+
+    return lzma
+
+
+def _zlib() -> "ModuleType":
+    import zlib
+
+    return zlib
 
 
 def file_name(row: str) -> str:
@@ -104,13 +146,14 @@ class Store:
 
     def block(self, number: int) -> bytes:
         """A block, decompressed and checked."""
-        import lzma
-
+        lzma = alone(_lzma)
         start, size = self._tables()[1][number]
         try:
-            return lzma.decompress(self._read(self._starts[3] + start, size), lzma.FORMAT_XZ)
+            packed = self._read(self._starts[3] + start, size)
+            content: bytes = lzma.decompress(packed, lzma.FORMAT_XZ)
         except (lzma.LZMAError, EOFError):
             raise self._error(f"is altered in block {number}") from None
+        return content
 
     def entries(self) -> "Iterator[tuple[str, Row]]":
         """Each module: its path below site-packages, and where it is."""
@@ -142,10 +185,8 @@ class Store:
         return self._checked(start, end - start, crc)
 
     def _checked(self, start: int, size: int, crc: int) -> str:
-        import zlib
-
         content = self._read(start, size)
-        if len(content) != size or zlib.crc32(content) != crc:
+        if len(content) != size or alone(_zlib).crc32(content) != crc:
             self._fault("is altered in its index")
         return content.decode()
 

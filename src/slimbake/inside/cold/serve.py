@@ -8,6 +8,8 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoade
 from importlib.util import spec_from_file_location
 from itertools import count
 
+from .layout import alone
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,10 +108,14 @@ def _load_copy(path: str, content: bytes, opened: "Callable[[str], Any]") -> "tu
 def begin(stores: "Stores") -> None:
     """Have the standard library find the files of these stores from now on."""
     if stores.site not in _served:
-        from . import files
-
         _served[stores.site] = stores
-        files.patch()
+        alone(_files).patch()
+
+
+def _files() -> "ModuleType":
+    from . import files
+
+    return files
 
 
 def cold_spec(

@@ -18,9 +18,13 @@ THING = {
 }
 
 
+OTHER = {"other/__init__.py": b"", "other/m2.py": b"value = 2\n"}
+
+
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return image(tmp_path_factory.mktemp("cold"), {"thing": THING}, warm=["thing/__init__.py"])
+    warm = ["thing/__init__.py", "other/__init__.py"]
+    return image(tmp_path_factory.mktemp("cold"), {"thing": THING, "other": OTHER}, warm=warm)
 
 
 def test_two_threads_that_want_one_cold_module_get_the_same(there: Image) -> None:
@@ -43,6 +47,7 @@ print(len(found), len({id(module) for _, module in found}), all(m.value == n for
 def test_a_fork_during_a_cold_import_harms_neither_process(there: Image) -> None:
     text = """\
 import importlib, os, threading, time
+import thing  # a package that is half imported deadlocks forks without a store, too
 def get():
     for n in range(20):
         importlib.import_module(f'thing.m{n}')
@@ -61,6 +66,28 @@ import thing.m19
 print(codes == [0] * 10, thing.m19.value)
 """
     assert there.says(text) == "True 19"
+
+
+def test_a_fork_waits_for_what_the_store_itself_imports(there: Image) -> None:
+    text = """\
+import importlib, os, sys, threading, time
+reached = threading.Event()
+class Slow:
+    def find_spec(name, *_):
+        if name == 'lzma':
+            reached.set()
+            time.sleep(0.4)
+sys.meta_path.insert(0, Slow)
+thread = threading.Thread(target=importlib.import_module, args=('thing.m1',))
+thread.start()
+reached.wait()
+child = os.fork()
+if not child:
+    os._exit(importlib.import_module('other.m2').value)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert there.says(text) == "2"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
