@@ -223,6 +223,14 @@ class _Drafter:
         env = self._env(None, None)
         if env:
             self._entry["env"] = env
+        if facts and not facts.python and not facts.user:
+            self._note(
+                facts.place,
+                "it may run as root",
+                "containers of `slimbake up` have no capabilities: a program that changes owner or"
+                " user, as nginx does, needs `cap_add: [CHOWN, SETGID, SETUID]`, and `tmpfs` for"
+                " what it writes",
+            )
         asks = [each for each in of.compose.beside if each not in of.ready] if of.compose else []
         if asks and not (facts and facts.python):  # such as a proxy, which looks names up at once
             self._entry["start"] = "none"
@@ -414,6 +422,10 @@ class _Drafter:
         if self._of.job:
             self._entry["start"] = "none"
             self._comments["start"] = "a job: it ends, and may need what runs beside it"
+        elif fixed and words[fixed:] in (("--help",), ("-h",)):
+            self._entry["start"] = list(words[fixed:])
+            self._comments["start"] = "an entrypoint that waits for arguments"
+            del self._entry["command"]
         elif alone and not self._of.compose:
             self._entry["start"] = ["--help"]
             self._comments["start"] = "an entrypoint that waits for arguments"

@@ -42,6 +42,7 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     """
     return (
         *HARDENED,
+        *(f"--cap-add={each}" for each in service.cap_add),
         *((f"--user={service.user}",) if service.user else ()),
         *(f"--tmpfs={each}" for each in service.in_memory),
         *(

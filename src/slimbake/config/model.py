@@ -312,6 +312,7 @@ class Container:
     expose: tuple[int, ...] = ()  # further ports
     volumes: Pairs = ()  # volume name -> absolute path in the container
     tmpfs: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()  # capabilities, of which containers have none by default
     user: str = ""  # "1000:1000"
     workdir: str = ""
     stop_signal: str = ""

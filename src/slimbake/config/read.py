@@ -468,11 +468,14 @@ def ci(raw: Raw) -> Ci:
     )
 
 
+_LISTS = ("entrypoint", "command", "expose", "tmpfs", "cap_add")
+
+
 def container(raw: Raw) -> dict[str, Any]:
     """How a service's container runs, but for files."""
     user, health = raw.get("user", ""), raw.get("healthcheck")
     return {
-        **{key: tuple(raw.get(key, ())) for key in ("entrypoint", "command", "expose", "tmpfs")},
+        **{key: tuple(raw.get(key, ())) for key in _LISTS},
         **{key: raw.get(key, "") for key in ("workdir", "stop_signal")},
         **{key: raw.get(key) for key in ("port", "publish")},
         "volumes": pairs(raw, "volumes"),

@@ -74,6 +74,12 @@ def rules(raw: Raw, report: ProblemReport) -> None:
                 "a service has a `dockerfile` or a `template`, not both",
                 "remove one of them",
             )
+        if "cap_add" in service and "dockerfile" not in service:
+            report.key(
+                (*at, "cap_add"),
+                "its container runs without root, which capabilities do not reach",
+                "remove it; the key is for services with a `dockerfile`",
+            )
     _links(services, report)
 
 

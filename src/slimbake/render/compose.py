@@ -101,6 +101,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "user": service.user,
         "read_only": True,
         "cap_drop": ["ALL"],
+        "cap_add": list(service.cap_add),
         "security_opt": ["no-new-privileges:true"],
         "tmpfs": list(service.in_memory),
         "volumes": [

@@ -157,6 +157,14 @@ def test_a_proxy_is_not_started_alone(tmp_path: Path) -> None:
     assert {each.name: each.entry.get("start") for each in drafts} == {"web": None, "proxy": "none"}
 
 
+@pytest.mark.parametrize("compose", [COMPOSE, "services: {}\n"])
+def test_an_image_that_shows_its_help_waits_for_arguments(tmp_path: Path, compose: str) -> None:
+    text = f'{HEAD}ENTRYPOINT ["python", "app.py"]\nCMD ["--help"]\n'
+    [web] = adopted(tmp_path, text, compose=compose)
+    assert web.entry["entrypoint"] == ["python", "app.py"]
+    assert (web.entry.get("command"), web.entry["start"]) == (None, ["--help"])
+
+
 def test_a_job_asks_for_no_health_check(tmp_path: Path) -> None:
     compose = (
         f"{COMPOSE}    depends_on: {{job: {{condition: service_completed_successfully}}}}\n"
