@@ -48,24 +48,31 @@ def alone(load: "Callable[[], ModuleType]") -> "ModuleType":
     """What `load` imports, which nothing but this package has asked for. A fork waits for it: its
     child has the import's lock, and not the thread that would end it.
     """
-    held = _importing.acquire(timeout=PATIENCE)
+    lock = _importing
+    held = lock.acquire(timeout=PATIENCE)
     try:
         return load()
     finally:
         if held:
-            _importing.release()
+            lock.release()
 
 
 def _before_fork() -> None:
     _forking[get_ident()] = _importing.acquire(timeout=PATIENCE)
 
 
-def _after_fork() -> None:
-    if _forking.pop(get_ident(), False):
+def _in_parent() -> None:
+    if _forking.pop(get_ident()):
         _importing.release()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+def _in_child() -> None:
+    global _importing  # whoever else holds it is not there
+    _importing = RLock()
+    _forking.clear()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def _lzma() -> "ModuleType":
