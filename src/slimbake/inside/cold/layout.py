@@ -62,7 +62,7 @@ def _before_fork() -> None:
 
 
 def _in_parent() -> None:
-    if _forking.pop(get_ident()):
+    if _forking.pop(get_ident(), False):
         _importing.release()
 
 

@@ -108,8 +108,9 @@ def _load_copy(path: str, content: bytes, opened: "Callable[[str], Any]") -> "tu
 def begin(stores: "Stores") -> None:
     """Have the standard library find the files of these stores from now on."""
     if stores.site not in _served:
+        files = alone(_files)  # before anybody is let through: another thread may open a file next
         _served[stores.site] = stores
-        alone(_files).patch()
+        files.patch()
 
 
 def _files() -> "ModuleType":
