@@ -41,7 +41,9 @@ def patch() -> None:
     known = {id(disk): function for disk, function in ours.items()}
     for module in [each for name, each in sys.modules.items() if name not in _AS_THEY_ARE]:
         names: Any = getattr(module, "__dict__", None)
-        for name, value in list(names.items()) if type(names) is dict else ():
+        if type(names) is not dict or known.keys().isdisjoint(map(id, list(names.values()))):
+            continue
+        for name, value in list(names.items()):
             if id(value) in known:
                 names[name] = known[id(value)]
 

@@ -7,6 +7,7 @@ package. Everything that a miss does not need is in `serve`, which the first col
 """
 
 import os
+import posix  # its functions see the disk alone, also once those of `os` find what is cold
 import sys
 
 # Not from `importlib.machinery`, which takes these from here, and takes a tenth of an empty start.
@@ -39,6 +40,10 @@ LOADERS = (  # as Python has them
 )
 
 
+SUFFIXES = [suffix for _, suffixes in LOADERS for suffix in suffixes]
+INITS = {f"__init__{suffix}" for suffix in SUFFIXES}
+
+
 class Stores:
     """The stores of a prefix, each for the folders that it names."""
 
@@ -48,6 +53,7 @@ class Stores:
         self.owners: dict[str, list[Store]] = {}  # folder -> the stores that have modules of it
         self.tops: set[str] = set()  # the top names that have cold modules below
         self._there: set[str] = set()  # the distributions that were found on disk
+        self._listed: dict[str, tuple[float, frozenset[str]]] = {}
         cold = os.path.join(*(site, *[os.pardir] * 3, "cold"))  # noqa: PTH118
         for name in sorted(os.listdir(cold)) if os.path.isdir(cold) else ():  # noqa: PTH112, PTH208
             if name.endswith(SUFFIX):
@@ -73,10 +79,34 @@ class Stores:
         """A module by its folder and name, if its distribution is there. Raises StoreError."""
         within = folder[len(self.site) + 1 :]
         for store in self.owners.get(folder, ()):
-            row = store.rows(within).get(name)
+            row = store.row(within, name)
             if row and self._holds(store.dist(row)):
                 return store, row
         return None
+
+    def module(self, folder: str, tail: str) -> "tuple[str, bool] | None":
+        """The file of a module as seen from its folder, and whether its bytecode is on disk. A package
+        comes before a module, and a module before an extension module. Raises StoreError.
+        """
+        if folder not in self.owners:
+            return None
+        if found := self.find(f"{folder}/{tail}", "__init__"):
+            return f"{tail}/__init__.py", bool(found[1][4])
+        for name in (tail, *[tail + suffix for suffix in EXTENSION_SUFFIXES]):
+            if found := self.find(folder, name):
+                return file_name(name), bool(found[1][4])
+        return None
+
+    def listed(self, path: str) -> "frozenset[str]":
+        """The names in a folder on disk, read again where it has changed; none where it is none."""
+        try:
+            changed = posix.stat(path).st_mtime
+            known = self._listed.get(path)
+            if known is None or known[0] != changed:
+                self._listed[path] = known = changed, frozenset(posix.listdir(path))
+        except OSError:
+            return frozenset()
+        return known[1]
 
     def _holds(self, dist: str) -> bool:
         """Whether a distribution is there: a derived image may have put another version on top."""
@@ -87,6 +117,7 @@ class Stores:
     def invalidate(self) -> None:
         """Look at the disk again."""
         self._there.clear()
+        self._listed.clear()
 
     def names(self, folder: str) -> "Iterator[tuple[str, bool]]":
         """Each cold module of a folder, and whether it is a package."""
@@ -100,7 +131,7 @@ class Stores:
         """
         within = folder[len(self.site) + 1 :]
         for store in self.owners.get(folder, ()):
-            for name in store.rows(within):
+            for name in store.names(within):
                 package = name.endswith("/")
                 inner, of = (f"{folder}/{name[:-1]}", "__init__") if package else (folder, name)
                 if self.find(inner, of):
@@ -114,37 +145,41 @@ class ColdFinder(FileFinder):
         super().__init__(path, *LOADERS)
         self._stores, self._folder = stores, folder
         self._disk = _disk_finder(path)
+        self._prefix = os.path.join(path, "")  # noqa: PTH118
 
     def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         """The module on disk, else the cold one, else the namespace package on disk.
 
         Raises StoreError where a store that cannot be read may have it.
         """
-        tail = fullname.rpartition(".")[2]
-        if self._folder == self._stores.site and tail in self._stores.tops:
-            alone(_serve).begin(self._stores)  # who imports this may open or list its files
-        spec: ModuleSpec | None = self._disk.find_spec(fullname, target)
-        if spec is not None and spec.loader is not None:
-            return spec
-        extensions = ((self._folder, tail + suffix) for suffix in EXTENSION_SUFFIXES)
-        for folder, name in (
-            *((f"{self._folder}/{tail}", "__init__"), (self._folder, tail)),
-            *extensions,
-        ):
-            if found := self._stores.find(folder, name):
-                serve = alone(_serve)
-                serve.begin(self._stores)
-                # Some import `package.__init__`, whose file lies in the package itself.
-                within = [tail] if folder != self._folder else []
-                whole = os.path.join(self.path, *within, file_name(name))  # noqa: PTH118
-                cold: ModuleSpec | None = serve.cold_spec(
-                    fullname, whole, bool(found[1][4]), _source_loader(self._disk)
-                )
-                return cold
-        if self._stores.faults:  # a folder without `__init__` may be a package of a broken store
-            fault = self._stores.faults[0]
+        stores, tail = self._stores, fullname.rpartition(".")[2]
+        if self._folder == stores.site and tail in stores.tops:
+            alone(_serve).begin(stores)  # who imports this may open or list its files
+        cold, spec = stores.module(self._folder, tail), None
+        if not cold or self._on_disk(tail):
+            spec = self._disk.find_spec(fullname, target)
+            if spec is not None and spec.loader is not None:
+                return spec  # type: ignore[no-any-return]
+        if cold:
+            name, compiled = cold
+            serve = alone(_serve)
+            serve.begin(stores)
+            return serve.cold_spec(  # type: ignore[no-any-return]
+                fullname, self._prefix + name, compiled, _source_loader(self._disk)
+            )
+        if stores.faults:  # a folder without `__init__` may be a package of a broken store
+            fault = stores.faults[0]
             raise StoreError(str(fault), name=fullname, path=fault.path)
         return spec
+
+    def _on_disk(self, tail: str) -> bool:
+        """Whether the disk may have a module, too. Its own finder asks for each suffix by itself."""
+        if type(self._disk) is not FileFinder:
+            return True
+        names = self._stores.listed(self.path)
+        return any([tail + suffix in names for suffix in SUFFIXES]) or (
+            tail in names and not INITS.isdisjoint(self._stores.listed(self._prefix + tail))
+        )
 
     def invalidate_caches(self) -> None:
         """Look at the disk again."""

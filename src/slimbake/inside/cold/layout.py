@@ -3,10 +3,10 @@
     head     one line of ASCII: magic, version, size of the file, sizes and CRCs of what follows
     folders  two lines a folder: its path below site-packages; where its rows are, and their CRC
     rows     one line a module: the name of its file, without `.py`; distribution, block, offset,
-             size, and 1 where its bytecode is on disk, else 0; `NAME/` is a package, whose
+             size, 1 where its bytecode is on disk, else 0, and CRC; `NAME/` is a package, whose
              `__init__` stands among the rows of the package's own folder
     table    the names of `*.dist-info` folders; an empty line; the size of each block
-    blocks   xz streams of concatenated files, each with a check of its own
+    blocks   xz streams of concatenated files
 
 Every start of Python imports this module and reads head and folders: nothing is imported here that
 Python has not loaded by then. Rows are read where a module is not on disk, blocks where it is cold.
@@ -17,7 +17,7 @@ from _thread import RLock, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from types import ModuleType
     from typing import NamedTuple
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
         offset: int
         size: int
         compiled: int
+        crc: int
 
 
 MAGIC = "slimbake-cold"
-VERSION = "4"
+VERSION = "5"
 HEAD = 128  # bytes
 SUFFIX = ".cold"
 SOURCE = " source"  # at the end of a line of a warm list: a start reads this module's text, too
@@ -41,6 +42,7 @@ FIX = "pull the image again, or rebuild it without cache"
 PATIENCE = 1.0  # seconds that a fork waits for an import of ours
 
 _importing = RLock()
+_imported: "dict[Callable[[], ModuleType], ModuleType]" = {}
 _forking: "dict[int, bool]" = {}  # thread -> whether it holds the lock for its fork
 
 
@@ -48,13 +50,17 @@ def alone(load: "Callable[[], ModuleType]") -> "ModuleType":
     """What `load` imports, which nothing but this package has asked for. A fork waits for it: its
     child has the import's lock, and not the thread that would end it.
     """
+    if load in _imported:
+        return _imported[load]
     lock = _importing
     held = lock.acquire(timeout=PATIENCE)
     try:
-        return load()
+        module = load()
     finally:
         if held:
             lock.release()
+    _imported[load] = module
+    return module
 
 
 def _before_fork() -> None:
@@ -130,43 +136,64 @@ class Store:
             self._fault("is truncated")
         lines = self._section(0, crc).split("\n")
         self.folders = dict(zip(lines[::2], lines[1::2]))  # noqa: B905 - both come from one list
-        self._rows: dict[str, dict[str, Row]] = {}
+        self._index = b""
+        self._rows: dict[str, dict[str, str]] = {}
         self._table: tuple[list[str], list[tuple[int, int]]] | None = None
 
-    def rows(self, folder: str) -> "dict[str, Row]":
-        """The modules of a folder by name, read once. Packages, as `NAME/`, have no size."""
+    def names(self, folder: str) -> "Collection[str]":
+        """The names of a folder's rows: modules, and packages as `NAME/`."""
+        return self._lines(folder).keys()
+
+    def row(self, folder: str, name: str) -> "Row | None":
+        """Where a module of a folder is. None for a package, as `NAME/`, and for what is not here."""
+        line = self._lines(folder).get(name)
+        return tuple(map(int, line.split("\t"))) if line else None  # type: ignore[return-value]
+
+    def _lines(self, folder: str) -> "dict[str, str]":
+        """The rows of a folder by name. Few of them are asked for, so that none is parsed here."""
         if folder not in self._rows:
             if folder not in self.folders:
                 return {}
-            start, size, crc = self.folders[folder].split()
-            text = self._checked(self._starts[1] + int(start), int(size), int(crc))
-            fields = [line.split("\t") for line in text.split("\n")]
-            self._rows[folder] = {
-                name: tuple(map(int, numbers))  # type: ignore[misc]
-                for name, *numbers in fields
-            }
+            if not self._index:
+                self._index = self._read(self._starts[1], self._starts[2] - self._starts[1])
+            start, size, crc = map(int, self.folders[folder].split())
+            text = self._checked(self._index[start : start + size], size, crc)
+            self._rows[folder] = dict([line.partition("\t")[::2] for line in text.split("\n")])
         return self._rows[folder]
 
     def dist(self, row: "Row") -> str:
         """The `*.dist-info` folder of the distribution that a module belongs to."""
         return self._tables()[0][row[0]]
 
-    def block(self, number: int) -> bytes:
-        """A block, decompressed and checked."""
+    def block(self, number: int, size: int = -1) -> bytes:
+        """The first bytes of a block, decompressed: all of them by default, checked to their end.
+
+        Raises StoreError.
+        """
         lzma = alone(_lzma)
-        start, size = self._tables()[1][number]
+        start, packed = self._tables()[1][number]
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
         try:
-            packed = self._read(self._starts[3] + start, size)
-            content: bytes = lzma.decompress(packed, lzma.FORMAT_XZ)
+            content: bytes = stream.decompress(self._read(self._starts[3] + start, packed), size)
         except (lzma.LZMAError, EOFError):
-            raise self._error(f"is altered in block {number}") from None
+            raise self._altered(number) from None
+        if size < 0 and not stream.eof:
+            raise self._altered(number)
+        return content
+
+    def file(self, row: "Row", block: bytes) -> bytes:
+        """A module's file out of its block, checked. Raises StoreError."""
+        _, number, offset, size, _, crc = row
+        content = block[offset : offset + size]
+        if len(content) != size or alone(_zlib).crc32(content) != crc:
+            raise self._altered(number)
         return content
 
     def entries(self) -> "Iterator[tuple[str, Row]]":
         """Each module: its path below site-packages, and where it is."""
         for folder in self.folders:
-            for name, row in self.rows(folder).items():
-                if row:
+            for name in self.names(folder):
+                if row := self.row(folder, name):
                     yield f"{folder}/{file_name(name)}".lstrip("/"), row
 
     def contents(self) -> "Iterator[tuple[str, bytes]]":
@@ -175,7 +202,7 @@ class Store:
         for path, row in sorted(self.entries(), key=lambda entry: entry[1][1:3]):
             if row[1] != number:
                 number, block = row[1], self.block(row[1])
-            yield path, block[row[2] : row[2] + row[3]]
+            yield path, self.file(row, block)
 
     def _tables(self) -> "tuple[list[str], list[tuple[int, int]]]":
         if self._table is None:
@@ -189,10 +216,9 @@ class Store:
 
     def _section(self, number: int, crc: int) -> str:
         start, end = self._starts[number : number + 2]
-        return self._checked(start, end - start, crc)
+        return self._checked(self._read(start, end - start), end - start, crc)
 
-    def _checked(self, start: int, size: int, crc: int) -> str:
-        content = self._read(start, size)
+    def _checked(self, content: bytes, size: int, crc: int) -> str:
         if len(content) != size or alone(_zlib).crc32(content) != crc:
             self._fault("is altered in its index")
         return content.decode()
@@ -206,6 +232,9 @@ class Store:
             return os.pread(file, size, start)
         finally:
             os.close(file)
+
+    def _altered(self, block: int) -> StoreError:
+        return self._error(f"is altered in block {block}")
 
     def _error(self, words: str) -> StoreError:
         return StoreError(f"the cold store {self.path} {words}: {FIX}", path=self.path)

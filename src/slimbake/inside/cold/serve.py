@@ -130,7 +130,10 @@ def cold_spec(
         loader: Any = _loader_like(like)(fullname, path, compiled)
     else:
         loader = ColdExtensionLoader(fullname, path)
-    return spec_from_file_location(fullname, path, loader=loader)
+    # An import of `package.__init__` is one of a module.
+    package = path.endswith("/__init__.py") and not fullname.endswith("__init__")
+    inside = [path.removesuffix("/__init__.py")] if package else None
+    return spec_from_file_location(fullname, path, loader=loader, submodule_search_locations=inside)
 
 
 @cache
@@ -176,14 +179,18 @@ def _whole(path: "Any") -> str:
 
 
 def _content(store: "Store", row: "Any") -> bytes:
-    _, number, offset, size, _ = row
-    key = (store.path, number)
-    block = _blocks.get(key) or store.block(number)
-    if len(block) == size:  # nothing else is in it
-        return block
-    # Two threads may both read a block, and the last one stays.
-    _blocks[key] = block
-    _blocks.move_to_end(key)
-    if len(_blocks) > KEPT:
-        _blocks.popitem(last=False)
-    return block[offset : offset + size]
+    _, number, offset, size, *_ = row
+    key, end = (store.path, number), offset + size
+    block = _blocks.get(key)
+    if block is None:
+        block = store.block(number, end)  # mostly, one import reads one module of it
+    elif len(block) < end:
+        block = store.block(number)
+    content = store.file(row, block)
+    if offset or len(block) > size:  # something else is in it
+        # Two threads may both read a block, and the last one stays.
+        _blocks[key] = block
+        _blocks.move_to_end(key)
+        if len(_blocks) > KEPT:
+            _blocks.popitem(last=False)
+    return content

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from tests.unit.inside.cold.images import Image, image
 
+from slimbake.inside.cold.layout import Store
+from slimbake.inside.cold.pack import store_bytes
+
 BIG = b"".join(b"def f%d(x):\n    return x + %d\n\n\n" % (n, n) for n in range(2000))
 THING = {
     "thing/__init__.py": b'"""Things."""\nfrom thing import warm\n',
@@ -285,6 +288,52 @@ except ImportError:
     print(type(thing.__loader__).__name__, 'lzma' in sys.modules)
 """
     assert there.says(text) == "ColdLoader False"
+
+
+def test_what_is_put_on_disk_beside_a_cold_module_comes_first_at_once(tmp_path: Path) -> None:
+    there = image(tmp_path, {"thing": THING}, warm=WARM)
+    text = """\
+import os, pathlib, sys, thing.late
+here = pathlib.Path(*thing.__path__)
+def again(name):
+    sys.modules.pop(name, None)
+    return __import__(name, fromlist='x').__loader__.__class__.__name__
+print(again('thing.late'), again('thing.licensed'), again('thing.sub'))
+(here / 'late.py').write_text('')
+(here / 'licensed/__init__.py').write_text('')
+os.utime(here, (1, 1)), os.utime(here / 'licensed', (1, 1))
+(here / 'big').write_text('a file, and no package')
+os.utime(here, (2, 2))
+print(again('thing.late'), again('thing.licensed'), again('thing.sub'), again('thing.big'))
+"""
+    assert there.says(text).splitlines() == [
+        "ColdLoader ColdLoader ColdLoader",
+        "SourceFileLoader SourceFileLoader ColdLoader ColdLoader",
+    ]
+
+
+def test_one_module_is_read_without_what_stands_behind_it_in_its_block(there: Image) -> None:
+    text = """\
+import thing.late, _slimbake_cold.serve as serve, pathlib
+before = [len(block) for block in serve._blocks.values()]
+import thing.sub.deep
+after = [len(block) for block in serve._blocks.values()]
+from _slimbake_cold.layout import Store
+store = Store(*[name for name, number in serve._blocks])
+print(before[0] < after[0], after[0] == len(store.block(0)), len(serve._blocks))
+"""
+    assert there.says(text) == "True True 1"
+
+
+def test_a_distribution_of_some_size_shares_no_block_with_the_next(tmp_path: Path) -> None:
+    sizes = {"a/__init__.py": 60_000, "b/__init__.py": 60_000, "c/__init__.py": 10_000}
+    contents = {path: b"#" * size for path, size in sizes.items()}
+    path = tmp_path / "layer.cold"
+    path.write_bytes(store_bytes(contents, {path: f"{path[0]}-1.dist-info" for path in sizes}))
+    assert {name: row[1] for name, row in Store(str(path)).entries()} == {
+        **{"a/__init__.py": 0, "b/__init__.py": 0},
+        "c/__init__.py": 1,
+    }
 
 
 def test_the_source_of_a_warm_module_is_read_as_from_disk(tmp_path: Path) -> None:
