@@ -30,11 +30,15 @@ class Weighed:
     rest of the layer.
     """
 
-    names: frozenset[str]  # of the files
-    bytes: int  # saved
+    files: Mapping[str, int]  # that it removes or changes: bytes that it saves of each
     zstd: int  # saved
     error: str = ""  # it cannot be applied
     near: str = ""  # where it matches nothing: what its globs may mean
+
+    @property
+    def bytes(self) -> int:
+        """All that it saves."""
+        return sum(self.files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
             found[candidate.each.name] = _finding(
                 candidate, "refuted", Tried(level="apply", error=candidate.weighed.error)
             )
-        elif not candidate.weighed.names:
+        elif not candidate.weighed.files:
             found[candidate.each.name] = _finding(candidate, "idle")
         else:
             trying.append(candidate)
@@ -107,6 +111,20 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
         for c, t in refuted
     }
     return found | {candidate.each.name: _finding(candidate, "proven") for candidate in held}
+
+
+def renewed(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> dict[str, Finding]:
+    """What is found out about passes that were proven before, each by itself, and now do the same to
+    other packages: where all of them hold together, each is proven again. Nothing where they do
+    not, or where one does not save anything any more.
+    """
+    saving = [c for c in candidates if not c.weighed.error and c.weighed.zstd > 0]
+    if not saving or len(saving) < len(candidates):
+        return {}
+    together = ("all that were proven", _passes(saving, known))
+    if ask([together], held_out=True)[0].level:
+        return {}
+    return {each.each.name: _finding(each, "proven") for each in saving}
 
 
 def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Candidate, Tried]]:
@@ -178,7 +196,7 @@ def _finding(
         digest=candidate.each.digest,
         verdict=verdict,
         guarantee=candidate.each.guarantee,
-        files=len(candidate.weighed.names),
+        files=len(candidate.weighed.files),
         bytes=candidate.weighed.bytes,
         zstd=candidate.weighed.zstd,
         service=tried.service,

@@ -33,13 +33,17 @@ def all_but_each(
     """The findings of the passes that were tried now, with what each saves beside all others.
 
     `bare`: an image without passes, from which files are put back; `pruned`: the images with all
-    that are proven. A smoke that fails without a pass is reported with it. Raises SetupError where the
-    engine fails.
+    that are proven. A smoke that fails without a pass is reported with it; of a pass that was only
+    proven again, with what was found the first time. Raises SetupError where the engine fails.
     """
     carries = frozenset(
         each.name for each in needed_passes([applied[name] for name in layer.proven])
     )
     alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
+    beside = {
+        name: sum(layer.weighed[name].files[file] for file in files)
+        for name, files in alone.items()
+    }
     with (
         tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch,
         console.tracked(f"{layer.question.layer}: all passes but one") as work,
@@ -47,10 +51,10 @@ def all_but_each(
 
         def tried(name: str) -> Finding:
             finding, names = layer.evidence.passes[name], alone[name]
-            if not names:
-                return replace(finding, marginal=0)
+            if not names or name in layer.again:
+                return replace(finding, marginal=beside[name])
             tar = Path(scratch) / f"{name}.tar"
-            marginal = _copied(bare, applied[name], names, tar)
+            _copy(bare, applied[name], names, tar)
             error = ""
             for subject in pruned:
                 at = key(
@@ -70,7 +74,7 @@ def all_but_each(
                     )
             tar.unlink()
             console.say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
-            return replace(finding, marginal=marginal, error=error)
+            return replace(finding, marginal=beside[name], error=error)
 
         names = tuple(alone)
         return dict(
@@ -82,18 +86,16 @@ def own(name: str, layer: ProvenLayer, carries: Collection[str]) -> frozenset[st
     """The files that a pass alone removes or changes, of those that the layer `carries`; none if it
     is not.
     """
-    others = (layer.weighed[other].names for other in carries if other != name)
-    return layer.weighed[name].names.difference(*others) if name in carries else frozenset()
+    others = (layer.weighed[other].files for other in carries if other != name)
+    if name not in carries:
+        return frozenset()
+    return frozenset(layer.weighed[name].files).difference(*others)
 
 
-def _copied(bare: Subject, applied: Applied, names: frozenset[str], target: Path) -> int:
-    """Write a tar with these files as they are without the pass; the bytes that it saves of them."""
-    saved = 0
+def _copy(bare: Subject, applied: Applied, names: frozenset[str], target: Path) -> None:
+    """Write a tar with these files as they are without the pass."""
     with weighed(bare, (applied,)) as members, tarfile.open(target, "w") as out:
         for member, content in members:
             _, when, name = member.name.split("/", 2)
-            if name in names:
-                saved += member.size if when == "before" else -member.size
-                if when == "before":
-                    out.addfile(member, content)
-    return saved
+            if name in names and when == "before":
+                out.addfile(member, content)

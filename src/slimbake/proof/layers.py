@@ -16,7 +16,14 @@ from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
-from slimbake.proof.ablation import Candidate, Passes, Weighed, ablated, matching_nothing
+from slimbake.proof.ablation import (
+    Candidate,
+    Passes,
+    Weighed,
+    ablated,
+    matching_nothing,
+    renewed,
+)
 from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Kept, Trials
 from slimbake.proof.weigh import weigh
@@ -33,6 +40,7 @@ class ProvenLayer:
     weighed: Mapping[str, Weighed]  # of every pass that applies, by its name
     # the passes that were tried now, and those of which it is not known what is without them
     new: frozenset[str]
+    again: frozenset[str] = frozenset()  # those of them that were proven before, of other packages
 
     @property
     def proven(self) -> tuple[str, ...]:
@@ -72,6 +80,24 @@ class Work:
             for n, found in self.known.items()
             if found.verdict == "proven" and found.marginal is None
         )
+
+    @property
+    def new(self) -> frozenset[str]:
+        """The passes of which there is something to find out."""
+        return frozenset({*self.wanted, *self.unfinished})
+
+    @property
+    def proven_before(self) -> Mapping[str, Finding]:
+        """Those of the wanted that were proven as they are now, of other packages or checks."""
+        same = self.before and self.before.platform == self.question.platform
+        before = self.before.passes if self.before and same else {}
+        return {
+            name: found
+            for name in self.wanted
+            if (found := before.get(name))
+            and found.verdict == "proven"
+            and found.digest == self.applying[name][0].digest
+        }
 
     @property
     def settled(self) -> Evidence | None:
@@ -160,7 +186,7 @@ def prove_layer(
     below: Passes = (),
 ) -> ProvenLayer:
     """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold
-    together.
+    together; those that were proven before of other packages all together first.
 
     `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that
     it stands on. Raises SetupError where the engine fails, and as `ablated` does; the same call
@@ -172,22 +198,24 @@ def prove_layer(
         f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of"
         f" {', '.join(question.checks)}"
     )
-    new = frozenset({*wanted, *work.unfinished})
-    weighed = (
-        dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
-        if new
-        else {}
-    )
+    weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
     if not wanted and (settled := work.settled):
-        return ProvenLayer(question, settled, weighed, new)
+        return ProvenLayer(question, settled, weighed, work.new)
     trials = Trials(trying, Kept(workspace, TRIALS), console.under(question.layer))
-    found = ablated(
-        [Candidate(*applying[name], weighed[name]) for name in wanted],
+    candidates = {name: Candidate(*applying[name], weighed[name]) for name in wanted}
+    company = (
+        *below,
+        *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
+    )
+    before = work.proven_before
+    again = {
+        name: replace(finding, error=before[name].error)
+        for name, finding in renewed([candidates[n] for n in before], trials, company).items()
+    }
+    found = again | ablated(
+        [candidate for name, candidate in candidates.items() if name not in again],
         trials,
-        (
-            *below,
-            *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
-        ),
+        (*company, *(applying[name][1] for name in again)),
     )
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
@@ -196,15 +224,25 @@ def prove_layer(
         name: replace(finding, inputs=question.depends(applying[name][0]))
         for name, finding in found.items()
     }
-    evidence = Evidence(
+    evidence = replace(_nothing(question, unpruned), passes={**known, **found})
+    return ProvenLayer(question, evidence, weighed, work.new, frozenset(again))
+
+
+def settled_layer(work: Work) -> ProvenLayer:
+    """A layer on which there is nothing to try: nobody has built what stands on it."""
+    settled = work.settled or _nothing(work.question, "")
+    return ProvenLayer(work.question, settled, {}, work.new)
+
+
+def _nothing(question: Question, unpruned: str) -> Evidence:
+    """Evidence of no pass."""
+    return Evidence(
         layer=question.layer,
         platform=question.platform,
         inputs=question.inputs,
         unpruned=unpruned,
         checks=dict(question.checks),
-        passes={**known, **found},
     )
-    return ProvenLayer(question, evidence, weighed, new)
 
 
 def file_of(question: Question, root: Path) -> Path:

@@ -32,6 +32,7 @@ from slimbake.proof.layers import (
     Work,
     expect_nothing_lost,
     prove_layer,
+    settled_layer,
     unless_it_holds,
     work_of,
     write_evidence,
@@ -75,7 +76,8 @@ def prove(
     wanted = [answer.question for answer in answers]
     works = [work_of(answer, passes, choice) for answer in answers]
     expect_nothing_lost(works)
-    if not any(work.wanted or work.unfinished for work in works):
+    asked = {work.question.layer for work in works if work.new}
+    if not asked:
         if choice.names and not choice.stale and not choice.untried:
             raise NothingSelected(
                 f"{', '.join(choice.names)}: no layer of these services has what it is for",
@@ -83,9 +85,11 @@ def prove(
             )
         console.say("nothing to try: what is asked for is fresh, or no layer has it")
         return _settled(works, root)
-    needed = tuple(dict.fromkeys(name for question in wanted for name in question.checks))
+    needed = tuple(
+        dict.fromkeys(name for work in works if work.new for name in work.question.checks)
+    )
     bare_images, built, checked = "images without passes", "images with passes", "verify"
-    steps = (bare_images, *(each.layer for each in wanted), built, checked)
+    steps = (bare_images, *(q.layer for q in wanted if q.layer in asked), built, checked)
     opened = workbench(project, needed, console, install=install, platform=here)
     with (
         console.tracked("prove", steps) as progress,
@@ -97,10 +101,13 @@ def prove(
         layers: list[ProvenLayer] = []
         failed: SlimbakeError | None = None
         for work in works:
-            unpruned = unpruned_layer(plan, _first(work.question, subjects), work.question.layer)
-            below = _below(work.question, layers, passes)
+            name, below = work.question.layer, _below(work.question, layers, passes)
             try:
-                with progress.step(work.question.layer):
+                if not work.new:
+                    layers.append(settled_layer(work))
+                    continue
+                unpruned = unpruned_layer(plan, _first(work.question, subjects), name)
+                with progress.step(name):
                     layers.append(
                         prove_layer(
                             work,
@@ -127,6 +134,8 @@ def prove(
                 images.verified(plan, bare, ids, root, console, emulated)
         kept = Kept(project.workspace, TRIALS)
         for number, layer in enumerate(layers):
+            if layer.question.layer not in asked:
+                continue
             standing = [pruned[name] for name in layer.question.checks]
             first = _first(layer.question, subjects)
             more = all_but_each(layer, _applied(layer, passes), first, standing, kept, console)

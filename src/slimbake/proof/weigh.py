@@ -16,7 +16,7 @@ from slimbake.proof.trial import Subject, weighed
 
 @dataclass(slots=True)
 class _Scale:
-    names: set[str] = field(default_factory=set)
+    files: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
     weights: dict[str, Weight] = field(
         default_factory=lambda: {w: Weight("zstd", ZSTD) for w in ("before", "after")}
@@ -27,7 +27,8 @@ class _Scale:
     def take(
         self, when: str, name: str, header: bytes, content: IO[bytes] | None, size: int
     ) -> None:
-        self.names.add(name)
+        saved = size if when == "before" else -size
+        self.files[name] = self.files.get(name, 0) + saved
         self.sizes[when] += size
         for piece in itertools.chain(
             (header,), chunks(content) if content else (), (bytes(-size % 512),)
@@ -38,10 +39,7 @@ class _Scale:
         zstd = {
             when: weight.end() if self.sizes[when] else 0 for when, weight in self.weights.items()
         }
-        saved = self.sizes["before"] - self.sizes["after"]
-        return Weighed(
-            frozenset(self.names), saved, zstd["before"] - zstd["after"], self.error, self.near
-        )
+        return Weighed(self.files, zstd["before"] - zstd["after"], self.error, self.near)
 
 
 def weigh(subject: Subject, passes: Sequence[Applied]) -> tuple[Weighed, ...]:

@@ -7,6 +7,7 @@ import io
 import math
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,16 @@ from slimbake.evidence.model import Evidence, Finding, Question
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import Target
 from slimbake.proof import trial, trials
-from slimbake.proof.ablation import Candidate, Passes, Tried, Weighed, ablated, matching_nothing
-from slimbake.proof.company import own
+from slimbake.proof.ablation import (
+    Candidate,
+    Passes,
+    Tried,
+    Weighed,
+    ablated,
+    matching_nothing,
+    renewed,
+)
+from slimbake.proof.company import all_but_each, own
 from slimbake.proof.layers import ProvenLayer, file_of, unless_it_holds, write_evidence
 from slimbake.proof.trial import Outcome, Subject
 from slimbake.proof.trials import Kept, key
@@ -31,8 +40,8 @@ from slimbake.proof.weigh import weigh
 
 def candidate(name: str, saves: int = 10, files: int = 1, error: str = "") -> Candidate:
     each = Pass(name=name, about="", why="", costs="", remove=(f"{name}/**",))
-    names = frozenset(f"{name}/{number}" for number in range(files))
-    return Candidate(each, applied(name), Weighed(names, saves * 2, saves, error))
+    saved = {f"{name}/{number}": 0 if number else saves * 2 for number in range(files)}
+    return Candidate(each, applied(name), Weighed(saved, saves, error))
 
 
 def applied(name: str) -> Applied:
@@ -142,6 +151,30 @@ def test_those_that_are_known_are_company_and_are_not_tried_again() -> None:
     assert ({"old"}, False) not in checks.asked
 
 
+def test_what_was_proven_of_other_packages_is_asked_once_all_together_with_verifies() -> None:
+    checks = Checks()
+    found = renewed([candidate("a", 5, files=2), candidate("b", 7)], checks, (applied("known"),))
+    assert checks.asked == [({"a", "b", "known"}, True)]
+    assert verdicts(found) == {"a": "proven", "b": "proven"}
+    assert (found["a"].files, found["a"].bytes, found["a"].zstd) == (2, 10, 5)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "checks", "asked"),
+    [
+        pytest.param([candidate("a"), candidate("b")], Checks("b"), 1, id="one breaks"),
+        pytest.param([candidate("a"), candidate("b", files=0, saves=0)], Checks(), 0, id="idle"),
+        pytest.param([candidate("a", error="a licence")], Checks(), 0, id="not to be applied"),
+        pytest.param([], Checks(), 0, id="none"),
+    ],
+)
+def test_where_that_does_not_hold_nothing_is_taken_for_proven_again(
+    candidates: list[Candidate], checks: Checks, asked: int
+) -> None:
+    assert renewed(candidates, checks) == {}
+    assert len(checks.asked) == asked
+
+
 def test_where_the_known_ones_do_not_hold_themselves_no_new_one_is_blamed() -> None:
     checks = Checks(("old",))
     with pytest.raises(CheckError, match="do not hold any more: api fails at load"):
@@ -199,9 +232,9 @@ def finding(verdict: str) -> Finding:
 
 def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
     weighed = {
-        "a": Weighed(frozenset({"1", "2", "3"}), 0, 0),
-        "b": Weighed(frozenset({"2"}), 0, 0),
-        "refuted": Weighed(frozenset({"1", "2", "3"}), 0, 0),
+        "a": Weighed(dict.fromkeys("123", 0), 0),
+        "b": Weighed({"2": 0}, 0),
+        "refuted": Weighed(dict.fromkeys("123", 0), 0),
     }
     verdicts = {"a": finding("proven"), "b": finding("proven"), "refuted": finding("refuted")}
     question = Question(layer="api", pins=(), inputs="", platform="linux/amd64", checks={})
@@ -215,9 +248,7 @@ def test_a_pass_s_own_files_are_those_that_no_other_proven_pass_takes() -> None:
 
 
 def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() -> None:
-    weighed = {
-        name: Weighed(frozenset({"1", "2"}), 0, 0) for name in ("strip.debug", "strip.unneeded")
-    }
+    weighed = {name: Weighed({"1": 0, "2": 0}, 0) for name in ("strip.debug", "strip.unneeded")}
     verdicts = {name: finding("proven") for name in weighed}
     question = Question(layer="api", pins=(), inputs="", platform="linux/amd64", checks={})
     evidence = Evidence(
@@ -226,6 +257,24 @@ def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() 
     layer = ProvenLayer(question, evidence, weighed, frozenset(weighed))
     assert own("strip.unneeded", layer, ("strip.unneeded",)) == {"1", "2"}
     assert own("strip.debug", layer, ("strip.unneeded",)) == frozenset()
+
+
+def test_what_was_proven_again_is_not_put_back_and_keeps_what_fails_without_it(
+    tmp_path: Path, subject: Callable[..., Subject]
+) -> None:
+    weighed = {"a": Weighed({"1": 5, "2": 7}, 1), "b": Weighed({"2": 7}, 1)}
+    passes = {
+        "a": replace(finding("proven"), error="without it, api fails"),
+        "b": finding("proven"),
+    }
+    layer = replace(layer_of(passes), weighed=weighed, again=frozenset("ab"))
+    kept = Kept(Workspace(tmp_path), "trials")
+    each = {"a": applied("a"), "b": applied("b")}
+    found = all_but_each(layer, each, subject(), [subject()], kept, QUIET)
+    assert {name: (f.marginal, f.error) for name, f in found.items()} == {
+        "a": (5, "without it, api fails"),
+        "b": (0, ""),
+    }
 
 
 def layer_of(found: dict[str, Finding]) -> ProvenLayer:
@@ -373,7 +422,7 @@ def test_what_is_weighed_and_breaks_off_is_an_error_and_never_a_pass_that_does_n
 ) -> None:
     monkeypatch.setattr(trial, "streamed", lambda *_: contextlib.nullcontext(io.BytesIO(stream)))
     if whole:
-        assert weigh(subject(), [applied("a")])[0].names == {"a"}
+        assert {*weigh(subject(), [applied("a")])[0].files} == {"a"}
     else:
         with pytest.raises(SetupError, match="not reported to the end"):
             weigh(subject(), [applied("a")])

@@ -177,7 +177,7 @@ class ColdFinder(FileFinder):
         if type(self._disk) is not FileFinder:
             return True
         names = self._stores.listed(self.path)
-        return any([tail + suffix in names for suffix in SUFFIXES]) or (
+        return not names.isdisjoint([tail + suffix for suffix in SUFFIXES]) or (
             tail in names and not INITS.isdisjoint(self._stores.listed(self._prefix + tail))
         )
 

@@ -124,9 +124,7 @@ def _index(
     yield from (listed, *rows, table)
 
 
-def _blocks(
-    sources: Sources, most: int, own: int, dists: Mapping[str, str]
-) -> Iterator[Sources]:
+def _blocks(sources: Sources, most: int, own: int, dists: Mapping[str, str]) -> Iterator[Sources]:
     """What one read decompresses."""
     block: list[tuple[str, bytes]] = []
     size = 0

@@ -331,7 +331,8 @@ def test_a_distribution_of_some_size_shares_no_block_with_the_next(tmp_path: Pat
     path = tmp_path / "layer.cold"
     path.write_bytes(store_bytes(contents, {path: f"{path[0]}-1.dist-info" for path in sizes}))
     assert {name: row[1] for name, row in Store(str(path)).entries()} == {
-        **{"a/__init__.py": 0, "b/__init__.py": 0},
+        "a/__init__.py": 0,
+        "b/__init__.py": 0,
         "c/__init__.py": 1,
     }
 
