@@ -131,7 +131,7 @@ def cold_spec(
     else:
         loader = ColdExtensionLoader(fullname, path)
     # An import of `package.__init__` is one of a module.
-    package = path.endswith("/__init__.py") and not fullname.endswith("__init__")
+    package = path.endswith("/__init__.py") and fullname.rpartition(".")[2] != "__init__"
     inside = [path.removesuffix("/__init__.py")] if package else None
     return spec_from_file_location(fullname, path, loader=loader, submodule_search_locations=inside)
 
