@@ -944,6 +944,7 @@ NARROWED = (  # what loses a feature, of passes for every package
     "files.static-libraries",
     "files.stubs",
     "files.test-data",
+    "files.test-modules",
     "files.windows",
 )
 
