@@ -251,7 +251,9 @@ class _ServiceReader:
             gpu=self._gpu(),
             starts="profiles" not in raw,
         )
-        stay = [key for key in raw if key not in _READ and not key.startswith("x-")]
+        if build or made.image:
+            self._given()
+        stay = [key for key in raw if key not in _READ | {*_GIVEN} and not key.startswith("x-")]
         if "profiles" in raw:
             self._note(
                 self._place("profiles"),
@@ -464,6 +466,26 @@ class _ServiceReader:
             self._note(self._place("depends_on"), what, advice)
         return found
 
+    def _given(self) -> None:
+        """A note on the files that Compose puts into containers: without them a service may run, and
+        let everybody in.
+        """
+        for key, folder in _GIVEN.items():
+            files = [
+                posixpath.join(folder, plain(each.get("target") or each.get("source")))
+                if isinstance(each, dict)
+                else posixpath.join(folder, plain(each))
+                for each in _list(self._raw.get(key))
+            ]
+            if files:
+                self._note(
+                    self._place(key),
+                    f"{key}: {', '.join(files)}",
+                    f"containers of `slimbake up` do not have {'it' if len(files) == 1 else 'them'}:"
+                    " start the service by your compose file, which extends slimbake's"
+                    " (docs/how-to/run.md)",
+                )
+
     def _gpu(self) -> bool:
         raw = self._raw
         if raw.get("gpus") or plain(raw.get("runtime")) == "nvidia":
@@ -486,6 +508,7 @@ class _ServiceReader:
         return gpu
 
 
+_GIVEN = {"secrets": "/run/secrets", "configs": "/"}  # keys of files that containers get: where
 _STAYS_UNDER = (
     "it stays in the compose file. For `slimbake up`, write {name} into .env, too, or give"
     " `--env {name}=VALUE`"

@@ -933,7 +933,9 @@ class _Drafter:
         for path in sorted(self._repository.hidden):
             name = path.rpartition("/")[2]
             stem = re.escape(name.lstrip("."))
-            word = re.compile(rf"^\s*(?:import|from)\s+{stem}\b|[\"'/]\.{stem}\b", re.MULTILINE)
+            word = re.compile(
+                rf"^\s*(?:import|from)\s(?:[^#\n]*\W)?{stem}\b|[\"'/]\.{stem}\b", re.MULTILINE
+            )
             inside = f"{path}/".startswith(_in(code.context)) and not name.startswith(".env")
             if inside and any(word.search(text) for _, text in self._modules(code)):
                 self._note(

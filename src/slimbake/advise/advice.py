@@ -274,6 +274,8 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
         -change >= WORTH * now for change, now in zip(changes, relaid.before, strict=True) if now
     ):
         return
+    bases = {path[2] for path in facts.keys if path[:1] == ("bases",) and len(path) == 3}
+    more = ", ".join(f"`{key}`" for key in sorted(map(str, bases - {"requirements", "extends"})))
     yield Advice(
         kind="share",
         what="layers as the planner would lay them",
@@ -286,7 +288,10 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
         steps=(
             AdviceStep(command="slimbake layers"),
             facts.at(
-                ("bases",), "", "without it, and without each `base`, slimbake finds the layers"
+                ("bases",),
+                "",
+                "without it, and without each `base`, slimbake finds the layers"
+                + (f"; {more} of a base: write it to each of its services" if more else ""),
             ),
         ),
         costs=(

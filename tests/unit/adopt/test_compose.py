@@ -115,6 +115,23 @@ def test_jobs_gpus_and_profiles() -> None:
     assert any(note.what.startswith("`profiles`") for note in web.notes)
 
 
+def test_files_that_compose_gives_are_named_by_their_paths_apart_from_what_is_about_running() -> (
+    None
+):
+    web = only(
+        "services:\n  web:\n    build: .\n    restart: always\n"
+        "    secrets: [key, {source: token, target: API_TOKEN}, {source: a, target: /etc/a}]\n"
+        "    configs: [{source: b, target: /etc/b}]\n"
+    )
+    assert [(note.place.line, note.what) for note in web.notes] == [
+        (5, "secrets: /run/secrets/key, /run/secrets/API_TOKEN, /etc/a"),
+        (6, "configs: /etc/b"),
+        (4, "restart"),
+    ]
+    assert web.notes[0].advice.startswith("containers of `slimbake up` do not have them")
+    assert "restart" not in web.notes[0].what
+
+
 def test_tags_of_compose_are_read_and_broken_yaml_is_reported_with_its_line() -> None:
     assert read("services:\n  web: {build: ., ports: !reset []}\n").notes == ()
     broken = read("services:\n  web: {build: .\n")

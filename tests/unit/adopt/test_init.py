@@ -1131,7 +1131,7 @@ def test_a_dot_folder_of_a_package_that_the_code_imports_is_reported(tmp_path: P
     (tmp_path / "Dockerfile").write_text(
         "FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD streamlit run app.py\n"
     )
-    (tmp_path / "app.py").write_text("import streamlit as st\nURL = 'https://github.com/x'\n")
+    (tmp_path / "app.py").write_text("import os, streamlit as st\nURL = 'https://github.com/x'\n")
     for name in (
         "ui/.streamlit/config.toml",
         ".github/workflows/x.yml",

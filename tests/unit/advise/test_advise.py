@@ -466,6 +466,10 @@ def test_layers_of_the_planner_are_named_where_they_are_better_by_something() ->
     relaid = Relaid(-MB, 0, -60 * MB, (700 * MB, 250 * MB, 80 * MB), (4, 7))
     (found,) = advise_fleet(known(TORCH, relaid=relaid)).advice
     assert [each.bytes for each in found.saves] == [MB, 0, 60 * MB]
+    assert found.steps[-1].note.endswith("slimbake finds the layers")
+    more = KEYS | {("bases", "ml", "system"), ("bases", "ml", "requirements")}
+    (found,) = advise_fleet(known(TORCH, relaid=relaid, keys=more)).advice
+    assert found.steps[-1].note.endswith("`system` of a base: write it to each of its services")
     assert advise_fleet(known(TORCH, relaid=replace(relaid, pulled=-MB))).advice == ()
 
 
