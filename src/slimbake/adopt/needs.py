@@ -298,7 +298,10 @@ class _Reader:
             (to for to in self._handed for word in step.words if f"{word}/".startswith(f"{to}/")),
             "",
         )
-        note = not_run(step, self._service, f"the image has {made} of it" if made else "")
+        why = f"the image has {made} of it" if made else ""
+        if made and not f"{made}/".startswith("/app/"):
+            why += ", and outputs of a step lie below /app, so that it is written and read there"
+        note = not_run(step, self._service, why)
         if program == "sed" and rest:
             self.edited.append((posixpath.normpath(posixpath.join(step.workdir, rest[-1])), note))
         else:

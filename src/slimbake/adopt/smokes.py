@@ -81,6 +81,8 @@ def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[
     """The service's modules that can be imported, and what those that cannot import themselves."""
     modules: list[Served] = []
     others: dict[str, None] = {}
+    words = [*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])]
+    program = next(iter(words[2:] if words[:2] == ["python", "-m"] else words), "")
     for each in draft.served:
         text = sources[each.module]
         main = sources.get(f"{each.module}.__main__")
@@ -88,7 +90,7 @@ def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[
             modules.append(each)
             runs = runs_on_import(main)
             others |= dict.fromkeys(_imported(main) if runs else [f"{each.module}.__main__"])
-        elif runs_on_import(text):
+        elif runs_on_import(text, "" if each.main else program):
             others |= dict.fromkeys(_imported(text))
         else:
             modules.append(each)
@@ -114,13 +116,45 @@ def _entry_point(draft: Draft) -> list[str]:
     ]
 
 
-def runs_on_import(text: str) -> bool:
-    """Whether a script does its work when it is imported, and not only when it is run."""
+def runs_on_import(text: str, program: str = "") -> bool:
+    """Whether a script does its work when it is imported, and not only when it is run.
+
+    `program`: what runs it. A script that calls this program's package is one of its pages.
+    """
     try:
         tree = ast.parse(text)
     except SyntaxError:
         return True
-    return any(isinstance(each, ast.While | ast.For) or _calls(each) for each in _run(tree.body))
+    page = _names_of(program, tree)
+    return any(
+        isinstance(each, ast.While | ast.For) or _calls(each) or _root(each) in page
+        for each in _run(tree.body)
+    )
+
+
+def _names_of(package: str, tree: ast.Module) -> frozenset[str]:
+    """What a script calls a package that it imports, and what it imports from that."""
+    names = []
+    for each in ast.walk(tree):
+        if isinstance(each, ast.Import):
+            names += [
+                one.asname or package
+                for one in each.names
+                if package in (one.name, one.name.partition(".")[0])
+            ]
+        elif isinstance(each, ast.ImportFrom) and (each.module or "").partition(".")[0] == package:
+            names += [one.asname or one.name for one in each.names]
+    return frozenset(names)
+
+
+def _root(statement: ast.stmt) -> str:
+    """The name that a call begins with which nothing takes the value of; "" for all else."""
+    found = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(found, ast.Call):
+        return ""
+    while isinstance(found, ast.Call | ast.Attribute):
+        found = found.func if isinstance(found, ast.Call) else found.value
+    return found.id if isinstance(found, ast.Name) else ""
 
 
 def _run(body: list[ast.stmt]) -> Iterator[ast.stmt]:

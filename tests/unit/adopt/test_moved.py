@@ -77,7 +77,7 @@ def test_what_a_step_makes_and_the_image_takes_is_said(tmp_path: Path) -> None:
     [web] = adopted(tmp_path, f"{text}{START}")
     [(what, advice)] = notes(web)
     assert what == "RUN python make.py /site"
-    assert advice.startswith("the image has /site of it: ")
+    assert advice.startswith("the image has /site of it, and outputs of a step lie below /app")
 
 
 def test_a_django_step_of_an_earlier_stage_has_the_paths_of_the_image(tmp_path: Path) -> None:

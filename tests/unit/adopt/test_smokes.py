@@ -62,6 +62,16 @@ def test_what_a_script_does_when_it_is_imported() -> None:
     assert runs_on_import("def :\n")
 
 
+def test_a_page_of_the_program_that_runs_it_is_not_imported() -> None:
+    page = "import os, streamlit as st\nfrom streamlit.web import cli\nst.title('A')\n"
+    assert runs_on_import(page, "streamlit")
+    assert not runs_on_import(page, "uvicorn")
+    assert runs_on_import("from bokeh.plotting import curdoc\ncurdoc().add_root(1)\n", "bokeh")
+    assert not runs_on_import("import fastapi\napp = fastapi.FastAPI()\n", "fastapi")
+    text = smoke(Served("Home"), command="streamlit run Home.py", Home=page)
+    assert text is not None and "    import streamlit\n" in text and "import Home" not in text
+
+
 def test_what_a_smoke_is() -> None:
     assert is_smoke("async def load(): ...\n")
     assert not is_smoke("def other(): ...\n")
