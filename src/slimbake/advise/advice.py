@@ -238,18 +238,15 @@ def share(facts: Facts) -> Iterator[Advice]:
     most = max((each.image.uncompressed for each in facts.subjects if each.image), default=0)
     for base, found in groups.items():
         size = sum(each.host * (each.copies - 1) for each in found)
-        if size < WORTH * most:
+        # What no base could hold is the planner's to say.
+        if ("bases", base) not in facts.keys or size < WORTH * most:
             continue
         names = [each.key for each in found]
         having = dict.fromkeys(service for each in found for service in each.services)
-        step = (
-            facts.at(
-                ("bases", base, "requirements"),
-                "",
-                f"add {', '.join(name.partition('==')[0] for name in names)}",
-            )
-            if ("bases", base) in facts.keys
-            else AdviceStep(command="slimbake layers")
+        step = facts.at(
+            ("bases", base, "requirements"),
+            "",
+            f"add {', '.join(name.partition('==')[0] for name in names)}",
         )
         yield Advice(
             kind="share",
@@ -257,7 +254,7 @@ def share(facts: Facts) -> Iterator[Advice]:
             saves=(Saving("on a host", size, "about"),),
             source="locks, and bake/evidence/sizes.json where packages are measured",
             steps=(step, AdviceStep(command="slimbake lock")),
-            costs=("every image on the base carries it",) if base else (),
+            costs=("every image on the base carries it",),
             also=tuple(having)[:MOST],
             others=max(0, len(having) - MOST),
         )

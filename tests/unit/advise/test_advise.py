@@ -460,6 +460,7 @@ def test_what_lies_twice_is_for_the_base_that_all_have() -> None:
         place="services.yaml:6", key="bases.ml.requirements", note="add scipy"
     )
     assert advise_fleet(known(TORCH, doubled=(replace(twice, host=MB),))).advice == ()
+    assert advise_fleet(known(TORCH, doubled=(replace(twice, base=""),))).advice == ()
 
 
 def test_layers_of_the_planner_are_named_where_they_are_better_by_something() -> None:
