@@ -115,6 +115,8 @@ def command(
     )
     if recorded and not file.is_file():
         raise UsageError(f"--record: there is no {file} to record for", "--file names it")
+    if recorded:
+        _expect_none_lost(names, variant, file)
     # Images that are named by their address need no manifest; where there is one, its folder keeps
     # what was read. An image for several platforms is kept as this machine's.
     kept = file.is_file() and platform == this_platform()
@@ -137,6 +139,30 @@ def command(
     print_text(report.sizes_text(found, by, compared, layout), layout)
 
 
+def _expect_none_lost(names: tuple[str, ...], variant: str, file: Path) -> None:
+    """Raises UsageError where a record would not have a service that the last one has."""
+    path = file.parent / SIZES
+    if not path.is_file():
+        return
+    plan = read(file).plan
+    services = _services(names)
+    now = {*(select(plan, services, variant) if services or not names else ())}
+    before = read_json(path, dict, "`slimbake sizes --record` writes it").get("images", {})
+    there = [each.service for each in plan.services if each.service in before]
+    if lost := [name for name in there if name not in now]:
+        every = [each.service for each in plan.services if each.service in {*there, *now}]
+        raise UsageError(
+            f"--record: {SIZES} would lose {', '.join(lost)}",
+            f"name them, too: `slimbake sizes --record {' '.join(every)}`",
+        )
+
+
+def _services(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        name for name in names if not ("/" in name or ":" in name or name.endswith(".tar"))
+    )
+
+
 def _sources(
     names: tuple[str, ...],
     variant: str,
@@ -149,9 +175,7 @@ def _sources(
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services where they lie."""
 
-    services = tuple(
-        name for name in names if not ("/" in name or ":" in name or name.endswith(".tar"))
-    )
+    services = _services(names)
     for name in names:
         if name not in services:
             yield opened(address(name), platform)

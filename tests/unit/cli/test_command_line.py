@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from slimbake import docker
 from slimbake.cli import common, slimbake
+from slimbake.cli import sizes as cli_sizes
 from slimbake.cli.common import arguments_argument, held_images
 from slimbake.docker import images
 from slimbake.docker.images import EngineImage
@@ -76,6 +78,30 @@ def test_words_of_a_program_may_follow_two_dashes(words: list[str], given: tuple
         click.echo((service, arguments))
 
     assert CliRunner().invoke(command, ["api", *words]).output == f"{('api', given)}\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "lost"), [((), ""), (("api",), "jobs"), (("oci-layout://there",), "api, jobs")]
+)
+def test_a_record_of_sizes_loses_no_service_of_the_last_one(
+    names: tuple[str, ...], lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = "{requirements: [rich], command: [rich]}"
+    (tmp_path / "services.yaml").write_text(
+        f"project: toy\npython: '3.11'\nservices:\n  api: {service}\n  jobs: {service}\n"
+    )
+    (tmp_path / "bake/evidence").mkdir(parents=True)
+    (tmp_path / "bake/evidence/sizes.json").write_text('{"images": {"api": {}, "jobs": {}}}')
+    monkeypatch.chdir(tmp_path)
+    measured = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(cli_sizes, "survey", measured)
+    monkeypatch.setattr(cli_sizes, "_sources", lambda *_: ())
+    done = CliRunner().invoke(slimbake, ["sizes", "--record", *names])
+    if lost:
+        assert isinstance(done.exception, UsageError)
+        assert done.exception.message == f"--record: bake/evidence/sizes.json would lose {lost}"
+        assert done.exception.hint == "name them, too: `slimbake sizes --record api jobs`"
+    assert measured.called is not bool(lost)
 
 
 def test_sizes_are_recorded_beside_a_manifest_alone(
