@@ -258,7 +258,7 @@ class _ServiceReader:
             self._note(
                 self._place("profiles"),
                 "`profiles` say when Compose starts a service",
-                "slimbake builds its image like the others'; the key stays in the compose file",
+                "slimbake builds its image like the others'; `up: false` leaves it to `slimbake run`",
             )
         if stay and (build or made.image):
             self._note(

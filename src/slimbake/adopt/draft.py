@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -413,6 +413,7 @@ class _Drafter:
             self._entry["port"], *others = ports
             if others:
                 self._entry["expose"] = others
+        self._by_hand(ports)
         alone = fixed == len(words) and not ports
         if alone and self._of.compose and self._of.compose.starts:
             # Compose starts it without arguments, and `slimbake up` starts what has a command.
@@ -429,6 +430,13 @@ class _Drafter:
         elif alone and not self._of.compose:
             self._entry["start"] = ["--help"]
             self._comments["start"] = "an entrypoint that waits for arguments"
+
+    def _by_hand(self, ports: Collection[int]) -> None:
+        if self._of.compose and not self._of.compose.starts:
+            self._entry["up"] = False
+            if not ports:
+                self._entry["start"] = "none"
+                self._comments["start"] = "people start it, on what is there by then"
 
     def _ports(self, facts: ImageFacts | None, words: tuple[str, ...]) -> list[int]:
         compose = self._of.compose

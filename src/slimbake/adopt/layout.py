@@ -35,7 +35,7 @@ _ORDER = (
         "command",
     ),
     *("workdir", "port", "publish", "expose", "env", "env_file", "volumes", "tmpfs", "user"),
-    *("stop_signal", "healthcheck", "depends_on", "start", "smoke"),
+    *("stop_signal", "healthcheck", "up", "depends_on", "start", "smoke"),
 )
 
 

@@ -73,5 +73,5 @@ def command(
     if started.left:
         click.echo(f"not started, of {started.own}: {', '.join(started.left)}")
         click.echo("`slimbake compose` says how `docker compose up` starts all of it")
-    if tools := [service.service for service in plan.services if service.takes_arguments]:
+    if tools := [service.service for service in plan.services if service.by_hand]:
         click.echo(f"for `slimbake run NAME [ARGUMENT]...`: {', '.join(tools)}")

@@ -316,6 +316,7 @@ class Container:
     user: str = ""  # "1000:1000"
     workdir: str = ""
     stop_signal: str = ""
+    up: bool = True  # whether `slimbake up` starts it
     healthcheck: Healthcheck | None = None
     env_file: tuple[str, ...] = ()  # relative to the root
 

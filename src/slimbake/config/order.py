@@ -95,7 +95,13 @@ class Order:
     def _waits(self, each: _Dependency, at: KeyPath) -> None:
         """Report what a service would wait for in vain."""
         other = self._services[each.name]
-        if "entrypoint" in other and not {"command", "port"} & other.keys():
+        if other.get("up") == TRUTH[1]:
+            self._report.key(
+                at,
+                f"'{each.name}' says `up: false`, so `slimbake up` does not start it",
+                f"remove that from services.{each.name}, or this",
+            )
+        elif "entrypoint" in other and not {"command", "port"} & other.keys():
             self._report.key(
                 at,
                 f"'{each.name}' takes arguments, so `slimbake up` does not start it",

@@ -478,6 +478,7 @@ def container(raw: Raw) -> dict[str, Any]:
         **{key: tuple(raw.get(key, ())) for key in _LISTS},
         **{key: raw.get(key, "") for key in ("workdir", "stop_signal")},
         **{key: raw.get(key) for key in ("port", "publish")},
+        "up": _truth(raw.get("up")) is not False,
         "volumes": pairs(raw, "volumes"),
         "user": f"{user}:{user}" if user and ":" not in user else user,
         "healthcheck": None if health is None else healthcheck(health),

@@ -339,7 +339,7 @@ def restart(project: Project, services: Sequence[str]) -> None:
     wait until each is well. Raises as `up` does.
     """
     known = [each for each in project.plan.services if each.service in services]
-    names = [each.service for each in known if not each.takes_arguments]
+    names = [each.service for each in known if not each.by_hand]
     order = TopologicalSorter(
         {each.service: project.plan.awaited(each, names) for each in known if each.service in names}
     )

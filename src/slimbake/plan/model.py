@@ -271,9 +271,9 @@ class Running(Container):
         return f"{self.listed} ({key})" if self.listed else key
 
     @property
-    def takes_arguments(self) -> bool:
-        """Whether it is a program for people, which does nothing without arguments."""
-        return bool(self.entrypoint) and not self.command and not self.port
+    def by_hand(self) -> bool:
+        """Whether people start it: a program that does nothing without arguments, or as they say."""
+        return not self.up or (bool(self.entrypoint) and not self.command and not self.port)
 
     @property
     def in_memory(self) -> tuple[str, ...]:
@@ -385,7 +385,7 @@ class Plan:
     def starting(
         self, services: Collection[str], there: Collection[str] = ()
     ) -> tuple[Running, ...]:
-        """What `up` starts for these services: those that take no arguments, and what they depend
+        """What `up` starts for these services: those that people do not start, and what they depend
         on, in the variants among these services or else among those that are `there`, or else in
         the first.
         """
@@ -393,7 +393,7 @@ class Plan:
         hosts, found = {each.host for each in waiting}, set[str]()
         while waiting:
             each = waiting.pop()
-            if each.takes_arguments or each.service in found:
+            if each.by_hand or each.service in found:
                 continue
             found.add(each.service)
             for host in (host for host, _ in each.depends_on if host not in hosts):

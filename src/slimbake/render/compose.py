@@ -15,7 +15,7 @@ from slimbake.render.documents import document
 from slimbake.render.quoting import comment
 
 COMPOSE_FILE = f"{BAKE}/compose.yaml"
-TOOLS = "tools"  # the profile of what takes arguments
+TOOLS = "tools"  # the profile of what people start
 _SERVICES = "services:\n"
 
 _HEAD = """\
@@ -87,7 +87,7 @@ def plainly(key: str, value: Any, pad: str) -> str:
 
 def _service(service: Running, plan: Plan) -> dict[str, Any]:
     alias = {"default": {"aliases": [service.host]}} if service.copied else {}
-    profiles = [service.variant] if service.copied else [TOOLS] if service.takes_arguments else []
+    profiles = [service.variant] if service.copied else [TOOLS] if service.by_hand else []
     port = f"127.0.0.1:{service.publish or ''}:{service.port}" if service.port else ""
     health = service.healthcheck
     said = {

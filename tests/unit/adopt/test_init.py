@@ -385,6 +385,7 @@ def test_an_entrypoint_that_compose_starts_without_arguments_is_what_up_starts(
     one, tool = (each.entry for each in start(file, InitRequest()).drafts)
     assert (one["command"], "entrypoint" in one) == (["one", "all"], False)
     assert (tool["entrypoint"], "command" in tool) == (["one", "all"], False)
+    assert (tool["up"], tool["start"], "up" in one) == (False, "none", False)
 
 
 def test_images_of_today_stand_beside_those_of_slimbake_where_the_engine_has_them(

@@ -511,3 +511,8 @@ def test_what_a_list_waits_for_is_decided_by_healthchecks(tmp_path: Path) -> Non
     assert healthy == {"b", "d", "e", "f"}
     assert {how for _, how in found[0].depends_on} == {"service_healthy", "service_started"}
     assert found[-1].depends_on == (("b", "service_started"),)
+
+
+@pytest.mark.parametrize(("line", "up"), [("", True), ("\nup: true", True), ("\nup: false", False)])
+def test_people_start_what_says_so(line: str, up: bool, tmp_path: Path) -> None:
+    assert service(tmp_path, f"command: [run]{line}").up is up

@@ -7,6 +7,7 @@ import http.server
 import socketserver
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -100,6 +101,15 @@ def test_variants_and_tools_start_only_where_they_are_named() -> None:
     }
     assert WRITTEN["api-gpu"]["networks"] == {"default": {"aliases": ["api"]}}, "it stands in"
     assert WRITTEN["api-gpu"]["image"].endswith("/api:${TAG:-latest}-gpu")
+
+
+def test_what_says_so_is_started_by_hand_as_tools_are() -> None:
+    worker = next(each for each in PLAN.services if each.service == "worker")
+    byhand = replace(worker, up=False)
+    those = replace(PLAN, services=tuple(byhand if e is worker else e for e in PLAN.services))
+    written = yaml.safe_load(b"".join(text(those)))["services"]
+    assert written["worker"]["profiles"] == ["tools"]
+    assert "worker" not in {each.service for each in those.starting(["worker", "web"])}
 
 
 def test_the_host_s_port_of_what_has_another_s_is_docker_s_to_choose() -> None:
