@@ -781,7 +781,7 @@ def test_the_order_of_a_compose_file_is_carried_over_with_its_conditions(tmp_pat
     }
     assert services["proxy"].dockerfile
     assert "    depends_on: [migrate]\n" in file.read_text(), "a list stays one"
-    assert "it depends on tool: 'tool' takes arguments, so `slimbake up` does not" in reported
+    assert "it depends on tool: 'tool' says `up: false`, so `slimbake up` does not" in reported
     assert "it depends on migrate: 'migrate' has no healthcheck\n" in reported
     assert "compose.yaml:7: depends_on: restart\n" in reported
 
