@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import FILE, FOLDER, image_options, output_options, service_options
 from slimbake.console.tables import Layout
+
+if TYPE_CHECKING:
+    from slimbake.build.place import BakeRequest
+    from slimbake.build.release import Released
 
 
 @click.command(
@@ -183,9 +190,12 @@ def command(
         return
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
     session = click.get_current_context().with_resource(Session())  # ends after the report
-    released = recorded(
-        record, request.targets, lambda: release(project, request, console, session)
-    )
+
+    def ended() -> Released:
+        with _others(request):
+            return release(project, request, console, session)
+
+    released = recorded(record, request.targets, ended)
     if sbom:
         plan = read(file).plan  # with the locks as they are now
         built = {image.name: image.digest for image in released.measurement.images}
@@ -198,6 +208,20 @@ def command(
     print_released(released, as_json, layout, timeline(project.workspace) if timed else None)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
+
+
+@contextlib.contextmanager
+def _others(request: BakeRequest) -> Iterator[None]:
+    """Say with what fails first how to see what else does."""
+    from slimbake.errors import BuildError, CheckError
+
+    try:
+        yield
+    except (BuildError, CheckError) as error:
+        if len(request.targets) > 1 and not request.keep_going:
+            more = "`slimbake bake --keep-going` goes on with the others, and shows what else fails"
+            error.hint = f"{error.hint}\n{more}".lstrip()
+        raise
 
 
 def _nodes(shards: int | None, nodes: tuple[str, ...], builder: str) -> tuple[str, ...]:

@@ -156,6 +156,22 @@ def test_shards_do_all_that_one_engine_does(root: Path, asked: list[BakeRequest]
     assert json.loads(done.stdout)["images"]["api"]["node"] == "a"
 
 
+@pytest.mark.parametrize(
+    ("words", "says"), [((), True), (("--keep-going",), False), (("api",), False)]
+)
+def test_what_fails_first_says_how_to_see_what_else_does(
+    root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: bool
+) -> None:
+    def release(*_: Any) -> Released:
+        raise CheckError("the smoke of api does not hold", "read it")
+
+    monkeypatch.setattr("slimbake.build.release.release", release)
+    done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])
+    assert isinstance(done.exception, CheckError)
+    assert done.exception.hint.splitlines()[0] == "read it"
+    assert ("--keep-going" in done.exception.hint) is says
+
+
 def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
