@@ -302,7 +302,7 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         words = [sys.executable, "-m", "slimbake", *both]
         with subprocess.Popen(words, cwd=toy.root, stderr=subprocess.PIPE, text=True) as running:
             assert running.stderr is not None
-            tried = next(line for line in running.stderr if " alone: " in line)
+            tried = next(line for line in running.stderr if ": holds (" in line)
             running.send_signal(signal.SIGTERM)
             running.communicate()
         assert running.returncode == 130
