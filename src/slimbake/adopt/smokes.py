@@ -142,8 +142,9 @@ def _names_of(package: str, tree: ast.Module) -> frozenset[str]:
                 for one in each.names
                 if package in (one.name, one.name.partition(".")[0])
             ]
-        elif isinstance(each, ast.ImportFrom) and (each.module or "").partition(".")[0] == package:
-            names += [one.asname or one.name for one in each.names]
+        elif isinstance(each, ast.ImportFrom) and not each.level and each.module:
+            of_it = each.module.partition(".")[0] == package
+            names += [one.asname or one.name for one in each.names if of_it]
     return frozenset(names)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake.catalogue.model import Applied, Pass
@@ -69,6 +69,8 @@ class Work:
     wanted: tuple[str, ...]  # the passes that are tried
     # the passes that need no evidence, or that no evidence turns on
     free: frozenset[str] = frozenset()
+    # those of the wanted that are only renewed: they were proven with other packages or checks
+    proven_before: Mapping[str, Finding] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> frozenset[str]:
@@ -85,19 +87,6 @@ class Work:
     def new(self) -> frozenset[str]:
         """The passes of which there is something to find out."""
         return frozenset({*self.wanted, *self.unfinished})
-
-    @property
-    def proven_before(self) -> Mapping[str, Finding]:
-        """Those of the wanted that were proven as they are now, of other packages or checks."""
-        same = self.before and self.before.platform == self.question.platform
-        before = self.before.passes if self.before and same else {}
-        return {
-            name: found
-            for name in self.wanted
-            if (found := before.get(name))
-            and found.verdict == "proven"
-            and found.digest == self.applying[name][0].digest
-        }
 
     @property
     def settled(self) -> Evidence | None:
@@ -161,7 +150,14 @@ def work_of(answer: LayerAnswer, passes: Sequence[Pass], choice: Choice = Choice
         for n, (each, _) in applying.items()
         if answer.default(each) or not answer.allows(each.guarantee)
     )
-    return Work(question, before, applying, known, wanted, free)
+    renewable = choice.stale and before and before.platform == question.platform
+    passes_before = before.passes if before and renewable else {}
+    renewing = {
+        n: found
+        for n in wanted
+        if (found := passes_before.get(n)) and found.digest == applying[n][0].digest
+    }
+    return Work(question, before, applying, known, wanted, free, renewing)
 
 
 def expect_nothing_lost(works: Sequence[Work]) -> None:
@@ -186,7 +182,7 @@ def prove_layer(
     below: Passes = (),
 ) -> ProvenLayer:
     """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold
-    together; those that were proven before of other packages all together first.
+    together. Those that `--stale` renews are tried all together first.
 
     `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that
     it stands on. Raises SetupError where the engine fails, and as `ablated` does; the same call
@@ -229,7 +225,7 @@ def prove_layer(
 
 
 def settled_layer(work: Work) -> ProvenLayer:
-    """A layer on which there is nothing to try: nobody has built what stands on it."""
+    """The evidence of a layer with nothing to try. Its images are not built for this."""
     settled = work.settled or _nothing(work.question, "")
     return ProvenLayer(work.question, settled, {}, work.new)
 

@@ -67,6 +67,7 @@ def test_a_page_of_the_program_that_runs_it_is_not_imported() -> None:
     assert runs_on_import(page, "streamlit")
     assert not runs_on_import(page, "uvicorn")
     assert runs_on_import("from bokeh.plotting import curdoc\ncurdoc().add_root(1)\n", "bokeh")
+    assert not runs_on_import("from . import log\nlog.setup()\n")
     assert not runs_on_import("import fastapi\napp = fastapi.FastAPI()\n", "fastapi")
     text = smoke(Served("Home"), command="streamlit run Home.py", Home=page)
     assert text is not None and "    import streamlit\n" in text and "import Home" not in text

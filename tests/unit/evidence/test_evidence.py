@@ -967,6 +967,13 @@ def test_what_is_named_is_tried_and_what_is_fresh_stays(root: Path) -> None:
     assert works(root, "strip.debug")["base-web"].wanted == ("strip.debug",), "named, it is tried"
 
 
+def test_only_what_stale_renews_is_tried_all_together_first(root: Path) -> None:
+    put("bake/locks/api.txt", "other==2", "other==3")(root)
+    assert {"thing.data", "thing.docs"} <= {*works(root)["base-web"].wanted}
+    assert works(root)["base-web"].proven_before == {}, "each is tried alone"
+    assert {*works(root, stale=True)["base-web"].proven_before} == {"thing.data", "thing.docs"}
+
+
 @pytest.mark.parametrize("level", ["lossless", "narrowed"])
 def test_only_what_the_manifest_opts_in_to_is_tried(level: str, root: Path) -> None:
     put("services.yaml", "optimize: observed", f"optimize: {level}")(root)
