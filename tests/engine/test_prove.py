@@ -273,6 +273,23 @@ def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
         toy.file("one/app.py", APP)
 
 
+def test_what_was_proven_and_does_not_hold_any_more_is_found_among_all_that_was(
+    toy: Toy, baked: str
+) -> None:
+    files = {path: path.read_bytes() for path in (toy.root / "bake/evidence").glob("*.json")}
+    toy.file("one/smoke.py", f"{SMOKE}    import six\n")
+    try:
+        done = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
+        assert done.code == 0, done.stderr
+        assert "so each of the passes is tried by itself" in done.stderr
+        verdicts = {name: findings(toy)[name]["verdict"] for name in ("toy.six", "toy.compat")}
+        assert verdicts == {"toy.six": "refuted", "toy.compat": "proven"}
+    finally:
+        toy.file("one/smoke.py", SMOKE)
+        for path, content in files.items():
+            path.write_bytes(content)
+
+
 def test_every_control_is_caught_and_a_weak_smoke_learns_what_to_add(toy: Toy, baked: str) -> None:
     done = toy.slimbake("prove", "--control", "--wide")
     assert done.code == 0, done.stderr
@@ -298,7 +315,7 @@ def test_a_prove_that_was_ended_goes_on_where_it_stopped(toy: Toy, baked: str) -
         committed = {
             path: path.read_bytes() for path in (toy.root / "bake/evidence").glob("*.json")
         }
-        both = ("prove", "--stale", "--pass", "toy.compat", "--pass", "toy.six")
+        both = ("prove", "--pass", "toy.compat", "--pass", "toy.six")
         words = [sys.executable, "-m", "slimbake", *both]
         with subprocess.Popen(words, cwd=toy.root, stderr=subprocess.PIPE, text=True) as running:
             assert running.stderr is not None

@@ -66,6 +66,8 @@ _TESTS = re.compile(
     r"(?:^|/)(?:tests?/|test_[^/]*$|conftest\.py$|[^/]*_test\.py$|noxfile|setup\.py$)"
 )
 _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc"}
+# What says how a project is built or what it requires, whoever reads it.
+_BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
 _FETCH_HOST = re.compile(r"(?:curl|wget)\s.*?\s((?:localhost|127\.0\.0\.1)[:/][^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
@@ -160,7 +162,7 @@ class _Drafter:
             self._entry["wheels"] = {"system": list(needs.build)}
         self._starts_a_shell(code)
         self._hidden(code)
-        self._misplaced(code, {*needs.folders, *needs.projects})
+        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         if workdir := self._workdir(facts, code, plain):
@@ -954,9 +956,10 @@ class _Drafter:
                     " keeps it",
                 )
 
-    def _misplaced(self, code: Code, installed: set[str]) -> None:
+    def _misplaced(self, code: Code, installed: set[str], facts: ImageFacts) -> None:
         """A note on each file and folder that the code names where the Dockerfile copies it to, and
-        that is not there in slimbake's image.
+        that is not there in slimbake's image; and on each file that is nowhere in it, and that no
+        step of the build reads.
         """
         noted = {each.place for each in code.notes}
         for each in code.placed:
@@ -981,6 +984,15 @@ class _Drafter:
                     )
                     self._note(each.place, f"{each.source} is copied to {target}", advice)
                     break
+            else:
+                for_build = posixpath.dirname(target) in installed or _BUILDS.search(target)
+                if not (here or each.folder or for_build or _read_by(facts, target)):
+                    self._note(
+                        each.place,
+                        f"{each.source} is copied to {target}",
+                        f"it is not in {code.context}, so it is not in slimbake's image: if the"
+                        " service reads it, move it there",
+                    )
 
     def _modules(self, code: Code) -> Iterator[tuple[str, str]]:
         """The Python files of the context that are no tests."""
@@ -1050,6 +1062,18 @@ class _Drafter:
         sources = [f"{inside}{path}", f"{inside}src/{path}"]
         named = {f"{each}{end}" for each in sources for end in (".py", "/__init__.py")}
         return bool(named & self._repository.files) or sources[0] in self._repository.folders
+
+
+def _read_by(facts: ImageFacts, target: str) -> bool:
+    """Whether a step of the build names a file or a folder around it, or the image starts with it."""
+    starts = [each.text for each in (facts.entrypoint, facts.command) if each]
+    named = [(step.workdir, word) for step in facts.steps for word in step.words]
+    named += [(facts.workdir, word) for text in starts for word in text.split()]
+    for folder, word in named:
+        path = posixpath.normpath(posixpath.join(folder, word.rpartition("=")[2]))
+        if path != "/" and f"{target}/".startswith(f"{path.rstrip('/')}/"):
+            return True
+    return False
 
 
 def _number(name: str, steps: Iterable[Step], programs: tuple[str, str], option: str) -> str:

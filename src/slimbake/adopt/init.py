@@ -19,6 +19,7 @@ from slimbake.adopt.draft import closure
 from slimbake.adopt.folder import folder_draft
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
+from slimbake.adopt.listed import required_by
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
 from slimbake.adopt.order import ordered
 from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared, versions_wanted
@@ -384,7 +385,10 @@ def _wants(parsed: Manifest, drafts: Sequence[Draft], repository: Repository) ->
         torch = by_name[service.name].torch
         if torch and TORCH not in map(name_of, specs):
             specs.append(TORCH)  # somebody's dependency, of which a build was chosen
-        found.append(Wants(service.name, tuple(specs), torch, pins))
+        via: dict[str, frozenset[str]] = {}
+        for file in service.requirements.files:
+            via |= required_by(repository.texts.get(file, ""))
+        found.append(Wants(service.name, tuple(specs), torch, pins, via))
     return found
 
 

@@ -44,6 +44,31 @@ def index_note(place: Place, address: str, service: str) -> Note:
     )
 
 
+def required_by(text: str) -> dict[str, frozenset[str]]:
+    """Of a list that pip-compile or uv has written: each package that only others in it require, and
+    which these are, by its `# via` comments. Empty for any other file.
+    """
+    found: dict[str, set[str]] = {}
+    name, listing = "", False
+    for line in text.splitlines():
+        words = line.strip()
+        if words and not words.startswith(("#", "-")):
+            name, listing = name_of(words), False
+            found[name] = set()
+        elif (
+            name and line.startswith(" ") and (said := re.match(r"# via\b *(.*)|# +(\S.*)", words))
+        ):
+            listing = listing or said[1] is not None
+            by = said[1] if said[1] is not None else said[2]
+            if listing and by and not by.startswith("-c "):
+                found[name].add(by)
+    return {
+        name: frozenset(map(name_of, by))
+        for name, by in found.items()
+        if by and all(re.fullmatch(r"[\w.-]+", each) and name_of(each) in found for each in by)
+    }
+
+
 def lines_of(file: str, texts: Mapping[str, str]) -> Iterator[Line]:
     """The lines of a file and of those that it includes with `-r`, each file once."""
     waiting, seen = [file], set()

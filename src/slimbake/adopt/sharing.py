@@ -7,7 +7,7 @@ pins of whose locks, some version meets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, islice
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -28,6 +28,8 @@ class Wants:
     specs: tuple[str, ...]
     torch: str = ""  # the build
     pins: tuple[str, ...] = ()  # of its lock: what has this version if anything needs it
+    # of a compiled list: each package that only others in it require -> these
+    via: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class _Parsed:
     torch: str
     extras: Mapping[str, frozenset[str]]  # name -> extras, in the order of the service
     versions: Mapping[str, SpecifierSet]
+    via: Mapping[str, frozenset[str]]
 
 
 def shared(wants: Sequence[Wants]) -> Sharing:
@@ -102,7 +105,7 @@ def _share(
         if best is None:
             break
         names, members = best
-        ordered = [name for name in members[0].extras if name in names]
+        ordered = _asked_for([name for name in members[0].extras if name in names], members)
         requirements = []
         for name in ordered:
             extras = frozenset.intersection(*(each.extras[name] for each in members))
@@ -122,6 +125,34 @@ def _share(
         base_of.update(dict.fromkeys(base.services, base.name))
         _share(members, below | names, base.name, clashes, made, base_of)
         rest = [each for each in rest if each not in members]
+
+
+def _asked_for(names: Sequence[str], members: Sequence[_Parsed]) -> list[str]:
+    """Of these packages, the ones that somebody wrote: the rest comes with them, in each service. Torch
+    stays, since its base says which build.
+    """
+    kept = [
+        name
+        for name in names
+        if name == TORCH or not all({*names} & each.via.get(name, frozenset()) for each in members)
+    ]
+    for name in names:
+        if name not in kept and not all(_comes(name, kept, each) for each in members):
+            kept.append(name)
+    return [name for name in names if name in kept]
+
+
+def _comes(name: str, kept: Sequence[str], service: _Parsed) -> bool:
+    """Whether a package comes with one of those that are kept."""
+    waiting, seen = [name], set()
+    while waiting:
+        at = waiting.pop()
+        if at in kept:
+            return True
+        if at not in seen:
+            seen.add(at)
+            waiting += service.via.get(at, ())
+    return False
 
 
 _Choice = tuple[frozenset[str], list[_Parsed]]
@@ -232,7 +263,7 @@ def _parsed(wants: Wants) -> _Parsed:
             versions[name] = versions.get(name, SpecifierSet()) & requirement.specifier
         if spec in wants.specs and requirement.marker is None and requirement.url is None:
             extras[name] = extras.get(name, frozenset()) | frozenset(requirement.extras)
-    return _Parsed(wants.service, wants.torch, extras, versions)
+    return _Parsed(wants.service, wants.torch, extras, versions, wants.via)
 
 
 def _of(parsed: list[_Parsed], service: str) -> _Parsed:

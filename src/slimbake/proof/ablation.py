@@ -113,18 +113,14 @@ def ablated(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> di
     return found | {candidate.each.name: _finding(candidate, "proven") for candidate in held}
 
 
-def renewed(candidates: Sequence[Candidate], ask: Ask, known: Passes = ()) -> dict[str, Finding]:
-    """What is found out about passes that were proven before, each by itself, and now do the same to
-    other packages: where all of them hold together, each is proven again. Nothing where they do
-    not, or where one does not save anything any more.
+def renewed(candidates: Sequence[Candidate]) -> dict[str, Finding]:
+    """What is to be said of passes that were proven before, each by itself, and now do the same to
+    other packages, if images with all of them hold. Nothing where one cannot be applied, or saves
+    nothing any more.
     """
-    saving = [c for c in candidates if not c.weighed.error and c.weighed.zstd > 0]
-    if not saving or len(saving) < len(candidates):
+    if any(each.weighed.error or each.weighed.zstd <= 0 for each in candidates):
         return {}
-    together = ("all that were proven", _passes(saving, known))
-    if ask([together], held_out=True)[0].level:
-        return {}
-    return {each.each.name: _finding(each, "proven") for each in saving}
+    return {each.each.name: _finding(each, "proven") for each in candidates}
 
 
 def _in_company(held: list[Candidate], ask: Ask, known: Passes) -> list[tuple[Candidate, Tried]]:

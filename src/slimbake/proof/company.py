@@ -33,17 +33,11 @@ def all_but_each(
     """The findings of the passes that were tried now, with what each saves beside all others.
 
     `bare`: an image without passes, from which files are put back; `pruned`: the images with all
-    that are proven. A smoke that fails without a pass is reported with it; of a pass that was only
-    proven again, with what was found the first time. Raises SetupError where the engine fails.
+    that are proven. A smoke that fails without a pass is reported with it. Raises SetupError where
+    the engine fails.
     """
-    carries = frozenset(
-        each.name for each in needed_passes([applied[name] for name in layer.proven])
-    )
-    alone = {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
-    beside = {
-        name: sum(layer.weighed[name].files[file] for file in files)
-        for name, files in alone.items()
-    }
+    alone = _alone(layer, applied)
+    beside = saved_beside(layer, applied)
     with (
         tempfile.TemporaryDirectory(prefix="slimbake-restored-") as scratch,
         console.tracked(f"{layer.question.layer}: all passes but one") as work,
@@ -51,7 +45,7 @@ def all_but_each(
 
         def tried(name: str) -> Finding:
             finding, names = layer.evidence.passes[name], alone[name]
-            if not names or name in layer.again:
+            if not names:
                 return replace(finding, marginal=beside[name])
             tar = Path(scratch) / f"{name}.tar"
             _copy(bare, applied[name], names, tar)
@@ -80,6 +74,21 @@ def all_but_each(
         return dict(
             zip(names, work.each(tried, zip(names, names, strict=True), workers()), strict=True)
         )
+
+
+def saved_beside(layer: ProvenLayer, applied: Mapping[str, Applied]) -> dict[str, int]:
+    """The bytes that each of the passes that were tried now saves beside all others."""
+    return {
+        name: sum(layer.weighed[name].files[file] for file in files)
+        for name, files in _alone(layer, applied).items()
+    }
+
+
+def _alone(layer: ProvenLayer, applied: Mapping[str, Applied]) -> dict[str, frozenset[str]]:
+    carries = frozenset(
+        each.name for each in needed_passes([applied[name] for name in layer.proven])
+    )
+    return {name: own(name, layer, carries) for name in layer.proven if name in layer.new}
 
 
 def own(name: str, layer: ProvenLayer, carries: Collection[str]) -> frozenset[str]:

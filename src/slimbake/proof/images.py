@@ -22,6 +22,7 @@ from slimbake.images.detail import Contents
 from slimbake.images.sizes import Image
 from slimbake.images.survey import survey
 from slimbake.plan.model import Plan, Running
+from slimbake.proof.trial import workers
 
 FILE = f"{EVIDENCE}/images.json"
 RUNS = 5
@@ -104,11 +105,9 @@ def verified(
     A service that does not start by itself without passes either, since it needs another one, is
     not at fault.
     """
-    failed = []
-    for service in plan.services:
+
+    def error_of(service: Running) -> str:
         name = service.service
-        if name not in pruned:
-            continue
         if service.verify:
             found = verify(plan, name, pruned[name], root, platform=platform)
             error = "" if found.holds else found.error
@@ -118,7 +117,11 @@ def verified(
             console.say(
                 f"{name}: {'does not start' if error else 'starts as it does without passes'}"
             )
-        failed += [f"{name}: {error}"] if error else []
+        return error and f"{name}: {error}"
+
+    chosen = [(each.service, each) for each in plan.services if each.service in pruned]
+    with console.tracked("verify") as work:
+        failed = [error for error in work.each(error_of, chosen, workers()) if error]
     if failed:
         raise CheckError("images with all proven passes do not hold\n" + "\n".join(failed))
 

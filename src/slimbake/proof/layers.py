@@ -40,7 +40,6 @@ class ProvenLayer:
     weighed: Mapping[str, Weighed]  # of every pass that applies, by its name
     # the passes that were tried now, and those of which it is not known what is without them
     new: frozenset[str]
-    again: frozenset[str] = frozenset()  # those of them that were proven before, of other packages
 
     @property
     def proven(self) -> tuple[str, ...]:
@@ -182,7 +181,7 @@ def prove_layer(
     below: Passes = (),
 ) -> ProvenLayer:
     """Try the passes that are wanted with every smoke on the layer, each alone, then all that hold
-    together. Those that `--stale` renews are tried all together first.
+    together.
 
     `unpruned`: the digest of the layer without passes; `below`: what is proven on the layers that
     it stands on. Raises SetupError where the engine fails, and as `ablated` does; the same call
@@ -194,7 +193,7 @@ def prove_layer(
         f"{question.layer}: {len(wanted)} passes, {len(known)} known, with the smokes of"
         f" {', '.join(question.checks)}"
     )
-    weighed = dict(zip(applying, weigh(trying[0], [a for _, a in applying.values()]), strict=True))
+    weighed = _weighed(work, trying[0])
     if not wanted and (settled := work.settled):
         return ProvenLayer(question, settled, weighed, work.new)
     trials = Trials(trying, Kept(workspace, TRIALS), console.under(question.layer))
@@ -203,25 +202,42 @@ def prove_layer(
         *below,
         *(applying[name][1] for name, finding in known.items() if finding.verdict == "proven"),
     )
-    before = work.proven_before
-    again = {
-        name: replace(finding, error=before[name].error)
-        for name, finding in renewed([candidates[n] for n in before], trials, company).items()
-    }
-    found = again | ablated(
-        [candidate for name, candidate in candidates.items() if name not in again],
-        trials,
-        (*company, *(applying[name][1] for name in again)),
-    )
+    found = ablated([*candidates.values()], trials, company)
     for name in matching_nothing(found):
         near = f"; did you mean {weighed[name].near}?" if weighed[name].near else ""
         console.say(f"{question.layer}: {name} matches nothing{near}")
+    return _proven_layer(work, found, weighed, unpruned)
+
+
+def renewed_layer(work: Work, bare: Subject, unpruned: str) -> ProvenLayer | None:
+    """The evidence of a layer on which all that is tried was proven before, if images that are built
+    with it hold; None where a pass cannot be applied, or saves nothing any more. `bare`: an image
+    without passes; `unpruned`: as above. Raises SetupError.
+    """
+    weighed = _weighed(work, bare)
+    found = renewed([Candidate(*work.applying[name], weighed[name]) for name in work.wanted])
     found = {
-        name: replace(finding, inputs=question.depends(applying[name][0]))
+        name: replace(each, error=work.proven_before[name].error) for name, each in found.items()
+    }
+    return _proven_layer(work, found, weighed, unpruned) if found else None
+
+
+def _weighed(work: Work, bare: Subject) -> dict[str, Weighed]:
+    """What each pass that applies saves."""
+    applied = [each for _, each in work.applying.values()]
+    return dict(zip(work.applying, weigh(bare, applied), strict=True))
+
+
+def _proven_layer(
+    work: Work, found: Mapping[str, Finding], weighed: Mapping[str, Weighed], unpruned: str
+) -> ProvenLayer:
+    question = work.question
+    new = {
+        name: replace(finding, inputs=question.depends(work.applying[name][0]))
         for name, finding in found.items()
     }
-    evidence = replace(_nothing(question, unpruned), passes={**known, **found})
-    return ProvenLayer(question, evidence, weighed, work.new, frozenset(again))
+    evidence = replace(_nothing(question, unpruned), passes={**work.known, **new})
+    return ProvenLayer(question, evidence, weighed, work.new)
 
 
 def settled_layer(work: Work) -> ProvenLayer:

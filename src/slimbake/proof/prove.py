@@ -24,7 +24,7 @@ from slimbake.host.machine import machine
 from slimbake.images import this_platform
 from slimbake.project import Project, planned_for, reread
 from slimbake.proof import control, environment, images, sample
-from slimbake.proof.company import all_but_each
+from slimbake.proof.company import all_but_each, saved_beside
 from slimbake.proof.layers import (
     TRIALS,
     Choice,
@@ -32,6 +32,7 @@ from slimbake.proof.layers import (
     Work,
     expect_nothing_lost,
     prove_layer,
+    renewed_layer,
     settled_layer,
     unless_it_holds,
     work_of,
@@ -44,6 +45,7 @@ from slimbake.proof.trial import Subject
 from slimbake.proof.trials import Kept
 from slimbake.render import pruned as pruned_texts
 
+BARE, BUILT, VERIFIED = "images without passes", "images with passes", "verify"
 PRUNED = "pruned"  # in the workspace: what steps that install read of one platform's evidence
 
 
@@ -88,12 +90,13 @@ def prove(
     needed = tuple(
         dict.fromkeys(name for work in works if work.new for name in work.question.checks)
     )
-    bare_images, built, checked = "images without passes", "images with passes", "verify"
-    steps = (bare_images, *(q.layer for q in wanted if q.layer in asked), built, checked)
+    if renewed := _renewed(project, works, passes, needed, console, install=install, platform=here):
+        return renewed
+    steps = (BARE, *(q.layer for q in wanted if q.layer in asked), BUILT, VERIFIED)
     opened = workbench(project, needed, console, install=install, platform=here)
     with (
         console.tracked("prove", steps) as progress,
-        progress.entered(bare_images, opened) as bench,
+        progress.entered(BARE, opened) as bench,
     ):
         plan = bench.site.plan
         subjects = {subject.service: subject for subject in bench.subjects}
@@ -126,12 +129,11 @@ def prove(
         with _put_back_unless_it_holds(project, wanted):
             for layer in layers:
                 write_evidence(layer.question, layer.evidence, root)
-            with progress.step(built):
-                pruned = _pruned(project, needed, bench, console, here)
-            ids = {name: subject.image for name, subject in pruned.items()}
-            emulated = here if here != this_platform() else ""
-            with progress.step(checked):
-                images.verified(plan, bare, ids, root, console, emulated)
+            with progress.step(BUILT):
+                ids = _pruned(project, needed, bench, console, here)
+            with progress.step(VERIFIED):
+                images.verified(plan, bare, ids, root, console, _emulated(here))
+        pruned = {name: replace(subjects[name], image=image) for name, image in ids.items()}
         kept = Kept(project.workspace, TRIALS)
         for number, layer in enumerate(layers):
             if layer.question.layer not in asked:
@@ -145,6 +147,76 @@ def prove(
         console.say(f"kept: {', '.join(layer.question.layer for layer in layers)}")
         raise failed
     return tuple(layer.evidence for layer in layers)
+
+
+def _renewed(
+    project: Project,
+    works: Sequence[Work],
+    passes: Sequence[Pass],
+    needed: tuple[str, ...],
+    console: Console,
+    *,
+    install: bool,
+    platform: str,
+) -> tuple[Evidence, ...] | None:
+    """The evidence of layers on which all that is tried is only renewed: it holds if images that are
+    built with it hold, so no trial is needed, and of each layer one image without passes, to weigh
+    them. None where something else is tried, or it does not hold.
+    """
+    if not all(work.new <= work.proven_before.keys() for work in works):
+        return None
+    plan = project.plan
+    lightest = {
+        work.question.layer: min(work.question.checks, key=lambda name: len(plan.held((name,))))
+        for work in works
+        if work.new
+    }
+    bare = tuple(dict.fromkeys(lightest.values()))
+    opened = workbench(project, needed, console, install=install, platform=platform, bare=bare)
+    with (
+        console.tracked("prove", (BARE, BUILT, VERIFIED)) as progress,
+        progress.entered(BARE, opened) as bench,
+    ):
+        subjects = {subject.service: subject for subject in bench.subjects}
+        layers: list[ProvenLayer] = []
+        for work in works:
+            name = work.question.layer
+            if not work.new:
+                layers.append(settled_layer(work))
+                continue
+            subject = subjects[lightest[name]]
+            layer = renewed_layer(work, subject, unpruned_layer(bench.site.plan, subject, name))
+            if layer is None:
+                console.say(f"{name}: a pass saves nothing any more: each is tried by itself")
+                return None
+            console.say(f"{name}: with all {len(work.wanted)} passes that were proven before")
+            saved = saved_beside(layer, _applied(layer, passes))
+            found = layer.evidence.passes
+            layers.append(
+                layer.with_findings({n: replace(found[n], marginal=m) for n, m in saved.items()})
+            )
+        try:
+            with _put_back_unless_it_holds(project, [work.question for work in works]):
+                for layer in layers:
+                    write_evidence(layer.question, layer.evidence, project.root)
+                with progress.step(BUILT):
+                    ids = _pruned(project, needed, bench, console, platform)
+                plan = bench.site.plan  # others were started by the bake
+                ids = {
+                    s.service: ids[s.service]
+                    for s in plan.services
+                    if s.verify and s.service in ids
+                }
+                with progress.step(VERIFIED):
+                    images.verified(plan, {}, ids, project.root, console, _emulated(platform))
+        except CheckError as error:
+            console.say(f"{error.message}\nso each of the passes is tried by itself")
+            return None
+    return tuple(layer.evidence for layer in layers)
+
+
+def _emulated(platform: str) -> str:
+    return platform if platform != this_platform() else ""
 
 
 def _settled(works: Sequence[Work], root: Path) -> tuple[Evidence, ...]:
@@ -248,8 +320,7 @@ def measure_images(project: Project, services: Sequence[str], console: Console) 
     _expect_smokes(services)
     with workbench(project, services, console) as bench:
         bare = {subject.service: subject.image for subject in bench.subjects}
-        pruned = _pruned(project, tuple(services), bench, console)
-        ids = {name: subject.image for name, subject in pruned.items()}
+        ids = _pruned(project, tuple(services), bench, console)
         images.verified(bench.site.plan, bare, ids, project.root, console)
         found = images.measured_images(bench.site.plan, bare, ids, project.workspace, console)
     images.write_images(found, project.root)
@@ -278,7 +349,8 @@ def measure_environment(
         )
     _expect_smokes(services)
     with workbench(project, services, console) as bench:
-        built = tuple(_pruned(project, tuple(services), bench, console).values())
+        ids = _pruned(project, tuple(services), bench, console)
+        built = tuple(replace(each, image=ids[each.service]) for each in bench.subjects)
         environment.environments(
             bench.site.plan, passes, built, root, console, only_stale=only_stale
         )
@@ -369,9 +441,9 @@ def _pruned(
     bench: Workbench,
     console: Console,
     platform: str = "",
-) -> dict[str, Subject]:
+) -> dict[str, str]:
     """Build the services for a platform as its evidence says now, whether or not others have any,
-    with their smokes. Raises CheckError where one does not hold.
+    with their smokes; the engine's id of each. Raises CheckError where one does not hold.
     """
     project = regenerated(reread(project), console)
     site = replace(bench.site, project=project)
@@ -387,6 +459,4 @@ def _pruned(
             " again"
         )
         raise CheckError(words, hint) from None
-    bare = {subject.service: subject for subject in bench.subjects}
-    built = built_in_engine(result.left, result)
-    return {image.name: replace(bare[image.name], image=image.image) for image in built}
+    return {image.name: image.image for image in built_in_engine(result.left, result)}

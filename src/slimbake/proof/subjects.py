@@ -44,11 +44,12 @@ def workbench(
     *,
     install: bool = False,
     platform: str = "",
+    bare: Sequence[str] = (),
 ) -> Iterator[Workbench]:
     """Build the images of these services without any pass, see that their smokes hold, and hold the
     project.
 
-    `platform`: the only one that they are built for, if not as planned. Raises UsageError for a
+    `bare`: those of them that are built now, () for all; `platform`: the only one that they are built for, if not as planned. Raises UsageError for a
     service without a smoke, CheckError where one does not hold, SetupError where this machine does
     not run programs of the platform, and as `hold` does.
     """
@@ -67,7 +68,7 @@ def workbench(
                 "what is not checked cannot be proven: give it a `smoke:`",
             )
         site = site.stocked(services)
-        built = without_passes(site, tuple(services), platform=platform)
+        built = without_passes(site, tuple(bare or services), platform=platform)
         plan = weights_mounted(site, tuple(services), platform)
         site = replace(site, project=replace(site.project, plan=plan))
         running = {service.service: service for service in site.plan.services}

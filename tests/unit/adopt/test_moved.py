@@ -52,20 +52,29 @@ def test_what_is_installed_leaves_folders_of_its_image_where_they_are(tmp_path: 
     assert (web.entry["context"], web.entry["env"]) == ("web", {"MODEL": "/app/model"})
 
 
-def test_a_file_that_the_code_names_and_that_is_elsewhere_is_a_note(tmp_path: Path) -> None:
+def test_a_file_that_is_elsewhere_or_nowhere_is_a_note(tmp_path: Path) -> None:
     files = {
         "web/app.py": "a = open('VERSION')\nb = open('/etc/web/x.ini')\n",
         "VERSION": "1\n",
         "web/x.ini": "",
         "OTHER": "",
+        "fonts.list": "",
     }
-    text = f"{HEAD}COPY VERSION OTHER ./\nCOPY web/x.ini /etc/web/x.ini\n{START}"
+    text = (
+        f"{HEAD}COPY VERSION OTHER ./\nCOPY web/x.ini /etc/web/x.ini\nCOPY fonts.list /tmp/\n"
+        f"RUN python fonts.py /tmp/fonts.list\n{START}"
+    )
     [web] = adopted(tmp_path, text, files)
-    (what, advice), (other, its) = notes(web)
-    assert (what, other) == (
+    (what, advice), (unnamed, why), (other, its), *_ = notes(web)
+    assert (what, unnamed, other) == (
         "VERSION is copied to /srv/web/VERSION",
+        "OTHER is copied to /srv/web/OTHER",
         "web/x.ini is copied to /etc/web/x.ini",
     )
+    assert why == (
+        "it is not in web, so it is not in slimbake's image: if the service reads it, move it there"
+    )
+    assert not [each for each, _ in notes(web) if each.startswith("fonts.list")], "a step reads it"
     assert advice.startswith("it is not in web, and web/app.py:1 names it: ")
     assert its == "slimbake's image has it at /app/x.ini: change the path in web/app.py:2"
 

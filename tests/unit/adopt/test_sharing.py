@@ -68,3 +68,27 @@ def test_services_whose_locks_pin_other_versions_of_anything_stay_apart() -> Non
     assert shared([one, other]).apart == (("a", "b", "starlette"),)
     same = Wants("c", ("fastapi", "uvicorn"), pins=("starlette==1.0",))
     assert shared([one, same]).base_of == {"a": "fastapi", "c": "fastapi"}
+
+
+def test_a_base_names_what_somebody_asked_for_and_not_what_comes_with_it() -> None:
+    """Of compiled lists: `anyio` comes with `httpx` in both, `idna` with what only one has."""
+    names = ("anyio==4", "httpx==1", "idna==3", "rich==13")
+    made = shared(
+        [
+            Wants("api", names, via={"anyio": frozenset({"httpx"}), "idna": frozenset({"httpx"})}),
+            Wants("job", names, via={"anyio": frozenset({"httpx"}), "idna": frozenset({"yarl"})}),
+        ]
+    )
+    assert [base.requirements for base in made.bases] == [("httpx", "idna", "rich")]
+
+
+def test_packages_that_require_each_other_stay_in_a_base() -> None:
+    via = {"one": frozenset({"two"}), "two": frozenset({"one"})}
+    made = shared([Wants(name, ("one", "two"), via=via) for name in ("api", "job")])
+    assert [base.requirements for base in made.bases] == [("one",)]
+
+
+def test_torch_stays_in_a_base_that_it_comes_with() -> None:
+    via = {"torch": frozenset({"accelerate"})}
+    made = shared([Wants(n, ("accelerate", "torch"), "cpu", via=via) for n in ("api", "job")])
+    assert [base.requirements for base in made.bases] == [("accelerate", "torch")]

@@ -119,3 +119,21 @@ def test_the_sitecustomize_of_an_image_still_runs(folder: Path) -> None:
     assert {str(folder / "app/app.py"), str(folder / "own/sitecustomize.py")} <= reported[
         "elsewhere"
     ].keys()
+
+
+def test_what_another_process_uses_again_is_nothing_new(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a job that is run time and again is traced once it has used all that it does."""
+    monkeypatch.setattr(trace, "_NOT_FILES", ("/proc/",))
+    seen = trace.Trace()
+
+    def distinct_after(module: str) -> int:
+        words = [sys.executable, "-c", f"import {module}"]
+        subprocess.run(words, env=seen.environment, check=True)
+        return seen.distinct()
+
+    once = distinct_after("app")
+    assert distinct_after("app") == once > 0
+    (folder / "app/more.py").write_text("")
+    assert distinct_after("more") > once

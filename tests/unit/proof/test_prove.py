@@ -31,7 +31,7 @@ from slimbake.proof.ablation import (
     matching_nothing,
     renewed,
 )
-from slimbake.proof.company import all_but_each, own
+from slimbake.proof.company import own, saved_beside
 from slimbake.proof.layers import ProvenLayer, file_of, unless_it_holds, write_evidence
 from slimbake.proof.trial import Outcome, Subject
 from slimbake.proof.trials import Kept, key
@@ -151,28 +151,24 @@ def test_those_that_are_known_are_company_and_are_not_tried_again() -> None:
     assert ({"old"}, False) not in checks.asked
 
 
-def test_what_was_proven_of_other_packages_is_asked_once_all_together_with_verifies() -> None:
-    checks = Checks()
-    found = renewed([candidate("a", 5, files=2), candidate("b", 7)], checks, (applied("known"),))
-    assert checks.asked == [({"a", "b", "known"}, True)]
+def test_what_was_proven_of_other_packages_is_proven_again_with_what_it_saves_now() -> None:
+    found = renewed([candidate("a", 5, files=2), candidate("b", 7)])
     assert verdicts(found) == {"a": "proven", "b": "proven"}
     assert (found["a"].files, found["a"].bytes, found["a"].zstd) == (2, 10, 5)
 
 
 @pytest.mark.parametrize(
-    ("candidates", "checks", "asked"),
+    "candidates",
     [
-        pytest.param([candidate("a"), candidate("b")], Checks("b"), 1, id="one breaks"),
-        pytest.param([candidate("a"), candidate("b", files=0, saves=0)], Checks(), 0, id="idle"),
-        pytest.param([candidate("a", error="a licence")], Checks(), 0, id="not to be applied"),
-        pytest.param([], Checks(), 0, id="none"),
+        pytest.param([candidate("a"), candidate("b", files=0, saves=0)], id="idle"),
+        pytest.param([candidate("a", error="a licence")], id="not to be applied"),
+        pytest.param([], id="none"),
     ],
 )
-def test_where_that_does_not_hold_nothing_is_taken_for_proven_again(
-    candidates: list[Candidate], checks: Checks, asked: int
+def test_where_one_saves_nothing_any_more_nothing_is_taken_for_proven_again(
+    candidates: list[Candidate],
 ) -> None:
-    assert renewed(candidates, checks) == {}
-    assert len(checks.asked) == asked
+    assert renewed(candidates) == {}
 
 
 def test_where_the_known_ones_do_not_hold_themselves_no_new_one_is_blamed() -> None:
@@ -259,22 +255,10 @@ def test_what_another_pass_does_better_is_not_carried_and_hides_nothing_of_it() 
     assert own("strip.debug", layer, ("strip.unneeded",)) == frozenset()
 
 
-def test_what_was_proven_again_is_not_put_back_and_keeps_what_fails_without_it(
-    tmp_path: Path, subject: Callable[..., Subject]
-) -> None:
+def test_what_a_pass_saves_beside_others_is_its_own_files() -> None:
     weighed = {"a": Weighed({"1": 5, "2": 7}, 1), "b": Weighed({"2": 7}, 1)}
-    passes = {
-        "a": replace(finding("proven"), error="without it, api fails"),
-        "b": finding("proven"),
-    }
-    layer = replace(layer_of(passes), weighed=weighed, again=frozenset("ab"))
-    kept = Kept(Workspace(tmp_path), "trials")
-    each = {"a": applied("a"), "b": applied("b")}
-    found = all_but_each(layer, each, subject(), [subject()], kept, QUIET)
-    assert {name: (f.marginal, f.error) for name, f in found.items()} == {
-        "a": (5, "without it, api fails"),
-        "b": (0, ""),
-    }
+    layer = replace(layer_of(dict.fromkeys("ab", finding("proven"))), weighed=weighed)
+    assert saved_beside(layer, {name: applied(name) for name in "ab"}) == {"a": 5, "b": 0}
 
 
 def layer_of(found: dict[str, Finding]) -> ProvenLayer:

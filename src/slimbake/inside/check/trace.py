@@ -27,12 +27,14 @@ from ..passes import LayerFiles, apply_passes, module_of, parse_pass
 from ..step import INSIDE, PREFIX
 from . import smoke, surroundings
 from .audit import IMPORTS, LOADS, LOG, OPENS, RUNS, mapped
+from .processes import cpu_seconds
 from .turn import turn
 
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
-QUIET = 15  # seconds: what has used nothing new for so long is traced
+QUIET = 6  # seconds: what has used nothing new for so long is traced
+IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
 # Of no image:
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/check.pyz", "/tmp/")  # noqa: S108
@@ -50,6 +52,8 @@ class Trace:
         (self._folder / LOG).touch()
         (self._folder / LOG).chmod(0o666)  # they may run as another user
         self._mapped: set[str] = set()
+        self._distinct: set[str] = set()
+        self._read = 0  # bytes of the log
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,10 +62,14 @@ class Trace:
         path = os.pathsep.join(filter(None, (str(self._folder), before)))
         return {**os.environ, "PYTHONPATH": path}
 
-    @property
-    def size(self) -> int:
-        """Grows with each path that is reported."""
-        return (self._folder / LOG).stat().st_size
+    def distinct(self) -> int:
+        """How many files were reported until now, by whichever process."""
+        with (self._folder / LOG).open("rb") as log:
+            log.seek(self._read)
+            whole, _, _ = log.read().rpartition(b"\0")
+        self._read += len(whole) + bool(whole)
+        self._distinct.update(path for _, path in _reported(whole))
+        return len(self._distinct)
 
     def maps(self) -> None:
         """Add what processes that this one may look at have mapped now."""
@@ -71,14 +79,8 @@ class Trace:
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """How something was used, and its path, in the order of first uses; links as they are."""
-        lines = filter(None, (self._folder / LOG).read_bytes().split(b"\0"))
-        reported = (os.fsdecode(line).partition("\t") for line in lines)
-        for how, path in (
-            *((how, path) for how, _, path in reported),
-            *(("map", p) for p in sorted(self._mapped)),
-        ):
-            if not path.startswith(_NOT_FILES):
-                yield how, path
+        yield from _reported((self._folder / LOG).read_bytes())
+        yield from (("map", path) for path in sorted(self._mapped) if _is_file(path))
 
     def result(self) -> dict[str, str]:
         """The files that exist, links followed too: path -> how it was used first."""
@@ -88,6 +90,18 @@ class Trace:
                 if os.path.isfile(name):  # noqa: PTH113
                     used.setdefault(name, how)
         return dict(sorted(used.items()))
+
+
+def _reported(log: bytes) -> Iterator[tuple[str, str]]:
+    """The lines of a log that are about files of an image: how each was used, and its path."""
+    for line in filter(None, log.split(b"\0")):
+        how, _, path = os.fsdecode(line).partition("\t")
+        if _is_file(path):
+            yield how, path
+
+
+def _is_file(path: str) -> bool:
+    return not path.startswith(_NOT_FILES)
 
 
 def add_sources(used: Mapping[str, str]) -> dict[str, str]:
@@ -188,16 +202,20 @@ def trace_command(
 
 def _ended(process: subprocess.Popen[bytes], seconds: float, traced: Trace, quiet: float) -> bool:
     """Whether a process ends within so many seconds, and before it has used nothing new for
-    `quiet` seconds.
+    `quiet` seconds: of its own, at least half of them, unless it does nothing at all.
     """
-    now = time.monotonic()
-    until, used, last = now + seconds, traced.size, now
+    last = time.monotonic()
+    until, used, spent = last + seconds, traced.distinct(), cpu_seconds(process.pid)
     while process.poll() is None:
         now = time.monotonic()
-        if traced.size > used:
-            used, last = traced.size, now
-        if now >= until or now - last >= quiet:
+        if now >= until:
             return False
+        if (found := traced.distinct()) > used:
+            used, last, spent = found, now, cpu_seconds(process.pid)
+        if now - last >= quiet:
+            since = cpu_seconds(process.pid) - spent
+            if since >= quiet / 2 or since < IDLE * (now - last):
+                return False
         traced.maps()
         time.sleep(0.05)
     return True
