@@ -29,6 +29,9 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("pdm", "run"): frozenset({"-p", "--project"}),
     ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
 }
+# Of these, what passes signals on, reaps orphans and ends at SIGTERM, which a first process ignores
+# that does not handle it: each is a Debian package of its name.
+REAPERS = frozenset({"tini", "dumb-init"})
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _ARGUMENTS = ("$@", "${@}", "$*")
@@ -47,6 +50,14 @@ _SHELL_BEFORE = (
     "a shell did it before the service, and images have none: do it in the service's own code, or"
     " in a job before it"
 )
+
+
+def reaper_of(*commands: Command | None) -> str:
+    """The program by which one of these commands starts another as its child: "tini" or "dumb-init";
+    "" where none does.
+    """
+    first = (posixpath.basename(each.text.split()[0]) for each in commands if each and each.text)
+    return next((name for name in first if name in REAPERS), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _READ = frozenset(
         "working_dir",
         "stop_signal",
         "healthcheck",
+        "init",
         "depends_on",
         "extends",
         "profiles",
@@ -250,6 +251,7 @@ class _ServiceReader:
             beside=self._beside(),
             gpu=self._gpu(),
             starts="profiles" not in raw,
+            init=plain(raw.get("init")).lower() == "true",
         )
         if build or made.image:
             self._given()
@@ -566,6 +568,8 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         healthcheck=over.healthcheck or below.healthcheck,
         beside={**below.beside, **over.beside},
         gpu=below.gpu or over.gpu,
+        starts=below.starts and over.starts,
+        init=below.init or over.init,
         notes=tuple(
             dict.fromkeys(replace(n, service=over.name) for n in (*below.notes, *over.notes))
         ),

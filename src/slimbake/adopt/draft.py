@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of
-from slimbake.adopt.commands import Plainly, Shellless, port_of, served
+from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.listed import lines_of, one_file
@@ -165,6 +165,7 @@ class _Drafter:
         self._misplaced(code, {*needs.folders, *needs.projects}, facts)
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
+        self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
         if env:
@@ -432,6 +433,15 @@ class _Drafter:
         elif alone and not self._of.compose:
             self._entry["start"] = ["--help"]
             self._comments["start"] = "an entrypoint that waits for arguments"
+
+    def _reaped(self, facts: ImageFacts) -> None:
+        """Have the same first process as today's image: tini, or another that does what it does."""
+        compose = self._of.compose
+        said = (compose and compose.entrypoint) or facts.entrypoint
+        own = reaper_of(said, (compose and compose.command) or facts.command)
+        if reaper := own or ("tini" if compose and compose.init else ""):
+            self._entry["system"] = [*self._entry.get("system", []), reaper]
+            self._entry["entrypoint"] = [reaper, "--", *self._entry.get("entrypoint", [])]
 
     def _by_hand(self, ports: Collection[int]) -> None:
         if self._of.compose and not self._of.compose.starts:

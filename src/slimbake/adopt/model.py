@@ -176,6 +176,7 @@ class ComposeService:
     beside: Mapping[str, str] = field(default_factory=dict)
     gpu: bool = False
     starts: bool = True  # with the others: its compose file gives it no profile
+    init: bool = False  # Docker's own init is its first process
     notes: tuple[Note, ...] = ()
 
 

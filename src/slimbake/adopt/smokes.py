@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 
+from slimbake.adopt.commands import REAPERS
 from slimbake.adopt.model import Draft, Served
 
 # What calls that do not return before their work is done are named.
@@ -81,7 +82,7 @@ def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[
     """The service's modules that can be imported, and what those that cannot import themselves."""
     modules: list[Served] = []
     others: dict[str, None] = {}
-    words = [*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])]
+    words = _words(draft)
     program = next(iter(words[2:] if words[:2] == ["python", "-m"] else words), "")
     for each in draft.served:
         text = sources[each.module]
@@ -99,7 +100,7 @@ def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[
 
 def _entry_point(draft: Draft) -> list[str]:
     """What imports the program that a command names: it is a script of some package."""
-    words = [*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])]
+    words = _words(draft)
     if words[:2] == ["python", "-m"] and len(words) > 2:
         return [
             "    import importlib.util",
@@ -114,6 +115,13 @@ def _entry_point(draft: Draft) -> list[str]:
         f'    [script] = entry_points(group="console_scripts", name="{words[0]}")',
         "    script.load()",
     ]
+
+
+def _words(draft: Draft) -> list[str]:
+    """What an image starts, without what only starts it."""
+    words = [*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])]
+    reaped = words[:1] and words[0] in REAPERS and "--" in words
+    return words[words.index("--") + 1 :] if reaped else words
 
 
 def runs_on_import(text: str, program: str = "") -> bool:

@@ -58,6 +58,14 @@ def test_the_override_beside_it_wins_and_other_files_are_named() -> None:
     assert [note.place.file for note in found.notes] == ["compose.prod.yaml"]
 
 
+def test_what_an_override_does_not_name_stays() -> None:
+    web = only(
+        "services:\n  web: {build: ., profiles: [tools], init: true}\n",
+        compose_override_yaml="services:\n  web: {command: b}\n",
+    )
+    assert (web.starts, web.init) == (False, True)
+
+
 def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> None:
     service = only(
         "services:\n  web:\n    build: .\n    command: 'run ${MODE:-fast} $$HOME'\n"

@@ -353,9 +353,10 @@ def test_a_dockerfile_in_a_folder_of_its_own_has_the_context_in_which_its_files_
 
 
 def test_an_entrypoint_and_its_arguments_stay_apart(tmp_path: Path) -> None:
-    file = repository(tmp_path, "one", "two", "three")
+    file = repository(tmp_path, "one", "two", "three", "four")
     for name, end in {
-        "one": 'ENTRYPOINT ["tini", "--", "one-cli"]\n',
+        "one": 'ENTRYPOINT ["one-cli"]\n',
+        "four": 'ENTRYPOINT ["/usr/bin/tini", "-g", "--"]\nCMD ["python", "/app/x.py"]\n',
         "two": 'ENTRYPOINT ["two-cli"]\nCMD ["/app/x", "--all"]\n',
         "three": "ENTRYPOINT three-cli --port ${PORT:-90}\n",
     }.items():
@@ -370,6 +371,11 @@ def test_an_entrypoint_and_its_arguments_stay_apart(tmp_path: Path) -> None:
     assert found["two"].start is None
     assert (found["three"].entrypoint, found["three"].port) == (("three-cli", "--port", "90"), 90)
     assert "# init filled in ${PORT:-90}" in file.read_text()
+    assert (found["four"].entrypoint, found["four"].command) == (
+        ("tini", "--"),
+        ("python", "/app/x.py"),
+    )
+    assert found["four"].system == ("tini",), "as a first process, Python ignores SIGTERM"
 
 
 def test_an_entrypoint_that_compose_starts_without_arguments_is_what_up_starts(
@@ -380,12 +386,15 @@ def test_an_entrypoint_that_compose_starts_without_arguments_is_what_up_starts(
     dockerfile.write_text(dockerfile.read_text().split("CMD")[0] + 'ENTRYPOINT ["one", "all"]\n')
     compose = (
         "services:\n  one: {build: services/one}\n  tool: {build: services/one, profiles: [x]}\n"
+        "  reaped: {build: services/one, init: true}\n"
     )
     (tmp_path / "compose.yaml").write_text(compose)
-    one, tool = (each.entry for each in start(file, InitRequest()).drafts)
+    one, tool, reaped = (each.entry for each in start(file, InitRequest()).drafts)
     assert (one["command"], "entrypoint" in one) == (["one", "all"], False)
     assert (tool["entrypoint"], "command" in tool) == (["one", "all"], False)
     assert (tool["up"], tool["start"], "up" in one) == (False, "none", False)
+    assert (reaped["entrypoint"], reaped["command"]) == (["tini", "--"], ["one", "all"])
+    assert reaped["system"] == ["tini"]
 
 
 def test_images_of_today_stand_beside_those_of_slimbake_where_the_engine_has_them(

@@ -43,6 +43,11 @@ def test_a_script_that_works_when_it_is_imported_is_not_and_what_it_imports_is()
     assert smoke(Served("job"), job="while True:\n    pass\n") is None
 
 
+def test_what_only_starts_another_program_is_none_of_a_package() -> None:
+    assert smoke(command="tini -g -- python x.py") is None
+    assert smoke(command="tini -g -- litellm --config x") == smoke(command="litellm --config x")
+
+
 def test_a_program_of_a_package_is_loaded_by_its_entry_point() -> None:
     text = smoke(command="litellm --config x")
     assert text is not None

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
-from ..elf import LIBRARIES
+from ..elf import LIBRARIES, linked
 from ..step import INSIDE
 from .dpkg import ROOT, STATUS_D, alternative_links, debian_owners, installed_fields, require_dpkg
 from .runtime import (
@@ -173,8 +173,10 @@ def _interpreters(name: str, files: Collection[Path], *, warn: bool) -> set[str]
 
 
 def _tell_of_shells(name: str, files: Collection[Path]) -> None:
-    """Say which programs of a package start others through a shell, as git does to clone."""
-    for path in sorted(filter(is_elf, files)):
+    """Say which programs of a package start others through a shell, as git does to clone. Every
+    program that is linked statically has the shell's name in it, of its copy of libc.
+    """
+    for path in sorted(each for each in files if linked(each).needed):
         if PROGRAM.fullmatch(str(path)) and STARTS_SHELL.search(path.read_bytes()):
             print(
                 f"slimbake: warning: system: {path} of {name} starts programs through /bin/sh, and"
