@@ -56,7 +56,8 @@ def reaper_of(*commands: Command | None) -> str:
     """The program by which one of these commands starts another as its child: "tini" or "dumb-init";
     "" where none does.
     """
-    first = (posixpath.basename(each.text.split()[0]) for each in commands if each and each.text)
+    texts = (each.text.split() for each in commands if each)
+    first = (posixpath.basename(words[0]) for words in texts if words)
     return next((name for name in first if name in REAPERS), "")
 
 
