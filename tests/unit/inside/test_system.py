@@ -14,6 +14,7 @@ import pytest
 from slimbake.inside import debs
 from slimbake.inside.build import ldconfig, system
 from slimbake.inside.build.system import Installed
+from slimbake.inside.elf import Linked
 
 # Of each package: what it depends on, and its files; `.so` are native.
 FLEET: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -110,11 +111,18 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = {"own": b"\0/bin/sh\0", "glibc": b"\0free\0popen\0", "none": b"\0fpopen\0/bin/shell\0"}
-    for name, text in known.items():
+    static = {"static": b"\0/bin/sh\0"}  # of its copy of libc
+    for name, text in (known | static).items():
         (tmp_path / name).write_bytes(text)
+
+    def linked(path: Path) -> Linked:
+        return Linked() if path.name in static else Linked(("libc.so.6",))
+
+    monkeypatch.setattr(system, "linked", linked)
     monkeypatch.setattr(system, "PROGRAM", re.compile(f"{re.escape(str(tmp_path))}/.*"))
     monkeypatch.setattr(system, "is_elf", Path.exists)
-    monkeypatch.setattr(system, "own_files", lambda: {"blas": {tmp_path / name for name in known}})
+    files = {tmp_path / name for name in (*known, *static)}
+    monkeypatch.setattr(system, "own_files", lambda: {"blas": files})
     system.companions(["blas"], [])
     found = capsys.readouterr().err.splitlines()
     assert [line.split()[3] for line in found] == [str(tmp_path / "glibc"), str(tmp_path / "own")]
