@@ -155,7 +155,8 @@ def _start(
             asked.remove([each for each in after if each not in before])
         else:
             asked.down(volumes=False)
-        rest = f"still up, as before: {', '.join(before)}" if before else "nothing is left running"
+        up = [each for each in before if each in after and after[each].code is None]
+        rest = f"still up, as before: {', '.join(up)}" if up else "nothing is left running"
         if not ports:
             raise SetupError(error.message, "\n".join(filter(None, (error.hint, rest)))) from None
         raise SetupError(

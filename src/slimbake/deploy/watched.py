@@ -7,6 +7,7 @@ of the workspace, which is mounted at /app.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,11 +20,12 @@ from slimbake.build.session import Session
 from slimbake.build.site import Preparation, hold
 from slimbake.console import Console
 from slimbake.deploy import compose
-from slimbake.errors import SlimbakeError
+from slimbake.errors import SetupError, SlimbakeError
 from slimbake.fingerprint.model import Parts
 from slimbake.plan.model import Plan
 from slimbake.project import Project, reread
 
+_SETTLING = 3.0  # seconds in which Compose ends what Ctrl-C broke off
 _SYNCED = "synced"  # in the workspace: a folder for each service with its code
 _Code = Mapping[str, tuple[str, Parts]]  # service -> the fingerprint of all but its code, its code
 
@@ -65,11 +67,20 @@ class Watched:
             raise
 
     def end(self) -> None:
-        """Leave the containers as `up` does: each runs its image, and mounts no code."""
+        """Leave the containers as `up` does: each runs its image, and mounts no code.
+
+        What Ctrl-C broke off may still be at work on them, so this is tried twice.
+        """
         self.session.wait()
-        if self._last and self._known:
-            names = self.names(self._last.plan)
-            compose.up(self._last, tuple(self._known), names, self.environment, self.console)
+        if not self._last or not self._known:
+            return
+        asked = (self._last, tuple(self._known), self.names(self._last.plan), self.environment)
+        try:
+            compose.up(*asked, self.console)
+        except SetupError:
+            time.sleep(_SETTLING)
+            self.console.say("once more")
+            compose.up(*asked, self.console)
 
     def _bake(self, project: Project, services: tuple[str, ...]) -> None:
         asked = replace(self.request, targets=services)

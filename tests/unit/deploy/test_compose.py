@@ -279,7 +279,8 @@ def test_ports_that_are_taken_are_named_with_their_user_and_nothing_is_left(
 
 
 def test_what_was_up_before_stays_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    error, did = not_started(monkeypatch, {"web": state()}, api=state(127))
+    was = {"web": state(), "job": state()}
+    error, did = not_started(monkeypatch, was, web=state(), job=state(137), api=state(127))
     assert (error.message, error.hint.splitlines(), did) == (
         "docker compose failed",
         ["its words", "still up, as before: web"],

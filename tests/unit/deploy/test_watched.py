@@ -18,7 +18,7 @@ from slimbake.build.session import Session
 from slimbake.console import Console
 from slimbake.deploy import watched
 from slimbake.deploy.watched import Watched
-from slimbake.errors import CheckError
+from slimbake.errors import CheckError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.project import Project
 
@@ -127,6 +127,24 @@ def test_in_the_end_containers_run_their_images(played: Played, containers: Watc
     played.done.clear()
     containers.end()
     assert played.done == [("up", (("web",), ()))]
+
+
+def test_what_a_broken_off_compose_still_holds_is_started_a_little_later(
+    played: Played, containers: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.build(containers, "web")
+    played.done.clear()
+    outcomes = [SetupError("docker compose failed"), None]
+
+    def up(*given: Any) -> None:
+        played.up(*given)
+        if fault := outcomes.pop(0):
+            raise fault
+
+    monkeypatch.setattr("slimbake.deploy.compose.up", up)
+    monkeypatch.setattr(watched, "_SETTLING", 0)
+    containers.end()
+    assert played.done == [("up", (("web",), ()))] * 2
 
 
 def test_what_depends_on_one_that_failed_starts_with_it(
