@@ -99,6 +99,14 @@ class CheckError(SlimbakeError):
     exit_code = CHECK_FAILED
 
 
+def together(failures: Sequence[SlimbakeError], hint: str = "") -> BuildError | CheckError:
+    """One error of all that failed; a build that fails weighs more than a check."""
+    if len(failures) == 1 and not hint and isinstance(failures[0], BuildError | CheckError):
+        return failures[0]
+    only_checks = all(isinstance(error, CheckError) for error in failures)
+    return (CheckError if only_checks else BuildError)("\n".join(map(str, failures)), hint)
+
+
 class SetupError(SlimbakeError):
     """Docker, buildx, uv, an external or the network is missing or too old."""
 

@@ -20,7 +20,7 @@ from slimbake.build.warm import first_lists, say_cold
 from slimbake.checks.mounts import mounted
 from slimbake.config.model import Scan
 from slimbake.console import Console
-from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError
+from slimbake.errors import CheckError, SlimbakeError, UsageError, together
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
@@ -48,12 +48,7 @@ class Released:
     def expect_all(self) -> None:
         """Raise BuildError or CheckError with all that failed."""
         if self.failures:
-            only_checks = all(isinstance(error, CheckError) for error in self.failures)
-            kind = CheckError if only_checks else BuildError  # a build that fails weighs more
-            raise kind(
-                "\n".join(map(str, self.failures)),
-                f"tagged all the same: {', '.join(self.names) or 'none'}",
-            )
+            raise together(self.failures, f"tagged all the same: {', '.join(self.names) or 'none'}")
 
 
 def release(

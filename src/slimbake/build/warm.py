@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import IO
 
 from slimbake.build.bake import bake
-from slimbake.build.command import TRACES, BakeOptions
+from slimbake.build.command import TRACES, BakeOptions, staged
 from slimbake.build.place import BakeRequest, Built, still_built
 from slimbake.build.site import Site, regenerated
 from slimbake.config.naming import WARM, WEIGHTS_FOLDER
 from slimbake.console.tables import megabytes
 from slimbake.docker.containers import copied
+from slimbake.errors import together
 from slimbake.evidence import warmable
 from slimbake.evidence.warm import Traced, warm_lines, warm_text
 from slimbake.fleet.model import Layer, Service
@@ -231,8 +232,9 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     """The site, after a trace for those layers of what is baked that have no list yet.
 
     Only where somebody reviews what a bake writes: not in CI, with `--frozen` or on builders. A
-    layer whose check does not hold gets none: the bake that follows says why. Nothing is traced for
-    images that are there and unchanged.
+    layer whose check does not hold gets none. Nothing is traced for images that are there and
+    unchanged. Raises BuildError or CheckError with all that fails, unless the rest is to be released
+    all the same: then the bake that follows says why.
     """
     fleet = site.project.fleet
     names = {each.name for each in fleet.services} & {*request.targets}
@@ -257,6 +259,9 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     began = time.monotonic()
     traced = traces(site.stocked(services, request.packages), services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
+    if not request.partly:
+        traceable = {each.name for each in fleet.services if _runs(each)} & services
+        _expect_to_hold(site, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
     found = lists(site.project, whole, traced)
     if not found:
@@ -268,6 +273,22 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     seconds = time.monotonic() - began
     site.console.say(f"traced {_names(whole)} in {seconds:.0f} s; now the images with cold stores")
     return replace(site, project=regenerated(reread(site.project), site.console))
+
+
+def _expect_to_hold(site: Site, services: tuple[str, ...]) -> None:
+    """Build and check these services, whose traces did not come to a good end, before the rest is
+    built once more. Raises BuildError or CheckError with all that fails.
+    """
+    smokes = {each.service: each.name for each in site.plan.targets if each.kind == "smoke"}
+    names = {
+        each: staged(site.plan, each, site.around.checkout)
+        for each in services
+        if each not in smokes
+    }
+    asked = tuple(smokes.get(each, each) for each in services)
+    options = BakeOptions(keep_going=True, names=names)
+    if asked and (failures := bake(site, asked, options, checks=False).failures):
+        raise together(failures)
 
 
 def say_cold(site: Site, images: Iterable[Built], layers: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from slimbake.build.command import BakeOptions, arguments
 from slimbake.build.place import BakeRequest, Built
 from slimbake.build.site import Site
 from slimbake.build.warm import first_lists, traces
-from slimbake.errors import CheckError
+from slimbake.errors import BuildError, CheckError, SlimbakeError
 from slimbake.plan.model import Plan
 from slimbake.project import load
 from slimbake.proof import warm as proving
@@ -52,6 +52,8 @@ class Bakes:
     )  # service -> more of its answer
     built: list[str] = field(default_factory=list)
     words: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()  # services that have no trace
+    failures: tuple[SlimbakeError, ...] = ()  # of those that are built and checked by themselves
 
     def __call__(
         self,
@@ -60,9 +62,13 @@ class Bakes:
         options: BakeOptions,
         *,
         checks: bool,
-        plan: Plan,
+        plan: Plan | None = None,
     ) -> BakeResult:
         self.built += targets
+        if plan is None:
+            assert options.keep_going, "all that fails is reported"
+            return BakeResult(failures=self.failures)
+        targets = tuple(each for each in targets if plan.target(each).service not in self.broken)
         self.words = arguments(plan, targets, site.around, options)
         for name in targets:
             service = plan.target(name).service
@@ -214,6 +220,32 @@ def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh)
     fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
     fresh.first()
     assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
+
+
+def test_what_fails_in_a_trace_is_built_and_checked_before_the_rest_and_reported_at_once(
+    fresh: Fresh,
+) -> None:
+    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.broken = ("job",)
+    fresh.bakes.failures = (
+        CheckError("the smoke of api does not hold"),
+        BuildError("job does not build"),
+    )
+    with pytest.raises(BuildError) as caught:
+        fresh.first()
+    assert caught.value.message == "the smoke of api does not hold\njob does not build"
+    assert fresh.bakes.built == ["_trace-api", "_trace-job", "api-smoke", "job"]
+    assert fresh.lists == {}
+
+
+@pytest.mark.parametrize("keep_going", [True, False])
+def test_what_fails_in_a_trace_alone_stops_nothing(keep_going: bool, fresh: Fresh) -> None:
+    """With --keep-going, what else fails is reported by the bake."""
+    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
+    fresh.first(keep_going=keep_going)
+    assert fresh.lists == {"job": ["six.py"]}
+    asked_again = [] if keep_going else ["api-smoke"]
+    assert fresh.bakes.built == ["_trace-api", "_trace-job", *asked_again]
 
 
 def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: Fresh) -> None:
