@@ -14,6 +14,7 @@ from slimbake.console import Console
 from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.errors import CheckError, NothingSelected
 from slimbake.evidence import warmable
+from slimbake.inside.cold.layout import SOURCE
 from slimbake.project import Project
 
 SHOWN = 5  # names of modules in a cell
@@ -77,10 +78,11 @@ def _remove_others(root: Path, layers: Container[str], console: Console) -> None
 
 
 def _compared(layer: str, before: Collection[str], now: Collection[str]) -> Refreshed:
+    known = {*before, *(each.removesuffix(SOURCE) for each in before)}
     return Refreshed(
         layer=layer,
         lines=len(now),
-        added=tuple(sorted({*now} - {*before})),
+        added=tuple(sorted({*now} - known)),
         gone=tuple(sorted({*before} - {*now})),
     )
 

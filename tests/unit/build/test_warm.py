@@ -331,6 +331,17 @@ def test_prove_adds_what_a_start_uses_now_and_drops_what_none_uses(
     assert cold_at_start(held()) == ""
 
 
+def test_a_module_whose_source_a_start_reads_no_more_is_not_cold(
+    fresh: Fresh, held: Callable[..., Any]
+) -> None:
+    fresh.bakes.reported["api"] = {"read": ["fastapi/cli.py"]}
+    fresh.first()
+    assert "fastapi/cli.py source" in fresh.lists["base-web"]
+    fresh.bakes.reported.clear()
+    web, _ = held(write=False)
+    assert (web.added, web.gone) == ((), ("fastapi/cli.py source",))
+
+
 def test_prove_of_one_service_traces_all_on_its_layers(
     fresh: Fresh, held: Callable[..., Any]
 ) -> None:
