@@ -175,7 +175,7 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
     assert reported[0] == "slimbake: budgets do not hold; no tag has moved"
     assert reported[1].startswith("  two: uncompressed 4")
     assert reported[1].endswith(" MB, its budget is 12.0 MB")
-    assert reported[2:] == ["    no measurement that held is known here"]
+    assert reported[2] == "    no measurement that held is known here"
 
 
 @pytest.mark.slow
