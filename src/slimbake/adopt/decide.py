@@ -95,7 +95,7 @@ def _ordered(made: Draft, compose: ComposeService | None, names: Mapping[str, st
     """A draft with what its compose file says of the order in which services start."""
     if compose is None:
         return made
-    said = compose.entrypoint or compose.command
+    said = compose.entrypoint or (None if "command" in made.entry else compose.command)
     own = said.text if said else ""
     return replace(made, before=before(compose.beside, names), command=own)
 

@@ -418,7 +418,11 @@ class _Reader:
             given = {name: expand(value, stage.values)[0] for name, value in command.assignments}
             env = tuple({**stage.values, **given}.items())
             at = Place(self._file, line)
-            stage.steps.append(Step(words, command.plain, workdir, at, last=True, env=env))
+            into = tuple(
+                posixpath.normpath(posixpath.join(workdir, expand(each, stage.values)[0]))
+                for each in command.into
+            )
+            stage.steps.append(Step(words, command.plain, workdir, at, True, env, into))
 
     def _mount(self, value: str, instruction: Instruction, stage: _Stage) -> None:
         said = {key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))}

@@ -68,6 +68,7 @@ _TESTS = re.compile(
 _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc"}
 # What says how a project is built or what it requires, whoever reads it.
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
+_USUAL_SIGNAL = ("SIGTERM", "15")
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
 _FETCH_HOST = re.compile(r"(?:curl|wget)\s.*?\s((?:localhost|127\.0\.0\.1)[:/][^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
@@ -208,18 +209,8 @@ class _Drafter:
                     of.name,
                 )
             )
-        for said in (of.compose.entrypoint, of.compose.command) if of.compose else ():
-            if said is not None:
-                self._note(
-                    said.place,
-                    f"the command `{said.text}`",
-                    "an image of a Dockerfile has the command that stands there; this one stays in"
-                    " the compose file",
-                )
-        for source, kept in of.compose.volumes if of.compose else ():
-            if not source.startswith((".", "/", "~")):
-                advice = "it stays in the compose file; `volumes` gives it to `slimbake up`, too"
-                self._note(kept.place, f"the volume at {kept.value}", advice)
+        if of.compose:
+            self._of_containers(of.compose)
         ports = self._ports(facts, ())
         if ports:
             self._entry["port"] = ports[0]
@@ -240,6 +231,36 @@ class _Drafter:
             self._comments["start"] = f"it may need {', '.join(asks)} beside it"
         self._start_beside()
         return self._draft(python=_python(facts) if facts and facts.python else None)
+
+    def _of_containers(self, compose: ComposeService) -> None:
+        """What containers of an image get, whoever made it."""
+        if said := compose.entrypoint:
+            self._note(
+                said.place,
+                f"the command `{said.text}`",
+                "an image of a Dockerfile has the ENTRYPOINT that stands there; this one stays in the"
+                " compose file",
+            )
+        if (said := compose.command) and said.text:
+            self._entry["command"] = ["sh", "-c", said.text] if said.shell else list(said.words)
+        for source, kept in compose.volumes:
+            if source.startswith((".", "/", "~")):
+                advice = (
+                    "it stays in the compose file: `slimbake up` mounts nothing of this machine"
+                )
+                self._note(kept.place, f"the mount of {source} at {kept.value}", advice)
+                continue
+            name = source or f"{self._of.name}{kept.value.replace('/', '-')}"
+            self._entry.setdefault("volumes", {})[_volume(name)] = kept.value
+        check = compose.healthcheck
+        if check and check.command is None:
+            self._entry["healthcheck"] = False
+        if check and (said := check.command):
+            words = ["sh", "-c", said.text] if said.shell else list(said.words)
+            settings = _settings(check)
+            self._entry["healthcheck"] = {"test": words, **settings} if settings else words
+        if (signal := compose.stop_signal) and signal.value not in _USUAL_SIGNAL:
+            self._entry["stop_signal"] = signal.value
 
     def _last_stage(self) -> bool:
         """Whether the compose file's target is what a build makes anyway."""
@@ -797,8 +818,7 @@ class _Drafter:
                     " and name that under `volumes`",
                 )
             else:
-                clean = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-                found[clean] = path
+                found[_volume(name)] = path
         if found:
             self._entry["volumes"] = found
 
@@ -810,6 +830,9 @@ class _Drafter:
         for step in (each for each in last if each.words[0] == "mkdir"):
             for folder in (w for w in step.words[1:] if w.startswith("/")):
                 path = f"{code.moved(folder.rstrip('/'))}/"
+                if path.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
+                    self._entry.setdefault("tmpfs", []).append(path.rstrip("/"))
+                    continue
                 if any(path != f"{v}/" and path.startswith(f"{v}/") for v in volumes.values()):
                     advice = "a new volume is empty: let the code make the folder"
                 elif (
@@ -822,6 +845,11 @@ class _Drafter:
                     continue
                 self._note(step.place, f"RUN mkdir {folder}", advice)
                 needs.needless = [each for each in needs.needless if each is not step]
+
+    def _names(self, folder: str, code: Code) -> bool:
+        """Whether a variable or the code has the path of a folder."""
+        texts = (*self._entry.get("env", {}).values(), *(text for _, text in self._modules(code)))
+        return any(re.search(rf"{re.escape(folder)}(?![\w.-])", each) for each in texts)
 
     def _user(self, user: Said, steps: Iterable[Step]) -> None:
         """A volume has its files by number, so a user's name is carried over as its number."""
@@ -845,7 +873,7 @@ class _Drafter:
     def _rest(self, facts: ImageFacts, needs: Needs) -> None:
         compose = self._of.compose
         signal = (compose and compose.stop_signal) or facts.stop_signal
-        if signal and signal.value not in {"SIGTERM", "15"}:
+        if signal and signal.value not in _USUAL_SIGNAL:
             self._entry["stop_signal"] = signal.value
         if user := (compose and compose.user) or facts.user:
             self._user(user, facts.steps)
@@ -853,7 +881,8 @@ class _Drafter:
             self._entry["labels"] = labels
         if compose:
             if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
-                self._entry["tmpfs"] = tmpfs
+                known = self._entry.get("tmpfs", [])
+                self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
             # `.env` in the root counts for every service, wherever it is there
             if files := [said.value for said in compose.env_files if said.value != ".env"]:
                 self._entry["env_file"] = files
@@ -1072,6 +1101,10 @@ class _Drafter:
         sources = [f"{inside}{path}", f"{inside}src/{path}"]
         named = {f"{each}{end}" for each in sources for end in (".py", "/__init__.py")}
         return bool(named & self._repository.files) or sources[0] in self._repository.folders
+
+
+def _volume(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _read_by(facts: ImageFacts, target: str) -> bool:

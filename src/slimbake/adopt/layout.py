@@ -19,7 +19,7 @@ _HEAD = (
     "`slimbake validate` checks it; `slimbake schema` prints all keys, with examples.",
 )
 _WIDTH = 96
-_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_PLAIN = re.compile(r"(?!-+$)[A-Za-z0-9_./-]+")  # `- -` is a list in a list
 # In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
 _ORDER = (
     *(

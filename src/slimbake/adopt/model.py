@@ -89,6 +89,7 @@ class Step:
     place: Place
     last: bool  # whether it is a step of the stage that becomes the image, or of one below it
     env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
+    into: tuple[str, ...] = ()  # the files that it writes its output to
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from slimbake.adopt.listed import index_note
@@ -67,6 +67,13 @@ _NEEDLESS = frozenset(
         *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
         *("cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
     }
+)
+_WRITERS = frozenset({"cp", "mv", "install", "ln", "touch"})  # of these
+# Where files lie that say how the build installs, and names of programs and time zones.
+_OF_BUILDS = (
+    *("/dev/", "/proc/", "/tmp/", "/root/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
+    *("/bin/", "/usr/bin/", "/usr/local/bin/", "/etc/localtime/", "/etc/locale.gen/", "/usr/lib/"),
+    *("/etc/ld.so.conf.d/", "/etc/default/locale/", "/var/lib/apt/", "/var/cache/"),
 )
 _QUIET_OF = {
     "apt-get": {"update", "clean", "upgrade", "dist-upgrade", "autoremove", "purge", "autoclean"},
@@ -269,7 +276,10 @@ class _Reader:
 
     def _other(self, program: str, rest: list[str], step: Step) -> None:
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
-            self.needs.needless.append(step)
+            if step.last and _makes(program, rest, step):
+                self.needs.notes.append(not_run(step, self._service))
+            else:
+                self.needs.needless.append(step)
             return
         if program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"]):
             return
@@ -308,9 +318,20 @@ class _Reader:
             self.needs.notes.append(note)
 
 
+def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
+    """Whether a step puts files into the image that are not for the build alone."""
+    made = list(step.into)
+    words = [word for word in rest if not word.startswith("-")]
+    if program in _WRITERS and words and "-d" not in rest:
+        alone = [posixpath.basename(words[0])] if len(words) == 1 and program == "ln" else words
+        made += words if program == "touch" else alone[-1:]
+    paths = (posixpath.normpath(posixpath.join(step.workdir, each)) for each in made)
+    return any(not f"{path}/".startswith(_OF_BUILDS) for path in paths)
+
+
 def not_run(step: Step, service: str, why: str = "") -> Note:
     """The note on a step that slimbake does not run."""
-    shown = " ".join(step.words)
+    shown = " ".join((*step.words, *(f"> {each}" for each in step.into)))
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)

@@ -69,6 +69,7 @@ class SimpleCommand:
     before: str  # the operator that it follows; "" for the first
     plain: bool  # whether it is nothing but words: no redirection, substitution, pattern, keyword
     assignments: tuple[tuple[str, str], ...] = ()
+    into: tuple[str, ...] = ()  # the files that it writes its output to
 
 
 def simple_commands(text: str) -> list[SimpleCommand]:
@@ -119,6 +120,8 @@ class _Reader:
 
     def _command(self, before: str) -> tuple[SimpleCommand, str]:
         text, words, plain = self._text, [], True
+        into: list[str] = []
+        redirected = ""
         offset: int | None = None
         operator = ""
         while self._at < len(text):
@@ -130,7 +133,7 @@ class _Reader:
                 end = text.find("\n", self._at)
                 self._at = len(text) if end < 0 else end
             elif found := _REDIRECTION.match(text, self._at):
-                plain = False
+                plain, redirected = False, found[0]
                 self._at = found.end()
             elif found := _OPERATOR.match(text, self._at):
                 self._at = found.end()
@@ -140,7 +143,11 @@ class _Reader:
                 offset = self._at if offset is None else offset
                 word, simple = self._word()
                 plain = plain and simple
-                words.append(word)
+                if redirected and not redirected[-1].isdigit() and redirected[-1] != "-":
+                    into += [word] if ">" in redirected else []
+                else:
+                    words.append(word)
+                redirected = ""
         assignments = []
         while words and (assigned := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0], re.DOTALL)):
             assignments.append((assigned[1], assigned[2]))
@@ -151,7 +158,9 @@ class _Reader:
         if words and (words[0] in _KEYWORDS or words[0] in _BUILTINS):
             plain = False
         return (
-            SimpleCommand(tuple(words), offset or 0, before, plain, tuple(assignments)),
+            SimpleCommand(
+                tuple(words), offset or 0, before, plain, tuple(assignments), tuple(into)
+            ),
             operator,
         )
 

@@ -91,7 +91,7 @@ def started(
     it that nothing else keeps the machine busy. Raises NotStarted where the command does not come
     so far, SetupError where the engine cannot run it.
     """
-    command = _command(image)
+    command = _command(image, service)
     variables = (f"--env={key}={value}" for key, value in environment.items())
     options = ("--network=none", *variables, *foreign(platform))
     limit = LIMIT * emulated(platform) * crowded()
@@ -141,7 +141,7 @@ def starts(
     the removal of a container that has answered. Raises SetupError where the engine cannot run it.
     """
     found = docker.engine_image(image)
-    command = [*found.entrypoint, *(service.start.arguments or found.command)]
+    command = [*found.entrypoint, *(service.start.arguments or service.replaced or found.command)]
     if not command and service.start.how == "runs":
         return StartFound(None)
     asked = {
@@ -185,7 +185,7 @@ def _checked(
     except NoPython:
         words = (
             *(*surroundings(service), *options),
-            *(image, *(service.start.arguments or ())),
+            *(image, *(service.start.arguments or service.replaced)),
         )
         name = f"slimbake-start-{secrets.token_hex(6)}"
         why = engine_start(name, words, asked["port"], asked["limit"], asked["alive"])
@@ -205,9 +205,9 @@ def _parsed(said: Any) -> dict[str, Started]:
     return {image: typed(Started, each) for image, each in said.items()}
 
 
-def _command(image: str) -> list[str]:
+def _command(image: str, service: Running) -> list[str]:
     found = docker.engine_image(image)
-    return [*found.entrypoint, *found.command]
+    return [*found.entrypoint, *(service.replaced or found.command)]
 
 
 def _run(

@@ -35,7 +35,8 @@ def foreign(platform: str) -> tuple[str, ...]:
 
 
 def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str, ...]:
-    """Options of `docker run`: the user, what is writable, and the manifest's volumes.
+    """Options of `docker run`: the user, variables that the image lacks, what is writable, and the
+    manifest's volumes.
 
     `volumes`: the engine's volume for each of the manifest's; one that is not there is new, and
     goes with its container. Either is made from what the image has at its path.
@@ -44,6 +45,7 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
         *HARDENED,
         *(f"--cap-add={each}" for each in service.cap_add),
         *((f"--user={service.user}",) if service.user else ()),
+        *(f"--env={name}={value}" for name, value in service.env),
         *(f"--tmpfs={each}" for each in service.in_memory),
         *(
             f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"

@@ -86,7 +86,7 @@ def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> s
     """What the program in the container is given on stdin, for a service that has a verify and its
     image.
     """
-    command, fixed = _command(image)
+    command, fixed = _command(image, running)
     file, stop = root / running.verify, running.stop_signal
     return question(file, running.verify, command, fixed, running.port, limit.seconds, stop)
 
@@ -113,10 +113,10 @@ def question(
     return with_check_pyz(json.dumps(asked))
 
 
-def _command(image: str) -> tuple[list[str], int]:
+def _command(image: str, running: Running) -> tuple[list[str], int]:
     """What a container of the image runs, and how many words of it stand before arguments."""
     found = docker.engine_image(image)
-    return [*found.entrypoint, *found.command], len(found.entrypoint)
+    return [*found.entrypoint, *(running.replaced or found.command)], len(found.entrypoint)
 
 
 def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:

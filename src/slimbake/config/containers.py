@@ -32,10 +32,7 @@ _OCCUPIED = (
 )
 _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
     ("entrypoint", "ENTRYPOINT"),
-    ("command", "CMD"),
     ("expose", "EXPOSE"),
-    ("healthcheck", "HEALTHCHECK"),
-    ("stop_signal", "STOPSIGNAL"),
     ("workdir", "WORKDIR"),
     ("build", "RUN"),
 )
@@ -105,7 +102,7 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         if ":" in path or "," in path:
             message = f"'{path}' holds ':' or ','"
             report.value((*at, *where), message, "Docker separates a mount's parts with them")
-        elif kind == "tmpfs" and f"{clean}/".startswith("/tmp/"):  # noqa: S108
+        elif kind == "tmpfs" and clean == "/tmp":  # noqa: S108
             report.value((*at, *where), "it is writable already", "remove it")
         elif occupied:
             message = f"a {kind} at '{path}' would hide {occupied} of the image"
@@ -128,8 +125,8 @@ def _mounts(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
 def mountable(path: str) -> bool:
     """Whether a tmpfs at an absolute path is allowed."""
     clean = posixpath.normpath(path)
-    below_run = f"{clean}/".startswith("/run/")
-    return below_run or not any(_overlap(clean, each) for each in _OCCUPIED)
+    memory = f"{clean}/".startswith(("/run/", "/tmp/"))  # noqa: S108 - made for it
+    return memory or not any(_overlap(clean, each) for each in _OCCUPIED)
 
 
 def _overlap(one: str, other: str) -> bool:

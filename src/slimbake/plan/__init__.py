@@ -105,6 +105,7 @@ def _running(service: Service) -> Running:
         depends_on=service.depends_on,
         verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
+        env=service.env if service.dockerfile else (),
         weights=service.weights.layer.name if service.weights and service.mounts else "",
         listed=_listed(service),
     )

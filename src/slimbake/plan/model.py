@@ -254,6 +254,7 @@ class Running(Container):
     depends_on: Pairs = ()  # host -> Compose's condition
     verify: str  # its black-box check, relative to the root; "" = has none
     own_dockerfile: bool = False  # whose image may be anything
+    env: Pairs = ()  # of a container of such an image, which is as its Dockerfile has it
     weights: str = ""  # the target of the image of weights that it mounts; "" = none
     # the engine's volume with them, where it is known; see `slimbake.checks.mounts`
     weights_volume: str = ""
@@ -263,6 +264,11 @@ class Running(Container):
     def python(self) -> str:
         """The Python that checks run in the image with: Debian's, for one, is `python3` alone."""
         return "python3" if self.own_dockerfile else "python"
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """What runs in place of the CMD of an image that has a Dockerfile of its own; () = nothing."""
+        return self.command if self.own_dockerfile else ()
 
     @property
     def listed_in(self) -> str:

@@ -92,6 +92,8 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     health = service.healthcheck
     said = {
         "image": _image(plan, service.service),
+        "command": [literal(word) for word in service.replaced],
+        "environment": {name: literal(value) for name, value in service.env},
         "profiles": profiles,
         "depends_on": {
             each.service: {"condition": condition} | ({"required": False} if each.copied else {})

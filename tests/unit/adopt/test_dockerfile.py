@@ -240,3 +240,33 @@ def test_branches_of_a_shell_are_followed_where_arguments_say_which(
     found = needs_of(facts(f"FROM python:3.11\nARG D=no\nWORKDIR /app\nRUN {run}\n").steps, "s")
     assert list(found.files) == [f"/app/{each}" for each in files]
     assert [note.what for note in found.notes] == reported
+
+
+@pytest.mark.parametrize(
+    ("step", "note"),
+    [
+        ("echo mode=prod > /etc/web/web.conf", "RUN echo mode=prod > /etc/web/web.conf"),
+        ("printf 'a=1' >> conf/x.ini", "RUN printf a=1 > /srv/conf/x.ini"),
+        ("cp app.py app2.py", "RUN cp app.py app2.py"),
+        ("touch /data/.keep", "RUN touch /data/.keep"),
+        ("install -m 644 a.crt /usr/local/share/ca-certificates/", None),
+        ("echo deb http://x y > /etc/apt/sources.list.d/x.list", ""),
+        ("ln -sf /usr/share/zoneinfo/Europe/Berlin /etc/localtime", ""),
+        ("cd /usr/local/bin && ln -s /opt/poetry/bin/poetry", ""),
+        ("echo done > /dev/null 2>&1", ""),
+        ("install -d /srv/cache", ""),
+        ("echo working", ""),
+    ],
+)
+def test_a_step_that_writes_a_file_is_a_note_and_one_that_prepares_is_not_needed(
+    step: str, note: str | None
+) -> None:
+    needs = needs_of(facts(f"FROM python:3.11\nWORKDIR /srv\nRUN {step}\n").steps, "web")
+    expected = [f"RUN {step}" if note is None else note] if note != "" else []
+    assert [each.what for each in needs.notes] == expected
+    assert len(needs.needless) == (not expected)
+
+
+def test_what_an_earlier_stage_writes_is_none_of_the_image() -> None:
+    text = "FROM python:3.11 AS build\nRUN echo 1 > /x\nFROM python:3.11\nCOPY --from=build /y /y\n"
+    assert not needs_of(facts(text).steps, "web").notes

@@ -607,16 +607,32 @@ def test_a_script_that_adds_arguments_to_its_own_command_needs_none(tmp_path: Pa
     assert "dockerfile" in kept.entry
 
 
-def test_a_service_that_keeps_its_dockerfile_has_notes_on_its_volumes(tmp_path: Path) -> None:
+def test_a_service_that_keeps_its_dockerfile_has_what_its_compose_file_gives_containers(
+    tmp_path: Path,
+) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "services/one/Dockerfile").write_text("FROM redis:7\n")
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  one:\n    build: services/one\n    volumes:\n      - kept:/data\n"
+        "services:\n  one:\n    build: services/one\n    command: redis-server --save ''\n"
+        "    environment: {MODE: a}\n    stop_signal: SIGINT\n"
+        "    healthcheck: {test: redis-cli ping, retries: 2}\n    volumes:\n      - kept:/data\n"
         "      - ./conf:/conf\nvolumes: {kept: {}}\n"
     )
     [one] = start(file, InitRequest()).drafts
-    assert "dockerfile" in one.entry
-    assert [note.what for note in one.notes if "volume" in note.what] == ["the volume at /data"]
+    expected = {
+        "context": "services/one",
+        "dockerfile": "services/one/Dockerfile",
+        "command": ["redis-server", "--save", ""],
+        "env": {"MODE": "a"},
+        "stop_signal": "SIGINT",
+        "healthcheck": {"test": ["sh", "-c", "redis-cli ping"], "retries": 2},
+        "volumes": {"kept": "/data"},
+    }
+    assert {key: one.entry.get(key) for key in expected} == expected
+    assert "the mount of ./conf at /conf" in [note.what for note in one.notes]
+    init(file, InitRequest(), QUIET)
+    [service] = manifest(file).services
+    assert service.command == ("redis-server", "--save", "")
 
 
 def test_a_locale_and_a_home_that_images_do_not_have_are_named(tmp_path: Path) -> None:
@@ -626,6 +642,18 @@ def test_a_locale_and_a_home_that_images_do_not_have_are_named(tmp_path: Path) -
     dockerfile.write_text(text + "ENV LANG=de_DE.UTF-8 LC_ALL=C.UTF-8 HOME=/home/one\n")
     [one] = start(file, InitRequest()).drafts
     assert [note.what for note in one.notes] == ["LANG=de_DE.UTF-8", "HOME=/home/one"]
+
+
+def test_a_folder_in_tmp_that_something_names_is_there_when_the_service_starts(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    made = "ENV PROMETHEUS_MULTIPROC_DIR=/tmp/prom\nRUN mkdir -p /tmp/prom /tmp/build\n"
+    dockerfile.write_text(dockerfile.read_text() + made)
+    init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert one.tmpfs == ("/tmp/prom",)  # noqa: S108
 
 
 def test_folders_that_a_dockerfile_makes_for_its_service_are_named(tmp_path: Path) -> None:
@@ -798,7 +826,8 @@ def test_the_order_of_a_compose_file_is_carried_over_with_its_conditions(tmp_pat
 def test_nothing_waits_for_a_job_whose_image_has_another_command(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text('FROM node:22\nCMD ["node", "serve.js"]\n')
     (tmp_path / "compose.yaml").write_text(
-        "services:\n  job: {build: ., command: node migrate.js}\n  ends: {build: .}\n"
+        "services:\n  job: {build: ., entrypoint: node migrate.js}\n"
+        "  ends: {build: ., command: node end.js}\n"
         "  web:\n    build: .\n    depends_on:\n"
         "      job: {condition: service_completed_successfully}\n"
         "      ends: {condition: service_completed_successfully}\n"

@@ -412,11 +412,7 @@ services:
     assert [str(each) for each in read(tmp_path, text, {}).warnings] == [
         f"services.yaml:4:{column}: services.own.{key}: '{key}' has no effect on an image of a"
         f" `dockerfile`\n  write {instruction} there, and remove this"
-        for column, key, instruction in (
-            (64, "command", "CMD"),
-            (97, "stop_signal", "STOPSIGNAL"),
-            (78, "workdir", "WORKDIR"),
-        )
+        for column, key, instruction in ((78, "workdir", "WORKDIR"),)
     ]
 
 
