@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake.adopt.model import Repository
@@ -15,8 +17,6 @@ _SKIPPED = frozenset(
         *(
             "node_modules",
             "__pycache__",
-            "venv",
-            "env",
             "dist",
             "site-packages",
             "bower_components",
@@ -29,6 +29,8 @@ _READ = re.compile(
     r"|pyproject\.toml|[\w.-]*requirements[\w.-]*\.(?:txt|in)|[\w.-]+\.(?:sh|bash)|Pipfile"
     r"|docker-bake\.hcl|[\w.-]*entry-?point[\w.-]*|\.env|\.python-version|[\w.-]+\.(?:txt|in)"
 )
+_PATH = re.compile(r"(?<![\w./-])(?:\./)?([\w.-]+(?:/[\w.-]+)+)")
+_UP = re.compile(r"^(?:\.\./)+")
 _LARGEST = 256 * 1024
 # Folders deep, at most, that a service's own modules are read for what they serve.
 _PYTHON_DEPTH = 6
@@ -64,6 +66,11 @@ def survey(root: Path) -> Repository:
                 text = _text(Path(where, name))
                 if text is not None:
                     texts[path] = text
+    for path in sorted(_named(texts) - files):
+        if (root / path).is_file() and ".." not in path.split("/"):
+            files.add(path)
+            if (text := _text(root / path)) is not None:
+                texts[path] = text
     ci = "github" if (root / ".github").is_dir() else ""
     ci = ci or ("gitlab" if (root / ".gitlab-ci.yml").is_file() else "")
     return Repository(
@@ -74,6 +81,20 @@ def survey(root: Path) -> Repository:
         ci,
         frozenset(hidden - {".git"}),
     )
+
+
+def _named(texts: Mapping[str, str]) -> set[str]:
+    """Paths that YAML files have, such as those of Dockerfiles and of files of variables: these may lie
+    in folders that are not read.
+    """
+    found = set()
+    for file, text in texts.items():
+        if file.endswith((".yml", ".yaml")):
+            folder = posixpath.dirname(file)
+            # a Dockerfile's path is relative to its context
+            paths = (each for path in _PATH.findall(text) for each in (path, _UP.sub("", path)))
+            found |= {posixpath.normpath(posixpath.join(folder, each)) for each in paths}
+    return found
 
 
 def _text(path: Path) -> str | None:

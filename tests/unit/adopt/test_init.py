@@ -1195,3 +1195,22 @@ def test_a_second_port_that_compose_publishes_is_reported(tmp_path: Path) -> Non
     assert draft.entry["expose"] == [9100, 9200]
     [note] = [each for each in draft.notes if "published" in each.what]
     assert (note.place.line, note.what) == (4, "port 9100 is published at 9100, too")
+
+
+@pytest.mark.parametrize("folder", ["env", ".envs/.local", "dist", ".docker/one"])
+def test_what_a_compose_file_names_is_read_wherever_it_lies(folder: str, tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / ".vars").write_text("A=1\n")
+    dockerfile = (tmp_path / "services/one/Dockerfile").read_text()
+    (tmp_path / folder / "Dockerfile").write_text(dockerfile)
+    (tmp_path / "services/one/Dockerfile").unlink()
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  redis: {image: redis}\n  one:\n    depends_on: [redis]\n"
+        f"    build: {{context: services/one, dockerfile: ../../{folder}/Dockerfile}}\n"
+        f"    env_file: ./{folder}/.vars\n"
+    )
+    [one] = start(file, InitRequest()).drafts
+    assert not [note for note in one.notes if "not there" in note.what or "read" in note.what]
+    assert one.entry["start"] == {"with": ["redis"]}
+    assert one.entry["env_file"] == [f"{folder}/.vars"]
