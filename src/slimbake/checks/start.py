@@ -147,7 +147,7 @@ def starts(
     asked = {
         "command": command,
         "port": service.port if service.start.how == "listens" else None,
-        "health": service.healthcheck.test[0] if service.healthcheck else "",
+        "health": service.healthcheck.test[:2] if service.healthcheck else (),
         "limit": LIMIT * emulated(platform) * crowded(),
         "alive": ALIVE * emulated(platform),
     }

@@ -74,7 +74,7 @@ class ComposeProject:
 
     def up(self, services: Sequence[str]) -> None:
         """Start these services in the background; what runs as it should already, stays."""
-        with self._client() as docker:
+        with _together(), self._client() as docker:
             docker.compose.up(list(services), detach=True)
 
     def down(self, volumes: bool) -> None:
@@ -133,7 +133,8 @@ class ComposeProject:
         """Run a service on this process's own stdin, stdout and stderr; its exit code."""
         # Not python-on-whales: it gives no stdin, and raises on an exit code.
         terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
-        return self._foreground("run", "--rm", *terminal, service, *arguments, quiet=True)
+        with _together():
+            return self._foreground("run", "--rm", *terminal, service, *arguments, quiet=True)
 
     def _plain(self, *words: str) -> int:
         clear = _CLEAR.encode()
@@ -165,6 +166,21 @@ class ComposeProject:
             compose_profiles=["*"],
         ) as docker:
             yield docker
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+    """Have Compose warn of no other containers of the project: a start of some services names some."""
+    key = "COMPOSE_IGNORE_ORPHANS"
+    before = os.environ.get(key)
+    os.environ[key] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = before
 
 
 @dataclass(frozen=True, slots=True)

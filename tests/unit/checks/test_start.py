@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from textwrap import dedent
 from typing import Any
@@ -25,7 +26,7 @@ def asked(
     port: int | None = None,
     limit: float = 600,
     alive: float | None = None,
-    health: str = "",
+    health: Sequence[str] = (),
 ) -> Any:
     """What the program says of `python -c CODE`."""
     command = [sys.executable, "-c", dedent(code)]
@@ -180,8 +181,20 @@ def test_a_command_that_cannot_be_run_does_not_start() -> None:
     assert check_start(["/nowhere"], None, 5, 1)["error"].startswith("cannot be run: ")
 
 
-def test_a_healthcheck_whose_program_is_not_there_fails_before_anything_starts() -> None:
-    assert asked("exit(0)", alive=1, health=sys.executable) == {}
-    found = asked("exit(0)", alive=1, health="curl-of-no-image")
-    assert found["what"] == "healthcheck"
-    assert found["error"] == "cannot be run: the image has no curl-of-no-image"
+@pytest.mark.parametrize(
+    ("health", "lacks"),
+    [
+        ((), ""),
+        ((sys.executable,), ""),
+        ((sys.executable, __file__), ""),
+        ((sys.executable, "-c"), ""),
+        (("curl-of-no-image", "-f"), "curl-of-no-image"),
+        ((sys.executable, "/app/health.py"), "/app/health.py"),
+    ],
+)
+def test_a_healthcheck_whose_program_is_not_there_fails_before_anything_starts(
+    health: Sequence[str], lacks: str
+) -> None:
+    found = asked("exit(0)", alive=1, health=health)
+    expected = {"what": "healthcheck", "error": f"cannot be run: the image has no {lacks}"}
+    assert found == ({**expected, "words": ""} if lacks else {})

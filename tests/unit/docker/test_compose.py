@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,22 @@ def test_a_compose_that_does_not_serve_is_named(
         require_compose()
     assert caught.value.message == message
     assert "slimbake setup --install-engine" in caught.value.hint
+
+
+def test_a_start_of_some_services_warns_of_no_others(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+    monkeypatch.delenv("COMPOSE_IGNORE_ORPHANS", raising=False)
+
+    def foreground(*_: Any, **__: Any) -> int:
+        seen.append(os.environ.get("COMPOSE_IGNORE_ORPHANS"))
+        return 0
+
+    monkeypatch.setattr(ComposeProject, "_foreground", foreground)
+    FLEET.run("api", ())
+    assert seen == ["true"]
+    assert "COMPOSE_IGNORE_ORPHANS" not in os.environ
 
 
 @pytest.mark.parametrize("version", ["2.26.1-4", "v2.26.0", "5.0.1"])

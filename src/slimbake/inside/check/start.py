@@ -30,23 +30,31 @@ def start_command(arguments: Sequence[str]) -> None:
 
     The object has `command`; `port`, or null; `limit` in seconds; and `alive`: null to measure a
     start, a command without a port being run to its end with `--help`, or the seconds after which
-    the command is to be alive, which is then checked; `health`: the program of its healthcheck, or
-    "".
+    the command is to be alive, which is then checked; `health`: the first two words of its
+    healthcheck.
     """
     (text,) = arguments
     asked = json.loads(text)
     command, port, limit, alive = (asked[key] for key in ("command", "port", "limit", "alive"))
     if alive is None:
         found = measure_start(command, port, limit)
-    elif (probe := asked.get("health")) and not shutil.which(probe):
+    elif lacks := _lacking(asked.get("health", ())):
         found = {
             "what": "healthcheck",
-            "error": f"cannot be run: the image has no {probe}",
+            "error": f"cannot be run: the image has no {lacks}",
             "words": "",
         }
     else:
         found = check_start(command, port, limit, alive)
     print(json.dumps(found), flush=True)  # nobody waits for more
+
+
+def _lacking(health: Sequence[str]) -> str:
+    """The program or the script that a healthcheck begins with, if it is not there."""
+    program, script = (*health, "", "")[:2]
+    if program and not shutil.which(program):
+        return program
+    return script if script.endswith(".py") and not os.path.isfile(script) else ""  # noqa: PTH113
 
 
 def measure_start(command: Sequence[str], port: int | None, limit: float) -> dict[str, Any]:
