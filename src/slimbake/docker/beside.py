@@ -19,6 +19,7 @@ from slimbake.docker.containers import owned
 from slimbake.errors import CheckError, SetupError
 
 LAST_LINES = 12
+_REQUIRED = re.compile(r"required variable (\w+) is missing a value")
 # What would leave something behind, be in the way of another container, or reach further.
 _OTHER_NETWORKS = ("networks", "network_mode", "profiles")
 _LEFT_OUT = ("build", "container_name", "ports", "restart", *_OTHER_NETWORKS)
@@ -103,14 +104,28 @@ class OwnServices:
 
 
 def own_services(file: Path, project: str = "") -> OwnServices:
-    """Have Compose read a compose file; `project`: whose volumes it names, "" for its own.
+    """Have Compose read a compose file; `project`: whose volumes it names, "" for its own, as a check
+    does: for that a variable without which Compose reads nothing (`${KEY:?}`) has a placeholder.
 
     Raises SetupError where there is no Compose, or where it cannot read the file.
     """
     require_compose()
     words = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
-    said = call("compose", *words, "--profile=*", "config", "--format=json")
-    return OwnServices(json.loads(said))
+    placeholders: dict[str, str] = {}
+    while True:
+        try:
+            said = call(
+                "compose", *words, "--profile=*", "config", "--format=json", env=placeholders
+            )
+            return OwnServices(json.loads(said))
+        except SetupError as error:
+            missing = _REQUIRED.search(error.hint)
+            if missing is None or missing[1] in placeholders:
+                raise
+            if project:
+                hint = f"{error.hint}\nset {missing[1]} in the shell or in `.env`"
+                raise SetupError(error.message, hint) from None
+            placeholders[missing[1]] = "placeholder"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ asks goes to the command line: which images there are, what is in one, which eng
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from slimbake.errors import SetupError
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 
-def call(*arguments: str, stdin: str = "", timeout: float | None = None) -> str:
-    """Run a docker command and return its stdout. `timeout` is in seconds.
+def call(
+    *arguments: str,
+    stdin: str = "",
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a docker command and return its stdout. `timeout` is in seconds; `env` comes on top.
 
     Raises SetupError with Docker's own words.
     """
-    done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout)
+    done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout, env=env)
     if not done.ok:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout

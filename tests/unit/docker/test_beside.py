@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.unit.docker.conftest import Program
 
 from slimbake.docker.beside import OwnServices, own_services
+from slimbake.errors import SetupError
 
 DB: dict[str, Any] = {
     "image": "postgres:17",
@@ -86,3 +88,23 @@ def test_compose_is_asked_with_the_name_whose_volumes_it_names(program: Program)
     config = "--profile=* config --format=json"
     asked = f"compose --file=/repo/compose.yaml --project-name=atlas {config}"
     assert program.asked[-1] == asked
+
+
+def test_a_variable_that_compose_requires_has_a_placeholder_in_checks_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`up` of the fleet names it: there a placeholder would be taken for the value."""
+
+    def call(*_: str, env: dict[str, str]) -> str:
+        for name in ("JWT", "DSN"):
+            if name not in env:
+                words = "error while interpolating services.api.environment.X: required variable"
+                raise SetupError("docker compose failed", f"{words} {name} is missing a value: set")
+        return json.dumps(SAID)
+
+    monkeypatch.setattr("slimbake.docker.beside.call", call)
+    monkeypatch.setattr("slimbake.docker.beside.require_compose", lambda: None)
+    assert own_services(Path("/repo/compose.yaml")) == OWN
+    with pytest.raises(SetupError) as caught:
+        own_services(Path("/repo/compose.yaml"), "atlas")
+    assert caught.value.hint.endswith("set JWT in the shell or in `.env`")
