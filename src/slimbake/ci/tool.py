@@ -27,6 +27,10 @@ _OF_INDEX = re.compile(
 )
 
 
+class NoTool(UsageError):
+    """Nothing says where pipelines find this slimbake."""
+
+
 def tool_missing(project: Project) -> str:
     """Why the pipeline cannot install this slimbake; "" where it can, or where there is none."""
     if not _wanted(project):
@@ -48,7 +52,7 @@ def expect_tool(project: Project) -> None:
 def lock_tool(project: Project, machine: Machine) -> tuple[str, ...]:
     """Write the file where it is stale, remove it where there is no pipeline; the path, if changed.
 
-    Raises UsageError where nothing says where pipelines find this slimbake.
+    Raises NoTool, and UsageError where the manifest names another slimbake.
     """
     file, named = project.root / TOOL, _named(project)
     if not _wanted(project) and _there(project).startswith(_HEADER):
@@ -107,7 +111,7 @@ def _of_index(machine: Machine) -> str:
     except PackageNotFoundError:
         elsewhere = "a folder on sys.path"
     if elsewhere:  # of an index that it did not come from, anybody could own the name
-        raise UsageError(
+        raise NoTool(
             "pipelines cannot install this slimbake: it came from no package index, and the"
             " manifest names no wheel",
             f"`pip wheel --no-deps CHECKOUT` builds one. Commit it, and add `ci: {{slimbake:"

@@ -236,7 +236,7 @@ def tell_tool(project: Project) -> None:
     from slimbake.ci.tool import tool_missing
 
     if why := tool_missing(project):
-        console.say(f"{why}: run `slimbake lock`")
+        console.say(f"{why}: `slimbake lock` writes it, or says what it needs for that")
 
 
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:

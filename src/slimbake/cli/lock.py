@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from slimbake.ci.tool import expect_tool, lock_tool
+from slimbake.ci.tool import NoTool, expect_tool, lock_tool
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, print_text, read
 from slimbake.config.specs import normalised
 from slimbake.errors import UsageError
-from slimbake.host.machine import machine
+from slimbake.host.machine import Machine, machine
 from slimbake.lock.asked import systems
 from slimbake.lock.auto import sharers
 from slimbake.lock.explain import explanation
 from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.model import Pin, families
-from slimbake.project import reread
+from slimbake.project import Project, reread
 
 
 @click.command(
@@ -102,9 +102,18 @@ def command(
             )
         for name in locked:  # before what pipelines install, which may be refused
             click.echo(f"bake/locks/{name}")
-        tool = lock_tool(project, here)
+        tool = _tool(project, here)
         if tool or not locked:
             click.echo("\n".join(tool) or "the locks are fresh")
+
+
+def _tool(project: Project, here: Machine) -> tuple[str, ...]:
+    """What pipelines install. Where nothing says where from, a warning: nothing else needs it."""
+    try:
+        return lock_tool(project, here)
+    except NoTool as error:
+        console.say(f"warning: {error.message}\n  {error.hint}")
+        return ()
 
 
 def _only(upgrade: tuple[str, ...], packages: tuple[str, ...], only: bool) -> tuple[str, ...]:
