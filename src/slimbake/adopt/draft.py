@@ -886,6 +886,7 @@ class _Drafter:
             # `.env` in the root counts for every service, wherever it is there
             if files := [said.value for said in compose.env_files if said.value != ".env"]:
                 self._entry["env_file"] = files
+                self._overridden(compose)
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))
@@ -899,6 +900,22 @@ class _Drafter:
                     " `healthcheck` where it can be asked, too",
                 )
         self._healthcheck(check or None, needs)
+
+    def _overridden(self, compose: ComposeService) -> None:
+        """A note on each file of variables that has one of `environment`, too: Compose takes that of
+        `environment`, which goes into the image, and a container the file's.
+        """
+        env = self._entry.get("env", {})
+        for said in compose.env_files:
+            both = [n for n in dotenv(self._repository.texts.get(said.value, "")) if n in env]
+            if both:
+                names = ", ".join(dict.fromkeys(both))
+                self._note(
+                    said.place,
+                    f"{names} in {said.value}, and under `environment`",
+                    "in Compose `environment` wins; here it goes into the image, and the file wins:"
+                    " remove it from the file",
+                )
 
     def _needs_variables(self, code: Code) -> None:
         """Turn the start check off where the code reads a variable that no image holds: it has no

@@ -1214,3 +1214,14 @@ def test_what_a_compose_file_names_is_read_wherever_it_lies(folder: str, tmp_pat
     assert not [note for note in one.notes if "not there" in note.what or "read" in note.what]
     assert one.entry["start"] == {"with": ["redis"]}
     assert one.entry["env_file"] == [f"{folder}/.vars"]
+
+
+def test_a_variable_of_environment_that_a_file_has_too_is_a_note(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "one.env").write_text("LEVEL=file\nOTHER=1\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    env_file: one.env\n"
+        "    environment: {LEVEL: environment, MODE: a}\n"
+    )
+    [one] = start(file, InitRequest()).drafts
+    assert "LEVEL in one.env, and under `environment`" in [note.what for note in one.notes]
