@@ -1042,13 +1042,36 @@ class _Drafter:
                     break
             else:
                 for_build = posixpath.dirname(target) in installed or _BUILDS.search(target)
-                if not (here or each.folder or for_build or _read_by(facts, target)):
-                    self._note(
-                        each.place,
-                        f"{each.source} is copied to {target}",
-                        f"it is not in {code.context}, so it is not in slimbake's image: if the"
-                        " service reads it, move it there",
-                    )
+                modules = each.folder and any(
+                    path.endswith(".py") for path in self._repository.below(each.source)
+                )
+                if modules or for_build or _read_by(facts, target) or self._moves(facts, target):
+                    continue
+                advice = (
+                    f"slimbake's image has it at {here}: where the service reads it, change the path"
+                    if here
+                    else f"it is not in {code.context}, so it is not in slimbake's image: if the"
+                    " service reads it, move it there"
+                )
+                self._note(each.place, f"{each.source} is copied to {target}", advice)
+        for path, (_, place) in facts.scripts.items():
+            starts = [
+                word for each in (facts.entrypoint, facts.command) if each for word in each.words
+            ]
+            if not _read_by(facts, path) and posixpath.basename(path) not in starts:
+                advice = (
+                    "it is not in slimbake's image: if the service reads it, write it as a file"
+                )
+                self._note(place, f"a here-document is copied to {path}", advice)
+
+    def _moves(self, facts: ImageFacts, target: str) -> bool:
+        """Whether a variable or the command has a path of today's image: these get the new one."""
+        compose = self._of.compose
+        said = [*facts.env.values(), *(compose.env.values() if compose else ())]
+        commands = [facts.entrypoint, facts.command]
+        commands += [compose.entrypoint, compose.command] if compose else []
+        texts = [each.value for each in said] + [each.text for each in commands if each]
+        return any(f"{target.rstrip('/')}" in text for text in texts)
 
     def _modules(self, code: Code) -> Iterator[tuple[str, str]]:
         """The Python files of the context that are no tests."""

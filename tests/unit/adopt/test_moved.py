@@ -185,3 +185,19 @@ def test_a_job_asks_for_no_health_check(tmp_path: Path) -> None:
     text = f"{HEAD}HEALTHCHECK CMD curl localhost/ok\n{START}"
     drafts = {each.name: each for each in adopted(tmp_path, text, {"web/job.py": ""}, compose)}
     assert not any(isinstance(n, Note) and "HEALTH" in n.what for n in drafts["job"].notes)
+
+
+def test_what_is_copied_elsewhere_and_nothing_names_is_a_note(tmp_path: Path) -> None:
+    files = {"web/conf/app.yaml": "", "web/told/a.yaml": "", "web/lib/one.py": ""}
+    text = (
+        f"{HEAD}COPY web/conf /etc/web/conf\nCOPY web/told /etc/told\nENV TOLD=/etc/told/a.yaml\n"
+        f"COPY web/lib /opt/lib\nCOPY <<EOF /etc/a.conf\nx\nEOF\n{START}"
+    )
+    [web] = adopted(tmp_path, text, files)
+    assert [what for what, _ in notes(web)] == [
+        "web/conf is copied to /etc/web/conf",
+        "a here-document is copied to /etc/a.conf",
+    ]
+    assert notes(web)[0][1] == (
+        "slimbake's image has it at /app/conf: where the service reads it, change the path"
+    )
