@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -565,11 +565,24 @@ def report(decided: Started, sizes: Sequence[tuple[str, int | None, int | None]]
         lines.append(f"left in {decided.adoption.compose[0]}: {left}")
     lines += portless(decided.drafts)
     lines += size_lines(sizes)
-    notes = all_notes(decided)
+    notes = list(_grouped(all_notes(decided)))
     if notes:
         lines += ["", f"not carried over ({len(notes)}):"]
         lines += [line for note in notes for line in f"  {note}".replace("\n", "\n  ").split("\n")]
     return lines + needless(decided.drafts)
+
+
+def _grouped(notes: Iterable[Note]) -> Iterator[str]:
+    """The notes as they are printed: one that several places have, once."""
+    places: dict[tuple[str, str], dict[Place, None]] = {}
+    for note in notes:
+        places.setdefault((note.what, note.advice), {})[note.place] = None
+    for (what, advice), found in places.items():
+        lines: dict[str, list[str]] = {}
+        for place in found:
+            lines.setdefault(place.file, []).extend([str(place.line)] if place.line else [])
+        where = "; ".join(":".join(filter(None, (f, ", ".join(n)))) for f, n in lines.items())
+        yield f"{where}: {what}\n  {advice}"
 
 
 def needless(drafts: Iterable[Draft]) -> list[str]:

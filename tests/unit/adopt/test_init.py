@@ -1225,3 +1225,14 @@ def test_a_variable_of_environment_that_a_file_has_too_is_a_note(tmp_path: Path)
     )
     [one] = start(file, InitRequest()).drafts
     assert "LEVEL in one.env, and under `environment`" in [note.what for note in one.notes]
+
+
+def test_what_several_places_have_is_printed_once(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one, restart: always}\n"
+        "  two:\n    build: services/two\n    restart: always\n"
+    )
+    said = "\n".join(init(file, InitRequest(), QUIET))
+    assert said.count(": restart\n") == 1
+    assert "  compose.yaml:2, 5: restart\n    this stays in the compose file" in said

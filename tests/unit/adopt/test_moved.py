@@ -188,9 +188,9 @@ def test_a_job_asks_for_no_health_check(tmp_path: Path) -> None:
 
 
 def test_what_is_copied_elsewhere_and_nothing_names_is_a_note(tmp_path: Path) -> None:
-    files = {"web/conf/app.yaml": "", "web/told/a.yaml": "", "web/lib/one.py": ""}
+    files = {"web/conf/app.yaml": "", "web/named/a.yaml": "", "web/lib/one.py": ""}
     text = (
-        f"{HEAD}COPY web/conf /etc/web/conf\nCOPY web/told /etc/told\nENV TOLD=/etc/told/a.yaml\n"
+        f"{HEAD}COPY web/conf /etc/web/conf\nCOPY web/named /etc/named\nENV NAMED=/etc/named/a.yaml\n"
         f"COPY web/lib /opt/lib\nCOPY <<EOF /etc/a.conf\nx\nEOF\n{START}"
     )
     [web] = adopted(tmp_path, text, files)
