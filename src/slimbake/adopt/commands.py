@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -34,6 +34,8 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
 REAPERS = frozenset({"tini", "dumb-init"})
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
+_SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints, or ends a block
+_DEFAULT = re.compile(r"\$\{(\w+):?=([^{}]*)\}")
 _ARGUMENTS = ("$@", "${@}", "$*")
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 # An entrypoint that chooses what to start by its first word.
@@ -77,8 +79,14 @@ class Plainly:
 class _Found:
     env: dict[str, str] = field(default_factory=dict)
     workdir: str = ""
+    defaults: dict[str, str] = field(default_factory=dict)  # `: ${NAME:=VALUE}`
     notes: list[Note] = field(default_factory=list)
     filled: dict[str, None] = field(default_factory=dict)
+
+    def note(self, note: Note) -> None:
+        """Add a note, once."""
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,28 +294,38 @@ class Shellless:
             found.env.update(
                 {name: self._filled(v, place, found) for name, v in command.assignments}
             )
-        elif words[0] == "set" or words[0].startswith("#!") or words[0] in {":", "true"}:
+        elif words[0] == ":":
+            defaults = filter(None, map(_DEFAULT.fullmatch, words[1:]))
+            found.defaults.update((each[1], each[2]) for each in defaults)
+        elif words[0] == "set" or words[0].startswith("#!") or words[0] == "true":
             return
         elif words[0] == "cd" and len(words) == 2 and "$" not in words[1]:
             found.workdir = words[1]
-        elif words[0] == "export" and all("=" in word for word in words[1:]):
-            for word in words[1:]:
-                name, _, value = word.partition("=")
-                found.env[name] = self._filled(value, place, found)
+        elif words[0] == "export" and all(word[:1] != "-" for word in words[1:]):
+            self._export(words[1:], place, found)
         elif depth < _MOST and (read := self._script_of(words)):
             inner, begin = read
             for each in simple_commands(inner):
                 at = Place(begin.file, begin.line + inner.count("\n", 0, each.offset))
                 self._before(each, inner, at, found, depth + 1)
-        elif words[0] not in {"echo", "printf", "done", "fi", "esac"}:
-            shown = " ".join(words).replace(LITERAL, "$")
-            advice = _RUN_BEFORE.format(self.service, shown)
-            if not command.plain:
-                shown = text.split("\n")[text.count("\n", 0, command.offset)].strip()
-                advice = _SHELL_BEFORE
-            note = Note(place, f"`{shown}`", advice, self.service)
-            if note not in found.notes:
-                found.notes.append(note)
+        elif words[0] not in _SAYS or any(not each.startswith("/dev/") for each in command.into):
+            found.note(self._ran_before(command, text, place))
+
+    def _ran_before(self, command: SimpleCommand, text: str, place: Place) -> Note:
+        shown = " ".join(command.words).replace(LITERAL, "$")
+        advice = _RUN_BEFORE.format(self.service, shown)
+        if not command.plain:
+            shown = text.split("\n")[text.count("\n", 0, command.offset)].strip()
+            advice = _SHELL_BEFORE
+        return Note(place, f"`{shown}`", advice, self.service)
+
+    def _export(self, words: Iterable[str], place: Place, found: _Found) -> None:
+        for word in words:
+            name, given, value = word.partition("=")
+            if given:
+                found.env[name] = self._filled(value, place, found)
+            elif name in found.defaults and name not in self.values:
+                found.env.setdefault(name, self._filled(found.defaults[name], place, found))
 
     def _filled(self, word: str, place: Place, found: _Found) -> str:
         text, missing = expand(word, {**self.values, **found.env})

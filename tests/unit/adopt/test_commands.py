@@ -18,6 +18,8 @@ SCRIPTS = {
     '  job-*) exec python -m $NAME ;;\n  *)\n    exec "$@"\n    ;;\nesac\n',
     "set.sh": '#!/bin/sh\ncase "$1" in\n  web) set -- gunicorn "$@" ;;\nesac\nexec "$@"\n',
     "maybe.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
+    "defaults.sh": '#!/bin/sh\n: "${DB_URL:=sqlite:///x}" "${KEPT=no}"\nexport DB_URL KEPT\n'
+    'echo "starting" 1>&2\necho ready > /data/started\nexec python -m app\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -170,3 +172,9 @@ def test_the_modules_that_a_command_names(words: str, found: Served | None) -> N
         return "/".join(filter(None, (folder, module.replace(".", "/")))) in files
 
     assert served(tuple(words.split()), known) == ((found,) if found else ())
+
+
+def test_a_default_that_a_script_exports_is_a_variable_and_a_file_that_it_writes_a_note() -> None:
+    found = plainly("sh", "defaults.sh", KEPT="yes")
+    assert (found.words, found.env) == (("python", "-m", "app"), (("DB_URL", "sqlite:///x"),))
+    assert [note.what for note in found.notes] == ["`echo ready > /data/started`"]
