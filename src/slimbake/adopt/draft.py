@@ -937,11 +937,12 @@ class _Drafter:
         if found and "start" not in self._entry:
             name, place = next(iter(found.items()))
             self._entry["start"] = "none"
-            self._comments["start"] = f"{place} needs {name}, which no image holds"
+            self._comments["start"] = f"{place} reads {name}, which no image holds"
             self._note(
                 place,
-                f"the code needs {', '.join(found)} to start",
-                "so the start check is off. Give the code defaults to turn it on",
+                f"the code reads {', '.join(found)}, which no image holds",
+                "so the start check is off. If the service starts without, remove `start: none`; else"
+                " give the code defaults",
             )
 
     def _start_beside(self) -> None:

@@ -55,7 +55,7 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
         lines += [f'sys.path.insert(0, "/app/{folder}")' for folder in folders] + [""]
     if draft.left_env:
         lines += [
-            "# Not in the image, and read at import:",
+            "# Not in the image, and the code reads them:",
             *(
                 f"os.environ.setdefault({json.dumps(name)}, {json.dumps(value)})"
                 for name, value in draft.left_env

@@ -417,11 +417,11 @@ def test_images_of_today_stand_beside_those_of_slimbake_where_the_engine_has_the
 @pytest.mark.parametrize(
     ("code", "needs"),
     [
-        ("import os\nDSN = os.environ['TOKEN']\n", "one/settings.py:2 needs TOKEN"),
-        ("from decouple import config\nDSN = config('TOKEN')\n", "one/settings.py:2 needs TOKEN"),
+        ("import os\nDSN = os.environ['TOKEN']\n", "one/settings.py:2 reads TOKEN"),
+        ("from decouple import config\nDSN = config('TOKEN')\n", "one/settings.py:2 reads TOKEN"),
         (
             "class Settings(BaseSettings):\n    mode: str = 'x'\n    token: str\n",
-            "one/settings.py:3 needs TOKEN",
+            "one/settings.py:3 reads TOKEN",
         ),
         ("class Settings(BaseSettings):\n    token: str = ''\n", ""),
         ("import os\nDSN = os.environ.get('TOKEN')\n", ""),
@@ -441,7 +441,9 @@ def test_code_that_cannot_start_without_a_variable_of_the_compose_file(
     [one] = manifest(file).services
     assert (one.start.how if one.start else "") == ("none" if needs else "")
     assert (f"start: none  # services/one/{needs}" in file.read_text()) == bool(needs)
-    assert any("the code needs TOKEN to start" in line for line in reported) == bool(needs)
+    assert any("the code reads TOKEN, which no image holds" in line for line in reported) == bool(
+        needs
+    )
 
 
 def test_a_project_whose_requirements_a_stage_exports(tmp_path: Path) -> None:
@@ -511,10 +513,10 @@ def test_a_service_with_a_shell_can_be_added_to_a_manifest_that_is_there(tmp_pat
     [
         ("one: {build: B, environment: {TOKEN: y}, depends_on: [db, two]}", ("db",), ""),
         ("one: {build: B, environment: {TOKEN: y}, depends_on: {db: {}, q: {}}}", ("db", "q"), ""),
-        ("one: {build: B, environment: {TOKEN: y}, depends_on: [two]}", (), "Give the code"),
-        ("one: {build: B, environment: [TOKEN], depends_on: [db]}", (), "Give the code"),
-        ("one: {build: B, environment: {TOKEN: y}, depends_on: [proxy]}", (), "Give the code"),
-        ("one: {build: B, environment: {TOKEN: y}, depends_on: [same]}", (), "Give the code"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [two]}", (), "give the code"),
+        ("one: {build: B, environment: [TOKEN], depends_on: [db]}", (), "give the code"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [proxy]}", (), "give the code"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [same]}", (), "give the code"),
         ("one: {build: B, env_file: no.env, depends_on: [db]}", (), "no.env is not there"),
     ],
 )
@@ -532,7 +534,7 @@ def test_a_start_check_runs_beside_the_ready_made_services_that_are_depended_on(
     one = manifest(file).services[0]
     assert (one.start.beside if one.start else ()) == beside
     assert reported in notes
-    assert ("the start check is off" in notes) == (reported == "Give the code")
+    assert ("the start check is off" in notes) == (reported == "give the code")
 
 
 def test_a_service_that_keeps_its_dockerfile_starts_beside_its_database_too(tmp_path: Path) -> None:
