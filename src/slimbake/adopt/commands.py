@@ -35,7 +35,8 @@ REAPERS = frozenset({"tini", "dumb-init"})
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints, or ends a block
-_DEFAULT = re.compile(r"\$\{(\w+):?=([^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_DEFAULT = re.compile(r"\$\{(\w+):?=(.*)\}", re.DOTALL)
 _ARGUMENTS = ("$@", "${@}", "$*")
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 # An entrypoint that chooses what to start by its first word.
@@ -294,15 +295,16 @@ class Shellless:
             found.env.update(
                 {name: self._filled(v, place, found) for name, v in command.assignments}
             )
-        elif words[0] == ":":
+        elif words[0] == ":" and not command.into:
             defaults = filter(None, map(_DEFAULT.fullmatch, words[1:]))
             found.defaults.update((each[1], each[2]) for each in defaults)
-        elif words[0] == "set" or words[0].startswith("#!") or words[0] == "true":
+        elif words[0] in {"set", "true"} or words[0].startswith("#!"):
             return
         elif words[0] == "cd" and len(words) == 2 and "$" not in words[1]:
             found.workdir = words[1]
         elif words[0] == "export" and all(word[:1] != "-" for word in words[1:]):
-            self._export(words[1:], place, found)
+            if not self._exported(words[1:], place, found):
+                found.note(self._ran_before(command, text, place))
         elif depth < _MOST and (read := self._script_of(words)):
             inner, begin = read
             for each in simple_commands(inner):
@@ -319,13 +321,21 @@ class Shellless:
             advice = _SHELL_BEFORE
         return Note(place, f"`{shown}`", advice, self.service)
 
-    def _export(self, words: Iterable[str], place: Place, found: _Found) -> None:
+    def _exported(self, words: Iterable[str], place: Place, found: _Found) -> bool:
+        """Take what a script exports; whether all of it is known without a shell."""
+        whole = True
         for word in words:
             name, given, value = word.partition("=")
-            if given:
+            if given and _NAME.fullmatch(name):
                 found.env[name] = self._filled(value, place, found)
             elif name in found.defaults and name not in self.values:
-                found.env.setdefault(name, self._filled(found.defaults[name], place, found))
+                try:
+                    found.env.setdefault(name, self._filled(found.defaults[name], place, found))
+                except NeedsShell:  # such as $(nproc): the service may do without it
+                    whole = False
+            else:
+                whole = whole and (name in self.values or name in found.env)
+        return whole
 
     def _filled(self, word: str, place: Place, found: _Found) -> str:
         text, missing = expand(word, {**self.values, **found.env})

@@ -68,6 +68,7 @@ _TESTS = re.compile(
 _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc"}
 # What says how a project is built or what it requires, whoever reads it.
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
+_NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
 _FETCH_HOST = re.compile(r"(?:curl|wget)\s.*?\s((?:localhost|127\.0\.0\.1)[:/][^\s|&;'\"]+)")
@@ -96,11 +97,12 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     """A service's entry; one that cannot be read keeps its Dockerfile."""
     try:
         try:
-            return _Drafter(candidate, repository).own()
+            made = _Drafter(candidate, repository).own()
         except NeedsShell as why:
-            return _Drafter(candidate, repository, why.note).own()
+            made = _Drafter(candidate, repository, why.note).own()
     except Unreadable as why:
         return _Drafter(candidate, repository).kept(replace(why.note, service=candidate.name))
+    return replace(made, kept=_Drafter(candidate, repository).kept())
 
 
 class _Drafter:
@@ -191,13 +193,14 @@ class _Drafter:
             needless=tuple(needs.needless),
         )
 
-    def kept(self, why: Note) -> Draft:
+    def kept(self, why: Note | None = None) -> Draft:
         """The entry of a service that keeps its Dockerfile."""
         of, facts = self._of, self._of.facts
-        self._notes.append(why)
         self._entry["context"] = of.build.context
         self._entry["dockerfile"] = of.build.dockerfile
-        self._comments["dockerfile"] = f"{why.place}: {why.what}"
+        if why:
+            self._notes.append(why)
+            self._comments["dockerfile"] = f"{why.place}: {why.what}"
         if of.build.args:
             self._entry["args"] = dict(of.build.args)
         if of.build.target and not self._last_stage():
@@ -235,13 +238,14 @@ class _Drafter:
     def _of_containers(self, compose: ComposeService) -> None:
         """What containers of an image get, whoever made it."""
         if said := compose.entrypoint:
+            whole = " ".join(each.text for each in (said, compose.command) if each)
             self._note(
                 said.place,
-                f"the command `{said.text}`",
+                f"the command `{whole}`",
                 "an image of a Dockerfile has the ENTRYPOINT that stands there; this one stays in the"
                 " compose file",
             )
-        if (said := compose.command) and said.text:
+        if (said := compose.command) and said.text and not compose.entrypoint:
             self._entry["command"] = ["sh", "-c", said.text] if said.shell else list(said.words)
         for source, kept in compose.volumes:
             if source.startswith((".", "/", "~")):
@@ -250,8 +254,11 @@ class _Drafter:
                 )
                 self._note(kept.place, f"the mount of {source} at {kept.value}", advice)
                 continue
-            name = source or f"{self._of.name}{kept.value.replace('/', '-')}"
-            self._entry.setdefault("volumes", {})[_volume(name)] = kept.value
+            name = _volume(source or f"{self._of.name}{kept.value.replace('/', '-')}")
+            if name in self._entry.setdefault("volumes", {}):
+                advice = "it stays in the compose file: here a volume has one place in a container"
+                self._note(kept.place, f"the volume at {kept.value}", advice)
+            self._entry["volumes"].setdefault(name, kept.value)
         check = compose.healthcheck
         if check and check.command is None:
             self._entry["healthcheck"] = False
@@ -830,8 +837,10 @@ class _Drafter:
         for step in (each for each in last if each.words[0] == "mkdir"):
             for folder in (w for w in step.words[1:] if w.startswith("/")):
                 path = f"{code.moved(folder.rstrip('/'))}/"
-                if path.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
-                    self._entry.setdefault("tmpfs", []).append(path.rstrip("/"))
+                inner = path.rstrip("/")
+                if inner.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
+                    known = self._entry.setdefault("tmpfs", [])
+                    known += [] if inner in known else [inner]
                     continue
                 if any(path != f"{v}/" and path.startswith(f"{v}/") for v in volumes.values()):
                     advice = "a new volume is empty: let the code make the folder"
@@ -849,7 +858,8 @@ class _Drafter:
     def _names(self, folder: str, code: Code) -> bool:
         """Whether a variable or the code has the path of a folder."""
         texts = (*self._entry.get("env", {}).values(), *(text for _, text in self._modules(code)))
-        return any(re.search(rf"{re.escape(folder)}(?![\w.-])", each) for each in texts)
+        path = re.compile(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])")
+        return any(path.search(each) for each in texts)
 
     def _user(self, user: Said, steps: Iterable[Step]) -> None:
         """A volume has its files by number, so a user's name is carried over as its number."""
@@ -907,7 +917,8 @@ class _Drafter:
         """
         env = self._entry.get("env", {})
         for said in compose.env_files:
-            both = [n for n in dotenv(self._repository.texts.get(said.value, "")) if n in env]
+            named = dotenv(self._repository.texts.get(said.value, ""))
+            both = [name for name in named if name in env and name in compose.env]
             if both:
                 names = ", ".join(dict.fromkeys(both))
                 self._note(
@@ -1072,7 +1083,8 @@ class _Drafter:
         commands = [facts.entrypoint, facts.command]
         commands += [compose.entrypoint, compose.command] if compose else []
         texts = [each.value for each in said] + [each.text for each in commands if each]
-        return any(f"{target.rstrip('/')}" in text for text in texts)
+        path = re.compile(rf"{re.escape(target.rstrip('/'))}(?![\w.-])")
+        return any(path.search(text) for text in texts)
 
     def _modules(self, code: Code) -> Iterator[tuple[str, str]]:
         """The Python files of the context that are no tests."""
@@ -1151,7 +1163,8 @@ def _volume(name: str) -> str:
 def _read_by(facts: ImageFacts, target: str) -> bool:
     """Whether a step of the build names a file or a folder around it, or the image starts with it."""
     starts = [each.text for each in (facts.entrypoint, facts.command) if each]
-    named = [(step.workdir, word) for step in facts.steps for word in step.words]
+    steps = (step for step in facts.steps if step.words[0] not in _NOT_READING)
+    named = [(step.workdir, word) for step in steps for word in step.words]
     named += [(facts.workdir, word) for text in starts for word in text.split()]
     for folder, word in named:
         path = posixpath.normpath(posixpath.join(folder, word.rpartition("=")[2]))

@@ -41,6 +41,8 @@ _SHORT = 40  # letters of a command that is shown with its arguments
 _SHOWN = 12
 _ALONE = Sharing((), {}, ())
 _SERVICE = re.compile(r'services\.(?:"([^"]+)"|([\w-]+))')
+_ROUNDS = 4  # of what one service may lose until its entry is taken
+_KEY = re.compile(r'services\.(?:"[^"]+"|[\w-]+)\.(\w+)(?:\."?([\w.-]+)"?)?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,7 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
     def text(drafts: Sequence[Draft], sharing: Sharing, layers: str = "") -> str:
         return manifest_text(found.project, python, drafts, sharing, ci=ci, layers=layers)
 
-    drafts, dropped = _readable(
-        file, _one_user(found.drafts), lambda each: text(each, _ALONE), repository
-    )
+    drafts, dropped = _readable(file, _one_user(found.drafts), lambda each: text(each, _ALONE))
     parsed = _checked(file, text(drafts, _ALONE))
     wants = _wants(parsed, drafts, repository) if isinstance(parsed, Manifest) else []
     sharing = shared(wants) if wants else _ALONE
@@ -272,11 +272,10 @@ def _readable(
     file: Path,
     drafts: list[Draft],
     text: Callable[[Sequence[Draft]], str],
-    repository: Repository,
 ) -> tuple[list[Draft], list[Note]]:
     """The drafts that the manifest's reader takes; one that it refuses keeps its Dockerfile."""
     dropped: list[Note] = []
-    for _ in range(len(drafts) + 1):
+    for _ in range(_ROUNDS * (len(drafts) + 1)):
         faulty: dict[str, list[Problem]] = {}
         for problem in _problems(file, text(drafts)):
             for name in _whose(problem, drafts):
@@ -289,7 +288,7 @@ def _readable(
                 kept.append(each)
                 continue
             notes = tuple(_refusal(problem, each, file) for problem in faulty[each.name])
-            fallen = _fallen(each, notes, repository)
+            fallen = _fallen(each, notes, faulty[each.name])
             if fallen is None:
                 dropped += notes
             else:
@@ -305,25 +304,29 @@ def _refusal(problem: Problem, draft: Draft, file: Path) -> Note:
     return Note(at, f"{subject}{problem.message}", advice, draft.name)
 
 
-def _fallen(draft: Draft, notes: tuple[Note, ...], repository: Repository) -> Draft | None:
-    """The same service with its own Dockerfile; None where it has none, or that is refused too."""
-    build = draft.build
-    if build is None or build.dockerfile not in repository.texts or "dockerfile" in draft.entry:
-        return None
-    entry = {
-        key: value
-        for key, value in draft.entry.items()
-        if key in {"port", "env", "start", "publish", "env_file"}
-    }
-    args = {"args": dict(build.args)} if build.args else {}
-    # What the Dockerfile says, it goes on doing.
-    others = tuple(each for each in draft.notes if each.place.file != build.dockerfile)
-    return replace(
-        draft,
-        entry={"context": build.context, "dockerfile": build.dockerfile, **args, **entry},
-        comments={"dockerfile": f"{notes[0].place}: {notes[0].what}"},
-        served=(),
-        notes=(*others, *notes),
+def _fallen(draft: Draft, notes: tuple[Note, ...], problems: Iterable[Problem]) -> Draft | None:
+    """The same service with its own Dockerfile; of one that has it, without what is refused. None
+    where nothing can be left out.
+    """
+    if kept := draft.kept:
+        comments = {**kept.comments, "dockerfile": f"{notes[0].place}: {notes[0].what}"}
+        return replace(
+            kept,
+            comments=comments,
+            before=draft.before,
+            command=draft.command,
+            notes=(*kept.notes, *notes),
+        )
+    entry = dict(draft.entry)
+    for problem in problems if "dockerfile" in entry else ():
+        match = _KEY.match(problem.path)
+        key, inner = (match[1], match[2]) if match else ("", "")
+        if key == "volumes" and inner in entry.get(key, ()):
+            entry[key] = {name: at for name, at in entry[key].items() if name != inner}
+        elif key not in {"context", "dockerfile"}:
+            entry.pop(key, None)
+    return (
+        None if entry == draft.entry else replace(draft, entry=entry, notes=(*draft.notes, *notes))
     )
 
 

@@ -221,6 +221,7 @@ class Draft:
     torch: str = ""  # the build that its Dockerfile or compose file asks for
     image: str = ""  # today's image
     build: BuildFacts | None = None  # of its Dockerfile
+    kept: Draft | None = None  # the same with that Dockerfile, where slimbake would write one
     # the services of the manifest that start before it -> the condition; "" = none is written
     before: Mapping[str, str] = field(default_factory=dict)
     command: str = ""  # that the compose file has in place of the Dockerfile's

@@ -52,7 +52,7 @@ def survey(root: Path) -> Repository:
             if name not in _SKIPPED
             and not name.startswith(".")
             and not name.endswith((".egg-info", ".dist-info"))
-            and not Path(where, name, "pyvenv.cfg").is_file()
+            and not _environment(Path(where, name))
             and not (relative == "." and name == BAKE and (root / SCHEMA).is_file())  # our own
         )
         folders.update(f"{prefix}{name}" for name in inner)
@@ -67,7 +67,7 @@ def survey(root: Path) -> Repository:
                 if text is not None:
                     texts[path] = text
     for path in sorted(_named(texts) - files):
-        if (root / path).is_file() and ".." not in path.split("/"):
+        if ".." not in path.split("/") and os.path.isfile(root / path):  # noqa: PTH113 - never raises
             files.add(path)
             if (text := _text(root / path)) is not None:
                 texts[path] = text
@@ -81,6 +81,11 @@ def survey(root: Path) -> Repository:
         ci,
         frozenset(hidden - {".git"}),
     )
+
+
+def _environment(folder: Path) -> bool:
+    """Whether packages are installed in a folder: of venv, or of conda."""
+    return (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
 
 
 def _named(texts: Mapping[str, str]) -> set[str]:

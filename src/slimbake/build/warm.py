@@ -257,11 +257,12 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
         return site
     began = time.monotonic()
-    traced = traces(site.stocked(services, request.packages), services, keep_going=True)
+    stocked = site.stocked(services, request.packages)
+    traced = traces(stocked, services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
     if not request.partly:
         traceable = {each.name for each in fleet.services if _runs(each)} & services
-        _expect_to_hold(site, tuple(n for n in request.targets if n in traceable - good))
+        _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
     found = lists(site.project, whole, traced)
     if not found:

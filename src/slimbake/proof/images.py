@@ -103,7 +103,7 @@ def verified(
     CheckError with all faults. `platform`: the images', where that is not this machine's.
 
     A service that does not start by itself without passes either, since it needs another one, is
-    not at fault.
+    not at fault; one of which `bare` has no image is.
     """
 
     def error_of(service: Running) -> str:
@@ -113,7 +113,7 @@ def verified(
             error = "" if found.holds else found.error
             console.say(f"{name}: verify {'does not hold' if error else 'holds'}")
         else:
-            error = _does_not_start(service, bare[name], pruned[name], platform)
+            error = _does_not_start(service, bare.get(name, ""), pruned[name], platform)
             console.say(
                 f"{name}: {'does not start' if error else 'starts as it does without passes'}"
             )
@@ -131,11 +131,10 @@ def _does_not_start(service: Running, bare: str, pruned: str, platform: str) -> 
     try:
         started(pruned, service, 1, platform=platform)
     except NotStarted as error:
-        try:
-            started(bare, service, 1, platform=platform)
-        except NotStarted:
-            return ""
-        return error.message
+        with contextlib.suppress(NotStarted):
+            if bare:
+                started(bare, service, 1, platform=platform)
+            return error.message
     return ""
 
 

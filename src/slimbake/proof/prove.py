@@ -16,7 +16,7 @@ from slimbake.build.site import regenerated, relocked
 from slimbake.catalogue.model import Applied, Pass
 from slimbake.config.report import did_you_mean
 from slimbake.console import QUIET, Console
-from slimbake.errors import CheckError, NothingSelected, SlimbakeError, UsageError
+from slimbake.errors import BuildError, CheckError, NothingSelected, SlimbakeError, UsageError
 from slimbake.evidence.model import Evidence, Question, stale_evidence
 from slimbake.evidence.selection import LayerAnswer
 from slimbake.host.git import GitRepository
@@ -201,15 +201,10 @@ def _renewed(
                     write_evidence(layer.question, layer.evidence, project.root)
                 with progress.step(BUILT):
                     ids = _pruned(project, needed, bench, console, platform)
-                plan = bench.site.plan  # others were started by the bake
-                ids = {
-                    s.service: ids[s.service]
-                    for s in plan.services
-                    if s.verify and s.service in ids
-                }
                 with progress.step(VERIFIED):
+                    plan = bench.site.plan
                     images.verified(plan, {}, ids, project.root, console, _emulated(platform))
-        except CheckError as error:
+        except (BuildError, CheckError) as error:
             console.say(f"{error.message}\nso each of the passes is tried by itself")
             return None
     return tuple(layer.evidence for layer in layers)

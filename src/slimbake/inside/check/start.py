@@ -54,7 +54,9 @@ def _lacking(health: Sequence[str]) -> str:
     program, script = (*health, "", "")[:2]
     if program and not shutil.which(program):
         return program
-    return script if script.endswith(".py") and not os.path.isfile(script) else ""  # noqa: PTH113
+    python = os.path.basename(program).startswith("python")  # noqa: PTH119
+    lacks = python and script.endswith(".py") and not os.path.isfile(script)  # noqa: PTH113
+    return script if lacks else ""
 
 
 def measure_start(command: Sequence[str], port: int | None, limit: float) -> dict[str, Any]:
