@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.code import path_in
@@ -275,6 +275,9 @@ def _taken(name: str, stage: _Stage, takes: list[Copy], directly: bool) -> Taken
     )
 
 
+_SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash"})
+
+
 class _Reader:
     def __init__(self, file: str, given: dict[str, str]) -> None:
         self._file = file
@@ -385,9 +388,12 @@ class _Reader:
         if instruction.documents:
             stage.odd = "it has a here-document"
             document = instruction.documents[0]
-            program = instruction.rest.partition("<<")[0].split()
-            if program and program[0] not in {"sh", "bash", "/bin/sh", "/bin/bash"}:
-                stage.steps.append(Step(tuple(program), False, stage.workdir, place, last=True))
+            first = next(iter(simple_commands(instruction.rest)), None)
+            if first and first.words and first.words[0] not in _SHELLS:
+                into = tuple(self._written(first.into, stage.workdir, stage))
+                stage.steps.append(
+                    Step(first.words, False, stage.workdir, place, last=True, into=into)
+                )
                 return
             self._shell(document.body, stage, [document.line])
             return
@@ -418,11 +424,18 @@ class _Reader:
             given = {name: expand(value, stage.values)[0] for name, value in command.assignments}
             env = tuple({**stage.values, **given}.items())
             at = Place(self._file, line)
-            into = tuple(
-                posixpath.normpath(posixpath.join(workdir, expand(each, stage.values)[0]))
-                for each in command.into
-            )
+            into = tuple(self._written(command.into, workdir, stage))
             stage.steps.append(Step(words, command.plain, workdir, at, True, env, into))
+
+    def _written(self, names: Iterable[str], workdir: str, stage: _Stage) -> Iterator[str]:
+        """The files that a step writes, as far as their names are known; root's home is its own."""
+        for name in names:
+            text, missing = expand(name, {"HOME": "/root", **stage.values})
+            if not missing and "$" not in text:
+                path = text.replace(LITERAL, "$")
+                yield posixpath.normpath(
+                    posixpath.join(workdir, re.sub(r"^~(?=/|$)", "/root", path))
+                )
 
     def _mount(self, value: str, instruction: Instruction, stage: _Stage) -> None:
         said = {key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))}

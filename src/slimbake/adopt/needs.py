@@ -74,6 +74,7 @@ _OF_BUILDS = (
     *("/dev/", "/proc/", "/tmp/", "/root/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
     *("/bin/", "/usr/bin/", "/usr/local/bin/", "/etc/localtime/", "/etc/locale.gen/", "/usr/lib/"),
     *("/etc/ld.so.conf.d/", "/etc/default/locale/", "/var/lib/apt/", "/var/cache/"),
+    *("/etc/timezone/", "/usr/local/sbin/", "/usr/sbin/", "/sbin/", "/usr/share/keyrings/"),
 )
 _QUIET_OF = {
     "apt-get": {"update", "clean", "upgrade", "dist-upgrade", "autoremove", "purge", "autoclean"},
@@ -322,7 +323,8 @@ def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
     """Whether a step puts files into the image that are not for the build alone."""
     made = list(step.into)
     words = [word for word in rest if not word.startswith("-")]
-    if program in _WRITERS and words and "-d" not in rest:
+    folders = program == "install" and any(re.match(r"-\w*d", word) for word in rest)
+    if program in _WRITERS and words and not folders:
         alone = [posixpath.basename(words[0])] if len(words) == 1 and program == "ln" else words
         made += words if program == "touch" else alone[-1:]
     paths = (posixpath.normpath(posixpath.join(step.workdir, each)) for each in made)
@@ -331,7 +333,8 @@ def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
 
 def not_run(step: Step, service: str, why: str = "") -> Note:
     """The note on a step that slimbake does not run."""
-    shown = " ".join((*step.words, *(f"> {each}" for each in step.into)))
+    into = (f"> {each}" for each in step.into if not each.startswith("/dev/"))
+    shown = " ".join((*step.words, *into))
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)

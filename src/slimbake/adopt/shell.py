@@ -9,7 +9,9 @@ from dataclasses import dataclass
 LITERAL = "\0"  # stands for a `$` that a shell leaves alone
 
 _OPERATOR = re.compile(r"&&|\|\||;;|;|\|&|\||&|\n|\(|\)")
-_REDIRECTION = re.compile(r"\d*(?:>>|>\||>&|<<<|<&|<>|>|<)(?:&?\d*-?)")
+# To or from another stream (`2>&1`, `>&-`), or with a word behind it.
+_STREAM = re.compile(r"\d*[<>]&(?:\d+-?|-)")
+_REDIRECTION = re.compile(r"&>>?|\d*(?:>>|>\||>&|<<<|<<-?|<&|<>|>|<)")
 _WORD = re.compile(r"[^\s'\"\\|&;()<>`$]+")
 _VARIABLE = re.compile(
     r"\$(?:(?P<bare>[A-Za-z_]\w*)"
@@ -132,6 +134,9 @@ class _Reader:
             elif text[self._at] == "#":
                 end = text.find("\n", self._at)
                 self._at = len(text) if end < 0 else end
+            elif found := _STREAM.match(text, self._at):
+                plain = False
+                self._at = found.end()
             elif found := _REDIRECTION.match(text, self._at):
                 plain, redirected = False, found[0]
                 self._at = found.end()
@@ -143,7 +148,7 @@ class _Reader:
                 offset = self._at if offset is None else offset
                 word, simple = self._word()
                 plain = plain and simple
-                if redirected and not redirected[-1].isdigit() and redirected[-1] != "-":
+                if redirected:
                     into += [word] if ">" in redirected else []
                 else:
                     words.append(word)

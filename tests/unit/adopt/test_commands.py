@@ -20,6 +20,8 @@ SCRIPTS = {
     "maybe.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
     "defaults.sh": '#!/bin/sh\n: "${DB_URL:=sqlite:///x}" "${KEPT=no}"\nexport DB_URL KEPT\n'
     'echo "starting" 1>&2\necho ready > /data/started\nexec python -m app\n',
+    "unknown.sh": '#!/bin/sh\n: "${WORKERS:=$(nproc)}"\nexport WORKERS\n: > /data/x\n'
+    "export $(cat .env | xargs)\nexec python -m app\n",
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -178,3 +180,13 @@ def test_a_default_that_a_script_exports_is_a_variable_and_a_file_that_it_writes
     found = plainly("sh", "defaults.sh", KEPT="yes")
     assert (found.words, found.env) == (("python", "-m", "app"), (("DB_URL", "sqlite:///x"),))
     assert [note.what for note in found.notes] == ["`echo ready > /data/started`"]
+
+
+def test_what_only_a_shell_knows_of_a_script_is_a_note_and_needs_none() -> None:
+    found = plainly("sh", "unknown.sh")
+    assert (found.words, found.env) == (("python", "-m", "app"), ())
+    assert [note.what for note in found.notes] == [
+        "`export WORKERS`",
+        "`: > /data/x`",
+        "`export $(cat .env | xargs)`",
+    ]

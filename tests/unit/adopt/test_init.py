@@ -1238,3 +1238,51 @@ def test_what_several_places_have_is_printed_once(tmp_path: Path) -> None:
     said = "\n".join(init(file, InitRequest(), QUIET))
     assert said.count(": restart\n") == 1
     assert "  compose.yaml:2, 5: restart\n    this stays in the compose file" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("volumes: ['static:/usr/share/nginx/html', 'kept:/data']", {"volumes": {"kept": "/data"}}),
+        ("volumes: ['d:/a', 'kept:/data']", {"volumes": {"kept": "/data"}}),
+        ("volumes: ['kept:/data', 'kept:/other']", {"volumes": {"kept": "/data"}}),
+        ("stop_signal: '3'", {}),
+        ("{entrypoint: ['/bin/sh', '-c'], command: ['a && b']}", {}),
+    ],
+)
+def test_a_kept_dockerfile_never_costs_the_service(
+    said: str, kept: dict[str, object], tmp_path: Path
+) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "services/two/Dockerfile").write_text("FROM nginx\n")
+    more = said if said.startswith("{") else f"{{{said}}}"
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one}\n  two:\n    build: services/two\n"
+        f"    <<: {more}\n"
+    )
+    _, two = start(file, InitRequest()).drafts
+    found = {
+        key: two.entry[key] for key in ("volumes", "stop_signal", "command") if key in two.entry
+    }
+    assert found == kept
+    assert two.notes, "what is left out is named"
+
+
+def test_a_service_that_falls_back_has_what_its_dockerfile_and_compose_file_say(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(f"{dockerfile.read_text()}ENV MODEL=/srv/one/model\n")
+    (tmp_path / "services/one/requirements.txt").write_text("not a requirement !!\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    command: python other.py\n"
+        "    volumes: ['kept:/data']\n"
+    )
+    [one] = start(file, InitRequest()).drafts
+    assert one.entry["dockerfile"] == "services/one/Dockerfile"
+    assert "MODEL" not in one.entry.get("env", {}), "the Dockerfile says it"
+    assert (one.entry["command"], one.entry["volumes"]) == (
+        ["python", "other.py"],
+        {"kept": "/data"},
+    )
