@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
+from slimbake.config.shells import REAPERS
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
@@ -29,9 +30,6 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("pdm", "run"): frozenset({"-p", "--project"}),
     ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
 }
-# Of these, what passes signals on, reaps orphans and ends at SIGTERM, which a first process ignores
-# that does not handle it: each is a Debian package of its name.
-REAPERS = frozenset({"tini", "dumb-init"})
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints, or ends a block

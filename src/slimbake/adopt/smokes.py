@@ -8,8 +8,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from slimbake.adopt.commands import REAPERS
 from slimbake.adopt.model import Draft, Served
+from slimbake.config.shells import reaped
 
 # What calls that do not return before their work is done are named.
 _WORKS = re.compile(
@@ -119,9 +119,7 @@ def _entry_point(draft: Draft) -> list[str]:
 
 def _words(draft: Draft) -> list[str]:
     """What an image starts, without what only starts it."""
-    words = [*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])]
-    reaped = words[:1] and words[0] in REAPERS and "--" in words
-    return words[words.index("--") + 1 :] if reaped else words
+    return [*reaped([*draft.entry.get("entrypoint", []), *draft.entry.get("command", [])])]
 
 
 def runs_on_import(text: str, program: str = "") -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from slimbake.config.document import KeyPath
@@ -14,6 +14,9 @@ from slimbake.config.words import TRUTH
 Raw = dict[str, Any]
 
 SHELLS = frozenset(("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"))
+# What passes signals on, reaps orphans and ends at SIGTERM, which a first process ignores that does
+# not handle it: each is a Debian package of its name.
+REAPERS = frozenset(("tini", "dumb-init"))
 _OWN_IMAGE = ("dockerfile", "template")  # what it has is not known here
 
 
@@ -31,6 +34,17 @@ def shells(services: Raw, bases: Raw, repository: Repository, report: ProblemRep
                 report.value(
                     ("services", name, *at), *_refusal(program, shell, script, brings=brings)
                 )
+
+
+def reaped(words: Sequence[str]) -> tuple[str, ...]:
+    """What a command starts, without a program by which it does: tini or dumb-init."""
+    if not words or posixpath.basename(words[0]) not in REAPERS:
+        return tuple(words)
+    rest = list(words[1:])
+    while rest and rest[0].startswith("-"):
+        if rest.pop(0) == "--":
+            break
+    return tuple(rest)
 
 
 def _packages(service: Raw, bases: Raw) -> Iterator[str]:
@@ -59,8 +73,11 @@ def _programs(service: Raw) -> Iterator[tuple[KeyPath, str]]:
             if isinstance(step, dict) and "image" not in step
         ),
     ):
-        if isinstance(words, list) and words and isinstance(words[0], str):
-            yield (*key, 0), words[0]
+        words = words if isinstance(words, list) and all(isinstance(w, str) for w in words) else []
+        if started := reaped(words):
+            yield (*key, len(words) - len(started)), started[0]
+        elif words and key == ("entrypoint",) and isinstance(service.get("command"), list):
+            yield ("command", 0), str(service["command"][0])
 
 
 def _shell_of(program: str, service: Raw, repository: Repository) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from slimbake.config.naming import (
     base_layer,
     step_image,
 )
+from slimbake.config.shells import reaped
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.host.sources import Source
 from slimbake.lock.text import names_packages
@@ -408,7 +409,7 @@ def inventory_name(target: str) -> str:
 
 def _script(service: Service) -> Pairs:
     """The program that its container starts, where a package of the repository may have it."""
-    word = next(iter((*service.entrypoint, *service.command)), "")
+    word = next(iter(reaped((*service.entrypoint, *service.command))), "")
     own = any(each.asks.packages for each in (*service.layer.chain, service.layer))
     return (("SLIMBAKE_SCRIPT", word),) * (own and not re.search(r"/|^python", word))
 

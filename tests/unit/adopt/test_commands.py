@@ -8,6 +8,7 @@ from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.model import Command, Place, Served
 from slimbake.adopt.shell import expand, simple_commands
+from slimbake.config.shells import reaped
 
 AT = Place("Dockerfile", 9)
 SCRIPTS = {
@@ -190,3 +191,17 @@ def test_what_only_a_shell_knows_of_a_script_is_a_note_and_needs_none() -> None:
         "`: > /data/x`",
         "`export $(cat .env | xargs)`",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "started"),
+    [
+        ("python -m app", "python -m app"),
+        ("tini -g -- python -m app", "python -m app"),
+        ("/usr/bin/dumb-init gunicorn app:app", "gunicorn app:app"),
+        ("tini --", ""),
+        ("", ""),
+    ],
+)
+def test_what_a_program_starts_that_only_reaps(words: str, started: str) -> None:
+    assert reaped(words.split()) == tuple(started.split())

@@ -52,6 +52,9 @@ class Bakes:
     )  # service -> more of its answer
     built: list[str] = field(default_factory=list)
     words: tuple[str, ...] = ()
+    stocked: list[bool] = field(
+        default_factory=list
+    )  # of each bake: with the wheels of this machine
     broken: tuple[str, ...] = ()  # services that have no trace
     failures: tuple[SlimbakeError, ...] = ()  # of those that are built and checked by themselves
 
@@ -65,6 +68,7 @@ class Bakes:
         plan: Plan | None = None,
     ) -> BakeResult:
         self.built += targets
+        self.stocked.append("here" in site.around.find_links)
         if plan is None:
             assert options.keep_going, "all that fails is reported"
             return BakeResult(failures=self.failures)
@@ -121,7 +125,11 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fresh:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(warm, "bake", bakes)
     monkeypatch.setattr(warm, "still_built", lambda *_: ((), {}))
-    monkeypatch.setattr(Site, "stocked", lambda self, *_: self)
+    monkeypatch.setattr(
+        Site,
+        "stocked",
+        lambda self, *_: replace(self, around=replace(self.around, find_links={"here": ""})),
+    )
     return Fresh(bakes, [])
 
 
@@ -235,6 +243,7 @@ def test_what_fails_in_a_trace_is_built_and_checked_before_the_rest_and_reported
         fresh.first()
     assert caught.value.message == "the smoke of api does not hold\njob does not build"
     assert fresh.bakes.built == ["_trace-api", "_trace-job", "api-smoke", "job"]
+    assert fresh.bakes.stocked == [True, True], "others would download what is here"
     assert fresh.lists == {}
 
 
