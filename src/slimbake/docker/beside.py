@@ -125,7 +125,7 @@ def own_services(file: Path, project: str = "") -> OwnServices:
             if project:
                 hint = f"{error.hint}\nset {missing[1]} in the shell or in `.env`"
                 raise SetupError(error.message, hint) from None
-            placeholders[missing[1]] = "placeholder"
+            placeholders[missing[1]] = "1"  # may be a port, too
 
 
 @contextlib.contextmanager

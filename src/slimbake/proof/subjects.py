@@ -46,10 +46,10 @@ def workbench(
     platform: str = "",
     bare: Sequence[str] = (),
 ) -> Iterator[Workbench]:
-    """Build the images of these services without any pass, see that their smokes hold, and hold the
-    project.
+    """Hold the project for these services, and build the images of those that are `bare`, () for all,
+    without any pass, with smokes that hold.
 
-    `bare`: those of them that are built now, () for all; `platform`: the only one that they are built for, if not as planned. Raises UsageError for a
+    `platform`: the only one that they are built for, if not as planned. Raises UsageError for a
     service without a smoke, CheckError where one does not hold, SetupError where this machine does
     not run programs of the platform, and as `hold` does.
     """

@@ -202,7 +202,7 @@ def trace_command(
 
 def _ended(process: subprocess.Popen[bytes], seconds: float, traced: Trace, quiet: float) -> bool:
     """Whether a process ends within so many seconds, and before it has used nothing new for
-    `quiet` seconds: of its own, at least half of them, unless it does nothing at all.
+    `quiet` seconds, at least half of them its own; or for twice as long, while it only waits.
     """
     last = time.monotonic()
     until, used, spent = last + seconds, traced.distinct(), cpu_seconds(process.pid)
@@ -214,7 +214,8 @@ def _ended(process: subprocess.Popen[bytes], seconds: float, traced: Trace, quie
             used, last, spent = found, now, cpu_seconds(process.pid)
         if now - last >= quiet:
             since = cpu_seconds(process.pid) - spent
-            if since >= quiet / 2 or since < IDLE * (now - last):
+            waits = since < IDLE * (now - last) and now - last >= 2 * quiet
+            if since >= quiet / 2 or waits:
                 return False
         traced.maps()
         time.sleep(0.05)
