@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of
+from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of, path_in
 from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
@@ -237,6 +237,7 @@ class _Drafter:
 
     def _of_containers(self, compose: ComposeService) -> None:
         """What containers of an image get, whoever made it."""
+        self._mounted(compose)
         if said := compose.entrypoint:
             whole = " ".join(each.text for each in (said, compose.command) if each)
             self._note(
@@ -890,13 +891,8 @@ class _Drafter:
         if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
             self._entry["labels"] = labels
         if compose:
-            if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
-                known = self._entry.get("tmpfs", [])
-                self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
-            # `.env` in the root counts for every service, wherever it is there
-            if files := [said.value for said in compose.env_files if said.value != ".env"]:
-                self._entry["env_file"] = files
-                self._overridden(compose)
+            self._mounted(compose)
+            self._overridden(compose)
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))
@@ -910,6 +906,15 @@ class _Drafter:
                     " `healthcheck` where it can be asked, too",
                 )
         self._healthcheck(check or None, needs)
+
+    def _mounted(self, compose: ComposeService) -> None:
+        """What its containers have in memory, and of files of variables."""
+        if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
+            known = self._entry.get("tmpfs", [])
+            self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
+        # `.env` in the root counts for every service, wherever it is there
+        if files := [said.value for said in compose.env_files if said.value != ".env"]:
+            self._entry["env_file"] = files
 
     def _overridden(self, compose: ComposeService) -> None:
         """A note on each file of variables that has one of `environment`, too: Compose takes that of
@@ -1083,7 +1088,7 @@ class _Drafter:
         commands = [facts.entrypoint, facts.command]
         commands += [compose.entrypoint, compose.command] if compose else []
         texts = [each.value for each in said] + [each.text for each in commands if each]
-        path = re.compile(rf"{re.escape(target.rstrip('/'))}(?![\w.-])")
+        path = path_in([target.rstrip("/")])
         return any(path.search(text) for text in texts)
 
     def _modules(self, code: Code) -> Iterator[tuple[str, str]]:

@@ -309,9 +309,14 @@ def _fallen(draft: Draft, notes: tuple[Note, ...], problems: Iterable[Problem]) 
     where nothing can be left out.
     """
     if kept := draft.kept:
-        comments = {**kept.comments, "dockerfile": f"{notes[0].place}: {notes[0].what}"}
+        entry, comments = dict(kept.entry), dict(kept.comments)
+        comments["dockerfile"] = f"{notes[0].place}: {notes[0].what}"
+        if "start" in draft.entry and "start" not in entry:
+            entry["start"] = draft.entry["start"]
+            comments["start"] = draft.comments.get("start", "")
         return replace(
             kept,
+            entry=entry,
             comments=comments,
             before=draft.before,
             command=draft.command,

@@ -1277,9 +1277,13 @@ def test_a_service_that_falls_back_has_what_its_dockerfile_and_compose_file_say(
     (tmp_path / "services/one/requirements.txt").write_text("not a requirement !!\n")
     (tmp_path / "compose.yaml").write_text(
         "services:\n  one:\n    build: services/one\n    command: python other.py\n"
-        "    volumes: ['kept:/data']\n"
+        "    volumes: ['kept:/data']\n    env_file: one.env\n    tmpfs: /run/one\n"
     )
+    (tmp_path / "one.env").write_text("TOKEN=1\n")
+    (tmp_path / "services/one/app.py").write_text("import os\nos.environ['TOKEN']\n")
     [one] = start(file, InitRequest()).drafts
+    assert (one.entry["env_file"], one.entry["tmpfs"]) == (["one.env"], ["/run/one"])
+    assert one.entry["start"] == "none", "nothing gives the start check the variable"
     assert one.entry["dockerfile"] == "services/one/Dockerfile"
     assert "MODEL" not in one.entry.get("env", {}), "the Dockerfile says it"
     assert (one.entry["command"], one.entry["volumes"]) == (
