@@ -267,6 +267,7 @@ def test_an_edit_of_code_leaves_evidence_fresh_and_one_of_a_smoke_does_not(
         assert "six" in in_image(toy.image("one"), "import six; print(six.__name__)")
         renewed = toy.slimbake("prove", "--stale", "--pass", "toy.six", "--pass", "toy.compat")
         assert renewed.code == 0, renewed.stderr
+        assert "base-small: its packages are the same, and so is what passes save" in renewed.stderr
         assert toy.slimbake("bake", "--frozen").code == 0
     finally:
         toy.file("one/smoke.py", SMOKE)

@@ -67,6 +67,8 @@ class BakeOptions:
     # the folder in which each image has a folder for an OCI layout of it
     layouts: str = ""
     file: str = ""  # a bake file with targets that the repository's own does not have
+    # of the layers of images, if not as the manifest says: "uncompressed" for what nobody keeps
+    compression: str = ""
 
 
 def arguments(
@@ -142,6 +144,7 @@ def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
         "CA_BUNDLE": around.ca_bundle,
         "UV_SETTINGS": around.uv_settings,
         "LAYOUTS": options.layouts,
+        "COMPRESSION": options.compression,
         "PLATFORMS": options.platform,
         "BUILDX_BUILDER": options.builder,
         "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from

@@ -225,8 +225,7 @@ def _questions(
     layer: Layer, check: Callable[[str], str], fleet: Fleet, locks: Locks
 ) -> Iterator[Question]:
     """What evidence has to answer for a layer, platform by platform."""
-    names = (name for each in reversed(layer.closure) for name in (each.lock, each.system_lock))
-    texts = (text for name in names if (text := locks.text(name)) is not None)
+    texts = (text for each in reversed(layer.closure) for text in _texts(locks, each))
     stack = [pin for each in layer.closure for pin in locks.pins(each.lock)]
     every = Question(
         python=fleet.python,
@@ -235,6 +234,7 @@ def _questions(
         layer=layer.name,
         pins=tuple((pin.name, pin.version) for pin in locks.pins(layer.lock)),
         inputs=_digest(_LAYER, fleet.python, lock_digest(texts)),
+        packages=_digest(_LAYER, fleet.python, lock_digest(_texts(locks, layer))),
         platform="",
         checks={},
         several=len(layer.platforms) > 1,
@@ -247,6 +247,12 @@ def _questions(
             checks={name: digest for name in on if (digest := check(name))},
             unchecked=tuple(name for name in on if not check(name)),
         )
+
+
+def _texts(locks: Locks, layer: Layer) -> Iterator[str]:
+    """The locks of a layer's own packages."""
+    names = (layer.lock, layer.system_lock)
+    return (text for name in names if (text := locks.text(name)) is not None)
 
 
 def _compiles(locks: Locks, lock: str, system_lock: str) -> bool:

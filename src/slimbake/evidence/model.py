@@ -50,6 +50,7 @@ class Evidence:
     unpruned: str
     # service -> digest of its smoke, reference, verify, weights and own packages
     checks: Mapping[str, str]
+    packages: str = ""  # digest of the layer's own locks and Python's version
     passes: Mapping[str, Finding] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -124,6 +125,7 @@ class Question:
     checks: Mapping[str, str]  # of the services on it, for this platform, that have a smoke
     unchecked: tuple[str, ...] = ()  # services on it that have none
     several: bool = False  # the layer is built for other platforms as well
+    packages: str = ""  # as evidence has it
     python: str = ""
     stack: tuple[tuple[str, str], ...] = ()  # its packages, and those of the layers below
     needs: tuple[tuple[str, str], ...] = ()  # a package, and one that it requires

@@ -88,6 +88,21 @@ class Work:
         return frozenset({*self.wanted, *self.unfinished})
 
     @property
+    def weighed_before(self) -> bool:
+        """Whether all that is tried is only renewed, and what it saves is known: the layer's own
+        packages and all that is proven are what they were, and only what it stands on, or a check,
+        is another.
+        """
+        if not self.before or self.before.packages != self.question.packages:
+            return False
+        proven = {n for n, found in self.before.passes.items() if found.verdict == "proven"}
+        return (
+            self.new <= self.proven_before.keys()
+            and proven <= {*self.wanted, *self.known}
+            and all(found.marginal is not None for found in self.proven_before.values())
+        )
+
+    @property
     def settled(self) -> Evidence | None:
         """What the evidence says, less that of passes that the catalogue has no more."""
         if self.before is None:
@@ -222,6 +237,12 @@ def renewed_layer(work: Work, bare: Subject, unpruned: str) -> ProvenLayer | Non
     return _proven_layer(work, found, weighed, unpruned) if found else None
 
 
+def carried_layer(work: Work) -> ProvenLayer:
+    """The evidence of a layer that was `weighed_before`, if images that are built with it hold."""
+    unpruned = work.before.unpruned if work.before else ""
+    return _proven_layer(work, work.proven_before, {}, unpruned)
+
+
 def _weighed(work: Work, bare: Subject) -> dict[str, Weighed]:
     """What each pass that applies saves."""
     applied = [each for _, each in work.applying.values()]
@@ -254,6 +275,7 @@ def _nothing(question: Question, unpruned: str) -> Evidence:
         inputs=question.inputs,
         unpruned=unpruned,
         checks=dict(question.checks),
+        packages=question.packages,
     )
 
 

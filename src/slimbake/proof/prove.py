@@ -30,6 +30,7 @@ from slimbake.proof.layers import (
     Choice,
     ProvenLayer,
     Work,
+    carried_layer,
     expect_nothing_lost,
     prove_layer,
     renewed_layer,
@@ -160,8 +161,8 @@ def _renewed(
     platform: str,
 ) -> tuple[Evidence, ...] | None:
     """The evidence of layers on which all that is tried is only renewed: it holds if images that are
-    built with it hold, so no trial is needed, and of each layer one image without passes, to weigh
-    them. None where something else is tried, or it does not hold.
+    built with it hold, so no trial is needed. Of a layer with other packages than before, one image
+    without passes is built, to weigh them. None where something else is tried, or it does not hold.
     """
     if not all(work.new <= work.proven_before.keys() for work in works):
         return None
@@ -169,7 +170,7 @@ def _renewed(
     lightest = {
         work.question.layer: min(work.question.checks, key=lambda name: len(plan.held((name,))))
         for work in works
-        if work.new
+        if work.new and not work.weighed_before
     }
     bare = tuple(dict.fromkeys(lightest.values()))
     opened = workbench(project, needed, console, install=install, platform=platform, bare=bare)
@@ -183,6 +184,10 @@ def _renewed(
             name = work.question.layer
             if not work.new:
                 layers.append(settled_layer(work))
+                continue
+            if work.weighed_before:
+                console.say(f"{name}: its packages are the same, and so is what passes save")
+                layers.append(carried_layer(work))
                 continue
             subject = subjects[lightest[name]]
             layer = renewed_layer(work, subject, unpruned_layer(bench.site.plan, subject, name))

@@ -44,10 +44,10 @@ def workbench(
     *,
     install: bool = False,
     platform: str = "",
-    bare: Sequence[str] = (),
+    bare: Sequence[str] | None = None,
 ) -> Iterator[Workbench]:
-    """Hold the project for these services, and build the images of those that are `bare`, () for all,
-    without any pass, with smokes that hold.
+    """Hold the project for these services, and build the images of those that are `bare`, None for
+    all, without any pass, with smokes that hold.
 
     `platform`: the only one that they are built for, if not as planned. Raises UsageError for a
     service without a smoke, CheckError where one does not hold, SetupError where this machine does
@@ -68,7 +68,8 @@ def workbench(
                 "what is not checked cannot be proven: give it a `smoke:`",
             )
         site = site.stocked(services)
-        built = without_passes(site, tuple(bare or services), platform=platform)
+        chosen = tuple(services if bare is None else bare)
+        built = without_passes(site, chosen, platform=platform) if chosen else ()
         plan = weights_mounted(site, tuple(services), platform)
         site = replace(site, project=replace(site.project, plan=plan))
         running = {service.service: service for service in site.plan.services}
@@ -110,12 +111,12 @@ def subjects(
 def without_passes(
     site: Site, services: tuple[str, ...], *, checks: bool = True, platform: str = ""
 ) -> tuple[Built, ...]:
-    """Build these services without any pass, and run their checks. Raises BuildError and
-    CheckError.
+    """Build these services without any pass, and run their checks. Nobody pushes these images, so
+    nothing is compressed. Raises BuildError and CheckError.
     """
     names = {name: staged(site.plan, name, site.around.checkout, "unpruned") for name in services}
     sets = passes_sets(site, UNPRUNED, unpruned(site.plan))
-    options = BakeOptions(names=names, sets=sets, platform=platform)
+    options = BakeOptions(names=names, sets=sets, platform=platform, compression="uncompressed")
     result = bake(site, services, options, checks=checks)
     return built_in_engine(result.left, result)
 

@@ -37,7 +37,14 @@ from slimbake.inside import zipapp
 from slimbake.project import Project, load, planned_for, reread
 from slimbake.proof import images as measuring
 from slimbake.proof import prove as proving
-from slimbake.proof.layers import Choice, ProvenLayer, Work, expect_nothing_lost, work_of
+from slimbake.proof.layers import (
+    Choice,
+    ProvenLayer,
+    Work,
+    carried_layer,
+    expect_nothing_lost,
+    work_of,
+)
 from slimbake.proof.prove import layers_of
 from slimbake.proof.subjects import Workbench
 from slimbake.proof.trial import Subject
@@ -972,6 +979,37 @@ def test_only_what_stale_renews_is_tried_all_together_first(root: Path) -> None:
     assert {"thing.data", "thing.docs"} <= {*works(root)["base-web"].wanted}
     assert works(root)["base-web"].proven_before == {}, "each is tried alone"
     assert {*works(root, stale=True)["base-web"].proven_before} == {"thing.data", "thing.docs"}
+
+
+def weighed(root: Path, **which: str) -> bool:
+    """Whether what the passes of `base-web` save is known once they are to be renewed. `which`: what
+    differs in its evidence.
+    """
+    (answer,) = (each for each in answers(root) if each.question.layer == "base-web")
+    assert answer.evidence and answer.evidence.passes
+    passes = {name: replace(found, marginal=1) for name, found in answer.evidence.passes.items()}
+    said = {"packages": answer.question.packages, **which}
+    before = replace(answer.evidence, passes=passes, **said)  # type: ignore[arg-type]
+    work = work_of(replace(answer, evidence=before), catalogue(root), Choice(stale=True))
+    if work.weighed_before:
+        layer = carried_layer(work)
+        assert layer.evidence.unpruned == before.unpruned
+        assert layer.evidence.passes.keys() == {*work.wanted, *work.known}
+        assert not [
+            n
+            for n in work.wanted
+            if stale_evidence(layer.question, layer.evidence, work.applying[n][0])
+        ]
+    return work.weighed_before
+
+
+def test_what_passes_save_is_known_while_the_packages_of_their_layer_are_the_same(
+    root: Path,
+) -> None:
+    put("job/smoke.py", "load", "imports")(root)
+    assert weighed(root), "only a check is another"
+    assert not weighed(root, packages="sha256:other")
+    assert not weighed(root, packages=""), "evidence that does not tell"
 
 
 @pytest.mark.parametrize("level", ["lossless", "narrowed"])

@@ -26,8 +26,10 @@ SHIPPED = {"__init__.py": hook, "files.py": files, "layout.py": layout, "serve.p
 Sources = Sequence[tuple[str, bytes]]  # path below site-packages, content
 Filters = Sequence[Mapping[str, int]]
 _LZMA = {"id": lzma.FILTER_LZMA2, "preset": 6}
-# No literal of text depends on its position in a word. Addresses in code for x86 become absolute.
-_TEXT: Filters = ({**_LZMA, "lc": 4, "lp": 0, "pb": 0, "nice_len": 273},)
+# No literal of text depends on its position in a word. Matches of more than 32 bytes are taken as they
+# come: 3 of 10 seconds less than with the best of them (273), for 2 % of bytes (torch and
+# transformers). Addresses in code for x86 become absolute.
+_TEXT: Filters = ({**_LZMA, "lc": 4, "lp": 0, "pb": 0, "nice_len": 32},)
 _CODE: Filters = (*([{"id": lzma.FILTER_X86}] if os.uname().machine == "x86_64" else []), _LZMA)
 # Modules, extension modules, sources: the most of a block, from where on another distribution gets a
 # block of its own, filters.
