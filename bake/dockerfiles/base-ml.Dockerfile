@@ -26,5 +26,6 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/base-ml.json,target=/inside/passes.json \
     --mount=type=bind,from=inside,source=warm/base-ml.txt,target=/inside/warm.txt \
+    --mount=type=cache,id=slimbake-blocks,target=/inside/blocks \
     ["python", "/build.pyz", "install"]
 USER 65532:65532

@@ -27,6 +27,7 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=passes/hybrid.json,target=/inside/passes.json \
     --mount=type=bind,from=inside,source=warm/hybrid.txt,target=/inside/warm.txt \
+    --mount=type=cache,id=slimbake-blocks,target=/inside/blocks \
     ["python", "/build.pyz", "install"]
 # Install the packages of this repository in a layer of their own: an edit rebuilds no other.
 RUN --network=none \

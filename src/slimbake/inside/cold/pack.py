@@ -4,9 +4,15 @@ too, and the sources of modules of which it needs the bytecode alone.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import lzma
 import os
 import pkgutil
+import secrets
+import sys
+import time
 import zlib
 from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from ..passes import LayerFiles
+from ..step import INSIDE, hashed
 from . import files, hook, layout, serve
 from .select import Selected
 
 BLOCK = 1_500_000  # bytes of source: one reads in 8 ms; of 1 MB they would be 3 % larger
 OWN_BLOCK = 100_000  # a small package is not read with all that stands beside it: costs nothing
 READ_BLOCK = 4_000_000  # of sources that no import reads: 20 ms
+BLOCKS = INSIDE / "blocks"  # compressed by earlier builds, each named by what it was made of
+UNUSED = 30 * 24 * 3600  # seconds after which a block goes
 PACKAGE = "_slimbake_cold"
 PTH = f"0{PACKAGE}.pth"  # the first by name: other .pth files may import what is cold
 SHIPPED = {"__init__.py": hook, "files.py": files, "layout.py": layout, "serve.py": serve}
@@ -90,7 +99,8 @@ def store_bytes(
         filters += [chosen] * len(made)
     joined = [b"".join(content for _, content in each) for each in blocks]
     with ProcessPoolExecutor() as pool:
-        packed = list(pool.map(_compressed, joined, filters))
+        packed = list(pool.map(_packed, joined, filters))
+    _forget_unused()
     known = sorted(set(dists.values()))
     rows: dict[str, list[tuple[str, str]]] = {}
     for number, block in enumerate(blocks):
@@ -139,6 +149,42 @@ def _blocks(sources: Sources, most: int, own: int, dists: Mapping[str, str]) -> 
         size += len(content)
     if block:
         yield block
+
+
+def _packed(content: bytes, filters: Filters) -> bytes:
+    """As `_compressed`, from the cache of builds where it has the block: compressing is two thirds of
+    what a layer of torch takes. What another build left is taken if it holds these bytes.
+    """
+    file = BLOCKS / hashlib.sha256(f"{_library()}\0{filters}\0".encode() + content).hexdigest()
+    with contextlib.suppress(OSError, lzma.LZMAError):
+        found = file.read_bytes()
+        if lzma.decompress(found) == content:
+            os.utime(file)
+            return found
+    made = _compressed(content, filters)
+    part = BLOCKS / f"{secrets.token_hex(8)}.part"
+    with contextlib.suppress(OSError):  # no cache, or it is full
+        try:
+            part.write_bytes(made)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+    return made
+
+
+@functools.lru_cache(1)
+def _library() -> str:
+    """Changes with the liblzma of this Python: another one may compress to other bytes."""
+    maps = Path("/proc/self/maps").read_text("utf-8").splitlines()
+    files = {line.split(maxsplit=5)[-1] for line in maps if "lzma" in line}
+    return " ".join(hashed(Path(each)) for each in sorted(files) or [sys.executable])
+
+
+def _forget_unused() -> None:
+    with contextlib.suppress(OSError):
+        for file in BLOCKS.iterdir():
+            if file.stat().st_mtime < time.time() - UNUSED:
+                file.unlink(missing_ok=True)
 
 
 def _compressed(content: bytes, filters: Filters) -> bytes:
