@@ -10,7 +10,7 @@ import pytest
 
 from slimbake.inside.cold import pack
 
-SOURCES = {f"thing/m{n}.py": b"value = %d\n" % n * 50_000 for n in range(4)}
+SOURCES = {f"thing/m{n}.py": b"value = %d\n" % n * 80_000 for n in range(4)}
 DISTS = dict.fromkeys(SOURCES, "thing-1.dist-info")
 
 
