@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -35,11 +36,19 @@ _Loader.add_multi_constructor("!", _tagged)
 
 @dataclass(frozen=True, slots=True)
 class OwnCompose:
-    """A compose file, and its services: of those that it builds, bake makes targets."""
+    """A compose file, and what it says of each of its services."""
 
     name: str = ""
-    services: frozenset[str] = frozenset()
-    built: frozenset[str] = frozenset()
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by service
+
+    @property
+    def services(self) -> frozenset[str]:
+        return frozenset(self.keys)
+
+    @property
+    def built(self) -> frozenset[str]:
+        """Those that it builds: bake makes targets of them."""
+        return frozenset(name for name, keys in self.keys.items() if "build" in keys)
 
 
 def own_compose(root: Path) -> OwnCompose:
@@ -58,8 +67,10 @@ def defined(name: str, text: str) -> OwnCompose:
     """
     with contextlib.suppress(*_UNREADABLE):
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
-        built = (k for k, each in services.items() if isinstance(each, dict) and "build" in each)
-        return OwnCompose(name, frozenset(services), frozenset(built))
+        return OwnCompose(
+            name,
+            {k: frozenset(each if isinstance(each, dict) else ()) for k, each in services.items()},
+        )
     return OwnCompose()
 
 

@@ -423,6 +423,12 @@ def _with_named(plan: Plan, services: Sequence[Running]) -> list[Running]:
     return [each for each in plan.services if each.service in found]
 
 
+# What slimbake's file says of a service, so that one that extends it says nothing of its own.
+_OURS = frozenset(
+    ("build", "image", "command", "entrypoint", "healthcheck", "ports", "user", "working_dir")
+)
+
+
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
     own = own_compose(project.root)
@@ -433,11 +439,15 @@ def joining(project: Project) -> tuple[str, ...]:
     both = _with_named(project.plan, both)
     for each in both:
         extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
-        lines += [f"  {each.service}:", f"    extends: {extends}"]
+        theirs = sorted(_OURS & own.keys.get(each.service, frozenset()))
+        without = f"  # without {', '.join(theirs)}" if theirs else ""
+        lines += [f"  {each.service}:{without}", f"    extends: {extends}"]
     if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):
         lines += ["volumes:", *(f"  {volume}: {{}}" for volume in volumes)]
     return (
         *lines,
         "",
-        "with your own keys below each `extends`, and without its `build` and `ports`",
+        "with your other keys below each `extends`: those that go would replace what slimbake says.",
+        "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
+        ' ["8080:8000"]',
     )

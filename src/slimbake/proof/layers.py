@@ -98,7 +98,7 @@ class Work:
         proven = {n for n, found in self.before.passes.items() if found.verdict == "proven"}
         return (
             self.new <= self.proven_before.keys()
-            and proven <= {*self.wanted, *self.known}
+            and proven <= {*self.wanted, *self.known, *self.free}
             and all(found.marginal is not None for found in self.proven_before.values())
         )
 

@@ -141,17 +141,22 @@ def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> 
 
 
 def test_a_compose_file_with_some_of_these_services_extends_them(tmp_path: Path) -> None:
-    own = "services: {db: {image: postgres}, api: {build: .}}"
+    own = """\
+x-all: &all {image: "old/api", environment: {A: b}}
+services: {db: {image: postgres}, api: {<<: *all, build: ., ports: ["80:80"], restart: always}}
+"""
     assert joined(tmp_path, own, "docker-compose.yml").splitlines() == [
         "in docker-compose.yml, which defines some of them itself:",
         "",
         "services:",
-        "  api:",
+        "  api:  # without build, image, ports",
         "    extends: {file: bake/compose.yaml, service: api}",
         "volumes:",
         "  data: {}",
         "",
-        "with your own keys below each `extends`, and without its `build` and `ports`",
+        "with your other keys below each `extends`: those that go would replace what slimbake says.",
+        "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
+        ' ["8080:8000"]',
     ]
 
 
@@ -365,8 +370,8 @@ def test_what_extends_a_service_defines_all_that_it_names(tmp_path: Path) -> Non
     (tmp_path / "compose.yaml").write_text("services: {web: {build: .}}")
     project: Any = SimpleNamespace(root=tmp_path, plan=ORDERED)
     lines = compose.joining(project)
-    assert [line for line in lines if line.startswith("  ") and line.endswith(":")] == [
-        "  web:",
+    assert [line for line in lines if line.startswith("  ") and not line.startswith("   ")] == [
+        "  web:  # without build",
         "  migrate:",
         "  api:",
         "  api-gpu:",
