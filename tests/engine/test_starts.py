@@ -20,6 +20,7 @@ services:
     command: [python, -m, stores]
     volumes: {PROJECT-kept: /kept}
   asks: {context: app, entrypoint: [python, -m, asks], start: [--help]}
+  keyed: {context: app, command: [python, -c, "import os; os.environ['KEY']"], start: {env: {KEY: none}}}
   own: {context: own, dockerfile: own/Dockerfile, port: 8001}
   skipped: {context: app, command: [python, -m, dies], start: none}
   dies: {context: app, command: [python, -m, dies]}
@@ -79,7 +80,7 @@ FILES = {
     "own/Dockerfile": "FROM base\nUSER 65532:65532\n"
     'ENTRYPOINT ["python", "-m", "http.server"]\nCMD ["8001"]\n',
 }
-GOOD = ("serves", "ends", "stores", "asks", "own", "skipped", "placed")
+GOOD = ("serves", "ends", "stores", "asks", "keyed", "own", "skipped", "placed")
 BAD = {
     "dies": "its command ended with exit code 1",
     "near": "listens on port 8002 of the container's loopback only: bind it to 0.0.0.0",
@@ -109,6 +110,8 @@ def test_what_starts_is_tagged_and_what_does_not_is_not(toy: Toy) -> None:
     assert "DATABASE: is not set" in done.stderr
     assert "`start` gives it other arguments ([--help])" in done.stderr
     assert "`tmpfs: [/home/nonroot/.cache]`" in done.stderr
+    config = docker("image", "inspect", "--format={{json .Config.Env}}", toy.image("keyed"))
+    assert "KEY=" not in config, "a variable of the start check alone"
 
 
 def test_the_table_says_what_was_checked(toy: Toy) -> None:

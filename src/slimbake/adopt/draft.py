@@ -105,6 +105,17 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     return replace(made, kept=_Drafter(candidate, repository).kept())
 
 
+def _placeholder(value: str) -> str:
+    """In place of a variable's value, which may be a secret, one that is read alike."""
+    if re.fullmatch(r"\d{1,5}|true|false|yes|no|on|off", value, re.I):
+        return value
+    if address := re.match(r"([a-z][a-z0-9+.-]*)://(/?)", value):
+        return f"{address[1]}://{'/smoke' if address[2] else 'localhost'}"
+    if host := re.fullmatch(r"[\w.-]+:(\d+)", value):
+        return f"localhost:{host[1]}"
+    return "smoke"
+
+
 class _Drafter:
     def __init__(
         self, of: Candidate, repository: Repository, needs_shell: Note | None = None
@@ -934,40 +945,46 @@ class _Drafter:
                 )
 
     def _needs_variables(self, code: Code) -> None:
-        """Turn the start check off where the code reads a variable that no image holds: it has no
-        default, so nothing starts without it.
+        """Give the start check those variables that the code reads and no image holds: they have no
+        defaults, so nothing starts without them.
         """
         compose = self._of.compose
         names = [*self._left_env]
+        given: dict[str, str] = {}
         if compose:
             names += compose.unset
             for said in compose.env_files:
-                names += dotenv(self._repository.texts.get(said.value, ""))
-        names = [name for name in dict.fromkeys(names) if name not in self._entry.get("env", {})]
+                given |= dotenv(self._repository.texts.get(said.value, ""))
+        names = [
+            name
+            for name in dict.fromkeys((*names, *given))
+            if name not in self._entry.get("env", {})
+        ]
         found = dict(self._readers(code, names))
         for name in found:
-            self._left_env.setdefault(name, "smoke")
+            self._left_env.setdefault(name, _placeholder(given.get(name, "")))
         if compose and self._of.ready and not self._of.lacks:
             # its start check has the compose file's variables
             found = {name: place for name, place in found.items() if name in compose.passed}
         if found and "start" not in self._entry:
             name, place = next(iter(found.items()))
-            self._entry["start"] = "none"
+            self._entry["start"] = {"env": {name: self._left_env[name] for name in found}}
             self._comments["start"] = f"{place} reads {name}, which no image holds"
             self._note(
                 place,
                 f"the code reads {', '.join(found)}, which no image holds",
-                "so the start check is off. If the service starts without, remove `start: none`; else"
-                " give the code defaults",
+                "smoke and start check have placeholders: write better ones, or `start: none` where"
+                " it does not start without the real ones",
             )
 
     def _start_beside(self) -> None:
         """Start it in its start check beside what it depends on."""
         ready, lacks = self._of.ready, self._of.lacks
-        if not ready or "start" in self._entry:
+        said = self._entry.get("start", {})
+        if not ready or not isinstance(said, dict):
             return
         if lacks is None:
-            self._entry["start"] = {"with": list(ready)}
+            self._entry["start"] = {"with": list(ready), **said}
             return
         self._note(
             lacks.place,

@@ -146,6 +146,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
         "smoke": smoke is not None,
         "verify": service.verify or "",
         "command": _command(service),
+        "environment": dict(service.start.env),
         "fixed": len(service.entrypoint),
         "port": service.port,
     }

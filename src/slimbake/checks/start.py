@@ -151,7 +151,8 @@ def starts(
         "limit": LIMIT * emulated(platform) * crowded(),
         "alive": ALIVE * emulated(platform),
     }
-    options = foreign(platform)
+    only_here = (f"--env={key}={value}" for key, value in service.start.env)
+    options = (*only_here, *foreign(platform))
     if not service.start.beside:
         return _checked(image, service, asked, ("--network=none", *options), later)
     variables = [

@@ -374,7 +374,7 @@ class Reader:
                 message = f"{own.name} builds '{name}', and a start check starts images alone"
                 self._report.value(path, message, "give it an `image` there, without `build`")
         how: Literal["runs", "listens"] = "listens" if "port" in raw else "runs"
-        return StartCheck(how, beside=tuple(said.get("with", ())))
+        return StartCheck(how, beside=tuple(said.get("with", ())), env=pairs(said, "env"))
 
     def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
         if not (said := raw.get("precision")):

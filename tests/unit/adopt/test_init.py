@@ -439,11 +439,38 @@ def test_code_that_cannot_start_without_a_variable_of_the_compose_file(
     )
     reported = init(file, InitRequest(), QUIET)
     [one] = manifest(file).services
-    assert (one.start.how if one.start else "") == ("none" if needs else "")
-    assert (f"start: none  # services/one/{needs}" in file.read_text()) == bool(needs)
+    assert (one.start.env if one.start else ()) == ((("TOKEN", "smoke"),) if needs else ())
+    comment = f"# services/one/{needs}"
+    assert (comment in file.read_text()) == bool(needs)
     assert any("the code reads TOKEN, which no image holds" in line for line in reported) == bool(
         needs
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [
+        ("s3cret", "smoke"),
+        ("8", "8"),
+        ("True", "True"),
+        ("postgresql://me:s3cret@db:5432/shop", "postgresql://localhost"),
+        ("sqlite:///shop.db", "sqlite:///smoke"),
+        ("kafka:9092", "localhost:9092"),
+    ],
+)
+def test_a_placeholder_is_read_as_the_value_is_and_tells_nothing_of_it(
+    tmp_path: Path, value: str, given: str
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "services/one/one/settings.py").write_text("import os\nos.environ['TOKEN']\n")
+    (tmp_path / "one.env").write_text(f"TOKEN={value}\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one, env_file: one.env}\n"
+    )
+    init(file, InitRequest(), QUIET)
+    [one] = manifest(file).services
+    assert one.start and one.start.env == (("TOKEN", given),)
+    assert "s3cret" not in file.read_text()
 
 
 def test_a_project_whose_requirements_a_stage_exports(tmp_path: Path) -> None:
@@ -513,10 +540,10 @@ def test_a_service_with_a_shell_can_be_added_to_a_manifest_that_is_there(tmp_pat
     [
         ("one: {build: B, environment: {TOKEN: y}, depends_on: [db, two]}", ("db",), ""),
         ("one: {build: B, environment: {TOKEN: y}, depends_on: {db: {}, q: {}}}", ("db", "q"), ""),
-        ("one: {build: B, environment: {TOKEN: y}, depends_on: [two]}", (), "give the code"),
-        ("one: {build: B, environment: [TOKEN], depends_on: [db]}", (), "give the code"),
-        ("one: {build: B, environment: {TOKEN: y}, depends_on: [proxy]}", (), "give the code"),
-        ("one: {build: B, environment: {TOKEN: y}, depends_on: [same]}", (), "give the code"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [two]}", (), "placeholders"),
+        ("one: {build: B, environment: [TOKEN], depends_on: [db]}", ("db",), "placeholders"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [proxy]}", (), "placeholders"),
+        ("one: {build: B, environment: {TOKEN: y}, depends_on: [same]}", (), "placeholders"),
         ("one: {build: B, env_file: no.env, depends_on: [db]}", (), "no.env is not there"),
     ],
 )
@@ -534,7 +561,8 @@ def test_a_start_check_runs_beside_the_ready_made_services_that_are_depended_on(
     one = manifest(file).services[0]
     assert (one.start.beside if one.start else ()) == beside
     assert reported in notes
-    assert ("the start check is off" in notes) == (reported == "give the code")
+    env = one.start.env if one.start else ()
+    assert env == ((("TOKEN", "smoke"),) if reported == "placeholders" else ())
 
 
 def test_a_service_that_keeps_its_dockerfile_starts_beside_its_database_too(tmp_path: Path) -> None:
@@ -1283,7 +1311,7 @@ def test_a_service_that_falls_back_has_what_its_dockerfile_and_compose_file_say(
     (tmp_path / "services/one/app.py").write_text("import os\nos.environ['TOKEN']\n")
     [one] = start(file, InitRequest()).drafts
     assert (one.entry["env_file"], one.entry["tmpfs"]) == (["one.env"], ["/run/one"])
-    assert one.entry["start"] == "none", "nothing gives the start check the variable"
+    assert one.entry["start"] == {"env": {"TOKEN": "1"}}, "no image holds it"
     assert one.entry["dockerfile"] == "services/one/Dockerfile"
     assert "MODEL" not in one.entry.get("env", {}), "the Dockerfile says it"
     assert (one.entry["command"], one.entry["volumes"]) == (

@@ -163,6 +163,7 @@ def trace_command(
     port: int | None,
     *,
     quiet: float = SECONDS,
+    environment: Mapping[str, str] = {},
     **user: Any,
 ) -> tuple[bool, str]:
     """Run the service's own command to its end, or ask a server and then end it.
@@ -170,14 +171,14 @@ def trace_command(
     Returns whether the server answers, how it ends does not matter; and why nothing is known of
     what it uses, "" where something is. A smoke calls its service in process: what only a server
     imports is seen here. `quiet`: seconds after which a command that uses nothing new is ended;
-    `user`: as subprocess.Popen takes it.
+    `environment`: variables beside the trace's; `user`: as subprocess.Popen takes it.
     """
     try:
         service = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=2,
-            env=traced.environment,
+            env={**traced.environment, **environment},
             start_new_session=True,
             **user,
         )
@@ -248,8 +249,8 @@ def trace_starts(arguments: Sequence[str]) -> None:
 
     It runs as root in a step on the image, each check as the image runs. The variable TRACED holds
     an object: whether there is a `smoke`, as its variables name it; `verify`, a file of the
-    context or ""; `command`, [] where it is not known, how many words of it are `fixed`, and its
-    `port`.
+    context or ""; `command`, [] where it is not known, how many words of it are `fixed`, its `port`,
+    and the `environment` of its start check.
     """
     (into,) = arguments
     with turn(os.environ["TRACED"].encode()):
@@ -275,7 +276,14 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
         # It calls each route more than once: a bake has no time for the last of them.
         _check(traced, ("verify",), json.dumps(question), quiet=QUIET, **surroundings.as_service())
     elif command:
-        trace_command(traced, command, asked["port"], quiet=QUIET, **surroundings.as_service())
+        trace_command(
+            traced,
+            command,
+            asked["port"],
+            quiet=QUIET,
+            environment=asked["environment"],
+            **surroundings.as_service(),
+        )
     seen = any(how == RUNS for how, _ in traced.paths())
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
