@@ -266,8 +266,7 @@ class _ServiceReader:
             self._note(
                 self._place(stay[0]),
                 f"{', '.join(stay)}",
-                f"{'these stay' if len(stay) > 1 else 'this stays'} in the compose file: it is"
-                " about running, and an image does not hold it",
+                _RUNNING.format("these stay" if len(stay) > 1 else "this stays"),
             )
         return replace(made, notes=tuple(self._notes))
 
@@ -505,7 +504,7 @@ class _ServiceReader:
             self._note(
                 self._place("deploy"),
                 "deploy",
-                "this stays in the compose file: it is about running",
+                _RUNNING.format("this stays"),
             )
         return gpu
 
@@ -514,6 +513,10 @@ _GIVEN = {"secrets": "/run/secrets", "configs": "/"}  # keys of files that conta
 _STAYS_UNDER = (
     "it stays in the compose file. For `slimbake up`, write {name} into .env, too, or give"
     " `--env {name}=VALUE`"
+)
+_RUNNING = (
+    "{} in the compose file: it is about running. `slimbake up` runs without; `slimbake compose` says"
+    " how that file starts slimbake's images"
 )
 _STAYS = "it stays in the compose file. `slimbake up` takes it from .env or `--env`"
 

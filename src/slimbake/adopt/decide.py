@@ -81,7 +81,19 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         left=() if only else tuple(left),
         compose=compose.files,
         notes=tuple(dict.fromkeys(notes)),
+        registry=_registry(compose),
     )
+
+
+# A host has a dot or a port; Docker takes other names for those of its hub.
+_IMAGE = re.compile(r"((?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+:\d+)(?:/[a-z0-9._-]+)*)/[^/:@]+")
+
+
+def _registry(compose: ComposeFacts) -> str:
+    """Where all images are that a compose file builds and names; "" where that is not one place."""
+    names = [each.image for each in compose.services if each.build and each.image]
+    found = {match[1] if (match := _IMAGE.match(name)) else "" for name in names}
+    return found.pop() if len(found) == 1 else ""
 
 
 _OLDER = re.compile(r"-(buster|bullseye|bookworm)\b")

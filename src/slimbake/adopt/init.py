@@ -201,7 +201,9 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
     ci, ci_notes = _ci(repository)
 
     def text(drafts: Sequence[Draft], sharing: Sharing, layers: str = "") -> str:
-        return manifest_text(found.project, python, drafts, sharing, ci=ci, layers=layers)
+        return manifest_text(
+            found.project, python, drafts, sharing, registry=found.registry, ci=ci, layers=layers
+        )
 
     drafts, dropped = _readable(file, _one_user(found.drafts), lambda each: text(each, _ALONE))
     parsed = _checked(file, text(drafts, _ALONE))

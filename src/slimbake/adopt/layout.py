@@ -45,12 +45,16 @@ def manifest_text(
     drafts: Sequence[Draft],
     sharing: Sharing,
     *,
+    registry: str = "",
     ci: str = "",
     layers: str = "",
 ) -> str:
     """The text of a manifest."""
     lines = [SCHEMA_LINE, *(f"# {line}" for line in _HEAD)]
-    lines += [f"project: {scalar(project)}", f"python: {yaml(python)}"]
+    lines.append(f"project: {scalar(project)}")
+    if registry:
+        lines.append(f"registry: {scalar(registry)}")
+    lines.append(f"python: {yaml(python)}")
     if ci:
         lines.append(f"ci: {{provider: {ci}}}")
     if layers:

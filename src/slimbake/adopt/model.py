@@ -239,3 +239,4 @@ class Adoption:
     left: tuple[tuple[str, str], ...]  # services that stay in the compose file, and their image
     compose: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    registry: str = ""  # where all images of the compose file are

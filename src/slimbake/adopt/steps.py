@@ -100,8 +100,12 @@ def django_step(
     }
     outputs = django_outputs(command, manage, env, code.context, repository)
     if not outputs:
-        what = "*.po files" if command == "compilemessages" else "STATIC_ROOT below the code"
-        return None, f"init finds no {what}"
+        if command == "compilemessages":
+            return None, "init finds no *.po files"
+        return (
+            None,
+            "init finds no STATIC_ROOT below the code, where alone a step of `build` writes",
+        )
     words = ["python", manage, *(code.moved(word) for word in step.words[at + 1 :])]
     made: dict[str, Any] = {"run": words, "outputs": list(outputs)}
     if env:

@@ -1318,3 +1318,29 @@ def test_a_service_that_falls_back_has_what_its_dockerfile_and_compose_file_say(
         ["python", "other.py"],
         {"kept": "/data"},
     )
+
+
+@pytest.mark.parametrize(
+    ("images", "registry"),
+    [
+        (
+            ("registry.shop.example/team/one:1", "registry.shop.example/team/two"),
+            "registry.shop.example/team",
+        ),
+        (("localhost:5000/one", "localhost:5000/jobs:${TAG:-latest}"), "localhost:5000"),
+        (("registry.shop.example/one", "other.example/two"), None),
+        (("shop/one", "shop/two"), None),
+        (("one", "two"), None),
+    ],
+)
+def test_the_registry_of_a_compose_file_s_images_is_the_manifest_s(
+    tmp_path: Path, images: tuple[str, str], registry: str | None
+) -> None:
+    file = repository(tmp_path, "one", "two")
+    one, two = images
+    (tmp_path / "compose.yaml").write_text(
+        f"services:\n  one: {{build: services/one, image: '{one}'}}\n"
+        f"  two: {{build: services/two, image: '{two}'}}\n  db: {{image: 'docker.io/postgres'}}\n"
+    )
+    init(file, InitRequest(), QUIET)
+    assert manifest(file).registry == registry
