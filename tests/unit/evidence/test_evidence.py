@@ -988,6 +988,8 @@ def weighed(root: Path, **which: str) -> bool:
     (answer,) = (each for each in answers(root) if each.question.layer == "base-web")
     assert answer.evidence and answer.evidence.passes
     passes = {name: replace(found, marginal=1) for name, found in answer.evidence.passes.items()}
+    free = next(each for each in catalogue(root) if each.name == "strip.debug")
+    passes[free.name] = replace(FINDING, digest=free.digest)  # every layer carries it, tried or not
     said = {"packages": answer.question.packages, **which}
     before = replace(answer.evidence, passes=passes, **said)  # type: ignore[arg-type]
     work = work_of(replace(answer, evidence=before), catalogue(root), Choice(stale=True))
