@@ -454,7 +454,11 @@ def test_weights_of_the_repository_are_locked_by_file_and_stale_when_one_changes
     ]
     (repo.root / "models/small/deep/model.bin").write_text("others")
     done = repo.run("lock", "--check")
-    assert done.code == 4 and "the files in models/small have changed" in done.stderr
+    changed = "the files in models/small have changed"
+    assert done.code == 4 and f"{changed}: deep/model.bin changed\n" in done.stderr
+    (repo.root / "models/small/deep/model.bin").rename(repo.root / "models/small/other.bin")
+    done = repo.run("lock", "--check")
+    assert f"{changed}: deep/model.bin is missing, other.bin is new\n" in done.stderr
     assert repo.run("lock").code == 0 and repo.run("lock", "--check").code == 0
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import base_layer
+from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
 from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
 from slimbake.lock import auto
-from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, weights_text
+from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, changed_files, weights_text
 from slimbake.lock.model import Family, families, inputs, text_digest
 
 
@@ -32,7 +32,7 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     changed = {each.name for each in found if not each.why}
     if not changed:
         return found
-    reasons = {**_changes(fleet, changed), **_other_python(fleet, locks, changed)}
+    reasons = {**_changes(fleet, locks, changed), **_other_python(fleet, locks, changed)}
     return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in found)
 
 
@@ -46,7 +46,7 @@ def _other_python(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[
     return {}
 
 
-def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
+def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, str]:
     """What has changed of each of these locks, in words. Where the lock of a base has changed, it is
     the reason for the locks above it.
     """
@@ -55,18 +55,22 @@ def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
     found |= {
         each.layer.system_lock: f"`system` of {each.name} has changed" for each in _asking(fleet)
     }
+    texts = (
+        weights_texts(fleet) if any(each.layer.lock in changed for each in fleet.weights) else {}
+    )
     for weights in fleet.weights:
-        where = (
-            f"the files in {weights.value} have" if weights.source == "path" else "`weights` has"
-        )
-        found[weights.layer.lock] = f"{where} changed"
+        name = weights.layer.lock
+        found[name] = "`weights` has changed"
+        if weights.source == "path":
+            which = changed_files(locks.text(name) or "", texts.get(name, ""))
+            found[name] = f"the files in {weights.value} have changed{which}"
     for each in _asking(fleet):
         below = (layer.lock for layer in each.layer.chain if layer.lock in changed)
         who = f"the base {each.name}" if isinstance(each, Base) else each.name
         wanted = each.layer.asks
-        files = (*wanted.files, *(f"{p.path}/pyproject.toml" for p in wanted.packages))
+        files = (*wanted.files, *_project_files(fleet, *(p.path for p in wanted.packages)))
         if isinstance(each, Package) and each.path:
-            files = (f"{each.path}/pyproject.toml",)
+            files = _project_files(fleet, each.path)
         where = ", ".join(files or (fleet.manifest.file.name,))
         own = (
             f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
@@ -143,9 +147,14 @@ def _asked_layers(fleet: Fleet) -> str:
 
 def _inputs(family: Family, fleet: Fleet) -> Mapping[str, str]:
     paths = {package.path for layer in family.layers for package in layer.asks.packages}
-    return inputs(family, fleet.python, {path: _project(fleet.root / path) for path in paths})
+    return inputs(family, fleet.python, {path: _project(fleet, path) for path in paths})
 
 
-def _project(folder: Path) -> str:
-    file = folder / "pyproject.toml"
-    return file.read_text("utf-8") if file.is_file() else ""
+def _project(fleet: Fleet, path: str) -> str:
+    return "".join((fleet.root / f).read_text("utf-8") for f in _project_files(fleet, path))
+
+
+def _project_files(fleet: Fleet, *paths: str) -> tuple[str, ...]:
+    """The files in which these packages of the repository say what they require."""
+    names = (f"{path}/{name}" for path in paths for name in (PYPROJECT, SETUP_CFG, SETUP_PY))
+    return tuple(name for name in names if (fleet.root / name).is_file())
