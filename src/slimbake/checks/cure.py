@@ -71,9 +71,11 @@ def _limits(service: Running) -> str:
     if beside := service.start.beside:
         return (
             f"if it needs more than {', '.join(beside)}: a start check has no other network and no"
-            " data, so name more services in `start: {with: [...]}`, or write `start: none`"
+            " data, so name more services in `start: {with: [...]}` or variables in `{env: {...}}`,"
+            " or write `start: none`"
         )
     return (
-        "if it needs a network, data or another service: a start check has none, but `start` gives"
-        " it other arguments ([--help]) or services beside it ({with: [postgres]}), or is `none`"
+        "if it needs a network, data, a variable or another service: a start check has none, but"
+        " `start` gives it services beside it ({with: [postgres]}), variables ({env: {KEY: none}})"
+        " or other arguments ([--help]), or is `none`"
     )

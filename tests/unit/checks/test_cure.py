@@ -14,8 +14,9 @@ from slimbake.plan.model import Running
 
 ENDED = "api: its command ended with exit code 1 before it listened on port 8000"
 LIMITS = (
-    "if it needs a network, data or another service: a start check has none, but `start` gives it"
-    " other arguments ([--help]) or services beside it ({with: [postgres]}), or is `none`"
+    "if it needs a network, data, a variable or another service: a start check has none, but"
+    " `start` gives it services beside it ({with: [postgres]}), variables ({env: {KEY: none}})"
+    " or other arguments ([--help]), or is `none`"
 )
 
 
@@ -35,6 +36,7 @@ def running(**more: Any) -> Running:
         (["ConnectionRefusedError: [Errno 111] Connection refused"], LIMITS),
         (["socket.gaierror: [Errno -3] Temporary failure in name resolution"], LIMITS),
         (["FileNotFoundError: [Errno 2] No such file or directory: '/data/a.db'"], LIMITS),
+        (["django.core.exceptions.ImproperlyConfigured: Set the SECRET_KEY variable"], LIMITS),
         (["RuntimeError: gevent worker requires gevent 1.4 or higher"], LIMITS),
         ([], LIMITS),
     ],
@@ -78,7 +80,7 @@ def test_services_that_are_beside_it_already_are_not_advised_again() -> None:
     start = StartCheck("listens", beside=("redis",))
     assert cure(ENDED, running(start=start)) == (
         "if it needs more than redis: a start check has no other network and no data, so name more"
-        " services in `start: {with: [...]}`, or write `start: none`"
+        " services in `start: {with: [...]}` or variables in `{env: {...}}`, or write `start: none`"
     )
 
 
