@@ -11,6 +11,7 @@ from slimbake.plan.model import Running
 
 # Of the first line, which is ours: a start check's, or the engine's.
 _NO_PROGRAM = re.compile(r"its command cannot be run: .*No such file or directory: '([^']+)'")
+_NOT_EXECUTABLE = re.compile(r"its command cannot be run: .*Permission denied: '([^']+)'")
 _NO_HEALTH = re.compile(r"its healthcheck cannot be run")
 _OTHER_PORT = re.compile(r"does not listen on port \d+ but on ")
 _LOOPBACK = re.compile(r"of the container's loopback only")  # it has its cure
@@ -42,10 +43,11 @@ def cure(why: str, service: Running) -> str:
 
 def _of_line(line: str, service: Running) -> str:
     if program := _NO_PROGRAM.search(line):
-        return (
-            f"the image has no program `{program[1]}`, or not the interpreter that its first line"
-            " names: programs come with packages of `requirements` and `system`"
-        )
+        lacks = f"the image has no `{program[1]}`, or not the interpreter that its first line names"
+        whence = ": programs come with packages of `requirements` and `system`"
+        return lacks if service.own_dockerfile else f"{lacks}{whence}"
+    if program := _NOT_EXECUTABLE.search(line):
+        return f"make {program[1]} executable: `chmod +x`"
     if _NO_HEALTH.search(line):
         return "let `healthcheck` name what the image has: docs/how-to/healthchecks.md"
     if _OTHER_PORT.search(line):
@@ -58,7 +60,8 @@ def _no_file(lines: list[str], service: Running) -> str:
     found = [match[1] for line in lines if (match := _NO_FILE.search(line))]
     if not found or service.own_dockerfile or found[-1].startswith(service.writable):
         return ""
-    return f"the image has no {found[-1]}: `context` must contain it, and .dockerignore not leave it out"
+    where = "`context` must contain it, and no .dockerignore leave it out"
+    return f"the image has no {found[-1]}: {where}"
 
 
 def _of_code(lines: list[str]) -> bool:

@@ -63,8 +63,12 @@ def test_the_limits_of_a_start_check_are_named_where_they_may_be_the_reason(
         ("api: its command listens on port 8000, and answers nothing there", LIMITS),
         (
             "api: its command cannot be run: [Errno 2] No such file or directory: 'manage'",
-            "the image has no program `manage`, or not the interpreter that its first line names:"
+            "the image has no `manage`, or not the interpreter that its first line names:"
             " programs come with packages of `requirements` and `system`",
+        ),
+        (
+            "api: its command cannot be run: [Errno 13] Permission denied: '/app/run.sh'",
+            "make /app/run.sh executable: `chmod +x`",
         ),
         (
             "api: its healthcheck cannot be run: the image has no curl",
@@ -87,7 +91,7 @@ def test_services_that_are_beside_it_already_are_not_advised_again() -> None:
 def test_a_file_of_the_code_must_lie_in_the_context() -> None:
     words = f"{ENDED}\n  FileNotFoundError: [Errno 2] No such file or directory: '/app/m/a.bin'"
     assert cure(words, running()) == (
-        "the image has no /app/m/a.bin: `context` must contain it, and .dockerignore not leave it"
+        "the image has no /app/m/a.bin: `context` must contain it, and no .dockerignore leave it"
         " out"
     )
     assert cure(words, running(volumes=(("m", "/app/m"),))) == LIMITS
