@@ -62,7 +62,7 @@ def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, 
         name = weights.layer.lock
         found[name] = "`weights` has changed"
         if weights.source == "path":
-            which = changed_files(locks.text(name) or "", texts.get(name, ""))
+            which = changed_files(locks.text(name) or "", texts[name]) if name in texts else ""
             found[name] = f"the files in {weights.value} have changed{which}"
     for each in _asking(fleet):
         below = (layer.lock for layer in each.layer.chain if layer.lock in changed)
