@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from slimbake.config import MANIFEST_SCHEMA
-from slimbake.config.naming import base_layer
+from slimbake.config.naming import LOCKS, base_layer
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
 from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
+from slimbake.host.git import changed_since
 from slimbake.lock import auto
-from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, changed_files, weights_text
+from slimbake.lock.locks import (
+    EXTERNALS,
+    INPUTS,
+    LAYERS,
+    Locks,
+    Stale,
+    changed_files,
+    lock_file,
+    weights_text,
+)
 from slimbake.lock.model import Family, families, inputs, text_digest
 
 
@@ -64,19 +75,28 @@ def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, 
         if weights.source == "path":
             which = changed_files(locks.text(name) or "", texts[name]) if name in texts else ""
             found[name] = f"the files in {weights.value} have changed{which}"
-    for each in _asking(fleet):
+    asking = [(each, _files(fleet, each)) for each in _asking(fleet)]
+    manifest = fleet.manifest.file.name
+    every = dict.fromkeys((manifest, *(file for _, files in asking for file in files)))
+    since = changed_since(fleet.root, f"{LOCKS}/{lock_file(INPUTS)}", every)
+    for each, files in asking:
         below = (layer.lock for layer in each.layer.chain if layer.lock in changed)
         who = f"the base {each.name}" if isinstance(each, Base) else each.name
-        wanted = each.layer.asks
-        files = (*wanted.files, *_project_files(fleet, *(p.path for p in wanted.packages)))
-        if isinstance(each, Package) and each.path:
-            files = _project_files(fleet, each.path)
-        where = ", ".join(files or (fleet.manifest.file.name,))
+        changed_now = [file for file in (*files, manifest) if file in since]
+        where = ", ".join(changed_now or files or (manifest,))
         own = (
             f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
         )
         found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
     return found
+
+
+def _files(fleet: Fleet, each: Base | Service | Package) -> tuple[str, ...]:
+    """The files that say which packages it asks for, beside the manifest."""
+    if isinstance(each, Package) and each.path:
+        return _project_files(fleet, each.path)
+    wanted = each.layer.asks
+    return (*wanted.files, *_project_files(fleet, *(p.path for p in wanted.packages)))
 
 
 def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:
@@ -156,5 +176,9 @@ def _project(fleet: Fleet, path: str) -> str:
 
 def _project_files(fleet: Fleet, *paths: str) -> tuple[str, ...]:
     """The files in which these packages of the repository say what they require."""
-    names = (f"{path}/{name}" for path in paths for name in (PYPROJECT, SETUP_CFG, SETUP_PY))
+    names = (
+        posixpath.normpath(f"{path}/{name}")
+        for path in paths
+        for name in (PYPROJECT, SETUP_CFG, SETUP_PY)
+    )
     return tuple(name for name in names if (fleet.root / name).is_file())
