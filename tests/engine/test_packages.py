@@ -131,7 +131,7 @@ def test_weights_that_changed_since_they_were_locked_are_not_built(toy: Toy) -> 
     done = toy.slimbake("bake")
     assert (done.code, held(toy.image("one"))) == (4, before)
     assert said(done) == [
-        "slimbake: locks are out of date: the files in model have changed",
+        "slimbake: locks are out of date: the files in model have changed: a.bin changed",
         "  run `slimbake lock`, and review what it changes in bake/locks/",
     ]
     assert toy.slimbake("lock").code == 0

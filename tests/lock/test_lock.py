@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import subprocess
 import tarfile
 import textwrap
 from pathlib import Path
@@ -437,6 +438,30 @@ def test_a_yanked_version_is_taken_only_where_it_is_pinned_and_that_is_said(
 # --- weights and externals
 
 
+def test_of_the_files_of_a_lock_those_are_named_that_changed_since_it_was_committed(
+    repo: Repo, index: Index
+) -> None:
+    index.add("idna", "3.10")
+    repo.write(
+        "services:\n  a: {context: a, requirements: [a/one.txt, a/two.txt]}\n",
+        {"a/one.txt": "idna\n", "a/two.txt": "idna\n", "a/app.py": ""},
+    )
+    assert repo.run("lock").code == 0
+
+    def named() -> str:
+        found = re.search(r"when it was locked \((.*)\)", repo.run("lock", "--check").stderr)
+        return found[1] if found else ""
+
+    (repo.root / "a/two.txt").write_text("idna>=3\n")
+    assert named() == "a/one.txt, a/two.txt", "Git knows nothing of the lock"
+    (repo.root / "a/two.txt").write_text("idna\n")
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+    for words in (("init", "--quiet"), ("add", "--all"), (*who, "commit", "--quiet", "-m", "x")):
+        subprocess.run(["git", "-C", str(repo.root), *words], check=True)
+    (repo.root / "a/two.txt").write_text("idna>=3\n")
+    assert named() == "a/two.txt"
+
+
 def test_weights_of_the_repository_are_locked_by_file_and_stale_when_one_changes(
     repo: Repo,
 ) -> None:
@@ -454,7 +479,11 @@ def test_weights_of_the_repository_are_locked_by_file_and_stale_when_one_changes
     ]
     (repo.root / "models/small/deep/model.bin").write_text("others")
     done = repo.run("lock", "--check")
-    assert done.code == 4 and "the files in models/small have changed" in done.stderr
+    changed = "the files in models/small have changed"
+    assert done.code == 4 and f"{changed}: deep/model.bin changed\n" in done.stderr
+    (repo.root / "models/small/deep/model.bin").rename(repo.root / "models/small/other.bin")
+    done = repo.run("lock", "--check")
+    assert f"{changed}: deep/model.bin is missing, other.bin is new\n" in done.stderr
     assert repo.run("lock").code == 0 and repo.run("lock", "--check").code == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
@@ -22,6 +23,7 @@ from slimbake.advise.model import (
 )
 from slimbake.advise.runtime import quantise, swap
 from slimbake.checks.limits import WORTH
+from slimbake.config.model import ServiceEntry
 from slimbake.config.naming import base_layer
 from slimbake.console.tables import UNMEASURED, megabytes, readable, some
 from slimbake.render.quoting import comment
@@ -271,11 +273,9 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
         -change >= WORTH * now for change, now in zip(changes, relaid.before, strict=True) if now
     ):
         return
-    bases = {path[2] for path in facts.keys if path[:1] == ("bases",) and len(path) == 3}
-    more = ", ".join(f"`{key}`" for key in sorted(map(str, bases - {"requirements", "extends"})))
     yield Advice(
         kind="share",
-        what="layers as the planner would lay them",
+        what="layers as the planner would lay them, if all services have a solution together",
         saves=(
             Saving("on a host", -relaid.host, "about"),
             Saving("on a registry", -relaid.registry, "about"),
@@ -287,17 +287,38 @@ def _relaid(facts: Facts) -> Iterator[Advice]:
             facts.at(
                 ("bases",),
                 "",
-                "without it, and without each `base`, slimbake finds the layers"
-                + (f"; {more} of a base: write it to each of its services" if more else ""),
+                "; ".join(
+                    (
+                        "without it, and without each `base`, slimbake finds the layers",
+                        *_moved(facts),
+                    )
+                ),
             ),
+            AdviceStep(command="slimbake lock"),
         ),
         costs=(
+            "all services are locked together: `slimbake lock` says whether their requirements and"
+            " what they pin allow that",
             (
                 f"up to {relaid.layers[1]} layers of packages and weights in an image,"
                 f" {relaid.layers[0]} now"
             ),
         ),
     )
+
+
+def _moved(facts: Facts) -> Iterator[str]:
+    """Where the keys of bases go that are no more."""
+    keys = {str(path[2]) for path in facts.keys if path[:1] == ("bases",) and len(path) == 3}
+    every = keys - {"requirements", "extends"}
+    of_services = every & {each.name for each in fields(ServiceEntry)}
+    for found, where in (
+        (of_services, "to each of its services"),
+        (every - of_services, "at the top of the manifest"),
+    ):
+        if found:
+            named = ", ".join(f"`{key}`" for key in sorted(found))
+            yield f"{named} of a base: write it {where}"
 
 
 def compression(facts: Facts) -> Iterator[Advice]:

@@ -151,7 +151,12 @@ def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
             return (Saving("uncompressed", None),), "`slimbake sizes --record`"
         packed = sum(wheel for wheel in wheels if wheel)
         size = int(packed * UNPACKED)
-        said = f"wheels in bake/locks/{lock}.txt, {UNPACKED:g} times unpacked, before any pass"
+        said = f"wheels in bake/locks/{lock}.txt, {UNPACKED:g} times unpacked, or all of that layer"
+    if subject.image:  # what passes have taken of these packages cannot go again
+        there = subject.image.of(lock) or subject.image
+        size = min(size, there.uncompressed)
+        if packed is not None and there.compressed is not None:
+            packed = min(packed, there.compressed)
     more = _onnx(facts)
     if more is None:
         return (

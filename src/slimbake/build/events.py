@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from slimbake.checks.missing import missing_module
+from slimbake.checks.missing import lacking
 from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.plan.model import CHECKS, Plan, Target
@@ -310,8 +310,8 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             f"buildx failed\n{words}", advice
         ), ""
     target = plan.target(step.target)
-    lacking = "".join(
-        missing_module(vertex.log[-LAST_LINES:], each)
+    lacks = "".join(
+        lacking(vertex.log[-LAST_LINES:], each)
         for each in plan.services
         if each.service == target.service
     )
@@ -332,7 +332,7 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         error = CheckError(
             f"the {target.kind} of {target.service} does not hold ({cause}); its tag stays where it"
             f" was\n{log}".rstrip(),
-            advice or lacking or f"`slimbake debug {target.service}` gives a shell in the image",
+            advice or lacks or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:
         error = BuildError(

@@ -4,17 +4,16 @@ outside.
 
 from __future__ import annotations
 
-import contextlib
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from slimbake.docker.containers import Detached, detached
-from slimbake.inside.check.processes import cpu_seconds
+from slimbake.inside.check.processes import cpu_seconds, listeners
 
 EVERY = 0.2  # seconds between two looks
 IDLE = 0.05  # of a processor, below which a command does nothing
-LISTENS = "0A"
 
 
 def engine_start(
@@ -58,13 +57,5 @@ def _listening(pid: int) -> set[int] | None:
     """The TCP ports on which a container listens, by its first process; None where this machine
     does not see it.
     """
-    found: set[int] | None = None
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            rows = [
-                row.split() for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()
-            ]
-            found = (found or set()) | {
-                int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENS
-            }
-    return found
+    tables = Path(f"/proc/{pid}/net")
+    return set(listeners(tables)) if os.access(tables / "tcp", os.R_OK) else None

@@ -1,4 +1,6 @@
-"""What a program says that lacks a module, and where to list the package that has it. Pure."""
+"""What a program says that lacks a module or a library, and where to list the package that has it.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,20 @@ import re
 import sys
 from collections.abc import Iterable
 
+from slimbake.inside.check.libraries import package_name
 from slimbake.plan.model import Running
 
 # As Python ends it: what a pass removed has more words.
 _MISSING = re.compile(r"No module named '([\w.]+)'$")
+# As the loader of glibc ends it, after the words of Python or the name of the program. What has a
+# path is a file of the program's own, and no library of Debian.
+_LIBRARY = re.compile(r"(?:^|\s)([^\s/]+): cannot open shared object file")
+
+
+def lacking(lines: Iterable[str], service: Running) -> str:
+    """What to do where a service's last words miss a module or a library; "" where they do not."""
+    lines = [*lines]
+    return missing_module(lines, service) or missing_library(lines, service)
 
 
 def missing_module(lines: Iterable[str], service: Running) -> str:
@@ -32,4 +44,23 @@ def missing_module(lines: Iterable[str], service: Running) -> str:
         " `slimbake lock`\n"
         "if it is code of yours: `context` must contain it, and `env: {PYTHONPATH: /app/FOLDER}`"
         " name its folder"
+    )
+
+
+def missing_library(lines: Iterable[str], service: Running) -> str:
+    """Where to name the Debian package of a shared library that a service's last words miss; ""
+    where they miss none.
+    """
+    found = [match[1] for line in lines if (match := _LIBRARY.search(line))]
+    if not found:
+        return ""
+    library = found[-1]
+    if service.own_dockerfile:
+        return f"the image has no {library}: install the package that has it in the Dockerfile"
+    guess = package_name(library)
+    named = f"by Debian's rule for names that is `{guess}`, and " if guess else ""
+    return (
+        f"the image has no {library}: name the Debian package that has it in"
+        f" `services.{service.host}.system`; {named}`apt-file search {library}` finds it"
+        " (docs/how-to/system-packages.md)"
     )

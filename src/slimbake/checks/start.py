@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
+from slimbake.checks.cure import cure
 from slimbake.checks.engine_start import engine_start
-from slimbake.checks.missing import missing_module
-from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import NotBeside, beside
@@ -65,12 +64,6 @@ class StartFound:
 
 class NoPython(SetupError):
     """The image has no Python to run a check with."""
-
-
-_ELSEWHERE = (
-    "a start check has no network, and no data: `start` gives it other arguments ([--help]) or"
-    " services beside it ({with: [postgres]}), or is `none`"
-)
 
 
 class NotStarted(CheckError):
@@ -198,8 +191,7 @@ def _checked(
 
 def _hinted(why: str, service: Running) -> str:
     """Why it did not start, and what to do where its last words say what it lacks."""
-    lines = why.splitlines()[1:]
-    return f"{why}\n{unwritable(lines) or missing_module(lines, service) or _ELSEWHERE}"
+    return f"{why}\n{cure(why, service)}".rstrip()
 
 
 def _parsed(said: Any) -> dict[str, Started]:

@@ -66,6 +66,9 @@ class PipCompile:
         self._work, self._constraints, self._indexes = work, constraints, indexes
         self._torch = torch
         self._prereleases = prereleases
+        # setuptools (65 and later) writes what it knows of a project to the project's own folder.
+        self._setuptools = work / "setuptools.cfg"
+        self._setuptools.write_text(f"[egg_info]\negg_base = {work}\n")
         self.sources = {*sources}
         self.warnings: set[str] = set()
 
@@ -129,7 +132,10 @@ class PipCompile:
                 *(("--torch-backend", self._torch) if self._torch else ()),
                 *words,
             ],
-            env=_settings(self._machine, self._indexes),
+            env={
+                **_settings(self._machine, self._indexes),
+                "DIST_EXTRA_CONFIG": str(self._setuptools),
+            },
         )
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
         if not done.ok:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from slimbake.config import MANIFEST_SCHEMA
-from slimbake.config.naming import base_layer
+from slimbake.config.naming import LOCKS, base_layer
+from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
 from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
+from slimbake.host.git import changed_since
 from slimbake.lock import auto
-from slimbake.lock.locks import EXTERNALS, LAYERS, Locks, Stale, weights_text
+from slimbake.lock.locks import (
+    EXTERNALS,
+    INPUTS,
+    LAYERS,
+    Locks,
+    Stale,
+    changed_files,
+    lock_file,
+    weights_text,
+)
 from slimbake.lock.model import Family, families, inputs, text_digest
 
 
@@ -32,7 +43,7 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     changed = {each.name for each in found if not each.why}
     if not changed:
         return found
-    reasons = {**_changes(fleet, changed), **_other_python(fleet, locks, changed)}
+    reasons = {**_changes(fleet, locks, changed), **_other_python(fleet, locks, changed)}
     return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in found)
 
 
@@ -46,7 +57,7 @@ def _other_python(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[
     return {}
 
 
-def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
+def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, str]:
     """What has changed of each of these locks, in words. Where the lock of a base has changed, it is
     the reason for the locks above it.
     """
@@ -55,24 +66,37 @@ def _changes(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
     found |= {
         each.layer.system_lock: f"`system` of {each.name} has changed" for each in _asking(fleet)
     }
+    texts = (
+        weights_texts(fleet) if any(each.layer.lock in changed for each in fleet.weights) else {}
+    )
     for weights in fleet.weights:
-        where = (
-            f"the files in {weights.value} have" if weights.source == "path" else "`weights` has"
-        )
-        found[weights.layer.lock] = f"{where} changed"
-    for each in _asking(fleet):
+        name = weights.layer.lock
+        found[name] = "`weights` has changed"
+        if weights.source == "path":
+            which = changed_files(locks.text(name) or "", texts[name]) if name in texts else ""
+            found[name] = f"the files in {weights.value} have changed{which}"
+    asking = [(each, _files(fleet, each)) for each in _asking(fleet)]
+    manifest = fleet.manifest.file.name
+    every = dict.fromkeys((manifest, *(file for _, files in asking for file in files)))
+    since = changed_since(fleet.root, f"{LOCKS}/{lock_file(INPUTS)}", every)
+    for each, files in asking:
         below = (layer.lock for layer in each.layer.chain if layer.lock in changed)
         who = f"the base {each.name}" if isinstance(each, Base) else each.name
-        wanted = each.layer.asks
-        files = (*wanted.files, *(f"{p.path}/pyproject.toml" for p in wanted.packages))
-        if isinstance(each, Package) and each.path:
-            files = (f"{each.path}/pyproject.toml",)
-        where = ", ".join(files or (fleet.manifest.file.name,))
+        changed_now = [file for file in (*files, manifest) if file in since]
+        where = ", ".join(changed_now or files or (manifest,))
         own = (
             f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
         )
         found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
     return found
+
+
+def _files(fleet: Fleet, each: Base | Service | Package) -> tuple[str, ...]:
+    """The files that say which packages it asks for, beside the manifest."""
+    if isinstance(each, Package) and each.path:
+        return _project_files(fleet, each.path)
+    wanted = each.layer.asks
+    return (*wanted.files, *_project_files(fleet, *(p.path for p in wanted.packages)))
 
 
 def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:
@@ -143,9 +167,18 @@ def _asked_layers(fleet: Fleet) -> str:
 
 def _inputs(family: Family, fleet: Fleet) -> Mapping[str, str]:
     paths = {package.path for layer in family.layers for package in layer.asks.packages}
-    return inputs(family, fleet.python, {path: _project(fleet.root / path) for path in paths})
+    return inputs(family, fleet.python, {path: _project(fleet, path) for path in paths})
 
 
-def _project(folder: Path) -> str:
-    file = folder / "pyproject.toml"
-    return file.read_text("utf-8") if file.is_file() else ""
+def _project(fleet: Fleet, path: str) -> str:
+    return "".join((fleet.root / f).read_text("utf-8") for f in _project_files(fleet, path))
+
+
+def _project_files(fleet: Fleet, *paths: str) -> tuple[str, ...]:
+    """The files in which these packages of the repository say what they require."""
+    names = (
+        posixpath.normpath(f"{path}/{name}")
+        for path in paths
+        for name in (PYPROJECT, SETUP_CFG, SETUP_PY)
+    )
+    return tuple(name for name in names if (fleet.root / name).is_file())

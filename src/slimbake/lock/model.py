@@ -92,7 +92,8 @@ def inputs(family: Family, python: str, projects: Mapping[str, str]) -> dict[str
     """Of each layer by its name: the digest of all that its lock answers, less the indexes.
 
     The names of layers count for nothing, nor does their order; what they ask for and what they
-    stand on does. `projects`: the path of each local package -> the text of its pyproject.toml.
+    stand on does. `projects`: the path of each local package -> the text of its pyproject.toml,
+    setup.cfg and setup.py.
     """
     platforms = family.platforms
     # A service's lock holds all that it needs, or what the bases that were found leave of it.

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from slimbake.catalogue.model import Applied
-from slimbake.config.model import BuildStep, Pairs, Parity, Precision, container, once
+from slimbake.config.model import BuildStep, Pairs, Precision, container, once
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
@@ -277,7 +277,7 @@ def service(service: Service, fleet: Fleet, carried: Carried) -> Target:
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.install or recipe.system) or any(step.network for step in recipe.steps),
-        ignore=_ignore(service, fleet.manifest.file.name),
+        ignore=_ignore(service, fleet),
     )
 
 
@@ -488,28 +488,28 @@ def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
     return tuple(map(once, sorted({**own, **dict(extra)}.items())))
 
 
-def _ignore(service: Service, manifest: str) -> tuple[str, ...]:
+def _ignore(service: Service, fleet: Fleet) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there undoes
     the rest by chance, as `!app` would for `app/.env`. What it keeps by that very name is kept.
     """
     if not service.has_code:
         return ("*",)
     context, weights = service.context, service.weights
-    parity = service.parity or Parity()
     folders = [weights.value] if weights and weights.source == "path" else []
-    files = (*service.layer.asks.files, *service.env_file, *folders, parity.texts)
+    checks = fleet.checks.get(context, ())
+    files = (*service.layer.asks.files, *service.env_file, *folders, *checks)
     prefix = "" if context == "." else f"{context}/"
     within = [
         "." if path == context else path.removeprefix(prefix)
         for path in files
         if path and f"{path}/".startswith(prefix)
     ]
-    reference = service.reference or ("reference.json" if service.smoke else None)
-    beside = [p for p in (service.smoke, service.verify, parity.check, reference, *within) if p]
+    reference = ("reference.json",) if service.smoke and not service.reference else ()
     # In the folder that has the manifest, what slimbake writes is no code either.
-    ours = (BAKE, "docker-bake.hcl", manifest) if context == "." else ()
+    ours = (BAKE, "docker-bake.hcl", fleet.manifest.file.name) if context == "." else ()
+    beside = sorted(map(literal, (*reference, *within, *ours)))
     kept = tuple(each for each in service.ignore if _keeps(each))
-    return once((*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, (*beside, *ours)))))
+    return once((*service.ignore, *NOT_CODE, *kept, *beside))
 
 
 def _keeps(pattern: str) -> bool:

@@ -248,6 +248,13 @@ def test_without_any_measurement_wheels_of_the_lock_stand_for_packages() -> None
     found = one("swap the runtime", NLG, known(replace(NLG, image=None), pins={"base-ml": PINS}))
     assert found.saves[0] == Saving("uncompressed", int(119 * MB * 4.5), "at most")
     assert "wheels in bake/locks/base-ml.txt" in found.source
+    ml = WeighedPart("base-ml", "d", 300 * MB, 100 * MB)
+    image = WeighedImage("", (WeighedPart("runtime", "e", 30 * MB, 9 * MB), ml), "sizes.json")
+    less = one("swap the runtime", NLG, known(replace(NLG, image=image), pins={"base-ml": PINS}))
+    assert less.saves == (
+        Saving("uncompressed", 300 * MB, "at most"),
+        Saving("compressed", 100 * MB, "at most"),
+    ), "no more than the layer has"
     unknown = (replace(PINS[0], wheels=(Wheel("torch.whl", None, ""),)), *PINS[1:])
     assert one("swap the runtime", NLG, known(NLG, pins={"base-ml": unknown})).saves == (
         Saving("uncompressed", None),
@@ -467,10 +474,15 @@ def test_layers_of_the_planner_are_named_where_they_are_better_by_something() ->
     relaid = Relaid(-MB, 0, -60 * MB, (700 * MB, 250 * MB, 80 * MB), (4, 7))
     (found,) = advise_fleet(known(TORCH, relaid=relaid)).advice
     assert [each.bytes for each in found.saves] == [MB, 0, 60 * MB]
-    assert found.steps[-1].note.endswith("slimbake finds the layers")
-    more = KEYS | {("bases", "ml", "system"), ("bases", "ml", "requirements")}
+    assert found.steps[-2].note.endswith("slimbake finds the layers")
+    assert "if all services have a solution together" in found.what
+    assert "`slimbake lock` says whether" in found.costs[0]
+    more = KEYS | {("bases", "ml", each) for each in ("system", "requirements", "torch")}
     (found,) = advise_fleet(known(TORCH, relaid=relaid, keys=more)).advice
-    assert found.steps[-1].note.endswith("`system` of a base: write it to each of its services")
+    assert found.steps[-2].note.endswith(
+        "; `system` of a base: write it to each of its services"
+        "; `torch` of a base: write it at the top of the manifest"
+    )
     assert advise_fleet(known(TORCH, relaid=replace(relaid, pulled=-MB))).advice == ()
 
 

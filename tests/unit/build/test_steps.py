@@ -287,6 +287,16 @@ def test_a_smoke_that_misses_a_module_says_where_to_list_its_package(steps: Step
     )
 
 
+def test_a_smoke_that_misses_a_library_names_the_package_of_debian(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    progress.failed.log.append(
+        "OSError: libgomp.so.1: cannot open shared object file: No such file"
+    )
+    error, _ = failure(PLAN, progress.failed, "")
+    assert "`services.two.system`; by Debian's rule for names that is `libgomp1`" in error.hint
+
+
 MEASURED = plan(
     fleet(
         service(

@@ -1,4 +1,4 @@
-"""Where to list the package of a module that an image lacks."""
+"""Where to list the package of a module or a library that an image lacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service
 
-from slimbake.checks.missing import missing_module
+from slimbake.checks.missing import lacking, missing_library, missing_module
 from slimbake.config.model import Requirements
 from slimbake.plan import plan
 from slimbake.plan.model import Running
@@ -70,3 +70,39 @@ def test_no_package_has_a_part_of_the_standard_library() -> None:
 )
 def test_another_error_gets_no_such_advice(words: str) -> None:
     assert missing_module(said(words), running()) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OSError: libgomp.so.1: cannot open shared object file: No such file or directory",
+        "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory",
+        "/usr/bin/pdf: error while loading shared libraries: libgomp.so.1: cannot open shared object"
+        " file: No such file or directory",
+    ],
+)
+def test_a_library_has_a_package_of_debian(line: str) -> None:
+    assert lacking(["a", line], running()) == (
+        "the image has no libgomp.so.1: name the Debian package that has it in"
+        " `services.api.system`; by Debian's rule for names that is `libgomp1`, and"
+        " `apt-file search libgomp.so.1` finds it (docs/how-to/system-packages.md)"
+    )
+
+
+def test_a_library_whose_package_has_a_name_of_its_own_is_to_be_searched() -> None:
+    words = missing_library(["OSError: oddly.so: cannot open shared object file"], running())
+    assert words.endswith(
+        "in `services.api.system`; `apt-file search oddly.so` finds it"
+        " (docs/how-to/system-packages.md)"
+    )
+
+
+def test_the_library_of_an_image_with_a_dockerfile_is_installed_there() -> None:
+    own = running(dockerfile="services/api/Dockerfile")
+    words = missing_library(["OSError: libgomp.so.1: cannot open shared object file"], own)
+    assert words.endswith("in the Dockerfile")
+
+
+def test_a_shared_object_by_its_path_is_a_file_of_the_program() -> None:
+    line = "OSError: /app/lib/own.so: cannot open shared object file: No such file or directory"
+    assert lacking([line], running()) == ""

@@ -102,8 +102,8 @@ def test_a_script_of_a_shell_is_reported_where_its_package_is_named(
     assert capsys.readouterr().err == ""
     system.companions(["sensible"], [])
     assert capsys.readouterr().err == (
-        "slimbake: warning: system: /usr/bin/sensible of sensible is a script of sh:"
-        " `shell: true` brings a shell\n"
+        "slimbake: warning: system: the image has no shell for sensible of sensible: if your code"
+        " runs them, `shell: true` brings one\n"
     )
 
 
@@ -124,11 +124,19 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
     files = {tmp_path / name for name in (*known, *static)}
     monkeypatch.setattr(system, "own_files", lambda: {"blas": files})
     system.companions(["blas"], [])
-    found = capsys.readouterr().err.splitlines()
-    assert [line.split()[3] for line in found] == [str(tmp_path / "glibc"), str(tmp_path / "own")]
-    assert all("`shell: true` brings a shell" in line for line in found)
+    [found] = capsys.readouterr().err.splitlines()
+    assert "the image has no shell for glibc of blas, own of blas: if" in found
     system.companions(["blas", "dash"], [])
     assert capsys.readouterr().err == ""
+
+
+def test_of_many_programs_without_a_shell_one_line_names_some(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    programs = {Path("/usr/bin", name): "gettext" for name in ("b", "c", "a", "gettext", "d")}
+    system._tell_of_shells(programs)
+    [found] = capsys.readouterr().err.splitlines()
+    assert "no shell for gettext of gettext, a of gettext, b of gettext and 2 more: if" in found
 
 
 def test_the_interpreter_of_a_script_is_read_from_its_first_line(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import StaleFiles, UsageError
@@ -23,6 +23,7 @@ from slimbake.lock.locks import (
     LockRecord,
     Locks,
     Stale,
+    changed_files,
     expect_fresh,
     lock_file,
     read_locks,
@@ -93,6 +94,28 @@ def test_what_has_changed_since_it_was_locked_is_said_once_and_in_words() -> Non
     of_web = "the base web asks for other packages, or has other bases, than when it was locked (services.yaml)"
     assert said(made(web="flask", api="rich")) == {of_web}
     assert said(made("3.12", "flask")) == {of_web, "`python` was 3.11 when they were locked"}
+
+
+def test_a_package_of_the_repository_asks_by_the_files_that_it_has(tmp_path: Path) -> None:
+    setup = tmp_path / "libs/common/setup.py"
+    setup.parent.mkdir(parents=True)
+    setup.write_text("setup(install_requires=['httpx'])")
+    api = service("api", requirements=asks(packages=(COMMON,)))
+    asked = fleet(api, file=tmp_path / "services.yaml")
+    records = {name: LockRecord(value, "") for name, value in lock_asks(asked, None).items()}
+    setup.write_text("setup(install_requires=['rich'])")
+    lines = json.dumps({name: asdict(each) for name, each in records.items()})
+    locks = Locks({**{lock_file(name): "" for name in records}, lock_file(INPUTS): lines})
+    [why] = [each.why for each in stale(asked, locks) if each.why.startswith("api asks")]
+    assert why.endswith("when it was locked (libs/common/setup.py)")
+
+
+def test_of_many_files_of_weights_that_changed_some_are_named() -> None:
+    lines = "".join(f"{number}  {number}.bin\n" for number in range(5))
+    assert changed_files(lines, "7  0.bin\n") == (
+        ": 0.bin changed, 1.bin is missing, 2.bin is missing and 2 more"
+    )
+    assert changed_files(lines, lines) == ""
 
 
 def test_what_is_recorded_is_read_again_and_is_a_line_each(tmp_path: Path) -> None:

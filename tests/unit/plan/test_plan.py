@@ -520,6 +520,24 @@ def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> 
     )
 
 
+def test_the_checks_of_services_that_share_their_code_are_in_none_of_their_images() -> None:
+    jobs = "services/jobs"
+    found = plan(
+        fleet(
+            service("worker", context=jobs, smoke="smoke.py", verify="verify.py"),
+            service("beat", context=jobs, smoke="checks/smoke_beat.py", reference="beat.json"),
+            service("all", context="."),
+            service("other", context="services/other"),
+        )
+    )
+    checks = ("smoke.py", "verify.py", "checks/smoke_beat.py", "beat.json")
+    for name, folder in (("worker", ""), ("beat", ""), ("all", f"{jobs}/")):
+        ignore = found.target(name).ignore
+        assert not any(sent(ignore, f"{folder}{check}") for check in checks), name
+        assert sent(ignore, f"{folder}jobs/tasks.py")
+    assert all(sent(found.target("other").ignore, check) for check in checks)
+
+
 def test_the_same_manifest_gives_the_same_plan() -> None:
     def make() -> Fleet:
         return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(BaseEntry("w"),))

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,6 +47,7 @@ SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
 # Debian's own words for what every installation has: their dependents name them for the sake of
 # scripts that run when a package is installed.
 EVERYWHERE = frozenset(("required", "important"))
+NAMED = 3  # programs that a warning names
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
     chosen: set[str] = set()
     asked = {_first((name,)) for name in names}
     shell = bool(SHELLS & asked) or within(INSIDE / "base", "/usr/bin/sh").exists()
+    needing: dict[Path, str] = {}  # a program that needs a shell -> its package
     waiting = [*asked]
     while waiting:
         name = waiting.pop()
@@ -130,10 +132,11 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
         more = {each for each in more if installed()[each].priority not in EVERYWHERE}
         for elf in sorted(filter(is_elf, files)):
             more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
-        more |= _interpreters(name, files, warn=name in asked and not shell)
+        more |= _interpreters(files)
         if name in asked and not shell:
-            _tell_of_shells(name, files)
+            needing |= dict.fromkeys(filter(_needs_shell, files), name)
         waiting += sorted(more - {""} - {*runtime})
+    _tell_of_shells(needing)
     return chosen
 
 
@@ -149,40 +152,50 @@ def _first(names: Sequence[str]) -> str:
 def _program_or_data(name: str) -> bool:
     """Whether a package has programs, or no native code: else it is one of libraries."""
     files = own_files().get(name, set())
-    return any(PROGRAM.fullmatch(str(path)) for path in files) or not any(map(is_elf, files))
+    return any(map(_program, files)) or not any(map(is_elf, files))
 
 
-def _interpreters(name: str, files: Collection[Path], *, warn: bool) -> set[str]:
-    """The packages of the interpreters of a package's programs that are scripts. Shells are reported:
-    an image has one only if its service asks for it.
+def _interpreters(files: Collection[Path]) -> set[str]:
+    """The packages of the interpreters of a package's programs that are scripts, less shells: an
+    image has one only if its service asks for it.
     """
     found = set()
-    for path in sorted(files):
-        if not PROGRAM.fullmatch(str(path)) or not (interpreter := interpreter_of(path)):
-            continue
-        if interpreter.name not in SHELLS:
+    for path in filter(_program, files):
+        if (interpreter := interpreter_of(path)) and interpreter.name not in SHELLS:
             link = interpreter.parent.resolve() / interpreter.name
             found |= {debian_owners().get(each, "") for each in (link, interpreter.resolve())}
-        elif warn:
-            print(
-                f"slimbake: warning: system: {path} of {name} is a script of {interpreter.name}:"
-                " `shell: true` brings a shell",
-                file=sys.stderr,
-            )
     return found
 
 
-def _tell_of_shells(name: str, files: Collection[Path]) -> None:
-    """Say which programs of a package start others through a shell, as git does to clone. Every
-    program that is linked statically has the shell's name in it, of its copy of libc.
+def _needs_shell(path: Path) -> bool:
+    """Whether a program is a script of a shell, or starts others through one, as git does to clone.
+    Every program that is linked statically has the shell's name in it, of its copy of libc.
     """
-    for path in sorted(each for each in files if linked(each).needed):
-        if PROGRAM.fullmatch(str(path)) and STARTS_SHELL.search(path.read_bytes()):
-            print(
-                f"slimbake: warning: system: {path} of {name} starts programs through /bin/sh, and"
-                " some of what it does fails without: `shell: true` brings a shell",
-                file=sys.stderr,
-            )
+    if not _program(path):
+        return False
+    if interpreter := interpreter_of(path):
+        return interpreter.name in SHELLS
+    return bool(linked(path).needed) and bool(STARTS_SHELL.search(path.read_bytes()))
+
+
+def _program(path: Path) -> bool:
+    return bool(PROGRAM.fullmatch(str(path)))
+
+
+def _tell_of_shells(programs: Mapping[Path, str]) -> None:
+    """Say in one line which programs need a shell, of which package each: those that have the name
+    of their package first, since they are what it is for.
+    """
+    if not programs:
+        return
+    first = sorted(programs, key=lambda path: (path.name != programs[path], str(path)))
+    names = ", ".join(f"{path.name} of {programs[path]}" for path in first[:NAMED])
+    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
+    print(
+        f"slimbake: warning: system: the image has no shell for {names}{more}: if your code runs"
+        " them, `shell: true` brings one",
+        file=sys.stderr,
+    )
 
 
 def interpreter_of(path: Path) -> Path | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 _LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
 _LOOPBACK_6 = "0" * 24 + "01000000"
+_DNS = "0B00007F"  # 127.0.0.11: Docker answers there for the names of a network
 
 
 def process_status(pid: int | str) -> dict[str, str]:
@@ -55,16 +56,16 @@ def accepts(port: int) -> bool:
     return False
 
 
-def listeners() -> dict[int, bool]:
-    """The TCP ports on which something in this network namespace listens, and whether any of these
-    sockets can be reached from outside of it.
+def listeners(tables: Path = Path("/proc/net")) -> dict[int, bool]:
+    """The TCP ports on which something in a network namespace listens, and whether any of these
+    sockets can be reached from outside of it. `tables`: of which namespace; this one's by default.
     """
     found: dict[int, bool] = {}
     for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError), Path("/proc/net", name).open() as table:
+        with contextlib.suppress(OSError), (tables / name).open() as table:
             for row in (line.split() for line in table):
                 address, _, port = row[1].partition(":")
-                if row[3] == "0A":
+                if row[3] == "0A" and address != _DNS:
                     outside = not address.endswith(_LOOPBACK) and address != _LOOPBACK_6
                     found[int(port, 16)] = found.get(int(port, 16), False) or outside
     return found
