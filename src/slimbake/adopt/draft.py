@@ -13,6 +13,7 @@ from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of, path
 from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.fetches import Fetch, fetch_of
 from slimbake.adopt.listed import lines_of, one_file
 from slimbake.adopt.model import (
     BuildFacts,
@@ -29,6 +30,7 @@ from slimbake.adopt.model import (
     Step,
 )
 from slimbake.adopt.needs import Needs, needs_of, not_run
+from slimbake.adopt.shell import simple_commands
 from slimbake.adopt.steps import django_step, stage_step
 from slimbake.config.specs import name_of
 
@@ -70,8 +72,6 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
 _USUAL_SIGNAL = ("SIGTERM", "15")
-_FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
-_FETCH_HOST = re.compile(r"(?:curl|wget)\s.*?\s((?:localhost|127\.0\.0\.1)[:/][^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # Groups that no image is meant to have.
 _DEVELOPMENT = frozenset({"dev", "test", "tests", "lint", "docs", "doc", "typing", "type", "ci"})
@@ -1099,39 +1099,44 @@ class _Drafter:
                 yield path, text
 
     def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
-        used = False
-        if check is not None:
-            value: Any = False
-            if check.command is not None:
-                words, used = self._check_words(check.command)
-                if not words:
+        fetch = fetch_of(check.command) if check and check.command else None
+        if check is not None and check.command is None:
+            self._entry["healthcheck"] = False
+        elif check is not None and check.command is not None:
+            words = self._check_words(check.command, fetch)
+            lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
+            if words:
+                settings = _settings(check)
+                self._entry["healthcheck"] = {"test": words, **settings} if settings else words
+                if lost:
                     self._note(
                         check.place,
-                        f"HEALTHCHECK {check.command.text}",
-                        "it needs a shell: the default check connects to the port; write"
-                        " `healthcheck` as a list of words",
+                        f"HEALTHCHECK: {lost}",
+                        "init's check makes the request alone: for more, write `healthcheck` as a"
+                        " list of words, such as of a script of the service",
                     )
-                    check = None
-                else:
-                    value = {"test": words, **_settings(check)} if check.settings else words
-            if check is not None:
-                self._entry["healthcheck"] = value
+            else:
+                why = f"Python's request has no {lost}" if lost else "it needs a shell"
+                default = (
+                    "the default check connects to the port"
+                    if "port" in self._entry
+                    else "the service has no check then"
+                )
+                self._note(
+                    check.place,
+                    f"HEALTHCHECK {check.command.text}",
+                    f"{why}: {default}; write `healthcheck` as a list of words",
+                )
         asked = self._of.facts and self._of.facts.healthcheck
         called = asked.command.text if asked and asked.command else ""
         for name, place in needs.fetchers.items():
-            if not used and name not in called and name not in self._entry.get("system", ()):
+            if not fetch and name not in called and name not in self._entry.get("system", ()):
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
 
-    def _check_words(self, command: Command) -> tuple[list[str], bool]:
-        """A health check without a shell, and whether it was a fetch that Python does as well."""
-        if found := _FETCH_URL.search(command.text) or _FETCH_HOST.search(command.text):
-            url = repr(found[1] if "://" in found[1] else f"http://{found[1]}")
-            if re.search(r"\$\{\w+[^\w}]", url):  # such as ${PORT:-80}
-                return [], False
-            read = f"os.path.expandvars({url})" if "$" in url else url
-            imports = "import os, " if "$" in url else "import "
-            call = f"{imports}urllib.request as r; r.urlopen({read}, timeout=5)"
-            return ["python", "-c", call], True
+    def _check_words(self, command: Command, fetch: Fetch | None) -> list[str]:
+        """A health check without a shell; [] where it needs one, or is a fetch that Python cannot do."""
+        if fetch:
+            return ["python", "-c", fetch.code] if fetch.code else []
         if not command.shell:
             return [
                 (
@@ -1140,14 +1145,12 @@ class _Drafter:
                     else word
                 )
                 for number, word in enumerate(command.words)
-            ], False
-        from slimbake.adopt.shell import simple_commands
-
+            ]
         commands = simple_commands(command.text)
         meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
         if len(meaningful) == 1 and meaningful[0].plain and "$" not in command.text:
-            return list(meaningful[0].words), False
-        return [], False
+            return list(meaningful[0].words)
+        return []
 
     def _at(self, code: Code, folder: str) -> str:
         return posixpath.join(code.context, code.inner, folder)

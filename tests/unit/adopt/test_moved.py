@@ -201,3 +201,21 @@ def test_what_is_copied_elsewhere_and_nothing_names_is_a_note(tmp_path: Path) ->
     assert notes(web)[0][1] == (
         "slimbake's image has it at /app/conf: where the service reads it, change the path"
     )
+
+
+def test_what_a_fetch_does_beside_its_request_is_a_note(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD curl -fs -H 'A: b' http://localhost:80/ok | grep -q ok\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    assert "headers={'A': 'b'}" in web.entry["healthcheck"][2]
+    [note] = web.notes
+    assert str(note).startswith("web/Dockerfile:5: HEALTHCHECK: `| grep -q ok`\n  init's check")
+
+
+def test_a_fetch_that_python_cannot_do_is_a_note_that_says_why(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD curl -fk https://localhost/ok\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    assert "healthcheck" not in web.entry
+    [(_, advice)] = notes(web)
+    assert advice.startswith("Python's request has no `-k`: the service has no check then; ")
+    [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{check}{START}")
+    assert ": the default check connects to the port; " in notes(web)[0][1]
