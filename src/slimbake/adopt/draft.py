@@ -315,8 +315,9 @@ class _Drafter:
         reader = Shellless(code, env, lambda path: self._script(path, facts, code), self._of.name)
         if self._needs_shell:
             return self._shelled(reader, entrypoint, command, self._needs_shell)
-        if entrypoint and command and not command.shell and reader.chooses(entrypoint):
-            command = replace(entrypoint, words=(*entrypoint.words, *command.words))
+        if entrypoint and command and reader.chooses(entrypoint):
+            words = ("sh", "-c", command.text) if command.shell else command.words
+            command = replace(entrypoint, words=(*entrypoint.words, *words))
             entrypoint = None
         first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
         if first.passes and command is None and not first.words:

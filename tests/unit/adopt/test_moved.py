@@ -219,3 +219,21 @@ def test_a_fetch_that_python_cannot_do_is_a_note_that_says_why(tmp_path: Path) -
     assert advice.startswith("Python's request has no `-k`: the service has no check then; ")
     [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{check}{START}")
     assert ": the default check connects to the port; " in notes(web)[0][1]
+
+
+ENTRY = '#!/bin/sh\nif [ {} ]; then\n  exec python -m jobs\nfi\nexec "$@"\n'
+
+
+def test_cron_as_an_argument_of_an_entrypoint_is_no_daemon(tmp_path: Path) -> None:
+    compose = (
+        f"{COMPOSE}  cron:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n"
+        "    command: cron\n"
+    )
+    text = f'{HEAD}ENTRYPOINT ["./entry.sh"]\nCMD exec python app.py --x $$HOME\n'
+    web, cron = adopted(tmp_path, text, {"web/entry.sh": ENTRY.format('"$1" = cron')}, compose)
+    assert cron.entry["command"] == ["python", "-m", "jobs"]
+    assert "dockerfile" not in cron.entry
+    assert web.entry["shell"] is True, "only a shell knows $$"
+    unknown = ENTRY.format('-d "/data/$1"')
+    web, cron = adopted(tmp_path, text, {"web/entry.sh": unknown}, compose)
+    assert (cron.entry["entrypoint"], cron.entry["command"]) == (["sh", "/app/entry.sh"], ["cron"])
