@@ -141,6 +141,7 @@ class _Drafter:
         )
         code = self._narrowed(code, needs, facts)
         env = self._env(facts, code)
+        env |= self._zone(needs, env)
         plain, fixed = self._command(facts, code, env)
         env |= self._exported(plain, code)
         compose = of.compose
@@ -176,6 +177,7 @@ class _Drafter:
         self._volumes(facts, code)
         self._made_folders(needs, code)
         self._rest(facts, needs)
+        needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
         noted = (*code.notes, *facts.notes, *needs.notes)
@@ -563,6 +565,22 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _zone(self, needs: Needs, env: Mapping[str, str]) -> dict[str, str]:
+        """The time zone that a step of the Dockerfile sets, as the variable that programs read."""
+        unset = self._of.compose.unset if self._of.compose else ()
+        if needs.zone is None or "TZ" in {*env, *unset}:
+            return {}
+        self._comments["env"] = f"TZ: {needs.zone.place} sets the time zone"
+        return {"TZ": needs.zone.value}
+
+    def _uninstalled(self, needs: Needs) -> Iterator[Step]:
+        """What is installed and slimbake has no need of, as steps of apt-get."""
+        noted = {note.what for note in self._notes}
+        kept = {*self._entry.get("system", ()), *noted}
+        for name, place in {**needs.there, **needs.fetchers}.items():
+            if name not in kept:
+                yield Step(("apt-get", "install", name), True, "/", place, last=True)
 
     @staticmethod
     def _exported(plain: Plainly, code: Code) -> dict[str, str]:

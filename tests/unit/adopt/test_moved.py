@@ -237,3 +237,32 @@ def test_cron_as_an_argument_of_an_entrypoint_is_no_daemon(tmp_path: Path) -> No
     unknown = ENTRY.format('-d "/data/$1"')
     web, cron = adopted(tmp_path, text, {"web/entry.sh": unknown}, compose)
     assert (cron.entry["entrypoint"], cron.entry["command"]) == (["sh", "/app/entry.sh"], ["cron"])
+
+
+def test_a_time_zone_is_a_variable_unless_one_is_there(tmp_path: Path) -> None:
+    text = f"{HEAD}RUN ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime\n"
+    [web] = adopted(tmp_path, f"{text}{START}")
+    assert web.entry["env"] == {"TZ": "Asia/Tokyo"}
+    assert web.comments["env"] == "TZ: web/Dockerfile:5 sets the time zone"
+    [web] = adopted(tmp_path, f"{text}ENV TZ=Europe/Rome\n{START}")
+    assert web.entry["env"] == {"TZ": "Europe/Rome"}
+    assert "env" not in web.comments
+
+
+def test_packages_that_are_not_needed_and_versions_that_are_left_out_are_named(
+    tmp_path: Path,
+) -> None:
+    text = (
+        f"{HEAD}RUN apt-get install -y curl wget=1.2 tzdata tini ffmpeg=7:*\n"
+        f'HEALTHCHECK CMD curl -f localhost:80/ok\nENTRYPOINT ["tini", "--"]\n{START}'
+    )
+    [web] = adopted(tmp_path, text)
+    assert web.entry["system"] == ["ffmpeg", "tini"]
+    assert [" ".join(each.words) for each in web.needless] == [
+        "apt-get install tzdata",
+        "apt-get install curl",
+        "apt-get install wget",
+    ]
+    [(what, advice)] = notes(web)
+    assert what == "the version of ffmpeg=7:*"
+    assert advice == "images have the version of Debian trixie, and `slimbake lock` pins it"
