@@ -1146,10 +1146,11 @@ class _Drafter:
                     f"HEALTHCHECK {check.command.text}",
                     f"{why}: {default}; write `healthcheck` as a list of words",
                 )
-        asked = self._of.facts and self._of.facts.healthcheck
-        called = asked.command.text if asked and asked.command else ""
+        asked = (check, self._of.facts and self._of.facts.healthcheck)
+        called = " ".join(each.command.text for each in asked if each and each.command)
+        words = {*re.split(r"[^\w-]", called), *(("curl", "wget") if fetch else ())}
         for name, place in needs.fetchers.items():
-            if not fetch and name not in called and name not in self._entry.get("system", ()):
+            if name not in words and name not in self._entry.get("system", ()):
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
 
     def _check_words(self, command: Command, fetch: Fetch | None) -> list[str]:
