@@ -75,7 +75,7 @@ class Plainly:
     workdir: str = ""  # "": as it was
     passes: bool = False  # whether it only starts what comes behind it
     notes: tuple[Note, ...] = ()
-    filled: tuple[str, ...] = ()  # variables whose values were filled in
+    filled: tuple[tuple[str, Place], ...] = ()  # words whose variables were filled in, and where
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class _Found:
     workdir: str = ""
     defaults: dict[str, str] = field(default_factory=dict)  # `: ${NAME:=VALUE}`
     notes: list[Note] = field(default_factory=list)
-    filled: dict[str, None] = field(default_factory=dict)
+    filled: dict[str, Place] = field(default_factory=dict)
 
     def note(self, note: Note) -> None:
         """Add a note, once."""
@@ -114,7 +114,7 @@ class Shellless:
             found.workdir,
             passes,
             tuple(found.notes),
-            tuple(found.filled),
+            tuple(found.filled.items()),
         )
 
     def chooses(self, entrypoint: Command) -> bool:
@@ -371,7 +371,7 @@ class Shellless:
                 )
             )
         if text != word:
-            found.filled[word] = None
+            found.filled.setdefault(word.replace(LITERAL, "$"), place)
         return text.replace(LITERAL, "$")
 
     def _needs_shell(self, text: str, place: Place) -> Note:

@@ -364,9 +364,32 @@ class _Drafter:
         return Plainly((*first, *last)), len(first)
 
     def _filled_in(self, plain: Plainly) -> None:
-        if plain.filled:
-            values = ", ".join(each.replace("\0", "$") for each in plain.filled)
-            self._comments["command"] = f"init filled in {values}"
+        """Say which variables of the command have no effect any more, where something sets them."""
+        if not plain.filled:
+            return
+        self._comments["command"] = f"init filled in {', '.join(word for word, _ in plain.filled)}"
+        facts, compose = self._of.facts, self._of.compose
+        named = {*(facts.env if facts else ())}
+        if compose:
+            texts = (self._repository.texts.get(said.value, "") for said in compose.env_files)
+            named |= {
+                *compose.env,
+                *compose.unset,
+                *(name for text in texts for name in dotenv(text)),
+            }
+        frozen = {
+            name: place
+            for word, place in plain.filled
+            for name in re.findall(r"\$\{?(\w+)", word)
+            if name in named
+        }
+        if frozen:
+            self._note(
+                next(iter(frozen.values())),
+                f"`command` has the values of {', '.join(frozen)}",
+                "another value has no effect when a container starts: let the service's own code"
+                " read it, or write `shell: true` and the command as it was",
+            )
 
     def _narrowed(self, code: Code, needs: Needs, facts: ImageFacts) -> Code:
         """Of a workspace, the member that is installed: its packages are what the command names."""
@@ -1148,9 +1171,9 @@ class _Drafter:
                 )
         asked = (check, self._of.facts and self._of.facts.healthcheck)
         called = " ".join(each.command.text for each in asked if each and each.command)
-        words = {*re.split(r"[^\w-]", called), *(("curl", "wget") if fetch else ())}
+        known = {*re.split(r"[^\w-]", called), *(("curl", "wget") if fetch else ())}
         for name, place in needs.fetchers.items():
-            if name not in words and name not in self._entry.get("system", ()):
+            if name not in known and name not in self._entry.get("system", ()):
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
 
     def _check_words(self, command: Command, fetch: Fetch | None) -> list[str]:

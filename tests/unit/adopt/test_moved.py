@@ -266,3 +266,13 @@ def test_packages_that_are_not_needed_and_versions_that_are_left_out_are_named(
     (git, _), (what, advice) = notes(web)
     assert (git, what) == ("git", "the version of ffmpeg=7:*")
     assert advice == "images have the version of Debian trixie, and `slimbake lock` pins it"
+
+
+def test_a_variable_that_the_command_has_and_something_sets_is_a_note(tmp_path: Path) -> None:
+    script = "#!/bin/sh\nset -e\nexec celery worker -l ${LEVEL:-INFO} -c ${N:-2} -n ${ONE:-x}\n"
+    compose = f"{COMPOSE[:-2]}, env_file: [a.env], environment: {{N: '3'}}}}\n"
+    files = {"web/start.sh": script, "a.env": "LEVEL=DEBUG\n"}
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["./start.sh"]\n', files, compose)
+    assert web.entry["command"][2:] == ["-l", "INFO", "-c", "3", "-n", "x"]
+    [note] = web.notes
+    assert str(note).startswith("web/start.sh:3: `command` has the values of LEVEL, N\n")
