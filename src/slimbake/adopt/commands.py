@@ -24,6 +24,14 @@ from slimbake.config.shells import REAPERS
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
 _UTILITIES = frozenset({"tail", "sleep", "cat", "env", "true", "nohup", "timeout"})
+# More of these, which scripts use before they start a service.
+_FILE_TOOLS = frozenset(
+    {
+        *("rm", "mkdir", "rmdir", "chown", "chmod", "chgrp", "touch", "cp", "mv", "ln", "ls"),
+        *("find", "install", "mktemp", "tee", "sed", "grep", "awk", "date", "id", "xargs"),
+    }
+)
+_FLEETING = ("/tmp/", "/run/", "/var/run/")  # noqa: S108 - empty when a container starts
 _SCHEDULERS = frozenset({"cron", "crond"})  # as root, of a table that names the jobs
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
@@ -50,6 +58,9 @@ _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 _RUN_BEFORE = (
     "it ran before the service, in its container: run it as a job of its own before, such as"
     " `slimbake run {} {}`"
+)
+_NO_PROGRAM = (
+    "slimbake's images have no `{}`: if it is still needed, do it in the service's own code"
 )
 _SHELL_BEFORE = (
     "a shell did it before the service, and images have none: do it in the service's own code, or"
@@ -315,7 +326,7 @@ class Shellless:
         elif words[0] == ":" and not command.into:
             defaults = filter(None, map(_DEFAULT.fullmatch, words[1:]))
             found.defaults.update((each[1], each[2]) for each in defaults)
-        elif words[0] in _SILENT or (words[0] == "exec" and words[1:]) or words[0][:2] == "#!":
+        elif _silent(words):
             return
         elif words[0] == "cd" and len(words) == 2 and "$" not in words[1]:
             found.workdir = words[1]
@@ -336,7 +347,10 @@ class Shellless:
     ) -> Note:
         shown = " ".join(command.words).replace(LITERAL, "$")
         advice = _RUN_BEFORE.format(self.service, shown)
-        if not alone:
+        name = posixpath.basename(command.words[0])
+        if name in _UTILITIES | _FILE_TOOLS and command.plain:
+            advice = _NO_PROGRAM.format(name)
+        elif not alone:
             shown = text.split("\n")[text.count("\n", 0, command.offset)].strip()
             advice = _SHELL_BEFORE
         return Note(place, f"`{shown}`", advice, self.service)
@@ -384,6 +398,17 @@ class Shellless:
             " Dockerfile",
             self.service,
         )
+
+
+def _silent(words: tuple[str, ...]) -> bool:
+    """Whether a command before the service needs no word: it is about the shell, or removes what no
+    new container has.
+    """
+    removes = words[0] == "rm" and all(
+        each.startswith(("-", *_FLEETING)) or each.endswith(".pid") for each in words[1:]
+    )
+    runs = words[0] == "exec" and bool(words[1:])  # in a block, which has a note
+    return removes or runs or words[0] in _SILENT or words[0].startswith("#!")
 
 
 def _reads(command: SimpleCommand) -> bool:

@@ -38,6 +38,8 @@ SCRIPTS = {
     "perhaps.sh": '#!/bin/sh\nif [ -x "$(command -v $1)" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
     "debug.sh": '#!/bin/sh\nwait_for() { nc $1 5432; }\nif [ "$DEBUG" = 1 ]; then\n  shift\n'
     '  exec python -m debugpy app.py\nfi\nwait_for db\nexec "$@"\n',
+    "files.sh": "#!/bin/sh\nrm -f /tmp/x.pid /run/y tmp/server.pid\nrm -rf /tmp/*\n"
+    "rm -f /data/lock\nmkdir -p /data/in\nexec app\n",
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -258,3 +260,11 @@ def test_what_only_a_shell_knows_of_a_script_is_a_note_and_needs_none() -> None:
 )
 def test_what_a_program_starts_that_only_reaps(words: str, started: str) -> None:
     assert reaped(words.split()) == tuple(started.split())
+
+
+def test_what_a_script_removes_that_no_new_container_has_is_no_note_and_rm_no_job() -> None:
+    found = plainly("files.sh")
+    assert [note.what for note in found.notes] == ["`rm -f /data/lock`", "`mkdir -p /data/in`"]
+    assert found.notes[1].advice == (
+        "slimbake's images have no `mkdir`: if it is still needed, do it in the service's own code"
+    )
