@@ -13,7 +13,7 @@ from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of, path
 from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
-from slimbake.adopt.fetches import Fetch, fetch_of
+from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
 from slimbake.adopt.listed import lines_of, one_file
 from slimbake.adopt.model import (
     BuildFacts,
@@ -1191,9 +1191,13 @@ class _Drafter:
             ]
         commands = simple_commands(command.text)
         meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
-        if len(meaningful) == 1 and meaningful[0].plain and "$" not in command.text:
-            return list(meaningful[0].words)
-        return []
+        if len(meaningful) != 1 or not meaningful[0].plain:
+            return []
+        words = meaningful[0].words
+        if "$" not in command.text:
+            return list(words)
+        code = with_variables(words)
+        return ["python", "-c", code] if code else []
 
     def _at(self, code: Code, folder: str) -> str:
         return posixpath.join(code.context, code.inner, folder)

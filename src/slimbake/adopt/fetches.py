@@ -1,4 +1,4 @@
-"""A health check by curl or wget, as the same request in Python. Pure."""
+"""Health checks that need a shell, or curl or wget, as lines of Python. Pure."""
 
 from __future__ import annotations
 
@@ -116,6 +116,15 @@ def fetch_of(command: Command) -> Fetch | None:
     if found is None or not found.code:
         return found
     return Fetch(found.code, tuple(lost))
+
+
+def with_variables(words: tuple[str, ...]) -> str:
+    """A line of Python that becomes a command whose words have variables; "" where it takes a shell."""
+    try:
+        shown = [_text(word) for word in words]
+    except _NeedsShell:
+        return ""
+    return f"import os; os.execvp({shown[0]}, [{', '.join(shown)}])"
 
 
 def _commands(command: Command) -> tuple[str, list[SimpleCommand]]:

@@ -276,3 +276,17 @@ def test_a_variable_that_the_command_has_and_something_sets_is_a_note(tmp_path: 
     assert web.entry["command"][2:] == ["-l", "INFO", "-c", "3", "-n", "x"]
     [note] = web.notes
     assert str(note).startswith("web/start.sh:3: `command` has the values of LEVEL, N\n")
+
+
+def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD celery inspect ping -d celery@$HOSTNAME || exit 1\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    python, option, code = web.entry["healthcheck"]
+    assert (python, option, web.notes) == ("python", "-c", ())
+    assert code == (
+        "import os; os.execvp('celery',"
+        " ['celery', 'inspect', 'ping', '-d', os.path.expandvars('celery@$HOSTNAME')])"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}{check.replace('$HOSTNAME', '${NAME:-x}')}{START}")
+    [(_, advice)] = notes(web)
+    assert advice.startswith("it needs a shell: the service has no check then; ")
