@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of, path_in
+from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_of, path_in
 from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
@@ -73,6 +73,12 @@ _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
+# What a model's files end in.
+_WEIGHTS = (
+    *(".safetensors", ".onnx", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".keras"),
+    *(".tflite", ".joblib", ".pkl", ".pb", ".npz"),
+)
+_ELSEWHERE = "move it there, or make `context` the folder around both"
 # Groups that no image is meant to have.
 _DEVELOPMENT = frozenset({"dev", "test", "tests", "lint", "docs", "doc", "typing", "type", "ci"})
 # A volume there would hide what the image has.
@@ -1094,8 +1100,8 @@ class _Drafter:
                     advice = (
                         f"slimbake's image has it at {here}: change the path in {line}"
                         if here
-                        else f"it is not in {code.context}, and {line} names it: move it there, or"
-                        " make `context` the folder around both"
+                        else f"it is not in {code.context}, and {line} names it: "
+                        + (self._as_weights(each) or _ELSEWHERE)
                     )
                     self._note(each.place, f"{each.source} is copied to {target}", advice)
                     break
@@ -1104,13 +1110,15 @@ class _Drafter:
                 modules = each.folder and any(
                     path.endswith(".py") for path in self._repository.below(each.source)
                 )
-                if modules or for_build or _read_by(facts, target) or self._moves(facts, target):
+                weights = "" if here else self._as_weights(each)
+                read = _read_by(facts, target) and not weights
+                if modules or for_build or read or (here and self._moves(facts, target)):
                     continue
                 advice = (
                     f"slimbake's image has it at {here}: where the service reads it, change the path"
                     if here
-                    else f"it is not in {code.context}, so it is not in slimbake's image: if the"
-                    " service reads it, move it there"
+                    else f"it is not in {code.context}, so it is not in slimbake's image: "
+                    + (weights or "if the service reads it, move it there")
                 )
                 self._note(each.place, f"{each.source} is copied to {target}", advice)
         for path, (_, place) in facts.scripts.items():
@@ -1122,6 +1130,16 @@ class _Drafter:
                     "it is not in slimbake's image: if the service reads it, write it as a file"
                 )
                 self._note(place, f"a here-document is copied to {path}", advice)
+
+    def _as_weights(self, each: Placed) -> str:
+        """How a model that lies outside of the service's folder comes into the image; "" for what is
+        none.
+        """
+        folder = each.source if each.folder else posixpath.dirname(each.source)
+        model = [*self._repository.below(folder)] if each.folder else [each.source]
+        if not folder or not any(name.endswith(_WEIGHTS) for name in model):
+            return ""
+        return f"`weights: {{path: {folder}}}` has it at /weights, so change the path to that"
 
     def _moves(self, facts: ImageFacts, target: str) -> bool:
         """Whether a variable or the command has a path of today's image: these get the new one."""

@@ -290,3 +290,22 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
     [web] = adopted(tmp_path, f"{HEAD}{check.replace('$HOSTNAME', '${NAME:-x}')}{START}")
     [(_, advice)] = notes(web)
     assert advice.startswith("it needs a shell: the service has no check then; ")
+
+
+@pytest.mark.parametrize("code", ["", "d = '/opt/models/one'\n"])
+def test_a_model_outside_of_the_context_is_named_as_weights(tmp_path: Path, code: str) -> None:
+    files = {"models/one/m.safetensors": "", "web/app.py": code}
+    copied = "COPY models/one /opt/models/one\nENV MODEL_DIR=/opt/models/one\n"
+    [web] = adopted(tmp_path, f"{HEAD}{copied}{START}", files)
+    [(what, advice)] = notes(web)
+    assert what == "models/one is copied to /opt/models/one"
+    assert advice.startswith("it is not in web, ")
+    assert advice.endswith(
+        ": `weights: {path: models/one}` has it at /weights, so change the path to that"
+    )
+
+
+def test_a_variable_with_the_path_of_what_is_not_in_the_image_is_a_note(tmp_path: Path) -> None:
+    copied = "COPY conf/a.ini /etc/a.ini\nENV CONF=/etc/a.ini\n"
+    [web] = adopted(tmp_path, f"{HEAD}{copied}{START}", {"conf/a.ini": ""})
+    assert [what for what, _ in notes(web)] == ["conf/a.ini is copied to /etc/a.ini"]
