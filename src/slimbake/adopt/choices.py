@@ -67,8 +67,11 @@ def positional(word: str, arguments: tuple[str, ...]) -> str:
 
 def changed(arguments: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...] | None:
     """A script's arguments after `shift` or `set -- WORD...`; None for any other command."""
-    if words == ("shift",):
-        return arguments[1:]
+    match words:
+        case ("shift",):
+            return arguments[1:]
+        case ("shift", number) if number.isdigit():
+            return arguments[int(number) :]
     if words[:2] != ("set", "--"):
         return None
     parts = (arguments if word in ARGUMENTS else (word,) for word in words[2:])

@@ -274,7 +274,10 @@ class Shellless:
         *before, last = commands
         for command in before:
             after = changed(arguments, command.words) if arguments else None
-            if after is not None and not any(e.words[:1] in _CONDITIONS for e in before):
+            surely = command.before not in {"&&", "||"} and not any(
+                each.words[:1] in _CONDITIONS for each in before
+            )
+            if after is not None and surely:
                 arguments = after
             elif after is not None or (arguments and _reads(command)):
                 raise NeedsShell(self._needs_shell(" ".join(command.words), line(command)))

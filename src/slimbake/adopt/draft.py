@@ -1168,6 +1168,13 @@ class _Drafter:
             if words:
                 settings = _settings(check)
                 self._entry["healthcheck"] = {"test": words, **settings} if settings else words
+                if fetch and fetch.secret:
+                    self._note(
+                        check.place,
+                        f"{fetch.secret} of the HEALTHCHECK looks like a secret, and is in the image",
+                        "whoever has an image can read its check: let it name a variable, which"
+                        " containers get where they are started",
+                    )
                 if lost:
                     self._note(
                         check.place,

@@ -14,7 +14,10 @@ from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
 _KEYWORDS = frozenset({"if", "then", "else", "fi", "{", "}", "exec"})
+_OPERATORS = frozenset({"||", "&&", "|"})
 _SAYS = frozenset({"echo", "printf"})
+_SECRET = re.compile(r"auth|token|key|secret|password|cookie", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"(?<=://)([^/@]+)@")
 _INSIDE = re.compile(r"\$\(\s*((?:curl|wget)\s[^()]*)\)")
 # What an option is: a header of that name, or one of these; _OTHER: it takes a value, and Python's
 # request has nothing of the kind.
@@ -88,11 +91,13 @@ _PROGRAMS = {"curl": _CURL, "wget": _WGET}
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """A check's request. `code`: of `python -c`, "" where Python cannot make it; `lost`: the options
-    for which it cannot, () where it needs a shell; or what else the check does.
+    for which it cannot, () where it needs a shell; or what else the check does. `secret`: the header
+    with a value that looks like one.
     """
 
     code: str
     lost: tuple[str, ...] = ()
+    secret: str = ""
 
 
 def fetch_of(command: Command) -> Fetch | None:
@@ -115,7 +120,7 @@ def fetch_of(command: Command) -> Fetch | None:
                 lost.append(_shown((*filter(None, [operator]), *words)))
     if found is None or not found.code:
         return found
-    return Fetch(found.code, tuple(lost))
+    return Fetch(found.code, tuple(lost), found.secret)
 
 
 def with_variables(words: tuple[str, ...]) -> str:
@@ -131,9 +136,10 @@ def _commands(command: Command) -> tuple[str, list[SimpleCommand]]:
     """A check as text, and its simple commands."""
     words = command.words
     in_shell = len(words) > 2 and posixpath.basename(words[0]) in _SHELLS and words[1] == "-c"
-    if not command.shell and not in_shell:
+    misread = bool(_OPERATORS & {*words})  # as if a shell read it
+    if not command.shell and not in_shell and not misread:
         return "", [SimpleCommand(words, 0, "", True)]
-    text = words[-1 if command.shell else 2]
+    text = " ".join(words) if misread else words[-1 if command.shell else 2]
     commands = simple_commands(text)
     first = commands[0].words if len(commands) == 1 else ()
     if len(first) > 2 and posixpath.basename(first[0]) in _SHELLS and first[1] == "-c":
@@ -208,8 +214,11 @@ def _request(words: tuple[str, ...]) -> Fetch:
     unknown = [*asked.unknown, *files, *asked.urls[1:]]
     if unknown or not asked.urls:
         return Fetch("", tuple(_shown([each]) for each in dict.fromkeys(unknown)))
+    if found := _IN_ADDRESS.search(asked.urls[0]):
+        asked.user, asked.urls[0] = found[1], _IN_ADDRESS.sub("", asked.urls[0])
+    secrets = [n for n, value in asked.headers.items() if _SECRET.search(n) and "$" not in value]
     try:
-        return Fetch(_code(asked))
+        return Fetch(_code(asked), secret="Authorization" if asked.user else "".join(secrets[:1]))
     except _NeedsShell:
         return Fetch("")
 

@@ -35,6 +35,8 @@ SCRIPTS = {
     "either.sh": '#!/bin/sh\nif [ "$1" = "web" ] && [ -n "$DEBUG" ]; then\n  exec a\nfi\nexec "$@"\n',
     "named.sh": '#!/bin/sh\nmode="$1"\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
     "rest.sh": '#!/bin/sh\nwait_for() {\n  nc "$1"\n}\nexec python -m "$2"\n',
+    "two.sh": '#!/bin/sh\nshift 2\nexec "$@"\n',
+    "and.sh": '#!/bin/sh\n[ -n "$DEBUG" ] && shift\nexec "$@"\n',
     "perhaps.sh": '#!/bin/sh\nif [ -x "$(command -v $1)" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
     "debug.sh": '#!/bin/sh\nwait_for() { nc $1 5432; }\nif [ "$DEBUG" = 1 ]; then\n  shift\n'
     '  exec python -m debugpy app.py\nfi\nwait_for db\nexec "$@"\n',
@@ -144,8 +146,10 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("maybe.sh", "--port=1").words == ("app", "--port=1")
     assert plainly("maybe.sh", "other").notes == ()
     assert plainly("rest.sh", "-v", "check").words == ("python", "-m", "check")
-    with pytest.raises(NeedsShell):
-        plainly("perhaps.sh", "--port=1")
+    assert plainly("two.sh", "a", "b", "c", "d").words == ("c", "d")
+    for script in ("perhaps.sh", "and.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "--port=1")
 
 
 @pytest.mark.parametrize("of", ["if.sh", "test.sh", "one.sh"])

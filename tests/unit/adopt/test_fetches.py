@@ -56,6 +56,7 @@ def test_options_that_leave_the_request_as_it_is_are_dropped(text: str) -> None:
         (f"curl -XPUT {URL}", "PUT", {}, None),
         (f"curl -f -d a=1 --data-raw 'b=$2' {URL}", "POST", {}, b"a=1&b=$2"),
         (f"curl -sI {URL}", "HEAD", {}, None),
+        ("wget http://a:b@localhost:80/ok", "GET", {"Authorization": "Basic YTpi"}, None),
         (f"curl -u a:b -A probe {URL}", "GET", {"Authorization": "Basic YTpi"}, None),
         (f"wget -q --user=a --password b {URL}", "GET", {"Authorization": "Basic YTpi"}, None),
         (f"wget --method=DELETE --header='A: b' {URL}", "DELETE", {"A": "b"}, None),
@@ -112,3 +113,22 @@ def test_a_request_that_python_cannot_make_is_none(text: str, lost: list[str]) -
 def test_a_check_without_a_fetch_is_no_request() -> None:
     assert fetch_of(Command(("celery", "inspect", "ping"), False, Place("Dockerfile"))) is None
     assert fetch_of(Command(("python check.py || exit 1",), True, Place("Dockerfile"))) is None
+
+
+def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
+    words = ("curl", "-f", URL, "||", "exit", "1")
+    found = fetch_of(Command(words, False, Place("Dockerfile")))
+    assert found == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
+
+
+@pytest.mark.parametrize(
+    ("option", "secret"),
+    [
+        ("-H 'X-Token: a'", "X-Token"),
+        ('-H "X-Token: $TOKEN"', ""),
+        ("-H 'Host: a'", ""),
+        ("-u a:b", "Authorization"),
+    ],
+)
+def test_a_secret_in_a_check_is_seen(option: str, secret: str) -> None:
+    assert fetched(f"curl {option} {URL}").secret == secret

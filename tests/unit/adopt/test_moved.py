@@ -211,6 +211,13 @@ def test_what_a_fetch_does_beside_its_request_is_a_note(tmp_path: Path) -> None:
     assert str(note).startswith("web/Dockerfile:5: HEALTHCHECK: `| grep -q ok`\n  init's check")
 
 
+def test_a_token_in_a_check_is_a_note(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD curl -H 'X-Token: b' http://localhost:80/ok\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    [(what, _)] = notes(web)
+    assert what == "X-Token of the HEALTHCHECK looks like a secret, and is in the image"
+
+
 def test_a_fetch_that_python_cannot_do_is_a_note_that_says_why(tmp_path: Path) -> None:
     check = "HEALTHCHECK CMD curl -fk https://localhost/ok\n"
     [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
