@@ -316,3 +316,17 @@ def test_a_variable_with_the_path_of_what_is_not_in_the_image_is_a_note(tmp_path
     copied = "COPY conf/a.ini /etc/a.ini\nENV CONF=/etc/a.ini\n"
     [web] = adopted(tmp_path, f"{HEAD}{copied}{START}", {"conf/a.ini": ""})
     assert [what for what, _ in notes(web)] == ["conf/a.ini is copied to /etc/a.ini"]
+
+
+def test_a_folder_that_a_shared_dockerfile_makes_is_a_note_of_who_names_it(tmp_path: Path) -> None:
+    compose = (
+        f"{COMPOSE}  beat:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n"
+        "    command: python beat.py --into /var/lib/beat/x\n"
+    )
+    made = "RUN mkdir -p /var/lib/beat /var/lib/all && chown app /var/lib/beat /var/lib/all\n"
+    web, beat = adopted(tmp_path, f"{HEAD}{made}{START}", {}, compose)
+    assert [what for what, _ in notes(web)] == ["RUN mkdir /var/lib/all"]
+    assert [what for what, _ in notes(beat)] == [
+        "RUN mkdir /var/lib/beat",
+        "RUN mkdir /var/lib/all",
+    ]
