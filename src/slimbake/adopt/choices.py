@@ -70,7 +70,7 @@ def changed(arguments: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ..
     match words:
         case ("shift",):
             return arguments[1:]
-        case ("shift", number) if number.isdigit():
+        case ("shift", number) if number.isdecimal():
             return arguments[int(number) :]
     if words[:2] != ("set", "--"):
         return None
@@ -160,8 +160,8 @@ def _choice(text: str, arguments: tuple[str, ...]) -> _Choice | None:
         elif depth == 1 and len(conditions) > len(bodies):
             conditions[-1].append(each)
         elif depth == 0 and word == "fi":
-            if not bodies:
-                return None
+            if len(bodies) < len(conditions):
+                return None  # it is no script that a shell reads
             bodies[-1][1] = each.offset
             whole = range(started.offset, each.offset + len(word))
             if found := _decided(conditions, bodies, arguments, whole):
@@ -180,7 +180,7 @@ def _decided(
     if not any(_READS.search(word) for words in asks for word in words):
         return None
     words = any(
-        operator in {"=", "==", "!="} and other[:1] not in {"-", "", "$"} and not other.isdigit()
+        operator in {"=", "==", "!="} and other[:1] not in {"-", "", "$"} and not other.isdecimal()
         for each in asks
         for operator, other in pairwise(each)
     )
@@ -245,7 +245,9 @@ def _test(words: list[str]) -> bool | None:
             return bool(one)
         case ["-z", one]:
             return not one
-        case [one, operator, other] if operator in _COMPARE and (one + other).isdigit():
+        case [one, operator, other] if (
+            operator in _COMPARE and (one + other).isdecimal() and one and other
+        ):
             difference = int(one) - int(other)
             return {
                 "-eq": difference == 0,

@@ -1216,7 +1216,7 @@ class _Drafter:
             ]
         commands = simple_commands(command.text)
         meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
-        if len(meaningful) != 1 or not meaningful[0].plain:
+        if len(meaningful) != 1 or not meaningful[0].plain or meaningful[0].assignments:
             return []
         words = meaningful[0].words
         if "$" not in command.text:

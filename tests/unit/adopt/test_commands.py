@@ -33,6 +33,7 @@ SCRIPTS = {
     '    set -- python manage.py "$@"\n  fi\n  if [ "$1" = cron ]; then\n    set -- python -m cron\n'
     '  fi\n  exec "$@"\nfi\ngunicorn a:b\nexit 0\n',
     "either.sh": '#!/bin/sh\nif [ "$1" = "web" ] && [ -n "$DEBUG" ]; then\n  exec a\nfi\nexec "$@"\n',
+    "broken.sh": '#!/bin/sh\nif [ "$1" = a ]; then exec a\nelif [ "$1" = web ]; fi\nexec "$@"\n',
     "named.sh": '#!/bin/sh\nmode="$1"\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
     "rest.sh": '#!/bin/sh\nwait_for() {\n  nc "$1"\n}\nexec python -m "$2"\n',
     "two.sh": '#!/bin/sh\nshift 2\nexec "$@"\n',
@@ -176,8 +177,9 @@ def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_the
         plainly("either.sh", "web")
     assert refused.value.note.what == "`if [ $1 = web ]` needs a shell"
     assert refused.value.note.place == Place("either.sh", 2)
-    with pytest.raises(NeedsShell):
-        plainly("named.sh", "web")
+    for script in ("named.sh", "broken.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "web")
 
 
 def test_what_a_condition_of_a_script_does_is_one_note_without_a_job_of_its_own() -> None:

@@ -294,9 +294,10 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
         "import os; os.execvp('celery',"
         " ['celery', 'inspect', 'ping', '-d', os.path.expandvars('celery@$HOSTNAME')])"
     )
-    [web] = adopted(tmp_path, f"{HEAD}{check.replace('$HOSTNAME', '${NAME:-x}')}{START}")
-    [(_, advice)] = notes(web)
-    assert advice.startswith("it needs a shell: the service has no check then; ")
+    for shell in (check.replace("$HOSTNAME", "${NAME:-x}"), "HEALTHCHECK CMD A=$B python x.py\n"):
+        [web] = adopted(tmp_path, f"{HEAD}{shell}{START}")
+        [(_, advice)] = notes(web)
+        assert advice.startswith("it needs a shell: the service has no check then; ")
 
 
 @pytest.mark.parametrize("code", ["", "d = '/opt/models/one'\n"])
