@@ -609,7 +609,8 @@ class _Drafter:
         kept = {*self._entry.get("system", ()), *noted}
         for name, place in {**needs.there, **needs.fetchers}.items():
             if name not in kept:
-                yield Step(("apt-get", "install", name), True, "/", place, last=True)
+                words = f"apt-get install {name}".split()
+                yield Step(tuple(words), True, "/", place, last=True)
 
     @staticmethod
     def _exported(plain: Plainly, code: Code) -> dict[str, str]:
