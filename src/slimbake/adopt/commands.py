@@ -6,8 +6,16 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
+from slimbake.adopt.choices import (
+    ARGUMENTS,
+    changed,
+    chosen,
+    ends,
+    positional,
+    reads_arguments,
+    without_functions,
+)
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
@@ -16,6 +24,14 @@ from slimbake.config.shells import REAPERS
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
 _UTILITIES = frozenset({"tail", "sleep", "cat", "env", "true", "nohup", "timeout"})
+# More of these, which scripts use before they start a service.
+_FILE_TOOLS = frozenset(
+    {
+        *("rm", "mkdir", "rmdir", "chown", "chmod", "chgrp", "touch", "cp", "mv", "ln", "ls"),
+        *("find", "install", "mktemp", "tee", "sed", "grep", "awk", "date", "id", "xargs"),
+    }
+)
+_FLEETING = ("/tmp/", "/run/", "/var/run/")  # noqa: S108 - empty when a container starts
 _SCHEDULERS = frozenset({"cron", "crond"})  # as root, of a table that names the jobs
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
@@ -33,19 +49,18 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints, or ends a block
+# What is about the shell itself: the block around it has the note, where there is one.
+_SILENT = frozenset({"set", "true", "shift", "exit", "return", "break", "continue"})
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _DEFAULT = re.compile(r"\$\{(\w+):?=(.*)\}", re.DOTALL)
-_ARGUMENTS = ("$@", "${@}", "$*")
+_FROM = re.compile(r"\$\{@:([1-9])\}")  # the arguments from one on
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
-# An entrypoint that chooses what to start by its first word.
-_CASE = re.compile(
-    r"^[ \t]*case\s+\"?\$(?:1|\{1(?::?-[^}]*)?\})\"?\s+in\b(?P<branches>.*?)^[ \t]*esac\b[^\n]*",
-    re.DOTALL | re.MULTILINE,
-)
-_BRANCH = re.compile(r"\(?(?P<patterns>[^()\n;]+)\)(?P<body>.*?)(?:;;|\Z)", re.DOTALL)
 _RUN_BEFORE = (
     "it ran before the service, in its container: run it as a job of its own before, such as"
     " `slimbake run {} {}`"
+)
+_NO_PROGRAM = (
+    "slimbake's images have no `{}`: if it is still needed, do it in the service's own code"
 )
 _SHELL_BEFORE = (
     "a shell did it before the service, and images have none: do it in the service's own code, or"
@@ -71,7 +86,7 @@ class Plainly:
     workdir: str = ""  # "": as it was
     passes: bool = False  # whether it only starts what comes behind it
     notes: tuple[Note, ...] = ()
-    filled: tuple[str, ...] = ()  # variables whose values were filled in
+    filled: tuple[tuple[str, Place], ...] = ()  # words whose variables were filled in, and where
 
 
 @dataclass(slots=True)
@@ -80,7 +95,7 @@ class _Found:
     workdir: str = ""
     defaults: dict[str, str] = field(default_factory=dict)  # `: ${NAME:=VALUE}`
     notes: list[Note] = field(default_factory=list)
-    filled: dict[str, None] = field(default_factory=dict)
+    filled: dict[str, Place] = field(default_factory=dict)
 
     def note(self, note: Note) -> None:
         """Add a note, once."""
@@ -110,15 +125,17 @@ class Shellless:
             found.workdir,
             passes,
             tuple(found.notes),
-            tuple(found.filled),
+            tuple(found.filled.items()),
         )
 
     def chooses(self, entrypoint: Command) -> bool:
-        """Whether a script chooses by its first argument what it starts."""
+        """Whether an entrypoint is a script that reads its arguments, as one does that chooses by
+        them what it starts.
+        """
         words = self._without_starters(entrypoint.words)
         names = [word for word in words if posixpath.basename(word) not in _SHELLS]
         read = self.script(names[0]) if names and not entrypoint.shell else None
-        return bool(read and _CASE.search(read[0]))
+        return bool(read and reads_arguments(without_functions(read[0])[0]))
 
     def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
         """The words of a command for an image with a shell, and the shell that it wants."""
@@ -220,12 +237,13 @@ class Shellless:
                 )
             )
         text, begin = read
-        if words[1:] and (case := _CASE.search(text)):
-            text = _chosen(text, case, words[1])
-            line = text.count("\n", 0, case.start()) + 1
+        picked, first = chosen(text, words[1:])
+        text = picked if simple_commands(picked) else text  # a script that only waits for a word
+        if first >= 0 and words[1:]:
+            line = text.count("\n", 0, first)
             found.notes.append(
                 Note(
-                    Place(begin.file, begin.line + line - 1),
+                    Place(begin.file, begin.line + line),
                     f"{words[0]} chooses by its first word what it starts",
                     f"the image starts what `{words[1]}` chooses: give each of the others a service"
                     " with its own `command`",
@@ -244,7 +262,8 @@ class Shellless:
         arguments: tuple[str, ...] = (),
     ) -> tuple[tuple[str, ...], bool]:
         """The last command of a shell's text; what ran before it becomes notes."""
-        commands = simple_commands(text)
+        text, functions = without_functions(text)
+        commands = ends(simple_commands(text))
 
         def line(command: SimpleCommand) -> Place:
             more = text.count("\n", 0, command.offset) if "\n" in text else 0
@@ -254,21 +273,29 @@ class Shellless:
             raise NeedsShell(self._needs_shell(text, place))
         *before, last = commands
         for command in before:
-            changed = _changed(arguments, command.words) if arguments else None
-            if changed is None:
-                self._before(command, text, line(command), found)
-            elif any(each.words[:1] in _CONDITIONS for each in before):
+            after = changed(arguments, command.words) if arguments else None
+            surely = command.before not in {"&&", "||"} and not any(
+                each.words[:1] in _CONDITIONS for each in before
+            )
+            if after is not None and surely:
+                arguments = after
+            elif after is not None or (arguments and _reads(command)):
                 raise NeedsShell(self._needs_shell(" ".join(command.words), line(command)))
             else:
-                arguments = changed
+                self._before(command, text, line(command), found, functions)
         words = last.words[1:] if last.words[:1] == ("exec",) else last.words
-        if words and words[-1] in _ARGUMENTS and last.plain:
+        if words[:1] in {(each,) for each in ("exit", "return", *functions)}:
+            raise NeedsShell(self._needs_shell(" ".join(words), line(last)))
+        if words and (start := _FROM.fullmatch(words[-1])):
+            words, arguments = (*words[:-1], "$@"), arguments[int(start[1]) - 1 :]
+        if words and words[-1] in ARGUMENTS and last.plain:
             if not words[:-1] and not arguments:
                 return (), True
             words = (*words[:-1], *arguments)
             passing = not arguments
         else:
             passing = False
+        words = tuple(positional(word, arguments) for word in words) if arguments else words
         found.env.update(dict(last.assignments))
         if not last.plain or not words or last.before == "||":
             raise NeedsShell(
@@ -286,7 +313,13 @@ class Shellless:
         return read if read and (_SHEBANG.match(read[0]) or words[0].endswith(".sh")) else None
 
     def _before(
-        self, command: SimpleCommand, text: str, place: Place, found: _Found, depth: int = 0
+        self,
+        command: SimpleCommand,
+        text: str,
+        place: Place,
+        found: _Found,
+        functions: frozenset[str],
+        depth: int = 0,
     ) -> None:
         words = command.words
         if not words:
@@ -296,7 +329,7 @@ class Shellless:
         elif words[0] == ":" and not command.into:
             defaults = filter(None, map(_DEFAULT.fullmatch, words[1:]))
             found.defaults.update((each[1], each[2]) for each in defaults)
-        elif words[0] in {"set", "true"} or words[0].startswith("#!"):
+        elif _silent(words):
             return
         elif words[0] == "cd" and len(words) == 2 and "$" not in words[1]:
             found.workdir = words[1]
@@ -304,17 +337,23 @@ class Shellless:
             if not self._exported(words[1:], place, found):
                 found.note(self._ran_before(command, text, place))
         elif depth < _MOST and (read := self._script_of(words)):
-            inner, begin = read
+            (inner, names), begin = without_functions(read[0]), read[1]
             for each in simple_commands(inner):
                 at = Place(begin.file, begin.line + inner.count("\n", 0, each.offset))
-                self._before(each, inner, at, found, depth + 1)
+                self._before(each, inner, at, found, functions | names, depth + 1)
         elif words[0] not in _SAYS or any(not each.startswith("/dev/") for each in command.into):
-            found.note(self._ran_before(command, text, place))
+            alone = command.plain and words[0] not in {*functions, "exec"}
+            found.note(self._ran_before(command, text, place, alone=alone))
 
-    def _ran_before(self, command: SimpleCommand, text: str, place: Place) -> Note:
+    def _ran_before(
+        self, command: SimpleCommand, text: str, place: Place, *, alone: bool = False
+    ) -> Note:
         shown = " ".join(command.words).replace(LITERAL, "$")
         advice = _RUN_BEFORE.format(self.service, shown)
-        if not command.plain:
+        name = posixpath.basename(command.words[0])
+        if name in _UTILITIES | _FILE_TOOLS and command.plain:
+            advice = _NO_PROGRAM.format(name)
+        elif not alone:
             shown = text.split("\n")[text.count("\n", 0, command.offset)].strip()
             advice = _SHELL_BEFORE
         return Note(place, f"`{shown}`", advice, self.service)
@@ -349,7 +388,7 @@ class Shellless:
                 )
             )
         if text != word:
-            found.filled[word] = None
+            found.filled.setdefault(word.replace(LITERAL, "$"), place)
         return text.replace(LITERAL, "$")
 
     def _needs_shell(self, text: str, place: Place) -> Note:
@@ -364,28 +403,22 @@ class Shellless:
         )
 
 
-def _changed(arguments: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...] | None:
-    """A script's arguments after `shift` or `set -- WORD...`; None for any other command."""
-    if words == ("shift",):
-        return arguments[1:]
-    if words[:2] != ("set", "--"):
-        return None
-    parts = (arguments if word in _ARGUMENTS else (word,) for word in words[2:])
-    return tuple(word for part in parts for word in part)
+def _silent(words: tuple[str, ...]) -> bool:
+    """Whether a command before the service needs no word: it is about the shell, or removes what no
+    new container has.
+    """
+    removes = words[0] == "rm" and all(
+        each.startswith(("-", *_FLEETING)) or each.endswith(".pid") for each in words[1:]
+    )
+    runs = words[0] == "exec" and bool(words[1:])  # in a block, which has a note
+    return removes or runs or words[0] in _SILENT or words[0].startswith("#!")
 
 
-def _chosen(text: str, case: re.Match[str], word: str) -> str:
-    """A script with that branch of its `case` which a word chooses, each line where it was."""
-    kept = range(0)
-    for branch in _BRANCH.finditer(case["branches"]):
-        patterns = (each.strip().strip("\"'") for each in branch["patterns"].split("|"))
-        if any(fnmatchcase(word, pattern) for pattern in patterns):
-            start = case.start("branches")
-            kept = range(start + branch.start("body"), start + branch.end("body"))
-            break
-    return "".join(
-        char if char == "\n" or at in kept or not case.start() <= at < case.end() else " "
-        for at, char in enumerate(text)
+def _reads(command: SimpleCommand) -> bool:
+    """Whether a command does something with a script's arguments but to print them."""
+    return command.words[:1] not in {(each,) for each in _SAYS} and any(
+        reads_arguments(word)
+        for word in (*command.words, *(value for _, value in command.assignments))
     )
 
 

@@ -61,6 +61,7 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     named = [*_named(candidates)]
     names = {each.compose.name: each.name for each in named if each.compose}
     drafts = [_ordered(draft(each, repository), each.compose, names) for each in named]
+    drafts = [replace(each, notes=_own_notes(each, drafts)) for each in drafts]
     if not drafts or (only and only not in {each.name for each in drafts}):
         taken = {each.name for each in drafts}
         folders = (folder_draft(f, repository) for f in service_folders(repository))
@@ -110,6 +111,21 @@ def _ordered(made: Draft, compose: ComposeService | None, names: Mapping[str, st
     said = compose.entrypoint or (None if "command" in made.entry else compose.command)
     own = said.text if said else ""
     return replace(made, before=before(compose.beside, names), command=own)
+
+
+def _own_notes(draft: Draft, drafts: list[Draft]) -> tuple[Note, ...]:
+    """The notes of a service, without those on folders that its Dockerfile makes for another one: such
+    a service names the folder, and this one does not.
+    """
+
+    def others(note: Note) -> bool:
+        folder = re.fullmatch(r"RUN mkdir (\S+)", note.what)
+        named = re.compile(rf"{re.escape(folder[1])}(?![\w.-])") if folder else None
+        same = [each for each in drafts if each.origin[-1] == draft.origin[-1]]
+        asking = [each for each in same if named and named.search(str(each.entry))]
+        return bool(asking) and draft not in asking
+
+    return tuple(note for note in draft.notes if not others(note))
 
 
 def _newer(candidates: list[Candidate]) -> Iterator[Note]:

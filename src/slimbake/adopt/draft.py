@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from slimbake.adopt.code import APP, Code, NeedsShell, Unreadable, code_of, path_in
+from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_of, path_in
 from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
 from slimbake.adopt.listed import lines_of, one_file
 from slimbake.adopt.model import (
     BuildFacts,
@@ -29,6 +30,7 @@ from slimbake.adopt.model import (
     Step,
 )
 from slimbake.adopt.needs import Needs, needs_of, not_run
+from slimbake.adopt.shell import simple_commands
 from slimbake.adopt.steps import django_step, stage_step
 from slimbake.config.specs import name_of
 
@@ -70,9 +72,13 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
 _USUAL_SIGNAL = ("SIGTERM", "15")
-_FETCH_URL = re.compile(r"(?:curl|wget)\s.*?(https?://[^\s|&;'\"]+)")
-_FETCH_HOST = re.compile(r"(?:curl|wget)\s.*?\s((?:localhost|127\.0\.0\.1)[:/][^\s|&;'\"]+)")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
+# What a model's files end in.
+_WEIGHTS = (
+    *(".safetensors", ".onnx", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".keras"),
+    *(".tflite", ".joblib", ".pkl", ".pb", ".npz"),
+)
+_ELSEWHERE = "move it there, or make `context` the folder around both"
 # Groups that no image is meant to have.
 _DEVELOPMENT = frozenset({"dev", "test", "tests", "lint", "docs", "doc", "typing", "type", "ci"})
 # A volume there would hide what the image has.
@@ -152,6 +158,7 @@ class _Drafter:
         )
         code = self._narrowed(code, needs, facts)
         env = self._env(facts, code)
+        env |= self._zone(needs, env)
         plain, fixed = self._command(facts, code, env)
         env |= self._exported(plain, code)
         compose = of.compose
@@ -187,6 +194,7 @@ class _Drafter:
         self._volumes(facts, code)
         self._made_folders(needs, code)
         self._rest(facts, needs)
+        needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
         noted = (*code.notes, *facts.notes, *needs.notes)
@@ -326,8 +334,9 @@ class _Drafter:
         reader = Shellless(code, env, lambda path: self._script(path, facts, code), self._of.name)
         if self._needs_shell:
             return self._shelled(reader, entrypoint, command, self._needs_shell)
-        if entrypoint and command and not command.shell and reader.chooses(entrypoint):
-            command = replace(entrypoint, words=(*entrypoint.words, *command.words))
+        if entrypoint and command and reader.chooses(entrypoint):
+            words = ("sh", "-c", command.text) if command.shell else command.words
+            command = replace(entrypoint, words=(*entrypoint.words, *words))
             entrypoint = None
         first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
         if first.passes and command is None and not first.words:
@@ -372,9 +381,32 @@ class _Drafter:
         return Plainly((*first, *last)), len(first)
 
     def _filled_in(self, plain: Plainly) -> None:
-        if plain.filled:
-            values = ", ".join(each.replace("\0", "$") for each in plain.filled)
-            self._comments["command"] = f"init filled in {values}"
+        """Say which variables of the command have no effect any more, where something sets them."""
+        if not plain.filled:
+            return
+        self._comments["command"] = f"init filled in {', '.join(word for word, _ in plain.filled)}"
+        facts, compose = self._of.facts, self._of.compose
+        named = {*(facts.env if facts else ())}
+        if compose:
+            texts = (self._repository.texts.get(said.value, "") for said in compose.env_files)
+            named |= {
+                *compose.env,
+                *compose.unset,
+                *(name for text in texts for name in dotenv(text)),
+            }
+        frozen = {
+            name: place
+            for word, place in plain.filled
+            for name in re.findall(r"\$\{?(\w+)", word)
+            if name in named
+        }
+        if frozen:
+            self._note(
+                next(iter(frozen.values())),
+                f"`command` has the values of {', '.join(frozen)}",
+                "another value has no effect when a container starts: let the service's own code"
+                " read it, or write `shell: true` and the command as it was",
+            )
 
     def _narrowed(self, code: Code, needs: Needs, facts: ImageFacts) -> Code:
         """Of a workspace, the member that is installed: its packages are what the command names."""
@@ -573,6 +605,23 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _zone(self, needs: Needs, env: Mapping[str, str]) -> dict[str, str]:
+        """The time zone that a step of the Dockerfile sets, as the variable that programs read."""
+        unset = self._of.compose.unset if self._of.compose else ()
+        if needs.zone is None or "TZ" in {*env, *unset}:
+            return {}
+        self._comments["env"] = f"TZ: {needs.zone.place} sets the time zone"
+        return {"TZ": needs.zone.value}
+
+    def _uninstalled(self, needs: Needs) -> Iterator[Step]:
+        """What is installed and slimbake has no need of, as steps of apt-get."""
+        noted = {note.what for note in self._notes}
+        kept = {*self._entry.get("system", ()), *noted}
+        for name, place in {**needs.there, **needs.fetchers}.items():
+            if name not in kept:
+                words = f"apt-get install {name}".split()
+                yield Step(tuple(words), True, "/", place, last=True)
 
     @staticmethod
     def _exported(plain: Plainly, code: Code) -> dict[str, str]:
@@ -1069,8 +1118,8 @@ class _Drafter:
                     advice = (
                         f"slimbake's image has it at {here}: change the path in {line}"
                         if here
-                        else f"it is not in {code.context}, and {line} names it: move it there, or"
-                        " make `context` the folder around both"
+                        else f"it is not in {code.context}, and {line} names it: "
+                        + (self._as_weights(each) or _ELSEWHERE)
                     )
                     self._note(each.place, f"{each.source} is copied to {target}", advice)
                     break
@@ -1079,13 +1128,15 @@ class _Drafter:
                 modules = each.folder and any(
                     path.endswith(".py") for path in self._repository.below(each.source)
                 )
-                if modules or for_build or _read_by(facts, target) or self._moves(facts, target):
+                weights = "" if here else self._as_weights(each)
+                read = _read_by(facts, target) and not weights
+                if modules or for_build or read or (here and self._moves(facts, target)):
                     continue
                 advice = (
                     f"slimbake's image has it at {here}: where the service reads it, change the path"
                     if here
-                    else f"it is not in {code.context}, so it is not in slimbake's image: if the"
-                    " service reads it, move it there"
+                    else f"it is not in {code.context}, so it is not in slimbake's image: "
+                    + (weights or "if the service reads it, move it there")
                 )
                 self._note(each.place, f"{each.source} is copied to {target}", advice)
         for path, (_, place) in facts.scripts.items():
@@ -1097,6 +1148,16 @@ class _Drafter:
                     "it is not in slimbake's image: if the service reads it, write it as a file"
                 )
                 self._note(place, f"a here-document is copied to {path}", advice)
+
+    def _as_weights(self, each: Placed) -> str:
+        """How a model that lies outside of the service's folder comes into the image; "" for what is
+        none.
+        """
+        folder = each.source if each.folder else posixpath.dirname(each.source)
+        model = [*self._repository.below(folder)] if each.folder else [each.source]
+        if not folder or not any(name.endswith(_WEIGHTS) for name in model):
+            return ""
+        return f"`weights: {{path: {folder}}}` has it at /weights, so change the path to that"
 
     def _moves(self, facts: ImageFacts, target: str) -> bool:
         """Whether a variable or the command has a path of today's image: these get the new one."""
@@ -1116,39 +1177,52 @@ class _Drafter:
                 yield path, text
 
     def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
-        used = False
-        if check is not None:
-            value: Any = False
-            if check.command is not None:
-                words, used = self._check_words(check.command)
-                if not words:
+        fetch = fetch_of(check.command) if check and check.command else None
+        if check is not None and check.command is None:
+            self._entry["healthcheck"] = False
+        elif check is not None and check.command is not None:
+            words = self._check_words(check.command, fetch)
+            lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
+            if words:
+                settings = _settings(check)
+                self._entry["healthcheck"] = {"test": words, **settings} if settings else words
+                if fetch and fetch.secret:
                     self._note(
                         check.place,
-                        f"HEALTHCHECK {check.command.text}",
-                        "it needs a shell: the default check connects to the port; write"
-                        " `healthcheck` as a list of words",
+                        f"{fetch.secret} of the HEALTHCHECK looks like a secret, and is in the image",
+                        "whoever has an image can read its check: let it name a variable, which"
+                        " containers get where they are started",
                     )
-                    check = None
-                else:
-                    value = {"test": words, **_settings(check)} if check.settings else words
-            if check is not None:
-                self._entry["healthcheck"] = value
-        asked = self._of.facts and self._of.facts.healthcheck
-        called = asked.command.text if asked and asked.command else ""
+                if lost:
+                    self._note(
+                        check.place,
+                        f"HEALTHCHECK: {lost}",
+                        "init's check makes the request alone: for more, write `healthcheck` as a"
+                        " list of words, such as of a script of the service",
+                    )
+            else:
+                why = f"Python's request has no {lost}" if lost else "it needs a shell"
+                default = (
+                    "the default check connects to the port"
+                    if "port" in self._entry
+                    else "the service has no check then"
+                )
+                self._note(
+                    check.place,
+                    f"HEALTHCHECK {check.command.text}",
+                    f"{why}: {default}; write `healthcheck` as a list of words",
+                )
+        asked = (check, self._of.facts and self._of.facts.healthcheck)
+        called = " ".join(each.command.text for each in asked if each and each.command)
+        known = {*re.split(r"[^\w-]", called), *(("curl", "wget") if fetch else ())}
         for name, place in needs.fetchers.items():
-            if not used and name not in called and name not in self._entry.get("system", ()):
+            if name not in known and name not in self._entry.get("system", ()):
                 self._note(place, name, f"if the service calls it, add it: `system: [{name}]`")
 
-    def _check_words(self, command: Command) -> tuple[list[str], bool]:
-        """A health check without a shell, and whether it was a fetch that Python does as well."""
-        if found := _FETCH_URL.search(command.text) or _FETCH_HOST.search(command.text):
-            url = repr(found[1] if "://" in found[1] else f"http://{found[1]}")
-            if re.search(r"\$\{\w+[^\w}]", url):  # such as ${PORT:-80}
-                return [], False
-            read = f"os.path.expandvars({url})" if "$" in url else url
-            imports = "import os, " if "$" in url else "import "
-            call = f"{imports}urllib.request as r; r.urlopen({read}, timeout=5)"
-            return ["python", "-c", call], True
+    def _check_words(self, command: Command, fetch: Fetch | None) -> list[str]:
+        """A health check without a shell; [] where it needs one, or is a fetch that Python cannot do."""
+        if fetch:
+            return ["python", "-c", fetch.code] if fetch.code else []
         if not command.shell:
             return [
                 (
@@ -1157,14 +1231,16 @@ class _Drafter:
                     else word
                 )
                 for number, word in enumerate(command.words)
-            ], False
-        from slimbake.adopt.shell import simple_commands
-
+            ]
         commands = simple_commands(command.text)
         meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
-        if len(meaningful) == 1 and meaningful[0].plain and "$" not in command.text:
-            return list(meaningful[0].words), False
-        return [], False
+        if len(meaningful) != 1 or not meaningful[0].plain or meaningful[0].assignments:
+            return []
+        words = meaningful[0].words
+        if "$" not in command.text:
+            return list(words)
+        code = with_variables(words)
+        return ["python", "-c", code] if code else []
 
     def _at(self, code: Code, folder: str) -> str:
         return posixpath.join(code.context, code.inner, folder)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from slimbake.adopt.listed import index_note
-from slimbake.adopt.model import Note, Place, Step
+from slimbake.adopt.model import Note, Place, Said, Step
 from slimbake.adopt.steps import DJANGO
+from slimbake.fleet.resolve import DEBIAN
 
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 _WITH_VALUE = frozenset(
@@ -76,6 +77,8 @@ _OF_BUILDS = (
     *("/etc/ld.so.conf.d/", "/etc/default/locale/", "/var/lib/apt/", "/var/cache/"),
     *("/etc/timezone/", "/usr/local/sbin/", "/usr/sbin/", "/sbin/", "/usr/share/keyrings/"),
 )
+_ZONES = "/usr/share/zoneinfo/"
+_UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "GMT", ""})
 _QUIET_OF = {
     "apt-get": {"update", "clean", "upgrade", "dist-upgrade", "autoremove", "purge", "autoclean"},
     "apt": {"update", "clean", "upgrade", "autoremove", "purge", "autoclean"},
@@ -111,6 +114,8 @@ class Needs:
     system: dict[str, Place] = field(default_factory=dict)
     build: dict[str, None] = field(default_factory=dict)  # Debian packages that compile
     fetchers: dict[str, Place] = field(default_factory=dict)  # programs that it may call, or not
+    there: dict[str, Place] = field(default_factory=dict)  # packages that slimbake has no need of
+    zone: Said | None = None  # the image's time
     torch: str = ""
     django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
@@ -225,8 +230,9 @@ class _Reader:
             if skip or word.startswith("-"):
                 skip = word in {"-o", "-t", "--target-release"}
                 continue
-            found.append(re.split(r"[=/]", word)[0].lower())
-        for name in found:
+            found.append(word)
+        for word in found:
+            name, *version = re.split(r"[=/]", word.lower(), maxsplit=1)
             build = name.endswith("-dev") or name in _BUILD_TOOLS
             if build:
                 self.needs.build[name] = None
@@ -234,8 +240,15 @@ class _Reader:
                 continue
             if name in _FETCHERS:
                 self.needs.fetchers.setdefault(name, step.place)
-            elif not build and re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name) and name not in _THERE:
+            elif name in _THERE:
+                self.needs.there.setdefault(name, step.place)
+            elif not build and re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
                 self.needs.system.setdefault(name, step.place)
+                if version:
+                    advice = (
+                        f"images have the version of Debian {DEBIAN}, and `slimbake lock` pins it"
+                    )
+                    self._note(step, f"the version of {word}", advice)
 
     def _apk(self, rest: list[str], step: Step) -> None:
         """Alpine's packages have other names than Debian's."""
@@ -276,6 +289,9 @@ class _Reader:
         return posixpath.normpath(posixpath.join(step.workdir, named[0] if named else "."))
 
     def _other(self, program: str, rest: list[str], step: Step) -> None:
+        if step.last and (zone := _zone(step)):
+            self.needs.zone = Said(zone, step.place)
+            return
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):
                 self.needs.notes.append(not_run(step, self._service))
@@ -317,6 +333,17 @@ class _Reader:
             self.edited.append((posixpath.normpath(posixpath.join(step.workdir, rest[-1])), note))
         else:
             self.needs.notes.append(note)
+
+
+def _zone(step: Step) -> str:
+    """The time zone that a step gives the image; "" for none, and for UTC, which it has anyway."""
+    *_, source, target = ("", "", *(w for w in step.words[1:] if not w.startswith("-")))
+    zone = ""
+    if step.words[0] in {"ln", "cp"} and target == "/etc/localtime":
+        zone = source.removeprefix(_ZONES) if source.startswith(_ZONES) else ""
+    elif step.words[0] in {"echo", "printf"} and step.into == ("/etc/timezone",):
+        zone = target.strip()
+    return "" if zone.rpartition("/")[2] in _UTC else zone
 
 
 def _makes(program: str, rest: Sequence[str], step: Step) -> bool:

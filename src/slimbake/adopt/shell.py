@@ -17,6 +17,7 @@ _VARIABLE = re.compile(
     r"\$(?:(?P<bare>[A-Za-z_]\w*)"
     r"|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-+?])(?P<other>[^{}]*))?\})"
 )
+_POSITIONAL = re.compile(r"\$(?:[1-9#]|\{[1-9#][^{}]*\})")  # a script's arguments
 _NESTED = 5  # `${A:-${B:-c}}`: the innermost come first
 _KEYWORDS = frozenset(
     [
@@ -190,7 +191,7 @@ class _Reader:
             elif char == '"':
                 inner, plain = self._quoted()
                 made, simple = made + inner, simple and plain
-            elif found := _VARIABLE.match(text, self._at):
+            elif found := _VARIABLE.match(text, self._at) or _POSITIONAL.match(text, self._at):
                 made += found[0]
                 self._at = found.end()
             elif char == "$" or char == "`":

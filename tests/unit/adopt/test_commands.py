@@ -23,6 +23,26 @@ SCRIPTS = {
     'echo "starting" 1>&2\necho ready > /data/started\nexec python -m app\n',
     "unknown.sh": '#!/bin/sh\n: "${WORKERS:=$(nproc)}"\nexport WORKERS\n: > /data/x\n'
     "export $(cat .env | xargs)\nexec python -m app\n",
+    "if.sh": '#!/bin/sh\nset -e\nif [ "$1" = "web" ]; then\n  exec gunicorn a:b\n'
+    'elif [ "$1" = cron ]; then exec python -m cron\nelif [[ "$1" == man* ]]; then\n  shift\n'
+    '  exec python manage.py "$@"\nfi\nexec "$@"\n',
+    "test.sh": '#!/bin/sh\nif test "${1:-web}" = web -o x$1 = xserve; then\n  exec gunicorn a:b\nelse\n'
+    '  if [ "$1" = cron ] || [ "$1" = beat ]; then exec python -m $1; fi\n  if [ $# -gt 1 ] && [[ $1 =='
+    ' "manage" || $1 == m ]]; then\n    exec python manage.py "${@:2}"\n  fi\n  exec "$@"\nfi\n',
+    "one.sh": '#!/bin/sh\nif [ "$1" != "web" ]; then\n  if [ "$1" = manage ]; then\n    shift\n'
+    '    set -- python manage.py "$@"\n  fi\n  if [ "$1" = cron ]; then\n    set -- python -m cron\n'
+    '  fi\n  exec "$@"\nfi\ngunicorn a:b\nexit 0\n',
+    "either.sh": '#!/bin/sh\nif [ "$1" = "web" ] && [ -n "$DEBUG" ]; then\n  exec a\nfi\nexec "$@"\n',
+    "broken.sh": '#!/bin/sh\nif [ "$1" = a ]; then exec a\nelif [ "$1" = web ]; fi\nexec "$@"\n',
+    "named.sh": '#!/bin/sh\nmode="$1"\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "rest.sh": '#!/bin/sh\nwait_for() {\n  nc "$1"\n}\nexec python -m "$2"\n',
+    "two.sh": '#!/bin/sh\nshift 2\nexec "$@"\n',
+    "and.sh": '#!/bin/sh\n[ -n "$DEBUG" ] && shift\nexec "$@"\n',
+    "perhaps.sh": '#!/bin/sh\nif [ -x "$(command -v $1)" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
+    "debug.sh": '#!/bin/sh\nwait_for() { nc $1 5432; }\nif [ "$DEBUG" = 1 ]; then\n  shift\n'
+    '  exec python -m debugpy app.py\nfi\nwait_for db\nexec "$@"\n',
+    "files.sh": "#!/bin/sh\nrm -f /tmp/x.pid /run/y tmp/server.pid\nrm -rf /tmp/*\n"
+    "rm -f /data/lock\nmkdir -p /data/in\nexec app\n",
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -124,8 +144,49 @@ def test_a_script_that_chooses_by_its_first_word_is_what_the_word_chooses(
 def test_arguments_that_a_script_changes() -> None:
     assert plainly("set.sh", "web").words == ("gunicorn", "web")
     assert plainly("set.sh", "other", "-x").words == ("other", "-x")
-    with pytest.raises(NeedsShell):
-        plainly("maybe.sh", "--port=1")
+    assert plainly("maybe.sh", "--port=1").words == ("app", "--port=1")
+    assert plainly("maybe.sh", "other").notes == ()
+    assert plainly("rest.sh", "-v", "check").words == ("python", "-m", "check")
+    assert plainly("two.sh", "a", "b", "c", "d").words == ("c", "d")
+    for script in ("perhaps.sh", "and.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "--port=1")
+
+
+@pytest.mark.parametrize("of", ["if.sh", "test.sh", "one.sh"])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("web", "gunicorn a:b"),
+        ("cron", "python -m cron"),
+        ("manage check -v", "python manage.py check -v"),
+        ("top -x", "top -x"),
+    ],
+)
+def test_a_script_that_chooses_by_if_is_what_its_first_word_chooses(
+    of: str, given: str, words: str
+) -> None:
+    found = plainly(of, *given.split())
+    assert found.words == tuple(words.split())
+    [note] = found.notes
+    assert note.what == f"{of} chooses by its first word what it starts"
+
+
+def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_them() -> None:
+    with pytest.raises(NeedsShell) as refused:
+        plainly("either.sh", "web")
+    assert refused.value.note.what == "`if [ $1 = web ]` needs a shell"
+    assert refused.value.note.place == Place("either.sh", 2)
+    for script in ("named.sh", "broken.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "web")
+
+
+def test_what_a_condition_of_a_script_does_is_one_note_without_a_job_of_its_own() -> None:
+    found = plainly("debug.sh")
+    assert found.passes
+    assert [note.what for note in found.notes] == ['`if [ "$DEBUG" = 1 ]; then`', "`wait_for db`"]
+    assert not [note for note in found.notes if "slimbake run" in note.advice]
 
 
 @pytest.mark.parametrize(
@@ -205,3 +266,11 @@ def test_what_only_a_shell_knows_of_a_script_is_a_note_and_needs_none() -> None:
 )
 def test_what_a_program_starts_that_only_reaps(words: str, started: str) -> None:
     assert reaped(words.split()) == tuple(started.split())
+
+
+def test_what_a_script_removes_that_no_new_container_has_is_no_note_and_rm_no_job() -> None:
+    found = plainly("files.sh")
+    assert [note.what for note in found.notes] == ["`rm -f /data/lock`", "`mkdir -p /data/in`"]
+    assert found.notes[1].advice == (
+        "slimbake's images have no `mkdir`: if it is still needed, do it in the service's own code"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slimbake.adopt.dockerfile import dockerfile_facts
-from slimbake.adopt.model import Command, ImageFacts, Place
+from slimbake.adopt.model import Command, ImageFacts, Place, Said
 from slimbake.adopt.needs import needs_of
 from slimbake.fingerprint.instructions import instructions
 
@@ -259,7 +259,7 @@ def test_branches_of_a_shell_are_followed_where_arguments_say_which(
         ("echo $TZ > /etc/timezone", ""),
         ("install -m 644 a.crt /usr/local/share/ca-certificates/", None),
         ("echo deb http://x y > /etc/apt/sources.list.d/x.list", ""),
-        ("ln -sf /usr/share/zoneinfo/Europe/Berlin /etc/localtime", ""),
+        ("ln -sf /usr/share/zoneinfo/Etc/UTC /etc/localtime", ""),
         ("cd /usr/local/bin && ln -s /opt/poetry/bin/poetry", ""),
         ("echo done > /dev/null 2>&1", ""),
         ("install -d /srv/cache", ""),
@@ -278,3 +278,19 @@ def test_a_step_that_writes_a_file_is_a_note_and_one_that_prepares_is_not_needed
 def test_what_an_earlier_stage_writes_is_none_of_the_image() -> None:
     text = "FROM python:3.11 AS build\nRUN echo 1 > /x\nFROM python:3.11\nCOPY --from=build /y /y\n"
     assert not needs_of(facts(text).steps, "web").notes
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime",
+        "ln -snf /usr/share/zoneinfo/$ZONE /etc/localtime && echo $ZONE > /etc/timezone",
+        "cp /usr/share/zoneinfo/Asia/Tokyo /etc/localtime",
+        "echo 'Asia/Tokyo' > /etc/timezone && dpkg-reconfigure -f noninteractive tzdata",
+    ],
+)
+def test_the_time_zone_of_an_image(step: str) -> None:
+    needs = needs_of(facts(f"FROM python:3.11\nARG ZONE=Asia/Tokyo\nRUN {step}\n").steps, "web")
+    assert needs.zone == Said("Asia/Tokyo", Place("Dockerfile", 3))
+    assert not needs.notes
+    assert [each.words[0] for each in needs.needless] == ["dpkg-reconfigure"] * ("dpkg" in step)

@@ -201,3 +201,133 @@ def test_what_is_copied_elsewhere_and_nothing_names_is_a_note(tmp_path: Path) ->
     assert notes(web)[0][1] == (
         "slimbake's image has it at /app/conf: where the service reads it, change the path"
     )
+
+
+def test_what_a_fetch_does_beside_its_request_is_a_note(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD curl -fs -H 'A: b' http://localhost:80/ok | grep -q ok\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    assert "headers={'A': 'b'}" in web.entry["healthcheck"][2]
+    [note] = web.notes
+    assert str(note).startswith("web/Dockerfile:5: HEALTHCHECK: `| grep -q ok`\n  init's check")
+
+
+def test_a_token_in_a_check_is_a_note(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD curl -H 'X-Token: b' http://localhost:80/ok\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    [(what, _)] = notes(web)
+    assert what == "X-Token of the HEALTHCHECK looks like a secret, and is in the image"
+
+
+def test_a_fetch_that_python_cannot_do_is_a_note_that_says_why(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD curl -fk https://localhost/ok\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    assert "healthcheck" not in web.entry
+    [(_, advice)] = notes(web)
+    assert advice.startswith("Python's request has no `-k`: the service has no check then; ")
+    [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{check}{START}")
+    assert ": the default check connects to the port; " in notes(web)[0][1]
+
+
+ENTRY = '#!/bin/sh\nif [ {} ]; then\n  exec python -m jobs\nfi\nexec "$@"\n'
+
+
+def test_cron_as_an_argument_of_an_entrypoint_is_no_daemon(tmp_path: Path) -> None:
+    compose = (
+        f"{COMPOSE}  cron:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n"
+        "    command: cron\n"
+    )
+    text = f'{HEAD}ENTRYPOINT ["./entry.sh"]\nCMD exec python app.py --x $$HOME\n'
+    web, cron = adopted(tmp_path, text, {"web/entry.sh": ENTRY.format('"$1" = cron')}, compose)
+    assert cron.entry["command"] == ["python", "-m", "jobs"]
+    assert "dockerfile" not in cron.entry
+    assert web.entry["shell"] is True, "only a shell knows $$"
+    unknown = ENTRY.format('-d "/data/$1"')
+    web, cron = adopted(tmp_path, text, {"web/entry.sh": unknown}, compose)
+    assert (cron.entry["entrypoint"], cron.entry["command"]) == (["sh", "/app/entry.sh"], ["cron"])
+
+
+def test_a_time_zone_is_a_variable_unless_one_is_there(tmp_path: Path) -> None:
+    text = f"{HEAD}RUN ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime\n"
+    [web] = adopted(tmp_path, f"{text}{START}")
+    assert web.entry["env"] == {"TZ": "Asia/Tokyo"}
+    assert web.comments["env"] == "TZ: web/Dockerfile:5 sets the time zone"
+    [web] = adopted(tmp_path, f"{text}ENV TZ=Europe/Rome\n{START}")
+    assert web.entry["env"] == {"TZ": "Europe/Rome"}
+    assert "env" not in web.comments
+
+
+def test_packages_that_are_not_needed_and_versions_that_are_left_out_are_named(
+    tmp_path: Path,
+) -> None:
+    text = (
+        f"{HEAD}RUN apt-get install -y curl wget=1.2 git tzdata tini ffmpeg=7:*\n"
+        f'HEALTHCHECK CMD curl -f localhost:80/ok\nENTRYPOINT ["tini", "--"]\n{START}'
+    )
+    [web] = adopted(tmp_path, text)
+    assert web.entry["system"] == ["ffmpeg", "tini"]
+    assert [" ".join(each.words) for each in web.needless] == [
+        "apt-get install tzdata",
+        "apt-get install curl",
+        "apt-get install wget",
+    ]
+    (git, _), (what, advice) = notes(web)
+    assert (git, what) == ("git", "the version of ffmpeg=7:*")
+    assert advice == "images have the version of Debian trixie, and `slimbake lock` pins it"
+
+
+def test_a_variable_that_the_command_has_and_something_sets_is_a_note(tmp_path: Path) -> None:
+    script = "#!/bin/sh\nset -e\nexec celery worker -l ${LEVEL:-INFO} -c ${N:-2} -n ${ONE:-x}\n"
+    compose = f"{COMPOSE[:-2]}, env_file: [a.env], environment: {{N: '3'}}}}\n"
+    files = {"web/start.sh": script, "a.env": "LEVEL=DEBUG\n"}
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["./start.sh"]\n', files, compose)
+    assert web.entry["command"][2:] == ["-l", "INFO", "-c", "3", "-n", "x"]
+    [note] = web.notes
+    assert str(note).startswith("web/start.sh:3: `command` has the values of LEVEL, N\n")
+
+
+def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> None:
+    check = "HEALTHCHECK CMD celery inspect ping -d celery@$HOSTNAME || exit 1\n"
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
+    python, option, code = web.entry["healthcheck"]
+    assert (python, option, web.notes) == ("python", "-c", ())
+    assert code == (
+        "import os; os.execvp('celery',"
+        " ['celery', 'inspect', 'ping', '-d', os.path.expandvars('celery@$HOSTNAME')])"
+    )
+    for shell in (check.replace("$HOSTNAME", "${NAME:-x}"), "HEALTHCHECK CMD A=$B python x.py\n"):
+        [web] = adopted(tmp_path, f"{HEAD}{shell}{START}")
+        [(_, advice)] = notes(web)
+        assert advice.startswith("it needs a shell: the service has no check then; ")
+
+
+@pytest.mark.parametrize("code", ["", "d = '/opt/models/one'\n"])
+def test_a_model_outside_of_the_context_is_named_as_weights(tmp_path: Path, code: str) -> None:
+    files = {"models/one/m.safetensors": "", "web/app.py": code}
+    copied = "COPY models/one /opt/models/one\nENV MODEL_DIR=/opt/models/one\n"
+    [web] = adopted(tmp_path, f"{HEAD}{copied}{START}", files)
+    [(what, advice)] = notes(web)
+    assert what == "models/one is copied to /opt/models/one"
+    assert advice.startswith("it is not in web, ")
+    assert advice.endswith(
+        ": `weights: {path: models/one}` has it at /weights, so change the path to that"
+    )
+
+
+def test_a_variable_with_the_path_of_what_is_not_in_the_image_is_a_note(tmp_path: Path) -> None:
+    copied = "COPY conf/a.ini /etc/a.ini\nENV CONF=/etc/a.ini\n"
+    [web] = adopted(tmp_path, f"{HEAD}{copied}{START}", {"conf/a.ini": ""})
+    assert [what for what, _ in notes(web)] == ["conf/a.ini is copied to /etc/a.ini"]
+
+
+def test_a_folder_that_a_shared_dockerfile_makes_is_a_note_of_who_names_it(tmp_path: Path) -> None:
+    compose = (
+        f"{COMPOSE}  beat:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n"
+        "    command: python beat.py --into /var/lib/beat/x\n"
+    )
+    made = "RUN mkdir -p /var/lib/beat /var/lib/all && chown app /var/lib/beat /var/lib/all\n"
+    web, beat = adopted(tmp_path, f"{HEAD}{made}{START}", {}, compose)
+    assert [what for what, _ in notes(web)] == ["RUN mkdir /var/lib/all"]
+    assert [what for what, _ in notes(beat)] == [
+        "RUN mkdir /var/lib/beat",
+        "RUN mkdir /var/lib/all",
+    ]

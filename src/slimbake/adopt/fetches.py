@@ -1,0 +1,285 @@
+"""Health checks that need a shell, or curl or wget, as lines of Python. Pure."""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from slimbake.adopt.model import Command
+from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
+
+_SHELLS = frozenset({"sh", "bash", "dash", "ash"})
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
+_KEYWORDS = frozenset({"if", "then", "else", "fi", "{", "}", "exec"})
+_OPERATORS = frozenset({"||", "&&", "|"})
+_SAYS = frozenset({"echo", "printf"})
+_SECRET = re.compile(r"auth|token|key|secret|password|cookie", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"(?<=://)([^/@]+)@")
+_INSIDE = re.compile(r"\$\(\s*((?:curl|wget)\s[^()]*)\)")
+# What an option is: a header of that name, or one of these; _OTHER: it takes a value, and Python's
+# request has nothing of the kind.
+_FLAG, _VALUE, _HEADER, _METHOD, _DATA, _USER, _PASSWORD, _URL, _HEAD, _OTHER = range(10)
+# `-f` and `-L` are what urlopen does anyway.
+_CURL: Mapping[str, int | str] = {
+    **dict.fromkeys([*"fsSLivNg046#q"], _FLAG),
+    **dict.fromkeys(
+        [
+            *("fail", "fail-with-body", "silent", "show-error", "location", "include", "verbose"),
+            *("no-buffer", "globoff", "ipv4", "ipv6", "http1.0", "http1.1", "progress-bar"),
+            *("no-progress-meter", "disable", "retry-connrefused", "retry-all-errors"),
+        ],
+        _FLAG,
+    ),
+    **dict.fromkeys(
+        [
+            *("o", "w", "m", "output", "write-out", "max-time", "connect-timeout", "retry"),
+            *("retry-delay", "retry-max-time", "speed-limit", "speed-time", "stderr", "noproxy"),
+        ],
+        _VALUE,
+    ),
+    **dict.fromkeys(["H", "header"], _HEADER),
+    **dict.fromkeys(["X", "request"], _METHOD),
+    **dict.fromkeys(["d", "data", "data-raw", "data-ascii", "data-binary"], _DATA),
+    **dict.fromkeys(["u", "user"], _USER),
+    **dict.fromkeys(["I", "head"], _HEAD),
+    **dict.fromkeys(["A", "user-agent"], "User-Agent"),
+    **dict.fromkeys(["e", "referer"], "Referer"),
+    "url": _URL,
+    **dict.fromkeys(
+        [
+            *("unix-socket", "abstract-unix-socket", "resolve", "connect-to", "cacert", "capath"),
+            *("E", "cert", "key", "x", "proxy", "F", "form", "T", "upload-file", "K", "config"),
+            *("data-urlencode", "json", "r", "range", "b", "cookie", "interface"),
+        ],
+        _OTHER,
+    ),
+}
+_WGET: Mapping[str, int | str] = {
+    **dict.fromkeys([*"qSnvc46"], _FLAG),
+    **dict.fromkeys(
+        [
+            *("quiet", "no-verbose", "verbose", "spider", "server-response", "continue"),
+            *("inet4-only", "inet6-only", "no-cache", "retry-connrefused"),
+        ],
+        _FLAG,
+    ),
+    **dict.fromkeys(
+        [
+            *("O", "o", "T", "t", "w", "output-document", "output-file", "timeout", "tries"),
+            *("dns-timeout", "connect-timeout", "read-timeout", "wait", "waitretry"),
+        ],
+        _VALUE,
+    ),
+    "header": _HEADER,
+    "method": _METHOD,
+    **dict.fromkeys(["post-data", "body-data"], _DATA),
+    **dict.fromkeys(["user", "http-user"], _USER),
+    **dict.fromkeys(["password", "http-password"], _PASSWORD),
+    **dict.fromkeys(["U", "user-agent"], "User-Agent"),
+    "referer": "Referer",
+    **dict.fromkeys(
+        ["e", "execute", "ca-certificate", "certificate", "private-key", "post-file", "body-file"],
+        _OTHER,
+    ),
+}
+_PROGRAMS = {"curl": _CURL, "wget": _WGET}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A check's request. `code`: of `python -c`, "" where Python cannot make it; `lost`: the options
+    for which it cannot, () where it needs a shell; or what else the check does. `secret`: the header
+    with a value that looks like one.
+    """
+
+    code: str
+    lost: tuple[str, ...] = ()
+    secret: str = ""
+
+
+def fetch_of(command: Command) -> Fetch | None:
+    """The request that a check makes; None where it makes none."""
+    text, commands = _commands(command)
+    lost: list[str] = []
+    outer = _INSIDE.search(text)
+    if outer and not any(_program(_bare(each)) for each in commands):
+        commands = simple_commands(outer[1])
+        lost.append(text.replace(outer[0], "$(...)"))
+    found: Fetch | None = None
+    fails = any(_fails(_bare(each)) for each in commands)
+    for each in commands:
+        words = _bare(each)
+        if found is None and _program(words):
+            found = _request(words)
+        elif words and not _fails(words) and not (words[0] in _SAYS and fails):
+            operator = each.before if each.before in {"|", "||", "&&"} else ""
+            if words[0] != "exit" or operator == "||":
+                lost.append(_shown((*filter(None, [operator]), *words)))
+    if found is None or not found.code:
+        return found
+    return Fetch(found.code, tuple(lost), found.secret)
+
+
+def with_variables(words: tuple[str, ...]) -> str:
+    """A line of Python that becomes a command whose words have variables; "" where it takes a shell."""
+    try:
+        shown = [_text(word) for word in words]
+    except _NeedsShell:
+        return ""
+    return f"import os; os.execvp({shown[0]}, [{', '.join(shown)}])"
+
+
+def _commands(command: Command) -> tuple[str, list[SimpleCommand]]:
+    """A check as text, and its simple commands."""
+    words = command.words
+    in_shell = len(words) > 2 and posixpath.basename(words[0]) in _SHELLS and words[1] == "-c"
+    misread = bool(_OPERATORS & {*words})  # as if a shell read it
+    if not command.shell and not in_shell and not misread:
+        return "", [SimpleCommand(words, 0, "", True)]
+    text = " ".join(words) if misread else words[-1 if command.shell else 2]
+    commands = simple_commands(text)
+    first = commands[0].words if len(commands) == 1 else ()
+    if len(first) > 2 and posixpath.basename(first[0]) in _SHELLS and first[1] == "-c":
+        return _commands(Command((first[2],), True, command.place))
+    return text, commands
+
+
+def _bare(command: SimpleCommand) -> tuple[str, ...]:
+    """The words of a command without keywords, and without `timeout 5`."""
+    words = command.words
+    while words and words[0] in _KEYWORDS:
+        words = words[1:]
+    if words[:1] == ("timeout",):
+        words = words[2:]
+    return words
+
+
+def _program(words: tuple[str, ...]) -> Mapping[str, int | str] | None:
+    return _PROGRAMS.get(posixpath.basename(words[0])) if words else None
+
+
+def _fails(words: tuple[str, ...]) -> bool:
+    """Whether a command only says that the check failed."""
+    return words == ("false",) or (words[:1] == ("exit",) and words[1:] != ("0",))
+
+
+def _shown(words: Iterable[str]) -> str:
+    return " ".join(words).replace(LITERAL, "$")
+
+
+class _NeedsShell(Exception):
+    """A value that only a shell fills in."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What the words of a fetch ask for."""
+
+    urls: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    data: list[str] = field(default_factory=list)
+    method: str = ""
+    user: str = ""
+    unknown: list[str] = field(default_factory=list)
+
+    def take(self, option: str, kind: int | str | None, value: str) -> None:
+        """Take an option; `kind`: None for one that is not known."""
+        if isinstance(kind, str):
+            self.headers[kind] = value
+        elif kind == _HEADER:
+            name, _, rest = value.partition(":")
+            self.headers[name.strip()] = rest.strip()
+        elif kind == _DATA:
+            self.data.append(value)
+        elif kind in {_METHOD, _HEAD}:
+            self.method = value or "HEAD"
+        elif kind == _USER:
+            self.user = f"{value}:{self.user.partition(':')[2]}" if ":" not in value else value
+        elif kind == _PASSWORD:
+            self.user = f"{self.user.partition(':')[0]}:{value}"
+        elif kind == _URL:
+            self.urls.append(value)
+        elif kind in {None, _OTHER}:
+            self.unknown.append(f"{option} {value}".strip())
+
+
+def _request(words: tuple[str, ...]) -> Fetch:
+    asked = _Asked()
+    for option, kind, value in _options(list(words[1:]), _program(words) or {}):
+        asked.take(option, kind, value)
+    files = [f"-d {each}" for each in asked.data if each.startswith("@")]
+    unknown = [*asked.unknown, *files, *asked.urls[1:]]
+    if unknown or not asked.urls:
+        return Fetch("", tuple(_shown([each]) for each in dict.fromkeys(unknown)))
+    if found := _IN_ADDRESS.search(asked.urls[0]):
+        asked.user, asked.urls[0] = found[1], _IN_ADDRESS.sub("", asked.urls[0])
+    secrets = [n for n, value in asked.headers.items() if _SECRET.search(n) and "$" not in value]
+    try:
+        return Fetch(_code(asked), secret="Authorization" if asked.user else "".join(secrets[:1]))
+    except _NeedsShell:
+        return Fetch("")
+
+
+def _options(
+    rest: list[str], known: Mapping[str, int | str]
+) -> Iterator[tuple[str, int | str | None, str]]:
+    """Each option as it is written, its kind, and its value; other words are addresses."""
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            yield word, _URL, word
+        elif word.startswith("--"):
+            name, given, value = word[2:].partition("=")
+            kind = known.get(name)
+            if _takes(kind) and not given:
+                value = rest.pop(0) if rest else ""
+            yield word.partition("=")[0], kind, value
+        else:
+            for at, letter in enumerate(word[1:], 2):
+                kind = known.get(letter)
+                if _takes(kind):
+                    yield f"-{letter}", kind, word[at:] or (rest.pop(0) if rest else "")
+                    break
+                yield f"-{letter}", kind, ""
+
+
+def _takes(kind: int | str | None) -> bool:
+    return kind is not None and kind not in {_FLAG, _HEAD}
+
+
+def _code(asked: _Asked) -> str:
+    """The request as one line of Python. Raises _NeedsShell."""
+    headers = dict(asked.headers)
+    if asked.user:
+        if "$" in asked.user:
+            raise _NeedsShell
+        coded = base64.b64encode(asked.user.replace(LITERAL, "$").encode()).decode()
+        headers["Authorization"] = f"Basic {coded}"
+    url = asked.urls[0] if "://" in asked.urls[0] else f"http://{asked.urls[0]}"
+    read = _text(url)
+    more = []
+    if asked.data:
+        data = "&".join(asked.data)
+        bare = repr(data.replace(LITERAL, "$").encode())
+        more.append(f"data={_text(data)}.encode()" if "$" in data else f"data={bare}")
+    if headers:
+        pairs = ", ".join(f"{name!r}: {_text(value)}" for name, value in headers.items())
+        more.append(f"headers={{{pairs}}}")
+    if asked.method and asked.method != ("POST" if asked.data else "GET"):
+        more.append(f"method={_text(asked.method)}")
+    wanted = f"r.Request({', '.join([read, *more])})" if more else read
+    imports = "import os, " if "os.path." in wanted else "import "
+    return f"{imports}urllib.request as r; r.urlopen({wanted}, timeout=5)"
+
+
+def _text(word: str) -> str:
+    """A word as Python has it, with variables as a container has them."""
+    if "$" not in word and "`" not in word:
+        return repr(word.replace(LITERAL, "$"))
+    left = _VARIABLE.sub("", word)
+    if any(each in left for each in ("$", "`", LITERAL)):
+        raise _NeedsShell
+    return f"os.path.expandvars({word!r})"

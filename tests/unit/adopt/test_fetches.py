@@ -1,0 +1,134 @@
+"""Health checks by curl and wget, and the requests of Python that they become."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.request import Request
+
+import pytest
+
+from slimbake.adopt.fetches import Fetch, fetch_of
+from slimbake.adopt.model import Command, Place
+
+URL = "http://localhost:80/ok"
+
+
+def fetched(text: str) -> Fetch:
+    found = fetch_of(Command((text,), True, Place("Dockerfile", 9)))
+    assert found is not None
+    return found
+
+
+def asked(code: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a check hands to urlopen."""
+    seen: list[Any] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda what, **_: seen.append(what))
+    exec(compile(code, "check", "exec"), {})  # noqa: S102 - init wrote it
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "curl -fsSL --max-time 3 -o /dev/null http://localhost:80/ok || exit 1",
+        "curl --fail localhost:80/ok || false",
+        "curl -fs http://localhost:80/ok > /dev/null 2>&1 || (echo bad; exit 1)",
+        "wget -qO- http://localhost:80/ok",
+        "wget -nv -t1 --spider --tries=1 --timeout 2 http://localhost:80/ok || exit 1",
+        "timeout 5 curl -f --retry 2 'http://localhost:80/ok'",
+        "if curl -sf http://localhost:80/ok; then exit 0; else exit 1; fi",
+        "sh -c 'wget -q -O /dev/null http://localhost:80/ok'",
+    ],
+)
+def test_options_that_leave_the_request_as_it_is_are_dropped(text: str) -> None:
+    assert fetched(text) == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "headers", "data"),
+    [
+        (
+            f"curl -fsSH 'Host: shop.example' --header \"X-Token: abc\" {URL}",
+            "GET",
+            {"Host": "shop.example", "X-token": "abc"},
+            None,
+        ),
+        (f"curl -XPUT {URL}", "PUT", {}, None),
+        (f"curl -f -d a=1 --data-raw 'b=$2' {URL}", "POST", {}, b"a=1&b=$2"),
+        (f"curl -sI {URL}", "HEAD", {}, None),
+        ("wget http://a:b@localhost:80/ok", "GET", {"Authorization": "Basic YTpi"}, None),
+        (f"curl -u a:b -A probe {URL}", "GET", {"Authorization": "Basic YTpi"}, None),
+        (f"wget -q --user=a --password b {URL}", "GET", {"Authorization": "Basic YTpi"}, None),
+        (f"wget --method=DELETE --header='A: b' {URL}", "DELETE", {"A": "b"}, None),
+        (f"wget --post-data='{{\"é\": 1}}' -O- {URL}", "POST", {}, '{"é": 1}'.encode()),
+        (f'curl -H "Host: $NAME" -d $NAME {URL}', "POST", {"Host": "me"}, b"me"),
+    ],
+)
+def test_a_request_keeps_its_headers_method_and_data(
+    text: str, method: str, headers: dict[str, str], data: bytes | None, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("NAME", "me")
+    made = asked(fetched(text).code, monkeypatch)
+    assert isinstance(made, Request)
+    assert fetched(text).lost == ()
+    assert (made.full_url, made.get_method(), made.data) == (URL, method, data)
+    assert headers.items() <= made.headers.items()
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        (f"curl -fs {URL} | grep -q ok", ["| grep -q ok"]),
+        (f"curl -fs {URL} || kill 1", ["|| kill 1"]),
+        (f"curl -fs {URL} || true", ["|| true"]),
+        (f"curl -fs {URL} || exit 0", ["|| exit 0"]),
+        (f"pgrep app && curl -f {URL} && test -f /tmp/ok", ["pgrep app", "&& test -f /tmp/ok"]),
+        (f"[ \"$(curl -so /dev/null -w '%{{http_code}}' {URL})\" = 200 ]", ['[ "$(...)" = 200 ]']),
+    ],
+)
+def test_what_a_check_does_with_the_answer_is_named(text: str, lost: list[str]) -> None:
+    found = fetched(text)
+    assert f"r.urlopen({URL!r}, timeout=5)" in found.code
+    assert [*found.lost] == lost
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("curl -fsk https://localhost/ok", ["-k"]),
+        (
+            "curl --unix-socket /tmp/g.sock http://localhost/ok",
+            ["--unix-socket /tmp/g.sock"],
+        ),
+        (f"curl -d @file {URL}", ["-d @file"]),
+        ("curl http://localhost:${PORT:-80}/ok", []),
+        (f"curl -u $NAME:$WORD {URL}", []),
+        ("wget --no-check-certificate https://localhost/ok", ["--no-check-certificate"]),
+    ],
+)
+def test_a_request_that_python_cannot_make_is_none(text: str, lost: list[str]) -> None:
+    assert fetched(text) == Fetch("", tuple(lost))
+
+
+def test_a_check_without_a_fetch_is_no_request() -> None:
+    assert fetch_of(Command(("celery", "inspect", "ping"), False, Place("Dockerfile"))) is None
+    assert fetch_of(Command(("python check.py || exit 1",), True, Place("Dockerfile"))) is None
+
+
+def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
+    words = ("curl", "-f", URL, "||", "exit", "1")
+    found = fetch_of(Command(words, False, Place("Dockerfile")))
+    assert found == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
+
+
+@pytest.mark.parametrize(
+    ("option", "secret"),
+    [
+        ("-H 'X-Token: a'", "X-Token"),
+        ('-H "X-Token: $TOKEN"', ""),
+        ("-H 'Host: a'", ""),
+        ("-u a:b", "Authorization"),
+    ],
+)
+def test_a_secret_in_a_check_is_seen(option: str, secret: str) -> None:
+    assert fetched(f"curl {option} {URL}").secret == secret
