@@ -41,6 +41,17 @@ def asked(
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.parametrize(("own", "waits"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_without_a_core_unless_the_image_says_otherwise(
+    own: str, waits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    found = asked("import os, sys; sys.exit(os.environ['OMP_WAIT_POLICY'])", alive=60)
+    assert waits in found["words"]
+
+
 @pytest.fixture
 def port() -> int:
     with socket.socket() as listening:
