@@ -108,7 +108,7 @@ def test_what_starts_is_tagged_and_what_does_not_is_not(toy: Toy) -> None:
         assert f"the start check of {name} does not hold" in done.stderr
         assert why in done.stderr, done.stderr
     assert "DATABASE: is not set" in done.stderr
-    assert "`start` gives it other arguments ([--help])" in done.stderr
+    assert "if it needs a network, data, a variable or another service" in done.stderr
     assert "`tmpfs: [/home/nonroot/.cache]`" in done.stderr
     config = docker("image", "inspect", "--format={{json .Config.Env}}", toy.image("keyed"))
     assert "KEY=" not in config, "a variable of the start check alone"

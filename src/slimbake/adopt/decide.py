@@ -87,7 +87,11 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
 
 
 # A host has a dot or a port; Docker takes other names for those of its hub.
-_IMAGE = re.compile(r"((?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+:\d+)(?:/[a-z0-9._-]+)*)/[^/:@]+")
+_HOST = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*"
+_FOLDER = r"/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"((?:(?=[^/:]*\.){_HOST}|{_HOST}:\d{{1,5}})(?:{_FOLDER})*)/[^/:@]+(?:[:@]|\Z)"
+)
 
 
 def _registry(compose: ComposeFacts) -> str:

@@ -113,12 +113,14 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
 
 def _placeholder(value: str) -> str:
     """In place of a variable's value, which may be a secret, one that is read alike."""
-    if re.fullmatch(r"\d{1,5}|true|false|yes|no|on|off", value, re.I):
+    if re.fullmatch(r"\d+", value):
+        return "1" * len(value)
+    if re.fullmatch(r"true|false|yes|no|on|off", value, re.I):
         return value
     if address := re.match(r"([a-z][a-z0-9+.-]*)://(/?)", value):
         return f"{address[1]}://{'/smoke' if address[2] else 'localhost'}"
-    if host := re.fullmatch(r"[\w.-]+:(\d+)", value):
-        return f"localhost:{host[1]}"
+    if re.fullmatch(r"[\w.-]+:\d{1,5}", value):
+        return "localhost:1"
     return "smoke"
 
 

@@ -195,7 +195,8 @@ class Service(Container):
     def checks(self) -> tuple[str, ...]:
         """The files that only check its image, relative to the root."""
         parity = self.parity.check if self.parity else ""
-        named = (self.smoke, self.verify, self.reference, parity)
+        reference = self.reference or ("reference.json" if self.smoke else "")
+        named = (self.smoke, self.verify, reference, parity)
         found = (PurePosixPath(self.context, each) for each in named if each)
         return (*map(str, found), *((self.parity.texts,) if self.parity else ()))
 

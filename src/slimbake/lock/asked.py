@@ -171,7 +171,8 @@ def _inputs(family: Family, fleet: Fleet) -> Mapping[str, str]:
 
 
 def _project(fleet: Fleet, path: str) -> str:
-    return "".join((fleet.root / f).read_text("utf-8") for f in _project_files(fleet, path))
+    files = (fleet.root / name for name in _project_files(fleet, path))
+    return "".join(file.read_text("utf-8", errors="backslashreplace") for file in files)
 
 
 def _project_files(fleet: Fleet, *paths: str) -> tuple[str, ...]:

@@ -504,10 +504,9 @@ def _ignore(service: Service, fleet: Fleet) -> tuple[str, ...]:
         for path in files
         if path and f"{path}/".startswith(prefix)
     ]
-    reference = ("reference.json",) if service.smoke and not service.reference else ()
     # In the folder that has the manifest, what slimbake writes is no code either.
     ours = (BAKE, "docker-bake.hcl", fleet.manifest.file.name) if context == "." else ()
-    beside = sorted(map(literal, (*reference, *within, *ours)))
+    beside = sorted(map(literal, (*within, *ours)))
     kept = tuple(each for each in service.ignore if _keeps(each))
     return once((*service.ignore, *NOT_CODE, *kept, *beside))
 

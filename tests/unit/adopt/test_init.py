@@ -451,11 +451,13 @@ def test_code_that_cannot_start_without_a_variable_of_the_compose_file(
     ("value", "given"),
     [
         ("s3cret", "smoke"),
-        ("8", "8"),
+        ("48213", "11111"),
+        ("admin:12345", "localhost:1"),
+        ("admin:1234567", "smoke"),
         ("True", "True"),
         ("postgresql://me:s3cret@db:5432/shop", "postgresql://localhost"),
         ("sqlite:///shop.db", "sqlite:///smoke"),
-        ("kafka:9092", "localhost:9092"),
+        ("kafka:9092", "localhost:1"),
     ],
 )
 def test_a_placeholder_is_read_as_the_value_is_and_tells_nothing_of_it(
@@ -470,6 +472,7 @@ def test_a_placeholder_is_read_as_the_value_is_and_tells_nothing_of_it(
     init(file, InitRequest(), QUIET)
     [one] = manifest(file).services
     assert one.start and one.start.env == (("TOKEN", given),)
+    assert value == given or value not in file.read_text()
     assert "s3cret" not in file.read_text()
 
 
@@ -1330,6 +1333,7 @@ def test_a_service_that_falls_back_has_what_its_dockerfile_and_compose_file_say(
         (("localhost:5000/one", "localhost:5000/jobs:${TAG:-latest}"), "localhost:5000"),
         (("registry.shop.example/one", "other.example/two"), None),
         (("shop/one", "shop/two"), None),
+        (("ghcr.io/a..b/-x/one:1", "ghcr.io/a..b/-x/two"), None),
         (("one", "two"), None),
     ],
 )

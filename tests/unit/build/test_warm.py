@@ -292,6 +292,7 @@ def test_a_trace_is_asked_what_the_plan_knows_and_buildx_evaluates_none_of_it(fr
         "command": ["python", "-m", "api"],
         "fixed": 0,
         "port": 80,
+        "environment": {},
     }
     assert "$${HOME}" in found["_trace-job"]["args"]["TRACED"]
     assert found["_trace-api"]["contexts"]["image"] == "target:api"

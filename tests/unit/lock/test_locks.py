@@ -103,7 +103,7 @@ def test_a_package_of_the_repository_asks_by_the_files_that_it_has(tmp_path: Pat
     api = service("api", requirements=asks(packages=(COMMON,)))
     asked = fleet(api, file=tmp_path / "services.yaml")
     records = {name: LockRecord(value, "") for name, value in lock_asks(asked, None).items()}
-    setup.write_text("setup(install_requires=['rich'])")
+    setup.write_bytes("# café\nsetup(install_requires=['rich'])".encode("latin-1"))
     lines = json.dumps({name: asdict(each) for name, each in records.items()})
     locks = Locks({**{lock_file(name): "" for name in records}, lock_file(INPUTS): lines})
     [why] = [each.why for each in stale(asked, locks) if each.why.startswith("api asks")]

@@ -10,7 +10,7 @@ import pytest
 
 from slimbake.inside.cold import pack
 
-SOURCES = {f"thing/m{n}.py": b"value = %d\n" % n * 80_000 for n in range(4)}
+SOURCES = {f"thing/m{n}.py": b"value = %d\n" % n * 120_000 for n in range(4)}
 DISTS = dict.fromkeys(SOURCES, "thing-1.dist-info")
 
 
@@ -39,11 +39,18 @@ def test_a_second_build_compresses_nothing(blocks: Path, monkeypatch: pytest.Mon
         pack.store_bytes({**SOURCES, "thing/m3.py": b"other = 1\n"}, DISTS)
 
 
-@pytest.mark.parametrize("harm", [b"", b"not a block", lzma.compress(b"other bytes")])
-def test_a_block_that_holds_something_else_is_made_again(blocks: Path, harm: bytes) -> None:
+@pytest.mark.parametrize("harm", ["", "no block", "other bytes", "two streams", "more"])
+def test_a_block_that_holds_something_else_is_made_again(blocks: Path, harm: str) -> None:
     first = made()
     for file in blocks.iterdir():
-        file.write_bytes(harm)
+        right = file.read_bytes()
+        whole = lzma.decompress(right)
+        wrong = {
+            "other bytes": lzma.compress(b"other bytes"),
+            "two streams": lzma.compress(whole[:9]) + lzma.compress(whole[9:]),
+            "more": right + b"more",
+        }
+        file.write_bytes(wrong.get(harm, harm.encode()))
     assert made() == first
     assert all(file.read_bytes() in first for file in blocks.iterdir())
 
