@@ -74,7 +74,9 @@ def changed(arguments: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ..
             return arguments[int(number) :]
     if words[:2] != ("set", "--"):
         return None
-    parts = (arguments if word in ARGUMENTS else (word,) for word in words[2:])
+    parts = (
+        arguments if word in ARGUMENTS else (positional(word, arguments),) for word in words[2:]
+    )
     return tuple(word for part in parts for word in part)
 
 
@@ -85,6 +87,7 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
     first = -1
     if case := _CASE.search(text):
         word, kept, first = positional(case["word"], arguments), range(0), case.start()
+        word = word.replace(LITERAL, "$")
         for branch in _BRANCH.finditer(case["branches"]):
             patterns = (each.strip().strip("\"'") for each in branch["patterns"].split("|"))
             if any(fnmatchcase(word, pattern) for pattern in patterns):

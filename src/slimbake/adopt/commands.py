@@ -237,7 +237,8 @@ class Shellless:
                 )
             )
         text, begin = read
-        picked, first = chosen(text, words[1:])
+        arguments = tuple(word.replace("$", LITERAL) for word in words[1:])
+        picked, first = chosen(text, arguments)
         text = picked if simple_commands(picked) else text  # a script that only waits for a word
         if first >= 0 and words[1:]:
             line = text.count("\n", 0, first)
@@ -250,7 +251,7 @@ class Shellless:
                     self.service,
                 )
             )
-        inner, passes = self._shell(text, begin, found, depth + 1, words[1:])
+        inner, passes = self._shell(text, begin, found, depth + 1, arguments)
         return inner, passes
 
     def _shell(
@@ -286,16 +287,17 @@ class Shellless:
         words = last.words[1:] if last.words[:1] == ("exec",) else last.words
         if words[:1] in {(each,) for each in ("exit", "return", *functions)}:
             raise NeedsShell(self._needs_shell(" ".join(words), line(last)))
-        if words and (start := _FROM.fullmatch(words[-1])):
-            words, arguments = (*words[:-1], "$@"), arguments[int(start[1]) - 1 :]
-        if words and words[-1] in ARGUMENTS and last.plain:
-            if not words[:-1] and not arguments:
-                return (), True
-            words = (*words[:-1], *arguments)
-            passing = not arguments
-        else:
-            passing = False
-        words = tuple(positional(word, arguments) for word in words) if arguments else words
+        handed: tuple[str, ...] = ()
+        passing = False
+        start = _FROM.fullmatch(words[-1]) if words else None
+        if last.plain and words and (start or words[-1] in ARGUMENTS):
+            words, handed = words[:-1], arguments[int(start[1]) - 1 if start else 0 :]
+            passing = not handed
+        if passing and not words:
+            return (), True
+        if arguments:
+            words = tuple(positional(word, arguments) for word in words)
+        words = (*words, *handed)
         found.env.update(dict(last.assignments))
         if not last.plain or not words or last.before == "||":
             raise NeedsShell(

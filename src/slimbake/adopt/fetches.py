@@ -135,6 +135,8 @@ def with_variables(words: tuple[str, ...]) -> str:
 def _commands(command: Command) -> tuple[str, list[SimpleCommand]]:
     """A check as text, and its simple commands."""
     words = command.words
+    if not words:
+        return "", []
     in_shell = len(words) > 2 and posixpath.basename(words[0]) in _SHELLS and words[1] == "-c"
     misread = bool(_OPERATORS & {*words})  # as if a shell read it
     if not command.shell and not in_shell and not misread:

@@ -43,6 +43,7 @@ SCRIPTS = {
     '  exec python -m debugpy app.py\nfi\nwait_for db\nexec "$@"\n',
     "files.sh": "#!/bin/sh\nrm -f /tmp/x.pid /run/y tmp/server.pid\nrm -rf /tmp/*\n"
     "rm -f /data/lock\nmkdir -p /data/in\nexec app\n",
+    "put.sh": '#!/bin/sh\nset -- gunicorn -b "0.0.0.0:${2:-80}" "$1"\nexec "$@"\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -148,9 +149,16 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("maybe.sh", "other").notes == ()
     assert plainly("rest.sh", "-v", "check").words == ("python", "-m", "check")
     assert plainly("two.sh", "a", "b", "c", "d").words == ("c", "d")
+    assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
     for script in ("perhaps.sh", "and.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")
+
+
+def test_arguments_are_not_read_as_the_text_of_a_script() -> None:
+    for script in ("if.sh", "set.sh", "case.sh"):
+        words = ("python", "-c", 'print("$1", "$HOME")')
+        assert plainly(script, *words, HOME="/root").words == words
 
 
 @pytest.mark.parametrize("of", ["if.sh", "test.sh", "one.sh"])

@@ -113,6 +113,7 @@ def test_a_request_that_python_cannot_make_is_none(text: str, lost: list[str]) -
 def test_a_check_without_a_fetch_is_no_request() -> None:
     assert fetch_of(Command(("celery", "inspect", "ping"), False, Place("Dockerfile"))) is None
     assert fetch_of(Command(("python check.py || exit 1",), True, Place("Dockerfile"))) is None
+    assert fetch_of(Command((), True, Place("compose.yaml"))) is None
 
 
 def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
