@@ -14,6 +14,13 @@ from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
 _KEYWORDS = frozenset({"if", "then", "else", "fi", "{", "}", "exec"})
+# What starts the program behind it, and which of its options take a word.
+_LEADS: Mapping[str, frozenset[str]] = {
+    "timeout": frozenset({"-k", "-s", "--kill-after", "--signal"}),
+    "env": frozenset({"-u", "--unset", "-C", "--chdir"}),
+    "command": frozenset(),
+    "busybox": frozenset(),
+}
 _OPERATORS = frozenset({"||", "&&", "|"})
 _SAYS = frozenset({"echo", "printf"})
 _SECRET = re.compile(r"auth|token|key|secret|password|cookie", re.IGNORECASE)
@@ -137,26 +144,47 @@ def _commands(command: Command) -> tuple[str, list[SimpleCommand]]:
     words = command.words
     if not words:
         return "", []
-    in_shell = len(words) > 2 and posixpath.basename(words[0]) in _SHELLS and words[1] == "-c"
+    inner = _inner(words)
     misread = bool(_OPERATORS & {*words})  # as if a shell read it
-    if not command.shell and not in_shell and not misread:
+    if not command.shell and not inner and not misread:
         return "", [SimpleCommand(words, 0, "", True)]
-    text = " ".join(words) if misread else words[-1 if command.shell else 2]
+    text = " ".join(words) if misread else words[-1] if command.shell else inner
     commands = simple_commands(text)
-    first = commands[0].words if len(commands) == 1 else ()
-    if len(first) > 2 and posixpath.basename(first[0]) in _SHELLS and first[1] == "-c":
-        return _commands(Command((first[2],), True, command.place))
+    if len(commands) == 1 and (inner := _inner(commands[0].words)):
+        return _commands(Command((inner,), True, command.place))
     return text, commands
 
 
+def _inner(words: tuple[str, ...]) -> str:
+    """The text that words such as `bash -o pipefail -ec TEXT` hand to a shell; "" without one."""
+    rest = list(words[1:] if words and posixpath.basename(words[0]) in _SHELLS else ())
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if re.fullmatch(r"-[a-z]*c", option):
+            return "".join(rest[:1])
+        if re.fullmatch(r"-[a-z]*o", option):
+            del rest[:1]
+    return ""
+
+
 def _bare(command: SimpleCommand) -> tuple[str, ...]:
-    """The words of a command without keywords, and without `timeout 5`."""
-    words = command.words
-    while words and words[0] in _KEYWORDS:
-        words = words[1:]
-    if words[:1] == ("timeout",):
-        words = words[2:]
-    return words
+    """The words of a command without keywords, and without `timeout 5` and the like."""
+    words = list(command.words)
+    while words and (words[0] in _KEYWORDS or _leads(words)):
+        name = posixpath.basename(words.pop(0))
+        while name in _LEADS and words and words[0].startswith("-"):
+            if words.pop(0) in _LEADS[name]:
+                del words[:1]
+        if name == "timeout":
+            del words[:1]
+        while name == "env" and words and "=" in words[0]:
+            del words[:1]
+    return tuple(words)
+
+
+def _leads(words: list[str]) -> bool:
+    """Whether words begin with a program that starts the one behind it; `command -v` asks for it."""
+    return posixpath.basename(words[0]) in _LEADS and words[1:2] not in (["-v"], ["-V"])
 
 
 def _program(words: tuple[str, ...]) -> Mapping[str, int | str] | None:

@@ -38,6 +38,11 @@ def asked(code: str, monkeypatch: pytest.MonkeyPatch) -> Any:
         "timeout 5 curl -f --retry 2 'http://localhost:80/ok'",
         "if curl -sf http://localhost:80/ok; then exit 0; else exit 1; fi",
         "sh -c 'wget -q -O /dev/null http://localhost:80/ok'",
+        "bash -lc 'curl -f http://localhost:80/ok'",
+        "bash -eo pipefail -c 'curl -f http://localhost:80/ok || exit 1'",
+        "timeout --foreground -k 1 -s TERM 5 /usr/bin/curl -f http://localhost:80/ok",
+        "env -i A=b busybox wget -q http://localhost:80/ok",
+        "command curl -f http://localhost:80/ok",
     ],
 )
 def test_options_that_leave_the_request_as_it_is_are_dropped(text: str) -> None:
@@ -114,11 +119,14 @@ def test_a_check_without_a_fetch_is_no_request() -> None:
     assert fetch_of(Command(("celery", "inspect", "ping"), False, Place("Dockerfile"))) is None
     assert fetch_of(Command(("python check.py || exit 1",), True, Place("Dockerfile"))) is None
     assert fetch_of(Command((), True, Place("compose.yaml"))) is None
+    assert fetch_of(Command(("command -v curl",), True, Place("Dockerfile"))) is None
 
 
 def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
     words = ("curl", "-f", URL, "||", "exit", "1")
     found = fetch_of(Command(words, False, Place("Dockerfile")))
+    shell = ("bash", "-o", "pipefail", "-c", f"curl -f {URL}")
+    assert fetch_of(Command(shell, False, Place("Dockerfile"))) == found
     assert found == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
 
 
