@@ -109,7 +109,8 @@ class Fetch:
 
 def fetch_of(command: Command) -> Fetch | None:
     """The request that a check makes; None where it makes none."""
-    text, commands = _commands(command)
+    text, whole = _commands(command)
+    commands = whole
     lost: list[str] = []
     outer = _INSIDE.search(text)
     if outer and not any(_program(_bare(each)) for each in commands):
@@ -127,6 +128,9 @@ def fetch_of(command: Command) -> Fetch | None:
                 lost.append(_shown((*filter(None, [operator]), *words)))
     if found is None or not found.code:
         return found
+    sets = any(each.assignments or each.words[:1] == ("export",) for each in whole)
+    if sets and "os.path." in found.code:
+        return Fetch("")
     return Fetch(found.code, tuple(lost), found.secret)
 
 

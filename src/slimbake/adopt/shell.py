@@ -59,6 +59,17 @@ _BUILTINS = frozenset(
         "read",
         "local",
         "return",
+        "wait",
+        ":",
+        "test",
+        "type",
+        "command",
+        "builtin",
+        "kill",
+        "jobs",
+        "fg",
+        "alias",
+        "hash",
     ]
 )
 

@@ -108,6 +108,8 @@ def test_what_a_check_does_with_the_answer_is_named(text: str, lost: list[str]) 
         (f"curl -d @file {URL}", ["-d @file"]),
         ("curl http://localhost:${PORT:-80}/ok", []),
         (f"curl -u $NAME:$WORD {URL}", []),
+        ("PORT=${PORT:-8000}; curl -f http://localhost:$PORT/ok", []),
+        ("export PORT=80 && curl -f http://localhost:$PORT/ok", []),
         ("wget --no-check-certificate https://localhost/ok", ["--no-check-certificate"]),
     ],
 )
