@@ -53,6 +53,7 @@ _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints,
 _SILENT = frozenset({"set", "true", "shift", "exit", "return", "break", "continue"})
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _DEFAULT = re.compile(r"\$\{(\w+):?=(.*)\}", re.DOTALL)
+_ONE_VARIABLE = re.compile(r"\$(?:\w+|\{[^{}]*\})")
 _FROM = re.compile(r"\$\{@:([1-9])\}")  # the arguments from one on
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 _RUN_BEFORE = (
@@ -66,6 +67,11 @@ _SHELL_BEFORE = (
     "a shell did it before the service, and images have none: do it in the service's own code, or"
     " in a job before it"
 )
+
+
+def only_debians(program: str) -> bool:
+    """Whether a program is one of Debian's utilities, which slimbake's images do not have."""
+    return posixpath.basename(program) in _UTILITIES | _FILE_TOOLS
 
 
 def reaper_of(*commands: Command | None) -> str:
@@ -273,13 +279,14 @@ class Shellless:
         if not commands:
             raise NeedsShell(self._needs_shell(text, place))
         *before, last = commands
+        split: frozenset[str] = frozenset()  # words of `set --` that a shell splits
         for command in before:
             after = changed(arguments, command.words) if arguments else None
             surely = command.before not in {"&&", "||"} and not any(
                 each.words[:1] in _CONDITIONS for each in before
             )
             if after is not None and surely:
-                arguments = after
+                arguments, split = after, split | command.split
             elif after is not None or (arguments and _reads(command)):
                 raise NeedsShell(self._needs_shell(" ".join(command.words), line(command)))
             else:
@@ -295,16 +302,17 @@ class Shellless:
             passing = not handed
         if passing and not words:
             return (), True
-        if arguments:
-            words = tuple(positional(word, arguments) for word in words)
-        words = (*words, *handed)
         found.env.update(dict(last.assignments))
-        if not last.plain or not words or last.before == "||":
+        if not last.plain or not (words or handed) or last.before == "||":
             raise NeedsShell(
                 self._needs_shell(text if "\n" not in text else " ".join(last.words), line(last))
             )
-        filled = tuple(self._filled(word, line(last), found) for word in words)
-        inner, passes = self._words(filled, line(last), found, depth + 1)
+        whole = [(word, word in last.split, arguments) for word in words]
+        whole += [(word, word in split, ()) for word in handed]
+        filled = [part for each in whole for part in self._parts(*each, line(last), found)]
+        if not filled:
+            raise NeedsShell(self._needs_shell(" ".join(last.words), line(last)))
+        inner, passes = self._words(tuple(filled), line(last), found, depth + 1)
         return inner, passes or passing
 
     def _script_of(self, words: tuple[str, ...]) -> tuple[str, Place] | None:
@@ -375,6 +383,17 @@ class Shellless:
             else:
                 whole = whole and (name in self.values or name in found.env)
         return whole
+
+    def _parts(
+        self, word: str, split: bool, arguments: tuple[str, ...], place: Place, found: _Found
+    ) -> list[str]:
+        """What a script's word becomes; `split`: whether a shell splits it at spaces."""
+        text = self._filled(positional(word, arguments) if arguments else word, place, found)
+        if not split or (text and not re.search(r"[\s*?\[]", text)):
+            return [text]
+        if not _ONE_VARIABLE.fullmatch(word) or re.search(r"[*?\[]", text):
+            raise NeedsShell(self._needs_shell(word, place))
+        return text.split()
 
     def _filled(self, word: str, place: Place, found: _Found) -> str:
         text, missing = expand(word, {**self.values, **found.env})

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_of, path_in
-from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
+from slimbake.adopt.commands import (
+    Plainly,
+    Shellless,
+    only_debians,
+    port_of,
+    reaper_of,
+    served,
+)
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
@@ -1237,8 +1244,12 @@ class _Drafter:
         if len(meaningful) != 1 or not meaningful[0].plain or meaningful[0].assignments:
             return []
         words = meaningful[0].words
+        if not words or only_debians(words[0]):
+            return []
         if "$" not in command.text:
             return list(words)
+        if any(re.fullmatch(r"\$(?:\w+|\{\w+\})", each) for each in meaningful[0].split):
+            return []  # a shell makes several words of it, or none
         code = with_variables(words)
         return ["python", "-c", code] if code else []
 

@@ -44,6 +44,9 @@ SCRIPTS = {
     "files.sh": "#!/bin/sh\nrm -f /tmp/x.pid /run/y tmp/server.pid\nrm -rf /tmp/*\n"
     "rm -f /data/lock\nmkdir -p /data/in\nexec app\n",
     "put.sh": '#!/bin/sh\nset -- gunicorn -b "0.0.0.0:${2:-80}" "$1"\nexec "$@"\n',
+    "word.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  C="gunicorn a:b"\nelse\n  C="$@"\nfi\n'
+    "exec $C\n",
+    "split.sh": '#!/bin/sh\nset -- $APP "$@"\nexec "$@"\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -65,6 +68,7 @@ def plainly(*words: str, text: bool = False, **values: str) -> Plainly:
         ("/code/.venv/bin/uvicorn 'a:b'", "uvicorn a:b"),
         ("uvicorn a:b --port ${PORT:-80}", "uvicorn a:b --port 80"),
         ("uvicorn a:b --port $N", "uvicorn a:b --port 7"),
+        ("uvicorn $OPTIONS ${NONE:-}", "uvicorn --host ::"),
         ("tini -- poetry run celery -A x worker", "celery -A x worker"),
         ("uv run --no-sync --package p p-cli", "p-cli"),
         ("./main.py --x", "python ./main.py --x"),
@@ -72,7 +76,7 @@ def plainly(*words: str, text: bool = False, **values: str) -> Plainly:
     ],
 )
 def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
-    assert plainly(text, text=True, N="7").words == tuple(words.split())
+    assert plainly(text, text=True, N="7", OPTIONS="--host ::").words == tuple(words.split())
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,8 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
         (":", "`:` needs a shell"),
         ("app --n $(nproc)", "`app --n $(nproc)` needs a shell"),
         ("app $UNSET", "a shell fills in $UNSET of `$UNSET`"),
+        ("app --x=$SPACED", "`--x=$SPACED` needs a shell"),
+        ("${NONE:-}", "`${NONE:-}` needs a shell"),
         ("choose.sh", "`fi` needs a shell"),
         ("cron -f", "`cron` starts jobs as root, by a table"),
         ("cron && tail -f /log", "`tail` is no program of slimbake's images"),
@@ -94,7 +100,7 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
 )
 def test_what_needs_a_shell_is_refused_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(Unreadable) as refused:
-        plainly(text, text=True)
+        plainly(text, text=True, SPACED="a b")
     assert refused.value.note.what == why
     assert refused.value.note.advice.endswith("keeps its Dockerfile")
 
@@ -152,6 +158,8 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("maybe.sh", "other").notes == ()
     assert plainly("rest.sh", "-v", "check").words == ("python", "-m", "check")
     assert plainly("two.sh", "a", "b", "c", "d").words == ("c", "d")
+    assert plainly("word.sh", "web").words == ("gunicorn", "a:b")
+    assert plainly("split.sh", "-x y", APP="app a:b").words == ("app", "a:b", "-x y")
     assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
     for script in ("perhaps.sh", "and.sh"):
         with pytest.raises(NeedsShell):
