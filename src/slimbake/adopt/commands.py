@@ -288,7 +288,9 @@ class Shellless:
             if after is not None and surely:
                 arguments, split = after, split | command.split
             elif after is not None or (arguments and _reads(command)):
-                raise NeedsShell(self._needs_shell(" ".join(command.words), line(command)))
+                written = text.split("\n")[text.count("\n", 0, command.offset)]
+                shown = " ".join(command.words) or written
+                raise NeedsShell(self._needs_shell(shown, line(command)))
             else:
                 self._before(command, text, line(command), found, functions)
         words = last.words[1:] if last.words[:1] == ("exec",) else last.words

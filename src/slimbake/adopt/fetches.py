@@ -24,6 +24,10 @@ _LEADS: Mapping[str, frozenset[str]] = {
 _OPERATORS = frozenset({"||", "&&", "|"})
 _SAYS = frozenset({"echo", "printf"})
 _SECRET = re.compile(r"auth|token|key|secret|password|cookie", re.IGNORECASE)
+# In a query or in data: a name and its value, which is no variable.
+_SECRET_IN = re.compile(
+    rf"([\w-]*(?:{_SECRET.pattern})[\w-]*)[\"']?\s*[=:]\s*[\"']?[^\s\"'&$]", re.IGNORECASE
+)
 _IN_ADDRESS = re.compile(r"(?<=://)([^/@]+)@")
 _INSIDE = re.compile(r"\$\(\s*((?:curl|wget)\s[^()]*)\)")
 # What an option is: a header of that name, or one of these; _OTHER: it takes a value, and Python's
@@ -98,8 +102,8 @@ _PROGRAMS = {"curl": _CURL, "wget": _WGET}
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """A check's request. `code`: of `python -c`, "" where Python cannot make it; `lost`: the options
-    for which it cannot, () where it needs a shell; or what else the check does. `secret`: the header
-    with a value that looks like one.
+    for which it cannot, () where it needs a shell; or what else the check does. `secret`: the name
+    of a value that looks like one.
     """
 
     code: str
@@ -251,6 +255,8 @@ def _request(words: tuple[str, ...]) -> Fetch:
     if found := _IN_ADDRESS.search(asked.urls[0]):
         asked.user, asked.urls[0] = found[1], _IN_ADDRESS.sub("", asked.urls[0])
     secrets = [n for n, value in asked.headers.items() if _SECRET.search(n) and "$" not in value]
+    for text in (asked.urls[0].partition("?")[2], *asked.data):
+        secrets += _SECRET_IN.findall(text)
     try:
         return Fetch(_code(asked), secret="Authorization" if asked.user else "".join(secrets[:1]))
     except _NeedsShell:

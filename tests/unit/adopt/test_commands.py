@@ -47,6 +47,8 @@ SCRIPTS = {
     "word.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  C="gunicorn a:b"\nelse\n  C="$@"\nfi\n'
     "exec $C\n",
     "split.sh": '#!/bin/sh\nset -- $APP "$@"\nexec "$@"\n',
+    "later.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then set -- web "$@"; fi\nshift\nset -- "$1" "$@"\n'
+    'case "$1" in\n  web) exec a ;;\n  *) exec b ;;\nesac\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -160,6 +162,8 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("two.sh", "a", "b", "c", "d").words == ("c", "d")
     assert plainly("word.sh", "web").words == ("gunicorn", "a:b")
     assert plainly("split.sh", "-x y", APP="app a:b").words == ("app", "a:b", "-x y")
+    assert plainly("later.sh", "-x", "cron").words == ("b",)
+    assert plainly("later.sh", "x", "web").words == ("a",)
     assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
     for script in ("perhaps.sh", "and.sh"):
         with pytest.raises(NeedsShell):
@@ -196,9 +200,11 @@ def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_the
         plainly("either.sh", "web")
     assert refused.value.note.what == "`if [ $1 = web ]` needs a shell"
     assert refused.value.note.place == Place("either.sh", 2)
-    for script in ("named.sh", "broken.sh"):
-        with pytest.raises(NeedsShell):
-            plainly(script, "web")
+    with pytest.raises(NeedsShell) as refused:
+        plainly("named.sh", "web")
+    assert refused.value.note.what == '`mode="$1"` needs a shell'
+    with pytest.raises(NeedsShell):
+        plainly("broken.sh", "web")
 
 
 def test_what_a_condition_of_a_script_does_is_one_note_without_a_job_of_its_own() -> None:

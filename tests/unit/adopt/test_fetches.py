@@ -139,7 +139,15 @@ def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
         ('-H "X-Token: $TOKEN"', ""),
         ("-H 'Host: a'", ""),
         ("-u a:b", "Authorization"),
+        ("-d password=hunter2", "password"),
+        ("-d '{\"api_key\": \"a\", \"b\": 1}'", "api_key"),
+        ('-d "a=1&token=$TOKEN"', ""),
     ],
 )
 def test_a_secret_in_a_check_is_seen(option: str, secret: str) -> None:
     assert fetched(f"curl {option} {URL}").secret == secret
+
+
+def test_a_secret_in_the_address_of_a_check_is_seen() -> None:
+    assert fetched(f'curl "{URL}?a=1&token=abc"').secret == "token"
+    assert fetched(f'curl "{URL}?a=1&token=$T"').secret == ""
