@@ -21,6 +21,7 @@ _LEADS: Mapping[str, frozenset[str]] = {
     "command": frozenset(),
     "busybox": frozenset(),
 }
+_BRANCHES = frozenset({"if", "then", "else", "fi"})
 _OPERATORS = frozenset({"||", "&&", "|"})
 _SAYS = frozenset({"echo", "printf"})
 _SECRET = re.compile(r"auth|token|key|secret|password|cookie", re.IGNORECASE)
@@ -122,14 +123,19 @@ def fetch_of(command: Command) -> Fetch | None:
         lost.append(text.replace(outer[0], "$(...)"))
     found: Fetch | None = None
     fails = any(_fails(_bare(each)) for each in commands)
+    branch = ""
     for each in commands:
         words = _bare(each)
+        branch = next((word for word in each.words[:1] if word in _BRANCHES), branch)
+        operator = each.before if each.before in {"|", "||", "&&"} else ""
         if found is None and _program(words):
             found = _request(words)
-        elif words and not _fails(words) and not (words[0] in _SAYS and fails):
-            operator = each.before if each.before in {"|", "||", "&&"} else ""
-            if words[0] != "exit" or operator == "||":
-                lost.append(_shown((*filter(None, [operator]), *words)))
+        elif _fails(words) or words[:1] == ("exit",):
+            if (found or operator) and _reverses(_fails(words), branch, operator, fails):
+                said = operator or (branch if branch != "fi" else "")
+                lost.append(_shown((*filter(None, [said]), *words)))
+        elif words and not (words[0] in _SAYS and fails):
+            lost.append(_shown((*filter(None, [operator]), *words)))
     if found is None or not found.code:
         return found
     sets = any(each.assignments or each.words[:1] == ("export",) for each in whole)
@@ -202,6 +208,15 @@ def _program(words: tuple[str, ...]) -> Mapping[str, int | str] | None:
 def _fails(words: tuple[str, ...]) -> bool:
     """Whether a command only says that the check failed."""
     return words == ("false",) or (words[:1] == ("exit",) and words[1:] != ("0",))
+
+
+def _reverses(fail: bool, branch: str, operator: str, fails: bool) -> bool:
+    """Whether an `exit` behind a fetch hides how it ended. `fails`: whether any command says that it
+    failed.
+    """
+    if operator:
+        return operator == ("&&" if fail else "||")
+    return branch == ("then" if fail else "else") or not (fail or branch or fails)
 
 
 def _shown(words: Iterable[str]) -> str:

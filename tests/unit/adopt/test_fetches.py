@@ -37,6 +37,8 @@ def asked(code: str, monkeypatch: pytest.MonkeyPatch) -> Any:
         "wget -nv -t1 --spider --tries=1 --timeout 2 http://localhost:80/ok || exit 1",
         "timeout 5 curl -f --retry 2 'http://localhost:80/ok'",
         "if curl -sf http://localhost:80/ok; then exit 0; else exit 1; fi",
+        "curl -f http://localhost:80/ok || exit 1; exit 0",
+        "curl -f http://localhost:80/ok && exit 0 || exit 1",
         "sh -c 'wget -q -O /dev/null http://localhost:80/ok'",
         "bash -lc 'curl -f http://localhost:80/ok'",
         "bash -eo pipefail -c 'curl -f http://localhost:80/ok || exit 1'",
@@ -87,6 +89,10 @@ def test_a_request_keeps_its_headers_method_and_data(
         (f"curl -fs {URL} || kill 1", ["|| kill 1"]),
         (f"curl -fs {URL} || true", ["|| true"]),
         (f"curl -fs {URL} || exit 0", ["|| exit 0"]),
+        (f"curl -fs {URL}; exit 0", ["exit 0"]),
+        (f"if [ -f x ]; then curl {URL} || exit 1; fi", ["[ -f x ]"]),
+        (f"if curl -fs {URL}; then exit 1; else exit 0; fi", ["then exit 1", "else exit 0"]),
+        (f"curl -fs {URL} && exit 1", ["&& exit 1"]),
         (f"pgrep app && curl -f {URL} && test -f /tmp/ok", ["pgrep app", "&& test -f /tmp/ok"]),
         (f"[ \"$(curl -so /dev/null -w '%{{http_code}}' {URL})\" = 200 ]", ['[ "$(...)" = 200 ]']),
     ],
@@ -140,7 +146,7 @@ def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
         ("-H 'Host: a'", ""),
         ("-u a:b", "Authorization"),
         ("-d password=hunter2", "password"),
-        ("-d '{\"api_key\": \"a\", \"b\": 1}'", "api_key"),
+        ('-d \'{"api_key": "a", "b": 1}\'', "api_key"),
         ('-d "a=1&token=$TOKEN"', ""),
     ],
 )
@@ -149,5 +155,5 @@ def test_a_secret_in_a_check_is_seen(option: str, secret: str) -> None:
 
 
 def test_a_secret_in_the_address_of_a_check_is_seen() -> None:
-    assert fetched(f'curl "{URL}?a=1&token=abc"').secret == "token"
+    assert fetched(f'curl "{URL}?a=1&token=abc"').secret == "token"  # noqa: S105
     assert fetched(f'curl "{URL}?a=1&token=$T"').secret == ""
