@@ -1241,15 +1241,16 @@ class _Drafter:
             ]
         commands = simple_commands(command.text)
         meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
-        if len(meaningful) != 1 or not meaningful[0].plain or meaningful[0].assignments:
+        if len(meaningful) != 1:
             return []
-        words = meaningful[0].words
-        if not words or only_debians(words[0]):
-            return []
+        in_shell = ["sh", "-c", command.text] if self._entry.get("shell") else []
+        words, only = meaningful[0].words, meaningful[0]
+        if not words or not only.plain or only.assignments or only_debians(words[0]):
+            return in_shell
         if "$" not in command.text:
             return list(words)
-        if any(re.fullmatch(r"\$(?:\w+|\{\w+\})", each) for each in meaningful[0].split):
-            return []  # a shell makes several words of it, or none
+        if any(re.fullmatch(r"\$(?:\w+|\{\w+\})", each) for each in only.split):
+            return in_shell  # a shell makes several words of it, or none
         code = with_variables(words)
         return ["python", "-c", code] if code else []
 

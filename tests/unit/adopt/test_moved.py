@@ -300,6 +300,8 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
         [web] = adopted(tmp_path, f"{HEAD}{text}{START}")
         [(_, advice)] = notes(web)
         assert advice.startswith("it needs a shell: the service has no check then; ")
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD test -f $READY\nCMD app | tee log\n")
+    assert web.entry["healthcheck"] == ["sh", "-c", "test -f $READY"]
 
 
 @pytest.mark.parametrize("code", ["", "d = '/opt/models/one'\n"])
