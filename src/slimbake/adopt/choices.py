@@ -74,7 +74,9 @@ def changed(arguments: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ..
             return arguments[int(number) :]
     if words[:2] != ("set", "--"):
         return None
-    parts = (arguments if word in ARGUMENTS else (word,) for word in words[2:])
+    parts = (
+        arguments if word in ARGUMENTS else (positional(word, arguments),) for word in words[2:]
+    )
     return tuple(word for part in parts for word in part)
 
 
@@ -84,7 +86,15 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
     """
     first = -1
     if case := _CASE.search(text):
-        word, kept, first = positional(case["word"], arguments), range(0), case.start()
+        text, first = _by_if(text[: case.start()], arguments)
+        known = arguments
+        for each, depth in _depths(simple_commands(text)):
+            after = None if depth or each.before in {"&&", "||"} else changed(known, each.words)
+            known = known if after is None else after
+        text += case.string[case.start() :]
+        word, kept = positional(case["word"], known), range(0)
+        first = case.start() if first < 0 else first
+        word = word.replace(LITERAL, "$")
         for branch in _BRANCH.finditer(case["branches"]):
             patterns = (each.strip().strip("\"'") for each in branch["patterns"].split("|"))
             if any(fnmatchcase(word, pattern) for pattern in patterns):
@@ -92,6 +102,13 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
                 kept = range(start + branch.start("body"), start + branch.end("body"))
                 break
         text = _only(text, range(case.start(), case.end()), kept)
+    text, other = _by_if(text, arguments)
+    return text, min((each for each in (first, other) if each >= 0), default=-1)
+
+
+def _by_if(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
+    """As `chosen`, of its `if` alone."""
+    first = -1
     while found := _choice(text, arguments):
         text = _only(text, found.whole, found.kept)
         if found.words and (first < 0 or found.whole.start < first):

@@ -53,6 +53,7 @@ _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints,
 _SILENT = frozenset({"set", "true", "shift", "exit", "return", "break", "continue"})
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _DEFAULT = re.compile(r"\$\{(\w+):?=(.*)\}", re.DOTALL)
+_ONE_VARIABLE = re.compile(r"\$(?:\w+|\{[^{}]*\})")
 _FROM = re.compile(r"\$\{@:([1-9])\}")  # the arguments from one on
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 _RUN_BEFORE = (
@@ -66,6 +67,11 @@ _SHELL_BEFORE = (
     "a shell did it before the service, and images have none: do it in the service's own code, or"
     " in a job before it"
 )
+
+
+def only_debians(program: str) -> bool:
+    """Whether a program is one of Debian's utilities, which slimbake's images do not have."""
+    return posixpath.basename(program) in _UTILITIES | _FILE_TOOLS
 
 
 def reaper_of(*commands: Command | None) -> str:
@@ -237,7 +243,8 @@ class Shellless:
                 )
             )
         text, begin = read
-        picked, first = chosen(text, words[1:])
+        arguments = tuple(word.replace("$", LITERAL) for word in words[1:])
+        picked, first = chosen(text, arguments)
         text = picked if simple_commands(picked) else text  # a script that only waits for a word
         if first >= 0 and words[1:]:
             line = text.count("\n", 0, first)
@@ -250,7 +257,7 @@ class Shellless:
                     self.service,
                 )
             )
-        inner, passes = self._shell(text, begin, found, depth + 1, words[1:])
+        inner, passes = self._shell(text, begin, found, depth + 1, arguments)
         return inner, passes
 
     def _shell(
@@ -272,37 +279,42 @@ class Shellless:
         if not commands:
             raise NeedsShell(self._needs_shell(text, place))
         *before, last = commands
+        split: frozenset[str] = frozenset()  # words of `set --` that a shell splits
         for command in before:
             after = changed(arguments, command.words) if arguments else None
             surely = command.before not in {"&&", "||"} and not any(
                 each.words[:1] in _CONDITIONS for each in before
             )
             if after is not None and surely:
-                arguments = after
+                arguments, split = after, split | command.split
             elif after is not None or (arguments and _reads(command)):
-                raise NeedsShell(self._needs_shell(" ".join(command.words), line(command)))
+                written = text.split("\n")[text.count("\n", 0, command.offset)]
+                shown = " ".join(command.words) or written
+                raise NeedsShell(self._needs_shell(shown, line(command)))
             else:
                 self._before(command, text, line(command), found, functions)
         words = last.words[1:] if last.words[:1] == ("exec",) else last.words
         if words[:1] in {(each,) for each in ("exit", "return", *functions)}:
             raise NeedsShell(self._needs_shell(" ".join(words), line(last)))
-        if words and (start := _FROM.fullmatch(words[-1])):
-            words, arguments = (*words[:-1], "$@"), arguments[int(start[1]) - 1 :]
-        if words and words[-1] in ARGUMENTS and last.plain:
-            if not words[:-1] and not arguments:
-                return (), True
-            words = (*words[:-1], *arguments)
-            passing = not arguments
-        else:
-            passing = False
-        words = tuple(positional(word, arguments) for word in words) if arguments else words
+        handed: tuple[str, ...] = ()
+        passing = False
+        start = _FROM.fullmatch(words[-1]) if words else None
+        if last.plain and words and (start or words[-1] in ARGUMENTS):
+            words, handed = words[:-1], arguments[int(start[1]) - 1 if start else 0 :]
+            passing = not handed
+        if passing and not words:
+            return (), True
         found.env.update(dict(last.assignments))
-        if not last.plain or not words or last.before == "||":
+        if not last.plain or not (words or handed) or last.before == "||":
             raise NeedsShell(
                 self._needs_shell(text if "\n" not in text else " ".join(last.words), line(last))
             )
-        filled = tuple(self._filled(word, line(last), found) for word in words)
-        inner, passes = self._words(filled, line(last), found, depth + 1)
+        whole = [(word, word in last.split, arguments) for word in words]
+        whole += [(word, word in split, ()) for word in handed]
+        filled = [part for each in whole for part in self._parts(*each, line(last), found)]
+        if not filled:
+            raise NeedsShell(self._needs_shell(" ".join(last.words), line(last)))
+        inner, passes = self._words(tuple(filled), line(last), found, depth + 1)
         return inner, passes or passing
 
     def _script_of(self, words: tuple[str, ...]) -> tuple[str, Place] | None:
@@ -373,6 +385,17 @@ class Shellless:
             else:
                 whole = whole and (name in self.values or name in found.env)
         return whole
+
+    def _parts(
+        self, word: str, split: bool, arguments: tuple[str, ...], place: Place, found: _Found
+    ) -> list[str]:
+        """What a script's word becomes; `split`: whether a shell splits it at spaces."""
+        text = self._filled(positional(word, arguments) if arguments else word, place, found)
+        if not split or (text and not re.search(r"[\s*?\[]", text)):
+            return [text]
+        if not _ONE_VARIABLE.fullmatch(word) or re.search(r"[*?\[]", text):
+            raise NeedsShell(self._needs_shell(word, place))
+        return text.split()
 
     def _filled(self, word: str, place: Place, found: _Found) -> str:
         text, missing = expand(word, {**self.values, **found.env})

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_of, path_in
-from slimbake.adopt.commands import Plainly, Shellless, port_of, reaper_of, served
+from slimbake.adopt.commands import (
+    Plainly,
+    Shellless,
+    only_debians,
+    port_of,
+    reaper_of,
+    served,
+)
 from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
@@ -1236,11 +1243,16 @@ class _Drafter:
             ]
         commands = simple_commands(command.text)
         meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
-        if len(meaningful) != 1 or not meaningful[0].plain or meaningful[0].assignments:
+        if len(meaningful) != 1:
             return []
-        words = meaningful[0].words
+        in_shell = ["sh", "-c", command.text] if self._entry.get("shell") else []
+        words, only = meaningful[0].words, meaningful[0]
+        if not words or not only.plain or only.assignments or only_debians(words[0]):
+            return in_shell
         if "$" not in command.text:
             return list(words)
+        if any(re.fullmatch(r"\$(?:\w+|\{\w+\})", each) for each in only.split):
+            return in_shell  # a shell makes several words of it, or none
         code = with_variables(words)
         return ["python", "-c", code] if code else []
 

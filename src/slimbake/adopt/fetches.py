@@ -14,9 +14,21 @@ from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
 _KEYWORDS = frozenset({"if", "then", "else", "fi", "{", "}", "exec"})
+# What starts the program behind it, and which of its options take a word.
+_LEADS: Mapping[str, frozenset[str]] = {
+    "timeout": frozenset({"-k", "-s", "--kill-after", "--signal"}),
+    "env": frozenset({"-u", "--unset", "-C", "--chdir"}),
+    "command": frozenset(),
+    "busybox": frozenset(),
+}
+_BRANCHES = frozenset({"if", "then", "else", "fi"})
 _OPERATORS = frozenset({"||", "&&", "|"})
 _SAYS = frozenset({"echo", "printf"})
 _SECRET = re.compile(r"auth|token|key|secret|password|cookie", re.IGNORECASE)
+# In a query or in data: a name and its value, which is no variable.
+_SECRET_IN = re.compile(
+    rf"([\w-]*(?:{_SECRET.pattern})[\w-]*)[\"']?\s*[=:]\s*[\"']?[^\s\"'&$]", re.IGNORECASE
+)
 _IN_ADDRESS = re.compile(r"(?<=://)([^/@]+)@")
 _INSIDE = re.compile(r"\$\(\s*((?:curl|wget)\s[^()]*)\)")
 # What an option is: a header of that name, or one of these; _OTHER: it takes a value, and Python's
@@ -91,8 +103,8 @@ _PROGRAMS = {"curl": _CURL, "wget": _WGET}
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """A check's request. `code`: of `python -c`, "" where Python cannot make it; `lost`: the options
-    for which it cannot, () where it needs a shell; or what else the check does. `secret`: the header
-    with a value that looks like one.
+    for which it cannot, () where it needs a shell; or what else the check does. `secret`: the name
+    of a value that looks like one.
     """
 
     code: str
@@ -102,7 +114,8 @@ class Fetch:
 
 def fetch_of(command: Command) -> Fetch | None:
     """The request that a check makes; None where it makes none."""
-    text, commands = _commands(command)
+    text, whole = _commands(command)
+    commands = whole
     lost: list[str] = []
     outer = _INSIDE.search(text)
     if outer and not any(_program(_bare(each)) for each in commands):
@@ -110,16 +123,24 @@ def fetch_of(command: Command) -> Fetch | None:
         lost.append(text.replace(outer[0], "$(...)"))
     found: Fetch | None = None
     fails = any(_fails(_bare(each)) for each in commands)
+    branch = ""
     for each in commands:
         words = _bare(each)
+        branch = next((word for word in each.words[:1] if word in _BRANCHES), branch)
+        operator = each.before if each.before in {"|", "||", "&&"} else ""
         if found is None and _program(words):
             found = _request(words)
-        elif words and not _fails(words) and not (words[0] in _SAYS and fails):
-            operator = each.before if each.before in {"|", "||", "&&"} else ""
-            if words[0] != "exit" or operator == "||":
-                lost.append(_shown((*filter(None, [operator]), *words)))
+        elif _fails(words) or words[:1] == ("exit",):
+            if (found or operator) and _reverses(_fails(words), branch, operator, fails):
+                said = operator or (branch if branch != "fi" else "")
+                lost.append(_shown((*filter(None, [said]), *words)))
+        elif words and not (words[0] in _SAYS and fails):
+            lost.append(_shown((*filter(None, [operator]), *words)))
     if found is None or not found.code:
         return found
+    sets = any(each.assignments or each.words[:1] == ("export",) for each in whole)
+    if sets and "os.path." in found.code:
+        return Fetch("")
     return Fetch(found.code, tuple(lost), found.secret)
 
 
@@ -135,26 +156,49 @@ def with_variables(words: tuple[str, ...]) -> str:
 def _commands(command: Command) -> tuple[str, list[SimpleCommand]]:
     """A check as text, and its simple commands."""
     words = command.words
-    in_shell = len(words) > 2 and posixpath.basename(words[0]) in _SHELLS and words[1] == "-c"
+    if not words:
+        return "", []
+    inner = _inner(words)
     misread = bool(_OPERATORS & {*words})  # as if a shell read it
-    if not command.shell and not in_shell and not misread:
+    if not command.shell and not inner and not misread:
         return "", [SimpleCommand(words, 0, "", True)]
-    text = " ".join(words) if misread else words[-1 if command.shell else 2]
+    text = " ".join(words) if misread else words[-1] if command.shell else inner
     commands = simple_commands(text)
-    first = commands[0].words if len(commands) == 1 else ()
-    if len(first) > 2 and posixpath.basename(first[0]) in _SHELLS and first[1] == "-c":
-        return _commands(Command((first[2],), True, command.place))
+    if len(commands) == 1 and (inner := _inner(commands[0].words)):
+        return _commands(Command((inner,), True, command.place))
     return text, commands
 
 
+def _inner(words: tuple[str, ...]) -> str:
+    """The text that words such as `bash -o pipefail -ec TEXT` hand to a shell; "" without one."""
+    rest = list(words[1:] if words and posixpath.basename(words[0]) in _SHELLS else ())
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if re.fullmatch(r"-[a-z]*c", option):
+            return "".join(rest[:1])
+        if re.fullmatch(r"-[a-z]*o", option):
+            del rest[:1]
+    return ""
+
+
 def _bare(command: SimpleCommand) -> tuple[str, ...]:
-    """The words of a command without keywords, and without `timeout 5`."""
-    words = command.words
-    while words and words[0] in _KEYWORDS:
-        words = words[1:]
-    if words[:1] == ("timeout",):
-        words = words[2:]
-    return words
+    """The words of a command without keywords, and without `timeout 5` and the like."""
+    words = list(command.words)
+    while words and (words[0] in _KEYWORDS or _leads(words)):
+        name = posixpath.basename(words.pop(0))
+        while name in _LEADS and words and words[0].startswith("-"):
+            if words.pop(0) in _LEADS[name]:
+                del words[:1]
+        if name == "timeout":
+            del words[:1]
+        while name == "env" and words and "=" in words[0]:
+            del words[:1]
+    return tuple(words)
+
+
+def _leads(words: list[str]) -> bool:
+    """Whether words begin with a program that starts the one behind it; `command -v` asks for it."""
+    return posixpath.basename(words[0]) in _LEADS and words[1:2] not in (["-v"], ["-V"])
 
 
 def _program(words: tuple[str, ...]) -> Mapping[str, int | str] | None:
@@ -164,6 +208,15 @@ def _program(words: tuple[str, ...]) -> Mapping[str, int | str] | None:
 def _fails(words: tuple[str, ...]) -> bool:
     """Whether a command only says that the check failed."""
     return words == ("false",) or (words[:1] == ("exit",) and words[1:] != ("0",))
+
+
+def _reverses(fail: bool, branch: str, operator: str, fails: bool) -> bool:
+    """Whether an `exit` behind a fetch hides how it ended. `fails`: whether any command says that it
+    failed.
+    """
+    if operator:
+        return operator == ("&&" if fail else "||")
+    return branch == ("then" if fail else "else") or not (fail or branch or fails)
 
 
 def _shown(words: Iterable[str]) -> str:
@@ -217,6 +270,8 @@ def _request(words: tuple[str, ...]) -> Fetch:
     if found := _IN_ADDRESS.search(asked.urls[0]):
         asked.user, asked.urls[0] = found[1], _IN_ADDRESS.sub("", asked.urls[0])
     secrets = [n for n, value in asked.headers.items() if _SECRET.search(n) and "$" not in value]
+    for text in (asked.urls[0].partition("?")[2], *asked.data):
+        secrets += _SECRET_IN.findall(text)
     try:
         return Fetch(_code(asked), secret="Authorization" if asked.user else "".join(secrets[:1]))
     except _NeedsShell:

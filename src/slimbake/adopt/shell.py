@@ -59,6 +59,17 @@ _BUILTINS = frozenset(
         "read",
         "local",
         "return",
+        "wait",
+        ":",
+        "test",
+        "type",
+        "command",
+        "builtin",
+        "kill",
+        "jobs",
+        "fg",
+        "alias",
+        "hash",
     ]
 )
 
@@ -73,6 +84,7 @@ class SimpleCommand:
     plain: bool  # whether it is nothing but words: no redirection, substitution, pattern, keyword
     assignments: tuple[tuple[str, str], ...] = ()
     into: tuple[str, ...] = ()  # the files that it writes its output to
+    split: frozenset[str] = frozenset()  # words with a variable outside of quotes
 
 
 def simple_commands(text: str) -> list[SimpleCommand]:
@@ -112,6 +124,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._split: set[str] = set()
 
     def commands(self) -> Iterator[SimpleCommand]:
         before = ""
@@ -127,6 +140,7 @@ class _Reader:
         redirected = ""
         offset: int | None = None
         operator = ""
+        self._split.clear()
         while self._at < len(text):
             if text.startswith("\\\n", self._at):
                 self._at += 2
@@ -165,14 +179,20 @@ class _Reader:
             plain = False
         return (
             SimpleCommand(
-                tuple(words), offset or 0, before, plain, tuple(assignments), tuple(into)
+                tuple(words),
+                offset or 0,
+                before,
+                plain,
+                tuple(assignments),
+                tuple(into),
+                frozenset(self._split.intersection(words)),
             ),
             operator,
         )
 
     def _word(self) -> tuple[str, bool]:
         """One word without its quotes, and whether a shell would leave it one word as it is."""
-        text, made, simple = self._text, "", True
+        text, made, simple, split = self._text, "", True, False
         while self._at < len(text):
             char = text[self._at]
             if found := _WORD.match(text, self._at):
@@ -192,7 +212,7 @@ class _Reader:
                 inner, plain = self._quoted()
                 made, simple = made + inner, simple and plain
             elif found := _VARIABLE.match(text, self._at) or _POSITIONAL.match(text, self._at):
-                made += found[0]
+                made, split = made + found[0], True
                 self._at = found.end()
             elif char == "$" or char == "`":
                 made += char
@@ -202,6 +222,8 @@ class _Reader:
                 made += self._balanced()
             else:
                 break
+        if split:
+            self._split.add(made)
         return made, simple
 
     def _quoted(self) -> tuple[str, bool]:

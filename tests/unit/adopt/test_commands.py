@@ -43,6 +43,12 @@ SCRIPTS = {
     '  exec python -m debugpy app.py\nfi\nwait_for db\nexec "$@"\n',
     "files.sh": "#!/bin/sh\nrm -f /tmp/x.pid /run/y tmp/server.pid\nrm -rf /tmp/*\n"
     "rm -f /data/lock\nmkdir -p /data/in\nexec app\n",
+    "put.sh": '#!/bin/sh\nset -- gunicorn -b "0.0.0.0:${2:-80}" "$1"\nexec "$@"\n',
+    "word.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  C="gunicorn a:b"\nelse\n  C="$@"\nfi\n'
+    "exec $C\n",
+    "split.sh": '#!/bin/sh\nset -- $APP "$@"\nexec "$@"\n',
+    "later.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then set -- web "$@"; fi\nshift\nset -- "$1" "$@"\n'
+    'case "$1" in\n  web) exec a ;;\n  *) exec b ;;\nesac\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -64,6 +70,7 @@ def plainly(*words: str, text: bool = False, **values: str) -> Plainly:
         ("/code/.venv/bin/uvicorn 'a:b'", "uvicorn a:b"),
         ("uvicorn a:b --port ${PORT:-80}", "uvicorn a:b --port 80"),
         ("uvicorn a:b --port $N", "uvicorn a:b --port 7"),
+        ("uvicorn $OPTIONS ${NONE:-}", "uvicorn --host ::"),
         ("tini -- poetry run celery -A x worker", "celery -A x worker"),
         ("uv run --no-sync --package p p-cli", "p-cli"),
         ("./main.py --x", "python ./main.py --x"),
@@ -71,7 +78,7 @@ def plainly(*words: str, text: bool = False, **values: str) -> Plainly:
     ],
 )
 def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
-    assert plainly(text, text=True, N="7").words == tuple(words.split())
+    assert plainly(text, text=True, N="7", OPTIONS="--host ::").words == tuple(words.split())
 
 
 @pytest.mark.parametrize(
@@ -81,8 +88,13 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
         ("app > log 2>&1", "`app > log 2>&1` needs a shell"),
         ("app & other", "`app & other` needs a shell"),
         ("a || b", "`a || b` needs a shell"),
+        ("wait", "`wait` needs a shell"),
+        ("a &\n b &\n wait", "`wait` needs a shell"),
+        (":", "`:` needs a shell"),
         ("app --n $(nproc)", "`app --n $(nproc)` needs a shell"),
         ("app $UNSET", "a shell fills in $UNSET of `$UNSET`"),
+        ("app --x=$SPACED", "`--x=$SPACED` needs a shell"),
+        ("${NONE:-}", "`${NONE:-}` needs a shell"),
         ("choose.sh", "`fi` needs a shell"),
         ("cron -f", "`cron` starts jobs as root, by a table"),
         ("cron && tail -f /log", "`tail` is no program of slimbake's images"),
@@ -90,7 +102,7 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
 )
 def test_what_needs_a_shell_is_refused_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(Unreadable) as refused:
-        plainly(text, text=True)
+        plainly(text, text=True, SPACED="a b")
     assert refused.value.note.what == why
     assert refused.value.note.advice.endswith("keeps its Dockerfile")
 
@@ -148,9 +160,20 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("maybe.sh", "other").notes == ()
     assert plainly("rest.sh", "-v", "check").words == ("python", "-m", "check")
     assert plainly("two.sh", "a", "b", "c", "d").words == ("c", "d")
+    assert plainly("word.sh", "web").words == ("gunicorn", "a:b")
+    assert plainly("split.sh", "-x y", APP="app a:b").words == ("app", "a:b", "-x y")
+    assert plainly("later.sh", "-x", "cron").words == ("b",)
+    assert plainly("later.sh", "x", "web").words == ("a",)
+    assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
     for script in ("perhaps.sh", "and.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")
+
+
+def test_arguments_are_not_read_as_the_text_of_a_script() -> None:
+    for script in ("if.sh", "set.sh", "case.sh"):
+        words = ("python", "-c", 'print("$1", "$HOME")')
+        assert plainly(script, *words, HOME="/root").words == words
 
 
 @pytest.mark.parametrize("of", ["if.sh", "test.sh", "one.sh"])
@@ -177,9 +200,11 @@ def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_the
         plainly("either.sh", "web")
     assert refused.value.note.what == "`if [ $1 = web ]` needs a shell"
     assert refused.value.note.place == Place("either.sh", 2)
-    for script in ("named.sh", "broken.sh"):
-        with pytest.raises(NeedsShell):
-            plainly(script, "web")
+    with pytest.raises(NeedsShell) as refused:
+        plainly("named.sh", "web")
+    assert refused.value.note.what == '`mode="$1"` needs a shell'
+    with pytest.raises(NeedsShell):
+        plainly("broken.sh", "web")
 
 
 def test_what_a_condition_of_a_script_does_is_one_note_without_a_job_of_its_own() -> None:

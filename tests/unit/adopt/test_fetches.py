@@ -37,7 +37,14 @@ def asked(code: str, monkeypatch: pytest.MonkeyPatch) -> Any:
         "wget -nv -t1 --spider --tries=1 --timeout 2 http://localhost:80/ok || exit 1",
         "timeout 5 curl -f --retry 2 'http://localhost:80/ok'",
         "if curl -sf http://localhost:80/ok; then exit 0; else exit 1; fi",
+        "curl -f http://localhost:80/ok || exit 1; exit 0",
+        "curl -f http://localhost:80/ok && exit 0 || exit 1",
         "sh -c 'wget -q -O /dev/null http://localhost:80/ok'",
+        "bash -lc 'curl -f http://localhost:80/ok'",
+        "bash -eo pipefail -c 'curl -f http://localhost:80/ok || exit 1'",
+        "timeout --foreground -k 1 -s TERM 5 /usr/bin/curl -f http://localhost:80/ok",
+        "env -i A=b busybox wget -q http://localhost:80/ok",
+        "command curl -f http://localhost:80/ok",
     ],
 )
 def test_options_that_leave_the_request_as_it_is_are_dropped(text: str) -> None:
@@ -82,6 +89,10 @@ def test_a_request_keeps_its_headers_method_and_data(
         (f"curl -fs {URL} || kill 1", ["|| kill 1"]),
         (f"curl -fs {URL} || true", ["|| true"]),
         (f"curl -fs {URL} || exit 0", ["|| exit 0"]),
+        (f"curl -fs {URL}; exit 0", ["exit 0"]),
+        (f"if [ -f x ]; then curl {URL} || exit 1; fi", ["[ -f x ]"]),
+        (f"if curl -fs {URL}; then exit 1; else exit 0; fi", ["then exit 1", "else exit 0"]),
+        (f"curl -fs {URL} && exit 1", ["&& exit 1"]),
         (f"pgrep app && curl -f {URL} && test -f /tmp/ok", ["pgrep app", "&& test -f /tmp/ok"]),
         (f"[ \"$(curl -so /dev/null -w '%{{http_code}}' {URL})\" = 200 ]", ['[ "$(...)" = 200 ]']),
     ],
@@ -103,6 +114,8 @@ def test_what_a_check_does_with_the_answer_is_named(text: str, lost: list[str]) 
         (f"curl -d @file {URL}", ["-d @file"]),
         ("curl http://localhost:${PORT:-80}/ok", []),
         (f"curl -u $NAME:$WORD {URL}", []),
+        ("PORT=${PORT:-8000}; curl -f http://localhost:$PORT/ok", []),
+        ("export PORT=80 && curl -f http://localhost:$PORT/ok", []),
         ("wget --no-check-certificate https://localhost/ok", ["--no-check-certificate"]),
     ],
 )
@@ -113,11 +126,15 @@ def test_a_request_that_python_cannot_make_is_none(text: str, lost: list[str]) -
 def test_a_check_without_a_fetch_is_no_request() -> None:
     assert fetch_of(Command(("celery", "inspect", "ping"), False, Place("Dockerfile"))) is None
     assert fetch_of(Command(("python check.py || exit 1",), True, Place("Dockerfile"))) is None
+    assert fetch_of(Command((), True, Place("compose.yaml"))) is None
+    assert fetch_of(Command(("command -v curl",), True, Place("Dockerfile"))) is None
 
 
 def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
     words = ("curl", "-f", URL, "||", "exit", "1")
     found = fetch_of(Command(words, False, Place("Dockerfile")))
+    shell = ("bash", "-o", "pipefail", "-c", f"curl -f {URL}")
+    assert fetch_of(Command(shell, False, Place("Dockerfile"))) == found
     assert found == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
 
 
@@ -128,7 +145,15 @@ def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
         ('-H "X-Token: $TOKEN"', ""),
         ("-H 'Host: a'", ""),
         ("-u a:b", "Authorization"),
+        ("-d password=hunter2", "password"),
+        ('-d \'{"api_key": "a", "b": 1}\'', "api_key"),
+        ('-d "a=1&token=$TOKEN"', ""),
     ],
 )
 def test_a_secret_in_a_check_is_seen(option: str, secret: str) -> None:
     assert fetched(f"curl {option} {URL}").secret == secret
+
+
+def test_a_secret_in_the_address_of_a_check_is_seen() -> None:
+    assert fetched(f'curl "{URL}?a=1&token=abc"').secret == "token"  # noqa: S105
+    assert fetched(f'curl "{URL}?a=1&token=$T"').secret == ""

@@ -294,10 +294,14 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
         "import os; os.execvp('celery',"
         " ['celery', 'inspect', 'ping', '-d', os.path.expandvars('celery@$HOSTNAME')])"
     )
-    for shell in (check.replace("$HOSTNAME", "${NAME:-x}"), "HEALTHCHECK CMD A=$B python x.py\n"):
-        [web] = adopted(tmp_path, f"{HEAD}{shell}{START}")
+    others = ("A=$B python x.py", "test -f $READY", "cat $READY", "python x.py $OPTIONS")
+    for shell in (check.replace("$HOSTNAME", "${NAME:-x}"), *others):
+        text = shell if shell.startswith("HEALTH") else f"HEALTHCHECK CMD {shell}\n"
+        [web] = adopted(tmp_path, f"{HEAD}{text}{START}")
         [(_, advice)] = notes(web)
         assert advice.startswith("it needs a shell: the service has no check then; ")
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD test -f $READY\nCMD app | tee log\n")
+    assert web.entry["healthcheck"] == ["sh", "-c", "test -f $READY"]
 
 
 @pytest.mark.parametrize("code", ["", "d = '/opt/models/one'\n"])
