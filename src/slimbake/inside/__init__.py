@@ -49,7 +49,7 @@ from slimbake.inside.step import main_of
 main_of(PROGRAMS, "slimbake.inside.{0}")
 """
 # Threads of OpenMP that have nothing to do use a core to wait. Where checks run side by side, each then
-# waits for the other: two verifies with torch took 45 s on two cores, one after the other 17, so 14.
+# waits for the other: two verifies with torch took 45 s on two cores, one after the other 20, so 14.
 _PATIENT = """\
 import os
 

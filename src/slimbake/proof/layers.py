@@ -89,9 +89,8 @@ class Work:
 
     @property
     def weighed_before(self) -> bool:
-        """Whether all that is tried is only renewed, and what it saves is known: the layer's own
-        packages and all that is proven are what they were, and only what it stands on, or a check,
-        is another.
+        """Whether the evidence still says what the passes save: all of them are only renewed, and the
+        layer has the same packages and proven passes. A layer below or a check may have changed.
         """
         if not self.before or self.before.packages != self.question.packages:
             return False
