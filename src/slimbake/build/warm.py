@@ -22,7 +22,7 @@ from slimbake.build.bake import bake
 from slimbake.build.command import TRACES, BakeOptions, staged
 from slimbake.build.place import BakeRequest, Built, still_built
 from slimbake.build.site import Site, regenerated
-from slimbake.config.naming import WARM, WEIGHTS_FOLDER
+from slimbake.config.naming import PASSES, WARM, WEIGHTS_FOLDER
 from slimbake.console.tables import megabytes
 from slimbake.docker.containers import copied
 from slimbake.errors import together
@@ -91,6 +91,10 @@ def traces(
         name = f"{_NAME}/{_dockerfile(own, mounts)}"
         site.workspace.write_text(name, _text(said, own, mounts))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
+    for file in sorted((site.root / PASSES).glob("*.json")):
+        site.workspace.write_text(
+            f"{_NAME}/passes/{file.name}", _unstripped(file.read_text("utf-8"))
+        )
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
     )
@@ -167,22 +171,36 @@ def _target(service: Service, smoke: Target | None) -> Target:
     )
 
 
+def _unstripped(passes: str) -> str:
+    """The passes of a layer; without those that strip where it gets its first warm list, since it is
+    built again with that: symbols change nothing of what a start imports, and torch's take seconds.
+    """
+    settings = json.loads(passes)
+    if settings.get("warm"):
+        return passes  # of the same bytes the builder has the layer already
+    kept = [each for each in settings["passes"] if "strip" not in each]
+    return json.dumps({**settings, "passes": kept}, indent=1)
+
+
 def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, object]:
     """What buildx reads of these targets, beside the bake file of the repository. `again`: services
     whose trace is not to come from the cache.
     """
     return {
         "target": {
-            target.name: {
-                "inherits": ["_common"],
-                "context": target.context,
-                "dockerfile": os.path.relpath(target.dockerfile, target.context),
-                "contexts": dict(target.contexts),
-                "no-cache": target.service in again,
-                "args": {name: _literal(value) for name, value in target.args},
-                **({"platforms": list(target.platforms)} if target.platforms else {}),
-            }
-            for target in targets
+            "inside": {"contexts": {"passes": f"{TRACES}/passes"}},
+            **{
+                target.name: {
+                    "inherits": ["_common"],
+                    "context": target.context,
+                    "dockerfile": os.path.relpath(target.dockerfile, target.context),
+                    "contexts": dict(target.contexts),
+                    "no-cache": target.service in again,
+                    "args": {name: _literal(value) for name, value in target.args},
+                    **({"platforms": list(target.platforms)} if target.platforms else {}),
+                }
+                for target in targets
+            },
         }
     }
 

@@ -260,13 +260,34 @@ def test_what_fails_in_a_trace_alone_stops_nothing(keep_going: bool, fresh: Fres
 def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: Fresh) -> None:
     def cached() -> dict[str, bool]:
         reported = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())
-        return {name: not target["no-cache"] for name, target in reported["target"].items()}
+        return {
+            name: not target["no-cache"]
+            for name, target in reported["target"].items()
+            if name.startswith("_trace-")
+        }
 
     fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
     traces(fresh.site, ["api", "job"])
     assert cached() == {"_trace-api": True, "_trace-job": True}
     traces(fresh.site, ["api", "job"])
     assert cached() == {"_trace-api": False, "_trace-job": True}
+
+
+def test_what_gets_its_first_list_is_not_stripped_and_another_layer_is_as_it_was_built(
+    fresh: Fresh,
+) -> None:
+    passes = [{"name": "files.cmake", "remove": ["**/*.cmake"]}, {"name": "s", "strip": "debug"}]
+    first, again = ({"layer": "a", "passes": passes, **warm} for warm in ({}, {"warm": True}))
+    folder = fresh.bakes.root / "bake/dockerfiles/passes"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "base-web.json").write_text(json.dumps(first))
+    (folder / "job.json").write_text(json.dumps(again))
+    traces(fresh.site, ["api", "job"])
+    traced = fresh.bakes.root / ".slimbake/traces"
+    reported = json.loads((traced / "bake.json").read_text())["target"]["inside"]
+    assert reported == {"contexts": {"passes": ".slimbake/traces/passes"}}
+    assert json.loads((traced / "passes/base-web.json").read_text())["passes"] == passes[:1]
+    assert (traced / "passes/job.json").read_bytes() == (folder / "job.json").read_bytes()
 
 
 def test_a_layer_whose_services_run_no_python_gets_no_list(fresh: Fresh) -> None:
