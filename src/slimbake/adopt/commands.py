@@ -287,7 +287,9 @@ class Shellless:
             )
             if after is not None and surely:
                 arguments, split = after, split | command.split
-            elif after is not None or (arguments and _reads(command)):
+            elif after is not None or (
+                arguments and (_reads(command) or command.words[:1] == ("shift",))
+            ):
                 written = text.split("\n")[text.count("\n", 0, command.offset)]
                 shown = " ".join(command.words) or written
                 raise NeedsShell(self._needs_shell(shown, line(command)))

@@ -37,6 +37,7 @@ SCRIPTS = {
     "named.sh": '#!/bin/sh\nmode="$1"\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
     "rest.sh": '#!/bin/sh\nwait_for() {\n  nc "$1"\n}\nexec python -m "$2"\n',
     "two.sh": '#!/bin/sh\nshift 2\nexec "$@"\n',
+    "options.sh": '#!/bin/sh\nshift $((OPTIND - 1))\nexec "$@"\n',
     "and.sh": '#!/bin/sh\n[ -n "$DEBUG" ] && shift\nexec "$@"\n',
     "perhaps.sh": '#!/bin/sh\nif [ -x "$(command -v $1)" ]; then\n  set -- app "$@"\nfi\nexec "$@"\n',
     "debug.sh": '#!/bin/sh\nwait_for() { nc $1 5432; }\nif [ "$DEBUG" = 1 ]; then\n  shift\n'
@@ -165,7 +166,7 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("later.sh", "-x", "cron").words == ("b",)
     assert plainly("later.sh", "x", "web").words == ("a",)
     assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
-    for script in ("perhaps.sh", "and.sh"):
+    for script in ("perhaps.sh", "and.sh", "options.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")
 

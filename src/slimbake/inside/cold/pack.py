@@ -29,6 +29,7 @@ BLOCK = 3_000_000  # bytes of source: a first import reads half of one on averag
 OWN_BLOCK = 100_000  # a small package is not read with all that stands beside it: costs nothing
 READ_BLOCK = 8_000_000  # of sources that no import reads, and of tests
 BLOCKS = INSIDE / "blocks"  # compressed by earlier builds, each named by what it was made of
+CHECK = lzma.CHECK_NONE  # the index has one for each file
 UNUSED = 30 * 24 * 3600  # seconds after which a block goes
 PACKAGE = "_slimbake_cold"
 PTH = f"0{PACKAGE}.pth"  # the first by name: other .pth files may import what is cold
@@ -157,17 +158,20 @@ def _blocks(sources: Sources, most: int, own: int, dists: Mapping[str, str]) -> 
 
 
 def _packed(content: bytes, filters: Filters) -> bytes:
-    """As `_compressed`, from the cache of builds where it has the block: compressing is two thirds of
-    what a layer of torch takes. What another build left is taken if it holds these bytes.
+    """A block as one xz stream; from the cache of builds where it has that: compressing is two thirds
+    of what a layer of torch takes. What another build left is taken if it holds these bytes.
     """
-    file = BLOCKS / hashlib.sha256(f"{_library()}\0{filters}\0".encode() + content).hexdigest()
+    *before, last = filters
+    chosen = [*before, {**last, "dict_size": max(4096, len(content))}]
+    made_of = f"{_library()}\0{lzma.FORMAT_XZ} {CHECK} {chosen}\0".encode()
+    file = BLOCKS / hashlib.sha256(made_of + content).hexdigest()
     with contextlib.suppress(OSError, EOFError, lzma.LZMAError):
         found = file.read_bytes()
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)  # as a store is read
         if stream.decompress(found) == content and stream.eof and not stream.unused_data:
             os.utime(file)
             return found
-    made = _compressed(content, filters)
+    made = lzma.compress(content, lzma.FORMAT_XZ, CHECK, filters=chosen)  # one stream, one thread
     part = BLOCKS / f"{secrets.token_hex(8)}.part"
     with contextlib.suppress(OSError):  # no cache, or it is full
         try:
@@ -191,10 +195,3 @@ def _forget_unused() -> None:
         for file in BLOCKS.iterdir():
             if file.stat().st_mtime < time.time() - UNUSED:
                 file.unlink(missing_ok=True)
-
-
-def _compressed(content: bytes, filters: Filters) -> bytes:
-    """One xz stream, by one thread."""
-    *before, last = filters
-    chosen = [*before, {**last, "dict_size": max(4096, len(content))}]
-    return lzma.compress(content, lzma.FORMAT_XZ, lzma.CHECK_NONE, filters=chosen)
