@@ -15,6 +15,7 @@ from slimbake.plan.model import Plan, Target
 
 Printed = dict[str, Any]
 
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _CSV = ("attest", "cache-from", "cache-to", "secret", "output")
 
 
@@ -41,6 +42,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
         image = bool(it.repository)
         machine = {"slimbake-ca": variables["CA_BUNDLE"], "slimbake-uv": variables["UV_SETTINGS"]}
         mounted = [f"id={id_},src={path}" for id_, path in machine.items() if path and it.online]
+        trusts = {"NODE_EXTRA_CA_CERTS": BUNDLE} if it.online and machine["slimbake-ca"] else {}
         compression = f"compression={variables['COMPRESSION']},compression-level={variables['COMPRESSION_LEVEL']}"
         compression += ",force-compression=true"
         output = f"type=image,oci-mediatypes=true,{compression}"
@@ -48,7 +50,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
             "context": it.context,
             "contexts": dict(it.contexts),
             "dockerfile": posixpath.relpath(it.dockerfile, it.context),
-            "args": {"SOURCE_DATE_EPOCH": "315532800", **dict(it.args)},
+            "args": {"SOURCE_DATE_EPOCH": "315532800", **trusts, **dict(it.args)},
             "labels": dict(it.labels),
             "tags": (
                 [f"{variables['REGISTRY']}/{it.repository}:{variables['TAG']}{it.suffix}"]

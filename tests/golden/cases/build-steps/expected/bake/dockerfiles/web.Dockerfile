@@ -44,11 +44,12 @@ USER 0:0
 WORKDIR /build
 COPY --from=build-context-1 . /build/
 ARG SOURCE_DATE_EPOCH
+ARG NODE_EXTRA_CA_CERTS
 ARG ENV_1_NODE_ENV
 ENV NODE_ENV="${ENV_1_NODE_ENV}"
 ARG ENV_1_TITLE
 ENV TITLE="${ENV_1_TITLE}"
-RUN  --mount=type=secret,id=npm-token,required=true ["npm", "run", "build", "--title=$HOME \"x\" \u003c\u003cEOF ${y}"]
+RUN --mount=type=secret,id=slimbake-ca,target=/etc/ssl/certs/ca-certificates.crt,mode=0444 --mount=type=secret,id=npm-token,required=true ["npm", "run", "build", "--title=$HOME \"x\" \u003c\u003cEOF ${y}"]
 
 FROM build-code-0 AS build-taken-1
 RUN --network=none \
