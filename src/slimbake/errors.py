@@ -100,11 +100,18 @@ class CheckError(SlimbakeError):
 
 
 def together(failures: Sequence[SlimbakeError], hint: str = "") -> BuildError | CheckError:
-    """One error of all that failed; a build that fails weighs more than a check."""
+    """One error of all that failed, each with what to do about it; a build that fails weighs more
+    than a check.
+    """
     if len(failures) == 1 and not hint and isinstance(failures[0], BuildError | CheckError):
         return failures[0]
     only_checks = all(isinstance(error, CheckError) for error in failures)
-    return (CheckError if only_checks else BuildError)("\n".join(map(str, failures)), hint)
+    parts = (part for each in failures for part in (each.message, _indented(each.hint)))
+    return (CheckError if only_checks else BuildError)("\n".join(filter(None, parts)), hint)
+
+
+def _indented(hint: str) -> str:
+    return "\n".join(f"  {line}" for line in hint.splitlines())
 
 
 class SetupError(SlimbakeError):

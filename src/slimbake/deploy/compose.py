@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import os
+import re
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, own_compose
 from slimbake.config.model import ENDED, HEALTHY
-from slimbake.console import Console
+from slimbake.console import QUIET, Console
 from slimbake.docker.beside import OwnServices, manifest_name, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
@@ -34,6 +35,7 @@ from slimbake.render.generated import Drift, drift, repair
 
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
+PATIENCE = 15  # seconds of failing health checks, after which `up` says so
 _UNTIL = {HEALTHY: "is healthy", ENDED: "has ended"}  # what takes time
 
 
@@ -70,7 +72,7 @@ def up(
         for line in _waiting(project.plan, chosen):
             console.say(line)
         _start(asked, names, own.name, console, _awaited_for(project.plan, chosen))
-        states = _awaited(asked, names, beside)
+        states = _awaited(asked, names, beside, console)
     for each in chosen:
         state = states[each.service]
         if state.published:
@@ -370,15 +372,26 @@ def variables(given: Iterable[str]) -> dict[str, str]:
 
 
 def _awaited(
-    together: ComposeProject, services: Sequence[str], beside: Sequence[str] = ()
+    together: ComposeProject,
+    services: Sequence[str],
+    beside: Sequence[str] = (),
+    console: Console = QUIET,
 ) -> dict[str, ContainerState]:
-    """Wait until all are well. Raises CheckError, with the last words of one that is not."""
-    alive = time.monotonic() + ALIVE
+    """Wait until all are well, and say of which the health check fails meanwhile. Raises CheckError,
+    with the last words of one that is not.
+    """
+    began, said = time.monotonic(), set[str]()
     while True:
         found = together.states()
         states = {service: found[service] for service in (*services, *beside)}
         _expect_well(together, states, beside)
-        late = time.monotonic() > alive
+        late = time.monotonic() > began + ALIVE
+        if time.monotonic() > began + PATIENCE:
+            for name, each in states.items():
+                if each.health == "starting" and each.check and name not in said:
+                    last = each.check.splitlines()[-1]
+                    console.say(f"{name} is not healthy yet: its health check says: {last}")
+                    said.add(name)
         if all(
             s.code == 0 or s.health == "healthy" or (late and not s.health) for s in states.values()
         ):
@@ -425,7 +438,14 @@ def _with_named(plan: Plan, services: Sequence[Running]) -> list[Running]:
 
 # What slimbake's file says of a service, so that one that extends it says nothing of its own.
 _OURS = frozenset(
-    ("build", "image", "command", "entrypoint", "healthcheck", "ports", "user", "working_dir")
+    (
+        *("build", "image", "command", "entrypoint", "extends", "healthcheck", "ports", "user"),
+        "working_dir",
+    )
+)
+# By which Compose names slimbake's images, and which it reads of `.env`; a bake does not.
+_NAMING = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?(REGISTRY|TAG)[ \t]*=[ \t]*(.+?)[ \t]*$", re.MULTILINE
 )
 
 
@@ -434,7 +454,8 @@ def joining(project: Project) -> tuple[str, ...]:
     own = own_compose(project.root)
     both = [each for each in project.plan.services if each.service in own.services]
     if not both:
-        return (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
+        include = f"include: [{COMPOSE_FILE}]"
+        return (f"in {own.name or OWN[0]}:", "", include, *_named_by(project.root / ".env"))
     lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
     both = _with_named(project.plan, both)
     for each in both:
@@ -450,4 +471,16 @@ def joining(project: Project) -> tuple[str, ...]:
         "with your other keys below each `extends`: those that go would replace what slimbake says.",
         "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
         ' ["8080:8000"]',
+        *_named_by(project.root / ".env"),
     )
+
+
+def _named_by(file: Path) -> Iterator[str]:
+    """What a file that Compose reads changes of the names of images."""
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    if found := dict(_NAMING.findall(text)):
+        given = " ".join(f"{name}={value}" for name, value in sorted(found.items()))
+        yield (
+            f"Compose looks for slimbake's images by {', '.join(sorted(found))} of `{file.name}`:"
+            f" bake them as `{given} slimbake bake`, or call it otherwise there."
+        )

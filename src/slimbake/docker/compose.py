@@ -111,7 +111,7 @@ class ComposeProject:
                     health=(state.health.status or "") if state.health else "",
                     published=next((int(on[0]["HostPort"]) for on in ports if on), None),
                     error=state.error or "",
-                    check=(looks[-1].output or "").strip() if looks else "",
+                    check=(looks[-1].output or "").strip() if looks and looks[-1].exit_code else "",
                 )
         return found
 
@@ -192,7 +192,7 @@ class ContainerState:
     health: str  # "" where nothing asks; else starting, healthy, unhealthy
     published: int | None  # the host's port
     error: str = ""  # why the engine did not start it
-    check: str = ""  # what its health check said last
+    check: str = ""  # what its health check said last, if that failed
 
     @property
     def taken(self) -> str:

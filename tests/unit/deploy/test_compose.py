@@ -20,7 +20,7 @@ from slimbake import docker
 from slimbake.checks.start import ALIVE
 from slimbake.checks.surroundings import surroundings
 from slimbake.config.model import VariantEntry
-from slimbake.console import QUIET
+from slimbake.console import QUIET, Console
 from slimbake.deploy import compose
 from slimbake.docker.compose import ContainerState
 from slimbake.errors import CheckError, SetupError, UsageError
@@ -140,6 +140,18 @@ def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> 
     assert joined(tmp_path, "services: {db: {image: postgres}}") == included
 
 
+def test_names_that_compose_takes_from_env_are_reported(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "# TAG=x\nTAG=dev\nDATABASE_URL=TAG=y\nexport REGISTRY = r.example\n"
+    )
+    for own in ("", "services: {api: {extends: {file: a.yaml, service: b}}}"):
+        assert joined(tmp_path, own).splitlines()[-1] == (
+            "Compose looks for slimbake's images by REGISTRY, TAG of `.env`: bake them as"
+            " `REGISTRY=r.example TAG=dev slimbake bake`, or call it otherwise there."
+        )
+    assert "  api:  # without extends\n" in joined(tmp_path)
+
+
 def test_a_compose_file_with_some_of_these_services_extends_them(tmp_path: Path) -> None:
     own = """\
 x-all: &all {image: "old/api", environment: {A: b}}
@@ -187,7 +199,8 @@ def awaited(monkeypatch: pytest.MonkeyPatch) -> Any:
     def wait(
         *looks: dict[str, ContainerState], beside: tuple[str, ...] = ()
     ) -> tuple[dict[str, ContainerState], float]:
-        return compose._awaited(Together(*looks), ("api", "job"), beside), clock.now  # type: ignore[arg-type]
+        together: Any = Together(*looks)
+        return compose._awaited(together, ("api", "job"), beside, Console()), clock.now
 
     return wait
 
@@ -205,6 +218,20 @@ def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
     dead = {**well, "job": state(1)}
     with pytest.raises(CheckError, match="job ended with exit code 1\njob said"):
         awaited(well, dead)
+
+
+def test_a_health_check_that_fails_from_the_start_is_reported_once(
+    awaited: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = {"api": state(health="starting", check="Traceback\nrefused"), "job": state(0)}
+    slow = {**failing, "api": state(health="starting")}
+    well = {**failing, "api": state(health="healthy")}
+    looks = int(compose.PATIENCE / compose.EVERY)
+    awaited(*[failing] * looks, well)
+    awaited(*[slow] * looks * 2, well)
+    assert capsys.readouterr().err == ""
+    awaited(*[failing] * looks * 2, well)
+    assert capsys.readouterr().err == "api is not healthy yet: its health check says: refused\n"
 
 
 def test_what_is_unhealthy_fails(awaited: Any) -> None:

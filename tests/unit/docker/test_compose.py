@@ -73,15 +73,19 @@ def test_what_is_up_is_known_by_its_service(program: Program) -> None:
         )
 
     looks = [{"ExitCode": 1, "Output": "refused\n"}, {"ExitCode": 0, "Output": "ok\n"}]
-    health = {"Status": "healthy", "Log": looks}
-    healthy = {"Running": True, "ExitCode": 0, "Health": health}
+
+    def health(status: str, *looks: dict[str, Any]) -> dict[str, Any]:
+        return {"Running": True, "ExitCode": 0, "Health": {"Status": status, "Log": looks}}
+
     published = {"9090/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}
-    program.answer(f"{COMPOSE} ps --quiet --all", "1\n2\n")
-    program.answer("container inspect 1", container(1, "api", healthy, published))
+    program.answer(f"{COMPOSE} ps --quiet --all", "1\n2\n3\n")
+    program.answer("container inspect 1", container(1, "api", health("healthy", *looks), published))
+    program.answer("container inspect 3", container(3, "web", health("starting", *looks[::-1]), {}))
     ended = {"Running": False, "ExitCode": 3, "Error": "no such program"}
     program.answer("container inspect 2", container(2, "job", ended, {}))
     assert FLEET.states() == {
-        "api": ContainerState("atlas-api-1", None, "healthy", 8000, check="ok"),
+        "api": ContainerState("atlas-api-1", None, "healthy", 8000),
+        "web": ContainerState("atlas-web-1", None, "starting", None, check="refused"),
         "job": ContainerState("atlas-job-1", 3, "", None, "no such program"),
     }
 
