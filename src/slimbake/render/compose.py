@@ -113,11 +113,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "ports": [port] if port else [],
         "expose": [str(each) for each in service.expose],
         "networks": alias,
-        # One that is in no repository: Compose alone would not give it to containers.
-        "env_file": [
-            {"path": "../.env", "required": False},
-            *({"path": f"../{literal(path)}"} for path in service.env_file),
-        ],
+        "env_file": [{"path": f"../{literal(path)}"} for path in service.env_file],
         "stop_signal": service.stop_signal,
         "healthcheck": health
         and {
