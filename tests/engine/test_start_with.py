@@ -67,7 +67,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     image = python_standin("3.11", machine(), QUIET, install=True)
     with fleet(tmp_path_factory.mktemp("with")) as made:
         compose = COMPOSE.replace("IMAGE", image).replace("PROJECT", made.project)
-        files = {"app/needs.py": NEEDS, "app.env": "DB=db\n", "database.py": DATABASE}
+        files = {"app/needs.py": NEEDS, "app.env": "export DB='db'\n", "database.py": DATABASE}
         made.write(MANIFEST, {**files, "compose.yaml": compose})
         yield made
 

@@ -33,7 +33,7 @@ services:
     tmpfs: [/var/cache/serves]
     user: "1000"
     stop_signal: SIGINT
-    env_file: [serves.env]
+    env_file: [.env, serves.env]
   also:
     context: serves
     command: [python, -m, http.server, "8000"]
@@ -183,6 +183,12 @@ def test_run_gives_arguments_variables_and_stdin_and_takes_the_exit_code(toys: T
     code = "import os; print(os.environ['GIVEN'])"
     done = toys.slimbake("run", "-e", "GIVEN=a$b", "serves", "python", "-c", code)
     assert done.stdout == "a$b\n"
+
+
+def test_a_service_that_does_not_name_dot_env_has_nothing_of_it(toys: Toy) -> None:
+    code = "import os; print('FROM_DOTENV' in os.environ)"
+    done = toys.slimbake("run", "also", "python", "-c", code)
+    assert (done.code, done.stdout) == (0, "False\n"), done.stderr
 
 
 def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy) -> None:

@@ -108,7 +108,7 @@ def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFact
     return ComposeFacts(
         tuple(reader.read),
         name,
-        tuple(services.values()),
+        tuple(map(_with_filled, services.values())),
         frozenset(reader.jobs),
         tuple(reader.notes),
     )
@@ -124,7 +124,8 @@ class _Reader:
     def __init__(self, repository: Repository, folder: str) -> None:
         self._repository = repository
         self._documents: dict[str, YamlDocument] = {}
-        self.values = dotenv(repository.texts.get(posixpath.join(folder, ".env"), ""))
+        self.dotenv = posixpath.join(folder, ".env")
+        self.values = dotenv(repository.texts.get(self.dotenv, ""))
         self.read: dict[str, None] = {}
         self.notes: dict[Note, None] = {}
         self.jobs: set[str] = set()
@@ -217,8 +218,9 @@ class _ServiceReader:
         self._files, self._name, self._raw = files, name, raw
         self._file, self._folder = file, folder
         self._notes: dict[Note, None] = {}
-        self._unset: dict[str, None] = {}
+        self._unset: dict[str, tuple[Note, ...]] = {}
         self._passed: dict[str, None] = {}
+        self._filled: dict[str, Said] = {}
 
     def service(self) -> ComposeService:
         raw, at = self._raw, self._place()
@@ -231,8 +233,9 @@ class _ServiceReader:
             entrypoint=self._command("entrypoint"),
             command=self._command("command"),
             env=self._environment(),
-            unset=tuple(self._unset),
+            unset=self._unset,
             passed=tuple(self._passed),
+            filled=self._filled,
             env_files=self._env_files(),
             ports=tuple(self._ports()),
             expose=tuple(
@@ -273,8 +276,10 @@ class _ServiceReader:
     def _place(self, *path: str | int) -> Place:
         return self._files.place(self._file, ("services", self._name, *path))
 
-    def _note(self, place: Place, what: str, advice: str) -> None:
-        self._notes[Note(place, what, advice, self._name)] = None
+    def _note(self, place: Place, what: str, advice: str) -> Note:
+        note = Note(place, what, advice, self._name)
+        self._notes[note] = None
+        return note
 
     def _fill(self, text: str, *path: str | int) -> str:
         value, missing = self._files.interpolated(text)
@@ -368,27 +373,23 @@ class _ServiceReader:
         )
         found: dict[str, Said] = {}
         for at, name, value in pairs:
-            place = self._place("environment", at)
-            if value is None:
-                self._unset[name] = self._passed[name] = None
-                self._note(place, f"{name} has its value from the shell", _STAYS)
-                continue
+            place, values = self._place("environment", at), self._files.values
             text, missing = self._files.interpolated(plain(value))
-            used = {key for key in self._files.values if re.search(rf"\$\{{?{key}\b", plain(value))}
-            if missing:
-                self._unset[name] = None
-                self._note(place, f"{name}: nothing sets {', '.join(missing)}", _STAYS)
+            used = [key for key in sorted(values) if re.search(rf"\$\{{?{key}\b", plain(value))]
+            advice = _STAYS.format(name=name)
+            if value is None and name not in values:
+                self._passed[name] = None
+                note = self._note(place, f"{name} has its value from the shell", advice)
+                self._unset[name] = (note,)
+            elif missing:
+                note = self._note(place, f"{name}: nothing sets {', '.join(missing)}", advice)
+                self._unset[name] = (note,)
+            elif value is None or (used and values.get(name) == text):
+                self._unset[name] = ()
+                self._filled[name] = Said(self._files.dotenv, place)
             elif used:
-                self._unset[name] = None
-                files = [said.value for said in self._env_files()]
-                if posixpath.join(self._folder, ".env") in files and name in used:
-                    continue  # the container has it from there
-                of = "" if name in used else f"{', '.join(sorted(used))} in "
-                self._note(
-                    place,
-                    f"{name} has its value from {of}.env",
-                    _STAYS if name in used else _STAYS_UNDER.format(name=name),
-                )
+                what = f"{name} has its value from {', '.join(used)} in .env"
+                self._unset[name] = (self._note(place, what, advice),)
             else:
                 found[name] = Said(text, place)
         return found
@@ -510,15 +511,14 @@ class _ServiceReader:
 
 
 _GIVEN = {"secrets": "/run/secrets", "configs": "/"}  # keys of files that containers get: where
-_STAYS_UNDER = (
-    "it stays in the compose file. For `slimbake up`, write {name} into .env, too, or give"
-    " `--env {name}=VALUE`"
+_STAYS = (
+    "it stays in the compose file. For `slimbake up`, write {name} into a file that `env_file`"
+    " names, or give `--env {name}=VALUE`"
 )
 _RUNNING = (
     "{} in the compose file: it is about running. `slimbake up` runs without; `slimbake compose` says"
     " how that file starts slimbake's images"
 )
-_STAYS = "it stays in the compose file. `slimbake up` takes it from .env or `--env`"
 
 
 def _at(value: Any, path: KeyPath) -> Any:
@@ -537,8 +537,19 @@ def _pair(text: str) -> tuple[str, str | None]:
     return name, value if equals else None
 
 
+def _with_filled(service: ComposeService) -> ComposeService:
+    """The service with `.env` as one more file of variables where it takes some from there, below
+    those that it names: they win over what else `.env` has.
+    """
+    own = {said.value for said in service.env_files}
+    filled = {name: said for name, said in service.filled.items() if said.value not in own}
+    first = tuple(filled.values())[:1]
+    return replace(service, env_files=(*first, *service.env_files), filled=filled)
+
+
 def _over(below: ComposeService, over: ComposeService) -> ComposeService:
     """One service over another, as Compose merges them."""
+    below = _without(below, {*over.env, *over.unset}, over.name)
     ports = {said.value: (published, said) for published, said in (*below.ports, *over.ports)}
     volumes = {said.value: (source, said) for source, said in (*below.volumes, *over.volumes)}
     build = over.build or below.build
@@ -555,11 +566,10 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         image=over.image or below.image,
         entrypoint=over.entrypoint or below.entrypoint,
         command=over.command or below.command,
-        env={**below.env, **over.env},
-        unset=tuple(dict.fromkeys((*below.unset, *over.unset))),
-        passed=tuple(
-            dict.fromkeys((*(n for n in below.passed if n not in over.env), *over.passed))
-        ),
+        env={k: said for k, said in {**below.env, **over.env}.items() if k not in over.unset},
+        unset={**below.unset, **over.unset},
+        passed=(*below.passed, *over.passed),
+        filled={**below.filled, **over.filled},
         env_files=tuple(dict.fromkeys((*below.env_files, *over.env_files))),
         ports=tuple(ports.values()),
         expose=tuple(dict.fromkeys((*below.expose, *over.expose))),
@@ -573,9 +583,25 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         gpu=below.gpu or over.gpu,
         starts=below.starts and over.starts,
         init=below.init or over.init,
-        notes=tuple(
-            dict.fromkeys(replace(n, service=over.name) for n in (*below.notes, *over.notes))
-        ),
+        notes=tuple(dict.fromkeys((*below.notes, *over.notes))),
+    )
+
+
+def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:
+    """What a service of this name takes over from `below`, less all that is said there of where these
+    variables have their values: it sets them itself.
+    """
+    gone = {note for name in names for note in below.unset.get(name, ())}
+
+    def renamed(notes: Iterable[Note]) -> tuple[Note, ...]:
+        return tuple(replace(each, service=service) for each in notes if each not in gone)
+
+    return replace(
+        below,
+        unset={name: renamed(notes) for name, notes in below.unset.items() if name not in names},
+        passed=tuple(name for name in below.passed if name not in names),
+        filled={name: said for name, said in below.filled.items() if name not in names},
+        notes=renamed(below.notes),
     )
 
 

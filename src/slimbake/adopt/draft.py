@@ -248,6 +248,9 @@ class _Drafter:
         env = self._env(None, None)
         if env:
             self._entry["env"] = env
+        if of.compose and facts:  # `env` itself wins: no image has it
+            inside = {name: said.value for name, said in facts.env.items() if name not in env}
+            self._overridden(of.compose, inside)
         if facts and not facts.python and not facts.user:
             self._note(
                 facts.place,
@@ -606,7 +609,7 @@ class _Drafter:
                     each.place,
                     f"{name} looks like a secret",
                     "whoever has an image can read its variables, so it stays where it is. For"
-                    " `slimbake up`, put it into .env or into a file that `env_file` names",
+                    " `slimbake up`, put it into a file that `env_file` names",
                 )
             else:
                 found[name] = value
@@ -961,7 +964,7 @@ class _Drafter:
             self._entry["labels"] = labels
         if compose:
             self._mounted(compose)
-            self._overridden(compose)
+            self._overridden(compose, self._entry.get("env", {}))
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))
@@ -981,26 +984,35 @@ class _Drafter:
         if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
             known = self._entry.get("tmpfs", [])
             self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
-        # `.env` in the root counts for every service, wherever it is there
-        if files := [said.value for said in compose.env_files if said.value != ".env"]:
+        if files := [said.value for said in compose.env_files]:
             self._entry["env_file"] = files
 
-    def _overridden(self, compose: ComposeService) -> None:
-        """A note on each file of variables that has one of `environment`, too: Compose takes that of
-        `environment`, which goes into the image, and a container the file's.
+    def _overridden(self, compose: ComposeService, env: Mapping[str, str]) -> None:
+        """A note on each file of variables with other values than `env`, the image's, where
+        containers would have those of the file, and those of Compose have not: `environment` wins
+        there, and of `.env` it takes what the service names.
         """
-        env = self._entry.get("env", {})
+        filled = {said.value for said in compose.filled.values()}
         for said in compose.env_files:
             named = dotenv(self._repository.texts.get(said.value, ""))
-            both = [name for name in named if name in env and name in compose.env]
-            if both:
-                names = ", ".join(dict.fromkeys(both))
-                self._note(
-                    said.place,
-                    f"{names} in {said.value}, and under `environment`",
-                    "in Compose `environment` wins; here it goes into the image, and the file wins:"
-                    " remove it from the file",
+            both = [name for name in named if env.get(name, named[name]) != named[name]]
+            if said.value in filled:
+                names = ", ".join(each for each in both if each not in compose.filled)
+                what = f"{names} in {said.value}, and another value in the image"
+                advice = (
+                    f"containers get all of {said.value} for {', '.join(compose.filled)}, and it"
+                    f" wins: write {', '.join(compose.filled)} into a file of the service's own, and"
+                    " name that under `env_file` instead"
                 )
+            else:
+                names = ", ".join(each for each in both if each in compose.env)
+                what = f"{names} in {said.value}, and under `environment`"
+                advice = (
+                    "in Compose `environment` wins; here it goes into the image, and the file wins:"
+                    " remove it from the file, or give the service a file of its own"
+                )
+            if names:
+                self._note(said.place, what, advice)
 
     def _needs_variables(self, code: Code) -> None:
         """Give the start check those variables that the code reads and no image holds: they have no

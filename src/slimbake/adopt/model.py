@@ -161,8 +161,12 @@ class ComposeService:
     entrypoint: Command | None = None
     command: Command | None = None
     env: Mapping[str, Said] = field(default_factory=dict)
-    unset: tuple[str, ...] = ()  # variables whose values are elsewhere
+    # variables whose values are elsewhere -> the notes on each
+    unset: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     passed: tuple[str, ...] = ()  # of these, those that only the shell has
+    # of these, those that the project's `.env` has under the same name -> that file, which is
+    # among `env_files` for them alone
+    filled: Mapping[str, Said] = field(default_factory=dict)
     env_files: tuple[Said, ...] = ()
     # (host's port or "", container's)
     ports: tuple[tuple[str, Said], ...] = ()

@@ -148,13 +148,11 @@ def starts(
     options = (*only_here, *foreign(platform))
     if not service.start.beside:
         return _checked(image, service, asked, ("--network=none", *options), later)
-    variables = [
-        f"--env-file={root / name}" for name in service.env_file if (root / name).is_file()
-    ]
+    variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
-        with beside(name, file, service.start.beside, service.host) as others:
-            said = (*variables, *others.options, *options)
+        with beside(name, file, service.start.beside, service.host, variables) as others:
+            said = (*others.options, *options)
             until = time.monotonic() + _SETTLING
             while True:
                 one = _checked(image, service, asked, said)

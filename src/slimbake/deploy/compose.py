@@ -192,7 +192,8 @@ def run(
 @contextlib.contextmanager
 def started(project: Project) -> Iterator[ComposeProject]:
     """The fleet as it was started, to be looked at or ended: files of variables may have gone."""
-    without = "".join(f"  {s.service}: {{env_file: !reset []}}\n" for s in project.plan.services)
+    with_files = (each.service for each in project.plan.services if each.env_file)
+    without = "".join(f"  {name}: {{env_file: !reset []}}\n" for name in with_files)
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
         file.write(f"services:\n{without}" if without else "services: {}\n")
         file.flush()

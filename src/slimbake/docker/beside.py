@@ -129,15 +129,19 @@ def own_services(file: Path, project: str = "") -> OwnServices:
 
 
 @contextlib.contextmanager
-def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterator[Beside]:
+def beside(
+    name: str, file: Path, services: Sequence[str], host: str, variables: Sequence[Path] = ()
+) -> Iterator[Beside]:
     """These services of a compose file and what they depend on, well, on a network without a way
     out; they have gone afterwards, with all that they wrote.
 
-    `name`: of their project; `host`: a service of the file whose variables the check gets. Raises
-    SetupError where Compose cannot read the file, NotBeside for what does not start.
+    `name`: of their project; `variables`: files of those that the check gets, below the ones of
+    `host`, a service of the compose file. Raises SetupError where Compose cannot read a file,
+    NotBeside for what does not start.
     """
     own = own_services(file)
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
+        named = {**variables_of(variables, Path(folder)), **own.variables(host)}
         path = Path(folder, "compose.json")
         path.write_text(json.dumps(own.alone(own.needed(services))), "utf-8")
         project = ("compose", f"--project-name={name}", f"--file={path}")
@@ -148,10 +152,26 @@ def beside(name: str, file: Path, services: Sequence[str], host: str) -> Iterato
                 words = call(*project, "logs", f"--tail={LAST_LINES}")
                 why = f"what its start check needs did not start: {', '.join(services)}"
                 raise NotBeside(why, f"{error.hint.splitlines()[-1]}\n{words}") from None
-            given = (f"--env={k}={v}".replace("$$", "$") for k, v in own.variables(host).items())
+            given = (f"--env={k}={v}".replace("$$", "$") for k, v in named.items())
             yield Beside((f"--network={name}_default", *given))
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
+
+
+def variables_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
+    """The variables of these files as Compose reads them, with quotes and `export`, which
+    `docker run --env-file` takes for text; `$` is written `$$`. `folder`: for a file of this call.
+    """
+    if not files:
+        return {}
+    path = folder / "variables.json"
+    said = {
+        "image": "none",
+        "env_file": [str(each.absolute()).replace("$", "$$") for each in files],
+    }
+    path.write_text(json.dumps({"services": {"one": said}}), "utf-8")
+    words = ("--project-name=slimbake", f"--file={path}", "config", "--format=json")
+    return OwnServices(json.loads(call("compose", *words))).variables("one")
 
 
 def manifest_name(name: str) -> str:

@@ -113,10 +113,10 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "ports": [port] if port else [],
         "expose": [str(each) for each in service.expose],
         "networks": alias,
-        # One that is in no repository: Compose alone would not give it to containers.
+        # `.env` is in few repositories: without it Compose still reads this file, and `up` names it
         "env_file": [
-            {"path": "../.env", "required": False},
-            *({"path": f"../{literal(path)}"} for path in service.env_file),
+            {"path": f"../{literal(path)}"} | ({"required": False} if path == ".env" else {})
+            for path in service.env_file
         ],
         "stop_signal": service.stop_signal,
         "healthcheck": health

@@ -75,7 +75,7 @@ def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> N
     assert service.command is not None
     assert service.command.words == ("run", "fast", "$HOME")
     assert {name: said.value for name, said in service.env.items()} == {"A": "x"}
-    assert service.unset == ("B", "C", "D")
+    assert list(service.unset) == ["B", "C", "D"]
     assert [(note.place.line, note.what) for note in service.notes] == [
         (7, "B: nothing sets B"),
         (8, "C has its value from the shell"),
@@ -156,3 +156,54 @@ def test_included_files_count() -> None:
         db__compose_yaml="services:\n  db: {image: 'postgres:16'}\n",
     )
     assert {service.name for service in found.services} == {"db", "web"}
+
+
+FILLED = """
+services:
+  one:
+    build: .
+    env_file: one.env
+    environment: {A: "${A}", B: "${B:-b}", C: , D: "${D:-d}", E: "x$A", LOW: "info"}
+  other: {build: ., ports: ["${PORT}:80"], image: "own:${TAG}"}
+"""
+
+
+def test_dot_env_reaches_a_service_that_takes_a_variable_from_it() -> None:
+    one, other = read(FILLED, _env="A=1\nB=2\nC=3\nPORT=80\nTAG=a\n", one_env="").services
+    assert [said.value for said in one.env_files] == [".env", "one.env"]
+    assert (list(one.filled), one.passed) == (["A", "B", "C"], ())
+    assert [note.what for note in one.notes] == ["E has its value from A in .env"]
+    assert {name: said.value for name, said in one.env.items()} == {"D": "d", "LOW": "info"}
+    assert other.env_files == ()
+
+
+def test_a_service_that_names_dot_env_takes_nothing_else_from_it() -> None:
+    one = only(
+        "services:\n  one: {build: ., env_file: [a.env, .env], environment: [A]}\n",
+        _env="A=1\n",
+        a_env="",
+    )
+    assert [said.value for said in one.env_files] == ["a.env", ".env"]
+    assert (one.filled, one.notes) == ({}, ())
+
+
+def test_what_a_service_sets_itself_is_not_what_it_extends_has() -> None:
+    found = read(
+        "services:\n"
+        "  base:\n    build: .\n    environment: {A: '${A}', B: '${B}', C: , D: '${E}/', F: f}\n"
+        "  one:\n    extends: base\n    environment: {A: a, B: b, C: c, D: d, F: }\n"
+        "  two: {extends: base}\n",
+        _env="A=1\nE=e\n",
+    )
+    _, one, two = found.services
+    assert {name: said.value for name, said in one.env.items()} == {
+        name: name.lower() for name in "ABCD"
+    }
+    assert (list(one.unset), one.passed, one.env_files) == (["F"], ("F",), ())
+    assert [note.what for note in one.notes] == ["F has its value from the shell"]
+    assert [said.value for said in two.env_files] == [".env"]
+    assert [note.what.partition(":")[0] for note in two.notes] == [
+        "B",
+        "C has its value from the shell",
+        "D has its value from E in .env",
+    ]

@@ -66,13 +66,57 @@ def test_a_folder_s_name_stays_in_its_comment(tmp_path: Path) -> None:
     assert manifest(file).services[0].context == "services/one\nproject: forged #\x1b[2J"
 
 
-def test_the_env_file_that_counts_for_every_service_is_not_named_by_one(tmp_path: Path) -> None:
+def test_dot_env_is_a_file_of_variables_like_others(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     (tmp_path / "compose.yaml").write_text(
         "services:\n  one:\n    build: services/one\n    env_file: [.env, settings/one.env]\n"
     )
     init(file, InitRequest(), QUIET)
-    assert manifest(file).services[0].env_file == ("settings/one.env",)
+    assert manifest(file).services[0].env_file == (".env", "settings/one.env")
+
+
+@pytest.mark.parametrize(
+    ("taken", "env", "named", "noted"),
+    [
+        (
+            "${TOKEN}",
+            "WEB_PORT=18188",
+            (".env",),
+            "WEB_PORT in .env, and another value in the image",
+        ),
+        ("${TOKEN}", "WEB_PORT=8088", (".env",), ""),
+        ("${TOKEN}", "LEVEL=info", (".env",), "LEVEL in .env, and another value in the image"),
+        ("${TOKEN}", "MODE=b", (".env",), ""),
+        ("literal", "WEB_PORT=18188", (), ""),
+    ],
+)
+def test_dot_env_is_named_where_a_service_takes_a_variable_from_it_and_a_note_says_what_it_replaces(
+    tmp_path: Path, taken: str, env: str, named: tuple[str, ...], noted: str
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "ENV WEB_PORT=8088 MODE=a\n")
+    (tmp_path / ".env").write_text(f"TOKEN=1\nHOST_PORT=80\n{env}\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    ports: ['${HOST_PORT}:8088']\n"
+        f"    environment: {{TOKEN: '{taken}', LEVEL: INFO, MODE: '${{MODE:-}}'}}\n"
+    )
+    [one] = start(file, InitRequest()).drafts
+    assert tuple(one.entry.get("env_file", ())) == named
+    found = [note for note in one.notes if ".env" in note.what]
+    assert [note.what for note in found] == ([noted] if noted else [])
+    assert all("a file of the service's own" in note.advice for note in found)
+
+
+def test_dot_env_wins_over_the_image_of_a_dockerfile_of_one_s_own_too(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM node:22\nENV PORT=80 A=b\nCMD ["node", "a.js"]\n')
+    (tmp_path / ".env").write_text("TOKEN=1\nPORT=81\nA=c\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  web: {build: ., environment: {TOKEN: '${TOKEN}', A: b}}\n"
+    )
+    [web] = start(tmp_path / "services.yaml", InitRequest()).drafts
+    assert web.entry["env_file"] == [".env"]
+    assert "PORT in .env, and another value in the image" in [note.what for note in web.notes]
 
 
 def test_the_schema_that_the_manifest_names_is_committed_with_bake(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.docker.conftest import Program
 
-from slimbake.docker.beside import OwnServices, own_services
+from slimbake.docker.beside import OwnServices, own_services, variables_of
 from slimbake.errors import SetupError
 
 DB: dict[str, Any] = {
@@ -108,3 +108,13 @@ def test_a_variable_that_compose_requires_has_a_placeholder_in_checks_alone(
     with pytest.raises(SetupError) as caught:
         own_services(Path("/repo/compose.yaml"), "atlas")
     assert caught.value.hint.endswith("set JWT in the shell or in `.env`")
+
+
+def test_files_of_variables_are_read_by_compose(program: Program, tmp_path: Path) -> None:
+    said = {"services": {"one": {"environment": {"A": "b c", "PRICE": "5 $$", "UNSET": None}}}}
+    program.answer("compose --project-name=slimbake", json.dumps(said))
+    found = variables_of([Path("/a$b/.env")], tmp_path)
+    assert found == {"A": "b c", "PRICE": "5 $$"}
+    written = json.loads((tmp_path / "variables.json").read_text())
+    assert written["services"]["one"]["env_file"] == ["/a$$b/.env"]
+    assert variables_of([], tmp_path) == {}
