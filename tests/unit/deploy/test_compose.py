@@ -94,7 +94,8 @@ def test_http_is_said_of_what_answers_in_http(handler: Any, speaks: bool) -> Non
 def test_a_container_gets_the_files_of_variables_that_its_service_names_alone() -> None:
     named = plan(fleet(service("api", env_file=(".env", "a$b.env")), service("web")))
     found = yaml.safe_load(b"".join(text(named)))["services"]
-    assert found["api"]["env_file"] == [{"path": "../.env"}, {"path": "../a$$b.env"}]
+    beside = {"path": "../.env", "required": False}
+    assert found["api"]["env_file"] == [beside, {"path": "../a$$b.env"}]
     assert "env_file" not in found["web"]
 
 
