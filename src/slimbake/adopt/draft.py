@@ -990,7 +990,7 @@ class _Drafter:
     def _overridden(self, compose: ComposeService, env: Mapping[str, str]) -> None:
         """A note on each file of variables with other values than `env`, the image's, where
         containers would have those of the file, and those of Compose have not: `environment` wins
-        there, and of `.env` it takes what the service names.
+        there, and of `.env` it takes what the service names. So `.env` is left out then.
         """
         filled = {said.value for said in compose.filled.values()}
         for said in compose.env_files:
@@ -1000,10 +1000,12 @@ class _Drafter:
                 names = ", ".join(each for each in both if each not in compose.filled)
                 what = f"{names} in {said.value}, and another value in the image"
                 advice = (
-                    f"containers get all of {said.value} for {', '.join(compose.filled)}, and it"
-                    f" wins: write {', '.join(compose.filled)} into a file of the service's own, and"
-                    " name that under `env_file` instead"
+                    f"containers would get all of {said.value}, and it would win, so they get nothing"
+                    f" of it: write {', '.join(compose.filled)}, which Compose takes from there, into"
+                    " a file of the service's own, and name that under `env_file`"
                 )
+                if names:
+                    self._entry["env_file"].remove(said.value)
             else:
                 names = ", ".join(each for each in both if each in compose.env)
                 what = f"{names} in {said.value}, and under `environment`"
@@ -1013,6 +1015,8 @@ class _Drafter:
                 )
             if names:
                 self._note(said.place, what, advice)
+        if not self._entry.get("env_file", [""]):
+            del self._entry["env_file"]
 
     def _needs_variables(self, code: Code) -> None:
         """Give the start check those variables that the code reads and no image holds: they have no

@@ -81,16 +81,16 @@ def test_dot_env_is_a_file_of_variables_like_others(tmp_path: Path) -> None:
         (
             "${TOKEN}",
             "WEB_PORT=18188",
-            (".env",),
+            (),
             "WEB_PORT in .env, and another value in the image",
         ),
         ("${TOKEN}", "WEB_PORT=8088", (".env",), ""),
-        ("${TOKEN}", "LEVEL=info", (".env",), "LEVEL in .env, and another value in the image"),
+        ("${TOKEN}", "LEVEL=info", (), "LEVEL in .env, and another value in the image"),
         ("${TOKEN}", "MODE=b", (".env",), ""),
         ("literal", "WEB_PORT=18188", (), ""),
     ],
 )
-def test_dot_env_is_named_where_a_service_takes_a_variable_from_it_and_a_note_says_what_it_replaces(
+def test_dot_env_is_named_where_a_service_takes_a_variable_from_it_unless_it_replaces_another(
     tmp_path: Path, taken: str, env: str, named: tuple[str, ...], noted: str
 ) -> None:
     file = repository(tmp_path, "one")
@@ -108,14 +108,14 @@ def test_dot_env_is_named_where_a_service_takes_a_variable_from_it_and_a_note_sa
     assert all("a file of the service's own" in note.advice for note in found)
 
 
-def test_dot_env_wins_over_the_image_of_a_dockerfile_of_one_s_own_too(tmp_path: Path) -> None:
+def test_dot_env_would_win_over_the_image_of_a_dockerfile_of_one_s_own_too(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text('FROM node:22\nENV PORT=80 A=b\nCMD ["node", "a.js"]\n')
     (tmp_path / ".env").write_text("TOKEN=1\nPORT=81\nA=c\n")
     (tmp_path / "compose.yaml").write_text(
         "services:\n  web: {build: ., environment: {TOKEN: '${TOKEN}', A: b}}\n"
     )
     [web] = start(tmp_path / "services.yaml", InitRequest()).drafts
-    assert web.entry["env_file"] == [".env"]
+    assert "env_file" not in web.entry
     assert "PORT in .env, and another value in the image" in [note.what for note in web.notes]
 
 
