@@ -127,9 +127,9 @@ def test_a_fetch_is_a_request_of_python(tmp_path: Path, check: str, call: str) -
 
 
 def test_a_fetch_with_a_value_that_only_a_shell_knows_is_a_note(tmp_path: Path) -> None:
-    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD curl localhost:${{PORT:-80}}/ok\n{START}")
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD curl localhost:${{PORT:-$X}}/ok\n{START}")
     assert "healthcheck" not in web.entry
-    assert [each.what for each in web.notes] == ["HEALTHCHECK curl localhost:${PORT:-80}/ok"]
+    assert [each.what for each in web.notes] == ["HEALTHCHECK curl localhost:${PORT:-$X}/ok"]
 
 
 def test_constraints_that_a_requirements_file_has_are_no_note(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
         " ['celery', 'inspect', 'ping', '-d', os.path.expandvars('celery@$HOSTNAME')])"
     )
     others = ("A=$B python x.py", "test -f $READY", "cat $READY", "python x.py $OPTIONS")
-    for shell in (check.replace("$HOSTNAME", "${NAME:-x}"), *others):
+    for shell in (check.replace("$HOSTNAME", "${NAME:-$X}"), *others):
         text = shell if shell.startswith("HEALTH") else f"HEALTHCHECK CMD {shell}\n"
         [web] = adopted(tmp_path, f"{HEAD}{text}{START}")
         [(_, advice)] = notes(web)
