@@ -39,6 +39,36 @@ def test_a_variable_names_a_folder_where_slimbake_has_it(tmp_path: Path) -> None
     assert web.entry["env"] == {"MODEL": "/app/model/m.bin", "DATA": "/models/two"}
 
 
+def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) -> None:
+    script = (
+        "#!/bin/sh\n# cd /srv/web\ncd /srv/web\nwhile ! ready; do sleep 1; done\n. /srv/web/more.sh\n"
+        'exec alembic -c "/etc/web/x.ini" upgrade $@ | cat\n'
+    )
+    files = {
+        "web/run.sh": script,
+        "web/more.sh": "X=/etc/web/x.ini\n",
+        "web/x.ini": "",
+        "web/app.py": "",
+    }
+    text = f'{HEAD}COPY web/x.ini /etc/web/x.ini\nENTRYPOINT ["./run.sh"]\nCMD ["head"]\n'
+    [web] = adopted(tmp_path, text, files)
+    assert web.entry["entrypoint"] == ["sh", "/app/run.sh"]
+    assert [(str(each.place), *pair) for each, pair in zip(web.notes, notes(web), strict=True)][
+        1:
+    ] == [
+        (
+            "web/run.sh:3",
+            "the script names /srv/web",
+            "slimbake's image has it at /app: change the path in web/run.sh:3, web/run.sh:5",
+        ),
+        (
+            "web/run.sh:6",
+            "the script names /etc/web/x.ini",
+            "slimbake's image has it at /app/x.ini: change the path in web/run.sh:6, web/more.sh:1",
+        ),
+    ]
+
+
 def test_what_is_installed_leaves_folders_of_its_image_where_they_are(tmp_path: Path) -> None:
     """A member of a workspace is installed; the image has nothing of its folder but a model."""
     project = '[project]\nname = "web"\nversion = "1"\n'
