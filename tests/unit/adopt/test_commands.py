@@ -50,6 +50,8 @@ SCRIPTS = {
     "split.sh": '#!/bin/sh\nset -- $APP "$@"\nexec "$@"\n',
     "later.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then set -- web "$@"; fi\nshift\nset -- "$1" "$@"\n'
     'case "$1" in\n  web) exec a ;;\n  *) exec b ;;\nesac\n',
+    "default.sh": '#!/bin/sh\ncase "${1:-api}" in\n  api) exec api ;;\n  migrate)\n    shift\n'
+    '    exec alembic upgrade "${1:-head}" $2 "$@"\n    ;;\nesac\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -166,6 +168,10 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("later.sh", "-x", "cron").words == ("b",)
     assert plainly("later.sh", "x", "web").words == ("a",)
     assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
+    assert plainly("default.sh", "migrate").words == ("alembic", "upgrade", "head")
+    assert plainly("default.sh", "migrate", "x").words == ("alembic", "upgrade", "x", "x")
+    with pytest.raises(NeedsShell):
+        plainly("two.sh", "a", "b")
     for script in ("perhaps.sh", "and.sh", "options.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")

@@ -69,6 +69,21 @@ def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ('set -- gunicorn "$@"\nexec "$@"\n', ["gunicorn", "a:b", "-v"]),
+        ('shift\nexec gunicorn "$@"\n', ["gunicorn", "-v"]),
+    ],
+)
+def test_a_script_that_changes_its_arguments_has_those_of_cmd(
+    tmp_path: Path, script: str, command: list[str]
+) -> None:
+    text = f'{HEAD}ENTRYPOINT ["./run.sh"]\nCMD ["a:b", "-v"]\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": f"#!/bin/sh\n{script}"})
+    assert web.entry["command"] == command
+
+
 def test_what_is_installed_leaves_folders_of_its_image_where_they_are(tmp_path: Path) -> None:
     """A member of a workspace is installed; the image has nothing of its folder but a model."""
     project = '[project]\nname = "web"\nversion = "1"\n'
