@@ -1087,6 +1087,22 @@ def test_what_a_dockerfile_cleans_up_is_listed_as_not_needed(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("tools", "warned"), [("pip==25.1 setuptools wheel", True), ("pip uv", False)]
+)
+def test_installers_that_no_image_has_are_listed_with_what_they_may_bring(
+    tmp_path: Path, tools: str, warned: bool
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    upgrade = f"RUN pip install --upgrade {tools} && pip"
+    dockerfile.write_text(dockerfile.read_text().replace("RUN pip", upgrade))
+    said = init(file, InitRequest(), QUIET)
+    at = said.index("not needed any more:")
+    assert said[at + 1] == f"  services/one/Dockerfile:4: pip install {tools}"
+    assert ["`packaging` with wheel" in each for each in said[at + 2 :]] == [False, True] * warned
+
+
 def test_a_group_without_a_number_is_no_silent_loss(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     dockerfile = tmp_path / "services/one/Dockerfile"
