@@ -107,9 +107,9 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
 
 
 def _by_if(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
-    """As `chosen`, of its `if` alone."""
+    """As `chosen`, of its `if`, `&&` and `||` alone."""
     first = -1
-    while found := _choice(text, arguments):
+    while found := _choice(text, arguments) or _short(text, arguments):
         text = _only(text, found.whole, found.kept)
         if found.words and (first < 0 or found.whole.start < first):
             first = found.whole.start
@@ -118,8 +118,13 @@ def _by_if(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
 
 def ends(commands: list[SimpleCommand]) -> list[SimpleCommand]:
     """The commands up to the one that surely ends a script: `exec PROGRAM`, or before `exit`."""
+    sure = False
     for number, (each, depth) in enumerate(_depths(commands)):
-        if depth or each.before in {"&&", "||", "|", "("} or not each.words:
+        # `shift` succeeds, so what follows its `&&` is as sure as it is
+        shifts = sure and changed((), commands[number - 1].words) is not None
+        sure = not depth and each.before not in {"&&", "||", "|", "("}
+        sure = sure or (shifts and each.before == "&&")
+        if not sure or not each.words:
             continue
         if each.words[0] == "exec" and each.words[1:]:
             return commands[: number + 1]
@@ -184,6 +189,31 @@ def _choice(text: str, arguments: tuple[str, ...]) -> _Choice | None:
             if found := _decided(conditions, bodies, arguments, whole):
                 return found
             started = None
+    return None
+
+
+def _short(text: str, arguments: tuple[str, ...]) -> _Choice | None:
+    """The first `TEST && COMMAND` or `TEST || COMMAND` outside of blocks that the arguments decide."""
+    commands = simple_commands(text)
+    reached = len(ends(commands))
+    for number, (test, depth) in enumerate([*_depths(commands)][:reached]):
+        rest = commands[number + 1 :]
+        operator = rest[0].before if rest else ""
+        if depth or test.before in {"&&", "||", "|"}:
+            continue
+        if operator not in {"&&", "||"}:
+            after = changed(arguments, test.words)
+            arguments = arguments if after is None else after
+            continue
+        behind = next((each for each in rest if each.before != operator), None)
+        if test.words[:1] in {(each,) for each in _TESTS} and not (
+            behind and behind.before in {"&&", "||", "|"}
+        ):
+            end = behind.offset if behind else len(text)
+            body = [rest[0].offset, end]
+            bodies = [body] if operator == "&&" else [[end, end], body]
+            if found := _decided([[test]], bodies, arguments, range(test.offset, end)):
+                return found
     return None
 
 

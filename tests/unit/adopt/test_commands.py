@@ -52,6 +52,12 @@ SCRIPTS = {
     'case "$1" in\n  web) exec a ;;\n  *) exec b ;;\nesac\n',
     "default.sh": '#!/bin/sh\ncase "${1:-api}" in\n  api) exec api ;;\n  migrate)\n    shift\n'
     '    exec alembic upgrade "${1:-head}" $2 "$@"\n    ;;\nesac\n',
+    "and-exec.sh": '#!/bin/sh\n[ "$1" = web ] && exec gunicorn a:b\n'
+    '[ "$1" = cron ] && shift && exec python -m cron "$@"\n[ $# -gt 0 ] || exec beat; exec "$@"\n',
+    "and-set.sh": '#!/bin/sh\n[ "${1#-}" = "$1" ] || set -- app "$@"\n[ "$1" = web ] && set -- a "$@"\n'
+    'exec "$@"\n',
+    "and-or.sh": '#!/bin/sh\n[ "$1" = web ] && exec a || exec b\n',
+    "and-more.sh": '#!/bin/sh\n[ "$1" = web ] && [ -x /a ] && shift\nexec "$@"\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -172,6 +178,9 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("default.sh", "migrate", "x").words == ("alembic", "upgrade", "x", "x")
     with pytest.raises(NeedsShell):
         plainly("two.sh", "a", "b")
+    assert plainly("and-set.sh", "-x").words == ("app", "-x")
+    assert plainly("and-set.sh", "web").words == ("a", "web")
+    assert plainly("and-set.sh", "b").words == ("b",)
     for script in ("perhaps.sh", "and.sh", "options.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")
@@ -200,6 +209,21 @@ def test_a_script_that_chooses_by_if_is_what_its_first_word_chooses(
     assert found.words == tuple(words.split())
     [note] = found.notes
     assert note.what == f"{of} chooses by its first word what it starts"
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "line"),
+    [("web", "gunicorn a:b", 2), ("cron -v", "python -m cron -v", 2), ("top -x", "top -x", 2)],
+)
+def test_a_script_that_chooses_by_and_is_what_its_first_word_chooses(
+    given: str, words: str, line: int
+) -> None:
+    found = plainly("and-exec.sh", *given.split())
+    assert found.words == tuple(words.split())
+    assert [note.place for note in found.notes] == [Place("and-exec.sh", line)]
+    for script in ("and-or.sh", "and-more.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "web")
 
 
 def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_them() -> None:
