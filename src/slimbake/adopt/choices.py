@@ -201,14 +201,12 @@ def _short(text: str, arguments: tuple[str, ...]) -> _Choice | None:
         operator = rest[0].before if rest else ""
         if depth or test.before in {"&&", "||", "|"}:
             continue
-        if operator not in {"&&", "||"}:
-            after = changed(arguments, test.words)
-            arguments = arguments if after is None else after
-            continue
+        after = changed(arguments, test.words)
+        arguments = arguments if after is None else after
         behind = next((each for each in rest if each.before != operator), None)
-        if test.words[:1] in {(each,) for each in _TESTS} and not (
-            behind and behind.before in {"&&", "||", "|"}
-        ):
+        opens = rest and {*rest[0].words[:1]} & _OPENS
+        mixed = opens or (behind and behind.before in {"&&", "||", "|"})
+        if operator in {"&&", "||"} and {*test.words[:1]} & {*_TESTS} and not mixed:
             end = behind.offset if behind else len(text)
             body = [rest[0].offset, end]
             bodies = [body] if operator == "&&" else [[end, end], body]

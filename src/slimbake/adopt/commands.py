@@ -172,16 +172,16 @@ class Shellless:
         shell = "bash" if "bash" in text.partition("\n")[0] else "sh"
         return (shell, posixpath.join("/app", inside), *words[1:]), shell
 
-    def scripts(self, command: Command) -> dict[str, str]:
-        """The shell scripts that a command starts, and those that they start: file -> text."""
-        found: dict[str, str] = {}
+    def scripts(self, command: Command) -> dict[Place, str]:
+        """The shell scripts that a command starts, and those that they start: first line -> text."""
+        found: dict[Place, str] = {}
         texts = [command.text if command.shell else shlex.join(command.words)]
         while texts:
             for each in simple_commands(texts.pop()):
                 words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
                 read = self._script_of(words) if words else None
-                if read and read[1].file not in found:
-                    found[read[1].file] = read[0]
+                if read and read[1] not in found:
+                    found[read[1]] = read[0]
                     texts.append(read[0])
         return found
 

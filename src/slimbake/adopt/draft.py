@@ -388,19 +388,19 @@ class _Drafter:
             "`shell: true` brings a small shell and coreutils; other programs that it calls are"
             " packages for `system`. Without a shell the image is smaller",
         )
-        scripts: dict[str, str] = {}
+        scripts: dict[Place, str] = {}
         for each in (entrypoint, None if drops else command):
             scripts |= reader.scripts(each) if each else {}
         self._moved_in(scripts, reader.code)
         return Plainly((*first, *last)), len(first)
 
-    def _moved_in(self, scripts: Mapping[str, str], code: Code) -> None:
+    def _moved_in(self, scripts: Mapping[Place, str], code: Code) -> None:
         """A note on each path of today's image that scripts name, and that is elsewhere in slimbake's."""
         found: dict[tuple[str, str], list[Place]] = {}
-        for file, text in scripts.items():
-            for number, line in enumerate(text.split("\n"), 1):
+        for begin, text in scripts.items():
+            for number, line in enumerate(text.split("\n"), begin.line):
                 for move in {} if line.lstrip().startswith("#") else code.moves(line).items():
-                    found.setdefault(move, []).append(Place(file, number))
+                    found.setdefault(move, []).append(Place(begin.file, number))
         for (path, here), places in found.items():
             lines = ", ".join(map(str, places))
             advice = f"slimbake's image has it at {here}: change the path in {lines}"

@@ -371,7 +371,7 @@ def not_run(step: Step, service: str, why: str = "") -> Note:
 
 def _tool(spec: str) -> bool:
     """Whether a requirement is of what only installs others."""
-    found = re.match(r"[A-Za-z0-9][\w.-]*", spec)
+    found = re.match(r"[A-Za-z0-9][\w.-]*(?=$|[^\w./-])", spec)
     return found is not None and found[0].lower() in _TOOLS
 
 

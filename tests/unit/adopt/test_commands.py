@@ -57,6 +57,7 @@ SCRIPTS = {
     "and-set.sh": '#!/bin/sh\n[ "${1#-}" = "$1" ] || set -- app "$@"\n[ "$1" = web ] && set -- a "$@"\n'
     'exec "$@"\n',
     "and-or.sh": '#!/bin/sh\n[ "$1" = web ] && exec a || exec b\n',
+    "and-block.sh": '#!/bin/sh\n[ "$1" = web ] && { exec a; }\nexec "$@"\n',
     "and-more.sh": '#!/bin/sh\n[ "$1" = web ] && [ -x /a ] && shift\nexec "$@"\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
@@ -221,7 +222,7 @@ def test_a_script_that_chooses_by_and_is_what_its_first_word_chooses(
     found = plainly("and-exec.sh", *given.split())
     assert found.words == tuple(words.split())
     assert [note.place for note in found.notes] == [Place("and-exec.sh", line)]
-    for script in ("and-or.sh", "and-more.sh"):
+    for script in ("and-or.sh", "and-block.sh", "and-more.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "web")
 
