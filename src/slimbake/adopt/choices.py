@@ -11,10 +11,16 @@ from itertools import pairwise
 from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
 
 _CASE = re.compile(
-    r"^[ \t]*case\s+\"?(?P<word>\$(?:1|\{1(?::?-[^}]*)?\}))\"?\s+in\b(?P<branches>.*?)"
+    r"^[ \t]*case\s+\"?(?P<word>\$(?:1|\{1(?::?-[^}]*)?\})|[\w./:@-]+)\"?\s+in\b(?P<branches>.*?)"
     r"^[ \t]*esac\b[^\n]*",
     re.DOTALL | re.MULTILINE,
 )
+# A name that a script gives its first argument, on a line of its own.
+_NAMED = re.compile(
+    r"^(?P<name>[A-Za-z_]\w*)=(?P<quote>\"?)(?P<value>\$(?:1|\{1(?::?-[^${}]*)?\}))(?P=quote)[ \t]*$",
+    re.MULTILINE,
+)
+_WORD = re.compile(r"[\w./:@-]+")
 _BRANCH = re.compile(r"\(?(?P<patterns>[^()\n;]+)\)(?P<body>.*?)(?:;;|\Z)", re.DOTALL)
 _FUNCTION = re.compile(
     r"^(?P<in>[ \t]*)(?:function[ \t]+)?(?P<name>[A-Za-z_][\w-]*)[ \t]*\(\)\s*\{"
@@ -85,6 +91,7 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
     where the first choice is between words, -1 where none is.
     """
     first = -1
+    text = _without_names(text, arguments)
     if case := _CASE.search(text):
         text, first = _by_if(text[: case.start()], arguments)
         known = arguments
@@ -104,6 +111,24 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
         text = _only(text, range(case.start(), case.end()), kept)
     text, other = _by_if(text, arguments)
     return text, min((each for each in (first, other) if each >= 0), default=-1)
+
+
+def _without_names(text: str, arguments: tuple[str, ...]) -> str:
+    """A script with its first argument in place of each name that it gives it (`cmd="$1"`) and only
+    reads. After a `shift` or `set --`, a name is left alone.
+    """
+    for found in _NAMED.finditer(text):
+        before, behind, name = text[: found.start()], text[found.end() :], found["name"]
+        value = positional(found["value"], arguments)
+        commands = simple_commands(f"{before}:")
+        if any(changed((), each.words) is not None for each in commands):
+            break
+        read = re.compile(rf"\$(?:{name}\b|\{{{name}\}})")
+        alone = not re.search(rf"\b{name}\b", before + read.sub("", behind))
+        if alone and _WORD.fullmatch(value) and [*_depths(commands)][-1][1] == 0:
+            text = before + " " * len(found[0]) + read.sub(value, behind)
+            return _without_names(text, arguments)
+    return text
 
 
 def _by_if(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
@@ -222,8 +247,6 @@ def _decided(
     whole: range,
 ) -> _Choice | None:
     asks = [each.words for condition in conditions for each in condition]
-    if not any(_READS.search(word) for words in asks for word in words):
-        return None
     words = any(
         operator in {"=", "==", "!="} and other[:1] not in {"-", "", "$"} and not other.isdecimal()
         for each in asks

@@ -35,6 +35,11 @@ SCRIPTS = {
     "either.sh": '#!/bin/sh\nif [ "$1" = "web" ] && [ -n "$DEBUG" ]; then\n  exec a\nfi\nexec "$@"\n',
     "broken.sh": '#!/bin/sh\nif [ "$1" = a ]; then exec a\nelif [ "$1" = web ]; fi\nexec "$@"\n',
     "named.sh": '#!/bin/sh\nmode="$1"\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "shifted.sh": '#!/bin/sh\nset -e\ncmd="${1:-web}"\nshift\n'
+    'echo "starting $cmd"\ncase "$cmd" in\n  web) exec a "$@" ;;\n  *) exec python -m ${cmd} "$@" ;;\nesac\n',
+    "rename.sh": '#!/bin/sh\nmode=$1\nmode=${mode#x}\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "late.sh": '#!/bin/sh\nshift\nmode=$1\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "within.sh": '#!/bin/sh\nif x; then\nmode=$1\nfi\n[ "$mode" = web ] && exec a\nexec b\n',
     "rest.sh": '#!/bin/sh\nwait_for() {\n  nc "$1"\n}\nexec python -m "$2"\n',
     "two.sh": '#!/bin/sh\nshift 2\nexec "$@"\n',
     "options.sh": '#!/bin/sh\nshift $((OPTIND - 1))\nexec "$@"\n',
@@ -182,6 +187,10 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("and-set.sh", "-x").words == ("app", "-x")
     assert plainly("and-set.sh", "web").words == ("a", "web")
     assert plainly("and-set.sh", "b").words == ("b",)
+    assert plainly("named.sh", "web").words == ("a",)
+    assert plainly("named.sh", "x").words == ("b",)
+    assert plainly("shifted.sh", "web", "-x").words == ("a", "-x")
+    assert plainly("shifted.sh", "cron").words == ("python", "-m", "cron")
     for script in ("perhaps.sh", "and.sh", "options.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")
@@ -233,10 +242,11 @@ def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_the
     assert refused.value.note.what == "`if [ $1 = web ]` needs a shell"
     assert refused.value.note.place == Place("either.sh", 2)
     with pytest.raises(NeedsShell) as refused:
-        plainly("named.sh", "web")
-    assert refused.value.note.what == '`mode="$1"` needs a shell'
-    with pytest.raises(NeedsShell):
-        plainly("broken.sh", "web")
+        plainly("rename.sh", "web")
+    assert refused.value.note.what == "`mode=$1` needs a shell"
+    for script in ("broken.sh", "late.sh", "within.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "web", "web")
 
 
 def test_what_a_condition_of_a_script_does_is_one_note_without_a_job_of_its_own() -> None:
