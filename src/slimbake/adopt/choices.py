@@ -11,10 +11,16 @@ from itertools import pairwise
 from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
 
 _CASE = re.compile(
-    r"^[ \t]*case\s+\"?(?P<word>\$(?:1|\{1(?::?-[^}]*)?\}))\"?\s+in\b(?P<branches>.*?)"
+    r"^[ \t]*case\s+\"?(?P<word>\$(?:1|\{1(?::?-[^}]*)?\})|[\w./:@-]+)\"?\s+in\b(?P<branches>.*?)"
     r"^[ \t]*esac\b[^\n]*",
     re.DOTALL | re.MULTILINE,
 )
+# A name that a script gives its first argument, on a line of its own.
+_NAMED = re.compile(
+    r"^(?P<name>[A-Za-z_]\w*)=(?P<quote>\"?)(?P<value>\$(?:1|\{1(?::?-[^${}]*)?\}))(?P=quote)[ \t]*$",
+    re.MULTILINE,
+)
+_WORD = re.compile(r"[\w./:@-]+")
 _BRANCH = re.compile(r"\(?(?P<patterns>[^()\n;]+)\)(?P<body>.*?)(?:;;|\Z)", re.DOTALL)
 _FUNCTION = re.compile(
     r"^(?P<in>[ \t]*)(?:function[ \t]+)?(?P<name>[A-Za-z_][\w-]*)[ \t]*\(\)\s*\{"
@@ -85,6 +91,7 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
     where the first choice is between words, -1 where none is.
     """
     first = -1
+    text = _without_names(text, arguments)
     if case := _CASE.search(text):
         text, first = _by_if(text[: case.start()], arguments)
         known = arguments
@@ -106,10 +113,28 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
     return text, min((each for each in (first, other) if each >= 0), default=-1)
 
 
+def _without_names(text: str, arguments: tuple[str, ...]) -> str:
+    """A script with its first argument in place of each name that it gives it (`cmd="$1"`) and only
+    reads. After a `shift` or `set --`, a name is left alone.
+    """
+    for found in _NAMED.finditer(text):
+        before, behind, name = text[: found.start()], text[found.end() :], found["name"]
+        value = positional(found["value"], arguments)
+        commands = simple_commands(f"{before}:")
+        if any(changed((), each.words) is not None for each in commands):
+            break
+        read = re.compile(rf"\$(?:{name}\b|\{{{name}\}})")
+        alone = not re.search(rf"\b{name}\b", before + read.sub("", behind))
+        if alone and _WORD.fullmatch(value) and [*_depths(commands)][-1][1] == 0:
+            text = before + " " * len(found[0]) + read.sub(value, behind)
+            return _without_names(text, arguments)
+    return text
+
+
 def _by_if(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
-    """As `chosen`, of its `if` alone."""
+    """As `chosen`, of its `if`, `&&` and `||` alone."""
     first = -1
-    while found := _choice(text, arguments):
+    while found := _choice(text, arguments) or _short(text, arguments):
         text = _only(text, found.whole, found.kept)
         if found.words and (first < 0 or found.whole.start < first):
             first = found.whole.start
@@ -118,8 +143,13 @@ def _by_if(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
 
 def ends(commands: list[SimpleCommand]) -> list[SimpleCommand]:
     """The commands up to the one that surely ends a script: `exec PROGRAM`, or before `exit`."""
+    sure = False
     for number, (each, depth) in enumerate(_depths(commands)):
-        if depth or each.before in {"&&", "||", "|", "("} or not each.words:
+        # `shift` succeeds, so what follows its `&&` is as sure as it is
+        shifts = sure and changed((), commands[number - 1].words) is not None
+        sure = not depth and each.before not in {"&&", "||", "|", "("}
+        sure = sure or (shifts and each.before == "&&")
+        if not sure or not each.words:
             continue
         if each.words[0] == "exec" and each.words[1:]:
             return commands[: number + 1]
@@ -187,6 +217,29 @@ def _choice(text: str, arguments: tuple[str, ...]) -> _Choice | None:
     return None
 
 
+def _short(text: str, arguments: tuple[str, ...]) -> _Choice | None:
+    """The first `TEST && COMMAND` or `TEST || COMMAND` outside of blocks that the arguments decide."""
+    commands = simple_commands(text)
+    reached = len(ends(commands))
+    for number, (test, depth) in enumerate([*_depths(commands)][:reached]):
+        rest = commands[number + 1 :]
+        operator = rest[0].before if rest else ""
+        if depth or test.before in {"&&", "||", "|"}:
+            continue
+        after = changed(arguments, test.words)
+        arguments = arguments if after is None else after
+        behind = next((each for each in rest if each.before != operator), None)
+        opens = rest and {*rest[0].words[:1]} & _OPENS
+        mixed = opens or (behind and behind.before in {"&&", "||", "|"})
+        if operator in {"&&", "||"} and {*test.words[:1]} & {*_TESTS} and not mixed:
+            end = behind.offset if behind else len(text)
+            body = [rest[0].offset, end]
+            bodies = [body] if operator == "&&" else [[end, end], body]
+            if found := _decided([[test]], bodies, arguments, range(test.offset, end)):
+                return found
+    return None
+
+
 def _decided(
     conditions: list[list[SimpleCommand]],
     bodies: list[list[int]],
@@ -194,8 +247,6 @@ def _decided(
     whole: range,
 ) -> _Choice | None:
     asks = [each.words for condition in conditions for each in condition]
-    if not any(_READS.search(word) for words in asks for word in words):
-        return None
     words = any(
         operator in {"=", "==", "!="} and other[:1] not in {"-", "", "$"} and not other.isdecimal()
         for each in asks

@@ -27,7 +27,7 @@ _SYSTEM = frozenset(
 def path_in(paths: Iterable[str]) -> re.Pattern[str]:
     """Finds the longest of these paths at each place of a text, as its first group."""
     longest = sorted(paths, key=len, reverse=True)
-    return re.compile(rf"(?<![\w./-])({'|'.join(map(re.escape, longest))})(?=$|[/:,\s])")
+    return re.compile(rf"(?<![\w./-])({'|'.join(map(re.escape, longest))})(?=$|[/:,;\s\"'`)])")
 
 
 class Unreadable(Exception):
@@ -72,6 +72,11 @@ class Code:
         """A text with the paths of what a Dockerfile copies as those that slimbake's image has."""
         places = self._places
         return path_in(places).sub(lambda found: places[found[1]], text) if places else text
+
+    def moves(self, text: str) -> dict[str, str]:
+        """The paths of a text that `moved` replaces, and what each becomes."""
+        places = self._places
+        return {path: places[path] for path in path_in(places).findall(text)} if places else {}
 
     @property
     def _places(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -135,13 +136,16 @@ class Shellless:
         )
 
     def chooses(self, entrypoint: Command) -> bool:
-        """Whether an entrypoint is a script that reads its arguments, as one does that chooses by
-        them what it starts.
+        """Whether an entrypoint is a script that reads or changes its arguments, as one does that
+        chooses by them what it starts.
         """
         words = self._without_starters(entrypoint.words)
         names = [word for word in words if posixpath.basename(word) not in _SHELLS]
         read = self.script(names[0]) if names and not entrypoint.shell else None
-        return bool(read and reads_arguments(without_functions(read[0])[0]))
+        text = without_functions(read[0])[0] if read else ""
+        return reads_arguments(text) or any(
+            changed((), each.words) is not None for each in simple_commands(text)
+        )
 
     def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
         """The words of a command for an image with a shell, and the shell that it wants."""
@@ -167,6 +171,19 @@ class Shellless:
             )
         shell = "bash" if "bash" in text.partition("\n")[0] else "sh"
         return (shell, posixpath.join("/app", inside), *words[1:]), shell
+
+    def scripts(self, command: Command) -> dict[Place, str]:
+        """The shell scripts that a command starts, and those that they start: first line -> text."""
+        found: dict[Place, str] = {}
+        texts = [command.text if command.shell else shlex.join(command.words)]
+        while texts:
+            for each in simple_commands(texts.pop()):
+                words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
+                read = self._script_of(words) if words else None
+                if read and read[1] not in found:
+                    found[read[1]] = read[0]
+                    texts.append(read[0])
+        return found
 
     def _words(
         self, words: tuple[str, ...], place: Place, found: _Found, depth: int
@@ -257,7 +274,7 @@ class Shellless:
                     self.service,
                 )
             )
-        inner, passes = self._shell(text, begin, found, depth + 1, arguments)
+        inner, passes = self._shell(text, begin, found, depth + 1, arguments or None)
         return inner, passes
 
     def _shell(
@@ -266,9 +283,11 @@ class Shellless:
         place: Place,
         found: _Found,
         depth: int,
-        arguments: tuple[str, ...] = (),
+        arguments: tuple[str, ...] | None = None,
     ) -> tuple[tuple[str, ...], bool]:
-        """The last command of a shell's text; what ran before it becomes notes."""
+        """The last command of a shell's text; what ran before it becomes notes. `arguments`: None
+        where they are not known.
+        """
         text, functions = without_functions(text)
         commands = ends(simple_commands(text))
 
@@ -281,14 +300,14 @@ class Shellless:
         *before, last = commands
         split: frozenset[str] = frozenset()  # words of `set --` that a shell splits
         for command in before:
-            after = changed(arguments, command.words) if arguments else None
+            after = None if arguments is None else changed(arguments, command.words)
             surely = command.before not in {"&&", "||"} and not any(
                 each.words[:1] in _CONDITIONS for each in before
             )
             if after is not None and surely:
                 arguments, split = after, split | command.split
             elif after is not None or (
-                arguments and (_reads(command) or command.words[:1] == ("shift",))
+                arguments is not None and (_reads(command) or command.words[:1] == ("shift",))
             ):
                 written = text.split("\n")[text.count("\n", 0, command.offset)]
                 shown = " ".join(command.words) or written
@@ -302,8 +321,8 @@ class Shellless:
         passing = False
         start = _FROM.fullmatch(words[-1]) if words else None
         if last.plain and words and (start or words[-1] in ARGUMENTS):
-            words, handed = words[:-1], arguments[int(start[1]) - 1 if start else 0 :]
-            passing = not handed
+            words, handed = words[:-1], (arguments or ())[int(start[1]) - 1 if start else 0 :]
+            passing = arguments is None
         if passing and not words:
             return (), True
         found.env.update(dict(last.assignments))
@@ -312,7 +331,7 @@ class Shellless:
                 self._needs_shell(text if "\n" not in text else " ".join(last.words), line(last))
             )
         whole = [(word, word in last.split, arguments) for word in words]
-        whole += [(word, word in split, ()) for word in handed]
+        whole += [(word, word in split, None) for word in handed]
         filled = [part for each in whole for part in self._parts(*each, line(last), found)]
         if not filled:
             raise NeedsShell(self._needs_shell(" ".join(last.words), line(last)))
@@ -389,10 +408,11 @@ class Shellless:
         return whole
 
     def _parts(
-        self, word: str, split: bool, arguments: tuple[str, ...], place: Place, found: _Found
+        self, word: str, split: bool, arguments: tuple[str, ...] | None, place: Place, found: _Found
     ) -> list[str]:
         """What a script's word becomes; `split`: whether a shell splits it at spaces."""
-        text = self._filled(positional(word, arguments) if arguments else word, place, found)
+        known = word if arguments is None else positional(word, arguments)
+        text = self._filled(known, place, found)
         if not split or (text and not re.search(r"[\s*?\[]", text)):
             return [text]
         if not _ONE_VARIABLE.fullmatch(word) or re.search(r"[*?\[]", text):

@@ -256,8 +256,7 @@ class _ServiceReader:
             starts="profiles" not in raw,
             init=plain(raw.get("init")).lower() == "true",
         )
-        if build or made.image:
-            self._given()
+        self._given()
         stay = [key for key in raw if key not in _READ | {*_GIVEN} and not key.startswith("x-")]
         if "profiles" in raw:
             self._note(
@@ -265,7 +264,7 @@ class _ServiceReader:
                 "`profiles` say when Compose starts a service",
                 "slimbake builds its image like the others'; `up: false` leaves it to `slimbake run`",
             )
-        if stay and (build or made.image):
+        if stay:
             self._note(
                 self._place(stay[0]),
                 f"{', '.join(stay)}",

@@ -140,6 +140,7 @@ class _Drafter:
         self._entry: Entry = {}
         self._comments: dict[str, str] = {}
         self._left_env: dict[str, str] = {}
+        self._in_scripts: set[str] = set()  # the paths that scripts have a note for
 
     def own(self) -> Draft:
         """The entry of a service that slimbake builds itself."""
@@ -390,7 +391,24 @@ class _Drafter:
             "`shell: true` brings a small shell and coreutils; other programs that it calls are"
             " packages for `system`. Without a shell the image is smaller",
         )
+        scripts: dict[Place, str] = {}
+        for each in (entrypoint, None if drops else command):
+            scripts |= reader.scripts(each) if each else {}
+        self._moved_in(scripts, reader.code)
         return Plainly((*first, *last)), len(first)
+
+    def _moved_in(self, scripts: Mapping[Place, str], code: Code) -> None:
+        """A note on each path of today's image that scripts name, and that is elsewhere in slimbake's."""
+        found: dict[tuple[str, str], list[Place]] = {}
+        for begin, text in scripts.items():
+            for number, line in enumerate(text.split("\n"), begin.line):
+                for move in {} if line.lstrip().startswith("#") else code.moves(line).items():
+                    found.setdefault(move, []).append(Place(begin.file, number))
+        for (path, here), places in found.items():
+            lines = ", ".join(map(str, places))
+            advice = f"slimbake's image has it at {here}: change the path in {lines}"
+            self._note(places[0], f"the script names {path}", advice)
+        self._in_scripts = {path for path, _ in found}
 
     def _filled_in(self, plain: Plainly) -> None:
         """Say which variables of the command have no effect any more, where something sets them."""
@@ -1155,7 +1173,8 @@ class _Drafter:
                 )
                 weights = "" if here else self._as_weights(each)
                 read = _read_by(facts, target) and not weights
-                if modules or for_build or read or (here and self._moves(facts, target)):
+                moves = target in self._in_scripts or self._moves(facts, target)
+                if modules or for_build or read or (here and moves):
                     continue
                 advice = (
                     f"slimbake's image has it at {here}: where the service reads it, change the path"

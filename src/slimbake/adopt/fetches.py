@@ -13,6 +13,9 @@ from slimbake.adopt.shell import LITERAL, SimpleCommand, simple_commands
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
+# With a value for where it is not set, which is plain text.
+_DEFAULT = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?P<how>:?-)(?P<default>[^{}$`'\"\\\0]*)\}")
+_ENVIRONMENT = re.compile(r"\bos\.(?:path\.expandvars|environ\.get)\(")  # what _text writes
 _KEYWORDS = frozenset({"if", "then", "else", "fi", "{", "}", "exec"})
 # What starts the program behind it, and which of its options take a word.
 _LEADS: Mapping[str, frozenset[str]] = {
@@ -139,7 +142,7 @@ def fetch_of(command: Command) -> Fetch | None:
     if found is None or not found.code:
         return found
     sets = any(each.assignments or each.words[:1] == ("export",) for each in whole)
-    if sets and "os.path." in found.code:
+    if sets and _ENVIRONMENT.search(found.code):
         return Fetch("")
     return Fetch(found.code, tuple(lost), found.secret)
 
@@ -319,22 +322,39 @@ def _code(asked: _Asked) -> str:
     if asked.data:
         data = "&".join(asked.data)
         bare = repr(data.replace(LITERAL, "$").encode())
-        more.append(f"data={_text(data)}.encode()" if "$" in data else f"data={bare}")
+        more.append(f"data=bytes({_text(data)}, 'utf-8')" if "$" in data else f"data={bare}")
     if headers:
         pairs = ", ".join(f"{name!r}: {_text(value)}" for name, value in headers.items())
         more.append(f"headers={{{pairs}}}")
     if asked.method and asked.method != ("POST" if asked.data else "GET"):
         more.append(f"method={_text(asked.method)}")
     wanted = f"r.Request({', '.join([read, *more])})" if more else read
-    imports = "import os, " if "os.path." in wanted else "import "
+    imports = "import os, " if _ENVIRONMENT.search(wanted) else "import "
     return f"{imports}urllib.request as r; r.urlopen({wanted}, timeout=5)"
 
 
 def _text(word: str) -> str:
-    """A word as Python has it, with variables as a container has them."""
-    if "$" not in word and "`" not in word:
-        return repr(word.replace(LITERAL, "$"))
-    left = _VARIABLE.sub("", word)
+    """A word as Python has it, with variables as a container has them. Raises _NeedsShell."""
+    parts, end = [], 0
+    for found in _DEFAULT.finditer(word):
+        parts += [_part(word[end : found.start()]), _value(**found.groupdict())]
+        end = found.end()
+    parts.append(_part(word[end:]))
+    return " + ".join(filter(None, parts)) or "''"
+
+
+def _value(name: str, how: str, default: str) -> str:
+    """A variable with a default; `how`: `-`, or `:-`, which an empty value takes, too."""
+    if how == "-":
+        return f"os.environ.get({name!r}, {default!r})"
+    return f"(os.environ.get({name!r}) or {default!r})"
+
+
+def _part(text: str) -> str:
+    """A text without defaults as Python has it; "" for an empty one. Raises _NeedsShell."""
+    if "$" not in text and "`" not in text:
+        return repr(text.replace(LITERAL, "$")) if text else ""
+    left = _VARIABLE.sub("", text)
     if any(each in left for each in ("$", "`", LITERAL)):
         raise _NeedsShell
-    return f"os.path.expandvars({word!r})"
+    return f"os.path.expandvars({text!r})"

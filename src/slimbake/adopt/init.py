@@ -21,6 +21,7 @@ from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
 from slimbake.adopt.listed import required_by
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
+from slimbake.adopt.needs import PIP_INSTALL
 from slimbake.adopt.order import ordered
 from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared, versions_wanted
 from slimbake.adopt.smokes import is_smoke, smoke_text
@@ -37,8 +38,11 @@ from slimbake.render.generated import schema
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _NEWEST = "3.13"  # where nothing says which; wheels of the newest may still be missing
-_SHORT = 40  # letters of a command that is shown with its arguments
-_SHOWN = 12
+_SHORT = 60  # letters of a command that is shown
+_BROUGHT = (
+    "  images have nothing that `pip install` names here: if the service or one of its packages imports",
+    "  one, or what came with it (`packaging` with wheel), add that to the service's requirements",
+)
 _ALONE = Sharing((), {}, ())
 _SERVICE = re.compile(r'services\.(?:"([^"]+)"|([\w-]+))')
 _ROUNDS = 4  # of what one service may lose until its entry is taken
@@ -588,22 +592,36 @@ def _grouped(notes: Iterable[Note]) -> Iterator[str]:
     for note in notes:
         places.setdefault((note.what, note.advice), {})[note.place] = None
     for (what, advice), found in places.items():
-        lines: dict[str, list[str]] = {}
-        for place in found:
-            lines.setdefault(place.file, []).extend([str(place.line)] if place.line else [])
-        where = "; ".join(":".join(filter(None, (f, ", ".join(n)))) for f, n in lines.items())
-        yield f"{where}: {what}\n  {advice}"
+        yield f"{_where(found)}: {what}\n  {advice}"
 
 
-def needless(drafts: Iterable[Draft]) -> list[str]:
+def _where(places: Iterable[Place]) -> str:
+    lines: dict[str, list[str]] = {}
+    for place in places:
+        lines.setdefault(place.file, []).extend([str(place.line)] if place.line else [])
+    return "; ".join(":".join(filter(None, (file, ", ".join(n)))) for file, n in lines.items())
+
+
+def needless(drafts: Sequence[Draft]) -> list[str]:
     """The commands of Dockerfiles that prepare or clean up what slimbake's images never have."""
     found: dict[Place, dict[str, None]] = {}
     for step in sorted((s for each in drafts for s in each.needless), key=lambda s: s.place):
         words = " ".join(step.words)
-        found.setdefault(step.place, {})[words if len(words) < _SHORT else step.words[0]] = None
-    lines = [f"  {place}: {', '.join(commands)}" for place, commands in found.items()]
-    if len(lines) > _SHOWN + 3:
-        lines[_SHOWN:] = [f"  and {len(lines) - _SHOWN} more lines"]
+        shown = words if len(words) < _SHORT else f"{words[: _SHORT - 4].rstrip()} ..."
+        found.setdefault(step.place, {})[shown] = None
+    same: dict[str, list[Place]] = {}
+    for place, commands in found.items():
+        same.setdefault(", ".join(commands), []).append(place)
+    lines = [f"  {_where(places)}: {commands}" for commands, places in same.items()]
+    installed = {
+        word
+        for each in drafts
+        for s in each.needless
+        if s.words[:2] == PIP_INSTALL
+        for word in s.words
+    }
+    if installed - {*PIP_INSTALL, "uv"}:  # these bring no other package along
+        lines += _BROUGHT
     return ["", "not needed any more:", *lines] if lines else []
 
 

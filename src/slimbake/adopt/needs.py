@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.listed import index_note
 from slimbake.adopt.model import Note, Place, Said, Step
@@ -31,6 +31,7 @@ _TOOLS = frozenset(
         *("pipenv", "pdm", "virtualenv", "build", "hatch", "hatchling", "flit", "pip-tools"),
     }
 )
+PIP_INSTALL = ("pip", "install")  # how a step begins that installs such
 _TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
 _NAMED = frozenset(
     {
@@ -176,6 +177,9 @@ class _Reader:
             self._other("pip", rest, step)
             return
         sync = rest.pop(0) == "sync"
+        tools = [value for option, value in _options(rest) if not option and _tool(value)]
+        if tools:
+            self.needs.needless.append(replace(step, words=(*PIP_INSTALL, *tools), into=()))
         for option, value in _options(rest):
             if not option:
                 self._wanted(value, step, sync)
@@ -214,10 +218,8 @@ class _Reader:
             self.needs.folders.setdefault(absolute, step.place)
             if bracket:
                 self.needs.extras += tuple(word.partition("[")[2].rstrip("]").split(","))
-        elif re.match(r"[A-Za-z0-9][\w.-]*", word):
-            found = re.match(r"[A-Za-z0-9][\w.-]*", word)
-            if found and found[0].lower() not in _TOOLS:
-                self.needs.specs.setdefault(word, step.place)
+        elif re.match(r"[A-Za-z0-9][\w.-]*", word) and not _tool(word):
+            self.needs.specs.setdefault(word, step.place)
 
     def _apt(self, rest: list[str], step: Step) -> None:
         verb = next((word for word in rest if not word.startswith("-")), "")
@@ -365,6 +367,12 @@ def not_run(step: Step, service: str, why: str = "") -> Note:
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)
+
+
+def _tool(spec: str) -> bool:
+    """Whether a requirement is of what only installs others."""
+    found = re.match(r"[A-Za-z0-9][\w.-]*(?=$|[^\w./-])", spec)
+    return found is not None and found[0].lower() in _TOOLS
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:

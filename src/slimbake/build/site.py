@@ -20,6 +20,7 @@ from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.evidence.selection import losses
+from slimbake.externals.resolve import expect_available
 from slimbake.fleet import Fleet
 from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import Machine, machine
@@ -107,7 +108,7 @@ def hold(
         held = stack.enter_context(contextlib.ExitStack())
         held.enter_context(exclusively(f"bake-{project.manifest.project}-{own}", console))
         # Another slimbake may have locked or proven something while this one waited.
-        project = relocked(reread(project), here, console, wanted.frozen)
+        project = relocked(reread(project), here, console, wanted.frozen, engine)
         project = regenerated(project, console, wanted.frozen)
         plan = project.plan
         targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
@@ -178,16 +179,24 @@ def _debs(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> 
     return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
-def relocked(project: Project, here: Machine, console: Console, frozen: bool = False) -> Project:
-    """The project with what was never locked locked.
+def relocked(
+    project: Project,
+    here: Machine,
+    console: Console,
+    frozen: bool = False,
+    engine: DockerEngine | None = None,
+) -> Project:
+    """The project with what was never locked locked. `engine`: the one that builds it then.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
-    `frozen` is set.
+    `frozen` is set; SetupError for an external that a build on that engine would lack.
     """
     old = project.stale_locks
     expect_fresh(each for each in old if frozen or not each.new)
     if not old:
         return project
+    if engine:  # before the minute that locking takes
+        expect_available(project.plan.externals, engine)
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
 
     lock(project.asked, here, console)

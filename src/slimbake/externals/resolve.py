@@ -93,6 +93,28 @@ def resolve_externals(
     )
 
 
+def expect_available(externals: Iterable[External], engine: DockerEngine) -> None:
+    """Raise SetupError for an external that can neither be had nor stood in for. Asks only for
+    those that have no stand-in.
+    """
+    wanted = [external for external in externals if external.name not in STANDINS]
+    for external, found in zip(wanted, available_images(wanted, engine), strict=True):
+        if found is None:
+            raise _missing(external)
+
+
+def _missing(external: External) -> SetupError:
+    return SetupError(
+        f"{_unreachable(external)}, and slimbake has no stand-in for it",
+        f"make its registry reachable, or bring the image in: docker pull {external.reference},"
+        " docker load",
+    )
+
+
+def _unreachable(external: External) -> str:
+    return f"external {external.name}: {external.reference} cannot be reached"
+
+
 def available_images(
     externals: Iterable[External], engine: DockerEngine
 ) -> tuple[AvailableImage | None, ...]:
@@ -149,16 +171,11 @@ def _stand_in(
     install: bool,
     platforms: tuple[str, ...],
 ) -> Resolved:
-    unreachable = f"external {external.name}: {external.reference} cannot be reached"
     if external.name not in STANDINS:
-        raise SetupError(
-            f"{unreachable}, and slimbake has no stand-in for it",
-            f"make its registry reachable, or bring the image in: docker pull {external.reference},"
-            " docker load",
-        )
+        raise _missing(external)
     if engine.builder != "docker" and (external.name != "uv" or len(platforms) > 1):
         raise SetupError(
-            f"{unreachable}, and a {engine.builder} builder sees no stand-in",
+            f"{_unreachable(external)}, and a {engine.builder} builder sees no stand-in",
             "use the engine's own builder: --builder default",
         )
     made: dict[str, str] = {}

@@ -35,6 +35,11 @@ SCRIPTS = {
     "either.sh": '#!/bin/sh\nif [ "$1" = "web" ] && [ -n "$DEBUG" ]; then\n  exec a\nfi\nexec "$@"\n',
     "broken.sh": '#!/bin/sh\nif [ "$1" = a ]; then exec a\nelif [ "$1" = web ]; fi\nexec "$@"\n',
     "named.sh": '#!/bin/sh\nmode="$1"\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "shifted.sh": '#!/bin/sh\nset -e\ncmd="${1:-web}"\nshift\n'
+    'echo "starting $cmd"\ncase "$cmd" in\n  web) exec a "$@" ;;\n  *) exec python -m ${cmd} "$@" ;;\nesac\n',
+    "rename.sh": '#!/bin/sh\nmode=$1\nmode=${mode#x}\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "late.sh": '#!/bin/sh\nshift\nmode=$1\nif [ "$mode" = web ]; then exec a; fi\nexec b\n',
+    "within.sh": '#!/bin/sh\nif x; then\nmode=$1\nfi\n[ "$mode" = web ] && exec a\nexec b\n',
     "rest.sh": '#!/bin/sh\nwait_for() {\n  nc "$1"\n}\nexec python -m "$2"\n',
     "two.sh": '#!/bin/sh\nshift 2\nexec "$@"\n',
     "options.sh": '#!/bin/sh\nshift $((OPTIND - 1))\nexec "$@"\n',
@@ -50,6 +55,15 @@ SCRIPTS = {
     "split.sh": '#!/bin/sh\nset -- $APP "$@"\nexec "$@"\n',
     "later.sh": '#!/bin/sh\nif [ "${1#-}" != "$1" ]; then set -- web "$@"; fi\nshift\nset -- "$1" "$@"\n'
     'case "$1" in\n  web) exec a ;;\n  *) exec b ;;\nesac\n',
+    "default.sh": '#!/bin/sh\ncase "${1:-api}" in\n  api) exec api ;;\n  migrate)\n    shift\n'
+    '    exec alembic upgrade "${1:-head}" $2 "$@"\n    ;;\nesac\n',
+    "and-exec.sh": '#!/bin/sh\n[ "$1" = web ] && exec gunicorn a:b\n'
+    '[ "$1" = cron ] && shift && exec python -m cron "$@"\n[ $# -gt 0 ] || exec beat; exec "$@"\n',
+    "and-set.sh": '#!/bin/sh\n[ "${1#-}" = "$1" ] || set -- app "$@"\n[ "$1" = web ] && set -- a "$@"\n'
+    'exec "$@"\n',
+    "and-or.sh": '#!/bin/sh\n[ "$1" = web ] && exec a || exec b\n',
+    "and-block.sh": '#!/bin/sh\n[ "$1" = web ] && { exec a; }\nexec "$@"\n',
+    "and-more.sh": '#!/bin/sh\n[ "$1" = web ] && [ -x /a ] && shift\nexec "$@"\n',
     "choose.sh": '#!/bin/sh\nif [ "$1" = web ]; then\n  exec a\nfi\n',
 }
 
@@ -166,6 +180,17 @@ def test_arguments_that_a_script_changes() -> None:
     assert plainly("later.sh", "-x", "cron").words == ("b",)
     assert plainly("later.sh", "x", "web").words == ("a",)
     assert plainly("put.sh", "a:b").words == ("gunicorn", "-b", "0.0.0.0:80", "a:b")
+    assert plainly("default.sh", "migrate").words == ("alembic", "upgrade", "head")
+    assert plainly("default.sh", "migrate", "x").words == ("alembic", "upgrade", "x", "x")
+    with pytest.raises(NeedsShell):
+        plainly("two.sh", "a", "b")
+    assert plainly("and-set.sh", "-x").words == ("app", "-x")
+    assert plainly("and-set.sh", "web").words == ("a", "web")
+    assert plainly("and-set.sh", "b").words == ("b",)
+    assert plainly("named.sh", "web").words == ("a",)
+    assert plainly("named.sh", "x").words == ("b",)
+    assert plainly("shifted.sh", "web", "-x").words == ("a", "-x")
+    assert plainly("shifted.sh", "cron").words == ("python", "-m", "cron")
     for script in ("perhaps.sh", "and.sh", "options.sh"):
         with pytest.raises(NeedsShell):
             plainly(script, "--port=1")
@@ -196,16 +221,32 @@ def test_a_script_that_chooses_by_if_is_what_its_first_word_chooses(
     assert note.what == f"{of} chooses by its first word what it starts"
 
 
+@pytest.mark.parametrize(
+    ("given", "words", "line"),
+    [("web", "gunicorn a:b", 2), ("cron -v", "python -m cron -v", 2), ("top -x", "top -x", 2)],
+)
+def test_a_script_that_chooses_by_and_is_what_its_first_word_chooses(
+    given: str, words: str, line: int
+) -> None:
+    found = plainly("and-exec.sh", *given.split())
+    assert found.words == tuple(words.split())
+    assert [note.place for note in found.notes] == [Place("and-exec.sh", line)]
+    for script in ("and-or.sh", "and-block.sh", "and-more.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "web")
+
+
 def test_an_if_that_the_arguments_do_not_decide_needs_a_shell_where_it_reads_them() -> None:
     with pytest.raises(NeedsShell) as refused:
         plainly("either.sh", "web")
     assert refused.value.note.what == "`if [ $1 = web ]` needs a shell"
     assert refused.value.note.place == Place("either.sh", 2)
     with pytest.raises(NeedsShell) as refused:
-        plainly("named.sh", "web")
-    assert refused.value.note.what == '`mode="$1"` needs a shell'
-    with pytest.raises(NeedsShell):
-        plainly("broken.sh", "web")
+        plainly("rename.sh", "web")
+    assert refused.value.note.what == "`mode=$1` needs a shell"
+    for script in ("broken.sh", "late.sh", "within.sh"):
+        with pytest.raises(NeedsShell):
+            plainly(script, "web", "web")
 
 
 def test_what_a_condition_of_a_script_does_is_one_note_without_a_job_of_its_own() -> None:

@@ -45,6 +45,20 @@ def test_a_service_has_what_it_extends_in_another_file() -> None:
     assert not service.command.shell
 
 
+def test_what_stays_of_a_service_that_is_extended_or_overrides_is_a_note() -> None:
+    found = read(
+        "services:\n  web:\n    extends: {file: base.yml, service: app}\n    build: .\n",
+        base_yml="services:\n  app:\n    logging: {driver: local}\n    secrets: [token]\n",
+        compose_override_yaml="services:\n  web: {restart: always}\n",
+    )
+    [web] = found.services
+    assert [(str(note.place), note.what, note.service) for note in web.notes] == [
+        ("base.yml:4", "secrets: /run/secrets/token", "web"),
+        ("base.yml:3", "logging", "web"),
+        ("compose.override.yaml:2", "restart", "web"),
+    ]
+
+
 def test_the_override_beside_it_wins_and_other_files_are_named() -> None:
     found = read(
         "services:\n  web: {build: ., command: a, ports: ['1:80']}\n",

@@ -112,7 +112,8 @@ def test_what_a_check_does_with_the_answer_is_named(text: str, lost: list[str]) 
             ["--unix-socket /tmp/g.sock"],
         ),
         (f"curl -d @file {URL}", ["-d @file"]),
-        ("curl http://localhost:${PORT:-80}/ok", []),
+        ("curl http://localhost:${PORT:-$OTHER}/ok", []),
+        ("PORT=1; curl -f http://localhost:${PORT:-80}/ok", []),
         (f"curl -u $NAME:$WORD {URL}", []),
         ("PORT=${PORT:-8000}; curl -f http://localhost:$PORT/ok", []),
         ("export PORT=80 && curl -f http://localhost:$PORT/ok", []),
@@ -121,6 +122,44 @@ def test_what_a_check_does_with_the_answer_is_named(text: str, lost: list[str]) 
 )
 def test_a_request_that_python_cannot_make_is_none(text: str, lost: list[str]) -> None:
     assert fetched(text) == Fetch("", tuple(lost))
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        (
+            "http://127.0.0.1:${PORT:-8000}/healthz",
+            "r.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8000') + '/healthz',"
+            " timeout=5)",
+        ),
+        (
+            '"http://$HOST:${PORT-80}"',
+            "r.urlopen(os.path.expandvars('http://$HOST:') + os.environ.get('PORT', '80'),"
+            " timeout=5)",
+        ),
+        (
+            '-H "Host: ${NAME:-a}" -d "${BODY:-b c}" http://localhost',
+            "r.urlopen(r.Request('http://localhost',"
+            " data=bytes((os.environ.get('BODY') or 'b c'), 'utf-8'),"
+            " headers={'Host': (os.environ.get('NAME') or 'a')}), timeout=5)",
+        ),
+    ],
+)
+def test_a_variable_with_a_default_is_read_by_python(option: str, code: str) -> None:
+    assert fetched(f"curl -fsS {option} || exit 1") == Fetch(
+        f"import os, urllib.request as r; {code}"
+    )
+
+
+@pytest.mark.parametrize(("value", "port"), [(None, 8000), ("", 8000), ("9", 9)])
+def test_a_default_is_taken_where_the_variable_is_empty(
+    value: str | None, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PORT", raising=False)
+    if value is not None:
+        monkeypatch.setenv("PORT", value)
+    code = fetched("curl http://127.0.0.1:${PORT:-8000}/ok").code
+    assert asked(code, monkeypatch) == f"http://127.0.0.1:{port}/ok"
 
 
 def test_a_check_without_a_fetch_is_no_request() -> None:

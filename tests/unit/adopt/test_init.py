@@ -1131,6 +1131,40 @@ def test_what_a_dockerfile_cleans_up_is_listed_as_not_needed(tmp_path: Path) -> 
     )
 
 
+def test_all_that_is_not_needed_is_listed_and_the_same_of_several_lines_once(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    cleans = "".join(f"RUN rm -rf /tmp/{n}\nRUN apt-get update\n" for n in range(20))
+    long = f"RUN rm /tmp/{'x' * 99}\n"
+    dockerfile.write_text(dockerfile.read_text().replace("RUN pip", f"{cleans}{long}RUN pip"))
+    said = init(file, InitRequest(), QUIET)
+    listed = said[said.index("not needed any more:") + 1 :]
+    assert len(listed) == 20 + 2
+    assert (
+        f"  services/one/Dockerfile:{', '.join(map(str, range(5, 45, 2)))}: apt-get update"
+        in listed
+    )
+    assert listed[-1] == f"  services/one/Dockerfile:44: rm /tmp/{'x' * 48} ..."
+
+
+@pytest.mark.parametrize(
+    ("tools", "warned"), [("pip==25.1 setuptools wheel", True), ("pip uv", False)]
+)
+def test_installers_that_no_image_has_are_listed_with_what_they_may_bring(
+    tmp_path: Path, tools: str, warned: bool
+) -> None:
+    file = repository(tmp_path, "one")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    upgrade = f"RUN pip install --upgrade {tools} && pip"
+    dockerfile.write_text(dockerfile.read_text().replace("RUN pip", upgrade))
+    said = init(file, InitRequest(), QUIET)
+    at = said.index("not needed any more:")
+    assert said[at + 1] == f"  services/one/Dockerfile:4: pip install {tools}"
+    assert ["`packaging` with wheel" in each for each in said[at + 2 :]] == [False, True] * warned
+
+
 def test_a_group_without_a_number_is_no_silent_loss(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
     dockerfile = tmp_path / "services/one/Dockerfile"

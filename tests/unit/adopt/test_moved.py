@@ -39,6 +39,51 @@ def test_a_variable_names_a_folder_where_slimbake_has_it(tmp_path: Path) -> None
     assert web.entry["env"] == {"MODEL": "/app/model/m.bin", "DATA": "/models/two"}
 
 
+def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) -> None:
+    script = (
+        "#!/bin/sh\n# cd /srv/web\ncd /srv/web\nwhile ! ready; do sleep 1; done\n. /srv/web/more.sh\n"
+        'exec alembic -c "/etc/web/x.ini" upgrade $@ | cat\n'
+    )
+    files = {
+        "web/run.sh": script,
+        "web/more.sh": "X=/etc/web/x.ini\n",
+        "web/x.ini": "",
+        "web/app.py": "",
+    }
+    text = f'{HEAD}COPY web/x.ini /etc/web/x.ini\nENTRYPOINT ["./run.sh"]\nCMD ["head"]\n'
+    [web] = adopted(tmp_path, text, files)
+    assert web.entry["entrypoint"] == ["sh", "/app/run.sh"]
+    assert [(str(each.place), *pair) for each, pair in zip(web.notes, notes(web), strict=True)][
+        1:
+    ] == [
+        (
+            "web/run.sh:3",
+            "the script names /srv/web",
+            "slimbake's image has it at /app: change the path in web/run.sh:3, web/run.sh:5",
+        ),
+        (
+            "web/run.sh:6",
+            "the script names /etc/web/x.ini",
+            "slimbake's image has it at /app/x.ini: change the path in web/run.sh:6, web/more.sh:1",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ('set -- gunicorn "$@"\nexec "$@"\n', ["gunicorn", "a:b", "-v"]),
+        ('shift\nexec gunicorn "$@"\n', ["gunicorn", "-v"]),
+    ],
+)
+def test_a_script_that_changes_its_arguments_has_those_of_cmd(
+    tmp_path: Path, script: str, command: list[str]
+) -> None:
+    text = f'{HEAD}ENTRYPOINT ["./run.sh"]\nCMD ["a:b", "-v"]\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": f"#!/bin/sh\n{script}"})
+    assert web.entry["command"] == command
+
+
 def test_what_is_installed_leaves_folders_of_its_image_where_they_are(tmp_path: Path) -> None:
     """A member of a workspace is installed; the image has nothing of its folder but a model."""
     project = '[project]\nname = "web"\nversion = "1"\n'
@@ -127,9 +172,9 @@ def test_a_fetch_is_a_request_of_python(tmp_path: Path, check: str, call: str) -
 
 
 def test_a_fetch_with_a_value_that_only_a_shell_knows_is_a_note(tmp_path: Path) -> None:
-    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD curl localhost:${{PORT:-80}}/ok\n{START}")
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD curl localhost:${{PORT:-$X}}/ok\n{START}")
     assert "healthcheck" not in web.entry
-    assert [each.what for each in web.notes] == ["HEALTHCHECK curl localhost:${PORT:-80}/ok"]
+    assert [each.what for each in web.notes] == ["HEALTHCHECK curl localhost:${PORT:-$X}/ok"]
 
 
 def test_constraints_that_a_requirements_file_has_are_no_note(tmp_path: Path) -> None:
@@ -295,7 +340,7 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
         " ['celery', 'inspect', 'ping', '-d', os.path.expandvars('celery@$HOSTNAME')])"
     )
     others = ("A=$B python x.py", "test -f $READY", "cat $READY", "python x.py $OPTIONS")
-    for shell in (check.replace("$HOSTNAME", "${NAME:-x}"), *others):
+    for shell in (check.replace("$HOSTNAME", "${NAME:-$X}"), *others):
         text = shell if shell.startswith("HEALTH") else f"HEALTHCHECK CMD {shell}\n"
         [web] = adopted(tmp_path, f"{HEAD}{text}{START}")
         [(_, advice)] = notes(web)

@@ -20,7 +20,10 @@ from slimbake.build.command import Surroundings, staged
 from slimbake.build.session import Session
 from slimbake.build.site import Preparation, hold
 from slimbake.console import QUIET, Console
-from slimbake.errors import StaleFiles
+from slimbake.docker.engine import DockerEngine
+from slimbake.errors import SetupError, StaleFiles
+from slimbake.externals import resolve
+from slimbake.fleet.model import External
 from slimbake.host.files import checkout, state_folder
 from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, write_locks
@@ -86,6 +89,28 @@ def test_a_frozen_build_refuses_locks_that_nobody_made(
         hold(project, Preparation(targets=("api",), frozen=True), QUIET),
     ):
         pass
+
+
+def test_an_image_that_cannot_be_had_is_reported_before_anything_is_locked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def images(externals: list[External], _: DockerEngine) -> list[None]:
+        asked.extend(each.reference for each in externals)
+        return [None] * len(externals)
+
+    monkeypatch.setattr(resolve, "available_images", images)
+    monkeypatch.setattr("slimbake.lock.locking.lock", lambda *_: asked.append("lock"))
+    file = project.root / "services.yaml"
+    step = "build: [{image: 'node:22', run: [npm, ci], outputs: [dist]}]"
+    file.write_text(f"{MANIFEST[:-2]}, {step}}}\n")
+    with (
+        pytest.raises(SetupError, match="node:22 cannot be reached, and slimbake has no stand-in"),
+        hold(load(file), Preparation(targets=("api",)), QUIET),
+    ):
+        pass
+    assert asked == ["node:22"]
 
 
 def test_two_folders_of_one_project_do_not_wait_for_each_other(
