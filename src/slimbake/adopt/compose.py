@@ -21,7 +21,7 @@ from slimbake.adopt.model import (
     Said,
 )
 from slimbake.adopt.shell import LITERAL, expand
-from slimbake.config.compose import OWN
+from slimbake.config.compose import OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
 from slimbake.config.model import ENDED
 from slimbake.config.words import Word
@@ -615,15 +615,3 @@ def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-def dotenv(text: str) -> dict[str, str]:
-    """The variables of a `.env` file."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if equals and not name.startswith("#"):
-            value = value.strip()
-            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-            found[name.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
-    return found

@@ -18,7 +18,6 @@ from slimbake.adopt.commands import (
     reaper_of,
     served,
 )
-from slimbake.adopt.compose import dotenv
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
 from slimbake.adopt.listed import lines_of, one_file
@@ -39,6 +38,7 @@ from slimbake.adopt.model import (
 from slimbake.adopt.needs import Needs, needs_of, not_run
 from slimbake.adopt.shell import simple_commands
 from slimbake.adopt.steps import django_step, stage_step
+from slimbake.config.compose import dotenv
 from slimbake.config.specs import name_of
 
 # As Docker's own check SecretsUsedInArgOrEnv has them.

@@ -74,6 +74,18 @@ def defined(name: str, text: str) -> OwnCompose:
     return OwnCompose()
 
 
+def dotenv(text: str) -> dict[str, str]:
+    """The variables of a `.env` file."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            value = value.strip()
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            found[name.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
+    return found
+
+
 def image_lines(file: Path) -> dict[str, int]:
     """The line of each service's image in a compose file; of none, where it cannot be read."""
     with contextlib.suppress(OSError, *_UNREADABLE):

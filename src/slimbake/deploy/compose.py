@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import itertools
 import os
-import re
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from slimbake import docker
 from slimbake.build.known import outdated
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
-from slimbake.config.compose import OWN, own_compose
+from slimbake.config.compose import OWN, dotenv, own_compose
 from slimbake.config.model import ENDED, HEALTHY
 from slimbake.console import QUIET, Console
 from slimbake.docker.beside import OwnServices, manifest_name, own_services
@@ -444,10 +443,7 @@ _OURS = frozenset(
         "working_dir",
     )
 )
-# By which Compose names slimbake's images, and which it reads of `.env`; a bake does not.
-_NAMING = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?(REGISTRY|TAG)[ \t]*=[ \t]*(.+?)[ \t]*$", re.MULTILINE
-)
+_NAMING = ("REGISTRY", "TAG")  # images, for Compose; it reads `.env`, and a bake does not
 
 
 def joining(project: Project) -> tuple[str, ...]:
@@ -479,7 +475,7 @@ def joining(project: Project) -> tuple[str, ...]:
 def _named_by(file: Path) -> Iterator[str]:
     """What a file that Compose reads changes of the names of images."""
     text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
-    if found := dict(_NAMING.findall(text)):
+    if found := {name: value for name, value in dotenv(text).items() if name in _NAMING}:
         given = " ".join(f"{name}={value}" for name, value in sorted(found.items()))
         yield (
             f"Compose looks for slimbake's images by {', '.join(sorted(found))} of `{file.name}`:"

@@ -150,7 +150,7 @@ def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> 
 
 def test_names_that_compose_takes_from_env_are_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
-        "# TAG=x\nTAG=dev\nDATABASE_URL=TAG=y\nexport REGISTRY = r.example\n"
+        '# TAG=x\nTAG=dev\nDATABASE_URL=TAG=y\nexport REGISTRY = "r.example"\n'
     )
     for own in ("", "services: {api: {extends: {file: a.yaml, service: b}}}"):
         assert joined(tmp_path, own).splitlines()[-1] == (
