@@ -130,8 +130,8 @@ def apply_passes(
             size = path.lstat().st_size
             entries.append(LedgerEntry(name, size, 0, each.name, *layer.owner(name)))
             path.unlink()
-            touched.update(path.parents)
-    _remove_empty(touched, layer)
+            touched.add(path.parent)
+    _remove_empty({each for path in touched for each in (path, *path.parents)}, layer)
     for each in passes:
         entries += _strip_in_place(layer, each)
     return entries

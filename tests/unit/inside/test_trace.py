@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,25 @@ def test_what_another_process_uses_again_is_nothing_new(
     assert distinct_after("app") == once > 0
     (folder / "app/more.py").write_text("")
     assert distinct_after("more") > once
+
+
+def test_a_check_of_a_server_has_less_time_once_the_server_listens(folder: Path) -> None:
+    """What it asks for the hundredth time uses nothing new; without a port it may be computing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    limit = 8 * trace.SERVES
+    busy = (
+        "import socket, time\n"
+        f"server = socket.create_server(('127.0.0.1', {port}))\n"
+        "until = time.process_time() + 60\n"
+        "while time.process_time() < until: pass\n"
+    )
+    for asked, whole in ((port, False), (None, True)):
+        began = time.monotonic()
+        check = subprocess.Popen([sys.executable, "-c", busy])
+        try:
+            assert not trace._ended(check, limit, trace.Trace(), limit, asked)
+        finally:
+            check.kill()
+            check.wait()
+        assert (time.monotonic() - began >= limit) is whole

@@ -27,13 +27,14 @@ from ..passes import LayerFiles, apply_passes, module_of, parse_pass
 from ..step import INSIDE, PREFIX
 from . import smoke, surroundings
 from .audit import IMPORTS, LOADS, LOG, OPENS, RUNS, mapped
-from .processes import cpu_seconds
+from .processes import cpu_seconds, listeners
 from .turn import turn
 
 SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
 QUIET = 6  # seconds: what has used nothing new for so long is traced
+SERVES = 1  # the same once it listens at its port: a later call may find its modules cold
 IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
 # Of no image:
@@ -201,9 +202,16 @@ def trace_command(
     return answered, "" if seen else f"{' '.join(command)} runs no Python that can be traced"
 
 
-def _ended(process: subprocess.Popen[bytes], seconds: float, traced: Trace, quiet: float) -> bool:
+def _ended(
+    process: subprocess.Popen[bytes],
+    seconds: float,
+    traced: Trace,
+    quiet: float,
+    port: int | None = None,
+) -> bool:
     """Whether a process ends within so many seconds, and before it has used nothing new for
-    `quiet` seconds, at least half of them its own; or for twice as long, while it only waits.
+    `quiet` seconds, at least half of them its own; or for twice as long, while it only waits. Of a
+    `port` where something listens: for SERVES seconds since then.
     """
     last = time.monotonic()
     until, used, spent = last + seconds, traced.distinct(), cpu_seconds(process.pid)
@@ -213,6 +221,8 @@ def _ended(process: subprocess.Popen[bytes], seconds: float, traced: Trace, quie
             return False
         if (found := traced.distinct()) > used:
             used, last, spent = found, now, cpu_seconds(process.pid)
+        if port and port in listeners():
+            port, quiet, last, spent = None, SERVES, now, cpu_seconds(process.pid)
         if now - last >= quiet:
             since = cpu_seconds(process.pid) - spent
             waits = since < IDLE * (now - last) and now - last >= 2 * quiet
@@ -259,7 +269,7 @@ def trace_starts(arguments: Sequence[str]) -> None:
 
 
 def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
-    command, verify = asked["command"], asked["verify"]
+    command, verify, port = asked["command"], asked["verify"], asked["port"]
     os.environ["HOME"] = surroundings.home()
     fault, traced = "", Trace()
     if asked["smoke"]:
@@ -270,16 +280,17 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
             "name": verify,
             "command": command,
             "fixed": asked["fixed"],
-            "port": asked["port"],
+            "port": port,
             "limit": LIMIT,
         }
         # It calls each route more than once: a bake has no time for the last of them.
-        _check(traced, ("verify",), json.dumps(question), quiet=QUIET, **surroundings.as_service())
+        given = json.dumps(question)
+        _check(traced, ("verify",), given, quiet=QUIET, port=port, **surroundings.as_service())
     elif command:
         trace_command(
             traced,
             command,
-            asked["port"],
+            port,
             quiet=QUIET,
             environment=asked["environment"],
             **surroundings.as_service(),
@@ -291,7 +302,13 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(
-    traced: Trace, words: Sequence[str], given: str = "", *, quiet: float = LIMIT, **user: Any
+    traced: Trace,
+    words: Sequence[str],
+    given: str = "",
+    *,
+    quiet: float = LIMIT,
+    port: int | None = None,
+    **user: Any,
 ) -> str:
     """Run a program of check.pyz; "" where it holds, else what it said last."""
     with (
@@ -310,7 +327,7 @@ def _check(
             start_new_session=True,
             **user,
         )
-        _ended(check, LIMIT + GRACE, traced, quiet)
+        _ended(check, LIMIT + GRACE, traced, quiet, port)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(check.pid, signal.SIGKILL)
         code = check.wait()
