@@ -315,7 +315,7 @@ def test_a_timeline_has_the_steps_that_ran_and_a_path_through_them(fine: Toy) ->
     shown = fine.slimbake("bake", "--timeline", "--wide", "one")
     assert "one: copy-code /app" not in shown.stderr
     (line,) = (line for line in shown.stdout.splitlines() if "copy-code /app" in line)
-    assert line.split()[:2] == ["one", "copy-code"] and "  compile  " in line
+    assert line.split()[:2] == ["one:", "copy-code"] and "  compile  " in line
     for words in ("critical path: ", "all steps, side by side: "):
         assert words in shown.stdout
 

@@ -47,8 +47,9 @@ def timeline(workspace: Workspace) -> tuple[RanStep, ...]:
     return workspace.read(TIMELINE, parse) or ()
 
 
-HEADINGS = ("target", "step", "part", "began", "took", "critical")
+HEADINGS = ("step", "part", "began", "took", "critical")
 _SHORT = 0.05  # seconds; of what took less only the critical path is shown
+_SHARE = 0.01  # of the bake; where a table folds, likewise
 _TITLE = 48  # letters of a step
 
 
@@ -56,24 +57,28 @@ def timeline_text(steps: Sequence[RanStep], layout: Layout) -> str:
     """A table of the steps, those of the critical path marked, and what each part took."""
     if not steps:
         return "no bake of this folder has built anything yet"
+    ends = max(each.ends for each in steps)
+    least = max(_SHORT, _SHARE * ends) if layout.width and not layout.markdown else _SHORT
     rows = [
         (
-            each.target,
-            each.title[:_TITLE],
+            f"{each.target}: {each.title[:_TITLE]}",
             each.part,
             f"{each.begins:.1f} s",
             f"{each.ends - each.begins:.1f} s",
             "*" if each.critical else "",
         )
         for each in steps
-        if each.critical or each.ends - each.begins >= _SHORT
+        if each.critical or each.ends - each.begins >= least
     ]
-    table = text_table(HEADINGS, rows, left=3, layout=layout)
+    table = text_table(HEADINGS, rows, layout=layout)
+    more = sum(not each.critical and _SHORT <= each.ends - each.begins < least for each in steps)
+    rest = f"{more} shorter than {least:.1f} s; `--wide` shows them"
     path = _by_part(each for each in steps if each.critical)
-    waits = max(each.ends for each in steps) - sum(path.values())
+    waits = ends - sum(path.values())
     return "\n".join(
         (
             table,
+            *((rest,) if more else ()),
             "",
             f"critical path: {_summed(path)}, waiting {max(0.0, waits):.1f} s",
             f"all steps, side by side: {_summed(_by_part(steps))}",

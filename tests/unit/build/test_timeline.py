@@ -10,7 +10,7 @@ from slimbake.build.costs import RanStep, ran_steps, targets_ran
 from slimbake.build.events import BuildStep, Progress, State, Steps, Vertex
 from slimbake.build.timing import keep_costs, timeline, timeline_text
 from slimbake.config.model import BaseEntry
-from slimbake.console.tables import FOLDED
+from slimbake.console.tables import FOLDED, Layout
 from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
 
@@ -99,17 +99,29 @@ def test_the_steps_of_the_last_bake_are_kept_and_shown(tmp_path: Path) -> None:
     keep_costs(workspace, {}, found)
     assert timeline(workspace) == found
     assert timeline_text(timeline(workspace), FOLDED).splitlines() == [
-        "target     step                part     began   took  critical",
-        "base-web   install             install  0.0 s  3.0 s  *",
-        "other      copy-code /app      compile  3.0 s  0.6 s",
-        "api        copy-code /app      compile  3.1 s  0.4 s  *",
-        "api        short               other    3.5 s  0.0 s  *",
-        "api-smoke  smoke --as-nonroot  checks   3.7 s  2.0 s  *",
+        "step                           part     began   took  critical",
+        "base-web: install              install  0.0 s  3.0 s  *",
+        "other: copy-code /app          compile  3.0 s  0.6 s",
+        "api: copy-code /app            compile  3.1 s  0.4 s  *",
+        "api: short                     other    3.5 s  0.0 s  *",
+        "api-smoke: smoke --as-nonroot  checks   3.7 s  2.0 s  *",
         "",
         "critical path: install 3.0 s, checks 2.0 s, compile 0.4 s, other 0.0 s, waiting 0.3 s",
         "all steps, side by side: install 3.0 s, checks 2.0 s, compile 1.0 s, other 0.0 s",
     ]
     assert timeline_text((), FOLDED) == "no bake of this folder has built anything yet"
+
+
+def test_a_folded_timeline_leaves_out_what_takes_a_hundredth_of_the_bake() -> None:
+    steps = [
+        RanStep("base", "install", "install", 0.0, 100.0, critical=True),
+        *(RanStep("api", f"load {n}", "other", 0.0, n) for n in (0.01, 0.5, 0.9, 1.0)),
+    ]
+    shown = timeline_text(steps, FOLDED)
+    assert [n for n in ("0.01", "0.5", "0.9", "1.0") if f"load {n}" in shown] == ["1.0"]
+    assert "2 shorter than 1.0 s; `--wide` shows them" in shown.splitlines()
+    wide = timeline_text(steps, Layout(width=0))
+    assert "load 0.5" in wide and "--wide" not in wide
 
 
 def test_a_timeline_that_cannot_be_read_is_none(tmp_path: Path) -> None:
