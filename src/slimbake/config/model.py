@@ -322,6 +322,7 @@ class Container:
     up: bool = True  # whether `slimbake up` starts it
     healthcheck: Healthcheck | None = None
     env_file: tuple[str, ...] = ()  # relative to the root
+    environment: Pairs = ()  # values as Compose reads them
 
     @property
     def ports(self) -> tuple[int, ...]:
