@@ -34,6 +34,7 @@ services:
     user: "1000"
     stop_signal: SIGINT
     env_file: [.env, serves.env]
+    environment: {{FILLED: "${{FROM_DOTENV}}, $$"}}
   also:
     context: serves
     command: [python, -m, http.server, "8000"]
@@ -61,7 +62,7 @@ def written(path):
         return False
 STATE = {
     "user": [os.getuid(), os.getgid()],
-    "env": {key: os.environ.get(key) for key in ("FROM_FILE", "FROM_DOTENV", "GIVEN")},
+    "env": {key: os.environ.get(key) for key in ("FROM_FILE", "FROM_DOTENV", "FILLED", "GIVEN")},
     "written": [path for path in ("/data", "/var/cache/serves", "/tmp", "/app", "/") if written(path)],
     "capabilities": [l.split()[1] for l in open("/proc/self/status") if l.startswith("CapBnd")][0],
 }
@@ -128,7 +129,12 @@ def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, 
         200,
         {
             "user": [1000, 1000],
-            "env": {"FROM_FILE": "file", "FROM_DOTENV": "a $b", "GIVEN": "a ${b}"},
+            "env": {
+                "FROM_FILE": "file",
+                "FROM_DOTENV": "a $b",
+                "FILLED": "a $b, $",
+                "GIVEN": "a ${b}",
+            },
             "written": ["/data", "/var/cache/serves", "/tmp"],  # noqa: S108
             "capabilities": "0000000000000000",
         },

@@ -14,6 +14,7 @@ from slimbake.adopt.model import (
     Command,
     ComposeFacts,
     ComposeService,
+    Filled,
     Healthcheck,
     Note,
     Place,
@@ -98,17 +99,22 @@ def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFact
         and re.fullmatch(r"(?:docker-)?compose[.\w-]*\.ya?ml", posixpath.basename(each))
     )
     for each in others:
-        reader.notes[
-            Note(
-                Place(each),
-                "this compose file was not read",
-                f"`slimbake init --compose {files[0]} --compose {each}` reads both",
-            )
-        ] = None
+        reader.note(
+            Place(each),
+            "this compose file was not read",
+            f"`slimbake init --compose {files[0]} --compose {each}` reads both",
+        )
+    dotenv_file = posixpath.join(folder, ".env")
+    if folder and dotenv_file in repository.texts and any(s.filled for s in services.values()):
+        reader.note(
+            Place(dotenv_file),
+            "it sets variables of containers",
+            "slimbake takes them from the `.env` in the folder of the manifest: move it there",
+        )
     return ComposeFacts(
         tuple(reader.read),
         name,
-        tuple(map(_with_filled, services.values())),
+        tuple(services.values()),
         frozenset(reader.jobs),
         tuple(reader.notes),
     )
@@ -124,8 +130,7 @@ class _Reader:
     def __init__(self, repository: Repository, folder: str) -> None:
         self._repository = repository
         self._documents: dict[str, YamlDocument] = {}
-        self.dotenv = posixpath.join(folder, ".env")
-        self.values = dotenv(repository.texts.get(self.dotenv, ""))
+        self.values = dotenv(repository.texts.get(posixpath.join(folder, ".env"), ""))
         self.read: dict[str, None] = {}
         self.notes: dict[Note, None] = {}
         self.jobs: set[str] = set()
@@ -153,17 +158,17 @@ class _Reader:
         if file not in self._documents:
             text = self._repository.texts.get(file)
             if text is None:
-                self._note(Place(file), "this file cannot be read", "name one that is there")
+                self.note(Place(file), "this file cannot be read", "name one that is there")
                 return None
             document = read_yaml(text)
             self._documents[file] = document
             self.read[file] = None
             for fault in document.faults:
                 if "tag !" not in fault.message:  # `!reset`, `!override`: values of Compose
-                    self._note(Place(file, fault.place.line), fault.message, fault.hint or "fix it")
+                    self.note(Place(file, fault.place.line), fault.message, fault.hint or "fix it")
         return self._documents[file]
 
-    def _note(self, place: Place, what: str, advice: str, service: str = "") -> None:
+    def note(self, place: Place, what: str, advice: str, service: str = "") -> None:
         self.notes[Note(place, what, advice, service)] = None
 
     def _service(self, name: str, raw: Raw, file: str, folder: str, depth: int) -> ComposeService:
@@ -182,7 +187,7 @@ class _Reader:
         said = services.get(other) if isinstance(services, dict) else None
         if not isinstance(said, dict):
             place = self.place(file, ("services", name, "extends"))
-            self._note(place, f"'{other}' of {where} is not there", "fix `extends`", name)
+            self.note(place, f"'{other}' of {where} is not there", "fix `extends`", name)
             return own
         return _over(self._service(other, said, where, below, depth + 1), own)
 
@@ -218,9 +223,8 @@ class _ServiceReader:
         self._files, self._name, self._raw = files, name, raw
         self._file, self._folder = file, folder
         self._notes: dict[Note, None] = {}
-        self._unset: dict[str, tuple[Note, ...]] = {}
-        self._passed: dict[str, None] = {}
-        self._filled: dict[str, Said] = {}
+        self._passed: dict[str, Note] = {}
+        self._filled: dict[str, Filled] = {}
 
     def service(self) -> ComposeService:
         raw, at = self._raw, self._place()
@@ -233,9 +237,8 @@ class _ServiceReader:
             entrypoint=self._command("entrypoint"),
             command=self._command("command"),
             env=self._environment(),
-            unset=self._unset,
-            passed=tuple(self._passed),
             filled=self._filled,
+            passed=self._passed,
             env_files=self._env_files(),
             ports=tuple(self._ports()),
             expose=tuple(
@@ -373,22 +376,16 @@ class _ServiceReader:
         found: dict[str, Said] = {}
         for at, name, value in pairs:
             place, values = self._place("environment", at), self._files.values
-            text, missing = self._files.interpolated(plain(value))
-            used = [key for key in sorted(values) if re.search(rf"\$\{{?{key}\b", plain(value))]
-            advice = _STAYS.format(name=name)
             if value is None and name not in values:
-                self._passed[name] = None
-                note = self._note(place, f"{name} has its value from the shell", advice)
-                self._unset[name] = (note,)
-            elif missing:
-                note = self._note(place, f"{name}: nothing sets {', '.join(missing)}", advice)
-                self._unset[name] = (note,)
-            elif value is None or (used and values.get(name) == text):
-                self._unset[name] = ()
-                self._filled[name] = Said(self._files.dotenv, place)
-            elif used:
-                what = f"{name} has its value from {', '.join(used)} in .env"
-                self._unset[name] = (self._note(place, what, advice),)
+                advice = _STAYS.format(name=name)
+                self._passed[name] = self._note(
+                    place, f"{name} has its value from the shell", advice
+                )
+                continue
+            written = f"${{{name}}}" if value is None else plain(value)
+            text, missing = self._files.interpolated(written)
+            if missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values):
+                self._filled[name] = Filled(written, text)
             else:
                 found[name] = Said(text, place)
         return found
@@ -511,8 +508,8 @@ class _ServiceReader:
 
 _GIVEN = {"secrets": "/run/secrets", "configs": "/"}  # keys of files that containers get: where
 _STAYS = (
-    "it stays in the compose file. For `slimbake up`, write {name} into a file that `env_file`"
-    " names, or give `--env {name}=VALUE`"
+    "it stays in the compose file. For `slimbake up`, give `--env {name}`, or write"
+    ' `environment: {{{name}: "${{{name}}}"}}`, which is empty where nothing sets it'
 )
 _RUNNING = (
     "{} in the compose file: it is about running. `slimbake up` runs without; `slimbake compose` says"
@@ -536,19 +533,9 @@ def _pair(text: str) -> tuple[str, str | None]:
     return name, value if equals else None
 
 
-def _with_filled(service: ComposeService) -> ComposeService:
-    """The service with `.env` as one more file of variables where it takes some from there, below
-    those that it names: they win over what else `.env` has.
-    """
-    own = {said.value for said in service.env_files}
-    filled = {name: said for name, said in service.filled.items() if said.value not in own}
-    first = tuple(filled.values())[:1]
-    return replace(service, env_files=(*first, *service.env_files), filled=filled)
-
-
 def _over(below: ComposeService, over: ComposeService) -> ComposeService:
     """One service over another, as Compose merges them."""
-    below = _without(below, {*over.env, *over.unset}, over.name)
+    below = _without(below, {*over.env, *over.filled, *over.passed}, over.name)
     ports = {said.value: (published, said) for published, said in (*below.ports, *over.ports)}
     volumes = {said.value: (source, said) for source, said in (*below.volumes, *over.volumes)}
     build = over.build or below.build
@@ -565,10 +552,9 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         image=over.image or below.image,
         entrypoint=over.entrypoint or below.entrypoint,
         command=over.command or below.command,
-        env={k: said for k, said in {**below.env, **over.env}.items() if k not in over.unset},
-        unset={**below.unset, **over.unset},
-        passed=(*below.passed, *over.passed),
+        env={**below.env, **over.env},
         filled={**below.filled, **over.filled},
+        passed={**below.passed, **over.passed},
         env_files=tuple(dict.fromkeys((*below.env_files, *over.env_files))),
         ports=tuple(ports.values()),
         expose=tuple(dict.fromkeys((*below.expose, *over.expose))),
@@ -587,20 +573,17 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
 
 
 def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:
-    """What a service of this name takes over from `below`, less all that is said there of where these
-    variables have their values: it sets them itself.
+    """What a service of this name takes over from `below`, less these variables: it sets them
+    itself.
     """
-    gone = {note for name in names for note in below.unset.get(name, ())}
-
-    def renamed(notes: Iterable[Note]) -> tuple[Note, ...]:
-        return tuple(replace(each, service=service) for each in notes if each not in gone)
-
+    gone = {note for name, note in below.passed.items() if name in names}
+    passed = {name: note for name, note in below.passed.items() if name not in names}
     return replace(
         below,
-        unset={name: renamed(notes) for name, notes in below.unset.items() if name not in names},
-        passed=tuple(name for name in below.passed if name not in names),
+        env={name: said for name, said in below.env.items() if name not in names},
         filled={name: said for name, said in below.filled.items() if name not in names},
-        notes=renamed(below.notes),
+        passed={name: replace(note, service=service) for name, note in passed.items()},
+        notes=tuple(replace(each, service=service) for each in below.notes if each not in gone),
     )
 
 

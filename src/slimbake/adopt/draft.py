@@ -203,7 +203,7 @@ class _Drafter:
             self._entry["env"] = env
         self._volumes(facts, code)
         self._made_folders(needs, code)
-        self._rest(facts, needs)
+        self._rest(facts, needs, code)
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
@@ -249,9 +249,6 @@ class _Drafter:
         env = self._env(None, None)
         if env:
             self._entry["env"] = env
-        if of.compose and facts:  # `env` itself wins: no image has it
-            inside = {name: said.value for name, said in facts.env.items() if name not in env}
-            self._overridden(of.compose, inside)
         if facts and not facts.python and not facts.user:
             self._note(
                 facts.place,
@@ -269,7 +266,7 @@ class _Drafter:
 
     def _of_containers(self, compose: ComposeService) -> None:
         """What containers of an image get, whoever made it."""
-        self._mounted(compose)
+        self._mounted(compose, None)
         if said := compose.entrypoint:
             whole = " ".join(each.text for each in (said, compose.command) if each)
             self._note(
@@ -421,7 +418,8 @@ class _Drafter:
             texts = (self._repository.texts.get(said.value, "") for said in compose.env_files)
             named |= {
                 *compose.env,
-                *compose.unset,
+                *compose.filled,
+                *compose.passed,
                 *(name for text in texts for name in dotenv(text)),
             }
         frozen = {
@@ -597,7 +595,7 @@ class _Drafter:
             **(self._of.compose.env if self._of.compose else {}),
         }
         found = {}
-        for name in self._of.compose.unset if self._of.compose else ():
+        for name in self._started_with():
             if _SECRET.search(name):
                 self._left_env[name] = "smoke"
         for name, each in said.items():
@@ -627,7 +625,8 @@ class _Drafter:
                     each.place,
                     f"{name} looks like a secret",
                     "whoever has an image can read its variables, so it stays where it is. For"
-                    " `slimbake up`, put it into a file that `env_file` names",
+                    f" `slimbake up`, write {name} into `.env`, and `environment: {{{name}:"
+                    f' "${{{name}}}"}}`',
                 )
             else:
                 found[name] = value
@@ -636,10 +635,14 @@ class _Drafter:
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
 
+    def _started_with(self) -> tuple[str, ...]:
+        """The variables that only its containers have."""
+        compose = self._of.compose
+        return (*compose.filled, *compose.passed) if compose else ()
+
     def _zone(self, needs: Needs, env: Mapping[str, str]) -> dict[str, str]:
         """The time zone that a step of the Dockerfile sets, as the variable that programs read."""
-        unset = self._of.compose.unset if self._of.compose else ()
-        if needs.zone is None or "TZ" in {*env, *unset}:
+        if needs.zone is None or "TZ" in {*env, *self._started_with()}:
             return {}
         self._comments["env"] = f"TZ: {needs.zone.place} sets the time zone"
         return {"TZ": needs.zone.value}
@@ -971,7 +974,7 @@ class _Drafter:
             why = "no `useradd` says its number: write that as `user:`, since it owns the volumes"
             self._note(user.place, f"USER {user.value}", why)
 
-    def _rest(self, facts: ImageFacts, needs: Needs) -> None:
+    def _rest(self, facts: ImageFacts, needs: Needs, code: Code) -> None:
         compose = self._of.compose
         signal = (compose and compose.stop_signal) or facts.stop_signal
         if signal and signal.value not in _USUAL_SIGNAL:
@@ -981,8 +984,7 @@ class _Drafter:
         if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
             self._entry["labels"] = labels
         if compose:
-            self._mounted(compose)
-            self._overridden(compose, self._entry.get("env", {}))
+            self._mounted(compose, code)
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
             overridden = bool(compose and (compose.command or compose.entrypoint))
@@ -997,54 +999,36 @@ class _Drafter:
                 )
         self._healthcheck(check or None, needs)
 
-    def _mounted(self, compose: ComposeService) -> None:
-        """What its containers have in memory, and of files of variables."""
+    def _mounted(self, compose: ComposeService, code: Code | None) -> None:
+        """What its containers have in memory, and of variables. Those of Compose's `environment` win
+        over files there, and of slimbake's `env`, the image's, they do not.
+        """
         if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
             known = self._entry.get("tmpfs", [])
             self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
+        given = {name: each.written for name, each in compose.filled.items()}
+        for file in compose.env_files:
+            for name, value in dotenv(self._repository.texts.get(file.value, "")).items():
+                mine = self._entry.get("env", {}).get(name, value) if name in compose.env else value
+                given |= {name: mine.replace("$", "$$")} if mine != value else {}
+        if given := {
+            name: value for name, value in given.items() if not _BUILD_ENV.fullmatch(name)
+        }:
+            self._entry["environment"] = {
+                name: code.moved(value) if code else value for name, value in given.items()
+            }
         if files := [said.value for said in compose.env_files]:
             self._entry["env_file"] = files
-
-    def _overridden(self, compose: ComposeService, env: Mapping[str, str]) -> None:
-        """A note on each file of variables with other values than `env`, the image's, where
-        containers would have those of the file, and those of Compose have not: `environment` wins
-        there, and of `.env` it takes what the service names. So `.env` is left out then.
-        """
-        filled = {said.value for said in compose.filled.values()}
-        for said in compose.env_files:
-            named = dotenv(self._repository.texts.get(said.value, ""))
-            both = [name for name in named if env.get(name, named[name]) != named[name]]
-            if said.value in filled:
-                names = ", ".join(each for each in both if each not in compose.filled)
-                what = f"{names} in {said.value}, and another value in the image"
-                advice = (
-                    f"containers would get all of {said.value}, and it would win, so they get nothing"
-                    f" of it: write {', '.join(compose.filled)}, which Compose takes from there, into"
-                    " a file of the service's own, and name that under `env_file`"
-                )
-                if names:
-                    self._entry["env_file"].remove(said.value)
-            else:
-                names = ", ".join(each for each in both if each in compose.env)
-                what = f"{names} in {said.value}, and under `environment`"
-                advice = (
-                    "in Compose `environment` wins; here it goes into the image, and the file wins:"
-                    " remove it from the file, or give the service a file of its own"
-                )
-            if names:
-                self._note(said.place, what, advice)
-        if not self._entry.get("env_file", [""]):
-            del self._entry["env_file"]
 
     def _needs_variables(self, code: Code) -> None:
         """Give the start check those variables that the code reads and no image holds: they have no
         defaults, so nothing starts without them.
         """
         compose = self._of.compose
-        names = [*self._left_env]
+        names = [*self._left_env, *self._started_with()]
         given: dict[str, str] = {}
         if compose:
-            names += compose.unset
+            given |= {name: each.value for name, each in compose.filled.items()}
             for said in compose.env_files:
                 given |= dotenv(self._repository.texts.get(said.value, ""))
         names = [

@@ -34,7 +34,8 @@ _ORDER = (
         "entrypoint",
         "command",
     ),
-    *("workdir", "port", "publish", "expose", "env", "env_file", "volumes", "tmpfs", "user"),
+    *("workdir", "port", "publish", "expose", "env", "environment"),
+    *("env_file", "volumes", "tmpfs", "user"),
     *("stop_signal", "healthcheck", "up", "depends_on", "start", "smoke"),
 )
 

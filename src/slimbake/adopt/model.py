@@ -150,6 +150,14 @@ class BuildFacts:
     args: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The value of a variable in which Compose fills in others that the file does not set."""
+
+    written: str
+    value: str  # with what `.env` sets
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeService:
     """One service of the compose files, with what it extends."""
@@ -161,12 +169,8 @@ class ComposeService:
     entrypoint: Command | None = None
     command: Command | None = None
     env: Mapping[str, Said] = field(default_factory=dict)
-    # variables whose values are elsewhere -> the notes on each
-    unset: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
-    passed: tuple[str, ...] = ()  # of these, those that only the shell has
-    # of these, those that the project's `.env` has under the same name -> that file, which is
-    # among `env_files` for them alone
-    filled: Mapping[str, Said] = field(default_factory=dict)
+    filled: Mapping[str, Filled] = field(default_factory=dict)
+    passed: Mapping[str, Note] = field(default_factory=dict)  # that only the shell has
     env_files: tuple[Said, ...] = ()
     # (host's port or "", container's)
     ports: tuple[tuple[str, Said], ...] = ()

@@ -151,7 +151,8 @@ def starts(
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
-        with beside(name, file, service.start.beside, service.host, variables) as others:
+        given = dict(service.environment)
+        with beside(name, file, service.start.beside, service.host, variables, given) as others:
             said = (*others.options, *options)
             until = time.monotonic() + _SETTLING
             while True:

@@ -12,6 +12,7 @@ from slimbake.config.model import Constraint, Hashed, IndexLine, LocalPackage, R
 class Collected:
     """What was read so far."""
 
+    file: str = ""  # that lists what no file that it includes does; "": the manifest
     specs: dict[str, None] = field(default_factory=dict)
     packages: dict[LocalPackage, None] = field(default_factory=dict)
     files: dict[str, None] = field(default_factory=dict)
@@ -20,6 +21,11 @@ class Collected:
     hashes: dict[Hashed, None] = field(default_factory=dict)
     indexes: dict[IndexLine, None] = field(default_factory=dict)
     prereleases: dict[str, None] = field(default_factory=dict)
+    listed: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.file:
+            self.files[self.file] = None
 
     def add(self, other: Requirements) -> None:
         """Everything of another list, after what is there."""
@@ -32,6 +38,7 @@ class Collected:
         self.hashes.update(dict.fromkeys(other.hashes))
         self.indexes.update(dict.fromkeys(other.indexes))
         self.prereleases.update(dict.fromkeys(other.prereleases))
+        self.listed.update(dict.fromkeys(other.listed))
 
     def constrain(self, constraints: Iterable[Constraint]) -> None:
         """Versions that packages have, wherever they come from."""
@@ -39,6 +46,8 @@ class Collected:
 
     def value(self) -> Requirements:
         """All of it."""
+        included = {spec for spec, _ in self.listed}
+        own = [(spec, self.file) for spec in self.specs if self.file and spec not in included]
         return Requirements(
             once(tuple(self.specs)),
             tuple(self.packages),
@@ -48,4 +57,5 @@ class Collected:
             tuple(self.hashes),
             tuple(self.indexes),
             tuple(self.prereleases),
+            (*self.listed, *own),
         )

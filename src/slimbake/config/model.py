@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +78,8 @@ class Requirements:
     hashes: tuple[Hashed, ...] = ()
     indexes: tuple[IndexLine, ...] = ()
     prereleases: tuple[str, ...] = ()  # the files that allow them
+    # specs that files list, each with its file: for messages
+    listed: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,7 @@ class Container:
     up: bool = True  # whether `slimbake up` starts it
     healthcheck: Healthcheck | None = None
     env_file: tuple[str, ...] = ()  # relative to the root
+    environment: Pairs = ()  # values as Compose reads them
 
     @property
     def ports(self) -> tuple[int, ...]:

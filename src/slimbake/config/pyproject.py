@@ -9,6 +9,7 @@ import posixpath
 import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
@@ -222,7 +223,8 @@ class Pyprojects:
                 found.add(self._piped(file, name, said))
             except RefusedError as error:
                 self._fault(file, name, error.message, error.hint)
-        found.add(self._beside(posixpath.dirname(file), (PIPFILE_LOCK,)))
+        folder = posixpath.dirname(file)
+        found.add(self._beside(folder, (PIPFILE_LOCK,), folder))
         found.add(self._indexes(file, data or {}))
         return found.value()
 
@@ -585,7 +587,7 @@ class Pyprojects:
     def _locked(self, file: str, data: Table) -> Requirements:
         found = self._pinned_for(file, data)
         for lock in found.files:
-            lacks = _newer(data, self.table(lock) or {}, found.constraints)
+            lacks = _newer(data, self._pinning(lock, posixpath.dirname(file)), found.constraints)
             if lacks:
                 name = posixpath.basename(lock)
                 self._report.doubt(
@@ -601,7 +603,7 @@ class Pyprojects:
         names = (UV_LOCK, PDM_LOCK, POETRY_LOCK, "pylock.toml")
         if _table(data, "tool", "poetry"):
             names = (POETRY_LOCK, UV_LOCK, PDM_LOCK, "pylock.toml")
-        found = self._beside(folder, names)
+        found = self._beside(folder, names, folder)
         root = "" if found.files else self._workspace(folder)
         lock = posixpath.join(posixpath.dirname(root), UV_LOCK)
         if not root or not self._repository.exists(lock):
@@ -610,22 +612,29 @@ class Pyprojects:
         packages = (self.table(lock) or {}).get("package", [])
         if all(_folder(each) != member for each in packages):
             return found  # it lies below a workspace, and is none of its members
-        return self._beside(posixpath.dirname(root), (UV_LOCK,))
+        return self._beside(posixpath.dirname(root), (UV_LOCK,), folder)
 
-    def _beside(self, folder: str, names: Iterable[str]) -> Requirements:
-        """The pins of the first of these locks that lies in a folder."""
+    def _pinning(self, lock: str, project: str) -> Mapping[str, Any]:
+        """The values of a lock; of a uv.lock only what the project in this folder needs."""
+        data = self.table(self._repository.file(lock)) or {}
+        if posixpath.basename(lock) != UV_LOCK:
+            return data
+        return of_member(data, posixpath.relpath(project or ".", posixpath.dirname(lock) or "."))
+
+    def _beside(self, folder: str, names: Iterable[str], project: str) -> Requirements:
+        """What the first of these locks that lies in a folder pins for the project in another."""
         for name in names:
             file = posixpath.join(folder, name)
             if not self._repository.exists(file):
                 continue
-            data = self.table(self._repository.file(file))
+            data = self._pinning(file, project)
             read = pylock_pins if is_pylock(file) else PINS[name]
             try:
-                pins = tuple(Constraint(spec, file) for spec in read(data or {}) if "@" not in spec)
+                pins = tuple(Constraint(spec, file) for spec in read(data) if "@" not in spec)
             except RefusedError as error:
                 self._report.elsewhere(file, error.place, error.message, error.hint)
                 pins = ()
-            for package, versions in unmarked(name, data or {}).items():
+            for package, versions in unmarked(name, data).items():
                 self._report.doubt(
                     file,
                     self._near(file, f'"{package}"'),
@@ -830,6 +839,35 @@ def _pinned(package: Package, source: Mapping[str, Any]) -> str:
         f"'{package['name']}' comes from {' and '.join(source) or 'nowhere'}",
         "only what an index has, Git, addresses, and folders of the repository can be locked",
     )
+
+
+def of_member(lock: Mapping[str, Any], member: str) -> Mapping[str, Any]:
+    """A `uv.lock` with those of its packages alone that a member needs, with all of its extras and
+    groups; all of it where it has no such member.
+
+    `member`: its folder, as `locked_requirements` has it.
+    """
+    listed = (each for each in lock.get("package", []) if isinstance(each, dict))
+    packages = [each for each in listed if isinstance(each.get("name"), str)]
+    needs: dict[str, list[str]] = {}
+    for package in packages:
+        needs.setdefault(package["name"], []).extend(_names(package))
+    waiting = [each["name"] for each in packages if _folder(each) == member]
+    if not waiting:
+        return lock
+    needed: set[str] = set()
+    while waiting:
+        if (name := waiting.pop()) not in needed:
+            needed.add(name)
+            waiting += needs.get(name, ())
+    return {**lock, "package": [each for each in packages if each["name"] in needed]}
+
+
+def _names(package: Package) -> Iterator[str]:
+    """The packages that one needs, with all of its extras and groups."""
+    further = (package.get(key, {}) for key in ("optional-dependencies", "dev-dependencies"))
+    lists = (package.get("dependencies", ()), *chain.from_iterable(t.values() for t in further))
+    yield from (each["name"] for each in chain.from_iterable(lists))
 
 
 def _needs(package: Package, extras: Any) -> Iterator[Mapping[str, Any]]:

@@ -480,6 +480,7 @@ def container(raw: Raw) -> dict[str, Any]:
         **{key: raw.get(key) for key in ("port", "publish")},
         "up": _truth(raw.get("up")) is not False,
         "volumes": pairs(raw, "volumes"),
+        "environment": pairs(raw, "environment"),
         "user": f"{user}:{user}" if user and ":" not in user else user,
         "healthcheck": None if health is None else healthcheck(health),
     }

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from slimbake.config.collected import Collected
@@ -31,7 +32,7 @@ from slimbake.config.pyproject import (
     locked_requirements,
 )
 from slimbake.config.report import ProblemReport, RefusedError
-from slimbake.config.specs import is_path, lockable, name_of
+from slimbake.config.specs import is_path, lockable, name_of, takes
 from slimbake.config.words import Word
 from slimbake.host.pip import without_credentials
 
@@ -63,6 +64,12 @@ _READ = (
 def _is_file(item: str) -> bool:
     """Whether an item is the name of a file that lists requirements."""
     return bool(_PROJECT.fullmatch(item)) or (item.endswith(_FILES) and "://" not in item)
+
+
+def _excluded(pin: str, specs: Iterable[str]) -> bool:
+    """Whether one of these requirements takes another version than a lock pins."""
+    name, _, version = pin.partition(" ; ")[0].partition("==")
+    return any(name_of(spec) == name and not takes(spec, version) for spec in specs)
 
 
 class RequirementsReader:
@@ -105,7 +112,7 @@ class RequirementsReader:
                 yield file, asked
 
     def _list(self, items: list[str | None], path: KeyPath, context: str) -> Requirements:
-        found = Collected()
+        found, locks = Collected(), Collected()
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
                 continue
@@ -117,10 +124,13 @@ class RequirementsReader:
                 self._take(written, "", found)
                 if is_path(written):
                     folder = self._repository.folder(written.partition("[")[0].strip())
-                    found.add(self._pyprojects.locked(folder))
+                    locks.add(self._pyprojects.locked(folder))
             except RefusedError as error:
                 hint = self._from_the_manifest(written, context) or error.hint
                 self._report.value((*path, index), error.message, hint)
+        # The locks of libraries pin what the service itself leaves open.
+        left = (each for each in locks.constraints if not _excluded(each.spec, found.specs))
+        found.add(replace(locks.value(), constraints=tuple(left)))
         return found.value()
 
     def _from_the_manifest(self, item: str, context: str) -> str:
@@ -137,7 +147,7 @@ class RequirementsReader:
         if (project := _PROJECT.fullmatch(written)) and (project["extras"] or project["group"]):
             file = self._repository.file(project["file"], folder)
             extras = [each.strip() for each in (project["extras"] or "").split(",")]
-            found = Collected(files={file: None})
+            found = Collected(file)
             found.add(
                 self._pyprojects.dependencies(file, [*filter(None, extras)], project["group"] or "")
             )
@@ -152,7 +162,7 @@ class RequirementsReader:
         if done is not None:
             return done
         self._files[file] = None
-        found = Collected(files={file: None})
+        found = Collected(file)
         try:
             found.add(self._by_form(file))
         except RefusedError as error:
@@ -196,7 +206,7 @@ class RequirementsReader:
 
     def _uv_lock(self, file: str, folder: str) -> Requirements:
         """The pins of a uv.lock: those of the member in `folder`, else of the project beside it."""
-        found = Collected(files={file: None})
+        found = Collected(file)
         data = self._pyprojects.table(file)
         if data is None:
             return found.value()
@@ -331,7 +341,7 @@ class RequirementsReader:
     def _constraints(self, value: str, folder: str) -> Requirements:
         """A file of constraints: what it names is not required, but has these versions."""
         file = self._repository.file(value, folder)
-        found = Collected(files={file: None})
+        found = Collected(file)
         for place, line in _logical_lines(self._repository.read(file)):
             try:
                 if line.startswith("-"):

@@ -22,6 +22,7 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_VERSIONS = re.compile(r"\(?[<>=!~].*")  # of a requirement without its marker
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 # An address, with a name before it or without; a space ends it where a marker follows.
@@ -146,6 +147,12 @@ def within(version: str, versions: str) -> bool:
     from packaging.version import Version
 
     return SpecifierSet(versions, prereleases=True).contains(Version(version))
+
+
+def takes(spec: str, version: str) -> bool:
+    """Whether a checked requirement takes a version, where its marker holds. An address takes any."""
+    versions = _VERSIONS.search(spec.partition(";")[0])
+    return is_address(spec) or not versions or within(version, re.sub(r"[\s()]", "", versions[0]))
 
 
 def _plain(versions: str) -> tuple[tuple[str, str], ...] | None:

@@ -286,7 +286,6 @@ _WANTED = {
     "boolean": "true or false",
 }
 _MEANT = {  # what other tools call it
-    "environment": "env",
     "ports": "port",
     "cmd": "command",
     "working_dir": "workdir",

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import os
+import re
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ from slimbake.render.generated import Drift, drift, repair
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
 PATIENCE = 15  # seconds of failing health checks, after which `up` says so
+# A variable without a default; not `$$NAME`, which is the text `$NAME`.
+_NAMED = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _UNTIL = {HEALTHY: "is healthy", ENDED: "has ended"}  # what takes time
 
 
@@ -218,7 +221,9 @@ def _prepared(project: Project) -> ComposeProject:
     where the containers of that name are another repository's.
     """
     require_compose()
-    together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,))
+    filled = any(each.environment for each in project.plan.services)
+    env_files = (project.root / ".env",) if filled and (project.root / ".env").is_file() else ()
+    together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,), env_files)
     if elsewhere := together.elsewhere:
         raise SetupError(
             f"there are containers of another project '{together.name}', of {elsewhere}",
@@ -253,6 +258,8 @@ def _given(
     """
     together = _to_start(project)
     _tell_outdated(project, _images(project.plan, services, images), console)
+    for line in unset(services, {**_dotenv(project.root), **os.environ}):
+        console.say(line)
     needs = {each.service: each.start.beside for each in services if each.start.beside}
     own = _own(project, needs, console)
     fleet = _names(project)
@@ -300,6 +307,23 @@ def _tell_outdated(project: Project, images: Mapping[str, str], console: Console
             f"{', '.join(names)}: edited since the last bake, whose image starts:"
             f" `slimbake bake {' '.join(names)}` makes a new one"
         )
+
+
+def unset(services: Sequence[Running], there: Collection[str]) -> Iterator[str]:
+    """Which variables of these services Compose leaves empty, since nothing sets what they name."""
+    for each in services:
+        named = itertools.chain(*(_NAMED.findall(value) for _, value in each.environment))
+        if missing := {name: None for pair in named for name in pair if name not in {"", *there}}:
+            yield (
+                f"{each.service}: nothing sets {', '.join(missing)}, so what `environment` has of it"
+                " is empty: set it in the shell or in `.env`"
+            )
+
+
+def _dotenv(root: Path) -> dict[str, str]:
+    """The variables of the repository's `.env`."""
+    file = root / ".env"
+    return dotenv(file.read_text("utf-8", errors="replace")) if file.is_file() else {}
 
 
 def _images(plan: Plan, services: Sequence[Running], images: Mapping[str, str]) -> dict[str, str]:
@@ -452,7 +476,7 @@ def joining(project: Project) -> tuple[str, ...]:
     both = [each for each in project.plan.services if each.service in own.services]
     if not both:
         include = f"include: [{COMPOSE_FILE}]"
-        return (f"in {own.name or OWN[0]}:", "", include, *_named_by(project.root / ".env"))
+        return (f"in {own.name or OWN[0]}:", "", include, *_named_by(project.root))
     lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
     both = _with_named(project.plan, both)
     for each in both:
@@ -468,16 +492,15 @@ def joining(project: Project) -> tuple[str, ...]:
         "with your other keys below each `extends`: those that go would replace what slimbake says.",
         "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
         ' ["8080:8000"]',
-        *_named_by(project.root / ".env"),
+        *_named_by(project.root),
     )
 
 
-def _named_by(file: Path) -> Iterator[str]:
-    """What a file that Compose reads changes of the names of images."""
-    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
-    if found := {name: value for name, value in dotenv(text).items() if name in _NAMING}:
+def _named_by(root: Path) -> Iterator[str]:
+    """What `.env`, which Compose reads, changes of the names of images."""
+    if found := {name: value for name, value in _dotenv(root).items() if name in _NAMING}:
         given = " ".join(f"{name}={value}" for name, value in sorted(found.items()))
         yield (
-            f"Compose looks for slimbake's images by {', '.join(sorted(found))} of `{file.name}`:"
+            f"Compose looks for slimbake's images by {', '.join(sorted(found))} of `.env`:"
             f" bake them as `{given} slimbake bake`, or call it otherwise there."
         )

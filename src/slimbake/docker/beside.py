@@ -130,18 +130,25 @@ def own_services(file: Path, project: str = "") -> OwnServices:
 
 @contextlib.contextmanager
 def beside(
-    name: str, file: Path, services: Sequence[str], host: str, variables: Sequence[Path] = ()
+    name: str,
+    file: Path,
+    services: Sequence[str],
+    host: str,
+    variables: Sequence[Path] = (),
+    environment: Mapping[str, str] = {},
 ) -> Iterator[Beside]:
     """These services of a compose file and what they depend on, well, on a network without a way
     out; they have gone afterwards, with all that they wrote.
 
-    `name`: of their project; `variables`: files of those that the check gets, below the ones of
-    `host`, a service of the compose file. Raises SetupError where Compose cannot read a file,
+    `name`: of their project; `variables`: files of those that the check gets, below `environment`,
+    for Compose to fill in, and the ones of `host`, a service of the compose file. Raises SetupError where Compose cannot read a file,
     NotBeside for what does not start.
     """
     own = own_services(file)
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
-        named = {**variables_of(variables, Path(folder)), **own.variables(host)}
+        theirs = own.variables(host)
+        more = {key: value for key, value in environment.items() if key not in theirs}
+        named = {**variables_of(variables, Path(folder), more, file.parent / ".env"), **theirs}
         path = Path(folder, "compose.json")
         path.write_text(json.dumps(own.alone(own.needed(services))), "utf-8")
         project = ("compose", f"--project-name={name}", f"--file={path}")
@@ -158,20 +165,28 @@ def beside(
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
 
 
-def variables_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
+def variables_of(
+    files: Sequence[Path],
+    folder: Path,
+    environment: Mapping[str, str] = {},
+    filled: Path = Path(".env"),
+) -> dict[str, str]:
     """The variables of these files as Compose reads them, with quotes and `export`, which
-    `docker run --env-file` takes for text; `$` is written `$$`. `folder`: for a file of this call.
+    `docker run --env-file` takes for text, and of `environment`, which it fills in from the shell
+    or the file `filled`; `$` is written `$$`. `folder`: for a file of this call.
     """
-    if not files:
+    if not files and not environment:
         return {}
     path = folder / "variables.json"
     said = {
         "image": "none",
         "env_file": [str(each.absolute()).replace("$", "$$") for each in files],
+        "environment": dict(environment),
     }
     path.write_text(json.dumps({"services": {"one": said}}), "utf-8")
     words = ("--project-name=slimbake", f"--file={path}", "config", "--format=json")
-    return OwnServices(json.loads(call("compose", *words))).variables("one")
+    env_file = (f"--env-file={filled}",) if environment and filled.is_file() else ()
+    return OwnServices(json.loads(call("compose", *env_file, *words))).variables("one")
 
 
 def manifest_name(name: str) -> str:

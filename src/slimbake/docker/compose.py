@@ -33,6 +33,7 @@ class ComposeProject:
 
     name: str
     files: tuple[Path, ...]  # each on top of those before
+    env_files: tuple[Path, ...] = ()  # of variables that Compose fills in
 
     @property
     def elsewhere(self) -> str:
@@ -162,6 +163,7 @@ class ComposeProject:
         # Of every profile: what was started by its name is to be seen and removed, too.
         with client(
             compose_files=list(self.files),
+            compose_env_files=list(self.env_files),
             compose_project_name=self.name,
             compose_profiles=["*"],
         ) as docker:

@@ -224,7 +224,7 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
         normalised(word) for word in re.findall(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", words)
     }
     asked = [
-        f"  {layer.name} asks for {spec}   ({', '.join(layer.asks.files) or 'in the manifest'})"
+        f"  {layer.name} asks for {spec}   ({_lists(spec, layer) or 'in the manifest'})"
         for layer in culprits
         for spec in layer.asks.specs
         if name_of(spec) in mentioned
@@ -270,6 +270,11 @@ def explained(family: Family, words: str, resolve: Resolve) -> ResolutionError:
             " the wheel",
         )
     return ResolutionError("\n".join(lines), "; or ".join(ways))
+
+
+def _lists(spec: str, layer: Layer) -> str:
+    """The files that list a requirement of a layer."""
+    return ", ".join(file for listed, file in layer.asks.listed if listed == spec)
 
 
 def _derivation(words: str) -> list[str]:

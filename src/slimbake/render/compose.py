@@ -93,7 +93,10 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     said = {
         "image": _image(plan, service.service),
         "command": [literal(word) for word in service.replaced],
-        "environment": {name: literal(value) for name, value in service.env},
+        "environment": {
+            **{name: literal(value) for name, value in service.env},
+            **dict(service.environment),
+        },
         "profiles": profiles,
         "depends_on": {
             each.service: {"condition": condition} | ({"required": False} if each.copied else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slimbake.adopt.compose import compose_facts, compose_files
-from slimbake.adopt.model import ComposeFacts, ComposeService, Place, Repository
+from slimbake.adopt.model import ComposeFacts, ComposeService, Filled, Place, Repository
 
 
 def repository(**files: str) -> Repository:
@@ -89,11 +89,10 @@ def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> N
     assert service.command is not None
     assert service.command.words == ("run", "fast", "$HOME")
     assert {name: said.value for name, said in service.env.items()} == {"A": "x"}
-    assert list(service.unset) == ["B", "C", "D"]
+    assert service.filled == {"B": Filled("${B}", ""), "D": Filled("$SET", "from the machine")}
+    assert list(service.passed) == ["C"]
     assert [(note.place.line, note.what) for note in service.notes] == [
-        (7, "B: nothing sets B"),
         (8, "C has its value from the shell"),
-        (9, "D has its value from SET in .env"),
     ]
 
 
@@ -182,23 +181,25 @@ services:
 """
 
 
-def test_dot_env_reaches_a_service_that_takes_a_variable_from_it() -> None:
+def test_what_compose_fills_in_stays_as_it_is_written() -> None:
     one, other = read(FILLED, _env="A=1\nB=2\nC=3\nPORT=80\nTAG=a\n", one_env="").services
-    assert [said.value for said in one.env_files] == [".env", "one.env"]
-    assert (list(one.filled), one.passed) == (["A", "B", "C"], ())
-    assert [note.what for note in one.notes] == ["E has its value from A in .env"]
+    assert [said.value for said in one.env_files] == ["one.env"]
+    assert (one.passed, one.notes) == ({}, ())
+    assert {name: each.written for name, each in one.filled.items()} == {
+        "A": "${A}",
+        "B": "${B:-b}",
+        "C": "${C}",
+        "E": "x$A",
+    }
+    assert [each.value for each in one.filled.values()] == ["1", "2", "3", "x1"]
     assert {name: said.value for name, said in one.env.items()} == {"D": "d", "LOW": "info"}
-    assert other.env_files == ()
+    assert other.filled == {}
 
 
-def test_a_service_that_names_dot_env_takes_nothing_else_from_it() -> None:
-    one = only(
-        "services:\n  one: {build: ., env_file: [a.env, .env], environment: [A]}\n",
-        _env="A=1\n",
-        a_env="",
-    )
-    assert [said.value for said in one.env_files] == ["a.env", ".env"]
-    assert (one.filled, one.notes) == ({}, ())
+def test_a_dot_env_that_slimbake_does_not_look_at_is_a_note() -> None:
+    files = {"deploy/compose.yaml": FILLED, "deploy/.env": "A=1\n"}
+    found = compose_facts(Repository("x", frozenset(files), frozenset("."), files), (*files,)[:1])
+    assert [str(note.place) for note in found.notes] == ["deploy/.env"]
 
 
 def test_what_a_service_sets_itself_is_not_what_it_extends_has() -> None:
@@ -213,11 +214,11 @@ def test_what_a_service_sets_itself_is_not_what_it_extends_has() -> None:
     assert {name: said.value for name, said in one.env.items()} == {
         name: name.lower() for name in "ABCD"
     }
-    assert (list(one.unset), one.passed, one.env_files) == (["F"], ("F",), ())
+    assert (one.filled, list(one.passed)) == ({}, ["F"])
     assert [note.what for note in one.notes] == ["F has its value from the shell"]
-    assert [said.value for said in two.env_files] == [".env"]
-    assert [note.what.partition(":")[0] for note in two.notes] == [
-        "B",
-        "C has its value from the shell",
-        "D has its value from E in .env",
-    ]
+    assert {name: each.written for name, each in two.filled.items()} == {
+        "A": "${A}",
+        "B": "${B}",
+        "D": "${E}/",
+    }
+    assert [note.what for note in two.notes] == ["C has its value from the shell"]

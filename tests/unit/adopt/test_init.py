@@ -75,48 +75,34 @@ def test_dot_env_is_a_file_of_variables_like_others(tmp_path: Path) -> None:
     assert manifest(file).services[0].env_file == (".env", "settings/one.env")
 
 
-@pytest.mark.parametrize(
-    ("taken", "env", "named", "noted"),
-    [
-        (
-            "${TOKEN}",
-            "WEB_PORT=18188",
-            (),
-            "WEB_PORT in .env, and another value in the image",
-        ),
-        ("${TOKEN}", "WEB_PORT=8088", (".env",), ""),
-        ("${TOKEN}", "LEVEL=info", (), "LEVEL in .env, and another value in the image"),
-        ("${TOKEN}", "MODE=b", (".env",), ""),
-        ("literal", "WEB_PORT=18188", (), ""),
-    ],
-)
-def test_dot_env_is_named_where_a_service_takes_a_variable_from_it_unless_it_replaces_another(
-    tmp_path: Path, taken: str, env: str, named: tuple[str, ...], noted: str
-) -> None:
-    file = repository(tmp_path, "one")
-    dockerfile = tmp_path / "services/one/Dockerfile"
-    dockerfile.write_text(dockerfile.read_text() + "ENV WEB_PORT=8088 MODE=a\n")
-    (tmp_path / ".env").write_text(f"TOKEN=1\nHOST_PORT=80\n{env}\n")
-    (tmp_path / "compose.yaml").write_text(
-        "services:\n  one:\n    build: services/one\n    ports: ['${HOST_PORT}:8088']\n"
-        f"    environment: {{TOKEN: '{taken}', LEVEL: INFO, MODE: '${{MODE:-}}'}}\n"
+def test_variables_that_compose_fills_in_are_those_of_containers(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two")
+    (tmp_path / "services/one/one/settings.py").write_text(
+        "import os\nos.environ['PORT'], os.environ['DSN']\n"
     )
-    [one] = start(file, InitRequest()).drafts
-    assert tuple(one.entry.get("env_file", ())) == named
-    found = [note for note in one.notes if ".env" in note.what]
-    assert [note.what for note in found] == ([noted] if noted else [])
-    assert all("a file of the service's own" in note.advice for note in found)
+    (tmp_path / ".env").write_text("PORT=8088\nLEVEL=debug\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one:\n    build: services/one\n    ports: ['${PORT}:8088']\n"
+        "    environment:\n      DSN: 'postgresql://me:${PASSWORD}@db/x$$'\n"
+        "      PORT:\n      LEVEL: INFO\n      LANG: '${LEVEL}'\n      MODE: '${MODE:-a}'\n"
+        "  two: {build: services/two}\n"
+    )
+    printed = "\n".join(init(file, InitRequest(), QUIET))
+    one, two = manifest(file).services
+    assert one.environment == (("DSN", "postgresql://me:${PASSWORD}@db/x$$"), ("PORT", "${PORT}"))
+    assert dict(one.env).items() >= {"LEVEL": "INFO", "MODE": "a"}.items()
+    assert one.start and dict(one.start.env) == {"PORT": "1111", "DSN": "postgresql://localhost"}
+    assert (one.env_file, two.environment) == ((), ())
+    assert "PASSWORD" not in printed
 
 
-def test_dot_env_would_win_over_the_image_of_a_dockerfile_of_one_s_own_too(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text('FROM node:22\nENV PORT=80 A=b\nCMD ["node", "a.js"]\n')
-    (tmp_path / ".env").write_text("TOKEN=1\nPORT=81\nA=c\n")
+def test_a_service_that_keeps_its_dockerfile_has_them_too(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM node:22\nENV PORT=80\nCMD ["node", "a.js"]\n')
     (tmp_path / "compose.yaml").write_text(
         "services:\n  web: {build: ., environment: {TOKEN: '${TOKEN}', A: b}}\n"
     )
     [web] = start(tmp_path / "services.yaml", InitRequest()).drafts
-    assert "env_file" not in web.entry
-    assert "PORT in .env, and another value in the image" in [note.what for note in web.notes]
+    assert (web.entry["env"], web.entry["environment"]) == ({"A": "b"}, {"TOKEN": "${TOKEN}"})
 
 
 def test_the_schema_that_the_manifest_names_is_committed_with_bake(tmp_path: Path) -> None:
@@ -1327,15 +1313,18 @@ def test_what_a_compose_file_names_is_read_wherever_it_lies(folder: str, tmp_pat
     assert one.entry["env_file"] == [f"{folder}/.vars"]
 
 
-def test_a_variable_of_environment_that_a_file_has_too_is_a_note(tmp_path: Path) -> None:
+def test_a_variable_of_environment_wins_over_that_of_a_file(tmp_path: Path) -> None:
     file = repository(tmp_path, "one")
-    (tmp_path / "one.env").write_text("LEVEL=file\nOTHER=1\n")
+    (tmp_path / "one.env").write_text("LEVEL=file\nOTHER=1\nMODE=a\nCOLOUR=b\n")
+    dockerfile = tmp_path / "services/one/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "ENV COLOUR=a\n")
     (tmp_path / "compose.yaml").write_text(
         "services:\n  one:\n    build: services/one\n    env_file: one.env\n"
-        "    environment: {LEVEL: environment, MODE: a}\n"
+        "    environment: {LEVEL: environ$$ment, MODE: a}\n"
     )
     [one] = start(file, InitRequest()).drafts
-    assert "LEVEL in one.env, and under `environment`" in [note.what for note in one.notes]
+    assert one.entry["environment"] == {"LEVEL": "environ$$ment"}
+    assert one.entry["env"]["LEVEL"] == "environ$ment"
 
 
 def test_what_several_places_have_is_printed_once(tmp_path: Path) -> None:

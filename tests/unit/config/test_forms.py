@@ -386,6 +386,7 @@ members = ["api", "whole"]
 name = "torch"
 version = "2.13.0+cpu"
 source = { registry = "https://download.pytorch.org/whl/cpu" }
+dependencies = [{ name = "forked", version = "1" }]
 [[package]]
 name = "forked"
 version = "1"
@@ -426,7 +427,6 @@ def test_a_member_of_a_workspace_is_read_with_its_sources_and_the_lock_s_pins(
     assert pins(asked) == [
         "torch==2.13.0",
         "forked==1 ; (python_full_version < '3.12') or (os_name == 'nt')",
-        "rich==13.9",
     ]
     (line,) = asked.indexes
     assert line.address == "https://download.pytorch.org/whl/cpu"
@@ -447,11 +447,45 @@ def test_a_package_of_the_repository_in_a_list_has_the_pins_of_its_lock(tmp_path
     assert pins(found(tmp_path, "[./services/api]", files)) == []
 
 
+def test_a_lock_pins_for_a_member_what_its_extras_and_groups_need_too(tmp_path: Path) -> None:
+    more = (
+        '[package.optional-dependencies]\nfast = [{ name = "rich" }]\n'
+        '[package.dev-dependencies]\nserve = [{ name = "tool" }, { name = "whole" }]\n'
+    )
+    files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK + more}
+    assert "rich==13.9" in pins(found(tmp_path, "pyproject.toml", files))
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [
+        ("torch==2.12", False),
+        ("torch[x] <2.13 ; os_name == 'posix'", False),
+        ("torch==2.12.0+cpu", False),
+        ("torch!=2.13.*", False),
+        ("torch", True),
+        ("torch>=2,<3", True),
+        ("torch @ https://files.example/torch-2-py3-none-any.whl", True),
+        ("rich==1", True),
+    ],
+)
+def test_what_a_service_asks_for_comes_before_the_lock_of_a_library(
+    own: str, kept: bool, tmp_path: Path
+) -> None:
+    files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK}
+    files["pinned.txt"] = f"{own}\n"
+    asked = found(tmp_path, "[./services/api, services/api/pinned.txt]", files)
+    assert ("torch==2.13.0" in pins(asked)) == kept
+    assert len(pins(asked)) == 1 + kept
+    assert dict(asked.listed)[asked.specs[-1]] == "services/api/pinned.txt"
+
+
 def test_the_lock_of_a_workspace_gives_a_member_what_is_the_member_s(tmp_path: Path) -> None:
     files = {"./pyproject.toml": WORKSPACE, "./uv.lock": UV_LOCK}
     assert found(tmp_path, "../../uv.lock", files).specs == (
         "torch==2.13.0+cpu",
         "tool @ git+https://git.example/tool.git@0123#subdirectory=py",
+        "forked==1",
     )
     root = found(tmp_path, "../../pyproject.toml", files)
     assert root.specs == ("rich",)

@@ -122,6 +122,7 @@ services:
     stop_signal: SIGINT
     healthcheck: {test: [python, health.py], interval: 1m30s, retries: 2}
     env_file: [api.env, ./more/api.env]
+    environment: {URL: "db://${HOST}/$$"}
     contexts: {docs: docs, debian: "docker-image://debian:13", hub: "target:hub"}
     args: {X: y}
     labels: {org.example/team: atlas}
@@ -176,6 +177,7 @@ services:
                 stop_signal="SIGINT",
                 healthcheck=Healthcheck(("python", "health.py"), interval="1m30s", retries=2),
                 env_file=("api.env", "more/api.env"),
+                environment=(("URL", "db://${HOST}/$$"),),
                 env=(("B", "1"), ("A", "")),
                 secrets=(Secret("token", "env", "TOKEN"), Secret("key", "file", "keys/key")),
                 volumes=(("data-1", "/data"),),

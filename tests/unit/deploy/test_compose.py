@@ -22,7 +22,7 @@ from slimbake.checks.surroundings import surroundings
 from slimbake.config.model import VariantEntry
 from slimbake.console import QUIET, Console
 from slimbake.deploy import compose
-from slimbake.docker.compose import ContainerState
+from slimbake.docker.compose import ComposeProject, ContainerState
 from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.plan import plan
 from slimbake.render.compose import compose as text
@@ -97,6 +97,40 @@ def test_a_container_gets_the_files_of_variables_that_its_service_names_alone() 
     beside = {"path": "../.env", "required": False}
     assert found["api"]["env_file"] == [beside, {"path": "../a$$b.env"}]
     assert "env_file" not in found["web"]
+
+
+def test_what_compose_fills_in_is_written_as_it_is_and_wins_over_the_image() -> None:
+    said = {"URL": "db://${HOST}/$$", "MODE": "${MODE:-a}"}
+    own = service(
+        "api", dockerfile="Dockerfile", env=(("MODE", "$x"),), environment=(*said.items(),)
+    )
+    found = yaml.safe_load(b"".join(text(plan(fleet(own)))))["services"]
+    assert found["api"]["environment"] == said
+
+
+def test_variables_that_nothing_sets_are_reported() -> None:
+    values = ("${A}$B", "$$C ${D:-d} ${E:?e} $$$F", "${A}")
+    named = plan(fleet(service("api", environment=tuple(zip("XYZ", values, strict=True)))))
+    assert list(compose.unset(named.services, {"A", "B", "F"})) == []
+    assert list(compose.unset(named.services, {"B"})) == [
+        "api: nothing sets A, F, so what `environment` has of it is empty: set it in the shell or in"
+        " `.env`"
+    ]
+
+
+@pytest.mark.parametrize(("environment", "given"), [((("A", "${A}"),), True), ((), False)])
+def test_compose_fills_in_from_the_dot_env_beside_the_manifest(
+    environment: Any, given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "require_compose", lambda: None)
+    monkeypatch.setattr(ComposeProject, "elsewhere", "")
+    monkeypatch.setattr(ComposeProject, "data_elsewhere", ("", ""))
+    project: Any = SimpleNamespace(
+        root=tmp_path, plan=plan(fleet(service("api", environment=environment)))
+    )
+    (tmp_path / ".env").write_text("A=1\n")
+    with compose.started(project) as together:
+        assert together.env_files == ((tmp_path / ".env",) if given else ())
 
 
 def test_variants_and_tools_start_only_where_they_are_named() -> None:

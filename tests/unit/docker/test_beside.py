@@ -118,3 +118,15 @@ def test_files_of_variables_are_read_by_compose(program: Program, tmp_path: Path
     written = json.loads((tmp_path / "variables.json").read_text())
     assert written["services"]["one"]["env_file"] == ["/a$$b/.env"]
     assert variables_of([], tmp_path) == {}
+
+
+def test_variables_are_filled_in_from_the_repository_s_dot_env(
+    program: Program, tmp_path: Path
+) -> None:
+    program.answer("compose", json.dumps({"services": {"one": {"environment": {"A": "1"}}}}))
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("B=1\n")
+    assert variables_of([], tmp_path, {"A": "${B}"}, dotenv) == {"A": "1"}
+    written = json.loads((tmp_path / "variables.json").read_text())
+    assert written["services"]["one"]["environment"] == {"A": "${B}"}
+    assert any(f"--env-file={dotenv}" in words for words in program.asked)

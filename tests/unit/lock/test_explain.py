@@ -18,16 +18,17 @@ def base(name: str, *specs: str, on: tuple[Layer, ...] = ()) -> Layer:
     return Layer(name=name, kind="base", lock=name, chain=on, asks=Requirements(specs))
 
 
-def own(name: str, *specs: str, on: tuple[Layer, ...] = (), files: tuple[str, ...] = ()) -> Layer:
-    """The layer of a service."""
-    asked = Requirements(specs, files=files)
+def own(name: str, *specs: str, on: tuple[Layer, ...] = (), file: str = "") -> Layer:
+    """The layer of a service; `file`: what lists its requirements, beside a lock."""
+    listed = tuple((spec, file) for spec in specs if file)
+    asked = Requirements(specs, files=(file, "uv.lock") if file else (), listed=listed)
     return Layer(name=name, kind="service", lock=name, chain=on, asks=asked)
 
 
 WEB = base("base-web", "frame")
 ML = base("base-ml", "torch", on=(WEB,))
 RANK = own("rank", "scipy", on=(WEB, ML))
-API = own("api", "scipy", on=(WEB,), files=("services/api/requirements.txt",))
+API = own("api", "scipy", on=(WEB,), file="services/api/requirements.txt")
 FAMILY = Family((WEB, ML, RANK, API), "cpu")
 
 
