@@ -106,7 +106,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
     steps, copies, notes = list(chosen.steps), list(chosen.copies), list(chosen.notes)
     python = chosen.python
     seen = {id(chosen)}
-    taken = []
+    taken, builders = [], []
     waiting = list(chosen.takes.items())
     while waiting:
         name, takes = waiting.pop(0)
@@ -126,6 +126,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
             seen.add(id(stage))
             directly = takes is chosen.takes.get(name)
             if stage.python:
+                builders.append(stage.outside)
                 older = [replace(each, last=False) for each in stage.steps]
                 steps = [_as_taken(each, takes if directly else []) for each in older] + steps
                 handed = _handed_on(stage.copies, takes) if directly else ()
@@ -138,6 +139,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         place=Place(file, chosen.image.place.line),
         parent=chosen.outside,
         python=python,
+        builders=tuple(builders),
         workdir=chosen.workdir,
         env=chosen.env,
         labels=chosen.labels,
@@ -443,10 +445,15 @@ class _Reader:
         source = said.get("source") or said.get("src") or "."
         if said.get("type", "bind") not in {"bind", "cache", "tmpfs"} or "from" in said:
             stage.odd = f"a RUN mounts a {said.get('type', 'stage')}"
-        if said.get("type", "bind") == "bind" and "from" not in said and target:
+        if said.get("type", "bind") == "bind" and target:
             place = Place(self._file, instruction.line)
             where = posixpath.normpath(posixpath.join(stage.workdir, target))
-            stage.copies.append(Copy((source,), where, False, place))
+            if "from" in said:
+                name = expand(said["from"], stage.values | self._before)[0]
+                source = said.get("source") or said.get("src") or "/"
+                stage.takes.setdefault(name, []).append(Copy((source,), where, False, place))
+            else:
+                stage.copies.append(Copy((source,), where, False, place))
 
     def _copy(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         given = dict(instruction.flags)

@@ -121,6 +121,7 @@ class ImageFacts:
     place: Place
     parent: Said  # the image from outside on which the last stage stands
     python: bool
+    builders: tuple[Said, ...] = ()  # those of the stages with Python that it takes files of
     workdir: str = "/"
     env: Mapping[str, Said] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
