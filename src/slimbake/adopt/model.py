@@ -90,6 +90,7 @@ class Step:
     last: bool  # whether it is a step of the stage that becomes the image, or of one below it
     env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
     into: tuple[str, ...] = ()  # the files that it writes its output to
+    piped: str = ""  # the commands that its pipe runs, where it is one of several
 
 
 @dataclass(frozen=True, slots=True)

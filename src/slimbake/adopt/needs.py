@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.listed import index_note
 from slimbake.adopt.model import Note, Place, Said, Step
+from slimbake.adopt.shell import BLOCKS
 from slimbake.adopt.steps import DJANGO
 from slimbake.fleet.resolve import DEBIAN
 
@@ -378,7 +379,7 @@ class _Reader:
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):
                 self.needs.notes.append(not_run(step, self._service))
-            else:
+            elif not step.piped:
                 self.needs.needless.append(step)
             return
         if program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"]):
@@ -403,6 +404,17 @@ class _Reader:
             return
         if program == "pip" and rest[:1] == ["uninstall"]:
             self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
+            return
+        self._unread(program, rest, step)
+
+    def _unread(self, program: str, rest: list[str], step: Step) -> None:
+        """A note on a step that installs nothing as far as is known."""
+        if program in BLOCKS:
+            advice = (
+                "init follows no such block: list what it installs in `requirements` or `system`"
+            )
+            self.needs.notes.append(replace(not_run(step, self._service), advice=advice))
+            self._from_variables("pip", ("install",), step)
             return
         made = next(
             (to for to in self._handed for word in step.words if f"{word}/".startswith(f"{to}/")),
@@ -444,7 +456,7 @@ def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
 def not_run(step: Step, service: str, why: str = "") -> Note:
     """The note on a step that slimbake does not run."""
     into = (f"> {each}" for each in step.into if not each.startswith("/dev/"))
-    shown = " ".join((*step.words, *into))
+    shown = step.piped or " ".join((*step.words, *into))
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)

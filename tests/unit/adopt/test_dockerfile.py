@@ -188,6 +188,35 @@ def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> 
     assert [note.what for note in needs.notes] == ["the index https://pypi.example.com/simple"]
 
 
+@pytest.mark.parametrize(
+    ("run", "reported"),
+    [
+        (
+            "for f in r/*.txt; do\\\n  pip install -r $f; done && make",
+            ["RUN for f in r/*.txt; do pip install -r $f; done", "RUN make"],
+        ),
+        (
+            'case "$A" in x|y) curl a;; *) while b; do c; done;; esac; rm d',
+            ['RUN case "$A" in x|y) curl a;; *) while b; do c; done;; esac'],
+        ),
+        ("curl a \\\n | tar xz -C /usr && make", ["RUN curl a | tar xz -C /usr", "RUN make"]),
+        ("echo '* * * * * x' | crontab -", ["RUN echo * * * * * x | crontab -"]),
+        ("uv export | uv pip install -r -", []),
+    ],
+)
+def test_a_loop_and_a_pipe_are_one_step_in_notes(run: str, reported: list[str]) -> None:
+    found = needs_of(facts(f"FROM python:3.11\nRUN {run}\n").steps, "s")
+    assert list(dict.fromkeys(note.what for note in found.notes)) == reported
+    assert {note.place.line for note in found.notes if note.what != "RUN make"} <= {2}
+    assert "echo" not in {step.words[0] for step in found.needless}
+
+
+def test_an_archive_that_is_added_is_unpacked_by_docker_alone() -> None:
+    found = facts("FROM python:3.11\nADD a.tar.gz b.txt /data/\nCOPY c.tgz /\n")
+    assert [(note.place.line, note.what) for note in found.notes] == [(2, "ADD a.tar.gz")]
+    assert [copied.sources for copied in found.copies] == [("b.txt",), ("c.tgz",)]
+
+
 def test_extras_and_groups_that_uv_pip_installs_are_no_packages() -> None:
     step = "uv pip install --system -r pyproject.toml --extra prod --group dev"
     needs = needs_of(facts(f"FROM python:3.11\nWORKDIR /srv\nRUN {step}\n").steps, "s")
