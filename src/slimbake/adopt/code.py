@@ -76,18 +76,21 @@ class Code:
     def moves(self, text: str) -> dict[str, str]:
         """The paths of a text that `moved` replaces, and what each becomes."""
         places = self._places
-        return {path: places[path] for path in path_in(places).findall(text)} if places else {}
+        found = path_in(places).findall(text) if places else []
+        return {path: places[path] for path in found if places[path] != path}
 
     @property
     def _places(self) -> dict[str, str]:
-        """Where what today's image has at a path is in slimbake's, where that differs."""
+        """Where what today's image has at a path is in slimbake's; what stays where it is among it,
+        for what is around it may move.
+        """
         found: dict[str, str] = {}
         for each in self.placed:
             if (here := self.here(each)) and each.target not in _SYSTEM:
                 found[each.target] = "" if found.get(each.target, here) != here else here
         if self.root != "/":
             found[self.root] = self.app
-        return {target: here for target, here in found.items() if here and here != target}
+        return {target: here for target, here in found.items() if here}
 
     def here(self, each: Placed) -> str:
         """Where slimbake's image has what is copied; "" where it is not in the context."""
@@ -124,7 +127,9 @@ def code_of(
     root = facts.workdir
     folders = [each for each in placed if each.folder and each.target not in installed]
     if root == "/" and folders:
-        root = folders[0].target
+        beside = any(re.fullmatch(r"/[^/]+\.py", each.target) for each in placed)
+        modules = (each.target for each in folders if _has_python(each, repository))
+        root = root if beside else next(modules, folders[0].target)
     origins: dict[str, list[Placed]] = {}
     notes: list[Note] = []
     for each in placed:
@@ -133,7 +138,7 @@ def code_of(
         origin = _origin(each, root, repository)
         if origin is not None:
             origins.setdefault(origin, []).append(each)
-        elif each.folder and each.target.startswith(f"{root.rstrip('/')}/"):
+        elif each.folder and root != "/" and each.target.startswith(f"{root}/"):
             notes.append(_renamed(each, repository))
     for origin, its in list(origins.items()):
         if len(origins) > 1 and not any(_has_python(each, repository) for each in its):

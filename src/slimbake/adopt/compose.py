@@ -28,6 +28,7 @@ from slimbake.config.model import ENDED
 from slimbake.config.words import Word
 
 # As Docker Compose looks for them: the first that is there, and the first beside it that overrides.
+_NAMED = re.compile(r"(?:docker-)?compose[.\w-]*\.ya?ml")
 OVERRIDES = tuple(name.replace(".y", ".override.y") for name in OWN)
 _READ = frozenset(
     [
@@ -78,10 +79,23 @@ def compose_files(repository: Repository) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
+def _unread(file: str, first: tuple[str, ...]) -> Note:
+    """The note on a compose file that Docker Compose reads only where it is named."""
+    options = " ".join(f"--compose {each}" for each in (*first, file))
+    what = "both" if first else "it"
+    return Note(
+        Place(file), "this compose file was not read", f"`slimbake init {options}` reads {what}"
+    )
+
+
 def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFacts:
     """What compose files come to, the later over the earlier."""
     if not files:
-        return ComposeFacts()
+        named = [
+            file for file in sorted(repository.texts) if _NAMED.fullmatch(posixpath.basename(file))
+        ]
+        built = [file for file in named if re.search(r"^\s+build:", repository.texts[file], re.M)]
+        return ComposeFacts(notes=tuple(_unread(file, ()) for file in built))
     folder = posixpath.dirname(files[0])
     reader = _Reader(repository, folder)
     services: dict[str, ComposeService] = {}
@@ -96,14 +110,9 @@ def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFact
         for each in repository.files
         if each not in reader.read
         and posixpath.dirname(each) == folder
-        and re.fullmatch(r"(?:docker-)?compose[.\w-]*\.ya?ml", posixpath.basename(each))
+        and _NAMED.fullmatch(posixpath.basename(each))
     )
-    for each in others:
-        reader.note(
-            Place(each),
-            "this compose file was not read",
-            f"`slimbake init --compose {files[0]} --compose {each}` reads both",
-        )
+    reader.notes |= dict.fromkeys(_unread(each, files[:1]) for each in others)
     dotenv_file = posixpath.join(folder, ".env")
     if folder and dotenv_file in repository.texts and any(s.filled for s in services.values()):
         reader.note(
@@ -246,10 +255,7 @@ class _ServiceReader:
                 for each in _list(raw.get("expose"))
             ),
             volumes=tuple(self._volumes()),
-            tmpfs=tuple(
-                Said(self._fill(plain(each), "tmpfs").partition(":")[0], self._place("tmpfs"))
-                for each in _list(raw.get("tmpfs"))
-            ),
+            tmpfs=tuple(self._tmpfs()),
             user=self._said("user"),
             workdir=self._said("working_dir"),
             stop_signal=self._said("stop_signal"),
@@ -416,11 +422,28 @@ class _ServiceReader:
             else:
                 self._note(place, f"the port {target}", "slimbake takes one number a port")
 
+    def _tmpfs(self) -> Iterable[Said]:
+        for each in _list(self._raw.get("tmpfs")):
+            path = self._fill(plain(each), "tmpfs").partition(":")[0]
+            yield Said(path, self._place("tmpfs"))
+        for number, each in enumerate(_list(self._raw.get("volumes"))):
+            if isinstance(each, dict) and plain(each.get("type")) == "tmpfs":
+                path = self._fill(plain(each.get("target")), "volumes", number)
+                yield Said(path, self._place("volumes", number))
+
     def _volumes(self) -> Iterable[tuple[str, Said]]:
         for number, each in enumerate(_list(self._raw.get("volumes"))):
             place = self._place("volumes", number)
             if isinstance(each, dict):
-                source, target = plain(each.get("source")), plain(each.get("target"))
+                kind = plain(each.get("type"))
+                source, target = (
+                    self._fill(plain(each.get(key)), "volumes", number)
+                    for key in ("source", "target")
+                )
+                if kind == "tmpfs":
+                    continue
+                if kind == "bind" and not source.startswith((".", "/", "~")):
+                    source = f"./{source}"
             else:
                 parts = self._fill(plain(each), "volumes", number).split(":")
                 source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])

@@ -22,7 +22,7 @@ from slimbake.adopt.model import (
     Step,
     Taken,
 )
-from slimbake.adopt.shell import LITERAL, expand, simple_commands
+from slimbake.adopt.shell import BLOCKS, LITERAL, SimpleCommand, expand, simple_commands
 from slimbake.fingerprint.instructions import Instruction, instructions
 
 _WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
@@ -37,6 +37,7 @@ _HEALTH_FLAGS = {
     "start-period": "start_period",
     "retries": "retries",
 }
+_ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
 
@@ -106,7 +107,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
     steps, copies, notes = list(chosen.steps), list(chosen.copies), list(chosen.notes)
     python = chosen.python
     seen = {id(chosen)}
-    taken = []
+    taken, builders = [], []
     waiting = list(chosen.takes.items())
     while waiting:
         name, takes = waiting.pop(0)
@@ -126,6 +127,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
             seen.add(id(stage))
             directly = takes is chosen.takes.get(name)
             if stage.python:
+                builders.append(stage.outside)
                 older = [replace(each, last=False) for each in stage.steps]
                 steps = [_as_taken(each, takes if directly else []) for each in older] + steps
                 handed = _handed_on(stage.copies, takes) if directly else ()
@@ -138,6 +140,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         place=Place(file, chosen.image.place.line),
         parent=chosen.outside,
         python=python,
+        builders=tuple(builders),
         workdir=chosen.workdir,
         env=chosen.env,
         labels=chosen.labels,
@@ -238,6 +241,47 @@ class _Branches:
         if self.holds is None or not self.known:
             return (self.inside, *words)
         return words if self.holds == (self.inside == "then") else ()
+
+
+_LEADS = frozenset({"then", "else", "do", "!", "{"})
+
+
+def _blocks(text: str) -> Iterator[SimpleCommand]:
+    """The simple commands of a text, with each loop and each `case` as one, in words as they are
+    written.
+    """
+    depth, first = 0, None
+    for command in simple_commands(text):
+        words = list(command.words)
+        while words[1:] and words[0] in _LEADS:
+            del words[0]
+        word = words[0] if words else ""
+        first = command if not depth else first
+        depth += (word in BLOCKS) - (depth > 0 and word in {"done", "esac"})
+        if first is command and not depth:
+            yield command
+        elif first and not depth:
+            whole = " ".join(text[first.offset : command.offset + len(word)].split())
+            yield replace(first, words=tuple(whole.split(" ")), plain=False)
+
+
+def _pipes(
+    commands: Iterable[SimpleCommand],
+) -> Iterator[tuple[SimpleCommand, tuple[SimpleCommand, ...]]]:
+    """Each command with all of the pipe that it is in."""
+    pipes: list[list[SimpleCommand]] = []
+    for command in commands:
+        if pipes and command.before in {"|", "|&"}:
+            pipes[-1].append(command)
+        else:
+            pipes.append([command])
+    return ((each, tuple(pipe)) for pipe in pipes for each in pipe)
+
+
+def _expanded(command: SimpleCommand, stage: _Stage) -> tuple[str, ...]:
+    if BLOCKS & {*command.words[:2]}:  # it has variables of its own
+        return command.words
+    return tuple(expand(word, stage.values)[0].replace(LITERAL, "$") for word in command.words)
 
 
 def _condition(words: tuple[str, ...]) -> bool | None:
@@ -401,17 +445,15 @@ class _Reader:
 
     def _shell(self, text: str, stage: _Stage, where: Instruction | list[int]) -> None:
         workdir, branches = stage.workdir, _Branches()
-        for command in simple_commands(text):
+        for command, piped in _pipes(_blocks(text)):
             if not command.words:
                 continue
+            offset = piped[0].offset
             if isinstance(where, list):
-                line = where[0] + text.count("\n", 0, command.offset)
+                line = where[0] + text.count("\n", 0, offset)
             else:
-                line = where.line_at(command.offset)
-            words = tuple(
-                expand(word, stage.values)[0].replace(LITERAL, "$") for word in command.words
-            )
-            words = branches.reached(words)
+                line = where.line_at(offset)
+            words = branches.reached(_expanded(command, stage))
             if not words:
                 continue
             inner = posixpath.basename(words[0]) in {"sh", "bash"} and len(words) > 2
@@ -425,7 +467,9 @@ class _Reader:
             env = tuple({**stage.values, **given}.items())
             at = Place(self._file, line)
             into = tuple(self._written(command.into, workdir, stage))
-            stage.steps.append(Step(words, command.plain, workdir, at, True, env, into))
+            shown = [" ".join(_expanded(each, stage)) for each in piped if len(piped) > 1]
+            step = Step(words, command.plain, workdir, at, True, env, into, " | ".join(shown))
+            stage.steps.append(step)
 
     def _written(self, names: Iterable[str], workdir: str, stage: _Stage) -> Iterator[str]:
         """The files that a step writes, as far as their names are known; root's home is its own."""
@@ -443,10 +487,15 @@ class _Reader:
         source = said.get("source") or said.get("src") or "."
         if said.get("type", "bind") not in {"bind", "cache", "tmpfs"} or "from" in said:
             stage.odd = f"a RUN mounts a {said.get('type', 'stage')}"
-        if said.get("type", "bind") == "bind" and "from" not in said and target:
+        if said.get("type", "bind") == "bind" and target:
             place = Place(self._file, instruction.line)
             where = posixpath.normpath(posixpath.join(stage.workdir, target))
-            stage.copies.append(Copy((source,), where, False, place))
+            if "from" in said:
+                name = expand(said["from"], stage.values | self._before)[0]
+                source = said.get("source") or said.get("src") or "/"
+                stage.takes.setdefault(name, []).append(Copy((source,), where, False, place))
+            else:
+                stage.copies.append(Copy((source,), where, False, place))
 
     def _copy(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         given = dict(instruction.flags)
@@ -474,6 +523,14 @@ class _Reader:
             )
             return
         folder = target.endswith(("/", "/.")) or target in {".", ""} or len(sources) > 1
+        unpacked = [each for each in sources if instruction.word == "ADD" and _ARCHIVE.search(each)]
+        for each in unpacked:
+            advice = (
+                f"Docker unpacks it into {where}, and slimbake copies files as they are: put what is in"
+                " it into the repository, a package, or `weights`"
+            )
+            stage.notes.append(Note(place, f"ADD {each}", advice))
+            sources.remove(each)
         stage.copies.append(Copy(tuple(sources), where, folder, place))
 
 

@@ -455,14 +455,26 @@ class _Drafter:
         root = code.root if code.source(code.root, self._repository) == folder else "/"
         return replace(code, context=folder, root=root, inner="", paths=(), notes=())
 
+    def _folder(self, facts: ImageFacts) -> str:
+        """Where the command starts."""
+        said = self._of.compose and self._of.compose.workdir
+        return posixpath.join(facts.workdir, said.value) if said else facts.workdir
+
     def _script(self, path: str, facts: ImageFacts, code: Code) -> tuple[str, Place] | None:
-        where = posixpath.normpath(posixpath.join(facts.workdir, path))
+        where = posixpath.normpath(posixpath.join(self._folder(facts), path))
         for each, document in facts.scripts.items():
             if each == where or posixpath.basename(each) == path:
                 return document
         source = code.source(where, self._repository)
         if not source and "/" not in path:  # found on PATH
-            for folder in ("/usr/local/bin", "/usr/bin", "/bin"):
+            said = facts.env.get("PATH")
+            folders = (
+                *(said.value.split(":") if said else ()),
+                "/usr/local/bin",
+                "/usr/bin",
+                "/bin",
+            )
+            for folder in folders:
                 source = source or code.source(f"{folder}/{path}", self._repository)
         if not source:
             inside = posixpath.relpath(where, code.root)
@@ -691,7 +703,7 @@ class _Drafter:
             self._entry["build"] = [step for _, step in sorted(found, key=lambda one: one[0])]
 
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
-        here = posixpath.join(facts.workdir, plain.workdir) if plain.workdir else facts.workdir
+        here = posixpath.join(self._folder(facts), plain.workdir)
         moved = posixpath.normpath(code.moved(here))
         inside = moved == APP or not moved.startswith(f"{APP}/")
         return "" if inside else moved
@@ -716,6 +728,8 @@ class _Drafter:
             found = code.source(needs.environment, self._repository)
             files[found or posixpath.join(context, posixpath.basename(needs.environment))] = None
         self._constrained(needs, code, files)
+        self._built(needs, code)
+        self._of_own(needs, code)
         folders: dict[str, None] = {}
         projects: dict[str, None] = {}
         extras = self._extras(needs, code)
@@ -755,7 +769,26 @@ class _Drafter:
             source = code.source(path, self._repository)
             if source not in said:
                 advice = "put a line `-c FILE` with its path from there into the requirements file"
+                advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)
+
+    def _built(self, needs: Needs, code: Code) -> None:
+        """A note on built packages that pip is given, and that no step made."""
+        for path, place in needs.built.items():
+            self._note(
+                place,
+                f"the built packages {code.source(path, self._repository) or path}",
+                "slimbake installs from sources, an index or an address: require the folder of the"
+                " sources, or put them on an index (docs/how-to/private-index.md)",
+            )
+
+    def _of_own(self, needs: Needs, code: Code) -> None:
+        """Take packages by the names of the projects that are installed as those, with their extras."""
+        names = {_name(text) for text in self._projects(needs, code).values()} - {""}
+        for spec in [each for each in needs.specs if name_of(each) in names]:
+            del needs.specs[spec]
+            if extras := re.match(r"[^\[;@]*\[([^\]]*)\]", spec):
+                needs.extras += tuple(map(str.strip, extras[1].split(",")))
 
     def _extras(self, needs: Needs, code: Code) -> str:
         """The extras of the projects, in brackets."""
@@ -1338,8 +1371,12 @@ def _settings(check: Healthcheck) -> dict[str, Any]:
 
 
 def _python(facts: ImageFacts) -> Said | None:
-    found = _VERSION.search(facts.parent.value)
-    return Said(found[1], facts.parent.place) if found else None
+    """The version of Python that the image's base has, else that its steps and stages name."""
+    named = (Said(word, step.place) for step in facts.steps for word in step.words)
+    for said in (facts.parent, *facts.builders, *named):
+        if found := _VERSION.search(said.value):
+            return Said(found[1], said.place)
+    return None
 
 
 def _in(folder: str) -> str:

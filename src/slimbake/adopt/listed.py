@@ -35,10 +35,11 @@ def one_file(files: Iterable[str], specs: Sequence[str], texts: Mapping[str, str
 
 
 def index_note(place: Place, address: str, service: str) -> Note:
-    """The note on an index of packages."""
+    """The note on an index of packages, without a user and a password."""
+    shown = re.sub(r"(://)[^/@]+@", r"\1", address)
     return Note(
         place,
-        f"the index {address}",
+        f"the index {shown}",
         "indexes are settings of the machine: set UV_INDEX_URL or pip.conf there",
         service,
     )

@@ -90,6 +90,7 @@ class Step:
     last: bool  # whether it is a step of the stage that becomes the image, or of one below it
     env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
     into: tuple[str, ...] = ()  # the files that it writes its output to
+    piped: str = ""  # the commands that its pipe runs, where it is one of several
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class ImageFacts:
     place: Place
     parent: Said  # the image from outside on which the last stage stands
     python: bool
+    builders: tuple[Said, ...] = ()  # those of the stages with Python that it takes files of
     workdir: str = "/"
     env: Mapping[str, Said] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.listed import index_note
 from slimbake.adopt.model import Note, Place, Said, Step
+from slimbake.adopt.shell import BLOCKS
 from slimbake.adopt.steps import DJANGO
 from slimbake.fleet.resolve import DEBIAN
 
@@ -20,8 +21,20 @@ _WITH_VALUE = frozenset(
         *("--abi", "--only-binary", "--no-binary", "--progress-bar", "--src", "--index-strategy"),
         *("--upgrade-strategy", "--log", "--proxy", "--cert", "--client-cert", "--report"),
         *("-w", "--wheel-dir", "-d", "--dest", "--link-mode", "--keyring-provider", "-o"),
-        *("--output", "--output-file", "--format", "-f", "--without", "--with", "--only"),
-        *("--no-install-package", "--directory", "--config-settings"),
+        *("--output", "--output-file", "--format", "--without", "--with", "--only"),
+        *("--no-install-package", "--directory", "--config-settings", "--config-setting", "-C"),
+        *("--global-option", "--build-option", "--root-user-action", "--use-feature", "--color"),
+        *(
+            "--use-deprecated",
+            "--exists-action",
+            "--resume-retries",
+            "--resolution",
+            "--prerelease",
+        ),
+        *("--fork-strategy", "--exclude-newer", "--exclude-newer-package", "--python-platform"),
+        *("--no-build-isolation-package", "-P", "--upgrade-package", "--reinstall-package"),
+        *("--refresh-package", "--no-build-package", "--no-binary-package", "--build-constraints"),
+        *("-b", "--build-constraint", "--allow-insecure-host", "--project", "--config-file"),
     }
 )
 # What installs the rest, and is no part of a service.
@@ -31,15 +44,24 @@ _TOOLS = frozenset(
         *("pipenv", "pdm", "virtualenv", "build", "hatch", "hatchling", "flit", "pip-tools"),
     }
 )
+_INSTALLS = frozenset({"install", "wheel", "download", "sync"})
+_BUILDERS = frozenset({"poetry", "uv", "pdm", "hatch", "flit"})  # of wheels
 PIP_INSTALL = ("pip", "install")  # how a step begins that installs such
 _TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
 _NAMED = frozenset(
     {
-        *("-r", "--requirement", "-e", "--editable", "-c", "--constraint", "--find-links"),
-        "--torch-backend",
+        *("-r", "--requirement", "--requirements", "-e", "--editable", "-c", "--constraint"),
+        *("--constraints", "--override", "--overrides", "--extra", "--group", "--torch-backend"),
     }
 )
-_INDEXES = frozenset({"-i", "--index-url", "--extra-index-url", "--index", "--default-index"})
+_INDEXES = frozenset(
+    {
+        *("-i", "--index-url", "--extra-index-url", "--index", "--default-index"),
+        *("-f", "--find-links"),
+    }
+)
+# Options that variables of pip and uv give as well: PIP_INDEX_URL is --index-url.
+_SETTINGS = (*_INDEXES, "--constraint", "--override", "--torch-backend")
 # Programs that compile and fetch. A Debian section would say it, and none is known offline.
 _FETCH_SOURCES = frozenset({"unzip", "xz-utils", "git", "git-lfs"})
 _BUILD_TOOLS = _FETCH_SOURCES | frozenset(
@@ -48,11 +70,13 @@ _BUILD_TOOLS = _FETCH_SOURCES | frozenset(
         *("pkgconf", "autoconf", "automake", "libtool", "gfortran", "clang", "rustc", "cargo"),
     }
 )
+# Debian's Python, of which images have another build.
+_OWN_PYTHON = re.compile(r"python3(?:\.\d+)?(?:-(?:pip|venv|dev|distutils|minimal|full))?")
 # In every image of slimbake, or what it does in their place; what only adds sources to apt.
 _THERE = frozenset(
     {
-        *("ca-certificates", "tzdata", "tini", "dumb-init", "gosu", "python3", "python3-pip"),
-        *("python3-venv", "python3-dev", "python-is-python3", "libc6", "locales"),
+        *("ca-certificates", "tzdata", "tini", "dumb-init", "gosu", "python-is-python3"),
+        *("libc6", "locales"),
         *("apt-transport-https", "apt-utils", "dirmngr", "gnupg", "gnupg2", "lsb-release"),
         *("software-properties-common",),
     }
@@ -83,8 +107,9 @@ _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "GMT", ""})
 _QUIET_OF = {
     "apt-get": {"update", "clean", "upgrade", "dist-upgrade", "autoremove", "purge", "autoclean"},
     "apt": {"update", "clean", "upgrade", "autoremove", "purge", "autoclean"},
+    "apk": {"update", "upgrade", "del", "cache"},
     "poetry": {"config", "cache", "self", "check", "lock", "--version"},
-    "uv": {"venv", "cache", "python", "--version", "lock", "build", "self", "tool"},
+    "uv": {"venv", "cache", "python", "--version", "lock", "self", "tool"},
     "pip": {"cache", "config", "check", "list", "freeze", "--version"},
     "conda": {"clean", "config", "init"},
     "pipenv": {"--version", "lock", "--clear"},
@@ -110,6 +135,7 @@ class Needs:
     # the groups that Poetry leaves out where it installs those that are not optional
     poetry: frozenset[str] | None = None
     constraints: dict[str, Place] = field(default_factory=dict)
+    built: dict[str, Place] = field(default_factory=dict)  # wheels, and folders of them
     pipfile: str = ""  # a folder
     environment: str = ""  # a file of conda
     system: dict[str, Place] = field(default_factory=dict)
@@ -139,6 +165,8 @@ class _Reader:
     def __init__(self, service: str, handed: tuple[str, ...]) -> None:
         self._service, self._handed = service, handed
         self.edited: list[tuple[str, Note]] = []  # a file that `sed` edits, and what is said of it
+        self._made: list[str] = []  # folders of wheels that steps made
+        self._set: set[tuple[str, str]] = set()  # variables of installers that were read
         self._installer = False  # whether the step before fetched that of Poetry or uv
         self.needs = Needs()
 
@@ -147,6 +175,7 @@ class _Reader:
         if not words:
             return
         program, rest = words[0], list(words[1:])
+        self._from_variables(program, rest, step)
         match program:
             case "pip" | "uv-pip":
                 self._pip(rest, step)
@@ -154,6 +183,8 @@ class _Reader:
                 self._apt(rest, step)
             case "apk" if "add" in rest:
                 self._apk(rest, step)
+            case "build":
+                self._builds(self._folder(rest, step), rest, step)
             case "uv" if rest[:1] in (["sync"], ["export"]):
                 self._uv(rest, step)
             case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
@@ -162,7 +193,7 @@ class _Reader:
                 self._in_project(step.workdir, rest, {"--no-self"}, step)
                 self._groups(_values(rest, {"-G", "--group", "--with"}), step)
             case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
-                self.needs.pipfile = step.workdir
+                self._pipenv(rest, step)
             case "conda" | "mamba" | "micromamba" if "-f" in rest or "--file" in rest:
                 at = (_values(rest, {"-f", "--file"}) or ("environment.yml",))[0]
                 self.needs.environment = posixpath.join(step.workdir, at)
@@ -173,10 +204,11 @@ class _Reader:
         if rest[:1] and rest[0] in _QUIET_OF["pip"]:
             self.needs.needless.append(step)
             return
-        if rest[:1] not in (["install"], ["wheel"], ["download"], ["sync"]):
+        if not rest or rest[0] not in _INSTALLS:
             self._other("pip", rest, step)
             return
         sync = rest.pop(0) == "sync"
+        rest += ["requirements.txt"] if sync and not any(not o for o, _ in _options(rest)) else []
         tools = [value for option, value in _options(rest) if not option and _tool(value)]
         if tools:
             self.needs.needless.append(replace(step, words=(*PIP_INSTALL, *tools), into=()))
@@ -187,15 +219,55 @@ class _Reader:
                 self._wanted(value, step, True)
             elif option in {"-e", "--editable"}:
                 self._wanted(value, step, False)
-            elif option in {"-c", "--constraint"}:
-                path = posixpath.normpath(posixpath.join(step.workdir, value))
-                self.needs.constraints.setdefault(path, step.place)
-            elif option == "--torch-backend":
-                self.needs.torch = value
-            elif option in _INDEXES and (found := _TORCH.search(value)):
-                self.needs.torch = found[1]
-            elif option in _INDEXES:
-                self.needs.notes.append(index_note(step.place, value, self._service))
+            elif option == "--extra":
+                self.needs.extras += (value,)
+            elif option == "--group":
+                self._groups((value.rpartition(":")[2],), step)
+            else:
+                self._setting(option, value, step)
+        self.needs.extras += ("*",) if "--all-extras" in rest else ()
+
+    def _setting(self, option: str, value: str, step: Step) -> None:
+        """An option that says from where packages come, and of which version they are."""
+        far = "://" in value
+        path = value if far else posixpath.normpath(posixpath.join(step.workdir, value))
+        if option in {"-w", "--wheel-dir", "-d", "--dest"}:
+            self._made.append(path)
+        elif option in {"-c", "--constraint", "--constraints"}:
+            self.needs.constraints.setdefault(path, step.place)
+        elif option in {"--override", "--overrides"}:
+            self._note(step, f"{option} {value}", "require these versions where they are listed")
+        elif option == "--torch-backend":
+            self.needs.torch = value
+        elif option in _INDEXES and (found := _TORCH.search(value)):
+            self.needs.torch = found[1]
+        elif option in _INDEXES and (far or option not in {"-f", "--find-links"}):
+            self.needs.notes.append(index_note(step.place, value, self._service))
+        elif option in _INDEXES:
+            self._built(path, step)
+
+    def _from_variables(self, program: str, rest: Sequence[str], step: Step) -> None:
+        """The settings that variables of an installer give it, at its first step that has them."""
+        prefix = {"pip": "PIP_", "uv": "UV_", "uv-pip": "UV_"}.get(program, "")
+        installs = prefix and rest and rest[0] in _INSTALLS
+        for name, value in step.env if installs else ():
+            option = f"--{name.removeprefix(prefix).lower().replace('_', '-')}"
+            if name.startswith(prefix) and option in _SETTINGS and (name, value) not in self._set:
+                self._set.add((name, value))
+                for each in re.split(r"[\s,]+", value) if value else (f"that {name} names",):
+                    self._setting(option, each, step)
+
+    def _builds(self, folder: str, rest: list[str], step: Step) -> None:
+        """A project whose wheel is built, for a later step to install."""
+        to = _values(rest, {"-o", "--out-dir", "--outdir", "--output", "-d", "--dest"})
+        self._made.append(posixpath.normpath(posixpath.join(folder, (to or ("dist",))[0])))
+        self.needs.folders.setdefault(folder, step.place)
+
+    def _built(self, path: str, step: Step) -> None:
+        """Built packages in a folder or a file; those that a step before made are of its lists."""
+        places = (*self._made, *self._handed)
+        if not any(f"{path}/".startswith(f"{each.rstrip('/')}/") for each in places):
+            self.needs.built.setdefault(path, step.place)
 
     def _note(self, step: Step, what: str, advice: str) -> None:
         self.needs.notes.append(Note(step.place, what, advice, self._service))
@@ -212,8 +284,10 @@ class _Reader:
             self.needs.projects.setdefault(posixpath.dirname(absolute), step.place)
         elif file or (local and path.endswith((".txt", ".in"))):
             self.needs.files.setdefault(absolute, step.place)
+        elif "://" in word:
+            self.needs.specs.setdefault(word, step.place)
         elif word.endswith(".whl") or re.search(r"\*(?!\d|$)|/.*\*|^\*", word):
-            pass  # wheels that a step before it made, of what is listed there
+            self._built(absolute.partition("*")[0].rstrip("/"), step)
         elif local:
             self.needs.folders.setdefault(absolute, step.place)
             if bracket:
@@ -235,14 +309,15 @@ class _Reader:
             found.append(word)
         for word in found:
             name, *version = re.split(r"[=/]", word.lower(), maxsplit=1)
-            build = name.endswith("-dev") or name in _BUILD_TOOLS
+            own = name in _THERE or _OWN_PYTHON.fullmatch(name) is not None
+            build = not own and (name.endswith("-dev") or name in _BUILD_TOOLS)
             if build:
                 self.needs.build[name] = None
             if not step.last:
                 continue
             if name in _FETCHERS:
                 self.needs.fetchers.setdefault(name, step.place)
-            elif name in _THERE:
+            elif own:
                 self.needs.there.setdefault(name, step.place)
             elif not build and re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
                 self.needs.system.setdefault(name, step.place)
@@ -277,6 +352,13 @@ class _Reader:
         if not only and rest[0] != "export" and not {"--no-dev", "--only-root"} & {*rest}:
             self.needs.poetry = frozenset(_values(rest, {"--without"}))
 
+    def _pipenv(self, rest: list[str], step: Step) -> None:
+        self.needs.pipfile = step.workdir
+        named = list(_values(rest, {"--categories"}))
+        named += ["dev-packages"] if {"--dev", "-d"} & {*rest} else []
+        for name in (each for each in named if each not in {"packages", "default"}):
+            self._note(step, f"[{name}] of the Pipfile", "list these in `requirements`")
+
     def _in_project(self, folder: str, rest: list[str], without: set[str], step: Step) -> None:
         """A folder whose dependencies are installed, and itself unless one of these words is there."""
         self.needs.projects.setdefault(folder, step.place)
@@ -297,7 +379,7 @@ class _Reader:
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):
                 self.needs.notes.append(not_run(step, self._service))
-            else:
+            elif not step.piped:
                 self.needs.needless.append(step)
             return
         if program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"]):
@@ -322,6 +404,17 @@ class _Reader:
             return
         if program == "pip" and rest[:1] == ["uninstall"]:
             self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
+            return
+        self._unread(program, rest, step)
+
+    def _unread(self, program: str, rest: list[str], step: Step) -> None:
+        """A note on a step that installs nothing as far as is known."""
+        if program in BLOCKS:
+            advice = (
+                "init follows no such block: list what it installs in `requirements` or `system`"
+            )
+            self.needs.notes.append(replace(not_run(step, self._service), advice=advice))
+            self._from_variables("pip", ("install",), step)
             return
         made = next(
             (to for to in self._handed for word in step.words if f"{word}/".startswith(f"{to}/")),
@@ -363,7 +456,7 @@ def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
 def not_run(step: Step, service: str, why: str = "") -> Note:
     """The note on a step that slimbake does not run."""
     into = (f"> {each}" for each in step.into if not each.startswith("/dev/"))
-    shown = " ".join((*step.words, *into))
+    shown = step.piped or " ".join((*step.words, *into))
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)
@@ -395,14 +488,20 @@ def _program(words: tuple[str, ...]) -> tuple[str, ...]:
     """A command's words without what it is called through: `python -m pip`, `/venv/bin/pip`, `sudo`."""
     while words and (words[0] in {"sudo", "env", "exec", "time"} or "=" in words[0]):
         words = words[1:]
-    if not words:
+    if not words or (words[0] in {".", "source"} and "".join(words[1:2]).endswith("bin/activate")):
         return ()
     name = posixpath.basename(words[0])
     if _PYTHON.fullmatch(name) and words[1:2] == ("-m",) and len(words) > 2:
         inner = words[2]
-        if inner in {"pip", "uv", "poetry", "pipenv", "pdm"}:
+        if inner in {"pip", "uv", "poetry", "pipenv", "pdm", "build"}:
             return _program(words[2:])
         return ("python", *words[1:])
+    if _PYTHON.fullmatch(name) and words[1:3] in (("setup.py", "install"), ("setup.py", "develop")):
+        return (*PIP_INSTALL, ".")
+    if name in _BUILDERS and words[1:2] == ("build",):
+        return words[1:]
+    if name == "pip-sync":  # of pip-tools
+        return ("pip", "sync", *words[1:])
     if re.fullmatch(r"pip3?(?:\.\d+)?", name):
         return ("pip", *words[1:])
     if name == "uv" and words[1:2] == ("pip",):

@@ -42,6 +42,7 @@ _KEYWORDS = frozenset(
         "[[",
     ]
 )
+BLOCKS = frozenset({"for", "while", "until", "case"})  # each has an end of its own
 # What a shell does itself.
 _BUILTINS = frozenset(
     [

@@ -91,3 +91,30 @@ def test_modules_that_get_another_name_are_refused_and_other_files_are_not() -> 
 def test_paths_of_the_working_directory_follow_and_others_stay() -> None:
     assert code("COPY . .")[3] == "/app/a:/srvx"
     assert code("COPY services/api .\nCOPY shared shared")[3] == "/app/services/api/a:/srvx"
+
+
+def test_a_folder_that_stays_where_it_is_does_not_move_with_the_folder_around_it() -> None:
+    facts = dockerfile_facts(
+        "FROM python:3.11\nWORKDIR /app\nCOPY services/api .\nCOPY libs ./libs\n", "Dockerfile"
+    )
+    assert facts is not None
+    found = code_of(facts, ".", repository(), frozenset())
+    assert found.moved("/app/api:/app/libs/text") == "/app/services/api/api:/app/libs/text"
+    assert found.moves("/app/libs and /app") == {"/app": "/app/services/api"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "context", "root"),
+    [
+        ("COPY config/prod /req\nCOPY services/api/main.py /main.py", "services/api", "/"),
+        ("COPY config/prod /req\nCOPY services/api /code", "services/api", "/code"),
+        ("COPY config/prod /req", "config/prod", "/req"),
+    ],
+)
+def test_without_a_working_directory_the_code_says_what_becomes_app(
+    lines: str, context: str, root: str
+) -> None:
+    facts = dockerfile_facts(f"FROM python:3.11\n{lines}\n", "Dockerfile")
+    assert facts is not None
+    found = code_of(facts, ".", repository(), frozenset())
+    assert (found.context, found.root) == (context, root)

@@ -181,6 +181,30 @@ services:
 """
 
 
+def test_long_forms_of_volumes_say_their_kind() -> None:
+    service = only(
+        "services:\n  one:\n    build: .\n    volumes:\n"
+        "      - {type: tmpfs, target: /scratch}\n"
+        "      - {type: bind, source: data, target: '${AT:-/data}'}\n"
+        "      - {type: volume, source: kept, target: /kept}\n"
+    )
+    assert [said.value for said in service.tmpfs] == ["/scratch"]
+    volumes = [(source, said.value) for source, said in service.volumes]
+    assert volumes == [("./data", "/data"), ("kept", "/kept")]
+
+
+def test_compose_files_are_named_where_none_is_read() -> None:
+    texts = {
+        "docker-compose.prod.yml": "services:\n  one:\n    build: .\n",
+        "compose.db.yml": "services:\n  db: {image: postgres}\n",
+    }
+    found = compose_facts(Repository("r", frozenset(texts), frozenset({"."}), texts), ())
+    assert [str(note) for note in found.notes] == [
+        "docker-compose.prod.yml: this compose file was not read\n"
+        "  `slimbake init --compose docker-compose.prod.yml` reads it"
+    ]
+
+
 def test_what_compose_fills_in_stays_as_it_is_written() -> None:
     one, other = read(FILLED, _env="A=1\nB=2\nC=3\nPORT=80\nTAG=a\n", one_env="").services
     assert [said.value for said in one.env_files] == ["one.env"]

@@ -130,7 +130,17 @@ def test_a_target_is_taken_in_place_of_the_last_stage() -> None:
         ("uv pip install --system -r a.txt -r b.txt", ["/srv/a.txt", "/srv/b.txt"], []),
         ("uv pip sync a.txt", ["/srv/a.txt"], []),
         ('pip install -t /x "uvicorn[standard]>=0.30"', [], ["uvicorn[standard]>=0.30"]),
-        ("pip install --no-index /wheels/*", [], []),
+        ("pip wheel -w /wheels x && pip install --no-index -f /wheels /wheels/*", [], ["x"]),
+        ("pip-sync --quiet a.txt", ["/srv/a.txt"], []),
+        ("pip-sync", ["/srv/requirements.txt"], []),
+        (
+            "pip install https://host/x-1-py3-none-any.whl",
+            [],
+            ["https://host/x-1-py3-none-any.whl"],
+        ),
+        ("pip install 'x @ https://host/x-1.whl'", [], ["x @ https://host/x-1.whl"]),
+        ("uv pip install --prerelease allow --python-platform linux x", [], ["x"]),
+        (". /venv/bin/activate && pip install --root-user-action ignore x", [], ["x"]),
     ],
 )
 def test_requirements_are_found_however_pip_is_called(
@@ -176,6 +186,87 @@ def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> 
     needs = needs_of(facts(text).steps, "s")
     assert needs.torch == "cu121"
     assert [note.what for note in needs.notes] == ["the index https://pypi.example.com/simple"]
+
+
+@pytest.mark.parametrize(
+    ("run", "reported"),
+    [
+        (
+            "for f in r/*.txt; do\\\n  pip install -r $f; done && make",
+            ["RUN for f in r/*.txt; do pip install -r $f; done", "RUN make"],
+        ),
+        (
+            'case "$A" in x|y) curl a;; *) while b; do c; done;; esac; rm d',
+            ['RUN case "$A" in x|y) curl a;; *) while b; do c; done;; esac'],
+        ),
+        ("curl a \\\n | tar xz -C /usr && make", ["RUN curl a | tar xz -C /usr", "RUN make"]),
+        ("echo '* * * * * x' | crontab -", ["RUN echo * * * * * x | crontab -"]),
+        ("uv export | uv pip install -r -", []),
+    ],
+)
+def test_a_loop_and_a_pipe_are_one_step_in_notes(run: str, reported: list[str]) -> None:
+    found = needs_of(facts(f"FROM python:3.11\nRUN {run}\n").steps, "s")
+    assert list(dict.fromkeys(note.what for note in found.notes)) == reported
+    assert {note.place.line for note in found.notes if note.what != "RUN make"} <= {2}
+    assert "echo" not in {step.words[0] for step in found.needless}
+
+
+def test_an_archive_that_is_added_is_unpacked_by_docker_alone() -> None:
+    found = facts("FROM python:3.11\nADD a.tar.gz b.txt /data/\nCOPY c.tgz /\n")
+    assert [(note.place.line, note.what) for note in found.notes] == [(2, "ADD a.tar.gz")]
+    assert [copied.sources for copied in found.copies] == [("b.txt",), ("c.tgz",)]
+
+
+def test_extras_and_groups_that_uv_pip_installs_are_no_packages() -> None:
+    step = "uv pip install --system -r pyproject.toml --extra prod --group dev"
+    needs = needs_of(facts(f"FROM python:3.11\nWORKDIR /srv\nRUN {step}\n").steps, "s")
+    assert (list(needs.projects), list(needs.specs)) == (["/srv"], [])
+    assert (needs.extras, list(needs.groups)) == (("prod",), ["dev"])
+
+
+def test_variables_of_an_installer_are_its_options() -> None:
+    text = (
+        "FROM python:3.11\nARG UV_INDEX\n"
+        "ENV PIP_INDEX_URL=https://me:pw@pypi.example.com/simple PIP_CONSTRAINT=/c.txt\n"
+        "ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1\n"
+        "RUN pip install torch\nRUN pip install x\nRUN uv pip install y\n"
+    )
+    needs = needs_of(facts(text).steps, "s")
+    assert (needs.torch, list(needs.constraints)) == ("cpu", ["/c.txt"])
+    assert [(note.place.line, note.what) for note in needs.notes] == [
+        (5, "the index https://pypi.example.com/simple"),
+        (7, "the index that UV_INDEX names"),
+    ]
+
+
+def test_built_packages_that_no_step_made_are_kept_apart() -> None:
+    text = (
+        "FROM python:3.11 AS build\nWORKDIR /src\nCOPY . .\nRUN poetry build\n"
+        "RUN pip wheel --wheel-dir /wheels x\nFROM python:3.11\nCOPY wheels /own\n"
+        "COPY --from=build /src/dist /dist\n"
+        "RUN --mount=type=bind,from=build,source=/wheels,target=/w pip install -f /w --no-index x\n"
+        "RUN pip install /dist/*.whl /own/y-1-py3-none-any.whl && pip install -f https://host/ z\n"
+    )
+    found = facts(text)
+    needs = needs_of(found.steps, "s", found.handed)
+    assert list(needs.built) == ["/own/y-1-py3-none-any.whl"]
+    assert (list(needs.folders), list(needs.specs)) == (["/src"], ["x", "z"])
+    assert [note.what for note in needs.notes] == ["the index https://host/"]
+
+
+def test_debian_s_own_python_is_not_carried_over() -> None:
+    text = "FROM ubuntu\nRUN apt-get install -y python3.11 python3.11-venv python3-dev libpq5\n"
+    needs = needs_of(facts(text).steps, "s")
+    assert (list(needs.system), list(needs.build)) == (["libpq5"], [])
+
+
+def test_what_a_pipfile_installs_beside_its_packages_is_reported() -> None:
+    steps = 'pipenv install --deploy --dev && pipenv requirements --categories "packages prod"'
+    notes = needs_of(facts(f"FROM python:3.11\nRUN {steps}\n").steps, "s").notes
+    assert [note.what for note in notes] == [
+        "[dev-packages] of the Pipfile",
+        "[prod] of the Pipfile",
+    ]
 
 
 def test_alpine_s_packages_are_reported_because_debian_names_them_otherwise() -> None:

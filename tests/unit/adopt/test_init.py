@@ -1056,7 +1056,8 @@ def test_a_group_that_no_project_has_is_a_note(tmp_path: Path) -> None:
 
 
 def test_packages_without_a_file_are_a_list(tmp_path: Path) -> None:
-    one, _ = _poetry_installs(tmp_path, "pip install 'httpx==0.27.*' /wheels/*")
+    install = "pip wheel -w /wheels 'httpx==0.27.*' && pip install /wheels/*"
+    one, _ = _poetry_installs(tmp_path, install)
     assert (one.entry["requirements"], one.notes) == (["httpx==0.27.*"], ())
 
 

@@ -380,3 +380,44 @@ def test_a_folder_that_a_shared_dockerfile_makes_is_a_note_of_who_names_it(tmp_p
         "RUN mkdir /var/lib/beat",
         "RUN mkdir /var/lib/all",
     ]
+
+
+def test_a_script_is_found_in_a_folder_of_path(tmp_path: Path) -> None:
+    text = f'{HEAD}COPY scripts /scripts\nENV PATH="/scripts:$PATH"\nCMD ["run.sh"]\n'
+    [web] = adopted(tmp_path, text, {"scripts/run.sh": "#!/bin/sh\nexec gunicorn app:app\n"})
+    assert web.entry["command"] == ["gunicorn", "app:app"]
+
+
+def test_the_working_directory_of_a_compose_file_is_where_the_command_starts(
+    tmp_path: Path,
+) -> None:
+    compose = COMPOSE.replace("{build", "{working_dir: inner, build")
+    [web] = adopted(tmp_path, f"{HEAD}{START}", {"web/inner/app.py": ""}, compose)
+    assert web.entry["workdir"] == "/app/inner"
+
+
+def test_a_project_that_is_built_and_installed_by_its_name_is_itself(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.12 AS build\nWORKDIR /src\nCOPY web .\nRUN pip wheel -w /wheels .\n"
+        "FROM debian\nWORKDIR /srv\n"
+        "RUN --mount=from=build,source=/wheels,target=/w pip install -f /w 'My_App[pg]' httpx\n"
+        "CMD my-app\n"
+    )
+    project = (
+        '[project]\nname = "my-app"\n[project.scripts]\nmy-app = "a:b"\n'
+        '[project.optional-dependencies]\npg = ["psycopg"]\n'
+    )
+    [web] = adopted(tmp_path, text, {"web/pyproject.toml": project})
+    assert web.entry["requirements"] == ["./web[pg]", "httpx"]
+    assert web.python is not None
+    assert web.python.value == "3.12"
+
+
+def test_built_packages_and_constraints_from_elsewhere_are_notes(tmp_path: Path) -> None:
+    text = f"{HEAD}COPY wheels /wheels\nRUN pip install -f /wheels x -c https://host/c.txt\n{START}"
+    [web] = adopted(tmp_path, text, {"wheels/x-1-py3-none-any.whl": ""})
+    assert [what for what, _ in notes(web)][:2] == [
+        "the constraints of https://host/c.txt",
+        "the built packages wheels",
+    ]
+    assert notes(web)[0][1].startswith("put the file into the repository, and a line `-c FILE`")
