@@ -432,7 +432,8 @@ def _block(advised: Advised) -> Iterator[str]:
             others = f" and {advice.others:,} more" if advice.others else ""
             yield f"     also: {', '.join(advice.also)}{others}"
     if not advised.advice:
-        yield "  nothing worth doing" + (", as far as is known" if advised.unmeasured else "")
+        left = f": what is left would save less than {WORTH:.0%}"
+        yield "  nothing worth doing" + (", as far as is known" if advised.unmeasured else left)
     yield from (f"  {UNMEASURED}: {line}" for line in advised.unmeasured)
 
 

@@ -193,14 +193,26 @@ def run(
 
 @contextlib.contextmanager
 def started(project: Project) -> Iterator[ComposeProject]:
-    """The fleet as it was started, to be looked at or ended: files of variables may have gone."""
+    """The fleet as it was started, to be looked at or ended: files of variables may have gone, and
+    what set those without which Compose reads nothing (`${KEY:?}`).
+    """
     with_files = (each.service for each in project.plan.services if each.env_file)
     without = "".join(f"  {name}: {{env_file: !reset []}}\n" for name in with_files)
-    with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
+    values = (value for each in project.plan.services for _, value in each.environment)
+    named = {name for value in values for name in re.findall(r"\$\{(\w+)", value)}
+    with (
+        tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file,
+        tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".env") as placeholders,
+    ):
         file.write(f"services:\n{without}" if without else "services: {}\n")
         file.flush()
+        placeholders.writelines(f"{name}=-\n" for name in sorted(named))
+        placeholders.flush()
         together = _prepared(project)
-        yield replace(together, files=(*together.files, Path(file.name)))
+        files = (*together.files, Path(file.name))
+        yield replace(
+            together, files=files, env_files=(Path(placeholders.name), *together.env_files)
+        )
 
 
 def _to_start(project: Project) -> ComposeProject:

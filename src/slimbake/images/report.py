@@ -198,7 +198,7 @@ def _duplicates(found: list[Duplicate]) -> list[str]:
     if not found:
         return []
     waste = sum(each.waste for each in found)
-    lines = [f"in two layers: {len(found)} files over 4 kB, {readable(waste)} too much"]
+    lines = [f"in two layers: {len(found)} files over 4 kB, {readable(waste)} of copies"]
     for each in found[:_SHOWN]:
         places = {copy.layer: copy for copy in each.copies}.values()
         where = ", ".join(f"{_layer(copy.layer)} ({' '.join(copy.images)})" for copy in places)

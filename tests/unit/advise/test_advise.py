@@ -21,6 +21,7 @@ from slimbake.advise.facts import facts, imports
 from slimbake.advise.model import (
     Advice,
     AdviceStep,
+    Advised,
     Doubled,
     Facts,
     LayerFacts,
@@ -434,6 +435,12 @@ def test_a_base_of_which_nothing_is_imported_or_opened_can_be_another() -> None:
         replace(api, limits=None),
     ):
         assert of("other base", used, known(used, parents={"ml": "web"}, asked=here.asked)) is None
+
+
+def test_what_saves_little_is_no_advice_and_that_is_said() -> None:
+    assert advice_text([Advised(service="")]).endswith(
+        "nothing worth doing: what is left would save less than 2%"
+    )
 
 
 def test_what_saves_most_comes_first_and_the_unknown_last() -> None:

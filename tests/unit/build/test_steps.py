@@ -34,7 +34,7 @@ from slimbake.build.events import (
 )
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
-from slimbake.errors import BuildError, CheckError
+from slimbake.errors import BuildError, CheckError, together
 from slimbake.plan import plan
 from slimbake.render.quoting import exec_form
 
@@ -285,6 +285,16 @@ def test_a_smoke_that_misses_a_module_says_where_to_list_its_package(steps: Step
     assert error.hint.startswith(
         "the image has no `six`: add the package that has it to `services.two.requirements`"
     )
+
+
+def test_each_of_several_failures_says_what_to_do_about_it(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    other = BuildError("one does not build", "fix it")
+    progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
+    error = together([other, failure(PLAN, progress.failed, "")[0]])
+    assert error.message.startswith("one does not build\n  fix it\nthe smoke of two does not hold")
+    assert "\n  the image has no `six`: add the package that has it to `services.two" in str(error)
 
 
 def test_a_smoke_that_misses_a_library_names_the_package_of_debian(steps: Steps) -> None:

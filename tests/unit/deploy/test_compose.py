@@ -118,19 +118,24 @@ def test_variables_that_nothing_sets_are_reported() -> None:
     ]
 
 
-@pytest.mark.parametrize(("environment", "given"), [((("A", "${A}"),), True), ((), False)])
-def test_compose_fills_in_from_the_dot_env_beside_the_manifest(
-    environment: Any, given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_compose_fills_in_from_the_dot_env_beside_the_manifest_and_ends_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compose, "require_compose", lambda: None)
     monkeypatch.setattr(ComposeProject, "elsewhere", "")
     monkeypatch.setattr(ComposeProject, "data_elsewhere", ("", ""))
+    values = (("X", "${A:?is needed}"), ("Y", "${B}/${A}"))
     project: Any = SimpleNamespace(
-        root=tmp_path, plan=plan(fleet(service("api", environment=environment)))
+        root=tmp_path, plan=plan(fleet(service("api", environment=values)))
     )
+    with compose.started(project) as together:
+        [placeholders] = together.env_files
+        assert placeholders.read_text() == "A=-\nB=-\n"
     (tmp_path / ".env").write_text("A=1\n")
     with compose.started(project) as together:
-        assert together.env_files == ((tmp_path / ".env",) if given else ())
+        assert together.env_files[1:] == (tmp_path / ".env",), "it wins"
+    project.plan = plan(fleet(service("api")))
+    assert compose._prepared(project).env_files == ()
 
 
 def test_variants_and_tools_start_only_where_they_are_named() -> None:
