@@ -20,7 +20,7 @@ from slimbake.adopt.choices import (
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
-from slimbake.config.shells import REAPERS
+from slimbake.config.shells import REAPER_OPTIONS, REAPERS, after_options
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
@@ -37,8 +37,7 @@ _SCHEDULERS = frozenset({"cron", "crond"})  # as root, of a table that names the
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
 _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
-    ("tini",): frozenset({"-p", "-e"}),
-    ("dumb-init",): frozenset({"-r", "--rewrite"}),
+    **{(name,): REAPER_OPTIONS for name in sorted(REAPERS)},
     ("poetry", "run"): frozenset({"-C", "--directory", "-P", "--project"}),
     ("uv", "run"): frozenset(
         {"--package", "--extra", "--group", "--project", "--directory", "--python", "-p", "--with"}
@@ -75,13 +74,15 @@ def only_debians(program: str) -> bool:
     return posixpath.basename(program) in _UTILITIES | _FILE_TOOLS
 
 
-def reaper_of(*commands: Command | None) -> str:
-    """The program by which one of these commands starts another as its child: "tini" or "dumb-init";
-    "" where none does.
+def reaper_of(*commands: Command | None) -> tuple[str, ...]:
+    """The program by which one of these commands starts another as its child, tini or dumb-init, with
+    its options; () where none does.
     """
-    texts = (each.text.split() for each in commands if each)
-    first = (posixpath.basename(words[0]) for words in texts if words)
-    return next((name for name in first if name in REAPERS), "")
+    for words in (each.text.split() for each in commands if each):
+        if words and (name := posixpath.basename(words[0])) in REAPERS:
+            options = words[1 : after_options(words[1:], REAPER_OPTIONS) + 1]
+            return (name, *(each for each in options if each != "--"))
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,14 +236,8 @@ class Shellless:
             starter = next((s for s in _STARTERS if first[: len(s)] == s), None)
             if starter is None:
                 return words
-            rest = list(words[len(starter) :])
-            while rest and rest[0].startswith("-"):
-                option = rest.pop(0)
-                if option == "--":
-                    break
-                if option in _STARTERS[starter] and rest:
-                    rest.pop(0)
-            words = tuple(rest)
+            words = words[len(starter) :]
+            words = words[after_options(words, _STARTERS[starter]) :]
         return words
 
     def _script(

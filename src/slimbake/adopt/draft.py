@@ -194,6 +194,9 @@ class _Drafter:
         self._starts_a_shell(code)
         self._hidden(code)
         self._misplaced(code, {*needs.folders, *needs.projects}, facts)
+        for path, note in needs.endings:
+            text = self._repository.texts.get(code.source(path, self._repository), "\r")
+            self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         self._reaped(facts)
@@ -553,9 +556,9 @@ class _Drafter:
         compose = self._of.compose
         said = (compose and compose.entrypoint) or facts.entrypoint
         own = reaper_of(said, (compose and compose.command) or facts.command)
-        if reaper := own or ("tini" if compose and compose.init else ""):
-            self._entry["system"] = [*self._entry.get("system", []), reaper]
-            self._entry["entrypoint"] = [reaper, "--", *self._entry.get("entrypoint", [])]
+        if reaper := own or (("tini",) if compose and compose.init else ()):
+            self._entry["system"] = [*self._entry.get("system", []), reaper[0]]
+            self._entry["entrypoint"] = [*reaper, "--", *self._entry.get("entrypoint", [])]
 
     def _by_hand(self, ports: Collection[int]) -> None:
         if self._of.compose and not self._of.compose.starts:

@@ -326,6 +326,7 @@ def test_what_only_a_shell_knows_of_a_script_is_a_note_and_needs_none() -> None:
     [
         ("python -m app", "python -m app"),
         ("tini -g -- python -m app", "python -m app"),
+        ("tini -g -e 143 -- python -m app", "python -m app"),
         ("/usr/bin/dumb-init gunicorn app:app", "gunicorn app:app"),
         ("tini --", ""),
         ("", ""),

@@ -416,7 +416,7 @@ def test_an_entrypoint_and_its_arguments_stay_apart(tmp_path: Path) -> None:
     assert (found["three"].entrypoint, found["three"].port) == (("three-cli", "--port", "90"), 90)
     assert "# init filled in ${PORT:-90}" in file.read_text()
     assert (found["four"].entrypoint, found["four"].command) == (
-        ("tini", "--"),
+        ("tini", "-g", "--"),
         ("python", "/app/x.py"),
     )
     assert found["four"].system == ("tini",), "as a first process, Python ignores SIGTERM"

@@ -421,3 +421,24 @@ def test_built_packages_and_constraints_from_elsewhere_are_notes(tmp_path: Path)
         "the built packages wheels",
     ]
     assert notes(web)[0][1].startswith("put the file into the repository, and a line `-c FILE`")
+
+
+@pytest.mark.parametrize(("script", "noted"), [("#!/bin/sh\nx\n", 0), ("#!/bin/sh\r\nx\r\n", 1)])
+def test_line_ends_of_windows_are_removed_where_there_are_such(
+    tmp_path: Path, script: str, noted: int
+) -> None:
+    text = f"{HEAD}COPY web/run.sh /run.sh\nRUN sed -i 's/\\r$//g' /run.sh\n{START}"
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/run.sh").write_bytes(script.encode())
+    [web] = adopted(tmp_path, text)
+    assert sum(what.startswith("RUN sed -i") for what, _ in notes(web)) == noted
+
+
+def test_sources_that_keep_their_folders_stay_in_them(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11\nWORKDIR /srv\nCOPY --parents ./web/ libs/./a/*.py ./\n"
+        'ENV A=/srv/a/x.py\nCMD ["gunicorn", "web.app:app"]\n'
+    )
+    [web] = adopted(tmp_path, text, {"libs/a/x.py": "", "libs/a/b/y.py": ""})
+    assert (web.entry["context"], web.entry["env"]["A"]) == (".", "/app/libs/a/x.py")
+    assert web.entry["env"]["PYTHONPATH"] == "/app:/app/libs"
