@@ -33,6 +33,7 @@ _FILE_TOOLS = frozenset(
     }
 )
 _FLEETING = ("/tmp/", "/run/", "/var/run/")  # noqa: S108 - empty when a container starts
+_PROGRAMS = ("/app/", "/usr/", "/bin/", "/sbin/", "/lib/")  # the context, and Debian's packages
 _SCHEDULERS = frozenset({"cron", "crond"})  # as root, of a table that names the jobs
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
@@ -149,7 +150,14 @@ class Shellless:
         )
 
     def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
-        """The words of a command for an image with a shell, and the shell that it wants."""
+        """The words of a command for an image with a shell, and the shell that it wants. Raises
+        Unreadable where that is no help.
+        """
+        given = re.fullmatch(r"\S*sh -\w*c (.*)", command.text, re.DOTALL)
+        text = command.text if command.shell else given[1] if given else ""
+        for each in simple_commands(text):
+            words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
+            self._refuse_scheduler("".join(words[:1]), command.place)
         if command.shell:
             return ("sh", "-c", self.code.moved(command.text)), "sh"
         words = self._without_starters(command.words)
@@ -198,17 +206,7 @@ class Shellless:
             if re.fullmatch(r"-\w*c", option) and rest:
                 return self._shell(rest[0], place, found, depth + 1)
             return self._script(tuple(words[1:]), place, found, depth)
-        if name in _SCHEDULERS:
-            raise Unreadable(
-                Note(
-                    place,
-                    f"`{name}` starts jobs as root, by a table",
-                    "give each job a service with its own `command`, and let what runs containers"
-                    " start it by the clock, such as a CronJob of Kubernetes; until then the service"
-                    " keeps its Dockerfile",
-                    self.service,
-                )
-            )
+        self._refuse_scheduler(words[0], place)
         if name in _UTILITIES:
             raise NeedsShell(
                 Note(
@@ -228,7 +226,30 @@ class Shellless:
             words = ("python", *words[1:])
         elif posixpath.dirname(words[0]).endswith("/bin") or posixpath.dirname(words[0]) == "bin":
             words = (name, *words[1:])
-        return tuple(self.code.moved(word) for word in words), False
+        moved = tuple(self.code.moved(word) for word in words)
+        if posixpath.isabs(moved[0]) and not moved[0].startswith(_PROGRAMS):
+            raise Unreadable(
+                Note(
+                    place,
+                    f"{words[0]} is a program that the build context does not have",
+                    "write `command` without it; until then the service keeps its Dockerfile",
+                    self.service,
+                )
+            )
+        return moved, False
+
+    def _refuse_scheduler(self, program: str, place: Place) -> None:
+        if posixpath.basename(program) in _SCHEDULERS:
+            raise Unreadable(
+                Note(
+                    place,
+                    f"`{posixpath.basename(program)}` starts jobs as root, by a table",
+                    "give each job a service with its own `command`, and let what runs containers"
+                    " start it by the clock, such as a CronJob of Kubernetes; until then the service"
+                    " keeps its Dockerfile",
+                    self.service,
+                )
+            )
 
     def _without_starters(self, words: tuple[str, ...]) -> tuple[str, ...]:
         while words:

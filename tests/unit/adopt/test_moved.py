@@ -442,3 +442,18 @@ def test_sources_that_keep_their_folders_stay_in_them(tmp_path: Path) -> None:
     [web] = adopted(tmp_path, text, {"libs/a/x.py": "", "libs/a/b/y.py": ""})
     assert (web.entry["context"], web.entry["env"]["A"]) == (".", "/app/libs/a/x.py")
     assert web.entry["env"]["PYTHONPATH"] == "/app:/app/libs"
+
+
+def test_a_scheduler_that_a_shell_starts_keeps_the_dockerfile(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}CMD cron && tail -f /var/log/cron.log\n")
+    assert web.entry["dockerfile"] == "web/Dockerfile"
+    assert notes(web)[0][0] == "`cron` starts jobs as root, by a table"
+
+
+def test_a_folder_that_is_spread_over_the_file_system_is_a_note(tmp_path: Path) -> None:
+    text = f"{HEAD}COPY web/rootfs/ /\nCOPY other/ /\n{START}"
+    [web] = adopted(tmp_path, text, {"web/rootfs/etc/x": "", "other/etc/y": ""})
+    assert [(what, advice.split(":")[0]) for what, advice in notes(web)] == [
+        ("web/rootfs is copied to /", "slimbake's image has its files at /app/rootfs"),
+        ("other is copied to /", "slimbake's image does not have its files"),
+    ]
