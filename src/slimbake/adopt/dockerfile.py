@@ -248,6 +248,8 @@ class _Branches:
         return words if self.holds == (self.inside == "then") else ()
 
 
+_TESTS = frozenset({"if", "elif", "[", "[[", "test"})
+_MADE = re.compile(r"\$\(|`")  # by another command
 _LEADS = frozenset({"then", "else", "do", "!", "{"})
 
 
@@ -283,10 +285,17 @@ def _pipes(
     return ((each, tuple(pipe)) for pipe in pipes for each in pipe)
 
 
-def _expanded(command: SimpleCommand, stage: _Stage) -> tuple[str, ...]:
+def _expanded(command: SimpleCommand, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of a command with its variables filled in; a shell splits those outside of quotes."""
     if BLOCKS & {*command.words[:2]}:  # it has variables of its own
         return command.words
-    return tuple(expand(word, stage.values)[0].replace(LITERAL, "$") for word in command.words)
+    tests = bool(_TESTS & {*command.words[:2]})
+    found: list[str] = []
+    for word in command.words:
+        text = expand(word, values)[0]
+        parts = text.split() if word in command.split and not tests else [text]
+        found += [part.replace(LITERAL, "$") for part in parts]
+    return tuple(found)
 
 
 def _condition(words: tuple[str, ...]) -> bool | None:
@@ -466,16 +475,18 @@ class _Reader:
         self._shell(instruction.rest, stage, instruction)
 
     def _shell(self, text: str, stage: _Stage, where: Instruction | list[int]) -> None:
-        workdir, branches = stage.workdir, _Branches()
+        workdir, branches, values = stage.workdir, _Branches(), dict(stage.values)
         for command, piped in _pipes(_blocks(text)):
+            given = {name: expand(value, values)[0] for name, value in command.assignments}
             if not command.words:
+                values |= {name: value for name, value in given.items() if not _MADE.search(value)}
                 continue
             offset = piped[0].offset
             if isinstance(where, list):
                 line = where[0] + text.count("\n", 0, offset)
             else:
                 line = where.line_at(offset)
-            words = branches.reached(_expanded(command, stage))
+            words = branches.reached(_expanded(command, values))
             if not words:
                 continue
             inner = posixpath.basename(words[0]) in {"sh", "bash"} and len(words) > 2
@@ -485,11 +496,10 @@ class _Reader:
             if words[0] == "cd" and len(words) == 2:
                 workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
                 continue
-            given = {name: expand(value, stage.values)[0] for name, value in command.assignments}
-            env = tuple({**stage.values, **given}.items())
+            env = tuple({**values, **given}.items())
             at = Place(self._file, line)
             into = tuple(self._written(command.into, workdir, stage))
-            shown = [" ".join(_expanded(each, stage)) for each in piped if len(piped) > 1]
+            shown = [" ".join(_expanded(each, values)) for each in piped if len(piped) > 1]
             step = Step(words, command.plain, workdir, at, True, env, into, " | ".join(shown))
             stage.steps.append(step)
 

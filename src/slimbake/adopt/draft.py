@@ -768,7 +768,8 @@ class _Drafter:
         }
         for path, place in needs.constraints.items():
             source = code.source(path, self._repository)
-            if source not in said:
+            exported = not source and "://" not in path and (needs.projects or needs.pipfile)
+            if source not in said and not exported:  # of what the projects' locks pin
                 advice = "put a line `-c FILE` with its path from there into the requirements file"
                 advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)

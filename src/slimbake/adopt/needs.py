@@ -50,6 +50,7 @@ _ENDINGS = re.compile(r"s(\W)(?:\\r|\r|\^M)\$?\1\1g?")
 _BUILDERS = frozenset({"poetry", "uv", "pdm", "hatch", "flit"})  # of wheels
 PIP_INSTALL = ("pip", "install")  # how a step begins that installs such
 _TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
+_PYPI = re.compile(r"https://pypi\.org/simple/?$")
 _NAMED = frozenset(
     {
         *("-r", "--requirement", "--requirements", "-e", "--editable", "-c", "--constraint"),
@@ -246,6 +247,8 @@ class _Reader:
             self.needs.torch = value
         elif option in _INDEXES and (found := _TORCH.search(value)):
             self.needs.torch = found[1]
+        elif option in _INDEXES and _PYPI.match(value):
+            return
         elif option in _INDEXES and (far or option not in {"-f", "--find-links"}):
             self.needs.notes.append(index_note(step.place, value, self._service))
         elif option in _INDEXES:

@@ -234,6 +234,17 @@ def test_secrets_that_a_step_installs_with_are_settings_of_the_machine() -> None
     assert "~/.netrc" in note.advice
 
 
+def test_variables_of_a_step_are_split_as_a_shell_does() -> None:
+    text = (
+        'FROM python:3.11\nENV MORE="httpx idna" NONE="" REQ="a b.txt"\n'
+        "RUN deps='gcc libc6-dev' made=\"$(ls)\" \\\n && apt-get install -y $deps libxml2 $made \\\n"
+        ' && pip install $MORE $NONE uvicorn -r "$REQ"\n'
+    )
+    needs = needs_of(facts(text).steps, "s")
+    assert (list(needs.build), list(needs.system)) == (["gcc", "libc6-dev"], ["libxml2"])
+    assert (list(needs.specs), list(needs.files)) == (["httpx", "idna", "uvicorn"], ["/a b.txt"])
+
+
 def test_an_archive_that_is_added_is_unpacked_by_docker_alone() -> None:
     found = facts("FROM python:3.11\nADD a.tar.gz b.txt /data/\nCOPY c.tgz /\n")
     assert [(note.place.line, note.what) for note in found.notes] == [(2, "ADD a.tar.gz")]
@@ -252,7 +263,8 @@ def test_variables_of_an_installer_are_its_options() -> None:
         "FROM python:3.11\nARG UV_INDEX\n"
         "ENV PIP_INDEX_URL=https://me:pw@pypi.example.com/simple PIP_CONSTRAINT=/c.txt\n"
         "ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1\n"
-        "RUN pip install torch\nRUN pip install x\nRUN uv pip install y\n"
+        "RUN pip install torch -i https://pypi.org/simple\nRUN pip install x\n"
+        "RUN uv pip install y\n"
     )
     needs = needs_of(facts(text).steps, "s")
     assert (needs.torch, list(needs.constraints)) == ("cpu", ["/c.txt"])

@@ -457,3 +457,31 @@ def test_a_folder_that_is_spread_over_the_file_system_is_a_note(tmp_path: Path) 
         ("web/rootfs is copied to /", "slimbake's image has its files at /app/rootfs"),
         ("other is copied to /", "slimbake's image does not have its files"),
     ]
+
+
+def test_constraints_that_a_step_exports_of_a_project_are_of_its_lock(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11\nWORKDIR /srv\nCOPY web .\nRUN poetry export -o c.txt && poetry build\n"
+        "RUN pip install dist/*.whl -c c.txt\nCMD python app.py\n"
+    )
+    project = '[tool.poetry]\nname = "web"\n[tool.poetry.dependencies]\npython = "^3.11"\n'
+    [web] = adopted(tmp_path, text, {"web/pyproject.toml": project})
+    assert (notes(web), web.entry["requirements"]) == ([], "pyproject.toml")
+
+
+def test_services_with_other_builds_of_torch_say_so(tmp_path: Path) -> None:
+    compose = (
+        "services:\n"
+        "  one: {build: {context: web, args: {T: cpu}}}\n"
+        "  two: {build: {context: web, args: {T: cu121}}}\n"
+    )
+    index = "https://download.pytorch.org/whl/$T"
+    text = f"FROM python:3.11\nARG T\nRUN pip install torch flask --index-url {index}\n{START}"
+    for name, content in {"compose.yaml": compose, "web/Dockerfile": text, **CODE}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    whole = [note.what for note in start(tmp_path / "services.yaml", InitRequest()).notes]
+    assert (
+        "one, two do not all share a base: they have different builds of torch (one: cpu, two: cu121)"
+        in whole
+    )
