@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
 
@@ -236,6 +237,10 @@ def _placed(
 ) -> Iterator[Placed]:
     for written in copied.sources:
         source = posixpath.normpath(posixpath.join(context, written.lstrip("/") or "."))
+        if copied.parents:
+            pivot = posixpath.normpath(posixpath.join(context, written.rpartition("/./")[0]))
+            yield from _with_parents(source, pivot, copied, repository)
+            continue
         if _GLOB.search(written):
             parent = posixpath.dirname(source) or "."
             pattern = re.compile(
@@ -259,6 +264,17 @@ def _placed(
             into = copied.folder or copied.target in known
             target = posixpath.join(copied.target, name) if into else copied.target
             yield Placed(source, posixpath.normpath(target), False, copied.place)
+
+
+def _with_parents(
+    source: str, pivot: str, copied: Copy, repository: Repository
+) -> Iterator[Placed]:
+    """What a copy places that keeps the folders of its sources, from `pivot` on."""
+    for each in sorted(repository.files | repository.folders):
+        if fnmatchcase(each, source) and each.count("/") == source.count("/"):
+            target = posixpath.join(copied.target, posixpath.relpath(each, pivot))
+            folder = each in repository.folders
+            yield Placed(each, posixpath.normpath(target), folder, copied.place)
 
 
 def _origin(each: Placed, root: str, repository: Repository) -> str | None:

@@ -20,7 +20,7 @@ from slimbake.adopt.choices import (
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.model import Command, Note, Place, Served
 from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
-from slimbake.config.shells import REAPERS
+from slimbake.config.shells import REAPER_OPTIONS, REAPERS, after_options
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 # Debian's, which an image without a shell does not have; a service that starts them hides its own.
@@ -33,12 +33,12 @@ _FILE_TOOLS = frozenset(
     }
 )
 _FLEETING = ("/tmp/", "/run/", "/var/run/")  # noqa: S108 - empty when a container starts
+_PROGRAMS = ("/app/", "/usr/", "/bin/", "/sbin/", "/lib/")  # the context, and Debian's packages
 _SCHEDULERS = frozenset({"cron", "crond"})  # as root, of a table that names the jobs
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 # What only starts another command, and which of its options take a word.
 _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
-    ("tini",): frozenset({"-p", "-e"}),
-    ("dumb-init",): frozenset({"-r", "--rewrite"}),
+    **{(name,): REAPER_OPTIONS for name in sorted(REAPERS)},
     ("poetry", "run"): frozenset({"-C", "--directory", "-P", "--project"}),
     ("uv", "run"): frozenset(
         {"--package", "--extra", "--group", "--project", "--directory", "--python", "-p", "--with"}
@@ -75,13 +75,15 @@ def only_debians(program: str) -> bool:
     return posixpath.basename(program) in _UTILITIES | _FILE_TOOLS
 
 
-def reaper_of(*commands: Command | None) -> str:
-    """The program by which one of these commands starts another as its child: "tini" or "dumb-init";
-    "" where none does.
+def reaper_of(*commands: Command | None) -> tuple[str, ...]:
+    """The program by which one of these commands starts another as its child, tini or dumb-init, with
+    its options; () where none does.
     """
-    texts = (each.text.split() for each in commands if each)
-    first = (posixpath.basename(words[0]) for words in texts if words)
-    return next((name for name in first if name in REAPERS), "")
+    for words in (each.text.split() for each in commands if each):
+        if words and (name := posixpath.basename(words[0])) in REAPERS:
+            options = words[1 : after_options(words[1:], REAPER_OPTIONS) + 1]
+            return (name, *(each for each in options if each != "--"))
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,14 @@ class Shellless:
         )
 
     def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
-        """The words of a command for an image with a shell, and the shell that it wants."""
+        """The words of a command for an image with a shell, and the shell that it wants. Raises
+        Unreadable where that is no help.
+        """
+        given = re.fullmatch(r"\S*sh -\w*c (.*)", command.text, re.DOTALL)
+        text = command.text if command.shell else given[1] if given else ""
+        for each in simple_commands(text):
+            words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
+            self._refuse_scheduler("".join(words[:1]), command.place)
         if command.shell:
             return ("sh", "-c", self.code.moved(command.text)), "sh"
         words = self._without_starters(command.words)
@@ -197,17 +206,7 @@ class Shellless:
             if re.fullmatch(r"-\w*c", option) and rest:
                 return self._shell(rest[0], place, found, depth + 1)
             return self._script(tuple(words[1:]), place, found, depth)
-        if name in _SCHEDULERS:
-            raise Unreadable(
-                Note(
-                    place,
-                    f"`{name}` starts jobs as root, by a table",
-                    "give each job a service with its own `command`, and let what runs containers"
-                    " start it by the clock, such as a CronJob of Kubernetes; until then the service"
-                    " keeps its Dockerfile",
-                    self.service,
-                )
-            )
+        self._refuse_scheduler(words[0], place)
         if name in _UTILITIES:
             raise NeedsShell(
                 Note(
@@ -227,7 +226,30 @@ class Shellless:
             words = ("python", *words[1:])
         elif posixpath.dirname(words[0]).endswith("/bin") or posixpath.dirname(words[0]) == "bin":
             words = (name, *words[1:])
-        return tuple(self.code.moved(word) for word in words), False
+        moved = tuple(self.code.moved(word) for word in words)
+        if posixpath.isabs(moved[0]) and not moved[0].startswith(_PROGRAMS):
+            raise Unreadable(
+                Note(
+                    place,
+                    f"{words[0]} is a program that the build context does not have",
+                    "write `command` without it; until then the service keeps its Dockerfile",
+                    self.service,
+                )
+            )
+        return moved, False
+
+    def _refuse_scheduler(self, program: str, place: Place) -> None:
+        if posixpath.basename(program) in _SCHEDULERS:
+            raise Unreadable(
+                Note(
+                    place,
+                    f"`{posixpath.basename(program)}` starts jobs as root, by a table",
+                    "give each job a service with its own `command`, and let what runs containers"
+                    " start it by the clock, such as a CronJob of Kubernetes; until then the service"
+                    " keeps its Dockerfile",
+                    self.service,
+                )
+            )
 
     def _without_starters(self, words: tuple[str, ...]) -> tuple[str, ...]:
         while words:
@@ -235,14 +257,8 @@ class Shellless:
             starter = next((s for s in _STARTERS if first[: len(s)] == s), None)
             if starter is None:
                 return words
-            rest = list(words[len(starter) :])
-            while rest and rest[0].startswith("-"):
-                option = rest.pop(0)
-                if option == "--":
-                    break
-                if option in _STARTERS[starter] and rest:
-                    rest.pop(0)
-            words = tuple(rest)
+            words = words[len(starter) :]
+            words = words[after_options(words, _STARTERS[starter]) :]
         return words
 
     def _script(

@@ -412,12 +412,16 @@ class _ServiceReader:
             place = self._place("ports", number)
             if isinstance(each, dict):
                 published, target = plain(each.get("published")), plain(each.get("target"))
+                protocol = plain(each.get("protocol"))
             else:
-                text = self._fill(plain(each), "ports", number).partition("/")[0]
+                text, _, protocol = self._fill(plain(each), "ports", number).partition("/")
                 *before, target = text.rsplit(":", 2) if ":" in text else [text]
                 published = before[-1] if before else ""
             target, published = self._fill(target, "ports"), self._fill(published, "ports")
-            if target.isdigit():
+            if protocol not in {"", "tcp"}:
+                what = f"the port {target}/{protocol}"
+                self._note(place, what, "slimbake takes TCP ports by number")
+            elif target.isdigit():
                 yield (published if published.isdigit() else "", Said(target, place))
             else:
                 self._note(place, f"the port {target}", "slimbake takes one number a port")

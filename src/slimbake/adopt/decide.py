@@ -179,6 +179,7 @@ def _from_compose(
     origin = (service.place, *([Place(build.dockerfile)] if facts else []))
     ready = _ready(service, repository, compose)
     job = service.name in compose.jobs
+    alone = tuple(name for name in service.beside if name not in {*ready, *_built(compose)})
     lacks = next(
         (
             said
@@ -188,7 +189,13 @@ def _from_compose(
         ),
         None,
     )
-    return Candidate(service.name, origin, build, facts, service, job, ready, lacks)
+    return Candidate(service.name, origin, build, facts, service, job, ready, alone, lacks)
+
+
+def _built(compose: ComposeFacts) -> set[str]:
+    """The services that are built, and those that have the image of such."""
+    images = {each.image for each in compose.services if each.build and each.image}
+    return {each.name for each in compose.services if each.build or each.image in images}
 
 
 def _ready(
@@ -199,8 +206,7 @@ def _ready(
     """
     file = compose.files[0]
     own = defined(file, repository.texts[file]) if file in OWN else OwnCompose()
-    built = {each.image for each in compose.services if each.build}
-    images = own.services - own.built - {e.name for e in compose.services if e.image in built}
+    images = own.services - own.built - _built(compose)
     depends = {each.name: each.beside for each in compose.services}
 
     def startable(name: str, above: tuple[str, ...] = ()) -> bool:

@@ -38,6 +38,10 @@ _HEALTH_FLAGS = {
     "retries": "retries",
 }
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
+_MOUNTED = (
+    "slimbake installs with the settings of its machine, such as pip.conf, ~/.netrc and keys of SSH"
+    " (docs/how-to/private-index.md)"
+)
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
 
@@ -68,6 +72,7 @@ class _Stage:
     # stages and images that it copies from
     takes: dict[str, list[Copy]] = field(default_factory=dict)
     runs: list[tuple[str, str]] = field(default_factory=list)
+    unset: set[str] = field(default_factory=set)  # arguments without a value
     odd: str = ""  # what a step of `build` cannot do
 
     @property
@@ -243,6 +248,8 @@ class _Branches:
         return words if self.holds == (self.inside == "then") else ()
 
 
+_TESTS = frozenset({"if", "elif", "[", "[[", "test"})
+_MADE = re.compile(r"\$\(|`")  # by another command
 _LEADS = frozenset({"then", "else", "do", "!", "{"})
 
 
@@ -278,10 +285,17 @@ def _pipes(
     return ((each, tuple(pipe)) for pipe in pipes for each in pipe)
 
 
-def _expanded(command: SimpleCommand, stage: _Stage) -> tuple[str, ...]:
+def _expanded(command: SimpleCommand, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of a command with its variables filled in; a shell splits those outside of quotes."""
     if BLOCKS & {*command.words[:2]}:  # it has variables of its own
         return command.words
-    return tuple(expand(word, stage.values)[0].replace(LITERAL, "$") for word in command.words)
+    tests = bool(_TESTS & {*command.words[:2]})
+    found: list[str] = []
+    for word in command.words:
+        text = expand(word, values)[0]
+        parts = text.split() if word in command.split and not tests else [text]
+        found += [part.replace(LITERAL, "$") for part in parts]
+    return tuple(found)
 
 
 def _condition(words: tuple[str, ...]) -> bool | None:
@@ -304,7 +318,7 @@ def _taken(name: str, stage: _Stage, takes: list[Copy], directly: bool) -> Taken
     refused = stage.odd or ("" if directly else "another stage takes them")
     if stage.takes:
         refused = "it takes files of another stage"
-    elif stage.notes:
+    elif stage.notes and not refused:
         refused = stage.notes[0].what
     return Taken(
         name=name,
@@ -369,17 +383,34 @@ class _Reader:
         for name, default in _pairs(instruction.rest):
             value = self._given.get(name, self._before.get(name, default))
             stage.values[name] = expand(value, stage.values)[0]
+            if not value and name not in stage.env:
+                stage.unset.add(name)
 
     def _env(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         known = dict(stage.values)  # one instruction sees what those before it set
         for name, text in _settings(instruction.rest):
             value = expand(text, known)[0].replace(LITERAL, "$")
+            if not self._lacks(name, text, stage, place):
+                stage.unset.discard(name)
             stage.values[name] = value
             stage.env[name] = Said(value, place)
 
+    def _lacks(self, name: str, text: str, stage: _Stage, place: Place) -> bool:
+        """Note that a value has that of an argument which this build is not given."""
+        known = {key: value for key, value in stage.values.items() if key not in stage.unset}
+        lacking = [each for each in expand(text, known)[1] if each in stage.unset]
+        if lacking:
+            advice = (
+                "slimbake's builds have no arguments: set it where containers start, or in `env`"
+            )
+            what = f"{name} has its value from the build argument {', '.join(lacking)}"
+            stage.notes.append(Note(place, what, advice))
+        return bool(lacking)
+
     def _label(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         for name, text in _settings(instruction.rest):
-            stage.labels[name] = expand(text, stage.values)[0].replace(LITERAL, "$")
+            if not self._lacks(name, text, stage, place):
+                stage.labels[name] = expand(text, stage.values)[0].replace(LITERAL, "$")
 
     def _workdir(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         folder = expand(_unquoted(instruction.rest), stage.values)[0]
@@ -444,16 +475,18 @@ class _Reader:
         self._shell(instruction.rest, stage, instruction)
 
     def _shell(self, text: str, stage: _Stage, where: Instruction | list[int]) -> None:
-        workdir, branches = stage.workdir, _Branches()
+        workdir, branches, values = stage.workdir, _Branches(), dict(stage.values)
         for command, piped in _pipes(_blocks(text)):
+            given = {name: expand(value, values)[0] for name, value in command.assignments}
             if not command.words:
+                values |= {name: value for name, value in given.items() if not _MADE.search(value)}
                 continue
             offset = piped[0].offset
             if isinstance(where, list):
                 line = where[0] + text.count("\n", 0, offset)
             else:
                 line = where.line_at(offset)
-            words = branches.reached(_expanded(command, stage))
+            words = branches.reached(_expanded(command, values))
             if not words:
                 continue
             inner = posixpath.basename(words[0]) in {"sh", "bash"} and len(words) > 2
@@ -463,11 +496,10 @@ class _Reader:
             if words[0] == "cd" and len(words) == 2:
                 workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
                 continue
-            given = {name: expand(value, stage.values)[0] for name, value in command.assignments}
-            env = tuple({**stage.values, **given}.items())
+            env = tuple({**values, **given}.items())
             at = Place(self._file, line)
             into = tuple(self._written(command.into, workdir, stage))
-            shown = [" ".join(_expanded(each, stage)) for each in piped if len(piped) > 1]
+            shown = [" ".join(_expanded(each, values)) for each in piped if len(piped) > 1]
             step = Step(words, command.plain, workdir, at, True, env, into, " | ".join(shown))
             stage.steps.append(step)
 
@@ -487,6 +519,9 @@ class _Reader:
         source = said.get("source") or said.get("src") or "."
         if said.get("type", "bind") not in {"bind", "cache", "tmpfs"} or "from" in said:
             stage.odd = f"a RUN mounts a {said.get('type', 'stage')}"
+        if said.get("type") in {"secret", "ssh"}:
+            place = Place(self._file, instruction.line)
+            stage.notes.append(Note(place, f"RUN --mount={value}", _MOUNTED))
         if said.get("type", "bind") == "bind" and target:
             place = Place(self._file, instruction.line)
             where = posixpath.normpath(posixpath.join(stage.workdir, target))
@@ -531,7 +566,7 @@ class _Reader:
             )
             stage.notes.append(Note(place, f"ADD {each}", advice))
             sources.remove(each)
-        stage.copies.append(Copy(tuple(sources), where, folder, place))
+        stage.copies.append(Copy(tuple(sources), where, folder, place, "parents" in given))
 
 
 _READERS: Mapping[str, Callable[[_Reader, Instruction, _Stage, Place], None]] = {

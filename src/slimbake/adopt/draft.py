@@ -103,6 +103,7 @@ class Candidate:
     compose: ComposeService | None = None
     job: bool = False
     ready: tuple[str, ...] = ()  # services that its start check can start beside it
+    alone: tuple[str, ...] = ()  # ready-made ones that it depends on, and that it cannot start
     lacks: Said | None = None  # a file that the compose file names, and that is not there
 
 
@@ -194,6 +195,9 @@ class _Drafter:
         self._starts_a_shell(code)
         self._hidden(code)
         self._misplaced(code, {*needs.folders, *needs.projects}, facts)
+        for path, note in needs.endings:
+            text = self._repository.texts.get(code.source(path, self._repository), "\r")
+            self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
         self._reaped(facts)
@@ -551,9 +555,9 @@ class _Drafter:
         compose = self._of.compose
         said = (compose and compose.entrypoint) or facts.entrypoint
         own = reaper_of(said, (compose and compose.command) or facts.command)
-        if reaper := own or ("tini" if compose and compose.init else ""):
-            self._entry["system"] = [*self._entry.get("system", []), reaper]
-            self._entry["entrypoint"] = [reaper, "--", *self._entry.get("entrypoint", [])]
+        if reaper := own or (("tini",) if compose and compose.init else ()):
+            self._entry["system"] = [*self._entry.get("system", []), reaper[0]]
+            self._entry["entrypoint"] = [*reaper, "--", *self._entry.get("entrypoint", [])]
 
     def _by_hand(self, ports: Collection[int]) -> None:
         if self._of.compose and not self._of.compose.starts:
@@ -767,7 +771,8 @@ class _Drafter:
         }
         for path, place in needs.constraints.items():
             source = code.source(path, self._repository)
-            if source not in said:
+            exported = not source and "://" not in path and (needs.projects or needs.pipfile)
+            if source not in said and not exported:  # of what the projects' locks pin
                 advice = "put a line `-c FILE` with its path from there into the requirements file"
                 advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)
@@ -1088,7 +1093,14 @@ class _Drafter:
 
     def _start_beside(self) -> None:
         """Start it in its start check beside what it depends on."""
-        ready, lacks = self._of.ready, self._of.lacks
+        ready, lacks, alone = self._of.ready, self._of.lacks, self._of.alone
+        if alone and self._of.compose:
+            self._note(
+                self._of.compose.place,
+                f"depends_on: {', '.join(alone)}",
+                "`slimbake up` and start checks start ready-made services that the compose file of"
+                " this folder itself defines: define them there, or start them before",
+            )
         said = self._entry.get("start", {})
         if not ready or not isinstance(said, dict):
             return
@@ -1166,7 +1178,10 @@ class _Drafter:
             below = target.startswith(f"{root}/") and root != ""
             relative = posixpath.relpath(target, code.root) if below else ""
             here = code.here(each)
-            if target in {*installed, code.root} or each.place in noted or not target.strip("/"):
+            if target in {*installed, code.root} or each.place in noted:
+                continue
+            if target == "/":
+                self._spread(each, here, code)
                 continue
             if here == (posixpath.join(code.app, relative) if below else target):
                 continue
@@ -1209,6 +1224,13 @@ class _Drafter:
                     "it is not in slimbake's image: if the service reads it, write it as a file"
                 )
                 self._note(place, f"a here-document is copied to {path}", advice)
+
+    def _spread(self, each: Placed, here: str, code: Code) -> None:
+        """A note on a folder whose files a Dockerfile puts where each belongs in the file system."""
+        if each.folder and each.source != code.context:
+            has = f"has its files at {here}" if here else "does not have its files"
+            advice = f"slimbake's image {has}: where the service reads them, change the path"
+            self._note(each.place, f"{each.source} is copied to /", advice)
 
     def _as_weights(self, each: Placed) -> str:
         """How a model that lies outside of the service's folder comes into the image; "" for what is

@@ -226,15 +226,20 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
         wanted = versions_wanted(wants, package)
         names = dict.fromkeys(name for pair in pairs for name in pair)
         said = "; ".join(f"{name}: {wanted[name]}" for name in names if name in wanted)
-        notes.append(
-            Note(
-                Place(file.name),
-                f"{', '.join(names)} do not all share a base: no version of {package} meets all of"
-                f" them{f' ({said})' if said else ''}",
-                "let them require the same versions, and the locks that they have pin these; then"
-                " put them on one base",
-            )
+        why = f"no version of {package} meets all of them{f' ({said})' if said else ''}"
+        advice = (
+            "let them require the same versions, and the locks that they have pin these; then put them"
+            " on one base"
         )
+        builds = {each.name: each.torch for each in drafts if each.torch and each.name in names}
+        if package == TORCH and len({*builds.values()}) > 1:
+            shown = ", ".join(f"{name}: {build}" for name, build in builds.items())
+            why, advice = (
+                f"they have different builds of torch ({shown})",
+                "let them have one build",
+            )
+        what = f"{', '.join(names)} do not all share a base: {why}"
+        notes.append(Note(Place(file.name), what, advice))
     return Started(
         text(based, sharing, layers),
         smokes,

@@ -77,6 +77,7 @@ class Copy:
     target: str  # absolute
     folder: bool  # whether the target is written as a folder
     place: Place
+    parents: bool = False  # whether sources keep their folders there
 
 
 @dataclass(frozen=True, slots=True)

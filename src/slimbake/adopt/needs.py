@@ -45,9 +45,12 @@ _TOOLS = frozenset(
     }
 )
 _INSTALLS = frozenset({"install", "wheel", "download", "sync"})
+_INSTALLER = re.compile(r"poetry|/uv/|get-pip")  # of these, in its address
+_ENDINGS = re.compile(r"s(\W)(?:\\r|\r|\^M)\$?\1\1g?")
 _BUILDERS = frozenset({"poetry", "uv", "pdm", "hatch", "flit"})  # of wheels
 PIP_INSTALL = ("pip", "install")  # how a step begins that installs such
 _TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
+_PYPI = re.compile(r"https://pypi\.org/simple/?$")
 _NAMED = frozenset(
     {
         *("-r", "--requirement", "--requirements", "-e", "--editable", "-c", "--constraint"),
@@ -91,6 +94,7 @@ _NEEDLESS = frozenset(
         *("rm", "mkdir", "chown", "chmod", "useradd", "adduser", "groupadd", "addgroup", "usermod"),
         *("echo", "true", "set", "ldconfig", "touch", "find", "test", "install", "export", ":"),
         *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
+        "update-alternatives",
         *("cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
     }
 )
@@ -146,6 +150,8 @@ class Needs:
     torch: str = ""
     django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
+    # files that lose the line ends of Windows, and what is said where they have such
+    endings: list[tuple[str, Note]] = field(default_factory=list)
     needless: list[Step] = field(default_factory=list)  # what prepares, or cleans up
 
 
@@ -241,6 +247,8 @@ class _Reader:
             self.needs.torch = value
         elif option in _INDEXES and (found := _TORCH.search(value)):
             self.needs.torch = found[1]
+        elif option in _INDEXES and _PYPI.match(value):
+            return
         elif option in _INDEXES and (far or option not in {"-f", "--find-links"}):
             self.needs.notes.append(index_note(step.place, value, self._service))
         elif option in _INDEXES:
@@ -386,7 +394,7 @@ class _Reader:
             return
         if program.startswith("uv") and rest[:1] == ["venv"]:
             return
-        if program in {"curl", "wget"} and any("poetry" in w or "/uv/" in w for w in rest):
+        if program in {"curl", "wget"} and any(_INSTALLER.search(w) for w in rest):
             self._installer = True
             return
         piped = not step.plain and rest in ([], ["-"])
@@ -424,8 +432,11 @@ class _Reader:
         if made and not f"{made}/".startswith("/app/"):
             why += ", and outputs of a step lie below /app, so that it is written and read there"
         note = not_run(step, self._service, why)
-        if program == "sed" and rest:
-            self.edited.append((posixpath.normpath(posixpath.join(step.workdir, rest[-1])), note))
+        edited = posixpath.normpath(posixpath.join(step.workdir, rest[-1])) if rest else ""
+        if program == "dos2unix" or (program == "sed" and any(map(_ENDINGS.fullmatch, rest))):
+            self.needs.endings.append((edited, note))
+        elif program == "sed" and rest:
+            self.edited.append((edited, note))
         else:
             self.needs.notes.append(note)
 

@@ -44,7 +44,8 @@ def stage_step(
     wanted = list(_wanted(taken, code))
     outside = next((each for each in wanted if not each.inside), None)
     if outside is not None:
-        return None, f"{outside.source} goes to {outside.target}, which is not in {code.root}"
+        where = "all of" if outside.target == code.root else "not in"
+        return None, f"{outside.source} goes to {outside.target}, which is {where} {code.root}"
     near = all(not below or f"{each.inside}/".startswith(f"{below}/") for each in wanted)
     folder = of.context if near else code.context
     work = _BUILD if near else posixpath.join(_BUILD, below)  # where its own folder is then

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from slimbake.config.document import KeyPath
@@ -17,6 +17,7 @@ SHELLS = frozenset(("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"))
 # What passes signals on, reaps orphans and ends at SIGTERM, which a first process ignores that does
 # not handle it: each is a Debian package of its name.
 REAPERS = frozenset(("tini", "dumb-init"))
+REAPER_OPTIONS = frozenset(("-p", "-e", "-r", "--rewrite"))  # those that take a word
 _OWN_IMAGE = ("dockerfile", "template")  # what it has is not known here
 
 
@@ -40,11 +41,17 @@ def reaped(words: Sequence[str]) -> tuple[str, ...]:
     """What a command starts, without a program by which it does: tini or dumb-init."""
     if not words or posixpath.basename(words[0]) not in REAPERS:
         return tuple(words)
-    rest = list(words[1:])
-    while rest and rest[0].startswith("-"):
-        if rest.pop(0) == "--":
+    return tuple(words[after_options(words[1:], REAPER_OPTIONS) + 1 :])
+
+
+def after_options(words: Sequence[str], with_value: Collection[str]) -> int:
+    """How many words are options, up to a `--`. `with_value`: those that take the word behind them."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 1 + (words[at] in with_value)
+        if words[at - 1] == "--":
             break
-    return tuple(rest)
+    return min(at, len(words))
 
 
 def _packages(service: Raw, bases: Raw) -> Iterator[str]:

@@ -112,6 +112,7 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
         ("${NONE:-}", "`${NONE:-}` needs a shell"),
         ("choose.sh", "`fi` needs a shell"),
         ("cron -f", "`cron` starts jobs as root, by a table"),
+        ("/init app", "/init is a program that the build context does not have"),
         ("cron && tail -f /log", "`tail` is no program of slimbake's images"),
     ],
 )
@@ -326,6 +327,7 @@ def test_what_only_a_shell_knows_of_a_script_is_a_note_and_needs_none() -> None:
     [
         ("python -m app", "python -m app"),
         ("tini -g -- python -m app", "python -m app"),
+        ("tini -g -e 143 -- python -m app", "python -m app"),
         ("/usr/bin/dumb-init gunicorn app:app", "gunicorn app:app"),
         ("tini --", ""),
         ("", ""),

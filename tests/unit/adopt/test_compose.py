@@ -193,6 +193,15 @@ def test_long_forms_of_volumes_say_their_kind() -> None:
     assert volumes == [("./data", "/data"), ("kept", "/kept")]
 
 
+def test_ports_of_udp_are_notes() -> None:
+    service = only(
+        "services:\n  one:\n    build: .\n    ports:\n"
+        "      - 8125:8125/udp\n      - {target: 9125, protocol: udp}\n      - 80:80/tcp\n"
+    )
+    assert [(host, said.value) for host, said in service.ports] == [("80", "80")]
+    assert [note.what for note in service.notes] == ["the port 8125/udp", "the port 9125/udp"]
+
+
 def test_compose_files_are_named_where_none_is_read() -> None:
     texts = {
         "docker-compose.prod.yml": "services:\n  one:\n    build: .\n",

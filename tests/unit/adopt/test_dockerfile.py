@@ -211,6 +211,40 @@ def test_a_loop_and_a_pipe_are_one_step_in_notes(run: str, reported: list[str]) 
     assert "echo" not in {step.words[0] for step in found.needless}
 
 
+def test_a_value_of_an_argument_that_a_build_is_not_given_is_a_note() -> None:
+    text = (
+        "FROM python:3.11\nARG SHA\nARG A=1\nENV SHA=$SHA A=$A B=${SHA:-none}\n"
+        "LABEL rev=$SHA a=$A\nENV C=$UNKNOWN\n"
+    )
+    found = facts(text)
+    assert [(note.place.line, note.what) for note in found.notes] == [
+        (4, "SHA has its value from the build argument SHA"),
+        (5, "rev has its value from the build argument SHA"),
+    ]
+    assert found.labels == {"a": "1"}
+    given = dockerfile_facts(text, "Dockerfile", "", {"SHA": "abc"})
+    assert given is not None
+    assert (given.notes, given.labels) == ((), {"rev": "abc", "a": "1"})
+
+
+def test_secrets_that_a_step_installs_with_are_settings_of_the_machine() -> None:
+    text = "FROM python:3.11\nRUN --mount=type=secret,id=pip,target=/etc/pip.conf pip install x\n"
+    [note] = facts(text).notes
+    assert note.what == "RUN --mount=type=secret,id=pip,target=/etc/pip.conf"
+    assert "~/.netrc" in note.advice
+
+
+def test_variables_of_a_step_are_split_as_a_shell_does() -> None:
+    text = (
+        'FROM python:3.11\nENV MORE="httpx idna" NONE="" REQ="a b.txt"\n'
+        "RUN deps='gcc libc6-dev' made=\"$(ls)\" \\\n && apt-get install -y $deps libxml2 $made \\\n"
+        ' && pip install $MORE $NONE uvicorn -r "$REQ"\n'
+    )
+    needs = needs_of(facts(text).steps, "s")
+    assert (list(needs.build), list(needs.system)) == (["gcc", "libc6-dev"], ["libxml2"])
+    assert (list(needs.specs), list(needs.files)) == (["httpx", "idna", "uvicorn"], ["/a b.txt"])
+
+
 def test_an_archive_that_is_added_is_unpacked_by_docker_alone() -> None:
     found = facts("FROM python:3.11\nADD a.tar.gz b.txt /data/\nCOPY c.tgz /\n")
     assert [(note.place.line, note.what) for note in found.notes] == [(2, "ADD a.tar.gz")]
@@ -229,7 +263,8 @@ def test_variables_of_an_installer_are_its_options() -> None:
         "FROM python:3.11\nARG UV_INDEX\n"
         "ENV PIP_INDEX_URL=https://me:pw@pypi.example.com/simple PIP_CONSTRAINT=/c.txt\n"
         "ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1\n"
-        "RUN pip install torch\nRUN pip install x\nRUN uv pip install y\n"
+        "RUN pip install torch -i https://pypi.org/simple\nRUN pip install x\n"
+        "RUN uv pip install y\n"
     )
     needs = needs_of(facts(text).steps, "s")
     assert (needs.torch, list(needs.constraints)) == ("cpu", ["/c.txt"])

@@ -421,3 +421,67 @@ def test_built_packages_and_constraints_from_elsewhere_are_notes(tmp_path: Path)
         "the built packages wheels",
     ]
     assert notes(web)[0][1].startswith("put the file into the repository, and a line `-c FILE`")
+
+
+@pytest.mark.parametrize(("script", "noted"), [("#!/bin/sh\nx\n", 0), ("#!/bin/sh\r\nx\r\n", 1)])
+def test_line_ends_of_windows_are_removed_where_there_are_such(
+    tmp_path: Path, script: str, noted: int
+) -> None:
+    text = f"{HEAD}COPY web/run.sh /run.sh\nRUN sed -i 's/\\r$//g' /run.sh\n{START}"
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/run.sh").write_bytes(script.encode())
+    [web] = adopted(tmp_path, text)
+    assert sum(what.startswith("RUN sed -i") for what, _ in notes(web)) == noted
+
+
+def test_sources_that_keep_their_folders_stay_in_them(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11\nWORKDIR /srv\nCOPY --parents ./web/ libs/./a/*.py ./\n"
+        'ENV A=/srv/a/x.py\nCMD ["gunicorn", "web.app:app"]\n'
+    )
+    [web] = adopted(tmp_path, text, {"libs/a/x.py": "", "libs/a/b/y.py": ""})
+    assert (web.entry["context"], web.entry["env"]["A"]) == (".", "/app/libs/a/x.py")
+    assert web.entry["env"]["PYTHONPATH"] == "/app:/app/libs"
+
+
+def test_a_scheduler_that_a_shell_starts_keeps_the_dockerfile(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}CMD cron && tail -f /var/log/cron.log\n")
+    assert web.entry["dockerfile"] == "web/Dockerfile"
+    assert notes(web)[0][0] == "`cron` starts jobs as root, by a table"
+
+
+def test_a_folder_that_is_spread_over_the_file_system_is_a_note(tmp_path: Path) -> None:
+    text = f"{HEAD}COPY web/rootfs/ /\nCOPY other/ /\n{START}"
+    [web] = adopted(tmp_path, text, {"web/rootfs/etc/x": "", "other/etc/y": ""})
+    assert [(what, advice.split(":")[0]) for what, advice in notes(web)] == [
+        ("web/rootfs is copied to /", "slimbake's image has its files at /app/rootfs"),
+        ("other is copied to /", "slimbake's image does not have its files"),
+    ]
+
+
+def test_constraints_that_a_step_exports_of_a_project_are_of_its_lock(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11\nWORKDIR /srv\nCOPY web .\nRUN poetry export -o c.txt && poetry build\n"
+        "RUN pip install dist/*.whl -c c.txt\nCMD python app.py\n"
+    )
+    project = '[tool.poetry]\nname = "web"\n[tool.poetry.dependencies]\npython = "^3.11"\n'
+    [web] = adopted(tmp_path, text, {"web/pyproject.toml": project})
+    assert (notes(web), web.entry["requirements"]) == ([], "pyproject.toml")
+
+
+def test_services_with_other_builds_of_torch_say_so(tmp_path: Path) -> None:
+    compose = (
+        "services:\n"
+        "  one: {build: {context: web, args: {T: cpu}}}\n"
+        "  two: {build: {context: web, args: {T: cu121}}}\n"
+    )
+    index = "https://download.pytorch.org/whl/$T"
+    text = f"FROM python:3.11\nARG T\nRUN pip install torch flask --index-url {index}\n{START}"
+    for name, content in {"compose.yaml": compose, "web/Dockerfile": text, **CODE}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    whole = [note.what for note in start(tmp_path / "services.yaml", InitRequest()).notes]
+    assert (
+        "one, two do not all share a base: they have different builds of torch (one: cpu, two: cu121)"
+        in whole
+    )

@@ -119,7 +119,11 @@ def test_a_stage_becomes_a_step_whose_outputs_are_what_the_image_takes(
     ("stage", "copied", "why"),
     [
         ("COPY ui .\nRUN make\n", "COPY --from=web /web/x /usr/bin/x\n", "goes to /usr/bin/x"),
-        ("COPY ui .\nRUN make\n", "COPY --from=web /web /srv\n", "goes to /srv, which is not"),
+        (
+            "COPY ui .\nRUN make\n",
+            "COPY --from=web /web /srv\n",
+            "goes to /srv, which is all of /srv",
+        ),
         ("COPY ui .\n", "COPY --from=web /web/x x\n", "it runs nothing"),
         (
             "COPY ui .\nRUN --mount=type=secret,id=npm make\n",
