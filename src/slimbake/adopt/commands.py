@@ -75,6 +75,11 @@ def only_debians(program: str) -> bool:
     return posixpath.basename(program) in _UTILITIES | _FILE_TOOLS
 
 
+def is_shell_script(text: str) -> bool:
+    """Whether the first line of a file says that a shell runs it."""
+    return bool(_SHEBANG.match(text))
+
+
 def reaper_of(*commands: Command | None) -> tuple[str, ...]:
     """The program by which one of these commands starts another as its child, tini or dumb-init, with
     its options; () where none does.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.code import path_in
+from slimbake.adopt.listed import OF_MACHINE
 from slimbake.adopt.model import (
     Command,
     Copy,
@@ -38,10 +39,6 @@ _HEALTH_FLAGS = {
     "retries": "retries",
 }
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
-_MOUNTED = (
-    "slimbake installs with the settings of its machine, such as pip.conf, ~/.netrc and keys of SSH"
-    " (docs/how-to/private-index.md)"
-)
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
 
@@ -250,6 +247,8 @@ class _Branches:
 
 _TESTS = frozenset({"if", "elif", "[", "[[", "test"})
 _MADE = re.compile(r"\$\(|`")  # by another command
+_GOES_ON = re.compile(r"(\b(?:do|then|else|in)|[;)&|])\s*\n")  # a line with more of its command
+_LINE_END = re.compile(r"(\S)[ \t]*\n")
 _LEADS = frozenset({"then", "else", "do", "!", "{"})
 
 
@@ -268,7 +267,8 @@ def _blocks(text: str) -> Iterator[SimpleCommand]:
         if first is command and not depth:
             yield command
         elif first and not depth:
-            whole = " ".join(text[first.offset : command.offset + len(word)].split())
+            block = text[first.offset : command.offset + len(word)]
+            whole = " ".join(_LINE_END.sub(r"\1; ", _GOES_ON.sub(r"\1 ", block)).split())
             yield replace(first, words=tuple(whole.split(" ")), plain=False)
 
 
@@ -521,7 +521,7 @@ class _Reader:
             stage.odd = f"a RUN mounts a {said.get('type', 'stage')}"
         if said.get("type") in {"secret", "ssh"}:
             place = Place(self._file, instruction.line)
-            stage.notes.append(Note(place, f"RUN --mount={value}", _MOUNTED))
+            stage.notes.append(Note(place, f"RUN --mount={value}", OF_MACHINE))
         if said.get("type", "bind") == "bind" and target:
             place = Place(self._file, instruction.line)
             where = posixpath.normpath(posixpath.join(stage.workdir, target))

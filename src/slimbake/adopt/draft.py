@@ -13,6 +13,7 @@ from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_
 from slimbake.adopt.commands import (
     Plainly,
     Shellless,
+    is_shell_script,
     only_debians,
     port_of,
     reaper_of,
@@ -20,7 +21,7 @@ from slimbake.adopt.commands import (
 )
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
-from slimbake.adopt.listed import lines_of, one_file
+from slimbake.adopt.listed import OF_INSTALLERS, OF_MACHINE, lines_of, one_file
 from slimbake.adopt.model import (
     BuildFacts,
     Command,
@@ -39,6 +40,7 @@ from slimbake.adopt.needs import Needs, needs_of, not_run
 from slimbake.adopt.shell import simple_commands
 from slimbake.adopt.steps import django_step, stage_step
 from slimbake.config.compose import dotenv
+from slimbake.config.containers import mountable
 from slimbake.config.specs import name_of
 
 # As Docker's own check SecretsUsedInArgOrEnv has them.
@@ -194,12 +196,12 @@ class _Drafter:
             self._entry["wheels"] = {"system": list(needs.build)}
         self._starts_a_shell(code)
         self._hidden(code)
-        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
         for path, note in needs.endings:
             text = self._repository.texts.get(code.source(path, self._repository), "\r")
             self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
+        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
         self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -207,7 +209,7 @@ class _Drafter:
             self._entry["env"] = env
         self._volumes(facts, code)
         self._made_folders(needs, code)
-        self._rest(facts, needs)
+        self._rest(facts, needs, code)
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
@@ -1009,7 +1011,7 @@ class _Drafter:
             why = "no `useradd` says its number: write that as `user:`, since it owns the volumes"
             self._note(user.place, f"USER {user.value}", why)
 
-    def _rest(self, facts: ImageFacts, needs: Needs) -> None:
+    def _rest(self, facts: ImageFacts, needs: Needs, code: Code) -> None:
         compose = self._of.compose
         signal = (compose and compose.stop_signal) or facts.stop_signal
         if signal and signal.value not in _USUAL_SIGNAL:
@@ -1019,7 +1021,7 @@ class _Drafter:
         if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
             self._entry["labels"] = labels
         if compose:
-            self._mounted(compose)
+            self._mounted(compose, code)
             self._overridden(compose, self._entry.get("env", {}))
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
@@ -1033,13 +1035,21 @@ class _Drafter:
                     f"it asks what CMD starts, and {self._of.name} has another command: write"
                     " `healthcheck` where it can be asked, too",
                 )
-        self._healthcheck(check or None, needs)
+        command = check and check.command and self._followed(check.command, facts, code)
+        self._healthcheck(check or None, command or None, needs)
 
-    def _mounted(self, compose: ComposeService) -> None:
-        """What its containers have in memory, and of files of variables."""
-        if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
-            known = self._entry.get("tmpfs", [])
-            self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
+    def _mounted(self, compose: ComposeService, code: Code | None = None) -> None:
+        """What its containers have in memory, and of files of variables. `code`: of slimbake's image."""
+        tmpfs = dict.fromkeys(self._entry.get("tmpfs", []))
+        for said in compose.tmpfs:
+            path = (code.moved(said.value) if code else said.value).rstrip("/")
+            if not mountable(path):
+                advice = "slimbake's image has files around it: let the service write below /tmp"
+                self._note(said.place, f"the tmpfs at {said.value}", advice)
+            elif path != "/tmp":  # noqa: S108 - in the container
+                tmpfs[path] = None
+        if tmpfs:
+            self._entry["tmpfs"] = list(tmpfs)
         if files := [said.value for said in compose.env_files]:
             self._entry["env_file"] = files
 
@@ -1201,6 +1211,9 @@ class _Drafter:
                 continue
             if here == (posixpath.join(code.app, relative) if below else target):
                 continue
+            if OF_INSTALLERS.search(target):
+                self._note(each.place, f"{each.source} is copied to {target}", OF_MACHINE)
+                continue
             words = re.escape(relative or target.rstrip("/"))
             named = re.compile(rf"[\"'](?:\./)?{words}(?=[\"'/])|/{words}(?=[\"'])")
             for path, text in self._modules(code):
@@ -1231,14 +1244,18 @@ class _Drafter:
                     + (weights or "if the service reads it, move it there")
                 )
                 self._note(each.place, f"{each.source} is copied to {target}", advice)
+        runs = [*self._entry.get("entrypoint", ()), *self._entry.get("command", ())]
+        made = {posixpath.normpath(posixpath.join(facts.workdir, word)) for word in runs}
         for path, (_, place) in facts.scripts.items():
             starts = [
                 word for each in (facts.entrypoint, facts.command) if each for word in each.words
             ]
-            if not _read_by(facts, path) and posixpath.basename(path) not in starts:
-                advice = (
-                    "it is not in slimbake's image: if the service reads it, write it as a file"
+            followed = _read_by(facts, path) or posixpath.basename(path) in starts
+            if path in made or not followed:
+                why = (
+                    ", and the command names it:" if path in made else ": if the service reads it,"
                 )
+                advice = f"it is not in slimbake's image{why} write it as a file"
                 self._note(place, f"a here-document is copied to {path}", advice)
 
     def _spread(self, each: Placed, here: str, code: Code) -> None:
@@ -1275,12 +1292,24 @@ class _Drafter:
             if inside and not _TESTS.search(path):
                 yield path, text
 
-    def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
-        fetch = fetch_of(check.command) if check and check.command else None
+    def _followed(self, command: Command, facts: ImageFacts, code: Code) -> Command:
+        """A check's command; without a shell in the image, what a script does in place of its name."""
+        words = command.text.split()
+        words = words[words[:1] in (["sh"], ["bash"]) :]
+        read = self._script(words[0], facts, code) if len(words) == 1 else None
+        if not read or not is_shell_script(read[0]) or self._entry.get("shell"):
+            return command
+        return Command((read[0],), True, command.place)
+
+    def _healthcheck(
+        self, check: Healthcheck | None, command: Command | None, needs: Needs
+    ) -> None:
+        """`command`: what the check comes to."""
+        fetch = fetch_of(command) if command else None
         if check is not None and check.command is None:
             self._entry["healthcheck"] = False
-        elif check is not None and check.command is not None:
-            words = self._check_words(check.command, fetch)
+        elif check is not None and check.command is not None and command is not None:
+            words = self._check_words(command, fetch)
             lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
             if words:
                 settings = _settings(check)
@@ -1332,7 +1361,8 @@ class _Drafter:
                 for number, word in enumerate(command.words)
             ]
         commands = simple_commands(command.text)
-        meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
+        silent = (("exit",), ("false",), ("set",))
+        meaningful = [c for c in commands if c.words[:1] not in silent]
         if len(meaningful) != 1:
             return []
         in_shell = ["sh", "-c", command.text] if self._entry.get("shell") else []

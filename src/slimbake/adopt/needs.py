@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from slimbake.adopt.listed import index_note
+from slimbake.adopt.listed import OF_INSTALLERS, OF_MACHINE, index_note
 from slimbake.adopt.model import Note, Place, Said, Step
 from slimbake.adopt.shell import BLOCKS
 from slimbake.adopt.steps import DJANGO
@@ -207,6 +207,8 @@ class _Reader:
                 self._other(program, rest, step)
 
     def _pip(self, rest: list[str], step: Step) -> None:
+        if rest[:2] == ["config", "set"] and len(rest) == 4:
+            self._setting(f"--{rest[2].rpartition('.')[2]}", rest[3], step)
         if rest[:1] and rest[0] in _QUIET_OF["pip"]:
             self.needs.needless.append(step)
             return
@@ -283,6 +285,9 @@ class _Reader:
     def _wanted(self, word: str, step: Step, file: bool) -> None:
         path, bracket, _ = word.partition("[")
         absolute = posixpath.normpath(posixpath.join(step.workdir, path))
+        if found := re.fullmatch(r"(?:[\w.-]+\s*(\[.*\])?\s*@\s*)?file:/*(/[^#\s]*).*", word):
+            self._wanted(f"{found[2]}{found[1] or ''}", step, file)
+            return
         local = (
             path in {".", "..", ""}
             or path.startswith(("./", "../", "/"))
@@ -383,6 +388,9 @@ class _Reader:
     def _other(self, program: str, rest: list[str], step: Step) -> None:
         if step.last and (zone := _zone(step)):
             self.needs.zone = Said(zone, step.place)
+            return
+        if any(map(OF_INSTALLERS.search, step.into)):
+            self.needs.notes.append(replace(not_run(step, self._service), advice=OF_MACHINE))
             return
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):

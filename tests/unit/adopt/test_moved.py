@@ -485,3 +485,39 @@ def test_services_with_other_builds_of_torch_say_so(tmp_path: Path) -> None:
         "one, two do not all share a base: they have different builds of torch (one: cpu, two: cu121)"
         in whole
     )
+
+
+def test_a_program_in_a_here_document_is_a_note_where_the_command_names_it(tmp_path: Path) -> None:
+    text = f'{HEAD}COPY <<EOT run.py\nprint()\nEOT\nCMD ["python", "run.py"]\n'
+    [web] = adopted(tmp_path, text)
+    assert notes(web) == [
+        (
+            "a here-document is copied to /srv/web/run.py",
+            "it is not in slimbake's image, and the command names it: write it as a file",
+        )
+    ]
+
+
+def test_settings_of_pip_are_those_of_the_machine(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}COPY web/pip.conf /etc/\n{START}", {"web/pip.conf": ""})
+    [(what, advice)] = notes(web)
+    assert what == "web/pip.conf is copied to /etc/pip.conf"
+    assert advice.startswith("slimbake installs with the settings of its machine")
+
+
+def test_a_check_that_is_a_script_is_what_the_script_does(tmp_path: Path) -> None:
+    script = "#!/bin/sh\nset -e\n# asks\ncurl -f http://localhost:80/up || exit 1\n"
+    text = f'{HEAD}COPY web/up.sh /usr/local/bin/up\nHEALTHCHECK CMD ["up"]\n{START}'
+    [web] = adopted(tmp_path, text, {"web/up.sh": script})
+    code = "import urllib.request as r; r.urlopen('http://localhost:80/up', timeout=5)"
+    assert web.entry["healthcheck"] == ["python", "-c", code]
+    [web] = adopted(tmp_path, text, {"web/up.sh": "#!/bin/sh\ntest -f /x\nps | grep app\n"})
+    assert "healthcheck" not in web.entry
+    assert "HEALTHCHECK up" in [what for what, _ in notes(web)]
+
+
+def test_a_tmpfs_that_an_image_cannot_have_does_not_cost_the_service(tmp_path: Path) -> None:
+    compose = COMPOSE.replace("{build", "{tmpfs: [/srv/web/tmp, /var/x/, /run/x], build")
+    [web] = adopted(tmp_path, f"{HEAD}{START}", {}, compose)
+    assert web.entry["tmpfs"] == ["/var/x", "/run/x"]
+    assert [what for what, _ in notes(web)] == ["the tmpfs at /srv/web/tmp"]
