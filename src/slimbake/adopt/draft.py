@@ -964,15 +964,22 @@ class _Drafter:
         """Folders that a Dockerfile makes for its service, and that a container will not have."""
         volumes: Mapping[str, str] = self._entry.get("volumes", {})
         last = [step for step in needs.needless if step.last]
-        own = [word for step in last if step.words[0] == "chown" for word in step.words]
+        own = [
+            posixpath.normpath(posixpath.join(step.workdir, word))
+            for step in last
+            for word in step.words
+            if step.words[0] == "chown"
+        ]
         for step in (each for each in last if each.words[0] == "mkdir"):
-            for folder in (w for w in step.words[1:] if w.startswith("/")):
-                path = f"{code.moved(folder.rstrip('/'))}/"
+            for written in (w for w in step.words[1:] if not w.startswith("-")):
+                folder = posixpath.normpath(posixpath.join(step.workdir, written))
+                path = f"{code.moved(folder)}/"
                 inner = path.rstrip("/")
-                if inner.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
+                if inner.startswith("/tmp/") and self._names(folder, code):  # noqa: S108
                     known = self._entry.setdefault("tmpfs", [])
                     known += [] if inner in known else [inner]
                     continue
+                advice = ""
                 if any(path != f"{v}/" and path.startswith(f"{v}/") for v in volumes.values()):
                     advice = "a new volume is empty: let the code make the folder"
                 elif (
@@ -981,10 +988,34 @@ class _Drafter:
                     and not any(f"{v}/".startswith(path) for v in (*volumes.values(), code.app))
                 ):
                     advice = "the service may write to `tmpfs` and `volumes`: name it there"
-                else:
+                elif not self._lacks(path, code):
                     continue
-                self._note(step.place, f"RUN mkdir {folder}", advice)
+                if path.startswith(f"{APP}/"):
+                    advice = (
+                        "/app is read-only: let the service write to /data, and name that under"
+                        " `volumes`, or below /tmp"
+                    )
+                self._note(step.place, f"RUN mkdir {written}", advice)
                 needs.needless = [each for each in needs.needless if each is not step]
+
+    def _lacks(self, path: str, code: Code) -> bool:
+        """Whether the command or the code names a folder by its path from today's root, which the
+        image has not.
+        """
+        made = [each for step in self._entry.get("build", ()) for each in step["outputs"]]
+        inner = posixpath.relpath(path, APP)
+        there = posixpath.join(code.context, inner)
+        if not path.startswith(f"{code.app}/") or inner in made:
+            return False
+        if posixpath.normpath(there) in self._repository.folders:
+            return False
+        name = re.escape(posixpath.relpath(path, code.app))
+        words = [*self._entry.get("entrypoint", ()), *self._entry.get("command", ())]
+        quoted = re.compile(rf"[\"'](?:\./)?{name}(?=[\"'/])")
+        started = re.compile(rf"(?:^|=)(?:\./|{code.app}/)?{name}(?=$|/)")
+        return any(map(started.search, words)) or any(
+            quoted.search(text) for _, text in self._modules(code)
+        )
 
     def _names(self, folder: str, code: Code) -> bool:
         """Whether a variable or the code has the path of a folder."""

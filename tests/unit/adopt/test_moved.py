@@ -521,3 +521,22 @@ def test_a_tmpfs_that_an_image_cannot_have_does_not_cost_the_service(tmp_path: P
     [web] = adopted(tmp_path, f"{HEAD}{START}", {}, compose)
     assert web.entry["tmpfs"] == ["/var/x", "/run/x"]
     assert [what for what, _ in notes(web)] == ["the tmpfs at /srv/web/tmp"]
+
+
+@pytest.mark.parametrize(
+    ("code", "command", "noted"),
+    [
+        ("open('logs/x', 'w')\n", "python app.py", ["RUN mkdir logs", "RUN mkdir /srv/web/spool"]),
+        ("x = 1\n", "python app.py --to=./logs/x", ["RUN mkdir logs", "RUN mkdir /srv/web/spool"]),
+        ("x = 1\n", "python app.py", ["RUN mkdir /srv/web/spool"]),
+        ("open('static/x')\n", "python app.py", ["RUN mkdir /srv/web/spool"]),
+    ],
+)
+def test_a_folder_beside_the_code_that_the_service_writes_to_is_a_note(
+    tmp_path: Path, code: str, command: str, noted: list[str]
+) -> None:
+    made = "RUN mkdir -p logs static /srv/web/spool && chown 1000 spool\n"
+    files = {"web/app.py": code, "web/static/x": ""}
+    [web] = adopted(tmp_path, f"{HEAD}{made}CMD {command}\n", files)
+    assert [what for what, _ in notes(web)] == noted
+    assert all(advice.startswith("/app is read-only") for _, advice in notes(web))
