@@ -11,6 +11,7 @@ from typing import Any
 
 from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_of, path_in
 from slimbake.adopt.commands import (
+    ACTIVATES,
     Plainly,
     Shellless,
     is_shell_script,
@@ -408,6 +409,12 @@ class _Drafter:
         found: dict[tuple[str, str], list[Place]] = {}
         for begin, text in scripts.items():
             for number, line in enumerate(text.split("\n"), begin.line):
+                if activates := ACTIVATES.match(line.strip()):
+                    self._note(
+                        Place(begin.file, number),
+                        f"the script names {activates['path']}",
+                        "slimbake's images have one environment for all packages: remove the line",
+                    )
                 for move in {} if line.lstrip().startswith("#") else code.moves(line).items():
                     found.setdefault(move, []).append(Place(begin.file, number))
         for (path, here), places in found.items():

@@ -540,3 +540,19 @@ def test_a_folder_beside_the_code_that_the_service_writes_to_is_a_note(
     [web] = adopted(tmp_path, f"{HEAD}{made}CMD {command}\n", files)
     assert [what for what, _ in notes(web)] == noted
     assert all(advice.startswith("/app is read-only") for _, advice in notes(web))
+
+
+def test_a_shell_that_stays_activates_no_virtual_environment(tmp_path: Path) -> None:
+    shell = "source /venv/bin/activate && gunicorn -b :$PORT app:app"
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["bash", "-c", "{shell}"]\n')
+    assert web.entry["command"] == ["bash", "-c", "gunicorn -b :$PORT app:app"]
+    files = {"web/run.sh": f"#!/bin/bash\n. '/venv/bin/activate'\n{shell[29:]}\n"}
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["./run.sh"]\n', files)
+    assert ("the script names /venv/bin/activate") in [what for what, _ in notes(web)]
+
+
+def test_a_project_in_vendor_is_one_of_the_repository(tmp_path: Path) -> None:
+    files = {"vendor/lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n'}
+    text = f"{HEAD}COPY vendor vendor\nRUN pip install ./vendor/lib\n{START}"
+    [web] = adopted(tmp_path, text, files)
+    assert web.entry["requirements"] == ["web/requirements.txt", "./vendor/lib"]
