@@ -38,6 +38,7 @@ _HEALTH_FLAGS = {
     "start-period": "start_period",
     "retries": "retries",
 }
+_OF_INSTALLERS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_")
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
@@ -267,9 +268,14 @@ def _blocks(text: str) -> Iterator[SimpleCommand]:
         if first is command and not depth:
             yield command
         elif first and not depth:
-            block = text[first.offset : command.offset + len(word)]
-            whole = " ".join(_LINE_END.sub(r"\1; ", _GOES_ON.sub(r"\1 ", block)).split())
-            yield replace(first, words=tuple(whole.split(" ")), plain=False)
+            yield _block(first, text[first.offset : command.offset + len(word)])
+    if first and depth:  # its end is not seen
+        yield _block(first, text[first.offset :])
+
+
+def _block(first: SimpleCommand, text: str) -> SimpleCommand:
+    whole = _LINE_END.sub(r"\1; ", _GOES_ON.sub(r"\1 ", text))
+    return replace(first, words=tuple(whole.split()), plain=False)
 
 
 def _pipes(
@@ -397,6 +403,8 @@ class _Reader:
 
     def _lacks(self, name: str, text: str, stage: _Stage, place: Place) -> bool:
         """Note that a value has that of an argument which this build is not given."""
+        if _OF_INSTALLERS.match(name):  # their steps say what is lost
+            return False
         known = {key: value for key, value in stage.values.items() if key not in stage.unset}
         lacking = [each for each in expand(text, known)[1] if each in stage.unset]
         if lacking:

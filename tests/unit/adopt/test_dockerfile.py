@@ -204,6 +204,7 @@ def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> 
             ["RUN for a in 1; do b $a; c; done"],
         ),
         ("curl a \\\n | tar xz -C /usr && make", ["RUN curl a | tar xz -C /usr", "RUN make"]),
+        ("while a; do b", ["RUN while a; do b"]),
         ("echo '* * * * * x' | crontab -", ["RUN echo * * * * * x | crontab -"]),
         ("uv export | uv pip install -r -", []),
     ],
@@ -217,7 +218,7 @@ def test_a_loop_and_a_pipe_are_one_step_in_notes(run: str, reported: list[str]) 
 
 def test_a_value_of_an_argument_that_a_build_is_not_given_is_a_note() -> None:
     text = (
-        "FROM python:3.11\nARG SHA\nARG A=1\nENV SHA=$SHA A=$A B=${SHA:-none}\n"
+        "FROM python:3.11\nARG SHA\nARG A=1\nENV SHA=$SHA A=$A B=${SHA:-none} UV_INDEX=$SHA\n"
         "LABEL rev=$SHA a=$A\nENV C=$UNKNOWN\n"
     )
     found = facts(text)
@@ -268,13 +269,14 @@ def test_variables_of_an_installer_are_its_options() -> None:
         "ENV PIP_INDEX_URL=https://me:pw@pypi.example.com/simple PIP_CONSTRAINT=/c.txt\n"
         "ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1\n"
         "RUN pip install torch -i https://pypi.org/simple\nRUN pip install x\n"
-        "RUN uv pip install y\n"
+        "RUN uv pip install y\nRUN ./build -o x\n"
     )
     needs = needs_of(facts(text).steps, "s")
     assert (needs.torch, list(needs.constraints)) == ("cpu", ["/c.txt"])
     assert [(note.place.line, note.what) for note in needs.notes] == [
         (5, "the index https://pypi.example.com/simple"),
         (7, "the index that UV_INDEX names"),
+        (8, "RUN ./build -o x"),
     ]
 
 
