@@ -276,6 +276,7 @@ class _Drafter:
 
     def _of_containers(self, compose: ComposeService) -> None:
         """What containers of an image get, whoever made it."""
+        self._in_memory(compose)
         self._mounted(compose)
         if said := compose.entrypoint:
             whole = " ".join(each.text for each in (said, compose.command) if each)
@@ -1059,7 +1060,8 @@ class _Drafter:
         if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
             self._entry["labels"] = labels
         if compose:
-            self._mounted(compose, code)
+            self._in_memory(compose, code)
+            self._mounted(compose)
             self._overridden(compose, self._entry.get("env", {}))
         check = compose and compose.healthcheck
         if facts.healthcheck and not check:
@@ -1076,8 +1078,13 @@ class _Drafter:
         command = check and check.command and self._followed(check.command, facts, code)
         self._healthcheck(check or None, command or None, needs)
 
-    def _mounted(self, compose: ComposeService, code: Code | None = None) -> None:
-        """What its containers have in memory, and of files of variables. `code`: of slimbake's image."""
+    def _mounted(self, compose: ComposeService) -> None:
+        """What its containers have of files of variables."""
+        if files := [said.value for said in compose.env_files]:
+            self._entry["env_file"] = files
+
+    def _in_memory(self, compose: ComposeService, code: Code | None = None) -> None:
+        """The tmpfs of its containers. `code`: of slimbake's image."""
         tmpfs = dict.fromkeys(self._entry.get("tmpfs", []))
         for said in compose.tmpfs:
             path = (code.moved(said.value) if code else said.value).rstrip("/")
@@ -1088,8 +1095,6 @@ class _Drafter:
                 tmpfs[path] = None
         if tmpfs:
             self._entry["tmpfs"] = list(tmpfs)
-        if files := [said.value for said in compose.env_files]:
-            self._entry["env_file"] = files
 
     def _overridden(self, compose: ComposeService, env: Mapping[str, str]) -> None:
         """A note on each file of variables with other values than `env`, the image's, where
@@ -1245,7 +1250,7 @@ class _Drafter:
             if target in {*installed, code.root} or each.place in noted:
                 continue
             if target == "/":
-                self._spread(each, here, code)
+                self._spread(each, here, code, facts)
                 continue
             if here == (posixpath.join(code.app, relative) if below else target):
                 continue
@@ -1296,9 +1301,13 @@ class _Drafter:
                 advice = f"it is not in slimbake's image{why} write it as a file"
                 self._note(place, f"a here-document is copied to {path}", advice)
 
-    def _spread(self, each: Placed, here: str, code: Code) -> None:
-        """A note on a folder whose files a Dockerfile puts where each belongs in the file system."""
-        if each.folder and each.source != code.context:
+    def _spread(self, each: Placed, here: str, code: Code, facts: ImageFacts) -> None:
+        """A note on a folder whose files a Dockerfile puts where each belongs in the file system, and
+        that no step of the build reads.
+        """
+        files = (f"/{file}" for file in self._repository.below(each.source))
+        read = each.folder and any(_read_by(facts, file) for file in files)
+        if each.folder and each.source != code.context and not read:
             has = f"has its files at {here}" if here else "does not have its files"
             advice = f"slimbake's image {has}: where the service reads them, change the path"
             self._note(each.place, f"{each.source} is copied to /", advice)

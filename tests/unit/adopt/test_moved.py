@@ -451,8 +451,11 @@ def test_a_scheduler_that_a_shell_starts_keeps_the_dockerfile(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_spread_over_the_file_system_is_a_note(tmp_path: Path) -> None:
-    text = f"{HEAD}COPY web/rootfs/ /\nCOPY other/ /\n{START}"
-    [web] = adopted(tmp_path, text, {"web/rootfs/etc/x": "", "other/etc/y": ""})
+    text = (
+        f"{HEAD}COPY web/rootfs/ /\nCOPY other/ /\nCOPY req /\nRUN pip install -r /a.txt\n{START}"
+    )
+    files = {"web/rootfs/etc/x": "", "other/etc/y": "", "req/a.txt": "idna\n", "req/b.txt": ""}
+    [web] = adopted(tmp_path, text, files)
     assert [(what, advice.split(":")[0]) for what, advice in notes(web)] == [
         ("web/rootfs is copied to /", "slimbake's image has its files at /app/rootfs"),
         ("other is copied to /", "slimbake's image does not have its files"),
