@@ -211,6 +211,7 @@ class _Drafter:
         self._volumes(facts, code)
         self._made_folders(needs, code)
         self._rest(facts, needs, code)
+        self._in_memory(code)
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
@@ -250,6 +251,7 @@ class _Drafter:
             )
         if of.compose:
             self._of_containers(of.compose)
+            self._in_memory(None)
         ports = self._ports(facts, ())
         if ports:
             self._entry["port"] = ports[0]
@@ -276,7 +278,6 @@ class _Drafter:
 
     def _of_containers(self, compose: ComposeService) -> None:
         """What containers of an image get, whoever made it."""
-        self._in_memory(compose)
         self._mounted(compose)
         if said := compose.entrypoint:
             whole = " ".join(each.text for each in (said, compose.command) if each)
@@ -1060,7 +1061,6 @@ class _Drafter:
         if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
             self._entry["labels"] = labels
         if compose:
-            self._in_memory(compose, code)
             self._mounted(compose)
             self._overridden(compose, self._entry.get("env", {}))
         check = compose and compose.healthcheck
@@ -1079,22 +1079,12 @@ class _Drafter:
         self._healthcheck(check or None, command or None, needs)
 
     def _mounted(self, compose: ComposeService) -> None:
-        """What its containers have of files of variables."""
+        """What its containers have in memory, and of files of variables."""
+        if tmpfs := [s.value for s in compose.tmpfs if s.value.rstrip("/") != "/tmp"]:  # noqa: S108
+            known = self._entry.get("tmpfs", [])
+            self._entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
         if files := [said.value for said in compose.env_files]:
             self._entry["env_file"] = files
-
-    def _in_memory(self, compose: ComposeService, code: Code | None = None) -> None:
-        """The tmpfs of its containers. `code`: of slimbake's image."""
-        tmpfs = dict.fromkeys(self._entry.get("tmpfs", []))
-        for said in compose.tmpfs:
-            path = (code.moved(said.value) if code else said.value).rstrip("/")
-            if not mountable(path):
-                advice = "slimbake's image has files around it: let the service write below /tmp"
-                self._note(said.place, f"the tmpfs at {said.value}", advice)
-            elif path != "/tmp":  # noqa: S108 - in the container
-                tmpfs[path] = None
-        if tmpfs:
-            self._entry["tmpfs"] = list(tmpfs)
 
     def _overridden(self, compose: ComposeService, env: Mapping[str, str]) -> None:
         """A note on each file of variables with other values than `env`, the image's, where
@@ -1338,6 +1328,21 @@ class _Drafter:
             inside = path.startswith(_in(code.context)) and path.endswith(".py")
             if inside and not _TESTS.search(path):
                 yield path, text
+
+    def _in_memory(self, code: Code | None) -> None:
+        """Leave out each tmpfs that slimbake's image cannot have there, with a note."""
+        compose = self._of.compose
+        places = {said.value: said.place for said in compose.tmpfs} if compose else {}
+        kept = []
+        for said in self._entry.pop("tmpfs", []):
+            path = (code.moved(said) if code else said).rstrip("/")
+            if mountable(path):
+                kept.append(path)
+            else:
+                advice = "slimbake's image has files around it: let the service write below /tmp"
+                self._note(places[said], f"the tmpfs at {said}", advice)
+        if kept:
+            self._entry["tmpfs"] = kept
 
     def _followed(self, command: Command, facts: ImageFacts, code: Code) -> Command:
         """A check's command; without a shell in the image, what a script does in place of its name."""
