@@ -1330,7 +1330,7 @@ class _Drafter:
                 yield path, text
 
     def _in_memory(self, code: Code | None) -> None:
-        """Leave out each tmpfs that slimbake's image cannot have there, with a note."""
+        """Leave out each tmpfs at a path where slimbake mounts none, with a note."""
         compose = self._of.compose
         places = {said.value: said.place for said in compose.tmpfs} if compose else {}
         kept = []
@@ -1339,7 +1339,7 @@ class _Drafter:
             if mountable(path):
                 kept.append(path)
             else:
-                advice = "slimbake's image has files around it: let the service write below /tmp"
+                advice = "slimbake mounts nothing there: let the service write below /tmp"
                 self._note(places[said], f"the tmpfs at {said}", advice)
         if kept:
             self._entry["tmpfs"] = kept
