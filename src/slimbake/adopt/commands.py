@@ -56,6 +56,10 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 _DEFAULT = re.compile(r"\$\{(\w+):?=(.*)\}", re.DOTALL)
 _ONE_VARIABLE = re.compile(r"\$(?:\w+|\{[^{}]*\})")
 _FROM = re.compile(r"\$\{@:([1-9])\}")  # the arguments from one on
+# Of a virtual environment, in place of which slimbake's images have one for all.
+ACTIVATES = re.compile(
+    r"(?:^|(?<=[\s;&]))(?:source|\.)\s+[\"']?(?P<path>[^\s;&\"']*bin/activate)[\"']?"
+)
 _SHEBANG = re.compile(r"#!\s*(?:/usr)?/bin/(?:env\s+)?(?:ba|da|a)?sh\b")
 _RUN_BEFORE = (
     "it ran before the service, in its container: run it as a job of its own before, such as"
@@ -73,6 +77,15 @@ _SHELL_BEFORE = (
 def only_debians(program: str) -> bool:
     """Whether a program is one of Debian's utilities, which slimbake's images do not have."""
     return posixpath.basename(program) in _UTILITIES | _FILE_TOOLS
+
+
+def _not_activating(text: str) -> str:
+    return re.sub(rf"{ACTIVATES.pattern}\s*(?:&&|;)\s*", "", text)
+
+
+def is_shell_script(text: str) -> bool:
+    """Whether the first line of a file says that a shell runs it."""
+    return bool(_SHEBANG.match(text))
 
 
 def reaper_of(*commands: Command | None) -> tuple[str, ...]:
@@ -159,11 +172,11 @@ class Shellless:
             words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
             self._refuse_scheduler("".join(words[:1]), command.place)
         if command.shell:
-            return ("sh", "-c", self.code.moved(command.text)), "sh"
+            return ("sh", "-c", self.code.moved(_not_activating(command.text))), "sh"
         words = self._without_starters(command.words)
         name = posixpath.basename(words[0]) if words else ""
         if name in _SHELLS:
-            return (name, *(self.code.moved(word) for word in words[1:])), name
+            return (name, *(self.code.moved(_not_activating(word)) for word in words[1:])), name
         read = self.script(words[0]) if words else None
         if read is None or not _SHEBANG.match(read[0]):
             return tuple(self.code.moved(word) for word in words), ""
@@ -472,7 +485,8 @@ def _silent(words: tuple[str, ...]) -> bool:
         each.startswith(("-", *_FLEETING)) or each.endswith(".pid") for each in words[1:]
     )
     runs = words[0] == "exec" and bool(words[1:])  # in a block, which has a note
-    return removes or runs or words[0] in _SILENT or words[0].startswith("#!")
+    activates = ACTIVATES.fullmatch(" ".join(words)) is not None
+    return removes or runs or activates or words[0] in _SILENT or words[0].startswith("#!")
 
 
 def _reads(command: SimpleCommand) -> bool:

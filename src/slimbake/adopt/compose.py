@@ -120,6 +120,9 @@ def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFact
             "it sets variables of containers",
             "slimbake takes them from the `.env` in the folder of the manifest: move it there",
         )
+    used = {source for each in services.values() if each.build for source, _ in each.volumes}
+    special = (note for name, note in reader.volumes.items() if name in used)
+    reader.notes |= dict.fromkeys(special)
     return ComposeFacts(
         tuple(reader.read),
         name,
@@ -143,6 +146,7 @@ class _Reader:
         self.read: dict[str, None] = {}
         self.notes: dict[Note, None] = {}
         self.jobs: set[str] = set()
+        self.volumes: dict[str, Note] = {}
 
     def file(self, file: str, folder: str, depth: int = 0) -> _File:
         """The services of a file, and of those that it includes; paths are relative to `folder`."""
@@ -157,11 +161,24 @@ class _Reader:
             for path in _list(paths):
                 inner = posixpath.normpath(posixpath.join(folder, self._text(path)))
                 made.services |= self.file(inner, posixpath.dirname(inner), depth + 1).services
+        self._special(file, raw.get("volumes"))
         services = raw.get("services")
         for name, said in (services if isinstance(services, dict) else {}).items():
             if isinstance(said, dict):
                 made.services[name] = self._service(name, said, file, folder, depth)
         return made
+
+    def _special(self, file: str, said: Any) -> None:
+        """Take the volumes that are more than one of the project's own on this machine."""
+        for name, how in said.items() if isinstance(said, dict) else ():
+            keys = [*how] if isinstance(how, dict) else []
+            if {"external", "name", "driver_opts"} & {*keys}:
+                self.volumes[name] = Note(
+                    self.place(file, ("volumes", name)),
+                    f"the volume {name}: {', '.join(keys)}",
+                    "`slimbake up` makes one of its own: start the service by your compose file, which"
+                    " extends slimbake's (docs/how-to/run.md)",
+                )
 
     def _document(self, file: str) -> YamlDocument | None:
         if file not in self._documents:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.code import path_in
+from slimbake.adopt.listed import OF_MACHINE
 from slimbake.adopt.model import (
     Command,
     Copy,
@@ -37,11 +38,8 @@ _HEALTH_FLAGS = {
     "start-period": "start_period",
     "retries": "retries",
 }
+_OF_INSTALLERS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_")
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
-_MOUNTED = (
-    "slimbake installs with the settings of its machine, such as pip.conf, ~/.netrc and keys of SSH"
-    " (docs/how-to/private-index.md)"
-)
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
 
@@ -250,6 +248,8 @@ class _Branches:
 
 _TESTS = frozenset({"if", "elif", "[", "[[", "test"})
 _MADE = re.compile(r"\$\(|`")  # by another command
+_GOES_ON = re.compile(r"(\b(?:do|then|else|in)|[;)&|])\s*\n")  # a line with more of its command
+_LINE_END = re.compile(r"(\S)[ \t]*\n")
 _LEADS = frozenset({"then", "else", "do", "!", "{"})
 
 
@@ -268,8 +268,14 @@ def _blocks(text: str) -> Iterator[SimpleCommand]:
         if first is command and not depth:
             yield command
         elif first and not depth:
-            whole = " ".join(text[first.offset : command.offset + len(word)].split())
-            yield replace(first, words=tuple(whole.split(" ")), plain=False)
+            yield _block(first, text[first.offset : command.offset + len(word)])
+    if first and depth:  # its end is not seen
+        yield _block(first, text[first.offset :])
+
+
+def _block(first: SimpleCommand, text: str) -> SimpleCommand:
+    whole = _LINE_END.sub(r"\1; ", _GOES_ON.sub(r"\1 ", text))
+    return replace(first, words=tuple(whole.split()), plain=False)
 
 
 def _pipes(
@@ -397,6 +403,8 @@ class _Reader:
 
     def _lacks(self, name: str, text: str, stage: _Stage, place: Place) -> bool:
         """Note that a value has that of an argument which this build is not given."""
+        if _OF_INSTALLERS.match(name):  # their steps say what is lost
+            return False
         known = {key: value for key, value in stage.values.items() if key not in stage.unset}
         lacking = [each for each in expand(text, known)[1] if each in stage.unset]
         if lacking:
@@ -521,7 +529,7 @@ class _Reader:
             stage.odd = f"a RUN mounts a {said.get('type', 'stage')}"
         if said.get("type") in {"secret", "ssh"}:
             place = Place(self._file, instruction.line)
-            stage.notes.append(Note(place, f"RUN --mount={value}", _MOUNTED))
+            stage.notes.append(Note(place, f"RUN --mount={value}", OF_MACHINE))
         if said.get("type", "bind") == "bind" and target:
             place = Place(self._file, instruction.line)
             where = posixpath.normpath(posixpath.join(stage.workdir, target))

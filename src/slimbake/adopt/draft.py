@@ -11,8 +11,10 @@ from typing import Any
 
 from slimbake.adopt.code import APP, Code, NeedsShell, Placed, Unreadable, code_of, path_in
 from slimbake.adopt.commands import (
+    ACTIVATES,
     Plainly,
     Shellless,
+    is_shell_script,
     only_debians,
     port_of,
     reaper_of,
@@ -20,7 +22,7 @@ from slimbake.adopt.commands import (
 )
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.fetches import Fetch, fetch_of, with_variables
-from slimbake.adopt.listed import lines_of, one_file
+from slimbake.adopt.listed import OF_INSTALLERS, OF_MACHINE, lines_of, one_file
 from slimbake.adopt.model import (
     BuildFacts,
     Command,
@@ -39,6 +41,7 @@ from slimbake.adopt.needs import Needs, needs_of, not_run
 from slimbake.adopt.shell import simple_commands
 from slimbake.adopt.steps import django_step, stage_step
 from slimbake.config.compose import dotenv
+from slimbake.config.containers import mountable
 from slimbake.config.specs import name_of
 
 # As Docker's own check SecretsUsedInArgOrEnv has them.
@@ -194,12 +197,12 @@ class _Drafter:
             self._entry["wheels"] = {"system": list(needs.build)}
         self._starts_a_shell(code)
         self._hidden(code)
-        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
         for path, note in needs.endings:
             text = self._repository.texts.get(code.source(path, self._repository), "\r")
             self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
+        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
         self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -208,6 +211,7 @@ class _Drafter:
         self._volumes(facts, code)
         self._made_folders(needs, code)
         self._rest(facts, needs, code)
+        self._in_memory(code)
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
@@ -247,6 +251,7 @@ class _Drafter:
             )
         if of.compose:
             self._of_containers(of.compose)
+            self._in_memory(None)
         ports = self._ports(facts, ())
         if ports:
             self._entry["port"] = ports[0]
@@ -403,6 +408,12 @@ class _Drafter:
         found: dict[tuple[str, str], list[Place]] = {}
         for begin, text in scripts.items():
             for number, line in enumerate(text.split("\n"), begin.line):
+                if activates := ACTIVATES.match(line.strip()):
+                    self._note(
+                        Place(begin.file, number),
+                        f"the script names {activates['path']}",
+                        "slimbake's images have one environment for all packages: remove the line",
+                    )
                 for move in {} if line.lstrip().startswith("#") else code.moves(line).items():
                     found.setdefault(move, []).append(Place(begin.file, number))
         for (path, here), places in found.items():
@@ -965,15 +976,22 @@ class _Drafter:
         """Folders that a Dockerfile makes for its service, and that a container will not have."""
         volumes: Mapping[str, str] = self._entry.get("volumes", {})
         last = [step for step in needs.needless if step.last]
-        own = [word for step in last if step.words[0] == "chown" for word in step.words]
+        own = [
+            posixpath.normpath(posixpath.join(step.workdir, word))
+            for step in last
+            for word in step.words
+            if step.words[0] == "chown"
+        ]
         for step in (each for each in last if each.words[0] == "mkdir"):
-            for folder in (w for w in step.words[1:] if w.startswith("/")):
-                path = f"{code.moved(folder.rstrip('/'))}/"
+            for written in (w for w in step.words[1:] if not w.startswith("-")):
+                folder = posixpath.normpath(posixpath.join(step.workdir, written))
+                path = f"{code.moved(folder)}/"
                 inner = path.rstrip("/")
-                if inner.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
+                if inner.startswith("/tmp/") and self._names(folder, code):  # noqa: S108
                     known = self._entry.setdefault("tmpfs", [])
                     known += [] if inner in known else [inner]
                     continue
+                advice = ""
                 if any(path != f"{v}/" and path.startswith(f"{v}/") for v in volumes.values()):
                     advice = "a new volume is empty: let the code make the folder"
                 elif (
@@ -982,10 +1000,34 @@ class _Drafter:
                     and not any(f"{v}/".startswith(path) for v in (*volumes.values(), code.app))
                 ):
                     advice = "the service may write to `tmpfs` and `volumes`: name it there"
-                else:
+                elif not self._lacks(path, code):
                     continue
-                self._note(step.place, f"RUN mkdir {folder}", advice)
+                if path.startswith(f"{APP}/"):
+                    advice = (
+                        "/app is read-only: let the service write to /data, and name that under"
+                        " `volumes`, or below /tmp"
+                    )
+                self._note(step.place, f"RUN mkdir {written}", advice)
                 needs.needless = [each for each in needs.needless if each is not step]
+
+    def _lacks(self, path: str, code: Code) -> bool:
+        """Whether the command or the code names a folder by its path from today's root, which the
+        image has not.
+        """
+        made = [each for step in self._entry.get("build", ()) for each in step["outputs"]]
+        inner = posixpath.relpath(path, APP)
+        there = posixpath.join(code.context, inner)
+        if not path.startswith(f"{code.app}/") or inner in made:
+            return False
+        if posixpath.normpath(there) in self._repository.folders:
+            return False
+        name = re.escape(posixpath.relpath(path, code.app))
+        words = [*self._entry.get("entrypoint", ()), *self._entry.get("command", ())]
+        quoted = re.compile(rf"[\"'](?:\./)?{name}(?=[\"'/])")
+        started = re.compile(rf"(?:^|=)(?:\./|{code.app}/)?{name}(?=$|/)")
+        return any(map(started.search, words)) or any(
+            quoted.search(text) for _, text in self._modules(code)
+        )
 
     def _names(self, folder: str, code: Code) -> bool:
         """Whether a variable or the code has the path of a folder."""
@@ -1035,7 +1077,8 @@ class _Drafter:
                     f"it asks what CMD starts, and {self._of.name} has another command: write"
                     " `healthcheck` where it can be asked, too",
                 )
-        self._healthcheck(check or None, needs)
+        command = check and check.command and self._followed(check.command, facts, code)
+        self._healthcheck(check or None, command or None, needs)
 
     def _mounted(self, compose: ComposeService, code: Code | None) -> None:
         """What its containers have in memory, and of variables. Those of Compose's `environment` win
@@ -1181,9 +1224,12 @@ class _Drafter:
             if target in {*installed, code.root} or each.place in noted:
                 continue
             if target == "/":
-                self._spread(each, here, code)
+                self._spread(each, here, code, facts)
                 continue
             if here == (posixpath.join(code.app, relative) if below else target):
+                continue
+            if OF_INSTALLERS.search(target):
+                self._note(each.place, f"{each.source} is copied to {target}", OF_MACHINE)
                 continue
             words = re.escape(relative or target.rstrip("/"))
             named = re.compile(rf"[\"'](?:\./)?{words}(?=[\"'/])|/{words}(?=[\"'])")
@@ -1215,19 +1261,27 @@ class _Drafter:
                     + (weights or "if the service reads it, move it there")
                 )
                 self._note(each.place, f"{each.source} is copied to {target}", advice)
+        runs = [*self._entry.get("entrypoint", ()), *self._entry.get("command", ())]
+        made = {posixpath.normpath(posixpath.join(facts.workdir, word)) for word in runs}
         for path, (_, place) in facts.scripts.items():
             starts = [
                 word for each in (facts.entrypoint, facts.command) if each for word in each.words
             ]
-            if not _read_by(facts, path) and posixpath.basename(path) not in starts:
-                advice = (
-                    "it is not in slimbake's image: if the service reads it, write it as a file"
+            followed = _read_by(facts, path) or posixpath.basename(path) in starts
+            if path in made or not followed:
+                why = (
+                    ", and the command names it:" if path in made else ": if the service reads it,"
                 )
+                advice = f"it is not in slimbake's image{why} write it as a file"
                 self._note(place, f"a here-document is copied to {path}", advice)
 
-    def _spread(self, each: Placed, here: str, code: Code) -> None:
-        """A note on a folder whose files a Dockerfile puts where each belongs in the file system."""
-        if each.folder and each.source != code.context:
+    def _spread(self, each: Placed, here: str, code: Code, facts: ImageFacts) -> None:
+        """A note on a folder whose files a Dockerfile puts where each belongs in the file system, and
+        that no step of the build reads.
+        """
+        files = (f"/{file}" for file in self._repository.below(each.source))
+        read = each.folder and any(_read_by(facts, file) for file in files)
+        if each.folder and each.source != code.context and not read:
             has = f"has its files at {here}" if here else "does not have its files"
             advice = f"slimbake's image {has}: where the service reads them, change the path"
             self._note(each.place, f"{each.source} is copied to /", advice)
@@ -1259,12 +1313,39 @@ class _Drafter:
             if inside and not _TESTS.search(path):
                 yield path, text
 
-    def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
-        fetch = fetch_of(check.command) if check and check.command else None
+    def _in_memory(self, code: Code | None) -> None:
+        """Leave out each tmpfs at a path where slimbake mounts none, with a note."""
+        compose = self._of.compose
+        places = {said.value: said.place for said in compose.tmpfs} if compose else {}
+        kept = []
+        for said in self._entry.pop("tmpfs", []):
+            path = (code.moved(said) if code else said).rstrip("/")
+            if mountable(path):
+                kept.append(path)
+            else:
+                advice = "slimbake mounts nothing there: let the service write below /tmp"
+                self._note(places[said], f"the tmpfs at {said}", advice)
+        if kept:
+            self._entry["tmpfs"] = kept
+
+    def _followed(self, command: Command, facts: ImageFacts, code: Code) -> Command:
+        """A check's command; without a shell in the image, what a script does in place of its name."""
+        words = command.text.split()
+        words = words[words[:1] in (["sh"], ["bash"]) :]
+        read = self._script(words[0], facts, code) if len(words) == 1 else None
+        if not read or not is_shell_script(read[0]) or self._entry.get("shell"):
+            return command
+        return Command((read[0],), True, command.place)
+
+    def _healthcheck(
+        self, check: Healthcheck | None, command: Command | None, needs: Needs
+    ) -> None:
+        """`command`: what the check comes to."""
+        fetch = fetch_of(command) if command else None
         if check is not None and check.command is None:
             self._entry["healthcheck"] = False
-        elif check is not None and check.command is not None:
-            words = self._check_words(check.command, fetch)
+        elif check is not None and check.command is not None and command is not None:
+            words = self._check_words(command, fetch)
             lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
             if words:
                 settings = _settings(check)
@@ -1316,7 +1397,8 @@ class _Drafter:
                 for number, word in enumerate(command.words)
             ]
         commands = simple_commands(command.text)
-        meaningful = [c for c in commands if c.words[:1] not in (("exit",), ("false",))]
+        silent = (("exit",), ("false",), ("set",))
+        meaningful = [c for c in commands if c.words[:1] not in silent]
         if len(meaningful) != 1:
             return []
         in_shell = ["sh", "-c", command.text] if self._entry.get("shell") else []

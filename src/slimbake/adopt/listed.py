@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from slimbake.adopt.model import Note, Place
 from slimbake.config.specs import name_of
 
+# Files by which pip and uv are set, with their indexes and passwords.
+OF_INSTALLERS = re.compile(r"/(?:pip\.conf|\.netrc|uv\.toml)$")
+OF_MACHINE = (
+    "slimbake installs with the settings of its machine, such as pip.conf, ~/.netrc and keys of SSH"
+    " (docs/how-to/private-index.md)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from slimbake.adopt.listed import index_note
+from slimbake.adopt.listed import OF_INSTALLERS, OF_MACHINE, index_note
 from slimbake.adopt.model import Note, Place, Said, Step
 from slimbake.adopt.shell import BLOCKS
 from slimbake.adopt.steps import DJANGO
@@ -139,7 +139,7 @@ class Needs:
     # the groups that Poetry leaves out where it installs those that are not optional
     poetry: frozenset[str] | None = None
     constraints: dict[str, Place] = field(default_factory=dict)
-    built: dict[str, Place] = field(default_factory=dict)  # wheels, and folders of them
+    built: dict[str, Place] = field(default_factory=dict)  # wheels: folders, files, patterns
     pipfile: str = ""  # a folder
     environment: str = ""  # a file of conda
     system: dict[str, Place] = field(default_factory=dict)
@@ -189,7 +189,7 @@ class _Reader:
                 self._apt(rest, step)
             case "apk" if "add" in rest:
                 self._apk(rest, step)
-            case "build":
+            case "build-wheel":
                 self._builds(self._folder(rest, step), rest, step)
             case "uv" if rest[:1] in (["sync"], ["export"]):
                 self._uv(rest, step)
@@ -207,6 +207,8 @@ class _Reader:
                 self._other(program, rest, step)
 
     def _pip(self, rest: list[str], step: Step) -> None:
+        if rest[:2] == ["config", "set"] and len(rest) == 4:
+            self._setting(f"--{rest[2].rpartition('.')[2]}", rest[3], step)
         if rest[:1] and rest[0] in _QUIET_OF["pip"]:
             self.needs.needless.append(step)
             return
@@ -262,8 +264,11 @@ class _Reader:
             option = f"--{name.removeprefix(prefix).lower().replace('_', '-')}"
             if name.startswith(prefix) and option in _SETTINGS and (name, value) not in self._set:
                 self._set.add((name, value))
-                for each in re.split(r"[\s,]+", value) if value else (f"that {name} names",):
+                for each in re.split(r"[\s,]+", value) if value else ():
                     self._setting(option, each, step)
+                if not value and "index" in option:
+                    note = index_note(step.place, f"that {name} names", self._service)
+                    self.needs.notes.append(note)
 
     def _builds(self, folder: str, rest: list[str], step: Step) -> None:
         """A project whose wheel is built, for a later step to install."""
@@ -272,9 +277,9 @@ class _Reader:
         self.needs.folders.setdefault(folder, step.place)
 
     def _built(self, path: str, step: Step) -> None:
-        """Built packages in a folder or a file; those that a step before made are of its lists."""
-        places = (*self._made, *self._handed)
-        if not any(f"{path}/".startswith(f"{each.rstrip('/')}/") for each in places):
+        """Built packages, which may be a pattern; those that a step before made are of its lists."""
+        places, at = (*self._made, *self._handed), path.partition("*")[0].rstrip("/")
+        if not any(f"{at}/".startswith(f"{each.rstrip('/')}/") for each in places):
             self.needs.built.setdefault(path, step.place)
 
     def _note(self, step: Step, what: str, advice: str) -> None:
@@ -283,6 +288,9 @@ class _Reader:
     def _wanted(self, word: str, step: Step, file: bool) -> None:
         path, bracket, _ = word.partition("[")
         absolute = posixpath.normpath(posixpath.join(step.workdir, path))
+        if found := re.fullmatch(r"(?:[\w.-]+\s*(\[.*\])?\s*@\s*)?file:/*(/[^#\s]*).*", word):
+            self._wanted(f"{found[2]}{found[1] or ''}", step, file)
+            return
         local = (
             path in {".", "..", ""}
             or path.startswith(("./", "../", "/"))
@@ -295,7 +303,7 @@ class _Reader:
         elif "://" in word:
             self.needs.specs.setdefault(word, step.place)
         elif word.endswith(".whl") or re.search(r"\*(?!\d|$)|/.*\*|^\*", word):
-            self._built(absolute.partition("*")[0].rstrip("/"), step)
+            self._built(absolute, step)
         elif local:
             self.needs.folders.setdefault(absolute, step.place)
             if bracket:
@@ -383,6 +391,9 @@ class _Reader:
     def _other(self, program: str, rest: list[str], step: Step) -> None:
         if step.last and (zone := _zone(step)):
             self.needs.zone = Said(zone, step.place)
+            return
+        if any(map(OF_INSTALLERS.search, step.into)):
+            self.needs.notes.append(replace(not_run(step, self._service), advice=OF_MACHINE))
             return
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):
@@ -504,13 +515,15 @@ def _program(words: tuple[str, ...]) -> tuple[str, ...]:
     name = posixpath.basename(words[0])
     if _PYTHON.fullmatch(name) and words[1:2] == ("-m",) and len(words) > 2:
         inner = words[2]
-        if inner in {"pip", "uv", "poetry", "pipenv", "pdm", "build"}:
+        if inner == "build":
+            return ("build-wheel", *words[3:])
+        if inner in {"pip", "uv", "poetry", "pipenv", "pdm"}:
             return _program(words[2:])
         return ("python", *words[1:])
     if _PYTHON.fullmatch(name) and words[1:3] in (("setup.py", "install"), ("setup.py", "develop")):
         return (*PIP_INSTALL, ".")
     if name in _BUILDERS and words[1:2] == ("build",):
-        return words[1:]
+        return ("build-wheel", *words[2:])
     if name == "pip-sync":  # of pip-tools
         return ("pip", "sync", *words[1:])
     if re.fullmatch(r"pip3?(?:\.\d+)?", name):

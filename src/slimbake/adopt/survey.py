@@ -49,7 +49,7 @@ def survey(root: Path) -> Repository:
         inner[:] = sorted(
             name
             for name in inner
-            if name not in _SKIPPED
+            if (name not in _SKIPPED or (name == "vendor" and _projects(Path(where, name))))
             and not name.startswith(".")
             and not name.endswith((".egg-info", ".dist-info"))
             and not _environment(Path(where, name))
@@ -81,6 +81,11 @@ def survey(root: Path) -> Repository:
         ci,
         frozenset(hidden - {".git"}),
     )
+
+
+def _projects(folder: Path) -> bool:
+    """Whether there are projects of Python in a folder."""
+    return any(any(folder.glob(f"*/{name}")) for name in ("pyproject.toml", "setup.py"))
 
 
 def _environment(folder: Path) -> bool:

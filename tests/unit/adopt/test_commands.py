@@ -129,6 +129,11 @@ def test_what_ran_before_the_service_is_reported() -> None:
     assert [note.what for note in found.notes] == ["`python manage.py migrate`"]
 
 
+def test_a_virtual_environment_needs_no_activation() -> None:
+    found = plainly(". /venv/bin/activate && exec gunicorn a.wsgi", text=True)
+    assert (found.words, found.notes) == (("gunicorn", "a.wsgi"), ())
+
+
 def test_exec_form_is_taken_as_it_stands() -> None:
     assert plainly("app", "--x", "$HOME").words == ("app", "--x", "$HOME")
     assert plainly("sh", "-c", "exec app $N", N="1").words == ("app", "1")

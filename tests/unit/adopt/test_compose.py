@@ -202,6 +202,14 @@ def test_ports_of_udp_are_notes() -> None:
     assert [note.what for note in service.notes] == ["the port 8125/udp", "the port 9125/udp"]
 
 
+def test_a_volume_that_slimbake_up_would_not_make_alike_is_a_note() -> None:
+    found = read(
+        "services:\n  one: {build: ., volumes: ['a:/a', 'b:/b']}\n  db: {image: x, volumes: ['c:/c']}\n"
+        "volumes:\n  a: {external: true}\n  b: {driver: local}\n  c: {name: shared}\n"
+    )
+    assert [(note.place.line, note.what) for note in found.notes] == [(5, "the volume a: external")]
+
+
 def test_compose_files_are_named_where_none_is_read() -> None:
     texts = {
         "docker-compose.prod.yml": "services:\n  one:\n    build: .\n",

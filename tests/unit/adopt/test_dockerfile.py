@@ -199,7 +199,12 @@ def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> 
             'case "$A" in x|y) curl a;; *) while b; do c; done;; esac; rm d',
             ['RUN case "$A" in x|y) curl a;; *) while b; do c; done;; esac'],
         ),
+        (
+            "<<EOT\nfor a in 1\n do\n  b $a\n  c\ndone\nEOT",
+            ["RUN for a in 1; do b $a; c; done"],
+        ),
         ("curl a \\\n | tar xz -C /usr && make", ["RUN curl a | tar xz -C /usr", "RUN make"]),
+        ("while a; do b", ["RUN while a; do b"]),
         ("echo '* * * * * x' | crontab -", ["RUN echo * * * * * x | crontab -"]),
         ("uv export | uv pip install -r -", []),
     ],
@@ -207,13 +212,13 @@ def test_the_index_of_torch_says_which_build_and_another_index_is_reported() -> 
 def test_a_loop_and_a_pipe_are_one_step_in_notes(run: str, reported: list[str]) -> None:
     found = needs_of(facts(f"FROM python:3.11\nRUN {run}\n").steps, "s")
     assert list(dict.fromkeys(note.what for note in found.notes)) == reported
-    assert {note.place.line for note in found.notes if note.what != "RUN make"} <= {2}
+    assert {note.place.line for note in found.notes if note.what != "RUN make"} <= {2, 3}
     assert "echo" not in {step.words[0] for step in found.needless}
 
 
 def test_a_value_of_an_argument_that_a_build_is_not_given_is_a_note() -> None:
     text = (
-        "FROM python:3.11\nARG SHA\nARG A=1\nENV SHA=$SHA A=$A B=${SHA:-none}\n"
+        "FROM python:3.11\nARG SHA\nARG A=1\nENV SHA=$SHA A=$A B=${SHA:-none} UV_INDEX=$SHA\n"
         "LABEL rev=$SHA a=$A\nENV C=$UNKNOWN\n"
     )
     found = facts(text)
@@ -264,13 +269,14 @@ def test_variables_of_an_installer_are_its_options() -> None:
         "ENV PIP_INDEX_URL=https://me:pw@pypi.example.com/simple PIP_CONSTRAINT=/c.txt\n"
         "ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1\n"
         "RUN pip install torch -i https://pypi.org/simple\nRUN pip install x\n"
-        "RUN uv pip install y\n"
+        "RUN uv pip install y\nRUN ./build -o x\n"
     )
     needs = needs_of(facts(text).steps, "s")
     assert (needs.torch, list(needs.constraints)) == ("cpu", ["/c.txt"])
     assert [(note.place.line, note.what) for note in needs.notes] == [
         (5, "the index https://pypi.example.com/simple"),
         (7, "the index that UV_INDEX names"),
+        (8, "RUN ./build -o x"),
     ]
 
 
@@ -287,6 +293,16 @@ def test_built_packages_that_no_step_made_are_kept_apart() -> None:
     assert list(needs.built) == ["/own/y-1-py3-none-any.whl"]
     assert (list(needs.folders), list(needs.specs)) == (["/src"], ["x", "z"])
     assert [note.what for note in needs.notes] == ["the index https://host/"]
+
+
+def test_a_folder_by_its_address_and_an_index_of_pip_config() -> None:
+    text = (
+        "FROM python:3.11\nRUN pip config set global.index-url https://pypi.example.com/simple\n"
+        "RUN pip install 'lib[a] @ file:///libs/lib' file:///libs/other\n"
+    )
+    needs = needs_of(facts(text).steps, "s")
+    assert (list(needs.folders), needs.extras) == (["/libs/lib", "/libs/other"], ("a",))
+    assert [note.what for note in needs.notes] == ["the index https://pypi.example.com/simple"]
 
 
 def test_debian_s_own_python_is_not_carried_over() -> None:
@@ -383,6 +399,10 @@ def test_branches_of_a_shell_are_followed_where_arguments_say_which(
         ("echo x >> ~/.bashrc", ""),
         ("install -dm755 /data", ""),
         ("echo $TZ > /etc/timezone", ""),
+        (
+            "printf '[global]' > ~/.config/pip/pip.conf",
+            "RUN printf [global] > /root/.config/pip/pip.conf",
+        ),
         ("install -m 644 a.crt /usr/local/share/ca-certificates/", None),
         ("echo deb http://x y > /etc/apt/sources.list.d/x.list", ""),
         ("ln -sf /usr/share/zoneinfo/Etc/UTC /etc/localtime", ""),

@@ -451,8 +451,11 @@ def test_a_scheduler_that_a_shell_starts_keeps_the_dockerfile(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_spread_over_the_file_system_is_a_note(tmp_path: Path) -> None:
-    text = f"{HEAD}COPY web/rootfs/ /\nCOPY other/ /\n{START}"
-    [web] = adopted(tmp_path, text, {"web/rootfs/etc/x": "", "other/etc/y": ""})
+    text = (
+        f"{HEAD}COPY web/rootfs/ /\nCOPY other/ /\nCOPY req /\nRUN pip install -r /a.txt\n{START}"
+    )
+    files = {"web/rootfs/etc/x": "", "other/etc/y": "", "req/a.txt": "idna\n", "req/b.txt": ""}
+    [web] = adopted(tmp_path, text, files)
     assert [(what, advice.split(":")[0]) for what, advice in notes(web)] == [
         ("web/rootfs is copied to /", "slimbake's image has its files at /app/rootfs"),
         ("other is copied to /", "slimbake's image does not have its files"),
@@ -485,3 +488,74 @@ def test_services_with_other_builds_of_torch_say_so(tmp_path: Path) -> None:
         "one, two do not all share a base: they have different builds of torch (one: cpu, two: cu121)"
         in whole
     )
+
+
+def test_a_program_in_a_here_document_is_a_note_where_the_command_names_it(tmp_path: Path) -> None:
+    text = f'{HEAD}COPY <<EOT run.py\nprint()\nEOT\nCMD ["python", "run.py"]\n'
+    [web] = adopted(tmp_path, text)
+    assert notes(web) == [
+        (
+            "a here-document is copied to /srv/web/run.py",
+            "it is not in slimbake's image, and the command names it: write it as a file",
+        )
+    ]
+
+
+def test_settings_of_pip_are_those_of_the_machine(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}COPY web/pip.conf /etc/\n{START}", {"web/pip.conf": ""})
+    [(what, advice)] = notes(web)
+    assert what == "web/pip.conf is copied to /etc/pip.conf"
+    assert advice.startswith("slimbake installs with the settings of its machine")
+
+
+def test_a_check_that_is_a_script_is_what_the_script_does(tmp_path: Path) -> None:
+    script = "#!/bin/sh\nset -e\n# asks\ncurl -f http://localhost:80/up || exit 1\n"
+    text = f'{HEAD}COPY web/up.sh /usr/local/bin/up\nHEALTHCHECK CMD ["up"]\n{START}'
+    [web] = adopted(tmp_path, text, {"web/up.sh": script})
+    code = "import urllib.request as r; r.urlopen('http://localhost:80/up', timeout=5)"
+    assert web.entry["healthcheck"] == ["python", "-c", code]
+    [web] = adopted(tmp_path, text, {"web/up.sh": "#!/bin/sh\ntest -f /x\nps | grep app\n"})
+    assert "healthcheck" not in web.entry
+    assert "HEALTHCHECK up" in [what for what, _ in notes(web)]
+
+
+def test_a_tmpfs_that_an_image_cannot_have_does_not_cost_the_service(tmp_path: Path) -> None:
+    compose = COMPOSE.replace("{build", "{tmpfs: [/srv/web/tmp, /var/x/, /run/x], build")
+    [web] = adopted(tmp_path, f"{HEAD}{START}", {}, compose)
+    assert web.entry["tmpfs"] == ["/var/x", "/run/x"]
+    assert [what for what, _ in notes(web)] == ["the tmpfs at /srv/web/tmp"]
+
+
+@pytest.mark.parametrize(
+    ("code", "command", "noted"),
+    [
+        ("open('logs/x', 'w')\n", "python app.py", ["RUN mkdir logs", "RUN mkdir /srv/web/spool"]),
+        ("x = 1\n", "python app.py --to=./logs/x", ["RUN mkdir logs", "RUN mkdir /srv/web/spool"]),
+        ("x = 1\n", "python app.py", ["RUN mkdir /srv/web/spool"]),
+        ("open('static/x')\n", "python app.py", ["RUN mkdir /srv/web/spool"]),
+    ],
+)
+def test_a_folder_beside_the_code_that_the_service_writes_to_is_a_note(
+    tmp_path: Path, code: str, command: str, noted: list[str]
+) -> None:
+    made = "RUN mkdir -p logs static /srv/web/spool && chown 1000 spool\n"
+    files = {"web/app.py": code, "web/static/x": ""}
+    [web] = adopted(tmp_path, f"{HEAD}{made}CMD {command}\n", files)
+    assert [what for what, _ in notes(web)] == noted
+    assert all(advice.startswith("/app is read-only") for _, advice in notes(web))
+
+
+def test_a_shell_that_stays_activates_no_virtual_environment(tmp_path: Path) -> None:
+    shell = "source /venv/bin/activate && gunicorn -b :$PORT app:app"
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["bash", "-c", "{shell}"]\n')
+    assert web.entry["command"] == ["bash", "-c", "gunicorn -b :$PORT app:app"]
+    files = {"web/run.sh": f"#!/bin/bash\n. '/venv/bin/activate'\n{shell[29:]}\n"}
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["./run.sh"]\n', files)
+    assert ("the script names /venv/bin/activate") in [what for what, _ in notes(web)]
+
+
+def test_a_project_in_vendor_is_one_of_the_repository(tmp_path: Path) -> None:
+    files = {"vendor/lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n'}
+    text = f"{HEAD}COPY vendor vendor\nRUN pip install ./vendor/lib\n{START}"
+    [web] = adopted(tmp_path, text, files)
+    assert web.entry["requirements"] == ["web/requirements.txt", "./vendor/lib"]
