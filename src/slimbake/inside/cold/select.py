@@ -15,6 +15,9 @@ from ..elf import linked
 from ..passes import LayerFiles
 from .layout import EXTENSION, SOURCE, warm_name
 
+# Bytes of an extension module. A first import of one of 110 MB (polars) took 1.3 s in place of 0.07 and
+# three times its size of memory in each process, on 2 cores; and a build 1.2 GB to compress it.
+LARGEST = 16_000_000
 _NAMED = re.compile(rb"\.py[\"']")
 _NAME = re.compile(rb"[\w-]+$")
 _TEST = re.compile(r"(.*/)?(tests?/.*|test_[^/]*|[^/]*_test\.py|conftest\.py)")
@@ -181,7 +184,7 @@ def extension_modules(files: Mapping[str, Path], sources: Container[str]) -> Ite
     """The extension modules that can be loaded from memory as they are from disk.
 
     Python alone loads them, under one name, and from this file; they ask neither for their own path
-    nor for libraries that lie beside them.
+    nor for libraries that lie beside them. Larger ones than LARGEST stay where they are.
     """
     libraries = {name: path for name, path in files.items() if EXTENSION in Path(name).name}
     needed = {each for path in libraries.values() for each in linked(path).needed}
@@ -191,6 +194,7 @@ def extension_modules(files: Mapping[str, Path], sources: Container[str]) -> Ite
         module = f"{folder}/{stem}".lstrip("/")
         if (
             f".{suffix}" in EXTENSION_SUFFIXES
+            and path.stat().st_size <= LARGEST
             and stem != "__init__"
             and not path.is_symlink()
             and importable(f"{module}.py", files, ())

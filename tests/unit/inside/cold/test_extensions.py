@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tests.unit.inside.cold.images import Image, image
 
+from slimbake.inside.cold.select import LARGEST
+
 INSTALLED = {
     str(each): each.locate().read_bytes()  # type: ignore[attr-defined]
     for each in importlib.metadata.files("markupsafe") or ()
@@ -142,6 +144,11 @@ CODE = INSTALLED[SPEEDUPS]
             (),
             {SPEEDUPS.rpartition("/")[2]: CODE.replace(b"PyInit_", b"PyInat_")},
             id="no extension module",
+        ),
+        pytest.param(
+            (),
+            {SPEEDUPS.rpartition("/")[2]: CODE + bytes(LARGEST)},
+            id="so large that its first import would be slow",
         ),
         pytest.param(
             (),
