@@ -237,7 +237,8 @@ _ADVICE = (
     ("the index has sha256", "if you trust the index: `slimbake lock --upgrade PACKAGE`"),
     (
         "failed to resolve source metadata",
-        "an external image cannot be pulled: see `slimbake doctor`",
+        "an external image cannot be pulled: see `slimbake doctor`; a stand-in takes the place of no FROM"
+        " in your own Dockerfiles",
     ),
     (
         'exec: "python3": executable file not found',
