@@ -235,6 +235,7 @@ def _renamed(each: Placed, repository: Repository) -> Note:
 def _placed(
     copied: Copy, context: str, repository: Repository, known: Collection[str]
 ) -> Iterator[Placed]:
+    context = copied.context or context
     for written in copied.sources:
         source = posixpath.normpath(posixpath.join(context, written.lstrip("/") or "."))
         if copied.parents:

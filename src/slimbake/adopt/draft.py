@@ -78,6 +78,7 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 # What says how a project is built or what it requires, whoever reads it.
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
+_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # What a model's files end in.
@@ -469,23 +470,20 @@ class _Drafter:
         for each, document in facts.scripts.items():
             if each == where or posixpath.basename(each) == path:
                 return document
-        source = code.source(where, self._repository)
-        if not source and "/" not in path:  # found on PATH
-            said = facts.env.get("PATH")
-            folders = (
-                *(said.value.split(":") if said else ()),
-                "/usr/local/bin",
-                "/usr/bin",
-                "/bin",
-            )
-            for folder in folders:
-                source = source or code.source(f"{folder}/{path}", self._repository)
+        source = code.source(where, self._repository) or self._on_path(path, facts, code)
         if not source:
             inside = posixpath.relpath(where, code.root)
             guess = posixpath.normpath(posixpath.join(code.context, inside))
             source = guess if guess in self._repository.texts else ""
         found = self._repository.texts.get(source)
         return (found, Place(source, 1)) if found is not None else None
+
+    def _on_path(self, program: str, facts: ImageFacts, code: Code) -> str:
+        """The file of the repository that is a program of the image; "" where it is from elsewhere."""
+        said = facts.env.get("PATH")
+        folders = (said.value.split(":") if said else []) + list(_PATH)
+        found = (code.source(f"{folder}/{program}", self._repository) for folder in folders)
+        return "" if "/" in program else next(filter(None, found), "")
 
     def _program(self, words: tuple[str, ...], place: Place) -> tuple[str, ...]:
         """The words, less what cannot be in an image that nobody edits and writes to."""
@@ -964,12 +962,16 @@ class _Drafter:
     def _made_folders(self, needs: Needs, code: Code) -> None:
         """Folders that a Dockerfile makes for its service, and that a container will not have."""
         volumes: Mapping[str, str] = self._entry.get("volumes", {})
+        compose = self._of.compose
+        memory = {said.value.rstrip("/") for said in compose.tmpfs} if compose else set()
         last = [step for step in needs.needless if step.last]
         own = [word for step in last if step.words[0] == "chown" for word in step.words]
         for step in (each for each in last if each.words[0] == "mkdir"):
             for folder in (w for w in step.words[1:] if w.startswith("/")):
                 path = f"{code.moved(folder.rstrip('/'))}/"
                 inner = path.rstrip("/")
+                if inner in memory:
+                    continue
                 if inner.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
                     known = self._entry.setdefault("tmpfs", [])
                     known += [] if inner in known else [inner]
@@ -1035,7 +1037,7 @@ class _Drafter:
                     f"it asks what CMD starts, and {self._of.name} has another command: write"
                     " `healthcheck` where it can be asked, too",
                 )
-        self._healthcheck(check or None, needs)
+        self._healthcheck(check or None, needs, facts, code)
 
     def _mounted(self, compose: ComposeService, code: Code | None) -> None:
         """What its containers have in memory, and of variables. Those of Compose's `environment` win
@@ -1259,12 +1261,15 @@ class _Drafter:
             if inside and not _TESTS.search(path):
                 yield path, text
 
-    def _healthcheck(self, check: Healthcheck | None, needs: Needs) -> None:
+    def _healthcheck(
+        self, check: Healthcheck | None, needs: Needs, facts: ImageFacts, code: Code
+    ) -> None:
         fetch = fetch_of(check.command) if check and check.command else None
         if check is not None and check.command is None:
             self._entry["healthcheck"] = False
         elif check is not None and check.command is not None:
             words = self._check_words(check.command, fetch)
+            words, absent = ([], "") if not words else self._of_a_file(words, facts, code)
             lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
             if words:
                 settings = _settings(check)
@@ -1284,7 +1289,7 @@ class _Drafter:
                         " list of words, such as of a script of the service",
                     )
             else:
-                why = f"Python's request has no {lost}" if lost else "it needs a shell"
+                why = f"Python's request has no {lost}" if lost else absent or "it needs a shell"
                 default = (
                     "the default check connects to the port"
                     if "port" in self._entry
@@ -1329,6 +1334,26 @@ class _Drafter:
             return in_shell  # a shell makes several words of it, or none
         code = with_variables(words)
         return ["python", "-c", code] if code else []
+
+    def _of_a_file(self, words: list[str], facts: ImageFacts, code: Code) -> tuple[list[str], str]:
+        """The words of a check; those of one that is a file of the repository name it where slimbake's
+        image has it. No words, and why, where that image cannot start it.
+        """
+        at = 1 if words[0] == "python" and words[1:] and words[1][:1] != "-" else 0
+        where = posixpath.normpath(posixpath.join(self._folder(facts), words[at]))
+        script = at == 1 or "/" in words[at]
+        source = code.source(where, self._repository) if script else ""
+        source = source or self._on_path(words[at], facts, code)
+        if source not in self._repository.files:
+            return words, ""
+        if not source.startswith(_in(code.context)):
+            return [], f"{source} is not in {code.context}, so it is not in slimbake's image"
+        first = self._repository.texts.get(source, "").partition("\n")[0]
+        if at == 0 and re.match(r"#!.*\b(?:ba|da)?sh\b", first) and "shell" not in self._entry:
+            return [], "it needs a shell"
+        by = ["python"] if at == 0 and re.match(r"#!.*\bpython", first) else words[:at]
+        here = posixpath.join(APP, posixpath.relpath(source, code.context))
+        return [*by, here, *words[at + 1 :]], ""
 
     def _at(self, code: Code, folder: str) -> str:
         return posixpath.join(code.context, code.inner, folder)

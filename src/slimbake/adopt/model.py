@@ -78,6 +78,7 @@ class Copy:
     folder: bool  # whether the target is written as a folder
     place: Place
     parents: bool = False  # whether sources keep their folders there
+    context: str = ""  # the folder that sources are relative to; "": that of the build
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class ImageFacts:
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
     handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
+    # images of this repository that its stages stand on: name -> what builds it
+    below: Mapping[str, BuildFacts] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
 

@@ -435,6 +435,8 @@ class _Reader:
         edited = posixpath.normpath(posixpath.join(step.workdir, rest[-1])) if rest else ""
         if program == "dos2unix" or (program == "sed" and any(map(_ENDINGS.fullmatch, rest))):
             self.needs.endings.append((edited, note))
+        elif program == "sed" and f"{edited}/".startswith(_OF_BUILDS):
+            self.needs.needless.append(step)
         elif program == "sed" and rest:
             self.edited.append((edited, note))
         else:

@@ -485,3 +485,41 @@ def test_services_with_other_builds_of_torch_say_so(tmp_path: Path) -> None:
         "one, two do not all share a base: they have different builds of torch (one: cpu, two: cu121)"
         in whole
     )
+
+
+@pytest.mark.parametrize(
+    ("copied", "check", "words"),
+    [
+        ("", '["python", "/srv/web/health.py"]', ["python", "/app/health.py"]),
+        ("COPY web/live /usr/local/bin/live\n", "live -q", ["python", "/app/live", "-q"]),
+        ("COPY web/ping /usr/bin/ping\n", "ping", None),  # a shell's
+        ("COPY docker/live /usr/local/bin/live\n", "live", None),  # of another folder
+        ("", '["python", "-m", "health"]', ["python", "-m", "health"]),
+    ],
+)
+def test_a_check_that_is_a_file_of_the_repository(
+    tmp_path: Path, copied: str, check: str, words: list[str] | None
+) -> None:
+    files = {
+        "web/health.py": "",
+        "web/live": "#!/usr/bin/env python3\n",
+        "docker/live": "#!/usr/bin/env python3\n",
+        "web/ping": "#!/bin/sh\n",
+    }
+    [web] = adopted(tmp_path, f"{HEAD}{copied}HEALTHCHECK CMD {check}\n{START}", files)
+    assert web.entry.get("healthcheck") == words
+    assert (words is None) == any(what.startswith("HEALTHCHECK") for what, _ in notes(web))
+
+
+def test_a_made_folder_that_the_compose_file_has_in_memory_needs_no_word(tmp_path: Path) -> None:
+    text = f"{HEAD}RUN mkdir -p /var/cache/web && chown 1000 /var/cache/web\n{START}"
+    compose = "services:\n  web:\n    build: {context: ., dockerfile: web/Dockerfile}\n"
+    [web] = adopted(tmp_path, text, compose=f"{compose}    tmpfs: [/var/cache/web]\n")
+    assert not notes(web)
+
+
+def test_edits_of_what_only_builds_read_are_not_needed(tmp_path: Path) -> None:
+    edit = "RUN sed -i 's/# nb_NO/nb_NO/' /etc/locale.gen\n"
+    [web] = adopted(tmp_path, f"{HEAD}{edit}{START}")
+    assert [step.words[0] for step in web.needless] == ["sed"]
+    assert not notes(web)
