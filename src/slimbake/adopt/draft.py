@@ -45,6 +45,7 @@ from slimbake.config.specs import name_of
 _SECRET = re.compile(
     r"(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.I
 )
+_OF_A_FILE = re.compile(r"_FILE$", re.I)  # such a variable names where a value stands
 _WITH_PASSWORD = re.compile(r"\w+://[^/\s:@]*:[^/\s@]+@")
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 # Settings of what builds, or of what slimbake's images set themselves.
@@ -120,8 +121,10 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     return replace(made, kept=_Drafter(candidate, repository).kept())
 
 
-def _placeholder(value: str) -> str:
+def _placeholder(name: str, value: str) -> str:
     """In place of a variable's value, which may be a secret, one that is read alike."""
+    if _OF_A_FILE.search(name):
+        return "/dev/null"  # what opens it reads an empty file
     if re.fullmatch(r"\d+", value):
         return "1" * len(value)
     if re.fullmatch(r"true|false|yes|no|on|off", value, re.I):
@@ -142,6 +145,7 @@ class _Drafter:
         self._entry: Entry = {}
         self._comments: dict[str, str] = {}
         self._left_env: dict[str, str] = {}
+        self._absent: list[str] = []  # variables of files that no image has
         self._in_scripts: set[str] = set()  # the paths that scripts have a note for
 
     def own(self) -> Draft:
@@ -610,7 +614,7 @@ class _Drafter:
         }
         found = {}
         for name in self._started_with():
-            if _SECRET.search(name):
+            if _SECRET.search(name) and not _OF_A_FILE.search(name):
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
@@ -629,6 +633,17 @@ class _Drafter:
                         "whoever has an image can read its variables: take it out of `env`, and put"
                         " it where the containers are started",
                     )
+            elif _SECRET.search(name) and _OF_A_FILE.search(name):
+                if self._is_there(each.value, code):
+                    found[name] = value
+                    continue
+                self._absent.append(name)
+                self._note(
+                    each.place,
+                    f"{name} names the file {each.value}",
+                    "images do not have it, so the variable stays in the compose file, beside what"
+                    " mounts the file; containers of `slimbake up` start without both",
+                )
             elif _SECRET.search(name) or _WITH_PASSWORD.search(value):
                 self._left_env[name] = (
                     _PASSWORD.sub(r"\1:smoke@", value)
@@ -648,6 +663,13 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _is_there(self, path: str, code: Code | None) -> bool:
+        """Whether containers have a file of this path: of the repository, or in a volume."""
+        compose = self._of.compose
+        volumes = [said.value for _, said in compose.volumes] if compose else []
+        copied = code.source(path, self._repository) if code else ""
+        return bool(copied) or any(path.startswith(f"{each.rstrip('/')}/") for each in volumes)
 
     def _started_with(self) -> tuple[str, ...]:
         """The variables that only its containers have."""
@@ -1065,7 +1087,7 @@ class _Drafter:
         defaults, so nothing starts without them.
         """
         compose = self._of.compose
-        names = [*self._left_env, *self._started_with()]
+        names = [*self._left_env, *self._absent, *self._started_with()]
         given: dict[str, str] = {}
         if compose:
             given |= {name: each.value for name, each in compose.filled.items()}
@@ -1078,7 +1100,7 @@ class _Drafter:
         ]
         found = dict(self._readers(code, names))
         for name in found:
-            self._left_env.setdefault(name, _placeholder(given.get(name, "")))
+            self._left_env.setdefault(name, _placeholder(name, given.get(name, "")))
         if compose and self._of.ready and not self._of.lacks:
             # its start check has the compose file's variables
             found = {name: place for name, place in found.items() if name in compose.passed}

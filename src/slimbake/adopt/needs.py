@@ -94,11 +94,13 @@ _NEEDLESS = frozenset(
         *("rm", "mkdir", "chown", "chmod", "useradd", "adduser", "groupadd", "addgroup", "usermod"),
         *("echo", "true", "set", "ldconfig", "touch", "find", "test", "install", "export", ":"),
         *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
-        "update-alternatives",
+        *("update-alternatives", "strip"),
         *("cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
     }
 )
 _WRITERS = frozenset({"cp", "mv", "install", "ln", "touch"})  # of these
+# Options of xargs with a word of their own.
+_XARGS = frozenset({"-a", "-d", "-E", "-I", "-L", "-n", "-P", "-s", "--max-args", "--max-procs"})
 # Where files lie that say how the build installs, and names of programs and time zones.
 _OF_BUILDS = (
     *("/dev/", "/proc/", "/tmp/", "/root/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
@@ -384,6 +386,9 @@ class _Reader:
         if step.last and (zone := _zone(step)):
             self.needs.zone = Said(zone, step.place)
             return
+        if program == "xargs" and _called(rest) in _NEEDLESS - _WRITERS:
+            self.needs.needless.append(replace(step, words=(step.piped or " ".join(step.words),)))
+            return
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):
                 self.needs.notes.append(not_run(step, self._service))
@@ -441,6 +446,16 @@ class _Reader:
             self.edited.append((edited, note))
         else:
             self.needs.notes.append(note)
+
+
+def _called(words: Sequence[str]) -> str:
+    """The program that `xargs` starts with these words behind it."""
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in _XARGS:
+            rest = rest[1:]
+    return posixpath.basename(rest[0]) if rest else ""
 
 
 def _zone(step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -523,3 +524,38 @@ def test_edits_of_what_only_builds_read_are_not_needed(tmp_path: Path) -> None:
     [web] = adopted(tmp_path, f"{HEAD}{edit}{START}")
     assert [step.words[0] for step in web.needless] == ["sed"]
     assert not notes(web)
+
+
+@pytest.mark.parametrize(
+    ("read", "started"),
+    [
+        ("os.environ.get('KEY_FILE')", None),
+        ("open(os.environ['KEY_FILE'])", {"env": {"KEY_FILE": "/dev/null"}}),
+    ],
+)
+def test_a_variable_that_names_a_file_is_no_secret_itself(
+    tmp_path: Path, read: str, started: dict[str, dict[str, str]] | None
+) -> None:
+    given = {"KEY_FILE": "/run/secrets/key", "CA_KEY_FILE": "/srv/web/ca.pem"}
+    compose = f"{COMPOSE.rstrip()[:-1]}, environment: {json.dumps(given)}}}\n"
+    files = {"web/app.py": f"import os\n{read}\n", "web/ca.pem": ""}
+    [web] = adopted(tmp_path, f"{HEAD}{START}", files, compose)
+    assert web.entry["env"] == {"CA_KEY_FILE": "/app/ca.pem"}
+    assert web.entry.get("start") == started
+    assert [what for what, _ in notes(web)][:1] == ["KEY_FILE names the file /run/secrets/key"]
+    assert not any("`.env`" in advice for _, advice in notes(web))
+    assert dict(web.left_env) == (started["env"] if started else {})
+
+
+@pytest.mark.parametrize("words", ["xargs strip -s", "xargs -0 -n 8 -r strip", "xargs rm -f"])
+def test_a_pipe_that_strips_or_removes_what_it_finds_is_not_needed(
+    tmp_path: Path, words: str
+) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN find /usr -name '*.so' | {words} || true\n{START}")
+    assert not notes(web)
+    assert [step.words[0] for step in web.needless] == [f"find /usr -name *.so | {words}", "true"]
+
+
+def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN cat more.txt | xargs -n 1 pip install\n{START}")
+    assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
