@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
@@ -89,7 +89,8 @@ class Code:
         for each in self.placed:
             if (here := self.here(each)) and each.target not in _SYSTEM:
                 found[each.target] = "" if found.get(each.target, here) != here else here
-        if self.root != "/":
+        inside = any(f"{each.target}/".startswith(f"{self.root}/") for each in self.placed)
+        if self.root not in _SYSTEM or (inside and self.root != "/"):
             found[self.root] = self.app
         return {target: here for target, here in found.items() if here}
 
@@ -139,7 +140,7 @@ def code_of(
         origin = _origin(each, root, repository)
         if origin is not None:
             origins.setdefault(origin, []).append(each)
-        elif each.folder and root != "/" and each.target.startswith(f"{root}/"):
+        elif (each.folder and root != "/" and each.target.startswith(f"{root}/")) or (each.folder and _has_python(each, repository) and _named_otherwise(each, facts)):
             notes.append(_renamed(each, repository))
     for origin, its in list(origins.items()):
         if len(origins) > 1 and not any(_has_python(each, repository) for each in its):
@@ -220,6 +221,17 @@ def _whole(context: str, parts: list[Placed], repository: Repository) -> list[No
     return [note]
 
 
+def _named_otherwise(each: Placed, facts: ImageFacts) -> bool:
+    """Whether a folder is a package that code imports by the name which a copy gives it."""
+    parent, name = posixpath.split(each.target)
+    path = facts.env.get("PYTHONPATH")
+    words = [word for said in (facts.entrypoint, facts.command) if said for word in said.words]
+    module = re.compile(rf"(?:^|[\s=]){re.escape(name)}[.:]\w")
+    imported = path and parent in path.value.split(":")
+    other = name != posixpath.basename(each.source)
+    return bool(other and (imported or any(map(module.search, words))))
+
+
 def _renamed(each: Placed, repository: Repository) -> Note:
     """Raises Unreadable where modules would get another name."""
     note = Note(
@@ -228,7 +240,8 @@ def _renamed(each: Placed, repository: Repository) -> Note:
         "give the folder the name that it has in the image",
     )
     if any(file.endswith(".py") for file in repository.below(each.source)):
-        raise Unreadable(note)
+        kept = f"{note.advice}; until then the service keeps its Dockerfile"
+        raise Unreadable(replace(note, advice=kept))
     return note
 
 

@@ -60,6 +60,7 @@ class _Stage:
     env: dict[str, Said] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
+    starts_in: Said | None = None
     copies: list[Copy] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     ports: list[Said] = field(default_factory=list)
@@ -157,6 +158,7 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
         python=python,
         builders=tuple(builders),
         workdir=chosen.workdir,
+        starts_in=chosen.starts_in,
         env=chosen.env,
         labels=chosen.labels,
         copies=tuple(dict.fromkeys(copies)),
@@ -473,6 +475,7 @@ class _Reader:
     def _workdir(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         folder = expand(_unquoted(instruction.rest), stage.values)[0]
         stage.workdir = posixpath.normpath(posixpath.join(stage.workdir, folder))
+        stage.starts_in = Said(folder, place)
 
     def _user(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         stage.user = Said(expand(instruction.rest, stage.values)[0], place)

@@ -213,6 +213,7 @@ class _Drafter:
         self._volumes(facts, code)
         self._made_folders(needs, code)
         self._rest(facts, needs, code)
+        self._own_files(needs, code)
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
@@ -623,7 +624,7 @@ class _Drafter:
                 continue
             value = code.moved(each.value) if code else each.value
             if name == "PYTHONPATH":
-                found[name] = _python_path(value, code)
+                found[name] = _python_path(self._import_path(each.value, facts, code), code)
             elif facts and facts.env.get(name) is each:
                 found[name] = value  # it is in today's image, too
                 if each.value and (_SECRET.search(name) or _WITH_PASSWORD.search(value)):
@@ -634,16 +635,7 @@ class _Drafter:
                         " it where the containers are started",
                     )
             elif _SECRET.search(name) and _OF_A_FILE.search(name):
-                if self._is_there(each.value, code):
-                    found[name] = value
-                    continue
-                self._absent.append(name)
-                self._note(
-                    each.place,
-                    f"{name} names the file {each.value}",
-                    "images do not have it, so the variable stays in the compose file, beside what"
-                    " mounts the file; containers of `slimbake up` start without both",
-                )
+                found |= self._of_its_file(name, each, code)
             elif _SECRET.search(name) or _WITH_PASSWORD.search(value):
                 self._left_env[name] = (
                     _PASSWORD.sub(r"\1:smoke@", value)
@@ -664,12 +656,40 @@ class _Drafter:
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
 
-    def _is_there(self, path: str, code: Code | None) -> bool:
-        """Whether containers have a file of this path: of the repository, or in a volume."""
-        compose = self._of.compose
-        volumes = [said.value for _, said in compose.volumes] if compose else []
-        copied = code.source(path, self._repository) if code else ""
-        return bool(copied) or any(path.startswith(f"{each.rstrip('/')}/") for each in volumes)
+    def _import_path(self, value: str, facts: ImageFacts | None, code: Code | None) -> str:
+        """PYTHONPATH for slimbake's image: folders of the code are where this has them, and those of
+        installed packages go.
+        """
+        if code is None or facts is None:
+            return value
+        found: dict[str, None] = {}
+        for part in filter(None, value.split(":")):
+            folder = part.rstrip("/")
+            packages = [each for each in code.placed if posixpath.dirname(each.target) == folder]
+            if code.moved(folder) == folder and (here := [*filter(None, map(code.here, packages))]):
+                found |= dict.fromkeys(map(posixpath.dirname, here))
+            elif not _installed_to(folder, facts):
+                found[code.moved(part)] = None
+        return ":".join(found)
+
+    def _of_its_file(self, name: str, said: Said, code: Code | None) -> dict[str, str]:
+        """A variable that names a file which has a secret; {} where no container of slimbake has it:
+        it is not of the repository, nor in a volume.
+        """
+        compose, path = self._of.compose, said.value
+        volumes = [each.value for _, each in compose.volumes] if compose else []
+        if code and (code.source(path, self._repository) or not path.startswith("/")):
+            return {name: code.moved(path)}
+        if any(path.startswith(f"{each.rstrip('/')}/") for each in volumes):
+            return {name: path}
+        self._absent.append(name)
+        self._note(
+            said.place,
+            f"{name} names the file {path}",
+            "images do not have it, so the variable stays in the compose file, beside what mounts"
+            " the file; containers of `slimbake up` start without both",
+        )
+        return {}
 
     def _started_with(self) -> tuple[str, ...]:
         """The variables that only its containers have."""
@@ -727,8 +747,16 @@ class _Drafter:
             self._entry["build"] = [step for _, step in sorted(found, key=lambda one: one[0])]
 
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
-        here = posixpath.join(self._folder(facts), plain.workdir)
-        moved = posixpath.normpath(code.moved(here))
+        here = posixpath.normpath(posixpath.join(self._folder(facts), plain.workdir))
+        moved = code.moved(here)
+        said = facts.starts_in
+        if said and here == facts.workdir and moved == here and here not in {APP, "/"}:
+            self._note(
+                said.place,
+                f"WORKDIR {said.value}",
+                "images start in /app, where the code is: the service reads relative paths there,"
+                f" unless its entry has `workdir: {here}`",
+            )
         inside = moved == APP or not moved.startswith(f"{APP}/")
         return "" if inside else moved
 
@@ -987,9 +1015,9 @@ class _Drafter:
         compose = self._of.compose
         memory = {said.value.rstrip("/") for said in compose.tmpfs} if compose else set()
         last = [step for step in needs.needless if step.last]
-        own = [word for step in last if step.words[0] == "chown" for word in step.words]
+        own = [path for step in last if step.words[0] == "chown" for path in _paths(step)]
         for step in (each for each in last if each.words[0] == "mkdir"):
-            for folder in (w for w in step.words[1:] if w.startswith("/")):
+            for folder in _paths(step):
                 path = f"{code.moved(folder.rstrip('/'))}/"
                 inner = path.rstrip("/")
                 if inner in memory:
@@ -1017,6 +1045,36 @@ class _Drafter:
         path = re.compile(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])")
         return any(path.search(each) for each in texts)
 
+    def _own_files(self, needs: Needs, code: Code) -> None:
+        """Files of the repository that a Dockerfile removes, and folders that it lets its user write
+        to: slimbake's image has the ones, and no container writes to the others.
+        """
+        within = (*self._entry.get("volumes", {}).values(), *self._entry.get("tmpfs", ()))
+        for step in [each for each in needs.needless if each.last]:
+            for path in _paths(step):
+                source = code.source(path, self._repository)
+                here = code.moved(path)
+                if not source.startswith(_in(code.context)) or here in {APP, code.app, path}:
+                    continue
+                if step.words[0] == "rm" and not _BUILDS.search(f"/{source}"):
+                    advice = (
+                        f"slimbake's image has {source}: list it in {_in(code.context)}.dockerignore"
+                        " if no step of `build` reads it"
+                    )
+                elif (
+                    step.words[0] == "chown"
+                    and source in self._repository.folders
+                    and not any(f"{here}/".startswith(f"{each}/") for each in within)
+                ):
+                    advice = (
+                        "containers write to `tmpfs` and `volumes` alone, which begin empty: if the"
+                        " service writes there, name a folder there, and change the path"
+                    )
+                else:
+                    continue
+                self._note(step.place, f"RUN {step.words[0]} {path}", advice)
+                needs.needless = [each for each in needs.needless if each is not step]
+
     def _user(self, user: Said, steps: Iterable[Step]) -> None:
         """A volume has its files by number, so a user's name is carried over as its number."""
         name, _, group = user.value.partition(":")
@@ -1034,6 +1092,11 @@ class _Drafter:
             self._note(user.place, f"USER {user.value}", why)
         elif "volumes" in self._entry:
             why = "no `useradd` says its number: write that as `user:`, since it owns the volumes"
+            self._note(user.place, f"USER {user.value}", why)
+        elif not any(name in step.words for step in steps):  # one of the base image's
+            why = (
+                "slimbake's images run as 65532: write its number as `user:` if files belong to it"
+            )
             self._note(user.place, f"USER {user.value}", why)
 
     def _rest(self, facts: ImageFacts, needs: Needs, code: Code) -> None:
@@ -1404,6 +1467,22 @@ def _read_by(facts: ImageFacts, target: str) -> bool:
         if path != "/" and f"{target}/".startswith(f"{path.rstrip('/')}/"):
             return True
     return False
+
+
+def _paths(step: Step) -> list[str]:
+    """What the words of a step would be as paths."""
+    words = (word for word in step.words[1:] if not word.startswith("-"))
+    return [posixpath.normpath(posixpath.join(step.workdir, word)) for word in words]
+
+
+def _installed_to(folder: str, facts: ImageFacts) -> bool:
+    """Whether pip installs into a folder of the image."""
+    given = {f"{option}{folder}" for option in ("--target=", "-t=", "")}
+    return any(
+        {*step.words} & given and "install" in step.words
+        for step in facts.steps
+        if any(word.partition("=")[0] in {"-t", "--target"} for word in step.words)
+    )
 
 
 def _number(name: str, steps: Iterable[Step], programs: tuple[str, str], option: str) -> str:

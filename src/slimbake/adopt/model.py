@@ -126,6 +126,7 @@ class ImageFacts:
     python: bool
     builders: tuple[Said, ...] = ()  # those of the stages with Python that it takes files of
     workdir: str = "/"
+    starts_in: Said | None = None  # its own WORKDIR, as it is written
     env: Mapping[str, Said] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[Copy, ...] = ()

@@ -40,7 +40,9 @@ class OwnCompose:
 
     name: str = ""
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by service
-    security: Mapping[str, frozenset[str]] = field(default_factory=dict)  # `security_opt`, by service
+    security: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # `security_opt`, by service
 
     @property
     def services(self) -> frozenset[str]:

@@ -494,7 +494,9 @@ def joining(project: Project) -> tuple[str, ...]:
     for each in both:
         extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
         theirs = sorted(_OURS & own.keys.get(each.service, frozenset()))
-        if SECURITY in own.security.get(each.service, ()):  # Compose refuses an option that is twice
+        if SECURITY in own.security.get(
+            each.service, ()
+        ):  # Compose refuses an option that is twice
             theirs.append(f"{SECURITY} of security_opt")
         without = f"  # without {', '.join(theirs)}" if theirs else ""
         lines += [f"  {each.service}:{without}", f"    extends: {extends}"]

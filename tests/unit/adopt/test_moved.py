@@ -559,3 +559,67 @@ def test_a_pipe_that_strips_or_removes_what_it_finds_is_not_needed(
 def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
     [web] = adopted(tmp_path, f"{HEAD}RUN cat more.txt | xargs -n 1 pip install\n{START}")
     assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
+
+
+PATHS = "FROM python:3.11\nENV PYTHONPATH=/opt/deps:/opt/code\nCOPY web/requirements.txt /\n"
+INTO = "RUN pip install --target=/opt/deps -r /requirements.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("copied", "start", "kept"),
+    [
+        ("COPY web/app /opt/code/search\n", 'CMD ["uvicorn", "search.api:app"]', True),
+        ("COPY web/app /srv/search\n", "CMD uvicorn --app-dir /srv search.api:app", True),
+        ("COPY web/app /opt/code/app\n", 'CMD ["uvicorn", "app.api:app"]', False),
+        (
+            "COPY web/pages /opt/code/files\nCOPY web/app /opt/code/app\n",
+            "CMD uvicorn app:a",
+            False,
+        ),
+    ],
+)
+def test_a_package_that_a_copy_renames_keeps_its_dockerfile(
+    tmp_path: Path, copied: str, start: str, kept: bool
+) -> None:
+    files = {"web/app/__init__.py": "", "web/app/api.py": "", "web/pages/a.html": ""}
+    [web] = adopted(tmp_path, f"{PATHS}{INTO}{copied}WORKDIR /tmp\n{start}\n", files)
+    assert ("dockerfile" in web.entry) == kept
+    renamed = [advice for what, advice in notes(web) if "web/app is copied under another" in what]
+    assert len(renamed) == kept
+    assert all("until then the service keeps its Dockerfile" in each for each in renamed)
+    if not kept:
+        assert web.entry["env"] == {"PYTHONPATH": "/app:/app/web"}
+        assert "WORKDIR /tmp" in {what for what, _ in notes(web)}
+
+
+def test_a_folder_of_modules_elsewhere_stays_in_pythonpath(tmp_path: Path) -> None:
+    text = f"{HEAD}COPY web/lib/part /opt/lib/part\nENV PYTHONPATH=/opt/lib:/usr/lib/x:/srv/web/a\n"
+    [web] = adopted(tmp_path, f"{text}{START}", {"web/lib/part/__init__.py": "", "web/a/b.py": ""})
+    assert web.entry["env"] == {"PYTHONPATH": "/app:/app/lib:/usr/lib/x:/app/a"}
+
+
+@pytest.mark.parametrize(("user", "said"), [("nobody", True), ("app", False), ("1000", False)])
+def test_a_user_of_the_base_image_gets_a_line(tmp_path: Path, user: str, said: bool) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN useradd app\nUSER {user}\n{START}")
+    assert (f"USER {user}" in {what for what, _ in notes(web)}) == said
+
+
+def test_files_that_are_removed_and_folders_that_are_written_to_get_a_line(tmp_path: Path) -> None:
+    clean = (
+        "RUN python app.py && rm raw/all.csv requirements.txt /tmp/x && chown -R 1000 data raw .\n"
+    )
+    files = {"web/raw/all.csv": "", "web/data/a": "", "web/cache/b": ""}
+    volume = "VOLUME /srv/cache\nRUN mkdir -p out /srv/cache/x && chown 1000 out\n"
+    [web] = adopted(tmp_path, f"{HEAD}COPY web .\n{clean}{volume}{START}", files)
+    said = dict(notes(web))
+    assert "web/raw/all.csv: list it in web/.dockerignore" in said.pop(
+        "RUN rm /srv/web/raw/all.csv"
+    )
+    assert said.keys() == {
+        "RUN python app.py",
+        "RUN chown /srv/web/data",
+        "RUN chown /srv/web/raw",
+        "RUN mkdir /srv/web/out",
+        "RUN mkdir /srv/cache/x",
+    }
+    assert "rm" not in {step.words[0] for step in web.needless}
