@@ -140,7 +140,9 @@ def code_of(
         origin = _origin(each, root, repository)
         if origin is not None:
             origins.setdefault(origin, []).append(each)
-        elif (each.folder and root != "/" and each.target.startswith(f"{root}/")) or (each.folder and _has_python(each, repository) and _named_otherwise(each, facts)):
+        elif (each.folder and root != "/" and each.target.startswith(f"{root}/")) or (
+            each.folder and _has_python(each, repository) and _named_otherwise(each, facts)
+        ):
             notes.append(_renamed(each, repository))
     for origin, its in list(origins.items()):
         if len(origins) > 1 and not any(_has_python(each, repository) for each in its):

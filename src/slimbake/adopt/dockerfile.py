@@ -43,10 +43,10 @@ _MOUNTED = (
     "slimbake installs with the settings of its machine, such as pip.conf, ~/.netrc and keys of SSH"
     " (docs/how-to/private-index.md)"
 )
-# The text of the Dockerfile that builds an image, and how; None for an image from outside.
-Below = Callable[[str], tuple[str, BuildFacts] | None]
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
+# The text of the Dockerfile that builds an image, and how; None for an image from outside.
+Below = Callable[[str], tuple[str, BuildFacts] | None]
 
 
 @dataclass(slots=True)

@@ -213,10 +213,10 @@ class _Drafter:
         self._volumes(facts, code)
         self._made_folders(needs, code)
         self._rest(facts, needs, code)
-        self._own_files(needs, code)
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
+        self._own_files(needs, code)
         noted = (*code.notes, *facts.notes, *needs.notes)
         self._notes += [replace(each, service=of.name) for each in noted]
         self._notes += plain.notes
@@ -750,7 +750,7 @@ class _Drafter:
         here = posixpath.normpath(posixpath.join(self._folder(facts), plain.workdir))
         moved = code.moved(here)
         said = facts.starts_in
-        if said and here == facts.workdir and moved == here and here not in {APP, "/"}:
+        if said and code.root == facts.workdir == here == moved and here not in {APP, "/"}:
             self._note(
                 said.place,
                 f"WORKDIR {said.value}",
@@ -1012,16 +1012,14 @@ class _Drafter:
     def _made_folders(self, needs: Needs, code: Code) -> None:
         """Folders that a Dockerfile makes for its service, and that a container will not have."""
         volumes: Mapping[str, str] = self._entry.get("volumes", {})
-        compose = self._of.compose
-        memory = {said.value.rstrip("/") for said in compose.tmpfs} if compose else set()
+        memory = self._of.compose.tmpfs if self._of.compose else ()
+        kept = (*volumes.values(), *(said.value.rstrip("/") for said in memory))
         last = [step for step in needs.needless if step.last]
-        own = [path for step in last if step.words[0] == "chown" for path in _paths(step)]
+        own = [word for step in last if step.words[0] == "chown" for word in step.words]
         for step in (each for each in last if each.words[0] == "mkdir"):
-            for folder in _paths(step):
+            for folder in (w for w in step.words[1:] if w.startswith("/")):
                 path = f"{code.moved(folder.rstrip('/'))}/"
                 inner = path.rstrip("/")
-                if inner in memory:
-                    continue
                 if inner.startswith("/tmp/") and self._names(folder.rstrip("/"), code):  # noqa: S108
                     known = self._entry.setdefault("tmpfs", [])
                     known += [] if inner in known else [inner]
@@ -1031,7 +1029,7 @@ class _Drafter:
                 elif (
                     folder in own
                     and not path.startswith(("/tmp/", "/home/", "/root/"))  # noqa: S108
-                    and not any(f"{v}/".startswith(path) for v in (*volumes.values(), code.app))
+                    and not any(f"{v}/".startswith(path) for v in (*kept, code.app))
                 ):
                     advice = "the service may write to `tmpfs` and `volumes`: name it there"
                 else:

@@ -386,9 +386,6 @@ class _Reader:
         if step.last and (zone := _zone(step)):
             self.needs.zone = Said(zone, step.place)
             return
-        if program == "xargs" and _called(rest) in _NEEDLESS - _WRITERS:
-            self.needs.needless.append(replace(step, words=(step.piped or " ".join(step.words),)))
-            return
         if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
             if step.last and _makes(program, rest, step):
                 self.needs.notes.append(not_run(step, self._service))
@@ -417,6 +414,9 @@ class _Reader:
             return
         if program == "pip" and rest[:1] == ["uninstall"]:
             self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
+            return
+        if program == "xargs" and _called(rest) in _NEEDLESS - _WRITERS:
+            self.needs.needless.append(replace(step, words=(step.piped or " ".join(step.words),)))
             return
         self._unread(program, rest, step)
 
