@@ -140,8 +140,18 @@ def test_a_package_that_a_copy_renames_keeps_its_dockerfile(
     assert len(renamed) == kept
     assert all("until then the service keeps its Dockerfile" in each for each in renamed)
     if not kept:
-        assert web.entry["env"] == {"PYTHONPATH": "/app:/app/web"}
+        assert web.entry["env"]["PYTHONPATH"] in {"/app:/app/web", "/app"}
         assert "WORKDIR /tmp" in {what for what, _ in notes(web)}
+
+
+@pytest.mark.parametrize("name", ["search", "app"])
+def test_without_a_workdir_pythonpath_says_where_packages_are(tmp_path: Path, name: str) -> None:
+    text = f"FROM python:3.11\nCOPY web/app /opt/code/{name}\nENV PYTHONPATH=/opt/code\n"
+    files = {"web/app/__init__.py": "", "web/app/api.py": ""}
+    [web] = adopted(tmp_path, f'{text}CMD ["uvicorn", "{name}.api:app"]\n', files)
+    assert ("dockerfile" in web.entry) == (name == "search")
+    if name == "app":
+        assert (web.entry["context"], web.entry["env"]) == ("web", {"PYTHONPATH": "/app"})
 
 
 def test_a_folder_of_modules_elsewhere_stays_in_pythonpath(tmp_path: Path) -> None:
