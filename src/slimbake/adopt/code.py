@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from slimbake.adopt.model import Copy, ImageFacts, Note, Place, Repository
@@ -89,7 +89,8 @@ class Code:
         for each in self.placed:
             if (here := self.here(each)) and each.target not in _SYSTEM:
                 found[each.target] = "" if found.get(each.target, here) != here else here
-        if self.root != "/":
+        inside = any(f"{each.target}/".startswith(f"{self.root}/") for each in self.placed)
+        if self.root not in _SYSTEM or (inside and self.root != "/"):
             found[self.root] = self.app
         return {target: here for target, here in found.items() if here}
 
@@ -125,19 +126,17 @@ def code_of(
     placed = tuple(
         p for copied in facts.copies for p in _placed(copied, context, repository, known)
     )
-    root = facts.workdir
     folders = [each for each in placed if each.folder and each.target not in installed]
-    if root == "/" and folders:
-        beside = any(re.fullmatch(r"/[^/]+\.py", each.target) for each in placed)
-        modules = (each.target for each in folders if _has_python(each, repository))
-        root = root if beside else next(modules, folders[0].target)
+    root = _root(facts, placed, folders, repository)
     origins: dict[str, list[Placed]] = {}
     notes: list[Note] = []
     for each in placed:
         if each.target in installed or not (each.folder or each.source.endswith(".py")):
             continue
         origin = _origin(each, root, repository)
-        if origin is not None:
+        if each.folder and _named_otherwise(each, facts, repository):
+            notes.append(_renamed(each, repository))
+        elif origin is not None:
             origins.setdefault(origin, []).append(each)
         elif each.folder and root != "/" and each.target.startswith(f"{root}/"):
             notes.append(_renamed(each, repository))
@@ -156,6 +155,21 @@ def code_of(
     if origins and not any(each.source == found for each in origins[found]):
         notes += _whole(found, origins[found], repository)
     return Code(found, root, placed, notes=tuple(notes))
+
+
+def _root(
+    facts: ImageFacts, placed: Iterable[Placed], folders: list[Placed], repository: Repository
+) -> str:
+    """The folder of today's image that the code is in: the working directory, or without one the first
+    folder with modules, or the folder around it where that is what PYTHONPATH names.
+    """
+    beside = any(re.fullmatch(r"/[^/]+\.py", each.target) for each in placed)
+    if facts.workdir != "/" or beside or not folders:
+        return facts.workdir
+    modules = (each.target for each in folders if _has_python(each, repository))
+    root = next(modules, folders[0].target)
+    around = posixpath.dirname(root)
+    return around if around != "/" and around in _import_path(facts) else root
 
 
 def _has_python(each: Placed, repository: Repository) -> bool:
@@ -220,6 +234,25 @@ def _whole(context: str, parts: list[Placed], repository: Repository) -> list[No
     return [note]
 
 
+def _import_path(facts: ImageFacts) -> list[str]:
+    path = facts.env.get("PYTHONPATH")
+    return [each.rstrip("/") for each in path.value.split(":")] if path else []
+
+
+def _named_otherwise(each: Placed, facts: ImageFacts, repository: Repository) -> bool:
+    """Whether a folder is a package that code imports by the name which a copy gives it."""
+    parent, name = posixpath.split(each.target)
+    if name == posixpath.basename(each.source) or each.target == facts.workdir:
+        return False
+    words = [word for said in (facts.entrypoint, facts.command) if said for word in said.words]
+    module = re.compile(rf"(?:^|[\s=]){re.escape(name)}[.:]\w")
+    files = repository.below(each.source)
+    if any(file.startswith((f"{name}/", f"{name}.py")) for file in files):
+        return False
+    package = parent in _import_path(facts) and "__init__.py" in files
+    return package or (_has_python(each, repository) and any(map(module.search, words)))
+
+
 def _renamed(each: Placed, repository: Repository) -> Note:
     """Raises Unreadable where modules would get another name."""
     note = Note(
@@ -228,13 +261,15 @@ def _renamed(each: Placed, repository: Repository) -> Note:
         "give the folder the name that it has in the image",
     )
     if any(file.endswith(".py") for file in repository.below(each.source)):
-        raise Unreadable(note)
+        kept = f"{note.advice}; until then the service keeps its Dockerfile"
+        raise Unreadable(replace(note, advice=kept))
     return note
 
 
 def _placed(
     copied: Copy, context: str, repository: Repository, known: Collection[str]
 ) -> Iterator[Placed]:
+    context = copied.context or context
     for written in copied.sources:
         source = posixpath.normpath(posixpath.join(context, written.lstrip("/") or "."))
         if copied.parents:

@@ -445,12 +445,27 @@ class _ServiceReader:
 
     def _tmpfs(self) -> Iterable[Said]:
         for each in _list(self._raw.get("tmpfs")):
-            path = self._fill(plain(each), "tmpfs").partition(":")[0]
+            path, _, options = self._fill(plain(each), "tmpfs").partition(":")
+            self._in_memory(path, options, self._place("tmpfs"))
             yield Said(path, self._place("tmpfs"))
         for number, each in enumerate(_list(self._raw.get("volumes"))):
             if isinstance(each, dict) and plain(each.get("type")) == "tmpfs":
                 path = self._fill(plain(each.get("target")), "volumes", number)
+                said = each.get("tmpfs")
+                pairs = said.items() if isinstance(said, dict) else ()
+                options = ",".join(f"{key}={plain(value)}" for key, value in pairs)
+                self._in_memory(path, options, self._place("volumes", number))
                 yield Said(path, self._place("volumes", number))
+
+    def _in_memory(self, path: str, options: str, place: Place) -> None:
+        """A note on the options of a folder in memory, of which slimbake's have none."""
+        if left := [each for each in options.split(",") if each not in {"", "mode=1777", "exec"}]:
+            self._note(
+                place,
+                f"tmpfs {path}: {','.join(left)}",
+                "this stays in the compose file: with `slimbake up` every user may write there, and"
+                " nothing but the container's memory limits it",
+            )
 
     def _volumes(self) -> Iterable[tuple[str, Said]]:
         for number, each in enumerate(_list(self._raw.get("volumes"))):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
+from slimbake.adopt.bases import builder_of, context_of
 from slimbake.adopt.compose import compose_facts, compose_files
-from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.dockerfile import Below, dockerfile_facts
 from slimbake.adopt.draft import Candidate, draft
 from slimbake.adopt.folder import folder_draft, service_folders
 from slimbake.adopt.model import (
@@ -25,6 +27,7 @@ from slimbake.adopt.model import (
 from slimbake.adopt.order import before
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
+from slimbake.config.shells import reaped
 from slimbake.fleet.resolve import DEBIAN
 from slimbake.render import BAKE_FILE, MARK
 
@@ -38,13 +41,26 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     one service that is wanted.
     """
     compose = compose_facts(repository, files or compose_files(repository))
-    candidates, left, notes = _candidates(repository, compose)
+    below = _below(repository, compose)
+    candidates, left, notes = _candidates(repository, compose, below)
     used = {candidate.build.dockerfile for candidate in candidates}
     notes = [*compose.notes, *notes]
-    for file in _dockerfiles(repository):
-        if file in used:
+    further = {
+        file: _alone(file, _file_name(file, repository), repository, below)
+        for file in _dockerfiles(repository)
+        if file not in used
+    }
+    lower = {
+        build.dockerfile
+        for each in (*candidates, *further.values())
+        if each.facts
+        for build in each.facts.below.values()
+    }
+    for file, candidate in further.items():
+        name = candidate.name
+        if file in lower and compose.files:
+            candidates.append(candidate)
             continue
-        name = _file_name(file, repository)
         deployed = not _NOT_DEPLOYED.search(file) and _DEFAULT.fullmatch(posixpath.basename(file))
         if candidates and compose.files and not deployed:
             notes.append(
@@ -56,11 +72,14 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
             )
             if only != name:
                 continue
-        candidates.append(_alone(file, name, repository))
-    notes += _newer(candidates)
+        candidates.append(candidate)
+    bases = {each.build.dockerfile for each in candidates if _is_base(each, lower, compose)}
+    notes += _newer([each for each in candidates if each.build.dockerfile not in bases])
     named = [*_named(candidates)]
-    names = {each.compose.name: each.name for each in named if each.compose}
-    drafts = [_ordered(draft(each, repository), each.compose, names) for each in named]
+    services = [each for each in named if each.build.dockerfile not in bases or each.name == only]
+    names = {each.compose.name: each.name for each in services if each.compose}
+    drafts = [_ordered(draft(each, repository), each.compose, names) for each in services]
+    drafts = _on_bases(drafts, services, [e for e in named if e not in services], repository)
     drafts = [replace(each, notes=_own_notes(each, drafts)) for each in drafts]
     if not drafts or (only and only not in {each.name for each in drafts}):
         taken = {each.name for each in drafts}
@@ -108,6 +127,63 @@ _NEWER = (
 )
 
 
+def _below(repository: Repository, compose: ComposeFacts) -> Below:
+    """What builds an image of this repository, by its name."""
+    files = tuple(_dockerfiles(repository))
+
+    @cache
+    def found(image: str) -> tuple[str, BuildFacts] | None:
+        build = builder_of(image, repository, compose, files)
+        text = repository.texts.get(build.dockerfile) if build else None
+        return (text, build) if build and text is not None else None
+
+    return found
+
+
+def _is_base(candidate: Candidate, lower: Collection[str], compose: ComposeFacts) -> bool:
+    """Whether an image is there for others to stand on: nothing starts it by itself."""
+    facts, service = candidate.facts, candidate.compose
+    if candidate.build.dockerfile not in lower or facts is None:
+        return False
+    if service is None:
+        said = [facts.entrypoint, facts.command]
+    elif not service.starts:
+        return True
+    else:
+        said = [service.entrypoint, service.command, facts.entrypoint, facts.command]
+    words = [word for each in said if each for word in each.words]
+    return not reaped(words) or (service is None and bool(compose.files))
+
+
+def _on_bases(
+    drafts: list[Draft],
+    services: list[Candidate],
+    bases: list[Candidate],
+    repository: Repository,
+) -> list[Draft]:
+    """The drafts; those that keep their Dockerfile stand on images of the fleet, which come along."""
+    by_file = {each.build.dockerfile: each.name for each in (*services, *bases)}
+    made, wanted = [], set()
+    for each, candidate in zip(drafts, services, strict=True):
+        below = candidate.facts.below if candidate.facts else {}
+        linked = {
+            name: f"target:{by_file[build.dockerfile]}"
+            for name, build in below.items()
+            if build.dockerfile in by_file and by_file[build.dockerfile] != each.name
+        }
+        if "dockerfile" in each.entry and linked:
+            wanted |= {build.dockerfile for build in below.values()}
+            each = replace(each, entry={**each.entry, "contexts": linked})
+        made.append(each)
+    for candidate in (each for each in bases if each.build.dockerfile in wanted):
+        found = draft(candidate, repository)
+        kept = found.kept or found
+        entry = {**kept.entry, "start": "none", "up": False}
+        comments = {"start": "others stand on it, and nothing starts it"}
+        made.append(replace(kept, entry=entry, comments=comments, notes=()))
+    return made
+
+
 def _ordered(made: Draft, compose: ComposeService | None, names: Mapping[str, str]) -> Draft:
     """A draft with what its compose file says of the order in which services start."""
     if compose is None:
@@ -144,7 +220,7 @@ def _newer(candidates: list[Candidate]) -> Iterator[Note]:
 
 
 def _candidates(
-    repository: Repository, compose: ComposeFacts
+    repository: Repository, compose: ComposeFacts, below: Below
 ) -> tuple[list[Candidate], list[tuple[str, str]], list[Note]]:
     """The services that compose files build, those that they have ready-made, and notes on these."""
     notes: list[Note] = []
@@ -165,16 +241,22 @@ def _candidates(
             advice = "run `slimbake init` in the folder that has both"
             notes.append(Note(service.place, what, advice))
         else:
-            found.append(_from_compose(service, build, repository, compose))
+            found.append(_from_compose(service, build, repository, compose, below))
     return found, left, notes
 
 
 def _from_compose(
-    service: ComposeService, build: BuildFacts, repository: Repository, compose: ComposeFacts
+    service: ComposeService,
+    build: BuildFacts,
+    repository: Repository,
+    compose: ComposeFacts,
+    below: Below,
 ) -> Candidate:
     text = repository.texts.get(build.dockerfile)
     facts = (
-        None if text is None else dockerfile_facts(text, build.dockerfile, build.target, build.args)
+        None
+        if text is None
+        else dockerfile_facts(text, build.dockerfile, build.target, build.args, below)
     )
     origin = (service.place, *([Place(build.dockerfile)] if facts else []))
     ready = _ready(service, repository, compose)
@@ -226,26 +308,11 @@ def _dockerfiles(repository: Repository) -> Iterator[str]:
             yield file
 
 
-def _alone(file: str, name: str, repository: Repository) -> Candidate:
-    """A Dockerfile that nothing else names: its context is the folder in which its sources lie."""
-    text = repository.texts[file]
-    folder = posixpath.dirname(file) or "."
-    facts = dockerfile_facts(text, file)
-    context = folder
-    if facts is not None and folder != ".":
-        known = repository.files | repository.folders
-        said = [each for each in (facts.entrypoint, facts.command) if each]
-        named = [source for copied in facts.copies for source in copied.sources]
-        named += [word for each in said for word in each.text.split() if "/" in word or "." in word]
-
-        def there(at: str) -> int:
-            return sum(posixpath.normpath(posixpath.join(at, path)) in known for path in named)
-
-        above = [folder]
-        while above[-1] not in {"", "."}:
-            above.append(posixpath.dirname(above[-1]) or ".")
-        context = max(above, key=lambda at: (there(at), -above.index(at)))
-    return Candidate(name, (Place(file),), BuildFacts(context=context, dockerfile=file), facts)
+def _alone(file: str, name: str, repository: Repository, below: Below) -> Candidate:
+    """A Dockerfile that nothing else names."""
+    facts = dockerfile_facts(repository.texts[file], file, below=below)
+    build = BuildFacts(context=context_of(facts, file, repository), dockerfile=file)
+    return Candidate(name, (Place(file),), build, facts)
 
 
 def _file_name(file: str, repository: Repository) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from slimbake.adopt.code import path_in
 from slimbake.adopt.listed import OF_MACHINE
 from slimbake.adopt.model import (
+    BuildFacts,
     Command,
     Copy,
     Healthcheck,
@@ -42,6 +43,8 @@ _OF_INSTALLERS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_")
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
 # What means nothing for another image, or says nothing that a build depends on.
 _NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
+# The text of the Dockerfile that builds an image, and how; None for an image from outside.
+Below = Callable[[str], tuple[str, BuildFacts] | None]
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class _Stage:
     env: dict[str, Said] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
+    starts_in: Said | None = None
     copies: list[Copy] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     ports: list[Said] = field(default_factory=list)
@@ -72,6 +76,8 @@ class _Stage:
     runs: list[tuple[str, str]] = field(default_factory=list)
     unset: set[str] = field(default_factory=set)  # arguments without a value
     odd: str = ""  # what a step of `build` cannot do
+    # what it does to a stage that stands on it, and the files that say so
+    onbuild: list[tuple[str, Instruction]] = field(default_factory=list)
 
     @property
     def python(self) -> bool:
@@ -84,30 +90,35 @@ class _Stage:
         )
 
 
+def _outside(image: str) -> None:
+    """No image is this repository's."""
+
+
 def dockerfile_facts(
-    text: str, file: str, target: str = "", arguments: Mapping[str, str] = {}
+    text: str,
+    file: str,
+    target: str = "",
+    arguments: Mapping[str, str] = {},
+    below: Below = _outside,
 ) -> ImageFacts | None:
     """The facts of a Dockerfile's stage `target`, by default its last; None where it has none.
 
-    `arguments`: what its build is given.
+    `arguments`: what its build is given; `below`: the images that this repository builds.
     """
-    reader = _Reader(file, dict(arguments))
-    for instruction in instructions(text):
-        reader.take(instruction)
-    stages = reader.stages
-    chosen = next((s for s in stages if s.name == target.lower()), None) if target else None
-    if chosen is None:
-        if not stages or target:
-            return None
-        chosen = stages[-1]
-    return _facts(chosen, stages, file)
+    reader = _Reader(file, dict(arguments), below)
+    chosen = reader.read(text, target)
+    return _facts(chosen, reader, file) if chosen else None
 
 
-def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
-    by_name = {stage.name: stage for stage in stages if stage.name} | {
-        str(number): stage for number, stage in enumerate(stages)
+def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
+    named = [stage for stage in (*reader.lower, *reader.stages) if stage.name]
+    by_name = {stage.name.lower(): stage for stage in named} | {
+        str(number): stage for number, stage in enumerate(reader.stages)
     }
     steps, copies, notes = list(chosen.steps), list(chosen.copies), list(chosen.notes)
+    for where, each in chosen.onbuild:
+        advice = "it is for images that are built on this one"
+        notes.append(Note(Place(where, each.line), each.source, advice))
     python = chosen.python
     seen = {id(chosen)}
     taken, builders = [], []
@@ -145,6 +156,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
         python=python,
         builders=tuple(builders),
         workdir=chosen.workdir,
+        starts_in=chosen.starts_in,
         env=chosen.env,
         labels=chosen.labels,
         copies=tuple(dict.fromkeys(copies)),
@@ -164,6 +176,7 @@ def _facts(chosen: _Stage, stages: list[_Stage], file: str) -> ImageFacts:
             if (stage := by_name.get(name.lower())) and stage.python
             for take in takes
         ),
+        below=reader.own,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -343,11 +356,25 @@ _SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash"})
 
 
 class _Reader:
-    def __init__(self, file: str, given: dict[str, str]) -> None:
+    def __init__(
+        self, file: str, given: dict[str, str], below: Below, above: frozenset[str] = frozenset()
+    ) -> None:
         self._file = file
         self._given = given
+        self._below = below
+        self._above = above | {file}  # the Dockerfiles that are being read
         self._before: dict[str, str] = {}  # arguments before the first FROM
         self.stages: list[_Stage] = []
+        self.lower: list[_Stage] = []  # those of the images of this repository that it stands on
+        self.own: dict[str, BuildFacts] = {}  # these images
+
+    def read(self, text: str, target: str) -> _Stage | None:
+        """The stage of this name, by default the last one."""
+        for instruction in instructions(text):
+            self.take(instruction)
+        named = [each for each in self.stages if each.name == target.lower()]
+        found = named[:1] if target else self.stages[-1:]
+        return found[0] if found else None
 
     def take(self, instruction: Instruction) -> None:
         if instruction.word == "FROM":
@@ -365,13 +392,47 @@ class _Reader:
         image = Said(expand(words[0] if words else "", self._before)[0], place)
         name = words[2].lower() if len(words) > 2 and words[1].lower() == "as" else ""
         below = next((s for s in reversed(self.stages) if s.name == image.value.lower()), None)
+        below = below or self._of_this_repository(image)
         if below is None:
             self.stages.append(_Stage(image, name, image))
             return
         stage = copy.deepcopy(below)
         stage.image, stage.name, stage.inherited = image, name, True
         stage.values |= {key: said.value for key, said in below.env.items()}
+        stage.onbuild = []
         self.stages.append(stage)
+        for file, each in below.onbuild:
+            _Reader(file, {}, self._below)._within(_triggered(each), stage)
+
+    def _of_this_repository(self, image: Said) -> _Stage | None:
+        """The stage of another Dockerfile that makes an image; None where none here does."""
+        found = self._below(image.value)
+        if found is None or found[1].dockerfile in self._above:
+            return None
+        text, build = found
+        inner = _Reader(build.dockerfile, dict(build.args), self._below, self._above)
+        chosen = inner.read(text, build.target)
+        if chosen is None:
+            return None
+        names = {
+            key: f"{stage.name or number} of {build.dockerfile}"
+            for number, stage in enumerate(inner.stages)
+            for key in (str(number), stage.name)
+        }
+        for number, stage in enumerate(inner.stages):
+            stage.name = names[str(number)]
+            stage.takes = {names.get(key.lower(), key): each for key, each in stage.takes.items()}
+            stage.copies = [
+                each if each.context else replace(each, context=build.context)
+                for each in stage.copies
+            ]
+        self.lower += [*inner.lower, *inner.stages]
+        self.own |= {**inner.own, image.value: build}
+        chosen.values, chosen.unset = {}, set()  # arguments end with a build
+        what = f"{image.value} is built by {build.dockerfile}"
+        advice = "init reads that Dockerfile as the stage below: its image is no service"
+        chosen.notes.insert(0, Note(image.place, what, advice))
+        return chosen
 
     def _within(self, instruction: Instruction, stage: _Stage) -> None:
         place = Place(self._file, instruction.line)
@@ -379,8 +440,7 @@ class _Reader:
         if read is not None:
             read(self, instruction, stage, place)
         elif instruction.word == "ONBUILD":
-            advice = "it is for images that are built on this one"
-            stage.notes.append(Note(place, instruction.source, advice))
+            stage.onbuild += [(self._file, instruction)] if instruction.rest else []
         elif instruction.word not in _NEEDLESS:
             what = f"the unknown instruction {instruction.word}"
             stage.notes.append(Note(place, what, "slimbake does not read it"))
@@ -423,6 +483,7 @@ class _Reader:
     def _workdir(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         folder = expand(_unquoted(instruction.rest), stage.values)[0]
         stage.workdir = posixpath.normpath(posixpath.join(stage.workdir, folder))
+        stage.starts_in = Said(folder, place)
 
     def _user(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
         stage.user = Said(expand(instruction.rest, stage.values)[0], place)
@@ -593,6 +654,18 @@ _READERS: Mapping[str, Callable[[_Reader, Instruction, _Stage, Place], None]] = 
     "COPY": _Reader._copy,
     "ADD": _Reader._copy,
 }
+
+
+def _triggered(onbuild: Instruction) -> Instruction:
+    """The instruction that stands behind ONBUILD, with its lines."""
+    inner = next(instructions(onbuild.rest))
+    at = len(onbuild.rest) - len(inner.rest)
+    return replace(
+        inner,
+        line=onbuild.line,
+        documents=onbuild.documents,
+        starts=tuple((max(0, offset - at), line) for offset, line in onbuild.starts),
+    )
 
 
 def _pairs(rest: str) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,7 @@ from slimbake.config.specs import name_of
 _SECRET = re.compile(
     r"(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.I
 )
+_OF_A_FILE = re.compile(r"_FILE$", re.I)  # such a variable names where a value stands
 _WITH_PASSWORD = re.compile(r"\w+://[^/\s:@]*:[^/\s@]+@")
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 # Settings of what builds, or of what slimbake's images set themselves.
@@ -81,6 +82,7 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 # What says how a project is built or what it requires, whoever reads it.
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
+_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # What a model's files end in.
@@ -122,8 +124,10 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     return replace(made, kept=_Drafter(candidate, repository).kept())
 
 
-def _placeholder(value: str) -> str:
+def _placeholder(name: str, value: str) -> str:
     """In place of a variable's value, which may be a secret, one that is read alike."""
+    if _OF_A_FILE.search(name):
+        return "/dev/null"  # what opens it reads an empty file
     if re.fullmatch(r"\d+", value):
         return "1" * len(value)
     if re.fullmatch(r"true|false|yes|no|on|off", value, re.I):
@@ -144,6 +148,7 @@ class _Drafter:
         self._entry: Entry = {}
         self._comments: dict[str, str] = {}
         self._left_env: dict[str, str] = {}
+        self._absent: list[str] = []  # variables of files that no image has
         self._in_scripts: set[str] = set()  # the paths that scripts have a note for
 
     def own(self) -> Draft:
@@ -215,6 +220,7 @@ class _Drafter:
         needs.needless += self._uninstalled(needs)
         self._needs_variables(code)
         self._start_beside()
+        self._own_files(needs, code)
         noted = (*code.notes, *facts.notes, *needs.notes)
         self._notes += [replace(each, service=of.name) for each in noted]
         self._notes += plain.notes
@@ -480,23 +486,20 @@ class _Drafter:
         for each, document in facts.scripts.items():
             if each == where or posixpath.basename(each) == path:
                 return document
-        source = code.source(where, self._repository)
-        if not source and "/" not in path:  # found on PATH
-            said = facts.env.get("PATH")
-            folders = (
-                *(said.value.split(":") if said else ()),
-                "/usr/local/bin",
-                "/usr/bin",
-                "/bin",
-            )
-            for folder in folders:
-                source = source or code.source(f"{folder}/{path}", self._repository)
+        source = code.source(where, self._repository) or self._on_path(path, facts, code)
         if not source:
             inside = posixpath.relpath(where, code.root)
             guess = posixpath.normpath(posixpath.join(code.context, inside))
             source = guess if guess in self._repository.texts else ""
         found = self._repository.texts.get(source)
         return (found, Place(source, 1)) if found is not None else None
+
+    def _on_path(self, program: str, facts: ImageFacts, code: Code) -> str:
+        """The file of the repository that is a program of the image; "" where it is from elsewhere."""
+        said = facts.env.get("PATH")
+        folders = (said.value.split(":") if said else []) + list(_PATH)
+        found = (code.source(f"{folder}/{program}", self._repository) for folder in folders)
+        return "" if "/" in program else next(filter(None, found), "")
 
     def _program(self, words: tuple[str, ...], place: Place) -> tuple[str, ...]:
         """The words, less what cannot be in an image that nobody edits and writes to."""
@@ -623,7 +626,7 @@ class _Drafter:
         }
         found = {}
         for name in self._started_with():
-            if _SECRET.search(name):
+            if _SECRET.search(name) and not _OF_A_FILE.search(name):
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
@@ -632,7 +635,7 @@ class _Drafter:
                 continue
             value = code.moved(each.value) if code else each.value
             if name == "PYTHONPATH":
-                found[name] = _python_path(value, code)
+                found[name] = _python_path(self._import_path(each.value, facts, code), code)
             elif facts and facts.env.get(name) is each:
                 found[name] = value  # it is in today's image, too
                 if each.value and (_SECRET.search(name) or _WITH_PASSWORD.search(value)):
@@ -642,6 +645,8 @@ class _Drafter:
                         "whoever has an image can read its variables: take it out of `env`, and put"
                         " it where the containers are started",
                     )
+            elif _SECRET.search(name) and _OF_A_FILE.search(name):
+                found |= self._of_its_file(name, each, code)
             elif _SECRET.search(name) or _WITH_PASSWORD.search(value):
                 self._left_env[name] = (
                     _PASSWORD.sub(r"\1:smoke@", value)
@@ -661,6 +666,41 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _import_path(self, value: str, facts: ImageFacts | None, code: Code | None) -> str:
+        """PYTHONPATH for slimbake's image: folders of the code are where this has them, and those of
+        installed packages go.
+        """
+        if code is None or facts is None:
+            return value
+        found: dict[str, None] = {}
+        for part in filter(None, value.split(":")):
+            folder = part.rstrip("/")
+            packages = [each for each in code.placed if posixpath.dirname(each.target) == folder]
+            if code.moved(folder) == folder and (here := [*filter(None, map(code.here, packages))]):
+                found |= dict.fromkeys(map(posixpath.dirname, here))
+            elif not _installed_to(folder, facts):
+                found[code.moved(part)] = None
+        return ":".join(found)
+
+    def _of_its_file(self, name: str, said: Said, code: Code | None) -> dict[str, str]:
+        """A variable that names a file which has a secret; {} where no container of slimbake has it:
+        it is not of the repository, nor in a volume.
+        """
+        compose, path = self._of.compose, said.value
+        volumes = [each.value for _, each in compose.volumes] if compose else []
+        if code and (code.source(path, self._repository) or not path.startswith("/")):
+            return {name: code.moved(path)}
+        if any(path.startswith(f"{each.rstrip('/')}/") for each in volumes):
+            return {name: path}
+        self._absent.append(name)
+        self._note(
+            said.place,
+            f"{name} names the file {path}",
+            "images do not have it, so the variable stays in the compose file, beside what mounts"
+            " the file; containers of `slimbake up` start without both",
+        )
+        return {}
 
     def _started_with(self) -> tuple[str, ...]:
         """The variables that only its containers have."""
@@ -718,8 +758,16 @@ class _Drafter:
             self._entry["build"] = [step for _, step in sorted(found, key=lambda one: one[0])]
 
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
-        here = posixpath.join(self._folder(facts), plain.workdir)
-        moved = posixpath.normpath(code.moved(here))
+        here = posixpath.normpath(posixpath.join(self._folder(facts), plain.workdir))
+        moved = code.moved(here)
+        said = facts.starts_in
+        if said and code.root == facts.workdir == here == moved and here not in {APP, "/"}:
+            self._note(
+                said.place,
+                f"WORKDIR {said.value}",
+                "images start in /app, where the code is: the service reads relative paths there,"
+                f" unless its entry has `workdir: {here}`",
+            )
         inside = moved == APP or not moved.startswith(f"{APP}/")
         return "" if inside else moved
 
@@ -975,6 +1023,8 @@ class _Drafter:
     def _made_folders(self, needs: Needs, code: Code) -> None:
         """Folders that a Dockerfile makes for its service, and that a container will not have."""
         volumes: Mapping[str, str] = self._entry.get("volumes", {})
+        memory = self._of.compose.tmpfs if self._of.compose else ()
+        kept = (*volumes.values(), *(said.value.rstrip("/") for said in memory))
         last = [step for step in needs.needless if step.last]
         own = [
             posixpath.normpath(posixpath.join(step.workdir, word))
@@ -997,7 +1047,7 @@ class _Drafter:
                 elif (
                     folder in own
                     and not path.startswith(("/tmp/", "/home/", "/root/"))  # noqa: S108
-                    and not any(f"{v}/".startswith(path) for v in (*volumes.values(), code.app))
+                    and not any(f"{v}/".startswith(path) for v in (*kept, code.app))
                 ):
                     advice = "the service may write to `tmpfs` and `volumes`: name it there"
                 elif not self._lacks(path, code):
@@ -1035,6 +1085,36 @@ class _Drafter:
         path = re.compile(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])")
         return any(path.search(each) for each in texts)
 
+    def _own_files(self, needs: Needs, code: Code) -> None:
+        """Files of the repository that a Dockerfile removes, and folders that it lets its user write
+        to: slimbake's image has the ones, and no container writes to the others.
+        """
+        within = (*self._entry.get("volumes", {}).values(), *self._entry.get("tmpfs", ()))
+        for step in [each for each in needs.needless if each.last]:
+            for path in _paths(step):
+                source = code.source(path, self._repository)
+                here = code.moved(path)
+                if not source.startswith(_in(code.context)) or here in {APP, code.app, path}:
+                    continue
+                if step.words[0] == "rm" and not _BUILDS.search(f"/{source}"):
+                    advice = (
+                        f"slimbake's image has {source}: list it in {_in(code.context)}.dockerignore"
+                        " if no step of `build` reads it"
+                    )
+                elif (
+                    step.words[0] == "chown"
+                    and source in self._repository.folders
+                    and not any(f"{here}/".startswith(f"{each}/") for each in within)
+                ):
+                    advice = (
+                        "containers write to `tmpfs` and `volumes` alone, which begin empty: if the"
+                        " service writes there, name a folder there, and change the path"
+                    )
+                else:
+                    continue
+                self._note(step.place, f"RUN {step.words[0]} {path}", advice)
+                needs.needless = [each for each in needs.needless if each is not step]
+
     def _user(self, user: Said, steps: Iterable[Step]) -> None:
         """A volume has its files by number, so a user's name is carried over as its number."""
         name, _, group = user.value.partition(":")
@@ -1052,6 +1132,11 @@ class _Drafter:
             self._note(user.place, f"USER {user.value}", why)
         elif "volumes" in self._entry:
             why = "no `useradd` says its number: write that as `user:`, since it owns the volumes"
+            self._note(user.place, f"USER {user.value}", why)
+        elif not any(name in step.words for step in steps):  # one of the base image's
+            why = (
+                "slimbake's images run as 65532: write its number as `user:` if files belong to it"
+            )
             self._note(user.place, f"USER {user.value}", why)
 
     def _rest(self, facts: ImageFacts, needs: Needs, code: Code) -> None:
@@ -1078,7 +1163,7 @@ class _Drafter:
                     " `healthcheck` where it can be asked, too",
                 )
         command = check and check.command and self._followed(check.command, facts, code)
-        self._healthcheck(check or None, command or None, needs)
+        self._healthcheck(check or None, command or None, needs, facts, code)
 
     def _mounted(self, compose: ComposeService, code: Code | None) -> None:
         """What its containers have in memory, and of variables. Those of Compose's `environment` win
@@ -1106,7 +1191,7 @@ class _Drafter:
         defaults, so nothing starts without them.
         """
         compose = self._of.compose
-        names = [*self._left_env, *self._started_with()]
+        names = [*self._left_env, *self._absent, *self._started_with()]
         given: dict[str, str] = {}
         if compose:
             given |= {name: each.value for name, each in compose.filled.items()}
@@ -1119,7 +1204,7 @@ class _Drafter:
         ]
         found = dict(self._readers(code, names))
         for name in found:
-            self._left_env.setdefault(name, _placeholder(given.get(name, "")))
+            self._left_env.setdefault(name, _placeholder(name, given.get(name, "")))
         if compose and self._of.ready and not self._of.lacks:
             # its start check has the compose file's variables
             found = {name: place for name, place in found.items() if name in compose.passed}
@@ -1338,7 +1423,12 @@ class _Drafter:
         return Command((read[0],), True, command.place)
 
     def _healthcheck(
-        self, check: Healthcheck | None, command: Command | None, needs: Needs
+        self,
+        check: Healthcheck | None,
+        command: Command | None,
+        needs: Needs,
+        facts: ImageFacts,
+        code: Code,
     ) -> None:
         """`command`: what the check comes to."""
         fetch = fetch_of(command) if command else None
@@ -1346,6 +1436,7 @@ class _Drafter:
             self._entry["healthcheck"] = False
         elif check is not None and check.command is not None and command is not None:
             words = self._check_words(command, fetch)
+            words, absent = ([], "") if not words else self._of_a_file(words, facts, code)
             lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
             if words:
                 settings = _settings(check)
@@ -1365,7 +1456,7 @@ class _Drafter:
                         " list of words, such as of a script of the service",
                     )
             else:
-                why = f"Python's request has no {lost}" if lost else "it needs a shell"
+                why = f"Python's request has no {lost}" if lost else absent or "it needs a shell"
                 default = (
                     "the default check connects to the port"
                     if "port" in self._entry
@@ -1412,6 +1503,26 @@ class _Drafter:
         code = with_variables(words)
         return ["python", "-c", code] if code else []
 
+    def _of_a_file(self, words: list[str], facts: ImageFacts, code: Code) -> tuple[list[str], str]:
+        """The words of a check; those of one that is a file of the repository name it where slimbake's
+        image has it. No words, and why, where that image cannot start it.
+        """
+        at = 1 if words[0] == "python" and words[1:] and words[1][:1] != "-" else 0
+        where = posixpath.normpath(posixpath.join(self._folder(facts), words[at]))
+        script = at == 1 or "/" in words[at]
+        source = code.source(where, self._repository) if script else ""
+        source = source or self._on_path(words[at], facts, code)
+        if source not in self._repository.files:
+            return words, ""
+        if not source.startswith(_in(code.context)):
+            return [], f"{source} is not in {code.context}, so it is not in slimbake's image"
+        first = self._repository.texts.get(source, "").partition("\n")[0]
+        if at == 0 and re.match(r"#!.*\b(?:ba|da)?sh\b", first) and "shell" not in self._entry:
+            return [], "it needs a shell"
+        by = ["python"] if at == 0 and re.match(r"#!.*\bpython", first) else words[:at]
+        here = posixpath.join(APP, posixpath.relpath(source, code.context))
+        return [*by, here, *words[at + 1 :]], ""
+
     def _at(self, code: Code, folder: str) -> str:
         return posixpath.join(code.context, code.inner, folder)
 
@@ -1439,6 +1550,22 @@ def _read_by(facts: ImageFacts, target: str) -> bool:
         if path != "/" and f"{target}/".startswith(f"{path.rstrip('/')}/"):
             return True
     return False
+
+
+def _paths(step: Step) -> list[str]:
+    """What the words of a step would be as paths."""
+    words = (word for word in step.words[1:] if not word.startswith("-"))
+    return [posixpath.normpath(posixpath.join(step.workdir, word)) for word in words]
+
+
+def _installed_to(folder: str, facts: ImageFacts) -> bool:
+    """Whether pip installs into a folder of the image."""
+    given = {f"{option}{folder}" for option in ("--target=", "-t=", "")}
+    return any(
+        {*step.words} & given and "install" in step.words
+        for step in facts.steps
+        if any(word.partition("=")[0] in {"-t", "--target"} for word in step.words)
+    )
 
 
 def _number(name: str, steps: Iterable[Step], programs: tuple[str, str], option: str) -> str:

@@ -26,6 +26,7 @@ _ORDER = (
         "base",
         "context",
         "dockerfile",
+        "contexts",
         "args",
         "requirements",
         "system",

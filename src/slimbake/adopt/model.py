@@ -78,6 +78,7 @@ class Copy:
     folder: bool  # whether the target is written as a folder
     place: Place
     parents: bool = False  # whether sources keep their folders there
+    context: str = ""  # the folder that sources are relative to; "": that of the build
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class ImageFacts:
     python: bool
     builders: tuple[Said, ...] = ()  # those of the stages with Python that it takes files of
     workdir: str = "/"
+    starts_in: Said | None = None  # its own WORKDIR, as it is written
     env: Mapping[str, Said] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[Copy, ...] = ()
@@ -140,6 +142,8 @@ class ImageFacts:
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
     handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
+    # images of this repository that its stages stand on: name -> what builds it
+    below: Mapping[str, BuildFacts] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
 

@@ -94,11 +94,13 @@ _NEEDLESS = frozenset(
         *("rm", "mkdir", "chown", "chmod", "useradd", "adduser", "groupadd", "addgroup", "usermod"),
         *("echo", "true", "set", "ldconfig", "touch", "find", "test", "install", "export", ":"),
         *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
-        "update-alternatives",
+        *("update-alternatives", "strip"),
         *("cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
     }
 )
 _WRITERS = frozenset({"cp", "mv", "install", "ln", "touch"})  # of these
+# Options of xargs with a word of their own.
+_XARGS = frozenset({"-a", "-d", "-E", "-I", "-L", "-n", "-P", "-s", "--max-args", "--max-procs"})
 # Where files lie that say how the build installs, and names of programs and time zones.
 _OF_BUILDS = (
     *("/dev/", "/proc/", "/tmp/", "/root/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
@@ -401,9 +403,8 @@ class _Reader:
             elif not step.piped:
                 self.needs.needless.append(step)
             return
-        if program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"]):
-            return
-        if program.startswith("uv") and rest[:1] == ["venv"]:
+        module = program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"])
+        if module or (program.startswith("uv") and rest[:1] == ["venv"]):
             return
         if program in {"curl", "wget"} and any(_INSTALLER.search(w) for w in rest):
             self._installer = True
@@ -423,6 +424,9 @@ class _Reader:
             return
         if program == "pip" and rest[:1] == ["uninstall"]:
             self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
+            return
+        if program == "xargs" and _called(rest) in _NEEDLESS - _WRITERS:
+            self.needs.needless.append(replace(step, words=(step.piped or " ".join(step.words),)))
             return
         self._unread(program, rest, step)
 
@@ -446,10 +450,22 @@ class _Reader:
         edited = posixpath.normpath(posixpath.join(step.workdir, rest[-1])) if rest else ""
         if program == "dos2unix" or (program == "sed" and any(map(_ENDINGS.fullmatch, rest))):
             self.needs.endings.append((edited, note))
+        elif program == "sed" and f"{edited}/".startswith(_OF_BUILDS):
+            self.needs.needless.append(step)
         elif program == "sed" and rest:
             self.edited.append((edited, note))
         else:
             self.needs.notes.append(note)
+
+
+def _called(words: Sequence[str]) -> str:
+    """The program that `xargs` starts with these words behind it."""
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in _XARGS:
+            rest = rest[1:]
+    return posixpath.basename(rest[0]) if rest else ""
 
 
 def _zone(step: Step) -> str:

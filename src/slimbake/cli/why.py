@@ -28,7 +28,7 @@ from slimbake.console.tables import readable
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import MOVED, changed, is_there, led_on, why
+from slimbake.proof.why import MOVED, changed, is_there, led_on, of_own_code, why
 
 SHOWN = 20  # files of one pass, before they are counted
 FEW = 5  # of one of several passes
@@ -84,7 +84,15 @@ def command(
         return
     if not found:
         python = project.fleet.python
-        there = next((name for name, image in ids.items() if is_there(image, path, python)), "")
+        built = [each for each in project.fleet.services if each.has_code and not each.dockerfile]
+        contexts = {each.name: each.context for each in built}
+        asked = {name: at for name, at in contexts.items() if not services or name in services}
+        has = (
+            f"{name} has it on disk, as its package installed it"
+            for name, image in ids.items()
+            if is_there(image, path, python)
+        )
+        there = of_own_code(project.root, asked, path) or next(has, "")
         raise NothingSelected(
             f"nothing removed, moved or changed {path} in these images",
             led_on([one for each in every.values() for one in each], path, known, there),

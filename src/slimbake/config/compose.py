@@ -40,6 +40,9 @@ class OwnCompose:
 
     name: str = ""
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by service
+    security: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # `security_opt`, by service
 
     @property
     def services(self) -> frozenset[str]:
@@ -67,9 +70,12 @@ def defined(name: str, text: str) -> OwnCompose:
     """
     with contextlib.suppress(*_UNREADABLE):
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
+        said = {k: each if isinstance(each, dict) else {} for k, each in services.items()}
+        options = {k: each.get("security_opt") or () for k, each in said.items()}
         return OwnCompose(
             name,
-            {k: frozenset(each if isinstance(each, dict) else ()) for k, each in services.items()},
+            {k: frozenset(each) for k, each in said.items()},
+            {k: frozenset(map(str, each)) for k, each in options.items()},
         )
     return OwnCompose()
 

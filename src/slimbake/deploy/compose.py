@@ -29,7 +29,7 @@ from slimbake.externals.beside import beside_images, lacking, pull
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
 from slimbake.render import Generated
-from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
+from slimbake.render.compose import COMPOSE_FILE, SECURITY, compose, literal, mount
 from slimbake.render.documents import Override, document
 from slimbake.render.generated import Drift, drift, repair
 
@@ -494,6 +494,10 @@ def joining(project: Project) -> tuple[str, ...]:
     for each in both:
         extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
         theirs = sorted(_OURS & own.keys.get(each.service, frozenset()))
+        if SECURITY in own.security.get(
+            each.service, ()
+        ):  # Compose refuses an option that is twice
+            theirs.append(f"{SECURITY} of security_opt")
         without = f"  # without {', '.join(theirs)}" if theirs else ""
         lines += [f"  {each.service}:{without}", f"    extends: {extends}"]
     if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import tarfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
 
 from slimbake.docker.containers import copied
 from slimbake.images.cold import store_of
@@ -111,9 +112,24 @@ def is_there(image: str, asked: str, python: str) -> bool:
     return False
 
 
+def of_own_code(root: Path, contexts: Mapping[str, str], asked: str) -> str:
+    """Which service has a module or file in its own code, and where; "" where none of these has it.
+
+    `contexts`: service -> its folder, of which its image has a copy.
+    """
+    path = asked.removeprefix("/").removeprefix("app/")
+    path = path if "/" in path or path.endswith(".py") else path.replace(".", "/")
+    for name, context in contexts.items():
+        for each in (f"{path}/__init__.py", f"{path}.py", path):
+            file = (PurePosixPath(context) / each).as_posix()
+            if (root / file).is_file():
+                return f"{file} is code of {name}: its image has that in /app, and no pass takes it"
+    return ""
+
+
 def led_on(found: Collection[Why], asked: str, services: Collection[str], there: str) -> str:
-    """What to do for whoever asked for something that nothing has touched. `there`: an image that
-    has it on disk; "" for none.
+    """What to do for whoever asked for something that nothing has touched. `there`: what is said of
+    where it lies on disk; "" where it does not.
     """
     if asked in services:
         return (
@@ -122,7 +138,7 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str], there:
         )
     top = asked.partition(".")[0]
     if there:
-        return f"{there} has it on disk, as its package installed it"
+        return there
     if top in sys.stdlib_module_names:
         return "it is Python's own, and the runtime has it"
     depth = asked.count(".") + 1

@@ -58,6 +58,7 @@ def _piece(key: str, value: str) -> str:
 
 
 _WIDTH = 100
+SECURITY = "no-new-privileges:true"
 # Texts that YAML knows for texts, and that need no quotes.
 _PLAIN = re.compile(
     r"127\.0\.0\.1:\d*:\d+|\d+[smh]"
@@ -107,7 +108,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "read_only": True,
         "cap_drop": ["ALL"],
         "cap_add": list(service.cap_add),
-        "security_opt": ["no-new-privileges:true"],
+        "security_opt": [SECURITY],
         "tmpfs": list(service.in_memory),
         "volumes": [
             *(f"{name}:{literal(path)}" for name, path in service.volumes),

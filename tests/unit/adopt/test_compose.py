@@ -96,6 +96,15 @@ def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> N
     ]
 
 
+def test_options_of_folders_in_memory_stay_in_the_compose_file() -> None:
+    service = only(
+        "services:\n  web:\n    build: .\n    tmpfs: ['/tmp:size=64m,mode=1777', '/a:mode=1777', /b]\n"
+        "    volumes:\n      - {type: tmpfs, target: /c, tmpfs: {size: 1g}}\n"
+    )
+    assert [said.value for said in service.tmpfs] == ["/tmp", "/a", "/b", "/c"]  # noqa: S108
+    assert [note.what for note in service.notes] == ["tmpfs /tmp: size=64m", "tmpfs /c: size=1g"]
+
+
 def test_ports_volumes_and_health_checks_in_both_forms() -> None:
     service = only(
         "services:\n  web:\n    build: .\n"
@@ -120,7 +129,7 @@ def test_ports_volumes_and_health_checks_in_both_forms() -> None:
     assert service.healthcheck.command is not None
     assert service.healthcheck.command.words == ("check", "it")
     assert service.healthcheck.settings == (("interval", "5s"), ("retries", "3"))
-    assert [note.what for note in service.notes] == ["the port 90-92"]
+    assert [note.what for note in service.notes] == ["the port 90-92", "tmpfs /run/x: size=1m"]
 
 
 def test_jobs_gpus_and_profiles() -> None:

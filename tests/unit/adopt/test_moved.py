@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,152 @@ def test_a_variable_names_a_folder_where_slimbake_has_it(tmp_path: Path) -> None
     )
     [web] = adopted(tmp_path, text, {"web/model/m.bin": ""})
     assert web.entry["env"] == {"MODEL": "/app/model/m.bin", "DATA": "/models/two"}
+
+
+@pytest.mark.parametrize(
+    ("copied", "check", "words"),
+    [
+        ("", '["python", "/srv/web/health.py"]', ["python", "/app/health.py"]),
+        ("COPY web/live /usr/local/bin/live\n", "live -q", ["python", "/app/live", "-q"]),
+        ("COPY web/ping /usr/bin/ping\n", "ping", None),  # a shell's
+        ("COPY docker/live /usr/local/bin/live\n", "live", None),  # of another folder
+        ("", '["python", "-m", "health"]', ["python", "-m", "health"]),
+    ],
+)
+def test_a_check_that_is_a_file_of_the_repository(
+    tmp_path: Path, copied: str, check: str, words: list[str] | None
+) -> None:
+    files = {
+        "web/health.py": "",
+        "web/live": "#!/usr/bin/env python3\n",
+        "docker/live": "#!/usr/bin/env python3\n",
+        "web/ping": "#!/bin/sh\n",
+    }
+    [web] = adopted(tmp_path, f"{HEAD}{copied}HEALTHCHECK CMD {check}\n{START}", files)
+    assert web.entry.get("healthcheck") == words
+    assert (words is None) == any(what.startswith("HEALTHCHECK") for what, _ in notes(web))
+
+
+def test_a_made_folder_that_the_compose_file_has_in_memory_needs_no_word(tmp_path: Path) -> None:
+    text = f"{HEAD}RUN mkdir -p /var/cache/web && chown 1000 /var/cache/web\n{START}"
+    compose = "services:\n  web:\n    build: {context: ., dockerfile: web/Dockerfile}\n"
+    [web] = adopted(tmp_path, text, compose=f"{compose}    tmpfs: [/var/cache/web]\n")
+    assert not notes(web)
+
+
+def test_edits_of_what_only_builds_read_are_not_needed(tmp_path: Path) -> None:
+    edit = "RUN sed -i 's/# nb_NO/nb_NO/' /etc/locale.gen\n"
+    [web] = adopted(tmp_path, f"{HEAD}{edit}{START}")
+    assert [step.words[0] for step in web.needless] == ["sed"]
+    assert not notes(web)
+
+
+@pytest.mark.parametrize(
+    ("read", "started"),
+    [
+        ("os.environ.get('KEY_FILE')", None),
+        ("open(os.environ['KEY_FILE'])", {"env": {"KEY_FILE": "/dev/null"}}),
+    ],
+)
+def test_a_variable_that_names_a_file_is_no_secret_itself(
+    tmp_path: Path, read: str, started: dict[str, dict[str, str]] | None
+) -> None:
+    given = {"KEY_FILE": "/run/secrets/key", "CA_KEY_FILE": "/srv/web/ca.pem"}
+    compose = f"{COMPOSE.rstrip()[:-1]}, environment: {json.dumps(given)}}}\n"
+    files = {"web/app.py": f"import os\n{read}\n", "web/ca.pem": ""}
+    [web] = adopted(tmp_path, f"{HEAD}{START}", files, compose)
+    assert web.entry["env"] == {"CA_KEY_FILE": "/app/ca.pem"}
+    assert web.entry.get("start") == started
+    assert [what for what, _ in notes(web)][:1] == ["KEY_FILE names the file /run/secrets/key"]
+    assert not any("`.env`" in advice for _, advice in notes(web))
+    assert dict(web.left_env) == (started["env"] if started else {})
+
+
+@pytest.mark.parametrize("words", ["xargs strip -s", "xargs -0 -n 8 -r strip", "xargs rm -f"])
+def test_a_pipe_that_strips_or_removes_what_it_finds_is_not_needed(
+    tmp_path: Path, words: str
+) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN find /usr -name '*.so' | {words} || true\n{START}")
+    assert not notes(web)
+    assert [step.words[0] for step in web.needless] == [f"find /usr -name *.so | {words}", "true"]
+
+
+def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN cat more.txt | xargs -n 1 pip install\n{START}")
+    assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
+
+
+PATHS = "FROM python:3.11\nENV PYTHONPATH=/opt/deps:/opt/code\nCOPY web/requirements.txt /\n"
+INTO = "RUN pip install --target=/opt/deps -r /requirements.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("copied", "start", "kept"),
+    [
+        ("COPY web/app /opt/code/search\n", 'CMD ["uvicorn", "search.api:app"]', True),
+        ("COPY web/app /srv/search\n", "CMD uvicorn --app-dir /srv search.api:app", True),
+        ("COPY web/app /opt/code/app\n", 'CMD ["uvicorn", "app.api:app"]', False),
+        (
+            "COPY web/pages /opt/code/files\nCOPY web/app /opt/code/app\n",
+            "CMD uvicorn app:a",
+            False,
+        ),
+    ],
+)
+def test_a_package_that_a_copy_renames_keeps_its_dockerfile(
+    tmp_path: Path, copied: str, start: str, kept: bool
+) -> None:
+    files = {"web/app/__init__.py": "", "web/app/api.py": "", "web/pages/a.html": ""}
+    [web] = adopted(tmp_path, f"{PATHS}{INTO}{copied}WORKDIR /tmp\n{start}\n", files)
+    assert ("dockerfile" in web.entry) == kept
+    renamed = [advice for what, advice in notes(web) if "web/app is copied under another" in what]
+    assert len(renamed) == kept
+    assert all("until then the service keeps its Dockerfile" in each for each in renamed)
+    if not kept:
+        assert web.entry["env"]["PYTHONPATH"] in {"/app:/app/web", "/app"}
+        assert "WORKDIR /tmp" in {what for what, _ in notes(web)}
+
+
+@pytest.mark.parametrize("name", ["search", "app"])
+def test_without_a_workdir_pythonpath_says_where_packages_are(tmp_path: Path, name: str) -> None:
+    text = f"FROM python:3.11\nCOPY web/app /opt/code/{name}\nENV PYTHONPATH=/opt/code\n"
+    files = {"web/app/__init__.py": "", "web/app/api.py": ""}
+    [web] = adopted(tmp_path, f'{text}CMD ["uvicorn", "{name}.api:app"]\n', files)
+    assert ("dockerfile" in web.entry) == (name == "search")
+    if name == "app":
+        assert (web.entry["context"], web.entry["env"]) == ("web", {"PYTHONPATH": "/app"})
+
+
+def test_a_folder_of_modules_elsewhere_stays_in_pythonpath(tmp_path: Path) -> None:
+    text = f"{HEAD}COPY web/lib/part /opt/lib/part\nENV PYTHONPATH=/opt/lib:/usr/lib/x:/srv/web/a\n"
+    [web] = adopted(tmp_path, f"{text}{START}", {"web/lib/part/__init__.py": "", "web/a/b.py": ""})
+    assert web.entry["env"] == {"PYTHONPATH": "/app:/app/lib:/usr/lib/x:/app/a"}
+
+
+@pytest.mark.parametrize(("user", "said"), [("nobody", True), ("app", False), ("1000", False)])
+def test_a_user_of_the_base_image_gets_a_line(tmp_path: Path, user: str, said: bool) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN useradd app\nUSER {user}\n{START}")
+    assert (f"USER {user}" in {what for what, _ in notes(web)}) == said
+
+
+def test_files_that_are_removed_and_folders_that_are_written_to_get_a_line(tmp_path: Path) -> None:
+    clean = (
+        "RUN python app.py && rm raw/all.csv requirements.txt /tmp/x && chown -R 1000 data raw .\n"
+    )
+    files = {"web/raw/all.csv": "", "web/data/a": "", "web/cache/b": ""}
+    volume = "VOLUME /srv/cache\nRUN mkdir -p /srv/cache/x\n"
+    [web] = adopted(tmp_path, f"{HEAD}COPY web .\n{clean}{volume}{START}", files)
+    said = dict(notes(web))
+    assert "web/raw/all.csv: list it in web/.dockerignore" in said.pop(
+        "RUN rm /srv/web/raw/all.csv"
+    )
+    assert said.keys() == {
+        "RUN python app.py",
+        "RUN chown /srv/web/data",
+        "RUN chown /srv/web/raw",
+        "RUN mkdir /srv/cache/x",
+    }
+    assert "rm" not in {step.words[0] for step in web.needless}
 
 
 def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import socketserver
 import threading
 import time
@@ -217,6 +218,14 @@ services: {db: {image: postgres}, api: {<<: *all, build: ., ports: ["80:80"], re
         "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
         ' ["8080:8000"]',
     ]
+
+
+def test_an_option_that_compose_takes_once_goes(tmp_path: Path) -> None:
+    written = WRITTEN["api"]["security_opt"]
+    own = f"services: {{api: {{security_opt: {json.dumps([*written, 'seccomp:a.json'])}}}}}"
+    line = "  api:  # without no-new-privileges:true of security_opt"
+    assert line in joined(tmp_path, own).splitlines()
+    assert "  api:" in joined(tmp_path, own.replace(written[0], "label:x")).splitlines()
 
 
 class Together:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from slimbake.cli.why import short_answer
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import Why, led_on, why
+from slimbake.proof.why import Why, led_on, of_own_code, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
@@ -54,7 +56,25 @@ def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> 
 
 
 def test_what_an_image_has_untouched_is_said_to_be_there() -> None:
-    assert led_on(FOUND, "rich", set(), "api") == "api has it on disk, as its package installed it"
+    assert led_on(FOUND, "rich", set(), "api has it on disk") == "api has it on disk"
+
+
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ("shop.web", "apps/api/shop/web.py"),
+        ("shop", "apps/api/shop/__init__.py"),
+        ("/app/shop/web.py", "apps/api/shop/web.py"),
+        ("shop.gone", ""),
+    ],
+)
+def test_a_service_s_own_code_is_in_its_image(tmp_path: Path, asked: str, file: str) -> None:
+    for name in ("__init__.py", "web.py"):
+        (tmp_path / "apps/api/shop").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "apps/api/shop" / name).touch()
+    said = of_own_code(tmp_path, {"jobs": "apps/jobs", "api": "apps/api"}, asked)
+    assert said.startswith(f"{file} is code of api: its image has that in /app" if file else "")
+    assert bool(said) == bool(file)
 
 
 def test_an_answer_of_several_passes_begins_with_their_sum() -> None:
