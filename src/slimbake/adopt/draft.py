@@ -53,8 +53,7 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 # Settings of what builds, or of what slimbake's images set themselves.
 _BUILD_ENV = re.compile(
     r"(?:PIP|POETRY|UV|PIPENV|PDM|CONDA|DEBIAN|APT|LANG|LC)_\w+|LANG|PATH|VIRTUAL_ENV|HOME"
-    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONFAULTHANDLER|PYTHONHASHSEED|PYTHON_VERSION"
-    r"|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
+    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHON_VERSION|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
 )
 _LOCALE = (
     "slimbake's images have the locale C.UTF-8 alone: code that formats by locale names it, for"
@@ -627,6 +626,8 @@ class _Drafter:
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
+                if name == "PATH" and code:
+                    self._programs(each, code)
                 if (advice := _LOCAL_ENV.get(name)) and each.value not in _SAME_LOCALE:
                     self._note(each.place, f"{name}={each.value}", advice)
                 continue
@@ -661,6 +662,33 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _programs(self, path: Said, code: Code) -> None:
+        """A note on each folder of PATH that has scripts of the repository beside the one that starts
+        the service: slimbake's images have a PATH of their own.
+        """
+        facts, compose = self._of.facts, self._of.compose
+        starts = [facts and facts.entrypoint, facts and facts.command]
+        starts += [compose.entrypoint, compose.command] if compose else []
+        started = {word for each in starts if each for word in each.text.split()}
+        for folder in filter(None, path.value.split(":")):
+            inside = _in(code.source(posixpath.normpath(folder), self._repository))
+            texts = self._repository.texts.items() if inside else ()
+            scripts = [
+                name
+                for file, text in sorted(texts)
+                if text.startswith("#!") and file.startswith(inside)
+                if "/" not in (name := file.removeprefix(inside)) and name not in started
+            ]
+            if scripts:
+                here = code.moved(folder)
+                self._note(
+                    path.place,
+                    f"PATH has {folder}, with {', '.join(scripts)}",
+                    f"slimbake's images have a PATH of their own: call them by their path, such as"
+                    f" {posixpath.join(here, scripts[0])}, or write PATH under `env`, with"
+                    " /opt/slimbake/bin:/usr/local/bin:/usr/bin at its end",
+                )
 
     def _started_with(self) -> tuple[str, ...]:
         """The variables that only its containers have."""
