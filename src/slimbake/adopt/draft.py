@@ -39,7 +39,14 @@ from slimbake.adopt.model import (
 )
 from slimbake.adopt.needs import Needs, needs_of, not_run
 from slimbake.adopt.shell import simple_commands
-from slimbake.adopt.steps import django_step, stage_step
+from slimbake.adopt.steps import (
+    AUTHORITIES,
+    BUNDLE,
+    authorities,
+    authorities_step,
+    django_step,
+    stage_step,
+)
 from slimbake.config.compose import dotenv
 from slimbake.config.containers import mountable
 from slimbake.config.specs import name_of
@@ -80,6 +87,7 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 # What says how a project is built or what it requires, whoever reads it.
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
+_TRUSTS = "update-ca-certificates"
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # What a model's files end in.
@@ -174,6 +182,7 @@ class _Drafter:
         env |= self._zone(needs, env)
         plain, fixed = self._command(facts, code, env)
         env |= self._exported(plain, code)
+        env |= self._trusted(needs, code, env)
         compose = of.compose
         said = (compose and (compose.command or compose.entrypoint)) or facts.command
         self._entry["context"] = code.context
@@ -201,7 +210,8 @@ class _Drafter:
             self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
-        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
+        trusted = {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
+        self._misplaced(code, {*needs.folders, *needs.projects, *trusted}, facts)
         self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -702,6 +712,32 @@ class _Drafter:
         self._comments["env"] = f"TZ: {needs.zone.place} sets the time zone"
         return {"TZ": needs.zone.value}
 
+    def _trusted(self, needs: Needs, code: Code, env: Mapping[str, str]) -> dict[str, str]:
+        """Have the certificates trusted that a step of the Dockerfile makes so: a step of `build` joins
+        them to Debian's, and variables name the file.
+        """
+        step = next(
+            (each for each in needs.needless if each.last and each.words[0].endswith(_TRUSTS)), None
+        )
+        found = authorities(code, self._repository) if step else {}
+        if not step or not found:
+            return {}
+        if lost := [source for source, here in found.items() if not here]:
+            self._note(
+                step.place,
+                f"{', '.join(lost)}: trusted by `{_TRUSTS}`",
+                f"slimbake's images trust the authorities of Debian alone, and {code.context} does"
+                " not have this file: move it there, and run `slimbake init` again, which then"
+                " joins both in a step of `build`",
+            )
+            needs.needless = [each for each in needs.needless if each is not step]
+            return {}
+        made, bundle = authorities_step(found.values())
+        self._entry["build"] = [made]
+        self._comments["build"] = f"{step.place} has {', '.join(found)} trusted"
+        names = [name for name, value in env.items() if value == BUNDLE]
+        return dict.fromkeys(names + ["SSL_CERT_FILE"] * ("SSL_CERT_FILE" not in env), bundle)
+
     def _uninstalled(self, needs: Needs) -> Iterator[Step]:
         """What is installed and slimbake has no need of, as steps of apt-get."""
         noted = {note.what for note in self._notes}
@@ -743,7 +779,8 @@ class _Drafter:
             else:
                 self._notes.append(not_run(each, self._of.name, why))
         if found:
-            self._entry["build"] = [step for _, step in sorted(found, key=lambda one: one[0])]
+            steps = [step for _, step in sorted(found, key=lambda one: one[0])]
+            self._entry["build"] = [*self._entry.get("build", ()), *steps]
 
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
         here = posixpath.join(self._folder(facts), plain.workdir)
