@@ -39,7 +39,14 @@ from slimbake.adopt.model import (
 )
 from slimbake.adopt.needs import Needs, needs_of, not_run
 from slimbake.adopt.shell import simple_commands
-from slimbake.adopt.steps import django_step, stage_step
+from slimbake.adopt.steps import (
+    AUTHORITIES,
+    BUNDLE,
+    authorities,
+    authorities_step,
+    django_step,
+    stage_step,
+)
 from slimbake.config.compose import dotenv
 from slimbake.config.containers import mountable
 from slimbake.config.specs import name_of
@@ -54,8 +61,7 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 # Settings of what builds, or of what slimbake's images set themselves.
 _BUILD_ENV = re.compile(
     r"(?:PIP|POETRY|UV|PIPENV|PDM|CONDA|DEBIAN|APT|LANG|LC)_\w+|LANG|PATH|VIRTUAL_ENV|HOME"
-    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONFAULTHANDLER|PYTHONHASHSEED|PYTHON_VERSION"
-    r"|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
+    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHON_VERSION|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
 )
 _LOCALE = (
     "slimbake's images have the locale C.UTF-8 alone: code that formats by locale names it, for"
@@ -83,6 +89,7 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin")
+_TRUSTS = "update-ca-certificates"
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 # What a model's files end in.
@@ -180,6 +187,7 @@ class _Drafter:
         env |= self._zone(needs, env)
         plain, fixed = self._command(facts, code, env)
         env |= self._exported(plain, code)
+        env |= self._trusted(needs, code, env)
         compose = of.compose
         said = (compose and (compose.command or compose.entrypoint)) or facts.command
         self._entry["context"] = code.context
@@ -207,7 +215,8 @@ class _Drafter:
             self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
-        self._misplaced(code, {*needs.folders, *needs.projects}, facts)
+        trusted = {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
+        self._misplaced(code, {*needs.folders, *needs.projects, *trusted}, facts)
         self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -630,6 +639,8 @@ class _Drafter:
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
+                if name == "PATH" and code:
+                    self._programs(each, code)
                 if (advice := _LOCAL_ENV.get(name)) and each.value not in _SAME_LOCALE:
                     self._note(each.place, f"{name}={each.value}", advice)
                 continue
@@ -648,24 +659,25 @@ class _Drafter:
             elif _SECRET.search(name) and _OF_A_FILE.search(name):
                 found |= self._of_its_file(name, each, code)
             elif _SECRET.search(name) or _WITH_PASSWORD.search(value):
-                self._left_env[name] = (
-                    _PASSWORD.sub(r"\1:smoke@", value)
-                    if (_WITH_PASSWORD.search(value))
-                    else "smoke"
-                )
-                self._note(
-                    each.place,
-                    f"{name} looks like a secret",
-                    "whoever has an image can read its variables, so it stays where it is. For"
-                    f" `slimbake up`, write {name} into `.env`, and `environment: {{{name}:"
-                    f' "${{{name}}}"}}`',
-                )
+                self._leave(name, each.place, value)
             else:
                 found[name] = value
         if code and code.paths:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _leave(self, name: str, place: Place, value: str) -> None:
+        """Keep a secret of containers out of the image; smokes have a word in its place."""
+        word = _PASSWORD.sub(r"\1:smoke@", value) if _WITH_PASSWORD.search(value) else "smoke"
+        self._left_env[name] = word
+        self._note(
+            place,
+            f"{name} looks like a secret",
+            "whoever has an image can read its variables, so it stays where it is. For"
+            f" `slimbake up`, write {name} into `.env`, and `environment: {{{name}:"
+            f' "${{{name}}}"}}`',
+        )
 
     def _import_path(self, value: str, facts: ImageFacts | None, code: Code | None) -> str:
         """PYTHONPATH for slimbake's image: folders of the code are where this has them, and those of
@@ -702,6 +714,33 @@ class _Drafter:
         )
         return {}
 
+    def _programs(self, path: Said, code: Code) -> None:
+        """A note on each folder of PATH that has scripts of the repository beside the one that starts
+        the service: slimbake's images have a PATH of their own.
+        """
+        facts, compose = self._of.facts, self._of.compose
+        starts = [facts and facts.entrypoint, facts and facts.command]
+        starts += [compose.entrypoint, compose.command] if compose else []
+        started = {word for each in starts if each for word in each.text.split()}
+        for folder in filter(None, path.value.split(":")):
+            inside = _in(code.source(posixpath.normpath(folder), self._repository))
+            texts = self._repository.texts.items() if inside else ()
+            scripts = [
+                name
+                for file, text in sorted(texts)
+                if text.startswith("#!") and file.startswith(inside)
+                if "/" not in (name := file.removeprefix(inside)) and name not in started
+            ]
+            if scripts:
+                here = code.moved(folder)
+                self._note(
+                    path.place,
+                    f"PATH has {folder}, with {', '.join(scripts)}",
+                    f"slimbake's images have a PATH of their own: call them by their path, such as"
+                    f" {posixpath.join(here, scripts[0])}, or write PATH under `env`, with"
+                    " /opt/slimbake/bin:/usr/local/bin:/usr/bin at its end",
+                )
+
     def _started_with(self) -> tuple[str, ...]:
         """The variables that only its containers have."""
         compose = self._of.compose
@@ -713,6 +752,32 @@ class _Drafter:
             return {}
         self._comments["env"] = f"TZ: {needs.zone.place} sets the time zone"
         return {"TZ": needs.zone.value}
+
+    def _trusted(self, needs: Needs, code: Code, env: Mapping[str, str]) -> dict[str, str]:
+        """Have the certificates trusted that a step of the Dockerfile makes so: a step of `build` joins
+        them to Debian's, and variables name the file.
+        """
+        step = next(
+            (each for each in needs.needless if each.last and each.words[0].endswith(_TRUSTS)), None
+        )
+        found = authorities(code, self._repository) if step else {}
+        if not step or not found:
+            return {}
+        if lost := [source for source, here in found.items() if not here]:
+            self._note(
+                step.place,
+                f"{', '.join(lost)}: trusted by `{_TRUSTS}`",
+                f"slimbake's images trust the authorities of Debian alone, and {code.context} does"
+                " not have this file: move it there, and run `slimbake init` again, which then"
+                " joins both in a step of `build`",
+            )
+            needs.needless = [each for each in needs.needless if each is not step]
+            return {}
+        made, bundle = authorities_step(found.values())
+        self._entry["build"] = [made]
+        self._comments["build"] = f"{step.place} has {', '.join(found)} trusted"
+        names = [name for name, value in env.items() if value == BUNDLE]
+        return dict.fromkeys(names + ["SSL_CERT_FILE"] * ("SSL_CERT_FILE" not in env), bundle)
 
     def _uninstalled(self, needs: Needs) -> Iterator[Step]:
         """What is installed and slimbake has no need of, as steps of apt-get."""
@@ -755,7 +820,8 @@ class _Drafter:
             else:
                 self._notes.append(not_run(each, self._of.name, why))
         if found:
-            self._entry["build"] = [step for _, step in sorted(found, key=lambda one: one[0])]
+            steps = [step for _, step in sorted(found, key=lambda one: one[0])]
+            self._entry["build"] = [*self._entry.get("build", ()), *steps]
 
     def _workdir(self, facts: ImageFacts, code: Code, plain: Plainly) -> str:
         here = posixpath.normpath(posixpath.join(self._folder(facts), plain.workdir))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,12 @@ from slimbake.adopt.model import ImageFacts, Repository, Step, Taken
 from slimbake.adopt.shell import simple_commands
 
 DJANGO = ("collectstatic", "compilemessages")
+AUTHORITIES = "/usr/local/share/ca-certificates"  # from here `update-ca-certificates` takes them
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # and here it writes all that are trusted
+_JOINS = (
+    "import pathlib, sys; *parts, made = map(pathlib.Path, sys.argv[1:]);"
+    " made.write_bytes(b'\\n'.join(each.read_bytes() for each in parts))"
+)
 _BUILD = "/build"  # where the folder of a step with an image is
 
 
@@ -112,6 +118,29 @@ def django_step(
     if env:
         made["env"] = env
     return made, ""
+
+
+def authorities(code: Code, repository: Repository) -> dict[str, str]:
+    """The repository's certificates that `update-ca-certificates` makes trusted, and where slimbake's
+    image has each; "" where it has not.
+    """
+    found = {}
+    for each in code.placed:
+        inside = f"{each.target}/".startswith(f"{AUTHORITIES}/")
+        for name in (repository.below(each.source) if each.folder else [""]) if inside else ():
+            here = code.here(each)
+            if posixpath.join(each.target, name).rstrip("/").endswith(".crt"):
+                source = posixpath.normpath(posixpath.join(each.source, name))
+                found[source] = posixpath.normpath(posixpath.join(here, name)) if here else ""
+    return found
+
+
+def authorities_step(certificates: Iterable[str]) -> tuple[dict[str, Any], str]:
+    """The step that writes these certificates and Debian's into one file, and its path."""
+    names = [posixpath.relpath(each, APP) for each in certificates]
+    made = posixpath.join(posixpath.dirname(names[0]), posixpath.basename(BUNDLE))
+    step = {"run": ["python", "-c", _JOINS, BUNDLE, *names, made], "outputs": [made]}
+    return step, posixpath.join(APP, made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -706,3 +706,27 @@ def test_a_project_in_vendor_is_one_of_the_repository(tmp_path: Path) -> None:
     text = f"{HEAD}COPY vendor vendor\nRUN pip install ./vendor/lib\n{START}"
     [web] = adopted(tmp_path, text, files)
     assert web.entry["requirements"] == ["web/requirements.txt", "./vendor/lib"]
+
+
+def test_variables_that_change_what_python_does_stay(tmp_path: Path) -> None:
+    said = "PYTHONHASHSEED=0 PYTHONFAULTHANDLER=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1"
+    [web] = adopted(tmp_path, f"{HEAD}ENV {said} PATH=/opt/venv/bin:$PATH\n{START}")
+    assert web.entry["env"] == {"PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1"}
+    assert not web.notes
+
+
+def test_scripts_in_a_folder_of_path_are_a_note_but_for_the_one_that_starts(tmp_path: Path) -> None:
+    text = f'{HEAD}ENV PATH="/srv/web/bin:$PATH"\nCMD ["serve"]\n'
+    serve = {"web/bin/serve": "#!/bin/sh\nexec python app.py\n", "web/bin/x.txt": "x\n"}
+    [web] = adopted(tmp_path, text, serve)
+    assert not web.notes
+    [web] = adopted(tmp_path, text, {**serve, "web/bin/report": "#!/usr/bin/env python\n"})
+    assert [(each.place.line, *said) for each, said in zip(web.notes, notes(web), strict=True)] == [
+        (
+            5,
+            "PATH has /srv/web/bin, with report",
+            "slimbake's images have a PATH of their own: call them by their path, such as"
+            " /app/bin/report, or write PATH under `env`, with"
+            " /opt/slimbake/bin:/usr/local/bin:/usr/bin at its end",
+        )
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -224,3 +226,36 @@ def test_steps_stand_in_the_order_of_their_lines(tmp_path: Path) -> None:
     )
     found, _ = adopted(tmp_path, dockerfile, {"shop/settings.py": settings})
     assert [step.image for step in found] == ["node:22-slim", ""]
+
+
+AUTHORITY = (
+    f"{PYTHON}COPY certs /usr/local/share/ca-certificates/\nRUN update-ca-certificates\n"
+    f"ENV REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt\n{END}"
+)
+
+
+def test_the_certificates_that_an_image_trusts_are_joined_to_debian_s(tmp_path: Path) -> None:
+    files = {"certs/corp.crt": "CORP\n", "certs/readme.txt": ""}
+    [step], said = adopted(tmp_path, AUTHORITY, files)
+    [service] = manifest(tmp_path / "services.yaml").services
+    there = "/app/certs/ca-certificates.crt"
+    assert dict(service.env) == {"REQUESTS_CA_BUNDLE": there, "SSL_CERT_FILE": there}
+    assert step.outputs == ("certs/ca-certificates.crt",)
+    assert "not carried over" not in said
+    assert "Dockerfile:5 has certs/corp.crt trusted" in (tmp_path / "services.yaml").read_text()
+    debian = tmp_path / "debian.crt"
+    debian.write_text("DEBIAN")
+    of_debian = "/etc/ssl/certs/ca-certificates.crt"
+    words = [str(debian) if word == of_debian else word for word in step.run]
+    subprocess.run([sys.executable, *words[1:]], check=True, cwd=tmp_path)
+    assert (tmp_path / step.outputs[0]).read_text() == "DEBIAN\nCORP\n"
+
+
+def test_a_certificate_that_is_not_with_the_code_is_a_note(tmp_path: Path) -> None:
+    text = AUTHORITY.replace("COPY . .", "COPY code .")
+    files = {"code/shop/__main__.py": "", "code/shop/__init__.py": "", "certs/corp.crt": "CORP\n"}
+    steps, said = adopted(tmp_path, text, files)
+    assert not steps
+    assert "Dockerfile:5: certs/corp.crt: trusted by `update-ca-certificates`" in said
+    assert "code does not have this file: move it there" in said
+    assert "not needed" not in said
