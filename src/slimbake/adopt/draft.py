@@ -639,10 +639,7 @@ class _Drafter:
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
-                if name == "PATH" and code:
-                    self._programs(each, code)
-                if (advice := _LOCAL_ENV.get(name)) and each.value not in _SAME_LOCALE:
-                    self._note(each.place, f"{name}={each.value}", advice)
+                self._of_a_build(name, each, code)
                 continue
             value = code.moved(each.value) if code else each.value
             if name == "PYTHONPATH":
@@ -666,6 +663,13 @@ class _Drafter:
             parts = [*code.paths, *found.get("PYTHONPATH", "").split(":")]
             found["PYTHONPATH"] = ":".join(dict.fromkeys(filter(None, parts)))
         return found
+
+    def _of_a_build(self, name: str, said: Said, code: Code | None) -> None:
+        """A note on a variable that images have of slimbake's own, where a service may miss it."""
+        if name == "PATH" and code:
+            self._programs(said, code)
+        if (advice := _LOCAL_ENV.get(name)) and said.value not in _SAME_LOCALE:
+            self._note(said.place, f"{name}={said.value}", advice)
 
     def _leave(self, name: str, place: Place, value: str) -> None:
         """Keep a secret of containers out of the image; smokes have a word in its place."""
