@@ -113,6 +113,40 @@ def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
     assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
 
 
+def test_variables_of_python_stay_and_programs_on_path_get_a_line(tmp_path: Path) -> None:
+    text = f"{HEAD}ENV PYTHONHASHSEED=0 PYTHONFAULTHANDLER=1 PATH=/srv/web/bin:/venv/bin:$PATH\n"
+    [web] = adopted(tmp_path, f"{text}{START}", {"web/bin/tool": ""})
+    assert web.entry["env"] == {"PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1"}
+    [(what, advice)] = notes(web)
+    assert what == "PATH names /srv/web/bin"
+    assert "such as /app/bin/NAME" in advice
+
+
+def test_certificates_that_a_dockerfile_trusts_get_a_line(tmp_path: Path) -> None:
+    trusted = "COPY web/corp.crt /usr/local/share/ca-certificates/\nRUN update-ca-certificates\n"
+    [web] = adopted(tmp_path, f"{HEAD}{trusted}{START}", {"web/corp.crt": ""})
+    [(what, advice)] = notes(web)
+    assert what == "web/corp.crt is copied to /usr/local/share/ca-certificates/corp.crt"
+    assert "SSL_CERT_FILE" in advice
+
+
+@pytest.mark.parametrize(
+    ("has", "said"),
+    [("ports: ['80:80']", False), ("restart: always", True), ("profiles: [a]", False)],
+)
+def test_a_port_that_only_other_containers_reach_gets_a_line(
+    tmp_path: Path, has: str, said: bool
+) -> None:
+    compose = (
+        f"services:\n  web:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n    {has}\n"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{START}", compose=compose)
+    unpublished = [advice for what, advice in notes(web) if "publishes no port" in what]
+    assert [each.partition(" on ")[0] for each in unpublished] == (
+        ["`slimbake up` publishes its `port`"] * said
+    )
+
+
 PATHS = "FROM python:3.11\nENV PYTHONPATH=/opt/deps:/opt/code\nCOPY web/requirements.txt /\n"
 INTO = "RUN pip install --target=/opt/deps -r /requirements.txt\n"
 
@@ -417,7 +451,7 @@ def test_a_fetch_that_python_cannot_do_is_a_note_that_says_why(tmp_path: Path) -
     [(_, advice)] = notes(web)
     assert advice.startswith("Python's request has no `-k`: the service has no check then; ")
     [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{check}{START}")
-    assert ": the default check connects to the port; " in notes(web)[0][1]
+    assert ": the default check connects to the port; " in notes(web)[-1][1]
 
 
 ENTRY = '#!/bin/sh\nif [ {} ]; then\n  exec python -m jobs\nfi\nexec "$@"\n'
