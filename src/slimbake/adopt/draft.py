@@ -851,6 +851,11 @@ class _Drafter:
             exported = not source and "://" not in path and (needs.projects or needs.pipfile)
             if source not in said and not exported:  # of what the projects' locks pin
                 advice = "put a line `-c FILE` with its path from there into the requirements file"
+                if not said and not [*files]:
+                    advice = (
+                        "put what is required now into a requirements file, with a line `-c FILE`"
+                        " and its path from there, and require that file"
+                    )
                 advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)
 

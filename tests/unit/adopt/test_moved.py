@@ -147,6 +147,16 @@ def test_a_port_that_only_other_containers_reach_gets_a_line(
     )
 
 
+def test_constraints_of_a_package_go_into_a_file_that_is_still_to_be_written(
+    tmp_path: Path,
+) -> None:
+    text = "FROM python:3.11\nCOPY web /src\nRUN pip install -c /src/limits.txt /src\nCMD web\n"
+    files = {"web/limits.txt": "", "web/setup.py": "", "web/setup.cfg": "[metadata]\nname = web\n"}
+    [web] = adopted(tmp_path, text, files)
+    [advice] = [advice for what, advice in notes(web) if what.startswith("the constraints")]
+    assert advice.startswith("put what is required now into a requirements file")
+
+
 PATHS = "FROM python:3.11\nENV PYTHONPATH=/opt/deps:/opt/code\nCOPY web/requirements.txt /\n"
 INTO = "RUN pip install --target=/opt/deps -r /requirements.txt\n"
 
