@@ -87,9 +87,8 @@ def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, 
         own = (
             f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
         )
-        if changed_now and {*changed_now} <= {
-            *_files_of_projects(fleet, each)
-        }:  # or a version alone
+        projects = _files_of_projects(fleet, each)
+        if changed_now and all(file in projects for file in changed_now):  # or a version alone
             own = f"{where} changed since {who} was locked, which may ask for other packages"
         found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
     return found
