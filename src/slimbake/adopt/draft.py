@@ -51,7 +51,7 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 # Settings of what builds, or of what slimbake's images set themselves.
 _BUILD_ENV = re.compile(
     r"(?:PIP|POETRY|UV|PIPENV|PDM|CONDA|DEBIAN|APT|LANG|LC)_\w+|LANG|PATH|VIRTUAL_ENV|HOME"
-    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHON_VERSION"
+    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONFAULTHANDLER|PYTHONHASHSEED|PYTHON_VERSION"
     r"|SHELL|GPG_KEY|VENV_PATH|PYSETUP_PATH"
 )
 _LOCALE = (
@@ -79,11 +79,6 @@ _PROGRAMS = {"xz-utils": "xz", "netcat-openbsd": "nc", "netcat-traditional": "nc
 # What says how a project is built or what it requires, whoever reads it.
 _BUILDS = re.compile(r"\.(?:toml|lock|cfg|sh)$|requirements[\w.-]*$|Pipfile[\w.]*$|/setup\.py$")
 _NOT_READING = frozenset({"chown", "chmod", "chgrp", "mkdir", "rm", "ls", "touch"})
-_TRUSTED = "/usr/local/share/ca-certificates/"
-_TRUST = (
-    "the image trusts the certificates of Debian alone: put a file of all that the service trusts"
-    " beside its code, and name it by `env: {SSL_CERT_FILE: /app/FILE, REQUESTS_CA_BUNDLE: /app/FILE}`"
-)
 _PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _USUAL_SIGNAL = ("SIGTERM", "15")
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
@@ -631,7 +626,8 @@ class _Drafter:
                 self._left_env[name] = "smoke"
         for name, each in said.items():
             if _BUILD_ENV.fullmatch(name):
-                self._of_machine(name, each, code)
+                if (advice := _LOCAL_ENV.get(name)) and each.value not in _SAME_LOCALE:
+                    self._note(each.place, f"{name}={each.value}", advice)
                 continue
             value = code.moved(each.value) if code else each.value
             if name == "PYTHONPATH":
@@ -682,24 +678,6 @@ class _Drafter:
             elif not _installed_to(folder, facts):
                 found[code.moved(part)] = None
         return ":".join(found)
-
-    def _of_machine(self, name: str, said: Said, code: Code | None) -> None:
-        """A note on a variable that slimbake's images set themselves, where that matters: on each folder
-        of the repository that PATH names, for programs are not found there.
-        """
-        if (advice := _LOCAL_ENV.get(name)) and said.value not in _SAME_LOCALE:
-            self._note(said.place, f"{name}={said.value}", advice)
-        if name != "PATH" or code is None:
-            return
-        for folder in said.value.split(":"):
-            source = code.source(folder.rstrip("/"), self._repository)
-            if source.startswith(_in(code.context)) and source in self._repository.folders:
-                here = posixpath.normpath(code.moved(folder.rstrip("/")))
-                advice = (
-                    "slimbake's images have a PATH of their own: start programs of this folder by"
-                    f" their path, such as {here}/NAME"
-                )
-                self._note(said.place, f"PATH names {folder}", advice)
 
     def _of_its_file(self, name: str, said: Said, code: Code | None) -> dict[str, str]:
         """A variable that names a file which has a secret; {} where no container of slimbake has it:
@@ -1294,9 +1272,6 @@ class _Drafter:
         noted = {each.place for each in code.notes}
         for each in code.placed:
             target, root = each.target, code.root.rstrip("/")
-            if f"{target}/".startswith(_TRUSTED):
-                self._note(each.place, f"{each.source} is copied to {target}", _TRUST)
-                continue
             below = target.startswith(f"{root}/") and root != ""
             relative = posixpath.relpath(target, code.root) if below else ""
             here = code.here(each)

@@ -113,23 +113,6 @@ def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
     assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
 
 
-def test_variables_of_python_stay_and_programs_on_path_get_a_line(tmp_path: Path) -> None:
-    text = f"{HEAD}ENV PYTHONHASHSEED=0 PYTHONFAULTHANDLER=1 PATH=/srv/web/bin:/venv/bin:$PATH\n"
-    [web] = adopted(tmp_path, f"{text}{START}", {"web/bin/tool": ""})
-    assert web.entry["env"] == {"PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1"}
-    [(what, advice)] = notes(web)
-    assert what == "PATH names /srv/web/bin"
-    assert "such as /app/bin/NAME" in advice
-
-
-def test_certificates_that_a_dockerfile_trusts_get_a_line(tmp_path: Path) -> None:
-    trusted = "COPY web/corp.crt /usr/local/share/ca-certificates/\nRUN update-ca-certificates\n"
-    [web] = adopted(tmp_path, f"{HEAD}{trusted}{START}", {"web/corp.crt": ""})
-    [(what, advice)] = notes(web)
-    assert what == "web/corp.crt is copied to /usr/local/share/ca-certificates/corp.crt"
-    assert "SSL_CERT_FILE" in advice
-
-
 @pytest.mark.parametrize(
     ("has", "said"),
     [("ports: ['80:80']", False), ("restart: always", True), ("profiles: [a]", False)],
