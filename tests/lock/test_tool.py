@@ -117,6 +117,9 @@ def test_without_a_wheel_no_index_is_asked_for_a_slimbake_that_came_from_none(
     assert done.code == 0, "the locks are written"
     assert done.stderr.startswith("warning: pipelines cannot install this slimbake")
     assert repo.run("lock", "--check").code == repo.run("generate", "--check").code == 4
+    refused = repo.run("lock", "--check")
+    assert "`pip wheel --no-deps CHECKOUT` builds one" in refused.stderr
+    assert "`slimbake lock` writes it" not in refused.stderr
     assert "it came from no package index, and the manifest names no wheel" in done.stderr
     assert f"ci: {{slimbake: {WHEEL}}}" in done.stderr
     assert not [path for path, _ in index.asked if "slimbake" in path]

@@ -179,7 +179,7 @@ def _on_bases(
         found = draft(candidate, repository)
         kept = found.kept or found
         entry = {**kept.entry, "start": "none", "up": False}
-        comments = {"start": "others stand on it, and nothing starts it"}
+        comments = {"start": "others are built on it, and nothing starts it"}
         made.append(replace(kept, entry=entry, comments=comments, notes=()))
     return made
 

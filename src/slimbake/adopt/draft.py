@@ -599,6 +599,13 @@ class _Drafter:
         found = [str(own)] if own else []
         found += published + exposed
         numbers = []
+        if compose and compose.starts and (own or image or exposed) and not compose.ports:
+            self._note(
+                compose.place,
+                "the compose file publishes no port of it",
+                "`slimbake up` publishes its `port` on 127.0.0.1 all the same; `publish: NUMBER`"
+                " gives it another one there, where that is taken",
+            )
         for port in found:
             number = port.partition("/")[0]
             if number.isdigit():
@@ -903,6 +910,11 @@ class _Drafter:
             exported = not source and "://" not in path and (needs.projects or needs.pipfile)
             if source not in said and not exported:  # of what the projects' locks pin
                 advice = "put a line `-c FILE` with its path from there into the requirements file"
+                if not said and not [*files]:
+                    advice = (
+                        "put what is required now into a requirements file, with a line `-c FILE`"
+                        " and its path from there, and require that file"
+                    )
                 advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)
 

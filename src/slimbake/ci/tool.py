@@ -46,7 +46,13 @@ def tool_missing(project: Project) -> str:
 def expect_tool(project: Project) -> None:
     """Raise StaleFiles where the pipeline cannot install this slimbake."""
     if why := tool_missing(project):
-        raise StaleFiles(why, "`slimbake lock` writes it: commit it")
+        hint = "`slimbake lock` writes it: commit it"
+        try:
+            if not _named(project):
+                _expect_of_index()
+        except NoTool as error:  # `slimbake lock` cannot, either
+            hint = error.hint
+        raise StaleFiles(why, hint)
 
 
 def lock_tool(project: Project, machine: Machine) -> tuple[str, ...]:
@@ -99,12 +105,9 @@ def _pin(project: Project) -> str:
     return f"{where} \\\n    --hash=sha256:{digest}\n"
 
 
-def _of_index(machine: Machine) -> str:
-    """The requirement of this version, with the hashes that the machine's index has."""
-    import tempfile  # 80 ms, of which `generate` needs none
+def _expect_of_index() -> None:
+    """Raise NoTool where this slimbake came from elsewhere than from a package index."""
     from importlib.metadata import PackageNotFoundError, distribution
-
-    from slimbake.host.uv import PipCompile
 
     try:
         elsewhere = distribution("slimbake").read_text("direct_url.json")
@@ -118,6 +121,15 @@ def _of_index(machine: Machine) -> str:
             f" {_WHEEL}}}`; or put it on a server, and add `ci: {{slimbake:"
             f" 'https://HOST/{_WHEEL}#sha256=HASH'}}`",
         )
+
+
+def _of_index(machine: Machine) -> str:
+    """The requirement of this version, with the hashes that the machine's index has."""
+    import tempfile  # 80 ms, of which `generate` needs none
+
+    from slimbake.host.uv import PipCompile
+
+    _expect_of_index()
     with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
         asked, output = Path(scratch, "slimbake.in"), Path(scratch, "slimbake.txt")
         asked.write_text(f"slimbake=={__version__}\n")

@@ -87,16 +87,24 @@ def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, 
         own = (
             f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
         )
+        projects = _files_of_projects(fleet, each)
+        if changed_now and all(file in projects for file in changed_now):  # or a version alone
+            own = f"{where} changed since {who} was locked, which may ask for other packages"
         found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
     return found
 
 
 def _files(fleet: Fleet, each: Base | Service | Package) -> tuple[str, ...]:
     """The files that say which packages it asks for, beside the manifest."""
+    own = () if isinstance(each, Package) and each.path else each.layer.asks.files
+    return (*own, *_files_of_projects(fleet, each))
+
+
+def _files_of_projects(fleet: Fleet, each: Base | Service | Package) -> tuple[str, ...]:
+    """Those of packages of the repository, which say more than what these require."""
     if isinstance(each, Package) and each.path:
         return _project_files(fleet, each.path)
-    wanted = each.layer.asks
-    return (*wanted.files, *_project_files(fleet, *(p.path for p in wanted.packages)))
+    return _project_files(fleet, *(package.path for package in each.layer.asks.packages))
 
 
 def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:

@@ -113,6 +113,33 @@ def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
     assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
 
 
+@pytest.mark.parametrize(
+    ("has", "said"),
+    [("ports: ['80:80']", False), ("restart: always", True), ("profiles: [a]", False)],
+)
+def test_a_port_that_only_other_containers_reach_gets_a_line(
+    tmp_path: Path, has: str, said: bool
+) -> None:
+    compose = (
+        f"services:\n  web:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n    {has}\n"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{START}", compose=compose)
+    unpublished = [advice for what, advice in notes(web) if "publishes no port" in what]
+    assert [each.partition(" on ")[0] for each in unpublished] == (
+        ["`slimbake up` publishes its `port`"] * said
+    )
+
+
+def test_constraints_of_a_package_go_into_a_file_that_is_still_to_be_written(
+    tmp_path: Path,
+) -> None:
+    text = "FROM python:3.11\nCOPY web /src\nRUN pip install -c /src/limits.txt /src\nCMD web\n"
+    files = {"web/limits.txt": "", "web/setup.py": "", "web/setup.cfg": "[metadata]\nname = web\n"}
+    [web] = adopted(tmp_path, text, files)
+    [advice] = [advice for what, advice in notes(web) if what.startswith("the constraints")]
+    assert advice.startswith("put what is required now into a requirements file")
+
+
 PATHS = "FROM python:3.11\nENV PYTHONPATH=/opt/deps:/opt/code\nCOPY web/requirements.txt /\n"
 INTO = "RUN pip install --target=/opt/deps -r /requirements.txt\n"
 
@@ -417,7 +444,7 @@ def test_a_fetch_that_python_cannot_do_is_a_note_that_says_why(tmp_path: Path) -
     [(_, advice)] = notes(web)
     assert advice.startswith("Python's request has no `-k`: the service has no check then; ")
     [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{check}{START}")
-    assert ": the default check connects to the port; " in notes(web)[0][1]
+    assert ": the default check connects to the port; " in notes(web)[-1][1]
 
 
 ENTRY = '#!/bin/sh\nif [ {} ]; then\n  exec python -m jobs\nfi\nexec "$@"\n'

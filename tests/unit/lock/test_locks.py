@@ -186,3 +186,23 @@ def test_weights_whose_name_breaks_a_line_of_the_lock_are_refused(
     with pytest.raises(UsageError) as caught:
         weights_text(tmp_path)
     assert repr(name) in caught.value.message
+
+
+def test_a_changed_file_of_a_project_may_ask_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = tmp_path / "libs/common/setup.py"
+    setup.parent.mkdir(parents=True)
+    setup.write_text("setup(version='1')")
+    asked = fleet(
+        service("api", requirements=asks(packages=(COMMON,))), file=tmp_path / "services.yaml"
+    )
+    records = {name: LockRecord(value, "") for name, value in lock_asks(asked, None).items()}
+    setup.write_text("setup(version='2')")
+    lines = json.dumps({name: asdict(each) for name, each in records.items()})
+    locks = Locks({**{lock_file(name): "" for name in records}, lock_file(INPUTS): lines})
+    changed = frozenset({"libs/common/setup.py"})
+    monkeypatch.setattr("slimbake.lock.asked.changed_since", lambda *_: changed)
+    assert (
+        "libs/common/setup.py changed since api was locked, which may ask for other packages"
+    ) in {each.why for each in stale(asked, locks)}
