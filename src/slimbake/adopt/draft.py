@@ -48,7 +48,7 @@ from slimbake.adopt.steps import (
     stage_step,
 )
 from slimbake.config.compose import dotenv
-from slimbake.config.containers import mountable
+from slimbake.config.containers import mountable, overlap
 from slimbake.config.specs import name_of
 
 # As Docker's own check SecretsUsedInArgOrEnv has them.
@@ -100,7 +100,7 @@ _WEIGHTS = (
 _ELSEWHERE = "move it there, or make `context` the folder around both"
 # Groups that no image is meant to have.
 _DEVELOPMENT = frozenset({"dev", "test", "tests", "lint", "docs", "doc", "typing", "type", "ci"})
-# A volume there would hide what the image has.
+# A volume there would hide what the image has; below /app, where that has files.
 _TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
 
 
@@ -1090,7 +1090,8 @@ class _Drafter:
                 wanted.append((source or f"{self._of.name}{said.value.replace('/', '-')}", said))
         for name, said in wanted:
             path = code.moved(said.value)
-            if any(f"{path}/".startswith(f"{taken}/") for taken in _TAKEN):
+            taken = any(f"{path}/".startswith(f"{each}/") for each in _TAKEN)
+            if taken and not self._free(path, code):
                 self._note(
                     said.place,
                     f"the volume at {said.value}",
@@ -1102,11 +1103,26 @@ class _Drafter:
         if found:
             self._entry["volumes"] = found
 
+    def _free(self, path: str, code: Code) -> bool:
+        """Whether a path lies below /app, where neither the context nor a step has files."""
+        there = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
+        made = (
+            posixpath.normpath(posixpath.join(step.get("context", code.context), each))
+            for step in self._entry.get("build", ())
+            for each in step["outputs"]
+        )
+        return (
+            path.startswith(f"{APP}/")
+            and there not in self._repository.files
+            and not self._repository.below(there)
+            and not any(overlap(there, each) for each in made)
+        )
+
     def _made_folders(self, needs: Needs, code: Code) -> None:
         """Folders that a Dockerfile makes for its service, and that a container will not have."""
         volumes: Mapping[str, str] = self._entry.get("volumes", {})
         memory = self._of.compose.tmpfs if self._of.compose else ()
-        kept = (*volumes.values(), *(said.value.rstrip("/") for said in memory))
+        mounted = {*volumes.values(), *(code.moved(said.value.rstrip("/")) for said in memory)}
         last = [step for step in needs.needless if step.last]
         own = [
             posixpath.normpath(posixpath.join(step.workdir, word))
@@ -1129,10 +1145,10 @@ class _Drafter:
                 elif (
                     folder in own
                     and not path.startswith(("/tmp/", "/home/", "/root/"))  # noqa: S108
-                    and not any(f"{v}/".startswith(path) for v in (*kept, code.app))
+                    and not any(f"{v}/".startswith(path) for v in (*mounted, code.app))
                 ):
                     advice = "the service may write to `tmpfs` and `volumes`: name it there"
-                elif not self._lacks(path, code):
+                elif inner in mounted or not self._lacks(path, code):
                     continue
                 if path.startswith(f"{APP}/"):
                     advice = (
@@ -1487,7 +1503,7 @@ class _Drafter:
         kept = []
         for said in self._entry.pop("tmpfs", []):
             path = (code.moved(said) if code else said).rstrip("/")
-            if mountable(path):
+            if mountable(path) or (code and self._free(path, code)):
                 kept.append(path)
             else:
                 advice = "slimbake mounts nothing there: let the service write below /tmp"

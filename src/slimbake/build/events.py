@@ -222,6 +222,8 @@ def _instructions(dockerfile: str) -> list[str]:
 LAST_LINES = 20
 
 _ROOM = "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the disk"
+_PRUNED = "parent snapshot sha256:"  # how containerd names a layer that it does not have
+
 _ADVICE = (
     ("no space left on device", _ROOM),
     ("No space left on device", _ROOM),
@@ -260,13 +262,20 @@ _ADVICE = (
     ("No solution found", "the lock and the index disagree: `slimbake lock`"),
     ('exec: "python"', "the image has no `python` on its PATH"),
     ("Cannot connect to the Docker daemon", "the engine ended: `slimbake setup`"),
+    (
+        _PRUNED,
+        "the engine lost a layer that this build needs, as when `prune` runs meanwhile: run it"
+        " again",
+    ),
 )
 
 
 # BuildKit waits 5 s for each of a bake's sessions to open, and not for ever for the record of a
-# build that it writes beside the image, which a busy machine may need longer for.
+# build that it writes beside the image, which a busy machine may need longer for. Another session
+# may prune a layer between its lookup and its use.
 _TRANSIENT = re.compile(
     r"DeadlineExceeded: (?:[a-z ]+: )?context deadline exceeded|no active session"
+    rf"|{_PRUNED}\w+ does not exist"
 )
 
 

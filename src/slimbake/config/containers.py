@@ -30,6 +30,7 @@ _OCCUPIED = (
     "/run",
     "/tmp",  # noqa: S108
 )
+_CODE_BELOW = "/app/"
 _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
     ("entrypoint", "ENTRYPOINT"),
     ("expose", "EXPOSE"),
@@ -96,8 +97,10 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
             report.value((*at, *where), f"'{path}' is not absolute", hint)
             continue
         clean = posixpath.normpath("/" + path.lstrip("/"))
-        occupied = next((each for each in _OCCUPIED if _overlap(clean, each)), None)
-        if kind == "tmpfs" and mountable(clean):
+        occupied = next((each for each in _OCCUPIED if overlap(clean, each)), None)
+        # Below /app it depends on the code: `below_the_code`.
+        below = clean.startswith(_CODE_BELOW) and "dockerfile" not in service
+        if below or (kind == "tmpfs" and mountable(clean)):
             occupied = None
         if ":" in path or "," in path:
             message = f"'{path}' holds ':' or ','"
@@ -122,14 +125,25 @@ def _mounts(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
             yield "tmpfs", "a tmpfs", path, ("tmpfs", index)
 
 
+def below_the_code(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
+    """Of each mount below the copy of the context its kind, its path as it is written and relative to
+    the context, and its place.
+    """
+    for kind, _, path, where in _mounts(service):
+        clean = posixpath.normpath(path)
+        if clean.startswith(_CODE_BELOW) and "dockerfile" not in service:
+            yield kind, path, clean.removeprefix(_CODE_BELOW), where
+
+
 def mountable(path: str) -> bool:
     """Whether a tmpfs at an absolute path is allowed."""
     clean = posixpath.normpath(path)
     memory = f"{clean}/".startswith(("/run/", "/tmp/"))  # noqa: S108 - made for it
-    return memory or not any(_overlap(clean, each) for each in _OCCUPIED)
+    return memory or not any(overlap(clean, each) for each in _OCCUPIED)
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
+    """Whether a path is another, or lies in it, or around it."""
     return one == "/" or f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 

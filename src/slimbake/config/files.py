@@ -126,6 +126,17 @@ class ManifestFolder:
         """Whether there is anything at a path that `inside` gave."""
         return os.path.lexists(f"{self._root}/{relative}")
 
+    def holds_files(self, relative: str) -> bool:
+        """Whether there is a file, or a folder with one, at a path that `inside` gave. Those whose
+        names begin with a dot do not count: images have none.
+        """
+        path = f"{self._root}/{relative}"
+        for _, inner, names in os.walk(path):
+            inner[:] = [each for each in inner if not each.startswith(".")]
+            if any(not each.startswith(".") for each in names):
+                return True
+        return os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112
+
     def folders(self, pattern: str) -> list[str]:
         """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
         repository.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from slimbake.config.compose import OWN, own_compose
+from slimbake.config.containers import below_the_code, overlap
 from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.inference import exporting, unsupported, without_export, without_torch
@@ -183,6 +186,13 @@ class Reader:
         folder = context or ""
         if context is not None:
             self._workdir(raw.get("workdir", ""), (*at, "workdir"), folder)
+        ignore = self._ignore(context)
+        build = tuple(
+            self._step(step, (*at, "build", index), folder)
+            for index, step in enumerate(raw.get("build", ()))
+            if step
+        )
+        self._mounts(raw, at, context, ignore, build)
         return ServiceEntry(
             name=name,
             context=folder,
@@ -220,15 +230,11 @@ class Reader:
             platforms=tuple(raw.get("platforms", ())),
             system=tuple(raw.get("system", ())),
             shell=_truth(raw.get("shell")) is True,
-            build=tuple(
-                self._step(step, (*at, "build", index), folder)
-                for index, step in enumerate(raw.get("build", ()))
-                if step
-            ),
+            build=build,
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
             optimize=optimize(raw),
             variants=self._variants(raw, (*at, "variants"), folder),
-            ignore=self._ignore(context),
+            ignore=ignore,
         )
 
     def _required(self, raw: Raw, path: KeyPath, folder: str) -> Requirements:
@@ -309,6 +315,30 @@ class Reader:
         if below != path and not self._repository.exists(f"{context}/{below}"):
             message = f"the context '{context}' has no '{below}', and /app is a copy of it"
             self._report.value(at, message, "name a folder of the context below /app")
+
+    def _mounts(
+        self,
+        raw: Raw,
+        at: KeyPath,
+        context: str | None,
+        ignore: Sequence[str],
+        build: Iterable[BuildStep],
+    ) -> None:
+        """Report mounts below /app that would hide code, or what a step makes."""
+        made = [
+            posixpath.normpath(posixpath.join(step.below, each))
+            for step in build
+            for each in step.outputs
+        ]
+        for kind, path, below, where in below_the_code(raw):
+            output = next((each for each in made if overlap(each, below)), "")
+            code = f"{context}/{below}" if context is not None else ""
+            kept = code and not _left_out(below, ignore) and self._repository.holds_files(code)
+            if output or kept:
+                what = f"'{output}', which `build` makes" if output else f"the files of '{code}'"
+                message = f"a {kind} at '{path}' would hide {what}"
+                hint = "" if output else f", or leave these files out by '{context}/{_IGNORE}'"
+                self._report.value((*at, *where), message, f"such as /data{hint}")
 
     def _env_files(self, raw: list[str | None], at: KeyPath) -> tuple[str, ...]:
         """Inside the repository; whether they are there is for those to ask who start containers."""
@@ -427,6 +457,16 @@ class Reader:
             return ()
         lines = (line.strip() for line in text.splitlines())
         return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _left_out(path: str, ignore: Sequence[str]) -> bool:
+    """Whether a .dockerignore plainly leaves out what lies at a path: it names that, or a folder
+    around it, and brings nothing back.
+    """
+    parts = path.split("/")
+    around = {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    named = {posixpath.normpath(re.sub(r"/\*\*?$", "", line.lstrip("/"))) for line in ignore}
+    return bool(around & named) and not any(line.startswith("!") for line in ignore)
 
 
 def optimize(raw: Raw) -> Optimize:

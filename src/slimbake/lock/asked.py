@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,11 @@ from slimbake.lock.locks import (
     weights_text,
 )
 from slimbake.lock.model import Family, families, inputs, text_digest
+
+# A line of pyproject.toml or setup.cfg, and what is before it in its table.
+_OWN_VERSION = re.compile(
+    r"^(\[(?:project|tool\.poetry|metadata)\].*\n(?:(?!\[).*\n)*?)version\s*[=:].*(?:\n|\Z)", re.M
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +185,15 @@ def _inputs(family: Family, fleet: Fleet) -> Mapping[str, str]:
 
 
 def _project(fleet: Fleet, path: str) -> str:
+    """What its files say, less its own version, which no lock holds. In setup.py that may be a part of
+    what it requires.
+    """
     files = (fleet.root / name for name in _project_files(fleet, path))
-    return "".join(file.read_text("utf-8", errors="backslashreplace") for file in files)
+    return "".join(
+        text if file.name == SETUP_PY else _OWN_VERSION.sub(r"\1", text)
+        for file in files
+        for text in (file.read_text("utf-8", errors="backslashreplace"),)
+    )
 
 
 def _project_files(fleet: Fleet, *paths: str) -> tuple[str, ...]:

@@ -694,10 +694,39 @@ def test_a_check_that_is_a_script_is_what_the_script_does(tmp_path: Path) -> Non
 
 
 def test_a_tmpfs_that_an_image_cannot_have_does_not_cost_the_service(tmp_path: Path) -> None:
-    compose = COMPOSE.replace("{build", "{tmpfs: [/srv/web/tmp, /var/x/, /run/x], build")
+    compose = COMPOSE.replace("{build", "{tmpfs: [/usr/tmp, /var/x/, /run/x], build")
     [web] = adopted(tmp_path, f"{HEAD}{START}", {}, compose)
     assert web.entry["tmpfs"] == ["/var/x", "/run/x"]
-    assert [what for what, _ in notes(web)] == ["the tmpfs at /srv/web/tmp"]
+    assert [what for what, _ in notes(web)] == ["the tmpfs at /usr/tmp"]
+
+
+VOLUMES = "volumes: {media: {}, new: {}}\n"
+
+
+def test_mounts_below_the_code_stay_where_they_hide_none_of_it(tmp_path: Path) -> None:
+    mounts = (
+        "{tmpfs: [/srv/web/spool, /srv/web/app.py],"
+        " volumes: ['media:/srv/web/media', 'new:/srv/web/in/new'], build"
+    )
+    compose = COMPOSE.replace("{build", mounts) + VOLUMES
+    code = {"web/app.py": "open('media/x'), open('spool/x')\n", "web/in/new/x.csv": ""}
+    [web] = adopted(tmp_path, f"{HEAD}RUN mkdir media spool\n{START}", code, compose)
+    assert web.entry["volumes"] == {"media": "/app/media"}
+    assert web.entry["tmpfs"] == ["/app/spool"]
+    said = [what for what, _ in notes(web)]
+    assert said == ["the volume at /srv/web/in/new", "the tmpfs at /srv/web/app.py"]
+
+
+def test_mounts_below_the_code_go_where_a_step_has_files(tmp_path: Path) -> None:
+    text = (
+        "FROM node:22 AS ui\nWORKDIR /ui\nCOPY web/ui .\nRUN npm run build\n"
+        f"{HEAD}COPY --from=ui /ui/dist /srv/web/ui/dist\n{START}"
+    )
+    mounts = "{volumes: ['new:/srv/web/ui/dist', 'media:/srv/web/ui/media'], build"
+    compose = COMPOSE.replace("{build", mounts) + VOLUMES
+    [web] = adopted(tmp_path, text, {"web/ui/package.json": "{}"}, compose)
+    assert [step["outputs"] for step in web.entry["build"]] == [["dist"]]
+    assert web.entry["volumes"] == {"media": "/app/ui/media"}
 
 
 @pytest.mark.parametrize(

@@ -401,6 +401,18 @@ def test_a_full_disk_is_named_however_the_builder_puts_it(words: str, steps: Ste
         assert "`slimbake doctor` shows the disk" in error.hint
 
 
+PRUNED = (
+    'failed to prepare extraction snapshot "extract-1-x sha256:ab": parent snapshot sha256:cd0123'
+    " does not exist: not found"
+)
+
+
+def test_a_layer_that_was_pruned_meanwhile_is_built_by_another_run(steps: Steps) -> None:
+    step = steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /")
+    error, _ = failure(PLAN, Vertex(step, "failed", error=PRUNED), "")
+    assert error.hint.endswith("as when `prune` runs meanwhile: run it again")
+
+
 def test_words_of_buildx_alone_are_no_target_s_fault() -> None:
     error, culprit = failure(
         PLAN, Vertex(BuildStep("", "bake", ""), "failed"), "ERROR: no such host\n"
@@ -452,6 +464,7 @@ def test_words_on_the_line_of_a_closing_brace_lose_no_event(says: Path, tmp_path
             True,
         ),
         ("ERROR: no active session for t2a: context canceled", True),
+        (f"ERROR: {PRUNED}", True),
         ("pip: ReadTimeoutError: deadline exceeded", False),
         ("google.api_core.exceptions.DeadlineExceeded: 504 Deadline Exceeded", False),
     ],

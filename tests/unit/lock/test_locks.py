@@ -110,6 +110,35 @@ def test_a_package_of_the_repository_asks_by_the_files_that_it_has(tmp_path: Pat
     assert why.endswith("when it was locked (libs/common/setup.py)")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "counts"),
+    [
+        (
+            "pyproject.toml",
+            '[project]\nname = "common"\nauthors = [\n]\nversion = "VERSION"\n',
+            False,
+        ),
+        ("pyproject.toml", '[tool.poetry]\nversion = "VERSION"', False),
+        ("setup.cfg", "[metadata]\nversion = VERSION\n[options]\ninstall_requires =\n x\n", False),
+        ("pyproject.toml", '[tool.poetry.dependencies]\nversion = "VERSION"\n', True),
+        ("setup.py", 'version = "VERSION"\nsetup(install_requires=["x==" + version])\n', True),
+    ],
+)
+def test_a_new_version_of_a_package_of_the_repository_leaves_locks_fresh(
+    file: str, text: str, counts: bool, tmp_path: Path
+) -> None:
+    place = tmp_path / "libs/common" / file
+    place.parent.mkdir(parents=True)
+    api = service("api", requirements=asks(packages=(COMMON,)))
+    asked = []
+    for version in ("2.3.1", "2.3.2"):
+        place.write_text(text.replace("VERSION", version))
+        asked.append(lock_asks(fleet(api, file=tmp_path / "services.yaml"), None))
+    assert (asked[0] != asked[1]) == counts
+    place.write_text(f"{text}\n# more\n")
+    assert lock_asks(fleet(api, file=tmp_path / "services.yaml"), None) != asked[1]
+
+
 def test_of_many_files_of_weights_that_changed_some_are_named() -> None:
     lines = "".join(f"{number}  {number}.bin\n" for number in range(5))
     assert changed_files(lines, "7  0.bin\n") == (

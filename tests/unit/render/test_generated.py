@@ -161,6 +161,15 @@ def test_a_generated_file_taken_over_as_one_s_own_must_say_so(tmp_path: Path) ->
     assert "bake/dockerfiles/api.Dockerfile" not in found.remove
 
 
+def test_mount_points_below_the_code_are_made_after_it(tmp_path: Path) -> None:
+    for path, after in (("/app/media", True), ("/data", False)):
+        mounting = fleet(service("api", volumes=(("media", path),)))
+        lines = texts(mounting, tmp_path)["bake/dockerfiles/api.Dockerfile"].splitlines()
+        made = next(n for n, line in enumerate(lines) if "make-folders" in line)
+        assert f'"{path}"' in lines[made]
+        assert (made > lines.index("COPY --from=code /app /app")) == after
+
+
 def test_files_are_sorted_and_end_with_one_newline(tmp_path: Path) -> None:
     files = generate(plan(FLEET), tmp_path)
     assert [file.path for file in files] == sorted(file.path for file in files)
