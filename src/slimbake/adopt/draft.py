@@ -335,6 +335,8 @@ class _Drafter:
             left_env=tuple(self._left_env.items()),
             build=of.build,
             image=of.compose.image if of.compose else "",
+            internal=bool(of.compose and of.compose.starts and not of.compose.ports)
+            and "port" in self._entry,
             notes=tuple(dict.fromkeys((*self._notes, *compose))),
             **more,
         )

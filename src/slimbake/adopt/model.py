@@ -231,6 +231,7 @@ class Draft:
     python: Said | None = None
     torch: str = ""  # the build that its Dockerfile or compose file asks for
     image: str = ""  # today's image
+    internal: bool = False  # whether its compose file publishes nothing of its port
     build: BuildFacts | None = None  # of its Dockerfile
     kept: Draft | None = None  # the same with that Dockerfile, where slimbake would write one
     # the services of the manifest that start before it -> the condition; "" = none is written
