@@ -92,6 +92,8 @@ class Step:
     env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
     into: tuple[str, ...] = ()  # the files that it writes its output to
     piped: str = ""  # the commands that its pipe runs, where it is one of several
+    # its words with the paths of an earlier stage, where `words` has those of the image
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class ComposeService:
     gpu: bool = False
     starts: bool = True  # with the others: its compose file gives it no profile
     init: bool = False  # Docker's own init is its first process
+    resets: frozenset[str] = frozenset()  # keys of which it takes nothing over from another
     notes: tuple[Note, ...] = ()
 
 
