@@ -73,7 +73,7 @@ _LOCAL_ENV = {
     " `tmpfs` or `volumes`",
 }
 _SAME_LOCALE = ("C", "C.UTF-8", "C.utf8", "POSIX")
-_VERSION = re.compile(r"python:?(3\.\d+)")
+_VERSION = re.compile(r"python(?::|==?)?(3\.\d+)")
 # subprocess and asyncio, os; in code, as far as a line shows it
 _SHELL_CALL = re.compile(
     r"^[^#\n]*(?:\bshell *= *True\b|\bos\.(?:system|popen)\(|\bcreate_subprocess_shell\(|"
@@ -234,7 +234,7 @@ class _Drafter:
                 else each
                 for each in served(words, lambda m, at: self._known(self._at(code, at), m))
             ),
-            python=_python(facts),
+            python=_python(facts) or self._of_conda(needs, code),
             torch=needs.torch or self._torch(needs, code),
             needless=tuple(needs.needless),
         )
@@ -838,6 +838,14 @@ class _Drafter:
             needs.system
         )
 
+    def _of_conda(self, needs: Needs, code: Code) -> Said | None:
+        """The version of Python that the file of a conda environment asks for."""
+        file = code.source(needs.environment, self._repository) if needs.environment else ""
+        for number, line in enumerate(self._repository.texts.get(file, "").splitlines(), 1):
+            if line.strip().startswith("-") and (found := _VERSION.search(line.replace(" ", ""))):
+                return Said(found[1], Place(file, number))
+        return None
+
     def _constrained(self, needs: Needs, code: Code, files: Iterable[str]) -> None:
         """A note on each file of constraints that pip is given, and that no requirements file has."""
         texts = self._repository.texts
@@ -851,7 +859,12 @@ class _Drafter:
             source = code.source(path, self._repository)
             exported = not source and "://" not in path and (needs.projects or needs.pipfile)
             if source not in said and not exported:  # of what the projects' locks pin
-                advice = "put a line `-c FILE` with its path from there into the requirements file"
+                advice = (
+                    "put a line `-c FILE` with its path from there into the requirements file"
+                    if any(file.endswith((".txt", ".in")) for file in files)
+                    else "put what is required into a requirements file, with a line `-c FILE`, and"
+                    " name that under `requirements`"
+                )
                 advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)
 

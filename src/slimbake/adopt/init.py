@@ -613,7 +613,7 @@ def needless(drafts: Sequence[Draft]) -> list[str]:
     """The commands of Dockerfiles that prepare or clean up what slimbake's images never have."""
     found: dict[Place, dict[str, None]] = {}
     for step in sorted((s for each in drafts for s in each.needless), key=lambda s: s.place):
-        words = " ".join(step.words)
+        words = " ".join(step.written or step.words)
         shown = words if len(words) < _SHORT else f"{words[: _SHORT - 4].rstrip()} ..."
         found.setdefault(step.place, {})[shown] = None
     same: dict[str, list[Place]] = {}
