@@ -210,8 +210,10 @@ class _Drafter:
             self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
-        trusted = {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
-        self._misplaced(code, {*needs.folders, *needs.projects, *trusted}, facts)
+        known = {*needs.folders, *needs.projects}
+        if any(step.words[0].endswith(_TRUSTS) for step in facts.steps):
+            known |= {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
+        self._misplaced(code, known, facts)
         self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -682,10 +684,15 @@ class _Drafter:
         facts, compose = self._of.facts, self._of.compose
         starts = [facts and facts.entrypoint, facts and facts.command]
         starts += [compose.entrypoint, compose.command] if compose else []
-        started = {word for each in starts if each for word in each.text.split()}
+        started = {posixpath.basename(w) for each in starts if each for w in each.text.split()}
         for folder in filter(None, path.value.split(":")):
+            here = code.moved(folder)
             inside = _in(code.source(posixpath.normpath(folder), self._repository))
-            texts = self._repository.texts.items() if inside else ()
+            texts = (
+                self._repository.texts.items()
+                if inside and f"{here}/".startswith(f"{APP}/")
+                else ()
+            )
             scripts = [
                 name
                 for file, text in sorted(texts)
@@ -693,11 +700,10 @@ class _Drafter:
                 if "/" not in (name := file.removeprefix(inside)) and name not in started
             ]
             if scripts:
-                here = code.moved(folder)
                 self._note(
                     path.place,
                     f"PATH has {folder}, with {', '.join(scripts)}",
-                    f"slimbake's images have a PATH of their own: call them by their path, such as"
+                    "slimbake's images have a PATH of their own: call them by their path, such as"
                     f" {posixpath.join(here, scripts[0])}, or write PATH under `env`, with"
                     " /opt/slimbake/bin:/usr/local/bin:/usr/bin at its end",
                 )

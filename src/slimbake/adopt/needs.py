@@ -215,7 +215,11 @@ class _Reader:
         if not rest or rest[0] not in _INSTALLS:
             self._other("pip", rest, step)
             return
-        if {"--no-deps", "--no-dependencies"} & {*rest} and rest[0] == "install":
+        if (
+            {"--no-deps", "--no-dependencies"} & {*rest}
+            and rest[0] == "install"
+            and "--no-index" not in rest
+        ):
             self._without_theirs(rest[1:], step)
         sync = rest.pop(0) == "sync"
         rest += ["requirements.txt"] if sync and not any(not o for o, _ in _options(rest)) else []
@@ -240,8 +244,8 @@ class _Reader:
         self.needs.extras += ("*",) if "--all-extras" in rest else ()
 
     def _without_theirs(self, rest: list[str], step: Step) -> None:
-        """A note on packages that are installed without what they require; of a project or a wheel the
-        steps before have that.
+        """A note on packages that are installed without what they require. Of a project and of built
+        packages, the steps before have that.
         """
         named = [
             value
@@ -253,10 +257,7 @@ class _Reader:
             )
         ]
         if named:
-            advice = (
-                "slimbake installs what these require, too: see in bake/locks that nothing comes"
-                " which must not"
-            )
+            advice = "slimbake installs what these require, too: check in bake/locks what comes"
             self._note(step, f"--no-deps of {', '.join(named)}", advice)
 
     def _setting(self, option: str, value: str, step: Step) -> None:

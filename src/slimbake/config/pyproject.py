@@ -160,10 +160,9 @@ class Pyprojects:
         data = self.table(file) or {}
         listed = self._main(file, data)
         project = _table(data, "project")
-        said = bool(
-            project or _table(data, "tool", "poetry")
-        )  # else setup.cfg or setup.py has them
-        if said and "optional-dependencies" not in _strings(project.get("dynamic")):
+        described = bool(project or _table(data, "tool", "poetry"))
+        # else setup.cfg or setup.py has the extras
+        if described and "optional-dependencies" not in _strings(project.get("dynamic")):
             listed += self._of_extras(file, data, extras)
         found = self._taken(file, data, listed)
         elsewhere = tuple(spec for spec in found.specs if " @ " in spec)

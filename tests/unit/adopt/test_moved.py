@@ -587,7 +587,8 @@ def test_scripts_in_a_folder_of_path_are_a_note_but_for_the_one_that_starts(tmp_
 
 def test_what_pip_installs_without_the_rest_or_early_is_a_note(tmp_path: Path) -> None:
     install = "RUN pip install --pre --no-deps 'x[a]>=1' ./lib && pip install --no-deps /dist/*.whl"
-    [web] = adopted(tmp_path, f"{HEAD}{install}\nRUN pip install --no-deps .\n{START}")
+    rest = "RUN pip install --no-deps . && pip install --no-index --no-deps -f /dist y\n"
+    [web] = adopted(tmp_path, f"{HEAD}{install}\n{rest}{START}")
     said = dict(notes(web))
     assert [what for what in said if what.startswith("--")] == ["--no-deps of x[a]>=1", "--pre"]
     assert said["--pre"] == "name a requirements file that has it as a line"
