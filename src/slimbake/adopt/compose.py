@@ -198,6 +198,8 @@ class _Reader:
         self.notes[Note(place, what, advice, service)] = None
 
     def _service(self, name: str, raw: Raw, file: str, folder: str, depth: int) -> ComposeService:
+        gone = self.tagged(file, name, "!reset")
+        raw = {key: value for key, value in raw.items() if key not in gone}
         own = _ServiceReader(self, name, raw, file, folder).service()
         extends = raw.get("extends")
         if not extends or depth > _MOST:
@@ -215,7 +217,10 @@ class _Reader:
             place = self.place(file, ("services", name, "extends"))
             self.note(place, f"'{other}' of {where} is not there", "fix `extends`", name)
             return own
-        return _over(self._service(other, said, where, below, depth + 1), own)
+        base = self._service(other, said, where, below, depth + 1)
+        if own.command or own.entrypoint:  # `expose` says where the other's command listens
+            base = replace(base, expose=())
+        return _over(base, own)
 
     def has(self, path: str) -> bool:
         """Whether the repository has a file."""
@@ -232,6 +237,20 @@ class _Reader:
                 if isinstance(other, dict) and value is not None and _at(other, inner) is value:
                     return Place(file, document.places.key((name, *inner)).line)
         return Place(file, exact.line)
+
+    def merged(self, file: str, path: KeyPath) -> bool:
+        """Whether a key came into its mapping by `<<`."""
+        places = self._documents[file].places
+        return places.key(path) == places.key(path[:-1])
+
+    def tagged(self, file: str, service: str, *tags: str) -> frozenset[str]:
+        """The keys of a service whose values have one of these tags of Compose."""
+        return frozenset(
+            str(fault.path[2])
+            for fault in self._documents[file].faults
+            if fault.path[:2] == ("services", service) and len(fault.path) == 3
+            if any(f"tag {tag} " in fault.message for tag in tags)
+        )
 
     def _text(self, value: Any) -> str:
         return self.interpolated(plain(value))[0]
@@ -267,10 +286,7 @@ class _ServiceReader:
             passed=self._passed,
             env_files=self._env_files(),
             ports=tuple(self._ports()),
-            expose=tuple(
-                Said(self._fill(plain(each), "expose"), self._place("expose"))
-                for each in _list(raw.get("expose"))
-            ),
+            expose=tuple(self._expose()),
             volumes=tuple(self._volumes()),
             tmpfs=tuple(self._tmpfs()),
             user=self._said("user"),
@@ -281,6 +297,7 @@ class _ServiceReader:
             gpu=self._gpu(),
             starts="profiles" not in raw,
             init=plain(raw.get("init")).lower() == "true",
+            resets=self._files.tagged(self._file, self._name, "!reset", "!override"),
         )
         self._given()
         stay = [key for key in raw if key not in _READ | {*_GIVEN} and not key.startswith("x-")]
@@ -328,6 +345,7 @@ class _ServiceReader:
         if said is None:
             return None
         place = self._place(key)
+        self._frozen(key, " ".join(map(plain, _list(said))))
         if isinstance(said, list):
             listed = tuple(self._fill(plain(each), key) for each in said)
             return Command(listed, False, place) if listed or key == "entrypoint" else None
@@ -337,6 +355,17 @@ class _ServiceReader:
             self._note(place, f"`{plain(said)}` cannot be split: {error}", "write it as a list")
             return None
         return Command(words, False, place)
+
+    def _frozen(self, key: str, text: str) -> None:
+        """A note on the variables of `.env` of which a command gets today's values."""
+        names = dict.fromkeys(re.findall(r"\$\{?(\w+)", text.replace("$$", "")))
+        if found := [name for name in names if name in self._files.values]:
+            self._note(
+                self._place(key),
+                f"`{key}` has the values of {', '.join(found)}",
+                "another value in `.env` or the shell has no effect until `command` of the manifest"
+                " has it: or let the service's own code read the variable",
+            )
 
     def _build(self) -> BuildFacts | None:
         said = self._raw.get("build")
@@ -442,6 +471,14 @@ class _ServiceReader:
                 yield (published if published.isdigit() else "", Said(target, place))
             else:
                 self._note(place, f"the port {target}", "slimbake takes one number a port")
+
+    def _expose(self) -> Iterable[Said]:
+        """Not those of an anchor, where the service has a command of its own that may listen nowhere."""
+        own = {key for key in ("expose", "command", "entrypoint") if key in self._raw}
+        own -= {k for k in own if self._files.merged(self._file, ("services", self._name, k))}
+        if "expose" in own or not own:
+            for each in _list(self._raw.get("expose")):
+                yield Said(self._fill(plain(each), "expose"), self._place("expose"))
 
     def _tmpfs(self) -> Iterable[Said]:
         for each in _list(self._raw.get("tmpfs")):
@@ -565,6 +602,13 @@ class _ServiceReader:
         return gpu
 
 
+# Keys that ComposeService has by another name
+_FIELDS = {
+    "environment": ("env", "filled", "passed"),
+    "env_file": ("env_files",),
+    "working_dir": ("workdir",),
+    "depends_on": ("beside",),
+}
 _GIVEN = {"secrets": "/run/secrets", "configs": "/"}  # keys of files that containers get: where
 _STAYS = (
     "it stays in the compose file. For `slimbake up`, give `--env {name}`, or write"
@@ -594,6 +638,9 @@ def _pair(text: str) -> tuple[str, str | None]:
 
 def _over(below: ComposeService, over: ComposeService) -> ComposeService:
     """One service over another, as Compose merges them."""
+    bare = ComposeService(name=over.name, place=over.place, build=None)
+    gone = [name for key in over.resets for name in _FIELDS.get(key, (key,)) if hasattr(bare, name)]
+    below = replace(below, **{name: getattr(bare, name) for name in gone})
     below = _without(below, {*over.env, *over.filled, *over.passed}, over.name)
     ports = {said.value: (published, said) for published, said in (*below.ports, *over.ports)}
     volumes = {said.value: (source, said) for source, said in (*below.volumes, *over.volumes)}

@@ -198,6 +198,7 @@ def _as_taken(step: Step, takes: list[Copy]) -> Step:
     return replace(
         step,
         words=tuple(map(moved, step.words)),
+        written=step.written or step.words,
         workdir=moved(step.workdir),
         env=tuple((name, moved(value)) for name, value in step.env),
     )

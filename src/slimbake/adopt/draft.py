@@ -74,7 +74,7 @@ _LOCAL_ENV = {
     " `tmpfs` or `volumes`",
 }
 _SAME_LOCALE = ("C", "C.UTF-8", "C.utf8", "POSIX")
-_VERSION = re.compile(r"python:?(3\.\d+)")
+_VERSION = re.compile(r"python(?::|==?)?(3\.\d+)")
 # subprocess and asyncio, os; in code, as far as a line shows it
 _SHELL_CALL = re.compile(
     r"^[^#\n]*(?:\bshell *= *True\b|\bos\.(?:system|popen)\(|\bcreate_subprocess_shell\(|"
@@ -215,8 +215,10 @@ class _Drafter:
             self._notes += [note] if "\r" in text else []
         self._steps(facts, needs, code)
         self._start(facts, words, fixed)
-        trusted = {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
-        self._misplaced(code, {*needs.folders, *needs.projects, *trusted}, facts)
+        known = {*needs.folders, *needs.projects}
+        if any(step.words[0].endswith(_TRUSTS) for step in facts.steps):
+            known |= {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
+        self._misplaced(code, known, facts)
         self._reaped(facts)
         if workdir := self._workdir(facts, code, plain):
             self._entry["workdir"] = workdir
@@ -240,7 +242,7 @@ class _Drafter:
                 else each
                 for each in served(words, lambda m, at: self._known(self._at(code, at), m))
             ),
-            python=_python(facts),
+            python=_python(facts) or self._of_conda(needs, code),
             torch=needs.torch or self._torch(needs, code),
             needless=tuple(needs.needless),
         )
@@ -341,6 +343,8 @@ class _Drafter:
             left_env=tuple(self._left_env.items()),
             build=of.build,
             image=of.compose.image if of.compose else "",
+            internal=bool(of.compose and of.compose.starts and not of.compose.ports)
+            and "port" in self._entry,
             notes=tuple(dict.fromkeys((*self._notes, *compose))),
             **more,
         )
@@ -599,13 +603,6 @@ class _Drafter:
         found = [str(own)] if own else []
         found += published + exposed
         numbers = []
-        if compose and compose.starts and (own or image or exposed) and not compose.ports:
-            self._note(
-                compose.place,
-                "the compose file publishes no port of it",
-                "`slimbake up` publishes its `port` on 127.0.0.1 all the same; `publish: NUMBER`"
-                " gives it another one there, where that is taken",
-            )
         for port in found:
             number = port.partition("/")[0]
             if number.isdigit():
@@ -732,10 +729,15 @@ class _Drafter:
         facts, compose = self._of.facts, self._of.compose
         starts = [facts and facts.entrypoint, facts and facts.command]
         starts += [compose.entrypoint, compose.command] if compose else []
-        started = {word for each in starts if each for word in each.text.split()}
+        started = {posixpath.basename(w) for each in starts if each for w in each.text.split()}
         for folder in filter(None, path.value.split(":")):
+            here = code.moved(folder)
             inside = _in(code.source(posixpath.normpath(folder), self._repository))
-            texts = self._repository.texts.items() if inside else ()
+            texts = (
+                self._repository.texts.items()
+                if inside and f"{here}/".startswith(f"{APP}/")
+                else ()
+            )
             scripts = [
                 name
                 for file, text in sorted(texts)
@@ -743,11 +745,10 @@ class _Drafter:
                 if "/" not in (name := file.removeprefix(inside)) and name not in started
             ]
             if scripts:
-                here = code.moved(folder)
                 self._note(
                     path.place,
                     f"PATH has {folder}, with {', '.join(scripts)}",
-                    f"slimbake's images have a PATH of their own: call them by their path, such as"
+                    "slimbake's images have a PATH of their own: call them by their path, such as"
                     f" {posixpath.join(here, scripts[0])}, or write PATH under `env`, with"
                     " /opt/slimbake/bin:/usr/local/bin:/usr/bin at its end",
                 )
@@ -896,6 +897,14 @@ class _Drafter:
             needs.system
         )
 
+    def _of_conda(self, needs: Needs, code: Code) -> Said | None:
+        """The version of Python that the file of a conda environment asks for."""
+        file = code.source(needs.environment, self._repository) if needs.environment else ""
+        for number, line in enumerate(self._repository.texts.get(file, "").splitlines(), 1):
+            if line.strip().startswith("-") and (found := _VERSION.search(line.replace(" ", ""))):
+                return Said(found[1], Place(file, number))
+        return None
+
     def _constrained(self, needs: Needs, code: Code, files: Iterable[str]) -> None:
         """A note on each file of constraints that pip is given, and that no requirements file has."""
         texts = self._repository.texts
@@ -909,12 +918,12 @@ class _Drafter:
             source = code.source(path, self._repository)
             exported = not source and "://" not in path and (needs.projects or needs.pipfile)
             if source not in said and not exported:  # of what the projects' locks pin
-                advice = "put a line `-c FILE` with its path from there into the requirements file"
-                if not said and not [*files]:
-                    advice = (
-                        "put what is required now into a requirements file, with a line `-c FILE`"
-                        " and its path from there, and require that file"
-                    )
+                advice = (
+                    "put a line `-c FILE` with its path from there into the requirements file"
+                    if any(file.endswith((".txt", ".in")) for file in files)
+                    else "put what is required into a requirements file, with a line `-c FILE`, and"
+                    " name that under `requirements`"
+                )
                 advice = advice if source else f"put the file into the repository, and {advice[4:]}"
                 self._note(place, f"the constraints of {source or path}", advice)
 

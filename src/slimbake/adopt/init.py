@@ -156,6 +156,7 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
         return [
             f"services.{draft.name} is in {file.name}",
             *portless([draft]),
+            *published_by_up([draft]),
             *(line for note in draft.notes for line in str(note).split("\n")),
             "next:",
             f"  slimbake bake {draft.name}   builds and checks it",
@@ -583,6 +584,7 @@ def report(decided: Started, sizes: Sequence[tuple[str, int | None, int | None]]
         left = ", ".join(f"{name} ({image})" for name, image in decided.adoption.left)
         lines.append(f"left in {decided.adoption.compose[0]}: {left}")
     lines += portless(decided.drafts)
+    lines += published_by_up(decided.drafts)
     lines += size_lines(sizes)
     notes = list(_grouped(all_notes(decided)))
     if notes:
@@ -611,7 +613,7 @@ def needless(drafts: Sequence[Draft]) -> list[str]:
     """The commands of Dockerfiles that prepare or clean up what slimbake's images never have."""
     found: dict[Place, dict[str, None]] = {}
     for step in sorted((s for each in drafts for s in each.needless), key=lambda s: s.place):
-        words = " ".join(step.words)
+        words = " ".join(step.written or step.words)
         shown = words if len(words) < _SHORT else f"{words[: _SHORT - 4].rstrip()} ..."
         found.setdefault(step.place, {})[shown] = None
     same: dict[str, list[Place]] = {}
@@ -640,6 +642,16 @@ def portless(drafts: Iterable[Draft]) -> list[str]:
     return [
         f"without a port: {', '.join(names)}; the start check is `runs`: alive after 5 s, or ended"
         " with exit code 0. If one listens, add its `port: NUMBER`"
+    ] * bool(names)
+
+
+def published_by_up(drafts: Iterable[Draft]) -> list[str]:
+    """Which services `slimbake up` publishes that their compose file does not."""
+    names = ", ".join(each.name for each in drafts if each.internal)
+    return [
+        f"published on 127.0.0.1 by `slimbake up`, without `ports` in the compose file: {names};"
+        " `publish: NUMBER` takes another port of this machine. In your own compose file,"
+        " `ports: !override []` beside `extends` publishes none"
     ] * bool(names)
 
 

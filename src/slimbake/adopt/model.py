@@ -93,6 +93,8 @@ class Step:
     env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
     into: tuple[str, ...] = ()  # the files that it writes its output to
     piped: str = ""  # the commands that its pipe runs, where it is one of several
+    # its words with the paths of an earlier stage, where `words` has those of the image
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class ComposeService:
     gpu: bool = False
     starts: bool = True  # with the others: its compose file gives it no profile
     init: bool = False  # Docker's own init is its first process
+    resets: frozenset[str] = frozenset()  # keys of which it takes nothing over from another
     notes: tuple[Note, ...] = ()
 
 
@@ -235,6 +238,7 @@ class Draft:
     python: Said | None = None
     torch: str = ""  # the build that its Dockerfile or compose file asks for
     image: str = ""  # today's image
+    internal: bool = False  # whether its compose file publishes nothing of its port
     build: BuildFacts | None = None  # of its Dockerfile
     kept: Draft | None = None  # the same with that Dockerfile, where slimbake would write one
     # the services of the manifest that start before it -> the condition; "" = none is written

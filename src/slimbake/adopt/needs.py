@@ -217,11 +217,19 @@ class _Reader:
         if not rest or rest[0] not in _INSTALLS:
             self._other("pip", rest, step)
             return
+        if (
+            {"--no-deps", "--no-dependencies"} & {*rest}
+            and rest[0] == "install"
+            and "--no-index" not in rest
+        ):
+            self._without_theirs(rest[1:], step)
         sync = rest.pop(0) == "sync"
         rest += ["requirements.txt"] if sync and not any(not o for o, _ in _options(rest)) else []
         tools = [value for option, value in _options(rest) if not option and _tool(value)]
         if tools:
-            self.needs.needless.append(replace(step, words=(*PIP_INSTALL, *tools), into=()))
+            self.needs.needless.append(
+                replace(step, words=(*PIP_INSTALL, *tools), into=(), written=())
+            )
         for option, value in _options(rest):
             if not option:
                 self._wanted(value, step, sync)
@@ -237,6 +245,23 @@ class _Reader:
                 self._setting(option, value, step)
         self.needs.extras += ("*",) if "--all-extras" in rest else ()
 
+    def _without_theirs(self, rest: list[str], step: Step) -> None:
+        """A note on packages that are installed without what they require. Of a project and of built
+        packages, the steps before have that.
+        """
+        named = [
+            value
+            for option, value in _options(rest)
+            if option in {"-r", "--requirement"}
+            or "://" in value
+            or (
+                not option and re.fullmatch(r"[A-Za-z0-9][\w.-]*(?:\[.*\])?(?:[=<>~!@ ].*)?", value)
+            )
+        ]
+        if named:
+            advice = "slimbake installs what these require, too: check in bake/locks what comes"
+            self._note(step, f"--no-deps of {', '.join(named)}", advice)
+
     def _setting(self, option: str, value: str, step: Step) -> None:
         """An option that says from where packages come, and of which version they are."""
         far = "://" in value
@@ -247,6 +272,8 @@ class _Reader:
             self.needs.constraints.setdefault(path, step.place)
         elif option in {"--override", "--overrides"}:
             self._note(step, f"{option} {value}", "require these versions where they are listed")
+        elif option == "--pre":
+            self._note(step, "--pre", "name a requirements file that has it as a line")
         elif option == "--torch-backend":
             self.needs.torch = value
         elif option in _INDEXES and (found := _TORCH.search(value)):
@@ -494,7 +521,7 @@ def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
 def not_run(step: Step, service: str, why: str = "") -> Note:
     """The note on a step that slimbake does not run."""
     into = (f"> {each}" for each in step.into if not each.startswith("/dev/"))
-    shown = step.piped or " ".join((*step.words, *into))
+    shown = step.piped or " ".join((*(step.written or step.words), *into))
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)

@@ -159,7 +159,10 @@ class Pyprojects:
             return Requirements()
         data = self.table(file) or {}
         listed = self._main(file, data)
-        if "optional-dependencies" not in _strings(_table(data, "project").get("dynamic")):
+        project = _table(data, "project")
+        described = bool(project or _table(data, "tool", "poetry"))
+        # else setup.cfg or setup.py has the extras
+        if described and "optional-dependencies" not in _strings(project.get("dynamic")):
             listed += self._of_extras(file, data, extras)
         found = self._taken(file, data, listed)
         elsewhere = tuple(spec for spec in found.specs if " @ " in spec)

@@ -272,3 +272,51 @@ def test_what_a_service_sets_itself_is_not_what_it_extends_has() -> None:
         "D": "${E}/",
     }
     assert [note.what for note in two.notes] == ["C has its value from the shell"]
+
+
+def test_a_command_of_one_s_own_does_not_listen_where_an_anchor_exposes() -> None:
+    found = read(
+        "x-app: &app\n  build: .\n  expose: [8000]\nservices:\n"
+        "  web: &web\n    <<: *app\n  worker:\n    <<: *web\n    command: celery worker\n"
+        "  other:\n    <<: *app\n    command: serve\n    expose: [9000]\n"
+        "  beat:\n    extends: {service: web}\n    entrypoint: [celery, beat]\n"
+        "  copy:\n    extends: {service: web}\n",
+        compose_override_yaml="services:\n  web: {command: serve --slowly}\n",
+    )
+    exposed = {each.name: [said.value for said in each.expose] for each in found.services}
+    assert exposed == {
+        "web": ["8000"],
+        "worker": [],
+        "other": ["9000"],
+        "beat": [],
+        "copy": ["8000"],
+    }
+
+
+def test_reset_and_override_take_nothing_over() -> None:
+    [web, beat] = read(
+        "services:\n  web:\n    build: .\n    command: serve\n    ports: ['80:80']\n    user: '7'\n"
+        "    environment: {A: one, B: $SET}\n    volumes: ['data:/data']\n"
+        "  beat:\n    extends: web\n    ports: !reset []\n    volumes: !override ['more:/more']\n",
+        compose_override_yaml="services:\n  web:\n    environment: !reset null\n    user: !reset null\n",
+        _env="SET=x\n",
+    ).services
+    assert [said.value for _, said in web.ports] == ["80"]
+    assert (web.env, web.filled, web.user) == ({}, {}, None)
+    assert (beat.ports, [said.value for _, said in beat.volumes]) == ((), ["/more"])
+    assert beat.command is not None
+    assert beat.command.words == ("serve",)
+    assert [*beat.env, *beat.filled] == ["A", "B"]
+
+
+def test_what_env_fills_into_a_command_is_a_note() -> None:
+    service = only(
+        "services:\n  web:\n    build: .\n    command: [run, '${N:-4}', $LEVEL, $$HOME]\n",
+        _env="N=8\nHOME=/x\n",
+    )
+    assert service.command is not None
+    assert service.command.words == ("run", "8", "", "$HOME")
+    [frozen, unset] = service.notes
+    assert (frozen.place.line, frozen.what) == (4, "`command` has the values of N")
+    assert frozen.advice.startswith("another value in `.env` or the shell has no effect until")
+    assert unset.what == "LEVEL is not set, in `$LEVEL`"

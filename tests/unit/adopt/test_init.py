@@ -161,6 +161,24 @@ def test_a_service_without_a_port_is_named_with_its_start_check(tmp_path: Path) 
     assert not [each for each in init(file, InitRequest(service="one"), QUIET) if "port" in each]
 
 
+def test_ports_that_only_up_publishes_are_named(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one", "two", "three")
+    for name in ("one", "two"):
+        with (tmp_path / f"services/{name}/Dockerfile").open("a") as dockerfile:
+            dockerfile.write("EXPOSE 6379\n")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  one: {build: services/one}\n"
+        "  two: {build: services/two, ports: ['6379:6379']}\n"
+        "  three: {build: services/three}\n"
+    )
+    said = [line for line in init(file, InitRequest(), QUIET) if "published" in line]
+    assert said == [
+        "published on 127.0.0.1 by `slimbake up`, without `ports` in the compose file: one;"
+        " `publish: NUMBER` takes another port of this machine. In your own compose file,"
+        " `ports: !override []` beside `extends` publishes none"
+    ]
+
+
 def test_only_the_service_that_is_wanted_is_written(tmp_path: Path) -> None:
     file = repository(tmp_path, "one", "two")
     init(file, InitRequest(service="two"), QUIET)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, start
+from slimbake.adopt.init import InitRequest, needless, start
 from slimbake.adopt.model import Draft, Note
 
 CODE = {"web/app.py": "x = 1\n", "web/requirements.txt": "flask\n"}
@@ -111,33 +111,6 @@ def test_a_pipe_that_strips_or_removes_what_it_finds_is_not_needed(
 def test_a_pipe_that_installs_keeps_its_note(tmp_path: Path) -> None:
     [web] = adopted(tmp_path, f"{HEAD}RUN cat more.txt | xargs -n 1 pip install\n{START}")
     assert [what for what, _ in notes(web)] == ["RUN cat more.txt | xargs -n 1 pip install"]
-
-
-@pytest.mark.parametrize(
-    ("has", "said"),
-    [("ports: ['80:80']", False), ("restart: always", True), ("profiles: [a]", False)],
-)
-def test_a_port_that_only_other_containers_reach_gets_a_line(
-    tmp_path: Path, has: str, said: bool
-) -> None:
-    compose = (
-        f"services:\n  web:\n    build: {{context: ., dockerfile: web/Dockerfile}}\n    {has}\n"
-    )
-    [web] = adopted(tmp_path, f"{HEAD}EXPOSE 80\n{START}", compose=compose)
-    unpublished = [advice for what, advice in notes(web) if "publishes no port" in what]
-    assert [each.partition(" on ")[0] for each in unpublished] == (
-        ["`slimbake up` publishes its `port`"] * said
-    )
-
-
-def test_constraints_of_a_package_go_into_a_file_that_is_still_to_be_written(
-    tmp_path: Path,
-) -> None:
-    text = "FROM python:3.11\nCOPY web /src\nRUN pip install -c /src/limits.txt /src\nCMD web\n"
-    files = {"web/limits.txt": "", "web/setup.py": "", "web/setup.cfg": "[metadata]\nname = web\n"}
-    [web] = adopted(tmp_path, text, files)
-    [advice] = [advice for what, advice in notes(web) if what.startswith("the constraints")]
-    assert advice.startswith("put what is required now into a requirements file")
 
 
 PATHS = "FROM python:3.11\nENV PYTHONPATH=/opt/deps:/opt/code\nCOPY web/requirements.txt /\n"
@@ -786,3 +759,53 @@ def test_scripts_in_a_folder_of_path_are_a_note_but_for_the_one_that_starts(tmp_
             " /opt/slimbake/bin:/usr/local/bin:/usr/bin at its end",
         )
     ]
+
+
+def test_what_pip_installs_without_the_rest_or_early_is_a_note(tmp_path: Path) -> None:
+    install = "RUN pip install --pre --no-deps 'x[a]>=1' ./lib && pip install --no-deps /dist/*.whl"
+    rest = "RUN pip install --no-deps . && pip install --no-index --no-deps -f /dist y\n"
+    [web] = adopted(tmp_path, f"{HEAD}{install}\n{rest}{START}")
+    said = dict(notes(web))
+    assert [what for what in said if what.startswith("--")] == ["--no-deps of x[a]>=1", "--pre"]
+    assert said["--pre"] == "name a requirements file that has it as a line"
+    assert said["--no-deps of x[a]>=1"].startswith("slimbake installs what these require, too")
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        ("conda env create -f environment.yml", 3),
+        ("conda create -y -n of python=3.12", 4),
+    ],
+)
+def test_conda_s_version_of_python_is_the_service_s(tmp_path: Path, made: str, line: int) -> None:
+    text = f"FROM continuumio/miniconda3\nWORKDIR /srv/web\nCOPY web .\nRUN {made}\n{START}"
+    listed = "name: of\ndependencies:\n- python = 3.12.1\n- pip\n"
+    [web] = adopted(tmp_path, text, {"web/environment.yml": listed})
+    assert web.python is not None
+    assert (web.python.value, web.python.place.line) == ("3.12", line)
+
+
+def test_constraints_of_a_service_without_a_requirements_file(tmp_path: Path) -> None:
+    text = "FROM python:3.11\nWORKDIR /srv/web\nCOPY web .\nRUN pip install -c limits.txt flask\n"
+    [web] = adopted(tmp_path, text + START, {"web/limits.txt": "flask<4\n"})
+    assert web.entry["requirements"] == ["flask"]
+    assert notes(web) == [
+        (
+            "the constraints of web/limits.txt",
+            "put what is required into a requirements file, with a line `-c FILE`, and name that"
+            " under `requirements`",
+        )
+    ]
+
+
+def test_what_is_not_needed_has_the_words_of_its_own_stage(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11 AS made\nCOPY web/requirements.txt .\n"
+        "RUN pip install --prefix /install -r requirements.txt && find /install -name tests\n"
+        f"RUN objcopy /install/lib/x.so\n{HEAD}COPY --from=made /install /usr/local\n{START}"
+    )
+    [web] = adopted(tmp_path, text)
+    decided = start(tmp_path / "services.yaml", InitRequest())
+    assert "  web/Dockerfile:3: find /install -name tests" in needless(decided.drafts)
+    assert notes(web)[0][0] == "RUN objcopy /install/lib/x.so"

@@ -259,3 +259,11 @@ def test_a_certificate_that_is_not_with_the_code_is_a_note(tmp_path: Path) -> No
     assert "Dockerfile:5: certs/corp.crt: trusted by `update-ca-certificates`" in said
     assert "code does not have this file: move it there" in said
     assert "not needed" not in said
+
+
+def test_a_certificate_for_the_build_alone_is_no_part_of_the_image(tmp_path: Path) -> None:
+    build, rest = AUTHORITY.replace(PYTHON, "").split("ENV")
+    text = f"FROM python:3.11 AS made\n{build}{PYTHON}COPY --from=made /x /y\nENV{rest}"
+    steps, said = adopted(tmp_path, text, {"certs/corp.crt": "CORP\n"})
+    assert not steps
+    assert "certs" not in said.partition("not needed any more")[0]

@@ -102,6 +102,17 @@ def test_setup_cfg_lists_install_requires(tmp_path: Path) -> None:
     assert found(tmp_path, "pyproject.toml", both).specs == ("httpx>=0.27", "rich")
 
 
+def test_extras_of_a_setup_cfg_are_those_of_the_package(tmp_path: Path) -> None:
+    cfg = "[metadata]\nname = lib\n[options.extras_require]\nweb = flask\n"
+    backend = '[build-system]\nrequires = ["setuptools"]\n'
+    files = {
+        f"{API}requirements.txt": "../lib[web]\n",
+        "services/lib/setup.cfg": cfg,
+        "services/lib/pyproject.toml": backend,
+    }
+    assert read(tmp_path, "requirements.txt", files).extras == (("lib", ("web",)),)
+
+
 GROUPS = """
 [project]
 name = "api"
