@@ -1015,7 +1015,7 @@ class _Drafter:
                 elif (
                     folder in own
                     and not path.startswith(("/tmp/", "/home/", "/root/"))  # noqa: S108
-                    and not any(f"{v}/".startswith(path) for v in (*volumes.values(), code.app))
+                    and not any(f"{v}/".startswith(path) for v in (*mounted, code.app))
                 ):
                     advice = "the service may write to `tmpfs` and `volumes`: name it there"
                 elif inner in mounted or not self._lacks(path, code):
