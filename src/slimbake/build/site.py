@@ -19,6 +19,7 @@ from slimbake.console import Console
 from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
+from slimbake.evidence import keep_lists_of
 from slimbake.evidence.selection import losses
 from slimbake.externals.resolve import expect_available
 from slimbake.fleet import Fleet
@@ -224,4 +225,5 @@ def regenerated(project: Project, console: Console, frozen: bool = False) -> Pro
         done = update(files, project.root)
         if done.written or done.removed:
             console.say(f"generated {done.written} files")
+        keep_lists_of(project.fleet, console)
     return project

@@ -96,7 +96,7 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
             hint = f"such as /{usual if usual.isprintable() and usual else 'data'}"
             report.value((*at, *where), f"'{path}' is not absolute", hint)
             continue
-        clean = posixpath.normpath("/" + path.lstrip("/"))
+        clean = _clean(path)
         occupied = next((each for each in _OCCUPIED if overlap(clean, each)), None)
         # Below /app it depends on the code: `below_the_code`.
         below = clean.startswith(_CODE_BELOW) and "dockerfile" not in service
@@ -116,6 +116,10 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         owners.setdefault(clean, what)
 
 
+def _clean(path: str) -> str:
+    return posixpath.normpath("/" + path.lstrip("/"))  # two at the start would stay
+
+
 def _mounts(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
     """Of each mount its kind, what it is called in a message, its path and its place."""
     for name, path in service.get("volumes", {}).items():
@@ -130,8 +134,9 @@ def below_the_code(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
     the context, and its place.
     """
     for kind, _, path, where in _mounts(service):
-        clean = posixpath.normpath(path)
-        if clean.startswith(_CODE_BELOW) and "dockerfile" not in service:
+        clean = _clean(path)
+        absolute = path.startswith("/")
+        if absolute and clean.startswith(_CODE_BELOW) and "dockerfile" not in service:
             yield kind, path, clean.removeprefix(_CODE_BELOW), where
 
 

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from slimbake.catalogue.model import Applied, Condition, Pass
 from slimbake.catalogue.read import catalogue
 from slimbake.config.naming import EVIDENCE, WARM
 from slimbake.config.report import did_you_mean
+from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.evidence.compilers import compilers
 from slimbake.evidence.model import (
@@ -202,6 +203,20 @@ def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
             f"{WARM}/{file.name}: {error}",
             "take it from Git again, or remove it and run `slimbake prove --warm`",
         ) from None
+
+
+def keep_lists(root: Path, layers: Container[str], console: Console) -> None:
+    """Remove the warm lists of all but these layers, by their names."""
+    for file in sorted((root / WARM).glob("*.txt")):
+        if file.stem not in layers:
+            file.unlink()
+            console.say(f"{WARM}/{file.name} is removed: no layer has a cold store of that name")
+
+
+def keep_lists_of(fleet: Fleet, console: Console) -> None:
+    """Remove the warm lists of layers that a fleet, with the layers that were found, does not have."""
+    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    keep_lists(fleet.root, {each.layer.name for each in every}, console)
 
 
 def warmable(fleet: Fleet, locks: Locks) -> dict[str, Layer]:

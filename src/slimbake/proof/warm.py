@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from slimbake.build.site import Preparation, hold
@@ -13,7 +12,7 @@ from slimbake.config.naming import WARM
 from slimbake.console import Console
 from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.errors import CheckError, NothingSelected
-from slimbake.evidence import warmable
+from slimbake.evidence import keep_lists, warmable
 from slimbake.inside.cold.layout import SOURCE
 from slimbake.project import Project
 
@@ -62,19 +61,11 @@ def refresh(
         found = lists(site.project, chosen, traced)
         if write:
             write_lists(site.root, found)
-            _remove_others(site.root, layers, console)
+            keep_lists(site.root, layers, console)
     for layer in chosen:
         if layer.name not in found:
             console.say(f"{layer.name}: no service on it runs a Python that can be traced")
     return tuple(_compared(name, known.get(name, ()), lines) for name, lines in found.items())
-
-
-def _remove_others(root: Path, layers: Container[str], console: Console) -> None:
-    """Remove the lists of layers that are gone, or have no packages any more."""
-    for file in sorted((root / WARM).glob("*.txt")):
-        if file.stem not in layers:
-            file.unlink()
-            console.say(f"{WARM}/{file.name} is removed: no layer has a cold store of that name")
 
 
 def _compared(layer: str, before: Collection[str], now: Collection[str]) -> Refreshed:

@@ -683,7 +683,9 @@ def test_mounts_below_the_code_stay_where_they_hide_none_of_it(tmp_path: Path) -
     )
     compose = COMPOSE.replace("{build", mounts) + VOLUMES
     code = {"web/app.py": "open('media/x'), open('spool/x')\n", "web/in/new/x.csv": ""}
-    [web] = adopted(tmp_path, f"{HEAD}RUN mkdir media spool\n{START}", code, compose)
+    [web] = adopted(
+        tmp_path, f"{HEAD}RUN mkdir media spool && chown 7 spool\n{START}", code, compose
+    )
     assert web.entry["volumes"] == {"media": "/app/media"}
     assert web.entry["tmpfs"] == ["/app/spool"]
     said = [what for what, _ in notes(web)]

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.unit.evidence.test_evidence import QUESTION
 
+from slimbake.build.warm import write_lists
 from slimbake.cli import main
 from slimbake.config.naming import DOCKERFILES, EVIDENCE, LOCKS
 from slimbake.errors import UsageError
@@ -97,6 +98,16 @@ def test_what_is_as_generated_needs_no_repository_that_can_be_written_to(
         folder.chmod(0o555)
     assert run("generate") == (0, "")
     assert run("generate", "--check")[0] == 0
+
+
+def test_lists_of_layers_that_are_gone_go_where_it_is_known_which_layers_there_are(
+    root: Path, run: Run
+) -> None:
+    write_lists(root, {"gone": ()})
+    assert run("generate") == (0, "")
+    (root / "services.yaml").write_text(MANIFEST.replace("services:", "layers: none\nservices:"))
+    code, said = run("generate")
+    assert (code, "gone.txt is removed" in said) == (0, True)
 
 
 @pytest.mark.parametrize("name", ["bake", LOCKS, EVIDENCE, DOCKERFILES, ".github/workflows"])

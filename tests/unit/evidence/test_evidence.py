@@ -18,8 +18,10 @@ from slimbake.build.bake import BakeResult
 from slimbake.build.command import BakeOptions
 from slimbake.build.place import Built
 from slimbake.build.site import Site, regenerated
+from slimbake.build.warm import write_lists
 from slimbake.catalogue.model import Pass
 from slimbake.catalogue.read import catalogue, shipped
+from slimbake.config.naming import WARM
 from slimbake.console import QUIET, Console
 from slimbake.errors import NothingSelected, StaleFiles, UsageError
 from slimbake.evidence import committed
@@ -686,6 +688,20 @@ def test_a_bake_says_what_is_not_carried_any_more_and_goes_on(root: Path) -> Non
         ]
     }.isdisjoint(CARRIED["base-web"])
     assert decided == project_in(root).plan
+
+
+def test_a_bake_removes_the_warm_lists_of_layers_that_are_gone(root: Path) -> None:
+    write_lists(root, {"base-web": ("thing.py",), "api": ("other.py",)})
+    regenerated(project_in(root), QUIET)
+    write_lists(root, {"gone": ()})
+    regenerated(project_in(root), QUIET, frozen=True)
+    assert (root / WARM / "gone.txt").is_file()
+    said: list[str] = []
+    regenerated(project_in(root), Console(said.append))
+    assert sorted(file.name for file in (root / WARM).iterdir()) == ["api.txt", "base-web.txt"]
+    assert [line for line in said if "removed" in line] == [
+        f"{WARM}/gone.txt is removed: no layer has a cold store of that name"
+    ]
 
 
 def test_a_frozen_bake_goes_on_where_passes_are_lost(root: Path) -> None:
