@@ -76,7 +76,7 @@ class _Stage:
     runs: list[tuple[str, str]] = field(default_factory=list)
     unset: set[str] = field(default_factory=set)  # arguments without a value
     odd: str = ""  # what a step of `build` cannot do
-    # what it does to a stage that stands on it, and the files that say so
+    # instructions for images that are built FROM it, each with its file
     onbuild: list[tuple[str, Instruction]] = field(default_factory=list)
 
     @property
@@ -366,7 +366,7 @@ class _Reader:
         self._above = above | {file}  # the Dockerfiles that are being read
         self._before: dict[str, str] = {}  # arguments before the first FROM
         self.stages: list[_Stage] = []
-        self.lower: list[_Stage] = []  # those of the images of this repository that it stands on
+        self.lower: list[_Stage] = []  # of the repository's images that it is built FROM
         self.own: dict[str, BuildFacts] = {}  # these images
 
     def read(self, text: str, target: str) -> _Stage | None:

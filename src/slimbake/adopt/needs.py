@@ -50,7 +50,7 @@ _ENDINGS = re.compile(r"s(\W)(?:\\r|\r|\^M)\$?\1\1g?")
 _BUILDERS = frozenset({"poetry", "uv", "pdm", "hatch", "flit"})  # of wheels
 PIP_INSTALL = ("pip", "install")  # how a step begins that installs such
 _TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
-_PYPI = re.compile(r"https://pypi\.org/simple/?$")
+_PYPI = re.compile(r"https://pypi\.\w+/simple/?$")  # the public index; pip's default
 _NAMED = frozenset(
     {
         *("-r", "--requirement", "--requirements", "-e", "--editable", "-c", "--constraint"),

@@ -268,7 +268,7 @@ def test_variables_of_an_installer_are_its_options() -> None:
         "FROM python:3.11\nARG UV_INDEX\n"
         "ENV PIP_INDEX_URL=https://me:pw@pypi.example.com/simple PIP_CONSTRAINT=/c.txt\n"
         "ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu PIP_NO_CACHE_DIR=1\n"
-        "RUN pip install torch -i https://pypi.org/simple\nRUN pip install x\n"
+        "RUN pip install torch -i https://pypi.test/simple\nRUN pip install x\n"
         "RUN uv pip install y\nRUN ./build -o x\n"
     )
     needs = needs_of(facts(text).steps, "s")
