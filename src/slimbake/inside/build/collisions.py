@@ -185,4 +185,6 @@ def state_of(path: Path) -> tuple[int, ...]:
             continue
         times = (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         state += [found.st_mode, *(() if stat.S_ISDIR(found.st_mode) else times)]
+        if not stat.S_ISLNK(found.st_mode):
+            break
     return tuple(state)

@@ -88,8 +88,8 @@ def tree(root: Path) -> Iterator[Path]:
     """Every path below `root` and `root` itself, folders after their contents."""
     for name, folders, files in os.walk(root, topdown=False):
         folder = Path(name)
-        links = [folder / each for each in folders if (folder / each).is_symlink()]
-        yield from sorted([*(folder / each for each in files), *links])
+        links = [each for each in folders if os.path.islink(f"{name}/{each}")]  # noqa: PTH114 - sooner
+        yield from (folder / each for each in sorted([*files, *links]))
         yield folder
 
 

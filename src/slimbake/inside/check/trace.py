@@ -35,6 +35,7 @@ GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
 QUIET = 6  # seconds: what has used nothing new for so long is traced
 SERVES = 1  # the same once it listens at its port: a later call may find its modules cold
+LOOKS = 0.2  # seconds between two looks at what processes have mapped: torch's tables are long
 IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
 # Of no image:
@@ -229,7 +230,8 @@ def _ended(
             if since >= quiet / 2 or waits:
                 return False
         traced.maps()
-        time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOKS)
     return True
 
 
