@@ -79,7 +79,7 @@ PURE = (
     "registry.documents",
     "registry.errors",
     "fingerprint.model",
-    "fingerprint.ignore",
+    "host.dockerignore",
     "fingerprint.dockerfile",
     "fingerprint.instructions",
     "fingerprint.steps",

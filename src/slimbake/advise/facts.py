@@ -5,7 +5,6 @@ it.
 from __future__ import annotations
 
 import ast
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -25,18 +24,18 @@ from slimbake.advise.model import (
 from slimbake.build.known import last_images
 from slimbake.checks.limits import Action, Limits
 from slimbake.config.document import KeyPath, read_yaml
-from slimbake.config.files import yaml_text
+from slimbake.config.files import sent_files, yaml_text
 from slimbake.config.model import Optimize
 from slimbake.config.naming import EVIDENCE
 from slimbake.errors import SetupError
 from slimbake.evidence.selection import why_stale
-from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
 from slimbake.fleet.layering.cost import cost
 from slimbake.fleet.layering.model import LayerLimits, Prices
 from slimbake.fleet.layering.planner import layer_plan
 from slimbake.fleet.layering.report import duplicated
 from slimbake.fleet.model import Base, Service
+from slimbake.host.dockerignore import Ignore
 from slimbake.host.files import read_json
 from slimbake.host.workspace import FOLDER, Workspace
 from slimbake.images.measured import MEASURED, remembered
@@ -311,23 +310,11 @@ def imports(
     """
     found: dict[str, list[str]] = {}
     for context, ignored in contexts:
-        for path in _sent(root / context, "", Ignore("\n".join(ignored)), ()):
+        sent = sent_files(str(root / context), Ignore("\n".join(ignored)))
+        for path in (each for each in sent if each.endswith(".py")):
             for module in sorted(set(_imported(root / context / path))):
                 found.setdefault(module, []).append(path if context == "." else f"{context}/{path}")
     return {module: tuple(files) for module, files in found.items()}
-
-
-def _sent(folder: Path, below: str, ignore: Ignore, above: Matched) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    for entry in listed:
-        path = below + entry.name
-        out, matched = ignore(path, above)
-        if entry.is_dir(follow_symlinks=False):
-            if not out or ignore.exceptions:
-                yield from _sent(folder / entry.name, f"{path}/", ignore, matched)
-        elif not out and entry.name.endswith(".py") and entry.is_file():
-            yield path
 
 
 def _imported(file: Path) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import Literal
 
 from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS, WARM
 from slimbake.evidence.model import evidence_name
-from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
+from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.host.wheels import MACHINES
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE

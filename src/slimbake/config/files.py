@@ -6,14 +6,14 @@ import os
 import posixpath
 import re
 import stat
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from slimbake.config.document import Position
 from slimbake.config.report import RefusedError
 from slimbake.errors import ManifestError, Problem
-
-# A file's bytes as text, or in plain words why not.
+from slimbake.host.dockerignore import Ignore, Matched
 
 # What YAML does not count as printable; libyaml refuses it too, but without a line and column.
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
@@ -126,16 +126,16 @@ class ManifestFolder:
         """Whether there is anything at a path that `inside` gave."""
         return os.path.lexists(f"{self._root}/{relative}")
 
-    def holds_files(self, relative: str) -> bool:
-        """Whether there is a file, or a folder with one, at a path that `inside` gave. Those whose
-        names begin with a dot do not count: images have none.
+    def sends(self, context: str, ignore: Sequence[str], below: str) -> bool:
+        """Whether a build that is sent a folder which `folder` gave gets files at or below a path in
+        it. Those whose names begin with a dot do not count: images have none.
         """
-        path = f"{self._root}/{relative}"
-        for _, inner, names in os.walk(path):
-            inner[:] = [each for each in inner if not each.startswith(".")]
-            if any(not each.startswith(".") for each in names):
-                return True
-        return os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112
+        try:
+            patterns = Ignore("\n".join(ignore))
+        except ValueError:  # a bake reports it
+            patterns = Ignore("")
+        sent = sent_files(f"{self._root}/{context}", patterns, below)
+        return any("/." not in f"/{each}" for each in sent)
 
     def folders(self, pattern: str) -> list[str]:
         """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
@@ -204,3 +204,34 @@ class ManifestFolder:
         return RefusedError(
             f"'{text}' does not exist{tried}", f"did you mean '{near}'?" if near else ""
         )
+
+
+def sent_files(context: str, ignore: Ignore, below: str = ".") -> Iterator[str]:
+    """The files of a build context that are sent, at or below a path: relative to the context, with
+    '/', in an order of their own. Links to files count.
+    """
+    above: Matched = ()
+    out = False
+    names = [] if below == "." else below.split("/")
+    for end in range(1, len(names) + 1):
+        out, above = ignore("/".join(names[:end]), above)
+        if out and not ignore.exceptions:
+            return
+    path = os.path.join(context, *names)  # noqa: PTH118 - the same kind of path as the context
+    if os.path.isdir(path):  # noqa: PTH112
+        yield from _sent(path, "".join(f"{each}/" for each in names), ignore, above)
+    elif os.path.lexists(path) and not out:
+        yield below
+
+
+def _sent(folder: str, below: str, ignore: Ignore, above: Matched) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    for entry in listed:
+        path = below + entry.name
+        out, matched = ignore(path, above)
+        if entry.is_dir(follow_symlinks=False):
+            if not out or ignore.exceptions:
+                yield from _sent(entry.path, f"{path}/", ignore, matched)
+        elif not out and entry.is_file():
+            yield path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -332,10 +331,10 @@ class Reader:
         ]
         for kind, path, below, where in below_the_code(raw):
             output = next((each for each in made if overlap(each, below)), "")
-            code = f"{context}/{below}" if context is not None else ""
-            kept = code and not _left_out(below, ignore) and self._repository.holds_files(code)
+            kept = context is not None and self._repository.sends(context, ignore, below)
             if output or kept:
-                what = f"'{output}', which `build` makes" if output else f"the files of '{code}'"
+                files = f"the files of '{context}/{below}'"
+                what = f"'{output}', which `build` makes" if output else files
                 message = f"a {kind} at '{path}' would hide {what}"
                 hint = "" if output else f", or leave these files out by '{context}/{_IGNORE}'"
                 self._report.value((*at, *where), message, f"such as /data{hint}")
@@ -457,16 +456,6 @@ class Reader:
             return ()
         lines = (line.strip() for line in text.splitlines())
         return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def _left_out(path: str, ignore: Sequence[str]) -> bool:
-    """Whether a .dockerignore plainly leaves out what lies at a path: it names that, or a folder
-    around it, and brings nothing back.
-    """
-    parts = path.split("/")
-    around = {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
-    named = {posixpath.normpath(re.sub(r"/\*\*?$", "", line.lstrip("/"))) for line in ignore}
-    return bool(around & named) and not any(line.startswith("!") for line in ignore)
 
 
 def optimize(raw: Raw) -> Optimize:

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slimbake.errors import UsageError
-from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fingerprint.model import Parts
+from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.host.files import kind_of
 from slimbake.host.workspace import Workspace
 

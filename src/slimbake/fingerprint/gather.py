@@ -11,9 +11,9 @@ from slimbake.config.naming import LOCKS, PASSES, PROGRAMS, WARM
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders, Hashes
-from slimbake.fingerprint.ignore import Ignore
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
 from slimbake.fingerprint.steps import settings, steps_read
+from slimbake.host.dockerignore import Ignore
 from slimbake.host.workspace import Workspace
 from slimbake.lock.text import EXACT
 from slimbake.plan.model import Plan, Target

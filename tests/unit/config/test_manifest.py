@@ -285,6 +285,18 @@ def test_the_repository_itself_may_be_a_context(tmp_path: Path) -> None:
     assert (found.context, found.smoke, found.ignore) == (".", "checks/smoke.py", ("*.md",))
 
 
+def test_a_volume_may_lie_over_files_that_a_pattern_leaves_out(tmp_path: Path) -> None:
+    files = {"api/media/a/1.png": "", "api/media/.gitkeep": "", "api/.dockerignore": "**/*.png\n"}
+    found = service(tmp_path, "volumes: {media: /app/media}", files)
+    assert found.volumes == (("media", "/app/media"),)
+
+
+def test_a_volume_may_not_hide_a_file_that_an_exception_brings_back(tmp_path: Path) -> None:
+    files = {"api/media/a/1.png": "", "api/.dockerignore": "media\n!media/a/1.png\n"}
+    (said,) = problems(tmp_path, "volumes: {media: /app/media}", files)
+    assert "would hide the files of 'api/media'" in said
+
+
 def test_a_link_that_stays_inside_the_repository_is_followed(tmp_path: Path) -> None:
     (tmp_path / "services").mkdir()
     (tmp_path / "api").mkdir()

@@ -22,7 +22,7 @@ from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
 from slimbake.fingerprint import folders
 from slimbake.fingerprint.folders import Folder, Folders, Hashes
-from slimbake.fingerprint.ignore import Ignore
+from slimbake.host.dockerignore import Ignore
 from slimbake.host.workspace import Workspace
 
 Tree = dict[tuple[bytes, ...], tuple[str, bytes]]

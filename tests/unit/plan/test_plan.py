@@ -20,9 +20,9 @@ from slimbake.config.model import (
     ServiceEntry,
     WeightsEntry,
 )
-from slimbake.fingerprint.ignore import Ignore, Matched
 from slimbake.fleet import Fleet
 from slimbake.fleet.model import Compression
+from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.plan import plan
 from slimbake.plan.graph import layers, standing
 from slimbake.plan.model import Install, Plan, Recipe

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.fingerprint.ignore import Ignore, Matched
+from slimbake.host.dockerignore import Ignore, Matched
 
 
 def left_out(text: str, path: str) -> bool:
