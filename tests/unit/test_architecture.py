@@ -86,6 +86,8 @@ PURE = (
     "fingerprint.compare",
     *(f"adopt.{each}" for each in ("model", "shell", "code", "commands", "needs", "dockerfile")),
     *(f"adopt.{each}" for each in ("compose", "draft", "folder", "decide", "sharing", "layout")),
+    *(f"adopt.{each}" for each in ("sheet", "program", "variables", "health", "packages")),
+    *(f"adopt.{each}" for each in ("mounts", "copies")),
     "checks.cure",
     "checks.limits",
     "checks.missing",

@@ -12,11 +12,12 @@ from functools import cache
 from slimbake.adopt.bases import builder_of, context_of
 from slimbake.adopt.compose import compose_facts, compose_files
 from slimbake.adopt.dockerfile import Below, dockerfile_facts
-from slimbake.adopt.draft import Candidate, draft
+from slimbake.adopt.draft import draft
 from slimbake.adopt.folder import folder_draft, service_folders
 from slimbake.adopt.model import (
     Adoption,
     BuildFacts,
+    Candidate,
     ComposeFacts,
     ComposeService,
     Draft,

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from slimbake import docker
 from slimbake.adopt.decide import adoption
-from slimbake.adopt.draft import closure
 from slimbake.adopt.folder import folder_draft
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
@@ -23,6 +22,7 @@ from slimbake.adopt.listed import required_by
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
 from slimbake.adopt.needs import PIP_INSTALL
 from slimbake.adopt.order import ordered
+from slimbake.adopt.packages import closure
 from slimbake.adopt.sharing import TORCH, Sharing, Wants, shared, versions_wanted
 from slimbake.adopt.smokes import is_smoke, smoke_text
 from slimbake.adopt.survey import survey

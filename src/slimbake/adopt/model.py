@@ -259,3 +259,18 @@ class Adoption:
     compose: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     registry: str = ""  # where all images of the compose file are
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A service that may be one of slimbake's, and all that is said about it."""
+
+    name: str
+    origin: tuple[Place, ...]
+    build: BuildFacts
+    facts: ImageFacts | None  # None: the Dockerfile is not there
+    compose: ComposeService | None = None
+    job: bool = False
+    ready: tuple[str, ...] = ()  # services that its start check can start beside it
+    alone: tuple[str, ...] = ()  # ready-made ones that it depends on, and that it cannot start
+    lacks: Said | None = None  # a file that the compose file names, and that is not there
