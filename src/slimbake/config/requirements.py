@@ -29,10 +29,10 @@ from slimbake.config.pyproject import (
     SETUP_CFG,
     SETUP_PY,
     Pyprojects,
-    locked_requirements,
 )
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.specs import is_path, lockable, name_of, takes
+from slimbake.config.uvlock import locked_requirements
 from slimbake.config.words import Word
 from slimbake.host.pip import without_credentials
 
