@@ -16,7 +16,7 @@ from slimbake.checks.mounts import mounted
 from slimbake.checks.surroundings import emulated, mounting
 from slimbake.checks.verify import Limit, given
 from slimbake.console import Console
-from slimbake.errors import UsageError
+from slimbake.errors import SetupError, UsageError
 from slimbake.host.machine import require_emulation
 from slimbake.host.workspace import FOLDER
 from slimbake.images import this_platform
@@ -148,7 +148,10 @@ def unpruned_layer(plan: Plan, subject: Subject, layer: str) -> str:
     installing = [
         t.name for t in plan.held((subject.service,)) if t.kind in ("base", "service") and t.lock
     ]
-    history = docker.image_history(subject.image)
+    try:
+        history = docker.image_history(subject.image)
+    except SetupError:  # of another platform: Docker 26 weighs each layer, and has unpacked none
+        return ""
     steps = [
         step for step in reversed(history) if step.startswith(("RUN ", "COPY ", "ADD ", "WORKDIR "))
     ]
