@@ -131,10 +131,10 @@ def of_own_code(root: Path, contexts: Mapping[str, str], asked: str) -> str:
 
 def of_debian(fleet: Fleet, locks: Locks, services: Collection[str], asked: str) -> str:
     """Which of these services have a Debian package of this name; "" where none has."""
-    layers = (*fleet.bases, *fleet.services)
+    layers = (*(each.layer for each in fleet.bases), *(each.layer for each in fleet.services))
     held = {
         service
-        for layer in (each.layer for each in layers)
+        for layer in layers
         if any(deb.name == asked for deb in locks.debs(layer.system_lock))
         for service in layer.services
         if service in services
