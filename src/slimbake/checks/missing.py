@@ -14,23 +14,18 @@ _MISSING = re.compile(r"No module named '([\w.]+)'$")
 # As the loader of glibc ends it, after the words of Python or the name of the program. What has a
 # path is a file of the program's own, and no library of Debian.
 _LIBRARY = re.compile(r"(?:^|\s)([^\s/]+): cannot open shared object file")
-# As os.environ, pydantic and people's own code put it. Variables alone are keys in capitals.
+# As os.environ, pydantic and exceptions of people's own code put it: a key in capitals, a field,
+# or a name of several words, unlike those of levels of a log.
 _UNSET = re.compile(
     r"^[\s|]*(?:KeyError: '([A-Z][A-Z0-9_]*)'$|Field required \[type=missing"
-    r"|[\w.]+: .*\b(?i:environment variable|(?:is|are|be|not) set)\b)"
+    r"|(?:\w+\.)*[A-Z][a-z]+[A-Z]\w*(?<!Warning): .*\b(?i:environment variable|(?:be|not) set)\b)"
 )
 
 
 def lacking(lines: Iterable[str], service: Running) -> str:
-    """What to do where a service's last words miss a module, a library or a variable; "" where they
-    do not.
-    """
+    """What to do where a service's last words miss a module or a library; "" where they do not."""
     lines = [*lines]
-    return (
-        missing_module(lines, service)
-        or missing_library(lines, service)
-        or missing_variable(lines, service)
-    )
+    return missing_module(lines, service) or missing_library(lines, service)
 
 
 def missing_module(lines: Iterable[str], service: Running) -> str:
