@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from slimbake.checks.missing import lacking
+from slimbake.checks.missing import lacking, missing_variable
 from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.plan.model import CHECKS, Plan, Target
@@ -320,8 +320,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             f"buildx failed\n{words}", advice
         ), ""
     target = plan.target(step.target)
+    last = vertex.log[-LAST_LINES:]
     lacks = "".join(
-        lacking(vertex.log[-LAST_LINES:], each)
+        lacking(last, each) or missing_variable(last, each)
         for each in plan.services
         if each.service == target.service
     )

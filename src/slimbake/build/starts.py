@@ -55,6 +55,8 @@ def start_checks(site: Site, plan: Plan, images: Mapping[str, str], platform: st
         if one.why == ""
     }
     ways |= held
+    for warning in dict.fromkeys(one.warning for one in found if one.warning):
+        site.console.say(warning)
     if held:
         workspace.write(HELD, [f"{key} {way}" for key, way in ways.items()][-_KEPT:])
     outcomes = [(each[0].service, one.why) for each, one in zip(new, found, strict=True)]

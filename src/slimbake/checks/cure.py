@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 
-from slimbake.checks.missing import lacking
+from slimbake.checks.missing import lacking, missing_variable
 from slimbake.checks.readonly import unwritable
 from slimbake.plan.model import Running
 
@@ -37,6 +37,7 @@ def cure(why: str, service: Running) -> str:
         or lacking(lines, service)
         or _of_line(first, service)
         or _no_file(lines, service)
+        or missing_variable(lines, service)
         or ("" if _LOOPBACK.search(first) or _of_code(lines) else _limits(service))
     )
 

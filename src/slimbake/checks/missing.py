@@ -1,6 +1,4 @@
-"""What a program says that lacks a module or a library, and where to list the package that has it.
-Pure.
-"""
+"""What a program says that lacks a module, a library or a variable, and where to add that. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +14,12 @@ _MISSING = re.compile(r"No module named '([\w.]+)'$")
 # As the loader of glibc ends it, after the words of Python or the name of the program. What has a
 # path is a file of the program's own, and no library of Debian.
 _LIBRARY = re.compile(r"(?:^|\s)([^\s/]+): cannot open shared object file")
+# As os.environ, pydantic and exceptions of people's own code put it: a key in capitals, a field,
+# or a name of several words, unlike those of levels of a log.
+_UNSET = re.compile(
+    r"^[\s|]*(?:KeyError: '([A-Z][A-Z0-9_]*)'$|Field required \[type=missing"
+    r"|(?:\w+\.)*[A-Z][a-z]+[A-Z]\w*(?<!Warning): .*\b(?i:environment variable|(?:be|not) set)\b)"
+)
 
 
 def lacking(lines: Iterable[str], service: Running) -> str:
@@ -63,4 +67,15 @@ def missing_library(lines: Iterable[str], service: Running) -> str:
         f"the image has no {library}: name the Debian package that has it in"
         f" `services.{service.host}.system`; {named}`apt-file search {library}` finds it"
         " (docs/how-to/system-packages.md)"
+    )
+
+
+def missing_variable(lines: Iterable[str], service: Running) -> str:
+    """How checks get a variable that a service's last words miss; "" where they miss none."""
+    found = [match[1] or "KEY" for line in lines if (match := _UNSET.search(line))]
+    if not found:
+        return ""
+    return (
+        f"if a variable is not set: `start: {{env: {{{found[-1]}: VALUE}}}}` of"
+        f" `services.{service.host}` gives it to the checks, and no image has it"
     )

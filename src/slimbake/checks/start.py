@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ _GRACE = 120.0  # seconds for the engine to make the container and to remove it
 # again.
 _SETTLING = 20.0
 _KEPT = 1000
+_SHOWN = 60  # characters of a command
 _NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
 STARTED = "started"  # in the workspace
 
@@ -59,6 +61,7 @@ class StartFound:
     """What came of one start check."""
 
     why: str | None  # it does not start; "" where it does; None where it has no command
+    warning: str = ""  # of one that does
     by_engine: bool = False  # the image has no Python, so nothing of ours ran in it
 
 
@@ -143,6 +146,8 @@ def starts(
         "health": service.healthcheck.test[:2] if service.healthcheck else (),
         "limit": LIMIT * emulated(platform) * crowded(),
         "alive": ALIVE * emulated(platform),
+        # a Dockerfile of the user's own may say another signal
+        "stop": "" if service.own_dockerfile else service.stop_signal or "SIGTERM",
     }
     only_here = (f"--env={key}={value}" for key, value in service.start.env)
     options = (*only_here, *foreign(platform))
@@ -172,7 +177,7 @@ def _checked(
     later: Later | None = None,
 ) -> StartFound:
     try:
-        _run(image, service, asked, options, later)
+        found = _run(image, service, asked, options, later)
     except NotStarted as error:
         return StartFound(_hinted(error.message, service))
     except NoPython:
@@ -185,7 +190,24 @@ def _checked(
         return StartFound(
             why and _hinted(f"{service.service}: its command {why}", service), by_engine=True
         )
-    return StartFound("")
+    return StartFound("", warning=deaf(service.service, asked, found))
+
+
+def deaf(name: str, asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What to do about a service that its stop signal does not end; "" where it does."""
+    if "deaf" not in found:
+        return ""
+    first, signal = shlex.join(asked["command"]), asked["stop"]
+    first = f"{first[:_SHOWN]}..." if len(first) > _SHOWN else first
+    advice = (
+        "begin the command with `exec`, or write it as a list"
+        if found["deaf"]
+        else f'handle {signal}, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
+    )
+    return (
+        f"warning: {name}: its first process, `{first}`, does not handle {signal}: `docker stop`"
+        f" waits 10 s and then kills it; {advice}"
+    )
 
 
 def _hinted(why: str, service: Running) -> str:

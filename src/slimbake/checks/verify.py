@@ -88,7 +88,16 @@ def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> s
     """
     command, fixed = _command(image, running)
     file, stop = root / running.verify, running.stop_signal
-    return question(file, running.verify, command, fixed, running.port, limit.seconds, stop)
+    return question(
+        file,
+        running.verify,
+        command,
+        fixed,
+        running.port,
+        limit.seconds,
+        stop,
+        dict(running.start.env),
+    )
 
 
 def question(
@@ -99,6 +108,7 @@ def question(
     port: int | None,
     limit: float,
     stop: str = "",
+    env: Mapping[str, str] = {},
 ) -> str:
     """What the container gets on standard input: check.pyz, the check, and how the service is run."""
     asked = {
@@ -107,6 +117,7 @@ def question(
         "command": command,
         "fixed": fixed,
         "port": port,
+        "env": dict(env),
         "limit": limit,
         "stop": stop,
     }

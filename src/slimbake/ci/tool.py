@@ -43,16 +43,21 @@ def tool_missing(project: Project) -> str:
     return f"{TOOL}, which pipelines install slimbake from, {what}"
 
 
+def unlockable(project: Project) -> NoTool | None:
+    """Why `slimbake lock` cannot write the file, either; None where it can."""
+    try:
+        if not _named(project):
+            _expect_of_index()
+    except NoTool as error:
+        return error
+    return None
+
+
 def expect_tool(project: Project) -> None:
     """Raise StaleFiles where the pipeline cannot install this slimbake."""
     if why := tool_missing(project):
-        hint = "`slimbake lock` writes it: commit it"
-        try:
-            if not _named(project):
-                _expect_of_index()
-        except NoTool as error:  # `slimbake lock` cannot, either
-            hint = error.hint
-        raise StaleFiles(why, hint)
+        never = unlockable(project)
+        raise StaleFiles(why, never.hint if never else "`slimbake lock` writes it: commit it")
 
 
 def lock_tool(project: Project, machine: Machine) -> tuple[str, ...]:

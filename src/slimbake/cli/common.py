@@ -232,11 +232,14 @@ def tell_losses(project: Project) -> None:
 
 
 def tell_tool(project: Project) -> None:
-    """Say that a pipeline could not install this slimbake, and why."""
-    from slimbake.ci.tool import tool_missing
+    """Say that a pipeline could not install this slimbake, and what to do."""
+    from slimbake.ci.tool import tool_missing, unlockable
 
     if why := tool_missing(project):
-        console.say(f"{why}: `slimbake lock` writes it, or says what it needs for that")
+        if never := unlockable(project):
+            console.say(f"warning: {never.message}\n  {never.hint}")
+        else:
+            console.say(f"{why}: `slimbake lock` writes it")
 
 
 def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:

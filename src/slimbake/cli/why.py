@@ -28,7 +28,7 @@ from slimbake.console.tables import readable
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import MOVED, changed, is_there, led_on, of_own_code, why
+from slimbake.proof.why import MOVED, changed, is_there, led_on, of_debian, of_own_code, why
 
 SHOWN = 20  # files of one pass, before they are counted
 FEW = 5  # of one of several passes
@@ -92,7 +92,11 @@ def command(
             for name, image in ids.items()
             if is_there(image, path, python)
         )
-        there = of_own_code(project.root, asked, path) or next(has, "")
+        there = (
+            of_own_code(project.root, asked, path)
+            or of_debian(project.fleet, project.locks, ids.keys(), path)
+            or next(has, "")
+        )
         raise NothingSelected(
             f"nothing removed, moved or changed {path} in these images",
             led_on([one for each in every.values() for one in each], path, known, there),

@@ -269,7 +269,7 @@ class StartCheck:
     how: Literal["runs", "listens", "none"]
     arguments: tuple[str, ...] = ()  # in place of the image's own; () = its own
     beside: tuple[str, ...] = ()  # services of the repository's own compose file
-    env: Pairs = ()  # variables that only the check has
+    env: Pairs = ()  # variables that only checks have
 
 
 STARTED, HEALTHY = "service_started", "service_healthy"

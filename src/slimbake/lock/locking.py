@@ -9,6 +9,7 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
+from slimbake.config.model import IndexLine
 from slimbake.config.naming import LOCKS, base_layer
 from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable, name_of
@@ -269,14 +270,13 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
     layers = [*(base.layer for base in fleet.bases), *(each.layer for each in fleet.services)]
     for file in dict.fromkeys(file for layer in layers for file in layer.asks.prereleases):
         yield f"{file}: --pre allows pre-releases of all that is locked together with it"
-    for line in dict.fromkeys(line for layer in layers for line in layer.asks.indexes):
+    asked = ((line, layer.torch) for layer in layers for line in layer.asks.indexes)
+    for line in dict.fromkeys(line for line, torch in asked if not (torch and _build_of(line))):
         if (urlsplit(line.address).hostname or "").startswith("pypi."):
             continue  # what every machine has by default, or a mirror of it
         shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
-        if torch := re.search(
-            r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address
-        ):
-            yield f"{shown} chooses a build of torch: say `torch: {torch[1]}` in the manifest"
+        if build := _build_of(line):
+            yield f"{shown} chooses a build of torch: say `torch: {build}` in the manifest"
         elif line.address.rstrip("/") not in there and "://" in line.address:
             variable = "UV_FIND_LINKS" if "f" in line.said.strip("-")[:2] else "UV_INDEX"
             main = line.said in ("-i", "--index-url", "--pypi-url")
@@ -285,6 +285,12 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
             yield f"{shown} is left to each machine that locks and bakes: {setting}"
         elif line.said in ("-f", "--find-links"):
             yield f"{shown} is left to each machine that locks and bakes: UV_FIND_LINKS={line.address}"
+
+
+def _build_of(line: IndexLine) -> str:
+    """The build of torch that an index has alone; "" of others."""
+    found = re.search(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address)
+    return found[1] if found else ""
 
 
 def _meant(names: Sequence[str]) -> str:

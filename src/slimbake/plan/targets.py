@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -321,14 +322,16 @@ def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
     return (*(external(fleet, name) for name in images), *folders)
 
 
-# A fleet of thousands has each of these once: by its name, and whether it mounts weights.
+# A fleet of thousands has each of these once: by its name, whether it mounts weights, and whether
+# `start` gives it variables.
 _CHECKS = {
-    (name, mounts): (
-        f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}.Dockerfile",
-        Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts),
+    (name, mounts, given): (
+        f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}{'-env' if given else ''}.Dockerfile",
+        Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts, given_env=given),
     )
     for name in ("smoke", "smoke-own", "parity")
     for mounts in (False, True)
+    for given in (False, True)
 }
 _INVENTORY_FILE = f"{DOCKERFILES}/inventory.Dockerfile"
 _INVENTORY = Recipe(template="inventory.Dockerfile.j2")
@@ -360,7 +363,7 @@ def smoke(service: Service) -> Target:
 
 def check_file(name: str, service: Service) -> tuple[str, Recipe]:
     """The Dockerfile of a check of a service, and what lays it out."""
-    return _CHECKS[name, service.mounts]
+    return _CHECKS[name, service.mounts, bool(service.start.env)]
 
 
 def mounted_context(service: Service) -> Pairs:
@@ -420,6 +423,7 @@ def surroundings(service: Service) -> Pairs:
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
         "SLIMBAKE_TMPFS": ":".join(service.tmpfs),
         "SLIMBAKE_USER": "" if service.user == USER and not service.dockerfile else service.user,
+        "SLIMBAKE_ENV": json.dumps(dict(service.start.env)) if service.start.env else "",
     }
     return tuple((key, value) for key, value in said.items() if value)
 

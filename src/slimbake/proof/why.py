@@ -10,10 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from slimbake.docker.containers import copied
+from slimbake.fleet.model import Fleet
 from slimbake.images.cold import store_of
 from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import LedgerEntry, ledger_entries
+from slimbake.lock.locks import Locks
 
 LEDGERS = "/opt/slimbake/ledger"
 STORES = "/opt/slimbake/cold"
@@ -127,9 +129,23 @@ def of_own_code(root: Path, contexts: Mapping[str, str], asked: str) -> str:
     return ""
 
 
+def of_debian(fleet: Fleet, locks: Locks, services: Collection[str], asked: str) -> str:
+    """Which of these services have a Debian package of this name; "" where none has."""
+    layers = (*(each.layer for each in fleet.bases), *(each.layer for each in fleet.services))
+    held = {
+        service
+        for layer in layers
+        if any(deb.name == asked for deb in locks.debs(layer.system_lock))
+        for service in layer.services
+        if service in services
+    }
+    names = ", ".join(sorted(held))
+    return f"'{asked}' is a Debian package, which `system` brings to {names}" if held else ""
+
+
 def led_on(found: Collection[Why], asked: str, services: Collection[str], there: str) -> str:
     """What to do for whoever asked for something that nothing has touched. `there`: what is said of
-    where it lies on disk; "" where it does not.
+    where it is; "" where it is nowhere.
     """
     if asked in services:
         return (
@@ -149,5 +165,6 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str], there:
         return f"did you mean '{near[0]}'?"
     return (
         "it is not in these images either, so no lock brings it: list its package under"
-        f" `requirements`; `slimbake lock --explain {top}` says which layers have one of that name"
+        " `requirements`, or under `system` if it is Debian's, as programs mostly are;"
+        f" `slimbake lock --explain {top}` says which layers have a Python package of that name"
     )

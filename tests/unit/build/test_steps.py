@@ -287,6 +287,14 @@ def test_a_smoke_that_misses_a_module_says_where_to_list_its_package(steps: Step
     )
 
 
+def test_a_smoke_that_misses_a_variable_says_what_gives_it_to_checks(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    progress.failed.log += ["KeyError: 'VAULT_URL'", "smoke: import failed"]
+    error, _ = failure(PLAN, progress.failed, "")
+    assert "`start: {env: {VAULT_URL: VALUE}}` of `services.two`" in error.hint
+
+
 def test_each_of_several_failures_says_what_to_do_about_it(steps: Steps) -> None:
     progress, _ = played(steps, "failing.jsonl")
     assert progress.failed is not None

@@ -80,6 +80,13 @@ def test_what_slimbake_itself_has_seen_has_a_cure_of_its_own(line: str, hint: st
     assert cure(f"{line}\n  [7] [INFO] Starting gunicorn", running()) == hint
 
 
+def test_a_variable_that_is_not_set_has_a_cure_unless_the_first_line_has_one() -> None:
+    words = "\n  RuntimeError: TOKEN is not set"
+    assert "`start: {env: {KEY: VALUE}}` of `services.api`" in cure(f"{ENDED}{words}", running())
+    other = "api: its command does not listen on port 8000 but on 9999"
+    assert cure(f"{other}{words}", running()).endswith("name the same port")
+
+
 def test_services_that_are_beside_it_already_are_not_advised_again() -> None:
     start = StartCheck("listens", beside=("redis",))
     assert cure(ENDED, running(start=start)) == (

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service
 
-from slimbake.checks.missing import lacking, missing_library, missing_module
+from slimbake.checks.missing import (
+    lacking,
+    missing_library,
+    missing_module,
+    missing_variable,
+)
 from slimbake.config.model import Requirements
 from slimbake.plan import plan
 from slimbake.plan.model import Running
@@ -106,3 +111,30 @@ def test_the_library_of_an_image_with_a_dockerfile_is_installed_there() -> None:
 def test_a_shared_object_by_its_path_is_a_file_of_the_program() -> None:
     line = "OSError: /app/lib/own.so: cannot open shared object file: No such file or directory"
     assert lacking([line], running()) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("KeyError: 'VAULT_URL'", "VAULT_URL"),
+        ("  | KeyError: 'DSN'", "DSN"),
+        ("  Field required [type=missing, input_value={}, input_type=dict]", "KEY"),
+        ("RuntimeError: VAULT_URL is not set", "KEY"),
+        ("app.errors.SettingsError: VAULT_URL must be set", "KEY"),
+        ('environs.EnvError: Environment variable "VAULT_URL" not set', "KEY"),
+        ("KeyError: 'name'", ""),
+        ("UnboundLocalError: cannot access local variable 'a'", ""),
+        ("the cache is set up", ""),
+        ("WARNING: LANG is not set", ""),
+        ("/app/a.py:3: UserWarning: LANG is not set", ""),
+        ("UserWarning: LANG is not set", ""),
+        ("ValueError: 3 is no member of this setting", ""),
+    ],
+)
+def test_a_variable_that_is_not_set_is_given_to_checks(line: str, name: str) -> None:
+    words = missing_variable(["Traceback (most recent call last):", line], running())
+    given = (
+        f"if a variable is not set: `start: {{env: {{{name}: VALUE}}}}` of `services.api` gives it"
+        " to the checks, and no image has it"
+    )
+    assert words == (given if name else "")

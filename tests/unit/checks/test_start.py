@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from tests.patience import far_enough
 
+from slimbake.checks.start import deaf
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.inside.check import start
 from slimbake.inside.check.start import check_start, measure_start
@@ -209,3 +210,37 @@ def test_a_healthcheck_whose_program_is_not_there_fails_before_anything_starts(
     found = asked("exit(0)", alive=1, health=health)
     expected = {"what": "healthcheck", "error": f"cannot be run: the image has no {lacks}"}
     assert found == ({**expected, "words": ""} if lacks else {})
+
+
+HANDLES = "import signal, time; signal.signal(signal.SIGTERM, print); time.sleep(3600)"
+
+
+@pytest.mark.parametrize(
+    ("command", "deaf"),
+    [
+        ([sys.executable, "-c", HANDLES], None),
+        ([sys.executable, "-c", "import time; time.sleep(3600)"], False),
+        (["sh", "-c", f"exec {sys.executable} -c '{HANDLES}'"], None),
+        (["sh", "-c", f"{sys.executable} -c '{HANDLES}'; true"], True),
+        (["sh", "-c", f"{sys.executable} -c 'import time; time.sleep(3600)'; true"], False),
+        ([sys.executable, "-c", ""], None),
+    ],
+)
+def test_a_first_process_that_no_stop_signal_ends_is_found(
+    command: list[str], deaf: bool | None
+) -> None:
+    assert check_start(command, None, 600, 1, "SIGTERM") == ({} if deaf is None else {"deaf": deaf})
+    assert check_start(command, None, 600, 1, "SIGKILL") == check_start(command, None, 600, 1) == {}
+
+
+def test_what_to_do_about_a_service_that_no_signal_ends() -> None:
+    asked = {"command": ["sh", "-c", "gunicorn app:app"], "stop": "SIGTERM"}
+    assert deaf("api", asked, {}) == ""
+    said = "warning: api: its first process, `sh -c 'gunicorn app:app'`, does not handle SIGTERM"
+    waits = f"{said}: `docker stop` waits 10 s and then kills it; "
+    assert deaf("api", asked, {"deaf": True}) == (
+        f"{waits}begin the command with `exec`, or write it as a list"
+    )
+    assert deaf("api", asked, {"deaf": False}) == (
+        f'{waits}handle SIGTERM, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
+    )

@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -17,8 +19,11 @@ from typing import Any
 import pytest
 from tests.engine.registries import free_port
 from tests.patience import far_enough
+from tests.unit.fleets import fleet, service
 
-from slimbake.checks.verify import ARGUMENTS, question
+from slimbake.checks.verify import ARGUMENTS, given, question
+from slimbake.config.model import StartCheck
+from slimbake.plan import plan
 
 Run = Callable[..., dict[str, Any]]
 
@@ -66,6 +71,7 @@ def run(tmp_path: Path) -> Run:
         listens: bool = True,
         limit: float = 600.0,
         stop: str = "",
+        env: Mapping[str, str] = {},
     ) -> dict[str, Any]:
         port = free_port()
         (tmp_path / "serves.py").write_text(dedent(serves).replace("PORT", str(port)))
@@ -73,7 +79,7 @@ def run(tmp_path: Path) -> Run:
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
         port_or_none = port if listens else None
         given = question(
-            tmp_path / "verify.py", "app/verify.py", command, 3, port_or_none, limit, stop
+            tmp_path / "verify.py", "app/verify.py", command, 3, port_or_none, limit, stop, env
         )
         done = subprocess.run(
             [sys.executable, *ARGUMENTS],
@@ -107,6 +113,31 @@ def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(ru
     assert 0 < found["startup"] < found["seconds"]
     assert 5e6 < found["rss"] < 1e9
     assert "checking\n" in found["said"] and "serving\n" in found["said"]
+
+
+def test_variables_that_start_gives_reach_the_service_and_a_verify_may_change_them(
+    run: Run,
+) -> None:
+    check = """
+        def verify(service):
+            service.env["B"] = "other"
+            assert service.run().stdout == "a other"
+        """
+    serves = "import os; print(os.environ.get('A'), os.environ.get('B'), end='')"
+    assert run(check, serves, listens=False)["error"]
+    assert not run(check, serves, listens=False, env={"A": "a", "B": "b"})["error"]
+
+
+def test_the_question_of_a_verify_has_the_variables_of_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "verify.py").write_text("")
+    image = types.SimpleNamespace(entrypoint=(), command=("serve",))
+    monkeypatch.setattr("slimbake.docker.engine_image", lambda _: image)
+    asked = service("api", verify="verify.py", start=StartCheck("runs", env=(("A", "a"),)))
+    [running] = plan(fleet(replace(asked, context="."))).services
+    question = given(running, "image", tmp_path)
+    assert json.loads(question.splitlines()[-1])["env"] == {"A": "a"}
 
 
 def test_a_verify_that_fails_says_where(run: Run) -> None:

@@ -77,6 +77,15 @@ def test_levels_that_a_smoke_does_not_have_are_left_out(run: Run) -> None:
     assert (done.returncode, levels(done)) == (0, ["load holds"])
 
 
+def test_variables_that_start_gives_reach_the_smoke_too(run: Run) -> None:
+    text = """
+        import os
+        def load(): assert os.environ["TOKEN"] == "none" and "SLIMBAKE_ENV" not in os.environ
+        """
+    assert run(text).returncode == 1
+    assert run(text, SLIMBAKE_ENV='{"TOKEN": "none"}').returncode == 0
+
+
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [

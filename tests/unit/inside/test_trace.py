@@ -160,3 +160,23 @@ def test_a_check_of_a_server_has_less_time_once_the_server_listens(folder: Path)
             check.kill()
             check.wait()
         assert (time.monotonic() - began >= limit) is whole
+
+
+def test_the_verify_of_a_trace_has_the_variables_of_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/verify.py").write_text("")
+    given: list[Any] = []
+
+    def check(*said: Any, **_: Any) -> str:
+        given.append(json.loads(said[2]))
+        return ""
+
+    monkeypatch.setattr(trace, "INSIDE", tmp_path)
+    monkeypatch.setattr(trace, "PREFIX", tmp_path / "none")
+    monkeypatch.setattr(trace, "_check", check)
+    monkeypatch.setenv("HOME", "/")
+    asked = {"smoke": False, "verify": "verify.py", "command": ["serve"], "fixed": 0, "port": None}
+    trace._starts({**asked, "environment": {"TOKEN": "none"}})
+    assert [each["env"] for each in given] == [{"TOKEN": "none"}]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.fleets import fleet, service
 
 from slimbake.cli.why import short_answer
+from slimbake.config.model import BaseEntry
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import Why, led_on, of_own_code, why
+from slimbake.lock.locks import Locks
+from slimbake.proof.why import Why, led_on, of_debian, of_own_code, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
@@ -48,6 +51,7 @@ def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> Non
         ("api", "'api' is a service: `slimbake why MODULE api`"),
         ("numpy.core", "`slimbake lock --explain numpy` says which layers"),
         ("pip", "it is not in these images either, so no lock brings it"),
+        ("curl", "under `requirements`, or under `system` if it is Debian's"),
         ("json.tool", "it is Python's own"),
     ],
 )
@@ -75,6 +79,18 @@ def test_a_service_s_own_code_is_in_its_image(tmp_path: Path, asked: str, file: 
     said = of_own_code(tmp_path, {"jobs": "apps/jobs", "api": "apps/api"}, asked)
     assert said.startswith(f"{file} is code of api: its image has that in /app" if file else "")
     assert bool(said) == bool(file)
+
+
+def test_a_debian_package_is_known_by_the_locks_of_the_services_that_have_it() -> None:
+    below = BaseEntry("web", system=("libpq5",))
+    made = fleet(service("api", base="web"), service("job", system=("curl",)), bases=(below,))
+    rest = f"1.0 amd64 pool/x.deb 1 {'0' * 64}\n"
+    locked = {f"{made.bases[0].layer.system_lock}.txt": "libpq5", "job.system.txt": "curl"}
+    locks = Locks({file: f"{deb} {rest}" for file, deb in locked.items()})
+    both = {"api", "job"}
+    assert of_debian(made, locks, both, "curl").endswith("which `system` brings to job")
+    assert of_debian(made, locks, both, "libpq5").endswith("which `system` brings to api")
+    assert of_debian(made, locks, {"api"}, "curl") == of_debian(made, locks, both, "git") == ""
 
 
 def test_an_answer_of_several_passes_begins_with_their_sum() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from ..step import INSIDE, PREFIX, SITE
 from .inventory import recorded
 from .judge import LIMIT, Judged, judge
-from .surroundings import as_nonroot, settle
+from .surroundings import as_nonroot, given_env, settle
 from .turn import turn
 
 CONTEXT = INSIDE / "context"
@@ -130,6 +130,7 @@ def judge_smoke(
         settle(variables)
         variables = as_nonroot(variables)
     clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
+    clean |= given_env(variables)
     return judge(asked, limit, nonroot=nonroot, environment=clean, output=output, hold=hold)
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .processes import accepts, cpu_seconds, listeners, peak_memory
+from .processes import accepts, catches, cpu_seconds, descendants, listeners, peak_memory
 
 EVERY = 0.005  # seconds between two looks at the port: the precision of a figure
 DYING = 0.1  # seconds between an answer of a dying process and its end
@@ -31,7 +31,7 @@ def start_command(arguments: Sequence[str]) -> None:
     The object has `command`; `port`, or null; `limit` in seconds; and `alive`: null to measure a
     start, a command without a port being run to its end with `--help`, or the seconds after which
     the command is to be alive, which is then checked; `health`: the first two words of its
-    healthcheck.
+    healthcheck; `stop`: the name of the signal that is to end it, "" = not checked.
     """
     (text,) = arguments
     asked = json.loads(text)
@@ -45,7 +45,7 @@ def start_command(arguments: Sequence[str]) -> None:
             "words": "",
         }
     else:
-        found = check_start(command, port, limit, alive)
+        found = check_start(command, port, limit, alive, asked.get("stop", ""))
     print(json.dumps(found), flush=True)  # nobody waits for more
 
 
@@ -69,19 +69,36 @@ def measure_start(command: Sequence[str], port: int | None, limit: float) -> dic
 
 
 def check_start(
-    command: Sequence[str], port: int | None, limit: float, alive: float
+    command: Sequence[str], port: int | None, limit: float, alive: float, stop: str = ""
 ) -> dict[str, Any]:
-    """{} where the command starts, or an `error` and its last `words`.
+    """{} where the command starts, or an `error` and its last `words`; and what `_deaf` says of one
+    that lives.
 
     With a port, it is to answer there, where it can be reached from outside of the container; else
     to end with exit code 0, or to live for so many seconds: of its own, as long as it is busy,
     since an import that fails on a busy machine fails late.
     """
-    if port:
-        return _started(
-            command, lambda each, began: _until_it_serves(each, port, began + limit, alive)
-        )
-    return _started(command, lambda each, began: _while_it_lives(each, began, limit, alive))
+
+    def watch(process: subprocess.Popen[str], began: float) -> dict[str, Any]:
+        if port:
+            found = _until_it_serves(process, port, began + limit, alive)
+        else:
+            found = _while_it_lives(process, began, limit, alive)
+        return found or _deaf(process, stop)
+
+    return _started(command, watch)
+
+
+def _deaf(process: subprocess.Popen[str], stop: str) -> dict[str, Any]:
+    """{} where a process would end at a signal as the first one of a container, for which there is
+    no default. Else, as `deaf`, whether one that it has started would: then it stands in the way.
+    """
+    number = signal.Signals.__members__.get(stop)
+    if number is None or number == signal.SIGKILL or process.poll() is not None:
+        return {}
+    if catches(process.pid, number):
+        return {}
+    return {"deaf": any(catches(pid, number) for pid in descendants(process.pid))}
 
 
 Watch = Callable[["subprocess.Popen[str]", float], dict[str, Any]]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -86,13 +87,18 @@ def as_nonroot(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "HOME": home()}
 
 
+def given_env(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the manifest's `start` gives to checks alone, as SLIMBAKE_ENV has them."""
+    return dict(json.loads(variables.get("SLIMBAKE_ENV") or "{}"))
+
+
 def become_nonroot() -> None:
     """Give up root for good: with the user go the capabilities."""
     os.setgroups([])
     user, group = service_user()
     os.setgid(group)
     os.setuid(user)
-    os.environ |= as_nonroot(os.environ)
+    os.environ |= as_nonroot(os.environ) | given_env(os.environ)
 
 
 def home() -> str:

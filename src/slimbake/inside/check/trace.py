@@ -283,6 +283,7 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
             "command": command,
             "fixed": asked["fixed"],
             "port": port,
+            "env": asked["environment"],
             "limit": LIMIT,
         }
         # It calls each route more than once: a bake has no time for the last of them.

@@ -25,9 +25,9 @@ def verify_service(_: Sequence[str]) -> int:
 
     The object has `source`, the text of a file that defines `verify(service)`, and its `name`;
     `command`, what the container runs, with the number of words that stay where other arguments
-    follow, `fixed`; `port`, or null for a command; `stop`, the name of the signal that ends it, or
-    ""; `limit` in seconds. The verdict is JSON, and says whether the check itself has `explained`
-    what failed; all other output goes to standard error.
+    follow, `fixed`; `port`, or null for a command; `env`, variables that the image lacks; `stop`,
+    the name of the signal that ends it, or ""; `limit` in seconds. The verdict is JSON, and says
+    whether the check itself has `explained` what failed; all other output goes to standard error.
     """
     given = json.load(sys.stdin)
     asked = {**given, "kind": "verify", "source": given["source"].encode().decode("latin-1")}
@@ -58,6 +58,7 @@ class Verification:
             asked.get("stop"),
             max(PATIENCE, asked["limit"] / 5),  # the limit is longer on a busy machine
         )
+        self.service.env |= asked.get("env", {})
         self._report, self._name = report, asked["name"]
         self._until, self._limit = asked["until"], asked["limit"]
         self._began = time.perf_counter()

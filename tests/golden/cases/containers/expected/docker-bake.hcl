@@ -305,7 +305,7 @@ target "api-smoke" {
   inherits = ["_common"]
   description = "The smoke of api"
   context = "api"
-  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke-env.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api"
@@ -315,6 +315,7 @@ target "api-smoke" {
     "SLIMBAKE_VOLUMES" = "/srv/uploads"
     "SLIMBAKE_TMPFS" = "/var/cache/api:/run/api"
     "SLIMBAKE_USER" = "1000:1000"
+    "SLIMBAKE_ENV" = "{\"TOKEN\": \"a \\\"$${b}\\\" %%{c}\"}"
   }
   output = ["type=cacheonly"]
 }
@@ -323,7 +324,7 @@ target "api-gpu-smoke" {
   inherits = ["_common"]
   description = "The smoke of api-gpu"
   context = "api"
-  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke-env.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api-gpu"
@@ -333,6 +334,7 @@ target "api-gpu-smoke" {
     "SLIMBAKE_VOLUMES" = "/srv/uploads"
     "SLIMBAKE_TMPFS" = "/var/cache/api:/run/api"
     "SLIMBAKE_USER" = "1000:1000"
+    "SLIMBAKE_ENV" = "{\"TOKEN\": \"a \\\"$${b}\\\" %%{c}\"}"
   }
   output = ["type=cacheonly"]
 }

@@ -654,7 +654,7 @@ target "rank-parity" {
   inherits = ["_common"]
   description = "The parity with torch of rank"
   context = "rank"
-  dockerfile = "../bake/dockerfiles/parity.Dockerfile"
+  dockerfile = "../bake/dockerfiles/parity-env.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"
@@ -663,6 +663,7 @@ target "rank-parity" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_ENV" = "{\"TOKEN\": \"none\"}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -704,7 +705,7 @@ target "rank-controls" {
   inherits = ["_common"]
   description = "A model harmed on purpose, which parity has to notice of rank"
   context = "rank"
-  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
+  dockerfile = "../bake/dockerfiles/controls-env.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"
@@ -714,6 +715,7 @@ target "rank-controls" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_ENV" = "{\"TOKEN\": \"none\"}"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
