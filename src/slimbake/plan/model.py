@@ -125,7 +125,6 @@ class Recipe(Container):
     install: Install | None = None
     own_weights: bool = False
     mounts_weights: bool = False  # of a check: the weights are not in the image
-    given_env: bool = False  # of a check: it has variables that the image lacks
     code: bool = True  # whether a service's context is copied
     export: ExportStep | None = None
     # of weights, of what builds a local package: file name under locks/

@@ -160,12 +160,11 @@ def _harmed(weights: Target) -> Target:
 
 
 def _controls(parity: Target, harmed: str) -> Target:
-    given = bool(parity.recipe and parity.recipe.given_env)
     return replace(
         parity,
         name=f"{parity.service}-controls",
         kind="control",
-        dockerfile=f"{DOCKERFILES}/controls{'-env' if given else ''}.Dockerfile",
-        recipe=Recipe(template="controls.Dockerfile.j2", given_env=given),
+        dockerfile=f"{DOCKERFILES}/controls.Dockerfile",
+        recipe=Recipe(template="controls.Dockerfile.j2"),
         contexts=(*parity.contexts, ("controls", f"target:{harmed}")),
     )

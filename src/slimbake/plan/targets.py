@@ -322,16 +322,14 @@ def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
     return (*(external(fleet, name) for name in images), *folders)
 
 
-# A fleet of thousands has each of these once: by its name, whether it mounts weights, and whether
-# `start` gives it variables.
+# A fleet of thousands has each of these once: by its name, and whether it mounts weights.
 _CHECKS = {
-    (name, mounts, given): (
-        f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}{'-env' if given else ''}.Dockerfile",
-        Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts, given_env=given),
+    (name, mounts): (
+        f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}.Dockerfile",
+        Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts),
     )
     for name in ("smoke", "smoke-own", "parity")
     for mounts in (False, True)
-    for given in (False, True)
 }
 _INVENTORY_FILE = f"{DOCKERFILES}/inventory.Dockerfile"
 _INVENTORY = Recipe(template="inventory.Dockerfile.j2")
@@ -363,7 +361,7 @@ def smoke(service: Service) -> Target:
 
 def check_file(name: str, service: Service) -> tuple[str, Recipe]:
     """The Dockerfile of a check of a service, and what lays it out."""
-    return _CHECKS[name, service.mounts, bool(service.start.env)]
+    return _CHECKS[name, service.mounts]
 
 
 def mounted_context(service: Service) -> Pairs:

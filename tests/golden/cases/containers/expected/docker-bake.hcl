@@ -305,7 +305,7 @@ target "api-smoke" {
   inherits = ["_common"]
   description = "The smoke of api"
   context = "api"
-  dockerfile = "../bake/dockerfiles/smoke-env.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api"
@@ -324,7 +324,7 @@ target "api-gpu-smoke" {
   inherits = ["_common"]
   description = "The smoke of api-gpu"
   context = "api"
-  dockerfile = "../bake/dockerfiles/smoke-env.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api-gpu"

@@ -654,7 +654,7 @@ target "rank-parity" {
   inherits = ["_common"]
   description = "The parity with torch of rank"
   context = "rank"
-  dockerfile = "../bake/dockerfiles/parity-env.Dockerfile"
+  dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"
@@ -705,7 +705,7 @@ target "rank-controls" {
   inherits = ["_common"]
   description = "A model harmed on purpose, which parity has to notice of rank"
   context = "rank"
-  dockerfile = "../bake/dockerfiles/controls-env.Dockerfile"
+  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"

@@ -219,7 +219,7 @@ target "by-hand-smoke" {
   inherits = ["_common"]
   description = "The smoke of by-hand"
   context = "by-hand"
-  dockerfile = "../bake/dockerfiles/smoke-own-env.Dockerfile"
+  dockerfile = "../bake/dockerfiles/smoke-own.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "image" = "target:by-hand"

@@ -15,7 +15,7 @@ ARG SLIMBAKE_REFERENCE="reference.json"
 ARG SLIMBAKE_VOLUMES=""
 ARG SLIMBAKE_TMPFS=""
 ARG SLIMBAKE_USER=""
-ARG SLIMBAKE_ENV
+ARG SLIMBAKE_ENV=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=check.pyz,target=/check.pyz \
     --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \
