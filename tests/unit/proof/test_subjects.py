@@ -15,7 +15,7 @@ PLAN: Any = SimpleNamespace(
     held=lambda _: (SimpleNamespace(name="api", kind="service", lock="api.txt"),)
 )
 SUBJECT: Any = SimpleNamespace(service="api", image="sha256:1")
-STEPS = ["USER 65532:65532", "COPY . /app", 'RUN ["python", "/build.pyz", "install"]']
+STEPS = ["USER 65532:65532", "COPY . /app", "RUN python /build.pyz install # buildkit"]
 
 
 def test_the_layer_that_a_step_installs_is_known_by_the_steps_of_its_image(
