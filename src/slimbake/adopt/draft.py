@@ -22,6 +22,7 @@ from slimbake.adopt.copies import (
 )
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.health import check_followed, check_settings, healthcheck_of
+from slimbake.adopt.ignored import sent
 from slimbake.adopt.model import (
     Candidate,
     ComposeService,
@@ -64,11 +65,13 @@ _USUAL_SIGNAL = ("SIGTERM", "15")
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:
     """A service's entry; one that cannot be read keeps its Dockerfile."""
+    copies = candidate.facts.copies if candidate.facts else ()
+    seen = sent(candidate.build, {each.context for each in copies if each.context}, repository)
     try:
         try:
-            made = _own(Sheet(candidate, repository))
+            made = _own(Sheet(candidate, seen))
         except NeedsShell as why:
-            made = _own(Sheet(candidate, repository, why.note))
+            made = _own(Sheet(candidate, seen, why.note))
     except Unreadable as why:
         return _kept(Sheet(candidate, repository), replace(why.note, service=candidate.name))
     return replace(made, kept=_kept(Sheet(candidate, repository)))
