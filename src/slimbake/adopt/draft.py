@@ -293,6 +293,9 @@ def _rest(sheet: Sheet, facts: ImageFacts, needs: Needs, code: Code) -> None:
                 f"it asks what CMD starts, and {sheet.of.name} has another command: write"
                 " `healthcheck` where it can be asked, too",
             )
+    elif facts.healthcheck and check:  # Docker takes what it leaves open from the image
+        merged = {**dict(facts.healthcheck.settings), **dict(check.settings)}
+        check = replace(check, settings=tuple(merged.items()))
     command = check and check.command and check_followed(sheet, check.command, facts, code)
     healthcheck_of(sheet, check or None, command or None, needs, facts, code)
 
