@@ -33,7 +33,14 @@ from slimbake.adopt.model import (
     Said,
     Step,
 )
-from slimbake.adopt.mounts import in_memory, made_folders, mounted_files, volume_name, volumes_of
+from slimbake.adopt.mounts import (
+    in_memory,
+    made_folders,
+    mounted_files,
+    volume_name,
+    volumes_of,
+    writable_home,
+)
 from slimbake.adopt.needs import Needs, needs_of
 from slimbake.adopt.packages import (
     calls_program,
@@ -145,6 +152,7 @@ def _own(sheet: Sheet) -> Draft:
     made_folders(sheet, needs, code)
     _rest(sheet, facts, needs, code)
     in_memory(sheet, code)
+    writable_home(sheet, facts.steps)
     needs.needless += uninstalled(sheet, needs)
     needed_variables(sheet, code)
     started_beside(sheet)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, needless, start
+from slimbake.adopt.init import InitRequest, init, needless, start
 from slimbake.adopt.model import Draft, Note
+from slimbake.config import manifest
+from slimbake.console import QUIET
 
 CODE = {"web/app.py": "x = 1\n", "web/requirements.txt": "flask\n"}
 HEAD = "FROM python:3.11\nWORKDIR /srv/web\nCOPY web .\nRUN pip install -r requirements.txt\n"
@@ -836,3 +838,36 @@ def test_what_is_not_needed_has_the_words_of_its_own_stage(tmp_path: Path) -> No
     decided = start(tmp_path / "services.yaml", InitRequest())
     assert "  web/Dockerfile:3: find /install -name tests" in needless(decided.drafts)
     assert notes(web)[0][0] == "RUN objcopy /install/lib/x.so"
+
+
+@pytest.mark.parametrize(
+    ("step", "home"),
+    [
+        ("useradd -u 1001 --create-home web", "/home/app"),
+        ("useradd -rms /bin/sh -u 1001 web", "/home/app"),
+        ("useradd -m web", "/home/nonroot"),
+        ("adduser --disabled-password --uid 1001 web", "/home/app"),
+        ("adduser --system --uid 1001 --home /srv/home web", "/home/app"),
+        ("useradd -u 1001 web", ""),
+        ("adduser --uid 1001 --no-create-home web", ""),
+        ("adduser -DH -u 1001 web", ""),
+        ("adduser --system --uid 1001 web", ""),
+        ("useradd -u 1001 web && useradd -m -u 1002 other", ""),
+    ],
+)
+def test_a_home_that_the_service_could_write_to_is_in_memory(
+    step: str, home: str, tmp_path: Path
+) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN {step}\nUSER web\n{START}")
+    assert web.entry.get("tmpfs", []) == [home] * bool(home)
+    assert web.notes == ()
+
+
+def test_a_home_that_is_a_volume_is_no_tmpfs(tmp_path: Path) -> None:
+    made = f"{HEAD}RUN useradd -m -u 1001 web\nUSER 1001\n"
+    [web] = adopted(tmp_path, f"{made}VOLUME /home/app\n{START}")
+    assert "tmpfs" not in web.entry
+    [web] = adopted(tmp_path, f"{made}VOLUME /home/app/.cache\n{START}")
+    assert web.entry["tmpfs"] == ["/home/app"]
+    init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    assert manifest(tmp_path / "services.yaml").services[0].tmpfs == ("/home/app",)
