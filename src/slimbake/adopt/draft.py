@@ -76,12 +76,14 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     seen = sent(candidate.build, {each.context for each in copies if each.context}, repository)
     try:
         try:
-            made = _own(Sheet(candidate, seen))
+            made = _own(Sheet(candidate, seen, repository))
         except NeedsShell as why:
-            made = _own(Sheet(candidate, seen, why.note))
+            made = _own(Sheet(candidate, seen, repository, why.note))
     except Unreadable as why:
-        return _kept(Sheet(candidate, repository), replace(why.note, service=candidate.name))
-    return replace(made, kept=_kept(Sheet(candidate, repository)))
+        return _kept(
+            Sheet(candidate, repository, repository), replace(why.note, service=candidate.name)
+        )
+    return replace(made, kept=_kept(Sheet(candidate, repository, repository)))
 
 
 def _own(sheet: Sheet) -> Draft:

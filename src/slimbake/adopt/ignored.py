@@ -55,11 +55,17 @@ def sent(build: BuildFacts, elsewhere: Collection[str], repository: Repository) 
     )
 
 
+def obeyed(build: BuildFacts, context: str, repository: Repository) -> bool:
+    """Whether the file that slimbake reads for a context is the one that BuildKit reads today."""
+    return _read_by(build, repository) == f"{below(context)}{IGNORE}"
+
+
 def ignore_files(
     drafts: Sequence[Draft], repository: Repository
 ) -> tuple[dict[str, str], list[Draft]]:
-    """The `.dockerignore` of each folder that needs one, and the drafts; those whose folder has a
-    file that counts for more than one service of slimbake get a note instead.
+    """The `.dockerignore` of each service's folder that needs one, and the drafts. A note of the
+    draft stands for a file that is there, or that a Dockerfile or a service with other patterns
+    would obey, too.
     """
     lines = {each.name: _lines(each, repository) for each in drafts}
     files: dict[str, str] = {}
@@ -141,10 +147,9 @@ def _rests(parts: tuple[str, ...], names: tuple[str, ...]) -> Iterator[tuple[str
 def _lines(draft: Draft, repository: Repository) -> tuple[str, ...]:
     """The patterns that its service's folder lacks, or would if it had no `.dockerignore`."""
     build, context = draft.build, draft.entry["context"]
-    origin = _read_by(build, repository) if build else ""
-    if build is None or "dockerfile" in draft.entry or origin == f"{below(context)}{IGNORE}":
+    if build is None or "dockerfile" in draft.entry or obeyed(build, context, repository):
         return ()
-    text = repository.texts.get(origin, "")
+    text = repository.texts.get(_read_by(build, repository), "")
     try:
         if f"{context}/".startswith(below(build.context)):
             found = within(text, posixpath.relpath(context, build.context))

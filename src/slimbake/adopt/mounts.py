@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from slimbake.adopt.code import APP, Code
+from slimbake.adopt.ignored import obeyed
 from slimbake.adopt.model import (
     ComposeService,
     ImageFacts,
@@ -58,7 +59,11 @@ def volumes_of(sheet: Sheet, facts: ImageFacts, code: Code) -> None:
 
 
 def _free(sheet: Sheet, path: str, code: Code) -> bool:
-    """Whether a path lies below /app, where neither the context nor a step has files."""
+    """Whether a path lies below /app, where neither the context nor a step has files, as long as
+    `init` has written no `.dockerignore`.
+    """
+    sent = obeyed(sheet.of.build, code.context, sheet.whole)
+    repository = sheet.repository if sent else sheet.whole
     there = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
     made = (
         posixpath.normpath(posixpath.join(step.get("context", code.context), each))
@@ -67,8 +72,8 @@ def _free(sheet: Sheet, path: str, code: Code) -> bool:
     )
     return (
         path.startswith(f"{APP}/")
-        and there not in sheet.repository.files
-        and not sheet.repository.below(there)
+        and there not in repository.files
+        and not repository.below(there)
         and not any(overlap(there, each) for each in made)
     )
 

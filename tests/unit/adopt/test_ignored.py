@@ -131,6 +131,28 @@ def test_what_a_build_is_not_sent_is_no_code_of_the_service(tmp_path: Path) -> N
     assert "shell" not in draft.entry
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_volume_lies_over_what_the_folder_s_own_file_leaves_out(
+    own: bool, tmp_path: Path
+) -> None:
+    """A manifest is checked before `init` writes that file."""
+    context = "services/one" if own else "."
+    file = repository(tmp_path, "one", ignore="services/one/media\n", context=context)
+    folder = tmp_path / "services/one"
+    (folder / "media").mkdir()
+    (folder / "media/a.png").touch()
+    text = (folder / "Dockerfile").read_text()
+    if own:
+        (folder / ".dockerignore").write_text("media\n")
+        (tmp_path / "compose.yaml").write_text("services: {one: {build: services/one}}\n")
+        text = text.replace("services/one/", "").replace("services/one", ".")
+    (folder / "Dockerfile").write_text(f"{text}VOLUME /app/media\n")
+    [draft] = start(file, InitRequest()).drafts
+    assert "dockerfile" not in draft.entry
+    assert ("volumes" in draft.entry) is own
+    assert any(note.what == "the volume at /app/media" for note in draft.notes) is not own
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
