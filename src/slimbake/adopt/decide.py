@@ -90,7 +90,6 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         notes += _further(drafts, repository)
     if only:
         drafts = [each for each in drafts if each.name == only]
-    notes += _merged(compose, drafts)
     mine = repository.texts.get(BAKE_FILE)
     if mine is not None and MARK not in mine.partition("\n")[0]:
         advice = "slimbake writes a file of this name: give yours another, and bake it with `-f`"
@@ -375,15 +374,3 @@ def _name(text: str, default: str) -> str:
     if clean.startswith(tuple(PREFIXES)):
         clean = f"service-{clean}"
     return f"{clean}-service" if clean in RESERVED or clean.endswith(CHECKS) else clean
-
-
-def _merged(compose: ComposeFacts, drafts: list[Draft]) -> Iterator[Note]:
-    """What plain `docker buildx bake` does with a compose file at the root."""
-    names = {draft.name for draft in drafts}
-    for file in compose.files:
-        if file in OWN and names & {service.name for service in compose.services}:
-            yield Note(
-                Place(file),
-                "plain `docker buildx bake` merges this file into targets of the same name",
-                "use `slimbake bake`, or `docker buildx bake -f docker-bake.hcl`",
-            )

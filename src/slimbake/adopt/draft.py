@@ -22,6 +22,7 @@ from slimbake.adopt.copies import (
 )
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.health import check_followed, check_settings, healthcheck_of
+from slimbake.adopt.ignored import sent
 from slimbake.adopt.model import (
     Candidate,
     ComposeService,
@@ -32,7 +33,14 @@ from slimbake.adopt.model import (
     Said,
     Step,
 )
-from slimbake.adopt.mounts import in_memory, made_folders, mounted_files, volume_name, volumes_of
+from slimbake.adopt.mounts import (
+    in_memory,
+    made_folders,
+    mounted_files,
+    volume_name,
+    volumes_of,
+    writable_home,
+)
 from slimbake.adopt.needs import Needs, needs_of
 from slimbake.adopt.packages import (
     calls_program,
@@ -64,14 +72,18 @@ _USUAL_SIGNAL = ("SIGTERM", "15")
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:
     """A service's entry; one that cannot be read keeps its Dockerfile."""
+    copies = candidate.facts.copies if candidate.facts else ()
+    seen = sent(candidate.build, {each.context for each in copies if each.context}, repository)
     try:
         try:
-            made = _own(Sheet(candidate, repository))
+            made = _own(Sheet(candidate, seen, repository))
         except NeedsShell as why:
-            made = _own(Sheet(candidate, repository, why.note))
+            made = _own(Sheet(candidate, seen, repository, why.note))
     except Unreadable as why:
-        return _kept(Sheet(candidate, repository), replace(why.note, service=candidate.name))
-    return replace(made, kept=_kept(Sheet(candidate, repository)))
+        return _kept(
+            Sheet(candidate, repository, repository), replace(why.note, service=candidate.name)
+        )
+    return replace(made, kept=_kept(Sheet(candidate, repository, repository)))
 
 
 def _own(sheet: Sheet) -> Draft:
@@ -142,6 +154,7 @@ def _own(sheet: Sheet) -> Draft:
     made_folders(sheet, needs, code)
     _rest(sheet, facts, needs, code)
     in_memory(sheet, code)
+    writable_home(sheet, facts.steps)
     needs.needless += uninstalled(sheet, needs)
     needed_variables(sheet, code)
     started_beside(sheet)
@@ -290,6 +303,9 @@ def _rest(sheet: Sheet, facts: ImageFacts, needs: Needs, code: Code) -> None:
                 f"it asks what CMD starts, and {sheet.of.name} has another command: write"
                 " `healthcheck` where it can be asked, too",
             )
+    elif facts.healthcheck and check:  # Docker takes what it leaves open from the image
+        merged = {**dict(facts.healthcheck.settings), **dict(check.settings)}
+        check = replace(check, settings=tuple(merged.items()))
     command = check and check.command and check_followed(sheet, check.command, facts, code)
     healthcheck_of(sheet, check or None, command or None, needs, facts, code)
 

@@ -36,7 +36,7 @@ _IN_ADDRESS = re.compile(r"(?<=://)([^/@]+)@")
 _INSIDE = re.compile(r"\$\(\s*((?:curl|wget)\s[^()]*)\)")
 # What an option is: a header of that name, or one of these; _OTHER: it takes a value, and Python's
 # request has nothing of the kind.
-_FLAG, _VALUE, _HEADER, _METHOD, _DATA, _USER, _PASSWORD, _URL, _HEAD, _OTHER = range(10)
+_FLAG, _VALUE, _LIMIT, _HEADER, _METHOD, _DATA, _USER, _PASSWORD, _URL, _HEAD, _OTHER = range(11)
 # `-f` and `-L` are what urlopen does anyway.
 _CURL: Mapping[str, int | str] = {
     **dict.fromkeys([*"fsSLivNg046#q"], _FLAG),
@@ -50,11 +50,12 @@ _CURL: Mapping[str, int | str] = {
     ),
     **dict.fromkeys(
         [
-            *("o", "w", "m", "output", "write-out", "max-time", "connect-timeout", "retry"),
+            *("o", "w", "output", "write-out", "connect-timeout", "retry"),
             *("retry-delay", "retry-max-time", "speed-limit", "speed-time", "stderr", "noproxy"),
         ],
         _VALUE,
     ),
+    **dict.fromkeys(["m", "max-time"], _LIMIT),
     **dict.fromkeys(["H", "header"], _HEADER),
     **dict.fromkeys(["X", "request"], _METHOD),
     **dict.fromkeys(["d", "data", "data-raw", "data-ascii", "data-binary"], _DATA),
@@ -83,11 +84,12 @@ _WGET: Mapping[str, int | str] = {
     ),
     **dict.fromkeys(
         [
-            *("O", "o", "T", "t", "w", "output-document", "output-file", "timeout", "tries"),
-            *("dns-timeout", "connect-timeout", "read-timeout", "wait", "waitretry"),
+            *("O", "o", "t", "w", "output-document", "output-file", "tries"),
+            *("dns-timeout", "connect-timeout", "wait", "waitretry"),
         ],
         _VALUE,
     ),
+    **dict.fromkeys(["T", "timeout", "read-timeout"], _LIMIT),
     "header": _HEADER,
     "method": _METHOD,
     **dict.fromkeys(["post-data", "body-data"], _DATA),
@@ -239,6 +241,7 @@ class _Asked:
     data: list[str] = field(default_factory=list)
     method: str = ""
     user: str = ""
+    limit: str = ""  # in seconds; "": that of the check as a whole
     unknown: list[str] = field(default_factory=list)
 
     def take(self, option: str, kind: int | str | None, value: str) -> None:
@@ -248,6 +251,8 @@ class _Asked:
         elif kind == _HEADER:
             name, _, rest = value.partition(":")
             self.headers[name.strip()] = rest.strip()
+        elif kind == _LIMIT:
+            self.limit = value if re.fullmatch(r"[1-9]\d*(?:\.\d+)?", value) else ""
         elif kind == _DATA:
             self.data.append(value)
         elif kind in {_METHOD, _HEAD}:
@@ -330,7 +335,8 @@ def _code(asked: _Asked) -> str:
         more.append(f"method={_text(asked.method)}")
     wanted = f"r.Request({', '.join([read, *more])})" if more else read
     imports = "import os, " if _ENVIRONMENT.search(wanted) else "import "
-    return f"{imports}urllib.request as r; r.urlopen({wanted}, timeout=5)"
+    limit = f", timeout={asked.limit}" if asked.limit else ""
+    return f"{imports}urllib.request as r; r.urlopen({wanted}{limit})"
 
 
 def _text(word: str) -> str:

@@ -21,6 +21,8 @@ from slimbake.adopt.needs import Needs
 from slimbake.adopt.sheet import Sheet, below, folder_of, on_path, script_at
 from slimbake.adopt.shell import simple_commands
 
+_DOCKERS_TIMEOUT = "30s"  # of a check without one; slimbake's default is shorter
+
 
 def healthcheck_of(
     sheet: Sheet,
@@ -39,8 +41,8 @@ def healthcheck_of(
         words, absent = ([], "") if not words else _of_a_file(sheet, words, facts, code)
         lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
         if words:
-            settings = check_settings(check)
-            sheet.entry["healthcheck"] = {"test": words, **settings} if settings else words
+            sheet.entry["healthcheck"] = {"test": words, **check_settings(check)}
+            sheet.entry["healthcheck"].setdefault("timeout", _DOCKERS_TIMEOUT)
             if fetch and fetch.secret:
                 sheet.note(
                     check.place,

@@ -16,6 +16,7 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.adopt.decide import adoption
 from slimbake.adopt.folder import folder_draft
+from slimbake.adopt.ignored import ignore_files
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
 from slimbake.adopt.listed import required_by
@@ -98,8 +99,8 @@ def next_steps(file: Path) -> list[str]:
         "",
         "next:",
         "  slimbake bake   locks, builds, checks and tags every image",
-        "  slimbake up     starts them",
-        f"  then commit {file.name}, docker-bake.hcl, bake/ and the smokes",
+        "  slimbake up     starts them, with ports on 127.0.0.1 alone",
+        f"  then commit {file.name}, docker-bake.hcl, bake/ and what else `init` wrote",
     ]
 
 
@@ -123,7 +124,8 @@ def in_folder(root: Path, folder: str, name: str, port: int) -> tuple[Draft | No
         published = {"publish": port} if own != port else {}
         draft = replace(draft, entry={**draft.entry, "port": own, **published})
     files, [made] = _smokes(repository, [draft])
-    return made, files
+    ignores, [made] = ignore_files([made], repository)
+    return made, {**ignores, **files}
 
 
 def _further(file: Path, decided: Started, request: InitRequest, console: Console) -> list[str]:
@@ -221,6 +223,7 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
     smokes, based = _smokes(repository, based)
     if not file.exists():  # else it is about services that are there
         based = ordered(based, lambda each: _problems(file, text(each, sharing, layers)))
+    ignores, based = ignore_files(based, repository)
     notes = [*found.notes, *python_notes, *ci_notes, *dropped]
     for package in dict.fromkeys(package for *_, package in sharing.apart):
         pairs = [(one, other) for one, other, why in sharing.apart if why == package]
@@ -243,7 +246,7 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
         notes.append(Note(Place(file.name), what, advice))
     return Started(
         text(based, sharing, layers),
-        smokes,
+        {**ignores, **smokes},
         tuple(based),
         sharing,
         found,

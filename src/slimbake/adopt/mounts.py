@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from slimbake.adopt.code import APP, Code
+from slimbake.adopt.ignored import obeyed
 from slimbake.adopt.model import (
     ComposeService,
     ImageFacts,
+    Step,
 )
 from slimbake.adopt.needs import Needs
 from slimbake.adopt.sheet import BUILD_ENV, Sheet, modules_of
 from slimbake.config.compose import dotenv
 from slimbake.config.containers import mountable, overlap
+from slimbake.config.naming import HOME, NONROOT_HOME
 
 # A volume there would hide what the image has; below /app, where that has files.
 _TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
@@ -56,7 +59,11 @@ def volumes_of(sheet: Sheet, facts: ImageFacts, code: Code) -> None:
 
 
 def _free(sheet: Sheet, path: str, code: Code) -> bool:
-    """Whether a path lies below /app, where neither the context nor a step has files."""
+    """Whether a path lies below /app, where neither the context nor a step has files, as long as
+    `init` has written no `.dockerignore`.
+    """
+    sent = obeyed(sheet.of.build, code.context, sheet.whole)
+    repository = sheet.repository if sent else sheet.whole
     there = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
     made = (
         posixpath.normpath(posixpath.join(step.get("context", code.context), each))
@@ -65,8 +72,8 @@ def _free(sheet: Sheet, path: str, code: Code) -> bool:
     )
     return (
         path.startswith(f"{APP}/")
-        and there not in sheet.repository.files
-        and not sheet.repository.below(there)
+        and there not in repository.files
+        and not repository.below(there)
         and not any(overlap(there, each) for each in made)
     )
 
@@ -173,6 +180,34 @@ def in_memory(sheet: Sheet, code: Code | None) -> None:
             sheet.note(places[said], f"the tmpfs at {said}", advice)
     if kept:
         sheet.entry["tmpfs"] = kept
+
+
+def writable_home(sheet: Sheet, steps: Iterable[Step]) -> None:
+    """A tmpfs at the home of a user to whom the Dockerfile gives one, if nothing is mounted there:
+    an image's own home is read-only.
+    """
+    compose = sheet.of.compose
+    said = (compose and compose.user) or (sheet.of.facts and sheet.of.facts.user)
+    name = said.value.partition(":")[0] if said else ""
+    makes = next((step for step in steps if name and _makes_home(step, name)), None)
+    home = HOME if "user" in sheet.entry else NONROOT_HOME
+    mounted = [*sheet.entry.get("volumes", {}).values(), *sheet.entry.get("tmpfs", ())]
+    if makes and not any(f"{home}/".startswith(f"{each}/") for each in mounted):
+        sheet.entry["tmpfs"] = [*sheet.entry.get("tmpfs", ()), home]
+        sheet.comments["tmpfs"] = f"{makes.place} makes a home for its user"
+
+
+def _makes_home(step: Step, user: str) -> bool:
+    """Whether a step makes a user's home. `user`: a name or a number."""
+    program, *rest = step.words
+    short = "".join(word for word in rest if re.fullmatch("-[A-Za-z]+", word))
+    if not any(word.rpartition("=")[2] == user for word in rest):
+        return False
+    if program == "useradd":
+        return "--create-home" in rest or "m" in short
+    named = any(word.partition("=")[0] == "--home" for word in rest)
+    without = "--no-create-home" in rest or "H" in short or ("--system" in rest and not named)
+    return program == "adduser" and not without
 
 
 def volume_name(name: str) -> str:

@@ -33,7 +33,8 @@ class Sheet:
     """What is written down of a service. `needs_shell`: why its program cannot be known."""
 
     of: Candidate
-    repository: Repository
+    repository: Repository  # as far as its build is sent it
+    whole: Repository
     needs_shell: Note | None = None
     notes: list[Note] = field(default_factory=list)
     entry: Entry = field(default_factory=dict)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from slimbake.adopt.ignored import IGNORE
 from slimbake.adopt.model import Repository
 from slimbake.config.naming import BAKE, SCHEMA
 
@@ -59,6 +60,8 @@ def survey(root: Path) -> Repository:
         folders.update(f"{prefix}{name}" for name in inner)
         for name in names:
             path = f"{prefix}{name}"
+            if name.endswith(IGNORE) and (text := _text(Path(where, name))) is not None:
+                texts[path] = text
             if name.startswith(".") and not name.startswith((".env", ".python-version")):
                 continue
             files.add(path)

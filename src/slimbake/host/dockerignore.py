@@ -48,8 +48,21 @@ class Ignore:
                 out = not brings_back
         return out, tuple(found)
 
+    def leaves_out(self, path: str) -> bool:
+        """Whether a path is left out, by itself or with a folder that it lies in."""
+        above: Matched = ()
+        out = False
+        for end in [*(found.start() for found in re.finditer("/", path)), len(path)]:
+            out, above = self(path[:end], above)
+            if out and not self.exceptions:
+                break
+        return out
 
-def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
+
+def patterns(text: str) -> Iterator[tuple[bool, str, str]]:
+    """Of each pattern of a `.dockerignore`: whether it brings files back, the pattern without '!',
+    as BuildKit cleans it, and its line. Raises ValueError, with the line, for '!' alone.
+    """
     for line in text.removeprefix("\ufeff").splitlines():
         pattern = "" if line.startswith("#") else line.strip()
         brings_back = pattern.startswith("!")
@@ -57,10 +70,23 @@ def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
         if brings_back and not pattern:
             raise ValueError(line)
         if pattern:
-            try:
-                yield brings_back, re.compile(_expression(pattern))
-            except re.error:
-                raise ValueError(line) from None
+            yield brings_back, pattern, line
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether one pattern, as `patterns` gives it, matches a path itself."""
+    try:
+        return re.fullmatch(_expression(pattern), path) is not None
+    except re.error:
+        return False
+
+
+def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
+    for brings_back, pattern, line in patterns(text):
+        try:
+            yield brings_back, re.compile(_expression(pattern))
+        except re.error:
+            raise ValueError(line) from None
 
 
 def _clean(pattern: str) -> str:

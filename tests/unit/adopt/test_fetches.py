@@ -30,11 +30,11 @@ def asked(code: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     "text",
     [
-        "curl -fsSL --max-time 3 -o /dev/null http://localhost:80/ok || exit 1",
+        "curl -fsSL --connect-timeout 3 -o /dev/null http://localhost:80/ok || exit 1",
         "curl --fail localhost:80/ok || false",
         "curl -fs http://localhost:80/ok > /dev/null 2>&1 || (echo bad; exit 1)",
         "wget -qO- http://localhost:80/ok",
-        "wget -nv -t1 --spider --tries=1 --timeout 2 http://localhost:80/ok || exit 1",
+        "wget -nv -t1 --spider --tries=1 --wait 2 http://localhost:80/ok || exit 1",
         "timeout 5 curl -f --retry 2 'http://localhost:80/ok'",
         "if curl -sf http://localhost:80/ok; then exit 0; else exit 1; fi",
         "curl -f http://localhost:80/ok || exit 1; exit 0",
@@ -48,7 +48,15 @@ def asked(code: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_options_that_leave_the_request_as_it_is_are_dropped(text: str) -> None:
-    assert fetched(text) == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
+    assert fetched(text) == Fetch(f"import urllib.request as r; r.urlopen({URL!r})")
+
+
+@pytest.mark.parametrize(
+    "text", ["curl -fm2.5 {}", "curl --max-time 2.5 {}", "wget -qT 2.5 {}", "wget --timeout=2.5 {}"]
+)
+def test_a_time_limit_of_the_request_stays(text: str) -> None:
+    code = f"import urllib.request as r; r.urlopen({URL!r}, timeout=2.5)"
+    assert fetched(text.format(URL)) == Fetch(code)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,7 @@ def test_a_request_keeps_its_headers_method_and_data(
 )
 def test_what_a_check_does_with_the_answer_is_named(text: str, lost: list[str]) -> None:
     found = fetched(text)
-    assert f"r.urlopen({URL!r}, timeout=5)" in found.code
+    assert f"r.urlopen({URL!r})" in found.code
     assert [*found.lost] == lost
 
 
@@ -129,19 +137,17 @@ def test_a_request_that_python_cannot_make_is_none(text: str, lost: list[str]) -
     [
         (
             "http://127.0.0.1:${PORT:-8000}/healthz",
-            "r.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8000') + '/healthz',"
-            " timeout=5)",
+            "r.urlopen('http://127.0.0.1:' + (os.environ.get('PORT') or '8000') + '/healthz')",
         ),
         (
             '"http://$HOST:${PORT-80}"',
-            "r.urlopen(os.path.expandvars('http://$HOST:') + os.environ.get('PORT', '80'),"
-            " timeout=5)",
+            "r.urlopen(os.path.expandvars('http://$HOST:') + os.environ.get('PORT', '80'))",
         ),
         (
             '-H "Host: ${NAME:-a}" -d "${BODY:-b c}" http://localhost',
             "r.urlopen(r.Request('http://localhost',"
             " data=bytes((os.environ.get('BODY') or 'b c'), 'utf-8'),"
-            " headers={'Host': (os.environ.get('NAME') or 'a')}), timeout=5)",
+            " headers={'Host': (os.environ.get('NAME') or 'a')}))",
         ),
     ],
 )
@@ -174,7 +180,7 @@ def test_operators_in_a_list_of_words_are_read_as_they_are_meant() -> None:
     found = fetch_of(Command(words, False, Place("Dockerfile")))
     shell = ("bash", "-o", "pipefail", "-c", f"curl -f {URL}")
     assert fetch_of(Command(shell, False, Place("Dockerfile"))) == found
-    assert found == Fetch(f"import urllib.request as r; r.urlopen({URL!r}, timeout=5)")
+    assert found == Fetch(f"import urllib.request as r; r.urlopen({URL!r})")
 
 
 @pytest.mark.parametrize(

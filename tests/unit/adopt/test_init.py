@@ -1434,3 +1434,20 @@ def test_the_registry_of_a_compose_file_s_images_is_the_manifest_s(
     )
     init(file, InitRequest(), QUIET)
     assert manifest(file).registry == registry
+
+
+def test_what_comes_next_says_where_up_publishes_ports(tmp_path: Path) -> None:
+    file = repository(tmp_path, "one")
+    init(file, InitRequest(), QUIET)
+    assert next_steps(file)[-3:] == [
+        "  slimbake bake   locks, builds, checks and tags every image",
+        "  slimbake up     starts them, with ports on 127.0.0.1 alone",
+        "  then commit services.yaml, docker-bake.hcl, bake/ and what else `init` wrote",
+    ]
+
+
+def test_the_compose_file_at_the_root_is_no_line_that_was_lost(tmp_path: Path) -> None:
+    """docs/plain-bake.md says that plain `docker buildx bake` reads it."""
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text("services: {one: {build: services/one}}\n")
+    assert "not carried over" not in "\n".join(init(file, InitRequest(), QUIET))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, needless, start
+from slimbake.adopt.init import InitRequest, init, needless, start
 from slimbake.adopt.model import Draft, Note
+from slimbake.config import manifest
+from slimbake.console import QUIET
 
 CODE = {"web/app.py": "x = 1\n", "web/requirements.txt": "flask\n"}
 HEAD = "FROM python:3.11\nWORKDIR /srv/web\nCOPY web .\nRUN pip install -r requirements.txt\n"
@@ -60,7 +62,7 @@ def test_a_check_that_is_a_file_of_the_repository(
         "web/ping": "#!/bin/sh\n",
     }
     [web] = adopted(tmp_path, f"{HEAD}{copied}HEALTHCHECK CMD {check}\n{START}", files)
-    assert web.entry.get("healthcheck") == words
+    assert web.entry.get("healthcheck", {}).get("test") == words
     assert (words is None) == any(what.startswith("HEALTHCHECK") for what, _ in notes(web))
 
 
@@ -302,20 +304,45 @@ def test_a_django_step_of_an_earlier_stage_has_the_paths_of_the_image(tmp_path: 
 @pytest.mark.parametrize(
     ("check", "call"),
     [
-        ("curl -fs localhost:80/ok || exit 1", "r.urlopen('http://localhost:80/ok', timeout=5)"),
-        ("wget -qO- http://127.0.0.1/ok", "r.urlopen('http://127.0.0.1/ok', timeout=5)"),
+        ("curl -fs localhost:80/ok || exit 1", "r.urlopen('http://localhost:80/ok')"),
+        ("wget -qO- http://127.0.0.1/ok", "r.urlopen('http://127.0.0.1/ok')"),
         (
             "curl -f http://localhost:${PORT}/ok",
-            "r.urlopen(os.path.expandvars('http://localhost:${PORT}/ok'), timeout=5)",
+            "r.urlopen(os.path.expandvars('http://localhost:${PORT}/ok'))",
         ),
     ],
 )
 def test_a_fetch_is_a_request_of_python(tmp_path: Path, check: str, call: str) -> None:
     [web] = adopted(tmp_path, f"{HEAD}RUN apt-get install curl\nHEALTHCHECK CMD {check}\n{START}")
-    python, option, code = web.entry["healthcheck"]
+    python, option, code = web.entry["healthcheck"]["test"]
     assert (python, option, code.rpartition("; ")[2]) == ("python", "-c", call)
     compile(code, "check", "exec")
     assert web.notes == (), "curl was for the check alone"
+
+
+def test_a_check_without_a_timeout_has_that_of_docker(tmp_path: Path) -> None:
+    """slimbake's own default is 5 s."""
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK --retries=4 CMD curl localhost\n{START}")
+    code = "import urllib.request as r; r.urlopen('http://localhost')"
+    test = ["python", "-c", code]
+    assert web.entry["healthcheck"] == {"test": test, "timeout": "30s", "retries": 4}
+    [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK --timeout=2s CMD curl localhost\n{START}")
+    assert web.entry["healthcheck"] == {"test": test, "timeout": "2s"}
+
+
+def test_a_compose_file_s_check_has_the_times_of_the_image_that_it_leaves_open(
+    tmp_path: Path,
+) -> None:
+    check = "HEALTHCHECK --timeout=2s --interval=7s CMD curl localhost\n"
+    compose = (
+        "services:\n  web:\n    build: {context: ., dockerfile: web/Dockerfile}\n"
+        "    healthcheck: {test: [CMD, python, -m, ping], interval: 9s}\n"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}{check}{START}", compose=compose)
+    test = ["python", "-m", "ping"]
+    assert web.entry["healthcheck"] == {"test": test, "timeout": "2s", "interval": "9s"}
+    [web] = adopted(tmp_path, f"{HEAD}{START}", compose=compose)
+    assert web.entry["healthcheck"] == {"test": test, "timeout": "30s", "interval": "9s"}
 
 
 def test_a_fetch_with_a_value_that_only_a_shell_knows_is_a_note(tmp_path: Path) -> None:
@@ -398,7 +425,7 @@ def test_what_is_copied_elsewhere_and_nothing_names_is_a_note(tmp_path: Path) ->
 def test_what_a_fetch_does_beside_its_request_is_a_note(tmp_path: Path) -> None:
     check = "HEALTHCHECK CMD curl -fs -H 'A: b' http://localhost:80/ok | grep -q ok\n"
     [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
-    assert "headers={'A': 'b'}" in web.entry["healthcheck"][2]
+    assert "headers={'A': 'b'}" in web.entry["healthcheck"]["test"][2]
     [note] = web.notes
     assert str(note).startswith("web/Dockerfile:5: HEALTHCHECK: `| grep -q ok`\n  init's check")
 
@@ -480,7 +507,7 @@ def test_a_variable_that_the_command_has_and_something_sets_is_a_note(tmp_path: 
 def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> None:
     check = "HEALTHCHECK CMD celery inspect ping -d celery@$HOSTNAME || exit 1\n"
     [web] = adopted(tmp_path, f"{HEAD}{check}{START}")
-    python, option, code = web.entry["healthcheck"]
+    python, option, code = web.entry["healthcheck"]["test"]
     assert (python, option, web.notes) == ("python", "-c", ())
     assert code == (
         "import os; os.execvp('celery',"
@@ -493,7 +520,7 @@ def test_a_check_with_a_variable_has_it_from_its_container(tmp_path: Path) -> No
         [(_, advice)] = notes(web)
         assert advice.startswith("it needs a shell: the service has no check then; ")
     [web] = adopted(tmp_path, f"{HEAD}HEALTHCHECK CMD test -f $READY\nCMD app | tee log\n")
-    assert web.entry["healthcheck"] == ["sh", "-c", "test -f $READY"]
+    assert web.entry["healthcheck"]["test"] == ["sh", "-c", "test -f $READY"]
 
 
 @pytest.mark.parametrize("code", ["", "d = '/opt/models/one'\n"])
@@ -659,8 +686,8 @@ def test_a_check_that_is_a_script_is_what_the_script_does(tmp_path: Path) -> Non
     script = "#!/bin/sh\nset -e\n# asks\ncurl -f http://localhost:80/up || exit 1\n"
     text = f'{HEAD}COPY web/up.sh /usr/local/bin/up\nHEALTHCHECK CMD ["up"]\n{START}'
     [web] = adopted(tmp_path, text, {"web/up.sh": script})
-    code = "import urllib.request as r; r.urlopen('http://localhost:80/up', timeout=5)"
-    assert web.entry["healthcheck"] == ["python", "-c", code]
+    code = "import urllib.request as r; r.urlopen('http://localhost:80/up')"
+    assert web.entry["healthcheck"]["test"] == ["python", "-c", code]
     [web] = adopted(tmp_path, text, {"web/up.sh": "#!/bin/sh\ntest -f /x\nps | grep app\n"})
     assert "healthcheck" not in web.entry
     assert "HEALTHCHECK up" in [what for what, _ in notes(web)]
@@ -811,3 +838,36 @@ def test_what_is_not_needed_has_the_words_of_its_own_stage(tmp_path: Path) -> No
     decided = start(tmp_path / "services.yaml", InitRequest())
     assert "  web/Dockerfile:3: find /install -name tests" in needless(decided.drafts)
     assert notes(web)[0][0] == "RUN objcopy /install/lib/x.so"
+
+
+@pytest.mark.parametrize(
+    ("step", "home"),
+    [
+        ("useradd -u 1001 --create-home web", "/home/app"),
+        ("useradd -rms /bin/sh -u 1001 web", "/home/app"),
+        ("useradd -m web", "/home/nonroot"),
+        ("adduser --disabled-password --uid 1001 web", "/home/app"),
+        ("adduser --system --uid 1001 --home /srv/home web", "/home/app"),
+        ("useradd -u 1001 web", ""),
+        ("adduser --uid 1001 --no-create-home web", ""),
+        ("adduser -DH -u 1001 web", ""),
+        ("adduser --system --uid 1001 web", ""),
+        ("useradd -u 1001 web && useradd -m -u 1002 other", ""),
+    ],
+)
+def test_a_home_that_the_service_could_write_to_is_in_memory(
+    step: str, home: str, tmp_path: Path
+) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}RUN {step}\nUSER web\n{START}")
+    assert web.entry.get("tmpfs", []) == [home] * bool(home)
+    assert web.notes == ()
+
+
+def test_a_home_that_is_a_volume_is_no_tmpfs(tmp_path: Path) -> None:
+    made = f"{HEAD}RUN useradd -m -u 1001 web\nUSER 1001\n"
+    [web] = adopted(tmp_path, f"{made}VOLUME /home/app\n{START}")
+    assert "tmpfs" not in web.entry
+    [web] = adopted(tmp_path, f"{made}VOLUME /home/app/.cache\n{START}")
+    assert web.entry["tmpfs"] == ["/home/app"]
+    init(tmp_path / "services.yaml", InitRequest(), QUIET)
+    assert manifest(tmp_path / "services.yaml").services[0].tmpfs == ("/home/app",)
