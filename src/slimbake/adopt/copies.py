@@ -149,6 +149,7 @@ def misplaced_files(sheet: Sheet, code: Code, installed: set[str], facts: ImageF
     step of the build reads.
     """
     noted = {each.place for each in code.notes}
+    runs = [*sheet.entry.get("entrypoint", ()), *sheet.entry.get("command", ())]
     for each in code.placed:
         target, root = each.target, code.root.rstrip("/")
         below = target.startswith(f"{root}/") and root != ""
@@ -185,7 +186,7 @@ def misplaced_files(sheet: Sheet, code: Code, installed: set[str], facts: ImageF
             weights = "" if here else _as_weights(sheet, each)
             read = _read_by(facts, target) and not weights
             moves = target in sheet.in_scripts or _moves(sheet, facts, target)
-            if modules or for_build or read or (here and moves):
+            if modules or for_build or read or (here and moves) or here in runs:
                 continue
             advice = (
                 f"slimbake's image has it at {here}: where the service reads it, change the path"
@@ -194,7 +195,6 @@ def misplaced_files(sheet: Sheet, code: Code, installed: set[str], facts: ImageF
                 + (weights or "if the service reads it, move it there")
             )
             sheet.note(each.place, f"{each.source} is copied to {target}", advice)
-    runs = [*sheet.entry.get("entrypoint", ()), *sheet.entry.get("command", ())]
     made = {posixpath.normpath(posixpath.join(facts.workdir, word)) for word in runs}
     for path, (_, place) in facts.scripts.items():
         starts = [word for each in (facts.entrypoint, facts.command) if each for word in each.words]

@@ -63,6 +63,7 @@ class Command:
     words: tuple[str, ...]
     shell: bool  # then there is one word
     place: Place
+    by: tuple[str, ...] = ("sh", "-c")  # the shell, where one runs it
 
     @property
     def text(self) -> str:

@@ -12,6 +12,7 @@ from slimbake.adopt.commands import (
     ACTIVATES,
     Plainly,
     Shellless,
+    listed,
     port_of,
     reaper_of,
 )
@@ -54,8 +55,7 @@ def command_of(
     if sheet.needs_shell:
         return _shelled(sheet, reader, entrypoint, command, sheet.needs_shell)
     if entrypoint and command and reader.chooses(entrypoint):
-        words = ("sh", "-c", command.text) if command.shell else command.words
-        command = replace(entrypoint, words=(*entrypoint.words, *words))
+        command = replace(entrypoint, words=(*entrypoint.words, *listed(command)))
         entrypoint = None
     first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
     if first.passes and command is None and not first.words:
@@ -69,7 +69,7 @@ def command_of(
     if command is None or (entrypoint and entrypoint.shell):  # Docker drops CMD then
         _filled_in(sheet, first)
         return first, len(first.words)
-    last = reader.plainly(command) if first.passes else _as_is(command, code)
+    last = reader.plainly(command) if first.passes else _as_is(reader, command)
     both = Plainly(
         (*first.words, *last.words),
         (*first.env, *last.env),
@@ -85,19 +85,15 @@ def command_of(
 def _shelled(
     sheet: Sheet, reader: Shellless, entrypoint: Command | None, command: Command | None, why: Note
 ) -> tuple[Plainly, int]:
-    """The same in an image with a shell, as they are written."""
+    """The same in an image with a shell, which stays where it does more than to start a program."""
     first, one = reader.shelled(entrypoint) if entrypoint else ((), "")
     drops = command is None or bool(entrypoint and entrypoint.shell)
-    last, other = ((), "") if command is None or drops else reader.shelled(command)
+    reads = bool(entrypoint and reader.chooses(entrypoint))
+    last, other = ((), "") if command is None or drops else reader.shelled(command, read=reads)
     sheet.entry["shell"] = True
+    sheet.comments["shell"] = f"{why.place}: {why.what}"
     if "bash" in {one, other}:
         sheet.entry["system"] = ["bash"]
-    sheet.note(
-        why.place,
-        why.what,
-        "`shell: true` brings a small shell and coreutils; other programs that it calls are"
-        " packages for `system`. Without a shell the image is smaller",
-    )
     scripts: dict[Place, str] = {}
     for each in (entrypoint, None if drops else command):
         scripts |= reader.scripts(each) if each else {}
@@ -323,7 +319,8 @@ def calls_a_shell(sheet: Sheet, code: Code) -> None:
             sheet.comments["shell"] = f"{place} starts one"
 
 
-def _as_is(command: Command, code: Code) -> Plainly:
-    """Words that follow an entrypoint."""
-    words = ("sh", "-c", command.text) if command.shell else command.words
-    return Plainly(tuple(code.moved(word) for word in words))
+def _as_is(reader: Shellless, command: Command) -> Plainly:
+    """Words that follow an entrypoint. Raises NeedsShell where a shell is among them."""
+    if command.shell:
+        return reader.plainly(command)
+    return Plainly(tuple(map(reader.code.moved, command.words)))

@@ -200,9 +200,7 @@ def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) 
     text = f'{HEAD}COPY web/x.ini /etc/web/x.ini\nENTRYPOINT ["./run.sh"]\nCMD ["head"]\n'
     [web] = adopted(tmp_path, text, files)
     assert web.entry["entrypoint"] == ["sh", "/app/run.sh"]
-    assert [(str(each.place), *pair) for each, pair in zip(web.notes, notes(web), strict=True)][
-        1:
-    ] == [
+    assert [(str(each.place), *pair) for each, pair in zip(web.notes, notes(web), strict=True)] == [
         (
             "web/run.sh:3",
             "the script names /srv/web",
@@ -726,7 +724,7 @@ def test_a_folder_beside_the_code_that_the_service_writes_to_is_a_note(
 def test_a_shell_that_stays_activates_no_virtual_environment(tmp_path: Path) -> None:
     shell = "source /venv/bin/activate && gunicorn -b :$PORT app:app"
     [web] = adopted(tmp_path, f'{HEAD}CMD ["bash", "-c", "{shell}"]\n')
-    assert web.entry["command"] == ["bash", "-c", "gunicorn -b :$PORT app:app"]
+    assert web.entry["command"] == ["bash", "-c", "exec gunicorn -b :$PORT app:app"]
     files = {"web/run.sh": f"#!/bin/bash\n. '/venv/bin/activate'\n{shell[29:]}\n"}
     [web] = adopted(tmp_path, f'{HEAD}CMD ["./run.sh"]\n', files)
     assert ("the script names /venv/bin/activate") in [what for what, _ in notes(web)]
@@ -811,3 +809,55 @@ def test_what_is_not_needed_has_the_words_of_its_own_stage(tmp_path: Path) -> No
     decided = start(tmp_path / "services.yaml", InitRequest())
     assert "  web/Dockerfile:3: find /install -name tests" in needless(decided.drafts)
     assert notes(web)[0][0] == "RUN objcopy /install/lib/x.so"
+
+
+KEEPS = '#!/bin/bash\nexport N="$(nproc)"\nexec "$@"\n'  # a script that only a shell runs
+BASH = 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+
+
+@pytest.mark.parametrize(
+    ("end", "command"),
+    [
+        ('CMD gunicorn "web:create_app()"', ["gunicorn", "web:create_app()"]),
+        ('CMD ["bash", "-ec", "exec /venv/bin/gunicorn web:app"]', ["gunicorn", "web:app"]),
+        ("CMD python3 app.py", ["python", "app.py"]),
+        ("CMD a | b", ["bash", "-o", "pipefail", "-c", "a | b"]),
+        ("CMD a -b :$PORT", ["bash", "-o", "pipefail", "-c", "exec a -b :$PORT"]),
+        ('CMD ["sh", "-c", "cd x && a $Y"]', ["sh", "-c", "cd x && exec a $Y"]),
+    ],
+)
+def test_a_command_beside_a_script_that_stays_has_a_shell_only_where_it_needs_one(
+    tmp_path: Path, end: str, command: list[str]
+) -> None:
+    text = f'{HEAD}{BASH}ENTRYPOINT ["./run.sh"]\n{end}\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": KEEPS})
+    assert (web.entry["entrypoint"], web.entry["command"]) == (["bash", "/app/run.sh"], command)
+    assert notes(web) == []
+    assert web.comments["shell"] == "web/run.sh:2: a shell fills in $(nproc)"
+
+
+def test_a_shell_stays_where_the_script_looks_at_its_first_word(tmp_path: Path) -> None:
+    script = KEEPS.replace("exec", '[ "$1" = gunicorn ] && migrate\nexec')
+    text = f'{HEAD}ENTRYPOINT ["./run.sh"]\nCMD gunicorn web:app\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": script})
+    assert web.entry["command"] == ["sh", "-c", "exec gunicorn web:app"]
+
+
+def test_the_shell_of_a_stage_below_runs_what_is_no_list(tmp_path: Path) -> None:
+    below = HEAD.replace("3.11", "3.11 AS one")
+    [web] = adopted(tmp_path, f"{below}{BASH}FROM one\nENTRYPOINT a | b\n")
+    assert web.entry["command"] == ["bash", "-o", "pipefail", "-c", "a | b"]
+    assert web.entry["system"] == ["bash"]
+    [web] = adopted(tmp_path, f'{HEAD}SHELL ["python", "-c"]\nCMD print(1)\n')
+    assert web.entry["command"] == ["python", "-c", "print(1)"]
+
+
+def test_words_behind_a_program_of_a_package_have_no_shell_either(tmp_path: Path) -> None:
+    wraps = f'{HEAD}ENTRYPOINT ["ddtrace-run"]\nCMD '
+    [web] = adopted(tmp_path, f"{wraps}gunicorn web:app\n")
+    assert web.entry["command"] == ["gunicorn", "web:app"]
+    [web] = adopted(tmp_path, f"{wraps}gunicorn web:app | cat\n")
+    assert (web.entry["command"], web.entry["shell"]) == (
+        ["sh", "-c", "gunicorn web:app | cat"],
+        True,
+    )
