@@ -186,6 +186,27 @@ def test_files_that_are_removed_and_folders_that_are_written_to_get_a_line(tmp_p
     assert "rm" not in {step.words[0] for step in web.needless}
 
 
+@pytest.mark.parametrize(
+    ("words", "folders"),
+    [
+        ("web /var/spool/web", []),
+        ("web: data", ["data"]),
+        ("-R --from=root web:web cache data", ["cache", "data"]),
+        ("--reference=app.py data", ["data"]),
+        ("web /srv/web/cache", ["cache"]),
+        ("web /srv/web/kept", []),
+    ],
+)
+def test_the_owner_that_chown_gives_is_no_folder(
+    tmp_path: Path, words: str, folders: list[str]
+) -> None:
+    files = {"web/web/__init__.py": "", "web/data/a": "", "web/cache/b": "", "web/app.py": ""}
+    made = f"RUN useradd -u 1500 web && mkdir -p /var/spool/web && chown {words}\n"
+    compose = f"{COMPOSE[:-2]}, volumes: ['spool:/var/spool/web', 'kept:/srv/web/kept']}}\nvolumes: {{spool: , kept: }}\n"
+    [web] = adopted(tmp_path, f"{HEAD}{made}{START}", files, compose)
+    assert [what for what, _ in notes(web)] == [f"RUN chown /srv/web/{each}" for each in folders]
+
+
 def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) -> None:
     script = (
         "#!/bin/sh\n# cd /srv/web\ncd /srv/web\nwhile ! ready; do sleep 1; done\n. /srv/web/more.sh\n"
