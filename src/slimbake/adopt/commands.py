@@ -116,6 +116,7 @@ class Plainly:
     passes: bool = False  # whether it only starts what comes behind it
     notes: tuple[Note, ...] = ()
     filled: tuple[tuple[str, Place], ...] = ()  # words whose variables were filled in, and where
+    starts: tuple[str, ...] = ()  # the last commands of shells that stay, as far as they are known
 
 
 @dataclass(slots=True)
@@ -218,6 +219,15 @@ class Shellless:
                     found[read[1]] = read[0]
                     texts.append(read[0])
         return found
+
+    def starts(self, command: Command) -> tuple[str, ...]:
+        """The words of the last command of each text and script that a shell runs."""
+        words = self._without_starters(listed(command))
+        at, is_text = _after_shell(words)
+        texts = [*words[at : at + is_text], *self.scripts(command).values()]
+        found = (ends(simple_commands(without_functions(text)[0])) for text in texts)
+        last = (word for each in found if each for word in each[-1].words)
+        return tuple(expand(word, self.values)[0].replace(LITERAL, "$") for word in last)
 
     def _words(
         self, words: tuple[str, ...], place: Place, found: _Found, depth: int

@@ -128,7 +128,7 @@ def _own(sheet: Sheet) -> Draft:
         text = sheet.repository.texts.get(code.source(path, sheet.repository), "\r")
         sheet.notes += [note] if "\r" in text else []
     steps_of(sheet, facts, needs, code)
-    start_of(sheet, facts, words, fixed)
+    start_of(sheet, facts, words, fixed, plain.starts)
     known = {*needs.folders, *needs.projects}
     if any(step.words[0].endswith(TRUSTS) for step in facts.steps):
         known |= {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
@@ -155,7 +155,9 @@ def _own(sheet: Sheet) -> Draft:
             replace(each, folder=posixpath.normpath(posixpath.join(code.inner, each.folder)))
             if code.inner
             else each
-            for each in served(words, lambda m, at: _known(sheet, _at(code, at), m))
+            for each in served(
+                (*words, *plain.starts), lambda m, at: _known(sheet, _at(code, at), m)
+            )
         ),
         python=python_of(facts) or conda_python(sheet, needs, code),
         torch=needs.torch or torch_of(sheet, needs, code),

@@ -95,10 +95,12 @@ def _shelled(
     if "bash" in {one, other}:
         sheet.entry["system"] = ["bash"]
     scripts: dict[Place, str] = {}
-    for each in (entrypoint, None if drops else command):
-        scripts |= reader.scripts(each) if each else {}
+    starts: tuple[str, ...] = ()
+    for each in filter(None, (entrypoint, None if drops else command)):
+        scripts |= reader.scripts(each)
+        starts += reader.starts(each)
     _moved_in(sheet, scripts, reader.code)
-    return Plainly((*first, *last)), len(first)
+    return Plainly((*first, *last), starts=starts), len(first)
 
 
 def _moved_in(sheet: Sheet, scripts: Mapping[Place, str], code: Code) -> None:
@@ -182,14 +184,17 @@ def _stores_schedule(sheet: Sheet, words: tuple[str, ...], place: Place) -> Plac
     return None
 
 
-def start_of(sheet: Sheet, facts: ImageFacts, words: tuple[str, ...], fixed: int) -> None:
+def start_of(
+    sheet: Sheet, facts: ImageFacts, words: tuple[str, ...], fixed: int, starts: tuple[str, ...]
+) -> None:
+    """`starts`: what its shells start in the end."""
     if fixed:
         sheet.entry["entrypoint"] = list(words[:fixed])
     if fixed < len(words):
         sheet.entry["command"] = list(words[fixed:])
     elif "command" in sheet.comments:
         sheet.comments["entrypoint"] = sheet.comments.pop("command")
-    ports = ports_of(sheet, facts, words)
+    ports = ports_of(sheet, facts, (*words, *starts))
     if ports:
         sheet.entry["port"], *others = ports
         if others:

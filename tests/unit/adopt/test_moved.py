@@ -857,6 +857,32 @@ def test_a_command_beside_a_script_that_stays_has_a_shell_only_where_it_needs_on
     assert web.comments["shell"] == "web/run.sh:2: a shell fills in $(nproc)"
 
 
+@pytest.mark.parametrize(
+    ("script", "end"),
+    [
+        (KEEPS, 'ENTRYPOINT ["./run.sh"]\nCMD gunicorn "app:create_app()"'),
+        (KEEPS, 'ENTRYPOINT ["./run.sh"]\nCMD date && gunicorn -b :$PORT "app:create_app()"'),
+        (f"{KEEPS[:-10]}exec gunicorn $OPTS -b 0:80 'app:create_app()'\n", 'CMD ["./run.sh"]'),
+    ],
+)
+def test_a_smoke_imports_what_a_shell_starts_in_the_end(
+    tmp_path: Path, script: str, end: str
+) -> None:
+    files = {"web/run.sh": script, "web/app.py": "def create_app():\n    pass\n"}
+    adopted(tmp_path, f"{HEAD}ENV PORT=80\nEXPOSE 80\n{end}\n", files)
+    decided = start(tmp_path / "services.yaml", InitRequest())
+    assert "assert callable(create_app)" in decided.files["web/smoke.py"]
+    [web] = decided.drafts
+    assert (web.entry["shell"], web.entry["port"]) == (True, 80)
+
+
+def test_a_service_without_a_smoke_says_why(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}CMD python app.py\n", {"web/app.py": "while True: pass\n"})
+    assert web.comments["context"].startswith("no smoke: an import would run its program; ")
+    [web] = adopted(tmp_path, f"{HEAD}CMD date | cat\n")
+    assert web.comments["context"].startswith("no smoke: init finds no module in its command; ")
+
+
 def test_a_shell_stays_where_the_script_looks_at_its_first_word(tmp_path: Path) -> None:
     script = KEEPS.replace("exec", '[ "$1" = gunicorn ] && migrate\nexec')
     text = f'{HEAD}ENTRYPOINT ["./run.sh"]\nCMD gunicorn web:app\n'
