@@ -454,7 +454,9 @@ def _smokes(repository: Repository, drafts: Sequence[Draft]) -> tuple[dict[str, 
         text = smoke_text(draft, _sources(draft, repository))
         if text is None:
             why = (
-                "an import would run its program" if draft.served else "init finds no module in its command"
+                "an import would run its program"
+                if draft.served
+                else "init finds no module in its command"
             )
             why = f"no smoke: {why}; the start check runs it"
             made.append(replace(draft, comments={**draft.comments, "context": why}))
