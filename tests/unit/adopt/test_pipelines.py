@@ -109,7 +109,8 @@ def test_init_writes_the_registry_of_a_workflow_that_goes_on(tmp_path: Path) -> 
     (tmp_path / "Dockerfile").write_text('FROM python:3.12\nCMD ["python", "-m", "http.server"]\n')
     file = tmp_path / "services.yaml"
     printed = "\n".join(init(file, InitRequest(), QUIET))
-    assert (manifest(file).registry, manifest(file).ci.provider) == ("ghcr.io/acme", "github")
+    assert manifest(file).registry == "ghcr.io/acme"
+    assert "\nci: {provider: github}\n" in file.read_text()
     assert f"  {FILE}:1: this pipeline goes on, beside slimbake's: " in printed
     assert "other.io" not in printed
     (workflows / "build.yml").unlink()
