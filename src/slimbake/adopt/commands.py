@@ -6,7 +6,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.choices import (
     ARGUMENTS,
@@ -169,6 +169,12 @@ class Shellless:
         return reads_arguments(text) or any(
             changed((), each.words) is not None for each in simple_commands(text)
         )
+
+    def joined(self, entrypoint: Command, command: Command) -> Command | None:
+        """Both as one, where the entrypoint is a shell with its options alone, as in `[sh, -c]`."""
+        words = self._without_starters(entrypoint.words)
+        bare = words and not entrypoint.shell and _after_shell(words)[0] == len(words)
+        return replace(entrypoint, words=(*words, *listed(command))) if bare else None
 
     def shelled(self, command: Command, *, read: bool = False) -> tuple[tuple[str, ...], str]:
         """The words of a command for an image with a shell, and the shell that it wants. `read`:

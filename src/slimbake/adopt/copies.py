@@ -100,7 +100,8 @@ def own_files(sheet: Sheet, needs: Needs, code: Code) -> None:
         for path in _paths(step):
             source = code.source(path, sheet.repository)
             here = code.moved(path)
-            if not source.startswith(below(code.context)) or here in {APP, code.app, path}:
+            inside = source and source.startswith(below(code.context))
+            if not inside or here in {APP, code.app}:
                 continue
             if step.words[0] == "rm" and not _BUILDS.search(f"/{source}"):
                 advice = (
@@ -245,6 +246,8 @@ def _read_by(facts: ImageFacts, target: str) -> bool:
     steps = (step for step in facts.steps if step.words[0] not in _NOT_READING)
     named = [(step.workdir, word) for step in steps for word in step.words]
     named += [(facts.workdir, word) for text in starts for word in text.split()]
+    if starts and posixpath.basename(target) == starts[0].split()[0]:  # by PATH
+        return True
     for folder, word in named:
         path = posixpath.normpath(posixpath.join(folder, word.rpartition("=")[2]))
         if path != "/" and f"{target}/".startswith(f"{path.rstrip('/')}/"):

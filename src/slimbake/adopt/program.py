@@ -52,6 +52,8 @@ def command_of(
             )
         )
     reader = Shellless(code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name)
+    if entrypoint and command and (both := reader.joined(entrypoint, command)):
+        entrypoint, command = None, both
     if sheet.needs_shell:
         return _shelled(sheet, reader, entrypoint, command, sheet.needs_shell)
     if entrypoint and command and reader.chooses(entrypoint):

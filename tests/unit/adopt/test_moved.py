@@ -890,6 +890,35 @@ def test_a_shell_stays_where_the_script_looks_at_its_first_word(tmp_path: Path) 
     assert web.entry["command"] == ["sh", "-c", "exec gunicorn web:app"]
 
 
+@pytest.mark.parametrize(
+    ("entrypoint", "command", "started"),
+    [
+        ("[sh, -c]", "['gunicorn web:app']", ["gunicorn", "web:app"]),
+        ("[tini, --, bash, -ec]", "['a | b']", ["bash", "-ec", "a | b"]),
+        ("/bin/sh -c", "gunicorn web:app", ["gunicorn"]),  # the rest is $0, as Docker has it
+        ("[bash]", "[run.sh, web]", ["bash", "run.sh", "web"]),
+        ("[bash, -e, run.sh]", "[a]", ["a"]),
+    ],
+)
+def test_an_entrypoint_that_is_a_shell_alone_runs_the_command(
+    tmp_path: Path, entrypoint: str, command: str, started: list[str]
+) -> None:
+    compose = f"{COMPOSE[:-2]}, entrypoint: {entrypoint}, command: {command}}}\n"
+    [web] = adopted(tmp_path, f"{HEAD}{START}", {"web/run.sh": KEEPS}, compose)
+    words = [*web.entry.get("entrypoint", ()), *web.entry["command"]]
+    assert [word for word in words if word not in {"tini", "--"}][-len(started) :] == started
+    assert "dockerfile" not in web.entry
+
+
+def test_a_script_that_path_finds_and_a_folder_of_app_that_is_written_to(tmp_path: Path) -> None:
+    head = HEAD.replace("/srv/web", "/app")
+    copied = "COPY web/run.sh /usr/local/bin/run\nRUN chown 1000 /app/uploads\n"
+    files = {"web/run.sh": '#!/bin/sh\nexec "$@"\n', "web/uploads/x": ""}
+    [web] = adopted(tmp_path, f'{head}{copied}ENTRYPOINT ["run"]\n{START}', files)
+    assert [what for what, _ in notes(web)] == ["RUN chown /app/uploads"]
+    assert web.entry["command"] == ["python", "app.py"]
+
+
 def test_the_shell_of_a_stage_below_runs_what_is_no_list(tmp_path: Path) -> None:
     below = HEAD.replace("3.11", "3.11 AS one")
     [web] = adopted(tmp_path, f"{below}{BASH}FROM one\nENTRYPOINT a | b\n")
