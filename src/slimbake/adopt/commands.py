@@ -18,7 +18,7 @@ from slimbake.adopt.choices import (
     without_functions,
 )
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
-from slimbake.adopt.model import Command, Note, Place, Served
+from slimbake.adopt.model import Command, Note, Place, Said, Served
 from slimbake.adopt.shell import (
     LITERAL,
     SimpleCommand,
@@ -54,6 +54,11 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("pdm", "run"): frozenset({"-p", "--project"}),
     ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
 }
+# What starts another command as a user that it names first.
+_AS_USER = frozenset({"gosu", "su-exec"})
+_CHANGES = re.compile(
+    rf"(?m)^[^#\n]*(?<![\w-])(?:{'|'.join(sorted(_AS_USER))})\s+[\"']?([\w:.${{}}-]+)"
+)
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints, or ends a block
@@ -226,6 +231,17 @@ class Shellless:
                     texts.append(read[0])
         return found
 
+    def user(self, command: Command) -> Said | None:
+        """The user that a command or its scripts change to, where its name is known."""
+        texts = {command.place: command.text, **self.scripts(command)}
+        for place, text in texts.items():
+            if found := _CHANGES.search(text):
+                name = expand(found[1], self.values)[0]
+                line = place.line + text.count("\n", 0, found.start(1))
+                known = re.fullmatch(r"[\w.-]+(?::[\w.-]+)?", name)
+                return Said(name, Place(place.file, line)) if known else None
+        return None
+
     def starts(self, command: Command) -> tuple[str, ...]:
         """The words of the last command of each text and script that a shell runs."""
         words = self._without_starters(listed(command))
@@ -302,6 +318,9 @@ class Shellless:
     def _without_starters(self, words: tuple[str, ...]) -> tuple[str, ...]:
         while words:
             first = (posixpath.basename(words[0]), *words[1:])
+            if first[0] in _AS_USER:
+                words = words[2:]
+                continue
             starter = next((s for s in _STARTERS if first[: len(s)] == s), None)
             if starter is None:
                 return words

@@ -274,7 +274,7 @@ def _rest(sheet: Sheet, facts: ImageFacts, needs: Needs, code: Code) -> None:
     signal = (compose and compose.stop_signal) or facts.stop_signal
     if signal and signal.value not in _USUAL_SIGNAL:
         sheet.entry["stop_signal"] = signal.value
-    if user := (compose and compose.user) or facts.user:
+    if user := (compose and compose.user) or sheet.changes or facts.user:
         _user(sheet, user, facts.steps)
     if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
         sheet.entry["labels"] = labels

@@ -52,6 +52,8 @@ def command_of(
             )
         )
     reader = Shellless(code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name)
+    for each in filter(None, (entrypoint, command)):
+        sheet.changes = sheet.changes or reader.user(each)
     if entrypoint and command and (both := reader.joined(entrypoint, command)):
         entrypoint, command = None, both
     if sheet.needs_shell:
@@ -102,6 +104,9 @@ def _shelled(
         scripts |= reader.scripts(each)
         starts += reader.starts(each)
     _moved_in(sheet, scripts, reader.code)
+    if (said := sheet.changes) and not any("id -u" in text for text in scripts.values()):
+        advice = "containers start as `user` of the entry, without root: remove what changes it"
+        sheet.note(said.place, f"the script changes to the user {said.value}", advice)
     return Plainly((*first, *last), starts=starts), len(first)
 
 

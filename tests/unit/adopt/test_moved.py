@@ -910,6 +910,27 @@ def test_an_entrypoint_that_is_a_shell_alone_runs_the_command(
     assert "dockerfile" not in web.entry
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('exec gosu web "$@"\n', []),
+        ('# gosu other\nexec /usr/sbin/su-exec web:web "$@"\n', []),
+        ('export N="$(nproc)"\nexec gosu "$NAME" "$@"\n', ["the script changes to the user web"]),
+        ('[ "$(id -u)" != 0 ] || exec gosu web "$0" "$@"\nexec "$@" $(nproc)\n', []),
+    ],
+)
+def test_a_container_starts_as_the_user_that_a_script_changes_to(
+    tmp_path: Path, script: str, said: list[str]
+) -> None:
+    made = "RUN groupadd -g 77 web && useradd -u 1500 -g web web\nENV NAME=web\nUSER root\n"
+    text = f'{HEAD}{made}ENTRYPOINT ["./run.sh"]\nCMD ["python", "app.py"]\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": f"#!/bin/sh\n{script}"})
+    assert web.entry["user"] in {"1500", "1500:77"}
+    assert web.entry["command"] == ["python", "app.py"]
+    assert web.entry.get("entrypoint") in (None, ["sh", "/app/run.sh"])
+    assert [what for what, _ in notes(web)] == said
+
+
 def test_a_script_that_path_finds_and_a_folder_of_app_that_is_written_to(tmp_path: Path) -> None:
     head = HEAD.replace("/srv/web", "/app")
     copied = "COPY web/run.sh /usr/local/bin/run\nRUN chown 1000 /app/uploads\n"
