@@ -23,6 +23,7 @@ from slimbake.adopt.model import (
     Place,
 )
 from slimbake.adopt.sheet import Sheet, below, folder_of, modules_of, script_at
+from slimbake.adopt.shell import packages_called
 from slimbake.config.compose import dotenv
 
 # subprocess and asyncio, os; in code, as far as a line shows it
@@ -96,14 +97,16 @@ def _shelled(
     last, other = ((), "") if command is None or drops else reader.shelled(command, read=reads)
     sheet.entry["shell"] = True
     sheet.comments["shell"] = f"{why.place}: {why.what}"
-    if "bash" in {one, other}:
-        sheet.entry["system"] = ["bash"]
     scripts: dict[Place, str] = {}
+    texts = [*first, *last]  # of `sh -c`, among the words
     starts: tuple[str, ...] = ()
     for each in filter(None, (entrypoint, None if drops else command)):
         scripts |= reader.scripts(each)
         starts += reader.starts(each)
     _moved_in(sheet, scripts, reader.code)
+    called = (each for text in (*texts, *scripts.values()) for each in packages_called(text))
+    if system := [*(["bash"] if "bash" in {one, other} else []), *dict.fromkeys(called)]:
+        sheet.entry["system"] = system
     if (said := sheet.changes) and not any("id -u" in text for text in scripts.values()):
         advice = "containers start as `user` of the entry, without root: remove what changes it"
         sheet.note(said.place, f"the script changes to the user {said.value}", advice)
@@ -220,7 +223,7 @@ def start_of(
         sheet.entry["start"] = list(words[fixed:])
         sheet.comments["start"] = "an entrypoint that waits for arguments"
         del sheet.entry["command"]
-    elif alone and not sheet.of.compose:
+    elif alone and not sheet.of.compose and not (facts.entrypoint and facts.entrypoint.shell):
         sheet.entry["start"] = ["--help"]
         sheet.comments["start"] = "an entrypoint that waits for arguments"
 

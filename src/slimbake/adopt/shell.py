@@ -74,6 +74,23 @@ _BUILTINS = frozenset(
     ]
 )
 
+# Of Debian's essential packages, which images such as python:slim have.
+_ESSENTIAL = {
+    "diffutils": "cmp diff",
+    "findutils": "find xargs",
+    "grep": "egrep fgrep grep",
+    "gzip": "gunzip gzip zcat",
+    "hostname": "hostname",
+    "libc-bin": "getent",
+    "mawk": "awk mawk",
+    "sed": "sed",
+    "tar": "tar",
+    "util-linux": "flock getopt setpriv setsid",
+}
+_CALLED = re.compile(  # where a command begins
+    r"(?m)(?:^|[|;&(`!]|\b(?:if|elif|then|else|do|while|until|exec)\b)[ \t]*"
+    r"(?=([a-z][\w-]*)(?:[\s)`;]|$))"
+)
 _ENDS = frozenset({"exit", "return", "break", "continue"})
 _PIPES = ("|", "|&")
 
@@ -157,6 +174,12 @@ def with_exec(text: str) -> str:
     if within or last.words[0] == "exec":
         return text
     return f"{text[: last.program]}exec {text[last.program :]}"
+
+
+def packages_called(text: str) -> tuple[str, ...]:
+    """The Debian packages of what a script calls and every Debian has, beyond `sh` and coreutils."""
+    called = {found[1] for found in _CALLED.finditer(text)}
+    return tuple(package for package, names in _ESSENTIAL.items() if called & {*names.split()})
 
 
 def _starts_program(command: SimpleCommand) -> bool:

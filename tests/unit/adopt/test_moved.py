@@ -931,6 +931,34 @@ def test_a_container_starts_as_the_user_that_a_script_changes_to(
     assert [what for what, _ in notes(web)] == said
 
 
+@pytest.mark.parametrize(
+    ("script", "system"),
+    [
+        (
+            "A=$(hostname -i)\nif ! grep -q x y; then sed -i s/a/b/ c; fi\n",
+            ["grep", "hostname", "sed"],
+        ),
+        ("# grep x\necho find sed\nls | xargs tar-it\n", ["findutils"]),
+        ("echo tar\n", None),
+    ],
+)
+def test_a_script_that_stays_has_the_programs_that_every_debian_has(
+    tmp_path: Path, script: str, system: list[str] | None
+) -> None:
+    files = {"web/run.sh": f"#!/bin/sh\n{script}exec python app.py $(nproc)\n"}
+    [web] = adopted(tmp_path, f"{HEAD}CMD ./run.sh\n", files)
+    assert web.entry.get("system") == system
+
+
+def test_an_entrypoint_of_a_shell_waits_for_no_arguments(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/requirements.txt").touch()
+    (tmp_path / "web/Dockerfile").write_text("FROM python:3.11\nENTRYPOINT exec gunicorn $X\n")
+    [web] = start(tmp_path / "services.yaml", InitRequest()).drafts
+    assert web.entry["entrypoint"] == ["sh", "-c", "exec gunicorn $X"]
+    assert "start" not in web.entry
+
+
 def test_a_script_that_path_finds_and_a_folder_of_app_that_is_written_to(tmp_path: Path) -> None:
     head = HEAD.replace("/srv/web", "/app")
     copied = "COPY web/run.sh /usr/local/bin/run\nRUN chown 1000 /app/uploads\n"
