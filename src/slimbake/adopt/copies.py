@@ -258,6 +258,6 @@ def _read_by(facts: ImageFacts, target: str) -> bool:
 def _paths(step: Step) -> list[str]:
     """What the words of a step would be as paths; the owner that `chown` gives is none."""
     words = [word for word in step.words[1:] if not word.startswith("-")]
-    given = any(word.startswith("--reference") for word in step.words)  # by a file, or
-    words = words[1:] if step.words[0] == "chown" and not given else words
+    by_file = any(word.startswith("--reference") for word in step.words)
+    words = words[1:] if step.words[0] == "chown" and not by_file else words
     return [posixpath.normpath(posixpath.join(step.workdir, word)) for word in words]

@@ -23,7 +23,7 @@ from slimbake.adopt.model import (
     Place,
 )
 from slimbake.adopt.sheet import Sheet, below, folder_of, modules_of, script_at
-from slimbake.adopt.shell import packages_called
+from slimbake.adopt.shell import called, essential
 from slimbake.config.compose import dotenv
 
 # subprocess and asyncio, os; in code, as far as a line shows it
@@ -55,8 +55,8 @@ def command_of(
     reader = Shellless(code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name)
     for each in filter(None, (entrypoint, command)):
         sheet.changes = sheet.changes or reader.user(each)
-    if entrypoint and command and (both := reader.joined(entrypoint, command)):
-        entrypoint, command = None, both
+    if entrypoint and command and (joined := reader.joined(entrypoint, command)):
+        entrypoint, command = None, joined
     if sheet.needs_shell:
         return _shelled(sheet, reader, entrypoint, command, sheet.needs_shell)
     if entrypoint and command and reader.chooses(entrypoint):
@@ -98,14 +98,14 @@ def _shelled(
     sheet.entry["shell"] = True
     sheet.comments["shell"] = f"{why.place}: {why.what}"
     scripts: dict[Place, str] = {}
-    texts = [*first, *last]  # of `sh -c`, among the words
     starts: tuple[str, ...] = ()
     for each in filter(None, (entrypoint, None if drops else command)):
         scripts |= reader.scripts(each)
         starts += reader.starts(each)
     _moved_in(sheet, scripts, reader.code)
-    called = (each for text in (*texts, *scripts.values()) for each in packages_called(text))
-    if system := [*(["bash"] if "bash" in {one, other} else []), *dict.fromkeys(called)]:
+    # texts of `sh -c` are among the words
+    sheet.called = frozenset().union(*map(called, (*first, *last, *scripts.values())))
+    if system := [*(["bash"] if "bash" in {one, other} else []), *essential(sheet.called)]:
         sheet.entry["system"] = system
     if (said := sheet.changes) and not any("id -u" in text for text in scripts.values()):
         advice = "containers start as `user` of the entry, without root: remove what changes it"

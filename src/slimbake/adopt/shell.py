@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 LITERAL = "\0"  # stands for a `$` that a shell leaves alone
@@ -176,10 +176,15 @@ def with_exec(text: str) -> str:
     return f"{text[: last.program]}exec {text[last.program :]}"
 
 
-def packages_called(text: str) -> tuple[str, ...]:
-    """The Debian packages of what a script calls and every Debian has, beyond `sh` and coreutils."""
-    called = {found[1] for found in _CALLED.finditer(text)}
-    return tuple(package for package, names in _ESSENTIAL.items() if called & {*names.split()})
+def called(text: str) -> frozenset[str]:
+    """The words of a script that stand where a command begins, programs among them."""
+    return frozenset(found[1] for found in _CALLED.finditer(text))
+
+
+def essential(programs: Iterable[str]) -> tuple[str, ...]:
+    """The packages of those programs that every Debian has, beyond `sh` and coreutils."""
+    wanted = {*programs}
+    return tuple(package for package, names in _ESSENTIAL.items() if wanted & {*names.split()})
 
 
 def _starts_program(command: SimpleCommand) -> bool:

@@ -940,13 +940,15 @@ def test_a_container_starts_as_the_user_that_a_script_changes_to(
         ),
         ("# grep x\necho find sed\nls | xargs tar-it\n", ["findutils"]),
         ("echo tar\n", None),
+        ("while ! nc -z db 1; do sleep 1; done\n", ["netcat-openbsd"]),
     ],
 )
 def test_a_script_that_stays_has_the_programs_that_every_debian_has(
     tmp_path: Path, script: str, system: list[str] | None
 ) -> None:
     files = {"web/run.sh": f"#!/bin/sh\n{script}exec python app.py $(nproc)\n"}
-    [web] = adopted(tmp_path, f"{HEAD}CMD ./run.sh\n", files)
+    installs = "RUN apt-get install -y netcat-openbsd\n"
+    [web] = adopted(tmp_path, f"{HEAD}{installs}CMD ./run.sh\n", files)
     assert web.entry.get("system") == system
 
 
