@@ -6,7 +6,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slimbake.adopt.choices import (
     ARGUMENTS,
@@ -18,8 +18,15 @@ from slimbake.adopt.choices import (
     without_functions,
 )
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
-from slimbake.adopt.model import Command, Note, Place, Served
-from slimbake.adopt.shell import LITERAL, SimpleCommand, expand, simple_commands
+from slimbake.adopt.model import Command, Note, Place, Said, Served
+from slimbake.adopt.shell import (
+    LITERAL,
+    SimpleCommand,
+    expand,
+    only_words,
+    simple_commands,
+    with_exec,
+)
 from slimbake.config.shells import REAPER_OPTIONS, REAPERS, after_options
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
@@ -47,6 +54,11 @@ _STARTERS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("pdm", "run"): frozenset({"-p", "--project"}),
     ("conda", "run"): frozenset({"-n", "--name", "-p", "--prefix"}),
 }
+# What starts another command as a user that it names first.
+_AS_USER = frozenset({"gosu", "su-exec"})
+_CHANGES = re.compile(
+    rf"(?m)^[^#\n]*(?<![\w-])(?:{'|'.join(sorted(_AS_USER))})\s+[\"']?([\w:.${{}}-]+)"
+)
 _MOST = 3  # scripts that start one another
 _CONDITIONS = (("if",), ("while",), ("for",), ("until",), ("case",))
 _SAYS = frozenset({"echo", "printf", "done", "fi", "esac"})  # what only prints, or ends a block
@@ -109,6 +121,7 @@ class Plainly:
     passes: bool = False  # whether it only starts what comes behind it
     notes: tuple[Note, ...] = ()
     filled: tuple[tuple[str, Place], ...] = ()  # words whose variables were filled in, and where
+    starts: tuple[str, ...] = ()  # the last commands of shells that stay, as far as they are known
 
 
 @dataclass(slots=True)
@@ -155,32 +168,41 @@ class Shellless:
         chooses by them what it starts.
         """
         words = self._without_starters(entrypoint.words)
-        names = [word for word in words if posixpath.basename(word) not in _SHELLS]
-        read = self.script(names[0]) if names and not entrypoint.shell else None
+        at = _after_shell(words)[0]
+        read = self.script(words[at]) if at < len(words) and not entrypoint.shell else None
         text = without_functions(read[0])[0] if read else ""
         return reads_arguments(text) or any(
             changed((), each.words) is not None for each in simple_commands(text)
         )
 
-    def shelled(self, command: Command) -> tuple[tuple[str, ...], str]:
-        """The words of a command for an image with a shell, and the shell that it wants. Raises
-        Unreadable where that is no help.
+    def joined(self, entrypoint: Command, command: Command) -> Command | None:
+        """Both as one, where the entrypoint is a shell with its options alone, as in `[sh, -c]`."""
+        words = self._without_starters(entrypoint.words)
+        bare = words and not entrypoint.shell and _after_shell(words)[0] == len(words)
+        return replace(entrypoint, words=(*words, *listed(command))) if bare else None
+
+    def shelled(self, command: Command, *, read: bool = False) -> tuple[tuple[str, ...], str]:
+        """The words of a command for an image with a shell, and the shell that it wants. `read`:
+        whether a script looks at them, so that a shell among them stays. Raises Unreadable where
+        that is no help.
         """
-        given = re.fullmatch(r"\S*sh -\w*c (.*)", command.text, re.DOTALL)
-        text = command.text if command.shell else given[1] if given else ""
-        for each in simple_commands(text):
-            words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
-            self._refuse_scheduler("".join(words[:1]), command.place)
-        if command.shell:
-            return ("sh", "-c", self.code.moved(_not_activating(command.text))), "sh"
-        words = self._without_starters(command.words)
+        words = self._without_starters(listed(command))
         name = posixpath.basename(words[0]) if words else ""
         if name in _SHELLS:
-            return (name, *(self.code.moved(_not_activating(word)) for word in words[1:])), name
-        read = self.script(words[0]) if words else None
-        if read is None or not _SHEBANG.match(read[0]):
-            return tuple(self.code.moved(word) for word in words), ""
-        text, place = read
+            at, is_text = _after_shell(words)
+            text = _not_activating(words[at]) if is_text else ""
+            for each in simple_commands(text):
+                inner = self._without_starters(each.words[each.words[:1] == ("exec",) :])
+                self._refuse_scheduler("".join(inner[:1]), command.place)
+            alone = at + 1 == len(words) and not read
+            if bare := only_words(text) if alone else ():
+                return self.shelled(Command(bare, False, command.place))
+            rest = (with_exec(text), *words[at + 1 :]) if is_text else words[at:]
+            return (name, *words[1:at], *map(self.code.moved, rest)), name
+        script = self.script(words[0]) if words else None
+        if script is None or not _SHEBANG.match(script[0]):
+            return self._named(words), ""
+        text, place = script
         inside = posixpath.relpath(place.file, self.code.context)
         if inside.startswith("../") or place.line != 1:
             raise Unreadable(
@@ -197,7 +219,9 @@ class Shellless:
     def scripts(self, command: Command) -> dict[Place, str]:
         """The shell scripts that a command starts, and those that they start: first line -> text."""
         found: dict[Place, str] = {}
-        texts = [command.text if command.shell else shlex.join(command.words)]
+        words = listed(command)
+        at, is_text = _after_shell(words)
+        texts = [words[at] if is_text else shlex.join(words)]
         while texts:
             for each in simple_commands(texts.pop()):
                 words = self._without_starters(each.words[each.words[:1] == ("exec",) :])
@@ -207,6 +231,26 @@ class Shellless:
                     texts.append(read[0])
         return found
 
+    def user(self, command: Command) -> Said | None:
+        """The user that a command or its scripts change to, where its name is known."""
+        texts = {command.place: command.text, **self.scripts(command)}
+        for place, text in texts.items():
+            if found := _CHANGES.search(text):
+                name = expand(found[1], self.values)[0]
+                line = place.line + text.count("\n", 0, found.start(1))
+                known = re.fullmatch(r"[\w.-]+(?::[\w.-]+)?", name)
+                return Said(name, Place(place.file, line)) if known else None
+        return None
+
+    def starts(self, command: Command) -> tuple[str, ...]:
+        """The words of the last command of each text and script that a shell runs."""
+        words = self._without_starters(listed(command))
+        at, is_text = _after_shell(words)
+        texts = [*words[at : at + is_text], *self.scripts(command).values()]
+        found = (ends(simple_commands(without_functions(text)[0])) for text in texts)
+        last = (word for each in found if each for word in each[-1].words)
+        return tuple(expand(word, self.values)[0].replace(LITERAL, "$") for word in last)
+
     def _words(
         self, words: tuple[str, ...], place: Place, found: _Found, depth: int
     ) -> tuple[tuple[str, ...], bool]:
@@ -215,10 +259,10 @@ class Shellless:
             return (), True
         name = posixpath.basename(words[0])
         if name in _SHELLS and len(words) > 1:
-            option, *rest = words[1:]
-            if re.fullmatch(r"-\w*c", option) and rest:
-                return self._shell(rest[0], place, found, depth + 1)
-            return self._script(tuple(words[1:]), place, found, depth)
+            at, is_text = _after_shell(words)
+            if is_text:
+                return self._shell(words[at], place, found, depth + 1)
+            return self._script(words[at:] or words[1:], place, found, depth)
         self._refuse_scheduler(words[0], place)
         if name in _UTILITIES:
             raise NeedsShell(
@@ -233,13 +277,7 @@ class Shellless:
             _SHEBANG.match(read[0]) or words[0].endswith(".sh")
         ):
             return self._script(words, place, found, depth)
-        if words[0].endswith(".py") and not words[0].startswith("-"):
-            words = ("python", *words)
-        elif _PYTHON.fullmatch(name):
-            words = ("python", *words[1:])
-        elif posixpath.dirname(words[0]).endswith("/bin") or posixpath.dirname(words[0]) == "bin":
-            words = (name, *words[1:])
-        moved = tuple(self.code.moved(word) for word in words)
+        moved = self._named(words)
         if posixpath.isabs(moved[0]) and not moved[0].startswith(_PROGRAMS):
             raise Unreadable(
                 Note(
@@ -250,6 +288,19 @@ class Shellless:
                 )
             )
         return moved, False
+
+    def _named(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The words of a command, with its program by the name that slimbake's image has for it."""
+        if not words:
+            return ()
+        first, folder = words[0], posixpath.dirname(words[0])
+        if first.endswith(".py") and not first.startswith("-"):
+            words = ("python", *words)
+        elif _PYTHON.fullmatch(posixpath.basename(first)):
+            words = ("python", *words[1:])
+        elif folder.endswith("/bin") or folder == "bin":
+            words = (posixpath.basename(first), *words[1:])
+        return tuple(map(self.code.moved, words))
 
     def _refuse_scheduler(self, program: str, place: Place) -> None:
         if posixpath.basename(program) in _SCHEDULERS:
@@ -267,6 +318,9 @@ class Shellless:
     def _without_starters(self, words: tuple[str, ...]) -> tuple[str, ...]:
         while words:
             first = (posixpath.basename(words[0]), *words[1:])
+            if first[0] in _AS_USER:
+                words = words[2:]
+                continue
             starter = next((s for s in _STARTERS if first[: len(s)] == s), None)
             if starter is None:
                 return words
@@ -451,11 +505,14 @@ class Shellless:
     def _filled(self, word: str, place: Place, found: _Found) -> str:
         text, missing = expand(word, {**self.values, **found.env})
         if missing or ("$" in text):
-            name = missing[0] if missing else word
+            name = re.escape(missing[0]) if missing else r"\(.*\)|\S+"
+            part = re.search(rf"\$(?:{name}|\{{{name}\b[^{{}}]*\}})", word if missing else text)
+            shown = word.replace(LITERAL, "$")
+            of = "" if part is None or part[0] == shown else f" of `{shown}`"
             raise NeedsShell(
                 Note(
                     place,
-                    f"a shell fills in ${name.lstrip('$')} of `{word.replace(LITERAL, '$')}`",
+                    f"a shell fills in {part[0] if part else shown}{of}",
                     "read the variable in the service's own code, or write its value; until then"
                     " the service keeps its Dockerfile",
                     self.service,
@@ -475,6 +532,23 @@ class Shellless:
             " Dockerfile",
             self.service,
         )
+
+
+def listed(command: Command) -> tuple[str, ...]:
+    """A command's words, with those of the shell that runs it."""
+    return (*command.by, command.text) if command.shell else command.words
+
+
+def _after_shell(words: tuple[str, ...]) -> tuple[int, bool]:
+    """Where the first word stands that is neither a shell nor its option, and whether it is text to
+    run.
+    """
+    at, is_text = int(posixpath.basename("".join(words[:1])) in _SHELLS), False
+    while at and at < len(words) and re.match(r"[-+]\w", words[at]):
+        is_text = is_text or re.match(r"-\w*c", words[at]) is not None
+        at += 2 if re.fullmatch(r"[-+]\w*[oO]", words[at]) else 1
+    at = min(at, len(words))
+    return at, is_text and at < len(words)
 
 
 def _silent(words: tuple[str, ...]) -> bool:

@@ -100,7 +100,8 @@ def own_files(sheet: Sheet, needs: Needs, code: Code) -> None:
         for path in _paths(step):
             source = code.source(path, sheet.repository)
             here = code.moved(path)
-            if not source.startswith(below(code.context)) or here in {APP, code.app, path}:
+            inside = source and source.startswith(below(code.context))
+            if not inside or here in {APP, code.app}:
                 continue
             if step.words[0] == "rm" and not _BUILDS.search(f"/{source}"):
                 advice = (
@@ -149,6 +150,7 @@ def misplaced_files(sheet: Sheet, code: Code, installed: set[str], facts: ImageF
     step of the build reads.
     """
     noted = {each.place for each in code.notes}
+    runs = [*sheet.entry.get("entrypoint", ()), *sheet.entry.get("command", ())]
     for each in code.placed:
         target, root = each.target, code.root.rstrip("/")
         below = target.startswith(f"{root}/") and root != ""
@@ -185,7 +187,7 @@ def misplaced_files(sheet: Sheet, code: Code, installed: set[str], facts: ImageF
             weights = "" if here else _as_weights(sheet, each)
             read = _read_by(facts, target) and not weights
             moves = target in sheet.in_scripts or _moves(sheet, facts, target)
-            if modules or for_build or read or (here and moves):
+            if modules or for_build or read or (here and moves) or here in runs:
                 continue
             advice = (
                 f"slimbake's image has it at {here}: where the service reads it, change the path"
@@ -194,7 +196,6 @@ def misplaced_files(sheet: Sheet, code: Code, installed: set[str], facts: ImageF
                 + (weights or "if the service reads it, move it there")
             )
             sheet.note(each.place, f"{each.source} is copied to {target}", advice)
-    runs = [*sheet.entry.get("entrypoint", ()), *sheet.entry.get("command", ())]
     made = {posixpath.normpath(posixpath.join(facts.workdir, word)) for word in runs}
     for path, (_, place) in facts.scripts.items():
         starts = [word for each in (facts.entrypoint, facts.command) if each for word in each.words]
@@ -245,6 +246,8 @@ def _read_by(facts: ImageFacts, target: str) -> bool:
     steps = (step for step in facts.steps if step.words[0] not in _NOT_READING)
     named = [(step.workdir, word) for step in steps for word in step.words]
     named += [(facts.workdir, word) for text in starts for word in text.split()]
+    if starts and posixpath.basename(target) == starts[0].split()[0]:  # by PATH
+        return True
     for folder, word in named:
         path = posixpath.normpath(posixpath.join(folder, word.rpartition("=")[2]))
         if path != "/" and f"{target}/".startswith(f"{path.rstrip('/')}/"):
@@ -253,6 +256,8 @@ def _read_by(facts: ImageFacts, target: str) -> bool:
 
 
 def _paths(step: Step) -> list[str]:
-    """What the words of a step would be as paths."""
-    words = (word for word in step.words[1:] if not word.startswith("-"))
+    """What the words of a step would be as paths; the owner that `chown` gives is none."""
+    words = [word for word in step.words[1:] if not word.startswith("-")]
+    by_file = any(word.startswith("--reference") for word in step.words)
+    words = words[1:] if step.words[0] == "chown" and not by_file else words
     return [posixpath.normpath(posixpath.join(step.workdir, word)) for word in words]

@@ -26,6 +26,7 @@ from slimbake.adopt.model import (
     Repository,
 )
 from slimbake.adopt.order import before
+from slimbake.adopt.pipelines import pushed, registry_in, registry_of
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.config.shells import reaped
@@ -94,6 +95,8 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     if mine is not None and MARK not in mine.partition("\n")[0]:
         advice = "slimbake writes a file of this name: give yours another, and bake it with `-f`"
         notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
+    registry, of_pipelines = registry_of(pushed(repository.pipelines), _registry(compose))
+    notes += of_pipelines
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
         folder=compose.name or repository.name.lower(),
@@ -101,22 +104,14 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         left=() if only else tuple(left),
         compose=compose.files,
         notes=tuple(dict.fromkeys(notes)),
-        registry=_registry(compose),
+        registry=registry,
     )
-
-
-# A host has a dot or a port; Docker takes other names for those of its hub.
-_HOST = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*"
-_FOLDER = r"/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
-    rf"((?:(?=[^/:]*\.){_HOST}|{_HOST}:\d{{1,5}})(?:{_FOLDER})*)/[^/:@]+(?:[:@]|\Z)"
-)
 
 
 def _registry(compose: ComposeFacts) -> str:
     """Where all images are that a compose file builds and names; "" where that is not one place."""
     names = [each.image for each in compose.services if each.build and each.image]
-    found = {match[1] if (match := _IMAGE.match(name)) else "" for name in names}
+    found = set(map(registry_in, names))
     return found.pop() if len(found) == 1 else ""
 
 

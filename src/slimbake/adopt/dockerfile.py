@@ -25,6 +25,7 @@ from slimbake.adopt.model import (
     Taken,
 )
 from slimbake.adopt.shell import BLOCKS, LITERAL, SimpleCommand, expand, simple_commands
+from slimbake.config.shells import SHELLS
 from slimbake.fingerprint.instructions import Instruction, instructions
 
 _WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
@@ -42,7 +43,7 @@ _HEALTH_FLAGS = {
 _OF_INSTALLERS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_")
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
 # What means nothing for another image, or says nothing that a build depends on.
-_NEEDLESS = frozenset({"MAINTAINER", "SHELL"})
+_NEEDLESS = frozenset({"MAINTAINER"})
 # The text of the Dockerfile that builds an image, and how; None for an image from outside.
 Below = Callable[[str], tuple[str, BuildFacts] | None]
 
@@ -68,6 +69,7 @@ class _Stage:
     healthcheck: Healthcheck | None = None
     entrypoint: Command | None = None
     command: Command | None = None
+    shell: tuple[str, ...] = ("sh", "-c")  # what runs a command that is no list
     inherited: bool = False  # whether the command is that of the stage below
     scripts: dict[str, tuple[str, Place]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -500,11 +502,14 @@ class _Reader:
         for path in _words(instruction.rest):
             stage.volumes.append(Said(expand(path, stage.values)[0], place))
 
+    def _by(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
+        stage.shell = _exec(instruction.rest) or stage.shell
+
     def _cmd(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
-        stage.command, stage.inherited = _command(instruction.rest, place), False
+        stage.command, stage.inherited = _command(instruction.rest, place, stage.shell), False
 
     def _entrypoint(self, instruction: Instruction, stage: _Stage, place: Place) -> None:
-        stage.entrypoint = _command(instruction.rest, place)
+        stage.entrypoint = _command(instruction.rest, place, stage.shell)
         if stage.inherited:  # Docker clears the command of the image below
             stage.command = None
 
@@ -648,6 +653,7 @@ _READERS: Mapping[str, Callable[[_Reader, Instruction, _Stage, Place], None]] = 
     "STOPSIGNAL": _Reader._stop_signal,
     "EXPOSE": _Reader._expose,
     "VOLUME": _Reader._volume,
+    "SHELL": _Reader._by,
     "CMD": _Reader._cmd,
     "ENTRYPOINT": _Reader._entrypoint,
     "HEALTHCHECK": _Reader._healthcheck,
@@ -712,11 +718,17 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if same else text
 
 
-def _command(rest: str, place: Place) -> Command | None:
+def _command(rest: str, place: Place, by: tuple[str, ...] = ("sh", "-c")) -> Command | None:
+    """`by`: the words of SHELL."""
     if rest.startswith("[") and rest.replace(" ", "") == "[]":
         return None
-    words = _exec(rest)
-    return Command(words, False, place) if words else Command((rest,), True, place)
+    if words := _exec(rest):
+        return Command(words, False, place)
+    names = [posixpath.basename(word) for word in by]
+    at = next((number for number, name in enumerate(names) if name in SHELLS), None)
+    if at is None:  # such as `python -c`
+        return Command((*by, rest), False, place)
+    return Command((rest,), True, place, (names[at], *by[at + 1 :]))
 
 
 def _healthcheck(instruction: Instruction, place: Place) -> Healthcheck:

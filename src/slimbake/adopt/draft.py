@@ -140,7 +140,7 @@ def _own(sheet: Sheet) -> Draft:
         text = sheet.repository.texts.get(code.source(path, sheet.repository), "\r")
         sheet.notes += [note] if "\r" in text else []
     steps_of(sheet, facts, needs, code)
-    start_of(sheet, facts, words, fixed)
+    start_of(sheet, facts, words, fixed, plain.starts)
     known = {*needs.folders, *needs.projects}
     if any(step.words[0].endswith(TRUSTS) for step in facts.steps):
         known |= {e.target for e in code.placed if f"{e.target}/".startswith(f"{AUTHORITIES}/")}
@@ -168,7 +168,9 @@ def _own(sheet: Sheet) -> Draft:
             replace(each, folder=posixpath.normpath(posixpath.join(code.inner, each.folder)))
             if code.inner
             else each
-            for each in served(words, lambda m, at: _known(sheet, _at(code, at), m))
+            for each in served(
+                (*words, *plain.starts), lambda m, at: _known(sheet, _at(code, at), m)
+            )
         ),
         python=python_of(facts) or conda_python(sheet, needs, code),
         torch=needs.torch or torch_of(sheet, needs, code),
@@ -285,7 +287,7 @@ def _rest(sheet: Sheet, facts: ImageFacts, needs: Needs, code: Code) -> None:
     signal = (compose and compose.stop_signal) or facts.stop_signal
     if signal and signal.value not in _USUAL_SIGNAL:
         sheet.entry["stop_signal"] = signal.value
-    if user := (compose and compose.user) or facts.user:
+    if user := (compose and compose.user) or sheet.changes or facts.user:
         _user(sheet, user, facts.steps)
     if labels := {k: v for k, v in facts.labels.items() if not k.startswith("slimbake.")}:
         sheet.entry["labels"] = labels

@@ -456,7 +456,12 @@ def _smokes(repository: Repository, drafts: Sequence[Draft]) -> tuple[dict[str, 
         name = f"smoke_{draft.name.replace('-', '_')}.py" if shared_context else "smoke.py"
         text = smoke_text(draft, _sources(draft, repository))
         if text is None:
-            why = "no smoke: an import would run it; the start check runs it"
+            why = (
+                "an import would run its program"
+                if draft.served
+                else "init finds no module in its command"
+            )
+            why = f"no smoke: {why}; the start check runs it"
             made.append(replace(draft, comments={**draft.comments, "context": why}))
             continue
         there = repository.texts.get(_path(context, name))

@@ -41,6 +41,7 @@ class Repository:
     texts: Mapping[str, str]  # of the files that say how services are built
     ci: str = ""  # whose pipelines are there: github, gitlab
     hidden: frozenset[str] = frozenset()  # files and folders whose names begin with a dot
+    pipelines: Mapping[str, str] = field(default_factory=dict)  # file -> its text
 
     def below(self, folder: str) -> list[str]:
         """The files of a folder and its subfolders, relative to the folder."""
@@ -63,6 +64,7 @@ class Command:
     words: tuple[str, ...]
     shell: bool  # then there is one word
     place: Place
+    by: tuple[str, ...] = ("sh", "-c")  # the shell, where one runs it
 
     @property
     def text(self) -> str:
@@ -258,7 +260,7 @@ class Adoption:
     left: tuple[tuple[str, str], ...]  # services that stay in the compose file, and their image
     compose: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
-    registry: str = ""  # where all images of the compose file are
+    registry: str = ""  # where all images of the compose file are, or to which pipelines push
 
 
 @dataclass(frozen=True, slots=True)

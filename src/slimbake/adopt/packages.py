@@ -300,8 +300,12 @@ def uninstalled(sheet: Sheet, needs: Needs) -> Iterator[Step]:
 
 
 def calls_program(sheet: Sheet, package: str, code: Code) -> bool:
-    """Whether the code has a program of this Debian package as the first word of a string."""
+    """Whether a shell of the image calls a program of this Debian package, or the code has it as the
+    first word of a string.
+    """
     program = _PROGRAMS.get(package, package)
+    if program in sheet.called:
+        return True
     called = re.compile(rf"[\"'](?:/usr/bin/)?{re.escape(program)}(?:[\"']|\s)")
     return any(called.search(text) for _, text in modules_of(sheet, code))
 

@@ -12,6 +12,7 @@ from slimbake.adopt.commands import (
     ACTIVATES,
     Plainly,
     Shellless,
+    listed,
     port_of,
     reaper_of,
 )
@@ -22,6 +23,7 @@ from slimbake.adopt.model import (
     Place,
 )
 from slimbake.adopt.sheet import Sheet, below, folder_of, modules_of, script_at
+from slimbake.adopt.shell import called, essential
 from slimbake.config.compose import dotenv
 
 # subprocess and asyncio, os; in code, as far as a line shows it
@@ -51,11 +53,14 @@ def command_of(
             )
         )
     reader = Shellless(code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name)
+    for each in filter(None, (entrypoint, command)):
+        sheet.changes = sheet.changes or reader.user(each)
+    if entrypoint and command and (joined := reader.joined(entrypoint, command)):
+        entrypoint, command = None, joined
     if sheet.needs_shell:
         return _shelled(sheet, reader, entrypoint, command, sheet.needs_shell)
     if entrypoint and command and reader.chooses(entrypoint):
-        words = ("sh", "-c", command.text) if command.shell else command.words
-        command = replace(entrypoint, words=(*entrypoint.words, *words))
+        command = replace(entrypoint, words=(*entrypoint.words, *listed(command)))
         entrypoint = None
     first = reader.plainly(entrypoint) if entrypoint else Plainly((), passes=True)
     if first.passes and command is None and not first.words:
@@ -69,7 +74,7 @@ def command_of(
     if command is None or (entrypoint and entrypoint.shell):  # Docker drops CMD then
         _filled_in(sheet, first)
         return first, len(first.words)
-    last = reader.plainly(command) if first.passes else _as_is(command, code)
+    last = reader.plainly(command) if first.passes else _as_is(reader, command)
     both = Plainly(
         (*first.words, *last.words),
         (*first.env, *last.env),
@@ -85,24 +90,27 @@ def command_of(
 def _shelled(
     sheet: Sheet, reader: Shellless, entrypoint: Command | None, command: Command | None, why: Note
 ) -> tuple[Plainly, int]:
-    """The same in an image with a shell, as they are written."""
+    """The same in an image with a shell, which stays where it does more than to start a program."""
     first, one = reader.shelled(entrypoint) if entrypoint else ((), "")
     drops = command is None or bool(entrypoint and entrypoint.shell)
-    last, other = ((), "") if command is None or drops else reader.shelled(command)
+    reads = bool(entrypoint and reader.chooses(entrypoint))
+    last, other = ((), "") if command is None or drops else reader.shelled(command, read=reads)
     sheet.entry["shell"] = True
-    if "bash" in {one, other}:
-        sheet.entry["system"] = ["bash"]
-    sheet.note(
-        why.place,
-        why.what,
-        "`shell: true` brings a small shell and coreutils; other programs that it calls are"
-        " packages for `system`. Without a shell the image is smaller",
-    )
+    sheet.comments["shell"] = f"{why.place}: {why.what}"
     scripts: dict[Place, str] = {}
-    for each in (entrypoint, None if drops else command):
-        scripts |= reader.scripts(each) if each else {}
+    starts: tuple[str, ...] = ()
+    for each in filter(None, (entrypoint, None if drops else command)):
+        scripts |= reader.scripts(each)
+        starts += reader.starts(each)
     _moved_in(sheet, scripts, reader.code)
-    return Plainly((*first, *last)), len(first)
+    # texts of `sh -c` are among the words
+    sheet.called = frozenset().union(*map(called, (*first, *last, *scripts.values())))
+    if system := [*(["bash"] if "bash" in {one, other} else []), *essential(sheet.called)]:
+        sheet.entry["system"] = system
+    if (said := sheet.changes) and not any("id -u" in text for text in scripts.values()):
+        advice = "containers start as `user` of the entry, without root: remove what changes it"
+        sheet.note(said.place, f"the script changes to the user {said.value}", advice)
+    return Plainly((*first, *last), starts=starts), len(first)
 
 
 def _moved_in(sheet: Sheet, scripts: Mapping[Place, str], code: Code) -> None:
@@ -186,14 +194,17 @@ def _stores_schedule(sheet: Sheet, words: tuple[str, ...], place: Place) -> Plac
     return None
 
 
-def start_of(sheet: Sheet, facts: ImageFacts, words: tuple[str, ...], fixed: int) -> None:
+def start_of(
+    sheet: Sheet, facts: ImageFacts, words: tuple[str, ...], fixed: int, starts: tuple[str, ...]
+) -> None:
+    """`starts`: what its shells start in the end."""
     if fixed:
         sheet.entry["entrypoint"] = list(words[:fixed])
     if fixed < len(words):
         sheet.entry["command"] = list(words[fixed:])
     elif "command" in sheet.comments:
         sheet.comments["entrypoint"] = sheet.comments.pop("command")
-    ports = ports_of(sheet, facts, words)
+    ports = ports_of(sheet, facts, (*words, *starts))
     if ports:
         sheet.entry["port"], *others = ports
         if others:
@@ -212,7 +223,7 @@ def start_of(sheet: Sheet, facts: ImageFacts, words: tuple[str, ...], fixed: int
         sheet.entry["start"] = list(words[fixed:])
         sheet.comments["start"] = "an entrypoint that waits for arguments"
         del sheet.entry["command"]
-    elif alone and not sheet.of.compose:
+    elif alone and not sheet.of.compose and not (facts.entrypoint and facts.entrypoint.shell):
         sheet.entry["start"] = ["--help"]
         sheet.comments["start"] = "an entrypoint that waits for arguments"
 
@@ -323,7 +334,8 @@ def calls_a_shell(sheet: Sheet, code: Code) -> None:
             sheet.comments["shell"] = f"{place} starts one"
 
 
-def _as_is(command: Command, code: Code) -> Plainly:
-    """Words that follow an entrypoint."""
-    words = ("sh", "-c", command.text) if command.shell else command.words
-    return Plainly(tuple(code.moved(word) for word in words))
+def _as_is(reader: Shellless, command: Command) -> Plainly:
+    """Words that follow an entrypoint. Raises NeedsShell where a shell is among them."""
+    if command.shell:
+        return reader.plainly(command)
+    return Plainly(tuple(map(reader.code.moved, command.words)))

@@ -15,6 +15,7 @@ from slimbake.adopt.model import (
     Note,
     Place,
     Repository,
+    Said,
 )
 
 # Settings of what builds, or of what slimbake's images set themselves.
@@ -41,6 +42,8 @@ class Sheet:
     comments: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)  # variables, with their values
     absent: list[str] = field(default_factory=list)  # variables of files that no image has
+    changes: Said | None = None  # the user that its command changes to
+    called: frozenset[str] = frozenset()  # what its shells call, programs among it
     in_scripts: set[str] = field(default_factory=set)  # the paths that scripts have a note for
 
     def note(self, place: Place, what: str, advice: str) -> None:

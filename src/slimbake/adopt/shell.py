@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 LITERAL = "\0"  # stands for a `$` that a shell leaves alone
@@ -74,6 +74,26 @@ _BUILTINS = frozenset(
     ]
 )
 
+# Of Debian's essential packages, which images such as python:slim have.
+_ESSENTIAL = {
+    "diffutils": "cmp diff",
+    "findutils": "find xargs",
+    "grep": "egrep fgrep grep",
+    "gzip": "gunzip gzip zcat",
+    "hostname": "hostname",
+    "libc-bin": "getent",
+    "mawk": "awk mawk",
+    "sed": "sed",
+    "tar": "tar",
+    "util-linux": "flock getopt setpriv setsid",
+}
+_CALLED = re.compile(  # where a command begins
+    r"(?m)(?:^|[|;&(`!]|\b(?:if|elif|then|else|do|while|until|exec)\b)[ \t]*"
+    r"(?=([a-z][\w-]*)(?:[\s)`;]|$))"
+)
+_ENDS = frozenset({"exit", "return", "break", "continue"})
+_PIPES = ("|", "|&")
+
 
 @dataclass(frozen=True, slots=True)
 class SimpleCommand:
@@ -86,6 +106,8 @@ class SimpleCommand:
     assignments: tuple[tuple[str, str], ...] = ()
     into: tuple[str, ...] = ()  # the files that it writes its output to
     split: frozenset[str] = frozenset()  # words with a variable outside of quotes
+    after: str = ""  # the operator behind it
+    program: int = 0  # where its first word stands, which `offset` is without assignments
 
 
 def simple_commands(text: str) -> list[SimpleCommand]:
@@ -121,6 +143,55 @@ def expand(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     return done, tuple(missing)
 
 
+def only_words(text: str) -> tuple[str, ...]:
+    """The words of a text that is one program with its arguments, in which a shell does nothing but
+    to start it; () for any other.
+    """
+    commands = simple_commands(text)
+    if len(commands) != 1 or not _starts_program(commands[0]):
+        return ()
+    words = commands[0].words[commands[0].words[:1] == ("exec",) :]
+    bare = commands[0].plain and not commands[0].assignments
+    if not bare or "".join(words[:1]).startswith("-") or any("$" in word for word in words):
+        return ()
+    return tuple(word.replace(LITERAL, "$") for word in words)
+
+
+def with_exec(text: str) -> str:
+    """The same text, whose last command takes the shell's place, where that is a program: signals to
+    the container are its own then. Texts with a trap, a function or a here-document stay as they
+    are.
+    """
+    commands = simple_commands(text)
+    apart = "<<" in text or any(
+        each.words[:1] in (("trap",), ("function",)) or (each.words and each.after == "(")
+        for each in commands
+    )
+    if apart or not commands or not _starts_program(commands[-1]):
+        return text
+    last = commands[-1]
+    within = last.before in _PIPES or last.after in {*_PIPES, "&", ")"}
+    if within or last.words[0] == "exec":
+        return text
+    return f"{text[: last.program]}exec {text[last.program :]}"
+
+
+def called(text: str) -> frozenset[str]:
+    """The words of a script that stand where a command begins, programs among them."""
+    return frozenset(found[1] for found in _CALLED.finditer(text))
+
+
+def essential(programs: Iterable[str]) -> tuple[str, ...]:
+    """The packages of those programs that every Debian has, beyond `sh` and coreutils."""
+    wanted = {*programs}
+    return tuple(package for package, names in _ESSENTIAL.items() if wanted & {*names.split()})
+
+
+def _starts_program(command: SimpleCommand) -> bool:
+    """Whether a command is no part of the shell."""
+    return bool(command.words) and command.words[0] not in _KEYWORDS | _BUILTINS | _ENDS
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -139,6 +210,7 @@ class _Reader:
         text, words, plain = self._text, [], True
         into: list[str] = []
         redirected = ""
+        starts: list[int] = []  # of each word
         offset: int | None = None
         operator = ""
         self._split.clear()
@@ -161,18 +233,21 @@ class _Reader:
                 operator = found[0]
                 break
             else:
-                offset = self._at if offset is None else offset
+                start = self._at
+                offset = start if offset is None else offset
                 word, simple = self._word()
                 plain = plain and simple
                 if redirected:
                     into += [word] if ">" in redirected else []
                 else:
                     words.append(word)
+                    starts.append(start)
                 redirected = ""
         assignments = []
         while words and (assigned := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0], re.DOTALL)):
             assignments.append((assigned[1], assigned[2]))
             words.pop(0)
+            starts.pop(0)
         plain = (
             plain and operator not in {"(", ")", "|", "|&", "&"} and before not in {"|", "|&", "&"}
         )
@@ -187,6 +262,8 @@ class _Reader:
                 tuple(assignments),
                 tuple(into),
                 frozenset(self._split.intersection(words)),
+                operator,
+                starts[0] if starts else 0,
             ),
             operator,
         )

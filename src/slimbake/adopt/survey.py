@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from slimbake.adopt.ignored import IGNORE
 from slimbake.adopt.model import Repository
 from slimbake.config.naming import BAKE, SCHEMA
+from slimbake.render import MARK
 
 # What a checkout has beside its sources.
 _SKIPPED = frozenset(
@@ -84,7 +85,16 @@ def survey(root: Path) -> Repository:
         texts,
         ci,
         frozenset(hidden - {".git"}),
+        dict(_pipelines(root)),
     )
+
+
+def _pipelines(root: Path) -> Iterator[tuple[str, str]]:
+    """The pipelines of GitHub and GitLab, without slimbake's own."""
+    for path in sorted([*root.glob(".github/workflows/*.y*ml"), root / ".gitlab-ci.yml"]):
+        text = _text(path)
+        if text is not None and MARK not in text.partition("\n")[0]:
+            yield path.relative_to(root).as_posix(), text
 
 
 def _projects(folder: Path) -> bool:

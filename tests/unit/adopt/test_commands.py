@@ -7,7 +7,7 @@ import pytest
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.model import Command, Place, Served
-from slimbake.adopt.shell import expand, simple_commands
+from slimbake.adopt.shell import expand, only_words, simple_commands, with_exec
 from slimbake.config.shells import reaped
 
 AT = Place("Dockerfile", 9)
@@ -107,7 +107,7 @@ def test_a_text_for_a_shell_becomes_words(text: str, words: str) -> None:
         ("a &\n b &\n wait", "`wait` needs a shell"),
         (":", "`:` needs a shell"),
         ("app --n $(nproc)", "`app --n $(nproc)` needs a shell"),
-        ("app $UNSET", "a shell fills in $UNSET of `$UNSET`"),
+        ("app $UNSET", "a shell fills in $UNSET"),
         ("app --x=$SPACED", "`--x=$SPACED` needs a shell"),
         ("${NONE:-}", "`${NONE:-}` needs a shell"),
         ("choose.sh", "`fi` needs a shell"),
@@ -348,3 +348,49 @@ def test_what_a_script_removes_that_no_new_container_has_is_no_note_and_rm_no_jo
     assert found.notes[1].advice == (
         "slimbake's images have no `mkdir`: if it is still needed, do it in the service's own code"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('gunicorn -c x.py "web:create_app()"', ("gunicorn", "-c", "x.py", "web:create_app()")),
+        ("exec a '$x' # runs", ("a", "$x")),
+        ("a --x=$Y", ()),
+        ("A=1 a", ()),
+        ("a && b", ()),
+        ("a *.py", ()),
+        ("exec -a x y", ()),
+        ("cd x", ()),
+        ("exit 1", ()),
+        ("", ()),
+    ],
+)
+def test_words_are_all_that_a_shell_needs_for_one_program(
+    text: str, words: tuple[str, ...]
+) -> None:
+    assert only_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced"),
+    [
+        ("a $X", "exec a $X"),
+        ("b=1 a $X > log", "b=1 exec a $X > log"),
+        ("cd x && a 'b c'", "cd x && exec a 'b c'"),
+        ('test -f x || a "$X()"', 'test -f x || exec a "$X()"'),
+        ("beside & a", "beside & exec a"),
+    ],
+)
+def test_the_last_program_of_a_text_takes_the_shell_s_place(text: str, replaced: str) -> None:
+    assert with_exec(text) == replaced
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("exec a $X", "a | b", "a &", "(cd x; a)", "a; exit 1", "if x; then a; fi", "a; wait"),
+        *("f() { a; }; f", "trap b TERM; a", "cat <<E\nx\nE\n", "A=1", ""),
+    ],
+)
+def test_a_shell_that_has_more_to_do_stays(text: str) -> None:
+    assert with_exec(text) == text

@@ -553,7 +553,7 @@ def test_add_publishes_a_found_service_on_the_port_that_is_asked_for(tmp_path: P
     assert (two.port, two.publish) == (5000, 7000)
 
 
-def test_what_only_a_shell_can_run_gets_one_and_a_note_says_why(tmp_path: Path) -> None:
+def test_what_only_a_shell_can_run_gets_one_and_a_comment_says_why(tmp_path: Path) -> None:
     file = repository(tmp_path, "one", "two")
     for name, end in {
         "one": "CMD python -m one | tee /tmp/log\n",
@@ -572,8 +572,13 @@ def test_what_only_a_shell_can_run_gets_one_and_a_note_says_why(tmp_path: Path) 
         ("bash",),
     )
     assert one.smoke is None
-    assert "  services/one/Dockerfile:5: `python -m one | tee /tmp/log` needs a shell" in reported
-    assert any(line.startswith("  services/two/run.sh:2: ") for line in reported)
+    assert not [line for line in reported if "needs a shell" in line or "run.sh" in line]
+    text = file.read_text()
+    assert (
+        "    shell: true  # services/one/Dockerfile:5: `python -m one | tee /tmp/log` needs a shell\n"
+        in text
+    )
+    assert "    shell: true  # services/two/run.sh:2: a shell fills in $(date)\n" in text
 
 
 def test_a_service_with_a_shell_can_be_added_to_a_manifest_that_is_there(tmp_path: Path) -> None:

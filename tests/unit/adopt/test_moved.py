@@ -188,6 +188,27 @@ def test_files_that_are_removed_and_folders_that_are_written_to_get_a_line(tmp_p
     assert "rm" not in {step.words[0] for step in web.needless}
 
 
+@pytest.mark.parametrize(
+    ("words", "folders"),
+    [
+        ("web /var/spool/web", []),
+        ("web: data", ["data"]),
+        ("-R --from=root web:web cache data", ["cache", "data"]),
+        ("--reference=app.py data", ["data"]),
+        ("web /srv/web/cache", ["cache"]),
+        ("web /srv/web/kept", []),
+    ],
+)
+def test_the_owner_that_chown_gives_is_no_folder(
+    tmp_path: Path, words: str, folders: list[str]
+) -> None:
+    files = {"web/web/__init__.py": "", "web/data/a": "", "web/cache/b": "", "web/app.py": ""}
+    made = f"RUN useradd -u 1500 web && mkdir -p /var/spool/web && chown {words}\n"
+    compose = f"{COMPOSE[:-2]}, volumes: ['spool:/var/spool/web', 'kept:/srv/web/kept']}}\nvolumes: {{spool: , kept: }}\n"
+    [web] = adopted(tmp_path, f"{HEAD}{made}{START}", files, compose)
+    assert [what for what, _ in notes(web)] == [f"RUN chown /srv/web/{each}" for each in folders]
+
+
 def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) -> None:
     script = (
         "#!/bin/sh\n# cd /srv/web\ncd /srv/web\nwhile ! ready; do sleep 1; done\n. /srv/web/more.sh\n"
@@ -202,9 +223,7 @@ def test_a_path_that_moves_in_a_script_that_stays_one_is_a_note(tmp_path: Path) 
     text = f'{HEAD}COPY web/x.ini /etc/web/x.ini\nENTRYPOINT ["./run.sh"]\nCMD ["head"]\n'
     [web] = adopted(tmp_path, text, files)
     assert web.entry["entrypoint"] == ["sh", "/app/run.sh"]
-    assert [(str(each.place), *pair) for each, pair in zip(web.notes, notes(web), strict=True)][
-        1:
-    ] == [
+    assert [(str(each.place), *pair) for each, pair in zip(web.notes, notes(web), strict=True)] == [
         (
             "web/run.sh:3",
             "the script names /srv/web",
@@ -753,7 +772,7 @@ def test_a_folder_beside_the_code_that_the_service_writes_to_is_a_note(
 def test_a_shell_that_stays_activates_no_virtual_environment(tmp_path: Path) -> None:
     shell = "source /venv/bin/activate && gunicorn -b :$PORT app:app"
     [web] = adopted(tmp_path, f'{HEAD}CMD ["bash", "-c", "{shell}"]\n')
-    assert web.entry["command"] == ["bash", "-c", "gunicorn -b :$PORT app:app"]
+    assert web.entry["command"] == ["bash", "-c", "exec gunicorn -b :$PORT app:app"]
     files = {"web/run.sh": f"#!/bin/bash\n. '/venv/bin/activate'\n{shell[29:]}\n"}
     [web] = adopted(tmp_path, f'{HEAD}CMD ["./run.sh"]\n', files)
     assert ("the script names /venv/bin/activate") in [what for what, _ in notes(web)]
@@ -871,3 +890,161 @@ def test_a_home_that_is_a_volume_is_no_tmpfs(tmp_path: Path) -> None:
     assert web.entry["tmpfs"] == ["/home/app"]
     init(tmp_path / "services.yaml", InitRequest(), QUIET)
     assert manifest(tmp_path / "services.yaml").services[0].tmpfs == ("/home/app",)
+
+
+KEEPS = '#!/bin/bash\nexport N="$(nproc)"\nexec "$@"\n'  # a script that only a shell runs
+BASH = 'SHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+
+
+@pytest.mark.parametrize(
+    ("end", "command"),
+    [
+        ('CMD gunicorn "web:create_app()"', ["gunicorn", "web:create_app()"]),
+        ('CMD ["bash", "-ec", "exec /venv/bin/gunicorn web:app"]', ["gunicorn", "web:app"]),
+        ("CMD python3 app.py", ["python", "app.py"]),
+        ("CMD a | b", ["bash", "-o", "pipefail", "-c", "a | b"]),
+        ("CMD a -b :$PORT", ["bash", "-o", "pipefail", "-c", "exec a -b :$PORT"]),
+        ('CMD ["sh", "-c", "cd x && a $Y"]', ["sh", "-c", "cd x && exec a $Y"]),
+    ],
+)
+def test_a_command_beside_a_script_that_stays_has_a_shell_only_where_it_needs_one(
+    tmp_path: Path, end: str, command: list[str]
+) -> None:
+    text = f'{HEAD}{BASH}ENTRYPOINT ["./run.sh"]\n{end}\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": KEEPS})
+    assert (web.entry["entrypoint"], web.entry["command"]) == (["bash", "/app/run.sh"], command)
+    assert notes(web) == []
+    assert web.comments["shell"] == "web/run.sh:2: a shell fills in $(nproc)"
+
+
+@pytest.mark.parametrize(
+    ("script", "end"),
+    [
+        (KEEPS, 'ENTRYPOINT ["./run.sh"]\nCMD gunicorn "app:create_app()"'),
+        (KEEPS, 'ENTRYPOINT ["./run.sh"]\nCMD date && gunicorn -b :$PORT "app:create_app()"'),
+        (f"{KEEPS[:-10]}exec gunicorn $OPTS -b 0:80 'app:create_app()'\n", 'CMD ["./run.sh"]'),
+    ],
+)
+def test_a_smoke_imports_what_a_shell_starts_in_the_end(
+    tmp_path: Path, script: str, end: str
+) -> None:
+    files = {"web/run.sh": script, "web/app.py": "def create_app():\n    pass\n"}
+    adopted(tmp_path, f"{HEAD}ENV PORT=80\nEXPOSE 80\n{end}\n", files)
+    decided = start(tmp_path / "services.yaml", InitRequest())
+    assert "assert callable(create_app)" in decided.files["web/smoke.py"]
+    [web] = decided.drafts
+    assert (web.entry["shell"], web.entry["port"]) == (True, 80)
+
+
+def test_a_service_without_a_smoke_says_why(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f"{HEAD}CMD python app.py\n", {"web/app.py": "while True: pass\n"})
+    assert web.comments["context"].startswith("no smoke: an import would run its program; ")
+    [web] = adopted(tmp_path, f"{HEAD}CMD date | cat\n")
+    assert web.comments["context"].startswith("no smoke: init finds no module in its command; ")
+
+
+def test_a_shell_stays_where_the_script_looks_at_its_first_word(tmp_path: Path) -> None:
+    script = KEEPS.replace("exec", '[ "$1" = gunicorn ] && migrate\nexec')
+    text = f'{HEAD}ENTRYPOINT ["./run.sh"]\nCMD gunicorn web:app\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": script})
+    assert web.entry["command"] == ["sh", "-c", "exec gunicorn web:app"]
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "command", "started"),
+    [
+        ("[sh, -c]", "['gunicorn web:app']", ["gunicorn", "web:app"]),
+        ("[tini, --, bash, -ec]", "['a | b']", ["bash", "-ec", "a | b"]),
+        ("/bin/sh -c", "gunicorn web:app", ["gunicorn"]),  # the rest is $0, as Docker has it
+        ("[bash]", "[run.sh, web]", ["bash", "run.sh", "web"]),
+        ("[bash, -e, run.sh]", "[a]", ["a"]),
+    ],
+)
+def test_an_entrypoint_that_is_a_shell_alone_runs_the_command(
+    tmp_path: Path, entrypoint: str, command: str, started: list[str]
+) -> None:
+    compose = f"{COMPOSE[:-2]}, entrypoint: {entrypoint}, command: {command}}}\n"
+    [web] = adopted(tmp_path, f"{HEAD}{START}", {"web/run.sh": KEEPS}, compose)
+    words = [*web.entry.get("entrypoint", ()), *web.entry["command"]]
+    assert [word for word in words if word not in {"tini", "--"}][-len(started) :] == started
+    assert "dockerfile" not in web.entry
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('exec gosu web "$@"\n', []),
+        ('# gosu other\nexec /usr/sbin/su-exec web:web "$@"\n', []),
+        ('export N="$(nproc)"\nexec gosu "$NAME" "$@"\n', ["the script changes to the user web"]),
+        ('[ "$(id -u)" != 0 ] || exec gosu web "$0" "$@"\nexec "$@" $(nproc)\n', []),
+    ],
+)
+def test_a_container_starts_as_the_user_that_a_script_changes_to(
+    tmp_path: Path, script: str, said: list[str]
+) -> None:
+    made = "RUN groupadd -g 77 web && useradd -u 1500 -g web web\nENV NAME=web\nUSER root\n"
+    text = f'{HEAD}{made}ENTRYPOINT ["./run.sh"]\nCMD ["python", "app.py"]\n'
+    [web] = adopted(tmp_path, text, {"web/run.sh": f"#!/bin/sh\n{script}"})
+    assert web.entry["user"] in {"1500", "1500:77"}
+    assert web.entry["command"] == ["python", "app.py"]
+    assert web.entry.get("entrypoint") in (None, ["sh", "/app/run.sh"])
+    assert [what for what, _ in notes(web)] == said
+
+
+@pytest.mark.parametrize(
+    ("script", "system"),
+    [
+        (
+            "A=$(hostname -i)\nif ! grep -q x y; then sed -i s/a/b/ c; fi\n",
+            ["grep", "hostname", "sed"],
+        ),
+        ("# grep x\necho find sed\nls | xargs tar-it\n", ["findutils"]),
+        ("echo tar\n", None),
+        ("while ! nc -z db 1; do sleep 1; done\n", ["netcat-openbsd"]),
+    ],
+)
+def test_a_script_that_stays_has_the_programs_that_every_debian_has(
+    tmp_path: Path, script: str, system: list[str] | None
+) -> None:
+    files = {"web/run.sh": f"#!/bin/sh\n{script}exec python app.py $(nproc)\n"}
+    installs = "RUN apt-get install -y netcat-openbsd\n"
+    [web] = adopted(tmp_path, f"{HEAD}{installs}CMD ./run.sh\n", files)
+    assert web.entry.get("system") == system
+
+
+def test_an_entrypoint_of_a_shell_waits_for_no_arguments(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/requirements.txt").touch()
+    (tmp_path / "web/Dockerfile").write_text("FROM python:3.11\nENTRYPOINT exec gunicorn $X\n")
+    [web] = start(tmp_path / "services.yaml", InitRequest()).drafts
+    assert web.entry["entrypoint"] == ["sh", "-c", "exec gunicorn $X"]
+    assert "start" not in web.entry
+
+
+def test_a_script_that_path_finds_and_a_folder_of_app_that_is_written_to(tmp_path: Path) -> None:
+    head = HEAD.replace("/srv/web", "/app")
+    copied = "COPY web/run.sh /usr/local/bin/run\nRUN chown 1000 /app/uploads\n"
+    files = {"web/run.sh": '#!/bin/sh\nexec "$@"\n', "web/uploads/x": ""}
+    [web] = adopted(tmp_path, f'{head}{copied}ENTRYPOINT ["run"]\n{START}', files)
+    assert [what for what, _ in notes(web)] == ["RUN chown /app/uploads"]
+    assert web.entry["command"] == ["python", "app.py"]
+
+
+def test_the_shell_of_a_stage_below_runs_what_is_no_list(tmp_path: Path) -> None:
+    below = HEAD.replace("3.11", "3.11 AS one")
+    [web] = adopted(tmp_path, f"{below}{BASH}FROM one\nENTRYPOINT a | b\n")
+    assert web.entry["command"] == ["bash", "-o", "pipefail", "-c", "a | b"]
+    assert web.entry["system"] == ["bash"]
+    [web] = adopted(tmp_path, f'{HEAD}SHELL ["python", "-c"]\nCMD print(1)\n')
+    assert web.entry["command"] == ["python", "-c", "print(1)"]
+
+
+def test_words_behind_a_program_of_a_package_have_no_shell_either(tmp_path: Path) -> None:
+    wraps = f'{HEAD}ENTRYPOINT ["ddtrace-run"]\nCMD '
+    [web] = adopted(tmp_path, f"{wraps}gunicorn web:app\n")
+    assert web.entry["command"] == ["gunicorn", "web:app"]
+    [web] = adopted(tmp_path, f"{wraps}gunicorn web:app | cat\n")
+    assert (web.entry["command"], web.entry["shell"]) == (
+        ["sh", "-c", "gunicorn web:app | cat"],
+        True,
+    )
