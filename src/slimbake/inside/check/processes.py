@@ -9,6 +9,7 @@ from pathlib import Path
 
 _LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
 _LOOPBACK_6 = "0" * 24 + "01000000"
+_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}  # the number of this system call
 _DNS = "0B00007F"  # 127.0.0.11: Docker answers there for the names of a network
 
 
@@ -41,10 +42,23 @@ def peak_memory(pid: int) -> int:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process handles a signal, or blocks it to wait for it."""
+    """Whether a process handles a signal, or waits for it."""
     status = process_status(pid)
     handled = int(status.get("SigCgt", "0"), 16) | int(status.get("SigBlk", "0"), 16)
-    return bool(handled >> (number - 1) & 1)
+    return bool(handled >> (number - 1) & 1) or _waits_for_signals(pid)
+
+
+def _waits_for_signals(pid: int) -> bool:
+    """Whether a process sleeps until a signal comes, as tini does: as long as it does, the kernel
+    shows none of those that it waits for as blocked.
+    """
+    with contextlib.suppress(OSError):
+        if "sigtimedwait" in Path(f"/proc/{pid}/wchan").read_text():
+            return True
+    with contextlib.suppress(OSError):  # of a kernel that hides the names of its functions
+        number = Path(f"/proc/{pid}/syscall").read_text().partition(" ")[0]
+        return number == _SIGTIMEDWAIT.get(os.uname().machine)
+    return False
 
 
 def accepts(port: int) -> bool:
