@@ -128,7 +128,7 @@ def test_the_table_says_what_was_checked(toy: Toy) -> None:
 def test_smoke_names_the_services_that_have_none(toy: Toy) -> None:
     done = toy.slimbake("smoke")
     assert done.code == 0, done.stderr
-    assert done.stdout == "1 smokes hold: placed\n"
+    assert done.stdout == "1 smoke holds: placed\n"
     names = sorted({*GOOD, *BAD} - {"placed"})
     found = done.stderr.partition("no smoke: ")[2].partition("; a bake only starts them")[0]
     assert sorted(found.split(", ")) == names
