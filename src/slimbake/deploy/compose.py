@@ -82,7 +82,7 @@ def up(
             at = f"{scheme}127.0.0.1:{state.published}"
             console.say(f"{each.service}: {at}{why_there(each, project.plan.services)}")
         elif state.code is not None:
-            console.say(f"{each.service}: has ended")
+            console.say(f"{each.service}: finished with exit code 0")
         elif not each.port:
             console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
     others = sorted(each for each in own.services if manifest_name(each) not in _names(project))
@@ -455,7 +455,7 @@ def _expect_well(
         )
         raise CheckError(
             "\n".join(_why_ill(name, each, together) for name, each in ill.items()),
-            f"{', '.join(logs)}: all that they wrote; `slimbake down` ends the others",
+            f"{', '.join(logs)}: all that they wrote; `slimbake down` removes the others",
         )
 
 
