@@ -68,7 +68,8 @@ def command(
     images = image_names(plan, registry, tag)
     started = compose.up(project, select(plan, services), images, given, console)
     click.echo(
-        f"up: {', '.join(started.services) or 'nothing'}; `slimbake down` stops them all and removes their containers"
+        f"up: {', '.join(started.services) or 'nothing'};"
+        " `slimbake down` stops them all and removes their containers"
     )
     if started.beside:
         click.echo(f"with them, of {started.own}: {', '.join(started.beside)}")
