@@ -123,7 +123,7 @@ def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, 
     assert started.code == 0, started.stderr
     assert started.stdout.startswith("up: serves, works, ends; ")
     assert f"serves: http://127.0.0.1:{port}\n" in started.stderr
-    assert "ends: has ended\n" in started.stderr
+    assert "ends: finished with exit code 0\n" in started.stderr
     status, body = fetch(f"http://127.0.0.1:{port}/")
     assert (status, json.loads(body)) == (
         200,
@@ -163,7 +163,7 @@ def test_up_fails_for_what_dies_or_ails_with_its_last_words(
 ) -> None:
     started = toys.slimbake("up", service)
     assert (started.code, started.stdout) == (6, "")
-    hint = f"  `slimbake logs {service}`: all that they wrote; `slimbake down` ends the others"
+    hint = f"  `slimbake logs {service}`: all that they wrote; `slimbake down` removes the others"
     assert started.stderr.splitlines()[-len(words) - 1 :] == [*words, hint]
 
 

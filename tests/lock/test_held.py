@@ -83,3 +83,34 @@ def test_a_service_whose_own_requirement_is_lower_is_held_back_by_nobody(
     assert done.code == 0
     assert "agents: litellm" not in done.stderr
     assert "other: openai 1.0, alone 2.0: held back by agents (litellm<1.100)" in done.stderr
+
+
+def pinned(repo: Repo, name: str) -> None:
+    """Let a service ask for `openai>=1`, and its lock pin 1.0."""
+    (repo.root / name).mkdir(exist_ok=True)
+    (repo.root / name / "pyproject.toml").write_text(
+        f'[project]\nname = "{name}"\nversion = "1"\ndependencies = ["openai>=1"]\n'
+    )
+    (repo.root / name / "poetry.lock").write_text('[[package]]\nname = "openai"\nversion = "1.0"\n')
+
+
+def test_a_lock_that_holds_a_version_of_another_service_is_named(
+    repo: Repo, packages: None
+) -> None:
+    pinned(repo, "web")
+    repo.fleet("[]", agents="[openai]", web="pyproject.toml")
+    assert (
+        "agents: openai 1.0, alone 2.0: held back by web (openai==1.0 of web/poetry.lock)\n"
+    ) in repo.run("lock").stderr
+
+
+def test_what_the_locks_of_its_services_pin_is_no_news_of_a_base_and_is_freed_with_them(
+    repo: Repo, packages: None
+) -> None:
+    pinned(repo, "web")
+    repo.fleet("[openai]", web="pyproject.toml", other="[]")
+    done = repo.run("lock")
+    assert repo.pins("base-web") == ["openai==1.0"] and "held back" not in done.stderr
+    repo.fleet("[openai]", other="[]")
+    repo.run("lock")
+    assert repo.pins("base-web") == ["openai==2.0"]

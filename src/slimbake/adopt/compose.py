@@ -22,14 +22,12 @@ from slimbake.adopt.model import (
     Said,
 )
 from slimbake.adopt.shell import LITERAL, expand
-from slimbake.config.compose import OWN, dotenv
+from slimbake.config.compose import OVERRIDES, OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
 from slimbake.config.model import ENDED
 from slimbake.config.words import Word
 
-# As Docker Compose looks for them: the first that is there, and the first beside it that overrides.
 _NAMED = re.compile(r"(?:docker-)?compose[.\w-]*\.ya?ml")
-OVERRIDES = tuple(name.replace(".y", ".override.y") for name in OWN)
 _READ = frozenset(
     [
         "build",

@@ -1,4 +1,6 @@
-"""What Django's commands of a Dockerfile make, by the settings that they read. Pure."""
+"""What Django's commands of a Dockerfile make, by the settings that they read, and which modules
+serve it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,27 @@ from slimbake.adopt.model import Repository
 _MODULE = re.compile(r"DJANGO_SETTINGS_MODULE[\"']\s*,\s*[\"']([\w.]+)[\"']")
 _READS = frozenset({"get", "getenv", "env", "config", "str", "path"})  # of the environment
 _SAME = frozenset({"resolve", "absolute", "abspath", "realpath", "normpath", "expanduser"})
+
+_HANDLERS = frozenset({"get_wsgi_application", "get_asgi_application"})
+# Their bodies do not run when the module is imported, or not always.
+_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.If, ast.IfExp)
+
+
+def makes_handler(text: str) -> bool:
+    """Whether the import of a module of this text sets Django up and makes its handler."""
+    try:
+        waiting: list[ast.AST] = [ast.parse(text)]
+    except (SyntaxError, ValueError):
+        return False
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Call):
+            function = node.func
+            if getattr(function, "attr", getattr(function, "id", "")) in _HANDLERS:
+                return True
+        if not isinstance(node, _LATER):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def django_outputs(

@@ -7,7 +7,9 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from itertools import chain
 
+from slimbake.adopt.django import makes_handler
 from slimbake.adopt.model import Draft, Served
 from slimbake.config.shells import reaped
 
@@ -68,14 +70,28 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
     if not asked:
         return None
     lines += asked
-    served = [(each.module, each.name) for each in modules if each.name]
-    if served:
-        lines += ["", "", "def load():"]
-        for module, name in served:
-            first, _, rest = name.partition(".")
-            lines += [f"    from {module} import {first}", ""]
-            lines.append(f"    assert callable({first}{rest and f'.{rest}'})")
+    loads = [_load(each, sources[each.module]) for each in modules]
+    if any(loads):
+        lines += ["", "", "def load():", *chain.from_iterable(loads)]
     return "\n".join(lines) + "\n"
+
+
+def _load(served: Served, text: str) -> list[str]:
+    """The lines of `load` for a module of this text; none where nothing of it is served."""
+    lines: list[str] = []
+    if served.name:
+        first, _, rest = served.name.partition(".")
+        lines += [f"    from {served.module} import {first}", ""]
+        lines.append(f"    assert callable({first}{rest and f'.{rest}'})")
+    if makes_handler(text):
+        lines += ["" if served.name else f"    import {served.module}"]
+        lines += [
+            "    # Django imports the URL conf, and with it the views, at the first request.",
+            "    from django.urls import get_resolver",
+            "",
+            "    list(get_resolver().url_patterns)",
+        ]
+    return lines
 
 
 def _imports(draft: Draft, sources: dict[str, str]) -> tuple[list[Served], list[str]]:

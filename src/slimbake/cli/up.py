@@ -67,7 +67,10 @@ def command(
     plan = project.plan
     images = image_names(plan, registry, tag)
     started = compose.up(project, select(plan, services), images, given, console)
-    click.echo(f"up: {', '.join(started.services) or 'nothing'}; `slimbake down` ends it all")
+    click.echo(
+        f"up: {', '.join(started.services) or 'nothing'};"
+        " `slimbake down` stops them all and removes their containers"
+    )
     if started.beside:
         click.echo(f"with them, of {started.own}: {', '.join(started.beside)}")
     if started.left:

@@ -19,7 +19,7 @@ from slimbake import docker
 from slimbake.build.known import outdated
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
-from slimbake.config.compose import OWN, dotenv, own_compose
+from slimbake.config.compose import OWN, OwnCompose, dotenv, on_top, own_compose
 from slimbake.config.model import ENDED, HEALTHY
 from slimbake.console import QUIET, Console
 from slimbake.docker.beside import OwnServices, manifest_name, own_services
@@ -82,7 +82,7 @@ def up(
             at = f"{scheme}127.0.0.1:{state.published}"
             console.say(f"{each.service}: {at}{why_there(each, project.plan.services)}")
         elif state.code is not None:
-            console.say(f"{each.service}: has ended")
+            console.say(f"{each.service}: finished with exit code 0")
         elif not each.port:
             console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
     others = sorted(each for each in own.services if manifest_name(each) not in _names(project))
@@ -455,7 +455,7 @@ def _expect_well(
         )
         raise CheckError(
             "\n".join(_why_ill(name, each, together) for name, each in ill.items()),
-            f"{', '.join(logs)}: all that they wrote; `slimbake down` ends the others",
+            f"{', '.join(logs)}: all that they wrote; `slimbake down` removes the others",
         )
 
 
@@ -488,16 +488,13 @@ def joining(project: Project) -> tuple[str, ...]:
     both = [each for each in project.plan.services if each.service in own.services]
     if not both:
         include = f"include: [{COMPOSE_FILE}]"
-        return (f"in {own.name or OWN[0]}:", "", include, *_named_by(project.root))
+        ends = (*_without_on_top(project), *_named_by(project.root))
+        return (f"in {own.name or OWN[0]}:", "", include, *ends)
     lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
     both = _with_named(project.plan, both)
     for each in both:
         extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
-        theirs = sorted(_OURS & own.keys.get(each.service, frozenset()))
-        if SECURITY in own.security.get(
-            each.service, ()
-        ):  # Compose refuses an option that is twice
-            theirs.append(f"{SECURITY} of security_opt")
+        theirs = _theirs(own, each.service)
         without = f"  # without {', '.join(theirs)}" if theirs else ""
         lines += [f"  {each.service}:{without}", f"    extends: {extends}"]
     if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):
@@ -506,10 +503,31 @@ def joining(project: Project) -> tuple[str, ...]:
         *lines,
         "",
         "with your other keys below each `extends`: those that go would replace what slimbake says.",
+        *_without_on_top(project),
         "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
         ' ["8080:8000"]',
         *_named_by(project.root),
     )
+
+
+def _theirs(own: OwnCompose, service: str) -> list[str]:
+    """What a compose file says of a service in place of slimbake's, or beside it."""
+    keys = own.keys.get(service, frozenset()) - own.whole.get(service, frozenset())
+    theirs = sorted(_OURS & keys)
+    if SECURITY in own.security.get(service, ()):  # Compose refuses an option that is twice
+        theirs.append(f"{SECURITY} of security_opt")
+    return theirs
+
+
+def _without_on_top(project: Project) -> Iterator[str]:
+    """What to remove from each file that Compose reads on top of one's own."""
+    root = project.root
+    for file in on_top(root, {**_dotenv(root), **os.environ}):
+        if file.name and (root / file.name).resolve() != (root / COMPOSE_FILE).resolve():
+            names = (each.service for each in project.plan.services)
+            gone = [f"{', '.join(t)} of {name}" for name in names if (t := _theirs(file, name))]
+            if gone:
+                yield f"Compose reads {file.name}, too: remove there {'; '.join(gone)}."
 
 
 def _named_by(root: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from slimbake.config.specs import name_of, normalised
@@ -47,8 +48,9 @@ class Held:
     version: str
     alone: str  # the version that it would have
     by: tuple[str, ...]  # layers; () = only several of them together do
-    why: tuple[str, ...]  # their requirements that are a part of the reason
+    why: tuple[str, ...]  # what they require or pin that is a part of the reason
     moves: tuple[str, ...]  # the packages that have other versions without them
+    news: bool = True  # not where a base has what the locks of its services pin
 
     def __str__(self) -> str:
         names = " and ".join(self.by) or "the others of its family together"
@@ -126,7 +128,7 @@ def _held(
     alone: Mapping[str, str],
 ) -> Held:
     """Who of the family holds a package back: those with which it has no solution at that version."""
-    by, why = [], dict[str, None]()
+    by, why, news = [], dict[str, None](), True
     for other in family.layers:
         if other is layer:
             continue
@@ -135,6 +137,16 @@ def _held(
         except NoSolution as error:
             by.append(other.name)
             words = {normalised(word) for word in re.findall(r"[A-Za-z0-9][\w.-]*\w", str(error))}
-            why.update(dict.fromkeys(s for s in other.asks.specs if name_of(s) in words))
+            pins = [c for c in other.asks.constraints if not _admits(c.spec, name, alone[name])]
+            said = {spec: spec for spec in other.asks.specs if not _admits(spec, name, alone[name])}
+            said |= {each.spec: f"{each.spec} of {each.file}" for each in pins}
+            why.update(dict.fromkeys(said[spec] for spec in said if name_of(spec) in words))
+            above = layer.name in {each.name for each in other.chain}
+            news = news and not (above and any(name_of(each.spec) == name for each in pins))
     moves = tuple(sorted(each for each in alone if alone[each] != versions.get(each)))
-    return Held(layer.name, name, versions[name], alone[name], tuple(by), tuple(why), moves)
+    return Held(layer.name, name, versions[name], alone[name], tuple(by), tuple(why), moves, news)
+
+
+def _admits(spec: str, name: str, version: str) -> bool:
+    """Whether a requirement is one of this package that takes this version."""
+    return name_of(spec) == name and Requirement(spec).specifier.contains(version, prereleases=True)

@@ -176,7 +176,8 @@ class _Locking:
         for held in resolved.held:
             said = {"by": held.by, "moves": held.moves}
             self._held.setdefault(held.layer, {})[held.package] = said
-            self._console.say(str(held))
+            if held.news:
+                self._console.say(str(held))
         found = resolved.pins
         built = self._described(resolved.sources, family)
         if family.found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from slimbake.adopt.django import makes_handler
 from slimbake.adopt.model import Draft, Place, Served
 from slimbake.adopt.smokes import is_smoke, runs_on_import, smoke_text
 
@@ -26,6 +27,30 @@ def test_what_is_served_is_imported_and_can_be_called() -> None:
     assert "def imports():\n    import shop.wsgi\n" in text
     assert "from shop.wsgi import application\n\n    assert callable(application)" in text
     assert is_smoke(text)
+
+
+def test_the_smoke_of_django_s_handler_loads_the_url_conf() -> None:
+    made = "import django.core.wsgi as w\napplication = Wrapped(w.get_wsgi_application())\n"
+    patterns = "    from django.urls import get_resolver\n\n    list(get_resolver().url_patterns)\n"
+    for name in ("application", ""):
+        text = smoke(Served("shop", name), shop=made)
+        assert text is not None and text.endswith(patterns)
+        assert "def load():\n    " + ("from shop" if name else "import shop\n") in text
+    worker = smoke(Served("shop", "app"), shop="app = Celery('shop')\n")
+    assert worker is not None and "get_resolver" not in worker
+
+
+def test_a_handler_that_an_import_does_not_make_is_none() -> None:
+    assert makes_handler("try:\n    app = get_asgi_application()\nfinally:\n    pass\n")
+    assert makes_handler("app = Router({'http': get_asgi_application()})\n")
+    for text in (
+        "def make():\n    return get_wsgi_application()\n",
+        "if DJANGO:\n    app = get_wsgi_application()\n",
+        "app = lambda *a: get_wsgi_application()(*a)\n",
+        "from django.core.wsgi import get_wsgi_application\n",
+        "def :\n",
+    ):
+        assert not makes_handler(text), text
 
 
 def test_a_module_of_a_folder_is_looked_for_there() -> None:

@@ -14,6 +14,8 @@ from slimbake import docker
 from slimbake.cli import common, slimbake
 from slimbake.cli import sizes as cli_sizes
 from slimbake.cli.common import arguments_argument, held_images
+from slimbake.deploy import compose
+from slimbake.deploy.compose import Up
 from slimbake.docker import images
 from slimbake.docker.images import EngineImage
 from slimbake.errors import SetupError, UsageError
@@ -146,3 +148,18 @@ def test_where_nobody_named_services_those_that_were_not_baked_are_left_out(
         with pytest.raises(SetupError, match="the engine has no image of"):
             held_images(names, every=every)
     assert lines == said
+
+
+def test_up_says_what_it_started_and_how_that_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services.yaml").write_text(
+        "project: toy\npython: '3.11'\nservices: {api: {requirements: [rich], command: [rich]}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    started = Up(("api",), ("db",), (), "compose.yaml")
+    monkeypatch.setattr(compose, "up", Mock(return_value=started))
+    assert CliRunner().invoke(slimbake, ["up"]).stdout == (
+        "up: api; `slimbake down` stops them all and removes their containers\n"
+        "with them, of compose.yaml: db\n"
+    )

@@ -462,6 +462,40 @@ def test_what_extends_a_service_defines_all_that_it_names(tmp_path: Path) -> Non
     ]
 
 
+OVERRIDING = """\
+services:
+  api: {ports: ["81:80"], build: {target: dev}, environment: {A: b}}
+  web: {ports: !override ["82:80"], security_opt: ["no-new-privileges:true"]}
+  db: {ports: ["5432:5432"]}
+"""
+
+
+def test_what_compose_reads_on_top_of_the_own_file_gives_way_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMPOSE_FILE", raising=False)
+    (tmp_path / "docker-compose.override.yml").write_text(OVERRIDING)
+    said = (
+        "Compose reads {}, too: remove there build, ports of api; no-new-privileges:true of"
+        " security_opt of web."
+    )
+    assert joined(tmp_path).splitlines()[-1] == said.format("docker-compose.override.yml")
+    own = "services: {api: {build: ., ports: !override ['80:80']}}"
+    lines = joined(tmp_path, own, "docker-compose.yml").splitlines()
+    assert "  api:  # without build" in lines
+    assert said.format("docker-compose.override.yml") in lines
+
+    (tmp_path / "dev.yaml").write_text(OVERRIDING)
+    (tmp_path / ".env").write_text(
+        "COMPOSE_FILE=docker-compose.yml:gone.yaml:bake/compose.yaml:dev.yaml\n"
+    )
+    (tmp_path / "bake").mkdir()
+    (tmp_path / "bake/compose.yaml").write_text(OVERRIDING)
+    assert [line for line in joined(tmp_path).splitlines() if line.startswith("Compose")] == [
+        said.format("dev.yaml")
+    ]
+
+
 def test_services_are_restarted_after_those_that_they_depend_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
