@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slimbake.adopt.model import (
+    NEVER,
     BuildFacts,
     Command,
     ComposeFacts,
@@ -297,10 +298,12 @@ class _ServiceReader:
             gpu=self._gpu(),
             starts="profiles" not in raw,
             init=plain(raw.get("init")).lower() == "true",
+            restart=self._value("restart").lower(),
             resets=self._files.tagged(self._file, self._name, "!reset", "!override"),
         )
         self._given()
-        stay = [key for key in raw if key not in _READ | {*_GIVEN} and not key.startswith("x-")]
+        read = _READ | {*_GIVEN} | ({"restart"} if made.restart in NEVER else set())
+        stay = [key for key in raw if key not in read and not key.startswith("x-")]
         if "profiles" in raw:
             self._note(
                 self._place("profiles"),
@@ -674,6 +677,7 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         gpu=below.gpu or over.gpu,
         starts=below.starts and over.starts,
         init=below.init or over.init,
+        restart=over.restart or below.restart,
         notes=tuple(dict.fromkeys((*below.notes, *over.notes))),
     )
 

@@ -169,6 +169,9 @@ class Filled:
     value: str  # with what `.env` sets
 
 
+NEVER = ("no", "false")  # of `restart:`
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeService:
     """One service of the compose files, with what it extends."""
@@ -197,8 +200,16 @@ class ComposeService:
     gpu: bool = False
     starts: bool = True  # with the others: its compose file gives it no profile
     init: bool = False  # Docker's own init is its first process
+    restart: str = ""  # when Docker starts it again
     resets: frozenset[str] = frozenset()  # keys of which it takes nothing over from another
     notes: tuple[Note, ...] = ()
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is a job by what its compose file says: it is not started again, and no port of
+        it is asked.
+        """
+        return self.restart in NEVER and not (self.ports or self.expose)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,10 @@ def command_of(
                 "write `command` in its entry; until then the service keeps its Dockerfile",
             )
         )
-    reader = Shellless(code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name)
+    ends = sheet.of.job or bool(compose and compose.ends)
+    reader = Shellless(
+        code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name, ends
+    )
     for each in filter(None, (entrypoint, command)):
         sheet.changes = sheet.changes or reader.user(each)
     if entrypoint and command and (joined := reader.joined(entrypoint, command)):
@@ -101,7 +104,8 @@ def _shelled(
     starts: tuple[str, ...] = ()
     for each in filter(None, (entrypoint, None if drops else command)):
         scripts |= reader.scripts(each)
-        starts += reader.starts(each)
+        whole = (*each.words, *listed(command)) if each is entrypoint and reads and command else ()
+        starts += reader.starts(replace(each, words=whole) if whole else each)
     _moved_in(sheet, scripts, reader.code)
     # texts of `sh -c` are among the words
     sheet.called = frozenset().union(*map(called, (*first, *last, *scripts.values())))

@@ -484,6 +484,49 @@ def test_cron_as_an_argument_of_an_entrypoint_is_no_daemon(tmp_path: Path) -> No
     assert (cron.entry["entrypoint"], cron.entry["command"]) == (["sh", "/app/entry.sh"], ["cron"])
 
 
+CHOICE = (
+    '#!/bin/sh\nset -e\n[ -n "$KEY" ] || exit 1\nmkdir -p /tmp/x\ncase "$1" in\n'
+    "  web) exec python app.py ;;\n"
+    "  migrate)\n    python manage.py migrate\n    exec python manage.py seed\n    ;;\n"
+    "  clean) exec python manage.py clean ;;\nesac\n"
+)
+JOB = "\n    build: {context: ., dockerfile: web/Dockerfile}\n"
+
+
+@pytest.mark.parametrize(
+    "said", ["depends_on: {job: {condition: service_completed_successfully}}", "init: false"]
+)
+def test_a_job_keeps_all_that_its_script_does(tmp_path: Path, said: str) -> None:
+    compose = (
+        f"services:\n  web:{JOB}    command: web\n    {said}\n"
+        f'  job:{JOB}    command: [migrate]\n    restart: "no"\n'
+        f"  clean:{JOB}    command: [clean]\n    restart: no\n"
+    )
+    text = f'{HEAD}ENTRYPOINT ["./entry.sh"]\n'
+    files = {"web/entry.sh": CHOICE, "web/manage.py": "import django\n"}
+    web, job, clean = adopted(tmp_path, text, files, compose)
+    assert (job.entry["entrypoint"], job.entry["command"]) == (["sh", "/app/entry.sh"], ["migrate"])
+    assert job.entry["shell"] is True
+    assert (
+        job.comments["shell"] == "web/entry.sh:8: `python manage.py migrate` is a part of the job"
+    )
+    assert [each.module for each in job.served] == ["manage"]
+    assert web.entry["command"] == ["python", "app.py"]
+    assert clean.entry["command"] == ["python", "manage.py", "clean"], "one program alone"
+    assert not [what for what, _ in (*notes(job), *notes(clean)) if "restart" in what]
+
+
+def test_a_job_keeps_both_commands_of_a_text_and_a_server_its_last_alone(tmp_path: Path) -> None:
+    compose = (
+        f"services:\n  job:{JOB}    command: sh -c 'python a.py && python b.py'\n"
+        f"    restart: 'no'\n  web:{JOB}    command: sh -c 'python a.py && python app.py'\n"
+        f"    restart: 'no'\n    ports: ['80']\n"
+    )
+    job, web = adopted(tmp_path, HEAD, {"web/a.py": "", "web/b.py": ""}, compose)
+    assert job.entry["command"] == ["sh", "-c", "python a.py && exec python b.py"]
+    assert web.entry["command"] == ["python", "app.py"]
+
+
 def test_a_time_zone_is_a_variable_unless_one_is_there(tmp_path: Path) -> None:
     text = f"{HEAD}RUN ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime\n"
     [web] = adopted(tmp_path, f"{text}{START}")
