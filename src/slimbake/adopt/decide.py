@@ -25,7 +25,7 @@ from slimbake.adopt.model import (
     Place,
     Repository,
 )
-from slimbake.adopt.order import before
+from slimbake.adopt.order import before, lonely
 from slimbake.adopt.pipelines import pushed, registry_in, registry_of
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
@@ -81,6 +81,8 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     services = [each for each in named if each.build.dockerfile not in bases or each.name == only]
     names = {each.compose.name: each.name for each in services if each.compose}
     drafts = [_ordered(draft(each, repository), each.compose, names) for each in services]
+    asked = zip(drafts, services, strict=True)
+    notes += filter(None, (lonely(one, each.ready, drafts) for one, each in asked if each.job))
     drafts = _on_bases(drafts, services, [e for e in named if e not in services], repository)
     drafts = [replace(each, notes=_own_notes(each, drafts)) for each in drafts]
     if not drafts or (only and only not in {each.name for each in drafts}):

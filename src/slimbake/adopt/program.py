@@ -220,7 +220,7 @@ def start_of(
         sheet.entry["command"] = sheet.entry.pop("entrypoint")
         if why := sheet.comments.pop("entrypoint", ""):
             sheet.comments["command"] = why
-    if sheet.of.job:
+    if sheet.of.job and (ports or not _runs_beside(sheet)):
         sheet.entry["start"] = "none"
         sheet.comments["start"] = "a job: it ends, and may need what runs beside it"
     elif fixed and words[fixed:] in (("--help",), ("-h",)):
@@ -288,6 +288,12 @@ def ports_of(sheet: Sheet, facts: ImageFacts | None, words: tuple[str, ...]) -> 
                     " your compose file can publish them",
                 )
     return list(dict.fromkeys(numbers))
+
+
+def _runs_beside(sheet: Sheet) -> bool:
+    """Whether all that it depends on is ready-made, and a start check can start it."""
+    needs = sheet.of.compose.beside if sheet.of.compose else {}
+    return bool(needs) and {*needs} == {*sheet.of.ready} and sheet.of.lacks is None
 
 
 def started_beside(sheet: Sheet) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, init, needless, start
+from slimbake.adopt.init import InitRequest, init, needless, portless, start
 from slimbake.adopt.model import Draft, Note
 from slimbake.config import manifest
 from slimbake.console import QUIET
@@ -28,6 +28,10 @@ def adopted(
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return list(start(root / "services.yaml", InitRequest()).drafts)
+
+
+def start_notes(root: Path) -> list[Note]:
+    return list(start(root / "services.yaml", InitRequest()).notes)
 
 
 def notes(draft: Draft) -> list[tuple[str, str]]:
@@ -514,6 +518,36 @@ def test_a_job_keeps_all_that_its_script_does(tmp_path: Path, said: str) -> None
     assert web.entry["command"] == ["python", "app.py"]
     assert clean.entry["command"] == ["python", "manage.py", "clean"], "one program alone"
     assert not [what for what, _ in (*notes(job), *notes(clean)) if "restart" in what]
+
+
+STARTS = "start: {with: [db]}"
+
+
+@pytest.mark.parametrize(
+    ("needs", "start", "note"),
+    [
+        ("db: {condition: service_healthy}", {"with": ["db"]}, ""),
+        ("proxy: {condition: service_started}", {"with": ["proxy"]}, ""),
+        ("tool: {condition: service_started}", "none", ""),
+        ("tool: {condition: service_started}, db: {condition: service_started}", "none", STARTS),
+        ("other: {condition: service_started}, db: {condition: service_started}", "none", ""),
+    ],
+)
+def test_a_job_runs_beside_what_it_depends_on_where_all_of_it_is_ready_made(
+    tmp_path: Path, needs: str, start: object, note: str
+) -> None:
+    waits = "depends_on: {job: {condition: service_completed_successfully}}"
+    compose = (
+        f"x-app: &app\n  build: {{context: ., dockerfile: web/Dockerfile}}\n  environment: {{A: b}}\n"
+        f"services:\n  job:\n    <<: *app\n    command: python job.py\n    depends_on: {{{needs}}}\n"
+        f"  web:{JOB}    {waits}\n  tool:{JOB}  other:{JOB}    depends_on: [db]\n"
+        "  db: {image: 'postgres:17'}\n  proxy: {image: nginx, depends_on: [db]}\n"
+    )
+    drafts = adopted(tmp_path, f"{HEAD}{START}", {"web/job.py": ""}, compose)
+    assert drafts[0].entry["start"] == start
+    assert "without a port: web, tool" in "".join(portless(drafts)), "a job asks for no port"
+    found = [str(n) for n in start_notes(tmp_path) if "depends_on: db" in str(n)]
+    assert (STARTS.replace("start: ", "") in "".join(found)) == bool(note)
 
 
 def test_a_job_keeps_both_commands_of_a_text_and_a_server_its_last_alone(tmp_path: Path) -> None:
