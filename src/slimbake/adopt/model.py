@@ -163,7 +163,9 @@ class BuildFacts:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The value of a variable in which Compose fills in others that the file does not set."""
+    """The value of a variable that containers alone get: Compose fills in others that the file does
+    not set, or it is for development.
+    """
 
     written: str
     value: str  # with what `.env` sets

@@ -561,6 +561,15 @@ def test_a_job_keeps_both_commands_of_a_text_and_a_server_its_last_alone(tmp_pat
     assert web.entry["command"] == ["python", "app.py"]
 
 
+def test_a_variable_for_development_wins_in_containers_alone(tmp_path: Path) -> None:
+    override = "services:\n  web:\n    environment: {LEVEL: DEBUG, AT: /srv/web/app.py}\n"
+    compose = f"services:\n  web:{JOB}    env_file: web.env\n    environment: {{LEVEL: INFO}}\n"
+    files = {"compose.override.yaml": override, "web.env": "LEVEL=WARNING\n"}
+    [web] = adopted(tmp_path, f"{HEAD}{START}", files, compose)
+    assert web.entry["env"] == {"LEVEL": "INFO"}
+    assert web.entry["environment"] == {"LEVEL": "DEBUG", "AT": "/app/app.py"}
+
+
 def test_a_time_zone_is_a_variable_unless_one_is_there(tmp_path: Path) -> None:
     text = f"{HEAD}RUN ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime\n"
     [web] = adopted(tmp_path, f"{text}{START}")
