@@ -26,7 +26,7 @@ from slimbake.adopt.model import (
     Repository,
 )
 from slimbake.adopt.order import before, lonely
-from slimbake.adopt.pipelines import pushed, registry_in, registry_of
+from slimbake.adopt.pipelines import build_arguments, pushed, registry_in, registry_of
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.config.shells import reaped
@@ -99,6 +99,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
     registry, of_pipelines = registry_of(pushed(repository.pipelines), _registry(compose))
     notes += of_pipelines
+    notes += build_arguments(
+        repository.pipelines, (repository.texts[f] for f in _dockerfiles(repository))
+    )
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
         folder=compose.name or repository.name.lower(),
