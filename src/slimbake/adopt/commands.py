@@ -13,6 +13,7 @@ from slimbake.adopt.choices import (
     changed,
     chosen,
     ends,
+    others,
     positional,
     reads_arguments,
     without_functions,
@@ -148,6 +149,7 @@ class Shellless:
     script: Callable[[str], tuple[str, Place] | None]
     service: str
     ends: bool = False  # whether it is a job, of which each command is work
+    known: frozenset[str] = frozenset()  # the words of commands that services of its image have
 
     def plainly(self, command: Command) -> Plainly:
         """The words of a command. Raises Unreadable where it needs a shell."""
@@ -351,14 +353,16 @@ class Shellless:
         arguments = tuple(word.replace("$", LITERAL) for word in words[1:])
         picked, first = chosen(text, arguments)
         text = picked if simple_commands(picked) else text  # a script that only waits for a word
-        if first >= 0 and words[1:]:
+        left = others(read[0], arguments, self.known)
+        if first >= 0 and words[1:] and left:
             line = text.count("\n", 0, first)
             found.notes.append(
                 Note(
                     Place(begin.file, begin.line + line),
                     f"{words[0]} chooses by its first word what it starts",
-                    f"the image starts what `{words[1]}` chooses: give each of the others a service"
-                    " with its own `command`",
+                    f"the image starts what `{words[1]}` chooses: write a service with its own"
+                    f" `command` for {', '.join(left)}, or start that by hand: `slimbake run"
+                    f" {self.service} COMMAND ...`",
                     self.service,
                 )
             )

@@ -271,7 +271,14 @@ def _from_compose(
         ),
         None,
     )
-    return Candidate(service.name, origin, build, facts, service, job, ready, alone, lacks)
+    same = [
+        each.command or (facts and facts.command)
+        for each in compose.services
+        if (each.build and each.build.dockerfile == build.dockerfile)
+        or (each.image and each.image == service.image)
+    ]
+    known = frozenset(word for each in same for word in (each.words if each else ("",)))
+    return Candidate(service.name, origin, build, facts, service, job, ready, alone, lacks, known)
 
 
 def _built(compose: ComposeFacts) -> set[str]:

@@ -289,3 +289,4 @@ class Candidate:
     ready: tuple[str, ...] = ()  # services that its start check can start beside it
     alone: tuple[str, ...] = ()  # ready-made ones that it depends on, and that it cannot start
     lacks: Said | None = None  # a file that the compose file names, and that is not there
+    known: frozenset[str] = frozenset()  # the words of commands that services of its image have

@@ -54,7 +54,12 @@ def command_of(
         )
     ends = sheet.of.job or bool(compose and compose.ends)
     reader = Shellless(
-        code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name, ends
+        code,
+        env,
+        lambda path: script_at(sheet, path, facts, code),
+        sheet.of.name,
+        ends,
+        sheet.of.known,
     )
     for each in filter(None, (entrypoint, command)):
         sheet.changes = sheet.changes or reader.user(each)

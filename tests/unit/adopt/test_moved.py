@@ -516,6 +516,7 @@ def test_a_job_keeps_all_that_its_script_does(tmp_path: Path, said: str) -> None
     )
     assert [each.module for each in job.served] == ["manage"]
     assert web.entry["command"] == ["python", "app.py"]
+    assert not [what for what, _ in notes(web) if "chooses" in what], "others choose the rest"
     assert clean.entry["command"] == ["python", "manage.py", "clean"], "one program alone"
     assert not [what for what, _ in (*notes(job), *notes(clean)) if "restart" in what]
 
