@@ -82,7 +82,7 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     names = {each.compose.name: each.name for each in services if each.compose}
     drafts = [_ordered(draft(each, repository), each.compose, names) for each in services]
     asked = zip(drafts, services, strict=True)
-    notes += filter(None, (lonely(one, each.ready, drafts) for one, each in asked if each.job))
+    drafts = [lonely(one, each.ready, drafts) if each.job else one for one, each in asked]
     drafts = _on_bases(drafts, services, [e for e in named if e not in services], repository)
     drafts = [replace(each, notes=_own_notes(each, drafts)) for each in drafts]
     if not drafts or (only and only not in {each.name for each in drafts}):
