@@ -92,7 +92,7 @@ def test_a_django_application_with_celery_is_adopted_and_baked(shop: Toy) -> Non
         "web": ["start", "inventory", "smoke"],
         "worker": ["start", "inventory", "smoke"],
         "beat": ["start", "inventory", "smoke"],
-        "migrate": ["inventory", "smoke"],  # a job, which ends
+        "migrate": ["start", "inventory", "smoke"],  # a job, which ends beside its database
     }
     assert all(held(shop.image(name)) for name in PYTHON)
     show = "print(open('/app/static/shop/style.css').read())"  # collectstatic put it there

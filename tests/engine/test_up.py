@@ -276,6 +276,7 @@ services:
     healthcheck: {test: [CMD, python3, -c, "import socket; socket.create_connection(('127.0.0.1', 5432))"], interval: 1s}
   api: {image: nowhere, environment: {DB: db}, depends_on: {db: {condition: service_healthy}}}
   mail: {image: IMAGE, command: [sleep, "3600"]}
+  tool: {image: IMAGE, profiles: [tools]}
 networks: {back: {}}
 volumes: {data: {}}
 """

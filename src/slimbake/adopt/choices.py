@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -111,6 +111,31 @@ def chosen(text: str, arguments: tuple[str, ...]) -> tuple[str, int]:
         text = _only(text, range(case.start(), case.end()), kept)
     text, other = _by_if(text, arguments)
     return text, min((each for each in (first, other) if each >= 0), default=-1)
+
+
+def others(text: str, arguments: tuple[str, ...], known: Collection[str]) -> tuple[str, ...]:
+    """The words by which a script chooses something else than its arguments do, and that are none of
+    those `known`, where "" is no word; of several for one choice, the first.
+    """
+    text = _without_names(without_functions(text)[0], arguments)
+    groups: list[list[str]] = []
+    if case := _CASE.search(text):
+        patterns = (branch["patterns"].split("|") for branch in _BRANCH.finditer(case["branches"]))
+        groups += [[each.strip().strip("\"'") for each in some] for some in patterns]
+    for each in simple_commands(text):
+        for one, operator, other in zip(each.words, each.words[1:], each.words[2:], strict=False):
+            first = one.startswith(("$1", "${1")) or one in arguments[:1]
+            groups += [[other]] if first and operator in {"=", "==", "!="} else []
+    words = {*known, *arguments[:1]}
+    if case and "" in known:  # it starts without a word, too
+        words.add(positional(case["word"], ()))
+    found = (
+        group[0]
+        for group in groups
+        if not any(fnmatchcase(word, pattern) for pattern in group for word in words)
+        if not any(set(pattern) <= {"*"} or pattern[0] in "-$" for pattern in group)
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def _without_names(text: str, arguments: tuple[str, ...]) -> str:

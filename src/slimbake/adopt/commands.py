@@ -13,6 +13,7 @@ from slimbake.adopt.choices import (
     changed,
     chosen,
     ends,
+    others,
     positional,
     reads_arguments,
     without_functions,
@@ -25,6 +26,7 @@ from slimbake.adopt.shell import (
     expand,
     only_words,
     simple_commands,
+    starts_program,
     with_exec,
 )
 from slimbake.config.shells import REAPER_OPTIONS, REAPERS, after_options
@@ -146,6 +148,8 @@ class Shellless:
     values: Mapping[str, str]
     script: Callable[[str], tuple[str, Place] | None]
     service: str
+    ends: bool = False  # whether it is a job, of which each command is work
+    known: frozenset[str] = frozenset()  # the words of commands that services of its image have
 
     def plainly(self, command: Command) -> Plainly:
         """The words of a command. Raises Unreadable where it needs a shell."""
@@ -247,6 +251,9 @@ class Shellless:
         words = self._without_starters(listed(command))
         at, is_text = _after_shell(words)
         texts = [*words[at : at + is_text], *self.scripts(command).values()]
+        if texts and not is_text:  # whose arguments are known
+            picked = chosen(texts[0], tuple(w.replace("$", LITERAL) for w in words[at + 1 :]))[0]
+            texts[0] = picked if simple_commands(picked) else texts[0]
         found = (ends(simple_commands(without_functions(text)[0])) for text in texts)
         last = (word for each in found if each for word in each[-1].words)
         return tuple(expand(word, self.values)[0].replace(LITERAL, "$") for word in last)
@@ -346,14 +353,16 @@ class Shellless:
         arguments = tuple(word.replace("$", LITERAL) for word in words[1:])
         picked, first = chosen(text, arguments)
         text = picked if simple_commands(picked) else text  # a script that only waits for a word
-        if first >= 0 and words[1:]:
+        left = others(read[0], arguments, self.known)
+        if first >= 0 and words[1:] and left:
             line = text.count("\n", 0, first)
             found.notes.append(
                 Note(
                     Place(begin.file, begin.line + line),
                     f"{words[0]} chooses by its first word what it starts",
-                    f"the image starts what `{words[1]}` chooses: give each of the others a service"
-                    " with its own `command`",
+                    f"the image starts what `{words[1]}` chooses: write a service with its own"
+                    f" `command` for {', '.join(left)}, or start that by hand: `slimbake run"
+                    f" {self.service} COMMAND ...`",
                     self.service,
                 )
             )
@@ -438,6 +447,11 @@ class Shellless:
         depth: int = 0,
     ) -> None:
         words = command.words
+        read = self._script_of(words) if words and depth < _MOST else None
+        if self.ends and read is None and _works(command, functions):
+            shown = " ".join(words).replace(LITERAL, "$")
+            what, advice = f"`{shown}` is a part of the job", "write both as one program"
+            raise NeedsShell(Note(place, what, advice, self.service))
         if not words:
             found.env.update(
                 {name: self._filled(v, place, found) for name, v in command.assignments}
@@ -452,7 +466,7 @@ class Shellless:
         elif words[0] == "export" and all(word[:1] != "-" for word in words[1:]):
             if not self._exported(words[1:], place, found):
                 found.note(self._ran_before(command, text, place))
-        elif depth < _MOST and (read := self._script_of(words)):
+        elif read:
             (inner, names), begin = without_functions(read[0]), read[1]
             for each in simple_commands(inner):
                 at = Place(begin.file, begin.line + inner.count("\n", 0, each.offset))
@@ -561,6 +575,18 @@ def _silent(words: tuple[str, ...]) -> bool:
     runs = words[0] == "exec" and bool(words[1:])  # in a block, which has a note
     activates = ACTIVATES.fullmatch(" ".join(words)) is not None
     return removes or runs or activates or words[0] in _SILENT or words[0].startswith("#!")
+
+
+def _works(command: SimpleCommand, functions: frozenset[str]) -> bool:
+    """Whether a command before the last starts a program that is more than a tool of scripts."""
+    words = command.words[command.words[:1] in (("then",), ("else",), ("do",)) :]
+    tools = _UTILITIES | _FILE_TOOLS | _SAYS | functions
+    return (
+        starts_program(words)
+        and not _silent(words)
+        and posixpath.basename(words[0]) not in tools
+        and not words[0].startswith("$")
+    )
 
 
 def _reads(command: SimpleCommand) -> bool:

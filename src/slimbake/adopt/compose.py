@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slimbake.adopt.model import (
+    NEVER,
     BuildFacts,
     Command,
     ComposeFacts,
@@ -95,14 +96,16 @@ def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFact
         built = [file for file in named if re.search(r"^\s+build:", repository.texts[file], re.M)]
         return ComposeFacts(notes=tuple(_unread(file, ()) for file in built))
     folder = posixpath.dirname(files[0])
-    reader = _Reader(repository, folder)
+    overrides = frozenset(each for each in files[1:] if posixpath.basename(each) in OVERRIDES)
+    reader = _Reader(repository, folder, overrides)
     services: dict[str, ComposeService] = {}
     name = ""
     for file in files:
         found = reader.file(file, folder)
         name = name or found.name
         for key, service in found.services.items():
-            services[key] = _over(services[key], service) if key in services else service
+            merged = _developed if file in overrides else _over
+            services[key] = merged(services[key], service) if key in services else service
     others = sorted(
         each
         for each in repository.files
@@ -137,8 +140,9 @@ class _File:
 
 
 class _Reader:
-    def __init__(self, repository: Repository, folder: str) -> None:
+    def __init__(self, repository: Repository, folder: str, overrides: frozenset[str]) -> None:
         self._repository = repository
+        self.overrides = overrides  # for development, by Docker's convention
         self._documents: dict[str, YamlDocument] = {}
         self.values = dotenv(repository.texts.get(posixpath.join(folder, ".env"), ""))
         self.read: dict[str, None] = {}
@@ -295,10 +299,12 @@ class _ServiceReader:
             gpu=self._gpu(),
             starts="profiles" not in raw,
             init=plain(raw.get("init")).lower() == "true",
+            restart=self._value("restart").lower(),
             resets=self._files.tagged(self._file, self._name, "!reset", "!override"),
         )
         self._given()
-        stay = [key for key in raw if key not in _READ | {*_GIVEN} and not key.startswith("x-")]
+        read = _READ | {*_GIVEN} | ({"restart"} if made.restart in NEVER else set())
+        stay = [key for key in raw if key not in read and not key.startswith("x-")]
         if "profiles" in raw:
             self._note(
                 self._place("profiles"),
@@ -434,7 +440,10 @@ class _ServiceReader:
                 continue
             written = f"${{{name}}}" if value is None else plain(value)
             text, missing = self._files.interpolated(written)
-            if missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values):
+            changing = missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values)
+            # PYTHONPATH is about where the image has its code
+            apart = self._file in self._files.overrides and name != "PYTHONPATH"
+            if changing or apart:
                 self._filled[name] = Filled(written, text)
             else:
                 found[name] = Said(text, place)
@@ -672,8 +681,23 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         gpu=below.gpu or over.gpu,
         starts=below.starts and over.starts,
         init=below.init or over.init,
+        restart=over.restart or below.restart,
         notes=tuple(dict.fromkeys((*below.notes, *over.notes))),
     )
+
+
+def _developed(below: ComposeService, over: ComposeService) -> ComposeService:
+    """One service with what an override file has for development: containers alone get its
+    variables, and the image keeps those of the file below.
+    """
+    kept = {} if "environment" in over.resets else below.env
+    filled = {
+        name: each
+        for name, each in over.filled.items()
+        if name not in kept or kept[name].value != each.value
+    }
+    merged = _over(below, replace(over, filled=filled))
+    return replace(merged, env={**kept, **over.env})
 
 
 def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:

@@ -25,8 +25,8 @@ from slimbake.adopt.model import (
     Place,
     Repository,
 )
-from slimbake.adopt.order import before
-from slimbake.adopt.pipelines import pushed, registry_in, registry_of
+from slimbake.adopt.order import before, lonely
+from slimbake.adopt.pipelines import build_arguments, pushed, registry_in, registry_of
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.config.shells import reaped
@@ -81,6 +81,8 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     services = [each for each in named if each.build.dockerfile not in bases or each.name == only]
     names = {each.compose.name: each.name for each in services if each.compose}
     drafts = [_ordered(draft(each, repository), each.compose, names) for each in services]
+    asked = zip(drafts, services, strict=True)
+    drafts = [lonely(one, each.ready, drafts) if each.job else one for one, each in asked]
     drafts = _on_bases(drafts, services, [e for e in named if e not in services], repository)
     drafts = [replace(each, notes=_own_notes(each, drafts)) for each in drafts]
     if not drafts or (only and only not in {each.name for each in drafts}):
@@ -97,6 +99,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
     registry, of_pipelines = registry_of(pushed(repository.pipelines), _registry(compose))
     notes += of_pipelines
+    notes += build_arguments(
+        repository.pipelines, (repository.texts[f] for f in _dockerfiles(repository))
+    )
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
         folder=compose.name or repository.name.lower(),
@@ -266,7 +271,14 @@ def _from_compose(
         ),
         None,
     )
-    return Candidate(service.name, origin, build, facts, service, job, ready, alone, lacks)
+    same = [
+        each.command or (facts and facts.command)
+        for each in compose.services
+        if (each.build and each.build.dockerfile == build.dockerfile)
+        or (each.image and each.image == service.image)
+    ]
+    known = frozenset(word for each in same for word in (each.words if each else ("",)))
+    return Candidate(service.name, origin, build, facts, service, job, ready, alone, lacks, known)
 
 
 def _built(compose: ComposeFacts) -> set[str]:

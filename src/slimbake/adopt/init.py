@@ -29,7 +29,7 @@ from slimbake.adopt.smokes import is_smoke, smoke_text
 from slimbake.adopt.survey import survey
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
-from slimbake.config.model import Manifest
+from slimbake.config.model import ENDED, Manifest
 from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.console.tables import readable, text_table
@@ -640,12 +640,14 @@ def needless(drafts: Sequence[Draft]) -> list[str]:
     return ["", "not needed any more:", *lines] if lines else []
 
 
-def portless(drafts: Iterable[Draft]) -> list[str]:
-    """How services without a port are checked at a bake, and how to name a port."""
+def portless(drafts: Sequence[Draft]) -> list[str]:
+    """How services without a port are checked at a bake, and how to name a port; but for jobs."""
+    jobs = {name for each in drafts for name, how in each.before.items() if how == ENDED}
     names = [
         each.name
         for each in drafts
-        if "port" not in each.entry and isinstance(each.entry.get("start", {}), dict)
+        if "port" not in each.entry and each.name not in jobs
+        if isinstance(each.entry.get("start", {}), dict)
     ]
     return [
         f"without a port: {', '.join(names)}; the start check is `runs`: alive after 5 s, or ended"

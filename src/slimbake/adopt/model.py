@@ -163,10 +163,15 @@ class BuildFacts:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The value of a variable in which Compose fills in others that the file does not set."""
+    """The value of a variable that containers alone get: Compose fills in others that the file does
+    not set, or it is for development.
+    """
 
     written: str
     value: str  # with what `.env` sets
+
+
+NEVER = ("no", "false")  # of `restart:`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +202,16 @@ class ComposeService:
     gpu: bool = False
     starts: bool = True  # with the others: its compose file gives it no profile
     init: bool = False  # Docker's own init is its first process
+    restart: str = ""  # when Docker starts it again
     resets: frozenset[str] = frozenset()  # keys of which it takes nothing over from another
     notes: tuple[Note, ...] = ()
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is a job by what its compose file says: it is not started again, and no port of
+        it is asked.
+        """
+        return self.restart in NEVER and not (self.ports or self.expose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,3 +289,4 @@ class Candidate:
     ready: tuple[str, ...] = ()  # services that its start check can start beside it
     alone: tuple[str, ...] = ()  # ready-made ones that it depends on, and that it cannot start
     lacks: Said | None = None  # a file that the compose file names, and that is not there
+    known: frozenset[str] = frozenset()  # the words of commands that services of its image have

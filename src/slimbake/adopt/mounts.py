@@ -155,7 +155,10 @@ def mounted_files(sheet: Sheet, compose: ComposeService, code: Code | None) -> N
         sheet.entry["tmpfs"] = list(dict.fromkeys([*known, *tmpfs]))
     given = {name: each.written for name, each in compose.filled.items()}
     for file in compose.env_files:
-        for name, value in dotenv(sheet.repository.texts.get(file.value, "")).items():
+        values = dotenv(sheet.repository.texts.get(file.value, ""))
+        for name, value in values.items():
+            if name in compose.filled:
+                continue
             mine = sheet.entry.get("env", {}).get(name, value) if name in compose.env else value
             given |= {name: mine.replace("$", "$$")} if mine != value else {}
     if given := {name: value for name, value in given.items() if not BUILD_ENV.fullmatch(name)}:

@@ -450,12 +450,18 @@ class _Reader:
             self.needs.django.append(step)
             return
         if program == "pip" and rest[:1] == ["uninstall"]:
-            self._note(step, "RUN " + " ".join(step.words), "leave these out of what is required")
+            self._uninstall(rest[1:], step)
             return
         if program == "xargs" and _called(rest) in _NEEDLESS - _WRITERS:
             self.needs.needless.append(replace(step, words=(step.piped or " ".join(step.words),)))
             return
         self._unread(program, rest, step)
+
+    def _uninstall(self, rest: list[str], step: Step) -> None:
+        if all(_tool(each) for each in rest if not each.startswith("-")):
+            self.needs.needless.append(step)  # images do not have these in the first place
+        else:
+            self._note(step, f"RUN {' '.join(step.words)}", "leave these out of what is required")
 
     def _unread(self, program: str, rest: list[str], step: Step) -> None:
         """A note on a step that installs nothing as far as is known."""

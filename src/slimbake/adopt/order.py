@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,28 @@ def ordered(
     while faulty := _faulty(problems(made)):
         made = [_without(each, faulty[each.name]) if each.name in faulty else each for each in made]
     return made
+
+
+def lonely(draft: Draft, ready: Collection[str], drafts: Iterable[Draft]) -> Draft:
+    """A job with a note on the ready-made services that it depends on and `slimbake up` does not
+    start for it: neither its `start` nor that of what it depends on names them.
+    """
+    by_name = {each.name: each for each in drafts}
+    found, waiting = set[str](), [draft.name]
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += by_name[name].before if name in by_name else ()
+    starts = [by_name[name].entry.get("start") for name in found if name in by_name]
+    named = {one for each in starts if isinstance(each, dict) for one in each.get("with", ())}
+    if draft.entry.get("start") != "none" or not (left := [e for e in ready if e not in named]):
+        return draft
+    advice = (
+        f"`start: {{with: [{', '.join(left)}]}}` in place of `none` has `slimbake up` start"
+        f" {'it' if len(left) == 1 else 'them'}, and each bake run the job beside fresh ones"
+    )
+    note = Note(draft.origin[0], f"depends_on: {', '.join(left)}", advice, draft.name)
+    return replace(draft, notes=(*draft.notes, note))
 
 
 def _ending(draft: Draft, lost: Mapping[str, str]) -> Draft:

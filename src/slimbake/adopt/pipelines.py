@@ -1,9 +1,9 @@
-"""Where the pipelines of a repository push images to. Pure."""
+"""Where the pipelines of a repository push images to, and what they give to builds. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from slimbake.adopt.model import Note, Place
@@ -31,6 +31,15 @@ _WITH = re.compile(
 _NAMES = re.compile(
     r"(?m)^(?P<in>[ ]*)(?P<key>tags|images):[ \t]*(?:[|>][-+]?[ \t]*\n)?(?P<names>.*(?:\n(?P=in)[ ]+\S.*)*)"
 )
+_GIVES = re.compile(
+    r"(?m)^(?P<in>[ ]*)build-args:[ \t]*(?:[|>][-+]?[ \t]*\n)?(?P<given>.*(?:\n(?P=in)[ ]+\S.*)*)"
+)
+_GIVEN = re.compile(r"(?m)^[ \t]*[\"']?(?P<name>\w+)=(?P<value>.*?)[ \t]*$")
+_OPTION = re.compile(
+    r"(?<=\s)--build-arg(?:\s+|=)(?P<quote>[\"'])?(?P<name>\w+)"
+    r"(?:=(?P<value>(?(quote)(?:(?!(?P=quote)).)*|(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'\\]*))))?"
+)
+_DECLARED = re.compile(r"(?mi)^[ \t]*ARG[ \t]+(.+)$")
 _DOES_PUSH = re.compile(r"(?m)^[ ]*push:(?![ \t]*[\"']?false)|push=true")
 _MACHINE = re.compile(r"(?:localhost|127\.0\.0\.1)(?::\d+)?")  # that runs the pipeline
 # A host has a dot or a port; Docker takes other names for those of its hub.
@@ -94,6 +103,42 @@ def registry_of(images: Sequence[Pushed], given: str) -> tuple[str, list[Note]]:
         if file.startswith(".github/")  # of GitLab's another note says it
     ]
     return registry, notes
+
+
+def build_arguments(pipelines: Mapping[str, str], dockerfiles: Iterable[str]) -> Iterator[Note]:
+    """A note for each pipeline on the build arguments that it gives, and that a Dockerfile has with
+    another default. `pipelines`: file -> its text; `dockerfiles`: their texts.
+    """
+    lines = (found[1] for text in dockerfiles for found in _DECLARED.finditer(text))
+    pairs = (word.partition("=") for line in lines for word in line.split())
+    defaults: dict[str, set[str]] = {}
+    for name, _, value in pairs:
+        defaults.setdefault(name, set()).add(value.strip("\"'"))
+    for file, text in sorted(pipelines.items()):
+        changed: dict[str, int] = {}  # and its line
+        for line, name, value in _arguments(_COMMENT.sub("", text)):
+            if value not in defaults.get(name, {value}):
+                changed.setdefault(f"{name}={value}", line)
+        if changed:
+            yield Note(
+                Place(file, next(iter(changed.values()))),
+                f"build arguments: {', '.join(changed)}",
+                "the manifest has what the Dockerfile says without them: what changes with every"
+                " build, set where containers start; another value, write into its entry",
+            )
+
+
+def _arguments(text: str) -> Iterator[tuple[int, str, str]]:
+    """The line, name and value of each argument that a pipeline gives to a build."""
+    text = _EXPRESSION.sub(r"${{\1}}", text)  # one word
+    found = [(each.start("name"), each) for each in _OPTION.finditer(text)]
+    for block in _GIVES.finditer(text):
+        start = block.start("given")
+        found += [(start + each.start(), each) for each in _GIVEN.finditer(block["given"])]
+    for at, each in sorted(found, key=lambda one: one[0]):
+        value = (each["value"] or f"${each['name']}").strip("\"'")
+        value = re.sub(r"\$\{\{(.*?)\}\}", r"${{ \1 }}", value)
+        yield text.count("\n", 0, at) + 1, each["name"], value
 
 
 def _images(written: str) -> Iterator[tuple[int, str]]:

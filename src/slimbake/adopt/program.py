@@ -52,7 +52,15 @@ def command_of(
                 "write `command` in its entry; until then the service keeps its Dockerfile",
             )
         )
-    reader = Shellless(code, env, lambda path: script_at(sheet, path, facts, code), sheet.of.name)
+    ends = sheet.of.job or bool(compose and compose.ends)
+    reader = Shellless(
+        code,
+        env,
+        lambda path: script_at(sheet, path, facts, code),
+        sheet.of.name,
+        ends,
+        sheet.of.known,
+    )
     for each in filter(None, (entrypoint, command)):
         sheet.changes = sheet.changes or reader.user(each)
     if entrypoint and command and (joined := reader.joined(entrypoint, command)):
@@ -101,7 +109,8 @@ def _shelled(
     starts: tuple[str, ...] = ()
     for each in filter(None, (entrypoint, None if drops else command)):
         scripts |= reader.scripts(each)
-        starts += reader.starts(each)
+        whole = (*each.words, *listed(command)) if each is entrypoint and reads and command else ()
+        starts += reader.starts(replace(each, words=whole) if whole else each)
     _moved_in(sheet, scripts, reader.code)
     # texts of `sh -c` are among the words
     sheet.called = frozenset().union(*map(called, (*first, *last, *scripts.values())))
@@ -216,7 +225,7 @@ def start_of(
         sheet.entry["command"] = sheet.entry.pop("entrypoint")
         if why := sheet.comments.pop("entrypoint", ""):
             sheet.comments["command"] = why
-    if sheet.of.job:
+    if sheet.of.job and (ports or not _runs_beside(sheet)):
         sheet.entry["start"] = "none"
         sheet.comments["start"] = "a job: it ends, and may need what runs beside it"
     elif fixed and words[fixed:] in (("--help",), ("-h",)):
@@ -284,6 +293,12 @@ def ports_of(sheet: Sheet, facts: ImageFacts | None, words: tuple[str, ...]) -> 
                     " your compose file can publish them",
                 )
     return list(dict.fromkeys(numbers))
+
+
+def _runs_beside(sheet: Sheet) -> bool:
+    """Whether all that it depends on is ready-made, and a start check can start it."""
+    needs = sheet.of.compose.beside if sheet.of.compose else {}
+    return bool(needs) and {*needs} == {*sheet.of.ready} and sheet.of.lacks is None
 
 
 def started_beside(sheet: Sheet) -> None:

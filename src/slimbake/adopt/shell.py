@@ -148,7 +148,7 @@ def only_words(text: str) -> tuple[str, ...]:
     to start it; () for any other.
     """
     commands = simple_commands(text)
-    if len(commands) != 1 or not _starts_program(commands[0]):
+    if len(commands) != 1 or not starts_program(commands[0].words):
         return ()
     words = commands[0].words[commands[0].words[:1] == ("exec",) :]
     bare = commands[0].plain and not commands[0].assignments
@@ -167,7 +167,7 @@ def with_exec(text: str) -> str:
         each.words[:1] in (("trap",), ("function",)) or (each.words and each.after == "(")
         for each in commands
     )
-    if apart or not commands or not _starts_program(commands[-1]):
+    if apart or not commands or not starts_program(commands[-1].words):
         return text
     last = commands[-1]
     within = last.before in _PIPES or last.after in {*_PIPES, "&", ")"}
@@ -187,9 +187,9 @@ def essential(programs: Iterable[str]) -> tuple[str, ...]:
     return tuple(package for package, names in _ESSENTIAL.items() if wanted & {*names.split()})
 
 
-def _starts_program(command: SimpleCommand) -> bool:
+def starts_program(words: tuple[str, ...]) -> bool:
     """Whether a command is no part of the shell."""
-    return bool(command.words) and command.words[0] not in _KEYWORDS | _BUILTINS | _ENDS
+    return bool(words) and words[0] not in _KEYWORDS | _BUILTINS | _ENDS
 
 
 class _Reader:

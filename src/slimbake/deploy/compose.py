@@ -85,7 +85,7 @@ def up(
             console.say(f"{each.service}: finished with exit code 0")
         elif not each.port:
             console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
-    others = sorted(each for each in own.services if manifest_name(each) not in _names(project))
+    others = sorted(each for each in own.starting if manifest_name(each) not in _names(project))
     return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
 
 

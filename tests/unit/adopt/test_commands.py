@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from slimbake.adopt.choices import others
 from slimbake.adopt.code import Code, NeedsShell, Unreadable
 from slimbake.adopt.commands import Plainly, Shellless, port_of, served
 from slimbake.adopt.model import Command, Place, Served
@@ -171,7 +172,24 @@ def test_a_script_that_chooses_by_its_first_word_is_what_the_word_chooses(
     assert found.words == tuple(words.split())
     [note] = found.notes
     assert str(note).startswith("case.sh:3: case.sh chooses by its first word what it starts")
-    assert f"`{chosen.split()[0]}`" in note.advice
+    assert f"what `{chosen.split()[0]}` chooses: write a service" in note.advice
+    assert note.advice.endswith(" or start that by hand: `slimbake run web COMMAND ...`")
+
+
+@pytest.mark.parametrize(
+    ("script", "known", "left"),
+    [
+        ("case.sh", "", "manage job-*"),
+        ("case.sh", "manage job-a", ""),
+        ("if.sh", "cron", "man*"),
+        ("test.sh", "", "cron beat manage m"),
+        ("named.sh", "", ""),
+        ("default.sh", "x", "api migrate"),
+        ("default.sh", "", "migrate"),  # "" chooses api
+    ],
+)
+def test_the_choices_of_a_script_that_no_service_makes(script: str, known: str, left: str) -> None:
+    assert others(SCRIPTS[script], ("web",), known.split() or [""]) == tuple(left.split())
 
 
 def test_arguments_that_a_script_changes() -> None:

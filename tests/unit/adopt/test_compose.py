@@ -80,6 +80,25 @@ def test_what_an_override_does_not_name_stays() -> None:
     assert (web.starts, web.init) == (False, True)
 
 
+def test_variables_of_an_override_are_of_containers_and_the_image_keeps_the_main_files() -> None:
+    web = only(
+        "services:\n  web:\n    build: .\n"
+        "    environment: {LEVEL: '${LEVEL:-INFO}', SAME: a, TOKEN: '${TOKEN}'}\n",
+        compose_override_yaml="services:\n  web:\n    environment:\n      LEVEL: ${X:-DEBUG}\n"
+        "      SAME: a\n      WORKERS: 1\n      TOKEN: t$$\n      PYTHONPATH: /src\n",
+    )
+    assert {name: said.value for name, said in web.env.items()} == {
+        "LEVEL": "INFO",
+        "SAME": "a",
+        "PYTHONPATH": "/src",
+    }
+    assert web.filled == {
+        "TOKEN": Filled("t$$", "t$"),
+        "LEVEL": Filled("${X:-DEBUG}", "DEBUG"),
+        "WORKERS": Filled("1", "1"),
+    }
+
+
 def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> None:
     service = only(
         "services:\n  web:\n    build: .\n    command: 'run ${MODE:-fast} $$HOME'\n"

@@ -105,7 +105,10 @@ def test_what_a_stage_of_python_runs_beside_installing_is_reported() -> None:
         "RUN cd app && python -m grpc_tools.protoc x.proto\nRUN pip uninstall -y grpcio-tools\n"
         "FROM python:3.11\nCOPY --from=build /app /app\n"
     )
-    notes = needs_of(facts(text).steps, "s").notes
+    text += "RUN pip uninstall -y uv pip\n"
+    needs = needs_of(facts(text).steps, "s")
+    assert needs.needless[-1].words == ("pip", "uninstall", "-y", "uv", "pip")
+    notes = needs.notes
     assert [(note.place.line, note.what) for note in notes] == [
         (4, "RUN python -m grpc_tools.protoc x.proto"),
         (5, "RUN pip uninstall -y grpcio-tools"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, init, needless, start
+from slimbake.adopt.init import InitRequest, init, needless, portless, start
 from slimbake.adopt.model import Draft, Note
 from slimbake.config import manifest
 from slimbake.console import QUIET
@@ -482,6 +482,89 @@ def test_cron_as_an_argument_of_an_entrypoint_is_no_daemon(tmp_path: Path) -> No
     unknown = ENTRY.format('-d "/data/$1"')
     web, cron = adopted(tmp_path, text, {"web/entry.sh": unknown}, compose)
     assert (cron.entry["entrypoint"], cron.entry["command"]) == (["sh", "/app/entry.sh"], ["cron"])
+
+
+CHOICE = (
+    '#!/bin/sh\nset -e\n[ -n "$KEY" ] || exit 1\nmkdir -p /tmp/x\ncase "$1" in\n'
+    "  web) exec python app.py ;;\n"
+    "  migrate)\n    python manage.py migrate\n    exec python manage.py seed\n    ;;\n"
+    "  clean) exec python manage.py clean ;;\nesac\n"
+)
+JOB = "\n    build: {context: ., dockerfile: web/Dockerfile}\n"
+
+
+@pytest.mark.parametrize(
+    "said", ["depends_on: {job: {condition: service_completed_successfully}}", "init: false"]
+)
+def test_a_job_keeps_all_that_its_script_does(tmp_path: Path, said: str) -> None:
+    compose = (
+        f"services:\n  web:{JOB}    command: web\n    {said}\n"
+        f'  job:{JOB}    command: [migrate]\n    restart: "no"\n'
+        f"  clean:{JOB}    command: [clean]\n    restart: no\n"
+    )
+    text = f'{HEAD}ENTRYPOINT ["./entry.sh"]\n'
+    files = {"web/entry.sh": CHOICE, "web/manage.py": "import django\n"}
+    web, job, clean = adopted(tmp_path, text, files, compose)
+    assert (job.entry["entrypoint"], job.entry["command"]) == (["sh", "/app/entry.sh"], ["migrate"])
+    assert job.entry["shell"] is True
+    assert (
+        job.comments["shell"] == "web/entry.sh:8: `python manage.py migrate` is a part of the job"
+    )
+    assert [each.module for each in job.served] == ["manage"]
+    assert web.entry["command"] == ["python", "app.py"]
+    assert not [what for what, _ in notes(web) if "chooses" in what], "others choose the rest"
+    assert clean.entry["command"] == ["python", "manage.py", "clean"], "one program alone"
+    assert not [what for what, _ in (*notes(job), *notes(clean)) if "restart" in what]
+
+
+STARTS = "start: {with: [db]}"
+
+
+@pytest.mark.parametrize(
+    ("needs", "start", "noted"),
+    [
+        ("db: {condition: service_healthy}", {"with": ["db"]}, False),
+        ("proxy: {condition: service_started}", {"with": ["proxy"]}, False),
+        ("tool: {condition: service_started}", "none", False),
+        ("tool: {condition: service_started}, db: {condition: service_started}", "none", True),
+        ("other: {condition: service_started}, db: {condition: service_started}", "none", False),
+    ],
+)
+def test_a_job_runs_beside_what_it_depends_on_where_all_of_it_is_ready_made(
+    tmp_path: Path, needs: str, start: object, noted: bool
+) -> None:
+    waits = "depends_on: {job: {condition: service_completed_successfully}}"
+    compose = (
+        f"x-app: &app\n  build: {{context: ., dockerfile: web/Dockerfile}}\n  environment: {{A: b}}\n"
+        f"services:\n  job:\n    <<: *app\n    command: python job.py\n    depends_on: {{{needs}}}\n"
+        f"  web:{JOB}    {waits}\n  tool:{JOB}  other:{JOB}    depends_on: [db]\n"
+        "  db: {image: 'postgres:17'}\n  proxy: {image: nginx, depends_on: [db]}\n"
+    )
+    drafts = adopted(tmp_path, f"{HEAD}{START}", {"web/job.py": ""}, compose)
+    assert drafts[0].entry["start"] == start
+    assert "without a port: web, tool" in "".join(portless(drafts)), "a job asks for no port"
+    found = [advice for what, advice in notes(drafts[0]) if what == "depends_on: db"]
+    assert [each.startswith(f"`{STARTS}` in place") for each in found] == [True] * noted
+
+
+def test_a_job_keeps_both_commands_of_a_text_and_a_server_its_last_alone(tmp_path: Path) -> None:
+    compose = (
+        f"services:\n  job:{JOB}    command: sh -c 'python a.py && python b.py'\n"
+        f"    restart: 'no'\n  web:{JOB}    command: sh -c 'python a.py && python app.py'\n"
+        f"    restart: 'no'\n    ports: ['80']\n"
+    )
+    job, web = adopted(tmp_path, HEAD, {"web/a.py": "", "web/b.py": ""}, compose)
+    assert job.entry["command"] == ["sh", "-c", "python a.py && exec python b.py"]
+    assert web.entry["command"] == ["python", "app.py"]
+
+
+def test_a_variable_for_development_wins_in_containers_alone(tmp_path: Path) -> None:
+    override = "services:\n  web:\n    environment: {LEVEL: DEBUG, AT: /srv/web/app.py}\n"
+    compose = f"services:\n  web:{JOB}    env_file: web.env\n    environment: {{LEVEL: INFO}}\n"
+    files = {"compose.override.yaml": override, "web.env": "LEVEL=WARNING\n"}
+    [web] = adopted(tmp_path, f"{HEAD}{START}", files, compose)
+    assert web.entry["env"] == {"LEVEL": "INFO"}
+    assert web.entry["environment"] == {"LEVEL": "DEBUG", "AT": "/app/app.py"}
 
 
 def test_a_time_zone_is_a_variable_unless_one_is_there(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from slimbake.adopt.init import InitRequest, init, start
-from slimbake.adopt.pipelines import pushed, registry_in, registry_of
+from slimbake.adopt.model import Place
+from slimbake.adopt.pipelines import build_arguments, pushed, registry_in, registry_of
 from slimbake.config import manifest
 from slimbake.console import QUIET
 from slimbake.render import MARK
@@ -97,6 +98,25 @@ def test_the_registry_of_a_compose_file_wins_and_a_note_says_so() -> None:
     assert note.advice == "slimbake pushes all images to c.d, the `registry` of the manifest"
 
 
+def test_build_arguments_of_pipelines_are_noted_where_a_dockerfile_has_another_default() -> None:
+    text = (
+        f'{ACTION}          build-args: "GIT_SHA=${{{{ github.sha }}}}"\n'
+        f"{ACTION}          build-args: |\n            WHEN=$(date)\n            SAME=a\n"
+        "            OF_BUILDKIT=1\n          tags: acme/web\n"
+        '- run: docker build --build-arg GIT_SHA=${{ github.ref }} --build-arg "LEVEL=high up"'
+        " --build-arg KEY .\n"
+        "# docker build --build-arg LEVEL=none .\n"
+    )
+    dockerfiles = ["ARG GIT_SHA=dev SAME='a'\nARG LEVEL\n", "ARG WHEN\nARG KEY\n"]
+    [note] = build_arguments({FILE: text}, dockerfiles)
+    assert note.what == (
+        "build arguments: GIT_SHA=${{ github.sha }}, WHEN=$(date), "
+        "GIT_SHA=${{ github.ref }}, LEVEL=high up, KEY=$KEY"
+    )
+    assert note.place == Place(FILE, ACTION.count("\n") + 1)
+    assert not [*build_arguments({FILE: text}, ["ARG OTHER\n"])]
+
+
 def test_a_name_of_docker_hub_names_no_host() -> None:
     assert [registry_in(each) for each in ("acme/web", "a.b/c/web:1")] == ["", "a.b/c"]
 
@@ -105,14 +125,19 @@ def test_init_writes_the_registry_of_a_workflow_that_goes_on(tmp_path: Path) -> 
     workflows = tmp_path / ".github/workflows"
     workflows.mkdir(parents=True)
     (workflows / "bake.yml").write_text(f"# {MARK}\n- run: docker push other.io/web\n")
-    (workflows / "build.yml").write_text("- run: docker push ghcr.io/acme/web\n")
-    (tmp_path / "Dockerfile").write_text('FROM python:3.12\nCMD ["python", "-m", "http.server"]\n')
+    (workflows / "build.yml").write_text(
+        "- run: docker push ghcr.io/acme/web\n- docker build --build-arg SHA .\n"
+    )
+    (tmp_path / "Dockerfile").write_text(
+        'FROM python:3.12\nARG SHA=dev\nCMD ["python", "-m", "http.server"]\n'
+    )
     file = tmp_path / "services.yaml"
     printed = "\n".join(init(file, InitRequest(), QUIET))
     assert manifest(file).registry == "ghcr.io/acme"
     assert "\nci: {provider: github}\n" in file.read_text()
     assert f"  {FILE}:1: this pipeline goes on, beside slimbake's: " in printed
     assert "other.io" not in printed
+    assert "build arguments: SHA=$SHA" in printed
     (workflows / "build.yml").unlink()
     (tmp_path / ".gitlab-ci.yml").write_text("a:\n  script: [docker push a.b/web]\n")
     assert "goes on" not in str(start(file, InitRequest()).notes)
