@@ -22,6 +22,7 @@ from slimbake.adopt.model import (
     Repository,
     Said,
 )
+from slimbake.adopt.secrecy import OF_A_FILE, looks_secret
 from slimbake.adopt.shell import LITERAL, expand
 from slimbake.config.compose import OVERRIDES, OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
@@ -441,6 +442,8 @@ class _ServiceReader:
             written = f"${{{name}}}" if value is None else plain(value)
             text, missing = self._files.interpolated(written)
             changing = missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values)
+            secret = looks_secret(name, text) and not OF_A_FILE.search(name)
+            changing = changing or (secret and text != written)
             # PYTHONPATH is about where the image has its code
             apart = self._file in self._files.overrides and name != "PYTHONPATH"
             if changing or apart:

@@ -16,15 +16,10 @@ from slimbake.adopt.model import (
     Said,
 )
 from slimbake.adopt.needs import Needs
+from slimbake.adopt.secrecy import OF_A_FILE, SECRET, WITH_PASSWORD, looks_secret
 from slimbake.adopt.sheet import BUILD_ENV, Sheet, below, modules_of, variable_files
 from slimbake.config.compose import dotenv
 
-# As Docker's own check SecretsUsedInArgOrEnv has them.
-_SECRET = re.compile(
-    r"(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.I
-)
-_OF_A_FILE = re.compile(r"_FILE$", re.I)  # such a variable names where a value stands
-_WITH_PASSWORD = re.compile(r"\w+://[^/\s:@]*:[^/\s@]+@")
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 _LOCALE = (
     "slimbake's images have the locale C.UTF-8 alone: code that formats by locale names it, for"
@@ -46,7 +41,7 @@ def variables_of(sheet: Sheet, facts: ImageFacts | None, code: Code | None) -> d
     }
     found = {}
     for name in variable_files(sheet):
-        if _SECRET.search(name) and not _OF_A_FILE.search(name):
+        if SECRET.search(name) and not OF_A_FILE.search(name):
             sheet.left_out[name] = "smoke"
     for name, each in said.items():
         if BUILD_ENV.fullmatch(name):
@@ -57,16 +52,16 @@ def variables_of(sheet: Sheet, facts: ImageFacts | None, code: Code | None) -> d
             found[name] = _python_path(_import_path(each.value, facts, code), code)
         elif facts and facts.env.get(name) is each:
             found[name] = value  # it is in today's image, too
-            if each.value and (_SECRET.search(name) or _WITH_PASSWORD.search(value)):
+            if each.value and looks_secret(name, value):
                 sheet.note(
                     each.place,
                     f"{name} looks like a secret, and is in the image",
                     "whoever has an image can read its variables: take it out of `env`, and put"
                     " it where the containers are started",
                 )
-        elif _SECRET.search(name) and _OF_A_FILE.search(name):
+        elif SECRET.search(name) and OF_A_FILE.search(name):
             found |= _of_its_file(sheet, name, each, code)
-        elif _SECRET.search(name) or _WITH_PASSWORD.search(value):
+        elif looks_secret(name, value):
             _left(sheet, name, each.place, value)
         else:
             found[name] = value
@@ -86,7 +81,7 @@ def _of_a_build(sheet: Sheet, name: str, said: Said, code: Code | None) -> None:
 
 def _left(sheet: Sheet, name: str, place: Place, value: str) -> None:
     """Keep a secret of containers out of the image; smokes have a word in its place."""
-    word = _PASSWORD.sub(r"\1:smoke@", value) if _WITH_PASSWORD.search(value) else "smoke"
+    word = _PASSWORD.sub(r"\1:smoke@", value) if WITH_PASSWORD.search(value) else "smoke"
     sheet.left_out[name] = word
     sheet.note(
         place,
@@ -234,7 +229,7 @@ def _readers(sheet: Sheet, code: Code, names: list[str]) -> Iterator[tuple[str, 
 
 def _placeholder(name: str, value: str) -> str:
     """In place of a variable's value, which may be a secret, one that is read alike."""
-    if _OF_A_FILE.search(name):
+    if OF_A_FILE.search(name):
         return "/dev/null"  # what opens it reads an empty file
     if re.fullmatch(r"\d+", value):
         return "1" * len(value)

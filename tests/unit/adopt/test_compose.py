@@ -265,6 +265,23 @@ def test_what_compose_fills_in_stays_as_it_is_written() -> None:
     assert other.filled == {}
 
 
+def test_a_secret_with_a_default_stays_as_it_is_written_without_a_dot_env() -> None:
+    text = """\
+services:
+  one:
+    build: .
+    environment:
+      DATABASE_URL: "postgres://app:${DB_PASSWORD:-apples}@db/app"
+      API_KEY: ${API_KEY:-none}
+      API_KEY_FILE: ${API_KEY_FILE:-/run/secrets/key}
+      LEVEL: ${LEVEL:-info}
+      TOKEN: fixed
+"""
+    (one,) = read(text).services
+    assert [*one.filled] == ["DATABASE_URL", "API_KEY"]
+    assert [*one.env] == ["API_KEY_FILE", "LEVEL", "TOKEN"]
+
+
 def test_a_dot_env_that_slimbake_does_not_look_at_is_a_note() -> None:
     files = {"deploy/compose.yaml": FILLED, "deploy/.env": "A=1\n"}
     found = compose_facts(Repository("x", frozenset(files), frozenset("."), files), (*files,)[:1])
