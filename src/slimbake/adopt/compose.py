@@ -444,8 +444,9 @@ class _ServiceReader:
             changing = missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values)
             secret = looks_secret(name, text) and not OF_A_FILE.search(name)
             changing = changing or (secret and text != written)
-            # PYTHONPATH is about where the image has its code
-            apart = self._file in self._files.overrides and name != "PYTHONPATH"
+            # PYTHONPATH is about where the image has its code; a manifest holds no secret
+            development = self._file in self._files.overrides and name != "PYTHONPATH"
+            apart = development and not secret
             if changing or apart:
                 self._filled[name] = Filled(written, text)
             else:

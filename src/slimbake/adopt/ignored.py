@@ -87,7 +87,7 @@ def ignore_files(
     return files, made
 
 
-def within(text: str, folder: str) -> tuple[str, ...]:
+def patterns_in(text: str, folder: str) -> tuple[str, ...]:
     """The patterns that leave out of a folder what those of a `.dockerignore` around it do there.
 
     Raises ValueError for a pattern that BuildKit refuses.
@@ -152,7 +152,7 @@ def _lines(draft: Draft, repository: Repository) -> tuple[str, ...]:
     text = repository.texts.get(_read_by(build, repository), "")
     try:
         if f"{context}/".startswith(below(build.context)):
-            found = within(text, posixpath.relpath(context, build.context))
+            found = patterns_in(text, posixpath.relpath(context, build.context))
         elif build.context.startswith(below(context)):
             inner = literal(posixpath.relpath(build.context, context))
             found = tuple(f"{'!' * back}{inner}/{each}" for back, each, _ in patterns(text))

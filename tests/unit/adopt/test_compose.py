@@ -80,6 +80,19 @@ def test_what_an_override_does_not_name_stays() -> None:
     assert (web.starts, web.init) == (False, True)
 
 
+def test_a_secret_that_an_override_holds_is_filled_in_nowhere() -> None:
+    (web,) = read(
+        "services:\n  web: {build: .}\n",
+        compose_override_yaml="services:\n  web:\n    environment:\n"
+        "      API_KEY: s3cret\n      LEVEL: debug\n      DB_URL: ${DB_URL:-db://a:b@c/d}\n",
+    ).services
+    assert {name: each.written for name, each in web.filled.items()} == {
+        "LEVEL": "debug",
+        "DB_URL": "${DB_URL:-db://a:b@c/d}",
+    }
+    assert [*web.env] == ["API_KEY"]  # which the draft leaves out, with a note
+
+
 def test_variables_of_an_override_are_of_containers_and_the_image_keeps_the_main_files() -> None:
     web = only(
         "services:\n  web:\n    build: .\n"

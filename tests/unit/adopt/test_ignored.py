@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.adopt.ignored import within
+from slimbake.adopt.ignored import patterns_in
 from slimbake.adopt.init import InitRequest, init, start
 from slimbake.config import manifest
 from slimbake.console import QUIET
@@ -173,7 +173,7 @@ def test_a_volume_lies_over_what_the_folder_s_own_file_leaves_out(
     ],
 )
 def test_patterns_within_a_folder(text: str, lines: list[str]) -> None:
-    assert list(within(text, "a/b")) == lines
+    assert list(patterns_in(text, "a/b")) == lines
 
 
 NAMES = ("a", "b", "ab")
@@ -191,6 +191,6 @@ def test_they_leave_out_what_those_of_the_context_around_it_do(
     patterns: list[str], folder: str
 ) -> None:
     text = "\n".join(patterns)
-    around, inner = Ignore(text), Ignore("\n".join(within(text, folder)))
+    around, inner = Ignore(text), Ignore("\n".join(patterns_in(text, folder)))
     for path in PATHS:
         assert inner.leaves_out(path) == around.leaves_out(f"{folder}/{path}"), path

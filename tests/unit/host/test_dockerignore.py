@@ -6,20 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.host.dockerignore import Ignore, Matched
+from slimbake.host.dockerignore import Ignore
 
 
 def left_out(text: str, path: str) -> bool:
-    """Whether a path is left out, asked for as a walk from the top does."""
-    ignore = Ignore(text)
-    above: Matched = ()
-    out = False
-    names = path.split("/")
-    for number in range(len(names)):
-        out, above = ignore("/".join(names[: number + 1]), above)
-        if out and not ignore.exceptions:
-            return True
-    return out
+    return Ignore(text).leaves_out(path)
 
 
 @pytest.mark.parametrize(
