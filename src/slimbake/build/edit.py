@@ -29,6 +29,7 @@ from slimbake.images import this_platform
 from slimbake.inside import pyz, zipapp
 from slimbake.plan.graph import IMAGE
 from slimbake.plan.model import Plan, Target
+from slimbake.plan.targets import inventory_name
 from slimbake.render.generated import own_templates
 
 BELOW = "below"  # in the workspace, and the stage of a service's Dockerfile
@@ -125,6 +126,7 @@ def quick(
                 with contextlib.suppress(OSError, SetupError):
                     if folder := _settled(site, target, found.code[name]):
                         edited[name] = _upon(site, target, f"{IMAGE}{at}", folder)
+                        edited |= _inventory(site.plan, name, f"{IMAGE}{at}", found.code[name])
     if not edited:
         return site.plan, options
     plan = replace(
@@ -147,6 +149,20 @@ def _upon(site: Site, target: Target, image: str, folder: str) -> Target:
         dockerfile=f"{FOLDER}/{file}",
         contexts=tuple({**unused, BELOW: image, CODE: folder}.items()),
     )
+
+
+def _inventory(plan: Plan, service: str, image: str, code: Parts) -> dict[str, Target]:
+    """The inventory of a service's packages, on the image below its code: there it comes from the
+    cache. Code that may be native is looked at too, so that of such code it stays where it is.
+    """
+    if any(kind == "program" or ".so" in name for name, kind in _kinds(code).items()):
+        return {}
+    name = inventory_name(service)
+    return {
+        each.name: replace(each, contexts=tuple({**dict(each.contexts), "image": image}.items()))
+        for each in plan.targets
+        if each.name == name
+    }
 
 
 def _settled(site: Site, target: Target, code: Parts) -> str:

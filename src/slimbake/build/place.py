@@ -7,7 +7,7 @@ measured, attached and marked after it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,6 +102,14 @@ class Before:
     held: Mapping[str, tuple[str, ...]]  # the engine's images that count: id -> names
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What came of checks that do not stop the rest."""
+
+    services: frozenset[str] = frozenset()  # of which something failed
+    failures: tuple[SlimbakeError, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What a place built."""
@@ -112,13 +120,15 @@ class Made:
     # what was built by all stages of its Dockerfile, and what was found before
     whole: tuple[str, ...] = ()
     before: Before | None = None
+    checks: Callable[[], Failed] | None = None  # runs those that are left, beside start checks
 
 
 class Place(Protocol):
     """Where a release is made."""
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        """Build these targets and hold them to their checks, without moving a tag.
+        """Build these targets and hold them to their checks, without moving a tag; those checks
+        excepted that `Made.checks` runs.
 
         With `request.keep_going`, what fails is left out. Raises SetupError, BuildError, CheckError.
         """
@@ -170,12 +180,25 @@ class OnEngine:
         plan = site.plan
         if not request.no_cache:
             plan, options = quick(site, rest, options, before.edits, before.held)
-        result = bake(site, rest, options, plan=plan)
         whole = [each.name for each in plan.targets if each is site.plan.target(each.name)]
+        # an image of edited code is there at once: its checks and its start need not wait in line
+        later = not {*rest} & {*whole}
+        result = bake(site, rest, options, plan=plan, checks=not later)
         seconds = {name: result.seconds[name] for name in whole if name in result.seconds}
         keep_costs(site.workspace, seconds, result.ran)
         new = built_in_engine(result.left, result)
-        _keep(site, new, before.fingerprints)
+
+        def check() -> Failed:
+            """Raises BuildError and CheckError, unless the rest goes on."""
+            names = plan.with_checks(result.left)[len(result.left) :]
+            done = bake(site, names, options, plan=plan, checks=False) if names else BakeResult()
+            lost = {*names} - {*done.left}
+            held = (image for image in new if not lost & {*plan.with_checks((image.name,))})
+            _keep(site, kept := tuple(held), before.fingerprints)
+            return Failed(frozenset(result.left) - {i.name for i in kept}, done.failures)
+
+        if not later:
+            _keep(site, new, before.fingerprints)
         images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
         return Made(
             images=images,
@@ -183,6 +206,7 @@ class OnEngine:
             layouts=layouts,
             whole=tuple(name for name in result.left if name in whole),
             before=before,
+            checks=check if later else None,
         )
 
     def push(

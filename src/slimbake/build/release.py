@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from slimbake import docker
@@ -10,17 +11,17 @@ from slimbake.build.budget import over_budget
 from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, pushed_images, retag
-from slimbake.build.place import BakeRequest, Built, Made, Place, Spot, place_of, reference
+from slimbake.build.place import BakeRequest, Built, Failed, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, find_scanner, scans
 from slimbake.build.session import Session
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.build.starts import checks_of, pull_beside, start_checks
+from slimbake.build.starts import Starts, checks_of, pull_beside, start_checks
 from slimbake.build.warm import first_lists, say_cold
 from slimbake.checks.mounts import mounted
 from slimbake.config.model import Scan
 from slimbake.console import Console
-from slimbake.errors import CheckError, SlimbakeError, UsageError, together
+from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError, together
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
@@ -123,7 +124,7 @@ def _released(
     weights = {**request.pushed, **{i.target: i.reference for i in offer.held}}
     weights |= {i.name: i.image or i.pushed for i in made.images}
     plan = mounted(plan, weights, ids)
-    starts = start_checks(site, plan, ids, request.platform)
+    starts, failed = _checked(site, plan, ids, request.platform, made)
     dead = starts.failed
     if dead and not request.partly:
         raise CheckError("\n".join(map(_dead, dead.items())))
@@ -131,7 +132,8 @@ def _released(
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     if over and not request.partly:
         raise CheckError(_stopped("budgets do not hold", over))
-    good = tuple(image for image in made.images if image.name not in {**dead, **over})
+    bad = {*dead, *over, *failed.services}
+    good = tuple(image for image in made.images if image.name not in bad)
     scan = _scanned(site, request)
     documents = sboms(site, good, request.platform) if request.push or scan else {}
     scanned = scans(site, scan, good, documents, offer.held) if scan else Scans({})
@@ -167,6 +169,7 @@ def _released(
         failed=tuple(name for name in request.targets if name not in names),
         failures=(
             *made.failures,
+            *failed.failures,
             *(CheckError(_dead(each)) for each in dead.items()),
             *(CheckError(each) for each in over.values()),
             *(CheckError(each) for each in risky.values()),
@@ -177,6 +180,26 @@ def _released(
             if name in names
         },
     )
+
+
+def _checked(
+    site: Site, plan: Plan, images: Mapping[str, str], platform: str, made: Made
+) -> tuple[Starts, Failed]:
+    """The start checks, and beside them what other checks are left. Raises as both do."""
+    if made.checks is None:
+        return start_checks(site, plan, images, platform), Failed()
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(made.checks)
+        try:
+            starts = start_checks(site, plan, images, platform)
+            error = others.exception()
+        except BaseException:
+            docker.cancel_builds()
+            raise
+    if isinstance(error, BuildError | CheckError):
+        dead = (CheckError(_dead(each)) for each in starts.failed.items())
+        raise together((error, *dead))
+    return starts, others.result()
 
 
 def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str]:
