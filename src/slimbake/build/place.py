@@ -26,6 +26,7 @@ from slimbake.build.timing import costs, keep_costs
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
+from slimbake.inside.check.turn import at_once
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
 from slimbake.registry import ImageRepository
@@ -181,8 +182,9 @@ class OnEngine:
         if not request.no_cache:
             plan, options = quick(site, rest, options, before.edits, before.held)
         whole = [each.name for each in plan.targets if each is site.plan.target(each.name)]
-        # an image of edited code is there at once: its checks and its start need not wait in line
-        later = not {*rest} & {*whole}
+        # an image of edited code is there at once: where there is room, its checks and its start
+        # need not wait for one another
+        later = not {*rest} & {*whole} and at_once() >= 2 * len(rest)
         result = bake(site, rest, options, plan=plan, checks=not later)
         seconds = {name: result.seconds[name] for name in whole if name in result.seconds}
         keep_costs(site.workspace, seconds, result.ran)

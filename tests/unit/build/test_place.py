@@ -556,7 +556,8 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
 
 @pytest.fixture
 def edited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every service is built of settled code."""
+    """Every service is built of settled code, on a machine with room."""
+    monkeypatch.setattr(places, "at_once", lambda: 2 * len(SERVICES))
 
     def quick(
         site: Site, names: Iterable[str], options: BakeOptions, *_: Any
@@ -579,6 +580,13 @@ def test_checks_of_edited_code_are_left_and_nothing_counts_as_checked_before(
     assert set(built.pop()[0]) == {"api-inventory", "api-smoke", "base-web-inventory"}
     assert OnEngine().make(held, ("api",), request).checks is None
     assert len(built) == 2, "unchanged"
+
+
+def test_where_there_is_no_room_checks_of_edited_code_come_first(
+    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "at_once", lambda: 1)
+    assert OnEngine().make(site(machine.project), ("api",), asking(machine)).checks is None
 
 
 def test_of_edited_code_only_what_fails_a_check_is_left_out(
