@@ -96,7 +96,7 @@ def benchmark(
     if not arguments.engine_is_mine:
         print("Cold bakes are unmeasured: they empty the engine, which needs --engine-is-mine.")
     if broken:
-        print(f"Smokes that do not hold: {'; '.join(broken)}.")
+        print(f"Smokes that fail: {'; '.join(broken)}.")
     value = {"services": services, "sides": {name: side.as_json() for name, side in found.items()}}
     say(f"all numbers: {tables.save('bake', value)}")
     complete = bench.empty and services == edits == setting.plan.group("default")

@@ -46,5 +46,5 @@ def _works(setting: Setting, image: str, service: str) -> bool:
     except FailedError as error:
         say(str(error))
         return False
-    say(f"  smoke of {image} holds{f' ({done.seconds:.1f} s)' if done else ''}")
+    say(f"  smoke of {image} passed{f' ({done.seconds:.1f} s)' if done else ''}")
     return True

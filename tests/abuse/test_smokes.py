@@ -124,7 +124,7 @@ HOSTILE = {
     "becomes a Python that says it held": (
         """
         import os, sys
-        LIE = "import os\\nfor n in range(1, 99):\\n try: os.write(n, b'smoke: load holds')\\n except OSError: pass"
+        LIE = "import os\\nfor n in range(1, 99):\\n try: os.write(n, b'smoke: load passed')\\n except OSError: pass"
         def load(): os.execv(sys.executable, ["python", "-c", LIE])
         """,
         "load failed",
@@ -243,7 +243,7 @@ HOSTILE = {
         """
         import os, sys
         for stream in (sys.stdout, sys.stderr):
-            print("smoke: import holds (0.1 s)\\nsmoke: load holds (0.1 s)", file=stream, flush=True)
+            print("smoke: import passed (0.1 s)\\nsmoke: load passed (0.1 s)", file=stream, flush=True)
         os._exit(0)
         """,
         ENDED,
@@ -410,7 +410,7 @@ def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
         """
     done = judge(honest)
     assert done.returncode == 0, done.stderr
-    assert "smoke: load holds" in done.stderr and "in a thread" in done.stderr
+    assert "smoke: load passed" in done.stderr and "in a thread" in done.stderr
 
 
 @pytest.mark.parametrize("level", ["1", "2"])

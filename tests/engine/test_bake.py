@@ -83,7 +83,7 @@ def test_stderr_holds_one_plain_line_for_each_step(first: Ended) -> None:
         "one: copy-code /app",
     ):
         assert len([line for line in lines if line.startswith(expected)]) == 1, first.stderr
-    assert len([line for line in lines if line.startswith("one-smoke: smoke: import holds")]) == 1
+    assert len([line for line in lines if line.startswith("one-smoke: smoke: import passed")]) == 1
 
 
 def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -> None:

@@ -48,7 +48,7 @@ def test_nothing_is_tagged_or_pushed_until_the_smoke_holds(toy: Toy, registry: s
     reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
     assert (
         reported[0]
-        == "slimbake: the smoke of one does not hold (exit code: 1); its tag stays where it was"
+        == "slimbake: the smoke of one failed (exit code: 1); its tag stays where it was"
     )
     assert "  ValueError: the weights are wrong" in reported
     assert reported[-2:] == [
@@ -128,11 +128,11 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
     assert [name for name in ("good", "smokes", "breaks", "heavy") if held(toy.image(name))] == [
         "good"
     ]
-    assert "the smoke of smokes does not hold" in done.stderr
+    assert "the smoke of smokes failed" in done.stderr
     assert "wheel-faulty does not build: build-wheel /wheel" in done.stderr
     assert "heavy: uncompressed 4" in done.stderr, done.stderr
     assert "tagged all the same: good\n" in done.stderr
-    assert done.stderr.count("the smoke of smokes does not hold") == 1
+    assert done.stderr.count("the smoke of smokes failed") == 1
 
 
 @pytest.mark.slow
@@ -172,10 +172,10 @@ def test_a_budget_that_does_not_hold_moves_no_tag(toy: Toy) -> None:
     assert done.code == 6
     assert [held(toy.image(name)) for name in ("one", "two")] == ["", ""]
     reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
-    assert reported[0] == "slimbake: budgets do not hold; no tag has moved"
+    assert reported[0] == "slimbake: over budget; no tag has moved"
     assert reported[1].startswith("  two: uncompressed 4")
     assert reported[1].endswith(" MB, its budget is 12.0 MB")
-    assert reported[2] == "    no measurement that held is known here"
+    assert reported[2] == "    no earlier image within budget is known here"
 
 
 @pytest.mark.slow
@@ -200,8 +200,8 @@ def test_what_grew_since_a_budget_held_is_reported(toy: Toy) -> None:
     assert done.code == 6
     assert held(toy.image("one")) == digest
     reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
-    since = f"    since {digest.removeprefix('sha256:')[:12]}, which held"
-    assert reported[0] == "slimbake: budgets do not hold; no tag has moved"
+    since = f"    since {digest.removeprefix('sha256:')[:12]}, the last within budget"
+    assert reported[0] == "slimbake: over budget; no tag has moved"
     assert reported[1].startswith("  one: uncompressed ") and reported[1].endswith(
         " MB, its budget is 60.0 MB"
     )

@@ -105,7 +105,7 @@ def test_what_starts_is_tagged_and_what_does_not_is_not(toy: Toy) -> None:
         assert held(toy.image(name)), name
     for name, why in BAD.items():
         assert not held(toy.image(name)), name
-        assert f"the start check of {name} does not hold" in done.stderr
+        assert f"the start check of {name} failed" in done.stderr
         assert why in done.stderr, done.stderr
     assert "DATABASE: is not set" in done.stderr
     assert "if it needs a network, data, a variable or another service" in done.stderr
@@ -128,7 +128,7 @@ def test_the_table_says_what_was_checked(toy: Toy) -> None:
 def test_smoke_names_the_services_that_have_none(toy: Toy) -> None:
     done = toy.slimbake("smoke")
     assert done.code == 0, done.stderr
-    assert done.stdout == "1 smoke holds: placed\n"
+    assert done.stdout == "1 smoke passed: placed\n"
     names = sorted({*GOOD, *BAD} - {"placed"})
     found = done.stderr.partition("no smoke: ")[2].partition("; a bake only starts them")[0]
     assert sorted(found.split(", ")) == names
@@ -176,5 +176,5 @@ def test_an_engine_finds_a_service_with_a_port_healthy(toy: Toy) -> None:
 
 def test_an_image_that_does_not_start_fails_its_bake(toy: Toy) -> None:
     done = toy.slimbake("bake", "dies")
-    assert done.code == 6 and "the start check of dies does not hold" in done.stderr
+    assert done.code == 6 and "the start check of dies failed" in done.stderr
     assert not held(toy.image("dies"))

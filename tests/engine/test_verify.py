@@ -95,16 +95,16 @@ def verify(toy: Toy, check: str, *words: str) -> Ended:
 def test_a_service_runs_as_it_is_meant_to_without_root_network_or_capabilities(toy: Toy) -> None:
     done = verify(toy, CHECK)
     assert done.code == 0, done.stderr
-    assert done.stdout.startswith("sound: holds (") and done.stdout.count("\n") == 1
+    assert done.stdout.startswith("sound: passed (") and done.stdout.count("\n") == 1
 
 
 def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) -> None:
     done = verify(toy, BROKEN)
     assert done.code == 6
-    assert done.stdout.startswith("sound: does not hold (")
+    assert done.stdout.startswith("sound: failed (")
     assert '    File "app/verify.py", line 4, in verify\n' in done.stderr
     assert done.stderr.endswith(
-        "  AssertionError: 200\nslimbake: 1 verify of 1 does not hold: sound\n"
+        "  AssertionError: 200\nslimbake: 1 of 1 verify checks failed: sound\n"
     )
 
 

@@ -61,7 +61,7 @@ def test_an_edit_builds_what_it_touches_until_ctrl_c(toy: Toy) -> None:
         second = held(one)
         toy.file("one/smoke.py", BROKEN)
         wait_for(
-            lambda: any("the smoke of one does not hold" in line for line in said),
+            lambda: any("the smoke of one failed" in line for line in said),
             "the smoke's failure",
             alive,
         )

@@ -507,7 +507,7 @@ BUILDS = [
     ),
     (
         "services",
-        "Build on what was pushed, check, and push what holds",
+        "Build on what was pushed, check, and push what passes",
         [
             "bake",
             "--frozen",

@@ -21,7 +21,7 @@ from slimbake.adopt.copies import (
     trusted,
 )
 from slimbake.adopt.dockerfile import dockerfile_facts
-from slimbake.adopt.health import check_followed, check_settings, healthcheck_of
+from slimbake.adopt.health import check_entry, check_followed, healthcheck_of, on_top
 from slimbake.adopt.ignored import sent
 from slimbake.adopt.model import (
     Candidate,
@@ -245,13 +245,13 @@ def _of_containers(sheet: Sheet, compose: ComposeService) -> None:
             advice = "it stays in the compose file: here a volume has one place in a container"
             sheet.note(kept.place, f"the volume at {kept.value}", advice)
         sheet.entry["volumes"].setdefault(name, kept.value)
-    check = compose.healthcheck
+    facts = sheet.of.facts
+    check = on_top(compose.healthcheck, facts.healthcheck if facts else None)
     if check and check.command is None:
         sheet.entry["healthcheck"] = False
     if check and (said := check.command):
         words = ["sh", "-c", said.text] if said.shell else list(said.words)
-        settings = check_settings(check)
-        sheet.entry["healthcheck"] = {"test": words, **settings} if settings else words
+        sheet.entry["healthcheck"] = check_entry(words, check)
     if (signal := compose.stop_signal) and signal.value not in _USUAL_SIGNAL:
         sheet.entry["stop_signal"] = signal.value
 
@@ -305,9 +305,8 @@ def _rest(sheet: Sheet, facts: ImageFacts, needs: Needs, code: Code) -> None:
                 f"it asks what CMD starts, and {sheet.of.name} has another command: write"
                 " `healthcheck` where it can be asked, too",
             )
-    elif facts.healthcheck and check:  # Docker takes what it leaves open from the image
-        merged = {**dict(facts.healthcheck.settings), **dict(check.settings)}
-        check = replace(check, settings=tuple(merged.items()))
+    elif check:
+        check = on_top(check, facts.healthcheck)
     command = check and check.command and check_followed(sheet, check.command, facts, code)
     healthcheck_of(sheet, check or None, command or None, needs, facts, code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import Any
 
 from slimbake.adopt.code import APP, Code
@@ -41,8 +42,7 @@ def healthcheck_of(
         words, absent = ([], "") if not words else _of_a_file(sheet, words, facts, code)
         lost = " and ".join(f"`{each}`" for each in fetch.lost) if fetch else ""
         if words:
-            sheet.entry["healthcheck"] = {"test": words, **check_settings(check)}
-            sheet.entry["healthcheck"].setdefault("timeout", _DOCKERS_TIMEOUT)
+            sheet.entry["healthcheck"] = check_entry(words, check)
             if fetch and fetch.secret:
                 sheet.note(
                     check.place,
@@ -140,8 +140,17 @@ def _of_a_file(
     return [*by, here, *words[at + 1 :]], ""
 
 
-def check_settings(check: Healthcheck) -> dict[str, Any]:
-    return {
+def check_entry(words: list[str], check: Healthcheck) -> dict[str, Any]:
+    settings = {
         key: int(value) if key == "retries" and value.isdigit() else value
         for key, value in check.settings
     }
+    return {"test": words, **settings} | {"timeout": settings.get("timeout", _DOCKERS_TIMEOUT)}
+
+
+def on_top(check: Healthcheck | None, image: Healthcheck | None) -> Healthcheck | None:
+    """A compose file's check, as Docker reads it: what it leaves open is the image's."""
+    if not check or not image:
+        return check
+    merged = {**dict(image.settings), **dict(check.settings)}
+    return replace(check, settings=tuple(merged.items()))

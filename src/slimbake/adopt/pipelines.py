@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import yaml
 
 from slimbake.adopt.model import Note, Place
 
@@ -21,26 +24,16 @@ _ROUNDS = 3  # of variables in variables
 _WORD = r"[\"']?(?P<image>[^\s\"'\\,;]+)"
 _DOCKER = r"\b(?:docker|podman|buildah)\s+(?:image\s+)?"
 _PUSH = re.compile(rf"{_DOCKER}push\s+(?:-\S+\s+)*{_WORD}")
+_NAME = re.compile(r"(?P<image>[^\s,\"']+)")  # of a list of them
 _TAG = re.compile(rf"{_DOCKER}tag\s+\S+\s+{_WORD}")
-_BUILD = re.compile(rf"(?<=\s)(?:-t|--tag|--destination)(?:\s+|=){_WORD}")
-_PUSHES = re.compile(rf"{_DOCKER}push\b|\s--push\b|\s--destination\b")
-# The settings of one action, and of these the names of images.
-_WITH = re.compile(
-    r"(?m)^(?P<in>[ ]*)(?:- )?with:[ \t]*\n(?P<block>(?:(?:(?P=in)[ ]+\S.*)?(?:\n|\Z))+)"
-)
-_NAMES = re.compile(
-    r"(?m)^(?P<in>[ ]*)(?P<key>tags|images):[ \t]*(?:[|>][-+]?[ \t]*\n)?(?P<names>.*(?:\n(?P=in)[ ]+\S.*)*)"
-)
-_GIVES = re.compile(
-    r"(?m)^(?P<in>[ ]*)build-args:[ \t]*(?:[|>][-+]?[ \t]*\n)?(?P<given>.*(?:\n(?P=in)[ ]+\S.*)*)"
-)
+_BUILD = re.compile(rf"(?<!\S)(?:-t|--tag|--destination)(?:\s+|=){_WORD}")
+_PUSHES = re.compile(rf"{_DOCKER}push\b|(?<!\S)--(?:push|destination)\b")
 _GIVEN = re.compile(r"(?m)^[ \t]*[\"']?(?P<name>\w+)=(?P<value>.*?)[ \t]*$")
 _OPTION = re.compile(
-    r"(?<=\s)--build-arg(?:\s+|=)(?P<quote>[\"'])?(?P<name>\w+)"
+    r"(?<!\S)--build-arg(?:\s+|=)(?P<quote>[\"'])?(?P<name>\w+)"
     r"(?:=(?P<value>(?(quote)(?:(?!(?P=quote)).)*|(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'\\]*))))?"
 )
 _DECLARED = re.compile(r"(?mi)^[ \t]*ARG[ \t]+(.+)$")
-_DOES_PUSH = re.compile(r"(?m)^[ ]*push:(?![ \t]*[\"']?false)|push=true")
 _MACHINE = re.compile(r"(?:localhost|127\.0\.0\.1)(?::\d+)?")  # that runs the pipeline
 # A host has a dot or a port; Docker takes other names for those of its hub.
 _HOST = r"[a-z0-9]+(?:[.-]+[a-z0-9]+)*"
@@ -48,6 +41,29 @@ _FOLDER = r"/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
     rf"((?:(?=[^/:]*\.){_HOST}|{_HOST}:\d{{1,5}})(?:{_FOLDER})*)/[^/:@]+(?:[:@]|\Z)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text of a pipeline, such as a command or a setting."""
+
+    keys: tuple[str, ...]  # the last two that lead to it
+    beside: Mapping[str, str]  # the texts of the same mapping
+    line: int
+    last: int  # line
+    text: str  # `${{x}}` is one word
+
+    def all(self, pattern: re.Pattern[str], group: str) -> Iterator[tuple[int, re.Match[str]]]:
+        """What matches, and the line of a group of it."""
+        for found in pattern.finditer(self.text):
+            line = self.line + self.text.count("\n", 0, found.start(group))
+            yield min(line, self.last), found
+
+    @property
+    def pushes(self) -> bool:
+        """Whether the action pushes whose settings stand here."""
+        pushes = self.beside.get("push", "false").lower() != "false"
+        return pushes or any("push=true" in each for each in self.beside.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +132,7 @@ def build_arguments(pipelines: Mapping[str, str], dockerfiles: Iterable[str]) ->
         defaults.setdefault(name, set()).add(value.strip("\"'"))
     for file, text in sorted(pipelines.items()):
         changed: dict[str, int] = {}  # and its line
-        for line, name, value in _arguments(_COMMENT.sub("", text)):
+        for line, name, value in _arguments(text):
             if value not in defaults.get(name, {value}):
                 changed.setdefault(f"{name}={value}", line)
         if changed:
@@ -128,46 +144,80 @@ def build_arguments(pipelines: Mapping[str, str], dockerfiles: Iterable[str]) ->
             )
 
 
-def _arguments(text: str) -> Iterator[tuple[int, str, str]]:
+def _texts(pipeline: str) -> Iterator[_Text]:
+    """The texts of a pipeline in their order; one that is no YAML is a single text."""
+    try:
+        tops = [*yaml.compose_all(pipeline, yaml.CSafeLoader)]
+    except yaml.YAMLError:
+        yield _Text((), {}, 1, pipeline.count("\n") + 1, _clean(pipeline))
+        return
+    left: list[tuple[tuple[str, ...], Mapping[str, str], Any]] = [((), {}, t) for t in tops[::-1]]
+    seen = set()  # aliases can repeat a node without end
+    while left:
+        keys, beside, node = left.pop()
+        if (keys, id(node)) in seen:
+            continue
+        seen.add((keys, id(node)))
+        if isinstance(node, yaml.ScalarNode):
+            yield _Text(keys, beside, *_lines(node, pipeline))
+        elif isinstance(node, yaml.SequenceNode):
+            left += [(keys, beside, each) for each in node.value[::-1]]
+        else:
+            pairs = [(k.value, v) for k, v in node.value if isinstance(k, yaml.ScalarNode)]
+            texts = {key: each.value for key, each in pairs if isinstance(each, yaml.ScalarNode)}
+            left += [
+                (keys if key == "<<" else (*keys, key)[-2:], texts, each)
+                for key, each in pairs[::-1]
+            ]
+
+
+def _lines(node: Any, pipeline: str) -> tuple[int, int, str]:
+    """A scalar's first and last line, and its text; that of `|` and `>` as it is written."""
+    start, end = node.start_mark, node.end_mark
+    if node.style not in ("|", ">"):
+        return start.line + 1, end.line + 1, _clean(node.value)
+    written = pipeline[start.index : end.index].partition("\n")[2]
+    return start.line + 2, end.line + 1, _clean(written)
+
+
+def _clean(text: str) -> str:
+    return _EXPRESSION.sub(r"${{\1}}", _COMMENT.sub("", text))
+
+
+def _arguments(pipeline: str) -> Iterator[tuple[int, str, str]]:
     """The line, name and value of each argument that a pipeline gives to a build."""
-    text = _EXPRESSION.sub(r"${{\1}}", text)  # one word
-    found = [(each.start("name"), each) for each in _OPTION.finditer(text)]
-    for block in _GIVES.finditer(text):
-        start = block.start("given")
-        found += [(start + each.start(), each) for each in _GIVEN.finditer(block["given"])]
-    for at, each in sorted(found, key=lambda one: one[0]):
-        value = (each["value"] or f"${each['name']}").strip("\"'")
-        value = re.sub(r"\$\{\{(.*?)\}\}", r"${{ \1 }}", value)
-        yield text.count("\n", 0, at) + 1, each["name"], value
+    for text in _texts(pipeline):
+        given = text.keys[-1:] == ("build-args",)
+        for line, each in text.all(_GIVEN if given else _OPTION, "name"):
+            value = (each["value"] or f"${each['name']}").strip("\"'")
+            yield line, each["name"], re.sub(r"\$\{\{(.*?)\}\}", r"${{ \1 }}", value)
 
 
-def _images(written: str) -> Iterator[tuple[int, str]]:
+def _images(pipeline: str) -> Iterator[tuple[int, str]]:
     """The names of images that a pipeline pushes, and the line of each."""
-    text = _COMMENT.sub("", written)
-    text = _EXPRESSION.sub(r"${{\1}}", text)  # one word
-    values = _values(text)
-    words = [*_PUSH.finditer(text), *_TAG.finditer(text)]
-    words += _BUILD.finditer(text) if _PUSHES.search(text) else ()
-    found = [(each.start("image"), each["image"]) for each in words]
-    for block in _WITH.finditer(text):
-        for names in _NAMES.finditer(block["block"]):
-            if names["key"] == "images" or _DOES_PUSH.search(block["block"]):
-                start = block.start("block") + names.start("names")
-                each = re.finditer(r"[^\s,\"']+", names["names"])
-                found += [(start + word.start(), word[0]) for word in each]
-    for at, word in found:
-        image = _filled(word.strip("\"'"), values)
-        first, folder, _ = image.partition("/")
-        skipped = "=" in image or _MACHINE.fullmatch(first) or _MADE.fullmatch(image)
-        if not skipped and (folder or "$" in first):
-            yield text.count("\n", 0, at) + 1, image
+    texts = list(_texts(pipeline))
+    values = _values(texts)
+    builds = any(_PUSHES.search(each.text) for each in texts)
+    for text in texts:
+        patterns = [_PUSH, _TAG, *([_BUILD] if builds else ())]
+        if text.keys == ("with", "images") or (text.keys == ("with", "tags") and text.pushes):
+            patterns = [_NAME]
+        for line, found in (each for pattern in patterns for each in text.all(pattern, "image")):
+            image = _filled(found["image"].strip("\"'"), values)
+            first, folder, _ = image.partition("/")
+            skipped = "=" in image or _MACHINE.fullmatch(first) or _MADE.fullmatch(image)
+            if not skipped and (folder or "$" in first):
+                yield line, image
 
 
-def _values(text: str) -> dict[str, str]:
+def _values(texts: Iterable[_Text]) -> dict[str, str]:
     """The variables that have one value in a whole file."""
     found: dict[str, set[str]] = {}
-    for each in _SETTING.finditer(text):
-        found.setdefault(each[1], set()).add(each[3])
+    for text in texts:
+        if text.keys[:-1] in (("env",), ("variables",)) and len(text.text.split()) == 1:
+            found.setdefault(text.keys[-1], set()).add(text.text)
+        for each in _SETTING.finditer(text.text):
+            found.setdefault(each[1], set()).add(each[3])
     return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
 
 

@@ -40,7 +40,7 @@ def smoke_text(draft: Draft, sources: dict[str, str]) -> str | None:
     modules, others = _imports(draft, sources)
     folders = sorted({each.folder for each in modules} - {""})
     lines = [
-        f'"""What has to hold in the image of `{draft.name}` before it gets its tag.',
+        f'"""What must work in the image of `{draft.name}` before it gets its tag.',
         "",
         "`slimbake init` wrote it. Let `load` do what the service is for, such as answer a request:",
         "only then it fails when the service is broken.",

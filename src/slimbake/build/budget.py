@@ -150,18 +150,16 @@ def over(
 def since(
     before: BudgetedImage | None, after: BudgetedImage, kind: str, changes: Sequence[Growth]
 ) -> str:
-    """What grew since the last measurement that held, for one limit."""
+    """What grew since the last measurement within budget, for one limit."""
     if before is None:
-        return "no measurement that held is known here"
+        return "no earlier image within budget is known here"
     if before.digest == after.digest:
-        return f"the image is the one that held last{_then(before, kind)}"
+        return f"the image is the last one within budget{_then(before, kind)}"
     reported = [_growth(each, kind) for each in changes]
     unit = " compressed" if kind == "compressed" else ""
     grew = f"{', '.join(reported)}" if reported else f"not a byte{unit} more"
-    return (
-        f"since {before.digest.removeprefix('sha256:')[:12]}, which held{_then(before, kind)}:"
-        f" {grew}"
-    )
+    last = f"since {before.digest.removeprefix('sha256:')[:12]}, the last within budget"
+    return f"{last}{_then(before, kind)}: {grew}"
 
 
 def seconds(value: float) -> str:

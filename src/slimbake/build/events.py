@@ -341,8 +341,8 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         )
     elif target.kind in CHECKS and step.instruction:
         error = CheckError(
-            f"the {target.kind} of {target.service} does not hold ({cause}); its tag stays where it"
-            f" was\n{log}".rstrip(),
+            f"the {target.kind} of {target.service} failed ({cause}); its tag stays where it was\n"
+            f"{log}".rstrip(),
             advice or lacks or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:

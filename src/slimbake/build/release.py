@@ -131,7 +131,7 @@ def _released(
     alive = tuple(each for each in measurement.images if each.name not in dead)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     if over and not request.partly:
-        raise CheckError(_stopped("budgets do not hold", over))
+        raise CheckError(_stopped("over budget", over))
     bad = {*dead, *over, *failed.services}
     good = tuple(image for image in made.images if image.name not in bad)
     scan = _scanned(site, request)
@@ -225,7 +225,7 @@ def _stopped(why: str, found: Mapping[str, str]) -> str:
 
 def _dead(found: tuple[str, str]) -> str:
     name, why = found
-    return f"the start check of {name} does not hold; its tag stays where it was\n{_indented(why)}"
+    return f"the start check of {name} failed; its tag stays where it was\n{_indented(why)}"
 
 
 def _indented(words: str) -> str:

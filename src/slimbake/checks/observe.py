@@ -125,6 +125,6 @@ def _run(
         ) from None
     if found["code"]:
         raise CheckError(
-            f"a check of {service.service} does not hold while it is observed\n{found['words']}"
+            f"a check of {service.service} failed while it was observed\n{found['words']}"
         )
     return found

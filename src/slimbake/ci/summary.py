@@ -166,7 +166,7 @@ def _cells(row: SummaryRow) -> tuple[str, ...]:
     limit = (
         "none" if row.limit is None else f"{_share(sizes[0], row.limit)} of {megabytes(row.limit)}"
     )
-    smoke = "none" if not row.smoke else "holds" if row.state == "built" else "unknown"
+    smoke = "none" if not row.smoke else "passed" if row.state == "built" else "unknown"
     return (
         code(row.service),
         row.state,

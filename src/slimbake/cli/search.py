@@ -92,7 +92,7 @@ OWN = "passes.yaml"
     "minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="Stop after so long, and propose what held so far.  [default: no limit]",
+    help="Stop after so long, and propose what passed so far.  [default: no limit]",
 )
 @click.option("--install-engine", is_flag=True, help="Install a Docker engine if there is none.")
 def command(

@@ -44,7 +44,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, reference: bool
         site = held.stocked(chosen)
         if not reference:
             bake(site, chosen, BakeOptions())
-            said = "1 smoke holds" if len(chosen) == 1 else f"{len(chosen)} smokes hold"
+            said = f"{len(chosen)} smoke{'s' * (len(chosen) > 1)} passed"
             click.echo(f"{said}: {', '.join(chosen)}")
             if missing:
                 console.say(f"no smoke: {', '.join(missing)}; a bake only starts them")

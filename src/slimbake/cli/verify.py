@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Call every route or command of the running images from outside.
 
-    Each service's `verify` file says what must hold. Services run one after another, without
+    Each service's `verify` file says what must work. Services run one after another, without
     network, root or a writable root file system.
     """
 
@@ -89,12 +89,8 @@ def command(
     if as_json:
         print_json([verdict.as_json() for verdict in found])
     if failed := [verdict.service for verdict in found if not verdict.holds]:
-        of = (
-            f"1 verify of {len(found)} does"
-            if len(failed) == 1
-            else f"{len(failed)} verifies of {len(found)} do"
-        )
-        raise CheckError(f"{of} not hold: {', '.join(failed)}")
+        of = f"{len(failed)} of {len(found)} verify checks"
+        raise CheckError(f"{of} failed: {', '.join(failed)}")
 
 
 def _line(verdict: Verdict) -> str:
@@ -106,7 +102,7 @@ def _line(verdict: Verdict) -> str:
     said = ", ".join(filter(None, figures))
     return (
         f"{verdict.service}:"
-        f" {'holds' if verdict.holds else 'does not hold'}{f' ({said})' if said else ''}"
+        f" {'passed' if verdict.holds else 'failed'}{f' ({said})' if said else ''}"
     )
 
 

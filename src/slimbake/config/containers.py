@@ -39,7 +39,7 @@ _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
 )
 _COMPOSE_TESTS = {
     "CMD": "write the words that follow it",
-    "CMD-SHELL": "the image has no shell: write the program and its arguments as words",
+    "CMD-SHELL": "no shell reads it: write the program and its arguments as words",
     "NONE": "write `healthcheck: false`",
 }
 _OPERATOR = re.compile(r"&&?|\|\|?|;|[0-9&]?(>>?|<<?)(&[0-9-]|[A-Za-z0-9_./-]*)")

@@ -46,9 +46,10 @@ class Order:
         )
 
     def check(self) -> None:
-        """Report every service that cannot start before another."""
+        """Report every service that cannot start before another, and healthchecks without a test."""
         edges: dict[str, tuple[str, ...]] = {}
         for service in self._services:
+            self._healthcheck(service)
             for each in self._written(service):
                 at: KeyPath = ("services", service, *each.key)
                 if each.name == service:
@@ -112,22 +113,29 @@ class Order:
             self._report.value(
                 (*at, "condition"),
                 f"'{each.name}' has no healthcheck" + (f" in {where}" if where else ""),
-                (
-                    f"write HEALTHCHECK into {where}"
-                    if where
-                    else f"give services.{each.name} a `port` or a `healthcheck`"
-                )
-                + f", or wait for {STARTED} or {ENDED}",
+                f"give services.{each.name} a {'' if where else '`port` or a '}`healthcheck`"
+                f", or wait for {STARTED} or {ENDED}",
             )
+
+    def _healthcheck(self, name: str) -> None:
+        """Warn of a healthcheck that only changes the image's, which has none."""
+        service = self._services[name]
+        own, said = service.get("dockerfile"), service.get("healthcheck", TRUTH[1])
+        if own and said != TRUTH[1] and not _tests(said) and not self._asks(own):
+            message = f"it has no `test`, and {own} has no HEALTHCHECK"
+            hint = "say what is run: `test: [program, argument]`; or write HEALTHCHECK there"
+            self._report.warning(("services", name, "healthcheck"), message, hint)
 
     def _has_health(self, name: str) -> bool:
         """Whether the engine asks containers of a service how they are."""
         service = self._services.get(name, {})
-        if "dockerfile" in service:
-            return self._asks(service["dockerfile"])
         said = service.get("healthcheck", TRUTH[0])
-        test = said.get("test") if isinstance(said, dict) else said
-        return said != TRUTH[1] and (isinstance(test, list) or "port" in service)
+        if said == TRUTH[1]:
+            return False
+        if _tests(said):
+            return True
+        own = service.get("dockerfile")
+        return self._asks(own) if own else "port" in service
 
     def _asks(self, dockerfile: str) -> bool:
         """Whether the image of a Dockerfile has a healthcheck: what its last one says."""
@@ -137,3 +145,10 @@ class Order:
             return False
         said = _CHECK.findall(text)
         return bool(said) and said[-1].upper() != "NONE"
+
+
+def _tests(healthcheck: Any) -> bool:
+    """Whether what is written says itself what is run."""
+    return isinstance(healthcheck, list) or (
+        isinstance(healthcheck, dict) and "test" in healthcheck
+    )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from slimbake.config.model import Healthcheck
 from slimbake.fleet.resolve import connects
 from slimbake.plan.model import Running
 from slimbake.render.documents import document
@@ -15,14 +16,16 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def probes(services: Iterable[Running]) -> str:
-    """The probes of each service that has a healthcheck, as YAML for its container."""
-    found = {each.service: _probes(each) for each in services if each.healthcheck}
+    """The probes of each service whose healthcheck the manifest has, as YAML for its container."""
+    found = {
+        each.service: _probes(each, each.healthcheck)
+        for each in services
+        if each.healthcheck and each.healthcheck.test
+    }
     return document(found) if found else ""
 
 
-def _probes(service: Running) -> dict[str, Any]:
-    health = service.healthcheck
-    assert health  # noqa: S101 - for the type checker
+def _probes(service: Running, health: Healthcheck) -> dict[str, Any]:
     asks: dict[str, Any] = {"exec": {"command": list(health.test)}}
     if service.port and health.test == connects(service.port):
         asks = {"tcpSocket": {"port": service.port}}

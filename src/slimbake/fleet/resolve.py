@@ -450,10 +450,14 @@ def _compression(manifest: Manifest) -> Compression:
 
 
 def _health(entry: ServiceEntry) -> Healthcheck | None:
-    """What is asked of a container; a Dockerfile of the user's own says that itself."""
+    """What is asked of a container. On top of a Dockerfile of the user's own only what the entry
+    says: that nothing is asked, or, without a test, other times for what the image asks.
+    """
     said = entry.healthcheck or Healthcheck()
+    if entry.dockerfile and not said.test:
+        return said if said != Healthcheck() else None
     test = said.test or (connects(entry.port) if entry.port else ())
-    if said.off or not test or entry.dockerfile:
+    if said.off or not test:
         return None
     return Healthcheck(
         test=test,

@@ -67,7 +67,9 @@ def all_but_each(
                         f"without it, {subject.service} fails at {outcome.level}: {outcome.error}"
                     )
             tar.unlink()
-            console.say(f"{layer.question.layer}: all but {name}: {'fails' if error else 'holds'}")
+            console.say(
+                f"{layer.question.layer}: all but {name}: {'failed' if error else 'passed'}"
+            )
             return replace(finding, marginal=beside[name], error=error)
 
         names = tuple(alone)

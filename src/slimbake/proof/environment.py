@@ -47,9 +47,7 @@ def environments(
             if only_stale and fresh_environment(known, each, subject):
                 continue
             found = _tried(each, subject, running[subject.service], plan, root)
-            console.say(
-                f"{each.name}: {subject.service} {'holds' if found['held'] else 'does not hold'}"
-            )
+            console.say(f"{each.name}: {subject.service} {'passed' if found['held'] else 'failed'}")
             images.write_images({KEY: {each.name: beside(known, each, subject, found)}}, root)
 
 
@@ -95,7 +93,7 @@ def _tried(
             except CheckError as error:
                 if side == "without" and service.verify:
                     raise CheckError(
-                        f"the verify of {service.service} does not hold on its image\n{error}"
+                        f"the verify of {service.service} failed on its image\n{error}"
                     ) from None
                 # it needs more than itself: what the variables do to it cannot be distinguished
                 if side == "without":

@@ -111,7 +111,7 @@ def verified(
         if service.verify:
             found = verify(plan, name, pruned[name], root, platform=platform)
             error = "" if found.holds else found.error
-            console.say(f"{name}: verify {'does not hold' if error else 'holds'}")
+            console.say(f"{name}: verify {'failed' if error else 'passed'}")
         else:
             error = _does_not_start(service, bare.get(name, ""), pruned[name], platform)
             console.say(
@@ -123,7 +123,7 @@ def verified(
     with console.tracked("verify") as work:
         failed = [error for error in work.each(error_of, chosen, workers()) if error]
     if failed:
-        raise CheckError("images with all proven passes do not hold\n" + "\n".join(failed))
+        raise CheckError("images with all proven passes failed\n" + "\n".join(failed))
 
 
 def _does_not_start(service: Running, bare: str, pruned: str, platform: str) -> str:

@@ -76,7 +76,7 @@ def proposals(
     }
     who, without = (
         _and(services),
-        f"Found by slimbake search: the smokes of {_and(services)} hold without",
+        f"Found by slimbake search: the smokes of {_and(services)} pass without",
     )
     only = (
         f". What the command of {_and(unseen)} uses was not seen, or not all of it."

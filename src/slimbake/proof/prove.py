@@ -451,9 +451,7 @@ def _pruned(
     try:
         result = bake(site, services, BakeOptions(sets=sets, platform=platform))
     except CheckError as error:
-        words = (
-            f"what held in every trial does not hold in the images that are built\n{error.message}"
-        )
+        words = f"what passed in every trial fails in the images that are built\n{error.message}"
         hint = (
             "leave a pass out that has to do with it: `optimize: {without: [NAME]}`, and prove"
             " again"

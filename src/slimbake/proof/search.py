@@ -125,7 +125,7 @@ class _Search:
         commands = self.oracle.traced(passes, self.starts) if self.starts else {}
         if failed := [service for service, used in smokes.items() if not used.held]:
             raise CheckError(
-                f"the smoke of {', '.join(failed)} does not hold",
+                f"the smoke of {', '.join(failed)} failed",
                 "`slimbake smoke` shows what it says",
             )
         answering = frozenset(service for service, used in commands.items() if used.held)
@@ -304,7 +304,7 @@ class _Search:
     def _found(self) -> Found:
         if not all(self.oracle.holds([self._passes(self.gone)])):
             raise CheckError(
-                "what was found does not hold", "a smoke may not answer the same each time"
+                "what was found fails in a last trial", "a smoke may not answer the same each time"
             )
         made, modules = self._proposals(self.gone), self.fleet.modules.values()
         before = sum(module.bytes for module in modules)

@@ -52,7 +52,7 @@ class Trials:
             outcome = self.outcome(subject, passes, held_out, memory)
             if not outcome.held:
                 self._console.say(
-                    f"{name}: {subject.service} fails at {outcome.level}"
+                    f"{name}: {subject.service} failed at {outcome.level}"
                     f" ({time.monotonic() - started:.1f} s)"
                 )
                 return Tried(subject.service, outcome.level, outcome.error)
@@ -67,7 +67,7 @@ class Trials:
                     f"{name}: {subject.service} starts slowly ({time.monotonic() - started:.1f} s)"
                 )
                 return Tried(subject.service, "startup", words)
-        self._console.say(f"{name}: holds ({time.monotonic() - started:.1f} s)")
+        self._console.say(f"{name}: passed ({time.monotonic() - started:.1f} s)")
         return Tried()
 
     def outcome(

@@ -56,7 +56,7 @@ def refresh(
     with hold(project, Preparation(targets=on, install=install), console) as site:
         traced = traces(site.stocked(on), on)
         if faults := [f"{each.service}: {each.fault}" for each in traced if each.fault]:
-            raise CheckError("what does not hold is not traced\n" + "\n".join(faults))
+            raise CheckError("nothing is traced: checks failed\n" + "\n".join(faults))
         known = site.project.evidence.warm
         found = lists(site.project, chosen, traced)
         if write:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from slimbake.config.model import Healthcheck
 from slimbake.config.naming import BAKE, WEIGHTS_FOLDER
 from slimbake.config.words import unquoted
 from slimbake.plan.model import Plan, Running
@@ -90,7 +91,6 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     alias = {"default": {"aliases": [service.host]}} if service.copied else {}
     profiles = [service.variant] if service.copied else [TOOLS] if service.by_hand else []
     port = f"127.0.0.1:{service.publish or ''}:{service.port}" if service.port else ""
-    health = service.healthcheck
     said = {
         "image": _image(plan, service.service),
         "command": [literal(word) for word in service.replaced],
@@ -123,15 +123,21 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
             for path in service.env_file
         ],
         "stop_signal": service.stop_signal,
-        "healthcheck": health
-        and {
-            "test": ["CMD", *map(literal, health.test)],
-            "interval": health.interval,
-            "timeout": health.timeout,
-            "start_period": health.start_period,
-            "start_interval": "1s",
-            "retries": health.retries,
-        },
+        "healthcheck": service.healthcheck and _health(service.healthcheck),
+    }
+    return {key: value for key, value in said.items() if value}
+
+
+def _health(health: Healthcheck) -> dict[str, Any]:
+    """What is left open is as the image has it."""
+    said = {
+        "disable": health.off,
+        "test": ["CMD", *map(literal, health.test)] if health.test else [],
+        "interval": health.interval,
+        "timeout": health.timeout,
+        "start_period": health.start_period,
+        "start_interval": "1s" if health.test else "",
+        "retries": health.retries,
     }
     return {key: value for key, value in said.items() if value}
 

@@ -424,7 +424,7 @@ def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
     folder = tmp_path / "services/my-worker"
     held = smoke(folder)
     assert held.returncode == 0, held.stderr
-    assert re.findall(r"smoke: (\w+) holds", held.stderr) == ["import", "load"]
+    assert re.findall(r"smoke: (\w+) passed", held.stderr) == ["import", "load"]
     for what, (name, good, bad) in BREAKS.items():
         path = folder / ("my_worker_service" if base else "my_worker") / name
         sound = path.read_text()

@@ -697,7 +697,9 @@ def test_a_service_that_keeps_its_dockerfile_has_what_its_compose_file_gives_con
     tmp_path: Path,
 ) -> None:
     file = repository(tmp_path, "one")
-    (tmp_path / "services/one/Dockerfile").write_text("FROM redis:7\n")
+    (tmp_path / "services/one/Dockerfile").write_text(
+        "FROM redis:7\nHEALTHCHECK --interval=9s --retries=7 CMD redis-cli ping\n"
+    )
     (tmp_path / "compose.yaml").write_text(
         "services:\n  one:\n    build: services/one\n    command: redis-server --save ''\n"
         "    environment: {MODE: a}\n    stop_signal: SIGINT\n"
@@ -711,7 +713,12 @@ def test_a_service_that_keeps_its_dockerfile_has_what_its_compose_file_gives_con
         "command": ["redis-server", "--save", ""],
         "env": {"MODE": "a"},
         "stop_signal": "SIGINT",
-        "healthcheck": {"test": ["sh", "-c", "redis-cli ping"], "retries": 2},
+        "healthcheck": {
+            "test": ["sh", "-c", "redis-cli ping"],
+            "retries": 2,
+            "interval": "9s",
+            "timeout": "30s",
+        },
         "volumes": {"kept": "/data"},
     }
     assert {key: one.entry.get(key) for key in expected} == expected

@@ -15,6 +15,7 @@ from slimbake.render import MARK
 
 FILE = ".github/workflows/build.yml"
 ACTION = "      - uses: docker/build-push-action@v6\n        with:\n          context: .\n"
+STEPS = "jobs:\n  a:\n    steps:\n"
 
 
 def registries(text: str) -> list[tuple[int, str, str]]:
@@ -35,21 +36,21 @@ def registries(text: str) -> list[tuple[int, str, str]]:
         ),
         (
             'env:\n  HOST: "eu.gcr.io/acme"  # ours\n'
-            f"{ACTION}          push: ${{{{ github.event_name != 'pull_request' }}}}\n"
+            f"{STEPS}{ACTION}          push: ${{{{ github.event_name != 'pull_request' }}}}\n"
             "          tags: |\n            ${{ env.HOST }}/web:${{ github.sha }}\n",
             "eu.gcr.io/acme/web:${{github.sha}}",
             "eu.gcr.io/acme",
         ),
         (f"{ACTION}          tags: a.b/web\n          push: true", "a.b/web", "a.b"),
         (
-            "env:\n  HOST: ghcr.io\n  NAME: ${{ github.repository }}\n"
+            f"env:\n  HOST: ghcr.io\n  NAME: ${{{{ github.repository }}}}\n{STEPS}"
             "      - with:\n          images: ${{ env.HOST }}/${{ env.NAME }}\n",
             "ghcr.io/${{github.repository}}",
             "",
         ),
         ("- docker push ${{ secrets.HOST }}/web\n", "${{secrets.HOST}}/web", ""),
         (
-            "variables:\n  IMAGE: $CI_REGISTRY_IMAGE/web\n- docker push $IMAGE:1\n",
+            "variables:\n  IMAGE: $CI_REGISTRY_IMAGE/web\na: {script: docker push $IMAGE:1}\n",
             "$CI_REGISTRY_IMAGE/web:1",
             "",
         ),
@@ -76,6 +77,69 @@ def test_what_is_not_pushed_says_nothing(text: str) -> None:
     assert registries(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "- {uses: x, with: {push: 'true', tags: 'a.b/web, c.d/web'}}\n",
+            [(1, "a.b/web"), (1, "c.d/web")],
+        ),
+        ("- with: {push: 'false', tags: a.b/web}\n- docker push c.d/web\n", [(2, "c.d/web")]),
+        ('a: {"script": ["docker push \\"a.b/web\\"", x]}\n', [(1, "a.b/web")]),
+        ("- [kaniko, --destination=a.b/web]\n", [(1, "a.b/web")]),
+        (
+            "x: &given\n  push: true\n  tags: a.b/web\nsteps:\n- uses: x\n  with: *given\n",
+            [(3, "a.b/web")],
+        ),
+        (
+            "x: &all {HOST: a.b}\na:\n  variables: {<<: *all}\n  script: docker push $HOST/web\n",
+            [(4, "a.b/web")],
+        ),
+        ("a: &push [docker push a.b/web]\nb: *push\n", [(1, "a.b/web")]),
+        (
+            "- with:\n    # push: false\n    tags: &t >-  # the tags\n      a.b/web\n      c.d/web\n"
+            "    # - e.f/web\n    push: true\n",
+            [(4, "a.b/web"), (5, "c.d/web")],
+        ),
+        ("- echo  # docker push a.b/web\n- |\n  # docker push a.b/web\n  echo\n", []),
+        (
+            "- >-\n  docker build\n  --tag \U0001f433.io/x\n  --tag a.b/web .\n- docker push c.d/web\n",
+            [(4, "a.b/web"), (5, "c.d/web")],
+        ),
+        ("- docker\n    push a.b/web\n", [(1, "a.b/web")]),
+        ('- "x\\ndocker push a.b/web"\n- y\n', [(1, "a.b/web")]),
+        ("spec: {}\n---\na: !reference [docker push a.b/web]\n", [(3, "a.b/web")]),
+    ],
+)
+def test_pipelines_are_read_as_yaml(text: str, found: list[tuple[int, str]]) -> None:
+    assert [(line, image) for line, image, registry in registries(text) if registry] == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [\n",
+        "a: *nothing\n",
+        "\x01",
+        "[" * 9000,
+        "? &a [*a]\n: &b {*a : *b}\n",
+        "".join(f"{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 60)).replace(
+            "*a0", "z"
+        ),
+    ],
+)
+def test_yaml_of_any_kind_stops_nothing(text: str) -> None:
+    assert not pushed({FILE: text})
+    assert not [*build_arguments({FILE: text}, ["ARG SHA"])]
+
+
+def test_of_a_pipeline_that_is_no_yaml_the_commands_are_read() -> None:
+    broken = "- docker push a.b/web\n# docker push c.d/web\n- docker build --build-arg SHA=1 {[\n"
+    assert registries(broken) == [(1, "a.b/web", "a.b")]
+    [note] = build_arguments({FILE: broken}, ["ARG SHA"])
+    assert note.place.line == 3
+
+
 def test_two_values_of_a_variable_leave_it_unknown() -> None:
     text = "- A=ghcr.io/one\n- A=ghcr.io/two\n- docker push $A/web\n"
     assert registries(text) == [(3, "$A/web", "")]
@@ -100,10 +164,10 @@ def test_the_registry_of_a_compose_file_wins_and_a_note_says_so() -> None:
 
 def test_build_arguments_of_pipelines_are_noted_where_a_dockerfile_has_another_default() -> None:
     text = (
-        f'{ACTION}          build-args: "GIT_SHA=${{{{ github.sha }}}}"\n'
+        f'{STEPS}{ACTION}          build-args: "GIT_SHA=${{{{ github.sha }}}}"\n'
         f"{ACTION}          build-args: |\n            WHEN=$(date)\n            SAME=a\n"
         "            OF_BUILDKIT=1\n          tags: acme/web\n"
-        '- run: docker build --build-arg GIT_SHA=${{ github.ref }} --build-arg "LEVEL=high up"'
+        '      - run: docker build --build-arg GIT_SHA=${{ github.ref }} --build-arg "LEVEL=high up"'
         " --build-arg KEY .\n"
         "# docker build --build-arg LEVEL=none .\n"
     )
@@ -113,7 +177,7 @@ def test_build_arguments_of_pipelines_are_noted_where_a_dockerfile_has_another_d
         "build arguments: GIT_SHA=${{ github.sha }}, WHEN=$(date), "
         "GIT_SHA=${{ github.ref }}, LEVEL=high up, KEY=$KEY"
     )
-    assert note.place == Place(FILE, ACTION.count("\n") + 1)
+    assert note.place == Place(FILE, f"{STEPS}{ACTION}".count("\n") + 1)
     assert not [*build_arguments({FILE: text}, ["ARG OTHER\n"])]
 
 

@@ -64,7 +64,7 @@ INSIDE = {
 def test_what_grew_is_reported_by_target_and_package() -> None:
     assert (
         since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", INSIDE))
-        == "since 3ea8af22ac74, which held: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0"
+        == "since 3ea8af22ac74, the last within budget: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0"
         " kB), -300.0 kB api"
     )
 
@@ -72,7 +72,7 @@ def test_what_grew_is_reported_by_target_and_package() -> None:
 def test_without_the_layers_that_held_only_targets_are_reported() -> None:
     assert (
         since(BEFORE, NOW, "rss", grown(BEFORE, NOW, "uncompressed", None))
-        == "since 3ea8af22ac74, which held with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
+        == "since 3ea8af22ac74, the last within budget with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
     )
 
 
@@ -81,7 +81,7 @@ def test_of_compressed_bytes_packages_are_reported_as_they_lie_on_a_disk() -> No
     new = BudgetedImage("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
     assert (
         since(old, new, "compressed", grown(old, new, "compressed", INSIDE))
-        == "since aa, which held: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx"
+        == "since aa, the last within budget: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx"
         " +100.0 kB)"
     )
 
@@ -95,7 +95,7 @@ def test_packages_beyond_three_are_summed_and_those_that_went_are_reported() -> 
     }
     assert (
         since(old, new, "uncompressed", grown(old, new, "uncompressed", inside))
-        == "since aa, which held: +1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2"
+        == "since aa, the last within budget: +1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2"
         " more +3.0 kB)"
     )
 
@@ -107,18 +107,21 @@ def test_layers_of_a_dockerfile_of_the_users_own_are_reported_by_their_digests()
     )
     assert (
         since(old, new, "uncompressed", grown(old, new, "uncompressed", None))
-        == "since aa, which held: +5.0 kB layer 800000000000"
+        == "since aa, the last within budget: +5.0 kB layer 800000000000"
     )
 
 
 def test_an_image_that_did_not_grow_is_reported() -> None:
-    assert since(BEFORE, BEFORE, "startup", ()) == "the image is the one that held last with 2.10 s"
+    assert (
+        since(BEFORE, BEFORE, "startup", ())
+        == "the image is the last one within budget with 2.10 s"
+    )
     other = BudgetedImage("sha256:bb", BEFORE.layers, NAMES)
     assert (
         since(BEFORE, other, "startup", ())
-        == "since 3ea8af22ac74, which held with 2.10 s: not a byte more"
+        == "since 3ea8af22ac74, the last within budget with 2.10 s: not a byte more"
     )
-    assert since(None, NOW, "uncompressed", ()) == "no measurement that held is known here"
+    assert since(None, NOW, "uncompressed", ()) == "no earlier image within budget is known here"
 
 
 def measured(*layers: MeasuredLayer, digest: str = "sha256:bb") -> Measurement:
@@ -160,7 +163,7 @@ def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
     assert over_budget(limits, measured(*layers, digest="sha256:aa"), workspace) == {}
     bigger = measured(RUNTIME, layers[1], WEB_NOW, CODE, digest="sha256:cc")
     expected = (
-        "api: uncompressed 104.0 MB, its budget is 66.0 MB\n  since aa, which held: +38.1 MB"
+        "api: uncompressed 104.0 MB, its budget is 66.0 MB\n  since aa, the last within budget: +38.1 MB"
         " base-web"
     )
     assert over_budget(limits, bigger, workspace) == {"api": expected}
@@ -178,11 +181,11 @@ def test_every_limit_that_does_not_hold_is_reported(
         "api"
     ].splitlines() == [
         "api: uncompressed 2.0 MB, its budget is 0.0 MB",
-        "  no measurement that held is known here",
+        "  no earlier image within budget is known here",
         "api: RSS 512.0 MB, its budget is 400.0 MB",
-        "  no measurement that held is known here",
+        "  no earlier image within budget is known here",
         "api: start-up 3.46 s, its budget is 3.00 s",
-        "  no measurement that held is known here",
+        "  no earlier image within budget is known here",
     ]
 
 
@@ -198,7 +201,7 @@ def test_a_start_that_held_is_not_measured_again_one_that_did_not_is(
     )
     assert over_budget(planned(Budget(startup=1)), image, workspace)["api"].splitlines() == [
         "api: start-up 4.00 s, its budget is 1.00 s",
-        "  the image is the one that held last with 2.00 s",
+        "  the image is the last one within budget with 2.00 s",
     ]
 
 

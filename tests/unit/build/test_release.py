@@ -134,7 +134,7 @@ def test_names_are_no_inputs(machine: Played, monkeypatch: pytest.MonkeyPatch) -
 def test_over_a_budget_no_tag_moves_not_even_of_what_is_there(machine: Played) -> None:
     machine.sizes = {"two": 9 * MB}
     machine.has("one")
-    with pytest.raises(CheckError, match="budgets do not hold; no tag has moved\n  two: "):
+    with pytest.raises(CheckError, match="over budget; no tag has moved\n  two: "):
         run(machine)
     assert machine.built == ["two", "three"]
     assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
@@ -176,7 +176,7 @@ def test_what_does_not_start_gets_no_tag(machine: Played) -> None:
     with pytest.raises(CheckError) as caught:
         run(machine)
     assert caught.value.message == (
-        "the start check of two does not hold; its tag stays where it was\n"
+        "the start check of two failed; its tag stays where it was\n"
         "  two: its command ended with exit code 1"
     )
     assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})

@@ -1,7 +1,7 @@
 """Which target a step belongs to, and what a build says of itself: read from two builds that were
 recorded.
 
-Two services on one base, each with a smoke, and the smoke of `two` does not hold; then `one` alone,
+Two services on one base, each with a smoke, and the smoke of `two` fails; then `one` alone,
 all of it cached. Recorded with buildx 0.13 and shortened: no statuses, no inputs, short digests.
 The names of programs in it were changed since then, by hand.
 """
@@ -158,7 +158,7 @@ def test_a_line_that_came_in_pieces_is_one_line(steps: Steps) -> None:
         for change in changes
         if change.vertex.step.target == "one-smoke" and change.line
     ]
-    assert [line.partition(" (")[0] for line in said] == ["1", "smoke: import holds"]
+    assert [line.partition(" (")[0] for line in said] == ["1", "smoke: import passed"]
     broken = next(
         c.vertex
         for c in changes
@@ -272,7 +272,7 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
     error, culprit = failure(PLAN, progress.failed, "")
     assert isinstance(error, CheckError) and culprit == "two-smoke"
     assert error.message.startswith(
-        "the smoke of two does not hold (exit code: 1); its tag stays where it was\n  "
+        "the smoke of two failed (exit code: 1); its tag stays where it was\n  "
     )
     assert error.message.endswith("  smoke: load failed")
 
@@ -301,7 +301,7 @@ def test_each_of_several_failures_says_what_to_do_about_it(steps: Steps) -> None
     other = BuildError("one does not build", "fix it")
     progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
     error = together([other, failure(PLAN, progress.failed, "")[0]])
-    assert error.message.startswith("one does not build\n  fix it\nthe smoke of two does not hold")
+    assert error.message.startswith("one does not build\n  fix it\nthe smoke of two failed")
     assert "\n  the image has no `six`: add the package that has it to `services.two" in str(error)
 
 
@@ -335,7 +335,7 @@ MEASURED = plan(
         (
             "embed-parity",
             (
-                "the parity of embed does not hold (exit code: 1); its tag stays where it was\n "
+                "the parity of embed failed (exit code: 1); its tag stays where it was\n "
                 " parity: worst"
             ),
         ),

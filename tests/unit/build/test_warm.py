@@ -225,7 +225,7 @@ def test_no_list_is_made_in_ci_and_by_a_builder_of_its_own(
 
 
 def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh) -> None:
-    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
     fresh.first()
     assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
 
@@ -233,15 +233,15 @@ def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh)
 def test_what_fails_in_a_trace_is_built_and_checked_before_the_rest_and_reported_at_once(
     fresh: Fresh,
 ) -> None:
-    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
     fresh.bakes.broken = ("job",)
     fresh.bakes.failures = (
-        CheckError("the smoke of api does not hold"),
+        CheckError("the smoke of api failed"),
         BuildError("job does not build"),
     )
     with pytest.raises(BuildError) as caught:
         fresh.first()
-    assert caught.value.message == "the smoke of api does not hold\njob does not build"
+    assert caught.value.message == "the smoke of api failed\njob does not build"
     assert fresh.bakes.built == ["_trace-api", "_trace-job", "api-smoke", "job"]
     assert fresh.bakes.stocked == [True, True], "others would download what is here"
     assert fresh.lists == {}
@@ -250,7 +250,7 @@ def test_what_fails_in_a_trace_is_built_and_checked_before_the_rest_and_reported
 @pytest.mark.parametrize("keep_going", [True, False])
 def test_what_fails_in_a_trace_alone_stops_nothing(keep_going: bool, fresh: Fresh) -> None:
     """With --keep-going, what else fails is reported by the bake."""
-    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
     fresh.first(keep_going=keep_going)
     assert fresh.lists == {"job": ["six.py"]}
     asked_again = [] if keep_going else ["api-smoke"]
@@ -266,7 +266,7 @@ def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: F
             if name.startswith("_trace-")
         }
 
-    fresh.bakes.reported["api"] = {"fault": "its smoke does not hold"}
+    fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
     traces(fresh.site, ["api", "job"])
     assert cached() == {"_trace-api": True, "_trace-job": True}
     traces(fresh.site, ["api", "job"])
@@ -384,7 +384,7 @@ def test_prove_of_one_service_traces_all_on_its_layers(
 def test_prove_writes_no_list_where_a_check_does_not_hold(
     fresh: Fresh, held: Callable[..., Any]
 ) -> None:
-    fresh.bakes.reported["job"] = {"fault": "its smoke does not hold\nValueError"}
-    with pytest.raises(CheckError, match="job: its smoke does not hold"):
+    fresh.bakes.reported["job"] = {"fault": "its smoke failed\nValueError"}
+    with pytest.raises(CheckError, match="job: its smoke failed"):
         held()
     assert fresh.lists == {}

@@ -84,7 +84,7 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
         == f"{MARK}\n## Images\n\n| service | state | uncompressed | change | compressed | change |"
         " budget | smoke | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- | ---"
         " |\n| <code>api</code> | built | 60.0 MB | +2.0 MB | 23.3 MB | +1.0 MB | 75% of 80.0"
-        " MB | holds | 12 |\n\nUnchanged, and not built: 1.\n\nAll 1 images together: 60.0 MB"
+        " MB | passed | 12 |\n\nUnchanged, and not built: 1.\n\nAll 1 images together: 60.0 MB"
         " (+2.0 MB) on a host, 23.3 MB (+1.0 MB) on a registry.\n"
     )
 
@@ -95,7 +95,7 @@ def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
         services=("api",),
         seconds=5.0,
         failed=("api",),
-        error="api: the smoke does not hold\n  <b>ValueError</b>",
+        error="api: the smoke failed\n  <b>ValueError</b>",
     )
     made = summarise(fleet("api", "late"), ("api", "late"), (), (record,), before)
     assert [row.state for row in made.rows] == ["failed", "not reached"]
@@ -228,10 +228,10 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     partly = replace(good, names={"api": "r/api:1"}, failed=("jobs",), failures=(failure,))
 
     def fails() -> Released:
-        raise CheckError("the smoke does not hold", "fix it")
+        raise CheckError("the smoke failed", "fix it")
 
     assert recorded(tmp_path / "good.json", ("api",), lambda: good) is good
-    with pytest.raises(CheckError, match="the smoke does not hold"):
+    with pytest.raises(CheckError, match="the smoke failed"):
         recorded(tmp_path / "bad.json", ("api",), fails)
     with pytest.raises(CheckError, match="jobs is over its budget"):
         recorded(tmp_path / "partly.json", ("api", "jobs"), lambda: partly)
@@ -244,7 +244,7 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     assert found["bad"] == Record(
         services=("api",),
         seconds=found["bad"].seconds,
-        error="the smoke does not hold\nfix it",
+        error="the smoke failed\nfix it",
         failed=("api",),
     )
     assert found["partly"] == Record(

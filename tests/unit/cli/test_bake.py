@@ -163,7 +163,7 @@ def test_what_fails_first_says_how_to_see_what_else_does(
     root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: bool
 ) -> None:
     def release(*_: Any) -> Released:
-        raise CheckError("the smoke of api does not hold", "read it")
+        raise CheckError("the smoke of api failed", "read it")
 
     monkeypatch.setattr("slimbake.build.release.release", release)
     done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])

@@ -502,7 +502,7 @@ def test_what_a_list_waits_for_is_decided_by_healthchecks(tmp_path: Path) -> Non
     found = read(
         tmp_path,
         f"""{HEAD}services:
-  api: {{context: api, command: [run], depends_on: [a, b, c, d, e, f, g]}}
+  api: {{context: api, command: [run], depends_on: [a, b, c, d, e, f, g, h, i, j]}}
   a: {{context: api, command: [run]}}
   b: {{context: api, command: [run], port: 80}}
   c: {{context: api, command: [run], port: 81, healthcheck: false}}
@@ -510,6 +510,9 @@ def test_what_a_list_waits_for_is_decided_by_healthchecks(tmp_path: Path) -> Non
   e: {{context: api, command: [run], port: 82, healthcheck: {{interval: 1s}}}}
   f: {{context: api, dockerfile: api/with.Dockerfile}}
   g: {{context: api, dockerfile: api/without.Dockerfile, port: 83}}
+  h: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: [run, well]}}
+  i: {{context: api, dockerfile: api/with.Dockerfile, healthcheck: false}}
+  j: {{context: api, dockerfile: api/with.Dockerfile, healthcheck: {{retries: 1}}}}
   long: {{context: api, command: [run], depends_on: {{b: {{condition: service_started}}}}}}
 """,
         {
@@ -518,9 +521,30 @@ def test_what_a_list_waits_for_is_decided_by_healthchecks(tmp_path: Path) -> Non
         },
     ).services
     healthy = {name for name, how in found[0].depends_on if how == "service_healthy"}
-    assert healthy == {"b", "d", "e", "f"}
+    assert healthy == {"b", "d", "e", "f", "h", "j"}
     assert {how for _, how in found[0].depends_on} == {"service_healthy", "service_started"}
     assert found[-1].depends_on == (("b", "service_started"),)
+
+
+@pytest.mark.parametrize("said", ["true", "{interval: 1s}"])
+def test_a_healthcheck_without_a_test_wants_one_in_the_dockerfile(
+    said: str, tmp_path: Path
+) -> None:
+    manifest = f"""{HEAD}services:
+  a: {{context: api, dockerfile: api/with.Dockerfile, healthcheck: {said}}}
+  b: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: false}}
+  c: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: [run]}}
+  d: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: {said}}}
+"""
+    files = {
+        "api/with.Dockerfile": "FROM a\nHEALTHCHECK CMD true\n",
+        "api/without.Dockerfile": "FROM a\n",
+    }
+    [found] = read(tmp_path, manifest, files).warnings
+    assert str(found).split(": ", 1)[1] == (
+        "services.d.healthcheck: it has no `test`, and api/without.Dockerfile has no HEALTHCHECK"
+        "\n  say what is run: `test: [program, argument]`; or write HEALTHCHECK there"
+    )
 
 
 @pytest.mark.parametrize(("line", "up"), [("", True), ("\nup: true", True), ("\nup: false", False)])

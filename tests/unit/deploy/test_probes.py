@@ -17,6 +17,9 @@ def test_a_healthcheck_is_three_probes() -> None:
         service("job", healthcheck=own),
         service("hasty", port=1, healthcheck=Healthcheck(start_period="0s")),
         service("silent"),
+        service("own", dockerfile="Dockerfile", healthcheck=own),
+        service("times", dockerfile="Dockerfile", healthcheck=Healthcheck(retries=1)),
+        service("off", dockerfile="Dockerfile", healthcheck=Healthcheck(off=True)),
     )
     text = probes(plan(fleet(*services)).services)
     assert "&" not in text, "no alias"
@@ -30,7 +33,8 @@ def test_a_healthcheck_is_three_probes() -> None:
     }
     assert found["job"]["readinessProbe"] == {**runs, "periodSeconds": 90, "failureThreshold": 1}
     assert "startupProbe" not in found["hasty"]
-    assert set(found) == {"api", "job", "hasty"}
+    assert found["own"] == found["job"]
+    assert set(found) == {"api", "job", "hasty", "own"}
 
 
 def test_a_fleet_without_healthchecks_has_no_probes() -> None:

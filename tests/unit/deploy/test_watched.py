@@ -43,7 +43,7 @@ class Played:
 
         def expect_all() -> None:
             if len(good) < len(request.targets):
-                raise CheckError("a smoke does not hold")
+                raise CheckError("a smoke failed")
 
         return SimpleNamespace(names=good, expect_all=expect_all)
 

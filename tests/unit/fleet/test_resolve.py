@@ -306,6 +306,10 @@ def test_a_service_with_a_port_is_well_while_it_takes_connections() -> None:
             service("silent", port=8000, healthcheck=Healthcheck(off=True)),
             service("job"),
             service("theirs", port=8000, dockerfile="Dockerfile"),
+            service("said", dockerfile="Dockerfile", healthcheck=Healthcheck(("well",), "1m")),
+            service("times", dockerfile="Dockerfile", healthcheck=said),
+            service("off", dockerfile="Dockerfile", healthcheck=Healthcheck(off=True)),
+            service("on", dockerfile="Dockerfile", port=80, healthcheck=Healthcheck()),
         ).services
     }
     code = "import socket; socket.create_connection(('localhost', 8000), 4)"
@@ -317,6 +321,10 @@ def test_a_service_with_a_port_is_well_while_it_takes_connections() -> None:
         "silent": None,
         "job": None,
         "theirs": None,
+        "said": Healthcheck(("well",), "1m", "5s", "5m", 3),
+        "times": said,  # the test is the image's
+        "off": Healthcheck(off=True),
+        "on": None,
     }
 
 

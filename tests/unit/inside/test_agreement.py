@@ -143,7 +143,7 @@ def test_ids_that_differ_are_reported_and_do_not_hold() -> None:
     }
     first, *others = judge("embedding", figures, LIMITS)
     assert (first.holds, all(each.holds for each in others)) == (False, True)
-    assert first.words == "token ids are equal on 2 of 3 strings: DOES NOT HOLD\n  'a\\x00\\u202eb'"
+    assert first.words == "token ids are equal on 2 of 3 strings: FAILED\n  'a\\x00\\u202eb'"
 
 
 PROMPTS = {

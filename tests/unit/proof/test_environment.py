@@ -169,9 +169,7 @@ def test_a_verify_that_does_not_hold_without_them_is_reported_at_once(
         service="api", holds=False, error="GET /: 500", startup=None, rss=None, seconds=None
     )
     monkeypatch.setattr(environment, "verify", lambda *_: verdict)
-    with pytest.raises(
-        CheckError, match="the verify of api does not hold on its image\nGET /: 500"
-    ):
+    with pytest.raises(CheckError, match="the verify of api failed on its image\nGET /: 500"):
         measure(tmp_path, subject("api", tmp_path))
 
 

@@ -72,7 +72,7 @@ def test_a_verify_decides_where_there_is_one(
     verdict = Verdict(service="api", holds=holds, error=error, startup=None, rss=None, seconds=None)
     monkeypatch.setattr(images, "verify", lambda *_, **__: verdict)
     if holds:
-        assert verified("verify.py") == ["api: verify holds"]
+        assert verified("verify.py") == ["api: verify passed"]
     else:
         with pytest.raises(CheckError, match="api: GET /health: 500"):
             verified("verify.py")

@@ -241,7 +241,7 @@ def test_when_time_is_up_what_has_held_is_proposed(
 
 def test_a_smoke_that_fails_as_it_is_ends_the_search() -> None:
     images = Images(files("many/a.py"), frozenset({"many/missing.py"}), frozenset())
-    with pytest.raises(CheckError, match="the smoke of one does not hold"):
+    with pytest.raises(CheckError, match="the smoke of one failed"):
         found(images)
 
 
@@ -262,7 +262,7 @@ UNUSED = (
 
 def test_a_proposal_says_that_commands_use_none_of_it() -> None:
     images = Images(UNUSED, frozenset({"many/a.py"}), frozenset({"many/a.py"}))
-    hold = "Found by slimbake search: the smokes of one hold without, and their commands"
+    hold = "Found by slimbake search: the smokes of one pass without, and their commands"
     assert {name: each.why for name, each in found(images).items()} == {
         "found.base-ml.packages": f"{hold} use nothing of them.",
         "found.base-ml": f"{hold} open none of it.",
@@ -284,8 +284,8 @@ def test_a_command_that_cannot_be_traced_is_named_and_no_proposal_claims_that_it
     claims = [each.why for each in found(images).values()]
     only = "What the command of one uses was not seen, or not all of it."
     assert claims == [
-        f"Found by slimbake search: the smokes of one hold without. {only}",
-        f"Found by slimbake search: the smokes of one hold without. {only}",
+        f"Found by slimbake search: the smokes of one pass without. {only}",
+        f"Found by slimbake search: the smokes of one pass without. {only}",
         f"Found by slimbake search: the smokes of one do not import these modules. {only}",
     ]
     (said,) = images.warned

@@ -249,7 +249,7 @@ def shown(text: str, most: int = 60) -> str:
 
 
 def _verdict(holds: bool) -> str:
-    return "holds" if holds else "DOES NOT HOLD"
+    return "passed" if holds else "FAILED"
 
 
 def _leading(mine: Sequence[int], theirs: Sequence[int]) -> int:

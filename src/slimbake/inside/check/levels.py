@@ -100,7 +100,7 @@ def _answer(channel: int, kind: Kind) -> NoReturn:
             if is_a(result, uncalled):
                 raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
             if result is False:
-                raise error_of(f"{name} returned False: a level that does not hold raises")
+                raise error_of(f"{name} returned False: a level that fails raises")
             if any(each() is not None for each in watched):
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"

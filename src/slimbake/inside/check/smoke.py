@@ -142,4 +142,4 @@ def words(judged: Judged, name: str) -> list[str]:
 
 
 def _say(level: str, seconds: float) -> None:
-    print(f"smoke: {level} holds ({seconds:.2f} s)", file=sys.stderr, flush=True)
+    print(f"smoke: {level} passed ({seconds:.2f} s)", file=sys.stderr, flush=True)

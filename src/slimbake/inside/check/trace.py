@@ -336,7 +336,7 @@ def _check(
         code = check.wait()
         said.seek(0)
         last = said.read().splitlines()[-LAST_LINES:]
-    return "\n".join((f"its {words[0]} does not hold", *last)) if code else ""
+    return "\n".join((f"its {words[0]} failed", *last)) if code else ""
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:

@@ -44,7 +44,7 @@ function "image" {
 
 
 group "default" {
-  targets = ["api", "admin", "other", "worker", "tool", "tool-with-defaults", "theirs"]
+  targets = ["api", "admin", "other", "worker", "tool", "tool-with-defaults", "theirs", "theirs-asked", "theirs-hurried", "theirs-silent"]
 }
 
 group "bases" {
@@ -299,6 +299,69 @@ target "theirs" {
   tags = ["${REGISTRY}/theirs:${TAG}"]
   cache-from = cache(CACHE_FROM, "theirs")
   cache-to = cache(CACHE_TO, "theirs")
+}
+
+target "theirs-asked" {
+  inherits = ["_common"]
+  description = "The image of theirs-asked"
+  context = "job"
+  dockerfile = "Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "theirs-asked"
+    "slimbake.optimize" = "lossless"
+    "slimbake.project" = "ships"
+    "slimbake.target" = "theirs-asked"
+  }
+  output = image("theirs-asked")
+  tags = ["${REGISTRY}/theirs-asked:${TAG}"]
+  cache-from = cache(CACHE_FROM, "theirs-asked")
+  cache-to = cache(CACHE_TO, "theirs-asked")
+}
+
+target "theirs-hurried" {
+  inherits = ["_common"]
+  description = "The image of theirs-hurried"
+  context = "job"
+  dockerfile = "Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "theirs-hurried"
+    "slimbake.optimize" = "lossless"
+    "slimbake.project" = "ships"
+    "slimbake.target" = "theirs-hurried"
+  }
+  output = image("theirs-hurried")
+  tags = ["${REGISTRY}/theirs-hurried:${TAG}"]
+  cache-from = cache(CACHE_FROM, "theirs-hurried")
+  cache-to = cache(CACHE_TO, "theirs-hurried")
+}
+
+target "theirs-silent" {
+  inherits = ["_common"]
+  description = "The image of theirs-silent"
+  context = "job"
+  dockerfile = "Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "theirs-silent"
+    "slimbake.optimize" = "lossless"
+    "slimbake.project" = "ships"
+    "slimbake.target" = "theirs-silent"
+  }
+  output = image("theirs-silent")
+  tags = ["${REGISTRY}/theirs-silent:${TAG}"]
+  cache-from = cache(CACHE_FROM, "theirs-silent")
+  cache-to = cache(CACHE_TO, "theirs-silent")
 }
 
 target "api-smoke" {
