@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -166,6 +168,32 @@ def unsatisfied(census: Census) -> Iterator[tuple[str, str]]:
             version = versions.get(package_key(wanted.name))
             if version is None or not wanted.specifier.contains(version, prereleases=True):
                 yield package, text
+
+
+def package_keys(census: Census, programs: bytes) -> dict[str, str]:
+    """For each package of an image a digest of all that decides what comes of its imports: itself,
+    what it requires, with extras too, and Python. `programs`: what imports, and serves cold code.
+    """
+    contents, common = census["contents"], hashlib.sha256(programs)
+    common.update(repr(sorted(census["markers"].items())).encode())
+    needs = {package: {*_required(census["requires"].get(package, ()))} for package in contents}
+    keys = {}
+    for package in contents:
+        found, left = {package}, [package]
+        while left:
+            new = (needs[left.pop()] & contents.keys()) - found
+            found |= new
+            left += new
+        made = common.copy()
+        made.update("\n".join((package, *(contents[each] for each in sorted(found)))).encode())
+        keys[package] = made.hexdigest()
+    return keys
+
+
+def _required(requires: Iterable[str]) -> Iterator[str]:
+    for text in requires:
+        with contextlib.suppress(InvalidRequirement):
+            yield package_key(Requirement(text).name)
 
 
 def _dotted(path: str) -> str:

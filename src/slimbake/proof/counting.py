@@ -15,14 +15,22 @@ from slimbake.console import Console
 from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
-from slimbake.inside import from_stdin, with_check_pyz
+from slimbake.inside import from_stdin, with_check_pyz, zipapp
 from slimbake.project import Project
-from slimbake.proof.census import Imports, Tally, compared_imports, tally
+from slimbake.proof.census import (
+    Census,
+    Imports,
+    Tally,
+    compared_imports,
+    package_keys,
+    tally,
+)
 from slimbake.proof.subjects import without_passes
 
 SECONDS = 3600.0  # for one image; each import in it has a limit of its own
 MEMORY = 6_000_000_000  # bytes
-OUTCOMES = "imports"  # in the workspace: what came of imports, by image
+OUTCOMES = "imports"  # in the workspace: what came of imports, by package
+_KEPT = 2_000  # packages
 
 
 def census(
@@ -42,7 +50,8 @@ def census(
         found = {}
         for name in names:
             before, after = (offered(images[name]) for images in (bare, pruned))
-            tried = _imports(bare[name], pruned[name], site.workspace) if imports else None
+            both = (bare[name], before), (pruned[name], after)
+            tried = _imports(*both, site.workspace) if imports else None
             found[name] = tally(before, after, tried)
             console.say(f"{name}: {len(found[name].losses)} losses")
         return found
@@ -78,24 +87,30 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
         ) from None
 
 
-def _imports(bare: str, pruned: str, workspace: Workspace) -> Imports:
+def _imports(bare: tuple[str, Census], pruned: tuple[str, Census], workspace: Workspace) -> Imports:
     """What came of imports in both images; what differs is asked once more, one module at a time."""
-    before, after = (_outcomes(image, workspace) for image in (bare, pruned))
+    before, after = (_outcomes(*each, workspace) for each in (bare, pruned))
     again = [name for name, *_ in compared_imports(before, after)]
     if again:
-        before |= _flat(in_image(bare, "imports", {"modules": again}))
-        after |= _flat(in_image(pruned, "imports", {"modules": again}))
+        before |= _flat(in_image(bare[0], "imports", {"modules": again}))
+        after |= _flat(in_image(pruned[0], "imports", {"modules": again}))
     return Imports(len(before), tuple(compared_imports(before, after)))
 
 
-def _outcomes(image: str, workspace: Workspace) -> dict[str, str]:
-    """What came of every import in an image; the workspace keeps it, since images do not change."""
-    known = workspace.read(f"{OUTCOMES}/{image.rpartition(':')[2]}", dict) or {}
-    if not known:
-        known = _flat(in_image(image, "imports", {}))
-        workspace.write(f"{OUTCOMES}/{image.rpartition(':')[2]}", known)
-    return {str(name): str(said) for name, said in known.items()}
+def _outcomes(image: str, found: Census, workspace: Workspace) -> dict[str, str]:
+    """What came of every import in an image; the workspace keeps it by package, so that another
+    version of one is asked for alone, with what requires it.
+    """
+    keys = package_keys(found, zipapp("check") + zipapp("build"))
+    known = {name: workspace.read(f"{OUTCOMES}/{key}", dict) for name, key in keys.items()}
+    new = sorted(name for name, outcomes in known.items() if outcomes is None)
+    said = in_image(image, "imports", {"packages": new}) if new else {}
+    for name in new:
+        known[name] = said.get(name, {})
+        workspace.write(f"{OUTCOMES}/{keys[name]}", known[name])
+    workspace.trim(OUTCOMES, _KEPT)
+    return {str(name): str(came) for name, came in _flat(known).items()}
 
 
-def _flat(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    return {name: said for each in found.values() for name, said in each.items()}
+def _flat(found: Mapping[str, Mapping[str, str] | None]) -> dict[str, str]:
+    return {name: said for each in found.values() for name, said in (each or {}).items()}

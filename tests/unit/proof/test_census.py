@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slimbake.proof.census import compared_imports, tally
+from slimbake.host.workspace import Workspace
+from slimbake.proof import counting
+from slimbake.proof.census import Census, compared_imports, package_keys, tally
 
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
 WHOLE: dict[str, Any] = {
@@ -116,3 +119,55 @@ def test_imports_are_compared_with_what_came_of_them_before() -> None:
         ("d", "signal 6", "imported"),
         ("e", "imported", "it is not there"),
     ]
+
+
+CONTENTS = {"a": "1", "c": "1", "e": "1", "user": "1", "alone": "1"}
+OFFERED: Census = {
+    **WHOLE,
+    "contents": CONTENTS,
+    "requires": {**WHOLE["requires"], "user": ["A"], "c": ["user; extra == 'circle'"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("bumped", "asked"),
+    [
+        ("alone", {"alone"}),
+        ("e", {"e", "a", "user", "c"}),  # an extra of a, which user requires, and c of that
+        ("user", {"user", "c", "a"}),
+    ],
+)
+def test_a_bump_asks_about_a_package_and_what_requires_it(bumped: str, asked: set[str]) -> None:
+    before = package_keys(OFFERED, b"")
+    after = package_keys({**OFFERED, "contents": {**CONTENTS, bumped: "2"}}, b"")
+    assert {name for name in CONTENTS if before[name] != after[name]} == asked
+
+
+def test_other_programs_or_another_python_ask_about_all() -> None:
+    before = package_keys(OFFERED, b"")
+    markers = {**MARKERS, "python_version": "3.12"}
+    for other in (
+        package_keys(OFFERED, b"x"),
+        package_keys({**OFFERED, "markers": markers}, b""),
+    ):
+        assert not {*before.items()} & {*other.items()}
+
+
+def test_what_came_of_imports_is_kept_by_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def in_image(_: str, program: str, said: Any) -> dict[str, dict[str, str]]:
+        asked.append(said["packages"])
+        found = {name: {f"{name}.m": "imported"} for name in said["packages"]}
+        found.pop("e", None)  # which asks for nothing at its imports
+        return found
+
+    monkeypatch.setattr(counting, "in_image", in_image)
+    workspace = Workspace(tmp_path)
+    first = counting._outcomes("image", OFFERED, workspace)
+    assert first == {f"{name}.m": "imported" for name in CONTENTS if name != "e"}
+    bumped = {**OFFERED, "contents": {**CONTENTS, "alone": "2"}}
+    assert counting._outcomes("another", bumped, workspace) == first
+    assert asked == [sorted(CONTENTS), ["alone"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import ctypes.util
+import hashlib
 import importlib.metadata
 import itertools
 import json
@@ -18,7 +19,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
@@ -67,10 +68,29 @@ def _offered(site: Path) -> dict[str, Any]:
         },
         "requires": {package: each.requires or [] for package, each in distributions.items()},
         "versions": {package: each.version for package, each in distributions.items()},
+        "contents": contents(rows, cold, entries),
         "markers": _markers(),
         "unresolved": dict(_unresolved(elf)),
         "find_library": {name: ctypes.util.find_library(name) for name in _system_libraries()},
         "stale_imports": sorted(stale_imports(_sources(site), removed)) if removed else [],
+    }
+
+
+def contents(
+    rows: Iterable[inventory.Row],
+    cold: Container[str],
+    entries: Mapping[str, LedgerEntry],
+) -> dict[str, str]:
+    """A digest for each package: of its files as wheels have them, which of them went cold, and what
+    passes did to them.
+    """
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        said = (row.name, row.digest, row.name in cold, entries.get(row.name))
+        lines.setdefault(row.package, []).append(repr(said))
+    return {
+        package: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()
+        for package, each in lines.items()
     }
 
 
