@@ -389,6 +389,7 @@ def _image(subject: ServiceFacts, facts: Facts) -> Advised:
         compressed=image.compressed if image else None,
         advice=_ordered([each for some in found for each in some]),
         unmeasured=tuple(_unmeasured(subject)),
+        warnings=subject.warnings,
     )
 
 
@@ -435,6 +436,7 @@ def _block(advised: Advised) -> Iterator[str]:
         left = f": what is left would save less than {WORTH:.0%}"
         yield "  nothing worth doing" + (", as far as is known" if advised.unmeasured else left)
     yield from (f"  {UNMEASURED}: {line}" for line in advised.unmeasured)
+    yield from (f"  warning: {line}" for line in advised.warnings)
 
 
 def _title(advised: Advised) -> str:

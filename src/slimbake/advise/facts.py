@@ -22,6 +22,7 @@ from slimbake.advise.model import (
     WeighedPart,
 )
 from slimbake.build.known import last_images
+from slimbake.build.warned import warned
 from slimbake.checks.limits import Action, Limits
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.files import sent_files, yaml_text
@@ -197,6 +198,10 @@ def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator
         committed_limits(root),
     )
     started = committed_starts(root)
+    warnings: dict[str, list[str]] = {}
+    owners = {target.name: target.service for target in plan.targets}
+    for target, lines in warned(project.workspace).items():
+        warnings.setdefault(owners.get(target, ""), []).extend(lines)
     here = (package for package in fleet.packages if not package.source)
     local = tuple((package.path, ("**/tests", "**/build")) for package in here)
     for service in fleet.services:
@@ -222,6 +227,7 @@ def _subjects(project: Project, pins: Mapping[str, tuple[Pin, ...]]) -> Iterator
             limits=limits.get(name),
             startup=startup,
             rss=rss,
+            warnings=tuple(warnings.get(name, ())),
             imports=imports(root, folders),
         )
 

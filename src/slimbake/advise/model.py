@@ -92,6 +92,7 @@ class Advised:
     compressed: int | None = None
     advice: tuple[Advice, ...] = ()
     unmeasured: tuple[str, ...] = ()  # what could not be judged, and the command that measures it
+    warnings: tuple[str, ...] = ()  # of its checks, when they last ran
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -99,6 +100,7 @@ class Advised:
             "compressed": self.compressed,
             "advice": [each.as_json() for each in self.advice],
             "unmeasured": list(self.unmeasured),
+            "warnings": list(self.warnings),
         }
 
 
@@ -160,6 +162,7 @@ class ServiceFacts:
     limits: Limits | None = None
     startup: float | None = None  # seconds until it listens
     rss: int | None = None
+    warnings: tuple[str, ...] = ()  # of its checks, when they last ran
     # module -> the files of its code with it
     imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

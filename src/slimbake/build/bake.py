@@ -17,11 +17,11 @@ from slimbake.build.events import Progress, Steps, Vertex, failure, lost, transi
 from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
 from slimbake.build.timing import costs
+from slimbake.build.warned import WARNING, keep_warned
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 
-WARNING = "slimbake: warning: "  # how lines of our programs begin that a person should read
 # Seconds before the next tries of a build that the engine itself gave up; all that was built is
 # cached. The machine is busy then, often with this very build.
 RETRIES = (2.0, 15.0, 60.0)
@@ -130,6 +130,7 @@ def _build(
                 shown.complete()
         for warning in warnings:
             site.console.say(warning)
+        keep_warned(site.workspace, plan, progress.vertices.values())
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             finished = frozenset(t.name for t in targets if progress.finished(t.name))

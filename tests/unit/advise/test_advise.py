@@ -662,6 +662,16 @@ def test_what_was_baked_here_last_is_what_an_image_weighs(repository: Path) -> N
     assert "a different image was observed" in found["unmeasured"][0]
 
 
+def test_what_checks_warned_of_when_they_last_ran_is_said_again(repository: Path) -> None:
+    warning = "smoke.py imports 1 cold module (jinja2)"
+    (repository / ".slimbake").mkdir()
+    said = {"api-smoke": [warning], "nlg-smoke": ["another"], "gone-smoke": ["third"]}
+    (repository / ".slimbake/warned.json").write_text(json.dumps(said))
+    assert advised(repository, "api")["images"]["api"]["warnings"] == [warning]
+    shown = advice_text([Advised(service="api", warnings=(warning,))])
+    assert shown.endswith(f"\n  warning: {warning}")
+
+
 def write(file: str, text: str) -> Change:
     return lambda root: (root / file).write_text(text)
 
