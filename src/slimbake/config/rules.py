@@ -17,6 +17,7 @@ from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, che
 from slimbake.config.naming import STEPS, base_layer
 from slimbake.config.parity import parity
 from slimbake.config.report import ProblemReport, did_you_mean
+from slimbake.config.secrecy import secrets_written
 from slimbake.config.steps import steps
 
 Raw = dict[str, Any]
@@ -46,6 +47,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     _ci(raw, report)
     containers(services, report)
     steps(services, report)
+    secrets_written(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
         "runtime",
