@@ -140,7 +140,9 @@ class Order:
         if _tests(said):
             return True
         own = service.get("dockerfile")
-        return self._asks(own) if own else "port" in service
+        if own:
+            return self._asks(own)
+        return not self._report.lacks(service, "port", ("services", name))
 
     def _asks(self, dockerfile: str) -> bool:
         """Whether the image of a Dockerfile has a healthcheck: what its last one says."""
