@@ -22,11 +22,11 @@ from slimbake.adopt.model import (
     Repository,
     Said,
 )
-from slimbake.adopt.secrecy import OF_A_FILE, looks_secret
 from slimbake.adopt.shell import LITERAL, expand
 from slimbake.config.compose import OVERRIDES, OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
 from slimbake.config.model import ENDED
+from slimbake.config.secrecy import OF_A_FILE, looks_secret
 from slimbake.config.words import Word
 
 _NAMED = re.compile(r"(?:docker-)?compose[.\w-]*\.ya?ml")

@@ -16,9 +16,9 @@ from slimbake.adopt.model import (
     Said,
 )
 from slimbake.adopt.needs import Needs
-from slimbake.adopt.secrecy import OF_A_FILE, SECRET, WITH_PASSWORD, looks_secret
 from slimbake.adopt.sheet import BUILD_ENV, Sheet, below, modules_of, variable_files
 from slimbake.config.compose import dotenv
+from slimbake.config.secrecy import OF_A_FILE, SECRET, WITH_PASSWORD, looks_secret
 
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 _LOCALE = (

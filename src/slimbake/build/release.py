@@ -10,7 +10,7 @@ from slimbake import docker
 from slimbake.build.budget import over_budget
 from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
-from slimbake.build.on_registry import OnRegistry, pushed_images, retag
+from slimbake.build.on_registry import OnRegistry, on_registry, pushed_images, retag
 from slimbake.build.place import BakeRequest, Built, Failed, Made, Place, Spot, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, find_scanner, scans
@@ -124,7 +124,8 @@ def _released(
     weights = {**request.pushed, **{i.target: i.reference for i in offer.held}}
     weights |= {i.name: i.image or i.pushed for i in made.images}
     plan = mounted(plan, weights, ids)
-    starts, failed = _checked(site, plan, ids, request.platform, made)
+    there = {**_beside(site, request, offer, ids, weights), **weights}
+    starts, failed = _checked(site, plan, ids, request.platform, made, there)
     dead = starts.failed
     if dead and not request.partly:
         raise CheckError("\n".join(map(_dead, dead.items())))
@@ -182,16 +183,46 @@ def _released(
     )
 
 
+def _beside(
+    site: Site,
+    request: BakeRequest,
+    offer: RegistryOffer,
+    images: Mapping[str, str],
+    known: Collection[str],
+) -> dict[str, str]:
+    """What the registry has of the services that start checks of these start beside them, and that
+    this bake does not have: where jobs build the changed ones alone, nothing here has the others.
+    """
+    asked = (each for each in site.plan.services if each.service in images)
+    names = {each.service for one in asked for each in site.plan.company(one)} - {*known}
+    if not names or not offer.fingerprints:
+        return {}
+    held = on_registry(
+        site.plan,
+        sorted(names),
+        offer.fingerprints,
+        request.registry,
+        site.console,
+        ca_bundle=site.around.ca_bundle,
+    )
+    return {image.target: image.reference for image in held}
+
+
 def _checked(
-    site: Site, plan: Plan, images: Mapping[str, str], platform: str, made: Made
+    site: Site,
+    plan: Plan,
+    images: Mapping[str, str],
+    platform: str,
+    made: Made,
+    elsewhere: Mapping[str, str],
 ) -> tuple[Starts, Failed]:
     """The start checks, and beside them what other checks are left. Raises as both do."""
     if made.checks is None:
-        return start_checks(site, plan, images, platform), Failed()
+        return start_checks(site, plan, images, platform, elsewhere), Failed()
     with ThreadPoolExecutor(1) as pool:
         others = pool.submit(made.checks)
         try:
-            starts = start_checks(site, plan, images, platform)
+            starts = start_checks(site, plan, images, platform, elsewhere)
             error = others.exception()
         except BaseException:
             docker.cancel_builds()

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slimbake import docker
+from slimbake.build.command import staged
 from slimbake.build.place import still_built
 from slimbake.build.site import Site, built_for
 from slimbake.checks.mounts import mounted
-from slimbake.checks.start import StartFound, starts
+from slimbake.checks.start import StartFound, company, starts
 from slimbake.config.compose import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.externals.beside import beside_images, lacking, pull
@@ -37,18 +39,27 @@ class Starts:
     started: Mapping[str, str]
 
 
-def start_checks(site: Site, plan: Plan, images: Mapping[str, str], platform: str) -> Starts:
+def start_checks(
+    site: Site,
+    plan: Plan,
+    images: Mapping[str, str],
+    platform: str,
+    elsewhere: Mapping[str, str] = {},
+) -> Starts:
     """Start the images of these services, each for the platforms that it was built for.
 
     `plan`: with the volumes that they mount; `images`: service -> the engine's id; `platform`: the
-    only one that was built for, if any. An image that has started here is not started again.
-    Raises SetupError.
+    only one that was built for, if any; `elsewhere`: target -> id or REPOSITORY@DIGEST of others,
+    which may have to start beside them. An image that has started here is not started again. Raises
+    SetupError.
     """
     workspace = site.workspace
-    ways, keys = _ways(workspace), _keys(site, plan, images, platform)
+    others = _others(site, plan, images, platform, elsewhere)
+    plan, known = mounted(plan, others, others), {**others, **images}
+    ways, keys = _ways(workspace), _keys(site, plan, images, platform, known)
     asked = list(keys)
     new = [each for each in asked if keys[each] not in ways]
-    found = _all_started(site, new) if new else ()
+    found = _all_started(site, plan, new, known) if new else ()
     held = {
         keys[each]: BY_ENGINE if one.by_engine else START
         for each, one in zip(new, found, strict=True)
@@ -67,14 +78,40 @@ def start_checks(site: Site, plan: Plan, images: Mapping[str, str], platform: st
     return Starts({name: why for name, why in outcomes if why}, started)
 
 
-def _all_started(site: Site, asked: list[tuple[Running, str, str]]) -> tuple[StartFound, ...]:
-    """What came of starting each of these images."""
+def _others(
+    site: Site,
+    plan: Plan,
+    images: Mapping[str, str],
+    platform: str,
+    elsewhere: Mapping[str, str],
+) -> dict[str, str]:
+    """The engine's image of each service that start checks of these need beside them and that was
+    not built with them, and of the weights that it mounts: where that is known, the one that a
+    registry has, else the last one that was built here.
+    """
+    asked = (each for each in plan.services if each.service in images)
+    others = {each for one in asked for each in plan.company(one) if each.service not in images}
+    names = {name for each in others for name in (each.service, each.weights) if name}
+    there = {
+        name: docker.pull_image(at, platform) if "@" in (at := elsewhere[name]) else at
+        for name in names & elsewhere.keys()
+    }
+    last = {name: staged(plan, name, site.around.checkout) for name in names - there.keys()}
+    found = {name: docker.find_image(called) for name, called in last.items()}
+    return there | {name: image.id for name, image in found.items() if image}
+
+
+def _all_started(
+    site: Site, plan: Plan, asked: list[tuple[Running, str, str]], known: Mapping[str, str]
+) -> tuple[StartFound, ...]:
+    """What came of starting each of these images. `known`: service -> the engine's id."""
     steps = [" ".join(filter(None, (each[0].service, each[2]))) for each in asked]
     line = f"starting {', '.join(steps) if len(steps) <= NAMED else f'{len(steps)} images'}"
 
     def run(one: tuple[Running, str, str]) -> StartFound:
         service, image, platform = one
-        return starts(image, service, site.root, platform, site.session.later)
+        others = company(plan, service, site.root, known, platform)
+        return starts(image, service, site.root, platform, site.session.later, others)
 
     with site.console.tracked("start checks", line=line) as work:
         return work.each(run, zip(steps, asked, strict=True), at_once())
@@ -106,18 +143,18 @@ def pull_beside(site: Site, services: Iterable[str], platform: str) -> None:
     """
     running = {each.service: each for each in site.plan.services}
     asked = (running[name] for name in services if name in running)
-    needs = {each.service: each.start.beside for each in asked if each.start.beside}
+    needs = {each.service: names for each in asked if (names := site.plan.needs_beside(each))}
     if not needs:
         return
     file = site.root / own_compose(site.root).name
     if missing := lacking(beside_images(file, own_services(file), needs)):
-        targets = site.plan.with_weights(tuple(needs))
+        others = [o.service for name in needs for o in site.plan.company(running[name])]
+        targets = site.plan.with_weights(tuple(dict.fromkeys((*needs, *others))))
         built = {each.name: each.image for each in still_built(site, targets)[0]}
-        plan, ways = mounted(site.plan, built, needs), _ways(site.workspace)
+        plan, ways = mounted(site.plan, built, targets), _ways(site.workspace)
         ids = {name: image for name, image in built.items() if name in needs}
-        well = {
-            each[0].service for each, k in _keys(site, plan, ids, platform).items() if k in ways
-        }
+        keys = _keys(site, plan, ids, platform, built)
+        well = {each[0].service for each, k in keys.items() if k in ways}
         pull((each for each in missing if {*each.needed_by} - well), site.console)
 
 
@@ -127,16 +164,22 @@ def _ways(workspace: Workspace) -> dict[str, str]:
 
 
 def _keys(
-    site: Site, plan: Plan, images: Mapping[str, str], platform: str
+    site: Site, plan: Plan, images: Mapping[str, str], platform: str, known: Mapping[str, str]
 ) -> dict[tuple[Running, str, str], str]:
-    """The start checks of these images, and under what each is kept."""
+    """The start checks of these images, and under what each is kept. `known`: those of what may
+    start beside them, too.
+    """
     running = {service.service: service for service in plan.services}
     own = own_compose(site.root).name
-    beside = (site.root / own).read_text("utf-8") if own else ""
+    text = (site.root / own).read_text("utf-8") if own else ""
+
+    def beside(service: Running) -> tuple[Any, ...]:
+        """What decides what is started beside it."""
+        others = [(asdict(each), known.get(each.service)) for each in plan.company(service)]
+        return (text, others) if service.start.beside or others else ()
+
     return {
-        (service, image, foreign): _key(
-            service, image, foreign, beside if service.start.beside else ""
-        )
+        (service, image, foreign): _key(service, image, foreign, beside(service))
         for name, image in images.items()
         if (service := running[name]).start.how != "none"
         for foreign in _platforms(site, name, platform)
@@ -154,7 +197,7 @@ def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
     return found if site.engine.store == "containerd" else found[:1]
 
 
-def _key(service: Running, image: str, platform: str, beside: str) -> str:
+def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -> str:
     asked = (asdict(service), image, platform, beside)
     program = hashlib.sha256(zipapp("check")).hexdigest()
     return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -83,9 +83,10 @@ def asked_in(fleet: Fleet) -> dict[str, tuple[str, ...]]:
     return {name: layer.asks.files for name, layer in fleet.layers.items()}
 
 
-def line(reasons: Mapping[str, tuple[str, ...]]) -> str:
-    """What is built, and why, in one line."""
-    paths = sorted({path for each in reasons.values() for path in each})
+def line(reasons: Mapping[str, tuple[str, ...]], passing: Collection[str] = ()) -> str:
+    """What is built, and why, in one line; of paths that are `passing`, if there are no others."""
+    every = {path for each in reasons.values() for path in each}
+    paths = sorted(every.difference(passing) or every)
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"{paths[0]}{more} changed: {', '.join(reasons)}"
 

@@ -68,10 +68,22 @@ def watch(
             **touched(plan, now, seen, _ignores(now, root), asked_in(project.fleet)),
         }
         found = {service: found[service] for service in chosen if service in found}
+        passing = _passing(seen, root)
         plan, seen = now, frozenset()
         if found:
-            console.say(line(found))
+            console.say(line(found, passing))
             waiting = {} if _built(build, project, tuple(found), console) else found
+
+
+def _passing(changes: Iterable[PathChange], root: Path) -> frozenset[str]:
+    """The paths that came and went, as temporary files of editors do; they count all the same, as
+    a file may also have gone, come back and gone again.
+    """
+    kinds: dict[str, set[str]] = {}
+    for each in changes:
+        kinds.setdefault(each.path, set()).add(each.kind)
+    came = (path for path, said in kinds.items() if {"added", "deleted"} <= said)
+    return frozenset(path for path in came if not (root / path).exists())
 
 
 def _built(build: Build, project: Project, services: tuple[str, ...], console: Console) -> bool:

@@ -72,7 +72,7 @@ def _of_code(lines: list[str]) -> bool:
 
 
 def _limits(service: Running) -> str:
-    if beside := service.start.beside:
+    if beside := (*service.start.beside, *service.start.fleet):
         return (
             f"if it needs more than {', '.join(beside)}: a start check has no other network and no"
             " data, so name more services in `start: {with: [...]}` or variables in `{env: {...}}`,"

@@ -19,13 +19,14 @@ from slimbake.checks.cure import cure
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.compose import own_compose
-from slimbake.docker.beside import NotBeside, beside
+from slimbake.docker.beside import Neighbour, NotBeside, beside
 from slimbake.docker.containers import Later, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.inside import from_stdin, with_check_pyz
-from slimbake.plan.model import Running
+from slimbake.plan.model import Plan, Running
+from slimbake.render.compose import alone, literal
 
 RUNS = 5
 BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has none
@@ -63,6 +64,45 @@ class StartFound:
     why: str | None  # it does not start; "" where it does; None where it has no command
     warning: str = ""  # of one that does
     by_engine: bool = False  # the image has no Python, so nothing of ours ran in it
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What is started beside an image for its start check."""
+
+    beside: tuple[str, ...] = ()  # services of the repository's own compose file
+    fleet: tuple[Neighbour, ...] = ()
+    missing: tuple[str, ...] = ()  # services of the fleet that have no image
+
+
+NOBODY = Company()
+
+
+def company(
+    plan: Plan, service: Running, root: Path, images: Mapping[str, str], platform: str = ""
+) -> Company:
+    """What the start check of a service starts beside it. `images`: service -> the engine's id."""
+    others = plan.company(service)
+    return Company(
+        beside=plan.needs_beside(service),
+        fleet=tuple(
+            Neighbour(
+                host=each.host,
+                said={
+                    **alone(each, plan),
+                    "image": images[each.service],
+                    "pull_policy": "never",
+                    **({"platform": platform} if platform else {}),
+                },
+                env_files=tuple(root / name for name in each.env_file),
+                fixed={name: literal(text) for name, text in each.start.env},
+                after=(*each.start.beside, *each.start.fleet),
+            )
+            for each in others
+            if each.service in images
+        ),
+        missing=tuple(each.service for each in others if each.service not in images),
+    )
 
 
 class NoPython(SetupError):
@@ -128,14 +168,26 @@ def holds(found: Started, service: Running) -> bool:
 
 
 def starts(
-    image: str, service: Running, root: Path, platform: str = "", later: Later | None = None
+    image: str,
+    service: Running,
+    root: Path,
+    platform: str = "",
+    later: Later | None = None,
+    company: Company = NOBODY,
 ) -> StartFound:
     """Whether an image starts as its service's start check has it, beside services of the compose
-    file in `root` where it names some.
+    file in `root` and of the fleet where it names some.
 
     `platform`: the one of the image to start, where that is not this machine's own; `later`: takes
     the removal of a container that has answered. Raises SetupError where the engine cannot run it.
     """
+    if company.missing:
+        names = ", ".join(company.missing)
+        why = (
+            f"{service.service}: its start check needs {names}, and this engine has no image of it"
+        )
+        both = " ".join((*company.missing, service.service))
+        return StartFound(f"{why}\nbake them together: `slimbake bake {both}`")
     found = docker.engine_image(image)
     command = [*found.entrypoint, *(service.start.arguments or service.replaced or found.command)]
     if not command and service.start.how == "runs":
@@ -151,13 +203,15 @@ def starts(
     }
     only_here = (f"--env={key}={value}" for key, value in service.start.env)
     options = (*only_here, *foreign(platform))
-    if not service.start.beside:
+    if not (company.beside or company.fleet):
         return _checked(image, service, asked, ("--network=none", *options), later)
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
         given = dict(service.environment)
-        with beside(name, file, service.start.beside, service.host, variables, given) as others:
+        with beside(
+            name, file, company.beside, service.host, variables, given, company.fleet
+        ) as others:
             said = (*others.options, *options)
             until = time.monotonic() + _SETTLING
             while True:

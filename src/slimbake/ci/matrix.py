@@ -68,7 +68,12 @@ def _bases(plan: Plan, lane: Lane, services: tuple[str, ...]) -> BasesJob:
 def _services(
     plan: Plan, lane: Lane, names: tuple[str, ...], costs: Mapping[str, float], most: int
 ) -> Iterator[ServicesJob]:
-    for number, group in enumerate(balance(names, costs, most)):
+    units = _units(plan, names)
+    known = {unit[0]: [costs[name] for name in unit if name in costs] for unit in units}
+    summed = {name: sum(each) for name, each in known.items() if each}
+    members = {unit[0]: unit for unit in units}
+    for number, heads in enumerate(balance(tuple(members), summed, most)):
+        group = tuple(name for head in heads for name in members[head])
         first, *others = group
         yield {
             "id": f"{lane.name}-{number}",
@@ -78,6 +83,20 @@ def _services(
             "runner": lane.runner,
             "platform": _platform(plan, lane),
         }
+
+
+def _units(plan: Plan, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The services that one job builds: each with those that its start check starts beside it, as
+    no other job has pushed them by then.
+    """
+    place = {name: index for index, name in enumerate(names)}
+    units = {name: (name,) for name in names}
+    for each in plan.services:
+        for other in plan.company(each):
+            both = {*units.get(each.service, ()), *units.get(other.service, ())}
+            if {each.service, other.service} <= both:
+                units |= dict.fromkeys(both, tuple(sorted(both, key=place.__getitem__)))
+    return [unit for name, unit in units.items() if unit[0] == name]
 
 
 def _merge(plan: Plan, name: str, lanes: Mapping[Lane, tuple[str, ...]]) -> str:

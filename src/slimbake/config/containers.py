@@ -61,7 +61,7 @@ def containers(services: Raw, report: ProblemReport) -> None:
         said = service.get("stop_signal")
         if said is not None:
             _signal(said, (*at, "stop_signal"), report)
-        if "port" not in service and "publish" in service:
+        if "publish" in service and report.lacks(service, "port", at):
             report.key((*at, "publish"), "it listens on no port", "give it a `port`")
         if "port" in service and service["port"] in service.get("expose", ()):
             index = service["expose"].index(service["port"])

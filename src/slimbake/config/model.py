@@ -269,6 +269,7 @@ class StartCheck:
     how: Literal["runs", "listens", "none"]
     arguments: tuple[str, ...] = ()  # in place of the image's own; () = its own
     beside: tuple[str, ...] = ()  # services of the repository's own compose file
+    fleet: tuple[str, ...] = ()  # services of the manifest
     env: Pairs = ()  # variables that only checks have
 
 

@@ -11,6 +11,7 @@ from slimbake.config.compose import OwnCompose
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.model import ENDED, HEALTHY, STARTED, Pairs
+from slimbake.config.naming import manifest_name
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
 from slimbake.config.rules import cycles
 from slimbake.config.words import TRUTH
@@ -44,6 +45,10 @@ class Order:
             (each.name, each.condition or (HEALTHY if self._has_health(each.name) else STARTED))
             for each in self._written(service)
         )
+
+    def named(self, name: str) -> str:
+        """The manifest's service of a name that it or the compose file has; "" where there is none."""
+        return next((n for n in (name, manifest_name(name)) if n in self._services), "")
 
     def check(self) -> None:
         """Report every service that cannot start before another, and healthchecks without a test."""
@@ -135,7 +140,9 @@ class Order:
         if _tests(said):
             return True
         own = service.get("dockerfile")
-        return self._asks(own) if own else "port" in service
+        if own:
+            return self._asks(own)
+        return not self._report.lacks(service, "port", ("services", name))
 
     def _asks(self, dockerfile: str) -> bool:
         """Whether the image of a Dockerfile has a healthcheck: what its last one says."""

@@ -41,7 +41,7 @@ from slimbake.config.parity import written_limits as limits
 from slimbake.config.report import ProblemReport as Report
 from slimbake.config.report import RefusedError, did_you_mean
 from slimbake.config.requirements import RequirementsReader
-from slimbake.config.rules import folder_context
+from slimbake.config.rules import cycles, folder_context
 from slimbake.config.shells import shells
 from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
@@ -96,6 +96,11 @@ class Reader:
                 self._service(name, service) for name, service in raw.get("services", {}).items()
             ),
         )
+        edges = {each.name: each.start.fleet for each in made.services if each.start}
+        for loop in cycles(edges):
+            message = f"a cycle of start.with: {' -> '.join(loop)}"
+            at: KeyPath = ("services", loop[0], "start", "with")
+            self._report.key(at, message, "remove one of them, or write `start: none` there")
         for service in made.services:
             self._unread(service, raw["services"][service.name], made)
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
@@ -387,8 +392,16 @@ class Reader:
         if not isinstance(said, dict):
             return _start(said)
         own = own_compose(self._file.parent)
+        beside: list[str] = []
+        fleet: list[str] = []
         for index, name in enumerate(said.get("with", ())):
             path: KeyPath = (*at, "start", "with", index)
+            if name in own.services - own.built:
+                beside.append(name)
+                continue
+            if ours := self._order.named(name):
+                fleet.append(ours)
+                continue
             there = next((each for each in OWN if (self._file.parent / each).exists()), "")
             if not own.name and there:
                 message = f"{there} cannot be read, and '{name}' would start from it"
@@ -399,11 +412,16 @@ class Reader:
             elif name not in own.services:
                 hint = did_you_mean(name, own.services)
                 self._report.value(path, f"{own.name} has no service '{name}'", hint)
-            elif name in own.built:
-                message = f"{own.name} builds '{name}', and a start check starts images alone"
-                self._report.value(path, message, "give it an `image` there, without `build`")
+            else:
+                message = (
+                    f"{own.name} builds '{name}', and the manifest has no service of that name"
+                )
+                hint = "add it under `services`, or give it an `image` there, without `build`"
+                self._report.value(path, message, hint)
         how: Literal["runs", "listens"] = "listens" if "port" in raw else "runs"
-        return StartCheck(how, beside=tuple(said.get("with", ())), env=pairs(said, "env"))
+        return StartCheck(
+            how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(said, "env")
+        )
 
     def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
         if not (said := raw.get("precision")):

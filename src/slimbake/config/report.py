@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from slimbake.config.document import KeyPath, Places, Position
@@ -51,6 +51,12 @@ class ProblemReport:
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
         return (self.places.value(path), dotted_path(path)) in self._known
+
+    def lacks(self, said: Mapping[str, object], key: str, at: KeyPath) -> bool:
+        """Whether the mapping `said` at `at` has no such key: one whose value was refused is not
+        there for rules, and a fault of its own.
+        """
+        return key not in said and not self.has_value((*at, key))
 
     def warning(self, path: KeyPath, message: str, hint: str) -> None:
         """What is allowed at `path`, and likely not what is meant."""

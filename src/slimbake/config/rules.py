@@ -17,6 +17,7 @@ from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, che
 from slimbake.config.naming import STEPS, base_layer
 from slimbake.config.parity import parity
 from slimbake.config.report import ProblemReport, did_you_mean
+from slimbake.config.secrecy import secrets_written
 from slimbake.config.steps import steps
 
 Raw = dict[str, Any]
@@ -46,6 +47,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     _ci(raw, report)
     containers(services, report)
     steps(services, report)
+    secrets_written(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
         "runtime",
@@ -60,13 +62,13 @@ def rules(raw: Raw, report: ProblemReport) -> None:
         _prefixed("variables", "SLIMBAKE_", service.get("env", {}), (*at, "env"), report)
         _prefixed("arguments", "ENV_", service.get("args", {}), (*at, "args"), report)
         _composed(service, at, report)
-        if service.get("start") == "listens" and "port" not in service:
+        if service.get("start") == "listens" and report.lacks(service, "port", at):
             report.value(
                 (*at, "start"), "it listens on no port", "give it a `port`, or `start: runs`"
             )
         if "contexts" in service:
             _contexts(service, (*at, "contexts"), targets, report)
-        if "context" not in service:
+        if report.lacks(service, "context", at):
             _without_code(service, at, report)
         if "dockerfile" in service and "template" in service:
             report.key(
@@ -74,7 +76,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
                 "a service has a `dockerfile` or a `template`, not both",
                 "remove one of them",
             )
-        if "cap_add" in service and "dockerfile" not in service:
+        if "cap_add" in service and report.lacks(service, "dockerfile", at):
             report.key(
                 (*at, "cap_add"),
                 "its container runs without root, which capabilities do not reach",
@@ -85,7 +87,9 @@ def rules(raw: Raw, report: ProblemReport) -> None:
 
 def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     """Report what lies in a context, of a service that has none."""
-    if service and not {"command", "entrypoint", "dockerfile"} & service.keys():
+    if service and all(
+        report.lacks(service, k, at) for k in ("command", "entrypoint", "dockerfile")
+    ):
         report.key(
             at,
             "it has no code: no `context`, and no `command` that a package brings",

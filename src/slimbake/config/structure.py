@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.files import unreadable, yaml_text
+from slimbake.config.naming import manifest_name
 from slimbake.config.report import ProblemReport, did_you_mean
 from slimbake.config.words import TRUTH, Word, unquoted
 
@@ -367,7 +368,7 @@ def bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any]
     if validator == "maxLength":
         return f"a name of {len(name)} characters", f"{schema['maxLength']} at most"
     allowed = f"allowed: {schema.get('patternErrorMessage', 'one character or more')}"
-    fixed = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    fixed = manifest_name(name)
     if (
         kind in ("base", "service")
         and fixed != name

@@ -22,6 +22,7 @@ from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, OwnCompose, dotenv, on_top, own_compose
 from slimbake.config.model import ENDED, HEALTHY
 from slimbake.console import QUIET, Console
+from slimbake.deploy.containers import cannot_run
 from slimbake.docker.beside import OwnServices, manifest_name, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
@@ -177,6 +178,10 @@ def _start(
         ) from None
 
 
+# The exit codes of `docker compose run` where a program cannot be started: 1 up to some version.
+_NOT_STARTED = {1, 126, 127}
+
+
 def run(
     project: Project,
     service: str,
@@ -188,7 +193,11 @@ def run(
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = tuple(each for each in project.plan.services if each.service == service)
     with _given(project, chosen, images, environment, console) as (asked, _):
-        return asked.run(service, arguments)
+        code = asked.run(service, arguments)
+    looked = arguments and code in _NOT_STARTED
+    if looked and (why := cannot_run(chosen[0], images[service], arguments)):
+        console.say(why)
+    return code
 
 
 @contextlib.contextmanager

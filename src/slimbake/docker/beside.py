@@ -9,12 +9,12 @@ import json
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slimbake.docker.command import call
-from slimbake.docker.compose import require_compose
+from slimbake.docker.compose import CLEAR, require_compose
 from slimbake.docker.containers import owned
 from slimbake.errors import CheckError, SetupError
 
@@ -34,6 +34,17 @@ class Beside:
     """What was started."""
 
     options: tuple[str, ...]  # of `docker run`, for a container beside it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A service of the fleet that a check starts beside it."""
+
+    host: str  # its name in the manifest
+    said: Mapping[str, Any]  # what a compose file has of it, beside the rest of this
+    env_files: tuple[Path, ...] = ()
+    fixed: Mapping[str, str] = field(default_factory=dict)  # variables above all others
+    after: tuple[str, ...] = ()  # that start before it: of the compose file, and hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,31 @@ class OwnServices:
             "services": {each: _alone(self._known[each]) for each in services},
             "networks": {"default": {"internal": True, "labels": owned()}},
         }
+
+    def neighbours(self, fleet: Iterable[Neighbour]) -> dict[str, Any]:
+        """These services for the same file: each by all names that it has in either file, with the
+        variables that a container of it gets where people run it.
+        """
+        every = {each.host: each for each in fleet}
+        named = {host: [n for n in self._known if manifest_name(n) == host] for host in every}
+        keys = {host: (*names, host)[0] for host, names in named.items()}
+        found = {}
+        for host, each in every.items():
+            theirs = self.variables(host)
+            more = {k: v for k, v in each.said.get("environment", {}).items() if k not in theirs}
+            after = [keys.get(n, n) for n in each.after]
+            found[keys[host]] = {
+                **each.said,
+                "labels": owned(),
+                "env_file": [
+                    {"path": str(file.absolute()).replace("$", "$$"), "required": False}
+                    for file in each.env_files
+                ],
+                "environment": {**more, **theirs, **each.fixed},
+                "depends_on": self.awaits(host, after),
+                "networks": {"default": {"aliases": sorted({host, *named[host]} - {keys[host]})}},
+            }
+        return found
 
     def joined(self, services: Collection[str]) -> dict[str, Any]:
         """What these services and their volumes are in a compose file of the fleet."""
@@ -136,33 +172,50 @@ def beside(
     host: str,
     variables: Sequence[Path] = (),
     environment: Mapping[str, str] = {},
+    fleet: Sequence[Neighbour] = (),
 ) -> Iterator[Beside]:
-    """These services of a compose file and what they depend on, well, on a network without a way
-    out; they have gone afterwards, with all that they wrote.
+    """These services of a compose file and what they depend on, and those of the fleet, well, on a
+    network without a way out; they have gone afterwards, with all that they wrote.
 
-    `name`: of their project; `variables`: files of those that the check gets, below `environment`,
-    for Compose to fill in, and the ones of `host`, a service of the compose file. Raises SetupError where Compose cannot read a file,
-    NotBeside for what does not start.
+    `name`: of their project; `file`: its folder, where there is none and all are of the fleet;
+    `variables`: files of those that the check gets, below `environment`, for Compose to fill in,
+    and the ones of `host`, a service of the compose file. Raises SetupError where Compose cannot
+    read a file, NotBeside for what does not start.
     """
-    own = own_services(file)
+    own = own_services(file) if file.is_file() else OwnServices({"services": {}})
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
         theirs = own.variables(host)
         more = {key: value for key, value in environment.items() if key not in theirs}
-        named = {**variables_of(variables, Path(folder), more, file.parent / ".env"), **theirs}
+        filled = (file if file.is_dir() else file.parent) / ".env"
+        named = {**variables_of(variables, Path(folder), more, filled), **theirs}
         path = Path(folder, "compose.json")
-        path.write_text(json.dumps(own.alone(own.needed(services))), "utf-8")
-        project = ("compose", f"--project-name={name}", f"--file={path}")
+        path.write_text(json.dumps(_together(own, services, fleet)), "utf-8")
+        env_file = (f"--env-file={filled}",) if fleet and filled.is_file() else ()
+        project = ("compose", f"--project-name={name}", f"--file={path}", *env_file)
         try:
             try:
                 call(*project, "up", "--detach", "--wait", "--quiet-pull")
             except SetupError as error:
-                words = call(*project, "logs", f"--tail={LAST_LINES}")
-                why = f"what its start check needs did not start: {', '.join(services)}"
+                words = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
+                needs = ", ".join((*services, *(each.host for each in fleet)))
+                why = f"what its start check needs did not start: {needs}"
                 raise NotBeside(why, f"{error.hint.splitlines()[-1]}\n{words}") from None
             given = (f"--env={k}={v}".replace("$$", "$") for k, v in named.items())
             yield Beside((f"--network={name}_default", *given))
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
+
+
+def _together(
+    own: OwnServices, services: Sequence[str], fleet: Sequence[Neighbour]
+) -> dict[str, Any]:
+    """The compose file of a check."""
+    others = own.neighbours(fleet)
+    mounts = (mount for each in others.values() for mount in each.get("volumes", ()))
+    volumes = {each["source"]: {"external": True} for each in mounts if "source" in each}
+    said = own.alone(own.needed(services, [each.host for each in fleet]))
+    said["services"] |= others
+    return {**said, **({"volumes": volumes} if volumes else {})}
 
 
 def variables_of(

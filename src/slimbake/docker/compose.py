@@ -23,7 +23,7 @@ FOLDER = "slimbake.folder"  # label of a volume: where the compose file lies tha
 _LABEL = "com.docker.compose"  # what the labels that Compose gives begin with
 # What Compose 2.26 clears the line with before each line of a log, on a terminal or not, with
 # any --ansi (docker/compose#11727).
-_CLEAR = "\x1b[2K"
+CLEAR = "\x1b[2K"
 INSTALL = "run `slimbake setup --install-engine`, or install the package docker-compose"
 
 
@@ -120,7 +120,7 @@ class ComposeProject:
         """The last lines that a service wrote."""
         with self._client() as docker:
             found = docker.compose.logs(service, tail=str(lines), no_log_prefix=True)
-        return str(found).replace(_CLEAR, "").strip()
+        return str(found).replace(CLEAR, "").strip()
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
         """Show what services wrote, on this process's own stdout; the exit code.
@@ -138,7 +138,7 @@ class ComposeProject:
             return self._foreground("run", "--rm", *terminal, service, *arguments, quiet=True)
 
     def _plain(self, *words: str) -> int:
-        clear = _CLEAR.encode()
+        clear = CLEAR.encode()
         with subprocess.Popen([*self._command(), *words], stdout=subprocess.PIPE) as running:
             assert running.stdout is not None  # noqa: S101 - for the type checker
             try:

@@ -392,8 +392,8 @@ class Plan:
         self, services: Collection[str], there: Collection[str] = ()
     ) -> tuple[Running, ...]:
         """What `up` starts for these services: those that people do not start, and what they depend
-        on, in the variants among these services or else among those that are `there`, or else in
-        the first.
+        on or start beside, in the variants among these services or else among those that are
+        `there`, or else in the first.
         """
         waiting = [each for each in self.services if each.service in services]
         hosts, found = {each.host for each in waiting}, set[str]()
@@ -402,11 +402,33 @@ class Plan:
             if each.by_hand or each.service in found:
                 continue
             found.add(each.service)
-            for host in (host for host, _ in each.depends_on if host not in hosts):
+            needed = (*(host for host, _ in each.depends_on), *each.start.fleet)
+            for host in (host for host in needed if host not in hosts):
                 hosts.add(host)
                 variants = self.variants[host]
                 waiting += [one for one in variants if one.service in there] or variants[:1]
         return tuple(each for each in self.services if each.service in found)
+
+    def company(self, service: Running) -> tuple[Running, ...]:
+        """The services that a start check of this one starts beside it: those that it names, and
+        those that they name in turn; of each the variant of the same name, else the first.
+        """
+        found: dict[str, Running] = {}
+        waiting = [*service.start.fleet]
+        while waiting:
+            if (host := waiting.pop()) not in found:
+                variants = self.variants[host]
+                same = (each for each in variants if each.variant == service.variant)
+                found[host] = next(same, variants[0])
+                waiting += found[host].start.fleet
+        return tuple(found[host] for host in sorted(found))
+
+    def needs_beside(self, service: Running) -> tuple[str, ...]:
+        """The services of the repository's own compose file that its start check needs, and those
+        of the fleet that start beside it.
+        """
+        every = (service, *self.company(service))
+        return tuple(dict.fromkeys(name for each in every for name in each.start.beside))
 
     def awaited(self, service: Running, started: Collection[str]) -> dict[str, str]:
         """What a service waits for: of those that are started, each that it depends on, and

@@ -128,6 +128,18 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value}
 
 
+def alone(service: Running, plan: Plan) -> dict[str, Any]:
+    """What a service is in a compose file that has neither images nor data of others, nor a way
+    out: all but its image, its files of variables and what it waits for.
+    """
+    left_out = {"image", "profiles", "depends_on", "ports", "networks", "env_file"}
+    said = {k: v for k, v in _service(service, plan).items() if k not in left_out}
+    volumes = [{"type": "volume", "target": literal(path)} for _, path in service.volumes]
+    if service.weights_volume:
+        volumes.append(mount("volume", service.weights_volume))
+    return {**said, "volumes": volumes}
+
+
 def _health(health: Healthcheck) -> dict[str, Any]:
     """What is left open is as the image has it."""
     said = {

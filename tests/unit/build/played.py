@@ -226,7 +226,7 @@ def play(
     monkeypatch.setattr(
         releasing,
         "start_checks",
-        lambda _, __, ids, ___: Starts(
+        lambda _, __, ids, *___: Starts(
             made.dead, {each: "start" for each in ids if each not in made.dead}
         ),
     )

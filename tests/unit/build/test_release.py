@@ -17,7 +17,8 @@ from tests.unit.registries import Fault, registry
 
 from slimbake.build.place import BakeRequest, Failed
 from slimbake.build.release import Released, release
-from slimbake.config.model import Budget, WeightsEntry
+from slimbake.build.starts import Starts
+from slimbake.config.model import Budget, StartCheck, WeightsEntry
 from slimbake.errors import BuildError, CheckError, SetupError, UsageError
 
 SERVICES = ("one", "two", "three")
@@ -297,3 +298,21 @@ def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting
     assert done.names.keys() == {"three"}
     assert done.failed == ("one", "two", "weights-model")
     assert mounting.tagged("v2") == ["three"]
+
+
+def test_what_starts_beside_a_changed_service_may_be_on_the_registry_alone(
+    machine: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = StartCheck("runs", fleet=("two",))
+    machine.project = unlocked(fleet(service("one", start=beside), service("two")))
+    digest = machine.has("two")
+    seen: dict[str, str] = {}
+
+    def start_checks(*asked: Any) -> Starts:
+        seen.update(asked[-1])
+        return Starts({}, {"one": "start"})
+
+    monkeypatch.setattr("slimbake.build.release.start_checks", start_checks)
+    run(machine, "one", missing=False)
+    assert seen["two"] == f"{machine.server.name}/two@{digest}"
+    assert machine.tagged("v2") == ["one"]

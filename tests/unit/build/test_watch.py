@@ -205,6 +205,27 @@ def test_each_edit_builds_what_it_touches_and_nothing_else_does(project: Watched
     assert project.said[1:] == ["services/api/a.py changed: api", "services/nlg/a.py changed: nlg"]
 
 
+def test_temporary_files_of_editors_are_named_only_where_nothing_else_changed(
+    project: Watched,
+) -> None:
+    came = PathChange("services/api/Sed", "added")
+    passing = {came, replace(came, kind="deleted")}
+    gone = {PathChange("services/api/a.py", "deleted")}
+    assert (
+        project.watch(iter([API | passing, frozenset(gone | passing), frozenset(passing)]))
+        == [("api",)] * 3
+    )
+    assert project.said[1:] == [
+        "services/api/a.py changed: api",
+        "services/api/a.py changed: api",
+        "services/api/Sed changed: api",
+    ]
+    (project.root / "services/api").mkdir(parents=True)
+    (project.root / "services/api/Sed").touch()
+    project.watch(iter([API | passing]))
+    assert project.said[-1] == "services/api/Sed and 1 more changed: api"
+
+
 def test_what_a_build_writes_leads_to_no_further_build(project: Watched) -> None:
     written = edits(
         "bake/dockerfiles/api.Dockerfile",

@@ -23,6 +23,7 @@ from slimbake.config.model import (
     Parity,
     Requirements,
     ServiceEntry,
+    StartCheck,
     WeightsEntry,
 )
 from slimbake.errors import UsageError
@@ -100,6 +101,17 @@ def test_bases_are_one_job_and_each_service_has_one_of_its_own_after_it() -> Non
         "merges": [],
         "unchanged": "",
     }
+
+
+def test_services_that_start_beside_one_another_are_built_by_one_job() -> None:
+    beside = tuple(
+        ServiceEntry(name=name, context=name, start=StartCheck("runs", fleet=needs))
+        for name, needs in (("web", ("api",)), ("alone", ()), ("api", ("db",)), ("db", ()))
+    )
+    found = matrix(fleet(beside), names(beside))["services"]["include"]
+    assert [job["services"] for job in found] == ["web api db", "alone"]
+    found = matrix(fleet(beside), names(beside), unchanged=("api",))["services"]["include"]
+    assert [job["services"] for job in found] == ["web db", "alone"]
 
 
 def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own() -> None:

@@ -550,3 +550,30 @@ def test_a_healthcheck_without_a_test_wants_one_in_the_dockerfile(
 @pytest.mark.parametrize(("line", "up"), [("", True), ("\nup: true", True), ("\nup: false", False)])
 def test_people_start_what_says_so(line: str, up: bool, tmp_path: Path) -> None:
     assert service(tmp_path, f"command: [run]{line}").up is up
+
+
+def test_a_variable_of_images_that_looks_like_a_secret_is_a_warning(tmp_path: Path) -> None:
+    text = """project: toys
+python: "3.11"
+services:
+  web:
+    command: [python, -m, http.server]
+    env:
+      DB_PASSWORD: hunter2
+      DATABASE_URL: postgresql://me:hunter2@db/shop
+      CACHE_URL: redis://cache:6379/0
+      API_KEY: ""
+      API_TOKEN: /run/secrets/token
+      SIGNING_KEY: ${SIGNING_KEY}
+      AUTH_ENABLED: "true"
+      TOKEN_TTL: "3600"
+      SECRET_KEY_FILE: key.pem
+    variants: {cpu: {}, gpu: {env: {GPU_TOKEN: abc}}}
+"""
+    found = read(tmp_path, text, {}).warnings
+    assert [each.path for each in found] == [
+        "services.web.env.DB_PASSWORD",
+        "services.web.env.DATABASE_URL",
+        "services.web.variants.gpu.env.GPU_TOKEN",
+    ]
+    assert '`environment: {DB_PASSWORD: "${DB_PASSWORD}"}`' in found[0].hint

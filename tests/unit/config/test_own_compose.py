@@ -50,3 +50,21 @@ def test_a_compose_file_that_is_not_there_is_not_one_that_cannot_be_read(
         manifest(file)
     [problem] = caught.value.problems
     assert problem.message.startswith(message) and problem.hint.startswith(hint)
+
+
+def test_what_the_compose_file_builds_starts_from_the_manifest_beside_a_service(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "services.yaml"
+    file.write_text(
+        FLEET.replace("[db]", "[db, mail_v2]") + "  mail-v2: {command: [python, -m, http.server]}\n"
+    )
+    (tmp_path / "compose.yaml").write_text(
+        "services: {db: {image: postgres}, mail_v2: {build: mail}}\n"
+    )
+    start = manifest(file).services[0].start
+    assert start and (start.beside, start.fleet) == (("db",), ("mail-v2",))
+    (tmp_path / "compose.yaml").unlink()
+    file.write_text(file.read_text().replace("[db, ", "["))
+    start = manifest(file).services[0].start
+    assert start and (start.beside, start.fleet) == ((), ("mail-v2",))

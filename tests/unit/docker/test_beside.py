@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from tests.unit.docker.conftest import Program
 
-from slimbake.docker.beside import OwnServices, own_services, variables_of
+from slimbake.docker.beside import (
+    Neighbour,
+    OwnServices,
+    beside,
+    own_services,
+    variables_of,
+)
 from slimbake.errors import SetupError
 
 DB: dict[str, Any] = {
@@ -130,3 +136,46 @@ def test_variables_are_filled_in_from_the_repository_s_dot_env(
     written = json.loads((tmp_path / "variables.json").read_text())
     assert written["services"]["one"]["environment"] == {"A": "${B}"}
     assert any(f"--env-file={dotenv}" in words for words in program.asked)
+
+
+def test_a_neighbour_of_the_fleet_has_the_names_and_variables_of_both_files() -> None:
+    neighbour = Neighbour(
+        host="api-v2",
+        said={"image": "sha256:1", "environment": {"DB": "other", "TOKEN": "${TOKEN}"}},
+        env_files=(Path("/repo/a$b.env"),),
+        fixed={"PRICE": "6"},
+        after=("db", "queue"),
+    )
+    found = OWN.neighbours((neighbour, Neighbour(host="queue", said={"image": "sha256:2"})))
+    api = found["api_v2"]
+    assert api["environment"] == {"TOKEN": "${TOKEN}", "DB": "db", "PRICE": "6"}
+    assert api["env_file"] == [{"path": "/repo/a$$b.env", "required": False}]
+    assert api["networks"]["default"]["aliases"] == ["api-v2"]
+    assert api["depends_on"] == {
+        "db": {"condition": "service_healthy"},
+        "queue": {"condition": "service_started"},
+    }
+    assert found["queue"]["image"] == "sha256:2"
+
+
+def test_a_check_beside_the_fleet_alone_needs_no_compose_file(
+    program: Program, tmp_path: Path
+) -> None:
+    program.answer("compose")
+    volume = {"type": "volume", "source": "weights-1", "target": "/weights", "read_only": True}
+    said = {"image": "sha256:1", "volumes": [volume, {"type": "volume", "target": "/data"}]}
+    written: dict[str, Any] = {}
+    real = json.dumps
+
+    def dumps(value: Any) -> str:
+        written.update(value)
+        return real(value)
+
+    (tmp_path / ".env").write_text("A=1\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("slimbake.docker.beside.json.dumps", dumps)
+        with beside("one", tmp_path, (), "web", fleet=[Neighbour(host="queue", said=said)]):
+            pass
+    assert written["services"]["queue"]["image"] == "sha256:1"
+    assert written["volumes"] == {"weights-1": {"external": True}}
+    assert f"--env-file={tmp_path / '.env'} up --detach --wait" in program.asked[0]

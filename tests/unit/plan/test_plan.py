@@ -18,6 +18,7 @@ from slimbake.config.model import (
     Requirements,
     Secret,
     ServiceEntry,
+    StartCheck,
     WeightsEntry,
 )
 from slimbake.fleet import Fleet
@@ -612,3 +613,18 @@ def test_a_service_waits_for_those_variants_that_start() -> None:
         "model-gpu": "service_started",
         "job": "service_started",
     }
+
+
+def test_a_start_check_starts_what_the_services_beside_it_need_too() -> None:
+    made = plan(
+        fleet(
+            service("api", start=StartCheck("runs", fleet=("queue",))),
+            service("queue", start=StartCheck("runs", beside=("redis",), fleet=("mail",))),
+            service("mail", start=StartCheck("runs", beside=("smtp",))),
+        )
+    )
+    api, queue, _ = made.services
+    assert [each.service for each in made.company(api)] == ["mail", "queue"]
+    assert set(made.needs_beside(api)) == {"redis", "smtp"}
+    assert made.needs_beside(queue) == ("redis", "smtp")
+    assert made.starting(("api",)) == made.services
