@@ -84,7 +84,8 @@ def watch(name: str) -> list[str]:
 
     threading.excepthook = noted("a thread", threading.excepthook)
     sys.unraisablehook = noted("a destructor", sys.unraisablehook)
-    report = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
+    # CPython's own hook, by which it warns (3.8 to 3.14).
+    report = getattr(warnings, "_warn_unawaited_coroutine", lambda _: None)
 
     def unawaited(coroutine: Any) -> None:
         if coroutine.cr_code.co_filename == name:
