@@ -399,10 +399,10 @@ HOSTILE = {
         import dis, sys
         frame = sys._getframe()
         while "levels" not in frame.f_code.co_varnames: frame = frame.f_back
-        line, stored = 0, []
-        for each in dis.get_instructions(frame.f_code):
-            line = each.starts_line or line
-            if each.opname.startswith("STORE") and each.argval == "mark": stored.append(line)
+        stored = [
+            each.positions.lineno for each in dis.get_instructions(frame.f_code)
+            if each.opname.startswith("STORE") and each.argval == "mark"
+        ]
         def jump(frame, event, _):
             if event == "line" and frame.f_locals.get("name") == "load":
                 frame.f_lineno = stored[-1]
