@@ -256,6 +256,10 @@ HOSTILE = {
     "is all comment": ("# def load(): ...", "defines none of"),
     "deletes its level": ("def load(): pass\ndel load", "defines none of"),
     "defines levels of None": ("imports = load = parity = None", "defines none of"),
+    "asserts a tuple": (
+        "def load(): assert (1 + 1 == 3, 'numbers are off')",
+        "SyntaxError: assertion is always true",
+    ),
     "is no Python": ("def load(: pass", "could not be run"),
     "recurses without end": ("def load(): load()", "load failed"),
     "has no memory": ("def load(): raise MemoryError", "load failed"),

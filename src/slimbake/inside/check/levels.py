@@ -248,7 +248,9 @@ def load_check(source: bytes, name: str, module_name: str) -> ModuleType:
     sys.modules[module_name] = module
     lines = source.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[name] = (len(source), None, lines, name)
-    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    with warnings.catch_warnings():  # `assert (what, "why")` never fails
+        warnings.filterwarnings("error", "assertion is always true", SyntaxWarning)
+        code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     exec(code, module.__dict__)  # noqa: S102 - the service's own check
     return module
 
