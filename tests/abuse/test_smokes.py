@@ -221,6 +221,15 @@ HOSTILE = {
         "async def check(): assert False\nasync def load(): check()",
         "load has check(), which nobody awaits",
     ),
+    "forgets to await a coroutine of a package": (
+        "import asyncio\ndef load(): asyncio.sleep(0)",
+        "load has sleep(), which nobody awaits",
+    ),
+    "forgets to await while asyncio debugs": (
+        "import asyncio\nasync def load():\n    asyncio.get_running_loop().set_debug(True)\n"
+        "    asyncio.sleep(0)\n    await asyncio.sleep(0)",
+        "load has sleep(), which nobody awaits",
+    ),
     "returns coroutines in a list": (
         "async def check(): assert False\ndef load(): return [check(), check()]",
         "load has check(), which nobody awaits",
@@ -502,17 +511,20 @@ def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
     assert "smoke: load passed" in done.stderr and "in a thread" in done.stderr
 
 
-def test_what_fails_in_a_thread_of_a_package_is_its_own_affair(judge: Judge) -> None:
+def test_what_goes_wrong_inside_a_package_is_its_own_affair(judge: Judge) -> None:
     text = """
         import json, threading
+        package = {}
+        exec(compile("async def later(): ...\\ndef call(): later()", "package.py", "exec"), package)
         def load():
             thread = threading.Thread(target=json.loads, args=("",))
             thread.start()
             thread.join()
+            package["call"]()
         """
     done = judge(text)
     assert done.returncode == 0, done.stderr
-    assert "JSONDecodeError" in done.stderr
+    assert "JSONDecodeError" in done.stderr and "later' was never awaited" in done.stderr
 
 
 @pytest.mark.parametrize("level", ["1", "2"])

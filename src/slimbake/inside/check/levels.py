@@ -84,11 +84,13 @@ def watch(name: str) -> list[str]:
 
     threading.excepthook = noted("a thread", threading.excepthook)
     sys.unraisablehook = noted("a destructor", sys.unraisablehook)
+    sys.set_coroutine_origin_tracking_depth(1)  # in this thread, which runs the levels
     # CPython's own hook, by which it warns (3.8 to 3.14).
     report = getattr(warnings, "_warn_unawaited_coroutine", lambda _: None)
 
     def unawaited(coroutine: Any) -> None:
-        if coroutine.cr_code.co_filename == name:
+        (maker, *_), *_ = coroutine.cr_origin or [("",)]
+        if maker == name:
             unseen.append(f"{coroutine.__qualname__}(), which nobody awaits")
         report(coroutine)
 
