@@ -253,6 +253,15 @@ HOSTILE = {
         "returned a partial",
     ),
     "returns False": ("def load(): return 1 + 1 == 3", "returned False"),
+    "returns a False of NumPy or torch": (
+        """
+        class Scalar:
+            dtype, shape = "torch.bool", ()
+            def __bool__(self): return False
+        def load(): return Scalar()
+        """,
+        "returned False",
+    ),
     "is a class": ("class load:\n    def test(self): assert False", "load is a class"),
     "is a number": ("load = 5", "load failed"),
     "needs an argument": ("def load(model): pass", "load failed"),
@@ -385,6 +394,10 @@ HOSTILE = {
     ),
     "skips its lines with a trace function": (
         "import sys\nsys.settrace(lambda *_: None)\ndef load(): pass",
+        "ran under a trace function",
+    ),
+    "has an any that finds no trace function": (
+        "import builtins, sys\nbuiltins.any = lambda *_: False\ndef load(): sys.settrace(print)",
         "ran under a trace function",
     ),
     "jumps over its level": (

@@ -134,9 +134,11 @@ def _answer(channel: int, kind: Kind, unseen: list[str]) -> NoReturn:
                 raise error_of(f"{name} returned a {called.__name__}, of which nothing has run")
             if is_a(result, uncalled):
                 raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
-            if result is False:
+            # NumPy and torch have their own, such as `(a == b).all()`.
+            scalar = has(called, "dtype") and not result.shape and "bool" in f"{result.dtype}"
+            if result is False or (scalar and not result):
                 raise error_of(f"{name} returned False: a level that fails raises")
-            if any(each() is not None for each in watched):
+            if [each for each in watched if each() is not None]:
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"
             result = unrun  # what it holds and has not run shows now
