@@ -106,7 +106,8 @@ def _answer(channel: int, kind: Kind, unseen: list[str]) -> NoReturn:
     """
     read, write, leave, blake2b, dumps = os.read, os.write, os._exit, hashlib.blake2b, json.dumps
     failed, ended, size, error_of, unrun = FAILED, ENDED, KEY, LevelError, object()
-    kind_of, is_a, has, watched = type, isinstance, hasattr, (sys.gettrace, sys.getprofile)
+    kind_of, is_a, has, truth = type, isinstance, hasattr, bool
+    watched = (sys.gettrace, sys.getprofile)
     uncalled, manager, result = _UNCALLED, contextlib._GeneratorContextManagerBase, unrun
     # An object of C, which the garbage collector does not list and which does not tell its key.
     seal = blake2b(digest_size=size, key=read(channel, size))
@@ -130,13 +131,14 @@ def _answer(channel: int, kind: Kind, unseen: list[str]) -> NoReturn:
                 run(awaited())
                 (result,) = done
             called = kind_of(result)
+            # NumPy and torch have a False of their own, such as `(a == b).all()`.
+            if has(called, "dtype") and not result.shape and "bool" in f"{result.dtype}":
+                result = truth(result)
             if has(called, "__next__") or has(called, "__anext__") or is_a(result, manager):
                 raise error_of(f"{name} returned a {called.__name__}, of which nothing has run")
             if is_a(result, uncalled):
                 raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
-            # NumPy and torch have their own, such as `(a == b).all()`.
-            scalar = has(called, "dtype") and not result.shape and "bool" in f"{result.dtype}"
-            if result is False or (scalar and not result):
+            if result is False:
                 raise error_of(f"{name} returned False: a level that fails raises")
             if [each for each in watched if each() is not None]:
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
