@@ -180,14 +180,16 @@ def _write(pipe: int, content: bytes) -> None:
 def _read(pipe: int, child: int, seconds: float) -> tuple[bytes, bool]:
     """What comes out of a pipe until it or the child ends, and whether that was in time."""
     pieces: list[bytes] = []
-    ends = time.monotonic() + seconds
+    ends, gone = time.monotonic() + seconds, False
     while (left := ends - time.monotonic()) > 0:
-        if select.select([pipe], [], [], min(left, EVERY))[0]:
+        if select.select([pipe], [], [], 0 if gone else min(left, EVERY))[0]:
             if not (piece := os.read(pipe, 1 << 16)):
                 return b"".join(pieces), True
             pieces.append(piece)
-        elif os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return b"".join(pieces), True  # what it has forked holds the pipe
+        elif gone:
+            return b"".join(pieces), True  # what the child has forked holds the pipe
+        else:
+            gone = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     return b"".join(pieces), False
 
 
