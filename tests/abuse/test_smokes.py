@@ -142,6 +142,39 @@ HOSTILE = {
         """,
         f"{ENDED} in load",
     ),
+    "exits in a callback of the garbage collector": (
+        "import gc, os\ngc.callbacks.append(lambda *_: os._exit(0))\ndef load(): gc.collect()",
+        f"{ENDED} in load",
+    ),
+    "exits at a breakpoint": (
+        "import os, sys\nsys.breakpointhook = lambda *_: os._exit(0)\ndef load(): breakpoint()",
+        f"{ENDED} in load",
+    ),
+    "exits when its result goes": (
+        """
+        import os
+        class Result:
+            def __del__(self): os._exit(0)
+        def load(): return Result()
+        """,
+        f"{ENDED} in load",
+    ),
+    # What fails in it does not reach its level.
+    "fails in a thread": (
+        """
+        import threading
+        def check(): assert False
+        def load():
+            thread = threading.Thread(target=check)
+            thread.start()
+            thread.join()
+        """,
+        "load has AssertionError in a thread, which it does not notice",
+    ),
+    "fails in a destructor": (
+        "class A:\n    def __del__(self): assert False\ndef load(): A()",
+        "load has AssertionError in a destructor, which it does not notice",
+    ),
     # It returns something that has not run.
     "is a coroutine that fails": ("async def load(): assert False", "load failed"),
     "fails after its first await": (
@@ -176,12 +209,59 @@ HOSTILE = {
         "import contextlib\n@contextlib.contextmanager\ndef load():\n    assert False\n    yield",
         "returned a _GeneratorContextManager",
     ),
+    "is an async context manager": (
+        "import contextlib\n@contextlib.asynccontextmanager\nasync def load():\n    assert 0\n    yield",
+        "returned a _AsyncGeneratorContextManager",
+    ),
+    "forgets to await": (
+        "async def check(): assert False\ndef load(): check()",
+        "load has check(), which nobody awaits",
+    ),
+    "forgets to await what it awaits in": (
+        "async def check(): assert False\nasync def load(): check()",
+        "load has check(), which nobody awaits",
+    ),
+    "forgets to await a coroutine of a package": (
+        "import asyncio\ndef load(): asyncio.sleep(0)",
+        "load has sleep(), which nobody awaits",
+    ),
+    "forgets to await while asyncio debugs": (
+        "import asyncio\nasync def load():\n    asyncio.get_running_loop().set_debug(True)\n"
+        "    asyncio.sleep(0)\n    await asyncio.sleep(0)",
+        "load has sleep(), which nobody awaits",
+    ),
+    "returns coroutines in a list": (
+        "async def check(): assert False\ndef load(): return [check(), check()]",
+        "load has check(), which nobody awaits",
+    ),
+    "cancels itself": (
+        "import asyncio\nasync def load():\n    asyncio.current_task().cancel()\n    await asyncio.sleep(1)",
+        "load failed",
+    ),
+    "stops its loop": (
+        """
+        import asyncio
+        async def load():
+            asyncio.get_running_loop().stop()
+            await asyncio.sleep(0)
+        """,
+        "load failed",
+    ),
     "returns a function": ("load = lambda: lambda: 1 / 0", "returned a function"),
     "returns a partial": (
         "import functools\ndef load(): return functools.partial(int, 'x')",
         "returned a partial",
     ),
     "returns False": ("def load(): return 1 + 1 == 3", "returned False"),
+    "returns a False of NumPy or torch": (
+        """
+        class Scalar:
+            dtype, shape = "torch.bool", ()
+            def __bool__(self): return False
+        def load(): return Scalar()
+        """,
+        "returned False",
+    ),
     "is a class": ("class load:\n    def test(self): assert False", "load is a class"),
     "is a number": ("load = 5", "load failed"),
     "needs an argument": ("def load(model): pass", "load failed"),
@@ -194,6 +274,10 @@ HOSTILE = {
     "is all comment": ("# def load(): ...", "defines none of"),
     "deletes its level": ("def load(): pass\ndel load", "defines none of"),
     "defines levels of None": ("imports = load = parity = None", "defines none of"),
+    "asserts a tuple": (
+        "def load(): assert (1 + 1 == 3, 'numbers are off')",
+        "SyntaxError: assertion is always true",
+    ),
     "is no Python": ("def load(: pass", "could not be run"),
     "recurses without end": ("def load(): load()", "load failed"),
     "has no memory": ("def load(): raise MemoryError", "load failed"),
@@ -312,6 +396,10 @@ HOSTILE = {
         "import sys\nsys.settrace(lambda *_: None)\ndef load(): pass",
         "ran under a trace function",
     ),
+    "has an any that finds no trace function": (
+        "import builtins, sys\nbuiltins.any = lambda *_: False\ndef load(): sys.settrace(print)",
+        "ran under a trace function",
+    ),
     "jumps over its level": (
         """
         import sys
@@ -331,6 +419,29 @@ HOSTILE = {
         def load(): assert False
         """,
         "",
+    ),
+    "jumps from its second level to the answer of its first": (
+        """
+        import dis, sys
+        frame = sys._getframe()
+        while "levels" not in frame.f_code.co_varnames: frame = frame.f_back
+        stored = [
+            each.positions.lineno for each in dis.get_instructions(frame.f_code)
+            if each.opname.startswith("STORE") and each.argval == "mark"
+        ]
+        def jump(frame, event, _):
+            if event == "line" and frame.f_locals.get("name") == "load":
+                frame.f_lineno = stored[-1]
+                sys.settrace(None)
+            return jump
+        class Result:
+            def __del__(self):
+                frame.f_trace = jump
+                sys.settrace(jump)
+        def imports(): return Result()
+        def load(): assert False
+        """,
+        "something other than slimbake answers for it in load",
     ),
     "profiles": (
         "import sys\nsys.setprofile(lambda *_: None)\ndef load(): pass",
@@ -411,6 +522,22 @@ def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
     done = judge(honest)
     assert done.returncode == 0, done.stderr
     assert "smoke: load passed" in done.stderr and "in a thread" in done.stderr
+
+
+def test_what_goes_wrong_inside_a_package_is_its_own_affair(judge: Judge) -> None:
+    text = """
+        import json, threading
+        package = {}
+        exec(compile("async def later(): ...\\ndef call(): later()", "package.py", "exec"), package)
+        def load():
+            thread = threading.Thread(target=json.loads, args=("",))
+            thread.start()
+            thread.join()
+            package["call"]()
+        """
+    done = judge(text)
+    assert done.returncode == 0, done.stderr
+    assert "JSONDecodeError" in done.stderr and "later' was never awaited" in done.stderr
 
 
 @pytest.mark.parametrize("level", ["1", "2"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 from slimbake.advise.model import (
     MOST,
@@ -22,6 +22,7 @@ from slimbake.advise.model import (
     worth,
 )
 from slimbake.advise.runtime import quantise, swap
+from slimbake.catalogue.model import Guarantee
 from slimbake.checks.limits import WORTH
 from slimbake.config.model import ServiceEntry
 from slimbake.config.naming import base_layer
@@ -72,7 +73,8 @@ def _layer(layer: LayerFacts, subject: ServiceFacts, facts: Facts) -> Iterator[A
         for each in proven:
             if each.left_out and not each.stale:
                 steps = (facts.at(each.left_out, "", f"take {each.carries.name} off this list"),)
-                what = f"{each.carries.name} on {layer.name}, proven and left out"
+                name = f"{each.carries.name} ({each.carries.guarantee})"
+                what = f"{name} on {layer.name}, proven and left out"
                 yield _advice(what, [each], steps, subject, layer)
 
 
@@ -177,8 +179,12 @@ def _of(name: str, subject: ServiceFacts, facts: Facts) -> Iterable[TriedPass]:
 
 
 def _passes(found: Sequence[TriedPass]) -> str:
+    """How many they are, what they promise, and the names of the first."""
     names = [each.carries.name for each in found]
-    return f"{len(names)} {'pass' if len(names) == 1 else 'passes'} ({some(names, _NAMED)})"
+    levels = {each.carries.guarantee for each in found}
+    promised = " and ".join(each for each in get_args(Guarantee) if each in levels)
+    passes = "pass" if len(names) == 1 else "passes"
+    return f"{len(names)} {promised} {passes} ({some(names, _NAMED)})"
 
 
 # Another base for a service, layers that are shared better, another compression.

@@ -67,7 +67,12 @@ KEYS = frozenset(
     | {("services", name, "base") for name in ("embedding", "nlg", "api")}
 )
 HEADERS = Pass(
-    name="torch.headers", about="", why="", costs="building", remove=("torch/include/**",)
+    name="torch.headers",
+    about="",
+    why="",
+    costs="building",
+    remove=("torch/include/**",),
+    guarantee="narrowed",
 )
 TESTS = Pass(
     name="files.tests", about="", why="", costs="tests of the packages", remove=("**/tests/**",)
@@ -345,7 +350,8 @@ def test_stale_passes_save_at_least_what_no_other_takes_as_well() -> None:
         Saving("compressed", 4 * MB, "at least"),
     )
     assert found.what.startswith(
-        "2 passes (torch.headers, files.tests) on base-ml, proven once, which a bake leaves out"
+        "2 narrowed and observed passes (torch.headers, files.tests) on base-ml, proven once, which a"
+        " bake leaves out"
     )
     assert found.what.endswith(": its packages are others now")
     assert found.steps == (AdviceStep(command="slimbake prove --stale"),)
@@ -359,7 +365,7 @@ def test_passes_that_were_never_tried_save_what_nobody_knows() -> None:
         NLG,
         known(NLG, layers=(layer(TriedPass(HEADERS), TriedPass(TESTS, finding("refuted"))),)),
     )
-    assert found.what == "1 pass (torch.headers) on base-ml, not tried as it is now"
+    assert found.what == "1 narrowed pass (torch.headers) on base-ml, not tried as it is now"
     assert found.saves == (Saving("uncompressed", None),)
 
 
@@ -369,7 +375,7 @@ def test_passes_that_were_never_tried_save_what_nobody_knows() -> None:
         (
             {},
             (TriedPass(HEADERS, finding(), "", ("optimize", "without", 0)),),
-            "torch.headers on base-ml, proven and left out",
+            "torch.headers (narrowed) on base-ml, proven and left out",
             "services.yaml:1",
         ),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -145,6 +146,71 @@ def test_no_matter_what_a_module_does_is_an_outcome(action: object, outcome: str
     before = sorted(Path().iterdir())
     assert imports.in_child(action, 0.5 if action is hang else 20) == outcome  # type: ignore[arg-type]
     assert sorted(Path().iterdir()) == before
+
+
+LINGERS = (
+    "import os, time\nif not os.fork():\n    os.setsid()\n    time.sleep(30)\n    os._exit(0)\n"
+)
+
+
+def test_a_module_that_harms_the_census_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = {
+        "__init__": "",
+        "fine": "",
+        "kills": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nraise KeyError(1)\n",
+        "lingers": LINGERS,
+        "wrong": "import harmful.gone\n",
+    }
+    for name, text in modules.items():
+        path = tmp_path / f"harmful/{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(imports, "SECONDS", 5.0)
+    names = [f"harmful.{name}" for name in modules if name != "__init__"]
+    assert dict(imports._outcomes(names)) == {
+        "harmful.fine": "imported",
+        "harmful.kills": "signal 9",
+        "harmful.lingers": "imported",
+        "harmful.wrong": "ModuleNotFoundError: No module named 'harmful.gone'",
+    }
+    names.remove("harmful.kills")
+    assert imports.in_child(lambda: imports._warm("harmful", names), 4.0).startswith("{")
+
+
+def pipes() -> set[str]:
+    """The pipes that this process holds."""
+    return {
+        each for path in Path("/proc/self/fd").iterdir() if (each := linked(path))[:5] == "pipe:"
+    }
+
+
+def linked(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+        return str(path.readlink())
+    return ""
+
+
+def test_no_code_of_an_image_holds_the_pipes_of_other_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    monkeypatch.setattr(imports, "_answers", {writing})
+
+    def below() -> str:
+        ours = pipes()
+        return imports.in_child(lambda: str(len(ours - pipes())), 5)
+
+    ours = pipes()
+    assert (
+        imports.in_child(lambda: str(len(ours - pipes())), 5) == "0"
+    )  # `reading` is the same pipe
+    os.close(reading)
+    assert imports.in_child(lambda: str(len(ours - pipes())), 5) == "1"
+    assert imports.in_child(below, 5) == "1"  # the one that `below` answers by
+    os.close(writing)
 
 
 def test_an_outcome_holds_nothing_that_differs_from_run_to_run() -> None:

@@ -19,6 +19,7 @@ from slimbake.console.tables import Layout
 from slimbake.docker.containers import Contained
 from slimbake.errors import SetupError
 from slimbake.inside.check.trial import damage_files
+from slimbake.inside.passes import LayerFiles
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.proof import control
@@ -71,6 +72,27 @@ def test_of_weights_of_any_format_the_largest_file_is_changed_and_no_other(
         path for path, content in files.items() if (tmp_path / path[1:]).read_bytes() != content
     }
     assert changed == {f"/weights/{model}"}
+
+
+def test_of_what_is_removed_no_folder_stays_that_python_would_import(tmp_path: Path) -> None:
+    site = tmp_path / "lib/python3.11/site-packages"
+    record = "thing/__init__.py,,\nthing/sub/deep.py,,\nshared/thing.py,,\n"
+    files = {
+        "thing/__init__.py": "",
+        "thing/__pycache__/__init__.cpython-311.pyc": "",
+        "thing/sub/deep.py": "",
+        "shared/thing.py": "",
+        "shared/other.py": "",
+        "thing-1.dist-info/RECORD": record,
+    }
+    for root, names in ((site, files), (tmp_path / "app", {"own/main.py": "", "own/sub/a.py": ""})):
+        for name, text in names.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+    damage_files("remove", "thing", LayerFiles(tmp_path, tmp_path.rglob("*")))
+    assert sorted(each.name for each in site.iterdir()) == ["shared", "thing-1.dist-info"]
+    damage_files("remove", f"{tmp_path}/app/**", layer=None)  # type: ignore[arg-type]
+    assert list((tmp_path / "app").iterdir()) == []
 
 
 def test_of_safetensors_every_file_is_changed() -> None:

@@ -25,12 +25,15 @@ from . import inventory
 from .census import Specs, module_name
 
 SECONDS = 20.0  # for one import, which other processes may slow down
+GRACE = 5.0  # more, for the process that waits for it
+EVERY = 0.1  # seconds between two looks at a child that says nothing
 MEMORY = 4_000_000_000  # bytes of address space that one import may add
 ASKS = re.compile(
     rb"__file__|__path__|__loader__|__spec__|\binspect\b|\bpkgutil\b|importlib.resources"
 )
 NEVER = re.compile(r"(.*\.)?(__main__|setup|conftest)")  # they do something at import
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
+_answers: set[int] = set()  # descriptors that no code of an image may write to, or keep open
 
 
 def import_modules(_: Sequence[str]) -> None:
@@ -42,6 +45,7 @@ def import_modules(_: Sequence[str]) -> None:
     site = next(PREFIX.glob(SITE))
     chosen = _chosen(site, asked.get("packages"), asked.get("modules"))
     answers = os.dup(1)
+    _answers.add(answers)
     os.dup2(2, 1)  # what a module prints is no answer
     found = {package: dict(_outcomes(names)) for package, names in chosen.items()}
     with os.fdopen(answers, "w") as out:
@@ -85,12 +89,21 @@ def _outcomes(names: Sequence[str]) -> Iterator[tuple[str, str]]:
         try:
             yield from json.loads(told).items()
         except ValueError:
-            yield from ((name, f"its package: {told}") for name in below)
+            # Is it the package, or did one of its modules end the process that imported it?
+            whole = in_child(partial(_imported, top), SECONDS) == "imported"
+            for name in below:
+                yield name, _alone(name) if whole else f"its package: {told}"
 
 
 def _warm(top: str, names: Sequence[str]) -> str:
     importlib.import_module(top)
     return json.dumps({name: in_child(partial(_imported, name), SECONDS) for name in names})
+
+
+def _alone(name: str) -> str:
+    """What comes of an import that may end the process that has forked it."""
+    child = partial(in_child, partial(_imported, name), SECONDS)
+    return in_child(child, SECONDS + GRACE)
 
 
 def _imported(name: str) -> str:
@@ -107,6 +120,10 @@ def in_child(action: Callable[[], str], seconds: float) -> str:
     child = os.fork()
     if not child:
         os.close(reading)
+        for each in _answers:
+            os.close(each)
+        _answers.clear()
+        _answers.add(writing)
         code = 1
         try:
             os.setpgid(0, 0)
@@ -120,7 +137,7 @@ def in_child(action: Callable[[], str], seconds: float) -> str:
         finally:
             os._exit(code)
     os.close(writing)
-    told, ended = _read(reading, seconds)
+    told, ended = _read(reading, child, seconds)
     os.close(reading)
     if not ended:
         _kill(child)
@@ -160,15 +177,19 @@ def _write(pipe: int, content: bytes) -> None:
         content = content[os.write(pipe, content) :]
 
 
-def _read(pipe: int, seconds: float) -> tuple[bytes, bool]:
-    """What comes out of a pipe until it ends, and whether it ended in time."""
+def _read(pipe: int, child: int, seconds: float) -> tuple[bytes, bool]:
+    """What comes out of a pipe until it or the child ends, and whether that was in time."""
     pieces: list[bytes] = []
-    ends = time.monotonic() + seconds
+    ends, gone = time.monotonic() + seconds, False
     while (left := ends - time.monotonic()) > 0:
-        if select.select([pipe], [], [], left)[0]:
+        if select.select([pipe], [], [], 0 if gone else min(left, EVERY))[0]:
             if not (piece := os.read(pipe, 1 << 16)):
                 return b"".join(pieces), True
             pieces.append(piece)
+        elif gone:
+            return b"".join(pieces), True  # what the child has forked holds the pipe
+        else:
+            gone = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     return b"".join(pieces), False
 
 

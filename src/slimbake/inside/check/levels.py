@@ -15,8 +15,10 @@ import json
 import linecache
 import os
 import sys
+import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -55,7 +57,7 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     kind = _kind(asked, report)
     for name in [name for name in sys.modules if name.partition(".")[0] == "slimbake"]:
         del sys.modules[name]
-    _answer(channel, kind)
+    _answer(channel, kind, watch(asked["name"]))
 
 
 def _kind(asked: Mapping[str, Any], report: int) -> Kind:
@@ -63,16 +65,50 @@ def _kind(asked: Mapping[str, Any], report: int) -> Kind:
     return KINDS[asked["kind"]](asked, report)
 
 
-def _answer(channel: int, kind: Kind) -> NoReturn:
-    """Load the check, run its levels, and answer for each.
+def watch(name: str) -> list[str]:
+    """What goes wrong in a check's own code from now on and no level raises, in words.
+
+    Python prints it and goes on. `name`: the check's file.
+    """
+    unseen: list[str] = []
+
+    def noted(where: str, report: Callable[[Any], object]) -> Callable[[Any], None]:
+        def hook(found: Any) -> None:
+            frames = traceback.walk_tb(found.exc_traceback)
+            if any(frame.f_code.co_filename == name for frame, _ in frames):
+                error = found.exc_type.__name__
+                unseen.append(f"{error} in {where}, which it does not notice")
+            report(found)
+
+        return hook
+
+    threading.excepthook = noted("a thread", threading.excepthook)
+    sys.unraisablehook = noted("a destructor", sys.unraisablehook)
+    sys.set_coroutine_origin_tracking_depth(1)  # in this thread, which runs the levels
+    # CPython's own hook, by which it warns (3.8 to 3.14).
+    report = getattr(warnings, "_warn_unawaited_coroutine", lambda _: None)
+
+    def unawaited(coroutine: Any) -> None:
+        (maker, *_), *_ = coroutine.cr_origin or [("",)]
+        if maker == name:
+            unseen.append(f"{coroutine.__qualname__}(), which nobody awaits")
+        report(coroutine)
+
+    warnings._warn_unawaited_coroutine = unawaited  # type: ignore[attr-defined]
+    return unseen
+
+
+def _answer(channel: int, kind: Kind, unseen: list[str]) -> NoReturn:
+    """Load the check, run its levels, and answer for each. `unseen`: see `watch`.
 
     One frame from before the check is loaded to the end: a check can replace the code of any other
     function. A marker is one expression, which a debugger's jump cannot enter in the middle.
     """
     read, write, leave, blake2b, dumps = os.read, os.write, os._exit, hashlib.blake2b, json.dumps
     failed, ended, size, error_of, unrun = FAILED, ENDED, KEY, LevelError, object()
-    kind_of, is_a, has, watched = type, isinstance, hasattr, (sys.gettrace, sys.getprofile)
-    uncalled, manager, result = _UNCALLED, contextlib._GeneratorContextManager, unrun
+    kind_of, is_a, has, truth = type, isinstance, hasattr, bool
+    watched = (sys.gettrace, sys.getprofile)
+    uncalled, manager, result = _UNCALLED, contextlib._GeneratorContextManagerBase, unrun
     # An object of C, which the garbage collector does not list and which does not tell its key.
     seal = blake2b(digest_size=size, key=read(channel, size))
     try:
@@ -95,19 +131,25 @@ def _answer(channel: int, kind: Kind) -> NoReturn:
                 run(awaited())
                 (result,) = done
             called = kind_of(result)
-            if has(called, "__next__") or has(called, "__anext__") or called is manager:
+            # NumPy and torch have a False of their own, such as `(a == b).all()`.
+            if has(called, "dtype") and not result.shape and "bool" in f"{result.dtype}":
+                result = truth(result)
+            if has(called, "__next__") or has(called, "__anext__") or is_a(result, manager):
                 raise error_of(f"{name} returned a {called.__name__}, of which nothing has run")
             if is_a(result, uncalled):
                 raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
             if result is False:
                 raise error_of(f"{name} returned False: a level that fails raises")
-            if any(each() is not None for each in watched):
+            if [each for each in watched if each() is not None]:
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"
+            result = unrun  # what it holds and has not run shows now
+            if unseen:
+                raise error_of(f"{name} has {unseen[0]}")
             # The judge sends the nonce when the level begins; nobody reads it before it has ended.
             (mark := seal.copy()).update(name.encode() + ran + read(channel, size))
             write(channel, mark.digest())
-            result = unrun
+            ran = b"not"
         kind.end()
         with contextlib.suppress(BaseException):
             sys.stdout.flush()
@@ -212,7 +254,9 @@ def load_check(source: bytes, name: str, module_name: str) -> ModuleType:
     sys.modules[module_name] = module
     lines = source.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[name] = (len(source), None, lines, name)
-    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    with warnings.catch_warnings():  # `assert (what, "why")` never fails
+        warnings.filterwarnings("error", "assertion is always true", SyntaxWarning)
+        code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     exec(code, module.__dict__)  # noqa: S102 - the service's own check
     return module
 

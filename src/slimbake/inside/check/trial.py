@@ -5,6 +5,7 @@ Both programs read what to do as JSON from standard input.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -201,10 +202,11 @@ def damage_files(how: str, what: str, layer: LayerFiles) -> None:
     `how`: `remove` them, `corrupt` their middle, or `replace` them by empty files.
     """
     if what.startswith("/"):
-        harms, top = matcher([what[1:]]), what.partition("*")[0].rpartition("/")[0]
+        harms, top = matcher([what[1:]]), Path(what.partition("*")[0].rpartition("/")[0])
         paths = (Path(f, name) for f, _, names in os.walk(top) for name in names)
         found = [path for path in paths if harms(str(path)[1:])]
     else:
+        top = layer.site
         found = [path for name, path in layer.files.items() if layer.owner(name)[0] == what]
     if not found:
         raise SystemExit(f"trial: there is nothing to damage: {what}")
@@ -220,3 +222,8 @@ def damage_files(how: str, what: str, layer: LayerFiles) -> None:
                 some = file.read(4096)
                 file.seek(middle)
                 file.write(bytes(byte ^ 0x55 for byte in some))
+    if how == "remove":  # an empty folder is a namespace package, and its import holds
+        emptied = {folder for path in found for folder in path.parents if top in folder.parents}
+        for folder in sorted(emptied, reverse=True):  # what is inside before what it is in
+            with contextlib.suppress(OSError):  # it has more in it
+                folder.rmdir()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _open_disk, _list_disk, _scan_disk = io.open, os.listdir, os.scandir
+_access_disk = os.access
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_DIRECTORY
 
 
 def patch() -> None:
@@ -29,6 +31,8 @@ def patch() -> None:
     ours = {
         io.open: opens,
         io.open_code: _or_cold(io.open_code, _open_code),
+        os.open: _or_cold(os.open, _os_open),
+        os.access: wraps(os.access)(_access),
         os.stat: _or_cold(os.stat, _stat),
         os.lstat: _or_cold(os.lstat, _stat),
         os.listxattr: _or_cold(os.listxattr, _listxattr),  # `shutil.copy2` asks
@@ -36,7 +40,8 @@ def patch() -> None:
         os.scandir: wraps(os.scandir)(_scandir),
     }
     sys.modules["_io"].open_code = ours[io.open_code]  # type: ignore[attr-defined]
-    for group in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+    supports = ("dir_fd", "effective_ids", "fd", "follow_symlinks")
+    for group in (getattr(os, f"supports_{each}") for each in supports):
         group.update(ours[disk] for disk in group & ours.keys())
     known = {id(disk): function for disk, function in ours.items()}
     for module in [each for name, each in sys.modules.items() if name not in _AS_THEY_ARE]:
@@ -77,6 +82,21 @@ def _open(file: "Any", mode: str = "r", *rest: "Any", **options: "Any") -> "Any"
 def _open_code(path: str) -> "io.BytesIO | None":
     content = cold_file(path)
     return None if content is None else io.BytesIO(content)
+
+
+def _os_open(
+    path: "Any", flags: int, *_: int, dir_fd: int | None = None, **_mode: int
+) -> int | None:
+    content = None if flags & _WRITES or dir_fd is not None else cold_file(path)
+    return None if content is None else memory(content)
+
+
+def _access(path: "Any", mode: int, *, dir_fd: int | None = None, **options: bool) -> bool:
+    if _access_disk(path, mode, dir_fd=dir_fd, **options):
+        return True
+    found = _stat(path, dir_fd=dir_fd)
+    denied = os.W_OK if found and stat.S_ISDIR(found.st_mode) else os.W_OK | os.X_OK
+    return bool(found) and not mode & denied
 
 
 def _stat(path: "Any", *, dir_fd: int | None = None, **_: "Any") -> os.stat_result | None:

@@ -7,7 +7,7 @@ package. Everything that a miss does not need is in `serve`, which the first col
 """
 
 import os
-import posix  # its functions see the disk alone, also once those of `os` find what is cold
+import posix  # as Python's importer: it sees the disk alone, and no test replaces its functions
 import sys
 
 # Not from `importlib.machinery`, which takes these from here, and takes a tenth of an empty start.
@@ -110,9 +110,13 @@ class Stores:
 
     def _holds(self, dist: str) -> bool:
         """Whether a distribution is there: a derived image may have put another version on top."""
-        if dist not in self._there and os.path.isdir(f"{self.site}/{dist}"):  # noqa: PTH112
+        if dist not in self._there:
+            try:
+                posix.stat(f"{self.site}/{dist}")
+            except OSError:
+                return False
             self._there.add(dist)
-        return dist in self._there
+        return True
 
     def invalidate(self) -> None:
         """Look at the disk again."""

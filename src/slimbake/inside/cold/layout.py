@@ -13,6 +13,7 @@ Python has not loaded by then. Rows are read where a module is not on disk, bloc
 """
 
 import os
+import posix  # as Python's importer has it: a program under test may replace what `os` has
 from _thread import RLock, get_ident
 
 TYPE_CHECKING = False
@@ -225,13 +226,13 @@ class Store:
 
     def _pread(self, start: int, size: int) -> bytes:
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = posix.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise self._error(f"cannot be read ({error.strerror})") from None
         try:
-            return os.pread(file, size, start)
+            return posix.pread(file, size, start)
         finally:
-            os.close(file)
+            posix.close(file)
 
     def _altered(self, block: int) -> StoreError:
         return self._error(f"is altered in block {block}")

@@ -239,6 +239,31 @@ print(os.listxattr(), os.listxattr(path=path))
     ]
 
 
+def test_the_calls_below_open_find_cold_files_too(there: Image) -> None:
+    text = """\
+import os, shutil, thing, thing.sub.deep as deep
+path, folder = deep.__file__, os.path.dirname(thing.__file__)
+number = os.open(path, os.O_RDONLY)
+print(os.read(number, 10), os.fstat(number).st_size, os.get_inheritable(number))
+for flags in os.O_RDWR, os.O_WRONLY | os.O_CREAT | os.O_EXCL, os.O_RDONLY | os.O_DIRECTORY:
+    try:
+        os.close(os.open(path, flags, mode=0o600)), os.unlink(path), print('made')
+    except FileNotFoundError as error:
+        print(error.filename == path)
+for where in path, folder + '/none.py', folder:
+    print([os.access(path=where, mode=mode) for mode in (os.F_OK, os.R_OK, os.X_OK)])
+print(os.access(path, os.W_OK), os.access(path, os.R_OK, effective_ids=True), shutil.which(path))
+print(os.access in os.supports_effective_ids, os.open in os.supports_dir_fd)
+"""
+    assert there.says(text).splitlines() == [
+        f"b'class Deep' {len(THING['thing/sub/deep.py'])} False",
+        *("True", "made", "True"),
+        *("[True, True, False]", "[False, False, False]", "[True, True, True]"),
+        "False True None",
+        "True True",
+    ]
+
+
 def test_a_folder_that_a_configuration_names_is_listed_and_its_files_are_loaded(
     tmp_path: Path,
 ) -> None:

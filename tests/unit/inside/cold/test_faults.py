@@ -118,6 +118,20 @@ print(thing.late.value, thing.sub.value)
     assert there.says(text) == "1 2"
 
 
+def test_a_test_that_replaces_functions_of_os_imports_what_is_cold(there: Image) -> None:
+    text = """\
+import os, thing
+from unittest import mock
+def gone(*_, **__): raise FileNotFoundError
+for name in ("stat", "open", "pread", "listdir", "close"):
+    setattr(os, name, gone)
+with mock.patch("os.path.isdir", return_value=False), mock.patch("os.path.exists", gone):
+    import thing.late, thing.sub
+print(thing.late.value, thing.sub.value)
+"""
+    assert there.says(text) == "1 2"
+
+
 def test_the_finder_of_another_package_finds_what_is_on_disk_and_its_loader_loads_what_is_cold(
     there: Image,
 ) -> None:
