@@ -89,7 +89,8 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
 
 def _imports(bare: tuple[str, Census], pruned: tuple[str, Census], workspace: Workspace) -> Imports:
     """What came of imports in both images; what differs is asked once more, one module at a time."""
-    before, after = (_outcomes(*each, workspace) for each in (bare, pruned))
+    before = _outcomes(*bare, "without passes", workspace)
+    after = _outcomes(*pruned, "with passes", workspace)
     again = [name for name, *_ in compared_imports(before, after)]
     if again:
         before |= _flat(in_image(bare[0], "imports", {"modules": again}))
@@ -97,11 +98,12 @@ def _imports(bare: tuple[str, Census], pruned: tuple[str, Census], workspace: Wo
     return Imports(len(before), tuple(compared_imports(before, after)))
 
 
-def _outcomes(image: str, found: Census, workspace: Workspace) -> dict[str, str]:
+def _outcomes(image: str, found: Census, side: str, workspace: Workspace) -> dict[str, str]:
     """What came of every import in an image; the workspace keeps it by package, so that another
-    version of one is asked for alone, with what requires it.
+    version of one is asked for alone, with what requires it. `side`: an answer of one side is never
+    taken for the other, since a package may import what it does not require.
     """
-    keys = package_keys(found, zipapp("check") + zipapp("build"))
+    keys = package_keys(found, zipapp("check") + zipapp("build") + side.encode())
     known = {name: workspace.read(f"{OUTCOMES}/{key}", dict) for name, key in keys.items()}
     new = sorted(name for name, outcomes in known.items() if outcomes is None)
     said = in_image(image, "imports", {"packages": new}) if new else {}

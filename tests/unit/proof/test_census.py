@@ -166,8 +166,10 @@ def test_what_came_of_imports_is_kept_by_package(
 
     monkeypatch.setattr(counting, "in_image", in_image)
     workspace = Workspace(tmp_path)
-    first = counting._outcomes("image", OFFERED, workspace)
+    first = counting._outcomes("image", OFFERED, "with", workspace)
     assert first == {f"{name}.m": "imported" for name in CONTENTS if name != "e"}
     bumped = {**OFFERED, "contents": {**CONTENTS, "alone": "2"}}
-    assert counting._outcomes("another", bumped, workspace) == first
+    assert counting._outcomes("another", bumped, "with", workspace) == first
     assert asked == [sorted(CONTENTS), ["alone"]]
+    counting._outcomes("bare", OFFERED, "without", workspace)
+    assert asked[2:] == [sorted(CONTENTS)], "an answer of one side is none of the other"
