@@ -690,9 +690,24 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
     )
 
 
+# What of a service goes into its image, and the key of each
+_OF_IMAGE = {
+    "entrypoint": "entrypoint",
+    "command": "command",
+    "user": "user",
+    "workdir": "working_dir",
+    "stop_signal": "stop_signal",
+    "healthcheck": "healthcheck",
+}
+_DEVELOPED = (
+    "an override file is for development, so the image does not have it; `slimbake init --compose"
+    " {}` leaves that file out"
+)
+
+
 def _developed(below: ComposeService, over: ComposeService) -> ComposeService:
     """One service with what an override file has for development: containers alone get its
-    variables, and the image keeps those of the file below.
+    variables, and what goes into the image is that of the file below.
     """
     kept = {} if "environment" in over.resets else below.env
     filled = {
@@ -701,7 +716,42 @@ def _developed(below: ComposeService, over: ComposeService) -> ComposeService:
         if name not in kept or kept[name].value != each.value
     }
     merged = _over(below, replace(over, filled=filled))
-    return replace(merged, env={**kept, **over.env})
+    image = {name: getattr(below, name) for name in _OF_IMAGE}
+    changed = {
+        key: said
+        for name, key in _OF_IMAGE.items()
+        if (said := getattr(over, name)) and _bare(said) != _bare(image[name])
+    }
+    advice = _DEVELOPED.format(below.place.file)
+    notes = [
+        Note(said.place, f"{key}{_shown(said)}", advice, over.name) for key, said in changed.items()
+    ]
+    if below.build and merged.build != below.build:
+        notes.append(Note(over.place, "build", advice, over.name))
+    about = {each.place for each in changed.values()}
+    others = [each for each in merged.notes if each.place not in about]
+    return replace(
+        merged,
+        **image,
+        place=below.place,
+        build=below.build or over.build,
+        env={**kept, **over.env},
+        notes=tuple(dict.fromkeys((*others, *notes))),
+    )
+
+
+def _bare(said: Command | Said | Healthcheck | None) -> Any:
+    """A value without its place."""
+    nowhere = Place("")
+    if isinstance(said, Healthcheck):
+        return replace(said, place=nowhere, command=_bare(said.command))
+    return replace(said, place=nowhere) if said else None
+
+
+def _shown(said: Command | Said | Healthcheck) -> str:
+    if isinstance(said, Healthcheck):
+        return ""
+    return f": {said.text if isinstance(said, Command) else said.value}"
 
 
 def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:

@@ -61,15 +61,34 @@ def test_what_stays_of_a_service_that_is_extended_or_overrides_is_a_note() -> No
 
 def test_the_override_beside_it_wins_and_other_files_are_named() -> None:
     found = read(
-        "services:\n  web: {build: ., command: a, ports: ['1:80']}\n",
-        compose_override_yaml="services:\n  web: {command: b, ports: ['2:80']}\n",
+        "services:\n  web: {build: ., ports: ['1:80']}\n",
+        compose_override_yaml="services:\n  web: {ports: ['2:80']}\n",
         compose_prod_yaml="services: {}\n",
     )
     [web] = found.services
-    assert web.command is not None
-    assert web.command.words == ("b",)
     assert [(host, said.value) for host, said in web.ports] == [("2", "80")]
     assert [note.place.file for note in found.notes] == ["compose.prod.yaml"]
+
+
+def test_what_an_override_would_change_in_the_image_is_a_note() -> None:
+    web, job = read(
+        "services:\n  web: {build: {context: ., target: app}, user: '7', command: serve}\n"
+        "  job: {build: ., user: '7'}\n",
+        compose_override_yaml="services:\n  web:\n    build: {context: ., target: dev}\n"
+        "    user: '7'\n    command: [serve, --reload, $FAST]\n"
+        "    healthcheck: {disable: true}\n  job: {command: job --watch}\n",
+        _env="FAST=1\n",
+    ).services
+    assert web.build is not None and web.command is not None
+    assert (web.build.target, web.command.words) == ("app", ("serve",))
+    assert (web.healthcheck, job.command) == (None, None)
+    assert [(str(note.place), note.what) for note in (*web.notes, *job.notes)] == [
+        ("compose.override.yaml:5", "command: serve --reload 1"),
+        ("compose.override.yaml:6", "healthcheck"),
+        ("compose.override.yaml:2", "build"),
+        ("compose.override.yaml:7", "command: job --watch"),
+    ]
+    assert "`slimbake init --compose compose.yaml`" in web.notes[0].advice
 
 
 def test_what_an_override_does_not_name_stays() -> None:
@@ -347,11 +366,11 @@ def test_reset_and_override_take_nothing_over() -> None:
         "services:\n  web:\n    build: .\n    command: serve\n    ports: ['80:80']\n    user: '7'\n"
         "    environment: {A: one, B: $SET}\n    volumes: ['data:/data']\n"
         "  beat:\n    extends: web\n    ports: !reset []\n    volumes: !override ['more:/more']\n",
-        compose_override_yaml="services:\n  web:\n    environment: !reset null\n    user: !reset null\n",
+        compose_override_yaml="services:\n  web:\n    environment: !reset null\n",
         _env="SET=x\n",
     ).services
     assert [said.value for _, said in web.ports] == ["80"]
-    assert (web.env, web.filled, web.user) == ({}, {}, None)
+    assert (web.env, web.filled) == ({}, {})
     assert (beat.ports, [said.value for _, said in beat.volumes]) == ((), ["/more"])
     assert beat.command is not None
     assert beat.command.words == ("serve",)
