@@ -97,6 +97,7 @@ class Step:
     piped: str = ""  # the commands that its pipe runs, where it is one of several
     # its words with the paths of an earlier stage, where `words` has those of the image
     written: tuple[str, ...] = ()
+    apart: str = ""  # the stage that it is of, where the image takes no package of that
 
 
 @dataclass(frozen=True, slots=True)
