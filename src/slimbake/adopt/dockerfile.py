@@ -25,7 +25,7 @@ from slimbake.adopt.model import (
     Taken,
 )
 from slimbake.adopt.shell import BLOCKS, LITERAL, SimpleCommand, expand, simple_commands
-from slimbake.adopt.stages import without_packages
+from slimbake.adopt.stages import made_files, without_packages
 from slimbake.config.shells import SHELLS
 from slimbake.fingerprint.instructions import Instruction, instructions
 
@@ -124,7 +124,7 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
         notes.append(Note(Place(where, each.line), each.source, advice))
     python = chosen.python
     seen = {id(chosen)}
-    taken, builders = [], []
+    taken, builders, made = [], [], []
     waiting = [(name, takes, _apart(name, chosen, by_name)) for name, takes in chosen.takes.items()]
     while waiting:
         waiting.sort(key=lambda each: bool(each[2]))  # what has packages first
@@ -148,6 +148,9 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
                 builders.append(stage.outside)
                 older = [replace(each, last=False, apart=apart) for each in stage.steps]
                 steps = [_as_taken(each, takes if directly else []) for each in older] + steps
+                into = [take for found in stage.takes.values() for take in found]
+                new = made_files(stage.steps, into, stage.copies, takes if directly else ())
+                made += [(name, each) for each in new]
                 handed = _handed_on(stage.copies, takes) if directly else ()
                 copies = [*stage.copies, *handed, *copies]
                 notes += stage.notes
@@ -183,6 +186,7 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
             if (stage := by_name.get(name.lower())) and stage.python
             for take in takes
         ),
+        made=tuple(made),
         below=reader.own,
         notes=tuple(dict.fromkeys(notes)),
     )

@@ -147,6 +147,8 @@ class ImageFacts:
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
     handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
+    # what it takes of these and steps make there: the stage; one source, and where the image has it
+    made: tuple[tuple[str, Copy], ...] = ()
     # images of this repository that its stages stand on: name -> what builds it
     below: Mapping[str, BuildFacts] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()

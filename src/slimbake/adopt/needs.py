@@ -160,6 +160,7 @@ class Needs:
     torch: str = ""
     django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
+    unread: dict[Note, Step] = field(default_factory=dict)  # what may make files, by its note
     # files that lose the line ends of Windows, and what is said where they have such
     endings: list[tuple[str, Note]] = field(default_factory=list)
     needless: list[Step] = field(default_factory=list)  # what prepares, or cleans up
@@ -530,14 +531,7 @@ class _Reader:
             self.needs.notes.append(replace(not_run(step, self._service), advice=advice))
             self._from_variables("pip", ("install",), step)
             return
-        made = next(
-            (to for to in self._handed for word in step.words if f"{word}/".startswith(f"{to}/")),
-            "",
-        )
-        why = f"the image has {made} of it" if made else ""
-        if made and not f"{made}/".startswith("/app/"):
-            why += ", and outputs of a step lie below /app, so that it is written and read there"
-        note = not_run(step, self._service, why)
+        note = not_run(step, self._service)
         edited = posixpath.normpath(posixpath.join(step.workdir, rest[-1])) if rest else ""
         if program == "dos2unix" or (program == "sed" and any(map(_ENDINGS.fullmatch, rest))):
             self.needs.endings.append((edited, note))
@@ -546,6 +540,7 @@ class _Reader:
         elif program == "sed" and rest:
             self.edited.append((edited, note))
         else:
+            self.needs.unread[note] = step
             self.needs.notes.append(note)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from slimbake.adopt.code import path_in
 from slimbake.adopt.model import Copy, Step
 from slimbake.adopt.needs import program_of
 from slimbake.adopt.shell import BLOCKS
@@ -26,14 +28,63 @@ _INSTALLERS = frozenset(
 _COPIERS = frozenset({"cp", "mv", "ln", "install", "tar", "rsync", "find"})
 
 
+_OF_SYSTEM = ("/etc", "/var", "/sbin", "/lib64", "/run", "/dev")
+_PREPARES = frozenset({"mkdir", "chown", "chmod", "chgrp"})
+
+
 def without_packages(steps: Sequence[Step], into: Iterable[Copy], takes: Sequence[Copy]) -> bool:
     """Whether what an image takes of a stage is surely no package that the stage's steps install.
 
     `into`: what the stage itself takes of others.
     """
-    taken = [posixpath.normpath(posixpath.join("/", s)) for each in takes for s in each.sources]
-    if any(_BY_NAME.search(each) or "*" in each for each in taken):
-        return False
+    return not _hold(_sources(takes), _places(steps, into))
+
+
+def made_files(
+    steps: Sequence[Step], into: Iterable[Copy], copies: Iterable[Copy], takes: Sequence[Copy]
+) -> Iterator[Copy]:
+    """What an image takes of a stage that is neither packages nor files that the stage copies: each
+    file or folder, and where the image has it.
+    """
+    places, copied = _places(steps, into), [_target(e, s) for e in copies for s in e.sources]
+    for each in takes:
+        for source in _sources([each]):
+            known = _hold([source], places) or _overlap([source], [*copied, *_OF_SYSTEM])
+            named = [step for step in steps if names_path(step, source)]
+            if known or (named and all(step.words[0] in _PREPARES for step in named)):
+                continue
+            yield replace(each, sources=(source,), target=_target(each, source))
+
+
+def names_path(step: Step, path: str) -> bool:
+    """Whether a step of a stage runs in a folder, or has its path in its words or variables."""
+    words = step.written or step.words
+    texts = [*words[1:], *(value for _, value in step.env)]
+    return (
+        f"{step.workdir}/".startswith(f"{path}/")
+        or _overlap(_paths(replace(step, words=words)), [path])
+        or any(map(path_in([path]).search, texts))
+    )
+
+
+def _target(copied: Copy, source: str) -> str:
+    """Where a copy puts one of its sources; only a name with an ending is that of a file."""
+    file = copied.folder and posixpath.splitext(source)[1]
+    target = posixpath.join(copied.target, posixpath.basename(source) if file else "")
+    return posixpath.normpath(target)
+
+
+def _sources(takes: Iterable[Copy]) -> list[str]:
+    return [posixpath.normpath(posixpath.join("/", s)) for each in takes for s in each.sources]
+
+
+def _hold(taken: Sequence[str], places: Iterable[str]) -> bool:
+    """Whether some of these paths may have packages."""
+    return any(_BY_NAME.search(each) or "*" in each for each in taken) or _overlap(taken, places)
+
+
+def _places(steps: Iterable[Step], into: Iterable[Copy]) -> frozenset[str]:
+    """The paths of a stage that may have packages."""
     places = _PLACES | {each.target for each in into}
     for step in steps:
         program, rest = (program_of(step.words) or ("",))[0], step.words[1:]
@@ -43,7 +94,7 @@ def without_packages(steps: Sequence[Step], into: Iterable[Copy], takes: Sequenc
             places |= {posixpath.join(step.workdir, each) for each in (".venv", "__pypackages__")}
         elif program in _COPIERS | BLOCKS and _overlap(named, places):
             places |= named
-    return not _overlap(taken, places)
+    return places
 
 
 def _overlap(some: Iterable[str], others: Iterable[str]) -> bool:

@@ -1,0 +1,65 @@
+"""Notes on files that a stage with Python makes, and that the image takes. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import replace
+
+from slimbake.adopt.code import APP, Code
+from slimbake.adopt.model import Copy, ImageFacts
+from slimbake.adopt.needs import Needs
+from slimbake.adopt.sheet import Sheet
+from slimbake.adopt.stages import names_path
+
+_HOW = (
+    "make them in a step of `build`, with an `image` of its own if the service's lacks something; or"
+    " make modules in a package, whose [build-system] requires what that takes"
+    " (docs/how-to/build-steps.md); or keep the Dockerfile with `dockerfile:`"
+)
+
+
+def generated_files(
+    sheet: Sheet, facts: ImageFacts, needs: Needs, code: Code, env: Mapping[str, str]
+) -> None:
+    """Say of each such file that slimbake's image lacks it: at the step that makes it, where that
+    is known, else at the line that copies it.
+    """
+    outputs = [each for step in sheet.entry.get("build", ()) for each in step["outputs"]]
+    for stage, take in facts.made:
+        here = code.moved(take.target)
+        if any(f"{here}/".startswith(f"{posixpath.join(APP, each)}/") for each in outputs):
+            continue
+        [source] = take.sources
+        advice = _advice(take, here, env)
+        steps = {
+            note
+            for note, step in needs.unread.items()
+            if not step.last and names_path(step, source)
+        }
+        said = f"{take.place.file}:{take.place.line} copies {source} of it to {take.target}"
+        needs.notes = [
+            replace(each, advice=f"{said}: {advice}") if each in steps else each
+            for each in needs.notes
+        ]
+        if not steps:
+            what = f"COPY --from={stage} {source} {take.target}"
+            sheet.note(take.place, what, f"steps of that stage make it: {advice}")
+
+
+def _advice(take: Copy, here: str, env: Mapping[str, str]) -> str:
+    if f"{here}/".startswith(f"{APP}/"):
+        return f"slimbake's image lacks these files, so {_HOW}"
+    new = posixpath.join(APP, posixpath.basename(take.target))
+    changed = {
+        name: value.replace(take.target, new)
+        for name, value in env.items()
+        if f"{value}/".startswith(f"{take.target}/")
+    }
+    settings = ", ".join(f"{name}: {value}" for name, value in changed.items())
+    read = f"write `env: {{{settings}}}`" if changed else f"let the service read {new}"
+    return (
+        f"slimbake's image lacks these files. A step of `build` writes below {APP}: let it make"
+        f" {posixpath.basename(new)}, name that under `outputs`, and {read}"
+        " (docs/how-to/build-steps.md); or keep the Dockerfile with `dockerfile:`"
+    )
