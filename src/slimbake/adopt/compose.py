@@ -22,7 +22,7 @@ from slimbake.adopt.model import (
     Repository,
     Said,
 )
-from slimbake.adopt.secrecy import OF_A_FILE, looks_secret
+from slimbake.adopt.secrecy import OF_A_FILE, SECRET, looks_secret
 from slimbake.adopt.shell import LITERAL, expand
 from slimbake.config.compose import OVERRIDES, OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
@@ -55,6 +55,8 @@ _READ = frozenset(
         "runtime",
     ]
 )
+# Of `address:port:port`; `${A:-${B:-1}}` is one part.
+_PART = re.compile(r"(?:\$\{(?:[^{}]|\{[^{}]*\})*\}|[^:])+")
 _BUILD = frozenset({"context", "dockerfile", "target", "args"})
 _MOST = 20  # files that extend or include one another
 
@@ -260,8 +262,11 @@ class _Reader:
 
     def interpolated(self, text: str) -> tuple[str, tuple[str, ...]]:
         """A text with its variables filled in, and those that nothing sets."""
-        value, missing = expand(text.replace("$$", LITERAL), self.values)
-        return value.replace(LITERAL, "$"), missing
+        return _interpolated(text, self.values)
+
+    def default(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """The same where no `.env` is, as in a fresh clone."""
+        return _interpolated(text, {})
 
 
 class _ServiceReader:
@@ -432,25 +437,26 @@ class _ServiceReader:
         )
         found: dict[str, Said] = {}
         for at, name, value in pairs:
-            place, values = self._place("environment", at), self._files.values
-            if value is None and name not in values:
+            place = self._place("environment", at)
+            if value is None and name not in self._files.values:
                 advice = _STAYS.format(name=name)
                 self._passed[name] = self._note(
                     place, f"{name} has its value from the shell", advice
                 )
                 continue
             written = f"${{{name}}}" if value is None else plain(value)
-            text, missing = self._files.interpolated(written)
-            changing = missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values)
-            secret = looks_secret(name, text) and not OF_A_FILE.search(name)
-            changing = changing or (secret and text != written)
-            # PYTHONPATH is about where the image has its code; a manifest holds no secret
-            development = self._file in self._files.overrides and name != "PYTHONPATH"
-            apart = development and not secret
-            if changing or apart:
-                self._filled[name] = Filled(written, text)
-            else:
-                found[name] = Said(text, place)
+            default, lacking = self._files.default(written)
+            changing = _varies(written)
+            secret = looks_secret(name, default) and not OF_A_FILE.search(name)
+            # about where the image has its code, and containers a file; a manifest holds no secret
+            of_code = name == "PYTHONPATH"
+            of_file = SECRET.search(name) and OF_A_FILE.search(name)
+            development = self._file in self._files.overrides and not of_code
+            apart = bool(lacking) or (changing if secret else development)
+            if not apart:
+                found[name] = Said(default, place)
+            if apart or (changing and not of_code and not of_file):
+                self._filled[name] = Filled(written, self._files.interpolated(written)[0])
         return found
 
     def _env_files(self) -> tuple[Said, ...]:
@@ -469,12 +475,19 @@ class _ServiceReader:
             place = self._place("ports", number)
             if isinstance(each, dict):
                 published, target = plain(each.get("published")), plain(each.get("target"))
-                protocol = plain(each.get("protocol"))
+                protocol, target = plain(each.get("protocol")), self._fill(target, "ports")
             else:
-                text, _, protocol = self._fill(plain(each), "ports", number).partition("/")
-                *before, target = text.rsplit(":", 2) if ":" in text else [text]
-                published = before[-1] if before else ""
-            target, published = self._fill(target, "ports"), self._fill(published, "ports")
+                published, target = ["", "", *_PART.findall(plain(each))][-2:]
+                target, _, protocol = self._fill(target, "ports", number).partition("/")
+            if _varies(published):
+                written, published = published, self._files.default(published)[0]
+                taken = f"init takes {published}" if published.isdigit() else "write one"
+                self._note(
+                    place,
+                    f"the published port {written}",
+                    f"`publish` is a number, which no variable changes: {taken}. Your own compose"
+                    " file, which extends slimbake's, may have the variable (docs/how-to/run.md)",
+                )
             if protocol not in {"", "tcp"}:
                 what = f"the port {target}/{protocol}"
                 self._note(place, what, "slimbake takes TCP ports by number")
@@ -767,6 +780,16 @@ def _without(below: ComposeService, names: set[str], service: str) -> ComposeSer
         passed={name: replace(note, service=service) for name, note in passed.items()},
         notes=tuple(replace(each, service=service) for each in below.notes if each not in gone),
     )
+
+
+def _interpolated(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    value, missing = expand(text.replace("$$", LITERAL), values)
+    return value.replace(LITERAL, "$"), missing
+
+
+def _varies(text: str) -> bool:
+    """Whether a text has variables that Compose fills in."""
+    return "$" in text.replace("$$", "")
 
 
 def plain(value: Any) -> str:

@@ -166,8 +166,8 @@ class BuildFacts:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The value of a variable that containers alone get: Compose fills in others that the file does
-    not set, or it is for development.
+    """The value of a variable that containers get: Compose fills in others, or it is for development.
+    The image has the value that it has without a `.env`, if there is one.
     """
 
     written: str

@@ -122,10 +122,10 @@ def test_variables_of_an_override_are_of_containers_and_the_image_keeps_the_main
     assert {name: said.value for name, said in web.env.items()} == {
         "LEVEL": "INFO",
         "SAME": "a",
+        "TOKEN": "t$",  # which the draft leaves out, with a note
         "PYTHONPATH": "/src",
     }
     assert web.filled == {
-        "TOKEN": Filled("t$$", "t$"),
         "LEVEL": Filled("${X:-DEBUG}", "DEBUG"),
         "WORKERS": Filled("1", "1"),
     }
@@ -140,7 +140,11 @@ def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> N
     assert service.command is not None
     assert service.command.words == ("run", "fast", "$HOME")
     assert {name: said.value for name, said in service.env.items()} == {"A": "x"}
-    assert service.filled == {"B": Filled("${B}", ""), "D": Filled("$SET", "from the machine")}
+    assert service.filled == {
+        "A": Filled("${A:-x}", "x"),
+        "B": Filled("${B}", ""),
+        "D": Filled("$SET", "from the machine"),
+    }
     assert list(service.passed) == ["C"]
     assert [(note.place.line, note.what) for note in service.notes] == [
         (8, "C has its value from the shell"),
@@ -290,11 +294,52 @@ def test_what_compose_fills_in_stays_as_it_is_written() -> None:
         "A": "${A}",
         "B": "${B:-b}",
         "C": "${C}",
+        "D": "${D:-d}",
         "E": "x$A",
     }
-    assert [each.value for each in one.filled.values()] == ["1", "2", "3", "x1"]
-    assert {name: said.value for name, said in one.env.items()} == {"D": "d", "LOW": "info"}
+    assert [each.value for each in one.filled.values()] == ["1", "2", "3", "d", "x1"]
+    assert {name: said.value for name, said in one.env.items()} == {
+        "B": "b",
+        "D": "d",
+        "LOW": "info",
+    }
     assert other.filled == {}
+
+
+def test_what_a_dot_env_sets_changes_neither_what_images_hold_nor_ports() -> None:
+    text = """\
+services:
+  one:
+    build: .
+    environment:
+      GREETING: ${GREETING:-hello}
+      DSN: ${DSN:-sqlite://}
+      PYTHONPATH: ${SOURCES:-/app}
+      NAME: ${NAME}
+    ports: ["127.0.0.1:${ONE:?see .env.example}:80", "${TWO:-${GREETING:-2}}:81", "3:82"]
+  two:
+    build: .
+    ports: [{published: "${ONE}", target: 80}]
+"""
+    values = "GREETING=1\nDSN=db://a:b@c\nSOURCES=/x\nNAME=x\nONE=1\nTWO=22\n"
+    without, given = read(text).services, read(text, _env=values).services
+    for one, other in zip(without, given, strict=True):
+        assert (one.env, one.ports, one.notes) == (other.env, other.ports, other.notes)
+        assert {n: e.written for n, e in one.filled.items()} == {
+            n: e.written for n, e in other.filled.items()
+        }
+    assert {name: said.value for name, said in without[0].env.items()} == {
+        "GREETING": "hello",
+        "DSN": "sqlite://",
+        "PYTHONPATH": "/app",
+    }
+    assert [*without[0].filled] == ["GREETING", "DSN", "NAME"]
+    assert [host for host, _ in without[0].ports] == ["", "2", "3"]
+    assert [note.what for each in without for note in each.notes] == [
+        "the published port ${ONE:?see .env.example}",
+        "the published port ${TWO:-${GREETING:-2}}",
+        "the published port ${ONE}",
+    ]
 
 
 def test_a_secret_with_a_default_stays_as_it_is_written_without_a_dot_env() -> None:
@@ -310,7 +355,7 @@ services:
       TOKEN: fixed
 """
     (one,) = read(text).services
-    assert [*one.filled] == ["DATABASE_URL", "API_KEY"]
+    assert [*one.filled] == ["DATABASE_URL", "API_KEY", "LEVEL"]
     assert [*one.env] == ["API_KEY_FILE", "LEVEL", "TOKEN"]
 
 

@@ -89,7 +89,11 @@ def test_variables_that_compose_fills_in_are_those_of_containers(tmp_path: Path)
     )
     printed = "\n".join(init(file, InitRequest(), QUIET))
     one, two = manifest(file).services
-    assert one.environment == (("DSN", "postgresql://me:${PASSWORD}@db/x$$"), ("PORT", "${PORT}"))
+    assert one.environment == (
+        ("DSN", "postgresql://me:${PASSWORD}@db/x$$"),
+        ("PORT", "${PORT}"),
+        ("MODE", "${MODE:-a}"),
+    )
     assert dict(one.env).items() >= {"LEVEL": "INFO", "MODE": "a"}.items()
     assert one.start and dict(one.start.env) == {"PORT": "1111", "DSN": "postgresql://localhost"}
     assert (one.env_file, two.environment) == ((), ())
