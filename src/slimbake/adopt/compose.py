@@ -22,7 +22,7 @@ from slimbake.adopt.model import (
     Repository,
     Said,
 )
-from slimbake.adopt.secrecy import OF_A_FILE, SECRET, looks_secret
+from slimbake.adopt.secrecy import OF_A_FILE, SECRET, WITH_PASSWORD, looks_secret
 from slimbake.adopt.shell import LITERAL, expand
 from slimbake.config.compose import OVERRIDES, OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
@@ -481,12 +481,12 @@ class _ServiceReader:
                 target, _, protocol = self._fill(target, "ports", number).partition("/")
             if _varies(published):
                 written, published = published, self._files.default(published)[0]
-                taken = f"init takes {published}" if published.isdigit() else "write one"
+                taken = f"init reads {published}" if published.isdigit() else "write `publish`"
                 self._note(
                     place,
                     f"the published port {written}",
-                    f"`publish` is a number, which no variable changes: {taken}. Your own compose"
-                    " file, which extends slimbake's, may have the variable (docs/how-to/run.md)",
+                    f"ports of a manifest are numbers: {taken}. Your own compose file, which extends"
+                    " slimbake's, may have the variable (docs/how-to/run.md)",
                 )
             if protocol not in {"", "tcp"}:
                 what = f"the port {target}/{protocol}"
@@ -764,7 +764,8 @@ def _bare(said: Command | Said | Healthcheck | None) -> Any:
 def _shown(said: Command | Said | Healthcheck) -> str:
     if isinstance(said, Healthcheck):
         return ""
-    return f": {said.text if isinstance(said, Command) else said.value}"
+    text = said.text if isinstance(said, Command) else said.value
+    return f": {text.partition(' ')[0]} ..." if WITH_PASSWORD.search(text) else f": {text}"
 
 
 def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:

@@ -18,6 +18,7 @@ from slimbake.adopt.model import (
     Copy,
     Healthcheck,
     ImageFacts,
+    Made,
     Note,
     Place,
     Said,
@@ -124,7 +125,8 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
         notes.append(Note(Place(where, each.line), each.source, advice))
     python = chosen.python
     seen = {id(chosen)}
-    taken, builders, made = [], [], []
+    taken, builders = [], []
+    made: list[Made] = []
     waiting = [(name, takes, _apart(name, chosen, by_name)) for name, takes in chosen.takes.items()]
     while waiting:
         waiting.sort(key=lambda each: bool(each[2]))  # what has packages first
@@ -149,8 +151,8 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
                 older = [replace(each, last=False, apart=apart) for each in stage.steps]
                 steps = [_as_taken(each, takes if directly else []) for each in older] + steps
                 into = [take for found in stage.takes.values() for take in found]
-                new = made_files(stage.steps, into, stage.copies, takes if directly else ())
-                made += [(name, each) for each in new]
+                here = takes if directly else ()
+                made += made_files(name, stage.steps, into, stage.copies, here)
                 handed = _handed_on(stage.copies, takes) if directly else ()
                 copies = [*stage.copies, *handed, *copies]
                 notes += stage.notes

@@ -26,9 +26,13 @@ def generated_files(
     is known, else at the line that copies it.
     """
     outputs = [each for step in sheet.entry.get("build", ()) for each in step["outputs"]]
-    for stage, take in facts.made:
-        here = code.moved(take.target)
-        if any(f"{here}/".startswith(f"{posixpath.join(APP, each)}/") for each in outputs):
+    context, repository = sheet.of.build.context, sheet.repository
+    there = repository.files | repository.folders
+    for each in facts.made:
+        take, here = each.take, code.moved(each.take.target)
+        copied = {posixpath.normpath(posixpath.join(context, path)) for path in each.copied}
+        made = (posixpath.join(APP, output) for output in outputs)
+        if copied & there or any(f"{here}/".startswith(f"{path}/") for path in made):
             continue
         [source] = take.sources
         advice = _advice(take, here, env)
@@ -39,11 +43,11 @@ def generated_files(
         }
         said = f"{take.place.file}:{take.place.line} copies {source} of it to {take.target}"
         needs.notes = [
-            replace(each, advice=f"{said}: {advice}") if each in steps else each
-            for each in needs.notes
+            replace(note, advice=f"{said}: {advice}") if note in steps else note
+            for note in needs.notes
         ]
         if not steps:
-            what = f"COPY --from={stage} {source} {take.target}"
+            what = f"COPY --from={each.stage} {source} {take.target}"
             sheet.note(take.place, what, f"steps of that stage make it: {advice}")
 
 

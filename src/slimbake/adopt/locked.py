@@ -36,4 +36,4 @@ def _needed(package: Mapping[str, Any]) -> Iterator[str]:
     """A list of tables is uv's, one of requirements PDM's, and a table by name Poetry's."""
     extras = package.get("optional-dependencies", {})
     for each in chain(package.get("dependencies", ()), *extras.values()):
-        yield normalised(str(each["name"])) if isinstance(each, dict) else name_of(str(each))
+        yield normalised(str(each.get("name"))) if isinstance(each, dict) else name_of(str(each))

@@ -122,6 +122,15 @@ class Taken:
     refused: str = ""  # why no step can do what it does
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an image takes of a stage with Python, and steps of that stage may make."""
+
+    stage: str
+    take: Copy  # one source, and where the image has it
+    copied: tuple[str, ...]  # what it is of the context where it is there
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
     """What a Dockerfile makes of its last stage, and of those that this one takes from."""
@@ -147,8 +156,7 @@ class ImageFacts:
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
     handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
-    # what it takes of these and steps make there: the stage; one source, and where the image has it
-    made: tuple[tuple[str, Copy], ...] = ()
+    made: tuple[Made, ...] = ()
     # images of this repository that its stages stand on: name -> what builds it
     below: Mapping[str, BuildFacts] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()

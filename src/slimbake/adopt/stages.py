@@ -1,4 +1,4 @@
-"""Whether an image has packages of a stage that it takes files of. Pure."""
+"""What an image takes of a stage with Python: packages, or files that its steps make. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from slimbake.adopt.code import path_in
-from slimbake.adopt.model import Copy, Step
+from slimbake.adopt.model import Copy, Made, Step
 from slimbake.adopt.needs import program_of
 from slimbake.adopt.shell import BLOCKS
 
@@ -26,8 +26,6 @@ _INSTALLERS = frozenset(
     }
 )
 _COPIERS = frozenset({"cp", "mv", "ln", "install", "tar", "rsync", "find"})
-
-
 _OF_SYSTEM = ("/etc", "/var", "/sbin", "/lib64", "/run", "/dev")
 _PREPARES = frozenset({"mkdir", "chown", "chmod", "chgrp"})
 
@@ -41,19 +39,31 @@ def without_packages(steps: Sequence[Step], into: Iterable[Copy], takes: Sequenc
 
 
 def made_files(
-    steps: Sequence[Step], into: Iterable[Copy], copies: Iterable[Copy], takes: Sequence[Copy]
-) -> Iterator[Copy]:
-    """What an image takes of a stage that is neither packages nor files that the stage copies: each
-    file or folder, and where the image has it.
-    """
-    places, copied = _places(steps, into), [_target(e, s) for e in copies for s in e.sources]
+    stage: str,
+    steps: Sequence[Step],
+    into: Iterable[Copy],
+    copies: Sequence[Copy],
+    takes: Sequence[Copy],
+) -> Iterator[Made]:
+    """What an image takes of a stage that is neither packages nor all that the stage copies."""
+    places = _places(steps, into)
+    copied = [
+        (_target(each, s), posixpath.join(each.context, s)) for each in copies for s in each.sources
+    ]
     for each in takes:
         for source in _sources([each]):
-            known = _hold([source], places) or _overlap([source], [*copied, *_OF_SYSTEM])
             named = [step for step in steps if names_path(step, source)]
-            if known or (named and all(step.words[0] in _PREPARES for step in named)):
+            empty = named and all(step.words[0] in _PREPARES for step in named)
+            around = any(f"{target}/".startswith(f"{source.rstrip('/')}/") for target, _ in copied)
+            if _hold([source], places) or _overlap([source], _OF_SYSTEM) or empty or around:
                 continue
-            yield replace(each, sources=(source,), target=_target(each, source))
+            inside = (
+                posixpath.normpath(posixpath.join(at, posixpath.relpath(source, target)))
+                for target, at in copied
+                if source.startswith(f"{target.rstrip('/')}/")
+            )
+            take = replace(each, sources=(source,), target=_target(each, source))
+            yield Made(stage, take, tuple(inside))
 
 
 def names_path(step: Step, path: str) -> bool:
@@ -92,7 +102,9 @@ def _places(steps: Iterable[Step], into: Iterable[Copy]) -> frozenset[str]:
         if program in _INSTALLERS or (program == "python" and {"venv", "virtualenv"} & {*rest}):
             places |= named | {*_of_variables(step)}
             places |= {posixpath.join(step.workdir, each) for each in (".venv", "__pypackages__")}
-        elif program in _COPIERS | BLOCKS and _overlap(named, places):
+        elif program in _COPIERS | BLOCKS and (
+            _overlap(named, places) or any("$(" in word or "`" in word for word in rest)
+        ):
             places |= named
     return places
 

@@ -76,7 +76,7 @@ def test_what_an_override_would_change_in_the_image_is_a_note() -> None:
         "  job: {build: ., user: '7'}\n",
         compose_override_yaml="services:\n  web:\n    build: {context: ., target: dev}\n"
         "    user: '7'\n    command: [serve, --reload, $FAST]\n"
-        "    healthcheck: {disable: true}\n  job: {command: job --watch}\n",
+        "    healthcheck: {disable: true}\n  job: {command: job db://a:b@c}\n",
         _env="FAST=1\n",
     ).services
     assert web.build is not None and web.command is not None
@@ -86,7 +86,7 @@ def test_what_an_override_would_change_in_the_image_is_a_note() -> None:
         ("compose.override.yaml:5", "command: serve --reload 1"),
         ("compose.override.yaml:6", "healthcheck"),
         ("compose.override.yaml:2", "build"),
-        ("compose.override.yaml:7", "command: job --watch"),
+        ("compose.override.yaml:7", "command: job ..."),
     ]
     assert "`slimbake init --compose compose.yaml`" in web.notes[0].advice
 

@@ -474,6 +474,7 @@ def test_packages_of_a_stage_of_which_an_image_takes_other_files_are_a_note() ->
         ("RUN pip install --user x", "COPY --from=build /root/.local /root/.local"),
         ("RUN pip install x", "COPY --from=build /src /app"),
         ("RUN pip install x && cp -r /usr/local/lib /all", "COPY --from=build /all /all"),
+        ("RUN pip install x && mv $(where) /all", "COPY --from=build /all /all"),
         ("RUN pip wheel -w /w x", "COPY --from=build /w /w"),
         ("RUN pip install x\nRUN pip freeze > /list", "COPY --from=build /list /list"),
         ("RUN pip install x", "COPY --from=build /gen /gen\nCOPY --from=0 /usr /usr"),

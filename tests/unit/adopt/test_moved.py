@@ -310,6 +310,20 @@ def test_what_a_step_makes_and_the_image_takes_is_said(tmp_path: Path) -> None:
     assert "a package, whose [build-system] requires" in why
 
 
+def test_what_a_stage_makes_beside_its_code_is_said_where_the_repository_lacks_it(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "FROM python:3.11 AS made\nWORKDIR /src\nCOPY web .\nRUN python make.py\n"
+        f"{HEAD}COPY --from=made /src/app.py /src/out.txt /app/\n{START}"
+    )
+    [web] = adopted(tmp_path, text)
+    assert [what for what, _ in notes(web)] == [
+        "COPY --from=made /src/out.txt /app/out.txt",
+        "RUN python make.py",
+    ]
+
+
 def test_a_django_step_of_an_earlier_stage_has_the_paths_of_the_image(tmp_path: Path) -> None:
     settings = 'import os\nSTATIC_ROOT = os.environ.get("STATIC_ROOT", "x")\n'
     manage = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
