@@ -87,7 +87,7 @@ PURE = (
     *(f"adopt.{each}" for each in ("model", "shell", "code", "commands", "needs", "dockerfile")),
     *(f"adopt.{each}" for each in ("compose", "draft", "folder", "decide", "sharing", "layout")),
     *(f"adopt.{each}" for each in ("sheet", "program", "variables", "health", "packages")),
-    *(f"adopt.{each}" for each in ("mounts", "copies", "ignored")),
+    *(f"adopt.{each}" for each in ("mounts", "copies", "ignored", "stages", "locked", "generated")),
     "checks.cure",
     "checks.limits",
     "checks.missing",

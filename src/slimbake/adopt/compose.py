@@ -26,7 +26,7 @@ from slimbake.adopt.shell import LITERAL, expand
 from slimbake.config.compose import OVERRIDES, OWN, dotenv
 from slimbake.config.document import KeyPath, YamlDocument, read_yaml
 from slimbake.config.model import ENDED
-from slimbake.config.secrecy import OF_A_FILE, looks_secret
+from slimbake.config.secrecy import OF_A_FILE, SECRET, WITH_PASSWORD, looks_secret
 from slimbake.config.words import Word
 
 _NAMED = re.compile(r"(?:docker-)?compose[.\w-]*\.ya?ml")
@@ -55,6 +55,8 @@ _READ = frozenset(
         "runtime",
     ]
 )
+# Of `address:port:port`; `${A:-${B:-1}}` is one part.
+_PART = re.compile(r"(?:\$\{(?:[^{}]|\{[^{}]*\})*\}|[^:])+")
 _BUILD = frozenset({"context", "dockerfile", "target", "args"})
 _MOST = 20  # files that extend or include one another
 
@@ -260,8 +262,11 @@ class _Reader:
 
     def interpolated(self, text: str) -> tuple[str, tuple[str, ...]]:
         """A text with its variables filled in, and those that nothing sets."""
-        value, missing = expand(text.replace("$$", LITERAL), self.values)
-        return value.replace(LITERAL, "$"), missing
+        return _interpolated(text, self.values)
+
+    def default(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """The same where no `.env` is, as in a fresh clone."""
+        return _interpolated(text, {})
 
 
 class _ServiceReader:
@@ -432,25 +437,26 @@ class _ServiceReader:
         )
         found: dict[str, Said] = {}
         for at, name, value in pairs:
-            place, values = self._place("environment", at), self._files.values
-            if value is None and name not in values:
+            place = self._place("environment", at)
+            if value is None and name not in self._files.values:
                 advice = _STAYS.format(name=name)
                 self._passed[name] = self._note(
                     place, f"{name} has its value from the shell", advice
                 )
                 continue
             written = f"${{{name}}}" if value is None else plain(value)
-            text, missing = self._files.interpolated(written)
-            changing = missing or any(re.search(rf"\$\{{?{key}\b", written) for key in values)
-            secret = looks_secret(name, text) and not OF_A_FILE.search(name)
-            changing = changing or (secret and text != written)
-            # PYTHONPATH is about where the image has its code; a manifest holds no secret
-            development = self._file in self._files.overrides and name != "PYTHONPATH"
-            apart = development and not secret
-            if changing or apart:
-                self._filled[name] = Filled(written, text)
-            else:
-                found[name] = Said(text, place)
+            default, lacking = self._files.default(written)
+            changing = _varies(written)
+            secret = looks_secret(name, default) and not OF_A_FILE.search(name)
+            # about where the image has its code, and containers a file; a manifest holds no secret
+            of_code = name == "PYTHONPATH"
+            of_file = SECRET.search(name) and OF_A_FILE.search(name)
+            development = self._file in self._files.overrides and not of_code
+            apart = bool(lacking) or (changing if secret else development)
+            if not apart:
+                found[name] = Said(default, place)
+            if apart or (changing and not of_code and not of_file):
+                self._filled[name] = Filled(written, self._files.interpolated(written)[0])
         return found
 
     def _env_files(self) -> tuple[Said, ...]:
@@ -469,12 +475,19 @@ class _ServiceReader:
             place = self._place("ports", number)
             if isinstance(each, dict):
                 published, target = plain(each.get("published")), plain(each.get("target"))
-                protocol = plain(each.get("protocol"))
+                protocol, target = plain(each.get("protocol")), self._fill(target, "ports")
             else:
-                text, _, protocol = self._fill(plain(each), "ports", number).partition("/")
-                *before, target = text.rsplit(":", 2) if ":" in text else [text]
-                published = before[-1] if before else ""
-            target, published = self._fill(target, "ports"), self._fill(published, "ports")
+                published, target = ["", "", *_PART.findall(plain(each))][-2:]
+                target, _, protocol = self._fill(target, "ports", number).partition("/")
+            if _varies(published):
+                written, published = published, self._files.default(published)[0]
+                taken = f"init reads {published}" if published.isdigit() else "write `publish`"
+                self._note(
+                    place,
+                    f"the published port {written}",
+                    f"ports of a manifest are numbers: {taken}. Your own compose file, which extends"
+                    " slimbake's, may have the variable (docs/how-to/run.md)",
+                )
             if protocol not in {"", "tcp"}:
                 what = f"the port {target}/{protocol}"
                 self._note(place, what, "slimbake takes TCP ports by number")
@@ -690,9 +703,24 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
     )
 
 
+# What of a service goes into its image, and the key of each
+_OF_IMAGE = {
+    "entrypoint": "entrypoint",
+    "command": "command",
+    "user": "user",
+    "workdir": "working_dir",
+    "stop_signal": "stop_signal",
+    "healthcheck": "healthcheck",
+}
+_DEVELOPED = (
+    "an override file is for development, so the image does not have it; `slimbake init --compose"
+    " {}` leaves that file out"
+)
+
+
 def _developed(below: ComposeService, over: ComposeService) -> ComposeService:
     """One service with what an override file has for development: containers alone get its
-    variables, and the image keeps those of the file below.
+    variables, and what goes into the image is that of the file below.
     """
     kept = {} if "environment" in over.resets else below.env
     filled = {
@@ -701,7 +729,43 @@ def _developed(below: ComposeService, over: ComposeService) -> ComposeService:
         if name not in kept or kept[name].value != each.value
     }
     merged = _over(below, replace(over, filled=filled))
-    return replace(merged, env={**kept, **over.env})
+    image = {name: getattr(below, name) for name in _OF_IMAGE}
+    changed = {
+        key: said
+        for name, key in _OF_IMAGE.items()
+        if (said := getattr(over, name)) and _bare(said) != _bare(image[name])
+    }
+    advice = _DEVELOPED.format(below.place.file)
+    notes = [
+        Note(said.place, f"{key}{_shown(said)}", advice, over.name) for key, said in changed.items()
+    ]
+    if below.build and merged.build != below.build:
+        notes.append(Note(over.place, "build", advice, over.name))
+    about = {each.place for each in changed.values()}
+    others = [each for each in merged.notes if each.place not in about]
+    return replace(
+        merged,
+        **image,
+        place=below.place,
+        build=below.build or over.build,
+        env={**kept, **over.env},
+        notes=tuple(dict.fromkeys((*others, *notes))),
+    )
+
+
+def _bare(said: Command | Said | Healthcheck | None) -> Any:
+    """A value without its place."""
+    nowhere = Place("")
+    if isinstance(said, Healthcheck):
+        return replace(said, place=nowhere, command=_bare(said.command))
+    return replace(said, place=nowhere) if said else None
+
+
+def _shown(said: Command | Said | Healthcheck) -> str:
+    if isinstance(said, Healthcheck):
+        return ""
+    text = said.text if isinstance(said, Command) else said.value
+    return f": {text.partition(' ')[0]} ..." if WITH_PASSWORD.search(text) else f": {text}"
 
 
 def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:
@@ -717,6 +781,16 @@ def _without(below: ComposeService, names: set[str], service: str) -> ComposeSer
         passed={name: replace(note, service=service) for name, note in passed.items()},
         notes=tuple(replace(each, service=service) for each in below.notes if each not in gone),
     )
+
+
+def _interpolated(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    value, missing = expand(text.replace("$$", LITERAL), values)
+    return value.replace(LITERAL, "$"), missing
+
+
+def _varies(text: str) -> bool:
+    """Whether a text has variables that Compose fills in."""
+    return "$" in text.replace("$$", "")
 
 
 def plain(value: Any) -> str:

@@ -18,6 +18,7 @@ from slimbake.adopt.model import (
     Copy,
     Healthcheck,
     ImageFacts,
+    Made,
     Note,
     Place,
     Said,
@@ -25,6 +26,7 @@ from slimbake.adopt.model import (
     Taken,
 )
 from slimbake.adopt.shell import BLOCKS, LITERAL, SimpleCommand, expand, simple_commands
+from slimbake.adopt.stages import made_files, without_packages
 from slimbake.config.shells import SHELLS
 from slimbake.fingerprint.instructions import Instruction, instructions
 
@@ -124,9 +126,11 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
     python = chosen.python
     seen = {id(chosen)}
     taken, builders = [], []
-    waiting = list(chosen.takes.items())
+    made: list[Made] = []
+    waiting = [(name, takes, _apart(name, chosen, by_name)) for name, takes in chosen.takes.items()]
     while waiting:
-        name, takes = waiting.pop(0)
+        waiting.sort(key=lambda each: bool(each[2]))  # what has packages first
+        name, takes, apart = waiting.pop(0)
         place = takes[0].place
         stage = by_name.get(name.lower())
         if stage is None:
@@ -144,12 +148,18 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
             directly = takes is chosen.takes.get(name)
             if stage.python:
                 builders.append(stage.outside)
-                older = [replace(each, last=False) for each in stage.steps]
+                older = [replace(each, last=False, apart=apart) for each in stage.steps]
                 steps = [_as_taken(each, takes if directly else []) for each in older] + steps
+                into = [take for found in stage.takes.values() for take in found]
+                here = takes if directly else ()
+                made += made_files(name, stage.steps, into, stage.copies, here)
                 handed = _handed_on(stage.copies, takes) if directly else ()
                 copies = [*stage.copies, *handed, *copies]
                 notes += stage.notes
-                waiting += stage.takes.items()
+                waiting += [
+                    (other, each, apart or _apart(other, stage, by_name))
+                    for other, each in stage.takes.items()
+                ]
             elif stage.runs or not _UV_IMAGE.search(stage.outside.value):
                 taken.append(_taken(name, stage, takes, directly))
     return ImageFacts(
@@ -178,9 +188,25 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
             if (stage := by_name.get(name.lower())) and stage.python
             for take in takes
         ),
+        made=tuple(made),
         below=reader.own,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _apart(name: str, above: _Stage, by_name: Mapping[str, _Stage]) -> str:
+    """The name of a stage where what is taken of it are surely no packages; "" otherwise."""
+    stage = by_name.get(name.lower())
+    if stage is None or not stage.python:
+        return ""
+    takes = [
+        each
+        for other, found in above.takes.items()
+        if by_name.get(other.lower()) is stage
+        for each in found
+    ]
+    into = [each for found in stage.takes.values() for each in found]
+    return name if without_packages(stage.steps, into, takes) else ""
 
 
 def _as_taken(step: Step, takes: list[Copy]) -> Step:

@@ -21,6 +21,7 @@ from slimbake.adopt.copies import (
     trusted,
 )
 from slimbake.adopt.dockerfile import dockerfile_facts
+from slimbake.adopt.generated import generated_files
 from slimbake.adopt.health import check_entry, check_followed, healthcheck_of, on_top
 from slimbake.adopt.ignored import sent
 from slimbake.adopt.model import (
@@ -140,6 +141,7 @@ def _own(sheet: Sheet) -> Draft:
         text = sheet.repository.texts.get(code.source(path, sheet.repository), "\r")
         sheet.notes += [note] if "\r" in text else []
     steps_of(sheet, facts, needs, code)
+    generated_files(sheet, facts, needs, code, env)
     start_of(sheet, facts, words, fixed, plain.starts)
     known = {*needs.folders, *needs.projects}
     if any(step.words[0].endswith(TRUSTS) for step in facts.steps):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from slimbake import docker
 from slimbake.adopt.decide import adoption
@@ -19,7 +22,8 @@ from slimbake.adopt.folder import folder_draft
 from slimbake.adopt.ignored import ignore_files
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.layout import manifest_text, service_lines
-from slimbake.adopt.listed import required_by
+from slimbake.adopt.listed import extras_asked_for, required_by
+from slimbake.adopt.locked import closure_in, needs_in
 from slimbake.adopt.model import Adoption, Draft, Note, Place, Repository
 from slimbake.adopt.needs import PIP_INSTALL
 from slimbake.adopt.order import ordered
@@ -214,7 +218,8 @@ def _decided(file: Path, repository: Repository, found: Adoption) -> Started:
 
     drafts, dropped = _readable(file, _one_user(found.drafts), lambda each: text(each, _ALONE))
     parsed = _checked(file, text(drafts, _ALONE))
-    wants = _wants(parsed, drafts, repository) if isinstance(parsed, Manifest) else []
+    root = file.resolve().parent
+    wants = _wants(parsed, drafts, repository, root) if isinstance(parsed, Manifest) else []
     sharing = shared(wants) if wants else _ALONE
     layers = "" if sharing.bases or not sharing.apart else "none"
     sharing, based = _on_bases(drafts, sharing)
@@ -395,8 +400,11 @@ def _checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
             )
 
 
-def _wants(parsed: Manifest, drafts: Sequence[Draft], repository: Repository) -> list[Wants]:
+def _wants(
+    parsed: Manifest, drafts: Sequence[Draft], repository: Repository, root: Path
+) -> list[Wants]:
     by_name = {each.name: each for each in drafts}
+    needs = cache(lambda lock: needs_in(_lock(root / lock)))
     found = []
     for service in parsed.services:
         if service.dockerfile:
@@ -404,15 +412,31 @@ def _wants(parsed: Manifest, drafts: Sequence[Draft], repository: Repository) ->
         specs = list(service.requirements.specs)
         for package in service.requirements.packages:
             specs += closure(package.path, repository)
-        pins = tuple(each.spec for each in service.requirements.constraints)
+        constraints = service.requirements.constraints
+        names = {name_of(each) for each in specs}
+        needed = {lock: closure_in(needs(lock), names) for lock in {c.file for c in constraints}}
+        pins = tuple(
+            each.spec
+            for each in constraints
+            if not needs(each.file) or name_of(each.spec) in needed[each.file]
+        )
         torch = by_name[service.name].torch
         if torch and TORCH not in map(name_of, specs):
             specs.append(TORCH)  # somebody's dependency, of which a build was chosen
         via: dict[str, frozenset[str]] = {}
         for file in service.requirements.files:
             via |= required_by(repository.texts.get(file, ""))
+            specs += extras_asked_for(file, repository.texts)
         found.append(Wants(service.name, tuple(specs), torch, pins, via))
     return found
+
+
+def _lock(file: Path) -> Mapping[str, Any]:
+    """A lock that is TOML; {} for another file of constraints."""
+    try:
+        return tomllib.loads(file.read_text("utf-8")) if file.suffix in {".lock", ".toml"} else {}
+    except tomllib.TOMLDecodeError:  # such as a Pipfile.lock
+        return {}
 
 
 def _on_bases(drafts: Sequence[Draft], sharing: Sharing) -> tuple[Sharing, list[Draft]]:

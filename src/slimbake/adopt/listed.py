@@ -77,6 +77,29 @@ def required_by(text: str) -> dict[str, frozenset[str]]:
     }
 
 
+_SOURCE = re.compile(r"-r +(\S+)|\(([^\s()]*pyproject\.toml)\)")
+_WITH_EXTRAS = re.compile(r"(?<![\w.-])([A-Za-z0-9][\w.-]*) ?\[([\w., -]+)\]")
+
+
+def extras_asked_for(file: str, texts: Mapping[str, str]) -> list[str]:
+    """The packages of a list that pip-compile or uv has written with the extras that its sources ask
+    for, where the list has them without: `psycopg[binary]`.
+    """
+    text = texts.get(file, "")
+    comments = "\n".join(re.findall(r"#(.*)$", text, re.M))
+    named = {each[1] or each[2] for each in _SOURCE.finditer(comments)}
+    folder = posixpath.dirname(file)
+    sources = {posixpath.normpath(posixpath.join(at, n)) for n in named for at in (folder, "")}
+    known = set(map(name_of, re.findall(r"^[A-Za-z0-9].*", text, re.M)))
+    found: dict[str, None] = {}
+    for source in sorted(sources & {*texts}):
+        lines = (line.value for line in lines_of(source, texts) if not line.option)
+        for each in _WITH_EXTRAS.finditer("\n".join(lines)):
+            if name_of(each[1]) in known:
+                found[f"{each[1]}[{each[2]}]"] = None
+    return list(found)
+
+
 def lines_of(file: str, texts: Mapping[str, str]) -> Iterator[Line]:
     """The lines of a file and of those that it includes with `-r`, each file once."""
     waiting, seen = [file], set()

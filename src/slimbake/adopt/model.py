@@ -97,6 +97,7 @@ class Step:
     piped: str = ""  # the commands that its pipe runs, where it is one of several
     # its words with the paths of an earlier stage, where `words` has those of the image
     written: tuple[str, ...] = ()
+    apart: str = ""  # the stage that it is of, where the image takes no package of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,15 @@ class Taken:
     env: Mapping[str, str]
     takes: tuple[Copy, ...]  # sources are the stage's
     refused: str = ""  # why no step can do what it does
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an image takes of a stage with Python, and steps of that stage may make."""
+
+    stage: str
+    take: Copy  # one source, and where the image has it
+    copied: tuple[str, ...]  # what it is of the context where it is there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +156,7 @@ class ImageFacts:
     scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
     handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
+    made: tuple[Made, ...] = ()
     # images of this repository that its stages stand on: name -> what builds it
     below: Mapping[str, BuildFacts] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
@@ -163,8 +174,8 @@ class BuildFacts:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The value of a variable that containers alone get: Compose fills in others that the file does
-    not set, or it is for development.
+    """The value of a variable that containers get: Compose fills in others, or it is for development.
+    The image has the value that it has without a `.env`, if there is one.
     """
 
     written: str

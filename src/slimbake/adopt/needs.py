@@ -126,6 +126,14 @@ _STEP_ADVICE = (
 )
 
 
+_PYTHON_INSTALLERS = frozenset({"pip", "uv-pip", "uv", "poetry", "pdm", "pipenv"})
+_FOR_A_STEP = (
+    "a step of `build` that needs it has an `image` and installs it in its `run`; or make the files"
+    " in a package, whose [build-system] requires it (docs/how-to/build-steps.md)"
+)
+_APART = f"the image takes files of that stage, and no packages: {_FOR_A_STEP}"
+
+
 @dataclass(slots=True)
 class Needs:
     """What a service's Dockerfile installs. Paths are those of the image."""
@@ -152,6 +160,7 @@ class Needs:
     torch: str = ""
     django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
+    unread: dict[Note, Step] = field(default_factory=dict)  # what may make files, by its note
     # files that lose the line ends of Windows, and what is said where they have such
     endings: list[tuple[str, Note]] = field(default_factory=list)
     needless: list[Step] = field(default_factory=list)  # what prepares, or cleans up
@@ -161,12 +170,47 @@ def needs_of(steps: tuple[Step, ...], service: str, handed: Iterable[str] = ()) 
     """What steps install; steps that install nothing and matter become notes. `handed`: what the
     image takes of earlier stages.
     """
-    reader = _Reader(service, tuple(handed))
-    for step in steps:
-        reader.take(step)
+    reader, apart = _Reader(service, tuple(handed)), _Reader(service, ())
+    for step in dict.fromkeys(e if _installs(e) else replace(e, apart="") for e in steps):
+        (apart if step.apart else reader).take(step)
     needs = reader.needs
+    alone = not (_required(needs) or needs.environment or needs.pipfile)
+    if alone and any(each.apart for each in steps):  # what else would the service run on?
+        return needs_of(tuple(replace(each, apart="") for each in steps), service, handed)
     needs.notes += [note for file, note in reader.edited if file not in needs.files]
+    needs.needless += apart.needs.needless
+    needs.notes[:0] = _apart(apart.needs, needs, steps, service)
     return needs
+
+
+def _installs(step: Step) -> bool:
+    """Whether a step installs Python packages, by a program that says which."""
+    program, *rest = program_of(step.words) or ("",)
+    return program in _PYTHON_INSTALLERS and bool(_INSTALLS & {*rest[:1]})
+
+
+def _required(needs: Needs) -> dict[str, Place]:
+    """What is installed of Python, as a reader knows it: name -> place."""
+    return {
+        **{posixpath.basename(file): place for file, place in needs.files.items()},
+        **{f"pyproject.toml of {folder}": place for folder, place in needs.projects.items()},
+        **{f"the group '{name}'": place for name, place in needs.groups.items()},
+        **needs.folders,
+        **needs.specs,
+    }
+
+
+def _apart(apart: Needs, needs: Needs, steps: Iterable[Step], service: str) -> Iterator[Note]:
+    """Notes on packages that are installed for a stage alone."""
+    names = {each.place: each.apart for each in steps if each.apart}
+    known = {*_required(needs)}
+    lacking: dict[Place, list[str]] = {}
+    for name, place in _required(apart).items():
+        if name not in known and not (needs.projects and name.startswith("pyproject.toml of ")):
+            lacking.setdefault(place, []).append(name)
+    for place, found in lacking.items():
+        what = f"{', '.join(found)}: only in stage {names[place]}"
+        yield Note(place, what, _APART, service)
 
 
 class _Reader:
@@ -179,7 +223,7 @@ class _Reader:
         self.needs = Needs()
 
     def take(self, step: Step) -> None:
-        words = _program(step.words)
+        words = program_of(step.words)
         if not words:
             return
         program, rest = words[0], list(words[1:])
@@ -199,6 +243,7 @@ class _Reader:
                 self._poetry(rest, step)
             case "pdm" if rest[:1] in (["install"], ["sync"], ["export"]):
                 self._in_project(step.workdir, rest, {"--no-self"}, step)
+                self._exactly("--clean" in rest, rest, step)
                 self._groups(_values(rest, {"-G", "--group", "--with"}), step)
             case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
                 self._pipenv(rest, step)
@@ -383,6 +428,7 @@ class _Reader:
     def _uv(self, rest: list[str], step: Step) -> None:
         without = {"--no-install-project", "--no-install-workspace"}
         self._in_project(self._folder(rest, step), rest, without, step)
+        self._exactly(rest[0] == "sync" and "--inexact" not in rest, rest, step)
         self.needs.member = (_values(rest, {"--package"}) or (self.needs.member,))[0]
         self.needs.extras += _values(rest, {"--extra"})
         self.needs.extras += ("*",) if "--all-extras" in rest else ()
@@ -390,6 +436,7 @@ class _Reader:
 
     def _poetry(self, rest: list[str], step: Step) -> None:
         self._in_project(self._folder(rest, step), rest, {"--no-root"}, step)
+        self._exactly(rest[0] == "sync" or "--sync" in rest, rest, step)
         self.needs.extras = _values(rest, {"--extras", "-E"})
         self.needs.extras += ("*",) if {"--all-extras"} & {*rest} else ()
         only = _values(rest, {"--only"})
@@ -412,6 +459,18 @@ class _Reader:
 
     def _groups(self, names: tuple[str, ...], step: Step) -> None:
         self.needs.groups.update(dict.fromkeys(names, step.place))
+
+    def _exactly(self, exact: bool, rest: list[str], step: Step) -> None:
+        """Forget the groups and extras of earlier steps where a step takes out what it does not
+        install.
+        """
+        if not exact:
+            return
+        for name, place in self.needs.groups.items():
+            if not any(name in re.split(r"[,=]", word) for word in rest):
+                what = f"the group '{name}': {step.place} takes it out again"
+                self.needs.notes.append(Note(place, what, _FOR_A_STEP, self._service))
+        self.needs.groups, self.needs.extras, self.needs.poetry = {}, (), None
 
     def _folder(self, rest: list[str], step: Step) -> str:
         named = _values(rest, {"--project", "--directory", "-C"})
@@ -472,14 +531,7 @@ class _Reader:
             self.needs.notes.append(replace(not_run(step, self._service), advice=advice))
             self._from_variables("pip", ("install",), step)
             return
-        made = next(
-            (to for to in self._handed for word in step.words if f"{word}/".startswith(f"{to}/")),
-            "",
-        )
-        why = f"the image has {made} of it" if made else ""
-        if made and not f"{made}/".startswith("/app/"):
-            why += ", and outputs of a step lie below /app, so that it is written and read there"
-        note = not_run(step, self._service, why)
+        note = not_run(step, self._service)
         edited = posixpath.normpath(posixpath.join(step.workdir, rest[-1])) if rest else ""
         if program == "dos2unix" or (program == "sed" and any(map(_ENDINGS.fullmatch, rest))):
             self.needs.endings.append((edited, note))
@@ -488,6 +540,7 @@ class _Reader:
         elif program == "sed" and rest:
             self.edited.append((edited, note))
         else:
+            self.needs.unread[note] = step
             self.needs.notes.append(note)
 
 
@@ -555,7 +608,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
         yield option, value
 
 
-def _program(words: tuple[str, ...]) -> tuple[str, ...]:
+def program_of(words: tuple[str, ...]) -> tuple[str, ...]:
     """A command's words without what it is called through: `python -m pip`, `/venv/bin/pip`, `sudo`."""
     while words and (words[0] in {"sudo", "env", "exec", "time"} or "=" in words[0]):
         words = words[1:]
@@ -567,7 +620,7 @@ def _program(words: tuple[str, ...]) -> tuple[str, ...]:
         if inner == "build":
             return ("build-wheel", *words[3:])
         if inner in {"pip", "uv", "poetry", "pipenv", "pdm"}:
-            return _program(words[2:])
+            return program_of(words[2:])
         return ("python", *words[1:])
     if _PYTHON.fullmatch(name) and words[1:3] in (("setup.py", "install"), ("setup.py", "develop")):
         return (*PIP_INSTALL, ".")
@@ -580,7 +633,7 @@ def _program(words: tuple[str, ...]) -> tuple[str, ...]:
     if name == "uv" and words[1:2] == ("pip",):
         return ("uv-pip", *words[2:])
     if name in {"poetry", "uv", "pipenv"} and words[1:2] == ("run",):
-        return _program(words[2:])
+        return program_of(words[2:])
     return ("python" if _PYTHON.fullmatch(name) else name, *words[1:])
 
 

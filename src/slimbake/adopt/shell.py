@@ -12,6 +12,7 @@ _OPERATOR = re.compile(r"&&|\|\||;;|;|\|&|\||&|\n|\(|\)")
 # To or from another stream (`2>&1`, `>&-`), or with a word behind it.
 _STREAM = re.compile(r"\d*[<>]&(?:\d+-?|-)")
 _REDIRECTION = re.compile(r"&>>?|\d*(?:>>|>\||>&|<<<|<<-?|<&|<>|>|<)")
+_DOCUMENTS = ("<<", "<<-")
 _WORD = re.compile(r"[^\s'\"\\|&;()<>`$]+")
 _VARIABLE = re.compile(
     r"\$(?:(?P<bare>[A-Za-z_]\w*)"
@@ -197,6 +198,7 @@ class _Reader:
         self._text = text
         self._at = 0
         self._split: set[str] = set()
+        self._documents: list[tuple[str, str]] = []  # here-documents that begin in this line
 
     def commands(self) -> Iterator[SimpleCommand]:
         before = ""
@@ -231,6 +233,8 @@ class _Reader:
             elif found := _OPERATOR.match(text, self._at):
                 self._at = found.end()
                 operator = found[0]
+                if operator == "\n":
+                    self._skip_documents()
                 break
             else:
                 start = self._at
@@ -239,6 +243,7 @@ class _Reader:
                 plain = plain and simple
                 if redirected:
                     into += [word] if ">" in redirected else []
+                    self._documents += [(redirected, word)] if redirected in _DOCUMENTS else []
                 else:
                     words.append(word)
                     starts.append(start)
@@ -267,6 +272,17 @@ class _Reader:
             ),
             operator,
         )
+
+    def _skip_documents(self) -> None:
+        """Go behind the here-documents whose first line comes next: they are no commands."""
+        for redirection, end in self._documents:
+            line = None
+            while line != end and self._at < len(self._text):
+                stop = self._text.find("\n", self._at) + 1 or len(self._text)
+                line = self._text[self._at : stop].removesuffix("\n")
+                line = line.lstrip("\t") if redirection == "<<-" else line
+                self._at = stop
+        self._documents.clear()
 
     def _word(self) -> tuple[str, bool]:
         """One word without its quotes, and whether a shell would leave it one word as it is."""

@@ -307,6 +307,30 @@ def test_quotes_operators_and_nested_defaults() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "last"),
+    [
+        ("python - <<'PY' || exit 1\nfor x in y:\n  # don't\nPY\n", ("exit", "1")),
+        ("cat <<-A <<B > /x; one\n\trm\n\tA\nmv\nB\n", ("one",)),
+        ("grep x <<< y\n", ("grep", "x")),
+        ("cat <<END\nrm\n", ("cat",)),
+    ],
+)
+def test_a_here_document_is_no_command(written: str, last: tuple[str, ...]) -> None:
+    found = simple_commands(written)
+    assert found[-1].words == last
+    after = simple_commands(f'{written}END\nexec "$@"')
+    assert [each.words for each in after[-1:]] == [("exec", "$@")]
+    assert not {each.words[0] for each in after} & {"for", "rm", "mv", "PY", "B"}
+
+
+def test_a_here_document_before_the_service_is_one_note() -> None:
+    text = "python - <<'PY'\nimport os, time\nif os:\n    time.sleep(1)\nPY\nserve --fast"
+    found = plainly(text, text=True)
+    assert found.words == ("serve", "--fast")
+    assert [(note.place.line, note.what) for note in found.notes] == [(9, "`python - <<'PY'`")]
+
+
+@pytest.mark.parametrize(
     ("words", "found"),
     [
         ("uvicorn app.main:api --port 80", Served("app.main", "api")),

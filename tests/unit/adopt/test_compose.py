@@ -61,15 +61,34 @@ def test_what_stays_of_a_service_that_is_extended_or_overrides_is_a_note() -> No
 
 def test_the_override_beside_it_wins_and_other_files_are_named() -> None:
     found = read(
-        "services:\n  web: {build: ., command: a, ports: ['1:80']}\n",
-        compose_override_yaml="services:\n  web: {command: b, ports: ['2:80']}\n",
+        "services:\n  web: {build: ., ports: ['1:80']}\n",
+        compose_override_yaml="services:\n  web: {ports: ['2:80']}\n",
         compose_prod_yaml="services: {}\n",
     )
     [web] = found.services
-    assert web.command is not None
-    assert web.command.words == ("b",)
     assert [(host, said.value) for host, said in web.ports] == [("2", "80")]
     assert [note.place.file for note in found.notes] == ["compose.prod.yaml"]
+
+
+def test_what_an_override_would_change_in_the_image_is_a_note() -> None:
+    web, job = read(
+        "services:\n  web: {build: {context: ., target: app}, user: '7', command: serve}\n"
+        "  job: {build: ., user: '7'}\n",
+        compose_override_yaml="services:\n  web:\n    build: {context: ., target: dev}\n"
+        "    user: '7'\n    command: [serve, --reload, $FAST]\n"
+        "    healthcheck: {disable: true}\n  job: {command: job db://a:b@c}\n",
+        _env="FAST=1\n",
+    ).services
+    assert web.build is not None and web.command is not None
+    assert (web.build.target, web.command.words) == ("app", ("serve",))
+    assert (web.healthcheck, job.command) == (None, None)
+    assert [(str(note.place), note.what) for note in (*web.notes, *job.notes)] == [
+        ("compose.override.yaml:5", "command: serve --reload 1"),
+        ("compose.override.yaml:6", "healthcheck"),
+        ("compose.override.yaml:2", "build"),
+        ("compose.override.yaml:7", "command: job ..."),
+    ]
+    assert "`slimbake init --compose compose.yaml`" in web.notes[0].advice
 
 
 def test_what_an_override_does_not_name_stays() -> None:
@@ -103,10 +122,10 @@ def test_variables_of_an_override_are_of_containers_and_the_image_keeps_the_main
     assert {name: said.value for name, said in web.env.items()} == {
         "LEVEL": "INFO",
         "SAME": "a",
+        "TOKEN": "t$",  # which the draft leaves out, with a note
         "PYTHONPATH": "/src",
     }
     assert web.filled == {
-        "TOKEN": Filled("t$$", "t$"),
         "LEVEL": Filled("${X:-DEBUG}", "DEBUG"),
         "WORKERS": Filled("1", "1"),
     }
@@ -121,7 +140,11 @@ def test_variables_have_their_defaults_and_values_of_the_machine_stay_out() -> N
     assert service.command is not None
     assert service.command.words == ("run", "fast", "$HOME")
     assert {name: said.value for name, said in service.env.items()} == {"A": "x"}
-    assert service.filled == {"B": Filled("${B}", ""), "D": Filled("$SET", "from the machine")}
+    assert service.filled == {
+        "A": Filled("${A:-x}", "x"),
+        "B": Filled("${B}", ""),
+        "D": Filled("$SET", "from the machine"),
+    }
     assert list(service.passed) == ["C"]
     assert [(note.place.line, note.what) for note in service.notes] == [
         (8, "C has its value from the shell"),
@@ -271,11 +294,52 @@ def test_what_compose_fills_in_stays_as_it_is_written() -> None:
         "A": "${A}",
         "B": "${B:-b}",
         "C": "${C}",
+        "D": "${D:-d}",
         "E": "x$A",
     }
-    assert [each.value for each in one.filled.values()] == ["1", "2", "3", "x1"]
-    assert {name: said.value for name, said in one.env.items()} == {"D": "d", "LOW": "info"}
+    assert [each.value for each in one.filled.values()] == ["1", "2", "3", "d", "x1"]
+    assert {name: said.value for name, said in one.env.items()} == {
+        "B": "b",
+        "D": "d",
+        "LOW": "info",
+    }
     assert other.filled == {}
+
+
+def test_what_a_dot_env_sets_changes_neither_what_images_hold_nor_ports() -> None:
+    text = """\
+services:
+  one:
+    build: .
+    environment:
+      GREETING: ${GREETING:-hello}
+      DSN: ${DSN:-sqlite://}
+      PYTHONPATH: ${SOURCES:-/app}
+      NAME: ${NAME}
+    ports: ["127.0.0.1:${ONE:?see .env.example}:80", "${TWO:-${GREETING:-2}}:81", "3:82"]
+  two:
+    build: .
+    ports: [{published: "${ONE}", target: 80}]
+"""
+    values = "GREETING=1\nDSN=db://a:b@c\nSOURCES=/x\nNAME=x\nONE=1\nTWO=22\n"
+    without, given = read(text).services, read(text, _env=values).services
+    for one, other in zip(without, given, strict=True):
+        assert (one.env, one.ports, one.notes) == (other.env, other.ports, other.notes)
+        assert {n: e.written for n, e in one.filled.items()} == {
+            n: e.written for n, e in other.filled.items()
+        }
+    assert {name: said.value for name, said in without[0].env.items()} == {
+        "GREETING": "hello",
+        "DSN": "sqlite://",
+        "PYTHONPATH": "/app",
+    }
+    assert [*without[0].filled] == ["GREETING", "DSN", "NAME"]
+    assert [host for host, _ in without[0].ports] == ["", "2", "3"]
+    assert [note.what for each in without for note in each.notes] == [
+        "the published port ${ONE:?see .env.example}",
+        "the published port ${TWO:-${GREETING:-2}}",
+        "the published port ${ONE}",
+    ]
 
 
 def test_a_secret_with_a_default_stays_as_it_is_written_without_a_dot_env() -> None:
@@ -291,7 +355,7 @@ services:
       TOKEN: fixed
 """
     (one,) = read(text).services
-    assert [*one.filled] == ["DATABASE_URL", "API_KEY"]
+    assert [*one.filled] == ["DATABASE_URL", "API_KEY", "LEVEL"]
     assert [*one.env] == ["API_KEY_FILE", "LEVEL", "TOKEN"]
 
 
@@ -347,11 +411,11 @@ def test_reset_and_override_take_nothing_over() -> None:
         "services:\n  web:\n    build: .\n    command: serve\n    ports: ['80:80']\n    user: '7'\n"
         "    environment: {A: one, B: $SET}\n    volumes: ['data:/data']\n"
         "  beat:\n    extends: web\n    ports: !reset []\n    volumes: !override ['more:/more']\n",
-        compose_override_yaml="services:\n  web:\n    environment: !reset null\n    user: !reset null\n",
+        compose_override_yaml="services:\n  web:\n    environment: !reset null\n",
         _env="SET=x\n",
     ).services
     assert [said.value for _, said in web.ports] == ["80"]
-    assert (web.env, web.filled, web.user) == ({}, {}, None)
+    assert (web.env, web.filled) == ({}, {})
     assert (beat.ports, [said.value for _, said in beat.volumes]) == ((), ["/more"])
     assert beat.command is not None
     assert beat.command.words == ("serve",)

@@ -443,3 +443,75 @@ def test_the_time_zone_of_an_image(step: str) -> None:
     assert needs.zone == Said("Asia/Tokyo", Place("Dockerfile", 3))
     assert not needs.notes
     assert [each.words[0] for each in needs.needless] == ["dpkg-reconfigure"] * ("dpkg" in step)
+
+
+GENERATED = (
+    "FROM python:3.11 AS gen\nWORKDIR /src\nRUN pip install grpcio-tools==1.81.1\n"
+    "RUN python -m grpc_tools.protoc -I /src --python_out=/gen x.proto\n"
+    "FROM python:3.11\nRUN pip install -r requirements.txt\n"
+)
+
+
+def test_packages_of_a_stage_of_which_an_image_takes_other_files_are_a_note() -> None:
+    needs = needs_of(facts(f"{GENERATED}COPY --from=gen /gen .\n").steps, "s")
+    assert (list(needs.files), needs.specs) == (["/requirements.txt"], {})
+    assert [(str(note.place), note.what) for note in needs.notes] == [
+        ("Dockerfile:3", "grpcio-tools==1.81.1: only in stage gen"),
+        ("Dockerfile:4", "RUN python -m grpc_tools.protoc -I /src --python_out=/gen x.proto"),
+    ]
+    assert "[build-system] requires it" in needs.notes[0].advice
+
+
+@pytest.mark.parametrize(
+    ("stage", "takes"),
+    [
+        ("RUN pip install x", "COPY --from=build /usr/local/bin /usr/local/bin"),
+        ("RUN pip install --prefix=/install x", "COPY --from=build /install /usr/local"),
+        ("RUN pip install -t vendor x", "COPY --from=build /src/vendor /vendor"),
+        ("RUN pip install -t/vendor x", "COPY --from=build /vendor/y /vendor/y"),
+        ("ENV PATH=/env/bin:$PATH\nRUN pip install x", "COPY --from=build /env /env"),
+        ("RUN virtualenv /env && /env/bin/pip install x", "COPY --from=build /env /env"),
+        ("RUN pip install --user x", "COPY --from=build /root/.local /root/.local"),
+        ("RUN pip install x", "COPY --from=build /src /app"),
+        ("RUN pip install x && cp -r /usr/local/lib /all", "COPY --from=build /all /all"),
+        ("RUN pip install x && mv $(where) /all", "COPY --from=build /all /all"),
+        ("RUN pip wheel -w /w x", "COPY --from=build /w /w"),
+        ("RUN pip install x\nRUN pip freeze > /list", "COPY --from=build /list /list"),
+        ("RUN pip install x", "COPY --from=build /gen /gen\nCOPY --from=0 /usr /usr"),
+        ("RUN pip install x", "RUN --mount=from=build,target=/b cp -r /b/gen /gen"),
+        (
+            "RUN pip install x\nFROM python:3.11 AS next\nCOPY --from=build /usr/local /all",
+            "COPY --from=next /all /usr/local",
+        ),
+    ],
+)
+def test_packages_that_an_image_may_take_of_a_stage_are_its_own(stage: str, takes: str) -> None:
+    text = (
+        f"FROM python:3.11 AS build\nWORKDIR /src\n{stage}\n"
+        f"FROM python:3.11\n{takes}\nRUN pip install y\n"
+    )
+    assert [*needs_of(facts(text).steps, "s").specs] == ["x", "y"]
+
+
+def test_packages_of_a_stage_are_the_services_where_it_has_no_others() -> None:
+    text = "FROM python:3.11 AS made\nRUN pip install x\nFROM python:3.11\nCOPY --from=made /a /a\n"
+    assert [*needs_of(facts(text).steps, "s").specs] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("adds", "removes"),
+    [
+        ("poetry install --only main,build", "poetry sync --only main"),
+        ("poetry install --with build", "poetry install --sync --only main"),
+        ("uv sync --group build --no-dev", "uv sync --no-dev"),
+        ("pdm install -G build", "pdm sync --clean --prod"),
+    ],
+)
+def test_a_group_that_a_later_step_takes_out_is_a_note(adds: str, removes: str) -> None:
+    needs = needs_of(facts(f"FROM python:3.11\nRUN {adds}\nRUN {removes}\n").steps, "s")
+    assert needs.groups == {}
+    assert [(str(note.place), note.what) for note in needs.notes] == [
+        ("Dockerfile:2", "the group 'build': Dockerfile:3 takes it out again")
+    ]
+    kept = facts(f"FROM python:3.11\nRUN {adds}\nRUN uv sync --inexact\n")
+    assert [*needs_of(kept.steps, "s").groups] == ["build"]

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.adopt.add import add
-from slimbake.adopt.init import InitRequest, init, next_steps, start
+from slimbake.adopt.init import InitRequest, Started, init, next_steps, start
 from slimbake.adopt.model import Draft
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA, manifest
@@ -89,7 +89,11 @@ def test_variables_that_compose_fills_in_are_those_of_containers(tmp_path: Path)
     )
     printed = "\n".join(init(file, InitRequest(), QUIET))
     one, two = manifest(file).services
-    assert one.environment == (("DSN", "postgresql://me:${PASSWORD}@db/x$$"), ("PORT", "${PORT}"))
+    assert one.environment == (
+        ("DSN", "postgresql://me:${PASSWORD}@db/x$$"),
+        ("PORT", "${PORT}"),
+        ("MODE", "${MODE:-a}"),
+    )
     assert dict(one.env).items() >= {"LEVEL": "INFO", "MODE": "a"}.items()
     assert one.start and dict(one.start.env) == {"PORT": "1111", "DSN": "postgresql://localhost"}
     assert (one.env_file, two.environment) == ((), ())
@@ -1463,3 +1467,33 @@ def test_the_compose_file_at_the_root_is_no_line_that_was_lost(tmp_path: Path) -
     file = repository(tmp_path, "one")
     (tmp_path / "compose.yaml").write_text("services: {one: {build: services/one}}\n")
     assert "not carried over" not in "\n".join(init(file, InitRequest(), QUIET))
+
+
+def test_pins_of_what_a_lock_has_for_development_keep_no_services_apart(tmp_path: Path) -> None:
+    lock = (
+        '[[package]]\nname = "{0}"\nsource = {{ virtual = "." }}\n'
+        'dependencies = [{{ name = "httpx" }}, {{ name = "rich" }}]\n'
+        '[package.dev-dependencies]\ndev = [{{ name = "pytest" }}]\n'
+        '[[package]]\nname = "httpx"\nversion = "1"\nsource = {{ registry = "x" }}\n'
+        '[[package]]\nname = "rich"\nversion = "{2}"\nsource = {{ registry = "x" }}\n'
+        '[[package]]\nname = "pytest"\nversion = "{1}"\nsource = {{ registry = "x" }}\n'
+    )
+
+    def decided(name: str, pytest_version: str, rich: str) -> Started:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "pyproject.toml").write_text(
+            f'[project]\nname = "{name}"\nversion = "1"\ndependencies = ["httpx", "rich"]\n'
+            '[dependency-groups]\ndev = ["pytest"]\n'
+        )
+        (folder / "uv.lock").write_text(lock.format(name, pytest_version, rich))
+        (folder / "app.py").write_text("print()\n")
+        (folder / "Dockerfile").write_text(
+            "FROM python:3.11\nWORKDIR /app\nCOPY . .\nRUN uv sync --no-dev\nCMD python app.py\n"
+        )
+        return start(tmp_path / "services.yaml", InitRequest())
+
+    decided("one", "8", "2")
+    [base] = decided("two", "9", "2").sharing.bases
+    assert base.services == ("one", "two")
+    assert not decided("two", "9", "3").sharing.bases

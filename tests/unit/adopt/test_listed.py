@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimbake.adopt.listed import one_file, required_by
+from slimbake.adopt.listed import extras_asked_for, one_file, required_by
 
 TEXTS = {
     "api/requirements.txt": "--extra-index-url https://download.pytorch.org/whl/cpu\n"
@@ -57,3 +57,16 @@ uvicorn==0.34.0
 rich==14.0.0
     # via mine
 """
+
+
+def test_a_compiled_list_has_the_extras_that_its_sources_ask_for() -> None:
+    texts = {
+        "a/base.txt": "psycopg==3 \\\n    --hash=sha256:00\n    # via -r base.in\n"
+        "psycopg-binary==3\n    # via psycopg\nuvicorn==1\n    # via x (pyproject.toml)\n",
+        "a/base.in": "-r more.in\nother[x]\n",
+        "a/more.in": "psycopg[binary]>=3  # or -r c[d]\n",
+        "pyproject.toml": '[project]\ndependencies = ["uvicorn[standard] >=0.2"]\n',
+        "b.txt": "psycopg\n",
+    }
+    assert extras_asked_for("a/base.txt", texts) == ["psycopg[binary]", "uvicorn[standard]"]
+    assert extras_asked_for("b.txt", texts) == []

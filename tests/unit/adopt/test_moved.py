@@ -294,12 +294,34 @@ def test_a_file_that_is_elsewhere_or_nowhere_is_a_note(tmp_path: Path) -> None:
 
 def test_what_a_step_makes_and_the_image_takes_is_said(tmp_path: Path) -> None:
     text = (
-        f"FROM python:3.11 AS site\nRUN python make.py /site\n{HEAD}COPY --from=site /site /site\n"
+        "FROM python:3.11 AS site\nCOPY web/x.proto /\nRUN mkdir /site /data\n"
+        "RUN /env/bin/python make.py --to=/site\nRUN cp /x.proto /y.proto\n"
+        f"{HEAD}COPY --from=site /site /opt/site\nCOPY --from=site /y.proto /x.proto /app/\n"
+        "COPY --from=site /data /data\nCOPY --from=site /site .\nENV SITE=/opt/site/html\n"
     )
     [web] = adopted(tmp_path, f"{text}{START}")
-    [(what, advice)] = notes(web)
-    assert what == "RUN python make.py /site"
-    assert advice.startswith("the image has /site of it, and outputs of a step lie below /app")
+    (copied, why), (what, advice) = notes(web)
+    assert what == "RUN /env/bin/python make.py --to=/site"
+    assert advice.startswith("web/Dockerfile:10 copies /site of it to /opt/site: slimbake's image")
+    assert "writes below /app: let it make site, name that under `outputs`, and write" in advice
+    assert "`env: {SITE: /app/site/html}`" in advice
+    assert copied == "COPY --from=site /y.proto /app/y.proto"
+    assert why.startswith("steps of that stage make it: slimbake's image lacks these files")
+    assert "a package, whose [build-system] requires" in why
+
+
+def test_what_a_stage_makes_beside_its_code_is_said_where_the_repository_lacks_it(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "FROM python:3.11 AS made\nWORKDIR /src\nCOPY web .\nRUN python make.py\n"
+        f"{HEAD}COPY --from=made /src/app.py /src/out.txt /app/\n{START}"
+    )
+    [web] = adopted(tmp_path, text)
+    assert [what for what, _ in notes(web)] == [
+        "COPY --from=made /src/out.txt /app/out.txt",
+        "RUN python make.py",
+    ]
 
 
 def test_a_django_step_of_an_earlier_stage_has_the_paths_of_the_image(tmp_path: Path) -> None:
