@@ -35,6 +35,7 @@ from slimbake.registry.documents import INDEXES, StoredManifest
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
 
+_COMPRESSED = {"COMPRESSION", "COMPRESSION_LEVEL"}  # variables of the bake file
 STAGED = "staged"
 """The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
 bake overwrites it.
@@ -182,18 +183,25 @@ class OnEngine:
         if not request.no_cache:
             plan, options = quick(site, rest, options, before.edits, before.held)
         whole = [each.name for each in plan.targets if each is site.plan.target(each.name)]
-        # an image of edited code is there at once: where there is room, its checks and its start
-        # need not wait for one another
-        later = not {*rest} & {*whole} and at_once() >= 2 * len(rest)
-        result = bake(site, rest, options, plan=plan, checks=not later)
+        # an image of edited code is there at once: where there is room, its checks, its start and
+        # what is measured need not wait for one another
+        later = (
+            not {*rest} & {*whole}
+            and at_once() >= 2 * len(rest)
+            and not _COMPRESSED & {*os.environ}
+        )
+        first = replace(options, layouts="") if later else options
+        result = bake(site, rest, first, plan=plan, checks=not later)
         seconds = {name: result.seconds[name] for name in whole if name in result.seconds}
         keep_costs(site.workspace, seconds, result.ran)
         new = built_in_engine(result.left, result)
 
         def check() -> Failed:
             """Raises BuildError and CheckError, unless the rest goes on."""
-            names = plan.with_checks(result.left)[len(result.left) :]
-            done = bake(site, names, options, plan=plan, checks=False) if names else BakeResult()
+            checked = plan.with_checks(result.left)
+            names = checked if layouts else checked[len(result.left) :]
+            last = replace(options, exported=bool(layouts))
+            done = bake(site, names, last, plan=plan, checks=False) if names else BakeResult()
             lost = {*names} - {*done.left}
             held = (image for image in new if not lost & {*plan.with_checks((image.name,))})
             _keep(site, kept := tuple(held), before.fingerprints)

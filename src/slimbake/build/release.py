@@ -115,12 +115,10 @@ def _offer(site: Site, request: BakeRequest) -> RegistryOffer:
 def _released(
     site: Site, place: Place, request: BakeRequest, offer: RegistryOffer, made: Made
 ) -> Released:
-    """Measure what was built, hold it to its budgets, then tag and push it."""
+    """Start what was built, measure it, hold it to its budgets, then tag and push it."""
     plan = site.plan
     images = {i.name: i.image for i in made.images if plan.target(i.name).released and i.image}
     ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
-    with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
-        measurement = measure_images(images, site.workspace, made.layouts)
     weights = {**request.pushed, **{i.target: i.reference for i in offer.held}}
     weights |= {i.name: i.image or i.pushed for i in made.images}
     plan = mounted(plan, weights, ids)
@@ -129,6 +127,8 @@ def _released(
     dead = starts.failed
     if dead and not request.partly:
         raise CheckError("\n".join(map(_dead, dead.items())))
+    with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
+        measurement = measure_images(images, site.workspace, made.layouts)
     alive = tuple(each for each in measurement.images if each.name not in dead)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     if over and not request.partly:

@@ -589,6 +589,22 @@ def test_where_there_is_no_room_checks_of_edited_code_come_first(
     assert OnEngine().make(site(machine.project), ("api",), asking(machine)).checks is None
 
 
+def test_layouts_of_edited_code_are_written_beside_its_checks(
+    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
+    held = site(machine.project)
+    held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
+    made = OnEngine().make(held, ("client",), asking(machine))
+    assert made.checks and made.checks() == Failed()
+    said = [(options.layouts, options.exported) for _, options in built]
+    assert said == [("", False), (str(made.layouts), True)]
+    assert built[1][0][0] == "client"
+    monkeypatch.setenv("COMPRESSION", "gzip")
+    held.workspace.write("baked", {})
+    assert OnEngine().make(held, ("client",), asking(machine)).checks is None
+
+
 def test_of_edited_code_only_what_fails_a_check_is_left_out(
     machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
