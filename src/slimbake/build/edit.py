@@ -8,11 +8,12 @@ that give the same, so the image is the one that plain `docker buildx bake` buil
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from slimbake import docker
 from slimbake.build.command import BakeOptions, arguments, environment, staged
 from slimbake.build.known import image_accounts
 from slimbake.build.site import Site, built_for
+from slimbake.config.names import INVENTORY
 from slimbake.errors import SetupError
 from slimbake.fingerprint import Account, Parts, without
 from slimbake.host import process
@@ -29,7 +31,6 @@ from slimbake.images import this_platform
 from slimbake.inside import pyz, zipapp
 from slimbake.plan.graph import IMAGE
 from slimbake.plan.model import Plan, Target
-from slimbake.plan.targets import inventory_name
 from slimbake.render.generated import own_templates
 
 BELOW = "below"  # in the workspace, and the stage of a service's Dockerfile
@@ -51,7 +52,8 @@ Known = Mapping[str, tuple[str, str]]
 class Edits:
     """What the services whose code can be settled here are made of, as it was before a bake."""
 
-    below: Mapping[str, str]  # service -> the fingerprint of all but its code
+    # service -> the fingerprint of all but its code, and of the program that checks that
+    below: Mapping[str, str]
     code: Mapping[str, Parts]  # service -> what its code is
     runtime: str  # the fingerprint of the runtime
 
@@ -61,12 +63,13 @@ def edits(site: Site, accounts: Iterable[Account]) -> Edits:
     by a Dockerfile or template of the user's own.
     """
     found = {each.target: each for each in accounts}
+    program = hashlib.sha256(zipapp("check")).hexdigest()
     below, code = {}, {}
     for target in () if _refused(site) else site.plan.targets:
         account = found.get(target.name)
         if account and account.fingerprint and _settles(site.plan, target):
             for context in (each for each in account.inputs if each.kind == "context"):  # one
-                below[target.name] = without(account, context)
+                below[target.name] = f"{without(account, context)} {program}"
                 code[target.name] = context.parts
     runtime = found.get(RUNTIME)
     return Edits(below, code, runtime.fingerprint if runtime else "")
@@ -104,7 +107,7 @@ def known_below(workspace: Workspace) -> Known:
 
 def quick(
     site: Site,
-    names: Iterable[str],
+    names: Collection[str],
     options: BakeOptions,
     found: Edits,
     held: Mapping[str, tuple[str, ...]],
@@ -126,12 +129,12 @@ def quick(
                 with contextlib.suppress(OSError, SetupError):
                     if folder := _settled(site, target, found.code[name]):
                         edited[name] = _upon(site, target, f"{IMAGE}{at}", folder)
-                        edited |= _inventory(site.plan, name, f"{IMAGE}{at}", found.code[name])
     if not edited:
         return site.plan, options
-    plan = replace(
-        site.plan, targets=tuple(edited.get(each.name, each) for each in site.plan.targets)
-    )
+    # its inventories were taken when what lies below was built: by the same program
+    counted = edited.keys() == {*names} and not any(_native(found.code[name]) for name in edited)
+    targets = (each for each in site.plan.targets if not (counted and each.kind == INVENTORY))
+    plan = replace(site.plan, targets=tuple(edited.get(each.name, each) for each in targets))
     file = _bake_file(site.workspace, CODE, {n: _redefined(each) for n, each in edited.items()})
     return plan, replace(options, file=file)
 
@@ -151,18 +154,9 @@ def _upon(site: Site, target: Target, image: str, folder: str) -> Target:
     )
 
 
-def _inventory(plan: Plan, service: str, image: str, code: Parts) -> dict[str, Target]:
-    """The inventory of a service's packages, on the image below its code: there it comes from the
-    cache. Code that may be native is looked at too, so that of such code it stays where it is.
-    """
-    if any(kind == "program" or ".so" in name for name, kind in _kinds(code).items()):
-        return {}
-    name = inventory_name(service)
-    return {
-        each.name: replace(each, contexts=tuple({**dict(each.contexts), "image": image}.items()))
-        for each in plan.targets
-        if each.name == name
-    }
+def _native(code: Parts) -> bool:
+    """Whether code may have shared objects or programs, whose libraries an inventory looks for."""
+    return any(kind == "program" or ".so" in name for name, kind in _kinds(code).items())
 
 
 def _settled(site: Site, target: Target, code: Parts) -> str:

@@ -148,7 +148,7 @@ def test_files_of_a_runtime_that_did_not_all_come_are_not_known(
     ("file", "mode", "below"),
     [("app.py", 0o644, True), ("fast.so", 0o644, False), ("tool", 0o755, False)],
 )
-def test_packages_are_counted_below_code_unless_that_may_be_native(
+def test_packages_are_not_counted_again_unless_code_may_be_native(
     bench: Bench, file: str, mode: int, below: bool
 ) -> None:
     bench.write(f"api/{file}", "code = 1\n")
@@ -156,8 +156,18 @@ def test_packages_are_counted_below_code_unless_that_may_be_native(
     for _ in range(2):
         bench.bake("api")
     plan, _ = bench.quick("api")
-    at = dict(plan.target("api-inventory").contexts)["image"]
-    assert at == ("docker-image://slimbake/atlas/api:below" if below else "target:api")
+    inventories = {each for each in plan.with_checks(("api",)) if each.endswith("-inventory")}
+    assert inventories == (set() if below else {"api-inventory"})
+
+
+def test_another_program_that_counts_packages_counts_them_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        bench.bake("api")
+    assert bench.quick("api") != (bench.site.plan, OPTIONS)
+    monkeypatch.setattr(edit, "zipapp", lambda _: b"another")
+    assert bench.quick("api") == (bench.site.plan, OPTIONS)
 
 
 def test_an_edit_is_one_target_upon_what_lies_below(bench: Bench) -> None:
@@ -175,7 +185,7 @@ def test_an_edit_is_one_target_upon_what_lies_below(bench: Bench) -> None:
     }
     assert (made.args, made.labels) == (before.args, before.labels)
     said = json.loads((bench.root / options.file).read_text())
-    assert said["target"].keys() == {"api", "api-inventory"}
+    assert said["target"].keys() == {"api"}
     assert said["target"]["api"]["contexts"] == dict(made.contexts)
     assert "--file .slimbake/code/bake.json" in " ".join(
         arguments(plan, ("api",), bench.site.around, options)

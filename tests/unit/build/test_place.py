@@ -5,7 +5,7 @@ of tags, and what neither can do.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -560,7 +560,7 @@ def edited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "at_once", lambda: 2 * len(SERVICES))
 
     def quick(
-        site: Site, names: Iterable[str], options: BakeOptions, *_: Any
+        site: Site, names: Collection[str], options: BakeOptions, *_: Any
     ) -> tuple[Plan, BakeOptions]:
         made = (replace(t) if t.name in names else t for t in site.plan.targets)
         return replace(site.plan, targets=tuple(made)), options
