@@ -117,3 +117,48 @@ def test_a_database_that_does_not_start_is_named_with_its_last_words(toy: Toy) -
     assert "broken: what its start check needs did not start: fails" in done.stderr
     assert "no disk" in done.stderr
     assert not held(toy.image("broken"))
+
+
+ASKED = """
+import http.server
+print("asked", flush=True)
+http.server.ThreadingHTTPServer(("", 9000), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+ASKS = """
+import http.server, os, urllib.request
+urllib.request.urlopen(os.environ["STORE"] + os.environ.get("MORE", ""), timeout=9)
+http.server.ThreadingHTTPServer(("", 8000), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+OURS = """
+services:
+  front-end:
+    context: front
+    command: [python, -m, asks]
+    port: 8000
+    env: {STORE: "http://store-1:9000/"}
+    start: {with: [store-1]}
+  store-1: {context: store, command: [python, -m, asked], port: 9000, start: none}
+"""
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A fleet of which one service needs another, without any compose file."""
+    with fleet(tmp_path_factory.mktemp("ours")) as made:
+        made.write(OURS, {"front/asks.py": ASKS, "store/asked.py": f"{ASKED}# {made.project}\n"})
+        yield made
+
+
+def test_a_service_starts_beside_another_one_of_the_manifest(ours: Toy) -> None:
+    alone = ours.slimbake("bake", "front-end")
+    assert alone.code == 6, "store-1 was never built"
+    assert "store-1" in alone.stderr and "slimbake bake store-1 front-end" in alone.stderr
+    both = ours.slimbake("bake", "--json")
+    assert both.code == 0, both.stderr
+    assert both.json()["images"]["front-end"]["checks"] == ["start"]
+    again = ours.slimbake("bake")
+    assert again.code == 0 and "starting" not in again.stderr
+    ours.file("store/asked.py", f"raise SystemExit('no store')  # {ours.project}\n")
+    broken = ours.slimbake("bake")
+    assert broken.code == 6, "what it needs is another one now"
+    assert "no store" in broken.stderr
