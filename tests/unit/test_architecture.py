@@ -47,6 +47,7 @@ ORDER = (
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
 
 PURE = (
+    "host.names",
     "host.sources",
     "host.typed",
     "host.wheels",

@@ -33,11 +33,6 @@ def step_image(image: str) -> str:
     return f"{STEPS}image-{re.sub('[^a-z0-9]+', '-', image.lower()).strip('-')[:40]}-{digest}"
 
 
-def manifest_name(name: str) -> str:
-    """What a service of a compose file is called in a manifest, where `api_v2` is `api-v2`."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def derived(name: str, variant: str) -> str:
     """The name of the copy of a base or service that is made for a variant."""
     return f"{name}-{variant}"

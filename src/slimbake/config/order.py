@@ -11,10 +11,10 @@ from slimbake.config.compose import OwnCompose
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.model import ENDED, HEALTHY, STARTED, Pairs
-from slimbake.config.naming import manifest_name
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
 from slimbake.config.rules import cycles
 from slimbake.config.words import TRUTH
+from slimbake.host.names import manifest_name
 
 Raw = dict[str, Any]
 

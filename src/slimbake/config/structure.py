@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from slimbake.config.document import KeyPath, read_yaml
 from slimbake.config.files import unreadable, yaml_text
-from slimbake.config.naming import manifest_name
 from slimbake.config.report import ProblemReport, did_you_mean
 from slimbake.config.words import TRUTH, Word, unquoted
+from slimbake.host.names import manifest_name
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

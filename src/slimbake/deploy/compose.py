@@ -23,10 +23,11 @@ from slimbake.config.compose import OWN, OwnCompose, dotenv, on_top, own_compose
 from slimbake.config.model import ENDED, HEALTHY
 from slimbake.console import QUIET, Console
 from slimbake.deploy.containers import cannot_run
-from slimbake.docker.beside import OwnServices, manifest_name, own_services
+from slimbake.docker.beside import OwnServices, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.externals.beside import beside_images, lacking, pull
+from slimbake.host.names import manifest_name
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
 from slimbake.render import Generated

@@ -17,6 +17,7 @@ from slimbake.docker.command import call
 from slimbake.docker.compose import CLEAR, require_compose
 from slimbake.docker.containers import owned
 from slimbake.errors import CheckError, SetupError
+from slimbake.host.names import manifest_name
 
 LAST_LINES = 12
 _REQUIRED = re.compile(r"required variable (\w+) is missing a value")
@@ -240,11 +241,6 @@ def variables_of(
     words = ("--project-name=slimbake", f"--file={path}", "config", "--format=json")
     env_file = (f"--env-file={filled}",) if environment and filled.is_file() else ()
     return OwnServices(json.loads(call("compose", *env_file, *words))).variables("one")
-
-
-def manifest_name(name: str) -> str:
-    """What a service is called in a manifest, where `api_v2` is `api-v2`."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
 def _alone(service: dict[str, Any]) -> dict[str, Any]:

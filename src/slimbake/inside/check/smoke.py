@@ -26,9 +26,8 @@ from .turn import turn
 CONTEXT = INSIDE / "context"
 MODULES = (".py", ".so")
 SHOWN = 3  # names of packages
-A_BYTE = (
-    0.2e-6  # seconds that a byte of a cold module costs a start: 50 kB in 9.8 ms (bench/cold.py)
-)
+# Seconds that a byte of a cold module costs a start: 50 kB in 9.8 ms (bench/cold.py).
+A_BYTE = 0.2e-6
 LITTLE = 0.1  # of the modules of the packages, below which a smoke is told so
 
 
@@ -81,7 +80,7 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
         counted = f"{len(imported):,} of {len(modules):,} modules"
         yield f"smoke: imports only {counted} of the packages: the bake checks little of what they do"
     # Of a warm module the bytecode is on disk, and its source only where a start reads that.
-    cold = [f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())]
+    cold = {f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())}
     if cold:
         slower = sum(size for name, size in _sizes(prefix) if name in cold) * A_BYTE
         packages = sorted({modules[each] for each in cold})
