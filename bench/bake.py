@@ -1,5 +1,4 @@
-"""Cold bake, no-op bake and one-line edits of the example fleet, beside hand-written Dockerfiles;
-and all sizes.
+"""Cold bake and no-op bake of the example fleet, beside hand-written Dockerfiles; and all sizes.
 
 bench/README.md has the words for people.
 """
@@ -43,10 +42,9 @@ def main() -> int:
         return 4
     known = whole.group("default")
     services = selected(arguments.services, known)
-    edits = selected(arguments.edits, services)
     try:
         with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
-            return benchmark(arguments, whole.project, services, edits, Path(scratch))
+            return benchmark(arguments, whole.project, services, Path(scratch))
     except FailedError as error:
         say(str(error))
         return 5
@@ -59,7 +57,6 @@ def benchmark(
     arguments: argparse.Namespace,
     project: str,
     services: tuple[str, ...],
-    edits: tuple[str, ...],
     scratch: Path,
 ) -> int:
     """Run the whole benchmark in a copy of the repository."""
@@ -71,7 +68,6 @@ def benchmark(
     bench = Bench(
         setting=setting,
         services=services,
-        edits=edits,
         cold_runs=arguments.cold_runs,
         runs=arguments.runs,
         empty=(lambda: empty(project)) if arguments.engine_is_mine else None,
@@ -81,7 +77,7 @@ def benchmark(
     finally:
         if not arguments.keep:
             remove_made()
-    print(times(found, edits))
+    print(times(found))
     print(weights(found, services))
     print(
         f"{tables.machine()}. Python is"
@@ -99,43 +95,28 @@ def benchmark(
         print(f"Smokes that fail: {'; '.join(broken)}.")
     value = {"services": services, "sides": {name: side.as_json() for name, side in found.items()}}
     say(f"all numbers: {tables.save('bake', value)}")
-    complete = bench.empty and services == edits == setting.plan.group("default")
+    complete = bench.empty and services == setting.plan.group("default")
     if complete and len(found) == len(NAMES) and not broken:
         say(f"for docs/results.md: {tables.save('bake', value, stamped=False)}")
     return 6 if broken else 0
 
 
-def times(found: dict[str, Found], edits: tuple[str, ...]) -> str:
+def times(found: dict[str, Found]) -> str:
     """The table of seconds."""
     first, *others = found
     rows = [
         line("cold bake", [side.cold for side in found.values()]),
         line("no-op bake", [side.noop for side in found.values()]),
     ]
-    for service in edits:
-        rows.append(
-            line(
-                f"edit of {service}: image alone", [side.edits[service] for side in found.values()]
-            )
-        )
-        proven = [side.proven.get(service) for side in found.values()]
-        rows.append(line(f"edit of {service}: image and smoke", proven))
     headings = ("seconds, medians", *found, *(f"{name} / {first}" for name in others))
     return tables.markdown("Time", headings, rows)
 
 
-def line(name: str, runs: list[list[float] | None]) -> tuple[str, ...]:
-    """A line of the table of seconds; None stands for what a side does not do."""
-    medians = [None if each is None else tables.median(each) for each in runs]
-    cells = [
-        "no smoke" if each is None else tables.seconds(median)
-        for each, median in zip(runs, medians, strict=True)
-    ]
-    ratios = [
-        "" if each is None else tables.ratio(median, medians[0])
-        for each, median in zip(runs[1:], medians[1:], strict=True)
-    ]
-    return (name, *cells, *ratios)
+def line(name: str, runs: list[list[float]]) -> tuple[str, ...]:
+    """A line of the table of seconds."""
+    medians = [tables.median(each) for each in runs]
+    ratios = [tables.ratio(median, medians[0]) for median in medians[1:]]
+    return (name, *map(tables.seconds, medians), *ratios)
 
 
 def weights(found: dict[str, Found], services: tuple[str, ...]) -> str:
@@ -172,17 +153,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", default="", metavar="A,B", help="only these (default: all)")
     parser.add_argument(
-        "--edits", default="", metavar="A,B", help="edit only these (default: each of the services)"
-    )
-    parser.add_argument(
         "--sides",
         default=SIDES,
         metavar="A,B",
         help="of slimbake, one-by-one, parallel (default: all)",
     )
-    parser.add_argument(
-        "--runs", type=int, default=5, help="of no-op bakes and of each edit (default: %(default)s)"
-    )
+    parser.add_argument("--runs", type=int, default=5, help="of no-op bakes (default: %(default)s)")
     parser.add_argument(
         "--cold-runs", type=int, default=1, help="of cold bakes (default: %(default)s)"
     )

@@ -1,4 +1,4 @@
-"""What is measured of each side: cold, sizes, no-op, one-line edits."""
+"""What is measured of each side: cold, sizes, no-op; and one-line edits."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ class Found:
 
     cold: list[float] = field(default_factory=list)
     noop: list[float] = field(default_factory=list)
-    edits: dict[str, list[float]] = field(default_factory=dict)  # service -> image alone
-    proven: dict[str, list[float]] = field(default_factory=dict)  # service -> image and its smoke
     sizes: Measurement | None = None
     smokes: dict[str, bool] = field(default_factory=dict)
 
@@ -37,8 +35,6 @@ class Found:
         return {
             "cold": {"median": tables.median(self.cold), "runs": self.cold},
             "noop": {"median": tables.median(self.noop), "runs": self.noop},
-            "edits": self.edits,
-            "edits_with_smoke": self.proven,
             "sizes": self.sizes.as_json() if self.sizes else None,
             "smokes": self.smokes,
         }
@@ -52,7 +48,6 @@ class Bench:
 
     setting: Setting
     services: tuple[str, ...]
-    edits: tuple[str, ...]
     cold_runs: int
     runs: int
     empty: Empty | None
@@ -92,19 +87,6 @@ class Bench:
         for number in range(self.runs):
             found.noop.append(side.release(self.services))
             say(f"{side.name}: no-op bake {number + 1} of {self.runs}: {found.noop[-1]:.2f} s")
-        for service in self.edits:
-            for number in range(self.runs):
-                edit(self.setting, service, f"{side.name} {number}")
-                found.edits.setdefault(service, []).append(side.build((service,)))
-                line = (
-                    f"{side.name}: {service} edited, {number + 1} of {self.runs}:"
-                    f" {found.edits[service][-1]:.2f} s"
-                )
-                if side.proves:
-                    edit(self.setting, service, f"{side.name} {number}, with its smoke")
-                    found.proven.setdefault(service, []).append(side.release((service,)))
-                    line += f", {found.proven[service][-1]:.2f} s with its smoke"
-                say(line)
 
     def _sizes(self, side: Side) -> Measurement:
         return measure_images(images(self.services, side.repository), Workspace(None))

@@ -206,8 +206,8 @@ def _little(value: float | None) -> str:
 
 
 def builds(inputs: Inputs) -> str:
-    """How long bakes take: beside hand-written Dockerfiles, and with clean-up beside without."""
-    return "\n\n".join((*_bakes(inputs.bake), *_cold(inputs.prune)))
+    """How long bakes and edits take: beside hand-written Dockerfiles, and with clean-up beside without."""
+    return "\n\n".join((*_bakes(inputs.bake), *_edits(inputs.edits), *_cold(inputs.prune)))
 
 
 def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
@@ -227,9 +227,6 @@ def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
         rows.append(
             _line(label, {name: side.get(key, {}).get("median") for name, side in sides.items()})
         )
-    for service in next(iter(sides.values())).get("edits", {}):
-        edits = {name: _median(side.get("edits", {}).get(service)) for name, side in sides.items()}
-        rows.append(_line(f"edit of {service}: image alone", edits))
     services = ", ".join(bake.get("services", ())) or "the fleet"
     yield (
         f"Beside hand-written Dockerfiles (`bench/README.md` says what is compared), of {services}. "
@@ -245,6 +242,25 @@ def _line(label: str, medians: Mapping[str, float | None]) -> tuple[str, ...]:
         if name != "slimbake"
     )
     return (label, *map(seconds, medians.values()), *ratios)
+
+
+def _edits(edits: Mapping[str, Any]) -> Iterator[str]:
+    services = edits.get("services", {})
+    if not services:
+        yield f"Edits of one service: {UNMEASURED}: run `bench/edits.py`."
+        return
+    yield (
+        "A line more in one service, sides in turns: the hand-written Dockerfile (`docker build`),"
+        " plain `docker buildx bake`, the image as `slimbake bake` builds it, and all of `slimbake"
+        f" bake` with its checks. {_machine(edits, 'that run')}"
+    )
+    rows = []
+    for name, turns in services.items():
+        medians = (seconds(_median(turns[key])) for key in ("hand", "plain", "image", "whole"))
+        pairs = [a / b for a, b in zip(turns["image"], turns["hand"], strict=True)]
+        rows.append((name, *medians, ratio(_median(pairs), 1), str(len(pairs))))
+    heads = ("seconds, medians", "by hand", "plain bake", "image", "with checks")
+    yield table((*heads, "image / by hand, paired", "runs of each"), rows)
 
 
 def _median(runs: Sequence[float] | None) -> float | None:
