@@ -69,7 +69,7 @@ STATE = {
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(STATE).encode())
-print("serving", flush=True)
+print("serving http://0.0.0.0:8000", flush=True)
 http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """
 FILES = {

@@ -18,6 +18,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b"{word}")
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    print("serving http://0.0.0.0:8000", flush=True)
     http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """
 SMOKE = "def load():\n    import app\n"

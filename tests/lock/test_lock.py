@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
 import subprocess
 import tarfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
+
+from slimbake.console import Console
+from slimbake.console.tracker import Tracker
 
 
 @pytest.fixture
@@ -39,6 +45,34 @@ def test_a_shared_package_has_one_version_and_lies_in_the_base(repo: Repo, web: 
     assert repo.pins("api") == ["leaf==1", "tool==1"]
     assert repo.pins("other") == ["leaf==1"]
     assert sorted(done.stdout.split()) == [f"bake/locks/{name}" for name in repo.locked()]
+
+
+def test_a_lock_says_which_layers_it_resolves_and_how_many_are_done(
+    repo: Repo, web: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Tracker] = []
+    track = Console.tracked
+
+    @contextlib.contextmanager
+    def tracked(self: Console, *given: Any, **more: Any) -> Iterator[Tracker]:
+        with track(self, *given, **more) as work:
+            shown.append(work)
+            yield work
+
+    monkeypatch.setattr(Console, "tracked", tracked)
+    repo.fleet("[frame]", api="[tool]", other="[leaf]")
+    done = repo.run("lock")
+    assert [line for line in done.stderr.splitlines() if line.endswith((")", "api, other"))] == [
+        "locking base-web, api, other",
+        "resolving base-web (1 of 3)",
+        "resolving api (2 of 3)",
+        "resolving other (3 of 3)",
+    ]
+    assert "resolving" not in done.stdout
+    steps = {item.name: item.state for item in shown[0].view().items}
+    assert list(steps)[:4] == ["base-web and 2 more", "base-web", "api", "other"]
+    assert "external images" in steps and {*steps.values()} == {"done"}
+    assert repo.run("lock").stderr == "", "nothing is resolved again"
 
 
 def test_a_lock_holds_name_bytes_and_hash_of_each_wheel_and_no_address_and_no_path(
@@ -111,7 +145,9 @@ def test_two_services_that_conflict_are_explained_in_one_screen(repo: Repo, inde
     (repo.root / "a/requirements.txt").write_text("left\n")
     done = repo.run("lock")
     assert (done.code, done.stdout) == (2, "")
-    shown = [line for line in done.stderr.splitlines() if not line.startswith("locking ")]
+    shown = [
+        line for line in done.stderr.splitlines() if not line.startswith(("locking ", "resolving "))
+    ]
     assert shown[:3] == [
         "slimbake: these have no solution together: a, b",
         "  a asks for left   (a/requirements.txt)",
@@ -248,7 +284,7 @@ def test_a_cpu_lock_that_would_hold_cuda_names_the_requirement_that_pulls_it_in(
     ml(repo, "[speedy]")
     done = repo.run("lock")
     assert done.code == 2
-    assert done.stderr.splitlines()[1:3] == [
+    assert done.stderr.splitlines()[-3:-1] == [
         "slimbake: a base with `torch: cpu` would hold CUDA packages",
         "  rank: nvidia-cublas-cu12==12.1, required by speedy -> nvidia-cublas-cu12",
     ]

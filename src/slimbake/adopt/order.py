@@ -33,7 +33,31 @@ def ordered(
     made = [_depending(each, each.before) for each in (_ending(each, lost) for each in drafts)]
     while faulty := _faulty(problems(made)):
         made = [_without(each, faulty[each.name]) if each.name in faulty else each for each in made]
-    return made
+    by_name = {each.name: each for each in made}
+    return [_checked_alone(each, by_name) for each in made]
+
+
+def _checked_alone(draft: Draft, by_name: Mapping[str, Draft]) -> Draft:
+    """The draft with a note on the services of the manifest for whose health it waits, and that its
+    start check does not start.
+
+    init does not write `start` for it: a bake of this service alone would fail as long as the
+    others have no image, and so would one of all where a health check asks for more than a start
+    check has.
+    """
+    start = draft.entry.get("start", {})
+    named = [name for name, how in draft.before.items() if how == HEALTHY and name in by_name]
+    entries = {name: by_name[name].entry for name in named}
+    runs = [name for name, e in entries.items() if e.get("start") != "none" and e.get("up", True)]
+    if not runs or not isinstance(start, dict):
+        return draft
+    beside = ", ".join((*start.get("with", ()), *runs))
+    advice = (
+        f"its start check runs without: if it fails then, `start: {{with: [{beside}]}}` starts"
+        f" {'it' if len(runs) == 1 else 'them'} first"
+    )
+    what = f"it waits for the health of {' and '.join(runs)}"
+    return replace(draft, notes=(*draft.notes, Note(draft.origin[0], what, advice, draft.name)))
 
 
 def lonely(draft: Draft, ready: Collection[str], drafts: Iterable[Draft]) -> Draft:

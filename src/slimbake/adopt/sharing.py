@@ -6,6 +6,7 @@ pins of whose locks, some version meets.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
@@ -65,7 +66,8 @@ def shared(wants: Sequence[Wants]) -> Sharing:
     clashes = _clashes(parsed)
     made: list[SharedBase] = []
     base_of: dict[str, str] = {}
-    _share(parsed, frozenset(), "", clashes, made, base_of)
+    asked = Counter(name for each in parsed for name in each.extras)
+    _share(parsed, frozenset(), "", clashes, made, base_of, asked)
     for each in parsed:
         below = _chain(base_of.get(each.service, ""), made)
         has = {name for base in below for name in base.requirements}
@@ -98,7 +100,9 @@ def _share(
     clashes: Mapping[tuple[str, str], str],
     made: list[SharedBase],
     base_of: dict[str, str],
+    asked: Mapping[str, int],
 ) -> None:
+    """`asked`: how many services of the whole repository require each package."""
     rest = list(services)
     while len(rest) > 1:
         best = _best(rest, below, clashes)
@@ -115,7 +119,7 @@ def _share(
             build = next((each.torch for each in members if each.torch), "cpu")
             build = "" if build == "pypi" else build
         base = SharedBase(
-            _free(TORCH if TORCH in names else ordered[0], made),
+            _free(TORCH if TORCH in names else min(ordered, key=asked.__getitem__), made),
             parent,
             tuple(requirements),
             tuple(each.service for each in members),
@@ -123,7 +127,7 @@ def _share(
         )
         made.append(base)
         base_of.update(dict.fromkeys(base.services, base.name))
-        _share(members, below | names, base.name, clashes, made, base_of)
+        _share(members, below | names, base.name, clashes, made, base_of, asked)
         rest = [each for each in rest if each not in members]
 
 
@@ -280,7 +284,9 @@ def _chain(name: str, made: list[SharedBase]) -> list[SharedBase]:
 
 
 def _free(name: str, made: list[SharedBase]) -> str:
-    """A base's name: that of its first requirement, where no other has it."""
+    """A name for a base that no other has. It is that of a package: torch, else the one that the
+    fewest other services require, of several the first.
+    """
     clean = name.replace("_", "-").replace(".", "-")
     taken = {base.name for base in made}
     number, found = 2, clean

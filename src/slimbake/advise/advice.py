@@ -430,7 +430,8 @@ def advice_text(found: Sequence[Advised]) -> str:
 def _block(advised: Advised) -> Iterator[str]:
     yield _title(advised)
     for number, advice in enumerate(advised.advice, 1):
-        yield f"  {number}. {advice.kind}: {', '.join(_saving(each) for each in advice.saves)}"
+        known = [each for each in advice.saves if each.bytes is not None] or advice.saves[:1]
+        yield f"  {number}. {advice.kind}: {', '.join(map(_saving, known))}"
         yield f"     {advice.what}"
         yield from (f"     do: {_step(step)}" for step in advice.steps)
         yield from (f"     costs: {cost}" for cost in _costs(advice))

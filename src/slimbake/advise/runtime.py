@@ -27,6 +27,7 @@ from slimbake.plan.parity import LIMITS
 TORCH = ("torch", "transformers")
 _SAVED = {"fp32": INT8, "fp16": 0.5}  # of the weights, what int8 saves
 
+ESTIMATE = "an estimate, not measured"
 Savings = tuple[tuple[Saving, ...], str]
 
 
@@ -126,7 +127,7 @@ def _estimate(subject: ServiceFacts, facts: Facts) -> Savings:
     if not (now and other and then):
         return _packages(subject, facts)
     size, packed = now.uncompressed - then.uncompressed, _less(now.compressed, then.compressed)
-    source = f"an estimate: {base_layer(subject.runtime)} here less {onnx} in {other.service}"
+    source = f"{ESTIMATE}: {base_layer(subject.runtime)} here less {onnx} in {other.service}"
     return (
         _both(size, packed, "about"),
         f"{source}, {_files(subject, other)}; the same weights",
@@ -161,11 +162,11 @@ def _packages(subject: ServiceFacts, facts: Facts) -> Savings:
     if more is None:
         return (
             _both(size, packed, "at most"),
-            f"an estimate: {said}; onnxruntime itself is unmeasured and comes in",
+            f"{ESTIMATE}: {said}; onnxruntime comes in and is not counted: no lock says its size",
         )
     return (
         _both(size - more[0], _less(packed, more[1]), "about"),
-        f"an estimate: {said}; less onnxruntime as locked",
+        f"{ESTIMATE}: {said}; less onnxruntime as locked",
     )
 
 
@@ -198,13 +199,13 @@ def _smaller(subject: ServiceFacts, facts: Facts) -> Savings:
             return _difference(subject, other)
     if subject.limits is not None and subject.limits.left is not None and subject.inference != ONNX:
         found = sum(action.bytes for action in subject.limits.left if action.kind == "quantise")
-        source = "an estimate: three quarters of the tensors in fp32, bake/evidence/limits.json"
+        source = f"{ESTIMATE}: three quarters of the tensors in fp32, bake/evidence/limits.json"
         return (Saving("uncompressed", found, "about"),), source
     layer = subject.image.of(subject.weights) if subject.image else None
     part = _SAVED.get(subject.precision)
     if layer is None or part is None or subject.image is None:
         return (Saving("uncompressed", None),), "`slimbake limits --record`"
-    source = f"an estimate: {part:.0%} of {subject.weights}, {subject.image.source}"
+    source = f"{ESTIMATE}: {part:.0%} of {subject.weights}, {subject.image.source}"
     return _both(int(part * layer.uncompressed), None, "at most")[:1], source
 
 

@@ -7,6 +7,7 @@ import re
 
 from slimbake.checks.missing import lacking, missing_variable
 from slimbake.checks.readonly import unwritable
+from slimbake.config.model import ENDED
 from slimbake.plan.model import Running
 
 # Of the first line, which is ours: a start check's, or the engine's.
@@ -72,14 +73,17 @@ def _of_code(lines: list[str]) -> bool:
 
 
 def _limits(service: Running) -> str:
-    if beside := (*service.start.beside, *service.start.fleet):
+    beside = (*service.start.beside, *service.start.fleet)
+    waits_for = [name for name, how in service.depends_on if how != ENDED and name not in beside]
+    named = ", ".join((*beside, *waits_for)) if waits_for else ""
+    if beside:
         return (
             f"if it needs more than {', '.join(beside)}: a start check has no other network and no"
-            " data, so name more services in `start: {with: [...]}` or variables in `{env: {...}}`,"
-            " or write `start: none`"
+            f" data, so name more services in `start: {{with: [{named or '...'}]}}` or variables in"
+            " `{env: {...}}`, or write `start: none`"
         )
     return (
         "if it needs a network, data, a variable or another service: a start check has none, but"
-        " `start` gives it services beside it ({with: [postgres]}), variables ({env: {KEY: none}})"
-        " or other arguments ([--help]), or is `none`"
+        f" `start` gives it services beside it ({{with: [{named or 'postgres'}]}}), variables"
+        " ({env: {KEY: none}}) or other arguments ([--help]), or is `none`"
     )

@@ -128,15 +128,42 @@ class Console:
             yield self._screen is not None
 
     @contextlib.contextmanager
-    def tracked(self, title: str, steps: Iterable[str] = (), line: str = "") -> Iterator[Tracker]:
-        """The steps of some work: a view on a terminal; elsewhere `line`, and one for each step."""
+    def tracked(
+        self, title: str, steps: Iterable[str] = (), line: str = "", long: bool = False
+    ) -> Iterator[Tracker]:
+        """The steps of some work: a view on a terminal; elsewhere `line`, and one for each step.
+        `long`: a step may take so long that there is a line at times, too.
+        """
         from slimbake.console.tracker import Tracker
 
         if line and not self._screen:
             self.say(line)
         tracker = Tracker(title, steps, (lambda _: None) if self._screen else self.say)
-        with self.live(tracker.view):
+        beats = self._at_times(tracker.view) if long else contextlib.nullcontext()
+        with self.live(tracker.view), beats:
             yield tracker
+
+    @contextlib.contextmanager
+    def _at_times(self, view: Callable[[], ProgressView]) -> Iterator[None]:
+        """Where there is no terminal, say every few seconds how much is done, and what runs."""
+        from slimbake.console.progress import headline
+
+        over = threading.Event()
+
+        def repeat() -> None:
+            while not over.wait(EVERY):
+                self.say(headline(view(), running=True))
+
+        if self._screen:
+            yield
+            return
+        thread = threading.Thread(target=repeat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     @contextlib.contextmanager
     def bytes(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

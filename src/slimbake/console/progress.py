@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from slimbake.console.tables import some
+
 RUNNING, WAITING = 6, 3  # lines of a group that are shown
 _BAR = 30  # columns of the bar, where there is room
 
@@ -44,15 +46,19 @@ class ProgressView:
     part: float | None = None  # of it, that is done; None = of the items
 
 
-def headline(view: ProgressView) -> str:
-    """In one line: what is done of how much, after which time, what waits, and for how long."""
+def headline(view: ProgressView, running: bool = False) -> str:
+    """In one line: what is done of how much, after which time, what waits, and for how long.
+    `running`: what runs, too.
+    """
+    active = [item.name for item in view.items if item.state == "running"] if running else []
     waits = (
         f"{len(names)} wait{'s' * (len(names) == 1)} for {', '.join(awaited)}"
         for awaited, names in _waiting(view.items)[:WAITING]
         if awaited
     )
     words = f"{view.title}: {_tally(view)} after {clock(view.seconds)}"
-    return "; ".join((words, *waits, *_left(view)))
+    runs = (f"running: {some(active, RUNNING)}",) if active else ()
+    return "; ".join((words, *runs, *waits, *_left(view)))
 
 
 def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:

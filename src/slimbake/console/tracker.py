@@ -28,6 +28,10 @@ class Tracker:
         self._start = time.monotonic()
         self._alike = False
 
+    def expect(self, steps: Iterable[str]) -> None:
+        """There are these steps, too."""
+        self._items |= {name: WorkItem(name, "waits") for name in steps}
+
     @contextlib.contextmanager
     def step(self, name: str, line: str = "") -> Iterator[None]:
         """A step, from its begin to its end. `line`: what to say of it, "" for nothing."""
@@ -58,7 +62,7 @@ class Tracker:
                 return run(job[1])
 
         found, self._alike = tuple(jobs), True
-        self._items |= {name: WorkItem(name, "waits") for name, _ in found}
+        self.expect(name for name, _ in found)
         with ThreadPoolExecutor(at_once) as pool:
             try:
                 return tuple(pool.map(one, found))

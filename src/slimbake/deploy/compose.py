@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import itertools
 import os
 import re
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from slimbake.render.documents import Override, document
 from slimbake.render.generated import Drift, drift, repair
 
 LAST_WORDS = 20  # lines
+LOG = 500  # lines, in which a web server says where it listens
 EVERY = 0.5  # seconds between two looks
 PATIENCE = 15  # seconds of failing health checks, after which `up` says so
 # A variable without a default; not `$$NAME`, which is the text `$NAME`.
@@ -77,11 +78,17 @@ def up(
             console.say(line)
         _start(asked, names, own.name, console, _awaited_for(project.plan, chosen))
         states = _awaited(asked, names, beside, console)
+        schemes = {
+            each.service: scheme(
+                each, states[each.service].asks, partial(_log, asked, each.service)
+            )
+            for each in chosen
+            if states[each.service].published
+        }
     for each in chosen:
         state = states[each.service]
         if state.published:
-            scheme = "http://" if speaks_http(state.published) else ""
-            at = f"{scheme}127.0.0.1:{state.published}"
+            at = f"{schemes[each.service]}127.0.0.1:{state.published}"
             console.say(f"{each.service}: {at}{why_there(each, project.plan.services)}")
         elif state.code is not None:
             console.say(f"{each.service}: finished with exit code 0")
@@ -99,17 +106,43 @@ def why_there(service: Running, services: Sequence[Running]) -> str:
     return f" (port {service.port} is that of {owner}; `publish: PORT` sets one for this service)"
 
 
-def speaks_http(port: int) -> bool:
-    """Whether what listens on a port of this machine answers in HTTP/1, with whichever status."""
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        asked.request("HEAD", "/")
-        asked.getresponse()
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        asked.close()
-    return True
+# What a text says of where HTTP is spoken: the scheme, and the port where that stands in figures.
+_ADDRESS = re.compile(r"\b(https?)://(?:\[[^\]\s]*\]|[^\s:/'\"\[\]]+)(?::(\d+)|(:))?")
+# The application that a server of WSGI or ASGI is to load.
+_APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(?:\(.*\))?")
+_DEFAULTS = {"http": 80, "https": 443}  # RFC 9110, 4.2
+
+
+def scheme(service: Running, asks: str, log: Callable[[], str]) -> str:
+    """How the address of a service begins, by what is known: "" where nothing says that it speaks
+    HTTP. Nothing is sent to it: what speaks something else would log that as an error.
+
+    `asks`: what its health check runs; `log`: gives what it wrote.
+    """
+    if found := _said(asks, service.port, variable=True) or _said(log(), service.port):
+        return found
+    words = (*service.entrypoint, *service.command)
+    if service.port == _DEFAULTS["http"] or any(map(_APPLICATION.fullmatch, words)):
+        return "http://"
+    return "https://" if service.port == _DEFAULTS["https"] else ""
+
+
+def _log(together: ComposeProject, service: str) -> str:
+    """What a service wrote last; "" where the engine's log driver keeps nothing to read."""
+    with contextlib.suppress(SetupError):
+        return together.last_words(service, LOG)
+    return ""
+
+
+def _said(text: str, port: int | None, variable: bool = False) -> str:
+    """The scheme of an address with this port. `variable`: or with no figures in its place."""
+    for found in _ADDRESS.finditer(text):
+        if found[3]:
+            if variable:
+                return f"{found[1]}://"
+        elif port == int(found[2] or _DEFAULTS[found[1]]):
+            return f"{found[1]}://"
+    return ""
 
 
 def _there(project: Project) -> frozenset[str]:

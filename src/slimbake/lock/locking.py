@@ -43,7 +43,7 @@ from slimbake.lock.locks import (
     write_locks,
 )
 from slimbake.lock.model import Family, Pin, families, text_digest
-from slimbake.lock.resolve import resolve_family
+from slimbake.lock.resolve import resolve_family, steps
 from slimbake.lock.text import lock_text, parse_pins, source_of
 from slimbake.lock.wheelhouse.sources import described
 from slimbake.lock.wheelhouse.store import store
@@ -66,7 +66,10 @@ def lock(
     ResolutionError where requirements contradict each other, SetupError where uv or an index
     fails; nothing is written then.
     """
-    with exclusively(f"lock-{fleet.project}", console), console.tracked("lock") as work:
+    with (
+        exclusively(f"lock-{fleet.project}", console),
+        console.tracked("lock", long=True) as work,
+    ):
         return _Locking(fleet, machine, console, upgrade, only, work).run()
 
 
@@ -94,12 +97,17 @@ class _Locking:
         for line in index_lines(self._fleet, self._machine):
             self._console.say(line)
         # Weights first: the layers that are found depend on their bytes.
-        for family in reversed(families(self._fleet)):
+        ordered = tuple(reversed(families(self._fleet)))
+        externals = EXTERNALS in self._old or self._all
+        for family in ordered:
+            self._work.expect(steps(family) if self._moving(family) is not None else ())
+        self._work.expect(["external images"] if externals else ())
+        for family in ordered:
             self._resolve(family)
         self._build()
         self._texts |= weights_texts(self._fleet)
         self._resolve_systems()
-        if EXTERNALS in self._old or self._all:
+        if externals:
             with self._work.step("external images"):
                 self._texts[EXTERNALS] = self._externals()
         found = parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
@@ -130,8 +138,10 @@ class _Locking:
             return LockRecord(asked, text_digest(self._texts[name]), held)
         return self._locks.records[name]
 
-    def _resolve(self, family: Family, source: Source | None = None) -> None:
-        """A family; `source`: what a wheel is built from, with the packages of this family."""
+    def _moving(self, family: Family, source: Source | None = None) -> set[str] | None:
+        """The packages of a family that may move; None where its locks are fresh as they are.
+        `source`: what a wheel is built from, with the packages of this family.
+        """
         known = pinned(family, self._fleet, self._locks)
         freed = () if self._only else self._freed(family)
         wanted = known.keys() if self._all else known.keys() & {*self._upgrade, *freed}
@@ -140,13 +150,15 @@ class _Locking:
         if source:
             text = self._locks.text(family.layers[0].lock) or ""
             fresh = fresh and source_of(text) == source
-        if not wanted and fresh:
-            if family.found and (layers := kept_layers(self._fleet, self._locks)):
-                self._texts[LAYERS] = layers_text(layers)
-            return
-        names = ", ".join(layer.name for layer in family.layers)
-        with self._work.step(names, f"locking {names}"):
-            self._resolve_stale(family, known, wanted, source)
+        return None if fresh and not wanted else {*wanted}
+
+    def _resolve(self, family: Family, source: Source | None = None) -> None:
+        """A family; `source`: what a wheel is built from, with the packages of this family."""
+        wanted = self._moving(family, source)
+        if wanted is not None:
+            self._resolve_stale(family, pinned(family, self._fleet, self._locks), wanted, source)
+        elif family.found and (layers := kept_layers(self._fleet, self._locks)):
+            self._texts[LAYERS] = layers_text(layers)
 
     def _resolve_stale(
         self,
@@ -170,6 +182,7 @@ class _Locking:
             self._machine,
             kept,
             self._console,
+            self._work,
             at,
             compare=not self._only,
         )
@@ -185,7 +198,8 @@ class _Locking:
                 self._console.say(
                     f"{LOCKS}/{lock_file(LAYERS)} cannot be read: slimbake finds the layers again"
                 )
-            layers = arranged(fleet, self._locks, found, self._texts)
+            with self._work.step("layers", "finding the layers"):
+                layers = arranged(fleet, self._locks, found, self._texts)
             self._texts[LAYERS] = layers_text(layers)
             found = auto.cut(fleet, layers, found)
         self._texts |= {name: lock_text(pins, source) for name, pins in found.items()}
@@ -373,7 +387,9 @@ def supposed(
         kept = [pin for pin in known.values() if pin.name != name]
         wanted = replace(family, constraints=(*family.constraints, requirement))
         at = {each.name: each for each in chain.from_iterable(locks.sources.values())}
-        found = resolve_family(wanted, asked.root, asked.python, machine, kept, console, at).pins
+        with console.tracked("resolve", steps(wanted), long=True) as work:
+            around = (asked.root, asked.python, machine, kept, console, work)
+            found = resolve_family(wanted, *around, at).pins
         if family.found:
             layers = arranged(asked, locks, found, {})
             settled = resolve(asked.manifest, layers, locks.sources)

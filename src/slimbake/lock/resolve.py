@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 
 from slimbake.config.specs import name_of
 from slimbake.console import Console
+from slimbake.console.tables import some
+from slimbake.console.tracker import Tracker
 from slimbake.fleet.model import Layer
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
@@ -179,14 +181,16 @@ def resolve_family(
     machine: Machine,
     known: Sequence[Pin],
     console: Console,
+    work: Tracker,
     sources: Mapping[str, Source] = {},
     compare: bool = False,
 ) -> Resolved:
     """The pins that each layer adds to what it stands on, and the sources of what has no wheel.
 
-    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs; `compare`: find what layers would have newer alone. Raises ResolutionError where
-    requirements contradict each other, a family for CPUs would hold CUDA, or a service on ONNX
-    Runtime torch; SetupError where uv or an index fails.
+    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs; `compare`: find
+    what layers would have newer alone; `work`: shows the steps, among them those of `steps`. Raises
+    ResolutionError where requirements contradict each other, a family for CPUs would hold CUDA, or
+    a service on ONNX Runtime torch; SetupError where uv or an index fails.
     """
     found: dict[str, dict[str, tuple[Pin, ...]]] = {}
     built: dict[str, Source] = {}
@@ -196,11 +200,17 @@ def resolve_family(
         here = family.on(platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
             uv, resolved = _solved(
-                here, (root, python, platform, machine), Path(scratch), exact(known, at)
+                here,
+                (root, python, platform, machine),
+                Path(scratch),
+                exact(known, at),
+                work,
+                _on(family, platform),
             )
-            if compare and platform == family.platforms[0]:
+            if compare and platform == family.platforms[0] and len(here.layers) > 1:
                 versions = {p.name: p.version for pins in resolved.pins.values() for p in pins}
-                held = held_back(here, uv, versions)
+                with work.step(f"versions held back in {_together(here)}"):
+                    held = held_back(here, uv, versions)
             found[marker(platform)] = resolved.pins
             built |= resolved.sources
             for warning in sorted(uv.warnings):
@@ -218,13 +228,34 @@ def resolve_family(
     return Resolved(locked, with_asked(family, built), held)
 
 
+def steps(family: Family) -> Iterator[str]:
+    """What it takes to resolve a family, as far as that is known before: the versions that all of
+    it has, then what each layer needs of it.
+    """
+    for platform in family.platforms:
+        here = family.on(platform)
+        yield f"{_together(here)}{_on(family, platform)}"
+        if len(here.layers) > 1:
+            yield from (f"{layer.name}{_on(family, platform)}" for layer in here.layers)
+
+
+def _together(family: Family) -> str:
+    return some([layer.name for layer in family.layers], 1)
+
+
+def _on(family: Family, platform: str) -> str:
+    return f" on {platform}" if len(family.platforms) > 1 else ""
+
+
 def _solved(
     family: Family,
     around: tuple[Path, str, str, Machine],
-    work: Path,
+    scratch: Path,
     known: dict[str, str],
+    work: Tracker,
+    on: str,
 ) -> tuple[Uv, Resolved]:
-    """A family resolved for one platform, and what did it.
+    """A family resolved for one platform, and what did it. `on`: that platform, in words.
 
     A build of torch that only comes with other packages is the newest of those that they take.
     Raises ResolutionError where there is none.
@@ -232,9 +263,9 @@ def _solved(
     below: dict[str, str] = {}
     first: tuple[Uv, NoSolution] | None = None
     while True:
-        uv = Uv(family, *around, work, below)
+        uv = Uv(family, *around, scratch, below)
         try:
-            return uv, _resolved(family, uv, known)
+            return uv, _resolved(family, uv, known, work, on)
         except NoSolution as error:
             first = first or (uv, error)
             words = " ".join(str(error).split())
@@ -271,23 +302,23 @@ def _pinned(found: Located) -> Wheel:
     return replace(found.wheel, sha256="") if found.local else found.wheel
 
 
-def _resolved(family: Family, uv: Uv, known: dict[str, str]) -> Resolved:
-    versions = {
-        needed.name: needed.version for needed in uv.resolve(family.layers, known, "family")
-    }
+def _resolved(family: Family, uv: Uv, known: dict[str, str], work: Tracker, on: str) -> Resolved:
+    names = [layer.name for layer in family.layers]
+    with work.step(f"{_together(family)}{on}", f"locking {', '.join(names)}{on}"):
+        whole = uv.resolve(family.layers, known, "family")
+    versions = {needed.name: needed.version for needed in whole}
 
     def needed_by(layer: Layer) -> dict[str, tuple[str, ...]]:
-        found = uv.resolve(layer.closure, versions, layer.name)
+        if layer.closure == family.layers:
+            return {needed.name: needed.via for needed in whole}
+        line = f"resolving {layer.name}{on} ({names.index(layer.name) + 1} of {len(names)})"
+        with work.step(f"{layer.name}{on}", line):
+            found = uv.resolve(layer.closure, versions, layer.name)
         return {needed.name: needed.via for needed in found}
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        closures = dict(
-            zip(
-                (layer.name for layer in family.layers),
-                pool.map(needed_by, family.layers),
-                strict=True,
-            )
-        )
+        closures = dict(zip(names, pool.map(needed_by, family.layers), strict=True))
+    with work.step(f"wheels of {_together(family)}{on}"):
         there = uv.locate(versions.items(), "wheels") if versions else Found({}, {})
 
     def pinned(name: str, via: tuple[str, ...]) -> Pin:

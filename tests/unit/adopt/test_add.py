@@ -236,6 +236,15 @@ def test_a_package_never_hides_a_module_that_the_service_needs(tmp_path: Path, n
     assert (tmp_path / f"services/{name}/{name}_service/app.py").is_file()
 
 
+def test_a_server_of_the_standard_library_says_where_it_listens_as_uvicorn_does(
+    tmp_path: Path,
+) -> None:
+    add(written(tmp_path, f"{HEAD}services: {{}}\n"), "worker", None, 9000, QUIET)
+    program = (tmp_path / "services/worker/worker/__main__.py").read_text()
+    assert "PORT = 9000" in program
+    assert 'print(f"listening on http://0.0.0.0:{PORT}", flush=True)' in program, "`up` reads it"
+
+
 def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
     own = tmp_path / "templates/service-skeleton/stdlib/package/app.py.j2"
     own.parent.mkdir(parents=True)

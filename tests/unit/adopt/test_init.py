@@ -920,6 +920,27 @@ def test_the_order_of_a_compose_file_is_carried_over_with_its_conditions(tmp_pat
     assert "compose.yaml:7: depends_on: restart\n" in reported
 
 
+def test_a_service_that_waits_for_another_to_be_healthy_is_checked_alone_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    file = repository(tmp_path, "one")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  search: {build: services/one, ports: ['8000:8000'], command: python -m one}\n"
+        "  api:\n    build: services/one\n    command: python -m one\n"
+        "    depends_on: {db: {}, search: {condition: service_healthy}}\n"
+        "  page: {build: services/one, command: python -m one, depends_on: [search]}\n"
+        "  db: {image: 'postgres:17'}\n"
+    )
+    reported = "\n".join(init(file, InitRequest(), QUIET))
+    found = {each.name: each for each in manifest(file).services}
+    assert found["api"].depends_on == (("search", "service_healthy"),)
+    assert found["api"].start and found["api"].start.fleet == (), "its first bake needs no image"
+    assert "it waits for the health of search\n" in reported
+    said = "its start check runs without: if it fails then, `start: {with: [db, search]}` starts it"
+    assert said in reported
+    assert reported.count("its start check runs without") == 1, "a list says nothing of health"
+
+
 def test_nothing_waits_for_a_job_whose_image_has_another_command(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text('FROM node:22\nCMD ["node", "serve.js"]\n')
     (tmp_path / "compose.yaml").write_text(

@@ -24,6 +24,21 @@ def test_what_all_require_is_one_base_and_what_some_share_extends_it() -> None:
     assert found.base_of == {"a": "fastapi", "b": "numpy", "c": "numpy"}
 
 
+def test_a_base_is_called_after_the_package_that_the_fewest_other_services_require() -> None:
+    services = wants(
+        embed="numpy transformers",
+        rank="numpy transformers",
+        plot="numpy matplotlib requests",
+        feed="aiohttp requests zstandard",
+        crawl="aiohttp requests zstandard",
+    )
+    found = {base.name: base.requirements for base in shared(services).bases}
+    assert found["transformers"] == ("numpy", "transformers")
+    assert found["aiohttp"] == ("aiohttp", "zstandard"), "the first of the rarest"
+    every = shared(wants(a="httpx flask", b="httpx flask")).bases
+    assert [base.name for base in every] == ["httpx"], "nothing tells them apart"
+
+
 def test_a_base_has_the_extras_that_all_ask_for() -> None:
     found = shared(wants(a="uvicorn[standard] x[a,b]", b="uvicorn x[b,c]"))
     assert found.bases[0].requirements == ("uvicorn", "x[b]")

@@ -241,7 +241,13 @@ def test_without_a_measured_one_the_packages_that_would_go_are_summed() -> None:
         Saving("uncompressed", 411 * MB, "at most"),
         Saving("compressed", 93 * MB, "at most"),
     )
-    assert "onnxruntime itself is unmeasured" in found.source
+    shown = advice_text([Advised(service="nlg", uncompressed=600 * MB, advice=(found,))])
+    assert "swap the runtime: at most 411.0 MB uncompressed, at most 93.0 MB compressed" in shown
+    assert "from: an estimate, not measured: packages of base-ml" in shown
+    assert "onnxruntime comes in and is not counted" in found.source
+    rough = replace(found, saves=(found.saves[0], Saving("compressed", None, "at most")), costs=())
+    said = advice_text([Advised(service="nlg", uncompressed=600 * MB, advice=(rough,))])
+    assert "at most 411.0 MB uncompressed\n" in said and "unmeasured" not in said
     onnx = {"base-x": (Pin("onnxruntime", "2", (Wheel("o.whl", 20 * MB, ""),)),)}
     less = one("swap the runtime", NLG, replace(here, pins={**here.pins, **onnx}))
     assert less.saves == (

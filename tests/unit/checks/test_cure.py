@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,16 @@ def test_services_that_are_beside_it_already_are_not_advised_again() -> None:
         "if it needs more than redis: a start check has no other network and no data, so name more"
         " services in `start: {with: [...]}` or variables in `{env: {...}}`, or write `start: none`"
     )
+
+
+def test_a_service_that_it_depends_on_is_named_among_those_that_could_start_first() -> None:
+    before = (("search", "service_healthy"), ("migrate", "service_completed_successfully"))
+    assert cure(ENDED, running(depends_on=before)) == LIMITS.replace("postgres", "search")
+    start = StartCheck("listens", beside=("redis",))
+    found = cure(ENDED, running(start=start, depends_on=before))
+    assert "more than redis: " in found and "`start: {with: [redis, search]}`" in found
+    there = running(start=replace(start, fleet=("search",)), depends_on=before)
+    assert "`start: {with: [...]}`" in cure(ENDED, there)
 
 
 def test_a_file_of_the_code_must_lie_in_the_context() -> None:

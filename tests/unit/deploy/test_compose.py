@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
-import socketserver
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -70,26 +67,69 @@ def test_a_service_whose_port_another_has_says_why_it_answers_elsewhere() -> Non
     )
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
-    def do_HEAD(self) -> None:
-        self.send_error(404)
+@pytest.mark.parametrize(
+    ("port", "asks", "log", "expected"),
+    [
+        (8000, "CMD curl -f http://localhost:8000/health", "", "http://"),
+        (8000, "CMD python -c r.urlopen('http://localhost:' + PORT)", "", "http://"),
+        (8000, "CMD-SHELL wget -q https://[::1]:${PORT}/", "", "https://"),
+        (
+            8443,
+            "CMD python -I",
+            "INFO: Uvicorn running on https://0.0.0.0:8443 (Ctrl+C)",
+            "https://",
+        ),
+        (80, "", "", "http://"),
+        (443, "", "", "https://"),
+        (50051, "CMD curl http://localhost:9090/metrics", "traces go to http://otel:4317", ""),
+        (50051, "CMD python -I", "listening on [::]:50051", ""),
+        (6379, "CMD redis-cli ping", "see http://redis.io", ""),
+        (50051, "CMD python -I", "http://otel: connection refused", ""),
+    ],
+)
+def test_http_is_said_of_what_is_known_to_speak_it(
+    port: int, asks: str, log: str, expected: str
+) -> None:
+    (running,) = plan(fleet(service("api", port=port))).services
+    assert compose.scheme(running, asks, lambda: log) == expected
 
-    def log_message(self, *_: object) -> None:
-        pass
+
+def test_up_reads_logs_as_long_as_it_has_what_compose_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    class Asked:
+        there = True
+
+        def last_words(self, service: str, lines: int) -> str:
+            assert self.there, "its file has gone"
+            if service == "db":
+                raise SetupError("the log driver cannot be read", "")
+            return f"{service} listens on http://0.0.0.0:8000"
+
+    @contextlib.contextmanager
+    def given(*_: object) -> Any:
+        asked = Asked()
+        yield asked, ()
+        asked.there = False
+
+    made = plan(fleet(service("api", port=8000, publish=8080), service("db", port=5432)))
+    states = {
+        "api": ContainerState("api", None, "healthy", 8080),
+        "db": ContainerState("db", None, "healthy", 5432),
+    }
+    monkeypatch.setattr(compose, "_given", given)
+    monkeypatch.setattr(compose, "_start", lambda *_: None)
+    monkeypatch.setattr(compose, "_awaited", lambda *_: states)
+    project: Any = SimpleNamespace(plan=made, root=tmp_path)
+    compose.up(project, ("api", "db"), {}, {}, Console())
+    assert capsys.readouterr().err == "api: http://127.0.0.1:8080\ndb: 127.0.0.1:5432\n"
 
 
-class _Other(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        self.request.sendall(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")  # HTTP/2, as gRPC
-
-
-@pytest.mark.parametrize(("handler", "speaks"), [(_Answers, True), (_Other, False)])
-def test_http_is_said_of_what_answers_in_http(handler: Any, speaks: bool) -> None:
-    with socketserver.TCPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert compose.speaks_http(server.server_address[1]) is speaks
-        server.shutdown()
-    assert not compose.speaks_http(server.server_address[1]), "nothing listens"
+def test_a_server_that_is_to_load_an_application_speaks_http() -> None:
+    words = ("serve", "--bind", "0.0.0.0:8000", "shop.web:create()")
+    for command, expected in ((words, "http://"), (words[:3], "")):
+        (running,) = plan(fleet(service("api", port=8000, command=command))).services
+        assert compose.scheme(running, "", str) == expected
 
 
 def test_a_container_gets_the_files_of_variables_that_its_service_names_alone() -> None:

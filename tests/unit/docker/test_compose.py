@@ -65,7 +65,10 @@ def test_what_is_up_is_known_by_its_service(program: Program) -> None:
                 {
                     "Id": str(number),
                     "Name": f"/atlas-{service}-1",
-                    "Config": {"Labels": {"com.docker.compose.service": service}},
+                    "Config": {
+                        "Labels": {"com.docker.compose.service": service},
+                        "Healthcheck": {"Test": ["CMD", "ask", service]},
+                    },
                     "State": state,
                     "NetworkSettings": {"Ports": ports},
                 }
@@ -84,9 +87,11 @@ def test_what_is_up_is_known_by_its_service(program: Program) -> None:
     ended = {"Running": False, "ExitCode": 3, "Error": "no such program"}
     program.answer("container inspect 2", container(2, "job", ended, {}))
     assert FLEET.states() == {
-        "api": ContainerState("atlas-api-1", None, "healthy", 8000),
-        "web": ContainerState("atlas-web-1", None, "starting", None, check="refused"),
-        "job": ContainerState("atlas-job-1", 3, "", None, "no such program"),
+        "api": ContainerState("atlas-api-1", None, "healthy", 8000, asks="CMD ask api"),
+        "web": ContainerState(
+            "atlas-web-1", None, "starting", None, check="refused", asks="CMD ask web"
+        ),
+        "job": ContainerState("atlas-job-1", 3, "", None, "no such program", asks="CMD ask job"),
     }
 
 
