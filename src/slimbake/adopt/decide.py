@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
 from slimbake.adopt.bases import builder_of, context_of
+from slimbake.adopt.builds import Declared, declared
 from slimbake.adopt.compose import compose_facts, compose_files
 from slimbake.adopt.dockerfile import Below, dockerfile_facts
 from slimbake.adopt.draft import draft
@@ -21,6 +22,7 @@ from slimbake.adopt.model import (
     ComposeFacts,
     ComposeService,
     Draft,
+    ImageFacts,
     Note,
     Place,
     Repository,
@@ -30,11 +32,13 @@ from slimbake.adopt.pipelines import build_arguments, pushed, registry_in, regis
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.config.shells import reaped
+from slimbake.fingerprint.instructions import instructions
 from slimbake.fleet.resolve import DEBIAN
 from slimbake.render import BAKE_FILE, MARK
 
 _DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
 _DEFAULT = re.compile(r"(?:Dockerfile|Containerfile)")
+_NEEDED = re.compile(r"(?mi)^[ \t]*ARG[ \t]+(\w+)[ \t]*$")  # an argument without a default
 _NOT_DEPLOYED = re.compile(r"(?:^|[./_-])(?:dev|devcontainer|test|tests|testing|ci|local|debug)\b")
 
 
@@ -47,18 +51,20 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     candidates, left, notes = _candidates(repository, compose, below)
     used = {candidate.build.dockerfile for candidate in candidates}
     notes = [*compose.notes, *notes]
-    further = {
-        file: _alone(file, _file_name(file, repository), repository, below)
+    builds = [*declared(repository)]
+    further = [
+        (file, candidate)
         for file in _dockerfiles(repository)
         if file not in used
-    }
+        for candidate in _alone(file, builds, repository, below)
+    ]
     lower = {
         build.dockerfile
-        for each in (*candidates, *further.values())
+        for each in (*candidates, *(each for _, each in further))
         if each.facts
         for build in each.facts.below.values()
     }
-    for file, candidate in further.items():
+    for file, candidate in further:
         name = candidate.name
         if file in lower and compose.files:
             candidates.append(candidate)
@@ -75,6 +81,8 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
             if only != name:
                 continue
         candidates.append(candidate)
+    for file in _dockerfiles(repository):
+        notes += _unbuilt(file, repository.texts[file], candidates)
     bases = {each.build.dockerfile for each in candidates if _is_base(each, lower, compose)}
     notes += _newer([each for each in candidates if each.build.dockerfile not in bases])
     named = [*_named(candidates)]
@@ -99,9 +107,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
     registry, of_pipelines = registry_of(pushed(repository.pipelines), _registry(compose))
     notes += of_pipelines
-    notes += build_arguments(
-        repository.pipelines, (repository.texts[f] for f in _dockerfiles(repository))
-    )
+    texts = [repository.texts[file] for file in _dockerfiles(repository)]
+    given = {pair for each in services if not each.compose for pair in each.build.args.items()}
+    notes += build_arguments(repository.pipelines, texts, given)
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
         folder=compose.name or repository.name.lower(),
@@ -315,11 +323,86 @@ def _dockerfiles(repository: Repository) -> Iterator[str]:
             yield file
 
 
-def _alone(file: str, name: str, repository: Repository, below: Below) -> Candidate:
-    """A Dockerfile that nothing else names."""
-    facts = dockerfile_facts(repository.texts[file], file, below=below)
-    build = BuildFacts(context=context_of(facts, file, repository), dockerfile=file)
-    return Candidate(name, (Place(file),), build, facts)
+def _alone(
+    file: str, builds: Iterable[Declared], repository: Repository, below: Below
+) -> list[Candidate]:
+    """The services of a Dockerfile that no compose file names: what it builds in the ways that
+    something else says, else its last stage.
+    """
+    text, name = repository.texts[file], _file_name(file, repository)
+    last = dockerfile_facts(text, file, below=below)
+    own = BuildFacts(context=context_of(last, file, repository), dockerfile=file)
+    asked = [each for each in builds if each.build.dockerfile == file]
+    needed = {*_NEEDED.findall(text)} & {name for each in asked for name in each.build.args}
+    found: dict[object, tuple[Declared, ImageFacts]] = {}
+    for each in asked:
+        if needed <= {*each.build.args} and not _for_development(each.build.target, each.name):
+            facts = dockerfile_facts(text, file, each.build.target, each.build.args, below)
+            if facts and (facts.command or facts.entrypoint):
+                found.setdefault(_made(facts), (each, facts))
+    if not found or (last and [*found] == [_made(last)]):
+        return [Candidate(name, (Place(file),), own, last)]
+    names = [each.name for each, _ in found.values()]
+    clear = all(names) and len({*names}) == len(names)
+    return [
+        Candidate(
+            name if len(found) == 1 else each.name if clear else _part_name(name, each.build),
+            (each.place, Place(file)),
+            each.build,
+            facts,
+        )
+        for each, facts in found.values()
+    ]
+
+
+def _for_development(*names: str) -> bool:
+    return any(map(_NOT_DEPLOYED.search, names))
+
+
+def _made(facts: ImageFacts) -> object:
+    """What tells the images of one Dockerfile apart, but for their versions of Python and labels."""
+    return (
+        facts.entrypoint,
+        facts.command,
+        facts.workdir,
+        facts.copies,
+        tuple(each.words for each in facts.steps),
+        tuple((name, said.value) for name, said in facts.env.items()),
+    )
+
+
+def _part_name(name: str, build: BuildFacts) -> str:
+    """What one of the builds of a Dockerfile is called by what is special about it."""
+    return _name("-".join([name, *filter(None, [build.target, *build.args.values()])]), name)
+
+
+def _unbuilt(file: str, text: str, candidates: Iterable[Candidate]) -> Iterator[Note]:
+    """A note on each stage that has its own command, and that no service is or stands on."""
+    stages: list[tuple[str, str]] = []  # name, image
+    starts: dict[int, int] = {}  # number of a stage -> the line of its command
+    for each in instructions(text):
+        if each.word == "FROM":
+            image, _, called = each.rest.lower().partition(" as ")
+            stages.append((called.strip(), image.strip()))
+        elif each.word in {"CMD", "ENTRYPOINT"} and stages:
+            starts.setdefault(len(stages) - 1, each.line)
+    by_name = {name: number for number, (name, _) in enumerate(stages) if name}
+    left = {each.build.target.lower() for each in candidates if each.build.dockerfile == file}
+    reached = set()
+    waiting = [by_name.get(each, len(stages) - 1) if each else len(stages) - 1 for each in left]
+    while waiting:
+        number = waiting.pop()
+        if number not in reached:
+            reached.add(number)
+            waiting += [by_name[i] for _, i in stages[number : number + 1] if i in by_name]
+    for number, line in starts.items() if left else ():
+        name = stages[number][0]
+        if name and number not in reached and not _for_development(name):
+            yield Note(
+                Place(file, line),
+                f"the stage {name} has a command of its own, and no service is built from it",
+                f"if one is, name it in a compose file, with `target: {name}`",
+            )
 
 
 def _file_name(file: str, repository: Repository) -> str:
