@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from slimbake.adopt.compose import plain
 from slimbake.adopt.hcl import blocks, filled
 from slimbake.adopt.model import BuildFacts, Place, Repository
 from slimbake.config.document import read_yaml
@@ -100,7 +101,12 @@ def _build(text: str, folder: str, repository: Repository) -> Iterator[tuple[str
 
 
 def _facts(
-    context: str, file: str, target: str, args: Mapping[str, str], repository: Repository
+    context: str,
+    file: str,
+    target: str,
+    args: Mapping[str, str],
+    repository: Repository,
+    contexts: Mapping[str, str] = {},
 ) -> BuildFacts | None:
     """A build, without the arguments that only a variable says; None where its Dockerfile is not in
     the repository.
@@ -110,7 +116,14 @@ def _facts(
     if context not in repository.folders or file not in repository.texts or "$" in target:
         return None
     known = {name: value for name, value in args.items() if "$" not in value}
-    return BuildFacts(context=context, dockerfile=file, target=target, args=known)
+    folders = {name: posixpath.normpath(at) for name, at in contexts.items()}
+    return BuildFacts(
+        context=context,
+        dockerfile=file,
+        target=target,
+        args=known,
+        contexts={name: at for name, at in folders.items() if at in repository.folders},
+    )
 
 
 def _of_pipeline(file: str, text: str, repository: Repository) -> Iterator[Declared]:
@@ -131,8 +144,7 @@ def _of_job(
 
     def said(value: Any) -> str:
         value = "\n".join(map(said, value)) if isinstance(value, list) else value
-        value = "" if value is None or isinstance(value, dict) else str(value)
-        value = _OF_GITHUB.sub(lambda found: _value(values, found[1]) or found[0], value)
+        value = _OF_GITHUB.sub(lambda found: _value(values, found[1]) or found[0], plain(value))
         return _OF_GITLAB.sub(lambda f: _value(values, f[1] or f[2]) or f[0], value)
 
     for step in [job, *(each for each in _list(job.get("steps")) if isinstance(each, dict))]:
@@ -155,7 +167,7 @@ def _value(values: Mapping[str, Any], path: str) -> str:
     found: Any = values
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None
-    return "" if found is None or isinstance(found, dict | list) else str(found)
+    return plain(found)
 
 
 def _list(value: Any) -> list[Any]:
@@ -230,7 +242,8 @@ def _of_bake_file(file: str, text: str, repository: Repository) -> Iterator[Decl
             path = text_of("dockerfile")
             args = {key: filled(value, known) for key, value in _dict(said.get("args")).items()}
             path = posixpath.join(at, path) if path else ""
-            build = _facts(at, path, text_of("target"), args, repository)
+            more = {key: filled(each, known) for key, each in _dict(said.get("contexts")).items()}
+            build = _facts(at, path, text_of("target"), args, repository, more)
             if build:
                 tags = [filled(each, known) for each in _list(said.get("tags"))]
                 called = text_of("name") if isinstance(matrix, dict) else name

@@ -181,6 +181,7 @@ def _on_bases(
         }
         if "dockerfile" in each.entry and linked:
             wanted |= {build.dockerfile for build in below.values()}
+            linked = {**each.entry.get("contexts", {}), **linked}
             each = replace(each, entry={**each.entry, "contexts": linked})
         made.append(each)
     for candidate in (each for each in bases if each.build.dockerfile in wanted):
@@ -264,7 +265,9 @@ def _from_compose(
     facts = (
         None
         if text is None
-        else dockerfile_facts(text, build.dockerfile, build.target, build.args, below)
+        else dockerfile_facts(
+            text, build.dockerfile, build.target, build.args, below, build.contexts
+        )
     )
     origin = (service.place, *([Place(build.dockerfile)] if facts else []))
     ready = _ready(service, repository, compose)
@@ -337,10 +340,12 @@ def _alone(
     found: dict[object, tuple[Declared, ImageFacts]] = {}
     for each in asked:
         if needed <= {*each.build.args} and not _for_development(each.build.target, each.name):
-            facts = dockerfile_facts(text, file, each.build.target, each.build.args, below)
+            one = each.build
+            facts = dockerfile_facts(text, file, one.target, one.args, below, one.contexts)
             if facts and (facts.command or facts.entrypoint):
                 found.setdefault(_made(facts), (each, facts))
-    if not found or (last and [*found] == [_made(last)]):
+    has_contexts = any(each.build.contexts for each, _ in found.values())
+    if not found or (last and [*found] == [_made(last)] and not has_contexts):
         return [Candidate(name, (Place(file),), own, last)]
     names = [each.name for each, _ in found.values()]
     clear = all(names) and len({*names}) == len(names)
