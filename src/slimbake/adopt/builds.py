@@ -23,6 +23,7 @@ _ACTION = "docker/build-push-action"
 _OF_GITHUB = re.compile(r"\$\{\{\s*matrix\.([\w.-]+)\s*\}\}")
 _OF_GITLAB = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOST = 64  # combinations of one matrix
+_LOOP = re.compile(r"\bfor\s+(\w+)\s+in\s+([^;\n]+?)\s*(?:;|\\?\n)\s*do\b")
 _PROSE = re.compile(r"(?:^|/)README[^/]*$|\.(?:txt|in|md)$")
 _TAG = re.compile(r"(?:@.*|:[^/:]*)$")
 
@@ -64,8 +65,21 @@ def commands(repository: Repository) -> Iterator[Declared]:
 def _commands(text: str, file: str, folder: str, repository: Repository) -> Iterator[Declared]:
     for found in _COMMAND.finditer(text):
         place = Place(file, text.count("\n", 0, found.start()) + 1)
-        for name, build in _build(found[1], folder, repository):
-            yield Declared(name, build, place)
+        for words in _in_loops(found[1], text[: found.start()]):
+            for name, build in _build(words, folder, repository):
+                yield Declared(name, build, place)
+
+
+def _in_loops(command: str, before: str) -> list[str]:
+    """A command with each value of the variables that the loops around it have."""
+    found = [command]
+    for loop in reversed([*_LOOP.finditer(before)]):
+        name = re.compile(rf"\$+(?:\{{{loop[1]}\}}|{loop[1]}\b)")
+        words = [word.strip("\"'") for word in loop[2].split()]
+        closed = re.search(r"(?:^|[\s;])done\b", before[loop.end() :])
+        if not closed and name.search(command) and not re.search(r"[$*`]", loop[2]):
+            found = [word.join(name.split(each)) for each in found for word in words]
+    return found[:_MOST]
 
 
 def _build(text: str, folder: str, repository: Repository) -> Iterator[tuple[str, BuildFacts]]:

@@ -39,7 +39,9 @@ from slimbake.render import BAKE_FILE, MARK
 _DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
 _DEFAULT = re.compile(r"(?:Dockerfile|Containerfile)")
 _NEEDED = re.compile(r"(?mi)^[ \t]*ARG[ \t]+(\w+)[ \t]*$")  # an argument without a default
-_NOT_DEPLOYED = re.compile(r"(?:^|[./_-])(?:dev|devcontainer|test|tests|testing|ci|local|debug)\b")
+_NOT_DEPLOYED = re.compile(
+    r"(?:^|[./_-])(?:dev|development|devcontainer|debug|test|tests|testing|ci|local)\b"
+)
 
 
 def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> Adoption:
@@ -48,10 +50,10 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     """
     compose = compose_facts(repository, files or compose_files(repository))
     below = _below(repository, compose)
-    candidates, left, notes = _candidates(repository, compose, below)
+    builds = [*declared(repository)]
+    candidates, left, notes = _candidates(repository, compose, builds, below)
     used = {candidate.build.dockerfile for candidate in candidates}
     notes = [*compose.notes, *notes]
-    builds = [*declared(repository)]
     further = [
         (file, candidate)
         for file in _dockerfiles(repository)
@@ -229,7 +231,7 @@ def _newer(candidates: list[Candidate]) -> Iterator[Note]:
 
 
 def _candidates(
-    repository: Repository, compose: ComposeFacts, below: Below
+    repository: Repository, compose: ComposeFacts, builds: Iterable[Declared], below: Below
 ) -> tuple[list[Candidate], list[tuple[str, str]], list[Note]]:
     """The services that compose files build, those that they have ready-made, and notes on these."""
     notes: list[Note] = []
@@ -250,8 +252,32 @@ def _candidates(
             advice = "run `slimbake init` in the folder that has both"
             notes.append(Note(service.place, what, advice))
         else:
+            if (other := _for_production(build, builds)) is not None:
+                stage = (
+                    f"the stage {other.build.target}" if other.build.target else "the last stage"
+                )
+                what = f"the target {build.target} is for development"
+                advice = f"the image is {stage}, which {other.place} builds"
+                notes.append(Note(service.place, what, advice, service.name))
+                args = {**build.args, **other.build.args}
+                build = replace(build, target=other.build.target, args=args)
             found.append(_from_compose(service, build, repository, compose, below))
     return found, left, notes
+
+
+def _for_production(build: BuildFacts, builds: Iterable[Declared]) -> Declared | None:
+    """What else builds the Dockerfile of which a compose file has a target for development; None where
+    that is not one.
+    """
+    if not _for_development(build.target):
+        return None
+    found = {
+        each.build.target: each
+        for each in builds
+        if each.build.dockerfile == build.dockerfile
+        and not _for_development(each.build.target, each.name)
+    }
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _from_compose(

@@ -317,6 +317,8 @@ class RequirementsReader:
         elif name in _CONSTRAINT and value:
             found.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
+            if re.match(r"file:(?!//)", value):  # as Rye writes folders
+                value = value.removeprefix("file:")
             if is_path(value):
                 found.add(self._package(value, self._beside(value, file)))
             elif "://" in value:

@@ -15,7 +15,7 @@ STAGES = (
     "FROM python:3.12-slim AS base\nWORKDIR /srv\nCOPY requirements.txt .\n"
     "RUN pip install -r requirements.txt\nCOPY . .\n"
     'FROM base AS api\nCMD ["uvicorn", "api:app"]\n'
-    'FROM base AS dev\nCMD ["python", "-m", "debugpy", "api.py"]\n'
+    'FROM base AS development\nCMD ["python", "-m", "debugpy", "api.py"]\n'
     'FROM base AS worker\nCMD ["celery", "-A", "worker", "worker"]\n'
 )
 ONE_EACH = (
@@ -80,9 +80,21 @@ CODE = {"requirements.txt": "fastapi\nuvicorn\ncelery\n", "api.py": "app = 1\n",
         (
             "Makefile",
             "all:\n\tdocker build --target api -t acme/api .\n"
-            "\tdocker build --target dev -t acme/dev .\n"
+            "\tdocker build --target development -t acme/dev .\n"
             "\tdocker buildx build --target=worker \\\n\t  -t $(REG)/jobs:$(TAG) .\n",
             {"api", "jobs"},
+        ),
+        (
+            "build.sh",
+            "for other in a b; do\n  echo $other\ndone\nfor part in api worker; do\n"
+            "  docker build --target ${part} -t reg.io/$part:$TAG .\ndone\n"
+            "for x in $ALL; do docker build --target $x .; done\n",
+            {"api", "worker"},
+        ),
+        (
+            "Makefile",
+            "all:\n\tfor s in api worker; do \\\n\t  docker build --target $$s -t x/$$s . ; \\\n\tdone\n",
+            {"api", "worker"},
         ),
         (
             ".gitlab-ci.yml",
@@ -165,3 +177,18 @@ def test_a_readme_names_no_service_and_neither_does_a_build_of_another_folder(
 )
 def test_hcl_is_read_and_what_is_none_ends(text: str, values: list[dict[str, object]]) -> None:
     assert [each.values for each in blocks(text)] == values
+
+
+def test_a_target_for_development_gives_way_to_the_one_that_a_pipeline_builds(
+    tmp_path: Path,
+) -> None:
+    compose = "services:\n  web:\n    build: {context: ., target: development}\n"
+    files = {"Dockerfile": STAGES, "compose.yaml": compose, **CODE}
+    assert commands(adopted(tmp_path, files)) == {"web": "python -m debugpy api.py"}
+    make = {"Makefile": "all:\n\tdocker build --target api .\n"}
+    decided = adopted(tmp_path, make)
+    assert commands(decided) == {"web": "uvicorn api:app"}
+    [note] = [each for each in all_notes(decided) if "development" in each.what]
+    assert note.advice == "the image is the stage api, which Makefile:2 builds"
+    adopted(tmp_path, {"Makefile": "all:\n\tdocker build --target api .\n\tdocker build .\n"})
+    assert commands(adopted(tmp_path, {})) == {"web": "python -m debugpy api.py"}
