@@ -363,13 +363,16 @@ def _alone(
     own = BuildFacts(context=context_of(last, file, repository), dockerfile=file)
     asked = [each for each in builds if each.build.dockerfile == file]
     needed = {*_NEEDED.findall(text)} & {name for each in asked for name in each.build.args}
-    found: dict[object, tuple[Declared, ImageFacts]] = {}
+    found: dict[tuple[object, object], tuple[Declared, ImageFacts]] = {}
     for each in asked:
         if needed <= {*each.build.args} and not _for_development(each.build.target, each.name):
             one = each.build
             facts = dockerfile_facts(text, file, one.target, one.args, below, one.contexts)
             if facts and (facts.command or facts.entrypoint):
-                found.setdefault(_made(facts), (each, facts))
+                made = _made(facts)
+                same = [one for each_made, (one, _) in found.items() if each_made[0] == made[0]]
+                if not any(one.name == each.name for one in same):  # else of another environment
+                    found.setdefault(made, (each, facts))
     has_contexts = any(each.build.contexts for each, _ in found.values())
     if not found or (last and [*found] == [_made(last)] and not has_contexts):
         return [Candidate(name, (Place(file),), own, last)]
@@ -390,16 +393,14 @@ def _for_development(*names: str) -> bool:
     return any(map(_NOT_DEPLOYED.search, names))
 
 
-def _made(facts: ImageFacts) -> object:
-    """What tells the images of one Dockerfile apart, but for their versions of Python and labels."""
-    return (
-        facts.entrypoint,
-        facts.command,
-        facts.workdir,
-        facts.copies,
-        tuple(each.words for each in facts.steps),
-        tuple((name, said.value) for name, said in facts.env.items()),
-    )
+def _made(facts: ImageFacts) -> tuple[object, object]:
+    """What tells the images of one Dockerfile apart, but for their versions of Python and labels; the
+    variables come last.
+    """
+    steps = tuple(each.words for each in facts.steps)
+    files = (facts.workdir, facts.copies, steps)
+    variables = tuple((name, said.value) for name, said in facts.env.items())
+    return (facts.entrypoint, facts.command, files), variables
 
 
 def _part_name(name: str, build: BuildFacts) -> str:

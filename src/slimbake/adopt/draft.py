@@ -110,7 +110,7 @@ def _own(sheet: Sheet) -> Draft:
         sheet.note(
             facts.parent.place,
             f"what {facts.parent.value} has beside Python",
-            "slimbake's images stand on their own runtime: require the Python packages that the"
+            "slimbake's images have a runtime of their own: require the Python packages that the"
             " service has of it, name Debian packages under `system`, and write its variables and"
             " ENTRYPOINT into the entry. CUDA's libraries come with packages such as torch",
         )

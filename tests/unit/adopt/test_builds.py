@@ -192,3 +192,17 @@ def test_a_target_for_development_gives_way_to_the_one_that_a_pipeline_builds(
     assert note.advice == "the image is the stage api, which Makefile:2 builds"
     adopted(tmp_path, {"Makefile": "all:\n\tdocker build --target api .\n\tdocker build .\n"})
     assert commands(adopted(tmp_path, {})) == {"web": "python -m debugpy api.py"}
+
+
+def test_builds_that_only_their_variables_tell_apart_are_services_by_their_names(
+    tmp_path: Path,
+) -> None:
+    text = 'FROM python:3.12\nARG MODEL=a\nENV MODEL=$MODEL\nCOPY . /srv\nWORKDIR /srv\nCMD ["python", "api.py"]\n'
+    build = "\tdocker build --build-arg MODEL={} -t acme/{} .\n"
+    make = "all:\n" + build.format("b", "web") + build.format("c", "web")
+    files = {"Dockerfile": text, "api.py": "", "requirements.txt": "flask\n", "Makefile": make}
+    [web] = adopted(tmp_path, files).drafts
+    assert web.entry["env"] == {"MODEL": "b"}
+    one, two = adopted(tmp_path, {"Makefile": make + build.format("c", "other")}).drafts
+    assert (one.name, two.name) == ("web", "other")
+    assert two.entry["env"] == {"MODEL": "c"}
