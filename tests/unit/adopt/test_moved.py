@@ -1157,10 +1157,11 @@ def test_words_behind_a_program_of_a_package_have_no_shell_either(tmp_path: Path
 
 def test_arguments_alone_have_the_entrypoint_of_a_base_of_python(tmp_path: Path) -> None:
     base = "FROM python:3.11 AS built\nRUN pip install flask\nFROM gcr.io/distroless/python3-debian12\n"
-    rest = "COPY --from=built /site /site\nWORKDIR /srv/web\nCOPY web .\n"
+    rest = "COPY --from=built /site /site\nENV PYTHONPATH=/site\nWORKDIR /srv/web\nCOPY web .\n"
     [web] = adopted(tmp_path, f'{base}{rest}CMD ["-m", "flask", "run"]\n')
     assert web.entry["command"] == ["python", "-m", "flask", "run"]
     assert "distroless" in web.comments["command"]
+    assert web.entry["env"] == {"PYTHONPATH": "/app"}
     [web] = adopted(tmp_path, f'{base}{rest}CMD ["app.py"]\n')
     assert web.entry["command"] == ["python", "app.py"]
 
