@@ -602,9 +602,9 @@ def not_run(step: Step, service: str, why: str = "") -> Note:
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
     if _LOADS_MODEL.search(" ".join(step.words)):
-        reason = _MODEL_ADVICE
+        reason += _MODEL_ADVICE
     elif step.words[1:4] == ("-m", "spacy", "download"):
-        reason = _PACKAGE_ADVICE
+        reason += _PACKAGE_ADVICE
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)
 
 

@@ -114,11 +114,12 @@ def _for_its_base(sheet: Sheet, command: Command, facts: ImageFacts, code: Code)
     name = posixpath.basename(re.sub(r"[:@].*", "", parent))
     if "/" not in parent.removeprefix("docker.io/library/") or not _ARGUMENT.fullmatch(first):
         return command
-    if ("python" in name and first.startswith("-")) or first.endswith(".py"):
+    if "python" in name and (first.startswith("-") or first.endswith(".py")):
         sheet.comments["command"] = f"init added python, the entrypoint of {parent}"
         return replace(command, words=("python", *command.words))
     module = posixpath.join(code.context, f"{first.partition('.')[0]}.py")
-    if first.startswith("-") or posixpath.normpath(module) in sheet.repository.files:
+    its_own = "/" not in first and posixpath.normpath(module) in sheet.repository.files
+    if first.startswith("-") or its_own:
         raise Unreadable(
             Note(
                 command.place,
@@ -276,9 +277,8 @@ def start_of(
     alone = fixed == len(words) and not ports
     compose = sheet.of.compose
     without = compose.starts if compose else alone and not _reads_arguments(sheet, words)
-    if (
-        alone and without
-    ):  # it starts without arguments, and `slimbake up` starts what has a command
+    if alone and without:
+        # It starts without arguments, and `slimbake up` starts what has a command.
         sheet.entry["command"] = sheet.entry.pop("entrypoint")
         if why := sheet.comments.pop("entrypoint", ""):
             sheet.comments["command"] = why
@@ -289,9 +289,7 @@ def start_of(
         sheet.entry["start"] = list(words[fixed:])
         sheet.comments["start"] = "an entrypoint that waits for arguments"
         del sheet.entry["command"]
-    elif (
-        alone and not without and not compose and not (facts.entrypoint and facts.entrypoint.shell)
-    ):
+    elif alone and not (without or compose or (facts.entrypoint and facts.entrypoint.shell)):
         sheet.entry["start"] = ["--help"]
         sheet.comments["start"] = "an entrypoint that waits for arguments"
 

@@ -1166,12 +1166,14 @@ def test_arguments_alone_have_the_entrypoint_of_a_base_of_python(tmp_path: Path)
     assert web.entry["command"] == ["python", "app.py"]
 
 
-@pytest.mark.parametrize("words", ['"app.handler"', '"-x"'])
+@pytest.mark.parametrize("words", ['"app.handler"', '"-x"', '"app.py"'])
 def test_what_an_unknown_entrypoint_takes_keeps_the_dockerfile(tmp_path: Path, words: str) -> None:
     text = HEAD.replace("python:3.11", "public.ecr.aws/lambda/py:3.12")
     [web] = adopted(tmp_path, f"{text}CMD [{words}]\n")
     assert web.entry["dockerfile"] == "web/Dockerfile"
     assert "the entrypoint of public.ecr.aws/lambda/py:3.12 takes" in notes(web)[0][0]
+    [web] = adopted(tmp_path, f'{text}CMD ["./app.py"]\n')  # a program itself
+    assert web.entry["command"] == ["python", "./app.py"]
     [web] = adopted(tmp_path, f'{HEAD}CMD ["app.handler"]\n')  # Docker's Python has no entrypoint
     assert web.entry["command"] == ["app.handler"]
 
