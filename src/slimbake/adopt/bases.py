@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from slimbake.adopt.builds import commands
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.model import BuildFacts, ComposeFacts, ImageFacts, Repository
 
-_COMMAND = re.compile(
-    r"\b(?:docker|podman|nerdctl)\s+(?:buildx\s+|image\s+)?build\s((?:\\\s*\n|[^\n`;&|])*)"
-)
-_WITH_VALUE = frozenset({"-t", "--tag", "-f", "--file", "--target", "--build-arg"})
 _VARIABLE = re.compile(r"\$(?:\{[^}]*\}|\([^)]*\)|\w+)")
 _TAG = re.compile(r"(?:@.*|:[^/:]*)$")
 
@@ -25,7 +22,8 @@ def builder_of(
     does, or more than one.
     """
     said = [(each.image, each.build) for each in compose.services if each.image and each.build]
-    for found in (said, list(_commands(repository))):
+    by_command = [(each.image, each.build) for each in commands(repository) if each.image]
+    for found in (said, by_command):
         exact = [build for name, build in found if _tagged(name) == _tagged(image)]
         if builds := exact or [build for name, build in found if _same(name, image)]:
             return builds[0] if len({each.dockerfile for each in builds}) == 1 else None
@@ -56,47 +54,6 @@ def context_of(facts: ImageFacts | None, file: str, repository: Repository) -> s
     while above[-1] not in {"", "."}:
         above.append(posixpath.dirname(above[-1]) or ".")
     return max(above, key=lambda at: (there(at), -above.index(at)))
-
-
-def _commands(repository: Repository) -> Iterator[tuple[str, BuildFacts]]:
-    """The images that commands build which stand in a file, such as a README or a Makefile."""
-    for file, text in sorted(repository.texts.items()):
-        for found in _COMMAND.finditer(text):
-            yield from _build(found[1], posixpath.dirname(file), repository)
-
-
-def _build(text: str, folder: str, repository: Repository) -> Iterator[tuple[str, BuildFacts]]:
-    """What one command builds, by each name that it gives it. Paths are relative to the root, or to
-    the folder of the file in which it stands.
-    """
-    given: dict[str, list[str]] = {}
-    places: list[str] = []
-    rest = [word.strip("\"'") for word in text.replace("\\\n", " ").split()]
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        if not word.startswith("-"):
-            places.append(word)
-        elif equals or option in _WITH_VALUE:
-            value = value if equals or not rest else rest.pop(0)
-            given.setdefault(option, []).append(value)
-    names = [*given.get("-t", ()), *given.get("--tag", ())]
-    files = [*given.get("-f", ()), *given.get("--file", ())]
-    for at in (".", folder):
-        for place in places:
-            context = posixpath.normpath(posixpath.join(at, place))
-            file = posixpath.join(at, files[0]) if files else posixpath.join(context, "Dockerfile")
-            file = posixpath.normpath(file)
-            if context in repository.folders and file in repository.texts:
-                pairs = (each.partition("=") for each in given.get("--build-arg", ()))
-                build = BuildFacts(
-                    context=context,
-                    dockerfile=file,
-                    target="".join(given.get("--target", ())[-1:]),
-                    args={name: value for name, _, value in pairs if "$" not in value},
-                )
-                yield from ((name, build) for name in names)
-                return
 
 
 def _tagged(name: str) -> str:

@@ -169,6 +169,8 @@ def _root(
     modules = (each.target for each in folders if _has_python(each, repository))
     root = next(modules, folders[0].target)
     around = posixpath.dirname(root)
+    if around == "/" and _imports(facts, posixpath.basename(root)):
+        return around
     return around if around != "/" and around in _import_path(facts) else root
 
 
@@ -244,13 +246,18 @@ def _named_otherwise(each: Placed, facts: ImageFacts, repository: Repository) ->
     parent, name = posixpath.split(each.target)
     if name == posixpath.basename(each.source) or each.target == facts.workdir:
         return False
-    words = [word for said in (facts.entrypoint, facts.command) if said for word in said.words]
-    module = re.compile(rf"(?:^|[\s=]){re.escape(name)}[.:]\w")
     files = repository.below(each.source)
     if any(file.startswith((f"{name}/", f"{name}.py")) for file in files):
         return False
     package = parent in _import_path(facts) and "__init__.py" in files
-    return package or (_has_python(each, repository) and any(map(module.search, words)))
+    return package or (_has_python(each, repository) and _imports(facts, name))
+
+
+def _imports(facts: ImageFacts, name: str) -> bool:
+    """Whether the command names a module of a package."""
+    words = [word for said in (facts.entrypoint, facts.command) if said for word in said.words]
+    module = re.compile(rf"(?:^|[\s=]){re.escape(name)}[.:]\w")
+    return any(map(module.search, words))
 
 
 def _renamed(each: Placed, repository: Repository) -> Note:

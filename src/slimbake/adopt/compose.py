@@ -407,7 +407,9 @@ class _ServiceReader:
                 "the manifest has these values: what changes with every build, set where containers"
                 " start",
             )
-        if left := [key for key in raw if key not in _BUILD | {"dockerfile_inline"}]:
+        contexts = self._contexts(raw.get("additional_contexts"))
+        read = _BUILD | {"dockerfile_inline", *(["additional_contexts"] if contexts else [])}
+        if left := [key for key in raw if key not in read]:
             self._note(
                 self._place("build", left[0]),
                 f"build: {', '.join(left)}",
@@ -426,7 +428,23 @@ class _ServiceReader:
             dockerfile=posixpath.normpath(file),
             target=self._fill(plain(raw.get("target")), "build"),
             args=filled,
+            contexts=contexts,
+            written=frozenset(raw),
         )
+
+    def _contexts(self, said: Any) -> dict[str, str]:
+        """The further contexts of a build by their names; {} where one is no folder of the machine."""
+        pairs = (
+            [(str(name), plain(value)) for name, value in said.items()]
+            if isinstance(said, dict)
+            else [plain(each).partition("=")[::2] for each in _list(said)]
+        )
+        if any(":" in value or not value for _, value in pairs):
+            return {}
+        return {
+            name: posixpath.normpath(posixpath.join(self._folder, self._fill(value, "build")))
+            for name, value in pairs
+        }
 
     def _environment(self) -> dict[str, Said]:
         said = self._raw.get("environment")
@@ -668,17 +686,10 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
     below = _without(below, {*over.env, *over.filled, *over.passed}, over.name)
     ports = {said.value: (published, said) for published, said in (*below.ports, *over.ports)}
     volumes = {said.value: (source, said) for source, said in (*below.volumes, *over.volumes)}
-    build = over.build or below.build
-    if build and below.build and over.build:
-        build = replace(
-            over.build,
-            args={**below.build.args, **over.build.args},
-            target=over.build.target or below.build.target,
-        )
     return ComposeService(
         name=over.name,
         place=over.place,
-        build=build,
+        build=_build_over(below.build, over.build),
         image=over.image or below.image,
         entrypoint=over.entrypoint or below.entrypoint,
         command=over.command or below.command,
@@ -700,6 +711,26 @@ def _over(below: ComposeService, over: ComposeService) -> ComposeService:
         init=below.init or over.init,
         restart=over.restart or below.restart,
         notes=tuple(dict.fromkeys((*below.notes, *over.notes))),
+    )
+
+
+def _build_over(below: BuildFacts | None, over: BuildFacts | None) -> BuildFacts | None:
+    """One build over another, which has what `over` does not say."""
+    if below is None or over is None:
+        return over or below
+    moved = "context" in over.written
+    context = over.context if moved else below.context
+    file = below.dockerfile if "dockerfile" not in over.written else over.dockerfile
+    if moved != ("dockerfile" in over.written):  # its path is relative to the other's context
+        its = below.context if moved else over.context
+        file = posixpath.normpath(posixpath.join(context, posixpath.relpath(file, its)))
+    return BuildFacts(
+        context=context,
+        dockerfile=file,
+        target=over.target if "target" in over.written else below.target,
+        args={**below.args, **over.args},
+        contexts={**below.contexts, **over.contexts},
+        written=below.written | over.written,
     )
 
 

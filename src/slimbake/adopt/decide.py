@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
 from slimbake.adopt.bases import builder_of, context_of
+from slimbake.adopt.builds import Declared, declared
 from slimbake.adopt.compose import compose_facts, compose_files
 from slimbake.adopt.dockerfile import Below, dockerfile_facts
 from slimbake.adopt.draft import draft
@@ -21,6 +22,7 @@ from slimbake.adopt.model import (
     ComposeFacts,
     ComposeService,
     Draft,
+    ImageFacts,
     Note,
     Place,
     Repository,
@@ -30,12 +32,16 @@ from slimbake.adopt.pipelines import build_arguments, pushed, registry_in, regis
 from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.names import CHECKS, PREFIXES, RESERVED
 from slimbake.config.shells import reaped
+from slimbake.fingerprint.instructions import instructions
 from slimbake.fleet.resolve import DEBIAN
 from slimbake.render import BAKE_FILE, MARK
 
 _DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.(?:D|d)ockerfile")
 _DEFAULT = re.compile(r"(?:Dockerfile|Containerfile)")
-_NOT_DEPLOYED = re.compile(r"(?:^|[./_-])(?:dev|devcontainer|test|tests|testing|ci|local|debug)\b")
+_NEEDED = re.compile(r"(?mi)^[ \t]*ARG[ \t]+(\w+)[ \t]*$")  # an argument without a default
+_NOT_DEPLOYED = re.compile(
+    r"(?:^|[./_-])(?:dev|development|devcontainer|debug|test|tests|testing|ci|local)\b"
+)
 
 
 def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> Adoption:
@@ -44,21 +50,23 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
     """
     compose = compose_facts(repository, files or compose_files(repository))
     below = _below(repository, compose)
-    candidates, left, notes = _candidates(repository, compose, below)
+    builds = [*declared(repository)]
+    candidates, left, notes = _candidates(repository, compose, builds, below)
     used = {candidate.build.dockerfile for candidate in candidates}
     notes = [*compose.notes, *notes]
-    further = {
-        file: _alone(file, _file_name(file, repository), repository, below)
+    further = [
+        (file, candidate)
         for file in _dockerfiles(repository)
         if file not in used
-    }
+        for candidate in _alone(file, builds, repository, below)
+    ]
     lower = {
         build.dockerfile
-        for each in (*candidates, *further.values())
+        for each in (*candidates, *(each for _, each in further))
         if each.facts
         for build in each.facts.below.values()
     }
-    for file, candidate in further.items():
+    for file, candidate in further:
         name = candidate.name
         if file in lower and compose.files:
             candidates.append(candidate)
@@ -75,6 +83,8 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
             if only != name:
                 continue
         candidates.append(candidate)
+    for file in _dockerfiles(repository):
+        notes += _unbuilt(file, repository.texts[file], candidates)
     bases = {each.build.dockerfile for each in candidates if _is_base(each, lower, compose)}
     notes += _newer([each for each in candidates if each.build.dockerfile not in bases])
     named = [*_named(candidates)]
@@ -99,9 +109,9 @@ def adoption(repository: Repository, files: tuple[str, ...], only: str = "") -> 
         notes.append(Note(Place(BAKE_FILE), "there is a bake file already", advice))
     registry, of_pipelines = registry_of(pushed(repository.pipelines), _registry(compose))
     notes += of_pipelines
-    notes += build_arguments(
-        repository.pipelines, (repository.texts[f] for f in _dockerfiles(repository))
-    )
+    texts = [repository.texts[file] for file in _dockerfiles(repository)]
+    given = {pair for each in services if not each.compose for pair in each.build.args.items()}
+    notes += build_arguments(repository.pipelines, texts, given)
     return Adoption(
         project=_name(compose.name or repository.name, "fleet"),
         folder=compose.name or repository.name.lower(),
@@ -173,6 +183,7 @@ def _on_bases(
         }
         if "dockerfile" in each.entry and linked:
             wanted |= {build.dockerfile for build in below.values()}
+            linked = {**each.entry.get("contexts", {}), **linked}
             each = replace(each, entry={**each.entry, "contexts": linked})
         made.append(each)
     for candidate in (each for each in bases if each.build.dockerfile in wanted):
@@ -220,7 +231,7 @@ def _newer(candidates: list[Candidate]) -> Iterator[Note]:
 
 
 def _candidates(
-    repository: Repository, compose: ComposeFacts, below: Below
+    repository: Repository, compose: ComposeFacts, builds: Iterable[Declared], below: Below
 ) -> tuple[list[Candidate], list[tuple[str, str]], list[Note]]:
     """The services that compose files build, those that they have ready-made, and notes on these."""
     notes: list[Note] = []
@@ -241,8 +252,32 @@ def _candidates(
             advice = "run `slimbake init` in the folder that has both"
             notes.append(Note(service.place, what, advice))
         else:
+            if (other := _for_production(build, builds)) is not None:
+                stage = (
+                    f"the stage {other.build.target}" if other.build.target else "the last stage"
+                )
+                what = f"the target {build.target} is for development"
+                advice = f"the image is {stage}, which {other.place} builds"
+                notes.append(Note(service.place, what, advice, service.name))
+                args = {**build.args, **other.build.args}
+                build = replace(build, target=other.build.target, args=args)
             found.append(_from_compose(service, build, repository, compose, below))
     return found, left, notes
+
+
+def _for_production(build: BuildFacts, builds: Iterable[Declared]) -> Declared | None:
+    """What else builds the Dockerfile of which a compose file has a target for development; None where
+    that is not one.
+    """
+    if not _for_development(build.target):
+        return None
+    found = {
+        each.build.target: each
+        for each in builds
+        if each.build.dockerfile == build.dockerfile
+        and not _for_development(each.build.target, each.name)
+    }
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _from_compose(
@@ -256,7 +291,9 @@ def _from_compose(
     facts = (
         None
         if text is None
-        else dockerfile_facts(text, build.dockerfile, build.target, build.args, below)
+        else dockerfile_facts(
+            text, build.dockerfile, build.target, build.args, below, build.contexts
+        )
     )
     origin = (service.place, *([Place(build.dockerfile)] if facts else []))
     ready = _ready(service, repository, compose)
@@ -315,11 +352,89 @@ def _dockerfiles(repository: Repository) -> Iterator[str]:
             yield file
 
 
-def _alone(file: str, name: str, repository: Repository, below: Below) -> Candidate:
-    """A Dockerfile that nothing else names."""
-    facts = dockerfile_facts(repository.texts[file], file, below=below)
-    build = BuildFacts(context=context_of(facts, file, repository), dockerfile=file)
-    return Candidate(name, (Place(file),), build, facts)
+def _alone(
+    file: str, builds: Iterable[Declared], repository: Repository, below: Below
+) -> list[Candidate]:
+    """The services of a Dockerfile that no compose file names: what it builds in the ways that
+    something else says, else its last stage.
+    """
+    text, name = repository.texts[file], _file_name(file, repository)
+    last = dockerfile_facts(text, file, below=below)
+    own = BuildFacts(context=context_of(last, file, repository), dockerfile=file)
+    asked = [each for each in builds if each.build.dockerfile == file]
+    needed = {*_NEEDED.findall(text)} & {name for each in asked for name in each.build.args}
+    found: dict[tuple[object, object], tuple[Declared, ImageFacts]] = {}
+    for each in asked:
+        if needed <= {*each.build.args} and not _for_development(each.build.target, each.name):
+            one = each.build
+            facts = dockerfile_facts(text, file, one.target, one.args, below, one.contexts)
+            if facts and (facts.command or facts.entrypoint):
+                made = _made(facts)
+                same = [one for each_made, (one, _) in found.items() if each_made[0] == made[0]]
+                if not any(one.name == each.name for one in same):  # else of another environment
+                    found.setdefault(made, (each, facts))
+    has_contexts = any(each.build.contexts for each, _ in found.values())
+    if not found or (last and [*found] == [_made(last)] and not has_contexts):
+        return [Candidate(name, (Place(file),), own, last)]
+    names = [each.name for each, _ in found.values()]
+    clear = all(names) and len({*names}) == len(names)
+    return [
+        Candidate(
+            name if len(found) == 1 else each.name if clear else _part_name(name, each.build),
+            (each.place, Place(file)),
+            each.build,
+            facts,
+        )
+        for each, facts in found.values()
+    ]
+
+
+def _for_development(*names: str) -> bool:
+    return any(map(_NOT_DEPLOYED.search, names))
+
+
+def _made(facts: ImageFacts) -> tuple[object, object]:
+    """What tells the images of one Dockerfile apart, but for their versions of Python and labels; the
+    variables come last.
+    """
+    steps = tuple(each.words for each in facts.steps)
+    files = (facts.workdir, facts.copies, steps)
+    variables = tuple((name, said.value) for name, said in facts.env.items())
+    return (facts.entrypoint, facts.command, files), variables
+
+
+def _part_name(name: str, build: BuildFacts) -> str:
+    """What one of the builds of a Dockerfile is called by what is special about it."""
+    return _name("-".join([name, *filter(None, [build.target, *build.args.values()])]), name)
+
+
+def _unbuilt(file: str, text: str, candidates: Iterable[Candidate]) -> Iterator[Note]:
+    """A note on each stage that has its own command, and that no service is or stands on."""
+    stages: list[tuple[str, str]] = []  # name, image
+    starts: dict[int, int] = {}  # number of a stage -> the line of its command
+    for each in instructions(text):
+        if each.word == "FROM":
+            image, _, called = each.rest.lower().partition(" as ")
+            stages.append((called.strip(), image.strip()))
+        elif each.word in {"CMD", "ENTRYPOINT"} and stages:
+            starts.setdefault(len(stages) - 1, each.line)
+    by_name = {name: number for number, (name, _) in enumerate(stages) if name}
+    left = {each.build.target.lower() for each in candidates if each.build.dockerfile == file}
+    reached = set()
+    waiting = [by_name.get(each, len(stages) - 1) if each else len(stages) - 1 for each in left]
+    while waiting:
+        number = waiting.pop()
+        if number not in reached:
+            reached.add(number)
+            waiting += [by_name[i] for _, i in stages[number : number + 1] if i in by_name]
+    for number, line in starts.items() if left else ():
+        name = stages[number][0]
+        if name and number not in reached and not _for_development(name):
+            yield Note(
+                Place(file, line),
+                f"the stage {name} has a command of its own, and no service is built from it",
+                f"if one is, name it in a compose file, with `target: {name}`",
+            )
 
 
 def _file_name(file: str, repository: Repository) -> str:

@@ -32,8 +32,8 @@ from slimbake.fingerprint.instructions import Instruction, instructions
 
 _WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
 _QUOTED = re.compile(r"\\(.)|\"((?:[^\"\\]|\\.)*)\"|'([^']*)'")
-_INSTALLERS = frozenset(
-    ["pip", "pip3", "uv", "poetry", "pipenv", "pdm", "conda", "mamba", "python", "python3"]
+_INSTALLER = re.compile(
+    r"(?:pip|python)(?:3(?:\.\d+)?)?|uv|poetry|pipenv|pdm|conda|(?:micro)?mamba"
 )
 _UV_IMAGE = re.compile(r"(?:^|/)uv(?:[:@]|$)")
 _HEALTH_FLAGS = {
@@ -90,7 +90,9 @@ class _Stage:
             re.search(r"(?:^|/)(?:mini|micro)?(?:conda|mamba|forge)", self.outside.value)
         )
         return named or any(
-            posixpath.basename(step.words[0]) in _INSTALLERS for step in self.steps if step.words
+            _INSTALLER.fullmatch(posixpath.basename(step.words[0]))
+            for step in self.steps
+            if step.words
         )
 
 
@@ -104,12 +106,15 @@ def dockerfile_facts(
     target: str = "",
     arguments: Mapping[str, str] = {},
     below: Below = _outside,
+    contexts: Mapping[str, str] = {},
 ) -> ImageFacts | None:
     """The facts of a Dockerfile's stage `target`, by default its last; None where it has none.
 
-    `arguments`: what its build is given; `below`: the images that this repository builds.
+    `arguments`: what its build is given; `below`: the images that this repository builds;
+    `contexts`: its further contexts, name -> folder.
     """
     reader = _Reader(file, dict(arguments), below)
+    reader.contexts = dict(contexts)
     chosen = reader.read(text, target)
     return _facts(chosen, reader, file) if chosen else None
 
@@ -123,7 +128,7 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
     for where, each in chosen.onbuild:
         advice = "it is for images that are built on this one"
         notes.append(Note(Place(where, each.line), each.source, advice))
-    python = chosen.python
+    python = chosen.python or _runs_taken(chosen, by_name)
     seen = {id(chosen)}
     taken, builders = [], []
     made: list[Made] = []
@@ -133,7 +138,9 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
         name, takes, apart = waiting.pop(0)
         place = takes[0].place
         stage = by_name.get(name.lower())
-        if stage is None:
+        if stage is None and (folder := reader.contexts.get(name)):
+            copies += [replace(each, context=folder) for each in takes]
+        elif stage is None:
             if not _UV_IMAGE.search(name):
                 notes.append(
                     Note(
@@ -192,6 +199,22 @@ def _facts(chosen: _Stage, reader: _Reader, file: str) -> ImageFacts:
         below=reader.own,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _runs_taken(chosen: _Stage, by_name: Mapping[str, _Stage]) -> bool:
+    """Whether an image runs the Python, or the virtual environment, that it takes of another stage."""
+    path = chosen.env.get("PATH")
+    programs = [*(path.value.split(":") if path else ())]
+    programs += [
+        each.words[0] for each in (chosen.entrypoint, chosen.command) if each and each.words
+    ]
+    taken = [
+        take.target.rstrip("/")
+        for name, takes in chosen.takes.items()
+        if (stage := by_name.get(name.lower())) and stage.python
+        for take in takes
+    ]
+    return any(each.startswith(f"{at}/") for each in programs for at in taken)
 
 
 def _apart(name: str, above: _Stage, by_name: Mapping[str, _Stage]) -> str:
@@ -393,6 +416,7 @@ class _Reader:
         self._below = below
         self._above = above | {file}  # the Dockerfiles that are being read
         self._before: dict[str, str] = {}  # arguments before the first FROM
+        self.contexts: dict[str, str] = {}
         self.stages: list[_Stage] = []
         self.lower: list[_Stage] = []  # of the repository's images that it is built FROM
         self.own: dict[str, BuildFacts] = {}  # these images

@@ -68,6 +68,10 @@ from slimbake.adopt.steps import (
 )
 from slimbake.adopt.variables import exported_by, needed_variables, time_zone, variables_of
 
+# Images that have Python and Debian's packages alone, as far as their names say it
+_PLAIN = re.compile(
+    r"(?:^|/)(?:[^/:@]*python[^/:@]*|debian|ubuntu|alpine|uv|[^/:@]*(?:conda|mamba|forge)[^/:@]*)(?:[:@]|$)"
+)
 _USUAL_SIGNAL = ("SIGTERM", "15")
 
 
@@ -101,6 +105,14 @@ def _own(sheet: Sheet) -> Draft:
                 f"its base image is {facts.parent.value}, and slimbake finds no Python there",
                 "slimbake bakes it from its Dockerfile, beside the others",
             )
+        )
+    if not _PLAIN.search(facts.parent.value):
+        sheet.note(
+            facts.parent.place,
+            f"what {facts.parent.value} has beside Python",
+            "slimbake's images have a runtime of their own: require the Python packages that the"
+            " service has of it, name Debian packages under `system`, and write its variables and"
+            " ENTRYPOINT into the entry. CUDA's libraries come with packages such as torch",
         )
     needs = needs_of(facts.steps, of.name, facts.handed)
     code = code_of(
@@ -190,6 +202,8 @@ def _kept(sheet: Sheet, why: Note | None = None) -> Draft:
         sheet.comments["dockerfile"] = f"{why.place}: {why.what}"
     if of.build.args:
         sheet.entry["args"] = dict(of.build.args)
+    if of.build.contexts:
+        sheet.entry["contexts"] = dict(of.build.contexts)
     if of.build.target and not _last_stage(sheet):
         sheet.notes.append(
             Note(

@@ -34,14 +34,24 @@ def folder_draft(
     folder: str, repository: Repository, name: str = "", port: int = 0
 ) -> Draft | None:
     """The entry of the service in a folder; None where nothing says how it starts."""
-    service = name or posixpath.basename(folder) or repository.name
+    service = name or (repository.name if folder == "." else posixpath.basename(folder))
     service = re.sub(r"[^a-z0-9]+", "-", service.lower()).strip("-")
     found = _command(folder, repository)
     if found is None:
         return None
     words, place, listens = found
     entry: Entry = {"context": folder}
-    notes: list[Note] = []
+    procfile = _path(folder, "Procfile")
+    notes = [
+        Note(
+            Place(procfile, number),
+            line.strip(),
+            "init reads no Procfile: each of its processes is a service, or a job, with its `command`",
+            service,
+        )
+        for number, line in enumerate(repository.texts.get(procfile, "").split("\n"), 1)
+        if re.match(r"[\w-]+:", line)
+    ]
     written = next((each for each in _REQUIREMENTS if _path(folder, each) in repository.files), "")
     script = place.file.endswith("pyproject.toml")
     if script or (written == "pyproject.toml" and _only_in_src(folder, repository)):

@@ -320,7 +320,8 @@ def _readable(
 def _refusal(problem: Problem, draft: Draft, file: Path) -> Note:
     at = draft.origin[-1] if problem.file == file.name else Place(problem.file, problem.line)
     subject = f"{problem.path}: " if problem.path else ""
-    advice = " ".join(problem.hint.split("\n")) or "fix it, and run `slimbake init` again"
+    joined = re.sub(r"(?<![.:;,])\n *", "; ", problem.hint).replace("\n", " ")
+    advice = joined or "fix it, and run `slimbake init` again"
     return Note(at, f"{subject}{problem.message}", advice, draft.name)
 
 
@@ -522,6 +523,7 @@ def _python(repository: Repository, drafts: Sequence[Draft]) -> tuple[str, list[
     said = Counter(each.python.value for each in drafts if each.python)
     if not said:
         pinned = repository.texts.get(".python-version", "").strip()
+        pinned = pinned or repository.texts.get("runtime.txt", "").strip().removeprefix("python-")
         found = ".".join(pinned.split(".")[:2])
         required = [
             match[1]
@@ -534,7 +536,12 @@ def _python(repository: Repository, drafts: Sequence[Draft]) -> tuple[str, list[
         if found in PYTHONS:
             return found, []
         newest = max(required, key=lambda v: int(v.split(".")[1]), default="")
-        return (newest if newest in PYTHONS else _NEWEST if not newest else PYTHONS[0]), []
+        if newest:
+            return newest if newest in PYTHONS else PYTHONS[0], []
+        what = f"nothing says the version of Python, and init took {_NEWEST}"
+        advice = "write the one that the services have as `python` of the manifest"
+        built = [each for each in drafts if "dockerfile" not in each.entry]
+        return _NEWEST, [Note(each.origin[-1], what, advice) for each in built[:1]]
     version = said.most_common(1)[0][0]
     chosen = version if version in PYTHONS else PYTHONS[0]
     notes = [

@@ -170,6 +170,9 @@ class BuildFacts:
     dockerfile: str  # the same
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)  # further ones: name -> folder
+    # the keys of `build:` that are written; the others are those of what it extends
+    written: frozenset[str] = field(default_factory=frozenset, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

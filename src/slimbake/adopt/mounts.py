@@ -23,6 +23,15 @@ from slimbake.config.naming import HOME, NONROOT_HOME
 _TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
 
 
+_CODE = (
+    "it stays in the compose file: an image holds the code, and `slimbake bake --watch` rebuilds it"
+)
+_DATA = (
+    "it stays in the compose file, and `slimbake up` mounts nothing of this machine: what the service"
+    " writes there, let a volume have, `volumes: {NAME: PATH}`; a model, `weights: {path: FOLDER}`"
+)
+
+
 def volumes_of(sheet: Sheet, facts: ImageFacts, code: Code) -> None:
     found: dict[str, str] = {}
     compose = sheet.of.compose
@@ -34,12 +43,11 @@ def volumes_of(sheet: Sheet, facts: ImageFacts, code: Code) -> None:
     ]
     for source, said in compose.volumes if compose else ():
         if source.startswith((".", "/", "~")):
-            sheet.note(
-                said.place,
-                f"the mount of {source} at {said.value}",
-                "it stays in the compose file: an image holds the code, and `slimbake bake"
-                " --watch` rebuilds it",
-            )
+            at = posixpath.join(posixpath.dirname(said.place.file), source)
+            files = sheet.whole.below(posixpath.normpath(at)) if source.startswith(".") else []
+            has_code = any(each.endswith(".py") for each in files)
+            advice = _CODE if has_code else _DATA
+            sheet.note(said.place, f"the mount of {source} at {said.value}", advice)
         else:
             wanted.append((source or f"{sheet.of.name}{said.value.replace('/', '-')}", said))
     for name, said in wanted:

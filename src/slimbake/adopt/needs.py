@@ -103,10 +103,16 @@ _WRITERS = frozenset({"cp", "mv", "install", "ln", "touch"})  # of these
 _XARGS = frozenset({"-a", "-d", "-E", "-I", "-L", "-n", "-P", "-s", "--max-args", "--max-procs"})
 # Where files lie that say how the build installs, and names of programs and time zones.
 _OF_BUILDS = (
-    *("/dev/", "/proc/", "/tmp/", "/root/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
+    *("/dev/", "/proc/", "/tmp/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
     *("/bin/", "/usr/bin/", "/usr/local/bin/", "/etc/localtime/", "/etc/locale.gen/", "/usr/lib/"),
     *("/etc/ld.so.conf.d/", "/etc/default/locale/", "/var/lib/apt/", "/var/cache/"),
     *("/etc/timezone/", "/usr/local/sbin/", "/usr/sbin/", "/sbin/", "/usr/share/keyrings/"),
+)
+_OF_BUILD = re.compile(
+    "|".join(map(re.escape, _OF_BUILDS))
+    # what shells, Git, SSH and installers read; programs have settings of theirs there, too
+    + r"|/root/(?:[^./]|\.(?:\w*rc|netrc|profile|bash\w*|git[\w-]*|ssh|pip|docker|cache|cargo|local"
+    r"|config/(?:pip|uv|pypoetry))/)"
 )
 _ZONES = "/usr/share/zoneinfo/"
 _UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "GMT", ""})
@@ -125,7 +131,19 @@ _STEP_ADVICE = (
     " keep the Dockerfile with `dockerfile:`"
 )
 
-
+# Libraries that load a model by its name, and their commands
+_LOADS_MODEL = re.compile(
+    r"\b(?:sentence_transformers|transformers|huggingface_hub|snapshot_download|from_pretrained"
+    r"|huggingface-cli|hf download|torch\.hub|faster_whisper|WhisperModel)\b"
+)
+_MODEL_ADVICE = (
+    "a model: download it into a folder of the repository, and write `weights: {path: FOLDER}`, which"
+    " images have at /weights; other files: "
+)
+_PACKAGE_ADVICE = (
+    "it installs a package: require that by the address of its wheel,"
+    " `NAME @ https://github.com/explosion/spacy-models/releases/download/...`; "
+)
 _PYTHON_INSTALLERS = frozenset({"pip", "uv-pip", "uv", "poetry", "pdm", "pipenv"})
 _FOR_A_STEP = (
     "a step of `build` that needs it has an `image` and installs it in its `run`; or make the files"
@@ -574,7 +592,7 @@ def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
         alone = [posixpath.basename(words[0])] if len(words) == 1 and program == "ln" else words
         made += words if program == "touch" else alone[-1:]
     paths = (posixpath.normpath(posixpath.join(step.workdir, each)) for each in made)
-    return any(not f"{path}/".startswith(_OF_BUILDS) for path in paths)
+    return any(not _OF_BUILD.match(f"{path}/") for path in paths)
 
 
 def not_run(step: Step, service: str, why: str = "") -> Note:
@@ -583,6 +601,10 @@ def not_run(step: Step, service: str, why: str = "") -> Note:
     shown = step.piped or " ".join((*(step.written or step.words), *into))
     shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
     reason = f"{why}: " if why else ""
+    if _LOADS_MODEL.search(" ".join(step.words)):
+        reason += _MODEL_ADVICE
+    elif step.words[1:4] == ("-m", "spacy", "download"):
+        reason += _PACKAGE_ADVICE
     return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,10 +121,16 @@ def registry_of(images: Sequence[Pushed], given: str) -> tuple[str, list[Note]]:
     return registry, notes
 
 
-def build_arguments(pipelines: Mapping[str, str], dockerfiles: Iterable[str]) -> Iterator[Note]:
+def build_arguments(
+    pipelines: Mapping[str, str],
+    dockerfiles: Iterable[str],
+    taken: Collection[tuple[str, str]] = (),
+) -> Iterator[Note]:
     """A note for each pipeline on the build arguments that it gives, and that a Dockerfile has with
-    another default. `pipelines`: file -> its text; `dockerfiles`: their texts.
+    another default. `pipelines`: file -> its text; `dockerfiles`: their texts; `taken`: the names
+    and values that services are built with.
     """
+    names = {name for name, _ in taken}
     lines = (found[1] for text in dockerfiles for found in _DECLARED.finditer(text))
     pairs = (word.partition("=") for line in lines for word in line.split())
     defaults: dict[str, set[str]] = {}
@@ -133,7 +139,8 @@ def build_arguments(pipelines: Mapping[str, str], dockerfiles: Iterable[str]) ->
     for file, text in sorted(pipelines.items()):
         changed: dict[str, int] = {}  # and its line
         for line, name, value in _arguments(text):
-            if value not in defaults.get(name, {value}):
+            known = (name, value) in taken or (name in names and "matrix." in value)
+            if not known and value not in defaults.get(name, {value}):
                 changed.setdefault(f"{name}={value}", line)
         if changed:
             yield Note(

@@ -32,6 +32,14 @@ _SHELL_CALL = re.compile(
     r"\bsubprocess\.getoutput\(|\bsubprocess\.getstatusoutput\()",
     re.MULTILINE,
 )
+# What only an entrypoint can take: an option, a script, a function
+_ARGUMENT = re.compile(r"-.*|[\w./-]*\.py|\w+\.\w+")
+# of the standard library and of packages for it
+_READS_ARGUMENTS = re.compile(
+    r"\b(?:argv|argparse|ArgumentParser|parse_args|optparse|getopt|click|typer|fire|docopt|absl|hydra"
+    r"|tyro|cyclopts|jsonargparse|simple_parsing|HfArgumentParser)\b"
+)
+_SUPERVISORS = frozenset({"supervisord", "circusd", "honcho", "s6-svscan", "runsvdir"})
 _CHECKED_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 
 
@@ -44,6 +52,8 @@ def command_of(
     command = (compose and compose.command) or (
         None if compose and compose.entrypoint else facts.command
     )
+    if entrypoint is None and command and not command.shell:
+        command = _for_its_base(sheet, command, facts, code)
     if entrypoint is None and command is None:
         raise Unreadable(
             Note(
@@ -93,6 +103,44 @@ def command_of(
     )
     _filled_in(sheet, both)
     return both, len(first.words)
+
+
+def _for_its_base(sheet: Sheet, command: Command, facts: ImageFacts, code: Code) -> Command:
+    """A command that is only arguments, with the entrypoint of the base image that takes them.
+
+    Raises Unreadable where that is not known.
+    """
+    first, parent = "".join(command.words[:1]), facts.parent.value
+    name = posixpath.basename(re.sub(r"[:@].*", "", parent))
+    if "/" not in parent.removeprefix("docker.io/library/") or not _ARGUMENT.fullmatch(first):
+        return command
+    if "python" in name and (first.startswith("-") or first.endswith(".py")):
+        sheet.comments["command"] = f"init added python, the entrypoint of {parent}"
+        return replace(command, words=("python", *command.words))
+    module = posixpath.join(code.context, f"{first.partition('.')[0]}.py")
+    its_own = "/" not in first and posixpath.normpath(module) in sheet.repository.files
+    if first.startswith("-") or its_own:
+        raise Unreadable(
+            Note(
+                command.place,
+                f"the entrypoint of {parent} takes `{command.text}`",
+                "write `entrypoint` and `command` in its entry; until then the service keeps its"
+                " Dockerfile",
+            )
+        )
+    return command
+
+
+def _reads_arguments(sheet: Sheet, words: tuple[str, ...]) -> bool:
+    """Whether a program may read arguments: surely not a script where no module of its context does."""
+    inside = below(sheet.entry["context"])
+    scripts = {f"{inside}{word.removeprefix(f'{APP}/')}" for word in words if word.endswith(".py")}
+    texts = sheet.repository.texts
+    return not scripts & {*texts} or any(
+        _READS_ARGUMENTS.search(text)
+        for path, text in texts.items()
+        if path.startswith(inside) and path.endswith(".py")
+    )
 
 
 def _shelled(
@@ -174,6 +222,13 @@ def _filled_in(sheet: Sheet, plain: Plainly) -> None:
 
 def program_of(sheet: Sheet, words: tuple[str, ...], place: Place) -> tuple[str, ...]:
     """The words, less what cannot be in an image that nobody edits and writes to."""
+    if words and posixpath.basename(words[0]) in _SUPERVISORS:
+        sheet.note(
+            place,
+            f"{words[0]} starts several programs",
+            "make each of them a service with its own command: Docker then starts, stops and checks"
+            " each",
+        )
     if "--reload" in words:
         sheet.note(place, "--reload", "an image's code does not change: it is left out")
         words = tuple(word for word in words if word != "--reload")
@@ -220,8 +275,10 @@ def start_of(
             sheet.entry["expose"] = others
     _by_hand(sheet, ports)
     alone = fixed == len(words) and not ports
-    if alone and sheet.of.compose and sheet.of.compose.starts:
-        # Compose starts it without arguments, and `slimbake up` starts what has a command.
+    compose = sheet.of.compose
+    without = compose.starts if compose else alone and not _reads_arguments(sheet, words)
+    if alone and without:
+        # It starts without arguments, and `slimbake up` starts what has a command.
         sheet.entry["command"] = sheet.entry.pop("entrypoint")
         if why := sheet.comments.pop("entrypoint", ""):
             sheet.comments["command"] = why
@@ -232,7 +289,7 @@ def start_of(
         sheet.entry["start"] = list(words[fixed:])
         sheet.comments["start"] = "an entrypoint that waits for arguments"
         del sheet.entry["command"]
-    elif alone and not sheet.of.compose and not (facts.entrypoint and facts.entrypoint.shell):
+    elif alone and not (without or compose or (facts.entrypoint and facts.entrypoint.shell)):
         sheet.entry["start"] = ["--help"]
         sheet.comments["start"] = "an entrypoint that waits for arguments"
 

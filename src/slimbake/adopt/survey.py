@@ -29,7 +29,7 @@ _SKIPPED = frozenset(
 _READ = re.compile(
     r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|[\w.-]+\.[dD]ockerfile|[\w.-]+\.ya?ml"
     r"|pyproject\.toml|[\w.-]*requirements[\w.-]*\.(?:txt|in)|[\w.-]+\.(?:sh|bash)|Pipfile"
-    r"|docker-bake\.hcl|[\w.-]*entry-?point[\w.-]*|[\w.-]*\.env(?:\.[\w-]+)?|\.python-version|[\w.-]+\.(?:txt|in)"
+    r"|docker-bake(?:\.override)?\.hcl|[\w.-]*entry-?point[\w.-]*|[\w.-]*\.env(?:\.[\w-]+)?|\.python-version|[\w.-]+\.(?:txt|in)"
     r"|README[\w.-]*|[\w.-]+\.mk"
 )
 _PATH = re.compile(r"(?<![\w./-])(?:\./)?([\w.-]+(?:/[\w.-]+)+)")

@@ -104,6 +104,10 @@ def _import_path(value: str, facts: ImageFacts | None, code: Code | None) -> str
         packages = [each for each in code.placed if posixpath.dirname(each.target) == folder]
         if code.moved(folder) == folder and (here := [*filter(None, map(code.here, packages))]):
             found |= dict.fromkeys(map(posixpath.dirname, here))
+        elif folder in facts.handed and not any(
+            f"{each.target}/".startswith(f"{folder}/") for each in code.placed
+        ):
+            continue  # the packages of another stage
         elif not _installed_to(folder, facts):
             found[code.moved(part)] = None
     return ":".join(found)

@@ -51,6 +51,7 @@ _GRANTED = ("--require-hashes", "--prefer-binary", "--only-binary", "--use-featu
 _PROJECT = re.compile(
     r"(?P<file>(?:.*/)?pyproject\.toml)(?:\[(?P<extras>[^]]*)\])?(?::(?P<group>[\w.-]+))?"
 )
+_PINNED = re.compile(r"(?m)^[A-Za-z0-9][\w.-]*(?:\[[\w,. -]+\])? *(?:==|@ )")
 _HASH = re.compile(r"--hash[=\s]\s*([a-z0-9]+):([0-9A-Fa-f]+)")
 # What a service's dependencies are listed in, where nobody says otherwise.
 _USUAL = ("requirements.txt", PYPROJECT, PIPFILE, "environment.yml", SETUP_CFG)
@@ -199,10 +200,18 @@ class RequirementsReader:
             return self._pyprojects.setup_cfg(file)
         if name.endswith((".yml", ".yaml")):
             return self._conda(file)
-        if name == SETUP_PY or name.endswith((".toml", ".lock", ".json", ".py", ".lockb")):
+        if self._of_another_form(file):
             hint = "uv pip compile setup.py -o requirements.txt" if name == SETUP_PY else _READ
             raise RefusedError("requirements are not read from this kind of file", hint)
         return self._lines(file)
+
+    def _of_another_form(self, file: str) -> bool:
+        """Whether a file is surely no requirements file. Those locks are some that Rye and pip-compile
+        write.
+        """
+        if file.endswith(".lock"):
+            return not _PINNED.search(self._repository.read(file))
+        return file.endswith((".toml", ".json", ".py", ".lockb"))
 
     def _uv_lock(self, file: str, folder: str) -> Requirements:
         """The pins of a uv.lock: those of the member in `folder`, else of the project beside it."""
@@ -308,6 +317,8 @@ class RequirementsReader:
         elif name in _CONSTRAINT and value:
             found.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
+            if re.match(r"file:(?!//)", value):  # as Rye writes folders
+                value = value.removeprefix("file:")
             if is_path(value):
                 found.add(self._package(value, self._beside(value, file)))
             elif "://" in value:

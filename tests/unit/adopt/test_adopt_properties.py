@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,3 +158,31 @@ def test_any_shape_of_a_compose_file_is_read(service: dict[str, object], other: 
     found = repository(compose_yaml=text, Dockerfile="FROM python:3\nCMD a\n")
     compose_facts(found, ("compose.yaml",))
     adoption(found, ("compose.yaml",))
+
+
+MARKS = st.sampled_from(
+    ['target "a"', 'variable "B"', "{", "}", "[", "]", "=", ",", '"${B}"', "\n"]
+)
+WORDS = st.sampled_from(
+    ["matrix", "inherits", "args", "name", "a", "B", '"a"', "?", "/*", "<<X", "1"]
+)
+
+
+@given(st.lists(MARKS | WORDS, max_size=40).map(" ".join))
+@settings(max_examples=100, deadline=None)
+def test_any_text_of_a_bake_file_ends(text: str) -> None:
+    docker = {"docker-bake_hcl": text, "Dockerfile": "FROM python:3\nCMD a\n"}
+    adoption(repository(**docker), ())
+
+
+@given(
+    st.dictionaries(st.sampled_from(["strategy", "parallel", "steps", "script"]), VALUES), VALUES
+)
+@settings(max_examples=100, deadline=None)
+def test_any_shape_of_a_pipeline_is_read(job: dict[str, object], other: object) -> None:
+    import yaml
+
+    given = {"uses": "docker/build-push-action", "with": {"context": other, "build-args": other}}
+    jobs = {"a": job, "b": other, "c": {"strategy": {"matrix": other}, "steps": [given, other]}}
+    found = repository(Dockerfile="FROM python:3\nARG A\nCMD a\n")
+    adoption(replace(found, pipelines={"ci.yml": yaml.safe_dump({"jobs": jobs})}), ())

@@ -433,3 +433,22 @@ def test_what_env_fills_into_a_command_is_a_note() -> None:
     assert (frozen.place.line, frozen.what) == (4, "`command` has the values of N")
     assert frozen.advice.startswith("another value in `.env` or the shell has no effect until")
     assert unset.what == "LEVEL is not set, in `$LEVEL`"
+
+
+def test_what_a_build_does_not_say_is_that_of_the_service_below() -> None:
+    found = read(
+        "services:\n  web:\n    build: {context: code, dockerfile: docker/web, target: prod}\n"
+        "  dev:\n    extends: web\n    build: {target: dev, args: {A: b}}\n"
+        "  other:\n    extends: web\n    build: {dockerfile: docker/other}\n"
+        "  moved:\n    extends: web\n    build: more\n",
+    )
+    assert {
+        each.name: (each.build.context, each.build.dockerfile, each.build.target, each.build.args)
+        for each in found.services
+        if each.build
+    } == {
+        "web": ("code", "code/docker/web", "prod", {}),
+        "dev": ("code", "code/docker/web", "dev", {"A": "b"}),
+        "other": ("code", "code/docker/other", "prod", {}),
+        "moved": ("more", "more/docker/web", "prod", {}),
+    }

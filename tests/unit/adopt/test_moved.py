@@ -1153,3 +1153,172 @@ def test_words_behind_a_program_of_a_package_have_no_shell_either(tmp_path: Path
         ["sh", "-c", "gunicorn web:app | cat"],
         True,
     )
+
+
+def test_arguments_alone_have_the_entrypoint_of_a_base_of_python(tmp_path: Path) -> None:
+    base = "FROM python:3.11 AS built\nRUN pip install flask\nFROM gcr.io/distroless/python3-debian12\n"
+    rest = "COPY --from=built /site /site\nENV PYTHONPATH=/site\nWORKDIR /srv/web\nCOPY web .\n"
+    [web] = adopted(tmp_path, f'{base}{rest}CMD ["-m", "flask", "run"]\n')
+    assert web.entry["command"] == ["python", "-m", "flask", "run"]
+    assert "distroless" in web.comments["command"]
+    assert web.entry["env"] == {"PYTHONPATH": "/app"}
+    [web] = adopted(tmp_path, f'{base}{rest}CMD ["app.py"]\n')
+    assert web.entry["command"] == ["python", "app.py"]
+
+
+@pytest.mark.parametrize("words", ['"app.handler"', '"-x"', '"app.py"'])
+def test_what_an_unknown_entrypoint_takes_keeps_the_dockerfile(tmp_path: Path, words: str) -> None:
+    text = HEAD.replace("python:3.11", "public.ecr.aws/lambda/py:3.12")
+    [web] = adopted(tmp_path, f"{text}CMD [{words}]\n")
+    assert web.entry["dockerfile"] == "web/Dockerfile"
+    assert "the entrypoint of public.ecr.aws/lambda/py:3.12 takes" in notes(web)[0][0]
+    [web] = adopted(tmp_path, f'{text}CMD ["./app.py"]\n')  # a program itself
+    assert web.entry["command"] == ["python", "./app.py"]
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["app.handler"]\n')  # Docker's Python has no entrypoint
+    assert web.entry["command"] == ["app.handler"]
+
+
+def test_a_supervisor_of_several_programs_is_a_note(tmp_path: Path) -> None:
+    [web] = adopted(tmp_path, f'{HEAD}CMD ["/usr/bin/supervisord", "-n"]\n')
+    assert "supervisord starts several programs" in str(notes(web))
+
+
+@pytest.mark.parametrize(
+    ("code", "key", "start"),
+    [
+        ("import flask\n", "command", None),
+        ("import argparse\n", "entrypoint", ["--help"]),
+        ("from sys import argv\n", "entrypoint", ["--help"]),
+    ],
+)
+def test_an_entrypoint_that_reads_no_arguments_waits_for_none(
+    tmp_path: Path, code: str, key: str, start: list[str] | None
+) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/Dockerfile").write_text(f'{HEAD}ENTRYPOINT ["python", "app.py"]\n')
+    (tmp_path / "web/app.py").write_text(code)
+    (tmp_path / "web/requirements.txt").write_text("flask\n")
+    [web] = start_of(tmp_path)
+    assert web.entry[key] == ["python", "app.py"]
+    assert web.entry.get("start") == start
+
+
+def start_of(root: Path) -> list[Draft]:
+    return list(start(root / "services.yaml", InitRequest()).drafts)
+
+
+def test_what_a_base_image_has_beside_python_is_a_note(tmp_path: Path) -> None:
+    for base in ("pytorch/pytorch:2.4.0", "nvidia/cuda:12.4.1-base", "acme/web:python3.11"):
+        [web] = adopted(tmp_path, HEAD.replace("python:3.11", base) + START)
+        assert f"what {base} has beside Python" in dict(notes(web))
+    for base in ("python:3.11", "debian:12", "x.io/python-base:1", "continuumio/miniconda3"):
+        [web] = adopted(tmp_path, HEAD.replace("python:3.11", base) + START)
+        assert "beside Python" not in str(notes(web))
+
+
+def test_an_image_runs_the_virtual_environment_that_it_takes(tmp_path: Path) -> None:
+    builder = (
+        "FROM ghcr.io/astral-sh/uv:bookworm-slim AS built\nENV UV_PYTHON_INSTALL_DIR=/python\n"
+        "WORKDIR /srv/web\nCOPY web .\nRUN uv python install 3.13 && uv pip install -r requirements.txt\n"
+    )
+    final = "FROM {}\nCOPY --from=built /python /python\nCOPY --from=built /srv/web /srv/web\n"
+    path = 'ENV PATH="/srv/web/.venv/bin:$PATH"\nWORKDIR /srv/web\nCMD ["python", "app.py"]\n'
+    [web] = adopted(tmp_path, f"{builder}{final.format('debian:bookworm-slim')}{path}")
+    assert (web.entry["command"], web.entry["requirements"]) == (
+        ["python", "app.py"],
+        "requirements.txt",
+    )
+    [web] = adopted(tmp_path, f"{builder}{final.format('nginx')}")
+    assert web.entry["dockerfile"] == "web/Dockerfile"
+
+
+def test_python_by_its_version_installs(tmp_path: Path) -> None:
+    text = HEAD.replace("python:3.11", "ubuntu:22.04").replace("pip", "python3.12 -m pip")
+    [web] = adopted(tmp_path, f"{text}{START}")
+    assert web.entry["requirements"] == "requirements.txt"
+    assert web.python is not None
+    assert web.python.value == "3.12"
+
+
+def test_settings_of_a_program_in_the_home_of_root_are_a_note(tmp_path: Path) -> None:
+    steps = (
+        "RUN mkdir -p /root/.streamlit && cp config.toml /root/.streamlit/config.toml\n"
+        "RUN echo x > /root/.bashrc && cp key /root/.ssh/key && cp pip.conf /root/.config/pip/pip.conf\n"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}{steps}{START}")
+    assert [what for what, _ in notes(web) if what.startswith("RUN")] == [
+        "RUN cp config.toml /root/.streamlit/config.toml"
+    ]
+
+
+def test_a_step_that_loads_a_model_says_where_models_go(tmp_path: Path) -> None:
+    steps = (
+        "RUN python -c \"from transformers import pipeline; pipeline(model='a/b')\"\n"
+        "RUN huggingface-cli download a/b\nRUN python -m spacy download en_core_web_sm\n"
+        "RUN python -m nltk.downloader punkt\n"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}{steps}{START}")
+    one, two, spacy, nltk = (advice for what, advice in notes(web) if what.startswith("RUN"))
+    assert one == two
+    assert "`weights: {path: FOLDER}`" in one
+    assert "require that by the address of its wheel" in spacy
+    assert nltk.startswith("if it makes files")
+
+
+def test_a_mount_of_data_is_not_one_of_code(tmp_path: Path) -> None:
+    compose = COMPOSE.replace(
+        "Dockerfile}", "Dockerfile}, volumes: [./models:/models, ./web:/srv/web, ~/.cache:/cache]"
+    )
+    [web] = adopted(tmp_path, f"{HEAD}{START}", {"models/a.bin": ""}, compose)
+    said = {what: advice for what, advice in notes(web) if what.startswith("the mount")}
+    data, code, cache = said.values()
+    assert "`weights: {path: FOLDER}`" in data
+    assert "an image holds the code" in code
+    assert cache == data
+
+
+def test_a_further_context_of_a_build_is_a_folder_of_the_repository(tmp_path: Path) -> None:
+    compose = (
+        "services:\n  web:\n    build: {context: web, additional_contexts: {libs: ./libs}}\n"
+        "  odd:\n    build: {context: web, additional_contexts: [libs=docker-image://x]}\n"
+    )
+    library = {"libs/common/pyproject.toml": "[project]\nname='common'\nversion='1'\n"}
+    text = (
+        "FROM python:3.11\nWORKDIR /srv\nCOPY --from=libs common /libs/common\nCOPY . .\n"
+        f"RUN pip install /libs/common -r requirements.txt\n{START}"
+    )
+    web, odd = adopted(tmp_path, text, library, compose)
+    assert web.entry["requirements"] == ["web/requirements.txt", "./libs/common"]
+    assert web.kept is not None
+    assert web.kept.entry["contexts"] == {"libs": "libs"}
+    assert "files of the image libs are copied" in dict(notes(odd))
+    assert "build: additional_contexts" in dict(notes(odd))
+
+
+def test_a_package_at_the_root_is_imported_from_there(tmp_path: Path) -> None:
+    text = "FROM python:3.11\nCOPY web /web\nRUN pip install -r /web/requirements.txt\n"
+    [web] = adopted(tmp_path, f'{text}CMD ["uvicorn", "web.app:x"]\n')
+    assert web.entry["context"] == "."
+
+
+def test_a_folder_without_a_dockerfile_has_a_name_and_says_what_a_procfile_starts(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / "requirements.txt").write_text("flask\n")
+    (root / "main.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    (root / "Procfile").write_text("web: gunicorn main:app\nworker: python worker.py\n")
+    decided = start(root / "services.yaml", InitRequest())
+    assert [each.name for each in decided.drafts] == ["shop"]
+    assert [(str(each.place), each.what) for each in decided.drafts[0].notes] == [
+        ("Procfile:1", "web: gunicorn main:app"),
+        ("Procfile:2", "worker: python worker.py"),
+    ]
+    assert [each.what for each in decided.notes] == [
+        "nothing says the version of Python, and init took 3.13"
+    ]
+    (root / "runtime.txt").write_text("python-3.12.4\n")
+    decided = start(root / "services.yaml", InitRequest())
+    assert 'python: "3.12"' in decided.text
+    assert not decided.notes

@@ -233,6 +233,15 @@ source = { editable = "../../libs/common" }
 """
 
 
+def test_a_lock_that_lists_requirements_is_read_as_such(tmp_path: Path) -> None:
+    text = (
+        "# by rye\n-e file:../../libs/common\nnumpy==1.26.4\n    # via x\nuvicorn[standard]==0.30\n"
+    )
+    found = read(tmp_path, "requirements.lock", {"services/api/requirements.lock": text})
+    assert found.specs == ("numpy==1.26.4", "uvicorn[standard]==0.30")
+    assert found.packages == (PACKAGE,)
+
+
 def test_a_uv_lock_is_what_its_project_needs_at_the_versions_that_it_pins(tmp_path: Path) -> None:
     found = read(tmp_path, "uv.lock", {"services/api/uv.lock": UV_LOCK})
     assert found == Requirements(
