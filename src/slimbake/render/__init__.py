@@ -107,7 +107,10 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[st
     # Braces in pairs are GitHub's own there.
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
     said = workflow(plan, own)
-    texts = {path: braces.get_template(template).render(plan=plan, workflow=said) for template, path in chosen}
+    texts = {
+        path: braces.get_template(template).render(plan=plan, workflow=said)
+        for template, path in chosen
+    }
     return {path: text for path, text in texts.items() if text.strip()}
 
 
