@@ -41,9 +41,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    # Nearly all that a command makes lives to its end. Looking for garbage meanwhile costs 2 % of a
-    # short one; at the end, where Python looks through everything once more, 20 %.
-    gc.set_threshold(100_000)
+    # Nearly all that a command makes lives to its end. Looking for garbage as often as Python does
+    # costs 2 % of a short one; at the end, where it looks through everything once more, 20 %. Less
+    # often than this, what templates leave takes memory of a large fleet.
+    gc.set_threshold(10_000)
     atexit.register(gc.freeze)
     try:
         with scratch():

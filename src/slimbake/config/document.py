@@ -148,7 +148,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self._spots = spots
         self._texts: dict[str, str] = {}  # each text once: services have most of theirs in common
-        self._events = iter(yaml.CSafeLoader(text).get_event, None)
+        self._next = yaml.CSafeLoader(text).get_event  # None: there are no more
         self._limit = max(MAX_COPIES, len(text))
         # The document, then one key for each mapping or list that is open; None: not read yet.
         self._path: list[str | int | None] = [0]
@@ -156,9 +156,9 @@ class _Reader:
 
     def document(self) -> Any:
         """The value of the text. Raises _StopError after the last fault, and libyaml's errors."""
-        start = next(self._events)
+        start = self._next()
         whole, begun = _Part(None, self._spots), False
-        for event in self._events:
+        while event := self._next():
             if isinstance(event, yaml.NodeEvent):
                 whole.value, begun = self._entry(start, event, whole), True
             elif isinstance(event, yaml.DocumentStartEvent) and begun:
@@ -214,20 +214,20 @@ class _Reader:
         return part
 
     def _list(self, whole: _Part) -> _Part:
-        while type(event := next(self._events)) is not SequenceEndEvent:
+        while type(event := self._next()) is not SequenceEndEvent:
             self._path[-1] = len(whole.value)
             whole.value.append(self._entry(event, event, whole))
         return whole
 
     def _mapping(self, whole: _Part) -> _Part:
         merged: list[dict[str, Any]] = []
-        while type(event := next(self._events)) is not MappingEndEvent:
+        while type(event := self._next()) is not MappingEndEvent:
             self._path[-1] = None
             key = self._key(event)
             merges = key == _MERGE and _is_merge(event)
             if key in whole.value and not merges:
                 self._fault(event, "this key stands here twice", "keep one of the two", twin=True)
-            following = next(self._events)
+            following = self._next()
             value = self._entry(event, following, whole)
             if merges:
                 merged += self._mergeable(following, value)

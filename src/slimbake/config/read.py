@@ -276,7 +276,7 @@ class Reader:
             file = self._repository.file(raw[key], context)
             prefix = "" if context == "." else f"{context}/"
             if file.startswith(prefix):
-                return file[len(prefix) :]
+                return once(file[len(prefix) :])
             raise RefusedError(
                 f"'{raw[key]}' lies outside the context '{context}'",
                 "it is built with the context: move it in",
@@ -480,11 +480,12 @@ def optimize(raw: Raw) -> Optimize:
     said = raw.get("optimize", {})
     if isinstance(said, str):
         said = {"level": said}
-    return Optimize(
+    found = Optimize(
         level=said.get("level"),
         without=tuple(said.get("without", ())),
         explain=_truth(said.get("explain")),
     )
+    return once(found)
 
 
 def precision(said: Raw | str, calibration: str | None) -> Precision:

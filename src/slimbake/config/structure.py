@@ -118,15 +118,16 @@ def _may_be(kind: str, schema: dict[str, Any]) -> bool:
 
 def _is_mapping(value: dict[str, Any], schema: dict[str, Any]) -> bool:
     known, others = schema.get("properties", {}), schema.get("additionalProperties")
-    names = schema.get("propertyNames", {})
+    names = schema.get("propertyNames")
     low, high = schema.get("minProperties", 0), schema.get("maxProperties", len(value))
     return (
         low <= len(value) <= high
         and all(key in value for key in schema.get("required", ()))
         and all(
-            (wanted := known.get(key, others)) and _fits(each, wanted) and _fits(key, names)
+            (wanted := known.get(key, others)) and _fits(each, wanted)
             for key, each in value.items()
         )
+        and (names is None or all(_fits(key, names) for key in value))
     )
 
 

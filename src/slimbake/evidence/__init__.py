@@ -94,15 +94,17 @@ class FleetEvidence:
         on = [self.fleet.service(name) for name in layer.services]
         # What a Dockerfile or template of the user's own installs is not known.
         foreign = any(each.dockerfile or each.template for each in on)
-        layers = {each.name: each for service in on for each in service.layer.closure}.values()
+        layers = {each.name for service in on for each in service.layer.closure}
         met: set[Condition] = {"on-linux", "unread"}
-        if not foreign and not any(self._compiles(e.lock, e.system_lock) for e in layers):
+        if not foreign and layers.isdisjoint(self._compiling):
             met.add("no-compiler")
         return frozenset(met)
 
     @cached_property
-    def _compiles(self) -> Callable[[str, str], bool]:
-        return cache(partial(_compiles, self.locks))
+    def _compiling(self) -> frozenset[str]:
+        """The layers that bring a compiler, by name."""
+        every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
+        return frozenset(each.layer.name for each in every if _compiles(self.locks, each.layer))
 
     @cached_property
     def _check(self) -> Callable[[str], str]:
@@ -270,10 +272,10 @@ def _texts(locks: Locks, layer: Layer) -> Iterator[str]:
     return (text for name in names if (text := locks.text(name)) is not None)
 
 
-def _compiles(locks: Locks, lock: str, system_lock: str) -> bool:
+def _compiles(locks: Locks, layer: Layer) -> bool:
     """Whether a layer brings a compiler, by its locks."""
-    wheels = (name for name, _ in locks.exact(lock))
-    return bool(compilers((*wheels, *(deb.name for deb in locks.debs(system_lock)))))
+    wheels = (name for name, _ in locks.exact(layer.lock))
+    return bool(compilers((*wheels, *(deb.name for deb in locks.debs(layer.system_lock)))))
 
 
 def _check(fleet: Fleet, locks: Locks, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from slimbake.config.model import (
@@ -194,11 +194,14 @@ class Service(Container):
     @property
     def checks(self) -> tuple[str, ...]:
         """The files that only check its image, relative to the root."""
-        parity = self.parity.check if self.parity else ""
+        parity, texts = (self.parity.check, self.parity.texts) if self.parity else ("", "")
         reference = self.reference or ("reference.json" if self.smoke else "")
         named = (self.smoke, self.verify, reference, parity)
-        found = (PurePosixPath(self.context, each) for each in named if each)
-        return (*map(str, found), *((self.parity.texts,) if self.parity else ()))
+        return (*(self.below(each) for each in named if each), *((texts,) if texts else ()))
+
+    def below(self, path: str) -> str:
+        """A path that is relative to the context, relative to the root."""
+        return path if self.context == "." else f"{self.context}/{path}"
 
     @property
     def laid(self) -> Weights | None:
@@ -240,17 +243,6 @@ class Fleet:
         bases, services = [b.layer for b in self.bases], [s.layer for s in self.services]
         others = [*(w.layer for w in self.weights), *(p.layer for p in self.packages)]
         return {layer.name: layer for layer in (*bases, *services, *others)}
-
-    @cached_property
-    def checks(self) -> dict[str, frozenset[str]]:
-        """The files that check images, by each folder above them: one folder may be the code of
-        several services.
-        """
-        found: dict[str, set[str]] = {}
-        for path in {path for service in self.services for path in service.checks if path}:
-            for folder in PurePosixPath(path).parents:
-                found.setdefault(str(folder), set()).add(path)
-        return {folder: frozenset(paths) for folder, paths in found.items()}
 
     def service(self, name: str) -> Service:
         """The service of that name; KeyError where there is none."""

@@ -242,7 +242,7 @@ class _Resolution:
             chain=self._chain(service.base),
             services=(service.name,),
             platforms=self._own_platforms(service),
-            family=base_layer(self._family[service.base]) if service.base else family,
+            family=self._layers[service.base].family if service.base else family,
             asks=service.requirements,
             torch=self._torch[service.base] if service.base else "" if own == INDEX else own,
             onnx=service.inference == ONNX,

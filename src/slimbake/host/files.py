@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,7 +99,7 @@ def apart(place: Path) -> Iterator[Path]:
     """Beside a place, the path of what is made and not whole yet. It is removed in the end, if it
     is still there, and so is what killed processes left of theirs.
     """
-    remove_halves((place,))
+    remove_halves(place.parent, (place.name,))
     with _half(place) as half:
         yield half
 
@@ -130,20 +130,13 @@ def half_of(target: Path) -> Iterator[Path]:
 _HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?", re.DOTALL)
 
 
-def remove_halves(places: Iterable[Path]) -> None:
-    """Remove what processes that were killed had not made whole at these places.
-
-    Each folder is listed once: a fleet has thousands of files in one.
-    """
-    folders: dict[Path, set[str]] = {}
+def remove_halves(folder: Path, names: Collection[str]) -> None:
+    """Remove what processes that were killed had not made whole of these names in a folder."""
     running = cache(is_running)
-    for place in places:
-        folders.setdefault(place.parent, set()).add(place.name)
-    for folder, names in folders.items():
-        for left in os.listdir(folder):  # noqa: PTH208
-            found = _HALF.fullmatch(left) if left.startswith(".") else None
-            if found and found["name"] in names and not running(int(found["process"])):
-                _remove(folder / left)
+    for left in os.listdir(folder):  # noqa: PTH208
+        found = _HALF.fullmatch(left) if left.startswith(".") else None
+        if found and found["name"] in names and not running(int(found["process"])):
+            _remove(folder / left)
 
 
 def _remove(path: Path) -> None:
@@ -219,7 +212,7 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
     before that none does. What killed processes left of theirs goes.
     """
     # Texts, as a fleet has tens of thousands of files.
-    names: dict[str, list[str]] = {}
+    names: dict[str, dict[str, None]] = {}
     own = f".{os.getpid()}-{threading.get_native_id()}"
 
     def write(path: str | Path, parts: Iterable[bytes]) -> None:
@@ -227,7 +220,7 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
         folder = above or "."
         if folder not in names:
             Path(folder).mkdir(parents=True, exist_ok=True)
-        names.setdefault(folder, []).append(name)
+        names.setdefault(folder, {})[name] = None
         half = f"{folder}/.{name}{own}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
@@ -245,7 +238,8 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
 
     try:
         yield write
-        remove_halves(Path(folder, name) for folder, name in places())
+        for folder, every in names.items():
+            remove_halves(Path(folder), every)
         for folder, name in places():
             os.replace(f"{folder}/.{name}{own}", f"{folder}/{name}")  # noqa: PTH105
     except BaseException:
@@ -265,13 +259,14 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "no regular file")
 
 
-def read_text(file: Path, hint: str, called: str = "") -> str:
+def read_text(file: str | Path, hint: str, called: str = "") -> str:
     """A file of text that slimbake wrote. Raises UsageError, with `hint`, where it is not UTF-8.
 
     `called`: its name for people.
     """
     try:
-        return file.read_text("utf-8")
+        with open(file, encoding="utf-8") as opened:  # noqa: PTH123
+            return opened.read()
     except UnicodeDecodeError as error:
         byte = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
         raise UsageError(f"{called or file} is not UTF-8: {byte}", hint) from None

@@ -253,7 +253,8 @@ class Locks:
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """What the packages of each lock are built from that have no wheel, by the lock's name."""
         found: dict[str, tuple[Source, ...]] = {}
-        for name in sorted(n for n in self.packages if BUILT in self.texts[lock_file(n)]):
+        files = (f for f, text in self.texts.items() if text.startswith(HEADER) and BUILT in text)
+        for name in sorted(file.removesuffix(".txt") for file in files):
             built = {pin.name: pin for pin in self.pins(name) if pin.built}
             known = (source_of(self.text(wheel_layer(each)) or "") for each in sorted(built))
             there = (each for each in known if each and built[each.name].built == each.origin)
@@ -322,7 +323,7 @@ def read_locks(root: Path) -> Locks:
         return Locks({})
     with os.scandir(folder) as found:  # without a look at each file: a fleet has tens of thousands
         names = sorted(e.name for e in found if _is_lock(e.name) and e.is_file())
-    return Locks({name: _read(folder / name) for name in names})
+    return Locks({name: _read(folder, name) for name in names})
 
 
 def _is_lock(name: str) -> bool:
@@ -338,7 +339,7 @@ def write_locks(
     """
     folder = root / LOCKS
     files = {lock_file(n): t for n, t in (*texts.items(), (INPUTS, _records_text(records)))}
-    changed = tuple(name for name, text in files.items() if _text(folder / name) != text)
+    changed = tuple(name for name, text in files.items() if _text(folder, name) != text)
     write_all({folder / name: files[name].encode() for name in changed})
     _remove_others(folder, {lock_file(name) for name in (*records, INPUTS)})
     return changed
@@ -347,18 +348,18 @@ def write_locks(
 def _remove_others(folder: Path, live: Collection[str]) -> None:
     found = folder / lock_file(LAYERS)
     for path in (*folder.glob("*.txt"), *([found] if found.is_file() else [])):
-        ours = path == found or _read(path).startswith(_HEADERS)
+        ours = path == found or _read(folder, path.name).startswith(_HEADERS)
         if path.name not in live and ours:
             path.unlink()
 
 
-def _text(path: Path) -> str | None:
-    return _read(path) if path.is_file() else None
+def _text(folder: Path, name: str) -> str | None:
+    return _read(folder, name) if (folder / name).is_file() else None
 
 
-def _read(path: Path) -> str:
+def _read(folder: Path, name: str) -> str:
     hint = "take it from Git again, or remove it and run `slimbake lock`"
-    return read_text(path, hint, f"{LOCKS}/{path.name}")
+    return read_text(f"{folder}/{name}", hint, f"{LOCKS}/{name}")
 
 
 def _records_text(records: Mapping[str, LockRecord]) -> str:

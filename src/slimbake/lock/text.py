@@ -43,7 +43,7 @@ def lock_text(pins: Iterable[Pin], source: Source | None = None) -> str:
 
 def names_packages(text: str) -> bool:
     """Whether a lock names any package: a layer may ask for what all lies below it."""
-    return bool(exact_packages(text))
+    return any(_PIN.match(line) or _BUILT.match(line) for line in text.splitlines())
 
 
 @lru_cache(64)  # most are asked for again at once, those of bases by each service

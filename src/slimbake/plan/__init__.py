@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import posixpath
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import container
 from slimbake.config.pinned import REFRESH
 from slimbake.fleet.model import Fleet, Service
 from slimbake.plan import targets as make
-from slimbake.plan.graph import ordered, standing
+from slimbake.plan.graph import ordered
 from slimbake.plan.model import CHECKS, Group, Plan, Running, Target, needed
 from slimbake.plan.origin import with_origin
 from slimbake.plan.parity import parities
@@ -31,24 +31,11 @@ def plan(
     its text; `passes`: layer -> what it carries; `warm`: the layers that have
     a list of the modules that starts need.
     """
-    below = {base.weights.layer.name for base in fleet.bases if base.weights}
     carried = make.Carried(locks, passes, frozenset(warm), fleet.optimize.explain is not False)
-    models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
-    every = (
-        make.inside(fleet, bool(warm)),
-        make.runtime(fleet),
-        *(make.wheel(package, fleet) for package in fleet.packages),
-        *(target for name, target in models.items() if name in below),
-        *(make.base(base, fleet, carried) for base in fleet.bases),
-        *(target for name, target in models.items() if name not in below),
-        *(make.service(service, fleet, carried) for service in fleet.services),
-        *(make.smoke(service) for service in fleet.services if service.smoke),
-        *parities(fleet, models),
-    )
-    targets = ordered(every)
-    targets = _with_platforms(targets, fleet.platforms)
-    targets = ordered((*targets, *make.inventories(targets)))
-    decided = Plan(
+    targets = _with_platforms(ordered(_targets(fleet, carried)), fleet.platforms)
+    targets = tuple(with_origin(targets, fleet.external("python").reference, locks))
+    targets = (*targets, *make.inventories(targets))
+    return Plan(
         manifest=fleet.manifest.file.name,
         project=fleet.project,
         registry=fleet.registry,
@@ -61,7 +48,22 @@ def plan(
         services=tuple(map(_running, fleet.services)),
         pipeline=pipeline(fleet),
     )
-    return with_origin(decided, locks)
+
+
+def _targets(fleet: Fleet, carried: make.Carried) -> Iterator[Target]:
+    """All but the inventories, which are made from these."""
+    below = {base.weights.layer.name for base in fleet.bases if base.weights}
+    models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
+    checks = make.checks(fleet.services)
+    yield make.inside(fleet, bool(carried.warm))
+    yield make.runtime(fleet)
+    yield from (make.wheel(package, fleet) for package in fleet.packages)
+    yield from (target for name, target in models.items() if name in below)
+    yield from (make.base(base, fleet, carried) for base in fleet.bases)
+    yield from (target for name, target in models.items() if name not in below)
+    yield from (make.service(service, fleet, carried, checks) for service in fleet.services)
+    yield from (make.smoke(service) for service in fleet.services if service.smoke)
+    yield from parities(fleet, models)
 
 
 def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
@@ -103,7 +105,7 @@ def _running(service: Service) -> Running:
         budget=service.budget,
         start=service.start,
         depends_on=service.depends_on,
-        verify=str(PurePosixPath(service.context, service.verify)) if service.verify else "",
+        verify=service.below(service.verify) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
         env=service.env if service.dockerfile else (),
         weights=service.weights.layer.name if service.weights and service.mounts else "",
@@ -117,7 +119,7 @@ def _listed(service: Service) -> str:
     file = next((each for each in asks.files if not each.startswith(folders)), "")
     if not file and not asks.specs and folders:  # it is in the repository's own packages alone
         return f"the dependencies of {folders[-1]}"
-    if refresh := REFRESH.get(PurePosixPath(file).name):
+    if refresh := REFRESH.get(posixpath.basename(file)):
         return f"the dependencies that {file} locks ({refresh})"
     return file
 
@@ -125,13 +127,17 @@ def _listed(service: Service) -> str:
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:
     """The targets, each of those that are shared for all that anything on it is built for."""
     own = ("service", *CHECKS)
-    on: dict[str, set[str]] = {}
-    for top, below in standing(targets):
-        for target in below if top.kind in own else ():
-            on.setdefault(target.name, set()).update(top.platforms or fleet)
+    whole = frozenset(fleet)
+    on: dict[str, frozenset[str]] = {}
+    for target in reversed(targets):  # what stands on a target comes after it
+        every = on.get(target.name, frozenset())
+        if target.kind in own:
+            every = every.union(target.platforms or fleet)
+        for name in target.needs:
+            on[name] = every | on.get(name, every)
     return tuple(
         target
-        if target.kind in own or on.get(target.name, set(fleet)) == set(fleet)
+        if target.kind in own or (on.get(target.name) or whole) == whole
         else replace(target, platforms=tuple(sorted(on[target.name])))
         for target in targets
     )

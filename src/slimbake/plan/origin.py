@@ -4,7 +4,7 @@ locks. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.lock.text import lock_digest
@@ -49,24 +49,24 @@ def is_ours(target: Target) -> bool:
     return bool(target.recipe) and target.kind in ("runtime", "base", "service")
 
 
-def with_origin(plan: Plan, texts: Mapping[str, str]) -> Plan:
-    """The plan with these labels on its images. `texts`: lock file -> its text; without one of
-    them, no digest.
+def with_origin(
+    targets: Sequence[Target], python: str, texts: Mapping[str, str]
+) -> Iterator[Target]:
+    """The targets, each after all that it stands on, with these labels on the images.
 
-    Which digest the external has is known when it is baked, and is given to it then.
+    `python`: the external; which digest it has is known when it is baked, and is given to it then.
+    `texts`: lock file -> its text; without one of them, no digest.
     """
-    python = next(external.reference for external in plan.externals if external.name == "python")
     base = (BASE_NAME, python.partition("@")[0])
+    for target, below in standing(targets, holding):
+        yield _labelled(target, base, _locks(below), texts) if is_ours(target) else target
 
-    def labelled(target: Target, below: Iterable[Target]) -> Target:
-        if not is_ours(target):
-            return target
-        names = _locks(below)
-        known = names and all(name in texts for name in names)
-        lock = ((LOCK, lock_digest(tuple(texts[name] for name in names))),) if known else ()
-        said = {name for name, _ in target.labels}
-        own = (pair for pair in (base, *lock) if pair[0] not in said)
-        return replace(target, labels=tuple(sorted((*target.labels, *own))))
 
-    targets = (labelled(*each) for each in standing(plan.targets, holding))
-    return replace(plan, targets=tuple(targets))
+def _labelled(
+    target: Target, base: tuple[str, str], names: Sequence[str], texts: Mapping[str, str]
+) -> Target:
+    known = names and all(name in texts for name in names)
+    lock = ((LOCK, lock_digest(texts[name] for name in names)),) if known else ()
+    said = {name for name, _ in target.labels}
+    own = (pair for pair in (base, *lock) if pair[0] not in said)
+    return replace(target, labels=tuple(sorted((*target.labels, *own))))

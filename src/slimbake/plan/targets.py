@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -225,7 +226,24 @@ def _export_options(precision: Precision, calibration: str) -> Iterator[str]:
             yield from (f"--{option}={each}" for each in values)
 
 
-def service(service: Service, fleet: Fleet, carried: Carried) -> Target:
+def checks(services: Sequence[Service]) -> dict[str, list[str]]:
+    """The files that check images, by each context above them: one folder may be the code of
+    several services.
+    """
+    found: dict[str, list[str]] = {service.context: [] for service in services}
+    for path in {path for service in services for path in service.checks}:
+        folder = path
+        while folder != ".":
+            folder = posixpath.dirname(folder) or "."
+            if folder in found:
+                found[folder].append(path)
+    return found
+
+
+def service(
+    service: Service, fleet: Fleet, carried: Carried, checks: Mapping[str, Sequence[str]]
+) -> Target:
+    """One image. `checks`: see above; they are no code of its context."""
     own = None if service.holds_weights_below else service.laid
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
@@ -278,7 +296,7 @@ def service(service: Service, fleet: Fleet, carried: Carried) -> Target:
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.install or recipe.system) or any(step.network for step in recipe.steps),
-        ignore=_ignore(service, fleet),
+        ignore=_ignore(service, fleet, checks[service.context]),
     )
 
 
@@ -490,7 +508,7 @@ def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
     return tuple(map(once, sorted({**own, **dict(extra)}.items())))
 
 
-def _ignore(service: Service, fleet: Fleet) -> tuple[str, ...]:
+def _ignore(service: Service, fleet: Fleet, checks: Iterable[str]) -> tuple[str, ...]:
     """The context less what is not code: the user's .dockerignore first, so that nothing there undoes
     the rest by chance, as `!app` would for `app/.env`. What it keeps by that very name is kept.
     """
@@ -498,7 +516,6 @@ def _ignore(service: Service, fleet: Fleet) -> tuple[str, ...]:
         return ("*",)
     context, weights = service.context, service.weights
     folders = [weights.value] if weights and weights.source == "path" else []
-    checks = fleet.checks.get(context, ())
     files = (*service.layer.asks.files, *service.env_file, *folders, *checks)
     prefix = "" if context == "." else f"{context}/"
     within = [
@@ -521,6 +538,9 @@ def _keeps(pattern: str) -> bool:
     return pattern.startswith("!") and named
 
 
+_SPECIAL = re.compile(r"([*?\[\]\\!#])")
+
+
 def literal(path: str) -> str:
     """A path as a pattern of .dockerignore that matches only itself."""
-    return re.sub(r"([*?\[\]\\!#])", r"\\\1", path)
+    return _SPECIAL.sub(r"\\\1", path)

@@ -134,9 +134,12 @@ def _without_passes(recipe: Recipe | None) -> Recipe | None:
     )
 
 
+_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one each time
+
+
 @lru_cache(64)  # most services carry the same
 def _passes_lines(passes: tuple[Applied, ...]) -> str:
-    return ",".join(f"\n {json.dumps(each.as_json(), ensure_ascii=False)}" for each in passes)
+    return ",".join(f"\n {_json(each.as_json())}" for each in passes)
 
 
 def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
@@ -149,9 +152,7 @@ def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
         "explain": install.explain,
         **({"warm": True} if install.warm else {}),
     }
-    lines = [
-        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()
-    ]
+    lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
     return {
         f"{PASSES}/{install.passes_file}": "{"
         + ",\n".join((*lines, f'"passes": [{_passes_lines(install.passes)}]'))

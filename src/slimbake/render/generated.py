@@ -181,10 +181,10 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
     """Those that are not on disk as they are here; `paths` gets the path of each."""
     for file in files:
         paths.add(file.path)
-        place = f"{root}/{file.path}"
-        if _holds(place, file.parts):
+        there = _other(f"{root}/{file.path}", file.parts)
+        if there is None:
             continue
-        if (there := _first_line(place)) and not _is_ours(there):
+        if there and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
@@ -197,14 +197,21 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
         yield file
 
 
-def _holds(place: str, parts: Iterable[bytes]) -> bool:
-    """Whether a file has just these bytes. It is read as far as they are the same."""
+def _other(place: str, parts: Iterable[bytes]) -> bytes | None:
+    """`_first_line` of what is not a file of just these bytes, else None. It is read as far as they
+    are the same.
+    """
     try:
         file = open(place, "rb")  # noqa: PTH123, SIM115 - a fleet has tens of thousands
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return False
+    except FileNotFoundError:
+        return b""
+    except (IsADirectoryError, NotADirectoryError):
+        return b"\0"
     with file:
-        return all(file.read(len(part)) == part for part in parts) and not file.read(1)
+        if all(file.read(len(part)) == part for part in parts) and not file.read(1):
+            return None
+        file.seek(0)
+        return file.readline()
 
 
 def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:

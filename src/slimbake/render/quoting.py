@@ -62,7 +62,9 @@ def seen_from(path: str, folder: str) -> str:
     """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its
     context.
     """
-    return posixpath.relpath(f"/{path}", f"/{folder}")
+    names, above = path.split("/"), [] if folder == "." else folder.split("/")
+    shared = len(posixpath.commonprefix((names, above)))
+    return "/".join((*[".."] * (len(above) - shared), *names[shared:]))
 
 
 def yaml(text: str) -> str:

@@ -316,7 +316,7 @@ def _one(
     elif wanted.wheel.sha256:
         path = store.path(wanted.wheel.sha256, wanted.wheel.file)
         if path.parent.is_dir():
-            remove_halves((path,))
+            remove_halves(path.parent, (path.name,))
         download(at.url, path, wanted.wheel.sha256, open_, shown)
     else:
         with apart(store.root / "new") as folder:
