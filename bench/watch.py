@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -122,7 +121,7 @@ def watching(name: str, python: Path, setting: Setting, service: str) -> Iterato
         try:
             yield found
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # a background job of a shell ignores SIGINT
 
 
 @contextmanager
