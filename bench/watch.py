@@ -117,11 +117,13 @@ def watching(name: str, python: Path, setting: Setting, service: str) -> Iterato
     ) as process:
         found = Watched(name, setting, process)
         stream = process.stdout
-        threading.Thread(target=lambda: found.lines.extend(stream or ()), daemon=True).start()
+        reader = threading.Thread(target=lambda: found.lines.extend(stream or ()), daemon=True)
+        reader.start()
         try:
             yield found
         finally:
             process.terminate()  # a background job of a shell ignores SIGINT
+            reader.join()
 
 
 @contextmanager
