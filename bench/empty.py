@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 from pathlib import Path
 
 from setting import LABEL, PREFIX, PYTHON
 from timed import run, say
+
+
+def cold_only(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments of a benchmark whose every bake is a cold one; `parser` has its `--runs`."""
+    parser.add_argument(
+        "--engine-is-mine",
+        action="store_true",
+        help=(
+            "required: REMOVES this project's images and ALL build cache from the engine, before"
+            " every bake"
+        ),
+    )
+    arguments = parser.parse_args()
+    if not arguments.engine_is_mine or arguments.runs < 1:
+        parser.error("every bake is a cold one, which needs --engine-is-mine, and at least one run")
+    return arguments
 
 
 def empty(project: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import tables
-from empty import empty, remove_made
+from empty import cold_only, empty, remove_made
 from prune import without_budgets
 from setting import LABEL, MANIFEST, PREFIX, ROOT, copied, prepared
 from timed import FailedError, run, say
@@ -25,6 +25,7 @@ from timed import FailedError, run, say
 from slimbake import images
 from slimbake.config import manifest
 from slimbake.docker import BUILD_ENVIRONMENT
+from slimbake.errors import SlimbakeError
 from slimbake.fleet.model import Compression
 from slimbake.images.model import StoredLayer
 from slimbake.images.streams import CHUNK, layer
@@ -36,23 +37,16 @@ def main() -> int:
     """Measure, print the table, write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=5, help="of each side [%(default)s]")
-    parser.add_argument(
-        "--engine-is-mine",
-        action="store_true",
-        help=(
-            "required: REMOVES this project's images and ALL build cache from the engine, before"
-            " every bake"
-        ),
-    )
-    arguments = parser.parse_args()
-    if not arguments.engine_is_mine or arguments.runs < 1:
-        parser.error("every bake is a cold one, which needs --engine-is-mine, and at least one run")
+    arguments = cold_only(parser)
     try:
         with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
             found, size = measured(Path(scratch), arguments.runs)
     except FailedError as error:
         say(str(error))
         return 5
+    except SlimbakeError as error:
+        say(f"{error.message}\n{error.hint}")
+        return error.exit_code
     finally:
         remove_made()
     bake, copies = (tables.median(found[side]) for side in SIDES)

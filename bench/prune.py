@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import tables
-from empty import empty, remove_made
+from empty import cold_only, empty, remove_made
 from setting import MANIFEST, PREFIX, ROOT, copied, prepared
 from timed import FailedError, run, say
 
@@ -33,17 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=3, help="cold bakes of each side [%(default)s]")
     parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
-    parser.add_argument(
-        "--engine-is-mine",
-        action="store_true",
-        help=(
-            "required: REMOVES this project's images and ALL build cache from the engine, before"
-            " every bake"
-        ),
-    )
-    arguments = parser.parse_args()
-    if not arguments.engine_is_mine or arguments.runs < 1:
-        parser.error("every bake is a cold one, which needs --engine-is-mine, and at least one run")
+    arguments = cold_only(parser)
     try:
         with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
             found, services = measured(Path(scratch), arguments.runs)

@@ -6,12 +6,11 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from slimbake.adopt.builds import commands
+from slimbake.adopt.builds import TAG, commands
 from slimbake.adopt.dockerfile import dockerfile_facts
 from slimbake.adopt.model import BuildFacts, ComposeFacts, ImageFacts, Repository
 
 _VARIABLE = re.compile(r"\$(?:\{[^}]*\}|\([^)]*\)|\w+)")
-_TAG = re.compile(r"(?:@.*|:[^/:]*)$")
 
 
 def builder_of(
@@ -27,12 +26,12 @@ def builder_of(
         exact = [build for name, build in found if _tagged(name) == _tagged(image)]
         if builds := exact or [build for name, build in found if _same(name, image)]:
             return builds[0] if len({each.dockerfile for each in builds}) == 1 else None
-    wanted = _TAG.sub("", image)
+    wanted = TAG.sub("", image)
     called = [file for file in dockerfiles if posixpath.basename(wanted) in _names(file)]
     if len(called) != 1:
         return None
     facts = dockerfile_facts(repository.texts[called[0]], called[0])
-    if facts is None or _TAG.sub("", facts.parent.value) == wanted:  # a change to what is outside
+    if facts is None or TAG.sub("", facts.parent.value) == wanted:  # a change to what is outside
         return None
     return BuildFacts(context=context_of(facts, called[0], repository), dockerfile=called[0])
 
@@ -58,12 +57,12 @@ def context_of(facts: ImageFacts | None, file: str, repository: Repository) -> s
 
 def _tagged(name: str) -> str:
     """A name with its tag, which is `latest` where it has none."""
-    return name if _TAG.search(name) else f"{name}:latest"
+    return name if TAG.search(name) else f"{name}:latest"
 
 
 def _same(written: str, image: str) -> bool:
     """Whether a name is that of an image, with any tags; variables in it may be any text."""
-    name, wanted = _TAG.sub("", _VARIABLE.sub("$", written)), _TAG.sub("", image)
+    name, wanted = TAG.sub("", _VARIABLE.sub("$", written)), TAG.sub("", image)
     if "$" not in name:
         return name == wanted
     last = posixpath.basename(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from slimbake.adopt.compose import plain
+from slimbake.adopt.compose import list_of, plain
 from slimbake.adopt.hcl import blocks, filled
 from slimbake.adopt.model import BuildFacts, Place, Repository
 from slimbake.config.document import read_yaml
@@ -25,7 +25,7 @@ _OF_GITLAB = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOST = 64  # combinations of one matrix
 _LOOP = re.compile(r"\bfor\s+(\w+)\s+in\s+([^;\n]+?)\s*(?:;|\\?\n)\s*do\b")
 _PROSE = re.compile(r"(?:^|/)README[^/]*$|\.(?:txt|in|md)$")
-_TAG = re.compile(r"(?:@.*|:[^/:]*)$")
+TAG = re.compile(r"(?:@.*|:[^/:]*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Declared:
     @property
     def name(self) -> str:
         """What it is called; "" where only variables say it."""
-        last = posixpath.basename(_TAG.sub("", self.image))
+        last = posixpath.basename(TAG.sub("", self.image))
         return self.target or ("" if "$" in last else last)
 
 
@@ -161,7 +161,7 @@ def _of_job(
         value = _OF_GITHUB.sub(lambda found: _value(values, found[1]) or found[0], plain(value))
         return _OF_GITLAB.sub(lambda f: _value(values, f[1] or f[2]) or f[0], value)
 
-    for step in [job, *(each for each in _list(job.get("steps")) if isinstance(each, dict))]:
+    for step in [job, *(each for each in list_of(job.get("steps")) if isinstance(each, dict))]:
         for key in ("run", "script"):
             for each in _commands(said(step.get(key)), file, ".", repository):
                 yield replace(each, place=place)
@@ -184,23 +184,19 @@ def _value(values: Mapping[str, Any], path: str) -> str:
     return plain(found)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
 def _combinations(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the variables of a job's matrix are, in each of its runs; [{}] without one."""
     strategy, parallel = job.get("strategy"), job.get("parallel")
     matrix = strategy.get("matrix") if isinstance(strategy, dict) else None
     if isinstance(parallel, dict):
-        every = [each for each in _list(parallel.get("matrix")) if isinstance(each, dict)]
+        every = [each for each in list_of(parallel.get("matrix")) if isinstance(each, dict)]
         return [run for each in every for run in _products(each)] or [{}]
     if not isinstance(matrix, dict):
         return [{}]
     runs = _products({k: v for k, v in matrix.items() if k not in {"include", "exclude"}})
     runs = [each for each in runs if each]
     own = [{*each} for each in runs]
-    for more in (each for each in _list(matrix.get("include")) if isinstance(each, dict)):
+    for more in (each for each in list_of(matrix.get("include")) if isinstance(each, dict)):
         fits = [
             number
             for number, keys in enumerate(own)
@@ -214,7 +210,7 @@ def _combinations(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _products(matrix: Mapping[str, Any]) -> list[dict[str, Any]]:
     keys = [*matrix]
-    found = product(*(_list(matrix[key]) for key in keys))
+    found = product(*(list_of(matrix[key]) for key in keys))
     return [
         dict(zip(keys, each, strict=True)) for each, _ in zip(found, range(_MOST), strict=False)
     ]
@@ -229,14 +225,14 @@ def _of_bake_file(file: str, text: str, repository: Repository) -> Iterator[Decl
         if each.kind == "variable" and isinstance(each.values.get("default"), str)
     }
     targets = {each.name: each for each in found if each.kind == "target"}
-    parents = {name for each in targets.values() for name in _list(each.values.get("inherits"))}
+    parents = {name for each in targets.values() for name in list_of(each.values.get("inherits"))}
 
     def whole(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
         if name in above or name not in targets:
             return {}
         own = targets[name].values
         made: dict[str, Any] = {}
-        for each in _list(own.get("inherits")):
+        for each in list_of(own.get("inherits")):
             below = whole(str(each), (*above, name))
             made |= {**below, "args": {**_dict(made.get("args")), **_dict(below.get("args"))}}
         return made | {**own, "args": {**_dict(made.get("args")), **_dict(own.get("args"))}}
@@ -259,7 +255,7 @@ def _of_bake_file(file: str, text: str, repository: Repository) -> Iterator[Decl
             more = {key: filled(each, known) for key, each in _dict(said.get("contexts")).items()}
             build = _facts(at, path, text_of("target"), args, repository, more)
             if build:
-                tags = [filled(each, known) for each in _list(said.get("tags"))]
+                tags = [filled(each, known) for each in list_of(said.get("tags"))]
                 called = text_of("name") if isinstance(matrix, dict) else name
                 yield Declared(next(iter(tags), ""), build, Place(file, target.line), called)
 

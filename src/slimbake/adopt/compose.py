@@ -161,9 +161,9 @@ class _Reader:
             return made
         raw = document.value if isinstance(document.value, dict) else {}
         made.name = self._text(raw.get("name"))
-        for each in _list(raw.get("include")):
+        for each in list_of(raw.get("include")):
             paths = each.get("path") if isinstance(each, dict) else each
-            for path in _list(paths):
+            for path in list_of(paths):
                 inner = posixpath.normpath(posixpath.join(folder, self._text(path)))
                 made.services |= self.file(inner, posixpath.dirname(inner), depth + 1).services
         self._special(file, raw.get("volumes"))
@@ -355,7 +355,7 @@ class _ServiceReader:
         if said is None:
             return None
         place = self._place(key)
-        self._frozen(key, " ".join(map(plain, _list(said))))
+        self._frozen(key, " ".join(map(plain, list_of(said))))
         if isinstance(said, list):
             listed = tuple(self._fill(plain(each), key) for each in said)
             return Command(listed, False, place) if listed or key == "entrypoint" else None
@@ -395,7 +395,7 @@ class _ServiceReader:
         pairs = (
             args.items()
             if isinstance(args, dict)
-            else (plain(each).partition("=")[::2] for each in _list(args))
+            else (plain(each).partition("=")[::2] for each in list_of(args))
         )
         given = {key: plain(value) for key, value in pairs}
         filled = {key: self._fill(text, "build", "args") for key, text in given.items()}
@@ -437,7 +437,7 @@ class _ServiceReader:
         pairs = (
             [(str(name), plain(value)) for name, value in said.items()]
             if isinstance(said, dict)
-            else [plain(each).partition("=")[::2] for each in _list(said)]
+            else [plain(each).partition("=")[::2] for each in list_of(said)]
         )
         if any(":" in value or not value for _, value in pairs):
             return {}
@@ -451,7 +451,7 @@ class _ServiceReader:
         pairs: list[tuple[str | int, str, Any]] = (
             [(name, name, value) for name, value in said.items()]
             if isinstance(said, dict)
-            else [(number, *_pair(plain(each))) for number, each in enumerate(_list(said))]
+            else [(number, *_pair(plain(each))) for number, each in enumerate(list_of(said))]
         )
         found: dict[str, Said] = {}
         for at, name, value in pairs:
@@ -479,7 +479,7 @@ class _ServiceReader:
 
     def _env_files(self) -> tuple[Said, ...]:
         found = []
-        for each in _list(self._raw.get("env_file")):
+        for each in list_of(self._raw.get("env_file")):
             written = plain(each.get("path") if isinstance(each, dict) else each)
             path = posixpath.join(self._folder, self._fill(written, "env_file"))
             path = posixpath.normpath(path)
@@ -489,7 +489,7 @@ class _ServiceReader:
         return tuple(found)
 
     def _ports(self) -> Iterable[tuple[str, Said]]:
-        for number, each in enumerate(_list(self._raw.get("ports"))):
+        for number, each in enumerate(list_of(self._raw.get("ports"))):
             place = self._place("ports", number)
             if isinstance(each, dict):
                 published, target = plain(each.get("published")), plain(each.get("target"))
@@ -519,15 +519,15 @@ class _ServiceReader:
         own = {key for key in ("expose", "command", "entrypoint") if key in self._raw}
         own -= {k for k in own if self._files.merged(self._file, ("services", self._name, k))}
         if "expose" in own or not own:
-            for each in _list(self._raw.get("expose")):
+            for each in list_of(self._raw.get("expose")):
                 yield Said(self._fill(plain(each), "expose"), self._place("expose"))
 
     def _tmpfs(self) -> Iterable[Said]:
-        for each in _list(self._raw.get("tmpfs")):
+        for each in list_of(self._raw.get("tmpfs")):
             path, _, options = self._fill(plain(each), "tmpfs").partition(":")
             self._in_memory(path, options, self._place("tmpfs"))
             yield Said(path, self._place("tmpfs"))
-        for number, each in enumerate(_list(self._raw.get("volumes"))):
+        for number, each in enumerate(list_of(self._raw.get("volumes"))):
             if isinstance(each, dict) and plain(each.get("type")) == "tmpfs":
                 path = self._fill(plain(each.get("target")), "volumes", number)
                 said = each.get("tmpfs")
@@ -547,7 +547,7 @@ class _ServiceReader:
             )
 
     def _volumes(self) -> Iterable[tuple[str, Said]]:
-        for number, each in enumerate(_list(self._raw.get("volumes"))):
+        for number, each in enumerate(list_of(self._raw.get("volumes"))):
             place = self._place("volumes", number)
             if isinstance(each, dict):
                 kind = plain(each.get("type"))
@@ -590,7 +590,7 @@ class _ServiceReader:
     def _beside(self) -> dict[str, str]:
         said = self._raw.get("depends_on")
         if not isinstance(said, dict):
-            return dict.fromkeys((plain(each) for each in _list(said)), "")
+            return dict.fromkeys((plain(each) for each in list_of(said)), "")
         found = {
             name: plain(how.get("condition")) if isinstance(how, dict) else ""
             for name, how in said.items()
@@ -611,7 +611,7 @@ class _ServiceReader:
                 posixpath.join(folder, plain(each.get("target") or each.get("source")))
                 if isinstance(each, dict)
                 else posixpath.join(folder, plain(each))
-                for each in _list(self._raw.get(key))
+                for each in list_of(self._raw.get(key))
             ]
             if files:
                 self._note(
@@ -631,8 +631,8 @@ class _ServiceReader:
         for key in ("resources", "reservations", "devices"):
             found = found.get(key) if isinstance(found, dict) else None
         gpu = any(
-            "gpu" in map(plain, _list(each.get("capabilities")))
-            for each in _list(found)
+            "gpu" in map(plain, list_of(each.get("capabilities")))
+            for each in list_of(found)
             if isinstance(each, dict)
         )
         if deploy:
@@ -831,7 +831,7 @@ def plain(value: Any) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-def _list(value: Any) -> list[Any]:
+def list_of(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

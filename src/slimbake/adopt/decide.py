@@ -409,7 +409,7 @@ def _part_name(name: str, build: BuildFacts) -> str:
 
 
 def _unbuilt(file: str, text: str, candidates: Iterable[Candidate]) -> Iterator[Note]:
-    """A note on each stage that has its own command, and that no service is or stands on."""
+    """A note on each stage that has its own command, and that no service is built from."""
     stages: list[tuple[str, str]] = []  # name, image
     starts: dict[int, int] = {}  # number of a stage -> the line of its command
     for each in instructions(text):

@@ -129,7 +129,7 @@ def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[
     own = ("service", *CHECKS)
     whole = frozenset(fleet)
     on: dict[str, frozenset[str]] = {}
-    for target in reversed(targets):  # what stands on a target comes after it
+    for target in reversed(targets):  # what needs a target comes after it
         every = on.get(target.name, frozenset())
         if target.kind in own:
             every = every.union(target.platforms or fleet)

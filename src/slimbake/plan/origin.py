@@ -52,7 +52,7 @@ def is_ours(target: Target) -> bool:
 def with_origin(
     targets: Sequence[Target], python: str, texts: Mapping[str, str]
 ) -> Iterator[Target]:
-    """The targets, each after all that it stands on, with these labels on the images.
+    """The targets, each after all that it needs, with these labels on the images.
 
     `python`: the external; which digest it has is known when it is baked, and is given to it then.
     `texts`: lock file -> its text; without one of them, no digest.
