@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import tables
-from empty import remove_made
 from setting import MANIFEST, ROOT, copied
 from timed import FailedError, say
 
@@ -27,6 +26,7 @@ from tests.engine.engines import bring_externals, own_engine, sees_loopback
 from tests.engine.registries import loopback_registry
 
 NODES = ("near", "far")
+ENOUGH = 2  # cores; with one, BuildKit's own deadlines pass in a bake of the eight
 
 
 def main() -> int:
@@ -34,6 +34,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="of each side, which take turns")
     given = parser.parse_args()
+    every = sorted(os.sched_getaffinity(0))
+    share = len(every) // len(NODES)
+    own = share >= ENOUGH
+    cores = [every[n * share : (n + 1) * share] if own else every for n in range(len(NODES))]
     with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
         root = copied(Path(scratch) / "copy")
         _do("lock", root)
@@ -41,10 +45,10 @@ def main() -> int:
         sides: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
         try:
             # not measured: what targets cost here, by which both sides are dealt out
-            _bake(1, root, scratch)
+            _bake(cores[:1], root, scratch)
             for number in range(given.runs):
                 for count in (1, 2) if number % 2 == 0 else (2, 1):
-                    sides[count].append(_bake(count, root, scratch))
+                    sides[count].append(_bake(cores[:count], root, scratch))
         except FailedError as error:
             say(str(error))
             return 5
@@ -70,23 +74,30 @@ def main() -> int:
         f"Two nodes take {tables.median(ratios):.2f} of the time of one, median of {len(ratios)}"
         " rounds."
     )
-    print(f"{tables.machine()}; all nodes are engines on this machine and share its cores.")
+    print(
+        f"{tables.machine()}; each node is an engine on this machine, "
+        + (f"with {share} cores of its own." if own else "and all share its cores.")
+    )
     say(f"all numbers: {tables.save('nodes', {'sides': sides, 'ratios': ratios})}")
     if len(digests) != 1:
         say("one node and two do not push the same images")
     return 0 if len(digests) == 1 else 6
 
 
-def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
-    """One cold bake on so many engines that hold nothing but the images from outside, into an empty
-    registry.
+def _bake(cores: Sequence[Sequence[int]], root: Path, scratch: str) -> dict[str, Any]:
+    """One cold bake on engines with these cores that hold nothing but the images from outside, into
+    an empty registry; the engine that pulls the services, to start and measure them, holds no more.
     """
+    count = len(cores)
+    (root / ".slimbake" / "starts.json").unlink(missing_ok=True)  # else nothing starts again
     with contextlib.ExitStack() as undo:
-        undo.callback(remove_made)  # this machine's engine pulls the services, to measure them
         at = undo.enter_context(loopback_registry())
         config = Path(undo.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
-        for name in NODES[:count]:
-            undo.enter_context(_node(name, root, int(at.rpartition(":")[2]), config))
+        port = int(at.rpartition(":")[2])
+        for name, own in zip(NODES, cores, strict=False):
+            host = undo.enter_context(_engine(root, port, ",".join(map(str, own))))
+            _context(name, host, config)
+        here = undo.enter_context(_engine(root, port))
         words = [word for name in NODES[:count] for word in ("--node", name)]
         argv = [
             sys.executable,
@@ -100,7 +111,7 @@ def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
             *words,
         ]
         say(f"{count} node{'s' * (count > 1)}, cold")
-        env = {**os.environ, "DOCKER_CONFIG": str(config)}
+        env = {**os.environ, "DOCKER_CONFIG": str(config), "DOCKER_HOST": here}
         started = time.perf_counter()
         done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - started
@@ -123,24 +134,16 @@ def _bake(count: int, root: Path, scratch: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _node(name: str, root: Path, port: int, config: Path) -> Iterator[None]:
-    """An engine of its own as the Docker context of that name."""
-    with own_engine() as engine, sees_loopback(engine, port):
+def _engine(root: Path, port: int, cores: str = "") -> Iterator[str]:
+    """An engine of its own that reaches the registry; gives its DOCKER_HOST."""
+    with own_engine(cores=cores) as engine, sees_loopback(engine, port):
         bring_externals(root / MANIFEST, engine.host)
-        _run(
-            [
-                "docker",
-                "--config",
-                str(config),
-                "context",
-                "create",
-                name,
-                "--docker",
-                f"host={engine.host}",
-            ],
-            root,
-        )
-        yield
+        yield engine.host
+
+
+def _context(name: str, host: str, config: Path) -> None:
+    words = ["docker", "--config", str(config), "context", "create", name]
+    _run([*words, "--docker", f"host={host}"], config)
 
 
 def _do(command: str, root: Path) -> None:

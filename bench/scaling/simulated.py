@@ -30,31 +30,36 @@ class Found:
 
 
 def simulated(case: Case, nodes: int, rate: float = 0.0) -> Found:
-    """Play the shards: each begins when its node is free and what it uses is pushed.
+    """Play the shards: each begins when its node is free and what it needs is pushed, and pushes
+    each target as soon as it is built.
 
     `rate`: bytes a second at which every node pulls and pushes, 0 = transfers take no time.
     """
     work = {job.name: job for job in jobs(case.plan, case.services, case.seconds)}
     shards = split(case.plan, case.services, case.seconds, nodes)
     free = [0.0] * nodes
-    ends: dict[int, float] = {}
+    ends: dict[str, float] = {}
     held: list[set[str]] = [set() for _ in range(nodes)]
     pushed = pulled = 0
     # in an order in which each follows what it stands on, and its node's earlier ones
     for shard in shards:
         here = held[shard.node]
-        begin = max([free[shard.node], *(ends[number] for number in shard.after)])
-        wanted = {need for name in shard.targets for need in _chain(work, name)} - here
+        wanted = {need for name in shard.targets for need in _chain(work, name)}
+        wanted -= here | {*shard.targets}
         coming = sum(case.bytes[name] for name in wanted)
-        made = {
-            *shard.targets,
-            *(name for target in shard.targets for name in work[target].private),
-        } - here
-        going = sum(case.bytes.get(name, 0) for name in made)
-        here |= wanted | {name for name in made if name not in case.services}
-        pulled, pushed = pulled + coming, pushed + going
-        moving = (coming + going) / rate if rate else 0.0
-        free[shard.node] = ends[shard.number] = begin + shard.seconds + moving
+        here |= wanted
+        pulled += coming
+        now = max([free[shard.node], *(ends[need] for need in shard.needs)])
+        now += coming / rate if rate else 0.0
+        for target in shard.targets:
+            own = {*work[target].private} - here
+            made = {target, *own}
+            going = sum(case.bytes.get(name, 0) for name in made)
+            here |= made - {*case.services}
+            pushed += going
+            now += work[target].own + sum(case.seconds[name] for name in own)
+            ends[target] = now = now + (going / rate if rate else 0.0)
+        free[shard.node] = now
     released = _releases(work, case.seconds)
     # A node that waits may have built what is private already.
     chain = max(released[job.name] + job.own for job in work.values())

@@ -54,6 +54,7 @@ def own_engine(
     route: bool = True,
     in_memory: bool = False,
     data: Path | None = None,
+    cores: str = "",
 ) -> Iterator[Own]:
     """A dockerd of its own, with nothing in it. Needs root.
 
@@ -61,7 +62,8 @@ def own_engine(
     meet those of the machine's engine. With a `route` that reaches out through this machine's
     network, without one nothing gets in or out of it, but to its socket. `in_memory`: its data lie
     on a tmpfs, which lists files in another order than a file system of a disk; or in the folder
-    `data`. Nothing of it is left in the end, but for what lies there.
+    `data`. Nothing of it is left in the end, but for what lies there. `cores`: those that it and its
+    containers run on, as taskset takes them ("0-1"); "" = all.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
         aptget.install_packages(["iproute2"], QUIET)
@@ -72,7 +74,9 @@ def own_engine(
         config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd_store}}))
         made = Own(f"unix://{folder}/docker.sock", namespace)
         # Not `ip netns exec`: it lays a fresh /sys over the one that has the cgroups.
-        argv = [*made.within(*_ENDS_WITH_US, "unshare", "--mount")]  # its mounts go with it
+        confined = ("taskset", "--cpu-list", cores) if cores else ()
+        # its mounts go with it
+        argv = [*made.within(*confined, *_ENDS_WITH_US, "unshare", "--mount")]
         # else it would share a containerd of the system
         argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]
         argv += ["sh", "-c", _ON_AN_EMPTY, str(data)] if in_memory else []

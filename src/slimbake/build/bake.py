@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,6 +51,10 @@ class _Run:
     finished: frozenset[str] = frozenset()  # the targets that held although it broke
 
 
+Pushed = Callable[[str, str], None]
+"""Told of each target that a builder has pushed, and its digest, while others are still built."""
+
+
 class NodeLost(BuildError):
     """A build broke for no fault of any target: its node, or the way to it, is gone."""
 
@@ -63,6 +66,7 @@ def bake(
     *,
     checks: bool = True,
     plan: Plan | None = None,
+    pushed: Pushed | None = None,
 ) -> BakeResult:
     """Build these targets, and run the checks of those that are services.
 
@@ -79,7 +83,7 @@ def bake(
     failures: list[SlimbakeError] = []
     while targets:
         names = plan.with_checks(targets) if checks else targets
-        run = _patiently(site, plan, names, options, steps)
+        run = _patiently(site, plan, names, options, steps, pushed)
         if run.broken is None:
             return BakeResult(run.digests, tuple(failures), run.seconds, targets, run.ran)
         error, culprit = failure(plan, run.broken, run.text)
@@ -98,20 +102,35 @@ def _below(plan: Plan, target: str) -> frozenset[str]:
 
 
 def _patiently(
-    site: Site, plan: Plan, names: tuple[str, ...], options: BakeOptions, steps: Steps
+    site: Site,
+    plan: Plan,
+    names: tuple[str, ...],
+    options: BakeOptions,
+    steps: Steps,
+    pushed: Pushed | None,
 ) -> _Run:
-    run = _build(site, plan, names, options, steps)
+    run = _build(site, plan, names, options, steps, pushed)
     for pause in RETRIES:
         if run.broken is None or not transient(run.broken, run.text):
             break
-        time.sleep(pause)
+        words = (run.broken.error or run.text).strip().splitlines() or ["no reason"]
+        site.console.say(
+            f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
+        )
+        if not docker.waited(pause):
+            break
         options = replace(options, fresh=options.fresh | run.finished)
-        run = _build(site, plan, names, options, steps)
+        run = _build(site, plan, names, options, steps, pushed)
     return replace(run, finished=options.fresh | run.finished)
 
 
 def _build(
-    site: Site, plan: Plan, names: tuple[str, ...], options: BakeOptions, steps: Steps
+    site: Site,
+    plan: Plan,
+    names: tuple[str, ...],
+    options: BakeOptions,
+    steps: Steps,
+    pushed: Pushed | None,
 ) -> _Run:
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
@@ -125,7 +144,7 @@ def _build(
         known = costs(site.workspace)
         expected = estimated(plan, known) if known else {}
         with show(Board(targets, exported, progress, expected), site.console) as shown:
-            warnings = _follow(running, progress, shown)
+            warnings = _follow(running, progress, shown, pushed)
             if not running.code:
                 shown.complete()
         for warning in warnings:
@@ -141,14 +160,21 @@ def _build(
     return _Run(digests, None, running.text, measured_costs(built), ran_steps(plan, built))
 
 
-def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:
+def _follow(
+    running: docker.Bake, progress: Progress, shown: Board | Plain, pushed: Pushed | None
+) -> list[str]:
     """Show a bake until it ends; what its programs warn of, each once."""
     warnings: dict[str, None] = {}
+    told = 0
     for event in running.events():
         for change in progress.take(event):
             shown.take(change)
             if change.line.startswith(WARNING):
                 warnings[change.line.removeprefix("slimbake: ")] = None
+        if pushed and len(progress.pushed) > told:
+            for name, digest in tuple(progress.pushed.items())[told:]:
+                pushed(name, digest)
+            told = len(progress.pushed)
     return list(warnings)
 
 

@@ -47,6 +47,7 @@ class Progress:
 
     def __init__(self, steps: Steps, only: str = "") -> None:
         self.vertices: dict[str, Vertex] = {}
+        self.pushed: dict[str, str] = {}  # target -> digest, of what a registry has by now
         self._steps, self._only = steps, only
         # target -> the digests of the steps that its build names, and of those that they need
         self._named: dict[str, set[str]] = {}
@@ -67,6 +68,8 @@ class Progress:
                 begins, ends = _seconds(part["started"]), _seconds(part["completed"])
                 before = known.parts.get(name, (begins, ends))
                 known.parts[name] = min(before[0], begins), max(before[1], ends)
+                if part["id"].startswith(PUSHED):
+                    self.pushed[known.step.target] = part["id"].rpartition("@")[2]
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))
             if known:
@@ -142,6 +145,7 @@ def _seconds(stamp: str) -> float:
 
 
 EXPORTED = ("exporting layers", "unpacking to")  # of an export; the rest is small
+PUSHED = "pushing manifest for "  # NAME@DIGEST; all that it refers to is in the registry before
 EXPORTS = "exporting to "  # how BuildKit's names begin of what puts an image out
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
 _PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')

@@ -17,9 +17,9 @@ from slimbake.errors import BuildError, SlimbakeError
 T = TypeVar("T")
 Images = Mapping[str, str]
 """Target -> REPOSITORY@DIGEST."""
-Run = Callable[[Shard, str, Images], tuple[Images, T]]
-"""Bakes a shard on a builder, given the images that lie in the registry; gives those that it pushed
-there itself, and all else that there is to say.
+Run = Callable[[Shard, str, Images, Callable[[Images], None]], tuple[Images, T]]
+"""Bakes a shard on a builder, given the images that lie in the registry, and tells of those that it
+pushes there while it builds others; gives all of its own, and all else that there is to say.
 """
 
 APART = 1.1
@@ -48,13 +48,13 @@ class _State(Generic[T]):
     failed: dict[int, SlimbakeError] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)  # nodes
     began: dict[str, float] = field(default_factory=dict)  # builder -> when its last build did
+    images: dict[str, str] = field(default_factory=dict)  # that were pushed, by any shard
     stopped: bool = False
 
-    @property
-    def images(self) -> dict[str, str]:
+    def pushed(self, images: Images) -> None:
         with self.changed:
-            done = tuple(self.done.values())
-        return {name: image for each in done for name, image in each.images.items()}
+            self.images |= images
+            self.changed.notify_all()
 
 
 def run_shards(
@@ -72,11 +72,12 @@ def run_shards(
     more, on another node if there is one. Interrupted, it calls `cancel` until every run has ended.
     """
     state: _State[T] = _State()
+    owners = {name: shard.number for shard in shards for name in shard.targets}
     count = max((shard.node for shard in shards), default=-1) + 1
 
     def work(node: int) -> None:
         for shard in shards:
-            if shard.node == node and _may_begin(state, shard):
+            if shard.node == node and _may_begin(state, shard, owners):
                 _one(state, shard, nodes, run, console, apart)
 
     with ThreadPoolExecutor(max(count, 1), thread_name_prefix="shard") as pool:
@@ -95,13 +96,17 @@ def run_shards(
     return tuple(state.done[number] for number in sorted(state.done)), tuple(failures.values())
 
 
-def _may_begin(state: _State[T], shard: Shard) -> bool:
+def _may_begin(state: _State[T], shard: Shard, owners: Mapping[str, int]) -> bool:
     """Wait for what a shard stands on; false where that failed."""
+
+    def lacking() -> list[int]:
+        return [owners[need] for need in shard.needs if need not in state.images]
+
     with state.changed:
         state.changed.wait_for(
-            lambda: state.stopped or {*state.done, *state.failed} >= set(shard.after)
+            lambda: state.stopped or {*state.done, *state.failed} >= {*lacking()}
         )
-        broken = [number for number in shard.after if number in state.failed]
+        broken = [number for number in lacking() if number in state.failed]
         if broken and not state.stopped:
             why = state.failed[broken[0]]
             state.failed[shard.number] = type(why)(why.message, why.hint)
@@ -127,8 +132,10 @@ def _one(
         where = nodes[node] or "the builder in use"
         console.say(f"shard {shard.number} on {where}: {', '.join(shard.targets)}")
         begun = time.monotonic()
+        with state.changed:
+            there = dict(state.images)
         try:
-            images, result = run(shard, nodes[node], state.images)
+            images, result = run(shard, nodes[node], there, state.pushed)
         except NodeLost as lost:
             with state.changed:
                 state.dead.add(node)
@@ -142,6 +149,7 @@ def _one(
             error = failed
             break
         with state.changed:
+            state.images |= images
             state.done[shard.number] = DoneShard(shard, nodes[node], images, result)
             state.changed.notify_all()
         seconds = time.monotonic() - begun

@@ -288,37 +288,54 @@ class OnBuilders:
 
     def _in_shards(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
         plan = relinked(site.plan, site.around.pushed)
-        shards = split(plan, targets, estimated(plan, costs(site.workspace)), len(self.nodes))
+        # one that is several nodes may give each target of a bake to another
+        linked = len({*self.nodes}) == len(self.nodes)
+        known = estimated(plan, costs(site.workspace))
+        shards = split(plan, targets, known, len(self.nodes), linked)
 
-        def run(shard: Shard, node: str, images: Images) -> tuple[Images, BakeResult]:
+        def run(
+            shard: Shard, node: str, images: Images, tell: Callable[[Images], None]
+        ) -> tuple[Images, tuple[BakeResult, tuple[Built, ...]]]:
             titled = replace(
                 site,
                 around=replace(site.around, pushed={**site.around.pushed, **images}),
                 console=site.console.under(f"shard {shard.number}"),
             )
-            # with `keep_going`, a shard that this one follows may have come to its end without all
-            left = tuple(each for each in shard.targets if _below(plan, each) <= set(images))
-            options = replace(self._options(site, left, request), builder=node)
-            result = bake(titled, left, options)
-            made = {name: _pushed(site, name, result, request).pushed for name in result.left}
-            return made, result
+            # a shard that this one follows may have come to its end without all
+            there = {*images, *shard.targets}
+            left = tuple(each for each in shard.targets if _below(plan, each) <= there)
+            # a node that was lost may have pushed some of it
+            before = {name: images[name] for name in left if name in images}
+            left = tuple(name for name in left if name not in before)
+            # how services are dealt out is not to say which of them a failure leaves out
+            options = replace(self._options(site, left, request), builder=node, keep_going=True)
+
+            def pushed(name: str, digest: str) -> None:
+                if plan.target(name).shared:  # a service is one when its checks hold
+                    tell({name: _at(site, name, digest, request)})
+
+            result = bake(titled, left, options, pushed=pushed)
+            made = tuple(_pushed(site, name, result, request) for name in result.left)
+            images = {**before, **{image.name: image.pushed for image in made}}
+            tell(images)  # others need not wait for what is pulled
+            return images, (result, _pulled(site, made, request))
 
         done, failures = run_shards(shards, self.nodes, run, docker.cancel_builds, site.console)
-        keep_costs(site.workspace, {k: v for each in done for k, v in each.result.seconds.items()})
-        order = [target.name for target in plan.targets]
-        images = tuple(
-            Built(
-                name=name,
-                pushed=pushed,
-                spot=Spot(node=each.node, shard=each.shard.number, wave=each.shard.wave),
-            )
-            for each in done
-            for name, pushed in each.images.items()
-        )
-        ordered = tuple(sorted(images, key=lambda image: order.index(image.name)))
-        every = (*failures, *(error for each in done for error in each.result.failures))
-        errors = {str(error): error for error in every}  # several shards may build the same wheel
-        return Made(images=_pulled(site, ordered, request), failures=tuple(errors.values()))
+        seconds: dict[str, float] = {}
+        images: dict[str, Built] = {}
+        errors = {str(error): error for error in failures}
+        for each in done:
+            result, pulled = each.result
+            seconds |= result.seconds
+            # several shards may build the same wheel
+            errors |= {str(error): error for error in result.failures}
+            spot = Spot(node=each.node, shard=each.shard.number, wave=each.shard.wave)
+            here = {image.name: image for image in pulled}
+            for name, at in each.images.items():
+                images[name] = replace(here.get(name) or Built(name=name, pushed=at), spot=spot)
+        keep_costs(site.workspace, seconds)
+        ordered = tuple(images[t.name] for t in plan.targets if t.name in images)
+        return Made(images=ordered, failures=tuple(errors.values()))
 
     def _attested(
         self,
@@ -422,8 +439,11 @@ def _below(plan: Plan, name: str) -> set[str]:
 def _pushed(site: Site, name: str, result: BakeResult, request: BakeRequest) -> Built:
     if not result.digests.get(name):
         raise BuildError(f"buildx names no image for {name}")
-    repository = f"{request.registry}/{site.plan.target(name).repository}"
-    return Built(name=name, pushed=f"{repository}@{result.digests[name][0]}")
+    return Built(name=name, pushed=_at(site, name, result.digests[name][0], request))
+
+
+def _at(site: Site, name: str, digest: str, request: BakeRequest) -> str:
+    return f"{request.registry}/{site.plan.target(name).repository}@{digest}"
 
 
 def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tuple[Built, ...]:

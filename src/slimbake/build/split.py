@@ -18,13 +18,14 @@ from slimbake.plan.model import CHECKS, Plan, Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One bake: what it builds, checks and pushes."""
+    """One bake: what it builds, checks and pushes, each as soon as it is built."""
 
     number: int  # from 1, in an order in which each follows those that it stands on
     node: int  # from 0
     wave: int  # from 1: the longest chain of shards that it stands on, and itself
-    targets: tuple[str, ...]  # one that is shared, or services
-    after: tuple[int, ...]  # the shards whose images it stands on
+    targets: tuple[str, ...]  # as they are planned one after the other
+    needs: tuple[str, ...]  # the targets of other shards that must be pushed before it begins
+    after: tuple[int, ...]  # the shards of those
     begins: float  # seconds after the first, as it is planned
     seconds: float
 
@@ -52,16 +53,23 @@ class _Node:
 
 
 def split(
-    plan: Plan, services: tuple[str, ...], costs: Mapping[str, float], nodes: int
+    plan: Plan,
+    services: tuple[str, ...],
+    costs: Mapping[str, float],
+    nodes: int,
+    linked: bool = True,
 ) -> tuple[Shard, ...]:
     """Deal out these services and all that they stand on to that many nodes.
 
     `costs`: seconds of every target. Every service is in exactly one shard, and so is all that is
-    shared.
+    shared. `linked`: whether a bake may build a base and what stands on it, which a builder that
+    gives each target of a bake to another machine does twice.
     """
     work = jobs(plan, services, costs)
     placed, ends = _schedule(work, costs, nodes)
-    drafts = [draft for number, node in enumerate(placed) for draft in _drafts(number, node, ends)]
+    drafts = [
+        draft for number, node in enumerate(placed) for draft in _drafts(number, node, ends, linked)
+    ]
     drafts.sort(key=lambda draft: (draft.begins, draft.node))
     return _numbered(drafts)
 
@@ -172,17 +180,20 @@ class _Draft:
     seconds: float
     jobs: list[Job]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(job.name for job in self.jobs)
 
-def _drafts(number: int, node: _Node, ends: Mapping[str, float]) -> list[_Draft]:
-    """A node's jobs as bakes: services that could all begin with the first of them are one."""
+
+def _drafts(number: int, node: _Node, ends: Mapping[str, float], linked: bool) -> list[_Draft]:
+    """A node's jobs as bakes: those are one that wait for no other node once its first begins."""
     drafts: list[_Draft] = []
     for job, begins, seconds in node.jobs:
         last = drafts[-1] if drafts else None
         if (
             last
-            and not job.shared
-            and not last.jobs[0].shared
-            and all(ends[need] <= last.begins for need in job.needs)
+            and (linked or not (job.shared or last.jobs[0].shared))
+            and all(need in last.names or ends[need] <= last.begins for need in job.needs)
         ):
             last.jobs.append(job)
             last.seconds += seconds
@@ -196,14 +207,19 @@ def _numbered(drafts: list[_Draft]) -> tuple[Shard, ...]:
     waves: dict[int, int] = {}
     shards = []
     for number, draft in enumerate(drafts, 1):
-        after = tuple(sorted({numbers[need] for job in draft.jobs for need in job.needs}))
+        below = sorted(
+            {need for job in draft.jobs for need in job.needs} - {*draft.names},
+            key=lambda need: (numbers[need], need),
+        )
+        after = tuple(dict.fromkeys(numbers[need] for need in below))
         waves[number] = 1 + max((waves[each] for each in after), default=0)
         shards.append(
             Shard(
                 number=number,
                 node=draft.node,
                 wave=waves[number],
-                targets=tuple(job.name for job in sorted(draft.jobs, key=lambda job: job.order)),
+                targets=draft.names,
+                needs=tuple(below),
                 after=after,
                 begins=draft.begins,
                 seconds=draft.seconds,

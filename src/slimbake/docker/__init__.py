@@ -7,6 +7,7 @@ from slimbake.docker.builds import (
     build_image,
     cancel_builds,
     use_builder,
+    waited,
 )
 from slimbake.docker.containers import (
     OWNER,
@@ -70,4 +71,5 @@ __all__ = [
     "saved",
     "tag_image",
     "use_builder",
+    "waited",
 ]

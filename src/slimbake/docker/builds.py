@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -39,12 +40,24 @@ def _reached(builder: str) -> dict[str, str]:
 
 
 _builds: set[subprocess.Popen[str]] = set()
+_pauses: set[threading.Event] = set()
 
 
 def cancel_builds() -> None:
-    """End the builds of this process, whichever thread reads them."""
+    """End the builds of this process, and the pauses between them, in whichever thread."""
+    for pause in tuple(_pauses):
+        pause.set()
     for running in tuple(_builds):
         running.send_signal(signal.SIGTERM)
+
+
+def waited(seconds: float) -> bool:
+    """Wait before a build is tried again; false where builds were cancelled meanwhile."""
+    _pauses.add(pause := threading.Event())
+    try:
+        return not pause.wait(seconds)
+    finally:
+        _pauses.discard(pause)
 
 
 class Bake:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -54,6 +54,7 @@ SECONDS = {
     "nlg-smoke": 13.0,
 }
 ONE_LOST = 2
+T = TypeVar("T")
 ON_ONNX: dict[str, Any] = {
     "weights": WeightsEntry("package", "a-model"),
     "inference": "onnx",
@@ -61,8 +62,11 @@ ON_ONNX: dict[str, Any] = {
 }
 
 
-def dealt(of: Plan, costs: Mapping[str, float], nodes: int) -> tuple[Shard, ...]:
-    return split(of, tuple(each.service for each in of.services), estimated(of, costs), nodes)
+def dealt(
+    of: Plan, costs: Mapping[str, float], nodes: int, linked: bool = True
+) -> tuple[Shard, ...]:
+    services = tuple(each.service for each in of.services)
+    return split(of, services, estimated(of, costs), nodes, linked)
 
 
 def independent(costs: list[float]) -> tuple[Plan, dict[str, float]]:
@@ -80,17 +84,28 @@ def independent(costs: list[float]) -> tuple[Plan, dict[str, float]]:
 def test_what_stands_on_web_does_not_wait_for_ml() -> None:
     shards = dealt(FLEET, SECONDS, 2)
     of = {name: shard for shard in shards for name in shard.targets}
-    assert of["base-ml"].after == (of["runtime"].number, of["base-web"].number)
-    assert of["base-ml"].number not in of["api"].after
-    assert of["api"].node != of["base-ml"].node
+    assert of["runtime"] is of["base-web"] is of["base-ml"], "one bake, which waits for no other"
+    assert of["api"].needs == ("base-web", "runtime")
+    assert of["hybrid"].needs == ("base-ml", "base-web"), "to count their files"
+    assert of["api"].node == of["hybrid"].node != of["base-ml"].node
     assert of["api"].begins < of["base-ml"].begins + of["base-ml"].seconds
-    assert of["nlg"].after == (of["base-web"].number, of["base-ml"].number), "to count their files"
+    assert of["api"].after == of["hybrid"].after == (of["base-ml"].number,)
     assert [shard.wave for shard in shards][:2] == [1, 2]
 
 
-def test_one_node_builds_the_bases_and_then_all_services_in_one_bake() -> None:
-    assert [shard.targets for shard in dealt(FLEET, SECONDS, 1)][-1] == ALL
-    assert {shard.node for shard in dealt(FLEET, SECONDS, 1)} == {0}
+def test_one_node_builds_all_in_one_bake() -> None:
+    (shard,) = dealt(FLEET, SECONDS, 1)
+    assert {*shard.targets} == {"runtime", "base-web", "base-ml", *ALL}
+    assert shard.needs == ()
+    assert shard.after == ()
+
+
+def test_where_each_target_of_a_bake_may_come_to_another_machine_what_is_shared_is_baked_alone() -> (
+    None
+):
+    *bases, last = (shard.targets for shard in dealt(FLEET, SECONDS, 1, linked=False))
+    assert bases == [("runtime",), ("base-web",), ("base-ml",)]
+    assert {*last} == {*ALL}
 
 
 def test_what_is_not_pushed_is_built_where_it_is_needed_and_counts_once_for_a_node() -> None:
@@ -118,12 +133,12 @@ def fleets(draw: st.DrawFn) -> tuple[Plan, dict[str, float], int]:
     return made, seconds, draw(st.integers(1, 9))
 
 
-@given(fleets())
+@given(fleets(), st.booleans())
 def test_everything_is_in_exactly_one_shard_after_what_it_stands_on(
-    given: tuple[Plan, dict[str, float], int],
+    given: tuple[Plan, dict[str, float], int], linked: bool
 ) -> None:
     made, seconds, nodes = given
-    shards = dealt(made, seconds, nodes)
+    shards = dealt(made, seconds, nodes, linked)
     services = tuple(each.service for each in made.services)
     needed = made.needed(made.with_checks(services))
     shared = [
@@ -143,16 +158,23 @@ def test_everything_is_in_exactly_one_shard_after_what_it_stands_on(
         for job in jobs(made, services, estimated(made, seconds)):
             for need in job.needs if job.name in shard.targets else ():
                 before = where[need]
+                if before is shard:
+                    assert linked
+                    assert shard.targets.index(need) < shard.targets.index(job.name)
+                    continue
+                assert need in shard.needs
                 assert before.number in shard.after
                 assert before.wave < shard.wave
-                assert before.begins + before.seconds <= shard.begins + 1e-6
+                assert before.begins < shard.begins
+                assert linked or before.begins + before.seconds <= shard.begins + 1e-6
     for node in range(nodes):
         own = [shard for shard in shards if shard.node == node]
         for first, second in itertools.pairwise(own):
             assert first.begins + first.seconds <= second.begins + 1e-6, (
                 "a node builds one after the other"
             )
-    assert dealt(made, dict(reversed(seconds.items())), nodes) == shards, "the same at each call"
+    again = dealt(made, dict(reversed(seconds.items())), nodes, linked)
+    assert again == shards, "the same at each call"
 
 
 @given(st.lists(st.integers(1, 40).map(float), min_size=1, max_size=7), st.integers(1, 3))
@@ -281,7 +303,11 @@ class Nodes:
         self._lock = threading.Lock()
 
     def run(
-        self, shard: Shard, builder: str, images: Mapping[str, str]
+        self,
+        shard: Shard,
+        builder: str,
+        images: Mapping[str, str],
+        tell: Callable[[Mapping[str, str]], None],
     ) -> tuple[dict[str, str], str]:
         with self._lock:
             self.asked.append((builder, shard.targets))
@@ -299,13 +325,14 @@ class Nodes:
         return run_shards(shards, names, self.run, lambda: None, Console(self.said.append), apart=0)
 
 
-def built(done: tuple[DoneShard[str], ...]) -> set[str]:
+def built(done: tuple[DoneShard[T], ...]) -> set[str]:
     """The targets of the shards that came to their end."""
     return {name for each in done for name in each.images}
 
 
-def test_each_shard_runs_once_where_it_is_planned_when_its_bases_are_pushed() -> None:
-    shards, nodes = dealt(FLEET, SECONDS, 2), Nodes()
+@pytest.mark.parametrize("linked", [True, False])
+def test_each_shard_runs_once_where_it_is_planned_when_its_bases_are_pushed(linked: bool) -> None:
+    shards, nodes = dealt(FLEET, SECONDS, 2, linked), Nodes()
     done, failures = nodes.bake(shards)
     assert (built(done), failures) == ({"runtime", "base-web", "base-ml", *ALL}, ())
     assert [each.shard for each in done] == list(shards)
@@ -313,17 +340,58 @@ def test_each_shard_runs_once_where_it_is_planned_when_its_bases_are_pushed() ->
     assert sorted(nodes.asked) == sorted(
         (("one", "two")[shard.node], shard.targets) for shard in shards
     )
-    by_number = {shard.number: shard for shard in shards}
-    for shard in shards:
-        assert {name for number in shard.after for name in by_number[number].targets} <= nodes.seen[
-            shard.number
-        ]
+    assert all({*shard.needs} <= nodes.seen[shard.number] for shard in shards)
+
+
+def test_a_shard_begins_when_what_it_needs_is_pushed_though_its_bake_goes_on() -> None:
+    shards, begun = dealt(FLEET, SECONDS, 2), threading.Event()
+    web, rest = {"runtime": "r@1", "base-web": "w@1"}, {"base-ml": "m@1", "nlg": "n@1"}
+
+    def run(
+        shard: Shard,
+        builder: str,
+        images: Mapping[str, str],
+        tell: Callable[[Mapping[str, str]], None],
+    ) -> tuple[dict[str, str], None]:
+        if "base-ml" in shard.targets:
+            tell(web)
+            assert begun.wait(20), "nobody began"
+            return {**web, **rest}, None
+        if "api" in shard.targets:
+            assert {*web} <= {*images}
+            assert "base-ml" not in images
+            begun.set()
+        return dict.fromkeys(shard.targets, "image"), None
+
+    done, failures = run_shards(shards, ("one", "two"), run, lambda: None, QUIET, apart=0)
+    assert (built(done), failures) == ({"runtime", "base-web", "base-ml", *ALL}, ())
+
+
+def test_what_was_pushed_before_a_bake_failed_serves_others() -> None:
+    shards = dealt(FLEET, SECONDS, 2)
+    seen: list[str] = []
+
+    def run(
+        shard: Shard,
+        builder: str,
+        images: Mapping[str, str],
+        tell: Callable[[Mapping[str, str]], None],
+    ) -> tuple[dict[str, str], None]:
+        if "base-ml" in shard.targets:
+            tell({"runtime": "r@1", "base-web": "w@1"})
+            raise BuildError("base-ml does not build")
+        seen.extend(shard.targets)
+        return dict.fromkeys(shard.targets, "image"), None
+
+    _, (error,) = run_shards(shards, ("one", "two"), run, lambda: None, QUIET, apart=0)
+    assert error.message == "base-ml does not build"
+    assert {*seen} == {"api", "client"}
 
 
 def test_a_shard_whose_node_is_lost_is_built_once_more_elsewhere_and_so_is_all_that_follows() -> (
     None
 ):
-    shards = dealt(FLEET, SECONDS, 2)
+    shards = dealt(FLEET, SECONDS, 2, linked=False)
     nodes = Nodes({("one", "base-web"): (9, NodeLost("gone"))})
     done, failures = nodes.bake(shards)
     assert (built(done), failures) == ({"runtime", "base-web", "base-ml", *ALL}, ())
@@ -338,7 +406,7 @@ def test_a_shard_whose_node_is_lost_is_built_once_more_elsewhere_and_so_is_all_t
 
 def test_a_node_that_is_lost_twice_fails_its_shard_and_what_stands_on_it_and_nothing_else() -> None:
     nodes = Nodes({(name, "base-ml"): (9, NodeLost("gone")) for name in ("one", "two")})
-    done, (error,) = nodes.bake(dealt(FLEET, SECONDS, 2))
+    done, (error,) = nodes.bake(dealt(FLEET, SECONDS, 2, linked=False))
     assert isinstance(error, BuildError)
     assert "base-ml" in error.message
     assert "gone" in error.message
@@ -353,7 +421,7 @@ def test_a_node_that_is_lost_twice_fails_its_shard_and_what_stands_on_it_and_not
 
 def test_one_builder_that_balances_is_asked_again_itself() -> None:
     nodes = Nodes({("kube", "base-web"): (1, NodeLost("the pod is gone"))})
-    _, failures = nodes.bake(dealt(FLEET, SECONDS, 2), ("kube", "kube"))
+    _, failures = nodes.bake(dealt(FLEET, SECONDS, 2, linked=False), ("kube", "kube"))
     assert failures == ()
     assert [targets for _, targets in nodes.asked].count(("base-web",)) == ONE_LOST
 
@@ -362,7 +430,7 @@ def test_a_build_or_smoke_that_fails_is_not_tried_elsewhere() -> None:
     nodes = Nodes(
         {(name, "api"): (9, CheckError("the smoke of api failed")) for name in ("one", "two")}
     )
-    _, (error,) = nodes.bake(dealt(FLEET, SECONDS, 2))
+    _, (error,) = nodes.bake(dealt(FLEET, SECONDS, 2, linked=False))
     assert isinstance(error, CheckError)
     assert error.message == "the smoke of api failed"
     assert len([1 for _, targets in nodes.asked if "api" in targets]) == 1
@@ -372,7 +440,12 @@ def test_a_build_or_smoke_that_fails_is_not_tried_elsewhere() -> None:
 def test_an_interruption_ends_every_build() -> None:
     shards, ended = dealt(FLEET, SECONDS, 2), threading.Event()
 
-    def run(shard: Shard, builder: str, images: Mapping[str, str]) -> tuple[dict[str, str], None]:
+    def run(
+        shard: Shard,
+        builder: str,
+        images: Mapping[str, str],
+        tell: Callable[[Mapping[str, str]], None],
+    ) -> tuple[dict[str, str], None]:
         if "base-ml" in shard.targets:
             raise KeyboardInterrupt
         if shard.after and "base-web" not in shard.targets:

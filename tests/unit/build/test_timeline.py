@@ -91,6 +91,20 @@ def test_an_export_is_reported_in_the_parts_that_the_builder_tells() -> None:
     ]
 
 
+def test_what_a_registry_has_by_now_is_known_while_the_rest_is_built() -> None:
+    progress = Progress(Steps(PLAN, {}))
+    began, ended = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+    export = {"digest": "d", "name": "[base-web] exporting to image", "started": began}
+    list(progress.take({"vertexes": [export]}))
+    name = "pushing manifest for registry.example.com:5000/base-web:staged@sha256:1f"
+    pushing = {"id": name, "vertex": "d", "started": began}
+    layers = {"id": "pushing layers", "vertex": "d", "started": began, "completed": ended}
+    list(progress.take({"statuses": [layers, pushing]}))
+    assert progress.pushed == {}, "what it refers to is there, but not the manifest"
+    list(progress.take({"statuses": [{**pushing, "completed": ended}]}))
+    assert progress.pushed == {"base-web": "sha256:1f"}
+
+
 def test_the_steps_of_the_last_bake_are_kept_and_shown(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert timeline(workspace) == ()
