@@ -52,7 +52,7 @@ class _Run:
 
 
 Pushed = Callable[[str, str], None]
-"""Told of each target that a builder has pushed, and its digest, while others are still built."""
+"""Called with each target that a builder has pushed, and its digest, while others are still built."""
 
 
 class NodeLost(BuildError):
@@ -165,16 +165,16 @@ def _follow(
 ) -> list[str]:
     """Show a bake until it ends; what its programs warn of, each once."""
     warnings: dict[str, None] = {}
-    told = 0
+    count = 0
     for event in running.events():
         for change in progress.take(event):
             shown.take(change)
             if change.line.startswith(WARNING):
                 warnings[change.line.removeprefix("slimbake: ")] = None
-        if pushed and len(progress.pushed) > told:
-            for name, digest in tuple(progress.pushed.items())[told:]:
+        if pushed and len(progress.pushed) > count:
+            for name, digest in tuple(progress.pushed.items())[count:]:
                 pushed(name, digest)
-            told = len(progress.pushed)
+            count = len(progress.pushed)
     return list(warnings)
 
 

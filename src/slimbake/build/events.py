@@ -68,7 +68,7 @@ class Progress:
                 begins, ends = _seconds(part["started"]), _seconds(part["completed"])
                 before = known.parts.get(name, (begins, ends))
                 known.parts[name] = min(before[0], begins), max(before[1], ends)
-                if part["id"].startswith(PUSHED):
+                if part["id"].startswith(PUSHED) and known.step.target:
                     self.pushed[known.step.target] = part["id"].rpartition("@")[2]
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))

@@ -102,8 +102,9 @@ class Builders:
             raise failures[0]
         good = tuple(name for name in targets if name not in failed)
         digests = {name: (self.put(name, options),) for name in good}
-        for name in good if pushed else ():
-            pushed(name, *digests[name])
+        if pushed:
+            for name in good:
+                pushed(name, *digests[name])
         return BakeResult(digests, failures, dict.fromkeys(good, 1.5), good)
 
     def put(self, name: str, options: BakeOptions) -> str:
