@@ -1,0 +1,60 @@
+"""A build that the builder itself gave up is tried again, and that is said."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.build.played import site
+from tests.unit.fleets import fleet, service, unlocked
+
+from slimbake import docker
+from slimbake.build import bake as baking
+from slimbake.build.bake import bake
+from slimbake.build.command import BakeOptions
+from slimbake.build.events import BuildStep, Vertex
+from slimbake.errors import SetupError
+
+PROJECT = unlocked(fleet(service("api")))
+WORDS = "#1 building\nERROR: failed to solve: DeadlineExceeded: context deadline exceeded\n"
+
+
+def broken() -> baking._Run:
+    vertex = Vertex(BuildStep("", "bake", ""), "failed", error="the daemon gave up: " + WORDS)
+    return baking._Run({}, vertex, WORDS, {}, ())
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[baking._Run]:
+    """What the builds come to, one after the other."""
+    runs: list[baking._Run] = []
+    monkeypatch.setattr(baking, "_build", lambda *_: runs.pop(0))
+    return runs
+
+
+def test_it_goes_on_after_a_pause(
+    builds: list[baking._Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def waited(seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(docker, "waited", waited)
+    builds += [broken(), broken(), baking._Run({"api": ("sha256:1",)}, None, "", {}, ())]
+    said: list[str] = []
+    done = bake(site(PROJECT, said), ("api",), BakeOptions())
+    assert done.digests == {"api": ("sha256:1",)}
+    assert pauses == [2.0, 15.0]
+    assert said == [
+        f"the builder gave up, as one that is busy; again in {seconds} s: {WORDS.splitlines()[1]}"
+        for seconds in (2, 15)
+    ]
+
+
+def test_it_is_an_error_at_once_where_builds_are_cancelled_meanwhile(
+    builds: list[baking._Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "waited", lambda _: False)
+    builds.append(broken())
+    with pytest.raises(SetupError, match="DeadlineExceeded"):
+        bake(site(PROJECT), ("api",), BakeOptions())
