@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from tests.engine.schedule import EXAMPLE, FIRST, Beside
+from tests.engine.schedule import EXAMPLE, FIRST, Beside, place
 
 MODULES = {
     path.stem.removeprefix("test_"): path
@@ -23,6 +23,16 @@ def test_what_uses_the_fleet_that_is_baked_once_runs_in_one_worker() -> None:
     uses = {name for name, path in MODULES.items() if "baked: dict[" in path.read_text("utf-8")}
     assert uses
     assert uses <= {*EXAMPLE}
+
+
+def test_what_comes_last_changes_from_turn_to_turn_and_the_first_do_not() -> None:
+    def order(turn: str) -> list[str]:
+        return sorted(MODULES, key=lambda name: place(f"tests/engine/test_{name}.py", turn))
+
+    assert {tuple(order(turn)[: len(FIRST)]) for turn in ("", "one", "two")} == {FIRST}
+    assert len({order(turn)[-1] for turn in map(str, range(20))}) > 1
+    assert order("one") == order("one")
+    assert sorted(order("one")) == sorted(order(""))
 
 
 def first_of(worker: str, *tests: str) -> str:
