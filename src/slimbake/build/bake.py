@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from slimbake import docker
@@ -17,6 +18,7 @@ from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
 from slimbake.build.timing import costs
 from slimbake.build.warned import WARNING, keep_warned
+from slimbake.console import Console
 from slimbake.errors import BuildError, SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
@@ -83,7 +85,8 @@ def bake(
     failures: list[SlimbakeError] = []
     while targets:
         names = plan.with_checks(targets) if checks else targets
-        run = _patiently(site, plan, names, options, steps, pushed)
+        build = partial(_build, site, plan, names, steps, pushed)
+        run = _patiently(build, options, site.console)
         if run.broken is None:
             return BakeResult(run.digests, tuple(failures), run.seconds, targets, run.ran)
         error, culprit = failure(plan, run.broken, run.text)
@@ -102,25 +105,20 @@ def _below(plan: Plan, target: str) -> frozenset[str]:
 
 
 def _patiently(
-    site: Site,
-    plan: Plan,
-    names: tuple[str, ...],
-    options: BakeOptions,
-    steps: Steps,
-    pushed: Pushed | None,
+    build: Callable[[BakeOptions], _Run], options: BakeOptions, console: Console
 ) -> _Run:
-    run = _build(site, plan, names, options, steps, pushed)
+    run = build(options)
     for pause in RETRIES:
         if run.broken is None or not transient(run.broken, run.text):
             break
         words = (run.broken.error or run.text).strip().splitlines() or ["no reason"]
-        site.console.say(
+        console.say(
             f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
         )
         if not docker.waited(pause):
             break
         options = replace(options, fresh=options.fresh | run.finished)
-        run = _build(site, plan, names, options, steps, pushed)
+        run = build(options)
     return replace(run, finished=options.fresh | run.finished)
 
 
@@ -128,9 +126,9 @@ def _build(
     site: Site,
     plan: Plan,
     names: tuple[str, ...],
-    options: BakeOptions,
     steps: Steps,
     pushed: Pushed | None,
+    options: BakeOptions,
 ) -> _Run:
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")

@@ -17,7 +17,8 @@ from slimbake.errors import BuildError, SlimbakeError
 T = TypeVar("T")
 Images = Mapping[str, str]
 """Target -> REPOSITORY@DIGEST."""
-Run = Callable[[Shard, str, Images, Callable[[Images], None]], tuple[Images, T]]
+Tell = Callable[[Images], None]
+Run = Callable[[Shard, str, Images, Tell], tuple[Images, T]]
 """Bakes a shard on a builder, given the images that lie in the registry, and tells of those that it
 pushes there while it builds others; gives all of its own, and all else that there is to say.
 """

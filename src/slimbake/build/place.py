@@ -19,7 +19,7 @@ from slimbake.build.command import BakeOptions, staged
 from slimbake.build.costs import estimated
 from slimbake.build.edit import Edits, edits, known_below, quick
 from slimbake.build.known import BAKED, baked, image_accounts, image_fingerprints
-from slimbake.build.nodes import Images, run_shards
+from slimbake.build.nodes import Images, Tell, run_shards
 from slimbake.build.site import Site, built_for
 from slimbake.build.split import Shard, split
 from slimbake.build.timing import costs, keep_costs
@@ -294,7 +294,7 @@ class OnBuilders:
         shards = split(plan, targets, known, len(self.nodes), linked)
 
         def run(
-            shard: Shard, node: str, images: Images, tell: Callable[[Images], None]
+            shard: Shard, node: str, images: Images, tell: Tell
         ) -> tuple[Images, tuple[BakeResult, tuple[Built, ...]]]:
             titled = replace(
                 site,

@@ -25,7 +25,6 @@ class Shard:
     wave: int  # from 1: the longest chain of shards that it stands on, and itself
     targets: tuple[str, ...]  # as they are planned one after the other
     needs: tuple[str, ...]  # the targets of other shards that must be pushed before it begins
-    after: tuple[int, ...]  # the shards of those
     begins: float  # seconds after the first, as it is planned
     seconds: float
 
@@ -62,8 +61,8 @@ def split(
     """Deal out these services and all that they stand on to that many nodes.
 
     `costs`: seconds of every target. Every service is in exactly one shard, and so is all that is
-    shared. `linked`: whether a bake may build a base and what stands on it, which a builder that
-    gives each target of a bake to another machine does twice.
+    shared. `linked`: whether one bake may build a base and the services that use it. A builder that
+    gives each target of a bake to another machine would build the base on each of them.
     """
     work = jobs(plan, services, costs)
     placed, ends = _schedule(work, costs, nodes)
@@ -207,20 +206,15 @@ def _numbered(drafts: list[_Draft]) -> tuple[Shard, ...]:
     waves: dict[int, int] = {}
     shards = []
     for number, draft in enumerate(drafts, 1):
-        below = sorted(
-            {need for job in draft.jobs for need in job.needs} - {*draft.names},
-            key=lambda need: (numbers[need], need),
-        )
-        after = tuple(dict.fromkeys(numbers[need] for need in below))
-        waves[number] = 1 + max((waves[each] for each in after), default=0)
+        needs = {need for job in draft.jobs for need in job.needs} - {*draft.names}
+        waves[number] = 1 + max((waves[numbers[need]] for need in needs), default=0)
         shards.append(
             Shard(
                 number=number,
                 node=draft.node,
                 wave=waves[number],
                 targets=draft.names,
-                needs=tuple(below),
-                after=after,
+                needs=tuple(sorted(needs)),
                 begins=draft.begins,
                 seconds=draft.seconds,
             )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from slimbake.build.bake import NodeLost
 from slimbake.build.command import BakeOptions, Surroundings, arguments, environment
 from slimbake.build.costs import UNKNOWN, estimated, measured_costs
 from slimbake.build.events import BuildStep, Vertex, lost
-from slimbake.build.nodes import DoneShard, run_shards
+from slimbake.build.nodes import DoneShard, Images, Tell, run_shards
 from slimbake.build.split import Shard, jobs, split
 from slimbake.build.timing import costs, keep_costs
 from slimbake.config.model import BaseEntry, Parity, Precision, WeightsEntry
@@ -89,7 +89,6 @@ def test_what_stands_on_web_does_not_wait_for_ml() -> None:
     assert of["hybrid"].needs == ("base-ml", "base-web"), "to count their files"
     assert of["api"].node == of["hybrid"].node != of["base-ml"].node
     assert of["api"].begins < of["base-ml"].begins + of["base-ml"].seconds
-    assert of["api"].after == of["hybrid"].after == (of["base-ml"].number,)
     assert [shard.wave for shard in shards][:2] == [1, 2]
 
 
@@ -97,7 +96,6 @@ def test_one_node_builds_all_in_one_bake() -> None:
     (shard,) = dealt(FLEET, SECONDS, 1)
     assert {*shard.targets} == {"runtime", "base-web", "base-ml", *ALL}
     assert shard.needs == ()
-    assert shard.after == ()
 
 
 def test_where_each_target_of_a_bake_may_come_to_another_machine_what_is_shared_is_baked_alone() -> (
@@ -152,7 +150,7 @@ def test_everything_is_in_exactly_one_shard_after_what_it_stands_on(
     where = {name: shard for shard in shards for name in shard.targets}
     for shard in shards:
         assert shard.node < nodes
-        assert all(number < shard.number for number in shard.after), (
+        assert all(where[need].number < shard.number for need in shard.needs), (
             "each follows what it stands on"
         )
         for job in jobs(made, services, estimated(made, seconds)):
@@ -163,7 +161,6 @@ def test_everything_is_in_exactly_one_shard_after_what_it_stands_on(
                     assert shard.targets.index(need) < shard.targets.index(job.name)
                     continue
                 assert need in shard.needs
-                assert before.number in shard.after
                 assert before.wave < shard.wave
                 assert before.begins < shard.begins
                 assert linked or before.begins + before.seconds <= shard.begins + 1e-6
@@ -307,7 +304,7 @@ class Nodes:
         shard: Shard,
         builder: str,
         images: Mapping[str, str],
-        tell: Callable[[Mapping[str, str]], None],
+        tell: Tell,
     ) -> tuple[dict[str, str], str]:
         with self._lock:
             self.asked.append((builder, shard.targets))
@@ -347,12 +344,7 @@ def test_a_shard_begins_when_what_it_needs_is_pushed_though_its_bake_goes_on() -
     shards, begun = dealt(FLEET, SECONDS, 2), threading.Event()
     web, rest = {"runtime": "r@1", "base-web": "w@1"}, {"base-ml": "m@1", "nlg": "n@1"}
 
-    def run(
-        shard: Shard,
-        builder: str,
-        images: Mapping[str, str],
-        tell: Callable[[Mapping[str, str]], None],
-    ) -> tuple[dict[str, str], None]:
+    def run(shard: Shard, builder: str, images: Images, tell: Tell) -> tuple[dict[str, str], None]:
         if "base-ml" in shard.targets:
             tell(web)
             assert begun.wait(20), "nobody began"
@@ -371,12 +363,7 @@ def test_what_was_pushed_before_a_bake_failed_serves_others() -> None:
     shards = dealt(FLEET, SECONDS, 2)
     seen: list[str] = []
 
-    def run(
-        shard: Shard,
-        builder: str,
-        images: Mapping[str, str],
-        tell: Callable[[Mapping[str, str]], None],
-    ) -> tuple[dict[str, str], None]:
+    def run(shard: Shard, builder: str, images: Images, tell: Tell) -> tuple[dict[str, str], None]:
         if "base-ml" in shard.targets:
             tell({"runtime": "r@1", "base-web": "w@1"})
             raise BuildError("base-ml does not build")
@@ -440,15 +427,10 @@ def test_a_build_or_smoke_that_fails_is_not_tried_elsewhere() -> None:
 def test_an_interruption_ends_every_build() -> None:
     shards, ended = dealt(FLEET, SECONDS, 2), threading.Event()
 
-    def run(
-        shard: Shard,
-        builder: str,
-        images: Mapping[str, str],
-        tell: Callable[[Mapping[str, str]], None],
-    ) -> tuple[dict[str, str], None]:
+    def run(shard: Shard, builder: str, images: Images, tell: Tell) -> tuple[dict[str, str], None]:
         if "base-ml" in shard.targets:
             raise KeyboardInterrupt
-        if shard.after and "base-web" not in shard.targets:
+        if shard.needs and "base-web" not in shard.targets:
             ended.wait()
             raise BuildError("cancelled")
         return dict.fromkeys(shard.targets, "image"), None
