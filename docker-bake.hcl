@@ -100,8 +100,8 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
-    "warm" = "bake/evidence/warm"
+    "rules" = "bake/dockerfiles/rules"
+    "warm" = "bake/warm"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -180,8 +180,8 @@ target "base-web" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
     "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   output = image("base-web")
@@ -204,8 +204,8 @@ target "base-ml" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
     "slimbake.lock" = "sha256:facd4fb3dfeb4c4ff2ea1edc5ba95d89b4ea9d804a10014756d2de95f3267824"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml"
   }
   output = image("base-ml")
@@ -228,8 +228,8 @@ target "base-ml-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-onnx"
     "slimbake.lock" = "sha256:2cff10dab32f014b51a812f0ca64bd750db89aef8eb9b5cb82477d39aa900804"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-onnx"
   }
   output = image("base-ml-onnx")
@@ -249,8 +249,8 @@ target "base-ml-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml-export"
-    "slimbake.optimize" = "none"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-export"
   }
   output = ["type=cacheonly"]
@@ -349,8 +349,8 @@ target "api" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   output = image("api")
@@ -379,8 +379,8 @@ target "embedding" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
     "slimbake.lock" = "sha256:67b6bff28815b435d96ecfa52bc762359639679e7c48fd14d4b452a4d80f27f2"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embedding"
   }
   output = image("embedding")
@@ -409,8 +409,8 @@ target "embedding-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding-onnx"
     "slimbake.lock" = "sha256:10c9efaeba7d4ce67521f697e619d2aadccbc58fb45831daa1eccfd609f1f598"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embedding-onnx"
   }
   output = image("embedding-onnx")
@@ -434,8 +434,8 @@ target "storage" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "storage"
     "slimbake.lock" = "sha256:de1201456c4a241172257b0e60ddde6ba928c5491c8c838d579388c1afc018ac"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "storage"
   }
   output = image("storage")
@@ -464,8 +464,8 @@ target "nlg" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
     "slimbake.lock" = "sha256:6de29c9fe0344bb68f0eee3dd86c96d5562666e6d43499737ebf33b234e1794e"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "nlg"
   }
   output = image("nlg")
@@ -494,8 +494,8 @@ target "nlg-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg-onnx"
     "slimbake.lock" = "sha256:678362ab7377069d9d35535b1cc57c9b3e54f219fd2664e8dc03b21a51445e09"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "nlg-onnx"
   }
   output = image("nlg-onnx")
@@ -524,8 +524,8 @@ target "hybrid" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
     "slimbake.lock" = "sha256:8dc8f4b4d9b6bca4d80afda558d2cb39c43666b8c5c720341eda69d26ff39f2d"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "hybrid"
   }
   output = image("hybrid")
@@ -554,8 +554,8 @@ target "hybrid-onnx" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid-onnx"
     "slimbake.lock" = "sha256:747545b09bea25d842cad5320303e2c84e48fb337af185673efdc6783b14470c"
-    "slimbake.optimize" = "narrowed"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "hybrid-onnx"
   }
   output = image("hybrid-onnx")
@@ -579,8 +579,8 @@ target "control" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "control"
     "slimbake.lock" = "sha256:1895c8323d5ce5422a8acaffc16e284003b32bab4fdc70cb9f63d04eda8128c0"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "control"
   }
   output = image("control")
@@ -604,8 +604,8 @@ target "bulk-ingester" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "bulk-ingester"
     "slimbake.lock" = "sha256:aeac7a6a0f327c2d941936cb0c8ce12ce4b9383deecf94c2d1a14cdbb2196546"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "bulk-ingester"
   }
   output = image("bulk-ingester")
@@ -626,8 +626,8 @@ target "client" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "client"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "client"
   }
   output = image("client")

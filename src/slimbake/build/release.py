@@ -81,7 +81,7 @@ def release(
             console.say("--no-scan: these images are not scanned")
         if not request.partly and not request.missing:
             pull_beside(site, request.targets, request.platform)
-        before = site.project.evidence.warm.keys()
+        before = site.project.optimisation.warm.keys()
         site = first_lists(site, request)
         # what --set changes is in no fingerprint
         offer = _offer(site, request) if request.push and not request.sets else RegistryOffer()
@@ -96,7 +96,7 @@ def release(
         shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest, request.packages)
         made = place.make(site, rest, request) if rest else Made()
-        if new := site.project.evidence.warm.keys() - before:
+        if new := site.project.optimisation.warm.keys() - before:
             say_cold(site, made.images, new)
         return _released(site, place, request, offer, made)
 

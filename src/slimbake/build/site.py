@@ -19,8 +19,6 @@ from slimbake.console import Console
 from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, setup
 from slimbake.errors import SetupError, StaleFiles
-from slimbake.evidence import keep_lists_of
-from slimbake.evidence.selection import losses
 from slimbake.externals.resolve import expect_available
 from slimbake.fleet import Fleet
 from slimbake.host.files import checkout, exclusively
@@ -33,6 +31,7 @@ from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
 from slimbake.render.generated import drift, laid_out, update
+from slimbake.warm import remove_lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,18 +204,10 @@ def relocked(
 
 
 def regenerated(project: Project, console: Console, frozen: bool = False) -> Project:
-    """The project, with generated files brought up to date, and a line for what layers lost.
+    """The project, with generated files brought up to date.
 
-    Raises StaleFiles where `frozen` is set and files are stale, or evidence with `ci: {stale:
-    fail}`.
+    Raises StaleFiles where `frozen` is set and files are stale.
     """
-    lost = losses(project.evidence.dropped)
-    ci = project.manifest.ci
-    if lost and frozen and ci and ci.stale == "fail":
-        words = "\n".join(f"  {each}" for each in lost)
-        raise StaleFiles(f"layers lost passes\n{words}", "or say `ci: {stale: drop}`")
-    for each in lost:
-        console.say(each)
     files = laid_out(project.plan, project.root)
     if frozen and (found := drift(files, project.root)):
         names = ", ".join((*(file.path for file in found.write), *found.remove))
@@ -225,5 +216,5 @@ def regenerated(project: Project, console: Console, frozen: bool = False) -> Pro
         done = update(files, project.root)
         if done.written or done.removed:
             console.say(f"generated {done.written} files")
-        keep_lists_of(project.fleet, console)
+        remove_lists(project.fleet, console)
     return project

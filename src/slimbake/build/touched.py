@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PROGRAMS, WARM
-from slimbake.evidence.model import evidence_name
+from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PROGRAMS, WARM
 from slimbake.fleet import Fleet
 from slimbake.host.dockerignore import Ignore, Matched
-from slimbake.host.wheels import MACHINES
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE
 from slimbake.render.workflow import PIPELINES
@@ -20,8 +18,8 @@ NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
 TEMPLATES = "templates"
 _SHARED_TEMPLATES = (f"{TEMPLATES}/_macros.j2", "docker-bake.hcl.j2")
 # Folders that slimbake makes: one that comes or goes may bring other locks, which the plan then has.
-_FOLDERS = (BAKE, LOCKS, EVIDENCE, WARM)
-_READ_TOO = (".dockerignore", "passes.yaml")
+_FOLDERS = (BAKE, LOCKS, WARM)
+_READ_TOO = (".dockerignore",)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,7 +38,7 @@ def worth_reading(changes: Iterable[PathChange], plan: Plan) -> bool:
         change.path == plan.manifest
         or change.path.rpartition("/")[2] in _READ_TOO
         or change.path in _FOLDERS
-        or change.path.startswith((f"{LOCKS}/", f"{EVIDENCE}/"))
+        or change.path.startswith((f"{LOCKS}/", f"{WARM}/"))
         for change in changes
     )
 
@@ -121,7 +119,7 @@ def _reasons(
     folders += [
         (value, "")
         for name, value in target.contexts
-        if name not in ("locks", "passes", "warm") and ":" not in value
+        if name not in ("locks", "rules", "warm") and ":" not in value
     ]
     files = {*_files(target), *asked}
     return tuple(
@@ -145,8 +143,6 @@ def _files(target: Target) -> frozenset[str]:
     install, template = target.recipe.install, target.recipe.template
     locks = {lock for lock in (install.lock if install else "", target.recipe.lock) if lock}
     found = {*(f"{LOCKS}/{lock}" for lock in locks), *_SHARED_TEMPLATES}
-    layers = [lock.removesuffix(".txt") for lock in locks]
-    found |= {f"{EVIDENCE}/{evidence_name(n, p)}" for n in layers for p in ("", *MACHINES)}
     found |= {f"{WARM}/{install.lock}"} if install and install.warm else set()
     found |= {f"{LOCKS}/{target.name}.system.txt"} if target.recipe.system else set()
     return frozenset(

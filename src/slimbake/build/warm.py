@@ -13,7 +13,7 @@ import os
 import shutil
 import tarfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -22,12 +22,10 @@ from slimbake.build.bake import bake
 from slimbake.build.command import TRACES, BakeOptions, staged
 from slimbake.build.place import BakeRequest, Built, still_built
 from slimbake.build.site import Site, regenerated
-from slimbake.config.naming import PASSES, WARM, WEIGHTS_FOLDER
+from slimbake.config.naming import RULES, WARM, WEIGHTS_FOLDER
 from slimbake.console.tables import megabytes
 from slimbake.docker.containers import copied
-from slimbake.errors import together
-from slimbake.evidence import warmable
-from slimbake.evidence.warm import Traced, warm_lines, warm_text
+from slimbake.errors import CheckError, NothingSelected, together
 from slimbake.fleet.model import Layer, Service
 from slimbake.host.files import write_all, write_atomically
 from slimbake.host.workspace import FOLDER
@@ -39,6 +37,9 @@ from slimbake.inside.step import PREFIX
 from slimbake.plan.model import Target
 from slimbake.plan.targets import NEVER_BUILT_IN, mounted_context, surroundings
 from slimbake.project import Project, reread
+from slimbake.warm import remove_lists
+from slimbake.warm.compare import Refreshed, compared
+from slimbake.warm.lists import Traced, warm_lines, warm_text
 
 _NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
 _HEAD = "# Runs the checks of a service in its final image, and keeps which modules they and its start use."
@@ -91,9 +92,9 @@ def traces(
         name = f"{_NAME}/{_dockerfile(own, mounts)}"
         site.workspace.write_text(name, _text(said, own, mounts))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
-    for file in sorted((site.root / PASSES).glob("*.json")):
+    for file in sorted((site.root / RULES).glob("*.json")):
         site.workspace.write_text(
-            f"{_NAME}/passes/{file.name}", _unstripped(file.read_text("utf-8"))
+            f"{_NAME}/rules/{file.name}", _unstripped(file.read_text("utf-8"))
         )
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
@@ -171,15 +172,15 @@ def _target(service: Service, smoke: Target | None) -> Target:
     )
 
 
-def _unstripped(passes: str) -> str:
-    """The passes of a layer; without those that strip where it gets its first warm list, since it is
-    built again with that: symbols change nothing of what a start imports, and torch's take seconds.
+def _unstripped(rules: str) -> str:
+    """What is done to a layer; without stripping where it gets its first warm list, since it is built
+    again with that: symbols change nothing of what a start imports, and torch's take seconds.
     """
-    settings = json.loads(passes)
+    settings = json.loads(rules)
     if settings.get("warm"):
-        return passes  # of the same bytes the builder has the layer already
-    kept = [each for each in settings["passes"] if "strip" not in each]
-    return json.dumps({**settings, "passes": kept}, indent=1)
+        return rules  # of the same bytes the builder has the layer already
+    kept = [each for each in settings["rules"] if "strip" not in each]
+    return json.dumps({**settings, "rules": kept}, indent=1)
 
 
 def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, object]:
@@ -188,7 +189,7 @@ def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, o
     """
     return {
         "target": {
-            "inside": {"contexts": {"passes": f"{TRACES}/passes"}},
+            "inside": {"contexts": {"rules": f"{TRACES}/rules"}},
             **{
                 target.name: {
                     "inherits": ["_common"],
@@ -259,8 +260,8 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     names = {each.name for each in fleet.services} & {*request.targets}
     new = [
         layer
-        for layer in warmable(fleet, site.project.locks).values()
-        if layer.name not in site.project.evidence.warm and names & {*layer.services}
+        for layer in site.project.optimisation.optimised.values()
+        if layer.name not in site.project.optimisation.warm and names & {*layer.services}
     ]
     if not new:
         return site
@@ -293,6 +294,33 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     seconds = time.monotonic() - began
     site.console.say(f"traced {_names(whole)} in {seconds:.0f} s; now the images with cold stores")
     return replace(site, project=regenerated(reread(site.project), site.console))
+
+
+def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tuple[Refreshed, ...]:
+    """Trace every service on the layers of these services; compare, and `write`, the lists.
+
+    Raises CheckError where a smoke or verify fails, and no list is written then; NothingSelected
+    where no layer has a cold store, and as `bake` does.
+    """
+    project, console = site.project, site.console
+    chosen = [
+        each for each in project.optimisation.optimised.values() if {*each.services} & {*services}
+    ]
+    if not chosen:
+        raise NothingSelected("no layer of packages that may have a cold store")
+    on = tuple(dict.fromkeys(name for layer in chosen for name in layer.services))
+    traced = traces(site.stocked(on), on)
+    if faults := [f"{each.service}: {each.fault}" for each in traced if each.fault]:
+        raise CheckError("nothing is traced: checks failed\n" + "\n".join(faults))
+    known = project.optimisation.warm
+    found = lists(project, chosen, traced)
+    if write:
+        write_lists(site.root, found)
+        remove_lists(project.fleet, console)
+    for layer in chosen:
+        if layer.name not in found:
+            console.say(f"{layer.name}: no service on it runs a Python that can be traced")
+    return tuple(compared(name, known.get(name, ()), lines) for name, lines in found.items())
 
 
 def _expect_to_hold(site: Site, services: tuple[str, ...]) -> None:
@@ -362,7 +390,7 @@ def _not_here(site: Site, request: BakeRequest) -> str:
 def _say_missing(site: Site, layers: Iterable[Layer], why: str) -> None:
     site.console.say(
         f"nothing goes cold on {_names(layers)}: no warm list, {why};"
-        " `slimbake prove --warm` makes it"
+        " `slimbake lock --warm` makes it"
     )
 
 

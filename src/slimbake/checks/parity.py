@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slimbake.config.naming import EVIDENCE
+from slimbake.config.naming import PARITY
 from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 
-FILE = f"{EVIDENCE}/parity.json"
+FILE = PARITY
 FIGURES = "parity"  # in the workspace: what bakes measured, in a folder for each service
 _LOCAL = ("seconds", "limits", "holds")  # of one machine, or of the manifest
 

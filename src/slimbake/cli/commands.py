@@ -43,13 +43,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "fingerprint": "show what targets depend on, and what changed",
     },
     "Optimise": {
-        "advise": "list what is left to save, by bytes",
-        "passes": "list the size optimisations that slimbake knows",
-        "prove": "try passes, and record the evidence",
-        "census": "compare images with the same images without passes",
         "parity": "compare models' answers with torch's",
-        "search": "find what else can go from the layers",
-        "limits": "compare images with what their workloads need",
     },
     "CI and deployment": {
         "ci": "the steps of a pipeline: plan, shared, summary",
@@ -105,8 +99,6 @@ GUESSES: Mapping[str, str] = {
     **dict.fromkeys(("clean", "gc", "purge"), "prune"),
     **dict.fromkeys(("install", "engine"), "setup"),
     **dict.fromkeys(("download", "pull"), "fetch"),
-    **dict.fromkeys(("optimize", "optimise", "recommend"), "advise"),
-    **dict.fromkeys(("slim", "squash"), "search"),
     **dict.fromkeys(("kubernetes", "k8s"), "probes"),
     **dict.fromkeys(("matrix", "jobs", "pipeline"), "ci plan"),
     "bases": "ci shared",

@@ -55,15 +55,6 @@ def completed(
 service_names = completed(lambda fleet: (each.name for each in fleet.services))
 
 
-def _passes(fleet: Fleet) -> Iterable[str]:
-    from slimbake.catalogue.read import catalogue
-
-    return (each.name for each in catalogue(fleet.root))
-
-
-pass_names = completed(_passes)
-
-
 def manifest_option(command: F) -> F:
     """`--manifest`: which file to read, or to write."""
     return click.option(
@@ -221,14 +212,6 @@ def read(file: Path) -> Project:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def tell_losses(project: Project) -> None:
-    """Say which passes layers lost, and why."""
-    from slimbake.evidence.selection import losses
-
-    for line in losses(project.evidence.dropped):
-        console.say(line)
 
 
 def tell_tool(project: Project) -> None:

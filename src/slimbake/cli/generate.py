@@ -8,10 +8,10 @@ import click
 
 from slimbake.ci.tool import expect_tool
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option, read, tell_losses, tell_tool
+from slimbake.cli.common import console, manifest_option, read, tell_tool
 from slimbake.errors import StaleFiles
-from slimbake.evidence import keep_lists_of
 from slimbake.render.generated import drift, laid_out, unified, update
+from slimbake.warm import remove_lists
 
 
 @click.command(
@@ -44,10 +44,9 @@ def command(file: Path, check: bool, diff: bool) -> None:
         expect_tool(project)
         click.echo(f"{found.files} files are as generated")
         return
-    tell_losses(project)
     tell_tool(project)
     if project.locks.layers or not project.asked.auto:  # else nothing says which layers there are
-        keep_lists_of(project.fleet, console)
+        remove_lists(project.fleet, console)
     del project  # the plan is all that files are made of; of a large fleet, half of the memory
     done = update(files, root)
     click.echo(f"{done.files} files: {done.written} written, {done.removed} removed")

@@ -11,7 +11,7 @@ from slimbake.ci.tool import NoTool, expect_tool, lock_tool
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, print_text, read
 from slimbake.config.specs import normalised
-from slimbake.errors import UsageError
+from slimbake.errors import StaleFiles, UsageError
 from slimbake.host.machine import Machine, machine
 from slimbake.lock.asked import systems
 from slimbake.lock.auto import sharers
@@ -20,6 +20,7 @@ from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.model import Pin, families
 from slimbake.project import Project, reread
+from slimbake.warm.compare import cold_at_start, refreshed_table
 
 
 @click.command(
@@ -42,6 +43,11 @@ from slimbake.project import Project, reread
     is_flag=True,
     help="With --upgrade: move these packages alone; every other keeps its locked version.",
 )
+@click.option(
+    "--warm",
+    is_flag=True,
+    help="Trace what starts need, and write bake/warm/; with --check, compare.",
+)
 @click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
 @click.option(
     "--explain",
@@ -53,6 +59,7 @@ def command(
     check: bool,
     upgrade: tuple[str, ...],
     only: bool,
+    warm: bool,
     packages: tuple[str, ...],
     explain: str,
 ) -> None:
@@ -63,20 +70,14 @@ def command(
     project = read(file)
     locks = project.locks
     pins = locked_pins(project.fleet, locks)
-    if check:
+    if warm:
+        _trace(project, check)
+    elif check:
         project.expect_fresh_locks()
         expect_tool(project)
         click.echo("the locks are fresh")
     elif explain:
-        on = sharers(locks.layers) if project.asked.auto and locks.layers else None
-        text = explanation(normalised(explain), families(project.fleet), pins, on)
-        if not text:
-            raise UsageError(
-                f"no lock holds {explain}: no base and no service needs it",
-                "add it to `requirements` and run `slimbake lock`; a package may have another name"
-                " than its module",
-            )
-        print_text(text)
+        _explain(project, explain)
     else:
         names = tuple(name if name in ALL else normalised(name) for name in upgrade)
         held = {pin.name for layer in pins.values() for pin in layer}
@@ -105,6 +106,33 @@ def command(
         tool = _tool(project, here)
         if tool or not locked:
             click.echo("\n".join(tool) or "the locks are fresh")
+
+
+def _explain(project: Project, package: str) -> None:
+    locks = project.locks
+    pins = locked_pins(project.fleet, locks)
+    on = sharers(locks.layers) if project.asked.auto and locks.layers else None
+    text = explanation(normalised(package), families(project.fleet), pins, on)
+    if not text:
+        raise UsageError(
+            f"no lock holds {package}: no base and no service needs it",
+            "add it to `requirements` and run `slimbake lock`; a package may have another name"
+            " than its module",
+        )
+    print_text(text)
+
+
+def _trace(project: Project, check: bool) -> None:
+    """Trace the starts of all services, and write the warm lists, or compare them."""
+    from slimbake.build.site import Preparation, hold
+    from slimbake.build.warm import refreshed
+
+    services = tuple(each.service for each in project.plan.services)
+    with hold(project, Preparation(targets=services), console) as site:
+        found = refreshed(site, services, write=not check)
+    print_text(refreshed_table(found))
+    if check and (words := cold_at_start(found)):
+        raise StaleFiles(words, "run `slimbake lock --warm`")
 
 
 def _tool(project: Project, here: Machine) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from slimbake.cli.common import (
     read,
     select,
     service_options,
-    tell_losses,
 )
 from slimbake.console.tables import Layout, text_table
 
@@ -32,7 +31,6 @@ def command(
 
     project = read(file)
     plan = project.plan
-    tell_losses(project)
     targets = plan.needed(plan.with_checks(select(plan, services, variant)))
     if as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})

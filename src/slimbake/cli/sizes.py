@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from slimbake.advise.facts import SIZES
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
@@ -27,6 +26,7 @@ from slimbake.cli.common import (
     service_names,
     variant_option,
 )
+from slimbake.config.naming import SIZES
 from slimbake.console.tables import WIDTH, Layout
 from slimbake.errors import UsageError
 from slimbake.host.files import read_json
@@ -76,7 +76,7 @@ from slimbake.images.survey import survey
     "--record",
     "recorded",
     is_flag=True,
-    help="With --compress, and into bake/evidence/sizes.json, which `advise` and `report` read.",
+    help="With --compress, and into bake/sizes.json, which `report` reads.",
 )
 @click.option(
     "--against",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.build.bake import bake
+from slimbake.build.bare import bare_images, weights_mounted
 from slimbake.build.command import BakeOptions
 from slimbake.build.site import Preparation, hold
 from slimbake.cli.commands import examples
@@ -14,7 +15,6 @@ from slimbake.cli.common import console, read, select, service_options
 from slimbake.deploy import containers
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
-from slimbake.proof.subjects import weights_mounted, without_passes
 
 
 @click.command(
@@ -25,7 +25,7 @@ from slimbake.proof.subjects import weights_mounted, without_passes
 @click.option(
     "--reference",
     is_flag=True,
-    help="Write the reference that parity compares with, from images without passes.",
+    help="Write the reference that parity compares with, from images without optimisation.",
 )
 def command(services: tuple[str, ...], variant: str, file: Path, reference: bool) -> None:
     """Build the services and run their smokes in them, without network or root. Moves no tag."""
@@ -50,7 +50,7 @@ def command(services: tuple[str, ...], variant: str, file: Path, reference: bool
                 console.say(f"no smoke: {', '.join(missing)}; a bake only starts them")
             return
         plan = weights_mounted(site, chosen)
-        for image in without_passes(site, chosen, checks=False):
+        for image in bare_images(site, chosen, checks=False):
             smoke = smokes[image.name]
             source, path = (root / smoke.context / name for name in smoke.smoke_files)
             if "def reference(" in source.read_text("utf-8"):

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.catalogue.model import Pass
-from slimbake.catalogue.read import catalogue
+from slimbake.catalogue import rules
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     held_images,
@@ -17,48 +16,54 @@ from slimbake.cli.common import (
     image_options,
     json_option,
     manifest_option,
-    pass_names,
     print_json,
     print_text,
     read,
     select,
     services_argument,
 )
-from slimbake.console.tables import readable
+from slimbake.console.tables import readable, text_table
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.proof.why import MOVED, changed, is_there, led_on, of_debian, of_own_code, why
+from slimbake.warm.why import MOVED, Why, changed, is_there, led_on, of_debian, of_own_code, why
 
-SHOWN = 20  # files of one pass, before they are counted
-FEW = 5  # of one of several passes
+SHOWN = 20  # files of one rule, before they are counted
+FEW = 5  # of one of several rules
 
 
 @click.command(
     "why",
     epilog=examples("slimbake why torch.fx", "slimbake why 'torch/include/**' embedding"),
 )
-@click.argument("path", shell_complete=pass_names)
+@click.argument("path", required=False)
 @services_argument
 @manifest_option
 @image_options
+@click.option("--rules", "as_rules", is_flag=True, help="List what slimbake does to every layer.")
 @click.option("--all", "whole", is_flag=True, help="List every file.")
 @json_option
 def command(
-    path: str,
+    path: str | None,
     services: tuple[str, ...],
     file: Path,
     tag: str,
     registry: str,
+    as_rules: bool,
     whole: bool,
     as_json: bool,
 ) -> None:
-    """Say which pass removed, moved or changed PATH.
+    """Say which rule removed, moved or changed PATH in the images.
 
     PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, or the
-    name of a pass.
+    name of a rule.
     """
 
+    if as_rules:
+        _print_rules(as_json)
+        return
+    if path is None:
+        raise UsageError("no PATH", "slimbake why torch.fx, or slimbake why --rules")
     project = read(file)
     plan = project.plan
     named = image_names(plan, registry, tag)
@@ -80,7 +85,7 @@ def command(
         )
         return
     if not found and (reason := left_behind(path)):
-        print_text(f"runtime (narrowed): no image has {path} of the standard library: {reason}")
+        print_text(f"runtime: no image has {path} of the standard library: {reason}")
         return
     if not found:
         python = project.fleet.python
@@ -101,26 +106,27 @@ def command(
             f"nothing removed, moved or changed {path} in these images",
             led_on([one for each in every.values() for one in each], path, known, there),
         )
-    passes = {each.name: each for each in catalogue(project.root)}
-    by_pass: dict[tuple[str, str], list[str]] = {}
+    _print_found(path, found, whole)
+
+
+def _print_found(path: str, found: Mapping[str, tuple[Why, ...]], whole: bool) -> None:
+    """The files that were found in each image, by rule and layer."""
+    known_rules = {each.name: each for each in rules()}
+    by_rule: dict[tuple[str, str], list[str]] = {}
     entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
     for name, files in found.items():
         for each in files:
-            by_pass.setdefault((each.entry.by, each.layer), []).append(name)
+            by_rule.setdefault((each.entry.by, each.layer), []).append(name)
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
     if len(entries) > 1:
         print_text(f"{path}: {short_answer(entries)}")
     most = sys.maxsize if whole else FEW if len(entries) > 1 else SHOWN
-    for (by, layer), names in by_pass.items():
-        each_pass = passes.get(by)
-        promise = _promise(each_pass) if each_pass else MOVED.get(by, "")
-        words = f"{by} ({promise})" if promise else by
+    for (by, layer), names in by_rule.items():
+        rule = known_rules.get(by)
+        words = f"{by} ({MOVED[by]})" if by in MOVED else by
         print_text(f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}")
-        if each_pass:
-            print_text(
-                f"  {each_pass.about}: {each_pass.why.rstrip('.')}"
-                + (f"; costs {each_pass.costs}" if each_pass.costs else "")
-            )
+        if rule:
+            print_text(f"  {rule.about}: {rule.why.rstrip('.')}")
         removed = list(entries[by, layer].values())
         for entry in removed[:most]:
             now = (
@@ -138,15 +144,18 @@ def command(
 
 def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
     """How many files each pass took, moved or changed; `entries`: pass and layer -> path -> file."""
-    by_pass: dict[str, set[str]] = {}
+    by_rule: dict[str, set[str]] = {}
     for (by, _), files in entries.items():
-        by_pass.setdefault(by, set()).update(files)
-    counts = sorted(by_pass.items(), key=lambda one: (-len(one[1]), one[0]))
-    every = set[str]().union(*by_pass.values())
+        by_rule.setdefault(by, set()).update(files)
+    counts = sorted(by_rule.items(), key=lambda one: (-len(one[1]), one[0]))
+    every = set[str]().union(*by_rule.values())
     named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
     return f"{len(every):,} files: {named}"
 
 
-def _promise(each: Pass) -> str:
-    unusable = "; by default only files that this image cannot use" if each.unusable else ""
-    return f"{each.guarantee}{unusable}"
+def _print_rules(as_json: bool) -> None:
+    if as_json:
+        print_json([each.as_json() | {"about": each.about, "why": each.why} for each in rules()])
+        return
+    rows = [(each.name, each.about, ", ".join(each.conditions), each.why) for each in rules()]
+    print_text(text_table(("rule", "what it does", "only if", "why"), rows))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from slimbake.errors import Problem
 
@@ -169,7 +169,6 @@ class Ci:
     provider: Literal["github", "gitlab", "none"] | None = None
     runners: Pairs = ()  # platform -> label of the runners that it is built on
     cache: Literal["registry", "gha", "none"] | None = None
-    stale: Literal["drop", "fail"] | None = None  # what becomes of passes whose evidence is stale
     upgrade: str = ""  # when packages are upgraded, as cron has it; "" = never
     slimbake: str = ""  # the wheel that is installed: a path, or an address; "" = of an index
     sign: Sign = "none"
@@ -205,19 +204,14 @@ class Scan:
     statements: tuple[VexStatement, ...] = ()  # of that file
 
 
-# Each allows what those before it do.
-Level = Literal["none", "lossless", "narrowed", "observed"]
-LEVELS: tuple[Level, ...] = get_args(Level)
-DEFAULT_OPTIMIZE: Level = "lossless"
-
-
 @dataclass(frozen=True, slots=True)
-class Optimize:
-    """Which passes a layer may carry: up to a level, less some."""
+class Removal:
+    """Files of packages that the manifest removes from the layer of a base or service, whatever needs
+    them: globs below site-packages.
+    """
 
-    level: Level | None = None  # None: as the fleet says
-    without: tuple[str, ...] = ()  # names of passes
-    explain: bool | None = None  # of the fleet: whether a failed import names the pass
+    remove: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()  # exceptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +252,8 @@ class BaseEntry:
     system: tuple[str, ...] = ()
     torch: str | None = None
     variants: tuple[VariantEntry, ...] = ()
-    optimize: Optimize = Optimize()
+    optimize: bool | None = None  # None: as the fleet says
+    removal: Removal = Removal()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
 
 
@@ -372,7 +367,8 @@ class ServiceEntry(Container):
     shell: bool = False
     build: tuple[BuildStep, ...] = ()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
-    optimize: Optimize = Optimize()
+    optimize: bool | None = None  # None: as the fleet says
+    removal: Removal = Removal()
     variants: tuple[VariantEntry, ...] = ()
     ignore: tuple[str, ...] = ()  # the context's own .dockerignore
 
@@ -390,7 +386,8 @@ class Manifest:
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: CompressionEntry = CompressionEntry()
-    optimize: Optimize = Optimize()
+    optimize: bool | None = None  # None: as the fleet says
+    removal: Removal = Removal()
     ci: Ci | None = None
     scan: Scan | None = None
     externals: tuple[ExternalEntry, ...] = ()

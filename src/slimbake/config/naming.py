@@ -7,12 +7,13 @@ import re
 
 # What slimbake writes into a repository: one folder, which is committed.
 BAKE = "bake"
-LOCKS, EVIDENCE = f"{BAKE}/locks", f"{BAKE}/evidence"
+LOCKS = f"{BAKE}/locks"
 DOCKERFILES, PROGRAMS = f"{BAKE}/dockerfiles", f"{BAKE}/programs"
-PASSES = f"{DOCKERFILES}/passes"  # the lists of what each layer carries
+RULES = f"{DOCKERFILES}/rules"  # what is done to each layer of packages
 TOOL = f"{BAKE}/slimbake.txt"  # what pipelines install to get slimbake
 SCHEMA = f"{BAKE}/services.schema.json"  # the manifest's, for editors
-WARM = f"{EVIDENCE}/warm"  # the lists of what stays out of each layer's cold store
+WARM = f"{BAKE}/warm"  # the lists of what stays out of each layer's cold store
+PARITY, SIZES = f"{BAKE}/parity.json", f"{BAKE}/sizes.json"  # what was measured
 
 INDEX = "pypi"  # the build of torch that the index of everything else has; the default
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on

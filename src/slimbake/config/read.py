@@ -21,10 +21,10 @@ from slimbake.config.model import (
     ExternalEntry,
     Healthcheck,
     Manifest,
-    Optimize,
     Pairs,
     Parity,
     Precision,
+    Removal,
     Requirements,
     Scan,
     Secret,
@@ -83,7 +83,7 @@ class Reader:
             torch=raw.get("torch"),
             packages=raw.get("packages"),
             compression=CompressionEntry(**raw.get("compression", {})),
-            optimize=optimize(raw),
+            optimize=_truth(raw.get("optimize")),
             ci=self._ci(raw["ci"]) if "ci" in raw else None,
             scan=self._scan(raw["scan"]) if "scan" in raw else None,
             externals=tuple(
@@ -162,7 +162,8 @@ class Reader:
             system=tuple(raw.get("system", ())),
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
             torch=raw.get("torch"),
-            optimize=optimize(raw),
+            optimize=_truth(raw.get("optimize")),
+            removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
             variants=self._variants(raw, ("bases", name, "variants"), ""),
         )
 
@@ -236,7 +237,8 @@ class Reader:
             shell=_truth(raw.get("shell")) is True,
             build=build,
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
-            optimize=optimize(raw),
+            optimize=_truth(raw.get("optimize")),
+            removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=ignore,
         )
@@ -476,18 +478,6 @@ class Reader:
         return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-def optimize(raw: Raw) -> Optimize:
-    said = raw.get("optimize", {})
-    if isinstance(said, str):
-        said = {"level": said}
-    found = Optimize(
-        level=said.get("level"),
-        without=tuple(said.get("without", ())),
-        explain=_truth(said.get("explain")),
-    )
-    return once(found)
-
-
 def precision(said: Raw | str, calibration: str | None) -> Precision:
     """A type alone, or with settings. `calibration`: the path of the file that they name, relative
     to the root.
@@ -509,7 +499,6 @@ def ci(raw: Raw) -> Ci:
         provider=raw.get("provider"),
         runners=pairs(raw, "runners"),
         cache=raw.get("cache"),
-        stale=raw.get("stale"),
         upgrade=raw.get("upgrade", ""),
         slimbake=raw.get("slimbake", ""),
         sign=raw.get("sign", "none"),

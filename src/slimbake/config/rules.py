@@ -16,6 +16,7 @@ from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
 from slimbake.config.naming import STEPS, base_layer
 from slimbake.config.parity import parity
+from slimbake.config.removal import removals
 from slimbake.config.report import ProblemReport, did_you_mean
 from slimbake.config.secrecy import secrets_written
 from slimbake.config.steps import steps
@@ -47,6 +48,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     _ci(raw, report)
     containers(services, report)
     steps(services, report)
+    removals(raw, report)
     secrets_written(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {

@@ -313,13 +313,6 @@ _MEANT = {  # what other tools call it
     "name": "project",
     "from": "base",
     "parent": "extends",
-    "description": "about",
-    "reason": "why",
-    "files": "remove",
-    "delete": "remove",
-    "exclude": "keep",
-    "except": "keep",
-    "uninstall": "drop",
 }
 _SECRET = (
     "a secret's value never stands in the manifest",
@@ -333,7 +326,6 @@ _NAMED = {
     "volumes": "volume",
     "secrets": "secret",
     "labels": "label",
-    "passes": "pass",
     "packages": "package",
 }
 
@@ -422,7 +414,7 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Wording:
     if types == ["boolean"] and isinstance(found, str | Word | int):
         return (
             f"{getattr(found, 'text', found)!r} is neither true nor false",
-            "write true or false, without quotes",
+            schema.get("patternErrorMessage", "write true or false, without quotes"),
         )
     if isinstance(found, Word | int):
         text = found.text if isinstance(found, Word) else str(found)
@@ -469,6 +461,8 @@ def _form(path: KeyPath, schema: dict[str, Any]) -> str:
     """How a value of this schema is written, as far as it says so."""
     if path[-1:] in (("env",), ("args",), ("labels",)):
         return 'write a mapping: {NAME: "value"}'
+    if message := schema.get("patternErrorMessage"):
+        return str(message)
     if examples := schema.get("examples"):
         return f"for example: {json.dumps(examples[0], ensure_ascii=False)}"
     if schema.get("properties"):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from slimbake.config.naming import LOCKS, PASSES, PROGRAMS, WARM
+from slimbake.config.naming import LOCKS, PROGRAMS, RULES, WARM
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders, Hashes
@@ -32,11 +32,11 @@ _PLACES = {
     "COPY --from=uv /uv /uv",
     "COPY . /",
     "COPY --from=locks . /locks/",
-    "COPY --from=passes . /passes/",
+    "COPY --from=rules . /rules/",
     "COPY --from=warm . /warm/",
 }
 # A folder of `inside`: what its files are, and where they lie in the repository.
-_FOLDERS = {"locks": ("lock", LOCKS), "passes": ("passes", PASSES), "warm": ("warm", WARM)}
+_FOLDERS = {"locks": ("lock", LOCKS), "rules": ("rules", RULES), "warm": ("warm", WARM)}
 
 # Inputs; and in words, why something cannot be known.
 Found = Iterator[Input | str]
@@ -224,7 +224,7 @@ class _Gatherer:
         return Input("external", f"{name} {image.partition('@')[0]}", known)
 
     def _inside(self, read: Reads) -> Found:
-        """What the steps mount of the programs, locks and lists of passes."""
+        """What the steps mount of the programs, locks and lists of rules."""
         files = [self._mounted(path) for path in sorted(read.inside)]
         if not all(files) or (files and self._inside_does_more()):
             yield from self._below(INSIDE)

@@ -59,7 +59,7 @@ def _installed(recipe: Recipe) -> set[str]:
     if install := recipe.install:
         files |= {"build.pyz", "uv"}
         files |= (
-            {f"locks/{install.lock}", f"passes/{install.passes_file}"} if install.locked else set()
+            {f"locks/{install.lock}", f"rules/{install.rules_file}"} if install.locked else set()
         )
         files |= {f"warm/{install.lock}"} if install.locked and install.warm else set()
     return files

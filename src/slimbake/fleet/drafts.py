@@ -19,10 +19,10 @@ from slimbake.config.model import (
     BaseEntry,
     Budget,
     Manifest,
-    Optimize,
     Pairs,
     Parity,
     Precision,
+    Removal,
     Requirements,
     ServiceEntry,
     VariantEntry,
@@ -38,6 +38,9 @@ WRITES = (
 )
 
 
+NOTHING = Removal()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseDraft:
     """A base, before its layer is known."""
@@ -51,7 +54,8 @@ class BaseDraft:
     torch: str | None = None
     variant: str = ""
     copied: bool = False
-    optimize: Optimize
+    optimize: bool | None = None  # None: as the fleet says
+    removal: Removal = NOTHING
     exports: str = ""  # the base whose models are exported on this one
     weights: WeightsDraft | None = None  # of a base that slimbake found
 
@@ -249,6 +253,7 @@ def _base_draft(base: BaseEntry, own: VariantEntry) -> BaseDraft:
         torch=own.torch or base.torch,
         variant=own.name,
         optimize=base.optimize,
+        removal=base.removal,
     )
 
 
@@ -327,7 +332,13 @@ def _decided(said: Precision) -> Precision:
 
 def _running(base: BaseDraft) -> BaseDraft:
     """The base that services stand on in place of `base`."""
-    return replace(_derived(base, ONNX), requirements=Requirements(RUNS), system=(), torch=None)
+    return replace(
+        _derived(base, ONNX),
+        requirements=Requirements(RUNS),
+        system=(),
+        torch=None,
+        removal=Removal(),
+    )
 
 
 def _writing(base: BaseDraft) -> BaseDraft:
@@ -339,7 +350,8 @@ def _writing(base: BaseDraft) -> BaseDraft:
         _derived(base, EXPORT),
         extends=None,
         requirements=asked,
-        optimize=Optimize(level="none"),
+        optimize=False,
+        removal=Removal(),
         exports=base.name,
     )
 

@@ -12,18 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from slimbake.config.model import (
-    DEFAULT_OPTIMIZE,
-    LEVELS,
     Budget,
     BuildStep,
     CompressionType,
     Container,
-    Level,
     Manifest,
-    Optimize,
     Pairs,
     Parity,
     Precision,
+    Removal,
     Requirements,
     Secret,
     StartCheck,
@@ -142,7 +139,8 @@ class Base:
     packages: tuple[Package, ...]  # that it installs: what bases below it have is left out
     system: tuple[str, ...]
     weights: Weights | None  # of layers that slimbake finds
-    optimize: Optimize  # its own, without the fleet's
+    optimize: bool
+    removal: Removal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +175,8 @@ class Service(Container):
     labels: Pairs
     platforms: Platforms  # () = what the fleet is built for
     system: tuple[str, ...]
-    optimize: Optimize
+    optimize: bool
+    removal: Removal
     ignore: tuple[str, ...]  # the context's own .dockerignore
     build: tuple[BuildStep, ...]
 
@@ -226,7 +225,6 @@ class Fleet:
     auto: bool  # slimbake finds which packages lie in which layers
     externals: tuple[External, ...]
     compression: Compression
-    optimize: Optimize
     bases: tuple[Base, ...]  # each after those that it stands on
     weights: tuple[Weights, ...]  # each export after what it is made from
     packages: tuple[Package, ...]  # by name
@@ -256,31 +254,21 @@ class Fleet:
         """The external of that name; KeyError where there is none."""
         return {each.name: each for each in self.externals}[name]
 
-    def allows(self, own: Optimize) -> Optimize:
-        """What a layer may carry: its own entry, with the fleet's where that says nothing."""
-        return Optimize(
-            level=own.level or self.optimize.level or DEFAULT_OPTIMIZE,
-            without=(*own.without, *self.optimize.without),
-        )
-
     @cached_property
     def mounted(self) -> frozenset[str]:
         """The layers of the weights that are images of their own."""
         return frozenset(s.weights.layer.name for s in self.services if s.weights and s.mounts)
 
     @cached_property
-    def levels(self) -> dict[str, Level]:
-        """By the name of a base's or service's layer: the loosest level of all that lies in its
-        image.
-        """
+    def removes(self) -> frozenset[str]:
+        """The layers in whose image the manifest removes something, by name."""
         every: tuple[Base | Service, ...] = (*self.bases, *self.services)
-        own = {e.layer.name: self.allows(e.optimize).level or DEFAULT_OPTIMIZE for e in every}
-        return {
-            each.layer.name: max(
-                (own[below.name] for below in each.layer.closure), key=LEVELS.index
-            )
+        own = {each.layer.name for each in every if each.removal.remove}
+        return frozenset(
+            each.layer.name
             for each in every
-        }
+            if not own.isdisjoint(below.name for below in each.layer.closure)
+        )
 
     @cached_property
     def every_platform(self) -> Platforms:

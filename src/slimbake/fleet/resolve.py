@@ -11,13 +11,10 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from slimbake.config.model import (
-    DEFAULT_OPTIMIZE,
-    LEVELS,
     CompressionType,
     Healthcheck,
     LocalPackage,
     Manifest,
-    Optimize,
     Requirements,
     ServiceEntry,
     StartCheck,
@@ -148,12 +145,15 @@ class _Resolution:
             auto=self._auto,
             externals=self._externals(),
             compression=_compression(manifest),
-            optimize=manifest.optimize,
             bases=tuple(bases.values()),
             weights=tuple(weights.values()),
             packages=(*packages.values(), *self._built.values()),
             services=tuple(services),
         )
+
+    def _optimized(self, said: bool | None) -> bool:
+        """Whether a layer is optimised: as its entry says, else as the fleet does."""
+        return next((each for each in (said, self._manifest.optimize) if each is not None), True)
 
     def _externals(self) -> tuple[External, ...]:
         """The images from outside: the manifest's, or the defaults."""
@@ -374,7 +374,8 @@ class _Resolution:
             packages=self._installed(layer, draft.requirements, packages),
             system=draft.system,
             weights=weights[draft.weights] if draft.weights else None,
-            optimize=draft.optimize,
+            optimize=self._optimized(draft.optimize),
+            removal=draft.removal,
         )
 
     def _service(
@@ -420,7 +421,8 @@ class _Resolution:
             labels=entry.labels,
             platforms=draft.platforms,
             system=tuple(dict.fromkeys((*entry.system, *(SHELL if entry.shell else ())))),
-            optimize=entry.optimize,
+            optimize=self._optimized(entry.optimize),
+            removal=entry.removal,
             ignore=entry.ignore,
             build=entry.build,
         )
@@ -543,11 +545,10 @@ def _with_found(
         own = replace(own, files=each.requirements.files)
         return replace(each, base=stand.base or None, requirements=own)
 
-    standing: dict[str, list[Optimize]] = {base.name: [] for base in known.bases}
+    off: set[str] = set()  # the layers on which a service wants no optimisation
     for each in asked.services:
-        if stand := stands.get(each.name):
-            for base in known.below(stand.base):
-                standing[base.name].append(each.entry.optimize)
+        if each.entry.optimize is False and (stand := stands.get(each.name)):
+            off |= {base.name for base in known.below(stand.base)}
     bases = (
         BaseDraft(
             name=base.name,
@@ -556,19 +557,9 @@ def _with_found(
             requirements=asks(base.items),
             # Which of them holds torch, if any does, is nothing that the others' wheels depend on.
             torch=manifest.torch,
-            optimize=_together(standing[base.name], manifest.optimize),
+            optimize=False if base.name in off else None,
             weights=next((weights[name] for name in base.items if name in weights), None),
         )
         for base in known.bases
     )
     return Drafts(tuple(bases), tuple(map(service, asked.services)))
-
-
-def _together(services: Iterable[Optimize], fleet: Optimize) -> Optimize:
-    """What a layer may carry that slimbake found: what each service on it allows."""
-    said = tuple(services)
-    default = fleet.level or DEFAULT_OPTIMIZE
-    return Optimize(
-        level=min((each.level or default for each in said), key=LEVELS.index, default=None),
-        without=tuple(dict.fromkeys(name for each in said for name in each.without)),
-    )

@@ -28,7 +28,7 @@ from slimbake.images.detail import (
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredLayer
 from slimbake.images.streams import Tee, chunks, members
-from slimbake.inside.ledger import LedgerEntry, ledger_entries
+from slimbake.inside.ledger import LedgerEntry, read_ledger
 
 # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
 LARGE = 4000
@@ -54,7 +54,7 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
                 records[path] = text.decode("utf-8", errors="replace")
                 digest = hashlib.sha256(text).hexdigest() if member.size > LARGE else ""
             elif path.startswith(LEDGER):
-                ledger += ledger_entries(content.read())
+                ledger += read_ledger(content.read()).entries
             elif member.size > LARGE:
                 digest = _digest(content)
             files.append((path, member.size, digest))

@@ -6,7 +6,7 @@ shared, and those of the cold store lie in `cold`. They import the standard libr
 slimbake.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
-`ledger`, `passes`, `debs`, `fetch`, `model_task` and `parity_texts`.
+`ledger`, `rules`, `debs`, `fetch`, `model_task` and `parity_texts`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "build": (
         *("cold/__init__", "cold/files", "cold/hook", "cold/layout", "cold/pack"),
-        *("cold/select", "cold/serve", "debs", "elf", "fetch", "globs", "ledger", "passes", "step"),
+        *("cold/select", "cold/serve", "debs", "elf", "fetch", "globs", "ledger", "rules", "step"),
     ),
     "check": (
         "cold/__init__",
@@ -33,8 +33,8 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "elf",
         "globs",
         "ledger",
-        "passes",
         "ranking",
+        "rules",
         "step",
     ),
     "export": ("model_task", "parity_texts", "ranking", "step"),

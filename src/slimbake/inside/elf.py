@@ -130,12 +130,12 @@ def _dynamic(data: mmap.mmap) -> Iterator[tuple[int, str]]:
             return
 
 
-def strip_elf(source: Path, target: Path, kind: str) -> bool:
+def strip_elf(source: Path, target: Path) -> bool:
     """Write a library without the symbols that only debuggers read; whether it had any, and is the
     same to everything else.
 
-    `kind`: `debug` for what compilers add for debuggers, `unneeded` for all symbols besides those
-    that the loader reads. Between segments they become zeros, which compress to nothing.
+    Symbols that the loader reads stay. Between segments the others become zeros, which compress to
+    nothing.
     """
     data = source.read_bytes()
     try:
@@ -143,7 +143,7 @@ def strip_elf(source: Path, target: Path, kind: str) -> bool:
         # Behind all sections lies what a program reads from its own end.
         if elf is None or elf.end > len(data) or data[elf.end :].strip(b"\0"):
             return False
-        goes = frozenset(_going(elf, kind))
+        goes = frozenset(_going(elf))
         made = _without(data, elf, goes)
     except (struct.error, IndexError, ValueError, OverflowError):  # not what a linker writes
         return False
@@ -153,8 +153,8 @@ def strip_elf(source: Path, target: Path, kind: str) -> bool:
     return True
 
 
-def _going(elf: _Elf, kind: str) -> Iterator[int]:
-    tables = (_SYMTAB, _SYMTAB_SHNDX) if kind == "unneeded" else ()
+def _going(elf: _Elf) -> Iterator[int]:
+    tables = (_SYMTAB, _SYMTAB_SHNDX)
     symbols = {number for number, each in enumerate(elf.sections) if each.kind in tables}
     symbols |= {elf.sections[number].link for number in symbols} - {elf.names}
     for number, each in enumerate(elf.sections):

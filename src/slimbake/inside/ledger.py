@@ -1,6 +1,6 @@
-"""The ledger: the files that passes removed or changed in a layer.
+"""The ledger: the files that rules and `remove:` took or changed in a layer.
 
-It lies in the layer itself, so that `slimbake why` and a failed import can name the pass wherever
+It lies in the layer itself, so that `slimbake why` and a failed import can name the rule wherever
 the image was pulled to.
 """
 
@@ -9,16 +9,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True, order=True)
 class LedgerEntry:
-    """A file that a pass removed or changed.
+    """A file that a rule removed or changed.
 
     Paths are relative to site-packages, or begin with `/` at the prefix.
     """
@@ -26,10 +23,15 @@ class LedgerEntry:
     path: str
     before: int  # bytes
     after: int  # bytes; 0 = removed
-    by: str  # the pass
+    by: str  # the rule
     package: str
     version: str
     digest: str = ""  # the SHA-256 of what a changed file is now, in hexadecimal
+
+    @property
+    def requested(self) -> bool:
+        """Whether a line of the manifest removed it: that is its name then, `FILE: PATH.remove: GLOB`."""
+        return ".remove: " in self.by
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -40,41 +42,45 @@ def package_key(package: str) -> str:
     return re.sub("[-_.]+", "-", package).lower()
 
 
-def left_out(wheels: Iterable[Path], by: Mapping[str, str]) -> Iterator[LedgerEntry]:
-    """The files of packages that were not installed. `by`: such a package -> the pass."""
-    for wheel in wheels:
-        package, version = wheel.name.split("-")[:2]
-        name = package_key(package)
-        if name in by:
-            with zipfile.ZipFile(wheel) as archive:
-                for member in archive.infolist():
-                    if not member.is_dir():
-                        yield LedgerEntry(
-                            member.filename, member.file_size, 0, by[name], name, version
-                        )
+@dataclass(frozen=True)
+class Ledger:
+    """What rules did to one layer."""
+
+    entries: tuple[LedgerEntry, ...] = ()
+    sought: tuple[str, ...] = ()  # suffixes of files that code of the layer looks for
+    without: tuple[
+        str, ...
+    ] = ()  # suffixes of files that were removed since no code looked for them
 
 
-def ledger_bytes(entries: Iterable[LedgerEntry]) -> bytes:
-    """The ledger as a file: by pass and package, the files with their bytes before and after.
+def ledger_bytes(ledger: Ledger) -> bytes:
+    """The ledger as a file: by rule and package, the files with their bytes before and after.
 
-    A file that was changed has its new SHA-256, too.
+    A file that was changed has its new SHA-256, too. The key "" has what is no file.
     """
-    passes: dict[str, dict[str, list[list[object]]]] = {}
-    for entry in sorted(entries):
-        packages = passes.setdefault(entry.by, {})
+    rules: dict[str, dict[str, Any]] = {}
+    if ledger.sought or ledger.without:
+        rules[""] = {"sought": sorted(ledger.sought), "without": sorted(ledger.without)}
+    for entry in sorted(ledger.entries):
+        packages = rules.setdefault(entry.by, {})
         files = packages.setdefault(f"{entry.package} {entry.version}", [])
         changed = [entry.digest] if entry.after else []
         files.append([entry.path, entry.before, entry.after, *changed])
-    text = json.dumps(passes, separators=(",", ":"), sort_keys=True).encode()
+    text = json.dumps(rules, separators=(",", ":"), sort_keys=True).encode()
     return gzip.compress(text, mtime=0)
 
 
-def ledger_entries(content: bytes) -> list[LedgerEntry]:
+def read_ledger(content: bytes) -> Ledger:
     """Read what `ledger_bytes` wrote."""
-    passes: Mapping[str, Mapping[str, list[list[Any]]]] = json.loads(gzip.decompress(content))
-    return [
-        LedgerEntry(path, before, after, by, *owner.split(" ", 1), *digest)
-        for by, packages in passes.items()
-        for owner, files in packages.items()
-        for path, before, after, *digest in files
-    ]
+    rules: dict[str, dict[str, list[Any]]] = json.loads(gzip.decompress(content))
+    layer = rules.pop("", {})
+    return Ledger(
+        tuple(
+            LedgerEntry(path, before, after, by, *owner.split(" ", 1), *digest)
+            for by, packages in rules.items()
+            for owner, files in packages.items()
+            for path, before, after, *digest in files
+        ),
+        tuple(layer.get("sought", ())),
+        tuple(layer.get("without", ())),
+    )

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.catalogue.model import Applied
+from slimbake.catalogue import Rule
 from slimbake.config.model import container
 from slimbake.config.pinned import REFRESH
 from slimbake.fleet.model import Fleet, Service
@@ -21,17 +21,17 @@ from slimbake.plan.pipeline import pipeline
 def plan(
     fleet: Fleet,
     locks: Mapping[str, str] = {},
-    passes: Mapping[str, tuple[Applied, ...]] = {},
+    rules: Mapping[str, tuple[Rule, ...]] = {},
     warm: Collection[str] = (),
 ) -> Plan:
     """Decide the targets of the whole fleet.
 
     One for what steps mount, one runtime, one per base, per local package, per distinct weights,
     per service, per smoke and per parity, each after all that it stands on. `locks`: lock file ->
-    its text; `passes`: layer -> what it carries; `warm`: the layers that have
+    its text; `rules`: layer -> those that make it smaller; `warm`: the layers that have
     a list of the modules that starts need.
     """
-    carried = make.Carried(locks, passes, frozenset(warm), fleet.optimize.explain is not False)
+    carried = make.Carried(locks, rules, frozenset(warm))
     targets = _with_platforms(ordered(_targets(fleet, carried)), fleet.platforms)
     targets = tuple(with_origin(targets, fleet.external("python").reference, locks))
     targets = (*targets, *make.inventories(targets))

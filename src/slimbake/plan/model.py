@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Literal
 
-from slimbake.catalogue.model import Applied
+from slimbake.catalogue import Rule
 from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, Sign, StartCheck
 from slimbake.config.naming import HOME, USER
 from slimbake.fleet.model import Compression, External
@@ -76,14 +76,13 @@ class Install:
     local: tuple[str, ...] = ()  # and of those of the repository, likewise
     # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
     torch: str = ""
-    passes: tuple[Applied, ...] = ()  # by name, sorted
-    explain: bool = True  # a failed import names the pass that removed the module
+    rules: tuple[Rule, ...] = ()
     # a list says which modules stay on disk; without one, none goes to the cold store
     warm: bool = False
 
     @property
-    def passes_file(self) -> str:
-        """The file that tells the step of its passes, by its name."""
+    def rules_file(self) -> str:
+        """The file that tells the step of its rules, by its name."""
         return f"{self.lock.removesuffix('.txt')}.json"
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from slimbake.catalogue.model import Applied
+from slimbake.catalogue import Rule
 from slimbake.config.model import BuildStep, Pairs, Precision, container, once
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
     DOCKERFILES,
     LOCKS,
-    PASSES,
     PROGRAMS,
+    RULES,
     STEPS,
     USER,
     WARM,
@@ -42,7 +42,7 @@ from slimbake.plan.model import (
 
 _CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
-OPTIMIZE = "slimbake.optimize"  # the label that says which passes an image may carry
+PROMISE = "slimbake.promise"  # the label that says whether the manifest removes files of an image
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
 NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
@@ -58,14 +58,13 @@ class Carried:
     """What is decided of layers of packages."""
 
     locks: Mapping[str, str]  # file name -> text
-    passes: Mapping[str, tuple[Applied, ...]]  # by layer
+    rules: Mapping[str, tuple[Rule, ...]]  # by layer
     warm: frozenset[str]  # the layers that have a list of the modules that starts need
-    explain: bool  # a failed import names the pass that removed the module
 
 
 def inside(fleet: Fleet, warm: bool) -> Target:
     """What steps mount and no image has: slimbake's programs and, where something is installed, the
-    locks, the lists of passes, those of warm modules where there are any, and uv.
+    locks, the lists of rules, those of warm modules where there are any, and uv.
 
     One target, so that these are sent to the engine once and not once for each target: of a bake
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
@@ -74,7 +73,7 @@ def inside(fleet: Fleet, warm: bool) -> Target:
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     packages = any(map(_installs, every))
     installs = packages or any(each.system for each in every) or bool(fleet.weights)
-    lists = (("passes", PASSES), *((("warm", WARM),) if warm else ())) if packages else ()
+    lists = (("rules", RULES), *((("warm", WARM),) if warm else ())) if packages else ()
     return Target(
         name="inside",
         kind="inside",
@@ -152,7 +151,7 @@ def base(base: Base, fleet: Fleet, carried: Carried) -> Target:
             *_weights_context(base.weights),
             *_wheel_contexts(base.packages),
         ),
-        labels=labels(fleet, name, ((OPTIMIZE, fleet.levels[name]),)),
+        labels=labels(fleet, name, ((PROMISE, _promise(fleet, name)),)),
         repository="" if exports else base_layer(base.entry),
         suffix=f"-{base.variant}" if base.copied else "",
         online=_installs(base) or bool(base.system),
@@ -289,7 +288,7 @@ def service(
         labels=labels(
             fleet,
             service.name,
-            (*service.labels, (OPTIMIZE, fleet.levels[service.layer.name])),
+            (*service.labels, (PROMISE, _promise(fleet, service.layer.name))),
         ),
         repository=service.entry,
         suffix=f"-{service.variant}" if service.copied else "",
@@ -455,10 +454,13 @@ def _install(asker: Base | Service, carried: Carried) -> Install | None:
         wheels=tuple(sorted(each.name for each in asker.packages if each.source)),
         local=tuple(sorted(each.name for each in asker.packages if not each.source)),
         torch=asker.layer.torch,
-        passes=carried.passes.get(layer, ()),
-        explain=carried.explain,
+        rules=carried.rules.get(layer, ()),
         warm=layer in carried.warm,
     )
+
+
+def _promise(fleet: Fleet, layer: str) -> str:
+    return "removes" if layer in fleet.removes else "kept"
 
 
 def _system_lock(asker: Base | Service) -> str:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from slimbake.catalogue.model import Pass
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
-from slimbake.config.naming import BAKE, DOCKERFILES, EVIDENCE, LOCKS, PASSES, PROGRAMS, WARM
+from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PROGRAMS, RULES, WARM
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
-from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
+from slimbake.warm import Optimisation
 
-_WRITTEN = (BAKE, LOCKS, EVIDENCE, WARM, DOCKERFILES, PASSES, PROGRAMS, ".github/workflows")
+_WRITTEN = (BAKE, LOCKS, WARM, DOCKERFILES, RULES, PROGRAMS, ".github/workflows")
 
 
 @dataclass(frozen=True)
 class Project:
-    """What a manifest, its locks and its evidence come to."""
+    """What a manifest, its locks and its warm lists come to."""
 
     asked: Fleet  # as the manifest alone has it: what the locks have to answer
     fleet: Fleet  # with the layers and digests that the locks hold
     locks: Locks
-    evidence: FleetEvidence
+    optimisation: Optimisation
     plan: Plan
     workspace: Workspace
 
@@ -59,7 +58,7 @@ class Project:
 def load(file: Path, console: Console = QUIET) -> Project:
     """Read a manifest, and what belongs to it; `console` says what is odd about them.
 
-    Raises ManifestError with every problem, UsageError for evidence that cannot be read, and for a
+    Raises ManifestError with every problem, UsageError for a warm list that cannot be read, and for a
     link through which slimbake would write outside of the repository.
     """
     written = manifest(file)
@@ -81,26 +80,17 @@ def _expect_within(root: str) -> None:
 
 
 def reread(project: Project) -> Project:
-    """The project as its locks and its evidence are now; neither the manifest nor passes.yaml is
-    read again.
-    """
-    return _project(project.asked, project.workspace, project.evidence.read_already)
+    """The project as its locks and warm lists are now; the manifest is not read again."""
+    return _project(project.asked, project.workspace)
 
 
-def planned_for(project: Project, platform: str) -> Plan:
-    """The plan if everything were built for this platform alone: other evidence is not asked."""
-    known = project.evidence.catalogue
-    evidence = replace(project.evidence, known=known, platform=platform)
-    return plan(project.fleet, project.locks.texts, evidence.passes, evidence.warm)
-
-
-def _project(asked: Fleet, workspace: Workspace, known: tuple[Pass, ...] = ()) -> Project:
+def _project(asked: Fleet, workspace: Workspace) -> Project:
     locks = read_locks(asked.root)
     if locks.sources or any(package.source for package in asked.packages):
         asked = resolve(asked.manifest, sources=locks.sources)
     found = locks.layers if asked.auto else None
     settled = resolve(asked.manifest, found, locks.sources) if found else asked
     fleet = with_digests(settled, locks.digests)
-    evidence = FleetEvidence(fleet, locks, known)
-    decided = plan(fleet, locks.texts, evidence.passes, evidence.warm)
-    return Project(asked, fleet, locks, evidence, decided, workspace)
+    optimisation = Optimisation(fleet, locks)
+    decided = plan(fleet, locks.texts, optimisation.rules, optimisation.warm)
+    return Project(asked, fleet, locks, optimisation, decided, workspace)

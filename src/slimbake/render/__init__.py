@@ -10,8 +10,8 @@ from itertools import islice
 
 import jinja2
 
-from slimbake.catalogue.model import Applied
-from slimbake.config.naming import PASSES, PROGRAMS
+from slimbake.catalogue import Rule
+from slimbake.config.naming import PROGRAMS, RULES
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.render import quoting
 from slimbake.render.compose import COMPOSE_FILE, compose
@@ -87,7 +87,7 @@ def render(
             template = environment.get_template(target.recipe.template)
             text = template.render(plan=plan, target=target)
             yield Generated.of(target.dockerfile, text)
-            for path, text in (_ignore_file(plan, target) | _passes_file(plan, target)).items():
+            for path, text in (_ignore_file(plan, target) | _rules_file(plan, target)).items():
                 yield Generated.of(path, text)
 
 
@@ -114,21 +114,21 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[st
     return {path: text for path, text in texts.items() if text.strip()}
 
 
-def pruned(plan: Plan) -> dict[str, str]:
-    """What the steps that install read: file name under PASSES -> text."""
-    files = (_passes_file(plan, target) for target in plan.targets)
+def rules_files(plan: Plan) -> dict[str, str]:
+    """What the steps that install read: file name under RULES -> text."""
+    files = (_rules_file(plan, target) for target in plan.targets)
     return {path.rpartition("/")[2]: text for each in files for path, text in each.items()}
 
 
-def unpruned(plan: Plan) -> dict[str, str]:
-    """The same, where no layer is to carry a pass."""
-    bare = (replace(each, recipe=_without_passes(each.recipe)) for each in plan.targets)
-    return pruned(replace(plan, targets=tuple(bare)))
+def bare_files(plan: Plan) -> dict[str, str]:
+    """The same, of images without optimisation."""
+    bare = (replace(each, recipe=_without_rules(each.recipe)) for each in plan.targets)
+    return rules_files(replace(plan, targets=tuple(bare)))
 
 
-def _without_passes(recipe: Recipe | None) -> Recipe | None:
+def _without_rules(recipe: Recipe | None) -> Recipe | None:
     return (
-        replace(recipe, install=replace(recipe.install, passes=(), warm=False))
+        replace(recipe, install=replace(recipe.install, rules=(), warm=False))
         if recipe and recipe.install
         else recipe
     )
@@ -138,24 +138,23 @@ _json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make o
 
 
 @lru_cache(64)  # most services carry the same
-def _passes_lines(passes: tuple[Applied, ...]) -> str:
-    return ",".join(f"\n {_json(each.as_json())}" for each in passes)
+def _rules_lines(rules: tuple[Rule, ...]) -> str:
+    return ",".join(f"\n {_json(each.as_json())}" for each in rules)
 
 
-def _passes_file(plan: Plan, target: Target) -> dict[str, str]:
-    """What a step that installs gets of its passes: JSON, with a line for each."""
+def _rules_file(plan: Plan, target: Target) -> dict[str, str]:
+    """What a step that installs is to do with the files: JSON, with a line for each rule."""
     if not (target.recipe and (install := target.recipe.install)):
         return {}
     head = {
         "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
         "layer": target.lock,
-        "explain": install.explain,
         **({"warm": True} if install.warm else {}),
     }
     lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
     return {
-        f"{PASSES}/{install.passes_file}": "{"
-        + ",\n".join((*lines, f'"passes": [{_passes_lines(install.passes)}]'))
+        f"{RULES}/{install.rules_file}": "{"
+        + ",\n".join((*lines, f'"rules": [{_rules_lines(install.rules)}]'))
         + "}\n"
     }
 

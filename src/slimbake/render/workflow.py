@@ -33,7 +33,6 @@ class Workflow:
     pushes: bool  # a manifest without a registry names nothing to push to
     login: str  # the registry's host, "" = Docker Hub
     own_token: bool  # the registry is GitHub's: the job's own token opens it
-    proves: bool  # layers carry passes, whose evidence is sampled
     emulate: bool  # some image is for another platform than its runner's
     lanes: bool  # there are several: each pushes images of its own, which are merged
     runner: str  # of jobs that build nothing for a platform
@@ -53,7 +52,6 @@ def workflow(plan: Plan, own: bool) -> Workflow:
         pushes=plan.registry != plan.project,
         login=login,
         own_token=login == GITHUB_REGISTRY,
-        proves=any(t.recipe and t.recipe.install and t.recipe.install.passes for t in plan.targets),
         emulate=any(lane.emulates for lane in plan.pipeline.lanes),
         lanes=len(plan.pipeline.lanes) > 1,
         runner=plan.pipeline.lanes[0].runner,

@@ -6,7 +6,7 @@
   const layers = D.layers;
   const measured = D.services.filter((s) => s.layers);
   const VIEWS = [["overview", "Overview"], ["map", "Map"], ["layers", "Layers"], ["time", "Bake"],
-    ["history", "History"], ["passes", "Passes"], ["advice", "Advice"]];
+    ["history", "History"], ["rules", "Rules"]];
   const PAGE = 100;
 
   // Text of the fleet is never HTML: every element is made here.
@@ -224,13 +224,13 @@
       el("label", {}, "By ", el("select", {onchange: (e) => go(scope, e.target.value, mode)},
         Object.keys(BY).map((b) => el("option", {value: b, selected: b === by}, b)))),
       el("label", {}, el("input", {type: "checkbox", checked: mode === "taken",
-        onchange: (e) => go(scope, by, e.target.checked ? "taken" : "")}), " with what passes took"));
+        onchange: (e) => go(scope, by, e.target.checked ? "taken" : "")}), " with what rules took"));
     const lacks = note(missing("slimbake bake ", "slimbake sizes "));
     if (service ? !service.layers : !measured.length) return [tools, lacks];
     const nodes = flat(tree(scope, by, mode === "taken"));
     const used = distinct(service ? [service] : measured);
     const packages = new Map();
-    const passes = new Map();
+    const taken = new Map();
     for (const digest of used) {
       const part = layers[digest];
       for (const [, kind, owner, version, bytes, files] of part.parts || []) {
@@ -241,11 +241,11 @@
         part.users.forEach((u) => each.users.add(u));
         packages.set(name, each);
       }
-      for (const [pass, owner, bytes, files] of part.taken || []) {
-        const each = passes.get(pass) || {pass, bytes: 0, files: 0};
+      for (const [rule, owner, bytes, files] of part.taken || []) {
+        const each = taken.get(rule) || {rule, bytes: 0, files: 0};
         each.bytes += bytes;
         each.files += files;
-        passes.set(pass, each);
+        taken.set(rule, each);
         for (const found of packages.values()) if (found.owner === owner) { found.taken += bytes; break; }
       }
     }
@@ -253,11 +253,11 @@
       tools,
       service ? el("p", {}, el("b", {}, scope), " ", mb(sized.get(scope).size), ", of it its own ",
         mb(sized.get(scope).own), ". Image ", el("code", {}, service.digest), ". ",
-        link("History", "history", scope), ", ", link("advice", "advice", scope), ", ",
+        link("History", "history", scope), ", ",
         link("layers", "layers", scope), ".") : null,
       lacks,
-      key(["shared", "shared"], ["own", "own"], ["cold", "cold store: compressed code that passes moved"],
-        ["taken", "taken by passes"]),
+      key(["shared", "shared"], ["own", "own"], ["cold", "cold store: compressed code that no start needs"],
+        ["taken", "taken by rules"]),
       draw(Math.max(360, Math.min(680, innerHeight - 260)), [{
         type: "treemap", ids: nodes.ids, labels: nodes.labels, parents: nodes.parents, values: nodes.values,
         branchvalues: "total", maxdepth: mode === "taken" ? 5 : 4, sort: false, text: nodes.values.map(mb), textinfo: "label+text",
@@ -266,11 +266,11 @@
         marker: {colors: nodes.colors, line: {width: 1, color: css("back")}, pad: {t: 20, l: 3, r: 3, b: 3}},
         pathbar: {visible: true}, tiling: {pad: 2},
       }], {}),
-      passes.size ? [el("h2", {}, "What passes took here"), table([
-        {title: "Pass", value: (p) => p.pass, cell: (p) => link(p.pass, "passes", p.pass)},
+      taken.size ? [el("h2", {}, "What rules took here"), table([
+        {title: "Rule", value: (p) => p.rule, cell: (p) => link(p.rule, "rules", p.rule)},
         {title: "Less", n: true, value: (p) => p.bytes, cell: (p) => mb(p.bytes)},
         {title: "Files removed or changed", n: true, value: (p) => p.files, cell: (p) => p.files.toLocaleString("en")},
-      ], [...passes.values()], 1)] : null,
+      ], [...taken.values()], 1)] : null,
       packages.size ? [el("h2", {}, "Packages and folders"), table([
         {title: "Name", value: (p) => p.name, cell: (p) => p.name},
         {title: "Kind", wide: true, value: (p) => p.kind, cell: (p) => p.kind},
@@ -376,7 +376,7 @@
     });
     return [
       tools,
-      el("p", {}, `Sizes as ${D.history.length} commits recorded them in `, el("code", {}, "bake/evidence/sizes.json"), "."),
+      el("p", {}, `Sizes as ${D.history.length} commits recorded them in `, el("code", {}, "bake/sizes.json"), "."),
       draw(420, traces, {xaxis: axis({type: "date"}), yaxis: axis({title: {text: "MB uncompressed", standoff: 12}, rangemode: "tozero"}),
         legend: {orientation: "h"}, showlegend: true}),
       table([
@@ -388,60 +388,29 @@
     ];
   }
 
-  const MEANS = {lossless: "Nothing is lost: files are bit for bit on disk or in the cold store.",
-    narrowed: "A named feature is gone under a stated condition.",
-    observed: "Nothing that a check runs misses it."};
-  function passes(wanted = "") {
-    const shown = D.passes.filter((p) => !wanted || p.name === wanted);
-    // Without a proof, what the bake recorded of the layer's contents.
-    const taken = new Map();
-    for (const {target, taken: each} of Object.values(layers)) for (const [pass, , bytes] of each || [])
-      taken.set(target + " " + pass, (taken.get(target + " " + pass) || 0) + bytes);
-    const took = (p, l) => l.bytes ?? taken.get(l.layer + " " + p.name) ?? 0;
-    const saved = (p) => sum(p.layers.filter((l) => l.state === "carried").map((l) => took(p, l)));
-    return [wanted ? el("p", {}, link("All passes", "passes")) : null, ...Object.keys(MEANS).flatMap((guarantee) => {
-      const rows = shown.filter((p) => p.guarantee === guarantee);
-      return rows.length ? [
-        el("h2", {}, guarantee), el("p", {class: "soft"}, MEANS[guarantee]),
-        table([
-          {title: "Pass", value: (p) => p.name, cell: (p) => link(p.name, "passes", p.name)},
-          {title: "What it does", cell: (p) => [p.about, p.costs ? el("span", {class: "soft"}, " Costs: " + p.costs + ".") : ""]},
-          {title: "Layers", wide: !wanted, cell: (p) => wanted ? el("ul", {}, p.layers.map((l) =>
-            el("li", {}, `${l.layer}: ${l.state}; ` + (l.verdict
-              ? `${l.verdict}${l.stale ? " (stale)" : ""}, ${mb(l.bytes)} in ${l.files} files` : `not proven, ${mb(took(p, l))}`))))
-            : `${p.layers.filter((l) => l.state === "carried").length} carry it, ${p.layers.filter((l) => l.verdict).length} tried`},
-          {title: "Saves", n: true, value: saved, cell: (p) => saved(p) ? mb(saved(p)) : ""},
-        ], rows, 3)] : [];
-    }), shown.length ? null : el("p", {}, "No pass has this name.")];
-  }
-
-  function advice(scope = "") {
-    const shown = D.advice.filter((a) => !services.has(scope) || a.service === scope);
-    const bytes = (a) => a.saves[0]?.bytes ?? 0;
-    const rows = shown.flatMap((a) => a.advice.map((each) => ({...each, service: a.service})));
-    const unmeasured = shown.flatMap((a) => a.unmeasured.map((text) => ({service: a.service, text})));
-    return [
-      scope ? el("p", {}, scope + ". ", link("All services", "advice")) : null,
-      note(D.missing.filter((m) => m.what.startsWith("advice")).map((m) => el("p", {}, m.what + ". ", el("code", {}, m.command)))),
-      el("p", {class: "soft"}, "What is left to do for each image. ", el("code", {}, "slimbake advise"), " also says what would change the layers of the whole fleet."),
-      rows.length ? table([
-        {title: "Service", value: (r) => r.service, cell: (r) => of(r.service)},
-        {title: "What", value: (r) => r.kind, cell: (r) => [el("b", {}, r.kind), " ", ...coded(r.what),
-          el("ul", {}, r.steps.map((s) => el("li", {}, s.command ? el("code", {}, s.command) : [s.place, s.key, s.line, s.note].filter(Boolean).join(" ")))),
-          r.costs.length ? el("span", {class: "soft"}, "Costs: " + r.costs.join("; ")) : ""]},
-        {title: "Saves", n: true, value: bytes, cell: (r) => r.saves.slice(0, 2).map((s) =>
-          el("div", {}, `${s.bound} ${mb(s.bytes)}`, el("br"), el("span", {class: "soft"}, s.unit)))},
-      ], rows, 2) : el("p", {}, "Nothing is left to do here, as far as it is measured."),
-      unmeasured.length ? [el("h2", {}, "Not measured"), table([
-        {title: "Service", value: (r) => r.service, cell: (r) => of(r.service)},
-        {title: "What, and the command that measures it", cell: (r) => coded(r.text)},
-      ], unmeasured)] : null,
-    ].flat();
+  function rules(wanted = "") {
+    const saved = new Map();
+    for (const {target, taken} of Object.values(layers)) for (const [rule, , bytes] of taken || []) {
+      const each = saved.get(rule) || {rule, bytes: 0, layers: new Set()};
+      each.bytes += bytes;
+      each.layers.add(target);
+      saved.set(rule, each);
+    }
+    const known = new Map(D.rules.map((r) => [r.name, r]));
+    const names = [...new Set([...known.keys(), ...saved.keys()])].filter((n) => !wanted || n === wanted);
+    return [wanted ? el("p", {}, link("All rules", "rules")) : null,
+      el("p", {class: "soft"}, "What makes layers smaller. A name with a path is a line of the manifest: it removes files that somebody may need."),
+      table([
+        {title: "Rule", value: (n) => n, cell: (n) => link(n, "rules", n)},
+        {title: "What it does", cell: (n) => known.has(n) ? [known.get(n).about + ". ", el("span", {class: "soft"}, known.get(n).why)] : "removes files on request"},
+        {title: "Layers", wide: true, cell: (n) => [...saved.get(n)?.layers ?? []].join(", ")},
+        {title: "Saves", n: true, value: (n) => saved.get(n)?.bytes ?? 0, cell: (n) => saved.has(n) ? mb(saved.get(n).bytes) : ""},
+      ], names, 3)];
   }
 
   // --- page -------------------------------------------------------------------------------------
 
-  const RENDER = {overview, map, layers: sharing, time, history, passes, advice};
+  const RENDER = {overview, map, layers: sharing, time, history, rules};
   function show() {
     const [view, ...words] = location.hash.slice(1).split("/").map(decodeURIComponent);
     const name = RENDER[view] ? view : "overview";
@@ -456,7 +425,7 @@
   const index = [
     ...D.services.map((s) => ["service", s.name, at("map", s.name)]),
     ...Object.keys(layers).map((d) => ["layer", called(d), at("layers", d)]),
-    ...D.passes.map((p) => ["pass", p.name, at("passes", p.name)]),
+    ...D.rules.map((r) => ["rule", r.name, at("rules", r.name)]),
     ...[...new Map(Object.entries(layers).flatMap(([d, l]) => (l.parts || []).filter((p) => p[1] === "python" || p[1] === "debian")
       .map((p) => ["package", (p[2] + " " + p[3]).trim(), at("layers", d)])).map((each) => [each[1], each])).values()],
   ];

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from slimbake.advise.advice import advice
-from slimbake.advise.facts import SIZES, facts, weighed_images
-from slimbake.advise.model import WeighedImage
 from slimbake.build.costs import targets_ran
 from slimbake.build.timing import costs, timeline
+from slimbake.catalogue import rules
 from slimbake.ci.model import Record
+from slimbake.config.naming import SIZES
 from slimbake.console.tables import some
 from slimbake.errors import SlimbakeError
-from slimbake.evidence.selection import why_not, why_stale
 from slimbake.host.git import GitRepository
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents
@@ -23,6 +21,7 @@ from slimbake.images.survey import LAYERS
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 from slimbake.project import Project
+from slimbake.report.images import MeasuredImage, measured_images
 
 COMMITS = 100  # of a history, the latest ones
 
@@ -36,7 +35,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
     `records`: of jobs of a pipeline; what they built wins over what this machine knows.
     """
     plan = project.plan
-    images = weighed_images(plan, project.root, project.workspace) if not records else {}
+    images = measured_images(plan, project.root, project.workspace) if not records else {}
     found = {name: _image(image) for name, image in images.items()} | _of_records(plan, records)
     unmeasured = [each.service for each in plan.services if each.service not in found]
     contents = _contents(found, project.workspace)
@@ -47,7 +46,6 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
     ]
     history = _history(project)
     built = timeline(project.workspace)
-    advised, unadvised = _advice(project)
     missing = [
         _missing(
             "sizes of " + some(unmeasured, 3),
@@ -55,17 +53,16 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
             bool(unmeasured),
         ),
         _missing(
-            "packages, directories and what passes took in layers of " + some(unread, 3),
+            "packages, directories and what rules took in layers of " + some(unread, 3),
             "slimbake sizes " + " ".join(unread[:3]),
             bool(unread),
         ),
         _missing("when the targets of a bake ran", "slimbake bake", not built),
         _missing(
-            "sizes over commits: no commit has bake/evidence/sizes.json",
+            "sizes over commits: no commit has bake/sizes.json",
             "slimbake sizes --record",
             not history,
         ),
-        _missing(f"advice: {unadvised}", "slimbake lock", bool(unadvised)),
     ]
     return {
         "project": plan.project,
@@ -76,8 +73,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         "costs": costs(project.workspace),
         "kinds": {target.name: target.kind for target in plan.targets},
         "history": history,
-        "passes": _passes(project),
-        "advice": advised,
+        "rules": [{"name": each.name, "about": each.about, "why": each.why} for each in rules()],
         "missing": [each for each in missing if each],
     }
 
@@ -86,7 +82,7 @@ def _missing(what: str, command: str, is_missing: bool) -> Value:
     return {"what": what, "command": command} if is_missing else {}
 
 
-def _image(image: WeighedImage) -> Value:
+def _image(image: MeasuredImage) -> Value:
     parts = [
         {"diff": p.diff, "target": p.target, "size": p.uncompressed, "packed": p.compressed}
         for p in image.parts
@@ -134,8 +130,8 @@ def _services(plan: Plan, found: Mapping[str, Value]) -> Iterator[Value]:
 
 
 def _layers(found: Mapping[str, Value], contents: Mapping[str, Contents | None]) -> Value:
-    """By digest: who has it, what it weighs, and what is in it; what passes took is bytes less than
-    before, by pass and package.
+    """By digest: who has it, what it weighs, and what is in it; what rules took is bytes less than
+    before, by rule and package.
     """
     made: Value = {}
     for name, image in found.items():
@@ -169,51 +165,3 @@ def _history(project: Project) -> list[Value]:
             continue  # what a commit has under this name need not be ours
         found.append({"commit": commit[:12], "when": when, "sizes": sizes})
     return found
-
-
-def _passes(project: Project) -> list[Value]:
-    """Every pass, and what is known of it on each layer that carries it or has evidence of it."""
-    known: dict[str, Value] = {
-        each.name: {
-            "name": each.name,
-            "guarantee": each.guarantee,
-            "about": each.about,
-            "costs": each.costs,
-            "layers": [],
-        }
-        for each in project.evidence.catalogue
-    }
-    for answers in project.evidence.layers:
-        pins = answers[0].question.pins
-        for each in project.evidence.catalogue:
-            finding = next((found for one in answers if (found := one.found(each))), None)
-            state = why_not(answers, each) or "carried"
-            if finding or (state == "carried" and each.carried and each.applies(pins)):
-                known[each.name]["layers"].append(
-                    {
-                        "layer": answers[0].question.layer,
-                        "state": state,
-                        "verdict": finding and finding.verdict,
-                        "stale": why_stale(answers, each) if finding else "",
-                        "bytes": finding and finding.bytes,
-                        "files": finding and finding.files,
-                    }
-                )
-    return list(known.values())
-
-
-def _advice(project: Project) -> tuple[list[Value], str]:
-    """What `slimbake advise` says; or why it cannot say anything."""
-    try:
-        if project.stale_locks:
-            return [], f"{len(project.stale_locks)} locks are stale"
-        known = facts(project, whole_fleet=False)  # for the fleet, it would plan all layers
-        names = tuple(service.service for service in project.plan.services)
-        advised = advice(known, names)
-    except SlimbakeError as error:
-        return [], error.message
-    return [
-        {"service": each.service, **each.as_json()}
-        for each in advised
-        if each.advice or each.unmeasured
-    ], ""

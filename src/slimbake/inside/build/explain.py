@@ -1,4 +1,4 @@
-"""Makes a failed import of a module that a pass removed name the pass. Lies in the image.
+"""Makes a failed import of a module that a rule removed name the rule. Lies in the image.
 
 Python loads it at every start (`_slimbake_ledger.pth`) and asks it when nothing else has found a
 module. It reads the ledgers at the first such time and keeps them: torch and transformers together
@@ -18,7 +18,7 @@ class _Removed:
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
-        """Raise ModuleNotFoundError for what a pass removed; say nothing of other modules."""
+        """Raise ModuleNotFoundError for what a rule removed; say nothing of other modules."""
         if name in SOUGHT:
             return
         frame, missing = sys._getframe(1), name
@@ -32,16 +32,16 @@ class _Removed:
                 missing = name.rpartition(".")[0]
             frame = frame.f_back
         try:
-            by = _pass(name)
+            by = _rule(name)
         except Exception:  # an unreadable ledger must not hide that the module is missing
             return
         if by:
-            words = f"the pass {by} removed it; `slimbake why {name}` tells more"
+            words = f"{by} removed it; `slimbake why {name}` tells more"
             raise ModuleNotFoundError(f"No module named {name!r}: {words}", name=missing)
 
 
-def _pass(name: str) -> str:
-    """The pass that removed a module. Searches the text: parsing it takes a tenth of a second."""
+def _rule(name: str) -> str:
+    """The rule that removed a module. Searches the text: parsing it takes a tenth of a second."""
     path = name.replace(".", "/").encode()
     for tops, text in _ledgers():
         if path.partition(b"/")[0] in tops:

@@ -1,4 +1,4 @@
-"""Makes a layer of packages: installs locked wheels and applies passes, without a network."""
+"""Makes a layer of packages: installs locked wheels and applies rules, without a network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Container, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import ledger, passes
+from .. import ledger, rules
 from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
@@ -27,56 +27,72 @@ from .settle import LayerError, normalise, tree
 LOCK = TMP / "lock.txt"
 
 
-def lock_without(lock: str, names: Container[str]) -> str:
-    """The text of a lock without these packages."""
-    kept, skipping = [], False
-    for line in lock.splitlines(keepends=True):
-        found = re.match(r"([A-Za-z0-9][\w.-]*)==", line)
-        skipping = found[1] in names if found else skipping and line.startswith(" ")
-        kept += [] if skipping else [line]
-    return "".join(kept)
-
-
 def install_layer(_: Sequence[str] = ()) -> None:
     """The program `install`: install the wheels of `lock.txt` without dependencies, and those of
     `own/*/`, which were built from sources that it pins.
 
-    All are read from `wheels`, and uv verifies each by the lock's hash. The passes of `passes.json`
+    All are read from `wheels`, and uv verifies each by the lock's hash. The rules of `rules.json`
     are applied before anything is compiled. With `warm.txt`, the layer's warm list, warm modules
-    alone are compiled, and what no start reads goes to its cold store. Raises LayerError, and PassError for a
-    pass that cannot be applied.
+    alone are compiled, and what no start reads goes to its cold store. Raises LayerError, and
+    RuleError for a rule that cannot be applied.
     """
-    settings = json.loads((INSIDE / "passes.json").read_text())
-    carried = [passes.parse_pass(each) for each in settings["passes"]]
-    unwanted = passes.packages_left_out(carried)
+    settings = json.loads((INSIDE / "rules.json").read_text())
     own = sorted(INSIDE.glob("own/*/*.whl"))
     # There may be wheels for other platforms, too.
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
-    found = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
-    wanted = [each for each in found if package_of(each.name) not in unwanted]
-    lock = lock_without((INSIDE / "lock.txt").read_text(), unwanted)
-    done = installed(lock, wanted, own)
-    layer = passes.LayerFiles(PREFIX, done.new)
-    entries = passes.apply_passes(layer, carried, compiled=False)
-    entries += ledger.left_out(found, unwanted)
-    modules = list(filter(passes.compiles(layer, carried), layer.files.values()))
+    wheels = [each for each in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(each.name)]
+    done = installed((INSIDE / "lock.txt").read_text(), wheels, own)
+    layer = rules.LayerFiles(PREFIX, done.new)
+    entries = optimised(layer, settings)
+    modules = list(layer.files.values())
     if settings.get("warm"):
         warm = (INSIDE / "warm.txt").read_text().splitlines()
         stays = warm_modules(warm)
         compiled = compile_modules(path for path in modules if layer.name(path) in stays)
         modules = go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), settings)
     compile_modules(modules)
-    write_ledger(settings, entries)
-    if carried or settings.get("warm"):
+    if settings["rules"] or settings.get("warm"):
         link_identical(layer.files.values())
+    write_ledger(settings["layer"], entries)
     settle(done)
+
+
+def optimised(layer: rules.LayerFiles, settings: Mapping[str, Any]) -> ledger.Ledger:
+    """Apply the rules to a layer; return what they did.
+
+    Raises RuleError, and LayerError where code looks for files that a layer below is without.
+    """
+    asked = [rules.parse_rule(each) for each in settings["rules"]]
+    below = [
+        ledger.read_ledger(path.read_bytes())
+        for path in sorted((PREFIX / "ledger").glob("*.json.gz"))
+    ]
+    without = {suffix for each in below for suffix in each.without}
+    if lacking := sorted(suffix for suffix in without if layer.sought(suffix)):
+        raise LayerError(
+            f"code of {settings['layer']} looks for files *{', *'.join(lacking)}, which the layers"
+            " below are without: require its package in the base, too, or say `optimize: false` there"
+        )
+    sought_below = {suffix for each in below for suffix in each.sought}
+    entries = rules.apply_rules(layer, asked, sought_below)
+    for rule in asked:
+        entries += rules.strip_symbols(layer, rule) if rule.strip else ()
+    suffixes = [
+        each for rule in asked if "unsought" in rule.conditions for each in rules.suffixes(rule)
+    ]
+    taken = {Path(entry.path).suffix for entry in entries if not entry.after}
+    return ledger.Ledger(
+        tuple(entries),
+        sought=tuple(each for each in suffixes if layer.sought(each)),
+        without=tuple(each for each in suffixes if each in taken),
+    )
 
 
 def install_local(_: Sequence[str] = ()) -> None:
     """The program `install-local`: install the packages of the repository, `own/*/`, over all that
     is locked.
 
-    They have a layer of their own, without passes and cold store: an edit changes nothing else.
+    They have a layer of their own, without rules and cold store: an edit changes nothing else.
     Raises LayerError.
     """
     done = installed("", (), sorted(INSIDE.glob("own/*/*.whl")))
@@ -125,11 +141,6 @@ def claimed(wheel: Path) -> list[Claim]:
         raise LayerError(f"{wheel.name} is damaged: {error}") from None
 
 
-def package_of(wheel: str) -> str:
-    """The normalised name of the package that a wheel's file name begins with."""
-    return ledger.package_key(wheel.partition("-")[0])
-
-
 def install_wheels(lock: str, own: Sequence[Path]) -> None:
     """Have uv install the wheels that a lock names, then these local ones."""
     arguments = ("pip", "install", "--python", str(PREFIX / "bin" / "python"), "--no-deps")
@@ -145,15 +156,15 @@ def install_wheels(lock: str, own: Sequence[Path]) -> None:
     shutil.rmtree(cache, ignore_errors=True)
 
 
-def write_ledger(settings: Mapping[str, Any], entries: Sequence[ledger.LedgerEntry]) -> None:
-    """Leave the ledger in the layer, and the hook by which a failed import names the pass."""
-    if not entries:
+def write_ledger(layer: str, found: ledger.Ledger) -> None:
+    """Leave the ledger in the layer, and the hook by which a failed import names the rule."""
+    if found == ledger.Ledger():
         return
     folder = PREFIX / "ledger"
     folder.mkdir(exist_ok=True)
-    (folder / f"{settings['layer']}.json.gz").write_bytes(ledger.ledger_bytes(entries))
+    (folder / f"{layer}.json.gz").write_bytes(ledger.ledger_bytes(found))
     module = next(PREFIX.glob(SITE)) / "_slimbake_ledger.py"
-    if settings["explain"] and not module.exists():  # a layer below may have it
+    if not module.exists():  # a layer below may have it
         module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")
         module.with_suffix(".pth").write_text("import _slimbake_ledger\n")
         compile_modules([module])

@@ -1,7 +1,7 @@
 """Shows that no file of an installed package is lost. Reads files; runs nothing of the image.
 
 Each row of each RECORD has one fate: the file is on disk or in a cold store with the wheel's hash,
-or a pass changed or removed it and the ledger says so. Anything else is a loss.
+or a rule or `remove:` changed or removed it and the ledger says so. Anything else is a loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..cold.layout import SUFFIX, Store, StoreError
-from ..ledger import LedgerEntry, ledger_entries, package_key
+from ..ledger import LedgerEntry, package_key, read_ledger
 from ..step import INSIDE, PREFIX, SITE, StepError
 from .libraries import unanswered
 
@@ -30,12 +30,12 @@ OUT = Path("/inventory.json")
 ROOT = Path("/")
 NAMED = 12  # losses that a build prints; a bake's error shows 20 lines
 
-Fate = Literal["disk", "cold", "changed", "removed", "bytecode", "contested", "lost"]
+Fate = Literal["disk", "cold", "changed", "removed", "requested", "bytecode", "contested", "lost"]
 Digest = tuple[str, str]  # algorithm and hexadecimal digits
 Stamp = list[int]  # inode, time of the last change of it in ns, bytes
 
-LOST = "it is not in the image, and no pass lists it"
-ALTERED = "its bytes are not the wheel's, and no pass lists it"
+LOST = "it is not in the image, and no rule lists it"
+ALTERED = "its bytes are not the wheel's, and no rule lists it"
 COLD_ALTERED = "its bytes in the cold store are not the wheel's"
 
 
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A file that is not what the wheel installed, and that no pass explains."""
+    """A file that is not what the wheel installed, and that no rule explains."""
 
     name: str
     package: str
@@ -69,7 +69,7 @@ class Inventory:
     """What became of the files of all packages of an image."""
 
     files: Mapping[str, int]  # by fate
-    passes: Mapping[str, int]  # files that a pass changed or removed, by pass
+    rules: Mapping[str, int]  # files that a rule changed or removed, by rule
     losses: tuple[Loss, ...]
 
 
@@ -129,8 +129,9 @@ def summary(found: Inventory) -> str:
     words = {
         "disk": "on disk",
         "cold": "in the cold store",
-        "changed": "changed by passes",
-        "removed": "removed by passes",
+        "changed": "changed by rules",
+        "removed": "removed by rules",
+        "requested": "removed on request",
         "lost": "lost",
     }
     counted = {**found.files, "lost": len(found.losses)}
@@ -150,17 +151,17 @@ def inventory(
     `disk`: (name, algorithm) -> digest; `cold`: name -> SHA-256 of the bytes that the store gives.
     """
     files: Counter[str] = Counter()
-    passes: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
     losses = []
     whole = {row.name for row in rows if row.digest and row.digest[1] == _on_disk(row, disk)}
     for row in rows:
         fate, why = _fate(row, disk, cold, ledger.get(row.name), row.name in whole)
         files[fate] += 1
-        if fate in ("changed", "removed"):
-            passes[ledger[row.name].by] += 1
+        if fate in ("changed", "removed", "requested"):
+            rules[ledger[row.name].by] += 1
         if why:
             losses.append(Loss(row.name, row.package, row.version, layers[row.package], why))
-    return Inventory(dict(files), dict(sorted(passes.items())), tuple(losses))
+    return Inventory(dict(files), dict(sorted(rules.items())), tuple(losses))
 
 
 def _on_disk(row: Row, disk: Mapping[tuple[str, str], str]) -> str | None:
@@ -186,7 +187,7 @@ def _fate(
             return "changed", ""
         if bytecode:
             return "bytecode", ""
-        # Two packages have it: the installer kept one, and an image without passes has it so too.
+        # Two packages have it: the installer kept one, and an image without rules has it so too.
         return ("contested", "") if whole else ("lost", ALTERED)
     if row.name in cold:
         if row.digest is None or cold[row.name] == row.digest[1]:
@@ -194,7 +195,7 @@ def _fate(
         changed = entry and entry.after and cold[row.name] == entry.digest
         return ("changed", "") if changed else ("lost", COLD_ALTERED)
     if entry and not entry.after:
-        return "removed", ""
+        return ("requested" if entry.requested else "removed"), ""
     return ("bytecode", "") if bytecode else ("lost", LOST)
 
 
@@ -235,7 +236,7 @@ def locked(lock: str) -> Iterator[str]:
 def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
     """What the ledgers of all layers list."""
     for file in sorted(prefix.glob("ledger/*.json.gz")):
-        yield from ledger_entries(file.read_bytes())
+        yield from read_ledger(file.read_bytes()).entries
 
 
 def cold_digests(prefix: Path) -> dict[str, str]:
@@ -257,7 +258,7 @@ def read_files(
 ) -> tuple[dict[tuple[str, str], str], dict[str, tuple[Stamp, Digest]]]:
     """The digests of the files that rows list, (name, algorithm) -> digits, and what to keep.
 
-    A file that a pass changed has its SHA-256, whatever the RECORD takes.
+    A file that a rule changed has its SHA-256, whatever the RECORD takes.
     """
     wanted = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
     wanted |= {(name, "sha256") for name, _ in wanted if name in ledger and ledger[name].after}

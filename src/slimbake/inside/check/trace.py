@@ -2,9 +2,7 @@
 
 Python's audit events report what Python opens, imports, runs, loads and starts (`audit`);
 what the loader or a library maps without Python is in /proc/PID/maps. Nothing reports files that
-are only looked at (stat), or that a library opens and closes itself. Passes may be applied before,
-as in a trial.
-"""
+are only looked at (stat), or that a library opens and closes itself."""
 
 from __future__ import annotations
 
@@ -23,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..cold.layout import EXTENSION, warm_name
-from ..passes import LayerFiles, apply_passes, module_of, parse_pass
+from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
-from . import smoke, surroundings
+from . import surroundings
 from .audit import IMPORTS, LOADS, LOG, OPENS, RUNS, mapped
 from .processes import cpu_seconds, listeners
 from .turn import turn
@@ -110,53 +108,6 @@ def add_sources(used: Mapping[str, str]) -> dict[str, str]:
     """Add the module of each bytecode file, which Python looks at and does not open."""
     modules = {module_of(path) for path in used} - used.keys()
     return {path: "bytecode" for path in modules if Path(path).is_file()} | dict(used)
-
-
-def list_files(layer: LayerFiles) -> Iterator[tuple[str, int, str, str]]:
-    """Every file below the prefix: its name as passes have it, bytes, package, version."""
-    for name, path in sorted(layer.files.items()):
-        yield (name, path.lstat().st_size, *layer.owner(name))
-
-
-def run_trace(_: Sequence[str]) -> None:
-    """The program `trace`: an object on standard input; the last line of output is the answer.
-
-    The object has the `passes` to apply; and a `command` with its `port`, to run in place of the
-    smoke.
-    """
-    asked = json.load(sys.stdin)
-    layer = LayerFiles.of_image(PREFIX)
-    files = list(list_files(layer))
-    passes = [parse_pass(each) for each in asked.get("passes", ())]
-    apply_passes(layer, passes, compiled=True)
-    answer = os.dup(1)  # the smoke's own output goes elsewhere
-    traced = Trace()
-    command, untraced = asked.get("command"), ""
-    if command is None:
-        # Its process lives until this has looked at it.
-        judged = smoke.judge_smoke(
-            smoke.asked_smoke(),
-            LIMIT,
-            nonroot=True,
-            environment=traced.environment,
-            hold=lambda *_: traced.maps(),
-        )
-        held = not judged.failed
-    else:
-        surroundings.become_nonroot()
-        held, untraced = trace_command(traced, command, asked.get("port"))
-    used = add_sources(traced.result())
-    own = {path: how for path, how in used.items() if path.startswith(f"{PREFIX}/")}
-    others = {path: how for path, how in used.items() if path not in own}
-    found = {
-        "held": held,
-        "untraced": untraced,
-        "files": files,
-        "used": {layer.name(Path(path)): how for path, how in own.items()},
-        "elsewhere": {path: [Path(path).stat().st_size, how] for path, how in others.items()},
-    }
-    with os.fdopen(answer, "w", encoding="utf-8") as result:
-        print(f"\n{json.dumps(found)}", file=result)
 
 
 def trace_command(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..build.settle import TESTS
-from ..passes import LayerFiles
+from ..rules import LayerFiles
 from ..step import INSIDE, hashed
 from . import files, hook, layout, serve
 from .select import Selected

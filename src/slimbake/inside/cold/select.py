@@ -12,7 +12,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from ..elf import linked
-from ..passes import LayerFiles
+from ..rules import LayerFiles
 from .layout import EXTENSION, SOURCE, warm_name
 
 # Bytes of an extension module. A first import of one of 110 MB (polars) took 1.3 s in place of 0.07 and

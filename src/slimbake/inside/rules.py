@@ -1,0 +1,235 @@
+"""Applies rules to installed packages, in the step that makes their layer: a removed file lies in none."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .elf import is_elf, strip_elf
+from .globs import LICENCE, matcher
+from .ledger import LedgerEntry, package_key
+from .step import SITE, StepError, hashed
+
+METADATA = re.compile(r"[^/]+\.dist-info/.+")
+_PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
+# A program or a library that compiles C, C++ or GPU code.
+_COMPILER = re.compile(
+    r"(.*/)?(bin/(.*-)?(gcc|g\+\+|cc|c\+\+|clang(\+\+)?|tcc|nvcc|hipcc|icpx?)(-[\d.]+)?|zig"
+    r"|[\w.-]*(nvrtc|clang|cling|opencl|libtcc)[\w.-]*\.so[\d.]*)",
+    re.IGNORECASE,
+)
+_TESTS = re.compile(r"(.*/)?tests?/.*")
+_WORD = re.compile(rb"[\w.+-]+")
+
+
+class RuleError(StepError):
+    """A rule cannot be applied as it is; the text is for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class LayerRule:
+    """A rule as one layer gets it; see `slimbake.catalogue`."""
+
+    name: str
+    conditions: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    strip: bool = False
+    requested: bool = False
+
+
+def parse_rule(rendered: Mapping[str, Any]) -> LayerRule:
+    """One rule, as slimbake renders it."""
+    lists = {key: tuple(value) for key, value in rendered.items() if isinstance(value, list)}
+    return LayerRule(**{**rendered, **lists})
+
+
+class LayerFiles:
+    """The files of a layer below a prefix, and which package each belongs to."""
+
+    def __init__(self, prefix: Path, paths: Iterable[Path]) -> None:
+        """`paths`: the files of the layer; others are not touched."""
+        self.prefix = prefix
+        self.site = next(prefix.glob(SITE))
+        self.files = {
+            self.name(path): path for path in paths if path.is_file() or path.is_symlink()
+        }
+        self.owners: dict[str, tuple[str, str]] = {}
+        self._words: dict[str, frozenset[bytes]] = {}
+        for name, path in self.files.items():
+            if name.endswith(".dist-info/RECORD") and name.count("/") == 1:
+                package, _, version = name.partition(".dist-info/")[0].rpartition("-")
+                for row in csv.reader(path.read_text().splitlines()):
+                    self.owners[self.name(self.site / row[0])] = package_key(package), version
+
+    def sought(self, suffix: str) -> bool:
+        """Whether code of this layer, besides tests, looks for files with a suffix: it has that as a
+        text, alone or at the end of a pattern.
+        """
+        bare = re.escape(suffix.encode())
+        text = re.compile(rb"""["'*}/]%b["']|["']%b["']""" % (bare, bare.removeprefix(rb"\.")))
+        return any(text.search(content) for content in self._code)
+
+    @classmethod
+    def of_image(cls, prefix: Path) -> LayerFiles:
+        """All files below a prefix, as if one layer had them."""
+        return cls(prefix, (Path(f, name) for f, _, names in os.walk(prefix) for name in names))
+
+    @cached_property
+    def _code(self) -> tuple[bytes, ...]:
+        return tuple(
+            path.read_bytes()
+            for name, path in self.files.items()
+            if name.endswith(".py") and not _TESTS.match(name) and path.is_file()
+        )
+
+    @cached_property
+    def compilers(self) -> tuple[str, ...]:
+        """What compiles, of all that lies below the prefix."""
+        files = (Path(f, name) for f, _, names in os.walk(self.prefix) for name in names)
+        names = (self.name(path) for path in files)
+        return tuple(sorted(name for name in names if _COMPILER.fullmatch(name)))
+
+    def names_in(self, package: str) -> frozenset[bytes]:
+        """Every word in the Python code of a package, besides its tests: what names a file."""
+        if package not in self._words:
+            words: set[bytes] = set()
+            for name, path in self.files.items():
+                if name.endswith(".py") and self.owner(name)[0] == package:
+                    words.update(() if _TESTS.match(name) else _WORD.findall(path.read_bytes()))
+            self._words[package] = frozenset(words)
+        return self._words[package]
+
+    def name(self, path: Path) -> str:
+        """The name of a file in globs and ledgers."""
+        whole = os.path.normpath(path)
+        site = f"{self.site}/"
+        return whole[len(site) :] if whole.startswith(site) else whole[len(str(self.prefix)) :]
+
+    def owner(self, name: str) -> tuple[str, str]:
+        """Package and version of a file; bytecode belongs to the package of its module."""
+        return self.owners.get(name) or self.owners.get(module_of(name), ("", ""))
+
+
+def module_of(name: str) -> str:
+    """The module of a bytecode file; the name itself for any other file."""
+    found = _PYC.fullmatch(name)
+    return f"{found['folder']}{found['module']}.py" if found else name
+
+
+def apply_rules(
+    layer: LayerFiles, rules: Sequence[LayerRule], below: Container[str] = ()
+) -> list[LedgerEntry]:
+    """Apply the rules that remove files to a layer; return what is gone. `below`: suffixes that code
+    of layers below looks for.
+
+    Raises RuleError for one that would remove a licence or metadata.
+    """
+    entries: list[LedgerEntry] = []
+    folders: set[Path] = set()
+    for rule in rules:
+        for name in files_to_remove(layer, rule, below):
+            path = layer.files.pop(name)
+            size = path.lstat().st_size
+            entries.append(LedgerEntry(name, size, 0, rule.name, *layer.owner(name)))
+            path.unlink()
+            folders |= {path.parent, *path.parent.parents}
+    _remove_empty(folders, layer)
+    return entries
+
+
+def suffixes(rule: LayerRule) -> tuple[str, ...]:
+    """The suffixes of what a rule removes by suffix."""
+    return tuple(f".{glob.rpartition('.')[2]}" for glob in rule.remove)
+
+
+def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = ()) -> list[str]:
+    """The files that a rule removes, sorted; `below`: suffixes that code of layers below looks for.
+
+    Raises RuleError for a licence or metadata.
+    """
+    if "no-compiler" in rule.conditions and layer.compilers:
+        print(f"slimbake: {rule.name} takes nothing: {layer.compilers[0]} compiles")
+        return []
+    keeps, removes = matcher(rule.keep), matcher(rule.remove)
+    names = [name for name in layer.files if removes(name) and not keeps(name)]
+    if rule.requested:
+        names = [name for name in names if layer.owner(name)[0]]  # files of packages, none of ours
+        guarded = [n for n in sorted(names) if METADATA.fullmatch(n) or LICENCE.fullmatch(n)]
+        if guarded:
+            raise RuleError(
+                f"{rule.name} would remove metadata or a licence: {', '.join(guarded[:5])};"
+                " list these files under `keep:`"
+            )
+        if not names:
+            print(f"slimbake: warning: {rule.name} matches no file of this layer")
+        return sorted(names)
+    if "unsought" in rule.conditions:
+        sought = tuple(each for each in suffixes(rule) if each in below or layer.sought(each))
+        names = [name for name in names if not name.endswith(sought)]
+    return sorted(
+        name
+        for name in names
+        if layer.owner(name)[0]
+        and not METADATA.fullmatch(name)
+        and not LICENCE.fullmatch(name)
+        and not ("unnamed" in rule.conditions and is_named(layer, name))
+    )
+
+
+def is_named(layer: LayerFiles, name: str) -> bool:
+    """Whether something in a layer names a file: Python code of the same package, or, of a shared
+    library, any code that may load it.
+    """
+    bare = name.rpartition("/")[2]
+    library, found, _ = bare.partition(".so")
+    if not found:
+        return bare.encode() in layer.names_in(layer.owner(name)[0])
+    return any(
+        f"{library}.so".encode() in path.read_bytes()
+        for other, path in layer.files.items()
+        if other.endswith(".py") or (".so" in other and f"/{library}.so" not in f"/{other}")
+    )
+
+
+def _remove_empty(folders: Iterable[Path], layer: LayerFiles) -> None:
+    """Remove empty folders; each is looked at once, since that costs an overlay a whole listing."""
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        if (
+            layer.prefix in folder.parent.parents
+            and folder != layer.site
+            and not any(folder.iterdir())
+        ):
+            folder.rmdir()
+
+
+def strip_symbols(layer: LayerFiles, rule: LayerRule) -> Iterator[LedgerEntry]:
+    """Strip the shared libraries and programs of a layer, on all cores."""
+
+    def strip(name: str) -> tuple[str, Path] | None:
+        path = layer.files[name]
+        made = path.with_name(f".{path.name}.stripped")
+        if not strip_elf(path, made):
+            return None
+        made.chmod(path.stat().st_mode)
+        return name, made
+
+    names = [
+        name
+        for name, path in sorted(layer.files.items())
+        if layer.owner(name)[0] and not path.is_symlink() and is_elf(path)
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, made in filter(None, pool.map(strip, names)):
+            path = layer.files[name]
+            before = path.stat().st_size
+            made.replace(path)
+            after = path.stat().st_size
+            yield LedgerEntry(name, before, after, rule.name, *layer.owner(name), hashed(path))

@@ -1,0 +1,137 @@
+"""What becomes of each layer of packages: the rules that make it smaller, and its warm list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from slimbake.catalogue import Rule, requested, rules
+from slimbake.config.naming import WARM
+from slimbake.console import Console
+from slimbake.errors import UsageError
+from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.lock.locks import Locks
+from slimbake.lock.text import names_packages
+from slimbake.warm.compilers import compilers
+from slimbake.warm.lists import parse_warm
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What becomes of the layers of a fleet; decided when it is first asked for."""
+
+    fleet: Fleet
+    locks: Locks
+
+    @cached_property
+    def rules(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The rules of each layer that has any, by name.
+
+        Where an image on a layer may have a compiler, rules with the condition `no-compiler` are
+        left out: the step that makes the layer cannot see what lies above it.
+        """
+        every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
+        file = self.fleet.manifest.file.name
+        found = {}
+        for each in every:
+            layer = each.layer
+            own = requested(each.removal, file, _place(each)) if layer.installs else ()
+            if layer.name in self.optimised:
+                compiles = self._compiles(layer)
+                pins = self.locks.exact(layer.lock)
+                own += tuple(
+                    rule
+                    for rule in rules()
+                    if rule.concerns(pins) and not (compiles and "no-compiler" in rule.conditions)
+                )
+            if own:
+                found[layer.name] = own
+        return found
+
+    @cached_property
+    def optimised(self) -> Mapping[str, Layer]:
+        """The layers of packages that are optimised, by name: some service holds them, their locks
+        name packages, and `optimize` is not `false`. Packages of the repository stay as they are.
+        """
+        own = (service for service in self.fleet.services if service.dockerfile is None)
+        every: tuple[Base | Service, ...] = (*self.fleet.bases, *own)
+        return {
+            each.layer.name: each.layer
+            for each in every
+            if each.optimize
+            and each.layer.services
+            and each.layer.installs
+            and ((text := self.locks.text(each.layer.lock)) is None or names_packages(text))
+        }
+
+    @cached_property
+    def warm(self) -> Mapping[str, tuple[str, ...]]:
+        """The lines of each warm list that lies in the repository, by layer.
+
+        Raises UsageError for a file that is no such list.
+        """
+        if not (self.fleet.root / WARM).is_dir():
+            return {}
+        found = {name: read_warm(self.fleet.root, name) for name in self.optimised}
+        return {name: lines for name, lines in found.items() if lines is not None}
+
+    def _compiles(self, layer: Layer) -> bool:
+        """Whether an image on a layer may have a compiler: what a Dockerfile or template of the
+        user's own installs is not known.
+        """
+        on = [self.fleet.service(name) for name in layer.services]
+        return any(
+            service.dockerfile
+            or service.template
+            or any(each.name in self._compiling for each in service.layer.closure)
+            for service in on
+        )
+
+    @cached_property
+    def _compiling(self) -> frozenset[str]:
+        """The layers that bring a compiler, by name."""
+        every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
+        return frozenset(
+            each.layer.name
+            for each in every
+            if compilers(
+                (
+                    *(name for name, _ in self.locks.exact(each.layer.lock)),
+                    *(deb.name for deb in self.locks.debs(each.layer.system_lock)),
+                )
+            )
+        )
+
+
+def _place(asker: Base | Service) -> str:
+    """The key path of its entry in the manifest."""
+    return f"{'bases' if isinstance(asker, Base) else 'services'}.{asker.entry}"
+
+
+def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
+    """The warm list of a layer as it lies in the repository; None where there is none.
+
+    Raises UsageError for a file that is no such list.
+    """
+    file = root / WARM / f"{layer}.txt"
+    if not file.is_file():
+        return None
+    try:
+        return parse_warm(file.read_text("utf-8"))
+    except ValueError as error:
+        raise UsageError(
+            f"{WARM}/{file.name}: {error}",
+            "restore it from Git, or remove it and run `slimbake lock --warm`",
+        ) from None
+
+
+def remove_lists(fleet: Fleet, console: Console) -> None:
+    """Remove the warm lists of layers that a fleet does not have."""
+    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    layers = {each.layer.name for each in every}
+    for file in sorted((fleet.root / WARM).glob("*.txt")):
+        if file.stem not in layers:
+            file.unlink()
+            console.say(f"{WARM}/{file.name} is removed: there is no such layer")

@@ -1,0 +1,53 @@
+"""Warm lists as they are beside what a trace finds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from slimbake.config.naming import WARM
+from slimbake.console.tables import FOLDED, Layout, text_table
+from slimbake.inside.cold.layout import SOURCE
+
+SHOWN = 5  # names of modules in a cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """What a trace says of the list of one layer."""
+
+    layer: str
+    lines: int
+    added: tuple[str, ...]  # what a start uses, and the list does not name
+    gone: tuple[str, ...]  # what the list names, and no start uses any more
+
+
+def compared(layer: str, before: Collection[str], now: Collection[str]) -> Refreshed:
+    """What differs between the list of a layer and what a trace found."""
+    known = {*before, *(each.removesuffix(SOURCE) for each in before)}
+    return Refreshed(
+        layer=layer,
+        lines=len(now),
+        added=tuple(sorted({*now} - known)),
+        gone=tuple(sorted({*before} - {*now})),
+    )
+
+
+def refreshed_table(found: Iterable[Refreshed], layout: Layout = FOLDED) -> str:
+    """For people."""
+    rows = [(each.layer, f"{each.lines:,}", _cell(each.added), _cell(each.gone)) for each in found]
+    return text_table(("layer", "warm", "new", "no longer used"), rows, 4, layout)
+
+
+def cold_at_start(found: Iterable[Refreshed]) -> str:
+    """Which starts use what is not in a list; "" where none does."""
+    return "\n".join(
+        f"{WARM}/{each.layer}.txt: a start uses {_cell(each.added)} from the cold store"
+        for each in found
+        if each.added
+    )
+
+
+def _cell(names: Sequence[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN])}{more}" if names else "0"
