@@ -25,7 +25,5 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=rules/base-ml-onnx.json,target=/inside/rules.json \
-    --mount=type=bind,from=inside,source=warm/base-ml-onnx.txt,target=/inside/warm.txt \
-    --mount=type=cache,id=slimbake-blocks,target=/inside/blocks \
     ["python", "/build.pyz", "install"]
 USER 65532:65532

@@ -26,8 +26,6 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=rules/hybrid-onnx.json,target=/inside/rules.json \
-    --mount=type=bind,from=inside,source=warm/hybrid-onnx.txt,target=/inside/warm.txt \
-    --mount=type=cache,id=slimbake-blocks,target=/inside/blocks \
     ["python", "/build.pyz", "install"]
 # Install the packages of this repository in a layer of their own: an edit rebuilds no other.
 RUN --network=none \

@@ -1,4 +1,4 @@
-"""Compares what two images offer, one without passes and one with them: nothing may be lost. Pure."""
+"""Compares what two images offer, one without optimisation and one with it: nothing may be lost. Pure."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from packaging.requirements import InvalidRequirement, Requirement
 from slimbake.inside.ledger import package_key
 
 Census = Mapping[str, Any]
-"""What the program `census` of check.pyz tells of an image."""
+"""What the program `census` tells of an image."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Difference:
-    """Something that an image without passes offers and one with them does not, or otherwise."""
+    """Something that an image without optimisation offers and an optimised one does not, or otherwise."""
 
     kind: str  # module, listing, entry point, requirement, library
     name: str
     before: str
     after: str
-    by: str  # the pass that explains it; "" = none does: it is lost
+    by: str  # the rule that explains it; "" = none does: it is lost
 
     def __str__(self) -> str:
         after = self.after or "not there"
-        why = f" ({self.by})" if self.by else ", and no pass explains it"
+        why = f" ({self.by})" if self.by else ", and no rule explains it"
         return f"{self.kind} {self.name}: {self.before or 'none'} before, {after} now{why}"
 
 
@@ -38,7 +38,7 @@ class Imports:
     """What came of the imports of modules in both images."""
 
     tried: int
-    differ: tuple[tuple[str, str, str], ...]  # module, outcome without passes, and with them
+    differ: tuple[tuple[str, str, str], ...]  # module, outcome without optimisation, and with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ class Tally:
     modules: int
     found: int  # of them, as before
     files: Mapping[str, int]  # by fate
-    passes: Mapping[str, int]  # files that a pass changed or removed
+    rules: Mapping[str, int]  # files that a rule changed or removed
     differences: tuple[Difference, ...]
     lost_files: tuple[str, ...]
-    stale_imports: Mapping[str, int]  # import statements that point at what a pass took, by pass
+    stale_imports: Mapping[str, int]  # import statements that point at what a rule took, by rule
     imports: Imports | None = None
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """All that is gone and that no pass explains, each in words."""
+        """All that is gone and that no rule explains, each in words."""
         unexplained = (str(each) for each in self.differences if not each.by)
         differ = self.imports.differ if self.imports else ()
-        outcomes = (f"import {name}: {was}; with passes: {now}" for name, was, now in differ)
+        outcomes = (f"import {name}: {was}; optimised: {now}" for name, was, now in differ)
         return (*self.lost_files, *unexplained, *outcomes)
 
     def as_json(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Tally:
 
 
 def tally(before: Census, after: Census, imports: Imports | None = None) -> Tally:
-    """Compare an image with passes (`after`) with the same one without."""
+    """Compare an optimised image (`after`) with the same one without."""
     found = tuple(sorted(differences(before, after)))
     modules = before["modules"]
     gone = {each.name for each in found if each.kind == "module"}
@@ -76,7 +76,7 @@ def tally(before: Census, after: Census, imports: Imports | None = None) -> Tall
         modules=len(modules),
         found=len(modules) - len(gone),
         files=after["inventory"]["files"],
-        passes=after["inventory"]["passes"],
+        rules=after["inventory"]["rules"],
         differences=found,
         lost_files=tuple(f"{e['name']} of {e['package']}: {e['why']}" for e in losses),
         stale_imports=dict(Counter(by for _, _, by, _ in after["stale_imports"])),
@@ -94,7 +94,7 @@ def compared_imports(
 
 
 def differences(before: Census, after: Census) -> Iterator[Difference]:
-    """All that an image without passes offers, and one with them offers no more, or otherwise."""
+    """All that an image without optimisation offers, and an optimised one no more, or otherwise."""
     taken = _Taken(after["ledger"])
     for name, kind in before["modules"].items():
         if (now := after["modules"].get(name, "")) != kind:

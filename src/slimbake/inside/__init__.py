@@ -60,7 +60,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # the oldest that a zip file can hold
 
 # No file is mounted: the checkout may be readable to its owner alone, or the engine may run on
 # another machine.
-_FROM_STDIN = """\
+FROM_STDIN = """\
 import base64, os, sys
 program = os.memfd_create("check.pyz")
 os.write(program, base64.b64decode(sys.stdin.readline()))
@@ -108,7 +108,7 @@ def from_stdin(name: str, *arguments: str, site: bool = False) -> tuple[str, ...
     What to write there is `with_check_pyz(...)`. `site`: it asks where the image's packages are;
     what judges does not, since they could change it.
     """
-    return ("-IB" if site else "-ISB", "-c", _FROM_STDIN + _main("check"), name, *arguments)
+    return ("-IB" if site else "-ISB", "-c", FROM_STDIN + _main("check"), name, *arguments)
 
 
 def with_check_pyz(given: str = "") -> str:

@@ -70,11 +70,10 @@ class LayerFiles:
                     self.owners[self.name(self.site / row[0])] = package_key(package), version
 
     def sought(self, suffix: str) -> bool:
-        """Whether code of this layer, besides tests, looks for files with a suffix: it has that as a
-        text, alone or at the end of a pattern.
+        """Whether code of this layer, besides tests, makes names with a suffix: it has that as a text
+        of its own, or after a value.
         """
-        bare = re.escape(suffix.encode())
-        text = re.compile(rb"""["'*}/]%b["']|["']%b["']""" % (bare, bare.removeprefix(rb"\.")))
+        text = re.compile(rb"""["'}]%b["']""" % re.escape(suffix.encode()))
         return any(text.search(content) for content in self._code)
 
     @classmethod

@@ -58,9 +58,8 @@ def install_layer(_: Sequence[str] = ()) -> None:
 
 
 def optimised(layer: rules.LayerFiles, settings: Mapping[str, Any]) -> ledger.Ledger:
-    """Apply the rules to a layer; return what they did.
-
-    Raises RuleError, and LayerError where code looks for files that a layer below is without.
+    """Apply the rules to a layer; return what they did. Warns where code looks for files that a layer
+    below is without. Raises RuleError.
     """
     asked = [rules.parse_rule(each) for each in settings["rules"]]
     below = [
@@ -69,9 +68,10 @@ def optimised(layer: rules.LayerFiles, settings: Mapping[str, Any]) -> ledger.Le
     ]
     without = {suffix for each in below for suffix in each.without}
     if lacking := sorted(suffix for suffix in without if layer.sought(suffix)):
-        raise LayerError(
-            f"code of {settings['layer']} looks for files *{', *'.join(lacking)}, which the layers"
-            " below are without: require its package in the base, too, or say `optimize: false` there"
+        print(
+            f"slimbake: warning: code of {settings['layer']} looks for files *{', *'.join(lacking)},"
+            " which the layers below are without: require its package in the base, or say"
+            " `optimize: false` there"
         )
     sought_below = {suffix for each in below for suffix in each.sought}
     entries = rules.apply_rules(layer, asked, sought_below)

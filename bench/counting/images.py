@@ -1,13 +1,20 @@
-"""Takes the census of services: builds each with passes and without, and compares the two images."""
+"""Takes the census of services: builds each optimised and not, and compares the two images."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import io
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from slimbake.build.bake import bake
+from slimbake.build.bare import bare_images
 from slimbake.build.command import BakeOptions
 from slimbake.build.place import built_in_engine
 from slimbake.build.site import Preparation, hold
@@ -15,9 +22,9 @@ from slimbake.console import Console
 from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
-from slimbake.inside import from_stdin, with_check_pyz, zipapp
+from slimbake.inside import FROM_STDIN, zipapp
 from slimbake.project import Project
-from slimbake.proof.census import (
+from bench.counting.tally import (
     Census,
     Imports,
     Tally,
@@ -25,7 +32,6 @@ from slimbake.proof.census import (
     package_keys,
     tally,
 )
-from slimbake.proof.subjects import without_passes
 
 SECONDS = 3600.0  # for one image; each import in it has a limit of its own
 MEMORY = 6_000_000_000  # bytes
@@ -33,28 +39,55 @@ OUTCOMES = "imports"  # in the workspace: what came of imports, by package
 _KEPT = 2_000  # packages
 
 
-def census(
-    project: Project, services: Sequence[str], console: Console, *, imports: bool = False
-) -> dict[str, Tally]:
-    """Compare each of these services with its image without passes.
+_MAIN = """
+import importlib
+known = {"census": "take_census", "imports": "import_modules", "calls": "make_calls"}
+getattr(importlib.import_module(f"programs.{sys.argv[1]}"), known[sys.argv[1]])(sys.argv[2:])
+"""
 
-    `imports`: modules that ask where they lie are imported in both, too. Raises as `hold` does, and
-    BuildError and CheckError where an image does not build or hold.
-    """
+
+def archive() -> bytes:
+    """check.pyz, and the programs of this package."""
+    file = io.BytesIO(zipapp("check"))
+    with zipfile.ZipFile(file, "a") as zipped:
+        for path in sorted(Path(__file__).with_name("programs").glob("*.py")):
+            zipped.writestr(f"programs/{path.name}", path.read_bytes())
+    return file.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The image of a service without optimisation, and the optimised one, by their ids."""
+
+    bare: str
+    optimised: str
+
+
+@contextlib.contextmanager
+def pairs(
+    project: Project, services: Sequence[str], console: Console
+) -> Iterator[tuple[dict[str, Pair], Workspace]]:
+    """Both images of each service, built, while the project is held. Raises as `bake` does."""
     names = tuple(services)
     with hold(project, Preparation(targets=names), console) as site:
         site = site.stocked(names)
         result = bake(site, names, BakeOptions())
-        pruned = {i.name: i.image for i in built_in_engine(result.left, result)}
-        bare = {i.name: i.image for i in without_passes(site, names, checks=False)}
-        found = {}
-        for name in names:
-            before, after = (offered(images[name]) for images in (bare, pruned))
-            both = (bare[name], before), (pruned[name], after)
-            tried = _imports(*both, site.workspace) if imports else None
-            found[name] = tally(before, after, tried)
-            console.say(f"{name}: {len(found[name].losses)} losses")
-        return found
+        optimised = {i.name: i.image for i in built_in_engine(result.left, result)}
+        bare = {i.name: i.image for i in bare_images(site, names, checks=False)}
+        yield {name: Pair(bare[name], optimised[name]) for name in names}, site.workspace
+
+
+def census(pair: Pair, workspace: Workspace, *, imports: bool = False) -> Tally:
+    """Compare two images. `imports`: modules that ask where they lie are imported in both, too."""
+    before, after = offered(pair.bare), offered(pair.optimised)
+    both = (pair.bare, before), (pair.optimised, after)
+    return tally(before, after, _imports(*both, workspace) if imports else None)
+
+
+def calls(image: str) -> dict[str, str]:
+    """What came of each call of `calls/` in an image."""
+    files = sorted(Path(__file__).with_name("calls").glob("*.txt"))
+    return dict(in_image(image, "calls", {path.stem: path.read_text() for path in files}))
 
 
 def offered(image: str) -> dict[str, Any]:
@@ -63,7 +96,7 @@ def offered(image: str) -> dict[str, Any]:
 
 
 def in_image(image: str, program: str, asked: object = None) -> Any:
-    """The JSON that a program of check.pyz prints in a container of an image. Raises SetupError."""
+    """The JSON that a program prints in a container of an image. Raises SetupError."""
     words = (
         "--network=none",
         "--cap-drop=ALL",
@@ -75,10 +108,10 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
         f"--memory-swap={MEMORY}",
         "--entrypoint=python",
         image,
-        *from_stdin(program, site=True),
+        *("-IB", "-c", f"{FROM_STDIN}{_MAIN}", program),
     )
     name = f"slimbake-{program}-{secrets.token_hex(6)}"
-    done = contained(name, words, with_check_pyz(json.dumps(asked)), SECONDS)
+    done = contained(name, words, f"{base64.b64encode(archive()).decode()}\n{json.dumps(asked)}", SECONDS)
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -87,14 +120,14 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
         ) from None
 
 
-def _imports(bare: tuple[str, Census], pruned: tuple[str, Census], workspace: Workspace) -> Imports:
+def _imports(bare: tuple[str, Census], optimised: tuple[str, Census], workspace: Workspace) -> Imports:
     """What came of imports in both images; what differs is asked once more, one module at a time."""
-    before = _outcomes(*bare, "without passes", workspace)
-    after = _outcomes(*pruned, "with passes", workspace)
+    before = _outcomes(*bare, "bare", workspace)
+    after = _outcomes(*optimised, "optimised", workspace)
     again = [name for name, *_ in compared_imports(before, after)]
     if again:
         before |= _flat(in_image(bare[0], "imports", {"modules": again}))
-        after |= _flat(in_image(pruned[0], "imports", {"modules": again}))
+        after |= _flat(in_image(optimised[0], "imports", {"modules": again}))
     return Imports(len(before), tuple(compared_imports(before, after)))
 
 
@@ -103,7 +136,7 @@ def _outcomes(image: str, found: Census, side: str, workspace: Workspace) -> dic
     version of one is asked for alone, with what requires it. `side`: an answer of one side is never
     taken for the other, since a package may import what it does not require.
     """
-    keys = package_keys(found, zipapp("check") + zipapp("build") + side.encode())
+    keys = package_keys(found, archive() + zipapp("build") + side.encode())
     known = {name: workspace.read(f"{OUTCOMES}/{key}", dict) for name, key in keys.items()}
     new = sorted(name for name, outcomes in known.items() if outcomes is None)
     said = in_image(image, "imports", {"packages": new}) if new else {}

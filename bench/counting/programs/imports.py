@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from ..step import PREFIX, SITE
-from . import inventory
+from slimbake.inside.check import inventory
+from slimbake.inside.step import PREFIX, SITE
+
 from .census import Specs, module_name
 
 SECONDS = 20.0  # for one import, which other processes may slow down

@@ -1,6 +1,6 @@
 """Lists what an image offers without running any of it: modules, entry points, libraries.
 
-Two images are compared by it on the host, one with passes and one without.
+Two images are compared by it on the host, one optimised and one not.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..ledger import LedgerEntry, package_key
-from ..step import PREFIX, SITE
-from . import inventory
+from slimbake.inside.check import inventory
+from slimbake.inside.ledger import LedgerEntry, package_key
+from slimbake.inside.step import PREFIX, SITE
 
 SUFFIXES = (".py", *EXTENSION_SUFFIXES)
 _LIBRARY = re.compile(r"lib(.+?)\.so(\.[\d.]+)?")
@@ -82,7 +82,7 @@ def contents(
     entries: Mapping[str, LedgerEntry],
 ) -> dict[str, str]:
     """A digest for each package: of its files as wheels have them, which of them went cold, and what
-    passes did to them.
+    rules did to them.
     """
     lines: dict[str, list[str]] = {}
     for row in rows:
@@ -214,7 +214,7 @@ def _system_libraries() -> list[str]:
 
 
 def removed_modules(ledger: Iterable[LedgerEntry]) -> dict[str, str]:
-    """The modules that passes removed, each with its pass."""
+    """The modules that rules removed, each with its rule."""
     return {
         name: entry.by for entry in ledger if not entry.after and (name := module_name(entry.path))
     }
@@ -236,7 +236,7 @@ def _sources(site: Path) -> Iterator[tuple[str, str]]:
 def stale_imports(
     sources: Iterable[tuple[str, str]], removed: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str, str]]:
-    """The import statements that point at a removed module: where, target, pass, how it is guarded.
+    """The import statements that point at a removed module: where, target, rule, how it is guarded.
 
     `sources`: name and text of modules, that of a package ending with `.__init__`. Guarded by `try`
     is `optional`; the rest is `at import` or `inside a function`.

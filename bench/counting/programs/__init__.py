@@ -1,0 +1,1 @@
+"""Programs that take stock of an image, in a container of it; `bench.counting.images` runs them."""
