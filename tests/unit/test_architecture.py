@@ -99,7 +99,6 @@ PURE = (
     "build.findings",
     "build.sbom_document",
     "build.sbom_model",
-    "build.split",
     "build.touched",
     "proof.ablation",
     "proof.ddmin",

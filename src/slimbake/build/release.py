@@ -11,7 +11,7 @@ from slimbake.build.budget import over_budget
 from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, on_registry, pushed_images, retag
-from slimbake.build.place import BakeRequest, Built, Failed, Made, Place, Spot, place_of, reference
+from slimbake.build.place import BakeRequest, Built, Failed, Made, Place, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, find_scanner, scans
 from slimbake.build.session import Session
@@ -39,8 +39,6 @@ class Released:
     names: Mapping[str, str] = field(default_factory=dict)
     # target -> REPOSITORY@DIGEST, of what the registry has now
     pushed: Mapping[str, str] = field(default_factory=dict)
-    # target -> where it was built, of several nodes
-    spots: Mapping[str, Spot] = field(default_factory=dict)
     failed: tuple[str, ...] = ()  # the targets that got no name
     failures: tuple[SlimbakeError, ...] = ()
     # service -> the checks that its image has passed, and those that it has not
@@ -59,7 +57,7 @@ def release(
     push. `session`: of the bakes of this process; what it puts off has not ended yet.
 
     What fails while the rest is released is in the result (`expect_all`): with
-    `request.keep_going`, or on several nodes. Raises SetupError, StaleFiles, UsageError, BuildError
+    `request.keep_going`. Raises SetupError, StaleFiles, UsageError, BuildError
     and CheckError; whichever it is, no tag of anything that failed has moved, and the same command
     goes on from there.
     """
@@ -79,7 +77,7 @@ def release(
             find_scanner()  # it is missed before anything is built
         elif site.project.manifest.scan and request.unscanned:
             console.say("--no-scan: these images are not scanned")
-        if not request.partly and not request.missing:
+        if not request.keep_going and not request.missing:
             pull_beside(site, request.targets, request.platform)
         before = site.project.evidence.warm.keys()
         site = first_lists(site, request)
@@ -125,13 +123,13 @@ def _released(
     there = {**_beside(site, request, offer, ids, weights), **weights}
     starts, failed = _checked(site, plan, ids, request.platform, made, there)
     dead = starts.failed
-    if dead and not request.partly:
+    if dead and not request.keep_going:
         raise CheckError("\n".join(map(_dead, dead.items())))
     with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
         measurement = measure_images(images, site.workspace, made.layouts)
     alive = tuple(each for each in measurement.images if each.name not in dead)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
-    if over and not request.partly:
+    if over and not request.keep_going:
         raise CheckError(_stopped("over budget", over))
     bad = {*dead, *over, *failed.services}
     good = tuple(image for image in made.images if image.name not in bad)
@@ -139,7 +137,7 @@ def _released(
     documents = sboms(site, good, request.platform) if request.push or scan else {}
     scanned = scans(site, scan, good, documents, offer.held) if scan else Scans({})
     risky = scanned.refused
-    if risky and not request.partly:
+    if risky and not request.keep_going:
         raise CheckError(_stopped("vulnerabilities stop the release", risky))
     good = tuple(image for image in good if image.name not in risky)
     held = tuple(image for image in offer.held if image.target not in risky)
@@ -166,7 +164,6 @@ def _released(
         on_registry=held,
         names=names,
         pushed=pushed,
-        spots={image.name: image.spot for image in good if image.spot},
         failed=tuple(name for name in request.targets if name not in names),
         failures=(
             *made.failures,

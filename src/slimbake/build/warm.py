@@ -279,7 +279,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     stocked = site.stocked(services, request.packages)
     traced = traces(stocked, services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
-    if not request.partly:
+    if not request.keep_going:
         traceable = {each.name for each in fleet.services if _runs(each)} & services
         _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
@@ -352,7 +352,7 @@ def _not_here(site: Site, request: BakeRequest) -> str:
     where = {
         "with --frozen": request.frozen,
         "in CI": bool(os.environ.get("CI")),
-        "by other builders": bool(request.nodes) or site.engine.builder != "docker",
+        "by another builder": site.engine.builder != "docker",
         "with --set, --platform or --shared": request.sets or request.platform or request.pushed,
         "with --missing": request.missing,
     }

@@ -81,24 +81,6 @@ if TYPE_CHECKING:
     help="Leave out the scan that `scan:` asks for; not with --push.",
 )
 @click.option(
-    "--shards",
-    type=click.IntRange(1, 256),
-    help="Split the build into so many bakes at once; needs --push (docs/how-to/several-machines.md).",
-)
-@click.option(
-    "--node",
-    "nodes",
-    multiple=True,
-    metavar="BUILDER",
-    help="Builder or Docker context for a shard; repeatable.",
-)
-@click.option(
-    "--timeline",
-    "timed",
-    is_flag=True,
-    help="Print when each step ran, and mark the critical path.",
-)
-@click.option(
     "--frozen",
     is_flag=True,
     help="Fail on stale locks or generated files instead of updating them, as in CI.",
@@ -132,9 +114,6 @@ def command(
     platform: str,
     record: Path | None,
     watch: bool,
-    timed: bool,
-    shards: int | None,
-    nodes: tuple[str, ...],
 ) -> None:
     """Build the services in parallel, run their checks, then tag and push the images that pass."""
     from slimbake import docker
@@ -144,7 +123,6 @@ def command(
     from slimbake.build.release import release
     from slimbake.build.released_report import ending
     from slimbake.build.session import Session
-    from slimbake.build.timing import timeline
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
     from slimbake.errors import UsageError
@@ -160,9 +138,8 @@ def command(
         raise UsageError("what is pushed is scanned", "leave out --no-scan or --push")
     if missing:
         _check_missing(push, no_cache, sets)
-    refuse_together(watch=watch, nodes=shards or nodes, push=push, sbom=sbom)
-    if timed and (watch or shards or nodes):
-        raise UsageError("--timeline shows one bake", "leave out --watch, --shards and --node")
+    if watch and sbom:
+        raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
     if builder:
         docker.use_builder(builder)
     request = BakeRequest(
@@ -174,7 +151,6 @@ def command(
         provenance=provenance == "max",
         keep_going=keep_going or watch,
         platform=platform,
-        nodes=_nodes(shards, nodes, builder),
         pushed=read_pushed(shared, plan),
         sets=sets,
         no_cache=no_cache,
@@ -205,7 +181,7 @@ def command(
                 f"{image.target}: not built here, its SBOM is attached to its image on the registry"
             )
     tell_tool(project)
-    print_released(released, as_json, layout, timeline(project.workspace) if timed else None)
+    print_released(released, as_json, layout)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
 
@@ -224,14 +200,6 @@ def _others(request: BakeRequest) -> Iterator[None]:
         raise
 
 
-def _nodes(shards: int | None, nodes: tuple[str, ...], builder: str) -> tuple[str, ...]:
-    """A builder for each shard: those that are named, in turns."""
-    if not shards and not nodes:
-        return ()
-    turns = nodes or (builder,)
-    return tuple(turns[number % len(turns)] for number in range(shards or len(turns)))
-
-
 def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
     """Refuse what makes no sense with `--missing`."""
     from slimbake.errors import UsageError
@@ -246,19 +214,4 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
         raise UsageError(
             "what --set changes is in no fingerprint, so --missing cannot know it",
             "leave out one of them",
-        )
-
-
-def refuse_together(*, watch: bool, nodes: object, push: bool, sbom: object) -> None:
-    """Raise UsageError for options of which one leaves another out."""
-    from slimbake.errors import UsageError
-
-    if watch and nodes:
-        raise UsageError("--watch builds on one engine", "leave out --shards and --node")
-    if watch and sbom:
-        raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
-    if nodes and not push:
-        raise UsageError(
-            "shards share images through a registry",
-            "--push, and --registry if the manifest names none",
         )

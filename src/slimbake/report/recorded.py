@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from slimbake.advise.advice import advice
 from slimbake.advise.facts import SIZES, facts, weighed_images
 from slimbake.advise.model import WeighedImage
-from slimbake.build.costs import targets_ran
-from slimbake.build.timing import costs, timeline
+from slimbake.build.timing import costs
 from slimbake.ci.model import Record
 from slimbake.console.tables import some
 from slimbake.errors import SlimbakeError
@@ -46,7 +44,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         if not all(contents[part["diff"]] for part in image["parts"] if part["size"])
     ]
     history = _history(project)
-    built = timeline(project.workspace)
+    built = costs(project.workspace)
     advised, unadvised = _advice(project)
     missing = [
         _missing(
@@ -59,7 +57,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
             "slimbake sizes " + " ".join(unread[:3]),
             bool(unread),
         ),
-        _missing("when the targets of a bake ran", "slimbake bake", not built),
+        _missing("how long targets take", "slimbake bake", not built),
         _missing(
             "sizes over commits: no commit has bake/evidence/sizes.json",
             "slimbake sizes --record",
@@ -71,9 +69,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         "project": plan.project,
         "services": list(_services(plan, found)),
         "layers": _layers(found, contents),
-        "timeline": targets_ran(built),
-        "steps": [asdict(each) for each in built],
-        "costs": costs(project.workspace),
+        "costs": built,
         "kinds": {target.name: target.kind for target in plan.targets},
         "history": history,
         "passes": _passes(project),
