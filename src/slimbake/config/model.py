@@ -363,6 +363,7 @@ class ServiceEntry(Container):
     reference: str | None = None  # relative to the context; what parity is compared with
     budget: Budget = Budget()
     dockerfile: str | None = None
+    target: str = ""  # the stage of it; "" = its last
     template: str | None = None
     contexts: Pairs = ()
     args: Pairs = ()
@@ -374,7 +375,8 @@ class ServiceEntry(Container):
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: Optimize = Optimize()
     variants: tuple[VariantEntry, ...] = ()
-    ignore: tuple[str, ...] = ()  # the context's own .dockerignore
+    # what is left out of the context: by its own .dockerignore, and by `include`
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

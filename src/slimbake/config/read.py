@@ -47,6 +47,7 @@ from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
 from slimbake.errors import ManifestError
+from slimbake.host.dockerignore import only
 from slimbake.inside.model_task import ModelFiles, UnsupportedModelError, model_task
 
 Raw = dict[str, Any]
@@ -190,7 +191,7 @@ class Reader:
         folder = context or ""
         if context is not None:
             self._workdir(raw.get("workdir", ""), (*at, "workdir"), folder)
-        ignore = self._ignore(context)
+        ignore = self._included(raw, (*at, "include"), folder, self._ignore(context))
         build = tuple(
             self._step(step, (*at, "build", index), folder)
             for index, step in enumerate(raw.get("build", ()))
@@ -227,6 +228,7 @@ class Reader:
             reference=self._within(has, at, "reference", folder),
             budget=self._budget(raw.get("budget", {}), (*at, "budget")),
             dockerfile=self._root_file(raw, at, "dockerfile"),
+            target=raw.get("target", ""),
             template=self._root_file(raw, at, "template"),
             contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
             args=pairs(raw, "args"),
@@ -459,6 +461,23 @@ class Reader:
                 value = self._folder(raw, at, name) or ""
             found.append((name, value))
         return tuple(found)
+
+    def _included(
+        self, raw: Raw, at: KeyPath, context: str, ignore: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """The patterns that leave out what `include` does not name, and what they left out before."""
+        found = []
+        for index, written in enumerate(raw.get("include", ())):
+            try:
+                path = self._repository.inside(f"{context or '.'}/{written}")
+                if not self._repository.exists(path):
+                    raise RefusedError(f"the context '{context}' has no '{written}'")
+                if posixpath.relpath(path, context or ".").startswith(".."):
+                    raise RefusedError(f"'{written}' lies outside the context '{context}'")
+                found.append(posixpath.relpath(path, context or "."))
+            except RefusedError as error:
+                self._report.value((*at, index), error.message, error.hint)
+        return only(found, ignore) if found else ignore
 
     def _ignore(self, context: str | None) -> tuple[str, ...]:
         """The patterns of the context's own .dockerignore, without comments and empty lines."""

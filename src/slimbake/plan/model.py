@@ -161,6 +161,7 @@ class Target:
     context: str
     dockerfile: str
     recipe: Recipe | None  # None: the Dockerfile is the user's own
+    stage: str = ""  # of such a Dockerfile; "" = its last
     contexts: Pairs = ()
     args: Pairs = ()
     labels: Pairs = ()

@@ -28,6 +28,7 @@ from slimbake.config.naming import (
 from slimbake.config.shells import reaped
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.host.sources import Source
+from slimbake.host.dockerignore import literal
 from slimbake.lock.text import names_packages
 from slimbake.plan.model import (
     LOCK,
@@ -264,6 +265,7 @@ def service(
         service=service.name,
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
+        stage=service.target,
         recipe=None if service.dockerfile else recipe,
         contexts=once(
             (
@@ -536,11 +538,3 @@ def _keeps(pattern: str) -> bool:
     left_out = [each.removeprefix("**/") for each in NOT_CODE]
     named = any(fnmatchcase(name, each) for name in names for each in left_out)
     return pattern.startswith("!") and named
-
-
-_SPECIAL = re.compile(r"([*?\[\]\\!#])")
-
-
-def literal(path: str) -> str:
-    """A path as a pattern of .dockerignore that matches only itself."""
-    return _SPECIAL.sub(r"\\\1", path)
