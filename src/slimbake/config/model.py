@@ -375,6 +375,7 @@ class ServiceEntry(Container):
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: Optimize = Optimize()
     variants: tuple[VariantEntry, ...] = ()
+    include: tuple[str, ...] = ()  # of the context, relative to it; () = all of it
     # what is left out of the context: by its own .dockerignore, and by `include`
     ignore: tuple[str, ...] = ()
 

@@ -229,6 +229,7 @@ class Reader:
             budget=self._budget(raw.get("budget", {}), (*at, "budget")),
             dockerfile=self._root_file(raw, at, "dockerfile"),
             target=raw.get("target", ""),
+            include=tuple(raw.get("include", ())),
             template=self._root_file(raw, at, "template"),
             contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
             args=pairs(raw, "args"),

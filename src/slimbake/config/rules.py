@@ -77,7 +77,9 @@ def rules(raw: Raw, report: ProblemReport) -> None:
                 "remove one of them",
             )
         if "target" in service and report.lacks(service, "dockerfile", at):
-            report.key((*at, "target"), "it is a stage of a `dockerfile`", "add that, or remove this")
+            report.key(
+                (*at, "target"), "it is a stage of a `dockerfile`", "add that, or remove this"
+            )
         if "cap_add" in service and report.lacks(service, "dockerfile", at):
             report.key(
                 (*at, "cap_add"),

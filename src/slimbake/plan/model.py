@@ -15,7 +15,7 @@ from typing import Literal
 
 from slimbake.catalogue.model import Applied
 from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, Sign, StartCheck
-from slimbake.config.naming import HOME, USER
+from slimbake.config.naming import HOME, NONROOT_HOME, USER
 from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
@@ -149,6 +149,14 @@ class Recipe(Container):
     def early(self) -> bool:
         """Whether these come before its code: none lies in the folder that has it."""
         return not any(f"{path}/".startswith("/app/") for path in self.folders)
+
+
+def home_in_memory(of: Container) -> tuple[str, ...]:
+    """The home of its user, which programs write to at their first start; () where it is on a volume
+    or in memory already.
+    """
+    home = NONROOT_HOME if of.user in {"", USER} else HOME
+    return () if home in of.writable else (home,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +293,9 @@ class Running(Container):
     @property
     def in_memory(self) -> tuple[str, ...]:
         """What it may write to beside its volumes, as Docker and Compose take it: as in a build."""
-        return tuple(f"{path}:mode=1777,exec" for path in ("/tmp", *self.tmpfs))  # noqa: S108
+        home = () if self.own_dockerfile else home_in_memory(self)
+        paths = ("/tmp", *self.tmpfs, *home)  # noqa: S108
+        return tuple(f"{path}:mode=1777,exec" for path in paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,8 @@ from slimbake.config.naming import (
 )
 from slimbake.config.shells import reaped
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
-from slimbake.host.sources import Source
 from slimbake.host.dockerignore import literal
+from slimbake.host.sources import Source
 from slimbake.lock.text import names_packages
 from slimbake.plan.model import (
     LOCK,
@@ -39,6 +39,7 @@ from slimbake.plan.model import (
     PlannedStep,
     Recipe,
     Target,
+    home_in_memory,
 )
 
 _CONTEXT = "/inside/context"  # where a step has its context
@@ -437,9 +438,10 @@ def _script(service: Service) -> Pairs:
 
 def surroundings(service: Service) -> Pairs:
     """What a check in a build's step knows of how a service's container runs."""
+    home = () if service.dockerfile else home_in_memory(service)
     said = {
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
-        "SLIMBAKE_TMPFS": ":".join(service.tmpfs),
+        "SLIMBAKE_TMPFS": ":".join((*service.tmpfs, *home)),
         "SLIMBAKE_USER": "" if service.user == USER and not service.dockerfile else service.user,
         "SLIMBAKE_ENV": json.dumps(dict(service.start.env)) if service.start.env else "",
     }
