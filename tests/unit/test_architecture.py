@@ -96,7 +96,6 @@ PURE = (
     "build.command",
     "build.costs",
     "build.events",
-    "build.findings",
     "build.sbom_document",
     "build.sbom_model",
     "build.touched",

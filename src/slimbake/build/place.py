@@ -49,7 +49,6 @@ class BakeRequest:
     push: bool = False
     # what the registry has for the same inputs is not built, but gets the tag
     missing: bool = False
-    provenance: bool = False  # BuildKit's own, in full, beside what is pushed
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # the only one that is built for; "" = as planned
     # target -> REPOSITORY@DIGEST: not built, but stood on
@@ -58,8 +57,6 @@ class BakeRequest:
     no_cache: bool = False
     frozen: bool = False  # stale locks and generated files are an error
     install: bool = False  # a missing engine may be installed
-    packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
-    unscanned: bool = False  # although the manifest has `scan:`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +201,7 @@ class OnEngine:
         request: BakeRequest,
         host: Host,
     ) -> dict[str, StoredManifest]:
-        if request.provenance:
+        if site.provenance:
             _push_attested(site, images, names, request)
         else:
             jobs = [(names[image.name], image.name) for image in images]
@@ -235,7 +232,7 @@ class OnBuilder:
     ) -> dict[str, StoredManifest]:
         """Only tags move, in the registry itself."""
         digests = {image.name: image.pushed.rpartition("@")[2] for image in images}
-        if request.provenance:
+        if site.provenance:
             digests = self._attested(site, images, digests, request, host)
         found = {}
         for image in images:
@@ -480,7 +477,7 @@ def place_of(site: Site, request: BakeRequest) -> Place:
     if not ours and request.push:
         return OnBuilder()
     wanted = {
-        "provenance": request.provenance,
+        "`provenance: max`": request.push and site.provenance,
         # without it an engine pushes layers as gzip of its own
         "`compression: {type: estargz}`": request.push and site.plan.compression.type == "estargz",
     }

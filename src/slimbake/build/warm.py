@@ -276,7 +276,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
         return site
     began = time.monotonic()
-    stocked = site.stocked(services, request.packages)
+    stocked = site.stocked(services)
     traced = traces(stocked, services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
     if not request.keep_going:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import FILE, FOLDER, image_options, output_options, service_options
+from slimbake.cli.common import FILE, image_options, output_options, service_options
 from slimbake.console.tables import Layout
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Skip services that are already in the registry; only add the tag.",
 )
-@click.option(
-    "--provenance", type=click.Choice(["max"]), help="Push BuildKit's record of the build too."
-)
-@click.option("--sbom", type=FOLDER, help="Write SBOMs into this folder.")
 @image_options
 @click.option("--builder", default="", metavar="NAME", help="Build on this buildx builder.")
 @click.option(
@@ -67,18 +63,7 @@ if TYPE_CHECKING:
 )
 @click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
 @click.option(
-    "--packages",
-    type=click.Choice(["wheelhouse", "index"]),
-    help="Where builds get wheels: from this machine, or from the index.  [default: the"
-    " manifest's, or wheelhouse]",
-)
-@click.option(
     "--watch", is_flag=True, help="Keep running, and rebuild what an edit touches, until Ctrl-C."
-)
-@click.option(
-    "--no-scan",
-    is_flag=True,
-    help="Leave out the scan that `scan:` asks for; not with --push.",
 )
 @click.option(
     "--frozen",
@@ -102,15 +87,11 @@ def command(
     install_engine: bool,
     push: bool,
     missing: bool,
-    provenance: str | None,
-    sbom: Path | None,
     builder: str,
     sets: tuple[str, ...],
     no_cache: bool,
     keep_going: bool,
-    packages: str | None,
     shared: tuple[Path, ...],
-    no_scan: bool,
     platform: str,
     record: Path | None,
     watch: bool,
@@ -124,22 +105,13 @@ def command(
     from slimbake.build.released_report import ending
     from slimbake.build.session import Session
     from slimbake.ci.records import recorded
-    from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
-    from slimbake.errors import UsageError
+    from slimbake.cli.common import console, print_released, read, select, tell_tool
     from slimbake.images.measured import remembered
 
     project = read(file)
     plan = project.plan
-    if provenance and not push:
-        raise UsageError(
-            "provenance goes to a registry, beside an image", "--push --provenance max"
-        )
-    if no_scan and push:
-        raise UsageError("what is pushed is scanned", "leave out --no-scan or --push")
     if missing:
         _check_missing(push, no_cache, sets)
-    if watch and sbom:
-        raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
     if builder:
         docker.use_builder(builder)
     request = BakeRequest(
@@ -148,7 +120,6 @@ def command(
         tag=tag,
         push=push,
         missing=missing,
-        provenance=provenance == "max",
         keep_going=keep_going or watch,
         platform=platform,
         pushed=read_pushed(shared, plan),
@@ -156,8 +127,6 @@ def command(
         no_cache=no_cache,
         frozen=frozen,
         install=install_engine,
-        packages=packages or "",
-        unscanned=no_scan,
     )
     if watch:
         from slimbake.cli.watch import bake_and_watch
@@ -172,14 +141,6 @@ def command(
             return release(project, request, console, session)
 
     released = recorded(record, request.targets, ended)
-    if sbom:
-        plan = read(file).plan  # with the locks as they are now
-        built = {image.name: image.digest for image in released.measurement.images}
-        write_sboms(plan, built, project.root, sbom)
-        for image in released.on_registry:
-            console.say(
-                f"{image.target}: not built here, its SBOM is attached to its image on the registry"
-            )
     tell_tool(project)
     print_released(released, as_json, layout)
     last = {image.name: image for image in before.images}

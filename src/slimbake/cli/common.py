@@ -300,15 +300,6 @@ def _near(name: str, kind: str, known: list[str]) -> str:
 console = Console()
 
 
-def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:
-    """The SBOM of each of these images, service -> name or id, into a file of its own."""
-    from slimbake.build.sbom import file_name, sbom
-    from slimbake.host.files import write_atomically
-
-    for service, image in names.items():
-        write_atomically(folder / file_name(service), sbom(plan, service, image, root).encode())
-
-
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
     click.echo(_json(value))

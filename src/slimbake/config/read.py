@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from slimbake.config.compose import OWN, own_compose
 from slimbake.config.containers import below_the_code, overlap
-from slimbake.config.document import KeyPath, Position
+from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.inference import exporting, unsupported, without_export, without_torch
 from slimbake.config.model import (
@@ -31,7 +31,6 @@ from slimbake.config.model import (
     ServiceEntry,
     StartCheck,
     VariantEntry,
-    VexStatement,
     WeightsEntry,
     once,
 )
@@ -46,7 +45,6 @@ from slimbake.config.shells import shells
 from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
-from slimbake.errors import ManifestError
 from slimbake.host.dockerignore import only
 from slimbake.inside.model_task import ModelFiles, UnsupportedModelError, model_task
 
@@ -86,7 +84,8 @@ class Reader:
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=optimize(raw),
             ci=self._ci(raw["ci"]) if "ci" in raw else None,
-            scan=self._scan(raw["scan"]) if "scan" in raw else None,
+            scan=_scan(raw["scan"]) if "scan" in raw else None,
+            provenance=raw.get("provenance", "none"),
             externals=tuple(
                 ExternalEntry(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -108,24 +107,6 @@ class Reader:
             without_torch(made, self._report)
             without_export(made, self._report)
         return made
-
-    def _scan(self, raw: Raw) -> Scan:
-        gate, file = raw.get("gate", "low"), raw.get("ignore", "")
-        if not file:
-            return Scan(gate)
-        from slimbake.config.vex import vex_statements  # package URLs take 60 ms to import
-
-        found: tuple[VexStatement, ...] = ()
-        try:
-            file = self._repository.file(file)
-            found = vex_statements(self._file.parent / file)
-        except RefusedError as error:
-            self._report.value(("scan", "ignore"), error.message, error.hint)
-        except ManifestError as error:
-            for each in error.problems:
-                reported = f"{each.path}: {each.message}" if each.path else each.message
-                self._report.elsewhere(file, Position(each.line, each.column), reported, each.hint)
-        return Scan(gate, file, found)
 
     def _unread(self, service: ServiceEntry, raw: Raw, made: Manifest) -> None:
         """Report a service that says nothing of requirements beside a file that lists some: its image
@@ -522,6 +503,10 @@ def precision(said: Raw | str, calibration: str | None) -> Precision:
         mode=said.get("mode"),
         calibration=calibration,
     )
+
+
+def _scan(raw: Raw) -> Scan:
+    return Scan(raw.get("with", "grype"), tuple(raw.get("arguments", ())))
 
 
 def ci(raw: Raw) -> Ci:

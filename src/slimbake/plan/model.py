@@ -333,7 +333,7 @@ class Pipeline:
     provider: Literal["github", "gitlab", "none"]
     cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
     upgrade: str  # when packages are upgraded, as cron has it; "" = never
-    scans: bool  # its jobs need a scanner of vulnerabilities
+    scanner: str  # of vulnerabilities, which its jobs need; "" = none
     sign: Sign  # how it signs what it released
     lanes: tuple[Lane, ...]
 

@@ -150,6 +150,14 @@ def run(machine: Played, *names: str, **said: Any) -> Released:
     return release(machine.project, replace(asking(machine), **said), machine.console)
 
 
+def attesting(machine: Played) -> Played:
+    """The same, with `provenance: max` in the manifest."""
+    project = machine.project
+    manifest = replace(project.manifest, provenance="max")
+    machine.project = replace(project, asked=replace(project.asked, manifest=manifest))
+    return machine
+
+
 def digest(name: str) -> str:
     """Of the image that a target is built to."""
     return manifest(name).descriptor.digest
@@ -272,7 +280,7 @@ def test_an_image_that_buildx_does_not_name_is_an_error(
 def test_with_provenance_an_index_with_the_same_image_gets_the_tag(
     machine: Played, builder: Builder
 ) -> None:
-    done = run(machine, provenance=True)
+    done = run(attesting(machine))
     images = {i.name for i in done.measurement.images}
     assert images == set(SERVICES)
     for name in SERVICES:
@@ -287,8 +295,8 @@ def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
     machine: Played, builder: Builder
 ) -> None:
     around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
-    held = site(machine.project, around=around)
-    request = asking(machine, provenance=True)
+    held = site(attesting(machine).project, around=around)
+    request = asking(machine)
     made = OnBuilder().make(held, SERVICES, request)
     names = {name: f"{request.registry}/{name}:v1" for name in SERVICES}
     OnBuilder().push(held, made.images, names, request, host(machine))
@@ -300,7 +308,7 @@ def test_another_image_with_provenance_than_was_checked_gets_no_tag(
 ) -> None:
     builder.other = "api"
     with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
-        run(machine, provenance=True)
+        run(attesting(machine))
     assert tagged(machine, "v1") == []
 
 
@@ -309,7 +317,7 @@ def test_a_build_for_provenance_that_fails_is_an_error_even_with_keep_going(
 ) -> None:
     builder.unattested = "api"
     with pytest.raises(BuildError, match="no"):
-        run(machine, provenance=True, keep_going=True)
+        run(attesting(machine), keep_going=True)
     assert tagged(machine, "v1") == []
 
 
@@ -399,7 +407,7 @@ def test_with_provenance_the_engine_pushes_what_it_built_again_and_keeps_what_it
     name = f"{machine.server.name}/atlas/api:v1"
     machine.server.put("v1", MANIFEST, manifest("api").read())
     around = replace(BARE, proxies=(("http_proxy", "http://me:secret@proxy"),))
-    found = send(machine, site(machine.project, around=around), provenance=True)
+    found = send(machine, site(attesting(machine).project, around=around))
     assert found["api"].descriptor.digest == digest("api")
     ((proxies, targets, options, checks),) = calls
     assert (proxies, targets, options.provenance, checks) == ((), ("api",), True, False)
@@ -413,7 +421,7 @@ def test_where_the_engine_built_another_image_nothing_is_pushed(
     attested(machine, engine, monkeypatch)
     engine.same = False
     with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
-        send(machine, site(machine.project), provenance=True)
+        send(machine, site(attesting(machine).project))
     assert engine.done == []
     assert engine.images == {f"{machine.server.name}/atlas/api:v1": digest("api")}
 
@@ -426,7 +434,7 @@ def test_where_no_provenance_is_made_nothing_is_pushed(
 
     monkeypatch.setattr(places, "bake", bake)
     with pytest.raises(BuildError) as caught:
-        send(machine, site(machine.project), provenance=True)
+        send(machine, site(attesting(machine).project))
     assert caught.value.message == "buildx makes no provenance\napi does not build"
     assert engine.done == []
 
@@ -610,10 +618,8 @@ STANDINS = Surroundings(
     [
         (ENGINE, {}, OnEngine()),
         (ENGINE, {"push": True}, OnEngine()),
-        (ENGINE, {"push": True, "provenance": True}, OnEngine()),
         (AFAR, {}, OnEngine()),  # which has it brought there
         (AFAR, {"push": True}, OnBuilder()),
-        (AFAR, {"push": True, "provenance": True}, OnBuilder()),
     ],
 )
 def test_who_pushes_is_whoever_has_what_was_built(
@@ -624,10 +630,13 @@ def test_who_pushes_is_whoever_has_what_was_built(
 
 
 def test_provenance_needs_an_engine_that_keeps_an_index() -> None:
-    graph = replace(ENGINE, store="graph")
-    request = BakeRequest(targets=("api",), registry="r.example", push=True, provenance=True)
-    with pytest.raises(SetupError, match="needs the engine's containerd image store, or a builder"):
-        place_of(site(unlocked(FLEET), engine=graph), request)
+    graph, attested = replace(ENGINE, store="graph"), fleet(service("api"), provenance="max")
+    request = BakeRequest(targets=("api",), registry="r.example", push=True)
+    words = "`provenance: max` needs the engine's containerd image store, or a builder"
+    with pytest.raises(SetupError, match=words):
+        place_of(site(unlocked(attested), engine=graph), request)
+    here = replace(request, push=False)
+    assert place_of(site(unlocked(attested), engine=graph), here) == OnEngine()
 
 
 def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> None:

@@ -47,16 +47,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (
-            ("--watch", "--sbom", "out"),
-            "--watch writes no SBOMs",
-            "leave out --sbom; `slimbake sbom` writes them",
-        ),
-        (
-            ("--provenance", "max"),
-            "provenance goes to a registry, beside an image",
-            "--push --provenance max",
-        ),
         (("--missing",), "--missing requires --push", "--push --missing"),
         (
             ("--push", "--missing", "--no-cache"),
@@ -107,14 +97,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
 def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRequest]) -> None:
     on, record = root / "bases.json", root / "record.json"
     on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
-    words = ("--builder", "kube", "--push", "--missing", "--provenance", "max", "--keep-going")
-    files = ("--shared", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
+    words = ("--builder", "kube", "--push", "--missing", "--keep-going")
+    files = ("--shared", str(on), "--record", str(record))
     done = CliRunner().invoke(
         slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
     )
     assert done.exception is None, done.output
     (request,) = asked
-    assert (request.missing, request.provenance, request.keep_going) == (True, True, True)
+    assert (request.missing, request.keep_going) == (True, True)
     assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
     assert json.loads(record.read_text())["services"] == ["api", "jobs"]
     assert json.loads(done.stdout)["on_registry"] == {}

@@ -10,7 +10,6 @@ PROGRAMS = {
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
     "contents": ".contents:print_contents",
-    "files": ".contents:print_files",
     "observe": ".touched:run_observation",
     "trace": ".trace:run_trace",
     "starts": ".trace:trace_starts",
