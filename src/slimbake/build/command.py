@@ -56,7 +56,6 @@ class BakeOptions:
     fresh: frozenset[str] = frozenset()
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # build for this one alone; "" = as the bake file says
-    builder: str = ""  # the buildx builder, if not the one that is in use
     # the builder is not the engine's own: what it builds has to be brought there
     load: bool = False
     push: bool = False  # the builder pushes what it builds, under `names`
@@ -150,7 +149,6 @@ def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
         "LAYOUTS": options.layouts,
         "COMPRESSION": options.compression,
         "PLATFORMS": options.platform,
-        "BUILDX_BUILDER": options.builder,
         "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}

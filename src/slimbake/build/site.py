@@ -63,6 +63,11 @@ class Site:
         return self.project.plan
 
     @property
+    def provenance(self) -> bool:
+        """Whether BuildKit's own provenance is pushed beside images."""
+        return self.project.manifest.provenance == "max"
+
+    @property
     def root(self) -> Path:
         return self.project.root
 
@@ -75,14 +80,14 @@ class Site:
         around = replace(self.around, pushed={**self.around.pushed, **pushed})
         return replace(self, around=around)
 
-    def stocked(self, names: Collection[str], packages: str = "") -> Site:
+    def stocked(self, names: Collection[str]) -> Site:
         """The site with the wheels and Debian packages that these targets and their checks need.
 
-        `packages`: "wheelhouse" or "index", "" as the manifest has it. Raises SetupError.
+        Raises SetupError.
         """
         plan, fleet, locks = self.plan, self.project.fleet, self.project.locks
         targets = relinked(plan, self.around.pushed).needed(plan.with_checks(tuple(names)))
-        if (packages or fleet.manifest.packages) == "index":
+        if fleet.manifest.packages == "index":
             links = find_links(targets, locked_pins(fleet, locks), self.machine)
             return replace(self, around=replace(self.around, find_links=links))
         wheels = _wheels(fleet, locks, targets, self)

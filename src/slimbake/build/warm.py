@@ -277,10 +277,10 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
         return site
     began = time.monotonic()
-    stocked = site.stocked(services, request.packages)
+    stocked = site.stocked(services)
     traced = traces(stocked, services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
-    if not request.partly:
+    if not request.keep_going:
         traceable = {each.name for each in fleet.services if _runs(each)} & services
         _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
@@ -380,7 +380,7 @@ def _not_here(site: Site, request: BakeRequest) -> str:
     where = {
         "with --frozen": request.frozen,
         "in CI": bool(os.environ.get("CI")),
-        "by other builders": bool(request.nodes) or site.engine.builder != "docker",
+        "by another builder": site.engine.builder != "docker",
         "with --set, --platform or --shared": request.sets or request.platform or request.pushed,
         "with --missing": request.missing,
     }

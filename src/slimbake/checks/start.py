@@ -5,6 +5,7 @@ meant to be run.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shlex
 import statistics
@@ -19,6 +20,7 @@ from slimbake.checks.cure import cure
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.compose import own_compose
+from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
 from slimbake.docker.containers import Later, contained
 from slimbake.errors import CheckError, SetupError
@@ -41,6 +43,7 @@ _KEPT = 1000
 _SHOWN = 60  # characters of a command
 _NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
 STARTED = "started"  # in the workspace
+_DEFAULT = re.compile(r"\$\{\w+:?-([^${}]*)\}")  # `${NAME:-value}`
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,9 @@ def starts(
     only_here = (f"--env={key}={value}" for key, value in service.start.env)
     options = (*only_here, *foreign(platform))
     if not (company.beside or company.fleet):
-        return _checked(image, service, asked, ("--network=none", *options), later)
+        known = without_compose(service.environment).items()
+        alone = ("--network=none", *(f"--env={key}={value}" for key, value in known))
+        return _checked(image, service, asked, (*alone, *options), later)
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
@@ -221,6 +226,19 @@ def starts(
                 time.sleep(1)
     except NotBeside as error:
         return StartFound(f"{service.service}: {error.message}\n{error.hint}".rstrip())
+
+
+def without_compose(environment: Pairs) -> dict[str, str]:
+    """The variables of containers as Compose would fill them in where nothing else is set; without
+    those that only a shell or `.env` has.
+    """
+    found = {}
+    for name, written in environment:
+        parts = (_DEFAULT.sub(r"\1", each) for each in written.split("$$"))
+        value = "\0".join(parts)
+        if "$" not in value:
+            found[name] = value.replace("\0", "$")
+    return found
 
 
 def _checked(

@@ -27,16 +27,10 @@ def use_builder(name: str) -> None:
     """Build with this builder from here on; one that is another engine's own makes that engine the
     one to talk to.
     """
-    os.environ |= _reached(name)
-
-
-def _reached(builder: str) -> dict[str, str]:
-    """The variables by which a builder is reached; buildx uses another engine's own from its
-    context only.
-    """
-    contexts = process.execute(["docker", "context", "ls", "-q"]).stdout.split()
-    found = {"BUILDX_BUILDER": builder}
-    return found | {"DOCKER_CONTEXT": builder, "DOCKER_HOST": ""} if builder in contexts else found
+    os.environ["BUILDX_BUILDER"] = name
+    # buildx uses another engine's own builder from its context only
+    if name in process.execute(["docker", "context", "ls", "-q"]).stdout.split():
+        os.environ |= {"DOCKER_CONTEXT": name, "DOCKER_HOST": ""}
 
 
 _builds: set[subprocess.Popen[str]] = set()
@@ -75,12 +69,8 @@ class Bake:
         self.text = ""  # lines that are no events: buildx's own errors
         buildx = (program,) if Path(program).is_file() else ("docker", "buildx")
         self._arguments = [*buildx, "bake", "--progress=rawjson", *arguments]
-        builder = environment.get("BUILDX_BUILDER", "")
-        reached = _reached(builder) if builder else {}
-        self._root, self._environment = (
-            root,
-            {**os.environ, **BUILD_ENVIRONMENT, **environment, **reached},
-        )
+        self._root = root
+        self._environment = {**os.environ, **BUILD_ENVIRONMENT, **environment}
 
     def events(self) -> Generator[dict[str, Any], None, None]:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it

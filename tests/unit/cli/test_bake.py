@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from slimbake.build.place import BakeRequest, Spot
+from slimbake.build.place import BakeRequest
 from slimbake.build.release import Released
 from slimbake.cli import slimbake
 from slimbake.errors import MANIFEST, CheckError, UsageError
@@ -47,26 +47,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (
-            ("--shards", "2"),
-            "shards share images through a registry",
-            "--push, and --registry if the manifest names none",
-        ),
-        (
-            ("--watch", "--node", "a"),
-            "--watch builds on one engine",
-            "leave out --shards and --node",
-        ),
-        (
-            ("--watch", "--sbom", "out"),
-            "--watch writes no SBOMs",
-            "leave out --sbom; `slimbake sbom` writes them",
-        ),
-        (
-            ("--provenance", "max"),
-            "provenance goes to a registry, beside an image",
-            "--push --provenance max",
-        ),
         (("--missing",), "--missing requires --push", "--push --missing"),
         (
             ("--push", "--missing", "--no-cache"),
@@ -97,7 +77,6 @@ RELEASED = Released(
     Measurement(()),
     names={"api": f"{REGISTRY}/api:1"},
     pushed={"api": f"{REGISTRY}/api@sha256:{'a' * 64}"},
-    spots={"api": Spot(node="a", shard=2, wave=3)},
 )
 
 
@@ -115,45 +94,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("words", "nodes"),
-    [
-        ((), ()),
-        (("--builder", "kube"), ()),
-        (("--shards", "2"), ("", "")),
-        (("--shards", "3", "--builder", "kube"), ("kube", "kube", "kube")),
-        (("--node", "a", "--node", "b"), ("a", "b")),
-        (("--node", "a", "--node", "b", "--shards", "3"), ("a", "b", "a")),
-    ],
-)
-def test_shards_go_round_the_builders_that_are_named(
-    root: Path, asked: list[BakeRequest], words: tuple[str, ...], nodes: tuple[str, ...]
-) -> None:
-    done = CliRunner().invoke(
-        slimbake, ["bake", "api", "-f", str(root / "services.yaml"), "--push", "--tag", "1", *words]
-    )
-    assert done.exception is None, done.output
-    assert asked == [
-        BakeRequest(targets=("api",), registry=REGISTRY, tag="1", push=True, nodes=nodes)
-    ]
-    assert done.stdout.splitlines()[-1].split() == ["api", "3", "2", "a", f"{REGISTRY}/api:1"]
-
-
-def test_shards_do_all_that_one_engine_does(root: Path, asked: list[BakeRequest]) -> None:
+def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRequest]) -> None:
     on, record = root / "bases.json", root / "record.json"
     on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
-    words = ("--shards", "2", "--push", "--missing", "--provenance", "max", "--keep-going")
-    files = ("--shared", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
+    words = ("--builder", "kube", "--push", "--missing", "--keep-going")
+    files = ("--shared", str(on), "--record", str(record))
     done = CliRunner().invoke(
         slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
     )
     assert done.exception is None, done.output
     (request,) = asked
-    assert request.nodes == ("", "")
-    assert (request.missing, request.provenance, request.keep_going) == (True, True, True)
+    assert (request.missing, request.keep_going) == (True, True)
     assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
     assert json.loads(record.read_text())["services"] == ["api", "jobs"]
-    assert json.loads(done.stdout)["images"]["api"]["node"] == "a"
+    assert json.loads(done.stdout)["on_registry"] == {}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ PROGRAMS = {
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
     "contents": ".contents:print_contents",
-    "files": ".contents:print_files",
     "observe": ".touched:run_observation",
     "starts": ".trace:trace_starts",
 }
