@@ -32,6 +32,8 @@ def filled(text: str, inputs: Inputs) -> str:
 
 def _sizes(inputs: Inputs) -> str:
     """An image a row: what it weighs, and what it lost."""
+    if not inputs.images:
+        return f"Sizes and losses: {UNMEASURED} (`slimbake sizes --record`, `bench/census.py`)."
     heads = ("image, with its model", "by hand", "slimbake", "modules found", "files lost")
     return table((*heads, "calls that differ"), _rows(inputs))
 
@@ -72,7 +74,7 @@ def _census(inputs: Inputs) -> str:
     if not found:
         return f"Modules, files and calls: {UNMEASURED} (`bench/census.py`)."
     rows = [
-        (name, f"{mb(of['bare'])} -> {mb(of['uncompressed'])}", *losses(name, inputs))
+        (name, f"{mb(of['bare'])} -> {mb(of['optimised'])}", *losses(name, inputs))
         for name, of in found.items()
     ]
     return table(("image", "MB", "modules found", "files lost", "calls that differ"), rows)

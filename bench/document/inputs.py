@@ -85,20 +85,26 @@ def agreeing(inputs: Inputs) -> Inputs:
     value on all pages, and what was lost stands beside the size of the same image.
     """
     side = inputs.bake.get("sides", {}).get(OURS, {}).get("sizes") or {}
-    baked = all(_same(inputs, *each) for each in side.get("images", {}).items())
+    baked = all(
+        _same(inputs, name, of["uncompressed"]) for name, of in side.get("images", {}).items()
+    )
     together = mb(sharing(inputs, inputs.defaults)["host"].get("shared"))
     recorded = inputs.cast and any(f"{together} MB on a host" in it for it in frames(inputs.cast)[-1][1])
     return replace(
         inputs,
-        census={name: of for name, of in inputs.census.items() if _same(inputs, name, of)},
+        census={
+            name: of
+            for name, of in inputs.census.items()
+            if _same(inputs, name, of["optimised"])
+        },
         bake=inputs.bake if baked else {},
         cast=inputs.cast if recorded else "",
     )
 
 
-def _same(inputs: Inputs, name: str, of: Json) -> bool:
+def _same(inputs: Inputs, name: str, size: int) -> bool:
     """Whether an image that was measured elsewhere is as large as shown."""
-    return mb(of["uncompressed"]) == mb(inputs.images.get(name, {}).get("uncompressed"))
+    return mb(size) == mb(inputs.images.get(name, {}).get("uncompressed"))
 
 
 def sharing(inputs: Inputs, names: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -70,7 +70,9 @@ def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:
         saved = 1 - known["shared"] / known["alone"] if known else None
         yield (
             f"a shared base saves {claimed['shared_base_saves']:.0%} (on a {place})",
-            f"{share(saved)}: {mb(known.get('shared'))} instead of {mb(known.get('alone'))} MB",
+            UNMEASURED
+            if saved is None
+            else f"{share(saved)}: {mb(known['shared'])} instead of {mb(known['alone'])} MB",
             _verdict(None if saved is None else saved >= claimed["shared_base_saves"]),
         )
     counted = inputs.census.values()
