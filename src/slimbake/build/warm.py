@@ -93,9 +93,7 @@ def traces(
         site.workspace.write_text(name, _text(said, own, mounts))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     for file in sorted((site.root / RULES).glob("*.json")):
-        site.workspace.write_text(
-            f"{_NAME}/rules/{file.name}", _unstripped(file.read_text("utf-8"))
-        )
+        site.workspace.write_text(f"{_NAME}/rules/{file.name}", file.read_text("utf-8"))
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
     )
@@ -170,17 +168,6 @@ def _target(service: Service, smoke: Target | None) -> Target:
         args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),
         platforms=service.platforms,
     )
-
-
-def _unstripped(rules: str) -> str:
-    """What is done to a layer; without stripping where it gets its first warm list, since it is built
-    again with that: symbols change nothing of what a start imports, and torch's take seconds.
-    """
-    settings = json.loads(rules)
-    if settings.get("warm"):
-        return rules  # of the same bytes the builder has the layer already
-    kept = [each for each in settings["rules"] if "strip" not in each]
-    return json.dumps({**settings, "rules": kept}, indent=1)
 
 
 def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, object]:

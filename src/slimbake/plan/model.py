@@ -81,6 +81,11 @@ class Install:
     warm: bool = False
 
     @property
+    def strips(self) -> str:
+        """The rule that strips, by name, before a layer is laid; "" = none does."""
+        return next((rule.name for rule in self.rules if rule.strip), "")
+
+    @property
     def rules_file(self) -> str:
         """The file that tells the step of its rules, by its name."""
         return f"{self.lock.removesuffix('.txt')}.json"

@@ -2,7 +2,8 @@
 
 PROGRAMS = {
     "fetch-wheels": "..fetch:fetch_wheels",
-    "install": ".install:install_layer",
+    "unpack": ".install:unpack_wheels",
+    "lay": ".install:lay_packages",
     "install-local": ".install:install_local",
     "copy-code": ".settle:copy_code",
     "settle-code": ".settle:settle_code",
