@@ -24,7 +24,6 @@ COMMANDS = (
     ("plan",),
     ("fingerprint",),
     ("layers",),
-    ("advise",),
     ("report",),
 )
 # In a process of its own: what this one holds would count as the commands'.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside.check import imports
-from slimbake.inside.check.census import Specs, module_name, removed_modules, stale_imports
+from bench.counting.programs import imports
+from bench.counting.programs.census import Specs, module_name, removed_modules, stale_imports
 from slimbake.inside.ledger import LedgerEntry
 
 

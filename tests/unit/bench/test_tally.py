@@ -1,4 +1,4 @@
-"""Two censuses are compared: what is gone is a loss, unless a pass lists it."""
+"""Two censuses are compared: what is gone is a loss, unless a rule lists it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from slimbake.host.workspace import Workspace
-from slimbake.proof import counting
-from slimbake.proof.census import Census, compared_imports, package_keys, tally
+from bench.counting import images as counting
+from bench.counting.tally import Census, compared_imports, package_keys, tally
 
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
 WHOLE: dict[str, Any] = {
-    "inventory": {"files": {"disk": 9}, "passes": {}, "losses": []},
+    "inventory": {"files": {"disk": 9}, "rules": {}, "losses": []},
     "ledger": [],
     "modules": {"a": "package", "a.b": "module", "a.random": "package"},
     "listings": {"a": ["b", "random."]},
@@ -40,15 +40,15 @@ def test_what_is_the_same_has_lost_nothing() -> None:
     assert (found.modules, found.found, found.losses, found.differences) == (3, 3, (), ())
 
 
-def test_a_namespace_of_which_a_pass_took_all_is_explained_by_it() -> None:
+def test_a_namespace_of_which_a_rule_took_all_is_explained_by_it() -> None:
     """numpy names its folder of pkg-config's files as an entry point."""
     before = copy.deepcopy(WHOLE)
     before["entry_points"] = {"a: pkg_config: a": ["a.lib.pc", "namespace"]}
     after = copy.deepcopy(before)
     after["entry_points"] = {"a: pkg_config: a": ["a.lib.pc", ""]}
     assert [each.by for each in tally(before, after).differences] == [""]
-    after["ledger"] = [["a/lib/pc/a.pc", "files.cmake"]]
-    assert [each.by for each in tally(before, after).differences] == ["files.cmake"]
+    after["ledger"] = [["a/lib/pc/a.pc", "sources"]]
+    assert [each.by for each in tally(before, after).differences] == ["sources"]
 
 
 LOSSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
