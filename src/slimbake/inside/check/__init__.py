@@ -9,6 +9,5 @@ PROGRAMS = {
     "start": ".start:start_command",
     "contents": ".contents:print_contents",
     "files": ".contents:print_files",
-    "observe": ".touched:run_observation",
     "starts": ".trace:trace_starts",
 }
