@@ -82,7 +82,7 @@ class NothingSelected(SlimbakeError):
 
 
 class StaleFiles(SlimbakeError):
-    """Generated files, locks or evidence are out of date."""
+    """Generated files, locks or warm lists are out of date."""
 
     exit_code = STALE
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
-from slimbake.evidence import FleetEvidence
 from slimbake.fleet import Fleet, Layer, resolve
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import Locks
 from slimbake.plan import plan
 from slimbake.project import Project
+from slimbake.warm import Optimisation
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")
@@ -41,9 +41,9 @@ def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: An
 
 
 def unlocked(made: Fleet) -> Project:
-    """A project of a fleet that nobody has locked or proven anything of."""
+    """A project of a fleet that nobody has locked."""
     locks = Locks({})
-    return Project(made, made, locks, FleetEvidence(made, locks), plan(made), Workspace(None))
+    return Project(made, made, locks, Optimisation(made, locks), plan(made), Workspace(None))
 
 
 def below(layer: Layer) -> str:

@@ -310,7 +310,7 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         target = counted
         error = CheckError(
             f"{target.checked} has lost files of packages ({cause}); no tag has moved\n{log}".rstrip(),
-            "`slimbake passes` lists the passes; without one: `optimize: {without: [NAME]}`",
+            "`slimbake why --rules` lists what is done to layers; `optimize: false` turns it off",
         )
     elif target.kind in CHECKS and step.instruction:
         error = CheckError(

@@ -114,7 +114,7 @@ def _reasons(
     target: Target, changes: Iterable[PathChange], ignore: str | None, asked: tuple[str, ...]
 ) -> tuple[str, ...]:
     folders = [(target.context, ignore if target.recipe is None else "\n".join(target.ignore))]
-    # All locks, passes and warm lists are one context each, of which a target reads its own; the
+    # All locks, rules and warm lists are one context each, of which a target reads its own; the
     # programs are slimbake's.
     folders += [
         (value, "")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from slimbake.inside.check.libraries import package_name
 from slimbake.plan.model import Running
 
-# As Python ends it: what a pass removed has more words.
+# As Python ends it: what a rule removed has more words.
 _MISSING = re.compile(r"No module named '([\w.]+)'$")
 # As the loader of glibc ends it, after the words of Python or the name of the program. What has a
 # path is a file of the program's own, and no library of Debian.

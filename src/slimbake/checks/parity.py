@@ -1,4 +1,4 @@
-"""What was measured of parity: read from where bakes leave it, and kept as evidence."""
+"""What was measured of parity: read from where bakes leave it, and recorded."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "sizes": "measure the images",
         "report": "write one HTML page about the fleet",
         "layers": "show the layers of packages, and better ones",
-        "why": "say which pass removed or changed a file",
+        "why": "say which rule removed or changed a file",
         "cold": "list or extract the code in cold stores",
         "diff": "name the first file in which two images differ",
         "sbom": "list what an image holds, as CycloneDX",

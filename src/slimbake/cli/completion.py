@@ -23,7 +23,7 @@ _FISH = ('string split ","', 'string split --max 1 ","')
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script with which SHELL completes commands, options, services, variants and passes.
+    """Print the script with which SHELL completes commands, options, services and variants.
 
     bash and zsh: put `eval "$(slimbake completion SHELL)"` into ~/.bashrc or ~/.zshrc.
     """

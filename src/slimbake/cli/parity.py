@@ -28,13 +28,13 @@ from slimbake.errors import NothingSelected, UsageError
 
 @click.command(
     "parity",
-    epilog=examples("slimbake parity embedding-onnx", "slimbake parity --evidence"),
+    epilog=examples("slimbake parity embedding-onnx", "slimbake parity --record"),
 )
 @services_argument
 @all_variants_option
 @manifest_option
 @output_options
-@click.option("--evidence", is_flag=True, help="Write the figures to bake/evidence/parity.json.")
+@click.option("--record", is_flag=True, help="Write the figures to bake/parity.json.")
 @click.option(
     "--control",
     is_flag=True,
@@ -46,7 +46,7 @@ def command(
     file: Path,
     as_json: bool,
     layout: Layout,
-    evidence: bool,
+    record: bool,
     control: bool,
 ) -> None:
     """Build the services and compare their models' answers with torch's. Moves no tag."""
@@ -74,7 +74,7 @@ def command(
             return
         bake(site, chosen, BakeOptions())
     figures = parity.measured_parity(project.workspace, chosen)
-    if evidence:
+    if record:
         parity.write_parity(figures, project.root)
         console.say(f"kept in {parity.FILE}")
     click.echo(

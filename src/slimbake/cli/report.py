@@ -33,7 +33,7 @@ from slimbake.host.workspace import FOLDER
     metavar="FILE",
 )
 def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
-    """Write one HTML page about the fleet: sizes, sharing, the last bake, history, passes, advice.
+    """Write one HTML page about the fleet: sizes, sharing, the last bake, history, rules.
 
     The page needs no network. slimbake builds and measures nothing for it: what is not recorded
     yet is listed with the command that records it. Needs plotly, the extra `report`.

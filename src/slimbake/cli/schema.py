@@ -10,7 +10,7 @@ from slimbake.config import MANIFEST_SCHEMA
 
 @click.command(
     "schema",
-    epilog=examples("slimbake schema > services.schema.json"),
+    epilog=examples("slimbake schema", "slimbake schema > services.schema.json"),
 )
 def command() -> None:
     """Print the manifest's JSON Schema, for editors and other tools."""

@@ -143,7 +143,7 @@ def _print_found(path: str, found: Mapping[str, tuple[Why, ...]], whole: bool) -
 
 
 def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
-    """How many files each pass took, moved or changed; `entries`: pass and layer -> path -> file."""
+    """How many files each rule took, moved or changed; `entries`: rule and layer -> path -> file."""
     by_rule: dict[str, set[str]] = {}
     for (by, _), files in entries.items():
         by_rule.setdefault(by, set()).update(files)

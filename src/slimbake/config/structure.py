@@ -56,7 +56,7 @@ def _schema(file: Path) -> dict[str, Any]:
 
 @cache
 def _dialect() -> type[Draft202012Validator]:
-    """JSON Schema for values that are words, of the manifest and of passes: importing it and making
+    """JSON Schema for values that are words, of the manifest: importing it and making
     this takes 0.1 s.
     """
     from jsonschema import Draft202012Validator

@@ -5,7 +5,7 @@ and the variant. A base `ml` of services that run on ONNX Runtime gives two othe
 these services stand on in its place, and `ml-export`, which no image holds. Both are resolved with
 the family of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy.
 `ml-export` stands on the runtime alone, so that a change of anything that exports do not need
-exports no model again, and no pass has taken anything that they do.
+exports no model again, and no rule has taken anything that they do.
 """
 
 from __future__ import annotations

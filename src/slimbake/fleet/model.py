@@ -36,7 +36,7 @@ Kind = Literal["base", "export", "service", "weights", "wheel"]
 class Layer:
     """One content-addressed part of an image, or what only builds take files from.
 
-    Its name is that of its target, its lock and its evidence: nothing else puts one together, or
+    Its name is that of its target, its lock and its warm list: nothing else puts one together, or
     takes one apart.
     """
 

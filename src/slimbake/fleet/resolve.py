@@ -71,7 +71,7 @@ def resolve(
     found: PlannedBases | None = None,
     sources: Mapping[str, tuple[Source, ...]] = {},
 ) -> Fleet:
-    """Decide all that a manifest leaves open but what only locks and evidence know.
+    """Decide all that a manifest leaves open but what only locks know.
 
     `found`: the layers that slimbake found for a fleet without bases, as its locks have them;
     `sources`: lock -> what its packages are built from that have no wheel.

@@ -32,7 +32,7 @@ from slimbake.inside.ledger import LedgerEntry, read_ledger
 
 # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
 LARGE = 4000
-LEDGER = "opt/slimbake/ledger/"  # in a layer: what passes took
+LEDGER = "opt/slimbake/ledger/"  # in a layer: what rules took
 _WHITEOUT = ".wh."
 _RECORD_LIMIT = 32_000_000  # bytes
 

@@ -108,7 +108,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one pass took from the files of one package, as the layer's ledger says."""
+    """What one rule took from the files of one package, as the layer's ledger says."""
 
     by: str  # the pass
     package: str

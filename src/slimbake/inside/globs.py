@@ -1,11 +1,11 @@
-"""Globs of passes, and the licences that no pass removes."""
+"""Globs of rules and of `remove:`, and the licences that nothing removes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
 
-# One pattern for the step that applies passes and for the check of `passes.yaml`.
+# One pattern for the step that applies rules and for the check of the manifest.
 # `license.py` is a module.
 LICENCE = re.compile(
     r"(.*/)?(licen[cs]es?|copying|copyright|notice|third.?party.?notices?)([.-](?!pyc?$)[^/]*)?",
@@ -20,7 +20,7 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     everything below. Paths that begin with `/` match only globs that do.
     """
     globs = set(globs)
-    # A search names thousands of files and folders without a wildcard: these are looked up.
+    # A manifest may name thousands of files and folders without a wildcard: these are looked up.
     named = {glob for glob in globs if not {*"*?"} & {*glob.removesuffix("/**")}}
     whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs - named) or r"(?!)")
 

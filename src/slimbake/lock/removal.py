@@ -35,7 +35,7 @@ def unmatched(fleet: Fleet, locks: Locks, store: Store) -> Iterator[str]:
 def _files(pin: Pin, store: Store) -> frozenset[str] | None:
     """The files of a package below site-packages; None where the store has none of its wheels."""
     for wheel in pin.wheels:
-        for path in (store.root / "sha256" / wheel.sha256).glob("*.whl"):
+        for path in (store.root / "sha256").glob(f"*/{wheel.file}"):
             with zipfile.ZipFile(path) as archive:
                 return frozenset(archive.namelist())
     return None

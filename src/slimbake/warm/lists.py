@@ -15,7 +15,7 @@ from slimbake.inside.cold.layout import SOURCE
 _HEADER = """\
 # The modules of {layer} that a start of some service imports. Their bytecode stays on disk, extension
 # modules (.so) whole, and the sources of those that a start reads ("source"); all else may go to the
-# cold store. Made by `slimbake bake` the first time; `slimbake prove --warm` refreshes it.
+# cold store. Made by `slimbake bake` the first time; `slimbake lock --warm` refreshes it.
 """
 _LINE = re.compile(rf"(?!/)(?!.*(^|/)\.\.?(/|$))[^\\\0]+\.(py({SOURCE})?|so)")
 

@@ -176,7 +176,7 @@ def test_a_layer_of_which_not_all_is_baked_gets_no_list(fresh: Fresh) -> None:
     assert fresh.lists == {"job": ["six.py"]}
     assert fresh.said[0] == (
         "nothing goes cold on base-web: no warm list, and not all services on it are baked;"
-        " `slimbake prove --warm` makes it"
+        " `slimbake lock --warm` makes it"
     )
 
 
@@ -205,7 +205,7 @@ def test_where_nobody_would_commit_a_list_none_is_made(
     assert (fresh.bakes.built, fresh.lists) == ([], {})
     assert fresh.said == [
         f"nothing goes cold on base-web, job: no warm list, and none is made {said};"
-        " `slimbake prove --warm` makes it"
+        " `slimbake lock --warm` makes it"
     ]
 
 

@@ -18,7 +18,7 @@ from slimbake.inside.check import inventory
 from slimbake.inside.check.inventory import Row, take_inventory
 from slimbake.inside.cold.layout import HEAD
 from slimbake.inside.cold.pack import store_bytes
-from slimbake.inside.ledger import LedgerEntry, ledger_bytes
+from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
 from slimbake.inside.step import StepError
 
 THING = {
@@ -53,7 +53,7 @@ class Layer:
 
     def tell(self, *entries: LedgerEntry) -> None:
         (self.prefix / "ledger").mkdir()
-        (self.prefix / "ledger/base-web.json.gz").write_bytes(ledger_bytes(entries))
+        (self.prefix / "ledger/base-web.json.gz").write_bytes(ledger_bytes(Ledger(entries)))
 
     @property
     def found(self) -> dict[str, dict[str, int]]:
@@ -119,20 +119,28 @@ def test_all_that_is_taken_away_is_named_with_its_package_and_its_layer(
     assert f"lost: {named}" in capsys.readouterr().out.replace("thing-1.dist-info/", "")
 
 
-def test_what_a_pass_removed_or_changed_is_no_loss(layer: Layer) -> None:
+def test_what_a_rule_or_the_manifest_removed_or_changed_is_no_loss(
+    layer: Layer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "services.yaml: bases.web.remove: thing/*.json"
     stripped = b"\x7fELF code"
     unlinked("thing/module.py")(layer)
+    unlinked("thing/data.json")(layer)
     rewritten("thing/lib.so", stripped)(layer)
     digest = hashlib.sha256(stripped).hexdigest()
     layer.tell(
-        LedgerEntry("thing/lib.so", 18, 9, "strip", "thing", "1", digest),
+        LedgerEntry("thing/lib.so", 18, 9, "symbols", "thing", "1", digest),
         LedgerEntry("thing/module.py", 10, 0, "modules", "thing", "1"),
+        LedgerEntry("thing/data.json", 2, 0, line, "thing", "1"),
     )
     assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 5, "changed": 1, "removed": 1}
-    assert layer.found["passes"] == {"modules": 1, "strip": 1}
+    assert layer.found["files"] == {"disk": 4, "changed": 1, "removed": 1, "requested": 1}
+    assert layer.found["rules"] == {"modules": 1, line: 1, "symbols": 1}
+    assert capsys.readouterr().out.endswith(
+        "inventory: 7 files: 4 on disk, 1 changed by rules, 1 removed by rules, 1 removed on request\n"
+    )
     rewritten("thing/lib.so", b"\x7fELF cod")(layer)
-    assert take_inventory(()) == 1, "it is not what the pass left"
+    assert take_inventory(()) == 1, "it is not what the rule left"
 
 
 def cold(layer: Layer, content: bytes, name: str = "thing/module.py") -> Path:
@@ -150,16 +158,16 @@ def test_a_module_in_the_cold_store_is_no_loss(layer: Layer) -> None:
     assert layer.found["files"] == {"disk": 6, "cold": 1}
 
 
-def test_a_library_in_the_cold_store_is_as_a_pass_left_it(layer: Layer) -> None:
+def test_a_library_in_the_cold_store_is_as_a_rule_left_it(layer: Layer) -> None:
     stripped = b"\x7fELF code"
     digest = hashlib.sha256(stripped).hexdigest()
-    layer.tell(LedgerEntry("thing/lib.so", 18, 9, "strip", "thing", "1", digest))
+    layer.tell(LedgerEntry("thing/lib.so", 18, 9, "symbols", "thing", "1", digest))
     cold(layer, stripped, "thing/lib.so")
     assert take_inventory(()) == 0
     assert layer.found["files"] == {"disk": 6, "changed": 1}
     rewritten("thing/lib.so", b"")(layer)
     cold(layer, b"\x7fELF cod", "thing/lib.so")
-    assert take_inventory(()) == 1, "it is not what the pass left"
+    assert take_inventory(()) == 1, "it is not what the rule left"
 
 
 def test_another_module_in_the_cold_store_is_a_loss(
@@ -181,12 +189,6 @@ def test_a_byte_of_the_cold_store_that_changed_is_caught(layer: Layer, place: st
     store.write_bytes(content)
     with pytest.raises(StepError, match=r"the cold store .*base-web.cold"):
         take_inventory(())
-
-
-def test_a_package_that_a_pass_leaves_out_is_no_loss(layer: Layer) -> None:
-    shutil.rmtree(layer.site / "thing-1.dist-info")
-    layer.tell(LedgerEntry("thing/module.py", 10, 0, "without.thing", "thing", "1"))
-    assert take_inventory(()) == 0
 
 
 def test_a_local_package_that_no_lock_has_must_be_there(
@@ -265,8 +267,8 @@ def test_what_the_layer_below_counted_is_not_read_again_unless_it_changed(
     unlinked("own.py")(layer)
     assert take_inventory(()) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "lost: own.py of own 1 in api: it is not in the image, and no pass lists it",
-        "lost: thing/module.py of thing 1 in base-web: its bytes are not the wheel's, and no pass"
+        "lost: own.py of own 1 in api: it is not in the image, and no rule lists it",
+        "lost: thing/module.py of thing 1 in base-web: its bytes are not the wheel's, and no rule"
         " lists it",
     ]
     shutil.rmtree(layer.site / "thing-1.dist-info")

@@ -199,7 +199,7 @@ def test_a_smoke_that_imports_next_to_nothing_is_reported(tmp_path: Path) -> Non
     store.write_bytes(store_bytes({"pack/m0.py": source}, {"pack/m0.py": record.parent.name}))
     assert said([str(file) for file in files[:2]], tmp_path) == [
         "slimbake: warning: smoke.py imports 1 cold module (pack), with which a start takes"
-        " about 0.2 s longer; `slimbake prove --warm` keeps them on disk"
+        " about 0.2 s longer; `slimbake lock --warm` keeps them on disk"
     ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,6 @@ def executable(path: Path, content: bytes) -> None:
     path.chmod(0o755)
 
 
-# In a process of its own: a hook of Python's audit stays. The tests lie in /tmp, and run as whom
-# they do.
-TRACED = f"""
-import sys, types
-from pathlib import Path
-sys.path.insert(0, {str(Path(trace.__file__).parents[3])!r})
-from slimbake.inside.check import trace
-trace.PREFIX, trace._NOT_FILES = Path(sys.argv[1]), ("/proc/",)
-trace.surroundings = types.SimpleNamespace(become_nonroot=lambda: None)
-trace.run_trace([])
-"""
 SERVER = """
 import http.server, sys
 sys.path.insert(0, "")
@@ -54,72 +43,75 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRe
 """
 
 
-def traced(
-    folder: Path, command: list[str], port: int | None = None, **more: str
-) -> dict[str, Any]:
-    (folder / "prefix/lib/python3.11/site-packages").mkdir(parents=True)
-    words = [sys.executable, "-c", TRACED, str(folder / "prefix")]
-    environment = {**os.environ, **more}
-    given = json.dumps({"command": command, "port": port})
-    said = subprocess.check_output(words, input=given, env=environment, text=True)
-    return dict(json.loads(said.splitlines()[-1]))
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Callable[..., trace.Trace]:
+    """A command of a service, traced; these tests lie in /tmp."""
+    monkeypatch.setattr(trace, "_NOT_FILES", ("/proc/",))
+
+    def run(command: list[str], port: int | None = None) -> trace.Trace:
+        made = trace.Trace()
+        trace.trace_command(made, command, port)
+        return made
+
+    return run
 
 
-def test_what_a_script_uses_that_serves_is_seen(folder: Path) -> None:
+def used(found: trace.Trace) -> set[str]:
+    return {path for _, path in found.paths()}
+
+
+def test_what_a_script_uses_that_serves_is_seen(
+    folder: Path, traced: Callable[..., trace.Trace]
+) -> None:
     """What it imports from beside it, and the app that it imports by its name."""
     executable(folder / "bin/serve", f"{SCRIPT}{SERVER}".encode())
     (folder / "bin/helper.py").write_text("")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    reported = traced(folder, ["serve", str(port)], port)
-    assert (reported["held"], reported["untraced"]) == (True, "")
-    assert {
-        str(folder / path) for path in ("bin/serve", "bin/helper.py", "app/app.py")
-    } <= reported["elsewhere"].keys()
+    found = traced(["serve", str(port)], port)
+    assert found.seen
+    assert {str(folder / path) for path in ("bin/serve", "bin/helper.py", "app/app.py")} <= used(
+        found
+    )
 
 
-def test_what_a_file_uses_is_seen_to_its_end(folder: Path) -> None:
+def test_what_a_file_uses_is_seen_to_its_end(
+    folder: Path, traced: Callable[..., trace.Trace]
+) -> None:
     (folder / "app/job.py").write_text(
         "import sys, app\nassert sys.argv == ['job.py', 'now']\nimport last\n"
     )
     (folder / "app/last.py").write_text("")
-    reported = traced(folder, ["python", "job.py", "now"])
-    assert (reported["held"], reported["untraced"]) == (True, "")
-    assert {str(folder / "app" / name) for name in ("job.py", "app.py", "last.py")} <= reported[
-        "elsewhere"
-    ].keys()
+    found = traced(["python", "job.py", "now"])
+    assert {str(folder / "app" / name) for name in ("job.py", "app.py", "last.py")} <= used(found)
 
 
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        (["start", "now"], "start cannot be run: No such file or directory"),
-        (["shell"], "shell runs no Python that can be traced"),
-        (["python", "-I", "app.py"], "python -I app.py runs no Python that can be traced"),
-    ],
-)
-def test_an_answer_says_why_a_command_was_not_traced(
-    command: list[str], said: str, folder: Path
+@pytest.mark.parametrize("command", [["start", "now"], ["shell"], ["python", "-I", "app.py"]])
+def test_what_runs_no_python_that_reports_is_not_seen(
+    command: list[str], folder: Path, traced: Callable[..., trace.Trace]
 ) -> None:
     executable(folder / "bin/shell", b"#!/bin/sh\nexit 0\n")
-    assert traced(folder, command)["untraced"] == said
+    assert not traced(command).seen
 
 
-def test_a_shell_that_runs_python_is_traced(folder: Path) -> None:
+def test_a_shell_that_runs_python_is_traced(
+    folder: Path, traced: Callable[..., trace.Trace]
+) -> None:
     executable(folder / "bin/shell", b"#!/bin/sh\nexec python -m app\n")
-    reported = traced(folder, ["shell"])
-    assert (reported["held"], reported["untraced"]) == (True, "")
-    assert str(folder / "app/app.py") in reported["elsewhere"]
+    found = traced(["shell"])
+    assert found.seen
+    assert str(folder / "app/app.py") in used(found)
 
 
-def test_the_sitecustomize_of_an_image_still_runs(folder: Path) -> None:
+def test_the_sitecustomize_of_an_image_still_runs(
+    folder: Path, traced: Callable[..., trace.Trace], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "own").mkdir()
     (folder / "own/sitecustomize.py").write_text("import sys\nsys.ours = True\n")
     (folder / "app/job.py").write_text("import sys\nassert sys.ours\nimport app\n")
-    reported = traced(folder, ["python", "job.py"], PYTHONPATH=str(folder / "own"))
-    assert {str(folder / "app/app.py"), str(folder / "own/sitecustomize.py")} <= reported[
-        "elsewhere"
-    ].keys()
+    monkeypatch.setenv("PYTHONPATH", str(folder / "own"))
+    found = traced(["python", "job.py"])
+    assert {str(folder / "app/app.py"), str(folder / "own/sitecustomize.py")} <= used(found)
 
 
 def test_what_another_process_uses_again_is_nothing_new(

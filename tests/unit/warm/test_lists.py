@@ -39,7 +39,7 @@ def test_a_list_is_read_as_it_was_written(lines: set[str]) -> None:
 def test_a_list_says_what_it_is_and_how_it_is_refreshed() -> None:
     text = warm_text("base-ml", ["b.py", "a.py"])
     assert text.splitlines()[-2:] == ["a.py", "b.py"]
-    assert "base-ml" in text and "slimbake prove --warm" in text
+    assert "base-ml" in text and "slimbake lock --warm" in text
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_no_list_is_reported_with_its_line(text: str, said: str, tmp_pat
     with pytest.raises(UsageError) as raised:
         read_warm(tmp_path, "base-ml")
     assert f"bake/evidence/warm/base-ml.txt: {said}" in str(raised.value)
-    assert "slimbake prove --warm" in raised.value.hint
+    assert "slimbake lock --warm" in raised.value.hint
 
 
 def test_a_layer_without_a_list_sends_nothing_to_a_cold_store() -> None:

@@ -45,12 +45,14 @@ def _rule(name: str) -> str:
     path = name.replace(".", "/").encode()
     for tops, text in _ledgers():
         if path.partition(b"/")[0] in tops:
+            import json
             import re
 
             files = rb'"%s(\.py|/__init__\.py|\.[^"/]*\.so)",\d+,0\]' % re.escape(path)
             if found := re.search(files, text):
                 end = text.rindex(b'":{', 0, found.start())
-                return text[text.rindex(b'"', 0, end) + 1 : end].decode()
+                start = max(text.rfind(b']},"', 0, end) + 3, 1)  # a name may have quotes of its own
+                return str(json.loads(text[start : end + 1]))
     return ""
 
 

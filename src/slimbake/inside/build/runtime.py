@@ -32,7 +32,7 @@ PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(os.__file__).resolve().parent
 
 # Names of files and folders of the standard library (in the last row: of the time zones) that the
-# runtime does not get, by the reason: it is `narrowed` by them.
+# runtime does not get, by the reason.
 LEFT_BEHIND: Mapping[str, tuple[str, ...]] = {
     "its own tests": ("test", "tests", "idle_test", "_test*", "_ctypes_test*", "_xxtestfuzz*"),
     "examples of extension modules": ("xxlimited*",),

@@ -8,6 +8,5 @@ PROGRAMS = {
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
     "contents": ".contents:print_contents",
-    "observe": ".touched:run_observation",
     "starts": ".trace:trace_starts",
 }

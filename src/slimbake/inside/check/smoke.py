@@ -88,7 +88,7 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
         yield (
             f"slimbake: warning: {name} imports {len(cold):,} cold module{'s' * (len(cold) > 1)}"
             f" ({', '.join(packages[:SHOWN])}{more}), with which a start takes about"
-            f" {slower:.2g} s longer; `slimbake prove --warm` keeps them on disk"
+            f" {slower:.2g} s longer; `slimbake lock --warm` keeps them on disk"
         )
 
 

@@ -2,7 +2,8 @@
 
 Python's audit events report what Python opens, imports, runs, loads and starts (`audit`);
 what the loader or a library maps without Python is in /proc/PID/maps. Nothing reports files that
-are only looked at (stat), or that a library opens and closes itself."""
+are only looked at (stat), or that a library opens and closes itself.
+"""
 
 from __future__ import annotations
 
@@ -82,14 +83,10 @@ class Trace:
         yield from _reported((self._folder / LOG).read_bytes())
         yield from (("map", path) for path in sorted(self._mapped) if _is_file(path))
 
-    def result(self) -> dict[str, str]:
-        """The files that exist, links followed too: path -> how it was used first."""
-        used: dict[str, str] = {}
-        for how, path in self.paths():
-            for name in {path, os.path.realpath(path)}:
-                if os.path.isfile(name):  # noqa: PTH113
-                    used.setdefault(name, how)
-        return dict(sorted(used.items()))
+    @property
+    def seen(self) -> bool:
+        """Whether any of it ran in a Python that reports what it uses."""
+        return any(how == RUNS for how, _ in self.paths())
 
 
 def _reported(log: bytes) -> Iterator[tuple[str, str]]:
@@ -104,12 +101,6 @@ def _is_file(path: str) -> bool:
     return not path.startswith(_NOT_FILES)
 
 
-def add_sources(used: Mapping[str, str]) -> dict[str, str]:
-    """Add the module of each bytecode file, which Python looks at and does not open."""
-    modules = {module_of(path) for path in used} - used.keys()
-    return {path: "bytecode" for path in modules if Path(path).is_file()} | dict(used)
-
-
 def trace_command(
     traced: Trace,
     command: Sequence[str],
@@ -118,13 +109,13 @@ def trace_command(
     quiet: float = SECONDS,
     environment: Mapping[str, str] = {},
     **user: Any,
-) -> tuple[bool, str]:
-    """Run the service's own command to its end, or ask a server and then end it.
+) -> None:
+    """Run the service's own command to its end, or ask a server and then end it; how it ends does
+    not matter.
 
-    Returns whether the server answers, how it ends does not matter; and why nothing is known of
-    what it uses, "" where something is. A smoke calls its service in process: what only a server
-    imports is seen here. `quiet`: seconds after which a command that uses nothing new is ended;
-    `environment`: variables beside the trace's; `user`: as subprocess.Popen takes it.
+    A smoke calls its service in process: what only a server imports is seen here. `quiet`: seconds
+    after which a command that uses nothing new is ended; `environment`: variables beside the
+    trace's; `user`: as subprocess.Popen takes it.
     """
     try:
         service = subprocess.Popen(
@@ -135,9 +126,10 @@ def trace_command(
             start_new_session=True,
             **user,
         )
-    except OSError as error:
-        return False, f"{command[0]} cannot be run: {error.strerror}"
-    answered = _ask(port, service) if port else True
+    except OSError:  # it is not there, or no program: the start check says so
+        return
+    if port:
+        _ask(port, service)
     for number, seconds in (
         (0, 0 if port else SECONDS),
         (signal.SIGTERM, GRACE),
@@ -150,8 +142,6 @@ def trace_command(
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(service.pid, signal.SIGKILL)  # what it has left behind
-    seen = any(how == RUNS for how, _ in traced.paths())
-    return answered, "" if seen else f"{' '.join(command)} runs no Python that can be traced"
 
 
 def _ended(
@@ -186,8 +176,8 @@ def _ended(
     return True
 
 
-def _ask(port: int, service: subprocess.Popen[bytes]) -> bool:
-    """Whether a server on loopback answers, once it listens, to its health page and to a 404."""
+def _ask(port: int, service: subprocess.Popen[bytes]) -> None:
+    """Ask a server on loopback, once it listens, for its health page and for what is not there."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and service.poll() is None:
         try:
@@ -198,13 +188,12 @@ def _ask(port: int, service: subprocess.Popen[bytes]) -> bool:
                         "Host: localhost\r\nConnection: close\r\n\r\n".encode()
                     )
                     if not connection.recv(1 << 16).startswith(b"HTTP/1."):
-                        return False
+                        return
                     while connection.recv(1 << 16):
                         pass
-            return True
+            return
         except OSError:
             time.sleep(0.1)
-    return False
 
 
 def trace_starts(arguments: Sequence[str]) -> None:
@@ -249,7 +238,7 @@ def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
             environment=asked["environment"],
             **surroundings.as_service(),
         )
-    seen = any(how == RUNS for how, _ in traced.paths())
+    seen = traced.seen
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}

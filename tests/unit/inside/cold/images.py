@@ -14,7 +14,7 @@ from tests.wheels import make_wheel
 from slimbake.inside.build.layer import compile_modules
 from slimbake.inside.cold.pack import go_cold
 from slimbake.inside.cold.select import select, warm_modules
-from slimbake.inside.passes import LayerFiles
+from slimbake.inside.rules import LayerFiles
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -130,8 +130,8 @@ target "web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "steps"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "web"
   }
   secret = ["id=npm-token,env=NPM_TOKEN"]

@@ -135,8 +135,8 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   output = image("api")
@@ -160,8 +160,8 @@ target "api-gpu" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "api-gpu"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api-gpu"
   }
   output = image("api-gpu")
@@ -182,8 +182,8 @@ target "admin" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "admin"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "admin"
   }
   output = image("admin")
@@ -204,8 +204,8 @@ target "other" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "other"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "other"
   }
   output = image("other")
@@ -226,8 +226,8 @@ target "worker" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "worker"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "worker"
   }
   output = image("worker")
@@ -248,8 +248,8 @@ target "tool" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "tool"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tool"
   }
   output = image("tool")
@@ -270,8 +270,8 @@ target "tool-with-defaults" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.12-slim-trixie"
     "org.opencontainers.image.title" = "tool-with-defaults"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tool-with-defaults"
   }
   output = image("tool-with-defaults")
@@ -291,8 +291,8 @@ target "theirs" {
   }
   labels = {
     "org.opencontainers.image.title" = "theirs"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "theirs"
   }
   output = image("theirs")
@@ -312,8 +312,8 @@ target "theirs-asked" {
   }
   labels = {
     "org.opencontainers.image.title" = "theirs-asked"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "theirs-asked"
   }
   output = image("theirs-asked")
@@ -333,8 +333,8 @@ target "theirs-hurried" {
   }
   labels = {
     "org.opencontainers.image.title" = "theirs-hurried"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "theirs-hurried"
   }
   output = image("theirs-hurried")
@@ -354,8 +354,8 @@ target "theirs-silent" {
   }
   labels = {
     "org.opencontainers.image.title" = "theirs-silent"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ships"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "theirs-silent"
   }
   output = image("theirs-silent")

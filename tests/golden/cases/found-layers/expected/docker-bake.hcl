@@ -76,7 +76,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -155,8 +155,8 @@ target "base-fastapi" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-fastapi"
     "slimbake.lock" = "sha256:06c31892d6a0e2de4f54a6be5ac1a063de01098097cd24090ef4bbd7795ad88c"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-fastapi"
   }
   output = image("base-fastapi")
@@ -180,8 +180,8 @@ target "base-starlette" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-starlette"
     "slimbake.lock" = "sha256:03a4c54e3a135afe5a7c437adf2276bd0c0d1caabd6c8e4a0cda67a43a79c5c7"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-starlette"
   }
   output = image("base-starlette")
@@ -204,8 +204,8 @@ target "base-numpy" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-numpy"
     "slimbake.lock" = "sha256:804dce6b8a185f38ce60ec2445b73618e6c4588f3a3bf92cdba15d9b4c2c7a56"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-numpy"
   }
   output = image("base-numpy")
@@ -228,8 +228,8 @@ target "base-weights-models-small" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-weights-models-small"
     "slimbake.lock" = "sha256:92e2e4233e4e40ec7f1d6cff2c27a72e9b531176111f71ed3c09a2d1f65f0584"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-weights-models-small"
   }
   output = image("base-weights-models-small")
@@ -251,8 +251,8 @@ target "api" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
     "slimbake.lock" = "sha256:03a4c54e3a135afe5a7c437adf2276bd0c0d1caabd6c8e4a0cda67a43a79c5c7"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   output = image("api")
@@ -274,8 +274,8 @@ target "embed" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
     "slimbake.lock" = "sha256:92e2e4233e4e40ec7f1d6cff2c27a72e9b531176111f71ed3c09a2d1f65f0584"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed"
   }
   output = image("embed")
@@ -298,8 +298,8 @@ target "rank" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
     "slimbake.lock" = "sha256:882818b3ecf94a8f2723c1f2db98d0198018fc4b71ba1119309cec355c15d76c"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "rank"
   }
   output = image("rank")
@@ -320,8 +320,8 @@ target "plain" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "plain"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "plain"
   }
   output = image("plain")

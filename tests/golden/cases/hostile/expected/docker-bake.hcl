@@ -80,7 +80,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -124,8 +124,8 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "hostile"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   output = image("base-web")
@@ -164,8 +164,8 @@ target "target" {
     "com.example/empty" = ""
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "target"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "hostile"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "target"
   }
   output = image("target")

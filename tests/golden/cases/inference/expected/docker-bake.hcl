@@ -104,7 +104,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -148,8 +148,8 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   output = image("base-web")
@@ -171,8 +171,8 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "removes"
     "slimbake.target" = "base-ml"
   }
   platforms = ["linux/amd64"]
@@ -195,8 +195,8 @@ target "base-ml-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-onnx"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-onnx"
   }
   output = image("base-ml-onnx")
@@ -216,8 +216,8 @@ target "base-ml-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml-export"
-    "slimbake.optimize" = "none"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-export"
   }
   output = ["type=cacheonly"]
@@ -236,8 +236,8 @@ target "base-vision" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "removes"
     "slimbake.target" = "base-vision"
   }
   output = image("base-vision")
@@ -257,8 +257,8 @@ target "base-vision-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-vision-export"
-    "slimbake.optimize" = "none"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-vision-export"
   }
   output = ["type=cacheonly"]
@@ -277,8 +277,8 @@ target "base-vision-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision-onnx"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-vision-onnx"
   }
   output = image("base-vision-onnx")
@@ -423,8 +423,8 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   output = image("api")
@@ -446,8 +446,8 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "removes"
     "slimbake.target" = "embed"
   }
   platforms = ["linux/amd64"]
@@ -470,8 +470,8 @@ target "embed-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed-onnx"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed-onnx"
   }
   platforms = ["linux/amd64"]
@@ -495,8 +495,8 @@ target "rank" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "removes"
     "slimbake.target" = "rank"
   }
   platforms = ["linux/amd64"]
@@ -519,8 +519,8 @@ target "say" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "say"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "say"
   }
   output = image("say")
@@ -542,8 +542,8 @@ target "see" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "see"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "see"
   }
   output = image("see")
@@ -565,8 +565,8 @@ target "tell" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tell"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tell"
   }
   output = image("tell")

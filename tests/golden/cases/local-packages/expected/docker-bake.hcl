@@ -76,8 +76,8 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
-    "warm" = "bake/evidence/warm"
+    "rules" = "bake/dockerfiles/rules"
+    "warm" = "bake/warm"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -173,8 +173,8 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   output = image("base-web")
@@ -197,8 +197,8 @@ target "base-store" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "base-store"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-store"
   }
   output = image("base-store")
@@ -221,8 +221,8 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   output = image("api")
@@ -245,8 +245,8 @@ target "keeper" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "keeper"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "keeper"
   }
   output = image("keeper")
@@ -268,8 +268,8 @@ target "alone" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
     "org.opencontainers.image.title" = "alone"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "packages"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "alone"
   }
   output = image("alone")

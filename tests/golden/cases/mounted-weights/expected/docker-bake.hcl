@@ -100,7 +100,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -144,8 +144,8 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml"
   }
   output = image("base-ml")
@@ -166,8 +166,8 @@ target "base-ml-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-onnx"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-onnx"
   }
   output = image("base-ml-onnx")
@@ -187,8 +187,8 @@ target "base-ml-export" {
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml-export"
-    "slimbake.optimize" = "none"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-export"
   }
   output = ["type=cacheonly"]
@@ -268,8 +268,8 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed"
   }
   output = image("embed")
@@ -290,8 +290,8 @@ target "embed-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed-onnx"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed-onnx"
   }
   output = image("embed-onnx")
@@ -312,8 +312,8 @@ target "rank" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "rank"
   }
   output = image("rank")
@@ -335,8 +335,8 @@ target "tell" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tell"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tell"
   }
   output = image("tell")
@@ -356,8 +356,8 @@ target "keep" {
   }
   labels = {
     "org.opencontainers.image.title" = "keep"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "mounted"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "keep"
   }
   output = image("keep")

@@ -115,8 +115,8 @@ target "tool" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "lone"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tool"
   }
   output = image("tool")
@@ -137,8 +137,8 @@ target "files" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "files"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "lone"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "files"
   }
   output = image("files")

@@ -76,7 +76,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -120,8 +120,8 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "tailored"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   output = image("base-web")
@@ -142,8 +142,8 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "tailored"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   output = image("api")

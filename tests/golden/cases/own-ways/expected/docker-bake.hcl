@@ -80,7 +80,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -124,8 +124,8 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "base-web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   output = image("base-web")
@@ -151,8 +151,8 @@ target "by-hand" {
   }
   labels = {
     "org.opencontainers.image.title" = "by-hand"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "by-hand"
   }
   output = image("by-hand")
@@ -176,8 +176,8 @@ target "from-template" {
     "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "the second"
     "owner" = "people"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "from-template"
   }
   platforms = ["linux/arm64"]
@@ -204,8 +204,8 @@ target "guarded" {
   labels = {
     "org.opencontainers.image.base.name" = "registry.example.com:5000/python:3.12"
     "org.opencontainers.image.title" = "guarded"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "ways"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "guarded"
   }
   secret = ["id=index-token,env=INDEX_TOKEN", "id=netrc,src=secrets/netrc"]

@@ -80,7 +80,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -142,8 +142,8 @@ target "app" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.14-slim-trixie"
     "org.opencontainers.image.title" = "app"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "whole"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "app"
   }
   output = image("app")

@@ -76,7 +76,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -157,8 +157,8 @@ target "one" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "one"
     "slimbake.lock" = "sha256:50fe9e04593bb279c55d2a5b0e998c130f8e249ebda9148434d4bfb065f1cfc4"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "sources"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "one"
   }
   output = image("one")
@@ -181,8 +181,8 @@ target "two" {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "two"
     "slimbake.lock" = "sha256:3a43cca55f41c202cc45f6c297f3a5710f173c02748e00a26d6955d134874545"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "sources"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "two"
   }
   output = image("two")

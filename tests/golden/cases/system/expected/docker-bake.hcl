@@ -76,7 +76,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -121,8 +121,8 @@ target "base-database" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-database"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-database"
   }
   output = image("base-database")
@@ -144,8 +144,8 @@ target "base-plain-files" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-plain-files"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-plain-files"
   }
   output = image("base-plain-files")
@@ -167,8 +167,8 @@ target "importer" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "importer"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "importer"
   }
   output = image("importer")
@@ -190,8 +190,8 @@ target "reader" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "reader"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "libraries"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "reader"
   }
   output = image("reader")

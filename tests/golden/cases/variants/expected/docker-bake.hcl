@@ -112,7 +112,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -156,8 +156,8 @@ target "base-web" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web"
   }
   platforms = ["linux/amd64"]
@@ -179,8 +179,8 @@ target "base-web-cuda" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-web-cuda"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-web-cuda"
   }
   platforms = ["linux/amd64"]
@@ -203,8 +203,8 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml"
   }
   platforms = ["linux/amd64"]
@@ -227,8 +227,8 @@ target "base-ml-cuda" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-cuda"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-cuda"
   }
   platforms = ["linux/amd64"]
@@ -250,8 +250,8 @@ target "tool-gpu" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool-gpu"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tool-gpu"
   }
   platforms = ["linux/amd64"]
@@ -274,8 +274,8 @@ target "api" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "api"
   }
   platforms = ["linux/amd64"]
@@ -302,8 +302,8 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed"
   }
   platforms = ["linux/amd64"]
@@ -331,8 +331,8 @@ target "embed-cuda" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed-cuda"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed-cuda"
   }
   platforms = ["linux/amd64"]
@@ -354,8 +354,8 @@ target "tool" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "tool"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "tool"
   }
   output = image("tool")

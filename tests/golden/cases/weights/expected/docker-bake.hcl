@@ -76,7 +76,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "passes" = "bake/dockerfiles/passes"
+    "rules" = "bake/dockerfiles/rules"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -120,8 +120,8 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml"
   }
   output = image("base-ml")
@@ -143,8 +143,8 @@ target "base-vision" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-vision"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "base-vision"
   }
   output = image("base-vision")
@@ -234,8 +234,8 @@ target "embed" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "embed"
   }
   output = image("embed")
@@ -258,8 +258,8 @@ target "rank" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "rank"
   }
   output = image("rank")
@@ -282,8 +282,8 @@ target "speak" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "speak"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "speak"
   }
   output = image("speak")
@@ -305,8 +305,8 @@ target "listen" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "listen"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "listen"
   }
   output = image("listen")
@@ -328,8 +328,8 @@ target "answer" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "answer"
-    "slimbake.optimize" = "lossless"
     "slimbake.project" = "models"
+    "slimbake.promise" = "kept"
     "slimbake.target" = "answer"
   }
   output = image("answer")

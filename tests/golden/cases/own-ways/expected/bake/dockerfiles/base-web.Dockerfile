@@ -17,13 +17,13 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
 
 FROM base
 USER 0:0
-# Install the wheels, and apply the passes of this layer.
+# Install the wheels, and apply the rules of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/base-web.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    --mount=type=bind,from=inside,source=passes/base-web.json,target=/inside/passes.json \
+    --mount=type=bind,from=inside,source=rules/base-web.json,target=/inside/rules.json \
     ["python", "/build.pyz", "install"]
 USER 65532:65532

@@ -15,13 +15,13 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
 FROM first
-# Install the wheels, and apply the passes of this layer.
+# Install the wheels, and apply the rules of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/from-template.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    --mount=type=bind,from=inside,source=passes/from-template.json,target=/inside/passes.json \
+    --mount=type=bind,from=inside,source=rules/from-template.json,target=/inside/rules.json \
     ["python", "/build.pyz", "install"]
 CMD ["python", "-m", "second"]

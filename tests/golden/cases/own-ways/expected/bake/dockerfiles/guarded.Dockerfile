@@ -19,14 +19,14 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
 
 FROM base AS below
 USER 0:0
-# Install the wheels, and apply the passes of this layer.
+# Install the wheels, and apply the rules of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/guarded.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    --mount=type=bind,from=inside,source=passes/guarded.json,target=/inside/passes.json \
+    --mount=type=bind,from=inside,source=rules/guarded.json,target=/inside/rules.json \
     ["python", "/build.pyz", "install"]
 # Mount points of volumes, the working directory and home of the service's user, which owns them.
 RUN --network=none \
