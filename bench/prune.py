@@ -106,7 +106,9 @@ def report(found: dict[str, list[float]], services: tuple[str, ...]) -> int:
         )
     ]
     headings = ("seconds, medians", "not optimised", "optimised", "more", "ratio")
-    print(tables.markdown(f"Optimisation in a cold bake of {len(services)} services", headings, rows))
+    print(
+        tables.markdown(f"Optimisation in a cold bake of {len(services)} services", headings, rows)
+    )
     print(f"{tables.machine()}, git {_commit()}.")
     sides = {side: {"median": tables.median(runs), "runs": runs} for side, runs in found.items()}
     say(

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import tables
 from bench.counting.images import pairs
+
 from slimbake.checks.start import started
 from slimbake.console import Console
 from slimbake.project import load

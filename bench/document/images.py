@@ -4,8 +4,6 @@ and beside a hand-written one. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from slimbake.console.tables import UNMEASURED
 
 from .cells import NONE, less, mb, table
@@ -69,16 +67,12 @@ def losses(name: str, inputs: Inputs) -> tuple[str, str, str]:
     )
 
 
-def _parts(name: str, inputs: Inputs) -> Iterator[str]:
-    image = inputs.images.get(name, {})
-    yield name
-    yield mb(weights(inputs, name) if image else None)
-    yield mb(image.get("gzip"))
-    yield mb(image.get("zstd"))
-    if name not in inputs.census:
-        yield from [UNMEASURED] * 4
-        return
-    files: dict[str, int] = inputs.census[name]["files"]
-    ruled = sum(files.get(fate, 0) for fate in ("changed", "removed", "requested"))
-    for count in (sum(files.values()), files.get("disk", 0), files.get("cold", 0), ruled):
-        yield f"{count:,}"
+def _parts(name: str, inputs: Inputs) -> tuple[str, ...]:
+    image, files = inputs.images.get(name, {}), inputs.census.get(name, {}).get("files")
+    counts: tuple[str, ...] = (UNMEASURED,) * 4
+    if files:
+        ruled = sum(files.get(fate, 0) for fate in ("changed", "removed", "requested"))
+        known = (sum(files.values()), files.get("disk", 0), files.get("cold", 0), ruled)
+        counts = tuple(f"{count:,}" for count in known)
+    model = weights(inputs, name) if image else None
+    return (name, mb(model), mb(image.get("gzip")), mb(image.get("zstd")), *counts)

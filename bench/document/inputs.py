@@ -33,7 +33,7 @@ class Inputs:
     bases: Mapping[str, str] = field(default_factory=dict)
     techniques: Json = field(default_factory=dict)  # bench/results/techniques.json: a record
     sizes: Json = field(default_factory=dict)  # bake/sizes.json: `slimbake sizes --record`
-    parity: Json = field(default_factory=dict)  # bake/parity.json: `slimbake parity --evidence`
+    parity: Json = field(default_factory=dict)  # bake/parity.json: `slimbake parity --record`
     census: Json = field(default_factory=dict)  # bench/results/census.json: bench/census.py
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py
@@ -89,13 +89,13 @@ def agreeing(inputs: Inputs) -> Inputs:
         _same(inputs, name, of["uncompressed"]) for name, of in side.get("images", {}).items()
     )
     together = mb(sharing(inputs, inputs.defaults)["host"].get("shared"))
-    recorded = inputs.cast and any(f"{together} MB on a host" in it for it in frames(inputs.cast)[-1][1])
+    recorded = inputs.cast and any(
+        f"{together} MB on a host" in it for it in frames(inputs.cast)[-1][1]
+    )
     return replace(
         inputs,
         census={
-            name: of
-            for name, of in inputs.census.items()
-            if _same(inputs, name, of["optimised"])
+            name: of for name, of in inputs.census.items() if _same(inputs, name, of["optimised"])
         },
         bake=inputs.bake if baked else {},
         cast=inputs.cast if recorded else "",

@@ -31,9 +31,9 @@ def _starts(found: Mapping[str, Any]) -> Iterator[str]:
         " ratios within a turn (`bench/starts.py`). RSS sums the peaks of all processes."
         f" {_machine(found, 'that run')}"
     )
-    heads = ("service", "start s, not optimised", "optimised", "ratio")
-    heads += ("RSS MB, not optimised", "optimised", "ratio")
-    yield table(heads, (_start(name, of) for name, of in services.items()))
+    start = ("start s, not optimised", "optimised", "ratio")
+    memory = ("RSS MB, not optimised", "optimised", "ratio")
+    yield table(("service", *start, *memory), (_start(name, of) for name, of in services.items()))
 
 
 def _start(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:

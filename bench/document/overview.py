@@ -77,7 +77,10 @@ def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:
         )
     counted = inputs.census.values()
     lost = sum(len(of["lost"]) for of in counted)
-    differ, calls = (sum(each) for each in ([len(of["differ"]) for of in counted], [of["calls"] for of in counted]))
+    differ, calls = (
+        sum(each)
+        for each in ([len(of["differ"]) for of in counted], [of["calls"] for of in counted])
+    )
     yield (
         f"{claimed['functionality_preserved']:.0%} of functions preserved",
         f"of {len(counted)} images, {lost} files lost, {differ} of {calls:,} calls differ"

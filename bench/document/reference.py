@@ -155,7 +155,7 @@ _BY = (
     ("bake/locks/", "`slimbake lock`"),
     ("bake/slimbake.txt", "`slimbake lock`"),
     ("bake/warm/", "`slimbake bake`, `slimbake lock --warm`"),
-    ("bake/parity.json", "`slimbake parity --evidence`"),
+    ("bake/parity.json", "`slimbake parity --record`"),
     ("bake/sizes.json", "`slimbake sizes --record`"),
     ("", "`slimbake generate`, `slimbake bake`"),
 )

@@ -10,9 +10,9 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
-
 from bench.counting.programs import imports
 from bench.counting.programs.census import Specs, module_name, removed_modules, stale_imports
+
 from slimbake.inside.ledger import LedgerEntry
 
 

@@ -35,7 +35,7 @@ MB = 1_000_000
 
 def image(*layers: tuple[str, float]) -> dict[str, Any]:
     """An image of these layers: a name, and uncompressed MB; compressed, half of that."""
-    made = [
+    made: list[dict[str, Any]] = [
         {
             "diff": name,
             "blob": f"blob {name}",
@@ -45,7 +45,7 @@ def image(*layers: tuple[str, float]) -> dict[str, Any]:
         }
         for name, size in layers
     ]
-    sums = {key: sum(each[key] for each in made) for key in ("uncompressed", "compressed")}
+    sums = {key: sum(layer[key] for layer in made) for key in ("uncompressed", "compressed")}
     return {**sums, "gzip": sums["compressed"], "zstd": sums["compressed"], "layers": made}
 
 
@@ -65,9 +65,15 @@ def census(size: float, **more: Any) -> dict[str, Any]:
 
 
 def side(cold: float, **sizes: float) -> dict[str, Any]:
-    made = {name: {"uncompressed": size * MB, "compressed": size * MB} for name, size in sizes.items()}
+    made = {
+        name: {"uncompressed": size * MB, "compressed": size * MB} for name, size in sizes.items()
+    }
     together = {"unique_on_host": 900 * MB, "unique_on_registry": 400 * MB}
-    return {"cold": {"median": cold}, "noop": {"median": None}, "sizes": {"images": made, **together}}
+    return {
+        "cold": {"median": cold},
+        "noop": {"median": None},
+        "sizes": {"images": made, **together},
+    }
 
 
 INPUTS = Inputs(
@@ -93,9 +99,7 @@ INPUTS = Inputs(
         "machine": "a box, 2 cores",
     },
 )
-NOTHING = Inputs(
-    writeup=INPUTS.writeup, services=INPUTS.services, techniques=INPUTS.techniques
-)
+NOTHING = Inputs(writeup=INPUTS.writeup, services=INPUTS.services, techniques=INPUTS.techniques)
 
 
 def cells(document: str, first: str) -> list[str]:
@@ -115,7 +119,15 @@ def test_size_and_losses_of_an_image_stand_in_one_line() -> None:
     assert cells(shown, "embedding-onnx")[1:4] == ["-", "unmeasured", "140.0"]
     assert cells(shown, "nlg")[2:] == ["unmeasured", "553.0", *["unmeasured"] * 4]
     parts = shown[shown.index("| image | model") :]
-    assert cells(parts, "embedding")[1:] == ["100.0", "325.0", "325.0", "1,305", "1,000", "300", "5"]
+    assert cells(parts, "embedding")[1:] == [
+        "100.0",
+        "325.0",
+        "325.0",
+        "1,305",
+        "1,000",
+        "300",
+        "5",
+    ]
 
 
 @pytest.mark.parametrize(

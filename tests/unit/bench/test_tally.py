@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from slimbake.host.workspace import Workspace
 from bench.counting import images as counting
 from bench.counting.tally import Census, compared_imports, package_keys, tally
+
+from slimbake.host.workspace import Workspace
 
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
 WHOLE: dict[str, Any] = {
