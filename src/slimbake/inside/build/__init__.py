@@ -5,7 +5,6 @@ PROGRAMS = {
     "install": ".install:install_layer",
     "install-local": ".install:install_local",
     "copy-code": ".settle:copy_code",
-    "settle-code": ".settle:settle_code",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",

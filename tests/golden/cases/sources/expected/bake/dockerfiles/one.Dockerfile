@@ -28,7 +28,7 @@ RUN --network=none \
     --mount=type=bind,from=wheel-tool,target=/inside/own/tool \
     ["python", "/build.pyz", "install"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

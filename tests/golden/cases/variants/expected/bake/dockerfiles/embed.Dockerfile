@@ -27,7 +27,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=passes/embed.json,target=/inside/passes.json \
     ["python", "/build.pyz", "install"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
