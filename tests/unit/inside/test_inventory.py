@@ -150,18 +150,6 @@ def test_a_module_in_the_cold_store_is_no_loss(layer: Layer) -> None:
     assert layer.found["files"] == {"disk": 6, "cold": 1}
 
 
-def test_a_library_in_the_cold_store_is_as_a_pass_left_it(layer: Layer) -> None:
-    stripped = b"\x7fELF code"
-    digest = hashlib.sha256(stripped).hexdigest()
-    layer.tell(LedgerEntry("thing/lib.so", 18, 9, "strip", "thing", "1", digest))
-    cold(layer, stripped, "thing/lib.so")
-    assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 6, "changed": 1}
-    rewritten("thing/lib.so", b"")(layer)
-    cold(layer, b"\x7fELF cod", "thing/lib.so")
-    assert take_inventory(()) == 1, "it is not what the pass left"
-
-
 def test_another_module_in_the_cold_store_is_a_loss(
     layer: Layer, capsys: pytest.CaptureFixture[str]
 ) -> None:
