@@ -62,7 +62,6 @@ class Inputs:
         default_factory=dict
     )  # bake/evidence/parity.json: `slimbake parity --evidence`
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
-    edits: Json = field(default_factory=dict)  # bench/results/edits.json: bench/edits.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
     levels: Json = field(default_factory=dict)  # bench/results/levels.json: bench/levels.py
@@ -94,7 +93,6 @@ def read(root: Path) -> Inputs:
         limits=_json(root / EVIDENCE / "limits.json"),
         parity=_json(root / EVIDENCE / "parity.json"),
         bake=_json(root / RESULTS / "bake.json"),
-        edits=_json(root / RESULTS / "edits.json"),
         prune=_json(root / RESULTS / "prune.json"),
         serving=_json(root / RESULTS / "serving.json"),
         levels=_json(root / RESULTS / "levels.json"),

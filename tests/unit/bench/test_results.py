@@ -369,18 +369,6 @@ def test_bakes_stand_beside_those_by_hand() -> None:
     assert cells(shown, "no-op bake") == ["no-op bake", *["unmeasured"] * 3]
 
 
-def test_edits_are_compared_in_pairs() -> None:
-    turns = {
-        "hand": [1.0, 2.0, 4.0],
-        "plain": [3.0] * 3,
-        "image": [2.0, 2.0, 8.0],
-        "whole": [9.0] * 3,
-    }
-    edits = {"services": {"api": turns}, "machine": "a box"}
-    shown = measurements.builds(replace(INPUTS, edits=edits))
-    assert cells(shown, "api") == ["api", "2.00", "3.00", "2.00", "9.00", "2.00", "3"]
-
-
 def test_limits_have_the_ratio_of_what_is_above_the_runtime_to_what_is_used() -> None:
     of = {
         "image": 600 * MB,
@@ -408,7 +396,6 @@ def test_without_any_measurement_no_figure_is_made_up() -> None:
     shown = "\n".join(made.values())
     for command in (
         "bench/bake.py",
-        "bench/edits.py",
         "bench/prune.py",
         "slimbake limits --record",
         "slimbake sizes --record",
