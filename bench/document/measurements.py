@@ -154,8 +154,8 @@ def _little(value: float | None) -> str:
 
 
 def builds(inputs: Inputs) -> str:
-    """How long bakes and edits take: beside hand-written Dockerfiles, and with clean-up beside without."""
-    return "\n\n".join((*_bakes(inputs.bake), *_edits(inputs.edits), *_clean_up(inputs.prune)))
+    """How long bakes take: beside hand-written Dockerfiles, and beside one without optimisation."""
+    return "\n\n".join((*_bakes(inputs.bake), *_clean_up(inputs.prune)))
 
 
 def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
@@ -190,25 +190,6 @@ def _line(label: str, medians: Mapping[str, float | None]) -> tuple[str, ...]:
         if name != "slimbake"
     )
     return (label, *map(seconds, medians.values()), *ratios)
-
-
-def _edits(edits: Mapping[str, Any]) -> Iterator[str]:
-    services = edits.get("services", {})
-    if not services:
-        yield f"Edits of one service: {UNMEASURED}: run `bench/edits.py`."
-        return
-    yield (
-        "A line more in one service, sides in turns: the hand-written Dockerfile (`docker build`),"
-        " plain `docker buildx bake`, the image as `slimbake bake` builds it, and all of `slimbake"
-        f" bake` with its checks. {_machine(edits, 'that run')}"
-    )
-    rows = []
-    for name, turns in services.items():
-        medians = (seconds(_median(turns[key])) for key in ("hand", "plain", "image", "whole"))
-        pairs = [a / b for a, b in zip(turns["image"], turns["hand"], strict=True)]
-        rows.append((name, *medians, ratio(_median(pairs), 1), str(len(pairs))))
-    heads = ("seconds, medians", "by hand", "plain bake", "image", "with checks")
-    yield table((*heads, "image / by hand, paired", "runs of each"), rows)
 
 
 def _median(runs: Sequence[float] | None) -> float | None:

@@ -98,7 +98,6 @@ PURE = (
     "build.events",
     "build.sbom_document",
     "build.sbom_model",
-    "build.touched",
     "proof.ablation",
     "proof.ddmin",
     "proof.globs",

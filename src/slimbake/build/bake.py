@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -102,8 +103,7 @@ def _patiently(
         console.say(
             f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
         )
-        if not docker.waited(pause):
-            break
+        time.sleep(pause)
         options = replace(options, fresh=options.fresh | run.finished)
         run = build(options)
     return replace(run, finished=options.fresh | run.finished)

@@ -65,7 +65,6 @@ class BakeOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     # the folder in which each image has a folder for an OCI layout of it
     layouts: str = ""
-    exported: bool = False  # the images are in the engine: only their layouts are written
     file: str = ""  # a bake file with targets that the repository's own does not have
     # of the layers of images, if not as the manifest says: "uncompressed" for what nobody keeps
     compression: str = ""
@@ -118,9 +117,6 @@ def _named(plan: Plan, target: Target, around: Surroundings, options: BakeOption
     )
     if options.push:
         yield f"output=type=image,push=true,{stored}"
-    if options.exported:
-        folder = f"{options.layouts}/{target.name}".replace('"', '""')
-        yield f'output=type=oci,tar=false,"dest={folder}",{stored}'
 
 
 def staged(plan: Plan, target: str, checkout: str = "", kind: str = "built") -> str:

@@ -7,7 +7,7 @@ measured, attached and marked after it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Protocol
 from slimbake import docker
 from slimbake.build.bake import BakeResult, bake
 from slimbake.build.command import BakeOptions, staged
-from slimbake.build.edit import Edits, edits, known_below, quick
 from slimbake.build.known import BAKED, baked, image_accounts, image_fingerprints
 from slimbake.build.site import Site, built_for
 from slimbake.build.timing import keep_costs
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
-from slimbake.inside.check.turn import at_once
 from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEXES, StoredManifest
@@ -31,7 +29,6 @@ from slimbake.registry.documents import INDEXES, StoredManifest
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
 
-_COMPRESSED = {"COMPRESSION", "COMPRESSION_LEVEL"}  # variables of the bake file
 STAGED = "staged"
 """The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
 bake overwrites it.
@@ -69,23 +66,6 @@ class Built:
     names: tuple[str, ...] = ()  # that the engine has for it
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What was found before a build."""
-
-    fingerprints: Mapping[str, str]  # of services
-    edits: Edits
-    held: Mapping[str, tuple[str, ...]]  # the engine's images that count: id -> names
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What came of checks that do not stop the rest."""
-
-    services: frozenset[str] = frozenset()  # of which something failed
-    failures: tuple[SlimbakeError, ...] = ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What a place built."""
@@ -93,18 +73,13 @@ class Made:
     images: tuple[Built, ...] = ()
     failures: tuple[SlimbakeError, ...] = ()
     layouts: Path | None = None  # a folder with OCI layouts of the images, less what is known
-    # what was built by all stages of its Dockerfile, and what was found before
-    whole: tuple[str, ...] = ()
-    before: Before | None = None
-    checks: Callable[[], Failed] | None = None  # runs those that are left, beside start checks
 
 
 class Place(Protocol):
     """Where a release is made."""
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        """Build these targets and hold them to their checks, without moving a tag; those checks
-        excepted that `Made.checks` runs.
+        """Build these targets and hold them to their checks, without moving a tag.
 
         With `request.keep_going`, what fails is left out. Raises SetupError, BuildError, CheckError.
         """
@@ -141,57 +116,22 @@ class OnEngine:
             load=site.engine.builder != "docker",
             layouts=str(layouts or ""),
         )
-        if request.sets or request.platform or options.load:
-            result = bake(site, targets, options)
-            keep_costs(site.workspace, result.seconds)
-            images = built_in_engine(result.left, result)
-            return Made(images=images, failures=result.failures, layouts=layouts)
-        same, before = still_built(site, targets)
+        # what no fingerprint says
+        unusual = bool(request.sets or request.platform or options.load)
+        same, before = ((), {}) if unusual else still_built(site, targets)
         same = () if request.no_cache else same
         rest = tuple(name for name in targets if name not in {image.name for image in same})
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
         if not rest:
             return Made(images=same, layouts=layouts)
-        plan = site.plan
-        if not request.no_cache:
-            plan, options = quick(site, rest, options, before.edits, before.held)
-        whole = [each.name for each in plan.targets if each is site.plan.target(each.name)]
-        # an image of edited code is there at once: where there is room, its checks, its start and
-        # what is measured need not wait for one another
-        later = (
-            not {*rest} & {*whole}
-            and at_once() >= 2 * len(rest)
-            and not _COMPRESSED & {*os.environ}
-        )
-        first = replace(options, layouts="") if later else options
-        result = bake(site, rest, first, plan=plan, checks=not later)
-        seconds = {name: result.seconds[name] for name in whole if name in result.seconds}
-        keep_costs(site.workspace, seconds)
+        result = bake(site, rest, options)
+        keep_costs(site.workspace, result.seconds)
         new = built_in_engine(result.left, result)
-
-        def check() -> Failed:
-            """Raises BuildError and CheckError, unless the rest goes on."""
-            checked = plan.with_checks(result.left)
-            names = checked if layouts else checked[len(result.left) :]
-            last = replace(options, exported=bool(layouts))
-            done = bake(site, names, last, plan=plan, checks=False) if names else BakeResult()
-            lost = {*names} - {*done.left}
-            held = (image for image in new if not lost & {*plan.with_checks((image.name,))})
-            _keep(site, kept := tuple(held), before.fingerprints)
-            return Failed(frozenset(result.left) - {i.name for i in kept}, done.failures)
-
-        if not later:
-            _keep(site, new, before.fingerprints)
+        if not unusual:
+            _keep(site, new, before)
         images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
-        return Made(
-            images=images,
-            failures=result.failures,
-            layouts=layouts,
-            whole=tuple(name for name in result.left if name in whole),
-            before=before,
-            checks=check if later else None,
-        )
+        return Made(images=images, failures=result.failures, layouts=layouts)
 
     def push(
         self,
@@ -313,23 +253,22 @@ def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built
     return tuple(Built(name=name, image=image, names=held[image]) for name, image in ids.items())
 
 
-def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], Before]:
-    """The targets whose last image still is what would be built, and what was found of all."""
+def still_built(
+    site: Site, targets: tuple[str, ...]
+) -> tuple[tuple[Built, ...], Mapping[str, str]]:
+    """The targets whose last image still is what would be built, and the fingerprints of all."""
     known = {name: was for name, was in baked(site.workspace).items() if name in targets}
-    below = [image for name, (_, image) in known_below(site.workspace).items() if name in targets]
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        wanted = [*(image for _, image in known.values()), *filter(None, below)]
-        asked = pool.submit(docker.held_images, wanted)
-        accounts = image_accounts(site)
+        asked = pool.submit(docker.held_images, [image for _, image in known.values()])
+        fingerprints = image_fingerprints(site.plan, image_accounts(site))
     held = asked.result()
-    fingerprints = image_fingerprints(site.plan, accounts)
     found = ((name, *known[name]) for name in targets if name in known)
     same = tuple(
         Built(name=name, image=image, names=held[image])
         for name, fingerprint, image in found
         if image in held and fingerprint == fingerprints.get(name)
     )
-    return same, Before(fingerprints, edits(site, accounts), held)
+    return same, fingerprints
 
 
 def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:

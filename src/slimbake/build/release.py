@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from slimbake import docker
 from slimbake.build.budget import over_budget
-from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, on_registry, pushed_images, retag
-from slimbake.build.place import BakeRequest, Built, Failed, Made, Place, place_of, reference
+from slimbake.build.place import BakeRequest, Built, Made, Place, place_of, reference
 from slimbake.build.publish import publish, sboms
 from slimbake.build.scan import Scans, scanner_here, scans
-from slimbake.build.session import Session
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.build.starts import Starts, checks_of, pull_beside, start_checks
+from slimbake.build.starts import checks_of, pull_beside, start_checks
 from slimbake.build.warm import first_lists, say_cold
 from slimbake.checks.mounts import mounted
 from slimbake.config.model import Scan
 from slimbake.console import Console
-from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError, together
+from slimbake.errors import CheckError, SlimbakeError, UsageError, together
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
@@ -50,11 +47,9 @@ class Released:
             raise together(self.failures, f"tagged all the same: {', '.join(self.names) or 'none'}")
 
 
-def release(
-    project: Project, request: BakeRequest, console: Console, session: Session | None = None
-) -> Released:
+def release(project: Project, request: BakeRequest, console: Console) -> Released:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and
-    push. `session`: of the bakes of this process; what it puts off has not ended yet.
+    push.
 
     What fails while the rest is released is in the result (`expect_all`): with
     `request.keep_going`. Raises SetupError, StaleFiles, UsageError, BuildError
@@ -69,7 +64,7 @@ def release(
         platform=request.platform,
         pushed=request.pushed,
     )
-    with hold(project, wanted, console, session) as site:
+    with hold(project, wanted, console) as site:
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
@@ -123,7 +118,7 @@ def _released(
     weights |= {i.name: i.image or i.pushed for i in made.images}
     plan = mounted(plan, weights, ids)
     there = {**_beside(site, request, offer, ids, weights), **weights}
-    starts, failed = _checked(site, plan, ids, request.platform, made, there)
+    starts = start_checks(site, plan, ids, request.platform, there)
     dead = starts.failed
     if dead and not request.keep_going:
         raise CheckError("\n".join(map(_dead, dead.items())))
@@ -133,7 +128,7 @@ def _released(
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     if over and not request.keep_going:
         raise CheckError(_stopped("over budget", over))
-    bad = {*dead, *over, *failed.services}
+    bad = {*dead, *over}
     good = tuple(image for image in made.images if image.name not in bad)
     documents = sboms(site, good, request.platform) if request.push or scan else {}
     scanned = scans(site, scan, good, documents, offer.held) if scan else Scans({})
@@ -153,9 +148,6 @@ def _released(
     }
     pushed = {image.target: image.reference for image in held}
     _tag(good, names)
-    if made.before and not request.push and not request.frozen:
-        built = tuple(name for name in made.whole if name in names)
-        keep_below(site, built, made.before.edits, made.before.held)
     if request.push:
         marks = unedited(site, offer, request.platform)
         pushed |= publish(site, place, good, names, request, documents, marks)
@@ -168,7 +160,6 @@ def _released(
         failed=tuple(name for name in request.targets if name not in names),
         failures=(
             *made.failures,
-            *failed.failures,
             *(CheckError(_dead(each)) for each in dead.items()),
             *(CheckError(each) for each in over.values()),
             *(CheckError(each) for each in risky.values()),
@@ -204,31 +195,6 @@ def _beside(
         ca_bundle=site.around.ca_bundle,
     )
     return {image.target: image.reference for image in held}
-
-
-def _checked(
-    site: Site,
-    plan: Plan,
-    images: Mapping[str, str],
-    platform: str,
-    made: Made,
-    elsewhere: Mapping[str, str],
-) -> tuple[Starts, Failed]:
-    """The start checks, and beside them what other checks are left. Raises as both do."""
-    if made.checks is None:
-        return start_checks(site, plan, images, platform, elsewhere), Failed()
-    with ThreadPoolExecutor(1) as pool:
-        others = pool.submit(made.checks)
-        try:
-            starts = start_checks(site, plan, images, platform, elsewhere)
-            error = others.exception()
-        except BaseException:
-            docker.cancel_builds()
-            raise
-    if isinstance(error, BuildError | CheckError):
-        dead = (CheckError(_dead(each)) for each in starts.failed.items())
-        raise together((error, *dead))
-    return starts, others.result()
 
 
 def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str]:

@@ -22,7 +22,7 @@ from slimbake.checks.surroundings import crowded, emulated, foreign, surrounding
 from slimbake.config.compose import own_compose
 from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
-from slimbake.docker.containers import Later, contained
+from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
@@ -175,14 +175,13 @@ def starts(
     service: Running,
     root: Path,
     platform: str = "",
-    later: Later | None = None,
     company: Company = NOBODY,
 ) -> StartFound:
     """Whether an image starts as its service's start check has it, beside services of the compose
     file in `root` and of the fleet where it names some.
 
-    `platform`: the one of the image to start, where that is not this machine's own; `later`: takes
-    the removal of a container that has answered. Raises SetupError where the engine cannot run it.
+    `platform`: the one of the image to start, where that is not this machine's own. Raises
+    SetupError where the engine cannot run it.
     """
     if company.missing:
         names = ", ".join(company.missing)
@@ -209,7 +208,7 @@ def starts(
     if not (company.beside or company.fleet):
         known = without_compose(service.environment).items()
         alone = ("--network=none", *(f"--env={key}={value}" for key, value in known))
-        return _checked(image, service, asked, (*alone, *options), later)
+        return _checked(image, service, asked, (*alone, *options))
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
@@ -246,10 +245,9 @@ def _checked(
     service: Running,
     asked: Mapping[str, Any],
     options: Sequence[str],
-    later: Later | None = None,
 ) -> StartFound:
     try:
-        found = _run(image, service, asked, options, later)
+        found = _run(image, service, asked, options)
     except NotStarted as error:
         return StartFound(_hinted(error.message, service))
     except NoPython:
@@ -301,7 +299,6 @@ def _run(
     service: Running,
     asked: Mapping[str, Any],
     options: Sequence[str],
-    later: Later | None = None,
 ) -> dict[str, Any]:
     words = (
         *surroundings(service),
@@ -311,7 +308,7 @@ def _run(
         *from_stdin("start", json.dumps(asked)),
     )
     name, limit = f"slimbake-start-{secrets.token_hex(6)}", asked["limit"]
-    done = contained(name, words, with_check_pyz(), limit + _GRACE, later)
+    done = contained(name, words, with_check_pyz(), limit + _GRACE)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:

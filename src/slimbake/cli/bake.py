@@ -63,9 +63,6 @@ if TYPE_CHECKING:
 )
 @click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
 @click.option(
-    "--watch", is_flag=True, help="Keep running, and rebuild what an edit touches, until Ctrl-C."
-)
-@click.option(
     "--frozen",
     is_flag=True,
     help="Fail on stale locks or generated files instead of updating them, as in CI.",
@@ -94,7 +91,6 @@ def command(
     shared: tuple[Path, ...],
     platform: str,
     record: Path | None,
-    watch: bool,
 ) -> None:
     """Build the services in parallel, run their checks, then tag and push the images that pass."""
     from slimbake import docker
@@ -103,7 +99,6 @@ def command(
     from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
     from slimbake.build.released_report import ending
-    from slimbake.build.session import Session
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, print_released, read, select, tell_tool
     from slimbake.images.measured import remembered
@@ -116,11 +111,11 @@ def command(
         docker.use_builder(builder)
     request = BakeRequest(
         targets=select(plan, services, variant),
-        registry=registry if watch else registry or plan.registry,
+        registry=registry or plan.registry,
         tag=tag,
         push=push,
         missing=missing,
-        keep_going=keep_going or watch,
+        keep_going=keep_going,
         platform=platform,
         pushed=read_pushed(shared, plan),
         sets=sets,
@@ -128,17 +123,11 @@ def command(
         frozen=frozen,
         install=install_engine,
     )
-    if watch:
-        from slimbake.cli.watch import bake_and_watch
-
-        bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json, layout)
-        return
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
-    session = click.get_current_context().with_resource(Session())  # ends after the report
 
     def ended() -> Released:
         with _others(request):
-            return release(project, request, console, session)
+            return release(project, request, console)
 
     released = recorded(record, request.targets, ended)
     tell_tool(project)

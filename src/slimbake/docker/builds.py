@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -31,27 +30,6 @@ def use_builder(name: str) -> None:
     # buildx uses another engine's own builder from its context only
     if name in process.execute(["docker", "context", "ls", "-q"]).stdout.split():
         os.environ |= {"DOCKER_CONTEXT": name, "DOCKER_HOST": ""}
-
-
-_builds: set[subprocess.Popen[str]] = set()
-_pauses: set[threading.Event] = set()
-
-
-def cancel_builds() -> None:
-    """End the builds of this process, and the pauses between them, in whichever thread."""
-    for pause in tuple(_pauses):
-        pause.set()
-    for running in tuple(_builds):
-        running.send_signal(signal.SIGTERM)
-
-
-def waited(seconds: float) -> bool:
-    """Wait before a build is tried again; false where builds were cancelled meanwhile."""
-    _pauses.add(pause := threading.Event())
-    try:
-        return not pause.wait(seconds)
-    finally:
-        _pauses.discard(pause)
 
 
 class Bake:
@@ -95,14 +73,12 @@ class Bake:
                 "docker is not installed", "`slimbake setup --install-engine` installs it"
             ) from None
         lines: list[str] = []
-        _builds.add(running)
         try:
             with running:
                 assert running.stderr is not None  # noqa: S101 - for the type checker
                 yield from _objects(running.stderr, lines)
         finally:
             _end(running)
-            _builds.discard(running)
             self.code, self.text = running.returncode, "".join(lines)
 
 

@@ -246,18 +246,6 @@ def test_bakes_stand_beside_those_by_hand() -> None:
     assert cells(shown, "no-op bake") == ["no-op bake", *["unmeasured"] * 3]
 
 
-def test_edits_are_compared_in_pairs() -> None:
-    turns = {
-        "hand": [1.0, 2.0, 4.0],
-        "plain": [3.0] * 3,
-        "image": [2.0, 2.0, 8.0],
-        "whole": [9.0] * 3,
-    }
-    edits = {"services": {"api": turns}, "machine": "a box"}
-    shown = measurements.builds(replace(INPUTS, edits=edits))
-    assert cells(shown, "api") == ["api", "2.00", "3.00", "2.00", "9.00", "2.00", "3"]
-
-
 def test_without_any_measurement_no_figure_is_made_up() -> None:
     made = pages(NOTHING)
     shown = "\n".join(made.values())
@@ -265,7 +253,6 @@ def test_without_any_measurement_no_figure_is_made_up() -> None:
         "bench/bake.py",
         "bench/census.py",
         "bench/cold.py",
-        "bench/edits.py",
         "bench/prune.py",
         "bench/starts.py",
         "slimbake sizes --record",

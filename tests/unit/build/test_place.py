@@ -5,7 +5,7 @@ of tags, and what neither can do.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,10 @@ from slimbake.build.command import BakeOptions, Surroundings
 from slimbake.build.place import (
     BakeRequest,
     Built,
-    Failed,
     OnBuilder,
     OnEngine,
     Place,
     place_of,
-    still_built,
 )
 from slimbake.build.release import Released, release
 from slimbake.build.site import Site
@@ -38,7 +36,6 @@ from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.plan.graph import relinked
-from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import INDEX, MANIFEST
@@ -496,72 +493,6 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
     OnEngine().make(held, ("api",), asking(machine))
     assert [targets for targets, _ in built] == [("api",), ("api",)]
     assert all(getattr(built[1][1], name) == value for name, value in said.items())
-
-
-@pytest.fixture
-def edited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every service is built of settled code, on a machine with room."""
-    monkeypatch.setattr(places, "at_once", lambda: 2 * len(SERVICES))
-
-    def quick(
-        site: Site, names: Collection[str], options: BakeOptions, *_: Any
-    ) -> tuple[Plan, BakeOptions]:
-        made = (replace(t) if t.name in names else t for t in site.plan.targets)
-        return replace(site.plan, targets=tuple(made)), options
-
-    monkeypatch.setattr(places, "quick", quick)
-
-
-def test_checks_of_edited_code_are_left_and_nothing_counts_as_checked_before(
-    machine: Played, built: list[Any], edited: None
-) -> None:
-    held, request = site(machine.project), asking(machine)
-    for _ in range(2):
-        made = OnEngine().make(held, ("api",), request)
-        assert [image.name for image in made.images] == ["api"]
-    assert [targets for targets, _ in built] == [("api",), ("api",)]
-    assert made.checks and made.checks() == Failed()
-    assert set(built.pop()[0]) == {"api-inventory", "api-smoke", "base-web-inventory"}
-    assert OnEngine().make(held, ("api",), request).checks is None
-    assert len(built) == 2, "unchanged"
-
-
-def test_where_there_is_no_room_checks_of_edited_code_come_first(
-    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(places, "at_once", lambda: 1)
-    assert OnEngine().make(site(machine.project), ("api",), asking(machine)).checks is None
-
-
-def test_layouts_of_edited_code_are_written_beside_its_checks(
-    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
-    held = site(machine.project)
-    held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
-    made = OnEngine().make(held, ("client",), asking(machine))
-    assert made.checks and made.checks() == Failed()
-    said = [(options.layouts, options.exported) for _, options in built]
-    assert said == [("", False), (str(made.layouts), True)]
-    assert built[1][0][0] == "client"
-    monkeypatch.setenv("COMPRESSION", "gzip")
-    held.workspace.write("baked", {})
-    assert OnEngine().make(held, ("client",), asking(machine)).checks is None
-
-
-def test_of_edited_code_only_what_fails_a_check_is_left_out(
-    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held, request = site(machine.project), asking(machine, keep_going=True)
-    checks = OnEngine().make(held, SERVICES, request).checks
-    error = CheckError("the smoke of nlg")
-
-    def bake(_: Site, targets: tuple[str, ...], *__: Any, **___: Any) -> BakeResult:
-        return BakeResult(failures=(error,), left=tuple(n for n in targets if n != "nlg-smoke"))
-
-    monkeypatch.setattr(places, "bake", bake)
-    assert checks and checks() == Failed(frozenset(("nlg",)), (error,))
-    assert {each.name for each in still_built(held, SERVICES)[0]} == {*SERVICES} - {"nlg"}
 
 
 def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:

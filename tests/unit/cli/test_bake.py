@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +80,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
     """The releases that were asked for, each of which comes to `RELEASED`."""
     found: list[BakeRequest] = []
 
-    def release(_: Any, request: BakeRequest, console: Any, session: Any) -> Released:
+    def release(_: Any, request: BakeRequest, console: Any) -> Released:
         found.append(request)
         return RELEASED
 
@@ -139,45 +134,3 @@ def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
     assert (done.exception.message, done.exception.hint) == ("no", "tagged all the same: api")
     assert json.loads(record.read_text())["failed"] == ["jobs"]
     assert done.stdout == ""
-
-
-def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> None:
-    program = """
-        import sys
-        import slimbake.cli.watch as watch
-        from slimbake.build.release import Released
-        from slimbake.cli import main
-        from slimbake.images.sizes import Measurement
-        def release(project, request, console, session):
-            console.say(f"built {request.targets} {request.keep_going} {request.registry}")
-            return Released(Measurement(()))
-        watch.release = release
-        watch.print_released = lambda *_: None
-        sys.argv = ["slimbake", "bake", "--watch"]
-        sys.exit(main())
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=root,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        assert process.stderr is not None
-        try:
-            assert process.stderr.readline() == f"building api, jobs; then watching {root}\n"
-            assert process.stderr.readline() == f"built ('api', 'jobs') True {REGISTRY}\n"
-            (root / "jobs/app.py").write_text("print()")
-            assert process.stderr.readline() == "jobs/app.py changed: jobs\n"
-            assert process.stderr.readline() == f"built ('jobs',) True {REGISTRY}\n"
-            (root / "services.yaml").write_text(FLEET.replace("-m, api", "-m, web"))
-            assert process.stderr.readline() == "services.yaml changed: api\n"
-            assert process.stderr.readline() == f"built ('api',) True {REGISTRY}\n"
-            process.send_signal(signal.SIGINT)
-            assert (
-                process.stderr.read().strip() == "interrupted: the same command goes on from here"
-            )
-            assert process.wait() == 130
-        finally:
-            process.kill()

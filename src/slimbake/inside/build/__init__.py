@@ -6,7 +6,6 @@ PROGRAMS = {
     "lay": ".install:lay_packages",
     "install-local": ".install:install_local",
     "copy-code": ".settle:copy_code",
-    "settle-code": ".settle:settle_code",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",

@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cold.layout import EXTENSION, warm_name
+from ..cold.layout import TEXT
 from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
 from . import surroundings
-from .audit import IMPORTS, LOADS, LOG, OPENS, RUNS, mapped
+from .audit import LOG, READS, RUNS, mapped
 from .processes import cpu_seconds, listeners
 from .turn import turn
 
@@ -280,21 +280,26 @@ def _check(
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
-    """The modules that were used of what RECORDs list, as warm lists name them, each with its package;
-    and those whose sources were read. A module need not lie on disk: it may have come from a cold
-    store.
+    """What was used of what RECORDs list, as the lines of warm lists name it, each with its package:
+    modules that were imported, files that were opened and folders that were listed by their paths;
+    and those of the modules whose sources were read. A module need not lie on disk: it may have come
+    from a cold store.
     """
-    modules, read = {}, set()
+    packages = {name: owner for name, (owner, _) in layer.owners.items() if name.endswith(".py")}
+    folders = {f"{name.rpartition('/')[0]}/": owner for name, owner in packages.items()}
+    modules, read, listed = set(), set(), set()
     for how, path in traced.paths():
-        if not path.startswith(f"{layer.site}/"):
-            continue
-        name = module_of(layer.name(Path(path)))
-        if name.endswith(".py") and name in layer.owners:
-            modules[name] = layer.owners[name][0]
-            if how == OPENS and path.endswith(".py"):
-                read.add(name)
-        elif how in (IMPORTS, LOADS) and name.endswith(EXTENSION) and name in layer.owners:
-            folder = name.rpartition("/")[0]
-            if not folder or f"{folder}/__init__.py" in layer.owners:  # others are no modules
-                modules[warm_name(name)] = layer.owners[name][0]
-    return {"modules": modules, "read": sorted(read)}
+        name = layer.name(Path(path)) if path.startswith(f"{layer.site}/") else ""
+        if how not in READS:
+            modules.add(module_of(name))
+        elif name.endswith(".py"):
+            read.add(name)
+        else:
+            listed.add(f"{name}/")
+    opened = {f"{name}{TEXT}": packages[name] for name in (read & packages.keys()) - modules}
+    return {
+        "modules": opened
+        | {name: packages[name] for name in modules & packages.keys()}
+        | {name: folders[name] for name in listed & folders.keys()},
+        "read": sorted(read & modules & packages.keys()),
+    }

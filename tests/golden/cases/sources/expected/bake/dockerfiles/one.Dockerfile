@@ -38,7 +38,7 @@ RUN --network=none \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "lay"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
