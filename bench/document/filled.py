@@ -10,7 +10,7 @@ from slimbake.console.tables import UNMEASURED
 
 from .cells import less, mb, table
 from .images import losses
-from .inputs import BY_HAND, OURS, Inputs, by_hand
+from .inputs import BY_HAND, OURS, Inputs, by_hand, sharing
 
 PAGES = ("README.md", "docs/promise.md")
 RECORDING = "docs/pictures/bake.svg"
@@ -52,12 +52,13 @@ def _unit(value: float | None) -> str:
 
 
 def _together(inputs: Inputs) -> str:
-    """What bench/bake.py measured of its three sides."""
+    """Eight images together, as all sides share layers, and what bench/bake.py timed."""
     sides = inputs.bake.get("sides", {})
     if not sides:
         return f"Eight images together, and build times: {UNMEASURED} (`bench/bake.py`)."
     ours, hand, parallel = (sides[name] for name in (OURS, BY_HAND, "parallel"))
-    host = [_unit((side.get("sizes") or {}).get("unique_on_host")) for side in (ours, hand)]
+    shared = sharing(inputs, inputs.defaults)["host"].get("shared")
+    host = [_unit(shared), _unit(by_hand(inputs).get("unique_on_host"))]
     cold = [side.get("cold", {}).get("median") for side in (ours, hand, parallel)]
     times = [UNMEASURED if each is None else f"{each:.0f} s" for each in cold]
     return "\n".join(

@@ -76,17 +76,15 @@ def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:
             _verdict(None if saved is None else saved >= claimed["shared_base_saves"]),
         )
     counted = inputs.census.values()
-    lost = sum(len(of["lost"]) for of in counted)
-    differ, calls = (
-        sum(each)
-        for each in ([len(of["differ"]) for of in counted], [of["calls"] for of in counted])
-    )
+    modules, calls = (sum(of[key] for of in counted) for key in ("modules", "calls"))
+    gone = modules - sum(of["found"] for of in counted)
+    lost, differ = (sum(len(of[key]) for of in counted) for key in ("lost", "differ"))
     yield (
         f"{claimed['functionality_preserved']:.0%} of functions preserved",
-        f"of {len(counted)} images, {lost} files lost, {differ} of {calls:,} calls differ"
+        f"{gone} of {modules:,} modules and {lost} files lost, {differ} of {calls:,} calls differ"
         if counted
         else UNMEASURED,
-        _verdict(not lost + differ if counted else None),
+        _verdict(not gone + lost + differ if counted else None),
     )
 
 

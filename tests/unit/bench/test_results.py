@@ -169,7 +169,7 @@ def test_blocks_of_pages_are_filled() -> None:
         return filled.filled(f"<!-- figures: {name} -->\nold\n<!-- end -->", inputs)
 
     assert "| `embedding` | 1,000.0 MB | 650.0 MB, 35.0% less | 1,200 of" in block("sizes")
-    assert "900.0 MB on a host, by hand 900.0 MB: both share layers." in block("together")
+    assert "654.0 MB on a host, by hand 900.0 MB: both share layers." in block("together")
     assert "build takes 80 s, by hand 240 s one after the other, and 140 s" in block("together")
     assert "| api | 102.0 -> 51.0 | 1,200 of 1,200 | 2 of 1,305 | 1 of 50 |" in block("census")
     assert all(f"| `{each.name}` | {each.about} |" in block("rules") for each in rules())
