@@ -415,8 +415,8 @@ def test_labels_are_sorted_and_a_service_s_own_win() -> None:
     assert labels == (
         ("org.opencontainers.image.base.name", "python:3.11-slim-trixie"),
         ("org.opencontainers.image.title", "mine"),
-        ("slimbake.optimize", "lossless"),
         ("slimbake.project", "atlas"),
+        ("slimbake.promise", "kept"),
         ("slimbake.target", "api"),
         ("z", "1"),
     )
