@@ -288,7 +288,7 @@ def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> 
     assert sent(service("api", weights=WeightsEntry("path", "small"))) == ["locks", "uv"]
     assert sent(service("api"), service("web", requirements=asks("httpx"))) == [
         "locks",
-        "passes",
+        "rules",
         "uv",
     ]
     assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
