@@ -1,4 +1,4 @@
-"""Two censuses are compared: what is gone is a loss, unless a pass lists it."""
+"""Two censuses are compared: what is gone is a loss, unless a rule lists it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.counting import images as counting
+from bench.counting.tally import Census, compared_imports, package_keys, tally
 
 from slimbake.host.workspace import Workspace
-from slimbake.proof import counting
-from slimbake.proof.census import Census, compared_imports, package_keys, tally
 
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
 WHOLE: dict[str, Any] = {
-    "inventory": {"files": {"disk": 9}, "passes": {}, "losses": []},
+    "inventory": {"files": {"disk": 9}, "rules": {}, "losses": []},
     "ledger": [],
     "modules": {"a": "package", "a.b": "module", "a.random": "package"},
     "listings": {"a": ["b", "random."]},
@@ -40,15 +40,15 @@ def test_what_is_the_same_has_lost_nothing() -> None:
     assert (found.modules, found.found, found.losses, found.differences) == (3, 3, (), ())
 
 
-def test_a_namespace_of_which_a_pass_took_all_is_explained_by_it() -> None:
+def test_a_namespace_of_which_a_rule_took_all_is_explained_by_it() -> None:
     """numpy names its folder of pkg-config's files as an entry point."""
     before = copy.deepcopy(WHOLE)
     before["entry_points"] = {"a: pkg_config: a": ["a.lib.pc", "namespace"]}
     after = copy.deepcopy(before)
     after["entry_points"] = {"a: pkg_config: a": ["a.lib.pc", ""]}
     assert [each.by for each in tally(before, after).differences] == [""]
-    after["ledger"] = [["a/lib/pc/a.pc", "files.cmake"]]
-    assert [each.by for each in tally(before, after).differences] == ["files.cmake"]
+    after["ledger"] = [["a/lib/pc/a.pc", "sources"]]
+    assert [each.by for each in tally(before, after).differences] == ["sources"]
 
 
 LOSSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
@@ -88,7 +88,7 @@ def test_all_that_is_taken_away_is_a_loss(what: str) -> None:
     assert loss.startswith(words)
 
 
-def test_what_a_pass_lists_is_a_difference_and_no_loss() -> None:
+def test_what_a_rule_lists_is_a_difference_and_no_loss() -> None:
     def take(after: dict[str, Any]) -> None:
         after["ledger"] = [
             ["a/random/__init__.py", "numpy.random"],
@@ -166,10 +166,10 @@ def test_what_came_of_imports_is_kept_by_package(
 
     monkeypatch.setattr(counting, "in_image", in_image)
     workspace = Workspace(tmp_path)
-    first = counting._outcomes("image", OFFERED, "with", workspace)
+    first = counting._outcomes("image", OFFERED, "optimised", workspace)
     assert first == {f"{name}.m": "imported" for name in CONTENTS if name != "e"}
     bumped = {**OFFERED, "contents": {**CONTENTS, "alone": "2"}}
-    assert counting._outcomes("another", bumped, "with", workspace) == first
+    assert counting._outcomes("another", bumped, "optimised", workspace) == first
     assert asked == [sorted(CONTENTS), ["alone"]]
-    counting._outcomes("bare", OFFERED, "without", workspace)
+    counting._outcomes("bare", OFFERED, "bare", workspace)
     assert asked[2:] == [sorted(CONTENTS)], "an answer of one side is none of the other"
