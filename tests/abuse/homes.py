@@ -55,7 +55,6 @@ BEFORE: Mapping[Words, tuple[Words, ...]] = {
     ("add", "two", "--base", "web"): (LOCK,),
     ("fingerprint",): (LOCK, GENERATE),
     ("ci", "plan"): (LOCK, GENERATE),
-    ("passes",): (LOCK,),
     ("layers",): (LOCK,),
     ("doctor",): (LOCK,),
     ("prune",): (LOCK,),

@@ -27,13 +27,11 @@ from slimbake.fingerprint.folders import LARGE, _seen
 from slimbake.host.workspace import Workspace
 from slimbake.images.measured import remembered
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
-from slimbake.proof.trial import Outcome
-from slimbake.proof.trials import Kept
 from slimbake.render.generated import drift, repair
 
 SEED = 20261127
 # Of a fleet with `ci:`, slimbake's own needs no lock of what pipelines install.
-FILES = ("services.yaml", "passes.yaml", "pyproject.toml")
+FILES = ("services.yaml", "pyproject.toml")
 IMAGE = Image("api", "sha256:1", (MeasuredLayer("sha256:d", "sha256:b", 9, 3, 1),))
 
 
@@ -127,23 +125,18 @@ STATES = [
         State(f"bake/locks/{name}", ("plan",))
         for name in ("base-web.txt", "externals.txt", "inputs.json")
     ),
-    State("bake/evidence/base-ml.json", ("passes",), 20),
-    State("bake/evidence/base-ml.json", ("plan",), 20),
-    State("bake/evidence/warm/base-web.txt", ("generate", "--check")),
+    State("bake/warm/base-web.txt", ("generate", "--check")),
+    State("bake/dockerfiles/rules/base-web.json", ("generate", "--check")),
     State("bake/dockerfiles/api.Dockerfile", ("generate", "--check")),
     State("bake/programs/build.pyz", ("generate", "--check")),
     State("docker-bake.hcl", ("generate", "--check")),
     State("services.yaml", ("validate",)),
-    State("passes.yaml", ("passes",)),
     State("examples/atlas/services/api/requirements.txt", ("validate",)),
     State(".slimbake/hashes.json", ("fingerprint",), 24),
     State("known.json", ("ci", "plan", "--known", "known.json"), 24),
     State("matrix.json", ("ci", "summary", "--plan", "matrix.json"), 24),
     State("record.json", ("ci", "summary", "--plan", "matrix.json", "record.json"), 24),
-    *(
-        State(f"bake/evidence/{name}.json", ("advise", "api"), 8)
-        for name in ("limits", "sizes", "images")
-    ),
+    State("bake/sizes.json", ("report", "--output", "../report.html"), 24),
 ]
 
 
@@ -218,10 +211,6 @@ READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
         lambda workspace: Measurement(
             remembered({"api": IMAGE.digest}, workspace).images
         ).as_json(),
-    ),
-    "trials/ke/key": (
-        Outcome(True, "", "", {"load": 1.0}).as_json(),
-        lambda workspace: Kept(workspace, "trials").get("key"),
     ),
 }
 

@@ -38,9 +38,7 @@ def install_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         inside.mkdir()
         (inside / "uv").symlink_to(Path(sysconfig.get_path("scripts")) / "uv")
         (inside / "lock.txt").write_text("")
-        (inside / "passes.json").write_text(
-            '{"about": "", "layer": "one", "explain": false, "passes": [], "warm": false}'
-        )
+        (inside / "rules.json").write_text('{"layer": "one", "rules": []}')
         for wheel in wheels:
             folder = inside / "own" / wheel.name.partition("-")[0]
             folder.mkdir(parents=True)

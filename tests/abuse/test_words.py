@@ -24,7 +24,7 @@ COMMANDS = (
     *("lock --upgrade @", "layers --what-if @", "layers --measured @", "sizes @", "probes @"),
     *("ci summary --plan @", "init --service @", "init --compose @", "bake --tag @"),
     *("bake --platform @", "bake --set @", "bake --builder @", "why @", "diff @ @", "run @"),
-    *("debug @", "search @", "prove @", "prove --pass @", "census @", "advise @", "@"),
+    *("debug @", "parity @", "smoke @", "@"),
 )
 MANIFEST = """\
 project: toys

@@ -12,7 +12,7 @@ from xdist.workermanage import WorkerController
 # fleets of their own.
 EXAMPLE = ("exports", "fleet", "fleet_images", "sbom", "sizes", "verify")
 # The longest; what begins last ought to be short.
-FIRST = ("census", "exports", "platforms", "workflow", "parity", "prove", "reproducible")
+FIRST = ("census", "exports", "platforms", "workflow", "parity", "reproducible")
 _BEGINS_WITHOUT_ENGINE = "gw0"  # of xdist's workers
 
 

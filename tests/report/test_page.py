@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -20,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
 ]
 SHARED, OWN = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+LINE = "services.yaml: services.api.remove: flask/**"
 BUDGET = {"size": 1_000_000, "packed": None}
 PARTS = [["/opt", "python", "numpy", "2.0", 600_000, 9], ["/usr", "cold", "/cold", "", 100_000, 1]]
 OWN_PARTS = [["/opt", "python", "flask", "3.0", 800_000, 9], ["/opt", "cold", "/c", "", 100_000, 1]]
@@ -38,7 +40,7 @@ FACTS = {
             "packed": 300_000,
             "users": ["api", "model"],
             "parts": PARTS,
-            "taken": [["files.sources", "numpy", 50_000, 4]],
+            "taken": [["sources", "numpy", 50_000, 4]],
         },
         OWN: {
             "diff": OWN,
@@ -47,7 +49,7 @@ FACTS = {
             "packed": None,
             "users": ["api"],
             "parts": OWN_PARTS,
-            "taken": [["files.sources", "flask", 30_000, 1]],
+            "taken": [[LINE, "flask", 30_000, 1]],
         },
     },
     "costs": {"runtime": 1.5, "api": 2.5},
@@ -56,49 +58,7 @@ FACTS = {
         {"commit": "c0ffee", "when": "2026-01-01T00:00:00Z", "sizes": {"api": [800_000, None]}},
         {"commit": "decade", "when": "2026-01-02T00:00:00Z", "sizes": {"api": [900_000, 1]}},
     ],
-    "passes": [
-        {
-            "name": "files.sources",
-            "guarantee": "narrowed",
-            "about": "removes sources",
-            "costs": "building",
-            "layers": [
-                {
-                    "layer": "runtime",
-                    "state": "carried",
-                    "verdict": "proven",
-                    "stale": False,
-                    "bytes": 50_000,
-                    "files": 4,
-                },
-                {
-                    "layer": "api",
-                    "state": "carried",
-                    "verdict": None,
-                    "stale": "",
-                    "bytes": None,
-                    "files": None,
-                },
-            ],
-        }
-    ],
-    "advice": [
-        {
-            "service": "api",
-            "advice": [
-                {
-                    "kind": "prune",
-                    "what": "files that nothing opens",
-                    "saves": [{"unit": "uncompressed", "bytes": 1_000, "bound": "at most"}],
-                    "source": "",
-                    "steps": [{"command": "slimbake search api"}],
-                    "costs": ["features"],
-                    "also": [],
-                }
-            ],
-            "unmeasured": ["its memory: `slimbake prove`"],
-        }
-    ],
+    "rules": [{"name": "sources", "about": "removes sources", "why": "Compilers read them."}],
     "missing": [{"what": "sizes of unbuilt", "command": "slimbake bake unbuilt"}],
 }
 # Visits each view, then presses keys, and leaves what came of it where the test can read it.
@@ -137,18 +97,14 @@ VISITS = """
 VIEWS = {
     "overview": ["slimbake bake unbuilt", "160 %", "unmeasured"],
     # the colour of what is a service's own, though a part of its layer is cold
-    "map": ["numpy 2.0", "files.sources", "runtime aaaaaa", "fill: rgb(179, 89, 0)"],
-    "map/api/package/taken": ["taken by files.sources", "numpy 2.0", 'href="#history/api"'],
+    "map": ["numpy 2.0", "sources", "runtime aaaaaa", "fill: rgb(179, 89, 0)"],
+    "map/api/package/taken": ["taken by sources", "numpy 2.0", 'href="#history/api"'],
     "layers": ["runtime aaaaaa", "2 services", "0.9 MB"],
     f"layers/{SHARED}": ["numpy 2.0", SHARED],
     "time": ["How long each target took", "barlayer", "2.5 s"],
     "history/api": ["2 commits", "+0.1 MB", "budget"],
-    "passes": ["2 carry it, 1 tried", "80 kB"],
-    "passes/files.sources": [
-        "runtime: carried; proven, 50 kB in 4 files",
-        "api: carried; not proven",
-    ],
-    "advice": ["slimbake search api", "at most", "its memory: <code>slimbake prove</code>"],
+    "rules": ["removes sources. ", "Compilers read them.", "50 kB", LINE, "on request", "30 kB"],
+    f"rules/{quote(LINE, safe='')}": ["All rules", LINE, "api", "30 kB"],
     "map/nosuch": ["numpy 2.0"],
 }
 
@@ -190,4 +146,4 @@ def test_the_keyboard_reaches_search_views_and_colours(said: Any) -> None:
     assert said["focused"]
     assert said["hash"] == "#map/model"
     assert said["themes"] == ["dark", "light"]
-    assert said["title"] == "<b>toy</b>: Passes"
+    assert said["title"] == "<b>toy</b>: Rules"

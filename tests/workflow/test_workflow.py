@@ -117,16 +117,6 @@ def test_the_job_that_may_write_to_a_pull_request_runs_nothing_of_it_and_none_of
     assert MARK_OF_COMMENT in comment["run"]
 
 
-def test_evidence_is_sampled_where_layers_carry_passes_and_by_nobody_who_may_push() -> None:
-    assert "evidence" not in loaded("registry")["jobs"]
-    job = loaded("proven")["jobs"]["evidence"]
-    (step,) = (step for step in job["steps"] if "--recheck" in step.get("run", ""))
-    assert step["run"] == 'slimbake prove --recheck --sample 3 --since "$SINCE"'
-    assert step["env"]["SINCE"].startswith("${{ github.event.pull_request.base.sha ")
-    assert job["steps"][0]["with"]["fetch-depth"] == 0, "the commit has to be there"
-    assert not [step for step in job["steps"] if "login" in step.get("uses", "")]
-
-
 def test_an_empty_matrix_starts_no_job() -> None:
     jobs = loaded("registry")["jobs"]
     guards = {"check": "bases", "bases": "bases", "services": "services"}
@@ -474,7 +464,6 @@ def test_an_upgrade_builds_every_service_and_leaves_what_it_changed(
     at = said.index("bake")
     record = f"{runner.folder}/record.json"
     assert said[at : at + 5] == ["bake", "--record", record, "api", "jobs"]
-    assert ("prove" in said) == (form == "no-registry")
     assert "+new" in (runner.folder / "upgrade.patch").read_text()
     assert (runner.folder / "said").read_text() == "## Sizes\n"
 
@@ -632,7 +621,6 @@ def test_a_merge_request_of_gitlab_is_built_by_jobs_that_neither_log_in_nor_push
             assert found[name]["rules"][0] == {"if": "$CI_MERGE_REQUEST_ID", "when": "never"}
     assert (".bases" in found) == (form != "no-registry")
     assert (".merge" in found) == (form in ("native-runners", "signed-in-lanes"))
-    assert ("evidence" in found) == (form == "proven")
 
 
 def in_gitlab(runner: Runner, job: str, env: dict[str, str], form: str = "registry") -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from slimbake.catalogue.model import Applied
 from slimbake.config.model import BaseEntry, Ci, Manifest, Requirements, Scan, Secret, ServiceEntry
 from slimbake.fleet import resolve
 from slimbake.plan import plan
@@ -23,14 +22,11 @@ def fleet(
     platforms: tuple[str, ...] = (),
     file: str = "services.yaml",
     services: tuple[ServiceEntry, ...] | None = None,
-    proven: bool = False,
     ci: Ci | None = Ci(),  # noqa: B008
     scan: Scan | None = None,
 ) -> Plan:
     """The plan of a small fleet: one base, a service on it with a smoke and a secret, a service on
     the runtime.
-
-    `proven`: its base carries a pass.
     """
     if services is None:
         secret = Secret("index-token", "env", "INDEX_TOKEN")
@@ -51,8 +47,7 @@ def fleet(
         ci=ci,
         scan=scan,
     )
-    tests = Applied(name="files.tests", packages=("fastapi",), remove=("**/tests/**",))
-    return plan(resolve(written), passes={"base-web": (tests,)} if proven else {})
+    return plan(resolve(written))
 
 
 @functools.cache
@@ -79,7 +74,6 @@ FORMS = {
     "docker-hub": fleet("someone"),
     "registry-on-a-port": fleet("localhost:5000/toy"),
     "no-registry": fleet(None),
-    "proven": fleet(proven=True),
     "two-platforms": fleet(platforms=BOTH),
     "native-runners": fleet(platforms=BOTH, ci=Ci(runners=ARM)),
     "cache-of-github": fleet(ci=Ci(cache="gha")),
@@ -95,10 +89,10 @@ FORMS = {
 }
 
 UPGRADES = {
-    name: fleet(of, proven=proven, platforms=platforms, ci=Ci(upgrade="17 4 * * 1"))
-    for name, of, proven, platforms in (
-        ("registry", "registry.example.com/toy", False, ()),
-        ("no-registry", None, True, BOTH),
+    name: fleet(of, platforms=platforms, ci=Ci(upgrade="17 4 * * 1"))
+    for name, of, platforms in (
+        ("registry", "registry.example.com/toy", ()),
+        ("no-registry", None, BOTH),
     )
 }
 
@@ -107,7 +101,6 @@ GITLAB_FORMS = {
     "registry": fleet(ci=GITLAB),
     "docker-hub": fleet("someone", ci=GITLAB),
     "no-registry": fleet(None, ci=GITLAB),
-    "proven": fleet(proven=True, ci=GITLAB),
     "two-platforms": fleet(platforms=BOTH, ci=GITLAB),
     "native-runners": fleet(
         platforms=BOTH, ci=Ci(provider="gitlab", runners=tuple((each, "big") for each in BOTH))

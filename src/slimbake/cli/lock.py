@@ -20,7 +20,7 @@ from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.model import Pin, families
 from slimbake.project import Project, reread
-from slimbake.warm.compare import cold_at_start, refreshed_table
+from slimbake.warm.compare import cold_at_start, refreshed_text
 
 
 @click.command(
@@ -130,7 +130,7 @@ def _trace(project: Project, check: bool) -> None:
     services = tuple(each.service for each in project.plan.services)
     with hold(project, Preparation(targets=services), console) as site:
         found = refreshed(site, services, write=not check)
-    print_text(refreshed_table(found))
+    print_text(refreshed_text(found))
     if check and (words := cold_at_start(found)):
         raise StaleFiles(words, "run `slimbake lock --warm`")
 

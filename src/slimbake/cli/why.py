@@ -22,7 +22,7 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
-from slimbake.console.tables import readable, text_table
+from slimbake.console.tables import readable
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
@@ -157,5 +157,6 @@ def _print_rules(as_json: bool) -> None:
     if as_json:
         print_json([each.as_json() | {"about": each.about, "why": each.why} for each in rules()])
         return
-    rows = [(each.name, each.about, ", ".join(each.conditions), each.why) for each in rules()]
-    print_text(text_table(("rule", "what it does", "only if", "why"), rows))
+    for each in rules():
+        only = f" ({', '.join(each.conditions)})" if each.conditions else ""
+        print_text(f"{each.name}: {each.about}{only}\n  {each.why}")

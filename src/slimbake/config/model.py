@@ -366,8 +366,7 @@ class Manifest:
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     compression: CompressionEntry = CompressionEntry()
-    optimize: bool | None = None  # None: as the fleet says
-    removal: Removal = Removal()
+    optimize: bool | None = None  # None: true
     ci: Ci | None = None
     scan: Scan | None = None
     provenance: Literal["max", "none"] = "none"  # BuildKit's own, beside what is pushed

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from slimbake.config.naming import WARM
-from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.inside.cold.layout import SOURCE
 
 SHOWN = 5  # names of modules in a cell
@@ -33,21 +32,24 @@ def compared(layer: str, before: Collection[str], now: Collection[str]) -> Refre
     )
 
 
-def refreshed_table(found: Iterable[Refreshed], layout: Layout = FOLDED) -> str:
-    """For people."""
-    rows = [(each.layer, f"{each.lines:,}", _cell(each.added), _cell(each.gone)) for each in found]
-    return text_table(("layer", "warm", "new", "no longer used"), rows, 4, layout)
+def refreshed_text(found: Iterable[Refreshed]) -> str:
+    """For people: a line for each list."""
+    return "\n".join(
+        f"{each.layer}: {each.lines:,} modules stay warm; new {_some(each.added)}; no longer used"
+        f" {_some(each.gone)}"
+        for each in found
+    )
 
 
 def cold_at_start(found: Iterable[Refreshed]) -> str:
     """Which starts use what is not in a list; "" where none does."""
     return "\n".join(
-        f"{WARM}/{each.layer}.txt: a start uses {_cell(each.added)} from the cold store"
+        f"{WARM}/{each.layer}.txt: a start uses {_some(each.added)} from the cold store"
         for each in found
         if each.added
     )
 
 
-def _cell(names: Sequence[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)}: {', '.join(names[:SHOWN])}{more}" if names else "0"

@@ -43,7 +43,13 @@ class Traced:
 def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:
     """What any of these services needs of a layer that has these packages."""
     lines = frozenset[str]().union(*(each.of(packages) for each in traced))
-    return tuple(sorted(line for line in lines if f"{line}{SOURCE}" not in lines))
+
+    def said(line: str) -> bool:
+        """Whether another line says it, too: the source of a module stays, or all of a folder."""
+        folder = f"{line.rpartition('/')[0]}/"
+        return f"{line}{SOURCE}" in lines or (line.endswith(TEXT) and folder in lines)
+
+    return tuple(sorted(line for line in lines if not said(line)))
 
 
 def warm_text(layer: str, lines: Collection[str]) -> str:

@@ -68,15 +68,15 @@ def test_a_file_is_a_module_under_the_name_that_imports_it(file: str, name: str)
     assert module_name(file) == name
 
 
-def test_import_statements_that_point_at_what_a_pass_took_are_found() -> None:
+def test_import_statements_that_point_at_what_a_rule_took_are_found() -> None:
     removed = removed_modules(
         [
-            LedgerEntry("a/gone.py", 1, 0, "pass", "a", "1"),
+            LedgerEntry("a/gone.py", 1, 0, "rule", "a", "1"),
             LedgerEntry("a/lib.so", 2, 1, "strip", "a", "1"),
             LedgerEntry("b/__init__.py", 1, 0, "other", "b", "1"),
         ]
     )
-    assert removed == {"a.gone": "pass", "b": "other"}
+    assert removed == {"a.gone": "rule", "b": "other"}
     sources = [
         ("a.__init__", "from . import gone\n"),
         ("a.x", "def f():\n    from .gone import y\n"),
@@ -86,11 +86,11 @@ def test_import_statements_that_point_at_what_a_pass_took_are_found() -> None:
         ("a.broken", "import gone ("),
     ]
     assert sorted(stale_imports(sources, removed)) == [
-        ("a", "a.gone", "pass", "at import"),
-        ("a.sub.z", "a.gone", "pass", "at import"),
+        ("a", "a.gone", "rule", "at import"),
+        ("a.sub.z", "a.gone", "rule", "at import"),
         ("a.sub.z", "b", "other", "at import"),
-        ("a.x", "a.gone", "pass", "inside a function"),
-        ("a.y", "a.gone", "pass", "optional"),
+        ("a.x", "a.gone", "rule", "inside a function"),
+        ("a.y", "a.gone", "rule", "optional"),
     ]
     assert list(stale_imports(sources, {})) == []
 

@@ -88,7 +88,7 @@ def test_all_that_is_taken_away_is_a_loss(what: str) -> None:
     assert loss.startswith(words)
 
 
-def test_what_a_pass_lists_is_a_difference_and_no_loss() -> None:
+def test_what_a_rule_lists_is_a_difference_and_no_loss() -> None:
     def take(after: dict[str, Any]) -> None:
         after["ledger"] = [
             ["a/random/__init__.py", "numpy.random"],
@@ -166,10 +166,10 @@ def test_what_came_of_imports_is_kept_by_package(
 
     monkeypatch.setattr(counting, "in_image", in_image)
     workspace = Workspace(tmp_path)
-    first = counting._outcomes("image", OFFERED, "with", workspace)
+    first = counting._outcomes("image", OFFERED, "optimised", workspace)
     assert first == {f"{name}.m": "imported" for name in CONTENTS if name != "e"}
     bumped = {**OFFERED, "contents": {**CONTENTS, "alone": "2"}}
-    assert counting._outcomes("another", bumped, "with", workspace) == first
+    assert counting._outcomes("another", bumped, "optimised", workspace) == first
     assert asked == [sorted(CONTENTS), ["alone"]]
-    counting._outcomes("bare", OFFERED, "without", workspace)
+    counting._outcomes("bare", OFFERED, "bare", workspace)
     assert asked[2:] == [sorted(CONTENTS)], "an answer of one side is none of the other"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from slimbake.build.bake import BakeResult
 from slimbake.build.command import BakeOptions, arguments
 from slimbake.build.place import BakeRequest, Built
 from slimbake.build.site import Site
-from slimbake.build.warm import first_lists, traces
+from slimbake.build.warm import first_lists, refreshed, traces
+from slimbake.console import Console
 from slimbake.errors import BuildError, CheckError, SlimbakeError
 from slimbake.plan.model import Plan
 from slimbake.project import load
-from slimbake.proof import warm as proving
-from slimbake.proof.warm import cold_at_start, refresh, refreshed_table
+from slimbake.warm import remove_lists
+from slimbake.warm.compare import Refreshed, cold_at_start, refreshed_text
 
 MANIFEST = """\
 project: x
@@ -107,7 +107,7 @@ class Fresh:
 
     @property
     def lists(self) -> dict[str, list[str]]:
-        files = sorted((self.bakes.root / "bake/evidence/warm").glob("*.txt"))
+        files = sorted((self.bakes.root / "bake/warm").glob("*.txt"))
         read = {file.stem: file.read_text().splitlines() for file in files}
         return {name: [x for x in lines if x[0] != "#"] for name, lines in read.items()}
 
@@ -139,7 +139,7 @@ def test_a_first_bake_lists_what_the_services_of_each_layer_use(fresh: Fresh) ->
         "base-web": ["fastapi/__init__.py", "fastapi/cli.py"],
         "job": ["six.py"],
     }
-    assert {*after.project.evidence.warm} == {"base-web", "job"}
+    assert {*after.project.optimisation.warm} == {"base-web", "job"}
     installs = [t.recipe.install for t in after.plan.targets if t.recipe and t.recipe.install]
     assert [install.warm for install in installs] == [True, True]
     assert (
@@ -275,18 +275,18 @@ def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: F
 def test_what_gets_its_first_list_is_not_stripped_and_another_layer_is_as_it_was_built(
     fresh: Fresh,
 ) -> None:
-    passes = [{"name": "files.cmake", "remove": ["**/*.cmake"]}, {"name": "s", "strip": "debug"}]
-    first, again = ({"layer": "a", "passes": passes, **warm} for warm in ({}, {"warm": True}))
-    folder = fresh.bakes.root / "bake/dockerfiles/passes"
+    rules = [{"name": "stubs", "remove": ["**/*.pyi"]}, {"name": "symbols", "strip": True}]
+    first, again = ({"layer": "a", "rules": rules, **warm} for warm in ({}, {"warm": True}))
+    folder = fresh.bakes.root / "bake/dockerfiles/rules"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "base-web.json").write_text(json.dumps(first))
     (folder / "job.json").write_text(json.dumps(again))
     traces(fresh.site, ["api", "job"])
     traced = fresh.bakes.root / ".slimbake/traces"
     reported = json.loads((traced / "bake.json").read_text())["target"]["inside"]
-    assert reported == {"contexts": {"passes": ".slimbake/traces/passes"}}
-    assert json.loads((traced / "passes/base-web.json").read_text())["passes"] == passes[:1]
-    assert (traced / "passes/job.json").read_bytes() == (folder / "job.json").read_bytes()
+    assert reported == {"contexts": {"rules": ".slimbake/traces/rules"}}
+    assert json.loads((traced / "rules/base-web.json").read_text())["rules"] == rules[:1]
+    assert (traced / "rules/job.json").read_bytes() == (folder / "job.json").read_bytes()
 
 
 def test_a_layer_whose_services_run_no_python_gets_no_list(fresh: Fresh) -> None:
@@ -322,32 +322,17 @@ def test_a_trace_is_asked_what_the_plan_knows_and_buildx_evaluates_none_of_it(fr
     assert "api.output=type=cacheonly" in words, "nothing is exported for a trace"
 
 
-@pytest.fixture
-def held(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """`prove --warm` on that repository."""
-    import contextlib
-
-    @contextlib.contextmanager
-    def hold(project: Any, *_: Any) -> Any:
-        yield site(project, fresh.said)
-
-    monkeypatch.setattr(proving, "hold", hold)
-
-    def run(*services: str, **more: Any) -> Any:
-        here = fresh.site
-        return refresh(here.project, services or ("api", "job"), here.console, **more)
-
-    return run
+def again(fresh: Fresh, *services: str, **more: Any) -> tuple[Refreshed, ...]:
+    """`lock --warm` on that repository."""
+    return refreshed(fresh.site, services or ("api", "job"), **more)
 
 
-def test_prove_adds_what_a_start_uses_now_and_drops_what_none_uses(
-    fresh: Fresh, held: Callable[..., Any]
-) -> None:
+def test_a_trace_adds_what_a_start_uses_now_and_drops_what_none_uses(fresh: Fresh) -> None:
     fresh.first()
     fresh.bakes.used["api"] = {"fastapi/__init__.py": "fastapi", "fastapi/new.py": "fastapi"}
-    checked = held(write=False)
+    checked = again(fresh, write=False)
     assert fresh.lists["base-web"] == ["fastapi/__init__.py", "fastapi/cli.py"]
-    found = held()
+    found = again(fresh)
     assert found == checked
     assert fresh.lists["base-web"] == ["fastapi/__init__.py", "fastapi/new.py"]
     assert [(each.added, each.gone) for each in found] == [
@@ -355,35 +340,40 @@ def test_prove_adds_what_a_start_uses_now_and_drops_what_none_uses(
         ((), ()),
     ]
     assert cold_at_start(found) == (
-        "bake/evidence/warm/base-web.txt: a start uses 1: fastapi/new.py from the cold store"
+        "bake/warm/base-web.txt: a start uses 1: fastapi/new.py from the cold store"
     )
-    assert "1: fastapi/new.py" in refreshed_table(found)
-    assert cold_at_start(held()) == ""
+    assert refreshed_text(found).splitlines()[0] == (
+        "base-web: 2 modules stay warm; new 1: fastapi/new.py; no longer used 1: fastapi/cli.py"
+    )
+    assert cold_at_start(again(fresh)) == ""
 
 
-def test_a_module_whose_source_a_start_reads_no_more_is_not_cold(
-    fresh: Fresh, held: Callable[..., Any]
-) -> None:
+def test_a_module_whose_source_a_start_reads_no_more_is_not_cold(fresh: Fresh) -> None:
     fresh.bakes.reported["api"] = {"read": ["fastapi/cli.py"]}
     fresh.first()
     assert "fastapi/cli.py source" in fresh.lists["base-web"]
     fresh.bakes.reported.clear()
-    web, _ = held(write=False)
+    web, _ = again(fresh, write=False)
     assert (web.added, web.gone) == ((), ("fastapi/cli.py source",))
 
 
-def test_prove_of_one_service_traces_all_on_its_layers(
-    fresh: Fresh, held: Callable[..., Any]
-) -> None:
-    held("api")
+def test_a_trace_of_one_service_traces_all_on_its_layers(fresh: Fresh) -> None:
+    again(fresh, "api")
     assert fresh.bakes.built == ["_trace-api", "_trace-job"]
     assert fresh.lists == {"base-web": ["fastapi/__init__.py", "fastapi/cli.py"]}
 
 
-def test_prove_writes_no_list_where_a_check_does_not_hold(
-    fresh: Fresh, held: Callable[..., Any]
-) -> None:
+def test_a_trace_writes_no_list_where_a_check_does_not_hold(fresh: Fresh) -> None:
     fresh.bakes.reported["job"] = {"fault": "its smoke failed\nValueError"}
     with pytest.raises(CheckError, match="job: its smoke failed"):
-        held()
+        again(fresh)
     assert fresh.lists == {}
+
+
+def test_lists_of_layers_that_are_gone_are_removed_with_a_word(fresh: Fresh) -> None:
+    fresh.first()
+    folder = fresh.bakes.root / "bake/warm"
+    (folder / "base-gone.txt").touch()
+    remove_lists(fresh.site.project.fleet, Console(fresh.said.append))
+    assert {*fresh.lists} == {"base-web", "job"}
+    assert "bake/warm/base-gone.txt is removed" in fresh.said[-1]

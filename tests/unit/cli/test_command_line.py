@@ -92,8 +92,8 @@ def test_a_record_of_sizes_loses_no_service_of_the_last_one(
     (tmp_path / "services.yaml").write_text(
         f"project: toy\npython: '3.11'\nservices:\n  api: {service}\n  jobs: {service}\n"
     )
-    (tmp_path / "bake/evidence").mkdir(parents=True)
-    (tmp_path / "bake/evidence/sizes.json").write_text('{"images": {"api": {}, "jobs": {}}}')
+    (tmp_path / "bake").mkdir(parents=True)
+    (tmp_path / "bake/sizes.json").write_text('{"images": {"api": {}, "jobs": {}}}')
     monkeypatch.chdir(tmp_path)
     measured = Mock(side_effect=KeyboardInterrupt)
     monkeypatch.setattr(cli_sizes, "survey", measured)
@@ -101,7 +101,7 @@ def test_a_record_of_sizes_loses_no_service_of_the_last_one(
     done = CliRunner().invoke(slimbake, ["sizes", "--record", *names])
     if lost:
         assert isinstance(done.exception, UsageError)
-        assert done.exception.message == f"--record: bake/evidence/sizes.json would lose {lost}"
+        assert done.exception.message == f"--record: bake/sizes.json would lose {lost}"
         assert done.exception.hint == "name them, too: `slimbake sizes --record api jobs`"
     assert measured.called is not bool(lost)
 

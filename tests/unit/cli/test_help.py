@@ -166,15 +166,13 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("slimbake ci pl", ["plan"]),
         ("slimbake bake --no-c", ["--no-cache"]),
         ("slimbake bake m", ["model", "model-gpu"]),
-        ("slimbake prove --pass files.cm", ["files.cmake"]),
         ("slimbake sizes mo", ["model", "model-gpu"]),
         ("slimbake fingerprint ap", ["api"]),
-        ("slimbake why files.cm", ["files.cmake"]),
         ("slimbake help ba", ["bake"]),
         ("slimbake bake --variant c", ["cpu"]),
     ],
 )
-def test_bash_completes_commands_options_services_and_passes(
+def test_bash_completes_commands_options_services_and_variants(
     words: str, offered: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "api").mkdir()

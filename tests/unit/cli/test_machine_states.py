@@ -11,22 +11,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.evidence.test_evidence import QUESTION
 
 from slimbake.build.warm import write_lists
 from slimbake.cli import main
-from slimbake.config.naming import DOCKERFILES, EVIDENCE, LOCKS
+from slimbake.config.naming import DOCKERFILES, LOCKS, WARM
 from slimbake.errors import UsageError
-from slimbake.evidence import committed
 
 Run = Callable[..., tuple[int, str]]
 
 MANIFEST = (
-    'project: x\npython: "3.11"\noptimize: narrowed\n'
+    'project: x\npython: "3.11"\n'
     "services: {one: {context: one, command: [python, -V], requirements: [six]}}\n"
 )
 
@@ -110,7 +107,7 @@ def test_lists_of_layers_that_are_gone_go_where_it_is_known_which_layers_there_a
     assert (code, "gone.txt is removed" in said) == (0, True)
 
 
-@pytest.mark.parametrize("name", ["bake", LOCKS, EVIDENCE, DOCKERFILES, ".github/workflows"])
+@pytest.mark.parametrize("name", ["bake", LOCKS, WARM, DOCKERFILES, ".github/workflows"])
 def test_a_link_through_which_slimbake_would_write_elsewhere(
     root: Path, run: Run, name: str, tmp_path: Path
 ) -> None:
@@ -175,15 +172,6 @@ def test_a_lock_that_is_not_utf_8(root: Path, run: Run, name: str) -> None:
     assert code == 2
     assert f"{LOCKS}/{name} is not UTF-8: the byte 0xff at offset 2" in said
     assert "remove it and run `slimbake lock`" in said
-
-
-def test_evidence_that_is_not_utf_8(root: Path) -> None:
-    file = root / EVIDENCE / "one.json"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"\xff")
-    with pytest.raises(UsageError, match=f"{EVIDENCE}/one.json") as caught:
-        committed(root, replace(QUESTION, layer="one"))
-    assert "remove it and run `slimbake prove`" in caught.value.hint
 
 
 def test_a_bug_is_still_a_bug_and_shows_its_trace_where_no_log_can_be_written(

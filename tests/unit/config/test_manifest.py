@@ -15,8 +15,8 @@ from slimbake.config.model import (
     ExternalEntry,
     Healthcheck,
     Manifest,
-    Optimize,
     Precision,
+    Removal,
     Requirements,
     Secret,
     ServiceEntry,
@@ -65,26 +65,23 @@ def test_a_pipeline_may_have_nothing_but_defaults(tmp_path: Path) -> None:
     assert read(tmp_path, HEAD + "ci: {}\nservices: {}\n").ci == Ci()
 
 
-@pytest.mark.parametrize(
-    ("said", "optimize"),
-    [
-        ("lossless", Optimize(level="lossless")),
-        ("none", Optimize(level="none")),
-        ("{level: narrowed, without: [a]}", Optimize(level="narrowed", without=("a",))),
-        (
-            "{without: [torch.include, strip.debug]}",
-            Optimize(without=("torch.include", "strip.debug")),
-        ),
-        ("{explain: false}", Optimize(explain=False)),
-        ("{explain: true, without: [a]}", Optimize(without=("a",), explain=True)),
-    ],
-)
-def test_which_passes_are_wanted_is_read(said: str, optimize: Optimize, tmp_path: Path) -> None:
-    assert read(tmp_path, f"{HEAD}optimize: {said}\nservices: {{}}\n").optimize == optimize
-    if optimize.explain is None:
-        assert service(tmp_path, f"optimize: {said}").optimize == optimize
-        text = f"{HEAD}bases: {{web: {{optimize: {said}}}}}\nservices: {{}}\n"
-        assert read(tmp_path, text).bases[0].optimize == optimize
+@pytest.mark.parametrize("said", [True, False])
+def test_optimisation_is_on_or_off_or_nothing_is_said(said: bool, tmp_path: Path) -> None:
+    text = f"optimize: {str(said).lower()}"
+    found = read(tmp_path, f"{HEAD}{text}\nbases: {{web: {{{text}}}}}\nservices: {{}}\n")
+    assert (found.optimize, found.bases[0].optimize) == (said, said)
+    assert service(tmp_path, text).optimize is said
+    assert service(tmp_path, "").optimize is None
+
+
+def test_what_is_removed_is_read(tmp_path: Path) -> None:
+    removal = Removal(remove=("torch/test/**", "**/*.md"), keep=("torch/test/__init__.py",))
+    text = "remove: [torch/test/**, '**/*.md']\nkeep: [torch/test/__init__.py]"
+    assert service(tmp_path, text).removal == removal
+    base = text.replace("\n", ", ")
+    found = read(tmp_path, f"{HEAD}bases: {{web: {{{base}}}}}\nservices: {{}}\n")
+    assert found.bases[0].removal == removal
+    assert service(tmp_path, "").removal == Removal()
 
 
 def test_every_key_arrives_in_the_values(tmp_path: Path) -> None:

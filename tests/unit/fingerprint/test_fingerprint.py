@@ -178,7 +178,7 @@ def test_a_change_of_a_service_is_its_own(
         (edit("bake/locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
         (edit("bake/locks/embed.txt", "==1", "==2"), {"inside", *EMBED}),
         (
-            edit("bake/dockerfiles/passes/base-ml.json", '"passes": []', '"passes": [{}]'),
+            edit("bake/dockerfiles/rules/base-ml.json", '"rules": []', '"rules": [{}]'),
             {"inside", *ON_ML},
         ),
         (another("bake/programs/build.pyz"), EVERYTHING),
@@ -245,7 +245,7 @@ def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) 
     _, root = repository(tmp_path)
     listed = plan(FLEET, warm=("base-ml",))
     repair(drift(generate(listed, root), root), root)
-    file = root / "bake/evidence/warm/base-ml.txt"
+    file = root / "bake/warm/base-ml.txt"
     file.parent.mkdir(parents=True)
 
     def found(text: str) -> dict[str, str]:
@@ -313,7 +313,7 @@ def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     more, _ = repository(tmp_path, fleet(*SERVICES, new, bases=BASES))
     after = fingerprints(more, root, NOWHERE, AROUND)
     assert {name for name in before if before[name] != after[name]} == {"inside"}, (
-        "its list of passes lies there"
+        "its list of rules lies there"
     )
 
 

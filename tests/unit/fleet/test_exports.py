@@ -15,13 +15,11 @@ from tests.unit.fleets import COMMON, asks, below, fleet, service
 from slimbake.build.command import BakeOptions, Surroundings, arguments
 from slimbake.config.model import (
     BaseEntry,
-    Optimize,
     Precision,
     ServiceEntry,
     VariantEntry,
     WeightsEntry,
 )
-from slimbake.evidence import FleetEvidence
 from slimbake.fingerprint import fingerprints
 from slimbake.fleet import Fleet
 from slimbake.fleet.drafts import RUNS
@@ -36,9 +34,7 @@ from slimbake.plan import plan
 from slimbake.plan.graph import layers, relinked
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
-from slimbake.proof.control import controls_of
-from slimbake.proof.trial import Outcome
-from slimbake.render import render, unpruned
+from slimbake.render import bare_files, render
 
 WEB = BaseEntry("web", requirements=asks("fastapi"))
 ML = BaseEntry(
@@ -87,7 +83,7 @@ def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_w
     assert (runs.layer.kind, runs.layer.family, runs.layer.torch) == ("base", "base-web", "cpu")
 
 
-def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_passes() -> (
+def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_rules() -> (
     None
 ):
     found = made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",))))
@@ -98,7 +94,7 @@ def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_an
     assert writes.layer.asks.specs[:2] == ("torch", "scipy")
     assert {"onnx", "onnxruntime", "transformers"} <= set(writes.layer.asks.specs)
     assert writes.layer.asks.packages == ()
-    assert writes.optimize == Optimize(level="none")
+    assert not writes.optimize
 
 
 def test_nothing_is_derived_where_everything_runs_on_torch() -> None:
@@ -144,7 +140,7 @@ def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on()
     assert (onnx_base.layer.chain, onnx_base.layer.family) == ((), "base-ml-onnx")
     assert (onnx_base.layer.kind, onnx_base.layer.torch) == ("base", "")
     assert (onnx_base.variant, onnx_base.copied, onnx_base.system) == ("", False, own.system)
-    assert (onnx_base.weights, onnx_base.optimize) == (None, own.optimize)
+    assert (onnx_base.weights, onnx_base.optimize) == (None, True)
     assert below(found.service("rank").layer) == "base-ml-onnx"
 
 
@@ -365,8 +361,8 @@ def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_th
     assert text.endswith("FROM scratch\nCOPY --from=unpack /weights /\n")
 
 
-def test_images_without_passes_need_no_other_export() -> None:
-    assert json.loads(unpruned(plan(both()))["base-ml-export.json"])["passes"] == []
+def test_images_without_optimisation_need_no_other_export() -> None:
+    assert json.loads(bare_files(plan(both()))["base-ml-export.json"])["rules"] == []
 
 
 # --- what depends on what
@@ -432,41 +428,6 @@ def test_code_and_other_packages_export_nothing(
     assert found.isdisjoint({EXPORTED, "base-ml-export", "weights-a-model"})
 
 
-def test_no_evidence_is_asked_of_what_no_image_holds_and_precision_is_a_part_of_a_check(
-    tmp_path: Path,
-) -> None:
-    locks_ = {
-        f"{name}.txt": ""
-        for name in ("base-web", "base-ml", "base-ml-onnx", "base-ml-export", "weights-a-model")
-    }
-
-    def checks(precision: str, locks: dict[str, str]) -> dict[str, dict[str, str]]:
-        variants = (
-            VariantEntry("torch"),
-            VariantEntry(
-                "onnx",
-                inference="onnx",
-                precision=Precision(precision),  # type: ignore[arg-type]
-            ),
-        )
-        rank = service("rank", base="ml", weights=MODEL, variants=variants, smoke="s.py")
-        found = FleetEvidence(made(rank, file=tmp_path / "s.yaml"), Locks(locks))
-        return {each.question.layer: dict(each.question.checks) for each in found.answers}
-
-    before = checks("int8", locks_)
-    assert {layer: sorted(each) for layer, each in before.items()} == {
-        "base-web": ["rank", "rank-onnx"],
-        "base-ml": ["rank"],
-        "base-ml-onnx": ["rank-onnx"],
-    }
-    for other in (
-        checks("fp32", locks_),
-        checks("int8", locks_ | {"base-ml-export.txt": "torch==3\n"}),
-    ):
-        assert other["base-ml"] == before["base-ml"]
-        assert other["base-ml-onnx"] != before["base-ml-onnx"]
-
-
 def test_the_layers_of_an_exported_model_are_weighed_by_its_precision() -> None:
     pin = Pin("a-model", "3", (Wheel("a_model-3-py3-none-any.whl", 90, "0" * 64),))
     found = written(both(), {"weights-a-model": (pin,)}, {})
@@ -501,31 +462,3 @@ def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:
         ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"
     ):
         refuse_torch(family, {"base-ml": (torch,), "rank": (torch, sentences)})
-
-
-def test_a_control_corrupts_the_file_that_holds_the_model() -> None:
-    found = plan(both())
-    damaged = {
-        service: [
-            each.damage.what
-            for each in controls_of(found, service, Outcome(True, "", "", {}), weights)
-            if each.damage.how == "corrupt"
-        ]
-        for service, weights in (
-            ("rank", {"/weights/a/model.safetensors": 9, "/weights/tokenizer.json": 10}),
-            (
-                "rank-onnx",
-                {
-                    "/weights/model.onnx": 1,
-                    "/weights/model.onnx.data": 9,
-                    "/weights/tokenizer.json": 10,
-                },
-            ),
-            ("api", {}),
-        )
-    }
-    assert damaged == {
-        "rank": ["/weights/**/*.safetensors"],
-        "rank-onnx": ["/weights/model.onnx*"],
-        "api": [],
-    }

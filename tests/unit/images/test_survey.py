@@ -38,7 +38,7 @@ from slimbake.images.report import SizeChange, changes
 from slimbake.images.streams import zstd
 from slimbake.images.survey import survey
 from slimbake.images.views import findings
-from slimbake.inside.ledger import LedgerEntry, ledger_bytes
+from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
 
 MINUTES = b"".join(bytes([n % 251]) * 7 for n in range(900))  # 6,300 bytes
 STATUS = {
@@ -133,19 +133,18 @@ def test_whose_a_file_is(path: str, whose: Owner) -> None:
     assert owner(path, known) == whose
 
 
-def test_what_passes_took_is_read_from_the_ledger_of_a_layer(tmp_path: Path) -> None:
-    ledger = ledger_bytes(
-        [
-            LedgerEntry("torch/a.h", 100, 0, "files.sources", "torch", "2.0"),
-            LedgerEntry("torch/b.so", 100, 60, "files.sources", "torch", "2.0", "0" * 64),
-            LedgerEntry("numpy/c.h", 5, 0, "files.sources", "numpy", "2.0"),
-        ]
+def test_what_rules_took_is_read_from_the_ledger_of_a_layer(tmp_path: Path) -> None:
+    entries = (
+        LedgerEntry("torch/a.h", 100, 0, "sources", "torch", "2.0"),
+        LedgerEntry("torch/b.so", 100, 60, "sources", "torch", "2.0", "0" * 64),
+        LedgerEntry("numpy/c.h", 5, 0, "sources", "numpy", "2.0"),
     )
+    ledger = ledger_bytes(Ledger(entries))
     layer = tar({"opt/slimbake/ledger/base-ml.json.gz": ledger, "other.json.gz": b"none"})
     found = surveyed(tmp_path, image("one", layer)).contents[digest(layer)]
     assert found.taken == (
-        Taken("files.sources", "numpy", 5, 1),
-        Taken("files.sources", "torch", 140, 2),
+        Taken("sources", "numpy", 5, 1),
+        Taken("sources", "torch", 140, 2),
     )
     assert Contents.of_json(json.loads(json.dumps(asdict(found)))) == found
 

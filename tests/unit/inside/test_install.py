@@ -1,4 +1,4 @@
-"""What the step that installs packages makes of its layer: wheels, passes, the ledger."""
+"""What the step that installs packages makes of its layer: wheels, rules, the ledger."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from slimbake.inside import FOLDER
 from slimbake.inside.build import PROGRAMS, install
 from slimbake.inside.build.collisions import claims_of, refuse_collisions
 from slimbake.inside.build.settle import LayerError
-from slimbake.inside.ledger import LedgerEntry, ledger_entries
+from slimbake.inside.ledger import LedgerEntry, read_ledger
 from slimbake.inside.step import dispatch
 
 
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a step mounts, without any pass; and a prefix with nothing in it."""
+    """What a step mounts, without any rule; and a prefix with nothing in it."""
     monkeypatch.setattr(install, "INSIDE", tmp_path / "inside")
     monkeypatch.setattr(install, "PREFIX", tmp_path / "prefix")
     monkeypatch.setattr(install, "LOCK", tmp_path / "lock.txt")
@@ -32,10 +32,10 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inside"
 
 
-def tell(inside: Path, *passes: dict[str, Any], explain: bool = True, warm: bool = False) -> None:
-    """Have the layer carry passes."""
-    said = {"about": "", "layer": "base-web", "explain": explain, "passes": passes, "warm": warm}
-    (inside / "passes.json").write_text(json.dumps(said))
+def tell(inside: Path, *rules: dict[str, Any], warm: bool = False) -> None:
+    """Say what is done to the layer."""
+    said = {"about": "", "layer": "base-web", "rules": rules, "warm": warm}
+    (inside / "rules.json").write_text(json.dumps(said))
 
 
 # --- wheels
@@ -115,10 +115,10 @@ def test_a_package_of_the_repository_cannot_replace_a_module_of_a_locked_one(
     assert not (unpacking / "mine.py").exists()
 
 
-def test_a_package_of_the_repository_is_compiled_and_no_pass_takes_any_of_it(
+def test_a_package_of_the_repository_is_compiled_and_no_rule_takes_any_of_it(
     inside: Path, unpacking: Path
 ) -> None:
-    tell(inside, {"name": "data", "packages": ["keep", "mine"], "remove": ["**/*.bin"]})
+    tell(inside, {"name": "data", "remove": ["**/*.bin"]})
     install.install_layer()
     below = laid(inside)
     make_wheel(inside / "own/mine", "mine", files={"mine/__init__.py": b"", "mine/a.bin": b"1"})
@@ -202,7 +202,7 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
     assert uv == [], "nothing was installed"
 
 
-# --- passes
+# --- rules
 
 
 @pytest.fixture
@@ -245,50 +245,36 @@ def laid(inside: Path) -> dict[str, tuple[str, float, bytes]]:
     }
 
 
-DATA = {"name": "keep.data", "packages": ["keep"], "remove": ["keep/data.bin"]}
-LEFT_OUT = {"name": "no.leave-out", "packages": ["leave-out"], "drop": ["leave-out"]}
+LINE = "services.yaml: bases.web.remove: keep/*.bin"
+DATA = {"name": LINE, "remove": ["keep/*.bin"], "requested": True}
 
 
-def test_a_lock_less_a_package_has_none_of_its_lines() -> None:
-    lock = (
-        "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\nb==2\n  # via c\nc==3 ;"
-        " python_version > '3'\n"
-    )
-    assert (
-        install.lock_without(lock, {"a"})
-        == "# of slimbake\nb==2\n  # via c\nc==3 ; python_version > '3'\n"
-    )
-    assert (
-        install.lock_without(lock, {"b", "c"})
-        == "# of slimbake\na==1 \\\n    --hash=sha256:x\n    # via b\n"
-    )
-    assert install.lock_without(lock, ()) == lock
-
-
-def test_passes_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_all(
+def test_rules_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_all(
     inside: Path, unpacking: Path
 ) -> None:
-    tell(inside, DATA, LEFT_OUT, {"name": "keep.bare", "packages": ["keep"], "uncompiled": ["**"]})
+    tell(inside, DATA, {"name": "own", "remove": ["leave.py"]})
     install.install_layer()
     assert sorted(path.name for path in unpacking.iterdir()) == [
+        "Leave_Out-1.dist-info",
         "__pycache__",
         "_slimbake_ledger.pth",
         "_slimbake_ledger.py",
         "keep",
         "keep-1.dist-info",
     ]
-    assert [path.name for path in (unpacking / "keep").iterdir()] == ["__init__.py"], (
-        "no data, and no bytecode"
-    )
-    entries = ledger_entries(((inside.parent / "prefix") / "ledger/base-web.json.gz").read_bytes())
-    assert LedgerEntry("keep/data.bin", 4, 0, "keep.data", "keep", "1") in entries
-    assert LedgerEntry("leave.py", 2, 0, "no.leave-out", "leave-out", "1") in entries
+    compiled = {path.name.partition(".")[0] for path in unpacking.rglob("*.pyc")}
+    assert compiled == {"__init__", "_slimbake_ledger"}
+    content = (inside.parent / "prefix/ledger/base-web.json.gz").read_bytes()
+    assert {*read_ledger(content).entries} == {
+        LedgerEntry("keep/data.bin", 4, 0, LINE, "keep", "1"),
+        LedgerEntry("leave.py", 2, 0, "own", "leave-out", "1"),
+    }
     hook = unpacking / "_slimbake_ledger.py"
     assert hook.read_bytes() == (FOLDER / "build/explain.py").read_bytes()
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
-def test_the_same_passes_give_the_same_layer(inside: Path, unpacking: Path, tmp_path: Path) -> None:
+def test_the_same_rules_give_the_same_layer(inside: Path, unpacking: Path, tmp_path: Path) -> None:
     tell(inside, DATA)
     install.install_layer()
     first = laid(inside)
@@ -298,7 +284,7 @@ def test_the_same_passes_give_the_same_layer(inside: Path, unpacking: Path, tmp_
     assert laid(inside) == first
 
 
-def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_pass_takes_all_that_came_into_it(
+def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_rule_takes_all_that_came_into_it(
     inside: Path, unpacking: Path
 ) -> None:
     make_wheel(
@@ -306,13 +292,13 @@ def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_pass_takes_all_tha
     )
     (unpacking / "shared").mkdir()
     (unpacking / "shared/of-the-layer-below").touch()
-    tell(inside, {"name": "keep.data", "packages": ["keep"], "remove": ["shared/*"]})
+    tell(inside, {"name": "data", "remove": ["shared/*"]})
     install.install_layer()
     assert [path.name for path in (unpacking / "shared").iterdir()] == ["of-the-layer-below"]
     assert (unpacking / "shared").stat().st_mtime == EPOCH
 
 
-def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(
+def test_a_layer_without_rules_holds_no_ledger_and_nothing_that_reads_one(
     inside: Path, unpacking: Path
 ) -> None:
     install.install_layer()
@@ -326,16 +312,6 @@ def test_a_layer_without_passes_holds_no_ledger_and_nothing_that_reads_one(
     assert not ((inside.parent / "prefix") / "ledger").exists()
 
 
-def test_a_fleet_that_wants_nothing_explained_has_the_ledger_alone(
-    inside: Path, unpacking: Path
-) -> None:
-    tell(inside, DATA, explain=False)
-    install.install_layer()
-    assert not (unpacking / "keep/data.bin").exists()
-    assert (inside.parent / "prefix/ledger/base-web.json.gz").exists(), "the inventory reads it"
-    assert not list(unpacking.glob("_slimbake*"))
-
-
 def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_other(
     inside: Path, unpacking: Path
 ) -> None:
@@ -347,17 +323,17 @@ def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_othe
     assert ((inside.parent / "prefix") / "ledger/base-web.json.gz").exists()
 
 
-def test_a_pass_that_cannot_be_applied_fails_the_step_in_one_sentence(
+def test_a_rule_that_cannot_be_applied_fails_the_step_in_one_sentence(
     inside: Path,
     unpacking: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tell(inside, {"name": "keep.all", "packages": ["keep"], "remove": ["**"]})
+    tell(inside, {"name": "m.yaml: bases.web.remove: **", "remove": ["**"], "requested": True})
     monkeypatch.setattr("sys.argv", ["build.pyz", "install"])
     assert dispatch(PROGRAMS, "slimbake.inside.build") == 1
     assert capsys.readouterr().err.startswith(
-        "slimbake: keep.all would remove metadata or a licence: keep-1.dist-info"
+        "slimbake: m.yaml: bases.web.remove: ** would remove metadata or a licence: Leave_Out-1.dist-info/"
     )
 
 
@@ -370,7 +346,7 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
     files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
     make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py source\n")
-    tell(inside, explain=False, warm=True)
+    tell(inside, warm=True)
     install.install_layer()
     left = {path.relative_to(unpacking).as_posix() for path in unpacking.rglob("*.py")}
     assert {name for name in left if name.startswith("keep")} == {
@@ -382,17 +358,17 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
-@pytest.mark.parametrize("passes", [False, True])
-def test_with_passes_identical_files_are_links_of_one(
-    inside: Path, unpacking: Path, passes: bool
+@pytest.mark.parametrize("optimised", [False, True])
+def test_in_an_optimised_layer_identical_files_are_links_of_one(
+    inside: Path, unpacking: Path, optimised: bool
 ) -> None:
     files = {"keep/a.bin": b"x" * 5000, "keep/b.bin": b"x" * 5000, "keep/c.bin": b"y" * 5000}
     make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("keep/__init__.py\n")
-    tell(inside, warm=passes)
+    tell(inside, warm=optimised)
     install.install_layer()
     assert [(unpacking / name).stat().st_nlink for name in files] == (
-        [2, 2, 1] if passes else [1, 1, 1]
+        [2, 2, 1] if optimised else [1, 1, 1]
     )
     assert {name: (unpacking / name).read_bytes() for name in files} == files
 
@@ -413,7 +389,7 @@ def test_the_same_warm_list_gives_the_same_layer(
     assert laid(inside) == first
 
 
-def test_an_image_without_passes_has_no_cold_store_though_a_list_is_mounted(
+def test_a_layer_that_is_not_optimised_has_no_cold_store_though_a_list_is_mounted(
     inside: Path, unpacking: Path
 ) -> None:
     (inside / "warm.txt").write_text("keep/__init__.py\n")

@@ -288,7 +288,7 @@ def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> 
     assert sent(service("api", weights=WeightsEntry("path", "small"))) == ["locks", "uv"]
     assert sent(service("api"), service("web", requirements=asks("httpx"))) == [
         "locks",
-        "passes",
+        "rules",
         "uv",
     ]
     assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
@@ -415,8 +415,8 @@ def test_labels_are_sorted_and_a_service_s_own_win() -> None:
     assert labels == (
         ("org.opencontainers.image.base.name", "python:3.11-slim-trixie"),
         ("org.opencontainers.image.title", "mine"),
-        ("slimbake.optimize", "lossless"),
         ("slimbake.project", "atlas"),
+        ("slimbake.promise", "kept"),
         ("slimbake.target", "api"),
         ("z", "1"),
     )

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.golden.fleets import FLEETS
 
 from slimbake.errors import UsageError
-from slimbake.evidence import read_warm, warmable
-from slimbake.evidence.warm import Traced, parse_warm, warm_lines, warm_text
 from slimbake.lock.text import lock_text
 from slimbake.project import load
+from slimbake.warm import read_warm
+from slimbake.warm.lists import Traced, parse_warm, warm_lines, warm_text
 
 API = Traced(
     service="api",
@@ -29,6 +29,7 @@ def test_a_layer_needs_what_any_of_its_services_uses_of_its_own_packages() -> No
     assert warm_lines([API, NLG], {"torch"}) == torch
     assert warm_lines([NLG, API], {"six"}) == ("six.py",)
     assert warm_lines([NLG], {"six"}) == ()
+    assert warm_lines([API, replace(API, service="other")], {"six"}) == ("six.py",)
 
 
 @given(st.sets(NAMES))
@@ -59,11 +60,11 @@ def test_a_list_says_what_it_is_and_how_it_is_refreshed() -> None:
     ],
 )
 def test_what_is_no_list_is_reported_with_its_line(text: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "bake/evidence/warm").mkdir(parents=True)
-    (tmp_path / "bake/evidence/warm/base-ml.txt").write_text(text)
+    (tmp_path / "bake/warm").mkdir(parents=True)
+    (tmp_path / "bake/warm/base-ml.txt").write_text(text)
     with pytest.raises(UsageError) as raised:
         read_warm(tmp_path, "base-ml")
-    assert f"bake/evidence/warm/base-ml.txt: {said}" in str(raised.value)
+    assert f"bake/warm/base-ml.txt: {said}" in str(raised.value)
     assert "slimbake lock --warm" in raised.value.hint
 
 
@@ -71,7 +72,7 @@ def test_a_layer_without_a_list_sends_nothing_to_a_cold_store() -> None:
     project = load(
         next(each.root for each in FLEETS if each.root.name == "local-packages") / "services.yaml"
     )
-    assert project.evidence.warm == {
+    assert project.optimisation.warm == {
         "base-web": ("fastapi/__init__.py",),
         "api": ("our_auth/__init__.py",),
     }
@@ -80,25 +81,19 @@ def test_a_layer_without_a_list_sends_nothing_to_a_cold_store() -> None:
     assert warm == {"base-web", "api"}
 
 
-def test_a_layer_that_nothing_is_left_out_of_has_no_cold_store(tmp_path: Path) -> None:
+def test_a_layer_that_is_not_optimised_or_has_nothing_has_no_cold_store(tmp_path: Path) -> None:
     def layers(more: str) -> set[str]:
         file = tmp_path / "services.yaml"
         file.write_text(
             f"project: x\npython: '3.11'\n{more}bases:\n  web: {{requirements: [six]}}\n  bare: {{requirements:"
-            " [idna], optimize: none}\nservices:\n  a: {context: ., base: web, command: [a]}\n"
+            " [idna], optimize: false}\nservices:\n  a: {context: ., base: web, command: [a]}\n"
             "  b: {context: ., base: bare, command: [b]}\n"
         )
-        project = load(file)
-        return set(warmable(project.fleet, project.locks))
+        return {*load(file).optimisation.optimised}
 
     assert layers("") == {"base-web"}
-    assert layers("optimize: none\n") == set()
+    assert layers("optimize: false\n") == set()
     locks = tmp_path / "bake/locks"
     locks.mkdir(parents=True)
     (locks / "base-web.txt").write_text(lock_text(()))
     assert layers("") == set(), "its lock names nothing"
-
-
-def test_a_list_names_what_two_services_use_once() -> None:
-    other = replace(API, service="other")
-    assert warm_lines([API, other], {"six"}) == ("six.py",)

@@ -1,4 +1,4 @@
-"""Which pass took what a person names: files, folders, modules, names in modules, passes."""
+"""Which rule took what a person names: files, folders, modules, names in modules, rules."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from slimbake.cli.why import short_answer
 from slimbake.config.model import BaseEntry
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.lock.locks import Locks
-from slimbake.proof.why import Why, led_on, of_debian, of_own_code, why
+from slimbake.warm.why import Why, led_on, of_debian, of_own_code, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
     for path, by in (
-        ("idna/uts46data.py", "toy.compat"),
-        ("transformers/models/gpt2/__init__.py", "models.other"),
-        ("transformers/models/gpt2/model.py", "models.other"),
+        ("idna/uts46data.py", "symbols"),
+        ("transformers/models/gpt2/__init__.py", "services.yaml: bases.ml.remove: transformers/models/**"),
+        ("transformers/models/gpt2/model.py", "services.yaml: bases.ml.remove: transformers/models/**"),
     )
 )
 
@@ -29,8 +29,8 @@ FOUND = tuple(
         ("idna.uts46data", (0,)),
         ("idna.uts46data.table", (0,)),
         ("idna.core", ()),
-        ("toy.compat", (0,)),
-        ("models.other", (1, 2)),
+        ("symbols", (0,)),
+        ("services.yaml: bases.ml.remove: transformers/models/**", (1, 2)),
         ("transformers.models.gpt2.GPT2Model", (1, 2)),
         ("transformers/models", (1, 2)),
         ("transformers.models.bert", ()),
@@ -46,7 +46,7 @@ def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> Non
     ("asked", "leads"),
     [
         ("idna.uts46date", "did you mean 'idna.uts46data'?"),
-        ("toy.compatt", "did you mean 'toy.compat'?"),
+        ("symbol", "did you mean 'symbols'?"),
         ("transformer", "did you mean 'transformers'?"),
         ("api", "'api' is a service: `slimbake why MODULE api`"),
         ("numpy.core", "`slimbake lock --explain numpy` says which layers"),
@@ -93,10 +93,10 @@ def test_a_debian_package_is_known_by_the_locks_of_the_services_that_have_it() -
     assert of_debian(made, locks, {"api"}, "curl") == of_debian(made, locks, both, "git") == ""
 
 
-def test_an_answer_of_several_passes_begins_with_their_sum() -> None:
+def test_an_answer_of_several_rules_begins_with_their_sum() -> None:
     entries = {
         ("cold", "base"): dict.fromkeys(("a.py", "b.py", "c.py"), FOUND[0].entry),
         ("cold", "api"): {"c.py": FOUND[0].entry},
-        ("strip.debug", "base"): {"d.so": FOUND[1].entry},
+        ("stubs", "base"): {"d.so": FOUND[1].entry},
     }
-    assert short_answer(entries) == "4 files: 3 cold, 1 strip.debug"
+    assert short_answer(entries) == "4 files: 3 cold, 1 stubs"

@@ -37,6 +37,7 @@ SERVES = 1  # the same once it listens at its port: a later call may find its mo
 LOOKS = 0.2  # seconds between two looks at what processes have mapped: torch's tables are long
 IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
+BYTECODE = INSIDE / "bytecode"  # where Python keeps what it compiles
 # Of no image:
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/check.pyz", "/tmp/")  # noqa: S108
 
@@ -61,7 +62,11 @@ class Trace:
         """The variables of this process, and what makes a Python report."""
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join(filter(None, (str(self._folder), before)))
-        return {**os.environ, "PYTHONPATH": path}
+        found = {**os.environ, "PYTHONPATH": path}
+        if BYTECODE.is_dir():  # the image has none
+            found.pop("PYTHONDONTWRITEBYTECODE", None)
+            found["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+        return found
 
     def distinct(self) -> int:
         """How many files were reported until now, by whichever process."""
@@ -286,7 +291,9 @@ def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
     from a cold store.
     """
     packages = {name: owner for name, (owner, _) in layer.owners.items() if name.endswith(".py")}
-    folders = {f"{name.rpartition('/')[0]}/": owner for name, owner in packages.items()}
+    folders = {
+        f"{name.rpartition('/')[0]}/": owner for name, owner in packages.items() if "/" in name
+    }
     modules, read, listed = set(), set(), set()
     for how, path in traced.paths():
         name = layer.name(Path(path)) if path.startswith(f"{layer.site}/") else ""
