@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bench.levels import DEFAULT, SERVICES, copied, probed
+from slimbake.proof.counting import offered
 from tests.engine.conftest import Toy, fleet
 from tests.engine.toys import entry
 
@@ -16,7 +17,6 @@ from slimbake.console import QUIET
 from slimbake.externals.standin import python_standin
 from slimbake.host.machine import machine
 from slimbake.inside.build.runtime import LEFT_BEHIND
-from slimbake.proof.counting import offered
 
 
 @pytest.fixture(scope="module")
