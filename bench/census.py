@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.counting.images import calls, census, pairs
+
 from slimbake.console import Console
 from slimbake.project import load
 
@@ -29,7 +30,10 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
     asked = parser.parse_args()
     console, found, lost = Console(), {}, 0
-    with pairs(load(asked.manifest.resolve(), console), asked.services, console) as (images, workspace):
+    with pairs(load(asked.manifest.resolve(), console), asked.services, console) as (
+        images,
+        workspace,
+    ):
         for name, pair in images.items():
             each = census(pair, workspace, imports=asked.imports)
             before, after = calls(pair.bare), calls(pair.optimised)

@@ -13,6 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.counting.tally import (
+    Census,
+    Imports,
+    Tally,
+    compared_imports,
+    package_keys,
+    tally,
+)
+
 from slimbake.build.bake import bake
 from slimbake.build.bare import bare_images
 from slimbake.build.command import BakeOptions
@@ -24,14 +33,6 @@ from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.inside import FROM_STDIN, zipapp
 from slimbake.project import Project
-from bench.counting.tally import (
-    Census,
-    Imports,
-    Tally,
-    compared_imports,
-    package_keys,
-    tally,
-)
 
 SECONDS = 3600.0  # for one image; each import in it has a limit of its own
 MEMORY = 6_000_000_000  # bytes
@@ -111,7 +112,9 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
         *("-IB", "-c", f"{FROM_STDIN}{_MAIN}", program),
     )
     name = f"slimbake-{program}-{secrets.token_hex(6)}"
-    done = contained(name, words, f"{base64.b64encode(archive()).decode()}\n{json.dumps(asked)}", SECONDS)
+    done = contained(
+        name, words, f"{base64.b64encode(archive()).decode()}\n{json.dumps(asked)}", SECONDS
+    )
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -120,7 +123,9 @@ def in_image(image: str, program: str, asked: object = None) -> Any:
         ) from None
 
 
-def _imports(bare: tuple[str, Census], optimised: tuple[str, Census], workspace: Workspace) -> Imports:
+def _imports(
+    bare: tuple[str, Census], optimised: tuple[str, Census], workspace: Workspace
+) -> Imports:
     """What came of imports in both images; what differs is asked once more, one module at a time."""
     before = _outcomes(*bare, "bare", workspace)
     after = _outcomes(*optimised, "optimised", workspace)

@@ -29,7 +29,6 @@ from slimbake.host.wheels import Wheel
 from slimbake.inside.export.model import export_arguments
 from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
-from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 from slimbake.plan.graph import layers, relinked

@@ -39,7 +39,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "_slimbake_ledger.pth").write_text("import _slimbake_ledger\n")
     (root / "ledger").mkdir()
     for name, entries in {"base-web": REMOVED[:2], "api": REMOVED[2:]}.items():
-        (root / f"ledger/{name}.json.gz").write_bytes(ledger_bytes(Ledger(entries, (".pyi",), (".pyi",))))
+        (root / f"ledger/{name}.json.gz").write_bytes(
+            ledger_bytes(Ledger(entries, (".pyi",), (".pyi",)))
+        )
     return root
 
 
@@ -79,10 +81,7 @@ def test_a_failed_import_of_what_was_removed_names_the_rule_or_the_line_of_the_m
 
 
 def test_a_module_of_a_package_asked_for_by_name_is_reported(python: Python) -> None:
-    words = (
-        "No module named 'thing.fast': a-rule removed it; `slimbake why thing.fast`"
-        " tells more"
-    )
+    words = "No module named 'thing.fast': a-rule removed it; `slimbake why thing.fast` tells more"
     assert last(python, "from thing import fast") == f"ModuleNotFoundError: {words}"
     assert "cannot import name 'never' from 'thing'" in last(python, "from thing import never")
 
@@ -134,9 +133,7 @@ print(found)
 
 
 def test_code_without_a_name_is_reported_too(python: Python) -> None:
-    assert f"{LINE} removed it" in last(
-        python, "exec('import gone', {'__name__': None})"
-    )
+    assert f"{LINE} removed it" in last(python, "exec('import gone', {'__name__': None})")
 
 
 def test_ledgers_are_read_once(image: Path, python: Python) -> None:

@@ -130,7 +130,9 @@ def test_the_ledger_tells_layers_above_what_code_looks_for(
 
 
 def test_symbols_are_stripped_and_the_ledger_has_the_new_hash(tmp_path: Path) -> None:
-    layer = prefix(tmp_path, {"thing": {"thing/lib.so": elf(debug=b"d" * 900), "thing/text.so": b"no library"}})
+    layer = prefix(
+        tmp_path, {"thing": {"thing/lib.so": elf(debug=b"d" * 900), "thing/text.so": b"no library"}}
+    )
     (entry,) = strip_symbols(layer, LayerRule("symbols", strip=True))
     assert (entry.path, entry.before > entry.after > 0) == ("thing/lib.so", True)
     assert len((layer.site / "thing/lib.so").read_bytes()) == entry.after

@@ -17,8 +17,14 @@ FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
     for path, by in (
         ("idna/uts46data.py", "symbols"),
-        ("transformers/models/gpt2/__init__.py", "services.yaml: bases.ml.remove: transformers/models/**"),
-        ("transformers/models/gpt2/model.py", "services.yaml: bases.ml.remove: transformers/models/**"),
+        (
+            "transformers/models/gpt2/__init__.py",
+            "services.yaml: bases.ml.remove: transformers/models/**",
+        ),
+        (
+            "transformers/models/gpt2/model.py",
+            "services.yaml: bases.ml.remove: transformers/models/**",
+        ),
     )
 )
 
