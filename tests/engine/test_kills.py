@@ -5,7 +5,6 @@ else the campaign does is in tests/abuse.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -31,7 +30,6 @@ KILLS = {
     ("smoke",): 1,
     ("sizes",): 1,
     ("prune",): 1,
-    ("census",): 1,
     ("run", "one"): 1,
     ("up",): 1,
     ("down",): 1,
@@ -107,31 +105,18 @@ def test_nothing_is_left_running(baked: Toy) -> None:
     assert dangling(baked) == ""
 
 
-TRIALS = {
-    ("prove", "--pass", "toy.never"): 2,
-    ("search", "one", "--least", "10000"): 2,
-    ("verify",): 2,
-}
+TRACED = {("lock", "--warm"): 3, ("verify",): 2}
 MANY = {
     "toy_many/__init__.py": b"",
     "toy_many/needed.py": b"# needed\n" * 2000,
     "toy_many/never.py": b"# nobody asks for it\n" * 2000,
 }
-PASSES = """\
-passes:
-  toy.never:
-    about: removes what nobody asks for
-    why: Nobody asks for it.
-    costs: it
-    packages: {toy-many: ""}
-    remove: [toy_many/never.py]
-"""
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A fleet with something to prove, to search and to verify, of which nothing is known yet."""
-    folder = tmp_path_factory.mktemp("tried")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A fleet with something to trace and to verify, without any warm list."""
+    folder = tmp_path_factory.mktemp("traced")
     root = folder / "fleet"
     (folder / "tmp").mkdir()
     root.mkdir()
@@ -142,10 +127,8 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             "toy-many", "toy_many-1-py3-none-any.whl", wheel_bytes("toy-many", "1", files=MANY)
         )
         toy.write(
-            "optimize: observed\nservices:\n"
-            + entry("one", "    requirements: [toy-many]\n    verify: verify.py\n"),
+            "services:\n" + entry("one", "    requirements: [toy-many]\n    verify: verify.py\n"),
             {
-                "passes.yaml": PASSES,
                 "one/app.py": f"import toy_many.needed  # {toy.project}\n",
                 "one/smoke.py": "def load():\n    import app\n",
                 "one/verify.py": "def verify(service):\n    assert service.run().code == 0\n",
@@ -159,45 +142,42 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 
 def again(toy: Toy) -> None:
-    """The fleet as it was before anything was tried."""
+    """The fleet as it was before anything was traced."""
     shutil.rmtree(toy.root)
     shutil.copytree(toy.root.parent / "start", toy.root, symlinks=True)
 
 
-def verdicts(toy: Toy) -> dict[str, str]:
-    """What the evidence says, from files of which each is whole."""
-    said = [json.loads(path.read_text()) for path in (toy.root / "bake/evidence").glob("*.json")]
-    found = [(name, each) for one in said for name, each in one.get("passes", {}).items()]
-    return {name: each["verdict"] for name, each in found}
+def lists(toy: Toy) -> dict[str, str]:
+    """The warm lists."""
+    return {path.name: path.read_text() for path in (toy.root / "bake/warm").glob("*.txt")}
 
 
-@pytest.mark.parametrize("command", TRIALS, ids=" ".join)
-def test_a_command_that_tries_images_and_was_killed_goes_on(
-    command: tuple[str, ...], tried: Toy
+@pytest.mark.parametrize("command", TRACED, ids=" ".join)
+def test_a_command_that_runs_images_and_was_killed_goes_on(
+    command: tuple[str, ...], traced: Toy
 ) -> None:
-    again(tried)
-    before = verdicts(tried)
-    code, moments = run(tried, command, 0, 0)
+    again(traced)
+    code, moments = run(traced, command, 0, 0)
     assert code == 0
-    after = verdicts(tried)
-    assert (after == before) == (command[0] != "prove")
+    after = lists(traced)
+    assert bool(after) == (command[0] == "lock")
     chance = random.Random(SEED)  # noqa: S311
     codes = set()
-    for number in range(TRIALS[command]):
-        again(tried)
-        moment = 1 + int((number + chance.random()) / TRIALS[command] * moments)
-        code, _ = run(tried, command, moment, chance.randrange(40))
+    for number in range(TRACED[command]):
+        again(traced)
+        moment = 1 + int((number + chance.random()) / TRACED[command] * moments)
+        code, _ = run(traced, command, moment, chance.randrange(40))
         assert code in {-9, 0}, moment
         codes.add(code)
-        wait_for(in_environment(f"TOY={tried.project}"), "the end of what it had started")
-        assert verdicts(tried) in (before, after), moment
-        done = tried.slimbake(*command)
+        wait_for(in_environment(f"TOY={traced.project}"), "the end of what it had started")
+        assert lists(traced) in ({}, after), moment
+        done = traced.slimbake(*command)
         assert done.code == 0, (moment, done.stderr)
-        assert verdicts(tried) == after, moment
-        assert [path for path in tried.root.rglob(".*.*") if path.is_file()] == []
+        assert lists(traced) == after, moment
+        assert [path for path in traced.root.rglob(".*.*") if path.is_file()] == []
     assert -9 in codes
-    assert tried.slimbake("prune").code == 0
-    ours = f"--filter=label=slimbake.project={tried.project}"
+    assert traced.slimbake("prune").code == 0
+    ours = f"--filter=label=slimbake.project={traced.project}"
     assert docker("ps", "--all", "--quiet", ours) == ""
-    assert dangling(tried) == ""
-    assert list((tried.root.parent / "tmp").iterdir()) == []
+    assert dangling(traced) == ""
+    assert list((traced.root.parent / "tmp").iterdir()) == []

@@ -44,7 +44,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """The example fleet under another name, with its locks and evidence; embedding-onnx is baked
+    """The example fleet under another name, with its locks and warm lists; embedding-onnx is baked
     and tagged.
     """
     with fleet(tmp_path_factory.mktemp("parity")) as made:

@@ -209,7 +209,7 @@ def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: s
 @pytest.mark.slow
 def test_sizes_tells_what_an_edit_changed(one: Toy) -> None:
     recorded = one.slimbake("sizes", "--json", "--record", "--tag", "first")
-    before = one.root / "bake/evidence/sizes.json"
+    before = one.root / "bake/sizes.json"
     assert before.read_text() == recorded.stdout, recorded.stderr
     assert recorded.json()["images"]["one"]["zstd"] > 0
     done = one.slimbake("sizes", "--json", "--tag", "second", "--against", str(before))

@@ -71,7 +71,7 @@ def command(
     locks = project.locks
     pins = locked_pins(project.fleet, locks)
     if warm:
-        _trace(project, check)
+        _trace(project, check, bool(upgrade or explain))
     elif check:
         project.expect_fresh_locks()
         expect_tool(project)
@@ -122,8 +122,12 @@ def _explain(project: Project, package: str) -> None:
     print_text(text)
 
 
-def _trace(project: Project, check: bool) -> None:
-    """Trace the starts of all services, and write the warm lists, or compare them."""
+def _trace(project: Project, check: bool, more: bool) -> None:
+    """Trace the starts of all services, and write the warm lists, or compare them. `more`: whether
+    something else is asked for, too.
+    """
+    if more:
+        raise UsageError("--warm writes no locks", "give it alone, or with --check")
     from slimbake.build.site import Preparation, hold
     from slimbake.build.warm import refreshed
 

@@ -208,8 +208,8 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
     with pytest.raises(LayerError) as caught:
         make_layer(inside)
     assert str(caught.value) == (
-        f"packages collide: {SITE_HERE}/leave.py is in the layers below, with other contents;"
-        f" {SITE_HERE}/keep/__init__.py is in below-1, with other contents"
+        f"packages collide: {SITE_HERE}/keep/__init__.py is in below-1, with other contents;"
+        f" {SITE_HERE}/leave.py is in the layers below, with other contents"
     )
 
 

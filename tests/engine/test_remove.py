@@ -1,0 +1,63 @@
+"""`remove:` and `keep:`: what goes, what says so, and what the checks of an image refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.toys import entry
+from tests.index import serving
+from tests.wheels import wheel_bytes
+
+FILES = {
+    "toy_lib/__init__.py": b"",
+    "toy_lib/models/__init__.py": b"",
+    "toy_lib/models/auto.py": b"",
+    "toy_lib/models/rare.py": b"word = 'rare'\n",
+}
+BASE = "bases: {{small: {{requirements: [toy-lib], remove: [{0}], keep: [toy_lib/models/auto.py]}}}}\nservices:\n"
+LINE = "services.yaml: bases.small.remove: toy_lib/models/*.py"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A service on a base that removes a part of its package."""
+    with fleet(tmp_path_factory.mktemp("remove")) as made, serving() as index:
+        wheel = wheel_bytes("toy-lib", "1", files=FILES)
+        index.publish("toy-lib", "toy_lib-1-py3-none-any.whl", wheel)
+        made.write(
+            BASE.format("toy_lib/models/*.py") + entry("one", "    base: small\n"),
+            {
+                "one/app.py": f"import toy_lib  # {made.project}\n",
+                "one/smoke.py": "def imports():\n    import app\n    import toy_lib.models.auto\n",
+            },
+        )
+        for command in ("lock", "fetch", "bake"):
+            done = made.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+            assert done.code == 0, done.stderr
+        yield made
+
+
+def test_a_failing_import_and_why_name_the_line_of_the_manifest(toy: Toy) -> None:
+    words = ("docker", "run", "--rm", "--entrypoint=python", toy.image("one"), "-c")
+    done = call(*words, "import toy_lib.models.auto, toy_lib.models.rare")
+    assert f"No module named 'toy_lib.models.rare': {LINE} removed it" in done.stderr
+    for asked in (LINE, "toy_lib.models.rare"):
+        said = toy.slimbake("why", asked)
+        assert said.stdout.startswith(f"{LINE}, on base-small, in one"), (said.stdout, said.stderr)
+    label = '--format={{index .Config.Labels "slimbake.promise"}}'
+    assert docker("image", "inspect", label, toy.image("one")) == "removes\n"
+
+
+def test_a_check_that_needs_a_file_that_the_manifest_removes_fails(toy: Toy) -> None:
+    before = (toy.root / "services.yaml").read_text()
+    tag = docker("image", "inspect", "--format={{.Id}}", toy.image("one"))
+    try:
+        toy.file("services.yaml", before.replace("keep: [toy_lib/models/auto.py]", "keep: [x.py]"))
+        done = toy.slimbake("bake")
+        assert done.code == 6, done.stderr
+        assert f"No module named 'toy_lib.models.auto': {LINE} removed it" in done.stderr
+    finally:
+        toy.file("services.yaml", before)
+    assert docker("image", "inspect", "--format={{.Id}}", toy.image("one")) == tag
