@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.inside.passes import LayerFiles
+from slimbake.inside.rules import LayerFiles
 
 from slimbake.inside.check import trace
 
