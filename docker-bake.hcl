@@ -647,6 +647,7 @@ target "api-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -662,6 +663,7 @@ target "embedding-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -677,6 +679,7 @@ target "embedding-onnx-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -693,6 +696,7 @@ target "storage-smoke" {
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
     "SLIMBAKE_VOLUMES" = "/data"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -708,6 +712,7 @@ target "nlg-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -723,6 +728,7 @@ target "nlg-onnx-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -738,6 +744,7 @@ target "hybrid-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -753,6 +760,7 @@ target "hybrid-onnx-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -768,6 +776,7 @@ target "control-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -783,6 +792,7 @@ target "bulk-ingester-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -798,6 +808,7 @@ target "client-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -863,6 +874,7 @@ target "embedding-onnx-parity" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -880,6 +892,7 @@ target "nlg-onnx-parity" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -897,6 +910,7 @@ target "hybrid-onnx-parity" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -941,6 +955,7 @@ target "embedding-onnx-controls" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -959,6 +974,7 @@ target "nlg-onnx-controls" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -977,6 +993,7 @@ target "hybrid-onnx-controls" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }

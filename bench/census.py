@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.counting.images import calls, census, pairs
 
 from slimbake.console import Console
+from slimbake.images.measured import measure_images
 from slimbake.project import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +40,9 @@ def main() -> int:
             each = census(pair, workspace, imports=asked.imports)
             before, after = calls(pair.bare), calls(pair.optimised)
             differ = sorted(call for call in before if before[call] != after.get(call))
+            sizes = measure_images(asdict(pair), workspace).images
             found[name] = {
+                **{each.name: each.uncompressed for each in sizes},
                 "modules": each.modules,
                 "found": each.found,
                 "files": each.files,

@@ -1,4 +1,4 @@
-"""What the first use of cold code costs, beside the same image without passes and without bytecode.
+"""What the first use of cold code costs, beside the same image without optimisation and without bytecode.
 bench/README.md has the words for people.
 """
 
@@ -110,10 +110,10 @@ def inside(image: str, code: str, *words: str, bytecode: bool = True) -> Any:
 
 
 def side(image: str, case: str) -> dict[str, float]:
-    """Seconds and bytes that a case takes in an image; without passes, it has no bytecode."""
+    """Seconds and bytes that a case takes in an image; without optimisation, it has no bytecode."""
     service, code = CASES[case]
     given = json.dumps([WARM[service], code])
-    return dict(inside(image, _WORKER, given, bytecode=":unpruned" not in image))
+    return dict(inside(image, _WORKER, given, bytecode=":bare" not in image))
 
 
 def modules(image: str) -> list[float]:
@@ -143,12 +143,12 @@ def main() -> None:
     found: dict[str, object] = {}
     for case, (service, _) in CASES.items():
         rounds = [
-            [side(f"{name}/{service}:{kind}-{own}", case) for kind in ("built", "unpruned")]
+            [side(f"{name}/{service}:{kind}-{own}", case) for kind in ("built", "bare")]
             for _ in range(arguments.runs)
         ]
         found[case] = {
             "cold": {key: median(cold[key] for cold, _ in rounds) for key in KEYS},
-            "without passes": {key: median(plain[key] for _, plain in rounds) for key in KEYS},
+            "bare": {key: median(plain[key] for _, plain in rounds) for key in KEYS},
             "ratio": {
                 key: median(cold[key] / plain[key] for cold, plain in rounds) for key in KEYS
             },

@@ -1,4 +1,4 @@
-"""What it costs a start that an image can tell which pass removed a module: with the hook and
+"""What it costs a start that an image can tell which rule removed a module: with the hook and
 without, taking turns.
 
 bench/README.md has the words for people.

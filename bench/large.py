@@ -24,7 +24,6 @@ COMMANDS = (
     ("plan",),
     ("fingerprint",),
     ("layers",),
-    ("advise",),
     ("report",),
 )
 # In a process of its own: what this one holds would count as the commands'.
@@ -89,7 +88,7 @@ def once(words: tuple[str, ...], root: Path, limit: float) -> Run | None:
     """Run a command; `generate` writes all files, as for a new fleet."""
     if words == ("generate",):
         (root / "docker-bake.hcl").unlink(missing_ok=True)
-        for folder in ("dockerfiles", "passes", "programs"):
+        for folder in ("dockerfiles", "programs"):
             shutil.rmtree(root / "bake" / folder, ignore_errors=True)
         (root / "bake" / "compose.yaml").unlink(missing_ok=True)
     return run(slimbake(*words), root, limit=limit)

@@ -1,11 +1,10 @@
-"""What is measured of each side: cold, sizes, no-op; and one-line edits."""
+"""What is measured of each side: cold, sizes, no-op."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import tables
@@ -90,13 +89,3 @@ class Bench:
 
     def _sizes(self, side: Side) -> Measurement:
         return measure_images(images(self.services, side.repository), Workspace(None))
-
-
-def edit(setting: Setting, service: str, text: str) -> None:
-    """Add a line to the program that the service starts with; each edit is one that was never
-    built before.
-    """
-    context = Path(setting.plan.target(service).context)
-    program = setting.root / context / service.replace("-", "_") / "__main__.py"
-    with program.open("a", encoding="utf-8") as file:
-        file.write(f"# edited: {text}\n")

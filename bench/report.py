@@ -72,14 +72,9 @@ def record(root: Path, services: list[str]) -> None:
             for _, size in ({**shared, **own}[d],)
         ]
         baked[name] = [digest("fingerprint", name), digest("image", name)]
-    ran = [
-        [name, "copy-code /app", "compile", n % 40, n % 40 + 3.5, n < 40]
-        for n, name in enumerate(services)
-    ]
     for name, value in {
         "measured": images,
         "baked": baked,
-        "timeline": ran,
         "costs": dict.fromkeys(services, 3.5),
     }.items():
         (kept / f"{name}.json").write_text(json.dumps(value))

@@ -75,7 +75,6 @@ def prepared(root: Path, scratch: Path) -> Setting:
 
     Raises SetupError where there is no engine, or something that it needs cannot be had.
     """
-    # with the passes that are proven, whose external `tools` has to be there too
     project = load(root / MANIFEST)
     made = project.plan
     here = machine()

@@ -15,19 +15,28 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
-FROM base AS below
+# Unpack the wheels apart: whatever becomes of them, they are unpacked once.
+FROM runtime AS unpacked
 USER 0:0
-# Install the wheels, and apply the rules of this layer.
+ARG STRIP="symbols"
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/control.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "unpack", "/unpacked"]
+
+FROM base AS below
+USER 0:0
+# Lay what stays of them, by the rules of this layer.
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=rules/control.json,target=/inside/rules.json \
     --mount=type=bind,from=inside,source=warm/control.txt,target=/inside/warm.txt \
-    --mount=type=cache,id=slimbake-blocks,target=/inside/blocks \
-    ["python", "/build.pyz", "install"]
+    --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "lay"]
 # Install the packages of this repository in a layer of their own: an edit rebuilds no other.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
@@ -36,7 +45,7 @@ RUN --network=none \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     ["python", "/build.pyz", "install-local"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

@@ -12,7 +12,7 @@ RUN --network=none \
     --mount=type=bind,from=wheel-slimbake-models,target=/inside/own/slimbake-models \
     ["python", "/build.pyz", "install-local"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

@@ -124,7 +124,7 @@ def _libraries(before: Census, after: Census, taken: _Taken) -> Iterator[Differe
 
 
 class _Taken:
-    """What passes removed from an image: for a module, package or file, the pass that took it."""
+    """What rules removed from an image: for a module, package or file, the rule that took it."""
 
     def __init__(self, ledger: Iterable[tuple[str, str]]) -> None:
         files = dict(ledger)
@@ -140,11 +140,11 @@ class _Taken:
         }
 
     def module(self, name: str) -> str:
-        """Or the pass that took a package above it, whose modules nothing finds then."""
+        """Or the rule that took a package above it, whose modules nothing finds then."""
         return next((self._modules[each] for each in _up(name) if each in self._modules), "")
 
     def folder(self, name: str) -> str:
-        """Of a namespace: the pass that took a file out of its folder."""
+        """Of a namespace: the rule that took a file out of its folder."""
         return self._folders.get(name, "")
 
     def package(self, name: str) -> str:
@@ -206,7 +206,7 @@ def _dotted(path: str) -> str:
 
 
 def _up(name: str) -> Iterator[str]:
-    """A module and its packages: what a package's `__init__` took with it has the same pass."""
+    """A module and its packages: what a package's `__init__` took with it has the same rule."""
     while name:
         yield name
         name = name.rpartition(".")[0]

@@ -11,8 +11,8 @@ from pathlib import Path
 from slimbake.errors import SlimbakeError, StaleFiles
 
 from . import pages, pictures, recording, reference
+from .filled import PAGES, RECORDING, filled
 from .inputs import read
-from .readme import filled
 
 PICTURES = "docs/pictures"
 _PICTURES = {
@@ -29,7 +29,7 @@ SHOWN = 20  # lines of a difference
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 4 where `--check` finds another text."""
     parser = argparse.ArgumentParser(
-        description="docs/results/, docs/reference/, pictures, and figures of README.md."
+        description="docs/results/, docs/reference/, pictures, and generated parts of other pages."
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit code 4 if a file differs"
@@ -57,9 +57,10 @@ def files(root: Path) -> dict[str, str]:
     inputs = read(root)
     made = {f"{PICTURES}/{name}.svg": drawn(inputs) for name, drawn in _PICTURES.items()}
     if inputs.cast:
-        made[f"{PICTURES}/bake.svg"] = recording.drawing(inputs.cast)
-    if (readme := root / "README.md").is_file():
-        made["README.md"] = filled(readme.read_text("utf-8"), inputs)
+        made[RECORDING] = recording.drawing(inputs.cast)
+    for name in PAGES:
+        if (page := root / name).is_file():
+            made[name] = filled(page.read_text("utf-8"), inputs)
     return {**pages(inputs), **reference.pages(root), **made}
 
 

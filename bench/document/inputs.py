@@ -1,75 +1,56 @@
-"""All that docs/results.md is made of, as it lies in the repository; what is not there is empty."""
+"""All that the generated pages are made of, as it lies in the repository; what is not there is empty."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from slimbake.catalogue.model import Pass
-from slimbake.config.naming import EVIDENCE
-from slimbake.evidence.model import Evidence, Question
-from slimbake.lock.locks import locked_pins
+from slimbake.config.naming import PARITY, SIZES
 from slimbake.project import load
+
+from .cells import mb
+from .recording import frames
 
 Json = Mapping[str, Any]
 
 WRITEUP = Path(__file__).parents[1] / "writeup.json"
 MANIFEST = "services.yaml"
 RESULTS = "bench/results"
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer of packages, what evidence of it has to answer, and what is known of passes on it."""
-
-    question: Question
-    evidence: Evidence | None = None
-
-    @property
-    def name(self) -> str:
-        return self.question.layer
-
-    @property
-    def pins(self) -> tuple[tuple[str, str], ...]:
-        return self.question.pins
+ONNX = "-onnx"  # how the variants of the example end that run without torch
+OURS, BY_HAND = "slimbake", "one by one"  # sides of bench/bake.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Claims, evidence and measurements; an empty mapping is one that was not made."""
+    """Claims and measurements; an empty mapping is a measurement that was not made."""
 
     writeup: Json
-    passes: tuple[Pass, ...]
     services: tuple[str, ...]  # all of the fleet, as the manifest has them
     # service -> its base; without one, not in it
     bases: Mapping[str, str] = field(default_factory=dict)
-    verified: frozenset[str] = frozenset()  # the services that have a verify
-    layers: tuple[Layer, ...] = ()
-    # package -> bytes of its wheel, as locked
-    wheels: Mapping[str, int] = field(default_factory=dict)
-    images: Json = field(
-        default_factory=dict
-    )  # bake/evidence/images.json: `slimbake prove --images`
-    # bake/evidence/sizes.json: `slimbake sizes --record`
-    sizes: Json = field(default_factory=dict)
-    limits: Json = field(
-        default_factory=dict
-    )  # bake/evidence/limits.json: `slimbake limits --record`
-    parity: Json = field(
-        default_factory=dict
-    )  # bake/evidence/parity.json: `slimbake parity --evidence`
+    techniques: Json = field(default_factory=dict)  # bench/results/techniques.json: a record
+    sizes: Json = field(default_factory=dict)  # bake/sizes.json: `slimbake sizes --record`
+    parity: Json = field(default_factory=dict)  # bake/parity.json: `slimbake parity --record`
+    census: Json = field(default_factory=dict)  # bench/results/census.json: bench/census.py
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
-    edits: Json = field(default_factory=dict)  # bench/results/edits.json: bench/edits.py
+    cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
-    levels: Json = field(default_factory=dict)  # bench/results/levels.json: bench/levels.py
-    cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py
-    # bench/results/controls.json: `slimbake prove --control --json`
-    controls: Sequence[Json] = ()
+    starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
     cast: str = ""  # bench/results/bake.cast: bench/record.py
+
+    @property
+    def images(self) -> Json:
+        """Each image as `bake/sizes.json` has it: all sizes of ours come from there."""
+        return dict(self.sizes.get("images", {}))
+
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """The images that a bake builds: of each service its first variant."""
+        return tuple(name for name in self.services if not name.endswith(ONNX))
 
 
 def read(root: Path) -> Inputs:
@@ -77,40 +58,86 @@ def read(root: Path) -> Inputs:
     is no JSON.
     """
     project = load(root / MANIFEST)
-    services, locked = project.fleet.services, locked_pins(project.fleet, project.locks)
-    pins = [pin for found in locked.values() for pin in found]
-    return Inputs(
-        writeup=_json(WRITEUP),
-        passes=project.evidence.catalogue,
-        services=tuple(service.name for service in services),
-        bases={service.name: service.base.name for service in services if service.base},
-        verified=frozenset(service.name for service in services if service.verify),
-        layers=tuple(Layer(each.question, each.evidence) for each in project.evidence.answers),
-        wheels={
-            pin.name: size for pin in pins if len(pin.wheels) == 1 and (size := pin.wheels[0].bytes)
-        },
-        images=_json(root / EVIDENCE / "images.json"),
-        sizes=_json(root / EVIDENCE / "sizes.json"),
-        limits=_json(root / EVIDENCE / "limits.json"),
-        parity=_json(root / EVIDENCE / "parity.json"),
-        bake=_json(root / RESULTS / "bake.json"),
-        edits=_json(root / RESULTS / "edits.json"),
-        prune=_json(root / RESULTS / "prune.json"),
-        serving=_json(root / RESULTS / "serving.json"),
-        levels=_json(root / RESULTS / "levels.json"),
-        cold=_json(root / RESULTS / "cold.json"),
-        controls=_list(root / RESULTS / "controls.json"),
-        cast=_text(root / RESULTS / "bake.cast"),
+    services, results = project.fleet.services, root / RESULTS
+    cast = results / "bake.cast"
+    return agreeing(
+        Inputs(
+            writeup=_json(WRITEUP),
+            services=tuple(service.name for service in services),
+            bases={service.name: service.base.name for service in services if service.base},
+            sizes=_json(root / SIZES),
+            parity=_json(root / PARITY),
+            cast=cast.read_text("utf-8") if cast.is_file() else "",
+            **{
+                name: _json(results / f"{name}.json")
+                for name in (
+                    *("techniques", "census", "bake", "cold"),
+                    *("prune", "serving", "starts"),
+                )
+            },
+        )
     )
+
+
+def agreeing(inputs: Inputs) -> Inputs:
+    """Without measurements of other images than those of `bake/sizes.json`: one figure has one
+    value on all pages, and what was lost stands beside the size of the same image.
+    """
+    side = inputs.bake.get("sides", {}).get(OURS, {}).get("sizes") or {}
+    baked = all(
+        _same(inputs, name, of["uncompressed"]) for name, of in side.get("images", {}).items()
+    )
+    together = mb(sharing(inputs, inputs.defaults)["host"].get("shared"))
+    recorded = inputs.cast and any(
+        f"{together} MB on a host" in it for it in frames(inputs.cast)[-1][1]
+    )
+    return replace(
+        inputs,
+        census={
+            name: of for name, of in inputs.census.items() if _same(inputs, name, of["optimised"])
+        },
+        bake=inputs.bake if baked else {},
+        cast=inputs.cast if recorded else "",
+    )
+
+
+def _same(inputs: Inputs, name: str, size: int) -> bool:
+    """Whether an image that was measured elsewhere is as large as shown."""
+    return mb(size) == mb(inputs.images.get(name, {}).get("uncompressed"))
+
+
+def sharing(inputs: Inputs, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Of some images, on a host and on a registry: bytes alone, and shared."""
+    known = inputs.images
+    if not names or not all(name in known for name in names):
+        return {"host": {}, "registry": {}}
+    chains: dict[tuple[str, ...], int] = {}
+    blobs: dict[str, int] = {}
+    for name in names:
+        below: tuple[str, ...] = ()
+        for layer in known[name]["layers"]:
+            below = (*below, layer["diff"])
+            chains[below] = layer["uncompressed"]
+            blobs[layer["blob"]] = layer["compressed"]
+    return {
+        place: {"alone": sum(known[name][unit] for name in names), "shared": sum(once)}
+        for place, unit, once in (
+            ("host", "uncompressed", chains.values()),
+            ("registry", "compressed", blobs.values()),
+        )
+    }
+
+
+def by_hand(inputs: Inputs) -> Json:
+    """Sizes of the hand-written images."""
+    return inputs.bake.get("sides", {}).get(BY_HAND, {}).get("sizes") or {}
+
+
+def weights(inputs: Inputs, image: str) -> int:
+    """Bytes of an image's model."""
+    layers = inputs.images.get(image, {}).get("layers", ())
+    return sum(layer["uncompressed"] for layer in layers if layer.get("holds") == "/weights")
 
 
 def _json(file: Path) -> Json:
     return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
-
-
-def _list(file: Path) -> Sequence[Json]:
-    return tuple(json.loads(_text(file) or "[]"))
-
-
-def _text(file: Path) -> str:
-    return file.read_text("utf-8") if file.is_file() else ""

@@ -1,4 +1,4 @@
-"""Start-up and memory, bytes on registries and hosts and between them, build times, limits. Pure."""
+"""Start-up and memory, bytes on registries and hosts and between them, build times. Pure."""
 
 from __future__ import annotations
 
@@ -6,95 +6,71 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from slimbake.console.tables import UNMEASURED
-from slimbake.proof.report import cause
 
-from .cells import code, difference, less, mb, ratio, seconds, share, table, total
-from .claims import environment, figure, slower
-from .inputs import Inputs
+from .cells import difference, mb, ratio, seconds, share, table, total
+from .inputs import Inputs, sharing
 
-COLD_AT_MOST = 5.0  # seconds that clean-up may add to a cold bake of the eight
+COLD_AT_MOST = 5.0  # seconds that optimisation may add to a cold bake of the eight
 SIZES = "`slimbake sizes --record`"
 
 
 def starts(inputs: Inputs) -> str:
-    """Start-up and memory of each image without and with passes, and what variables change."""
-    rows = []
-    for name in inputs.services:
-        startup = [figure(inputs, name, side, "startup") for side in ("without", "with")]
-        rss = [figure(inputs, name, side, "rss") for side in ("without", "with")]
-        times = (*map(seconds, startup), ratio(startup[1], startup[0]))
-        rows.append((name, *times, *map(mb, rss), ratio(rss[1], rss[0])))
-    heads = (
-        "service",
-        "start s without",
-        "with",
-        "with / without",
-        "RSS MB without",
-        "with",
-        "with / without",
+    """Start-up and memory of each image beside the same one without optimisation; first uses of code
+    in the cold store.
+    """
+    return "\n\n".join((*_starts(inputs.starts), *_cold(inputs.cold)))
+
+
+def _starts(found: Mapping[str, Any]) -> Iterator[str]:
+    services = found.get("services", {})
+    if not services:
+        yield f"Start-up and memory: {UNMEASURED}: run `bench/starts.py`."
+        return
+    yield (
+        "Each image and the same one with `optimize: false`, in turns: medians, and the median of the"
+        " ratios within a turn (`bench/starts.py`). RSS sums the peaks of all processes."
+        f" {_machine(found, 'that run')}"
     )
-    variables = list(_variables(inputs))
-    said = (
-        "variable",
-        "service",
-        "verdict",
-        "start s",
-        "ratio",
-        "RSS MB",
-        "ratio",
-        "calls s",
-        "ratio",
+    start = ("start s, not optimised", "optimised", "ratio")
+    memory = ("RSS MB, not optimised", "optimised", "ratio")
+    yield table(("service", *start, *memory), (_start(name, of) for name, of in services.items()))
+
+
+def _start(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
+    cells = [name]
+    for key, shown in (("startup", seconds), ("rss", mb)):
+        bare, ours = ([turn[key] for turn in of[side]] for side in ("bare", "optimised"))
+        pairs = [b / a for a, b in zip(bare, ours, strict=True)]
+        cells += (shown(_median(bare)), shown(_median(ours)), ratio(_median(pairs), 1))
+    return tuple(cells)
+
+
+def _cold(found: Mapping[str, Any]) -> Iterator[str]:
+    if not found:
+        yield f"First uses of cold code: {UNMEASURED}: run `bench/cold.py`."
+        return
+    module = found["module of 50 kB"]
+    yield (
+        "First uses of [cold code](../cold-store.md) in a worker, beside the same image without"
+        " optimisation and without bytecode, in turns; medians (`bench/cold.py`). A cold module of"
+        f" 50 kB is found, decompressed and compiled in {module['seconds'] * 1e3:.1f} ms, the median"
+        f" of {module['count']}."
     )
-    return "\n\n".join(
+    cases = {name: of for name, of in found.items() if name != "module of 50 kB"}
+    heads = ("first use", "cold ms", "not optimised ms", "ratio", "MB of process", "ratio")
+    yield table(
+        heads,
         (
-            "Start-up and RSS are medians ([how](../measuring.md#starts)). "
-            + _measured_on(
-                [each.get("measured", {}) for each in inputs.images.get("services", {}).values()]
-            ),
-            table(heads, rows),
-            "Variables for the manifest's `env`, each against the same image without it, in turns:"
-            " medians, and the median of the ratios within a round. *calls*: the time of the calls"
-            " in the service's verify. "
-            + _measured_on([of for _, _, of in environment(inputs) if of["held"]]),
             (
-                table(said, variables)
-                if variables
-                else f"{UNMEASURED}: run `slimbake prove --environment`"
-            ),
-        )
-    )
-
-
-def _variables(inputs: Inputs) -> Iterator[tuple[str, ...]]:
-    digests = {each.name: each.digest for each in inputs.passes}
-    for name, service, of in environment(inputs):
-        if inputs.images["environment"][name].get("digest") != digests.get(name):
-            yield name, service, "stale: the pass has changed since", *[UNMEASURED] * 6
-        elif not of["held"]:
-            yield (
-                name,
-                service,
-                f"refuted: {of['level']} {code(cause(of.get('error', '')))}".strip(),
-                *[UNMEASURED] * 6,
+                case,
+                f"{of['cold']['seconds'] * 1e3:,.1f}",
+                f"{of['bare']['seconds'] * 1e3:,.1f}",
+                f"{of['ratio']['seconds']:.2f}",
+                mb(of["cold"]["resident"]),
+                f"{of['ratio']['resident']:.2f}",
             )
-        else:
-            cells = []
-            for key, shown in (("startup", seconds), ("rss", mb), ("calls", seconds)):
-                one, other = (of.get(side, {}).get(key) for side in ("without", "with"))
-                cells += [f"{shown(one)} -> {shown(other)}" if one and other else UNMEASURED]
-                cells += [ratio(of.get("ratio", {}).get(key), 1)]
-            yield name, service, ", but ".join(filter(None, ("works", slower(of)))), *cells
-
-
-def _measured_on(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The machines of several measurements, and how busy they were before them."""
-    machines = sorted({each["machine"] for each in entries if "machine" in each})
-    if not machines:
-        return f"Machine: {UNMEASURED}."
-    loads = [each["load"] for each in entries if "load" in each]
-    return (
-        f"Measured on: {'; '.join(machines)}; load before each {min(loads):.1f} to"
-        f" {max(loads):.1f}."
+            for case, of in cases.items()
+        ),
     )
 
 
@@ -107,60 +83,32 @@ def _machine(found: Mapping[str, Any], where: str) -> str:
 
 
 def stored(inputs: Inputs) -> str:
-    """Bytes on a registry and a host without and with passes, shared against alone, and what is
-    pulled.
-    """
-    fleet = inputs.images.get("fleet", {})
-    rows = []
-    for name in ("registry", "host"):
-        before, after = (fleet.get(side, {}).get(name) for side in ("without", "with"))
-        count = len(fleet.get("with", {}).get("services", ())) or "all"
-        rows.append((f"{count} images on a {name}", mb(before), mb(after), less(after, before)))
-    claim = share(inputs.writeup["claims"]["shared_base_saves"]).replace(".0%", " %")
-    heads = ("MB", "without passes", "with", "smaller")
-    alone = ("", "each image alone", "shared", "saved by sharing", f"write-up: {claim}")
+    """Bytes on a registry and a host, shared against alone, and what is pulled."""
+    claimed = inputs.writeup["claims"]["shared_base_saves"]
+    heads = ("", "each image alone", "shared", "saved by sharing", f"write-up: {claimed:.0%}")
     return "\n\n".join(
         (
-            (
-                "Registry bytes are compressed, each distinct blob once; host bytes uncompressed,"
-                " each distinct chain of layers once. Weights included. Of *each image alone*,"
-                " without and with passes, layers are compressed by slimbake's zstd; what is"
-                " shared, as BuildKit stored it."
-            ),
-            table(heads, rows),
-            table(alone, list(_shared(inputs, inputs.writeup["claims"]["shared_base_saves"]))),
-            (
-                "What a host that has the base of a service, and nothing above it, pulls for the"
-                " service:"
-            ),
+            "Registry bytes are compressed, each distinct blob once; host bytes uncompressed, each"
+            f" distinct chain of layers once. With models ({SIZES}).",
+            table(heads, _shared(inputs, claimed)),
+            "What a host that has the base of a service, and nothing above it, pulls for the service:",
             _pulled(inputs),
         )
     )
 
 
 def _shared(inputs: Inputs, claimed: float) -> Iterator[tuple[str, ...]]:
-    fleet, sizes = inputs.images.get("fleet", {}), inputs.sizes
-    for side in ("without", "with"):
-        measured = fleet.get(side, {}).get("services", tuple(inputs.images.get("services", {})))
-        for where, unit in (("registry", "zstd"), ("host", "uncompressed")):
-            alone = total(figure(inputs, service, side, unit) for service in measured)
-            row = f"{len(measured) or 'all'} images on a {where}, MB, {side} passes"
-            yield (row, *_saved(alone, fleet.get(side, {}).get(where), claimed))
-    images = sizes.get("images", {})
-    for where, unit in (("registry", "compressed"), ("host", "uncompressed")):
-        alone = total(image.get(unit) for image in images.values())
-        row = f"{len(images) or 'all'} images on a {where}, MB, as they are baked"
-        yield (row, *_saved(alone, sizes.get(f"unique_on_{where}"), claimed))
-
-
-def _saved(alone: float | None, shared: float | None, claimed: float) -> tuple[str, ...]:
-    saved = None if alone is None or shared is None or not alone else 1 - shared / alone
-    verdict = UNMEASURED if saved is None else "true" if saved >= claimed else "not reached"
-    return mb(alone), mb(shared), share(saved), verdict
+    for names in (inputs.defaults, inputs.services):
+        for where, known in sharing(inputs, names).items():
+            alone, together = known.get("alone"), known.get("shared")
+            saved = None if not alone or together is None else 1 - together / alone
+            verdict = UNMEASURED if saved is None else "true" if saved >= claimed else "not reached"
+            row = f"{len(names)} images on a {where}, MB"
+            yield row, mb(alone), mb(together), share(saved), verdict
 
 
 def _pulled(inputs: Inputs) -> str:
-    images = inputs.sizes.get("images", {})
+    images = inputs.images
     if not images:
         return f"{UNMEASURED}: run {SIZES}"
     chains = {name: [layer["diff"] for layer in image["layers"]] for name, image in images.items()}
@@ -206,8 +154,8 @@ def _little(value: float | None) -> str:
 
 
 def builds(inputs: Inputs) -> str:
-    """How long bakes and edits take: beside hand-written Dockerfiles, and with clean-up beside without."""
-    return "\n\n".join((*_bakes(inputs.bake), *_edits(inputs.edits), *_cold(inputs.prune)))
+    """How long bakes take: beside hand-written Dockerfiles, and beside one without optimisation."""
+    return "\n\n".join((*_bakes(inputs.bake), *_clean_up(inputs.prune)))
 
 
 def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
@@ -244,47 +192,28 @@ def _line(label: str, medians: Mapping[str, float | None]) -> tuple[str, ...]:
     return (label, *map(seconds, medians.values()), *ratios)
 
 
-def _edits(edits: Mapping[str, Any]) -> Iterator[str]:
-    services = edits.get("services", {})
-    if not services:
-        yield f"Edits of one service: {UNMEASURED}: run `bench/edits.py`."
-        return
-    yield (
-        "A line more in one service, sides in turns: the hand-written Dockerfile (`docker build`),"
-        " plain `docker buildx bake`, the image as `slimbake bake` builds it, and all of `slimbake"
-        f" bake` with its checks. {_machine(edits, 'that run')}"
-    )
-    rows = []
-    for name, turns in services.items():
-        medians = (seconds(_median(turns[key])) for key in ("hand", "plain", "image", "whole"))
-        pairs = [a / b for a, b in zip(turns["image"], turns["hand"], strict=True)]
-        rows.append((name, *medians, ratio(_median(pairs), 1), str(len(pairs))))
-    heads = ("seconds, medians", "by hand", "plain bake", "image", "with checks")
-    yield table((*heads, "image / by hand, paired", "runs of each"), rows)
-
-
 def _median(runs: Sequence[float] | None) -> float | None:
     ordered = sorted(runs or ())
     middle = len(ordered) // 2
     return None if not ordered else (ordered[middle] + ordered[~middle]) / 2
 
 
-def _cold(prune: Mapping[str, Any]) -> Iterator[str]:
+def _clean_up(prune: Mapping[str, Any]) -> Iterator[str]:
     sides = prune.get("sides", {})
     if not sides:
-        yield f"Clean-up in a cold bake: {UNMEASURED}: run `bench/prune.py --engine-is-mine`."
+        yield f"Optimisation in a cold bake: {UNMEASURED}: run `bench/prune.py --engine-is-mine`."
         return
     before, after = (sides.get(name, {}) for name in ("without", "with"))
     more = difference(after.get("median"), before.get("median"))
     verdict = UNMEASURED if more is None else "true" if more <= COLD_AT_MOST else "not reached"
     yield (
-        f"Clean-up adds at most {COLD_AT_MOST:g} s to a cold bake of"
+        f"Optimisation adds at most {COLD_AT_MOST:g} s to a cold bake of"
         f" {len(prune.get('services', ())) or 'all'} services: **{verdict}**. Sides take turns."
         f" {_machine(prune, 'that run')}"
     )
     runs = [len(side.get("runs", ())) for side in sides.values()]
     yield table(
-        ("seconds, medians", "without passes", "with", "more", "with / without", "runs of each"),
+        ("seconds, medians", "not optimised", "optimised", "more", "ratio", "runs of each"),
         [
             (
                 "cold bake",
@@ -296,32 +225,3 @@ def _cold(prune: Mapping[str, Any]) -> Iterator[str]:
             )
         ],
     )
-
-
-def limits(inputs: Inputs) -> str:
-    """What images hold above the runtime, against what of it is used."""
-    if not inputs.limits:
-        return f"{UNMEASURED}: run `slimbake limits --record`"
-    rows = []
-    for name in inputs.services:
-        of = inputs.limits.get(name, {})
-        left = of.get("left")
-        actions = (
-            UNMEASURED
-            if left is None
-            else ", ".join(f"{a['kind']} {mb(a['bytes'])}" for a in left) or "nothing over 2 %"
-        )
-        sizes = [of.get(key) for key in ("image", "opened", "touched", "smallest", "above", "used")]
-        rows.append((name, *map(mb, sizes), ratio(of.get("above"), of.get("used")), actions))
-    heads = (
-        "MB",
-        "image",
-        "opened",
-        "touched",
-        "smallest found",
-        "above the runtime",
-        "used of that",
-        "ratio",
-        "left",
-    )
-    return "What counts as used: [limits](../limits.md).\n\n" + table(heads, rows)

@@ -1,4 +1,4 @@
-"""docs/results.md: the write-up's claims row by row, four charts, and where all tables are. Pure."""
+"""docs/results.md: sizes with losses, the write-up's claims, charts, and where all tables are. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from slimbake.console.tables import UNMEASURED
 
-from .cells import NONE, less, mb, share, small, table
-from .claims import technique
-from .inputs import Inputs
-from .passes import Found
-from .pictures import ONNX, baked, by_hand, shared
+from .cells import difference, mb, share, table
+from .images import BAKE, CENSUS, losses
+from .inputs import Inputs, by_hand, sharing, weights
+
+_CLAIMED = ("image, MB without its model", "claimed", "slimbake", "modules", "files lost", "calls")
 
 
 def page(inputs: Inputs, tables: Iterable[tuple[str, str]]) -> str:
@@ -18,117 +18,75 @@ def page(inputs: Inputs, tables: Iterable[tuple[str, str]]) -> str:
     return "\n\n".join(
         (
             "# Results",
-            "slimbake began with a write-up: clean-ups of three images by hand, with claims of what"
-            " they save. This page compares its claims with what was measured on the example. MB are"
-            " 1,000,000 bytes.",
+            "All figures are of the example, `atlas`. Sizes are uncompressed; MB are 1,000,000 bytes."
+            f" Sizes of hand-written images and build times: {BAKE}. What an image lost: {CENSUS}."
+            " [Images](results/images.md) says what is counted.",
             "## Sizes",
-            table(
-                ("image, MB", "write-up", "hand-written", "slimbake", "with ONNX", "verdict"),
-                _images(inputs),
-            ),
-            "Uncompressed, without the models. *write-up*: before and after its clean-ups."
-            " *hand-written*: the same code and packages in a careful Dockerfile"
-            " (`bench/baseline`).",
             "![Sizes of images](pictures/sizes.svg)",
-            "## Claims",
-            table(("claim", "measured", "verdict"), _claims(inputs)),
             "![Eight images together](pictures/sharing.svg)",
+            "Both sides share what they share:",
+            table(("eight images, MB", "by hand", "slimbake"), _together(inputs)),
+            "## The write-up's claims",
+            "slimbake began with a write-up: clean-ups of three images by hand, with claims of what"
+            " they save. Its sizes are without models.",
+            table(_CLAIMED, _claimed(inputs)),
+            table(("claim", "measured", "verdict"), _claims(inputs)),
+            "What became of its techniques: [a record](results/techniques.md).",
+            "## Starts and builds",
             "![Start-up and memory](pictures/serving.svg)",
             "![Build time](pictures/builds.svg)",
-            "## Techniques",
-            "Bytes are those that the technique saves on all layers of the example together.",
-            table(("technique", "measured", "verdict"), _techniques(inputs)),
             "## All tables",
             "\n".join(f"- [{title}]({address})" for title, address in tables)
             + "\n- [Precision of an encoder](inference-figures.md)"
             + "\n- [Precision of a decoder](generation-figures.md)",
-            "The numbers are in `bake/evidence/` and `bench/results/`, as JSON. `bench/results.py`"
-            " writes these pages; a test fails if one differs from the numbers.",
+            "The numbers are in `bake/` and `bench/results/`, as JSON. `bench/results.py` writes these"
+            " pages; a test fails if one differs from the numbers. A measurement of other images than"
+            " those of `bake/sizes.json` counts as unmeasured.",
         )
     )
 
 
-def _images(inputs: Inputs) -> Iterator[tuple[str, ...]]:
+def _together(inputs: Inputs) -> Iterator[tuple[str, ...]]:
+    hand = by_hand(inputs)
+    found = sharing(inputs, inputs.defaults)
+    for place, unit in (("host", "uncompressed"), ("registry", "compressed")):
+        images = [hand.get("images", {}).get(name, {}).get(unit) for name in inputs.defaults]
+        alone = None if None in images else sum(each for each in images if each is not None)
+        yield (f"on a {place}, each alone", mb(alone), mb(found[place].get("alone")))
+        shared = hand.get(f"unique_on_{place}")
+        yield (f"on a {place}, shared", mb(shared), mb(found[place].get("shared")))
+
+
+def _claimed(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     for name, claim in inputs.writeup["images"].items():
-        ours = baked(inputs, name)
-        verdict = (
-            UNMEASURED
-            if ours is None
-            else f"{less(ours, claim['after'] * 1e6)} below the write-up"
-            if ours < claim["after"] * 1e6
-            else "larger than the write-up's"
-        )
-        known = f"{name}{ONNX}" in inputs.sizes.get("images", {})
-        yield (
-            name,
-            f"{claim['before']:,} -> {claim['after']:,}",
-            mb(by_hand(inputs, name)),
-            mb(ours),
-            mb(baked(inputs, f"{name}{ONNX}")) if known else NONE,
-            verdict,
-        )
+        whole = inputs.images.get(name, {}).get("uncompressed")
+        ours = difference(whole, weights(inputs, name))
+        yield (name, f"{claim['before']:,} -> {claim['after']:,}", mb(ours), *losses(name, inputs))
 
 
 def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     claimed = inputs.writeup["claims"]
-    for place, known in shared(inputs).items():
-        alone, together = known.get("alone"), known.get("shared")
-        saved = None if not alone or together is None else 1 - together / alone
+    for place, known in sharing(inputs, inputs.defaults).items():
+        saved = 1 - known["shared"] / known["alone"] if known else None
         yield (
             f"a shared base saves {claimed['shared_base_saves']:.0%} (on a {place})",
-            f"{share(saved)}: {mb(together)} instead of {mb(alone)} MB",
             UNMEASURED
             if saved is None
-            else "true"
-            if saved >= claimed["shared_base_saves"]
-            else "not reached",
+            else f"{share(saved)}: {mb(known['shared'])} instead of {mb(known['alone'])} MB",
+            _verdict(None if saved is None else saved >= claimed["shared_base_saves"]),
         )
-    levels = inputs.levels.get("lossless", {})
-    lost = sum(of["lost"] for of in levels.values())
-    differ = sum(len(of["differ"]) for of in levels.values())
-    tried = sum(of["tried"] for of in levels.values())
+    counted = inputs.census.values()
+    modules, calls = (sum(of[key] for of in counted) for key in ("modules", "calls"))
+    gone = modules - sum(of["found"] for of in counted)
+    lost, differ = (sum(len(of[key]) for of in counted) for key in ("lost", "differ"))
     yield (
         f"{claimed['functionality_preserved']:.0%} of functions preserved",
-        f"at the default level: {lost} files lost, {differ} of {tried:,} calls differ"
-        if levels
+        f"{gone} of {modules:,} modules and {lost} files lost, {differ} of {calls:,} calls differ"
+        if counted
         else UNMEASURED,
-        UNMEASURED if not levels else "true by default" if not lost + differ else "not reached",
+        _verdict(not gone + lost + differ if counted else None),
     )
 
 
-_VERDICTS = {
-    "proven": "works: every check passes",
-    "refuted": "breaks",
-    "idle": "saves nothing today",
-    "a setting": "done, as a setting",
-    "no pass": "not done",
-}
-
-
-def _techniques(inputs: Inputs) -> Iterator[tuple[str, ...]]:
-    lossless = {each.name for each in inputs.passes if each.guarantee == "lossless"}
-    for each in inputs.writeup["techniques"]:
-        for name in each["by"]:
-            it = technique(each, name, inputs)
-            claim = f"{each['claim']} (`{name}`)" if len(each["by"]) > 1 else each["claim"]
-            yield claim, _measured(it), _verdict(it, name in lossless)
-
-
-def _measured(it: Found) -> str:
-    if it.bytes:
-        return f"{small(it.bytes)}, {small(it.zstd)} compressed"
-    if it.verdict not in ("a setting", "works"):
-        return NONE
-    return it.words.partition("; ")[0].replace("](", "](results/")
-
-
-def _verdict(it: Found, lossless: bool) -> str:
-    if lossless:
-        return "always done: loses nothing"
-    if it.verdict == "no pass":
-        return f"not done: {it.words}"
-    if it.verdict.startswith("proven on"):
-        return f"works where tried; {it.words}" if it.words else "works where tried"
-    if it.verdict == "works" and "times as long" in it.words:
-        return "works, but costs time"
-    return _VERDICTS.get(it.verdict, it.verdict)
+def _verdict(reached: bool | None) -> str:
+    return UNMEASURED if reached is None else "true" if reached else "not reached"

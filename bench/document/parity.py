@@ -10,7 +10,7 @@ from slimbake.console.tables import UNMEASURED
 from .cells import NONE, table
 from .inputs import Inputs
 
-COMMAND = "`slimbake parity --evidence`"
+COMMAND = "`slimbake parity --record`"
 
 _COLUMNS = (  # heading, key of a figure, how it is written
     ("least cosine", "min-cosine", ".5f"),
@@ -37,7 +37,7 @@ def figures(inputs: Inputs) -> str:
         (
             (
                 "Answers of the final image, through the service's own code, beside torch's in"
-                f" float32 from the unpruned base ([how](../how-to/parity.md)): {COMMAND}."
+                f" float32 from the base without optimisation ([how](../how-to/parity.md)): {COMMAND}."
             ),
             table(headings, _rows(found)),
         )

@@ -7,90 +7,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import svg
-from .cells import difference, mb, total
-from .inputs import Inputs
+from .cells import mb
+from .inputs import ONNX, Inputs, by_hand
+from .inputs import sharing as shared
 
-ONNX = "-onnx"  # the variant of the example that runs without torch
 _HAND = "hand-written Dockerfile"
 _MADE = "Figures: {} (docs/results.md). MB = 1,000,000 bytes."
 
 
-def weights(inputs: Inputs, image: str) -> int:
-    """Bytes of an image's model, as it was baked."""
-    layers = inputs.sizes.get("images", {}).get(image, {}).get("layers", ())
-    return sum(layer["uncompressed"] for layer in layers if layer["holds"] == "/weights")
-
-
-def baked(inputs: Inputs, image: str) -> float | None:
-    """Uncompressed bytes of an image as it was baked, without its model."""
-    known = inputs.sizes.get("images", {}).get(image, {}).get("uncompressed")
-    return difference(known, weights(inputs, image))
-
-
-def by_hand(inputs: Inputs, image: str) -> float | None:
-    """The same of the hand-written image with the same code and packages."""
-    sizes = inputs.bake.get("sides", {}).get("one by one", {}).get("sizes") or {}
-    known = sizes.get("images", {}).get(image, {}).get("uncompressed")
-    return difference(known, weights(inputs, image))
-
-
 def sizes(inputs: Inputs) -> str:
-    """The write-up's three images, beside hand-written ones and slimbake's."""
+    """Three images, beside hand-written ones and their variants without torch."""
     groups = []
-    for image, claim in inputs.writeup["images"].items():
+    for image in inputs.writeup["images"]:
         bars = [
-            svg.Bar("write-up, after its clean-ups", claim["after"], "claim"),
-            svg.Bar(_HAND, _mega(by_hand(inputs, image))),
-            svg.Bar("slimbake", _mega(baked(inputs, image)), "ours"),
+            svg.Bar(_HAND, _mega(by_hand(inputs).get("images", {}).get(image))),
+            svg.Bar("slimbake", _mega(inputs.images.get(image)), "ours"),
         ]
-        if f"{image}{ONNX}" in inputs.sizes.get("images", {}):
-            bars.append(
-                svg.Bar(
-                    "slimbake with ONNX Runtime", _mega(baked(inputs, f"{image}{ONNX}")), "onnx"
-                )
-            )
+        if f"{image}{ONNX}" in inputs.services:
+            onnx = _mega(inputs.images.get(f"{image}{ONNX}"))
+            bars.append(svg.Bar("slimbake, ONNX Runtime, int8", onnx, "onnx"))
         groups.append((image, bars))
     return svg.chart(
-        "Sizes of images: write-up, hand-written, slimbake",
-        [svg.Panel("Size of an image, uncompressed, without its model", "MB", groups)],
-        _MADE.format("bake/evidence/sizes.json, bench/results/bake.json"),
+        "Sizes of images: hand-written, slimbake",
+        [svg.Panel("Size of an image, uncompressed, with its model", "MB", groups)],
+        _MADE.format("bake/sizes.json, bench/results/bake.json"),
     )
 
 
-def shared(inputs: Inputs) -> dict[str, dict[str, float | None]]:
-    """Of the services' default images, on a host and on a registry: bytes alone, and shared."""
-    services = [name for name in inputs.services if not name.endswith(ONNX)]
-    known = inputs.sizes.get("images", {})
-    found: dict[str, dict[str, float | None]] = {"host": {}, "registry": {}}
-    if not all(name in known for name in services):
-        return found
-    chains: dict[tuple[str, ...], int] = {}
-    blobs: dict[str, int] = {}
-    for name in services:
-        below: tuple[str, ...] = ()
-        for layer in known[name]["layers"]:
-            below = (*below, layer["diff"])
-            chains[below] = layer["uncompressed"]
-            blobs[layer["blob"]] = layer["compressed"]
-    for place, unit, once in (
-        ("host", "uncompressed", chains.values()),
-        ("registry", "compressed", blobs.values()),
-    ):
-        found[place] = {"alone": total(known[name][unit] for name in services), "shared": sum(once)}
-    return found
-
-
 def sharing(inputs: Inputs) -> str:
-    """Eight images together: what sharing layers saves."""
-    fleet = shared(inputs)
-    hand = inputs.bake.get("sides", {}).get("one by one", {}).get("sizes") or {}
+    """Eight images together, each alone and as they share layers."""
+    fleet, hand = shared(inputs, inputs.defaults), by_hand(inputs)
     groups = [
         (
             heading,
             [
-                svg.Bar("hand-written Dockerfiles", _mega(hand.get(f"unique_on_{place}"))),
-                svg.Bar("slimbake, each image alone", _mega(fleet[place].get("alone"))),
-                svg.Bar("slimbake", _mega(fleet[place].get("shared")), "ours"),
+                svg.Bar(_HAND, _scaled(hand.get(f"unique_on_{place}"), 1e-6)),
+                svg.Bar("slimbake", _scaled(fleet[place].get("shared"), 1e-6), "ours"),
             ],
         )
         for place, heading in (
@@ -100,8 +52,8 @@ def sharing(inputs: Inputs) -> str:
     ]
     return svg.chart(
         "Bytes of the example's eight images together",
-        [svg.Panel("Eight images together, with their models", "MB", groups)],
-        _MADE.format("bake/evidence/sizes.json, bench/results/bake.json"),
+        [svg.Panel("Eight images with their models, layers shared on both sides", "MB", groups)],
+        _MADE.format("bake/sizes.json, bench/results/bake.json"),
     )
 
 
@@ -173,7 +125,7 @@ def builds(inputs: Inputs) -> str:
 
 def layers(inputs: Inputs) -> str:
     """Which layer lies on which, from the left to the right: runtime, bases, models, services."""
-    images = inputs.sizes.get("images", {})
+    images = inputs.images
     chains = {name: [each for each in of["layers"] if _shown(each)] for name, of in images.items()}
     body = [svg.words(20, 38, "Layers of the example's images", "title")]
     boxes, rows = _tree(chains, inputs, 0)
@@ -191,7 +143,10 @@ def layers(inputs: Inputs) -> str:
         else:
             body.append(svg.words(x + 10, middle + 5, box.name))
     below = 56 + rows * _ROW + 16
-    note = "Each box is stored and pulled once. " + _MADE.format("bake/evidence/sizes.json")
+    if not images:
+        body.append(svg.words(20, below - 8, "unmeasured: `slimbake sizes --record`"))
+        below += 16
+    note = "Each box is stored and pulled once. " + _MADE.format("bake/sizes.json")
     body.append(svg.words(20, below, note, "small"))
     return svg.page(below + 16, "Runtime, bases, models and services as layers", body)
 
@@ -248,9 +203,10 @@ def _named(
     return f"base {inputs.bases.get(first[0], '')}", "box1"
 
 
-def _mega(value: float | None) -> float | None:
-    return _scaled(value, 1e-6)
+def _mega(image: Mapping[str, Any] | None) -> float | None:
+    """Uncompressed megabytes of an image that was measured."""
+    return _scaled(image and image["uncompressed"], 1e-6)
 
 
-def _scaled(value: float | None, scale: float) -> float | None:
+def _scaled(value: Any, scale: float) -> float | None:
     return None if value is None else value * scale

@@ -1,4 +1,4 @@
-"""The reference pages: manifest, commands, exit codes, generated files, passes. All is read from
+"""The reference pages: manifest, commands, exit codes, generated files. All is read from
 the code; nothing is typed twice.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from slimbake import errors
-from slimbake.catalogue.read import shipped
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.keys import key_texts
+from slimbake.config.naming import PARITY, SIZES, TOOL
 from slimbake.errors import SlimbakeError
 from slimbake.project import load
 from slimbake.render.generated import generate
@@ -36,7 +36,6 @@ def pages(root: Path) -> dict[str, str]:
             ("commands", commands()),
             ("exit-codes", exit_codes()),
             ("files", files(root)),
-            ("passes", passes()),
         )
     }
 
@@ -138,7 +137,7 @@ _FILES = (  # a pattern of paths, and what such a file is
     (r"docker-bake\.hcl", "the bake file: `docker buildx bake` reads it"),
     (r"bake/compose\.yaml", "the fleet for Docker Compose"),
     (r"bake/services\.schema\.json", "the manifest's JSON Schema, for editors"),
-    (r"bake/dockerfiles/passes/.*", "what a layer removes or strips"),
+    (r"bake/dockerfiles/rules/.*", "what a layer removes or strips"),
     (r"bake/dockerfiles/[^/]*\.Dockerfile", "the Dockerfile of a target, or of a kind of target"),
     (r"bake/dockerfiles/[^/]*\.dockerignore", "which files of a context a build gets"),
     (r"bake/programs/[^/]*\.pyz", "programs that run in builds, as zip archives of Python"),
@@ -148,14 +147,16 @@ _FILES = (  # a pattern of paths, and what such a file is
     (r"bake/locks/inputs\.json", "what each lock was made from"),
     (r"bake/locks/externals\.txt", "the images from outside, and their digests"),
     (r"bake/locks/[^/]*\.txt", "the packages of a layer: versions and hashes"),
-    (r"bake/evidence/warm/[^/]*\.txt", "modules that stay out of a layer's cold store"),
-    (r"bake/evidence/[^/]*\.json", "what was proven and measured"),
+    (r"bake/warm/[^/]*\.txt", "modules that stay out of a layer's cold store"),
+    (r"bake/parity\.json", "how near answers are to torch's"),
+    (r"bake/sizes\.json", "sizes of images, layers and packages"),
 )
 _BY = (
     ("bake/locks/", "`slimbake lock`"),
     ("bake/slimbake.txt", "`slimbake lock`"),
-    ("bake/evidence/warm/", "`slimbake bake`, `slimbake prove --warm`"),
-    ("bake/evidence/", "`slimbake prove`, and the commands that measure"),
+    ("bake/warm/", "`slimbake bake`, `slimbake lock --warm`"),
+    ("bake/parity.json", "`slimbake parity --record`"),
+    ("bake/sizes.json", "`slimbake sizes --record`"),
     ("", "`slimbake generate`, `slimbake bake`"),
 )
 
@@ -164,11 +165,11 @@ def files(root: Path) -> str:
     """What slimbake writes into a repository, by kind. Raises KeyError for a file of no kind."""
     project = load(root / "services.yaml")
     paths = [each.path for each in generate(project.plan, root)]
-    for folder in ("bake/locks", "bake/evidence"):
+    for folder in ("bake/locks", "bake/warm"):
         paths += [
             str(each.relative_to(root)) for each in (root / folder).rglob("*") if each.is_file()
         ]
-    paths += ["bake/slimbake.txt"]  # if the manifest has `ci:`
+    paths += [TOOL, PARITY, SIZES]  # with `ci:`, `parity:`, and where sizes were recorded
     rows: dict[str, tuple[str, str, str]] = {}
     for path in sorted(paths):
         kind, said = _kind(path)
@@ -184,7 +185,7 @@ def files(root: Path) -> str:
                 ("such as", "what it is", "written by"),
                 [rows[kind] for kind, _ in _FILES if kind in rows],
             ),
-            "`.slimbake/` is the state of this machine: what was baked, measured and tried. It ignores"
+            "`.slimbake/` is the state of this machine: what was baked and measured. It ignores"
             " itself in Git, and you may delete it.",
         )
     )
@@ -195,23 +196,3 @@ def _kind(path: str) -> tuple[str, str]:
         if re.fullmatch(pattern, path):
             return pattern, said
     raise KeyError(f"{path} is of no kind that bench/document/reference.py names")
-
-
-# --- passes
-
-
-def passes() -> str:
-    """The shipped catalogue."""
-    rows = [
-        (f"`{each.name}`", each.about, each.guarantee, each.costs or "nothing")
-        for each in shipped()
-    ]
-    return "\n\n".join(
-        (
-            "# Passes",
-            "The catalogue that slimbake ships. [Guarantees](../guarantees.md) says when a"
-            " pass is applied, [Write your own pass](../how-to/own-passes.md) how to add one."
-            " `slimbake passes` shows the layers that carry each.",
-            table(("pass", "what it does", "guarantee", "costs"), rows),
-        )
-    )

@@ -6,7 +6,9 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
@@ -29,14 +31,19 @@ def program(function: Callable[..., None]) -> str:
     )
 
 
-def bake_all(packages: str) -> None:
+def bake_all(packages: Literal["wheelhouse", "index"]) -> None:
     """Bake all that has a name of its own in a registry, the runtime and the bases too; print
     their digests.
     """
     project = read(Path("services.yaml"))
     names = tuple(target.name for target in project.plan.targets if target.repository)
-    with hold(project, Preparation(targets=names, frozen=True), console) as held:
-        result = bake(held.stocked(names, packages), names, BakeOptions(), checks=False)
+    with hold(project, Preparation(targets=names, frozen=True), console) as found:
+        fleet = found.project.fleet
+        manifest = replace(fleet.manifest, packages=packages)
+        held = replace(
+            found, project=replace(found.project, fleet=replace(fleet, manifest=manifest))
+        )
+        result = bake(held.stocked(names), names, BakeOptions(), checks=False)
     json.dump({name: result.digests[name][0] for name in names}, sys.stdout)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -288,36 +287,6 @@ def test_frozen_refuses_stale_files_and_fixes_none(fine: Toy) -> None:
     assert dockerfile.read_text() == stale
     assert fine.slimbake("bake").code == 0
     assert dockerfile.read_text() != stale
-
-
-@pytest.mark.slow
-def test_a_timeline_has_the_steps_that_ran_and_a_path_through_them(fine: Toy) -> None:
-    done = fine.slimbake("bake", "--json", "--no-cache", "--timeline", "one")
-    assert done.code == 0, done.stderr
-    steps = done.json()["timeline"]
-    parts = {(step["target"], step["part"]) for step in steps}
-    assert parts >= {
-        *(("base-small", "install"), ("one", "compile"), ("one", "compress"), ("one", "unpack")),
-        ("one-smoke", "checks"),
-    }
-    assert {step["target"] for step in steps}.isdisjoint(("two", "two-smoke", "wheel-shared"))
-    assert all(0 <= step["begins"] <= step["ends"] for step in steps)
-    # what puts an image out in two ways tells some of its parts twice
-    path = sorted({(s["begins"], s["ends"], s["target"]) for s in steps if s["critical"]})
-    targets = {target for _, _, target in path}
-    # which of its last steps ends last, the image or one of its checks, is the machine's to say
-    assert len(path) > 2 and targets & {"one", "one-smoke", "one-inventory"}
-    assert path[-1][1] == max(step["ends"] for step in steps)
-    assert all(ended <= begins + 0.1 for (_, ended, _), (begins, *_) in itertools.pairwise(path)), (
-        path
-    )
-    # of the last bake that built something
-    shown = fine.slimbake("bake", "--timeline", "--wide", "one")
-    assert "one: copy-code /app" not in shown.stderr
-    (line,) = (line for line in shown.stdout.splitlines() if "copy-code /app" in line)
-    assert line.split()[:2] == ["one:", "copy-code"] and "  compile  " in line
-    for words in ("critical path: ", "all steps, side by side: "):
-        assert words in shown.stdout
 
 
 @pytest.mark.slow

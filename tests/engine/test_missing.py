@@ -222,16 +222,19 @@ def move(registry: str, toy: Toy, service: str, source: str, tag: str) -> None:
 def test_with_provenance_what_has_none_is_built_and_pushed_with_it(
     toys: Toy, registry: str
 ) -> None:
-    first = push(toys, registry, "v9", "--missing", "--provenance", "max")
+    manifest = toys.root / "services.yaml"
+    toys.file("services.yaml", f"provenance: max\n{manifest.read_text()}")
+    first = push(toys, registry, "v9", "--missing")
     assert first.code == 0, first.stderr
     assert kept(first) == set()
     assert all(
         "manifests" in Pushed(registry, toys, name).manifest("v9")[1]
         for name in ("one", "two", "alone")
     )
-    again = push(toys, registry, "v10", "--missing", "--provenance", "max")
+    again = push(toys, registry, "v10", "--missing")
     assert kept(again) == {"one", "two", "alone"}
     assert digests(toys, registry, "v10") == digests(toys, registry, "v9")
+    toys.file("services.yaml", manifest.read_text().removeprefix("provenance: max\n"))
 
 
 def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.engine.conftest import Toy, docker, fetch
 from tests.engine.registries import free_port
-from tests.engine.test_watch import watching
+from tests.engine.test_interrupt import interruptible
 from tests.engine.toys import held
 from tests.patience import wait_for
 
@@ -34,6 +39,31 @@ services:
 """
 
 
+@contextmanager
+def watching(toy: Toy) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A watch, and the lines that it says on stderr."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "slimbake", "up", "--watch"],
+        cwd=toy.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,
+    ) as process:
+        said: list[str] = []
+        stream = process.stderr
+        assert stream is not None
+        reader = threading.Thread(
+            target=lambda: said.extend(line.rstrip("\n") for line in stream), daemon=True
+        )
+        reader.start()
+        try:
+            yield process, said
+        finally:
+            process.kill()
+            reader.join()
+
+
 @pytest.mark.slow
 def test_an_edit_of_code_is_synced_and_another_is_baked_until_ctrl_c(toy: Toy) -> None:
     port = free_port()
@@ -43,7 +73,7 @@ def test_an_edit_of_code_is_synced_and_another_is_baked_until_ctrl_c(toy: Toy) -
         toy.write(MANIFEST.format(port=port, mode=mode), files)
 
     write("first")
-    with watching(toy, "up") as (process, said):
+    with watching(toy) as (process, said):
 
         def answers(word: str) -> None:
             wait_for(

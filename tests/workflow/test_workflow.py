@@ -13,10 +13,10 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.workflow.workflows import FORMS, GITLAB_FORMS, UPGRADES, fleet, workflow
+from tests.workflow.workflows import FORMS, GITLAB_FORMS, GRYPE, UPGRADES, fleet, workflow
 
 from slimbake.ci.summary import MARK as MARK_OF_COMMENT
-from slimbake.config.model import Ci, Scan
+from slimbake.config.model import Ci
 from slimbake.errors import UsageError
 from slimbake.render import MARK, quoting
 from slimbake.render.generated import drift, generate, repair
@@ -187,8 +187,15 @@ def test_jobs_that_release_services_have_a_scanner_where_the_manifest_asks_for_s
     }
     assert having == {".check", ".services", ".unchanged"}
     asked = Ci(upgrade="17 4 * * 1")
-    upgrade = workflow(fleet(ci=asked, scan=Scan("high")), path=UPGRADE)
-    assert "slimbake bake --no-scan" in upgrade, "what is still to be fixed must not stop what is"
+    upgrade = workflow(fleet(ci=asked, scan=GRYPE), path=UPGRADE)
+    assert "grype" not in upgrade, "what is still to be fixed must not stop what is"
+
+
+def test_the_scanner_of_the_manifest_is_installed() -> None:
+    github = workflow(FORMS["scanned-by-trivy"])
+    assert "aquasecurity/setup-trivy@" in github and "grype" not in github
+    gitlab = workflow(GITLAB_FORMS["scanned-by-trivy"])
+    assert "apk add --quiet --no-cache trivy" in gitlab and "grype" not in gitlab
 
 
 def test_what_was_released_is_signed_by_a_job_that_runs_nothing_of_it() -> None:

@@ -13,6 +13,9 @@ from slimbake.render import render
 from slimbake.render.generated import SHIPPED
 from slimbake.render.workflow import TEMPLATES
 
+GRYPE = Scan("grype", ("--fail-on", "high"))
+TRIVY = Scan("trivy", ("--exit-code", "1"))
+
 
 def fleet(
     registry: str | None = "registry.example.com/toy",
@@ -76,7 +79,8 @@ FORMS = {
     "cache-of-github": fleet(ci=Ci(cache="gha")),
     "no-cache": fleet(ci=Ci(cache="none")),
     "strange-file": fleet(file=STRANGE),
-    "scanned": fleet(scan=Scan("high")),
+    "scanned": fleet(scan=GRYPE),
+    "scanned-by-trivy": fleet(scan=TRIVY),
     "no-services": fleet(services=()),
     "signed": fleet("ghcr.io/someone/toy", ci=Ci(sign="cosign")),
     "signed-elsewhere": fleet(platforms=BOTH, ci=Ci(sign="cosign", runners=ARM)),
@@ -104,7 +108,8 @@ GITLAB_FORMS = {
     "no-cache": fleet(ci=Ci(provider="gitlab", cache="none")),
     "strange-file": fleet(file=STRANGE, ci=GITLAB),
     "no-services": fleet(services=(), ci=GITLAB),
-    "scanned": fleet(scan=Scan("high"), ci=GITLAB),
+    "scanned": fleet(scan=GRYPE, ci=GITLAB),
+    "scanned-by-trivy": fleet(scan=TRIVY, ci=GITLAB),
     "signed": fleet(ci=Ci(provider="gitlab", sign="cosign")),
     "signed-in-lanes": fleet(
         platforms=BOTH,

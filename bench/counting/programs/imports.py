@@ -86,14 +86,14 @@ def _outcomes(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     tops = dict.fromkeys(name.partition(".")[0] for name in names)
     for top in tops:
         below = [name for name in names if name.partition(".")[0] == top]
-        told = in_child(partial(_warm, top, below), SECONDS * (len(below) + 2))
+        said = in_child(partial(_warm, top, below), SECONDS * (len(below) + 2))
         try:
-            yield from json.loads(told).items()
+            yield from json.loads(said).items()
         except ValueError:
             # Is it the package, or did one of its modules end the process that imported it?
             whole = in_child(partial(_imported, top), SECONDS) == "imported"
             for name in below:
-                yield name, _alone(name) if whole else f"its package: {told}"
+                yield name, _alone(name) if whole else f"its package: {said}"
 
 
 def _warm(top: str, names: Sequence[str]) -> str:
@@ -138,7 +138,7 @@ def in_child(action: Callable[[], str], seconds: float) -> str:
         finally:
             os._exit(code)
     os.close(writing)
-    told, ended = _read(reading, child, seconds)
+    said, ended = _read(reading, child, seconds)
     os.close(reading)
     if not ended:
         _kill(child)
@@ -147,15 +147,15 @@ def in_child(action: Callable[[], str], seconds: float) -> str:
     _, status = os.waitpid(child, 0)
     _kill(child)
     code = os.waitstatus_to_exitcode(status)
-    if told:
-        return told.decode("utf-8", "replace")
+    if said:
+        return said.decode("utf-8", "replace")
     return f"signal {-code}" if code < 0 else f"it exited with {code}"
 
 
 def _said(action: Callable[[], str]) -> str:
     try:
         return action()
-    except BaseException as error:  # the outcome, whatever it is
+    except BaseException as error:  # the outcome, of any kind
         return canonical(f"{type(error).__name__}: {error}")
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from slimbake.adopt.model import BuildFacts, Draft, Note, Place, Repository
 from slimbake.adopt.sheet import below
-from slimbake.host.dockerignore import Ignore, Matched, matches, patterns
-from slimbake.plan.targets import NOT_CODE, literal
+from slimbake.host.dockerignore import Ignore, Matched, literal, matches, patterns
+from slimbake.plan.targets import NOT_CODE
 
 IGNORE = ".dockerignore"
 

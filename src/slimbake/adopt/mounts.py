@@ -23,9 +23,7 @@ from slimbake.config.naming import HOME, NONROOT_HOME
 _TAKEN = ("/app", "/usr", "/etc", "/lib", "/bin", "/sbin", "/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
 
 
-_CODE = (
-    "it stays in the compose file: an image holds the code, and `slimbake bake --watch` rebuilds it"
-)
+_CODE = "it stays in the compose file: an image holds the code, and `slimbake up --watch` brings edits into containers"
 _DATA = (
     "it stays in the compose file, and `slimbake up` mounts nothing of this machine: what the service"
     " writes there, let a volume have, `volumes: {NAME: PATH}`; a model, `weights: {path: FOLDER}`"

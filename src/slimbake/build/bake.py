@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,14 +13,14 @@ from pathlib import Path
 
 from slimbake import docker
 from slimbake.build.command import FILES, BakeOptions, arguments, environment
-from slimbake.build.costs import RanStep, estimated, measured_costs, ran_steps
-from slimbake.build.events import Progress, Steps, Vertex, failure, lost, transient
+from slimbake.build.costs import estimated, measured_costs
+from slimbake.build.events import Progress, Steps, Vertex, failure, transient
 from slimbake.build.show import Board, Plain, show
 from slimbake.build.site import Site
 from slimbake.build.timing import costs
 from slimbake.build.warned import WARNING, keep_warned
 from slimbake.console import Console
-from slimbake.errors import BuildError, SetupError, SlimbakeError
+from slimbake.errors import SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 
@@ -38,7 +39,6 @@ class BakeResult:
     # of each target that was built from its first step on
     seconds: Mapping[str, float] = field(default_factory=dict)
     left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
-    ran: tuple[RanStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,7 @@ class _Run:
     broken: Vertex | None  # the step that broke it
     text: str  # buildx's own words
     seconds: Mapping[str, float]
-    ran: tuple[RanStep, ...]
     finished: frozenset[str] = frozenset()  # the targets that held although it broke
-
-
-Pushed = Callable[[str, str], None]
-"""Called with each target that a builder has pushed, and its digest, while others are still built."""
-
-
-class NodeLost(BuildError):
-    """A build broke for no fault of any target: its node, or the way to it, is gone."""
 
 
 def bake(
@@ -68,14 +59,13 @@ def bake(
     *,
     checks: bool = True,
     plan: Plan | None = None,
-    pushed: Pushed | None = None,
 ) -> BakeResult:
     """Build these targets, and run the checks of those that are services.
 
     `checks`: false builds the images alone; `plan`: another one than the project's. With
     `options.keep_going`, what fails is left out with all that stands on it. Raises SetupError for
     secrets that are missing, BuildError where a target does not build, CheckError where a check
-    does not hold, NodeLost where a builder that pushes is gone.
+    does not hold.
     """
     plan = plan or site.plan
     if missing := missing_secrets(plan, targets, site.root):
@@ -85,13 +75,11 @@ def bake(
     failures: list[SlimbakeError] = []
     while targets:
         names = plan.with_checks(targets) if checks else targets
-        build = partial(_build, site, plan, names, steps, pushed)
+        build = partial(_build, site, plan, names, steps)
         run = _patiently(build, options, site.console)
         if run.broken is None:
-            return BakeResult(run.digests, tuple(failures), run.seconds, targets, run.ran)
+            return BakeResult(run.digests, tuple(failures), run.seconds, targets)
         error, culprit = failure(plan, run.broken, run.text)
-        if options.push and (not culprit or lost(run.broken)):
-            raise NodeLost(error.message, error.hint)
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
@@ -115,8 +103,7 @@ def _patiently(
         console.say(
             f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
         )
-        if not docker.waited(pause):
-            break
+        time.sleep(pause)
         options = replace(options, fresh=options.fresh | run.finished)
         run = build(options)
     return replace(run, finished=options.fresh | run.finished)
@@ -127,7 +114,6 @@ def _build(
     plan: Plan,
     names: tuple[str, ...],
     steps: Steps,
-    pushed: Pushed | None,
     options: BakeOptions,
 ) -> _Run:
     site.built.set()
@@ -137,12 +123,12 @@ def _build(
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
-        said = environment(site.around, options)
-        running = docker.Bake(words, site.root, said, site.engine.program)
+        variables = environment(site.around, options)
+        running = docker.Bake(words, site.root, variables, site.engine.program)
         known = costs(site.workspace)
         expected = estimated(plan, known) if known else {}
         with show(Board(targets, exported, progress, expected), site.console) as shown:
-            warnings = _follow(running, progress, shown, pushed)
+            warnings = _follow(running, progress, shown)
             if not running.code:
                 shown.complete()
         for warning in warnings:
@@ -151,28 +137,20 @@ def _build(
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             finished = frozenset(t.name for t in targets if progress.finished(t.name))
-            return _Run({}, broken, running.text, {}, (), finished)
+            return _Run({}, broken, running.text, {}, finished)
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
-    built = progress.vertices.values()
-    return _Run(digests, None, running.text, measured_costs(built), ran_steps(plan, built))
+    return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
 
 
-def _follow(
-    running: docker.Bake, progress: Progress, shown: Board | Plain, pushed: Pushed | None
-) -> list[str]:
+def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:
     """Show a bake until it ends; what its programs warn of, each once."""
     warnings: dict[str, None] = {}
-    count = 0
     for event in running.events():
         for change in progress.take(event):
             shown.take(change)
             if change.line.startswith(WARNING):
                 warnings[change.line.removeprefix("slimbake: ")] = None
-        if pushed and len(progress.pushed) > count:
-            for name, digest in tuple(progress.pushed.items())[count:]:
-                pushed(name, digest)
-            count = len(progress.pushed)
     return list(warnings)
 
 

@@ -26,7 +26,7 @@ def bare_images(
     for name, text in texts.items():
         site.workspace.write_text(f"{BARE}/{name}", text)
     # none where no service has packages
-    sets = (f"inside.contexts.rules={FOLDER}/{BARE}",) if texts else ()
+    sets = (f"inside.contexts.rules={FOLDER}/{BARE}", "*.args.STRIP=") if texts else ()
     options = BakeOptions(names=names, sets=sets, platform=platform, compression="uncompressed")
     result = bake(site, services, options, checks=checks)
     return built_in_engine(result.left, result)

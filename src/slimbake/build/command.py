@@ -56,7 +56,6 @@ class BakeOptions:
     fresh: frozenset[str] = frozenset()
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # build for this one alone; "" = as the bake file says
-    builder: str = ""  # the buildx builder, if not the one that is in use
     # the builder is not the engine's own: what it builds has to be brought there
     load: bool = False
     push: bool = False  # the builder pushes what it builds, under `names`
@@ -66,7 +65,6 @@ class BakeOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     # the folder in which each image has a folder for an OCI layout of it
     layouts: str = ""
-    exported: bool = False  # the images are in the engine: only their layouts are written
     file: str = ""  # a bake file with targets that the repository's own does not have
     # of the layers of images, if not as the manifest says: "uncompressed" for what nobody keeps
     compression: str = ""
@@ -119,9 +117,6 @@ def _named(plan: Plan, target: Target, around: Surroundings, options: BakeOption
     )
     if options.push:
         yield f"output=type=image,push=true,{stored}"
-    if options.exported:
-        folder = f"{options.layouts}/{target.name}".replace('"', '""')
-        yield f'output=type=oci,tar=false,"dest={folder}",{stored}'
 
 
 def staged(plan: Plan, target: str, checkout: str = "", kind: str = "built") -> str:
@@ -150,7 +145,6 @@ def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
         "LAYOUTS": options.layouts,
         "COMPRESSION": options.compression,
         "PLATFORMS": options.platform,
-        "BUILDX_BUILDER": options.builder,
         "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}

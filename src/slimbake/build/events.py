@@ -28,8 +28,6 @@ class Vertex:
     seconds: float = 0.0
     error: str = ""
     log: list[str] = field(default_factory=list)
-    # begin and end of what an export consists of
-    parts: dict[str, tuple[float, float]] = field(default_factory=dict)
     # stream -> what it wrote after its last newline
     unended: dict[int, bytes] = field(default_factory=dict)
 
@@ -47,7 +45,6 @@ class Progress:
 
     def __init__(self, steps: Steps, only: str = "") -> None:
         self.vertices: dict[str, Vertex] = {}
-        self.pushed: dict[str, str] = {}  # target -> digest, of what a registry has by now
         self._steps, self._only = steps, only
         # target -> the digests of the steps that its build names, and of those that they need
         self._named: dict[str, set[str]] = {}
@@ -61,15 +58,6 @@ class Progress:
                 self._inputs.setdefault(target, set()).update(vertex.get("inputs") or ())
             if "started" in vertex:
                 yield from self._vertex(vertex)
-        for part in event.get("statuses") or ():
-            known = self.vertices.get(part.get("vertex", ""))
-            if known and known.step.title.startswith(EXPORTS) and "completed" in part:
-                name = next((n for n in EXPORTED if part["id"].startswith(n)), "manifests")
-                begins, ends = _seconds(part["started"]), _seconds(part["completed"])
-                before = known.parts.get(name, (begins, ends))
-                known.parts[name] = min(before[0], begins), max(before[1], ends)
-                if part["id"].startswith(PUSHED) and known.step.target:
-                    self.pushed[known.step.target] = part["id"].rpartition("@")[2]
         for log in event.get("logs") or ():
             known = self.vertices.get(log.get("vertex", ""))
             if known:
@@ -144,8 +132,6 @@ def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
 
 
-EXPORTED = ("exporting layers", "unpacking to")  # of an export; the rest is small
-PUSHED = "pushing manifest for "  # NAME@DIGEST; all that it refers to is in the registry before
 EXPORTS = "exporting to "  # how BuildKit's names begin of what puts an image out
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
 _PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')
@@ -286,23 +272,6 @@ _TRANSIENT = re.compile(
 def transient(vertex: Vertex, text: str) -> bool:
     """Whether a build broke for no fault of any target, so that the same build may well go on."""
     return bool(_TRANSIENT.search(f"{vertex.error}{text}"))
-
-
-# gRPC's words for a connection that ended, and Go's for one that never was.
-_LOST = (
-    "code = Unavailable",
-    "transport is closing",
-    "error reading from server",
-    "connection refused",
-    "connection reset by peer",
-    "broken pipe",
-    "no running buildkit pods",
-)
-
-
-def lost(vertex: Vertex) -> bool:
-    """Whether a step broke because the builder was gone, no matter what it was about."""
-    return not vertex.log and any(sign in vertex.error for sign in _LOST)
 
 
 def _counted(plan: Plan, log: Sequence[str]) -> Target | None:

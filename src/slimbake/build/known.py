@@ -109,11 +109,12 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
     return tuple(
         name
         for name in mine
-        if (accounts_now and now.get(name) != known[name][0]) or stale & _locks(project.plan, name)
+        if (accounts_now and now.get(name) != known[name][0])
+        or stale & lock_names(project.plan, name)
     )
 
 
-def _locks(plan: Plan, target: str) -> set[str]:
+def lock_names(plan: Plan, target: str) -> set[str]:
     """The names of all locks that say what a target is made of."""
     below = plan.needed((target,))
     return {EXTERNALS, LAYERS, *(e.lock for e in below), *(e.system_lock for e in below)}

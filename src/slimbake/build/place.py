@@ -1,4 +1,4 @@
-"""Where a release is made: on this machine's engine, or on builders that push from where they are.
+"""Where a release is made: on this machine's engine, or on a builder that pushes from where it is.
 
 Either way the same checks hold before anything has a name that somebody uses, and the same is
 measured, attached and marked after it.
@@ -7,7 +7,7 @@ measured, attached and marked after it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,26 +16,19 @@ from typing import TYPE_CHECKING, Protocol
 from slimbake import docker
 from slimbake.build.bake import BakeResult, bake
 from slimbake.build.command import BakeOptions, staged
-from slimbake.build.costs import estimated
-from slimbake.build.edit import Edits, edits, known_below, quick
 from slimbake.build.known import BAKED, baked, image_accounts, image_fingerprints
-from slimbake.build.nodes import Images, Tell, run_shards
 from slimbake.build.site import Site, built_for
-from slimbake.build.split import Shard, split
-from slimbake.build.timing import costs, keep_costs
+from slimbake.build.timing import keep_costs
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.images import this_platform
 from slimbake.images.measured import known_layers
-from slimbake.inside.check.turn import at_once
-from slimbake.plan.graph import relinked
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEXES, StoredManifest
 
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
 
-_COMPRESSED = {"COMPRESSION", "COMPRESSION_LEVEL"}  # variables of the bake file
 STAGED = "staged"
 """The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
 bake overwrites it.
@@ -53,35 +46,14 @@ class BakeRequest:
     push: bool = False
     # what the registry has for the same inputs is not built, but gets the tag
     missing: bool = False
-    provenance: bool = False  # BuildKit's own, in full, beside what is pushed
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # the only one that is built for; "" = as planned
-    # a builder for each shard, of which two may be the same; () = one bake on the builder in use
-    nodes: tuple[str, ...] = ()
     # target -> REPOSITORY@DIGEST: not built, but stood on
     pushed: Mapping[str, str] = field(default_factory=dict)
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     no_cache: bool = False
     frozen: bool = False  # stale locks and generated files are an error
     install: bool = False  # a missing engine may be installed
-    packages: str = ""  # "wheelhouse" or "index"; "" as the manifest has it
-    unscanned: bool = False  # although the manifest has `scan:`
-
-    @property
-    def partly(self) -> bool:
-        """Whether what holds is released although something else failed. Nodes do not wait for one
-        another.
-        """
-        return self.keep_going or bool(self.nodes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
-    """On which node a target was built, in which shard."""
-
-    node: str  # the builder; "" = the one in use
-    shard: int
-    wave: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,24 +64,6 @@ class Built:
     image: str = ""  # what the engine calls it; "" = a shared one that the engine does not have
     pushed: str = ""  # REPOSITORY@DIGEST, where a builder has pushed it
     names: tuple[str, ...] = ()  # that the engine has for it
-    spot: Spot | None = None  # of several nodes
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What was found before a build."""
-
-    fingerprints: Mapping[str, str]  # of services
-    edits: Edits
-    held: Mapping[str, tuple[str, ...]]  # the engine's images that count: id -> names
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What came of checks that do not stop the rest."""
-
-    services: frozenset[str] = frozenset()  # of which something failed
-    failures: tuple[SlimbakeError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,18 +73,13 @@ class Made:
     images: tuple[Built, ...] = ()
     failures: tuple[SlimbakeError, ...] = ()
     layouts: Path | None = None  # a folder with OCI layouts of the images, less what is known
-    # what was built by all stages of its Dockerfile, and what was found before
-    whole: tuple[str, ...] = ()
-    before: Before | None = None
-    checks: Callable[[], Failed] | None = None  # runs those that are left, beside start checks
 
 
 class Place(Protocol):
     """Where a release is made."""
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        """Build these targets and hold them to their checks, without moving a tag; those checks
-        excepted that `Made.checks` runs.
+        """Build these targets and hold them to their checks, without moving a tag.
 
         With `request.keep_going`, what fails is left out. Raises SetupError, BuildError, CheckError.
         """
@@ -167,57 +116,22 @@ class OnEngine:
             load=site.engine.builder != "docker",
             layouts=str(layouts or ""),
         )
-        if request.sets or request.platform or options.load:
-            result = bake(site, targets, options)
-            keep_costs(site.workspace, result.seconds, result.ran)
-            images = built_in_engine(result.left, result)
-            return Made(images=images, failures=result.failures, layouts=layouts)
-        same, before = still_built(site, targets)
+        # what no fingerprint says
+        unusual = bool(request.sets or request.platform or options.load)
+        same, before = ((), {}) if unusual else still_built(site, targets)
         same = () if request.no_cache else same
         rest = tuple(name for name in targets if name not in {image.name for image in same})
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
         if not rest:
             return Made(images=same, layouts=layouts)
-        plan = site.plan
-        if not request.no_cache:
-            plan, options = quick(site, rest, options, before.edits, before.held)
-        whole = [each.name for each in plan.targets if each is site.plan.target(each.name)]
-        # an image of edited code is there at once: where there is room, its checks, its start and
-        # what is measured need not wait for one another
-        later = (
-            not {*rest} & {*whole}
-            and at_once() >= 2 * len(rest)
-            and not _COMPRESSED & {*os.environ}
-        )
-        first = replace(options, layouts="") if later else options
-        result = bake(site, rest, first, plan=plan, checks=not later)
-        seconds = {name: result.seconds[name] for name in whole if name in result.seconds}
-        keep_costs(site.workspace, seconds, result.ran)
+        result = bake(site, rest, options)
+        keep_costs(site.workspace, result.seconds)
         new = built_in_engine(result.left, result)
-
-        def check() -> Failed:
-            """Raises BuildError and CheckError, unless the rest goes on."""
-            checked = plan.with_checks(result.left)
-            names = checked if layouts else checked[len(result.left) :]
-            last = replace(options, exported=bool(layouts))
-            done = bake(site, names, last, plan=plan, checks=False) if names else BakeResult()
-            lost = {*names} - {*done.left}
-            held = (image for image in new if not lost & {*plan.with_checks((image.name,))})
-            _keep(site, kept := tuple(held), before.fingerprints)
-            return Failed(frozenset(result.left) - {i.name for i in kept}, done.failures)
-
-        if not later:
-            _keep(site, new, before.fingerprints)
+        if not unusual:
+            _keep(site, new, before)
         images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
-        return Made(
-            images=images,
-            failures=result.failures,
-            layouts=layouts,
-            whole=tuple(name for name in result.left if name in whole),
-            before=before,
-            checks=check if later else None,
-        )
+        return Made(images=images, failures=result.failures, layouts=layouts)
 
     def push(
         self,
@@ -227,7 +141,7 @@ class OnEngine:
         request: BakeRequest,
         host: Host,
     ) -> dict[str, StoredManifest]:
-        if request.provenance:
+        if site.provenance:
             _push_attested(site, images, names, request)
         else:
             jobs = [(names[image.name], image.name) for image in images]
@@ -237,20 +151,16 @@ class OnEngine:
 
 
 @dataclass(frozen=True, slots=True)
-class OnBuilders:
-    """Builders push what they build, each from where it is; the services' images are then pulled by
-    their digests, for what has to run in them.
+class OnBuilder:
+    """The builder in use pushes what it builds from where it is; the services' images are then
+    pulled by their digests, for what has to run in them.
     """
 
-    nodes: tuple[str, ...] = ()  # one for each shard; () = one bake on the builder in use
-
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        if not self.nodes:
-            result = bake(site, targets, self._options(site, targets, request))
-            keep_costs(site.workspace, result.seconds, result.ran)
-            images = tuple(_pushed(site, name, result, request) for name in result.left)
-            return Made(images=_pulled(site, images, request), failures=result.failures)
-        return self._in_shards(site, targets, request)
+        result = bake(site, targets, self._options(site, targets, request))
+        keep_costs(site.workspace, result.seconds)
+        images = tuple(_pushed(site, name, result, request) for name in result.left)
+        return Made(images=_pulled(site, images, request), failures=result.failures)
 
     def push(
         self,
@@ -262,7 +172,7 @@ class OnBuilders:
     ) -> dict[str, StoredManifest]:
         """Only tags move, in the registry itself."""
         digests = {image.name: image.pushed.rpartition("@")[2] for image in images}
-        if request.provenance:
+        if site.provenance:
             digests = self._attested(site, images, digests, request, host)
         found = {}
         for image in images:
@@ -286,57 +196,6 @@ class OnBuilders:
             names=names,
         )
 
-    def _in_shards(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        plan = relinked(site.plan, site.around.pushed)
-        # one that is several nodes may give each target of a bake to another
-        linked = len({*self.nodes}) == len(self.nodes)
-        known = estimated(plan, costs(site.workspace))
-        shards = split(plan, targets, known, len(self.nodes), linked)
-
-        def run(
-            shard: Shard, node: str, images: Images, tell: Tell
-        ) -> tuple[Images, tuple[BakeResult, tuple[Built, ...]]]:
-            titled = replace(
-                site,
-                around=replace(site.around, pushed={**site.around.pushed, **images}),
-                console=site.console.under(f"shard {shard.number}"),
-            )
-            # a shard that this one follows may have come to its end without all
-            there = {*images, *shard.targets}
-            left = tuple(each for each in shard.targets if _below(plan, each) <= there)
-            # a node that was lost may have pushed some of it
-            before = {name: images[name] for name in left if name in images}
-            left = tuple(name for name in left if name not in before)
-            # how services are dealt out is not to say which of them a failure leaves out
-            options = replace(self._options(site, left, request), builder=node, keep_going=True)
-
-            def pushed(name: str, digest: str) -> None:
-                if plan.target(name).shared:  # a service is one when its checks hold
-                    tell({name: _at(site, name, digest, request)})
-
-            result = bake(titled, left, options, pushed=pushed)
-            made = tuple(_pushed(site, name, result, request) for name in result.left)
-            images = {**before, **{image.name: image.pushed for image in made}}
-            tell(images)  # others need not wait for what is pulled
-            return images, (result, _pulled(site, made, request))
-
-        done, failures = run_shards(shards, self.nodes, run, docker.cancel_builds, site.console)
-        seconds: dict[str, float] = {}
-        images: dict[str, Built] = {}
-        errors = {str(error): error for error in failures}
-        for each in done:
-            result, pulled = each.result
-            seconds |= result.seconds
-            # several shards may build the same wheel
-            errors |= {str(error): error for error in result.failures}
-            spot = Spot(node=each.node, shard=each.shard.number, wave=each.shard.wave)
-            here = {image.name: image for image in pulled}
-            for name, at in each.images.items():
-                images[name] = replace(here.get(name) or Built(name=name, pushed=at), spot=spot)
-        keep_costs(site.workspace, seconds)
-        ordered = tuple(images[t.name] for t in plan.targets if t.name in images)
-        return Made(images=ordered, failures=tuple(errors.values()))
-
     def _attested(
         self,
         site: Site,
@@ -348,22 +207,17 @@ class OnBuilders:
         """Push each image in an index with BuildKit's provenance, from the cache of the builder that
         built it.
         """
-        shared = {i.name: i.pushed for i in images if site.plan.target(i.name).shared}
-        found: dict[str, str] = {}
-        for node in dict.fromkeys(image.spot.node if image.spot else "" for image in images):
-            there = [i.name for i in images if (i.spot.node if i.spot else "") == node]
-            on = {name: pushed for name, pushed in shared.items() if name not in there}
-            # with their passwords they would stand in it, and what is cached needs none
-            around = replace(site.around, proxies=(), pushed={**site.around.pushed, **on})
-            options = replace(
-                self._options(site, there, request, ATTESTED),
-                provenance=True,
-                no_cache=False,
-                keep_going=False,  # all of it was built before
-                builder=node,
-            )
-            result = bake(replace(site, around=around), tuple(there), options, checks=False)
-            found |= {name: result.digests[name][0] for name in there}
+        names = tuple(image.name for image in images)
+        # with their passwords they would stand in it, and what is cached needs none
+        around = replace(site.around, proxies=())
+        options = replace(
+            self._options(site, names, request, ATTESTED),
+            provenance=True,
+            no_cache=False,
+            keep_going=False,  # all of it was built before
+        )
+        result = bake(replace(site, around=around), names, options, checks=False)
+        found = {name: result.digests[name][0] for name in names}
         for image in images:
             repository = ImageRepository(image.pushed.partition("@")[0], at=host)
             attested = _document(repository, image.name, found[image.name])
@@ -399,23 +253,22 @@ def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built
     return tuple(Built(name=name, image=image, names=held[image]) for name, image in ids.items())
 
 
-def still_built(site: Site, targets: tuple[str, ...]) -> tuple[tuple[Built, ...], Before]:
-    """The targets whose last image still is what would be built, and what was found of all."""
+def still_built(
+    site: Site, targets: tuple[str, ...]
+) -> tuple[tuple[Built, ...], Mapping[str, str]]:
+    """The targets whose last image still is what would be built, and the fingerprints of all."""
     known = {name: was for name, was in baked(site.workspace).items() if name in targets}
-    below = [image for name, (_, image) in known_below(site.workspace).items() if name in targets]
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        wanted = [*(image for _, image in known.values()), *filter(None, below)]
-        asked = pool.submit(docker.held_images, wanted)
-        accounts = image_accounts(site)
+        asked = pool.submit(docker.held_images, [image for _, image in known.values()])
+        fingerprints = image_fingerprints(site.plan, image_accounts(site))
     held = asked.result()
-    fingerprints = image_fingerprints(site.plan, accounts)
     found = ((name, *known[name]) for name in targets if name in known)
     same = tuple(
         Built(name=name, image=image, names=held[image])
         for name, fingerprint, image in found
         if image in held and fingerprint == fingerprints.get(name)
     )
-    return same, Before(fingerprints, edits(site, accounts), held)
+    return same, fingerprints
 
 
 def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:
@@ -431,19 +284,11 @@ def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> N
     site.workspace.write(BAKED, {name: known[name] for name in sorted(known) if name in live})
 
 
-def _below(plan: Plan, name: str) -> set[str]:
-    """What is shared of all that a target and its checks stand on."""
-    return {target.name for target in plan.shared_by((name,))} - {name}
-
-
 def _pushed(site: Site, name: str, result: BakeResult, request: BakeRequest) -> Built:
     if not result.digests.get(name):
         raise BuildError(f"buildx names no image for {name}")
-    return Built(name=name, pushed=_at(site, name, result.digests[name][0], request))
-
-
-def _at(site: Site, name: str, digest: str, request: BakeRequest) -> str:
-    return f"{request.registry}/{site.plan.target(name).repository}@{digest}"
+    at = f"{request.registry}/{site.plan.target(name).repository}"
+    return Built(name=name, pushed=f"{at}@{result.digests[name][0]}")
 
 
 def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tuple[Built, ...]:
@@ -556,14 +401,11 @@ def _manifests(found: StoredManifest) -> frozenset[str]:
 
 
 def place_of(site: Site, request: BakeRequest) -> Place:
-    """Where a request is carried out: on builders where several are named, or where the one in use
-    pushes from elsewhere.
+    """Where a request is carried out: on the builder in use, where it pushes from elsewhere.
 
     Raises SetupError for what the place cannot do.
     """
     ours = site.engine.builder == "docker"
-    if request.nodes:
-        return OnBuilders(request.nodes)
     if not ours and (hidden := _engine_only(site)):
         raise SetupError(
             f"the builder {os.environ.get('BUILDX_BUILDER') or 'in use'} does not see the images of"
@@ -572,9 +414,9 @@ def place_of(site: Site, request: BakeRequest) -> Place:
             "push them to a registry that the builder reaches, and name them under `externals:`",
         )
     if not ours and request.push:
-        return OnBuilders()
+        return OnBuilder()
     wanted = {
-        "provenance": request.provenance,
+        "`provenance: max`": request.push and site.provenance,
         # without it an engine pushes layers as gzip of its own
         "`compression: {type: estargz}`": request.push and site.plan.compression.type == "estargz",
     }

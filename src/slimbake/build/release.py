@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from slimbake import docker
 from slimbake.build.budget import over_budget
-from slimbake.build.edit import keep_below
 from slimbake.build.known import RegistryOffer, offered, unedited
 from slimbake.build.on_registry import OnRegistry, on_registry, pushed_images, retag
-from slimbake.build.place import BakeRequest, Built, Failed, Made, Place, Spot, place_of, reference
+from slimbake.build.place import BakeRequest, Built, Made, Place, place_of, reference
 from slimbake.build.publish import publish, sboms
-from slimbake.build.scan import Scans, find_scanner, scans
-from slimbake.build.session import Session
+from slimbake.build.scan import Scans, scanner_here, scans
 from slimbake.build.site import Preparation, Site, hold
-from slimbake.build.starts import Starts, checks_of, pull_beside, start_checks
+from slimbake.build.starts import checks_of, pull_beside, start_checks
 from slimbake.build.warm import first_lists, say_cold
 from slimbake.checks.mounts import mounted
 from slimbake.config.model import Scan
 from slimbake.console import Console
-from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError, together
+from slimbake.errors import CheckError, SlimbakeError, UsageError, together
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
@@ -39,8 +36,6 @@ class Released:
     names: Mapping[str, str] = field(default_factory=dict)
     # target -> REPOSITORY@DIGEST, of what the registry has now
     pushed: Mapping[str, str] = field(default_factory=dict)
-    # target -> where it was built, of several nodes
-    spots: Mapping[str, Spot] = field(default_factory=dict)
     failed: tuple[str, ...] = ()  # the targets that got no name
     failures: tuple[SlimbakeError, ...] = ()
     # service -> the checks that its image has passed, and those that it has not
@@ -52,14 +47,12 @@ class Released:
             raise together(self.failures, f"tagged all the same: {', '.join(self.names) or 'none'}")
 
 
-def release(
-    project: Project, request: BakeRequest, console: Console, session: Session | None = None
-) -> Released:
+def release(project: Project, request: BakeRequest, console: Console) -> Released:
     """Bring locks and generated files up to date, build, check, measure, and only then tag and
-    push. `session`: of the bakes of this process; what it puts off has not ended yet.
+    push.
 
     What fails while the rest is released is in the result (`expect_all`): with
-    `request.keep_going`, or on several nodes. Raises SetupError, StaleFiles, UsageError, BuildError
+    `request.keep_going`. Raises SetupError, StaleFiles, UsageError, BuildError
     and CheckError; whichever it is, no tag of anything that failed has moved, and the same command
     goes on from there.
     """
@@ -71,15 +64,12 @@ def release(
         platform=request.platform,
         pushed=request.pushed,
     )
-    with hold(project, wanted, console, session) as site:
+    with hold(project, wanted, console) as site:
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
-        if _scanned(site, request):
-            find_scanner()  # it is missed before anything is built
-        elif site.project.manifest.scan and request.unscanned:
-            console.say("--no-scan: these images are not scanned")
-        if not request.partly and not request.missing:
+        scan = _scan(site, request)  # a missing scanner is an error before anything is built
+        if not request.keep_going and not request.missing:
             pull_beside(site, request.targets, request.platform)
         before = site.project.optimisation.warm.keys()
         site = first_lists(site, request)
@@ -94,11 +84,11 @@ def release(
             request = replace(request, targets=others)
         rest = tuple(name for name in request.targets if name not in offer.targets)
         shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
-        site = site.standing_on(shared).stocked(rest, request.packages)
+        site = site.standing_on(shared).stocked(rest)
         made = place.make(site, rest, request) if rest else Made()
         if new := site.project.optimisation.warm.keys() - before:
             say_cold(site, made.images, new)
-        return _released(site, place, request, offer, made)
+        return _released(site, place, request, offer, made, scan)
 
 
 def _offer(site: Site, request: BakeRequest) -> RegistryOffer:
@@ -108,12 +98,17 @@ def _offer(site: Site, request: BakeRequest) -> RegistryOffer:
         request.registry,
         platform=request.platform,
         ask=request.missing,
-        provenance=request.provenance,
+        provenance=site.provenance,
     )
 
 
 def _released(
-    site: Site, place: Place, request: BakeRequest, offer: RegistryOffer, made: Made
+    site: Site,
+    place: Place,
+    request: BakeRequest,
+    offer: RegistryOffer,
+    made: Made,
+    scan: Scan | None,
 ) -> Released:
     """Start what was built, measure it, hold it to its budgets, then tag and push it."""
     plan = site.plan
@@ -123,24 +118,23 @@ def _released(
     weights |= {i.name: i.image or i.pushed for i in made.images}
     plan = mounted(plan, weights, ids)
     there = {**_beside(site, request, offer, ids, weights), **weights}
-    starts, failed = _checked(site, plan, ids, request.platform, made, there)
+    starts = start_checks(site, plan, ids, request.platform, there)
     dead = starts.failed
-    if dead and not request.partly:
+    if dead and not request.keep_going:
         raise CheckError("\n".join(map(_dead, dead.items())))
     with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
         measurement = measure_images(images, site.workspace, made.layouts)
     alive = tuple(each for each in measurement.images if each.name not in dead)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
-    if over and not request.partly:
+    if over and not request.keep_going:
         raise CheckError(_stopped("over budget", over))
-    bad = {*dead, *over, *failed.services}
+    bad = {*dead, *over}
     good = tuple(image for image in made.images if image.name not in bad)
-    scan = _scanned(site, request)
     documents = sboms(site, good, request.platform) if request.push or scan else {}
     scanned = scans(site, scan, good, documents, offer.held) if scan else Scans({})
     risky = scanned.refused
-    if risky and not request.partly:
-        raise CheckError(_stopped("vulnerabilities stop the release", risky))
+    if risky and not request.keep_going:
+        raise CheckError(_stopped("the scan stops the release", risky))
     good = tuple(image for image in good if image.name not in risky)
     held = tuple(image for image in offer.held if image.target not in risky)
     apart = _apart(plan, request.targets, {*(i.name for i in good), *(i.target for i in held)})
@@ -154,9 +148,6 @@ def _released(
     }
     pushed = {image.target: image.reference for image in held}
     _tag(good, names)
-    if made.before and not request.push and not request.frozen:
-        built = tuple(name for name in made.whole if name in names)
-        keep_below(site, built, made.before.edits, made.before.held)
     if request.push:
         marks = unedited(site, offer, request.platform)
         pushed |= publish(site, place, good, names, request, documents, marks)
@@ -166,11 +157,9 @@ def _released(
         on_registry=held,
         names=names,
         pushed=pushed,
-        spots={image.name: image.spot for image in good if image.spot},
         failed=tuple(name for name in request.targets if name not in names),
         failures=(
             *made.failures,
-            *failed.failures,
             *(CheckError(_dead(each)) for each in dead.items()),
             *(CheckError(each) for each in over.values()),
             *(CheckError(each) for each in risky.values()),
@@ -208,31 +197,6 @@ def _beside(
     return {image.target: image.reference for image in held}
 
 
-def _checked(
-    site: Site,
-    plan: Plan,
-    images: Mapping[str, str],
-    platform: str,
-    made: Made,
-    elsewhere: Mapping[str, str],
-) -> tuple[Starts, Failed]:
-    """The start checks, and beside them what other checks are left. Raises as both do."""
-    if made.checks is None:
-        return start_checks(site, plan, images, platform, elsewhere), Failed()
-    with ThreadPoolExecutor(1) as pool:
-        others = pool.submit(made.checks)
-        try:
-            starts = start_checks(site, plan, images, platform, elsewhere)
-            error = others.exception()
-        except BaseException:
-            docker.cancel_builds()
-            raise
-    if isinstance(error, BuildError | CheckError):
-        dead = (CheckError(_dead(each)) for each in starts.failed.items())
-        raise together((error, *dead))
-    return starts, others.result()
-
-
 def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str]:
     """Of these targets, those that have no part in what failed: where one service does not hold with
     the weights that it mounts, others wait with it for better ones.
@@ -242,11 +206,18 @@ def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str
     return {name for name in held if name not in harmed and mounts.get(name) not in harmed}
 
 
-def _scanned(site: Site, request: BakeRequest) -> Scan | None:
-    """What the manifest asks of scans; None where none is asked for, or nothing would be scanned."""
+def _scan(site: Site, request: BakeRequest) -> Scan | None:
+    """The scan to run: none where the manifest asks for none, or no service is released; where
+    nothing is pushed, none without a scanner. Raises SetupError for a push without one.
+    """
     scan = site.project.manifest.scan
     services = any(site.plan.target(name).kind == "service" for name in request.targets)
-    return scan if services and not request.unscanned else None
+    if not scan or not services:
+        return None
+    if scanner_here(scan, required=request.push):
+        return scan
+    site.console.say(f"not scanned: {scan.scanner} is not on PATH")
+    return None
 
 
 def _stopped(why: str, found: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from slimbake.build.release import Released
@@ -14,9 +13,7 @@ _HELD = "on the registry"
 
 
 def released_text(released: Released, layout: Layout = FOLDED) -> str:
-    """A row for each image, also for what was not built, and so not measured; of several nodes
-    where each was built.
-    """
+    """A row for each image, also for what was not built, and so not measured."""
     sizes, found = size_table(released.measurement)
     rows = [(*row, _checks(released, row[0])) for row in found]
     headings = (*sizes, "checks")
@@ -26,13 +23,6 @@ def released_text(released: Released, layout: Layout = FOLDED) -> str:
     parts = [text_table(headings, rows, layout=layout)]
     if released.measurement.images:
         parts.append(size_summary(released.measurement))
-    if released.spots:
-        places = [
-            (name, str(spot.wave), str(spot.shard), spot.node, released.names[name])
-            for name, spot in released.spots.items()
-        ]
-        of_places = ("target", "wave", "shard", "node", "image")
-        parts.append(text_table(of_places, places, layout=layout))
     return "\n".join(parts)
 
 
@@ -56,16 +46,11 @@ def ending(released: Released, before: Mapping[str, Image], seconds: float) -> s
 
 def released_json(released: Released) -> dict[str, Any]:
     """The measurement for scripts, and beside it the digests of what the registry had:
-    `on_registry`. Of several nodes, `images` has what services share too, and where each was built.
+    `on_registry`.
     """
     found = released.measurement.as_json()
     for name, (passed, missing) in released.checks.items():
         found["images"][name] |= {"checks": passed, "unchecked": missing}
-    for name, spot in released.spots.items():
-        known = found["images"].get(name, {})
-        digest = released.pushed[name].rpartition("@")[2]
-        placed = {"image": released.names[name], "digest": digest, **asdict(spot)}
-        found["images"][name] = {**known, "name": name, **placed}
     held = {image.target: {"digest": image.digest} for image in released.on_registry}
     return {**found, "on_registry": held}
 

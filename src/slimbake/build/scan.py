@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.build.findings import (
-    Files,
-    Finding,
-    ScannedImage,
-    Verdict,
-    counted,
-    finding_words,
-    judged,
-    read_grype,
-    read_trivy,
-    upgradable,
-)
 from slimbake.build.on_registry import OnRegistry, attached_sboms
 from slimbake.build.place import Built
 from slimbake.build.publish import Documents
@@ -32,51 +18,21 @@ from slimbake.config.model import Scan
 from slimbake.errors import SetupError
 from slimbake.host.process import execute
 from slimbake.images import this_platform
-from slimbake.inside import from_stdin, with_check_pyz
-from slimbake.plan.origin import is_ours
 
-_INSTALL = (
-    "install grype (https://github.com/anchore/grype) or trivy (https://trivy.dev), so that it is"
-    " on PATH; without --push, --no-scan leaves the scan out"
-)
-_SEVERITIES = "UNKNOWN,LOW,MEDIUM,HIGH,CRITICAL"
+_INSTALL = {
+    "grype": "install grype (https://github.com/anchore/grype)",
+    "trivy": "install trivy (https://trivy.dev)",
+}
 # A scan answers for this image alone: no news about the scanner itself.
 _QUIET = {"GRYPE_CHECK_FOR_APP_UPDATE": "false", "TRIVY_SKIP_VERSION_CHECK": "true"}
-
-
-@dataclass(frozen=True, slots=True)
-class Scanner:
-    """A program that finds vulnerabilities, and how it is asked."""
-
-    name: str
-    sbom: Callable[[str], tuple[str, ...]]  # the command for an SBOM, by its path
-    archive: Callable[[str], tuple[str, ...]]  # for an image as `docker save` writes it
-    read: Callable[[str], tuple[Finding, ...]]
-
-
-_TRIVY = ("--format", "json", "--quiet", "--severity", _SEVERITIES, "--scanners", "vuln")
-SCANNERS = (
-    Scanner(
-        "grype",
-        lambda path: ("grype", f"sbom:{path}", "--output", "json", "--quiet"),
-        lambda path: ("grype", f"docker-archive:{path}", "--output", "json", "--quiet"),
-        read_grype,
-    ),
-    Scanner(
-        "trivy",
-        lambda path: ("trivy", "sbom", *_TRIVY, path),
-        lambda path: ("trivy", "image", *_TRIVY, "--input", path),
-        read_trivy,
-    ),
-)
-"""In the order in which they are taken."""
+_LINES = 60  # of a report that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Scans:
     """What came of the scans of a release."""
 
-    refused: Mapping[str, str]  # service -> what was found in its image, at or above the gate
+    refused: Mapping[str, str]  # service -> the report of the scanner that failed
     done: frozenset[str] = frozenset()  # the services whose images were scanned
 
 
@@ -86,15 +42,18 @@ class _Subject:
 
     service: str
     image: str  # what the engine calls it; "" = it is on a registry only
-    digest: str  # "" = not known before it is pushed
     sboms: Mapping[str, str]  # platform -> text; none of a user's own Dockerfile
 
 
-def find_scanner() -> Scanner:
-    """The first scanner on PATH. Raises SetupError: a gate that cannot run lets nothing pass."""
-    found = next((each for each in SCANNERS if shutil.which(each.name)), None)
-    if found is None:
-        raise SetupError("`scan:` is set, and neither grype nor trivy is on PATH", _INSTALL)
+def scanner_here(scan: Scan, *, required: bool) -> bool:
+    """Whether the scanner is on PATH. Raises SetupError if it is not and is required: a gate that
+    cannot run lets nothing pass.
+    """
+    found = shutil.which(scan.scanner) is not None
+    if required and not found:
+        raise SetupError(
+            f"`scan:` is set, and {scan.scanner} is not on PATH", _INSTALL[scan.scanner]
+        )
     return found
 
 
@@ -108,12 +67,10 @@ def scans(
     """Scan the services among these images, and those that a registry holds.
 
     `documents`: the SBOMs of what was built; what a registry holds has its own attached. An image
-    without one, of a user's own Dockerfile, is scanned as a whole. Raises SetupError where the
-    scanner fails or cannot be understood, and RegistryError.
+    without one, of a user's own Dockerfile, is scanned as a whole. Raises RegistryError.
     """
-    scanner = find_scanner()
     subjects = [
-        _Subject(each.name, each.image, each.image, documents.get(each.name, {}))
+        _Subject(each.name, each.image, documents.get(each.name, {}))
         for each in images
         if site.plan.target(each.name).kind == "service"
     ]
@@ -122,7 +79,7 @@ def scans(
     subjects += [_held(site, each, attached[each.target]) for each in there]
 
     def look(subject: _Subject) -> str:
-        return _refusal(site, scan, scanner, subject)
+        return _refusal(site, scan, subject)
 
     jobs = [(each.service, each) for each in subjects]
     with site.console.tracked("scan", (name for name, _ in jobs)) as work:
@@ -140,41 +97,23 @@ def _held(site: Site, image: OnRegistry, attached: Mapping[str, str]) -> _Subjec
     if not attached:
         site.console.say(f"{image.target}: pulled, since no SBOM is attached to {image.reference}")
         pulled = docker.pull_image(image.reference, this_platform())
-    return _Subject(image.target, pulled, image.digest, attached)
+    return _Subject(image.target, pulled, attached)
 
 
-def _refusal(site: Site, scan: Scan, scanner: Scanner, subject: _Subject) -> str:
-    """What keeps an image from its tag; "" where nothing does."""
-    found = {
-        each
-        for platform, text in (subject.sboms or {"": ""}).items()
-        for each in _found(scanner, subject, platform, text)
-    }
-    repository = site.plan.target(subject.service).repository.rpartition("/")[2]
-    verdict = judged(sorted(found), scan, ScannedImage(repository, subject.digest))
-    site.console.say(f"{scanner.name}: {subject.service}: {_line(verdict, scan)}")
-    if not verdict.over:
-        return ""
-    files = _files(site, subject)
-    lines = [f"{subject.service}: {finding_words(each, files)}" for each in verdict.over]
-    if names := upgradable(verdict.over):
-        lines.append(f"  `slimbake lock --upgrade --only {' '.join(names)}` takes newer versions")
-    return "\n".join(lines)
+def _refusal(site: Site, scan: Scan, subject: _Subject) -> str:
+    """What keeps an image from its tag: the output of a scanner that failed; "" where none did."""
+    refused = []
+    for platform, text in (subject.sboms or {"": ""}).items():
+        what = f"{subject.service} for {platform}" if platform else subject.service
+        code, output = _scanned(site.root, scan, subject, text)
+        site.console.say(f"{scan.scanner}: {what}: {'passed' if not code else f'exit code {code}'}")
+        if code:
+            refused.append(f"{what}: {scan.scanner} ended with {code}\n{output}".rstrip())
+    return "\n".join(refused)
 
 
-def _line(verdict: Verdict, scan: Scan) -> str:
-    """What was found in an image, counted."""
-    parts = [f"{len(verdict.over) or 'none'} at or above {scan.gate}"]
-    if verdict.below:
-        parts.append(f"below it {counted(verdict.below)}")
-    if verdict.suppressed:
-        parts.append(f"{len(verdict.suppressed)} suppressed by {scan.ignore}")
-    return ", ".join(parts)
-
-
-def _found(scanner: Scanner, subject: _Subject, platform: str, text: str) -> tuple[Finding, ...]:
-    """What a scanner finds in an SBOM; without one in the image as the engine holds it."""
-    # In a folder of its own: no .trivyignore or .grype.yaml of a repository counts, OpenVEX does.
+def _scanned(root: Path, scan: Scan, subject: _Subject, text: str) -> tuple[int, str]:
+    """The exit code and the output of a scan of an SBOM; without one, of the engine's image."""
     with tempfile.TemporaryDirectory(prefix="slimbake-scan-") as folder:
         file = Path(folder, f"{subject.service}.{'cdx.json' if text else 'tar'}")
         if text:
@@ -182,32 +121,14 @@ def _found(scanner: Scanner, subject: _Subject, platform: str, text: str) -> tup
         else:
             with docker.saved([subject.image]) as stream, file.open("wb") as out:
                 shutil.copyfileobj(stream, out)
-        command = scanner.sbom(file.name) if text else scanner.archive(file.name)
-        done = execute(command, env=_QUIET, cwd=Path(folder))
-    what = f"{subject.service} for {platform}" if platform else subject.service
-    if not done.ok:
-        raise SetupError(f"{scanner.name} could not scan {what}", done.last_lines())
-    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-        return scanner.read(done.stdout)
-    raise SetupError(
-        f"{scanner.name} scanned {what}, and its report cannot be read",
-        f"it begins with: {done.stdout[:200]!r}; a newer or older {scanner.name} may help",
-    )
+        done = execute(_command(scan, file, bool(text)), env=_QUIET, cwd=root)
+    lines = f"{done.stdout}\n{done.stderr}".strip().splitlines()
+    return done.code, "\n".join(f"  {line}" for line in lines[-_LINES:])
 
 
-def _files(site: Site, subject: _Subject) -> Files:
-    """Where the files of packages are in an image; {} where nobody counts them."""
-    if not (subject.image and is_ours(site.plan.target(subject.service))):
-        return {}
-    said = docker.container_output(
-        "--network=none",
-        "--read-only",
-        "--cap-drop=ALL",
-        "--user=65532:65532",
-        "--entrypoint=/opt/slimbake/bin/python",
-        subject.image,
-        *from_stdin("files", site=True),
-        stdin=with_check_pyz(),
-    )
-    counts: Files = json.loads(said)
-    return counts
+def _command(scan: Scan, file: Path, is_sbom: bool) -> tuple[str, ...]:
+    if scan.scanner == "grype":
+        return ("grype", f"{'sbom' if is_sbom else 'docker-archive'}:{file}", *scan.arguments)
+    if is_sbom:
+        return ("trivy", "sbom", *scan.arguments, str(file))
+    return ("trivy", "image", *scan.arguments, "--input", str(file))

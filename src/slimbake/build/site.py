@@ -5,15 +5,13 @@ brings.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from slimbake.build.command import Surroundings, compiled
-from slimbake.build.session import Session
+from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.console import Console
 from slimbake.docker import remove_dangling
@@ -55,12 +53,16 @@ class Site:
     machine: Machine
     around: Surroundings
     console: Console
-    session: Session = field(default_factory=Session)
     built: threading.Event = field(default_factory=threading.Event)  # set by the first build
 
     @property
     def plan(self) -> Plan:
         return self.project.plan
+
+    @property
+    def provenance(self) -> bool:
+        """Whether BuildKit's own provenance is pushed beside images."""
+        return self.project.manifest.provenance == "max"
 
     @property
     def root(self) -> Path:
@@ -75,14 +77,14 @@ class Site:
         around = replace(self.around, pushed={**self.around.pushed, **pushed})
         return replace(self, around=around)
 
-    def stocked(self, names: Collection[str], packages: str = "") -> Site:
+    def stocked(self, names: Collection[str]) -> Site:
         """The site with the wheels and Debian packages that these targets and their checks need.
 
-        `packages`: "wheelhouse" or "index", "" as the manifest has it. Raises SetupError.
+        Raises SetupError.
         """
         plan, fleet, locks = self.plan, self.project.fleet, self.project.locks
         targets = relinked(plan, self.around.pushed).needed(plan.with_checks(tuple(names)))
-        if (packages or fleet.manifest.packages) == "index":
+        if fleet.manifest.packages == "index":
             links = find_links(targets, locked_pins(fleet, locks), self.machine)
             return replace(self, around=replace(self.around, find_links=links))
         wheels = _wheels(fleet, locks, targets, self)
@@ -91,35 +93,22 @@ class Site:
 
 
 @contextlib.contextmanager
-def hold(
-    project: Project, wanted: Preparation, console: Console, session: Session | None = None
-) -> Iterator[Site]:
+def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
     Locks what was never locked, and brings generated files up to date. In the end, images that the
-    build left without a name are removed: where a session is given, when it comes to that, and the
-    project is held until then. Raises SetupError, StaleFiles, UsageError.
+    build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
-    with contextlib.ExitStack() as stack:
-        session = session or stack.enter_context(Session())
-        engine = session.kept("engine", wanted.install, lambda: setup(wanted.install, console))
-        here = machine()
-        own = checkout(project.root)
-        held = stack.enter_context(contextlib.ExitStack())
-        held.enter_context(exclusively(f"bake-{project.manifest.project}-{own}", console))
+    engine, here = setup(wanted.install, console), machine()
+    own = checkout(project.root)
+    with exclusively(f"bake-{project.manifest.project}-{own}", console):
         # Another slimbake may have locked or proven something while this one waited.
         project = relocked(reread(project), here, console, wanted.frozen, engine)
         project = regenerated(project, console, wanted.frozen)
         plan = project.plan
         targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
         platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
-        compiles, lasting = any(map(compiled, plan.targets)), replace(here, disk_free=0)
-        asked = (plan.externals, plan.python, compiles, platforms, lasting)
-        found = session.kept(
-            "surroundings",
-            asked,
-            lambda: surroundings(plan, engine, here, console, wanted.install, platforms),
-        )
+        found = surroundings(plan, engine, here, console, wanted.install, platforms)
         around = replace(found, pushed=wanted.pushed, checkout=own)
         site = Site(
             project=project,
@@ -127,13 +116,13 @@ def hold(
             machine=here,
             around=around,
             console=console,
-            session=session,
         )
         try:
             yield site
         finally:
             if site.built.is_set():
-                session.later(functools.partial(_clean, plan.project, held.pop_all()))
+                with contextlib.suppress(SetupError):  # an engine that ended has been reported
+                    remove_dangling(plan.project)
 
 
 def seen(project: Project, console: Console, platforms: Iterable[str] = ()) -> Site:
@@ -141,12 +130,6 @@ def seen(project: Project, console: Console, platforms: Iterable[str] = ()) -> S
     engine, here = setup(False, console), machine()
     around = surroundings(project.plan, engine, here, console, platforms=platforms)
     return Site(project=project, engine=engine, machine=here, around=around, console=console)
-
-
-def _clean(project: str, held: contextlib.ExitStack) -> None:
-    # an engine that ended has been reported
-    with held, contextlib.suppress(SetupError):
-        remove_dangling(project)
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:

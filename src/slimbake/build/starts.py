@@ -111,7 +111,7 @@ def _all_started(
     def run(one: tuple[Running, str, str]) -> StartFound:
         service, image, platform = one
         others = company(plan, service, site.root, known, platform)
-        return starts(image, service, site.root, platform, site.session.later, others)
+        return starts(image, service, site.root, platform, others)
 
     with site.console.tracked("start checks", line=line) as work:
         return work.each(run, zip(steps, asked, strict=True), at_once())

@@ -34,6 +34,7 @@ from slimbake.inside import pyz, zipapp
 from slimbake.inside.cold.layout import Store
 from slimbake.inside.ledger import package_key
 from slimbake.inside.step import PREFIX
+from slimbake.lock.text import lock_digest
 from slimbake.plan.model import Target
 from slimbake.plan.targets import NEVER_BUILT_IN, mounted_context, surroundings
 from slimbake.project import Project, reread
@@ -50,6 +51,7 @@ USER 0:0
 RUN --network=none \\
     --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
     --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
+    --mount=type=cache,id=slimbake-bytecode-{locks},mode=1777,target=/inside/bytecode \\
     --mount=type=bind,target=/inside/context \\
     --mount=type=tmpfs,target=/tmp \\{mounts}
     {command}
@@ -88,13 +90,14 @@ def traces(
     again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
     said = sorted({key for target in targets for key, _ in target.args})
+    locks = lock_digest(text for _, text in sorted(site.project.locks.texts.items()))
     for own, mounts in itertools.product((False, True), repeat=2):
         name = f"{_NAME}/{_dockerfile(own, mounts)}"
-        site.workspace.write_text(name, _text(said, own, mounts))
+        site.workspace.write_text(name, _text(said, own, mounts, locks))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     for file in sorted((site.root / RULES).glob("*.json")):
         site.workspace.write_text(
-            f"{_NAME}/rules/{file.name}", _unstripped(file.read_text("utf-8"))
+            f"{_NAME}/rules/{file.name}", _uncompiled(file.read_text("utf-8"))
         )
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
@@ -119,8 +122,10 @@ def _dockerfile(own: bool, mounts: bool) -> str:
     return f"{'own.' if own else ''}{'weights.' if mounts else ''}Dockerfile"
 
 
-def _text(arguments: Iterable[str], own: bool, mounts: bool) -> str:
-    """What runs the checks: in an image that has slimbake's Python and user, or its own."""
+def _text(arguments: Iterable[str], own: bool, mounts: bool, locks: str) -> str:
+    """What runs the checks: in an image that has slimbake's Python and user, or its own. `locks`: a
+    digest of what is installed, whose bytecode is kept.
+    """
     words = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own else ("python", *_PROGRAM)
     user = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
     weights = f"\n    --mount=type=bind,from=weights,target={WEIGHTS_FOLDER} \\"
@@ -128,6 +133,7 @@ def _text(arguments: Iterable[str], own: bool, mounts: bool) -> str:
         arguments="\n".join(f"ARG {key}" for key in arguments),
         mounts=f"{user if own else ''}{weights if mounts else ''}",
         command=json.dumps(words),
+        locks=locks.removeprefix("sha256:")[:16],
     )
     return f"{_HEAD}\n{_OWN_USER if own else ''}{step}"
 
@@ -172,15 +178,12 @@ def _target(service: Service, smoke: Target | None) -> Target:
     )
 
 
-def _unstripped(rules: str) -> str:
-    """What is done to a layer; without stripping where it gets its first warm list, since it is built
-    again with that: symbols change nothing of what a start imports, and torch's take seconds.
+def _uncompiled(rules: str) -> str:
+    """What is done to a layer, without bytecode and cold store: a trace needs neither. Python keeps
+    what it compiles in a cache of the builder.
     """
     settings = json.loads(rules)
-    if settings.get("warm"):
-        return rules  # of the same bytes the builder has the layer already
-    kept = [each for each in settings["rules"] if "strip" not in each]
-    return json.dumps({**settings, "rules": kept}, indent=1)
+    return json.dumps({**settings, "warm": False, "compile": False}, indent=1)
 
 
 def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, object]:
@@ -276,11 +279,12 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     services = {name for layer in new for name in layer.services} & names
     if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
         return site
+    site.console.say(f"finding out which modules a start needs (once; {WARM}/)")
     began = time.monotonic()
-    stocked = site.stocked(services, request.packages)
+    stocked = site.stocked(services)
     traced = traces(stocked, services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
-    if not request.partly:
+    if not request.keep_going:
         traceable = {each.name for each in fleet.services if _runs(each)} & services
         _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
@@ -380,7 +384,7 @@ def _not_here(site: Site, request: BakeRequest) -> str:
     where = {
         "with --frozen": request.frozen,
         "in CI": bool(os.environ.get("CI")),
-        "by other builders": bool(request.nodes) or site.engine.builder != "docker",
+        "by another builder": site.engine.builder != "docker",
         "with --set, --platform or --shared": request.sets or request.platform or request.pushed,
         "with --missing": request.missing,
     }

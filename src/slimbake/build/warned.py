@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +11,6 @@ from slimbake.plan.model import CHECKS, Plan
 
 WARNING = "slimbake: warning: "  # how lines of our programs begin that a person should read
 WARNED = "warned"  # in the workspace
-_WRITING = threading.Lock()  # shards run at once
 
 
 def warned(workspace: Workspace) -> dict[str, tuple[str, ...]]:
@@ -34,6 +32,5 @@ def keep_warned(workspace: Workspace, plan: Plan, steps: Iterable[Vertex]) -> No
             said = ran.setdefault(each.step.target, [])
             said += [line.removeprefix(WARNING) for line in lines]
     if ran:
-        with _WRITING:
-            known = {name: lines for name, lines in warned(workspace).items() if name in checks}
-            workspace.write(WARNED, {**known, **ran})
+        known = {name: lines for name, lines in warned(workspace).items() if name in checks}
+        workspace.write(WARNED, {**known, **ran})

@@ -5,6 +5,7 @@ meant to be run.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shlex
 import statistics
@@ -19,8 +20,9 @@ from slimbake.checks.cure import cure
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.compose import own_compose
+from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
-from slimbake.docker.containers import Later, contained
+from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
@@ -41,6 +43,7 @@ _KEPT = 1000
 _SHOWN = 60  # characters of a command
 _NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
 STARTED = "started"  # in the workspace
+_DEFAULT = re.compile(r"\$\{\w+:?-([^${}]*)\}")  # `${NAME:-value}`
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +175,13 @@ def starts(
     service: Running,
     root: Path,
     platform: str = "",
-    later: Later | None = None,
     company: Company = NOBODY,
 ) -> StartFound:
     """Whether an image starts as its service's start check has it, beside services of the compose
     file in `root` and of the fleet where it names some.
 
-    `platform`: the one of the image to start, where that is not this machine's own; `later`: takes
-    the removal of a container that has answered. Raises SetupError where the engine cannot run it.
+    `platform`: the one of the image to start, where that is not this machine's own. Raises
+    SetupError where the engine cannot run it.
     """
     if company.missing:
         names = ", ".join(company.missing)
@@ -204,7 +206,9 @@ def starts(
     only_here = (f"--env={key}={value}" for key, value in service.start.env)
     options = (*only_here, *foreign(platform))
     if not (company.beside or company.fleet):
-        return _checked(image, service, asked, ("--network=none", *options), later)
+        known = without_compose(service.environment).items()
+        alone = ("--network=none", *(f"--env={key}={value}" for key, value in known))
+        return _checked(image, service, asked, (*alone, *options))
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
@@ -223,15 +227,27 @@ def starts(
         return StartFound(f"{service.service}: {error.message}\n{error.hint}".rstrip())
 
 
+def without_compose(environment: Pairs) -> dict[str, str]:
+    """The variables of containers as Compose would fill them in where nothing else is set; without
+    those that only a shell or `.env` has.
+    """
+    found = {}
+    for name, written in environment:
+        parts = (_DEFAULT.sub(r"\1", each) for each in written.split("$$"))
+        value = "\0".join(parts)
+        if "$" not in value:
+            found[name] = value.replace("\0", "$")
+    return found
+
+
 def _checked(
     image: str,
     service: Running,
     asked: Mapping[str, Any],
     options: Sequence[str],
-    later: Later | None = None,
 ) -> StartFound:
     try:
-        found = _run(image, service, asked, options, later)
+        found = _run(image, service, asked, options)
     except NotStarted as error:
         return StartFound(_hinted(error.message, service))
     except NoPython:
@@ -283,7 +299,6 @@ def _run(
     service: Running,
     asked: Mapping[str, Any],
     options: Sequence[str],
-    later: Later | None = None,
 ) -> dict[str, Any]:
     words = (
         *surroundings(service),
@@ -293,7 +308,7 @@ def _run(
         *from_stdin("start", json.dumps(asked)),
     )
     name, limit = f"slimbake-start-{secrets.token_hex(6)}", asked["limit"]
-    done = contained(name, words, with_check_pyz(), limit + _GRACE, later)
+    done = contained(name, words, with_check_pyz(), limit + _GRACE)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:

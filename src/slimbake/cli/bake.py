@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import FILE, FOLDER, image_options, output_options, service_options
+from slimbake.cli.common import FILE, image_options, output_options, service_options
 from slimbake.console.tables import Layout
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Skip services that are already in the registry; only add the tag.",
 )
-@click.option(
-    "--provenance", type=click.Choice(["max"]), help="Push BuildKit's record of the build too."
-)
-@click.option("--sbom", type=FOLDER, help="Write SBOMs into this folder.")
 @image_options
 @click.option("--builder", default="", metavar="NAME", help="Build on this buildx builder.")
 @click.option(
@@ -67,38 +63,6 @@ if TYPE_CHECKING:
 )
 @click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
 @click.option(
-    "--packages",
-    type=click.Choice(["wheelhouse", "index"]),
-    help="Where builds get wheels: from this machine, or from the index.  [default: the"
-    " manifest's, or wheelhouse]",
-)
-@click.option(
-    "--watch", is_flag=True, help="Keep running, and rebuild what an edit touches, until Ctrl-C."
-)
-@click.option(
-    "--no-scan",
-    is_flag=True,
-    help="Leave out the scan that `scan:` asks for; not with --push.",
-)
-@click.option(
-    "--shards",
-    type=click.IntRange(1, 256),
-    help="Split the build into so many bakes at once; needs --push (docs/how-to/several-machines.md).",
-)
-@click.option(
-    "--node",
-    "nodes",
-    multiple=True,
-    metavar="BUILDER",
-    help="Builder or Docker context for a shard; repeatable.",
-)
-@click.option(
-    "--timeline",
-    "timed",
-    is_flag=True,
-    help="Print when each step ran, and mark the critical path.",
-)
-@click.option(
     "--frozen",
     is_flag=True,
     help="Fail on stale locks or generated files instead of updating them, as in CI.",
@@ -120,21 +84,13 @@ def command(
     install_engine: bool,
     push: bool,
     missing: bool,
-    provenance: str | None,
-    sbom: Path | None,
     builder: str,
     sets: tuple[str, ...],
     no_cache: bool,
     keep_going: bool,
-    packages: str | None,
     shared: tuple[Path, ...],
-    no_scan: bool,
     platform: str,
     record: Path | None,
-    watch: bool,
-    timed: bool,
-    shards: int | None,
-    nodes: tuple[str, ...],
 ) -> None:
     """Build the services in parallel, run their checks, then tag and push the images that pass."""
     from slimbake import docker
@@ -143,69 +99,39 @@ def command(
     from slimbake.build.pushed import read_pushed
     from slimbake.build.release import release
     from slimbake.build.released_report import ending
-    from slimbake.build.session import Session
-    from slimbake.build.timing import timeline
     from slimbake.ci.records import recorded
-    from slimbake.cli.common import console, print_released, read, select, tell_tool, write_sboms
-    from slimbake.errors import UsageError
+    from slimbake.cli.common import console, print_released, read, select, tell_tool
     from slimbake.images.measured import remembered
 
     project = read(file)
     plan = project.plan
-    if provenance and not push:
-        raise UsageError(
-            "provenance goes to a registry, beside an image", "--push --provenance max"
-        )
-    if no_scan and push:
-        raise UsageError("what is pushed is scanned", "leave out --no-scan or --push")
     if missing:
         _check_missing(push, no_cache, sets)
-    refuse_together(watch=watch, nodes=shards or nodes, push=push, sbom=sbom)
-    if timed and (watch or shards or nodes):
-        raise UsageError("--timeline shows one bake", "leave out --watch, --shards and --node")
     if builder:
         docker.use_builder(builder)
     request = BakeRequest(
         targets=select(plan, services, variant),
-        registry=registry if watch else registry or plan.registry,
+        registry=registry or plan.registry,
         tag=tag,
         push=push,
         missing=missing,
-        provenance=provenance == "max",
-        keep_going=keep_going or watch,
+        keep_going=keep_going,
         platform=platform,
-        nodes=_nodes(shards, nodes, builder),
         pushed=read_pushed(shared, plan),
         sets=sets,
         no_cache=no_cache,
         frozen=frozen,
         install=install_engine,
-        packages=packages or "",
-        unscanned=no_scan,
     )
-    if watch:
-        from slimbake.cli.watch import bake_and_watch
-
-        bake_and_watch(file, lambda plan: select(plan, services, variant), request, as_json, layout)
-        return
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
-    session = click.get_current_context().with_resource(Session())  # ends after the report
 
     def ended() -> Released:
         with _others(request):
-            return release(project, request, console, session)
+            return release(project, request, console)
 
     released = recorded(record, request.targets, ended)
-    if sbom:
-        plan = read(file).plan  # with the locks as they are now
-        built = {image.name: image.digest for image in released.measurement.images}
-        write_sboms(plan, built, project.root, sbom)
-        for image in released.on_registry:
-            console.say(
-                f"{image.target}: not built here, its SBOM is attached to its image on the registry"
-            )
     tell_tool(project)
-    print_released(released, as_json, layout, timeline(project.workspace) if timed else None)
+    print_released(released, as_json, layout)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
 
@@ -224,14 +150,6 @@ def _others(request: BakeRequest) -> Iterator[None]:
         raise
 
 
-def _nodes(shards: int | None, nodes: tuple[str, ...], builder: str) -> tuple[str, ...]:
-    """A builder for each shard: those that are named, in turns."""
-    if not shards and not nodes:
-        return ()
-    turns = nodes or (builder,)
-    return tuple(turns[number % len(turns)] for number in range(shards or len(turns)))
-
-
 def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
     """Refuse what makes no sense with `--missing`."""
     from slimbake.errors import UsageError
@@ -246,19 +164,4 @@ def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
         raise UsageError(
             "what --set changes is in no fingerprint, so --missing cannot know it",
             "leave out one of them",
-        )
-
-
-def refuse_together(*, watch: bool, nodes: object, push: bool, sbom: object) -> None:
-    """Raise UsageError for options of which one leaves another out."""
-    from slimbake.errors import UsageError
-
-    if watch and nodes:
-        raise UsageError("--watch builds on one engine", "leave out --shards and --node")
-    if watch and sbom:
-        raise UsageError("--watch writes no SBOMs", "leave out --sbom; `slimbake sbom` writes them")
-    if nodes and not push:
-        raise UsageError(
-            "shards share images through a registry",
-            "--push, and --registry if the manifest names none",
         )

@@ -76,7 +76,7 @@ CI: Mapping[str, Mapping[str, str]] = {
 GUESSES: Mapping[str, str] = {
     **dict.fromkeys(("build", "make"), "bake"),
     **dict.fromkeys(("push", "publish", "release"), "bake --push"),
-    "watch": "bake --watch",
+    "watch": "up --watch",
     "tag": "bake --tag",
     **dict.fromkeys(("rm", "remove", "delete", "stop", "kill"), "down"),
     **dict.fromkeys(("start", "restart", "serve", "deploy"), "up"),

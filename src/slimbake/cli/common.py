@@ -8,8 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,7 +20,6 @@ from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
-    from slimbake.build.costs import RanStep
     from slimbake.build.release import Released
     from slimbake.fleet.model import Fleet
     from slimbake.project import Project
@@ -285,15 +283,6 @@ def _near(name: str, kind: str, known: list[str]) -> str:
 console = Console()
 
 
-def write_sboms(plan: Plan, names: Mapping[str, str], root: Path, folder: Path) -> None:
-    """The SBOM of each of these images, service -> name or id, into a file of its own."""
-    from slimbake.build.sbom import file_name, sbom
-    from slimbake.host.files import write_atomically
-
-    for service, image in names.items():
-        write_atomically(folder / file_name(service), sbom(plan, service, image, root).encode())
-
-
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
     click.echo(_json(value))
@@ -338,21 +327,12 @@ def print_text(text: str, layout: Layout | None = None) -> None:
     click.echo(folded(text, layout.width) if fold else text)
 
 
-def print_released(
-    released: Released,
-    as_json: bool,
-    layout: Layout,
-    steps: Sequence[RanStep] | None = None,
-) -> None:
-    """The result of a bake; `steps`: and when they ran."""
+def print_released(released: Released, as_json: bool, layout: Layout) -> None:
+    """The result of a bake."""
     from slimbake.build.released_report import released_json as released_json
     from slimbake.build.released_report import released_text
-    from slimbake.build.timing import timeline_text
 
     if as_json:
-        ran = {} if steps is None else {"timeline": [asdict(each) for each in steps]}
-        print_json(released_json(released) | ran)
-        return
-    print_text(released_text(released, layout), layout)
-    if steps is not None:
-        print_text(f"\n{timeline_text(steps, layout)}", layout)
+        print_json(released_json(released))
+    else:
+        print_text(released_text(released, layout), layout)

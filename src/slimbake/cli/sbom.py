@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake import docker
-from slimbake.build.sbom import sbom
+from slimbake.build.sbom import file_name, sbom
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     FOLDER,
@@ -16,9 +16,9 @@ from slimbake.cli.common import (
     read,
     select,
     service_options,
-    write_sboms,
 )
 from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
 
 
 @click.command(
@@ -55,4 +55,6 @@ def command(
     if output is None:
         click.echo(sbom(plan, names[0], references[names[0]], project.root), nl=False)
     else:
-        write_sboms(plan, {name: references[name] for name in names}, project.root, output)
+        for name in names:
+            text = sbom(plan, name, references[name], project.root)
+            write_atomically(output / file_name(name), text.encode())

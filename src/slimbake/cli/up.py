@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -26,6 +27,31 @@ def _baked(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
     chosen = select(plan, services)
     starting = (each.service for each in plan.starting(chosen))
     return tuple(dict.fromkeys((*chosen, *starting)))
+
+
+def _watch(
+    file: Path, services: tuple[str, ...], registry: str, tag: str, given: Mapping[str, str]
+) -> None:
+    """Bake and start, then bring what is edited into the containers; ends with KeyboardInterrupt
+    only, and leaves the containers with their images.
+    """
+    from slimbake.build.place import BakeRequest
+    from slimbake.deploy.watch import Watched, changes_of, watch
+
+    root = file.parent.resolve()
+    changes = changes_of(root)
+    next(changes)  # from here on no edit is missed
+    registry = registry or read(file).plan.registry
+
+    def names(plan: Plan) -> Mapping[str, str]:
+        return image_names(plan, registry, tag)
+
+    request = BakeRequest(targets=(), registry=registry, tag=tag, keep_going=True)
+    watched = Watched(request, names, given, console)
+    try:
+        watch(lambda: read(file), lambda plan: _baked(plan, services), watched, changes, root)
+    finally:
+        watched.end()
 
 
 @click.command(
@@ -57,11 +83,7 @@ def command(
 
     given = compose.variables(environment)
     if watch:
-        from slimbake.build.place import BakeRequest
-        from slimbake.cli.watch import up_and_watch
-
-        request = BakeRequest(targets=(), registry=registry, tag=tag, keep_going=True)
-        up_and_watch(file, lambda plan: _baked(plan, services), request, given)
+        _watch(file, services, registry, tag, given)
         return
     project = read(file)
     plan = project.plan

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import manifest_option, read
+from slimbake.cli.common import console, manifest_option, read
+from slimbake.lock.removal import unmatched
+from slimbake.lock.wheelhouse.store import store
 
 
 @click.command(
@@ -20,6 +22,8 @@ def command(file: Path) -> None:
     column and a suggested fix.
     """
     project = read(file)
+    for line in unmatched(project.fleet, project.locks, store()):
+        console.say(f"warning: {file.name}: {line}: no file of the locked packages matches")
     written, targets = project.asked, project.plan.targets
     counts = (("service", written.services), ("base", written.bases), ("target", targets))
     words = ", ".join(f"{len(each)} {name}{'s' * (len(each) != 1)}" for name, each in counts)

@@ -36,6 +36,7 @@ _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
     ("expose", "EXPOSE"),
     ("workdir", "WORKDIR"),
     ("build", "RUN"),
+    ("include", "COPY"),
 )
 _COMPOSE_TESTS = {
     "CMD": "write the words that follow it",

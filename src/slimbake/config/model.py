@@ -8,7 +8,6 @@ order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -174,34 +173,12 @@ class Ci:
     sign: Sign = "none"
 
 
-Gate = Literal["critical", "high", "medium", "low"]
-
-
-@dataclass(frozen=True, slots=True)
-class VexProduct:
-    """An image or a package that a statement of OpenVEX is about, by package URL."""
-
-    purl: str
-    subcomponents: tuple[str, ...] = ()  # of an image: only these packages; () = all
-
-
-@dataclass(frozen=True, slots=True)
-class VexStatement:
-    """What people say of a vulnerability in products of theirs."""
-
-    names: frozenset[str]  # of the vulnerability: its name and its aliases
-    products: tuple[VexProduct, ...]
-    status: Literal["not_affected", "affected", "fixed", "under_investigation"]
-    time: datetime  # the latest statement counts
-
-
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Which vulnerabilities keep an image from its tag."""
+    """The scanner that decides whether an image gets its tag."""
 
-    gate: Gate  # this severity and those above
-    ignore: str = ""  # a file of OpenVEX, relative to the manifest
-    statements: tuple[VexStatement, ...] = ()  # of that file
+    scanner: str  # "grype" or "trivy"
+    arguments: tuple[str, ...]  # of the scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +335,7 @@ class ServiceEntry(Container):
     reference: str | None = None  # relative to the context; what parity is compared with
     budget: Budget = Budget()
     dockerfile: str | None = None
+    target: str = ""  # the stage of it; "" = its last
     template: str | None = None
     contexts: Pairs = ()
     args: Pairs = ()
@@ -370,7 +348,9 @@ class ServiceEntry(Container):
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = Removal()
     variants: tuple[VariantEntry, ...] = ()
-    ignore: tuple[str, ...] = ()  # the context's own .dockerignore
+    include: tuple[str, ...] = ()  # of the context, relative to it; () = all of it
+    # what is left out of the context: by its own .dockerignore, and by `include`
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +369,7 @@ class Manifest:
     optimize: bool | None = None  # None: true
     ci: Ci | None = None
     scan: Scan | None = None
+    provenance: Literal["max", "none"] = "none"  # BuildKit's own, beside what is pushed
     externals: tuple[ExternalEntry, ...] = ()
     bases: tuple[BaseEntry, ...] = ()
     services: tuple[ServiceEntry, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from slimbake.config.compose import OWN, own_compose
 from slimbake.config.containers import below_the_code, overlap
-from slimbake.config.document import KeyPath, Position
+from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.inference import exporting, unsupported, without_export, without_torch
 from slimbake.config.model import (
@@ -31,7 +31,6 @@ from slimbake.config.model import (
     ServiceEntry,
     StartCheck,
     VariantEntry,
-    VexStatement,
     WeightsEntry,
     once,
 )
@@ -46,7 +45,7 @@ from slimbake.config.shells import shells
 from slimbake.config.sizes import duration, size
 from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
-from slimbake.errors import ManifestError
+from slimbake.host.dockerignore import only
 from slimbake.inside.model_task import ModelFiles, UnsupportedModelError, model_task
 
 Raw = dict[str, Any]
@@ -85,7 +84,8 @@ class Reader:
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=_truth(raw.get("optimize")),
             ci=self._ci(raw["ci"]) if "ci" in raw else None,
-            scan=self._scan(raw["scan"]) if "scan" in raw else None,
+            scan=_scan(raw["scan"]) if "scan" in raw else None,
+            provenance=raw.get("provenance", "none"),
             externals=tuple(
                 ExternalEntry(name, external["image"])
                 for name, external in raw.get("externals", {}).items()
@@ -107,24 +107,6 @@ class Reader:
             without_torch(made, self._report)
             without_export(made, self._report)
         return made
-
-    def _scan(self, raw: Raw) -> Scan:
-        gate, file = raw.get("gate", "low"), raw.get("ignore", "")
-        if not file:
-            return Scan(gate)
-        from slimbake.config.vex import vex_statements  # package URLs take 60 ms to import
-
-        found: tuple[VexStatement, ...] = ()
-        try:
-            file = self._repository.file(file)
-            found = vex_statements(self._file.parent / file)
-        except RefusedError as error:
-            self._report.value(("scan", "ignore"), error.message, error.hint)
-        except ManifestError as error:
-            for each in error.problems:
-                reported = f"{each.path}: {each.message}" if each.path else each.message
-                self._report.elsewhere(file, Position(each.line, each.column), reported, each.hint)
-        return Scan(gate, file, found)
 
     def _unread(self, service: ServiceEntry, raw: Raw, made: Manifest) -> None:
         """Report a service that says nothing of requirements beside a file that lists some: its image
@@ -191,7 +173,7 @@ class Reader:
         folder = context or ""
         if context is not None:
             self._workdir(raw.get("workdir", ""), (*at, "workdir"), folder)
-        ignore = self._ignore(context)
+        ignore = self._included(raw, (*at, "include"), folder, self._ignore(context))
         build = tuple(
             self._step(step, (*at, "build", index), folder)
             for index, step in enumerate(raw.get("build", ()))
@@ -228,6 +210,8 @@ class Reader:
             reference=self._within(has, at, "reference", folder),
             budget=self._budget(raw.get("budget", {}), (*at, "budget")),
             dockerfile=self._root_file(raw, at, "dockerfile"),
+            target=raw.get("target", ""),
+            include=tuple(raw.get("include", ())),
             template=self._root_file(raw, at, "template"),
             contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
             args=pairs(raw, "args"),
@@ -462,6 +446,23 @@ class Reader:
             found.append((name, value))
         return tuple(found)
 
+    def _included(
+        self, raw: Raw, at: KeyPath, context: str, ignore: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """The patterns that leave out what `include` does not name, and what they left out before."""
+        found = []
+        for index, written in enumerate(raw.get("include", ())):
+            try:
+                path = self._repository.inside(f"{context or '.'}/{written}")
+                if not self._repository.exists(path):
+                    raise RefusedError(f"the context '{context}' has no '{written}'")
+                if posixpath.relpath(path, context or ".").startswith(".."):
+                    raise RefusedError(f"'{written}' lies outside the context '{context}'")
+                found.append(posixpath.relpath(path, context or "."))
+            except RefusedError as error:
+                self._report.value((*at, index), error.message, error.hint)
+        return only(found, ignore) if found else ignore
+
     def _ignore(self, context: str | None) -> tuple[str, ...]:
         """The patterns of the context's own .dockerignore, without comments and empty lines."""
         if context is None:
@@ -492,6 +493,10 @@ def precision(said: Raw | str, calibration: str | None) -> Precision:
         mode=said.get("mode"),
         calibration=calibration,
     )
+
+
+def _scan(raw: Raw) -> Scan:
+    return Scan(raw.get("with", "grype"), tuple(raw.get("arguments", ())))
 
 
 def ci(raw: Raw) -> Ci:

@@ -30,7 +30,7 @@ _BY_KEY = {"weights-": "weights", "wheel-": "requirements"}
 _MOST_CYCLES = 100  # each is found in a graph without the one before
 _NO_BASES = "there are no bases: add it under `bases:`"
 _PATHS = ("context", "smoke", "verify", "reference", "dockerfile")
-_IN_CONTEXT = ("smoke", "verify", "reference", "dockerfile", "template", "build")
+_IN_CONTEXT = ("include", "smoke", "verify", "reference", "dockerfile", "template", "build")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 
 
@@ -77,6 +77,10 @@ def rules(raw: Raw, report: ProblemReport) -> None:
                 (*at, "template"),
                 "a service has a `dockerfile` or a `template`, not both",
                 "remove one of them",
+            )
+        if "target" in service and report.lacks(service, "dockerfile", at):
+            report.key(
+                (*at, "target"), "it is a stage of a `dockerfile`", "add that, or remove this"
             )
         if "cap_add" in service and report.lacks(service, "dockerfile", at):
             report.key(

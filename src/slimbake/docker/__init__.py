@@ -5,9 +5,7 @@ from slimbake.docker.builds import (
     Bake,
     build_files,
     build_image,
-    cancel_builds,
     use_builder,
-    waited,
 )
 from slimbake.docker.containers import (
     OWNER,
@@ -46,7 +44,6 @@ __all__ = [
     "bind",
     "build_files",
     "build_image",
-    "cancel_builds",
     "container_output",
     "engine_image",
     "find_image",
@@ -71,5 +68,4 @@ __all__ = [
     "saved",
     "tag_image",
     "use_builder",
-    "waited",
 ]

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -27,37 +26,10 @@ def use_builder(name: str) -> None:
     """Build with this builder from here on; one that is another engine's own makes that engine the
     one to talk to.
     """
-    os.environ |= _reached(name)
-
-
-def _reached(builder: str) -> dict[str, str]:
-    """The variables by which a builder is reached; buildx uses another engine's own from its
-    context only.
-    """
-    contexts = process.execute(["docker", "context", "ls", "-q"]).stdout.split()
-    found = {"BUILDX_BUILDER": builder}
-    return found | {"DOCKER_CONTEXT": builder, "DOCKER_HOST": ""} if builder in contexts else found
-
-
-_builds: set[subprocess.Popen[str]] = set()
-_pauses: set[threading.Event] = set()
-
-
-def cancel_builds() -> None:
-    """End the builds of this process, and the pauses between them, in whichever thread."""
-    for pause in tuple(_pauses):
-        pause.set()
-    for running in tuple(_builds):
-        running.send_signal(signal.SIGTERM)
-
-
-def waited(seconds: float) -> bool:
-    """Wait before a build is tried again; false where builds were cancelled meanwhile."""
-    _pauses.add(pause := threading.Event())
-    try:
-        return not pause.wait(seconds)
-    finally:
-        _pauses.discard(pause)
+    os.environ["BUILDX_BUILDER"] = name
+    # buildx uses another engine's own builder from its context only
+    if name in process.execute(["docker", "context", "ls", "-q"]).stdout.split():
+        os.environ |= {"DOCKER_CONTEXT": name, "DOCKER_HOST": ""}
 
 
 class Bake:
@@ -75,12 +47,8 @@ class Bake:
         self.text = ""  # lines that are no events: buildx's own errors
         buildx = (program,) if Path(program).is_file() else ("docker", "buildx")
         self._arguments = [*buildx, "bake", "--progress=rawjson", *arguments]
-        builder = environment.get("BUILDX_BUILDER", "")
-        reached = _reached(builder) if builder else {}
-        self._root, self._environment = (
-            root,
-            {**os.environ, **BUILD_ENVIRONMENT, **environment, **reached},
-        )
+        self._root = root
+        self._environment = {**os.environ, **BUILD_ENVIRONMENT, **environment}
 
     def events(self) -> Generator[dict[str, Any], None, None]:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it
@@ -105,14 +73,12 @@ class Bake:
                 "docker is not installed", "`slimbake setup --install-engine` installs it"
             ) from None
         lines: list[str] = []
-        _builds.add(running)
         try:
             with running:
                 assert running.stderr is not None  # noqa: S101 - for the type checker
                 yield from _objects(running.stderr, lines)
         finally:
             _end(running)
-            _builds.discard(running)
             self.code, self.text = running.returncode, "".join(lines)
 
 

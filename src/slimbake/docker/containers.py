@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import io
 import os
 import select
@@ -12,8 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -77,17 +75,11 @@ class Contained:
     out_of_memory: bool
 
 
-Later = Callable[[Callable[[], object]], None]  # takes work that nobody has to wait for
-
-
-def contained(
-    name: str, words: Sequence[str], stdin: str, seconds: float, later: Later | None = None
-) -> Contained:
+def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
     """Run a container of this name to its end, or for so many seconds; it has gone afterwards,
     interrupted or not.
 
-    `later`: it has said all with its first JSON object, in a line of its own; then this takes its
-    removal. Raises SetupError with Docker's own words where it could not be run.
+    Raises SetupError with Docker's own words where it could not be run.
     """
     with tempfile.TemporaryFile() as given:
         given.write(stdin.encode())
@@ -104,43 +96,19 @@ def contained(
             # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
             start_new_session=True,
         )
-    until, code, starved, line, said = time.monotonic() + seconds, None, False, "", ""
+    code, starved = None, False
     try:
-        if later:
-            line, said = _first_object(process, seconds)
-        if not line:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                stdout, stderr = process.communicate(timeout=max(0.0, until - time.monotonic()))
-                code = process.returncode
-                starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            stdout, stderr = process.communicate(timeout=seconds)
+            code = process.returncode
+            starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
     finally:
-        if later and line:
-            later(functools.partial(_let_go, process, name))
-        else:
-            _remove(process, name)
-    if line:
-        return Contained(0, line, "", out_of_memory=False)
+        _remove(process, name)
     if code is None:
         stdout, stderr = process.communicate()
     if code == NOT_RUN:
         raise SetupError("the engine could not run a container", stderr.strip())
-    return Contained(code, said + stdout, stderr, starved)
-
-
-def _first_object(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
-    """The first line of a process that is a JSON object; else "", and all that it has said when it
-    ends or its time is up.
-    """
-    assert process.stdout is not None  # noqa: S101 - for the type checker
-    stream, said, until = process.stdout.fileno(), b"", time.monotonic() + seconds
-    while select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
-        if not (more := os.read(stream, 1 << 16)):
-            break
-        said += more
-        *lines, _ = said.split(b"\n")
-        if found := next((line for line in lines if line.startswith(b"{")), b""):
-            return found.decode(errors="replace"), ""
-    return "", said.decode(errors="replace")
+    return Contained(code, stdout, stderr, starved)
 
 
 def _remove(process: subprocess.Popen[str], name: str) -> None:
@@ -153,11 +121,6 @@ def _remove(process: subprocess.Popen[str], name: str) -> None:
             process.wait(0.2)
     process.kill()  # it still has words that nobody reads
     _quiet("rm", "--force", "--volumes", name)
-
-
-def _let_go(process: subprocess.Popen[str], name: str) -> None:
-    with process:
-        _remove(process, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,7 @@ class Service(Container):
     reference: str | None
     budget: Budget
     dockerfile: str | None
+    target: str
     template: str | None
     contexts: Pairs
     args: Pairs

@@ -415,6 +415,7 @@ class _Resolution:
             reference=entry.reference,
             budget=draft.budget,
             dockerfile=entry.dockerfile,
+            target=entry.target,
             template=entry.template,
             contexts=entry.contexts,
             args=entry.args,

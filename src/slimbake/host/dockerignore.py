@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 # Of a folder: which patterns matched it, or a folder above it.
 Matched = tuple[bool, ...]
@@ -79,6 +79,34 @@ def matches(pattern: str, path: str) -> bool:
         return re.fullmatch(_expression(pattern), path) is not None
     except re.error:
         return False
+
+
+_QUOTED = re.compile(r"([*?\[\]\\!#])")
+
+
+def literal(path: str) -> str:
+    """A path as a pattern that matches only itself."""
+    return _QUOTED.sub(r"\\\1", path)
+
+
+def only(paths: Sequence[str], lines: Iterable[str]) -> tuple[str, ...]:
+    """The patterns that leave out all but these paths, and of these what `lines` leave out.
+
+    A line that brings back files brings back those that lie in these paths; of one with `*` that may
+    be others, too, and it is left away.
+    """
+    found = ["*", *(f"!{literal(path)}" for path in paths)]
+    for line in lines:
+        if not line.startswith("!"):
+            found.append(line)
+            continue
+        back = _clean(line.removeprefix("!").strip())
+        if any(f"{back}/".startswith(f"{literal(path)}/") or path == "." for path in paths):
+            found.append(f"!{back}")
+        else:
+            below = (literal(path) for path in paths)
+            found += [f"!{path}" for path in below if f"{path}/".startswith(f"{back}/")]
+    return tuple(found)
 
 
 def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:

@@ -209,8 +209,8 @@ def _remove_empty(folders: Iterable[Path], layer: LayerFiles) -> None:
             folder.rmdir()
 
 
-def strip_symbols(layer: LayerFiles, rule: LayerRule) -> Iterator[LedgerEntry]:
-    """Strip the shared libraries and programs of a layer, on all cores."""
+def strip_symbols(layer: LayerFiles, rule: str) -> Iterator[LedgerEntry]:
+    """Strip the shared libraries and programs of a layer, on all cores; `rule`: by whom."""
 
     def strip(name: str) -> tuple[str, Path] | None:
         path = layer.files[name]
@@ -231,4 +231,4 @@ def strip_symbols(layer: LayerFiles, rule: LayerRule) -> Iterator[LedgerEntry]:
             before = path.stat().st_size
             made.replace(path)
             after = path.stat().st_size
-            yield LedgerEntry(name, before, after, rule.name, *layer.owner(name), hashed(path))
+            yield LedgerEntry(name, before, after, rule, *layer.owner(name), hashed(path))

@@ -15,7 +15,7 @@ from typing import Literal
 
 from slimbake.catalogue import Rule
 from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, Sign, StartCheck
-from slimbake.config.naming import HOME, USER
+from slimbake.config.naming import HOME, NONROOT_HOME, USER
 from slimbake.fleet.model import Compression, External
 
 Kind = Literal[
@@ -79,6 +79,11 @@ class Install:
     rules: tuple[Rule, ...] = ()
     # a list says which modules stay on disk; without one, none goes to the cold store
     warm: bool = False
+
+    @property
+    def strips(self) -> str:
+        """The rule that strips, by name, before a layer is laid; "" = none does."""
+        return next((rule.name for rule in self.rules if rule.strip), "")
 
     @property
     def rules_file(self) -> str:
@@ -150,6 +155,14 @@ class Recipe(Container):
         return not any(f"{path}/".startswith("/app/") for path in self.folders)
 
 
+def home_in_memory(of: Container) -> tuple[str, ...]:
+    """The home of its user, which programs write to at their first start; () where it is on a volume
+    or in memory already.
+    """
+    home = NONROOT_HOME if of.user in {"", USER} else HOME
+    return () if home in of.writable else (home,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One target of the bake file."""
@@ -160,6 +173,7 @@ class Target:
     context: str
     dockerfile: str
     recipe: Recipe | None  # None: the Dockerfile is the user's own
+    stage: str = ""  # of such a Dockerfile; "" = its last
     contexts: Pairs = ()
     args: Pairs = ()
     labels: Pairs = ()
@@ -283,7 +297,9 @@ class Running(Container):
     @property
     def in_memory(self) -> tuple[str, ...]:
         """What it may write to beside its volumes, as Docker and Compose take it: as in a build."""
-        return tuple(f"{path}:mode=1777,exec" for path in ("/tmp", *self.tmpfs))  # noqa: S108
+        home = () if self.own_dockerfile else home_in_memory(self)
+        paths = ("/tmp", *self.tmpfs, *home)  # noqa: S108
+        return tuple(f"{path}:mode=1777,exec" for path in paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +337,7 @@ class Pipeline:
     provider: Literal["github", "gitlab", "none"]
     cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
     upgrade: str  # when packages are upgraded, as cron has it; "" = never
-    scans: bool  # its jobs need a scanner of vulnerabilities
+    scanner: str  # of vulnerabilities, which its jobs need; "" = none
     sign: Sign  # how it signs what it released
     lanes: tuple[Lane, ...]
 

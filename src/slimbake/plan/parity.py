@@ -13,6 +13,7 @@ from slimbake.config.naming import DOCKERFILES
 from slimbake.config.parity import LIMITS as KEYS
 from slimbake.fleet.model import Fleet, Service
 from slimbake.fleet.resolve import short
+from slimbake.host.dockerignore import literal
 from slimbake.plan.model import Recipe, Target
 from slimbake.plan.targets import (
     FROM_INSIDE,
@@ -20,7 +21,6 @@ from slimbake.plan.targets import (
     RUNTIME,
     check_file,
     labels,
-    literal,
     mounted_context,
     surroundings,
 )

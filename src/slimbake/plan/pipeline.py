@@ -36,7 +36,7 @@ def pipeline(fleet: Fleet) -> Pipeline:
         provider=provider if fleet.manifest.ci else "none",
         cache=cache,
         upgrade=ci.upgrade if provider == "github" else "",
-        scans=fleet.manifest.scan is not None,
+        scanner=fleet.manifest.scan.scanner if fleet.manifest.scan else "",
         sign=ci.sign,
         lanes=lanes,
     )

@@ -27,6 +27,7 @@ from slimbake.config.naming import (
 )
 from slimbake.config.shells import reaped
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
+from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
 from slimbake.lock.text import names_packages
 from slimbake.plan.model import (
@@ -38,6 +39,7 @@ from slimbake.plan.model import (
     PlannedStep,
     Recipe,
     Target,
+    home_in_memory,
 )
 
 _CONTEXT = "/inside/context"  # where a step has its context
@@ -263,6 +265,7 @@ def service(
         service=service.name,
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
+        stage=service.target,
         recipe=None if service.dockerfile else recipe,
         contexts=once(
             (
@@ -434,9 +437,10 @@ def _script(service: Service) -> Pairs:
 
 def surroundings(service: Service) -> Pairs:
     """What a check in a build's step knows of how a service's container runs."""
+    home = () if service.dockerfile else home_in_memory(service)
     said = {
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
-        "SLIMBAKE_TMPFS": ":".join(service.tmpfs),
+        "SLIMBAKE_TMPFS": ":".join((*service.tmpfs, *home)),
         "SLIMBAKE_USER": "" if service.user == USER and not service.dockerfile else service.user,
         "SLIMBAKE_ENV": json.dumps(dict(service.start.env)) if service.start.env else "",
     }
@@ -538,11 +542,3 @@ def _keeps(pattern: str) -> bool:
     left_out = [each.removeprefix("**/") for each in NOT_CODE]
     named = any(fnmatchcase(name, each) for name in names for each in left_out)
     return pattern.startswith("!") and named
-
-
-_SPECIAL = re.compile(r"([*?\[\]\\!#])")
-
-
-def literal(path: str) -> str:
-    """A path as a pattern of .dockerignore that matches only itself."""
-    return _SPECIAL.sub(r"\\\1", path)

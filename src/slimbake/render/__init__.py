@@ -150,6 +150,7 @@ def _rules_file(plan: Plan, target: Target) -> dict[str, str]:
         "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
         "layer": target.lock,
         **({"warm": True} if install.warm else {}),
+        "compile": True,
     }
     lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
     return {

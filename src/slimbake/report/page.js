@@ -310,49 +310,26 @@
   }
 
   function time(wanted = "") {
-    const ran = Object.entries(D.timeline).map(([name, [begin, end]]) => ({name, begin, end, took: end - begin}));
-    const costs = Object.entries(D.costs).map(([name, took]) => ({name, begin: 0, end: took, took}));
-    if (!ran.length && !costs.length) return [note(missing("slimbake bake"))];
+    const costs = Object.entries(D.costs).map(([name, took]) => ({name, took}));
+    if (!costs.length) return [note(missing("slimbake bake"))];
     const input = el("input", {type: "search", value: wanted, "aria-label": "Targets with this in their names",
       placeholder: "Only targets named ...", onchange: () => { location.hash = at("time", input.value); }});
-    const every = (ran.length ? ran : costs).filter((t) => t.name.includes(wanted));
-    const most = every.sort((a, b) => b.took - a.took).slice(0, 60).sort((a, b) => b.begin - a.begin || a.took - b.took);
+    const every = costs.filter((t) => t.name.includes(wanted)).sort((a, b) => b.took - a.took);
+    const most = every.slice(0, 60).reverse();
     const color = (t) => css({base: "shared", runtime: "shared", wheel: "shared", weights: "shared", service: "own"}[D.kinds[t.name]] || "taken");
     return [
       el("div", {class: "tools"}, input),
-      ran.length ? el("p", {}, `The last bake here built ${ran.length} targets in ${Math.max(...ran.map((t) => t.end)).toFixed(1)} s.`)
-        : note([...missing("slimbake bake"), el("p", {}, "Shown: how long each target took when it was last built.")]),
+      el("p", {}, "How long each target took when this machine last built it from its first step."),
       every.length > most.length ? el("p", {class: "soft"}, `The ${most.length} longest of ${every.length} are drawn; the table has all.`) : null,
       key(["shared", "what services share"], ["own", "services"], ["taken", "checks and other targets"]),
       draw(60 + 22 * most.length, [{type: "bar", orientation: "h", y: most.map((t) => t.name), x: most.map((t) => t.took),
-        base: most.map((t) => t.begin), marker: {color: most.map(color)}, text: most.map((t) => t.took.toFixed(1) + " s"),
-        hovertemplate: "%{y}: from %{base:.1f} s, %{text}<extra></extra>"}],
+        marker: {color: most.map(color)}, text: most.map((t) => t.took.toFixed(1) + " s"), hovertemplate: "%{y}: %{text}<extra></extra>"}],
       {xaxis: axis({title: {text: "seconds"}}), yaxis: axis({dtick: 1}), bargap: 0.25}),
       table([
         {title: "Target", value: (t) => t.name, cell: (t) => services.has(t.name) ? of(t.name) : t.name},
         {title: "Kind", wide: true, value: (t) => D.kinds[t.name] || "", cell: (t) => D.kinds[t.name] || ""},
-        {title: "Began", n: true, value: (t) => t.begin, cell: (t) => t.begin.toFixed(1) + " s"},
         {title: "Took", n: true, value: (t) => t.took, cell: (t) => t.took.toFixed(1) + " s"},
-      ], every, 3),
-      ...path(wanted),
-    ];
-  }
-
-  function path(wanted) {
-    const steps = D.steps.filter((s) => s.target.includes(wanted));
-    if (!steps.length) return [];
-    return [
-      el("h2", {}, "Steps, and the critical path"),
-      el("p", {class: "soft"}, "The bake could not have ended sooner while a critical step took as long. ",
-        el("code", {}, "slimbake bake --timeline"), " prints them."),
-      table([
-        {title: "Target", value: (s) => s.target, cell: (s) => s.target},
-        {title: "Step", wide: true, value: (s) => s.title, cell: (s) => s.title},
-        {title: "Part", value: (s) => s.part, cell: (s) => s.part},
-        {title: "Critical", value: (s) => (s.critical ? 1 : 0), cell: (s) => (s.critical ? "yes" : "")},
-        {title: "Began", n: true, value: (s) => s.begins, cell: (s) => s.begins.toFixed(1) + " s"},
-        {title: "Took", n: true, value: (s) => s.ends - s.begins, cell: (s) => (s.ends - s.begins).toFixed(1) + " s"},
-      ], steps, 3),
+      ], every, 2),
     ];
   }
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from slimbake.build.costs import targets_ran
-from slimbake.build.timing import costs, timeline
+from slimbake.build.timing import costs
 from slimbake.catalogue import rules
 from slimbake.ci.model import Record
 from slimbake.config.naming import SIZES
@@ -45,7 +43,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         if not all(contents[part["diff"]] for part in image["parts"] if part["size"])
     ]
     history = _history(project)
-    built = timeline(project.workspace)
+    built = costs(project.workspace)
     missing = [
         _missing(
             "sizes of " + some(unmeasured, 3),
@@ -57,7 +55,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
             "slimbake sizes " + " ".join(unread[:3]),
             bool(unread),
         ),
-        _missing("when the targets of a bake ran", "slimbake bake", not built),
+        _missing("how long targets take", "slimbake bake", not built),
         _missing(
             "sizes over commits: no commit has bake/sizes.json",
             "slimbake sizes --record",
@@ -68,9 +66,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         "project": plan.project,
         "services": list(_services(plan, found)),
         "layers": _layers(found, contents),
-        "timeline": targets_ran(built),
-        "steps": [asdict(each) for each in built],
-        "costs": costs(project.workspace),
+        "costs": built,
         "kinds": {target.name: target.kind for target in plan.targets},
         "history": history,
         "rules": [{"name": each.name, "about": each.about, "why": each.why} for each in rules()],

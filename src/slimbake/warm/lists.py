@@ -10,14 +10,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from slimbake.inside.cold.layout import SOURCE
+from slimbake.inside.cold.layout import SOURCE, TEXT
 
 _HEADER = """\
-# The modules of {layer} that a start of some service imports. Their bytecode stays on disk, extension
-# modules (.so) whole, and the sources of those that a start reads ("source"); all else may go to the
-# cold store. Made by `slimbake bake` the first time; `slimbake lock --warm` refreshes it.
+# The modules of {layer} that a start of some service imports: their bytecode stays on disk, and their
+# sources where a start reads them ("source"). Files that it opens by their paths stay ("text"), and
+# the modules of folders that it lists ("folder/"). All else may go to the cold store. Made by
+# `slimbake bake` the first time; `slimbake lock --warm` refreshes it.
 """
-_LINE = re.compile(rf"(?!/)(?!.*(^|/)\.\.?(/|$))[^\\\0]+\.(py({SOURCE})?|so)")
+_LINE = re.compile(rf"(?!/)(?!.*(^|/)\.\.?(/|$))[^\\\0]+(\.py({SOURCE}|{TEXT})?|/)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,13 @@ class Traced:
 def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:
     """What any of these services needs of a layer that has these packages."""
     lines = frozenset[str]().union(*(each.of(packages) for each in traced))
-    return tuple(sorted(line for line in lines if f"{line}{SOURCE}" not in lines))
+
+    def said(line: str) -> bool:
+        """Whether another line says it, too: the source of a module stays, or all of a folder."""
+        folder = f"{line.rpartition('/')[0]}/"
+        return f"{line}{SOURCE}" in lines or (line.endswith(TEXT) and folder in lines)
+
+    return tuple(sorted(line for line in lines if not said(line)))
 
 
 def warm_text(layer: str, lines: Collection[str]) -> str:
@@ -60,5 +67,7 @@ def parse_warm(text: str) -> tuple[str, ...]:
     lines = {line for line in text.splitlines() if line and not line.startswith("#")}
     for line in sorted(lines):
         if not _LINE.fullmatch(line):
-            raise ValueError(f"'{line}' is no module (.py, .py{SOURCE}, or .so)")
+            raise ValueError(
+                f"'{line}' is neither a module (.py, .py{SOURCE}, .py{TEXT}) nor a folder/"
+            )
     return tuple(sorted(lines))

@@ -1,6 +1,4 @@
-"""docs/results.md: what evidence and measurements become in it; and that the committed one is what
-they give.
-"""
+"""docs/results.md: what measurements become in it; and that the committed one is what they give."""
 
 from __future__ import annotations
 
@@ -12,115 +10,96 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import claims, measurements, pages, parity, passes, pictures, recording, svg
+from bench.document import (
+    filled,
+    images,
+    measurements,
+    overview,
+    pages,
+    parity,
+    pictures,
+    recording,
+    svg,
+    techniques,
+)
 from bench.document.cells import table
 from bench.document.command import files, main
-from bench.document.inputs import WRITEUP, Inputs, Layer
+from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing, sharing
 from bench.document.terminal import Screen
 
-from slimbake.catalogue.model import Pass
-from slimbake.catalogue.read import catalogue
-from slimbake.evidence.model import Evidence, Finding, Question, Verdict
+from slimbake.catalogue import rules
 
 ROOT = Path(__file__).parents[3]
 MB = 1_000_000
 
-HEADERS = Pass(
-    name="torch.headers",
-    about="",
-    why="",
-    costs="building",
-    packages=(("torch", ""),),
-    remove=("torch/i/**",),
-)
-DYNAMO = Pass(
-    name="torch.dynamo",
-    about="",
-    why="",
-    costs="",
-    packages=(("torch", ""),),
-    remove=("torch/_dynamo/**",),
-)
-TESTS = Pass(name="files.test-data", about="", why="", costs="", remove=("**/tests/**",))
-OTHER = Pass(
-    name="onnx.tools", about="", why="", costs="", packages=(("onnx", ">=2"),), remove=("onnx/**",)
-)
-OPTIMIZE = Pass(
-    name="environment.optimize-2", about="", why="", costs="", env=(("PYTHONOPTIMIZE", "2"),)
-)
 
-ERROR = "Traceback\nModuleNotFoundError: No module named 'torch._dynamo' | ...\nsmoke: load failed"
-
-
-def finding(of: Pass, verdict: Verdict, zstd: int, **more: Any) -> Finding:
-    return Finding(
-        **{
-            "digest": of.digest,
-            "verdict": verdict,
-            "files": 3,
-            "bytes": 4 * zstd,
-            "zstd": zstd,
-            **more,
+def image(*layers: tuple[str, float]) -> dict[str, Any]:
+    """An image of these layers: a name, and uncompressed MB; compressed, half of that."""
+    made: list[dict[str, Any]] = [
+        {
+            "diff": name,
+            "blob": f"blob {name}",
+            "uncompressed": int(size * MB),
+            "compressed": int(size * MB / 2),
+            "holds": "/weights" if name == "model" else name,
         }
-    )
+        for name, size in layers
+    ]
+    sums = {key: sum(layer[key] for layer in made) for key in ("uncompressed", "compressed")}
+    return {**sums, "gzip": sums["compressed"], "zstd": sums["compressed"], "layers": made}
 
 
-def layer(name: str, pins: dict[str, str], services: tuple[str, ...], **found: Finding) -> Layer:
-    known = {key.replace("_", "."): value for key, value in found.items()}
-    checks = dict.fromkeys(services, "")
-    question = Question(
-        layer=name, pins=tuple(pins.items()), inputs="", platform="linux/amd64", checks=checks
-    )
-    evidence = Evidence(
-        layer=name, platform="linux/amd64", inputs="", unpruned="", checks=checks, passes=known
-    )
-    return Layer(question, evidence)
-
-
-def image(uncompressed: int, **more: Any) -> dict[str, Any]:
-    sizes = {
-        "uncompressed": uncompressed * MB,
-        "gzip": 40 * MB,
-        "zstd": 30 * MB,
-        "weights": 100 * MB,
+def census(size: float, **more: Any) -> dict[str, Any]:
+    return {
+        "bare": 2 * int(size * MB),
+        "optimised": int(size * MB),
+        "modules": 1200,
+        "found": 1200,
+        "files": {"disk": 1000, "cold": 300, "removed": 4, "requested": 1},
+        "lost": [],
+        "calls": 50,
+        "succeeded": 40,
+        "differ": [],
+        **more,
     }
-    return {**sizes, "startup": 2.0, "rss": 200 * MB, **more}
 
 
-ML = layer(
-    "base-ml",
-    {"torch": "2.13.0", "onnx": "1.0"},
-    ("embedding", "nlg"),
-    torch_headers=finding(HEADERS, "proven", 5 * MB, marginal=7),
-    torch_dynamo=finding(DYNAMO, "refuted", 3 * MB, service="nlg", level="load", error=ERROR),
-    **{"files_test-data": finding(TESTS, "proven", 2 * MB)},
-)
-WEB = layer(
-    "base-web",
-    {"anyio": "4"},
-    ("embedding", "nlg", "api"),
-    **{"files_test-data": finding(TESTS, "idle", 0, files=0)},
-)
+def side(cold: float, **sizes: float) -> dict[str, Any]:
+    made = {
+        name: {"uncompressed": size * MB, "compressed": size * MB} for name, size in sizes.items()
+    }
+    together = {"unique_on_host": 900 * MB, "unique_on_registry": 400 * MB}
+    return {
+        "cold": {"median": cold},
+        "noop": {"median": None},
+        "sizes": {"images": made, **together},
+    }
+
+
 INPUTS = Inputs(
     writeup=json.loads(WRITEUP.read_text("utf-8")),
-    passes=(OPTIMIZE, TESTS, OTHER, DYNAMO, HEADERS),
-    services=("api", "embedding", "nlg", "client"),
-    bases={"api": "web", "embedding": "ml", "nlg": "ml"},
-    verified=frozenset({"embedding"}),
-    layers=(WEB, ML),
-    images={
-        "services": {
-            "embedding": {"without": image(1200), "with": image(619, startup=1.0)},
-            "nlg": {"without": image(1100), "with": image(510)},
-            "api": {"without": image(180), "with": image(160)},
+    services=("api", "embedding", "embedding-onnx", "nlg"),
+    bases={"api": "web", "embedding": "ml", "embedding-onnx": "ml-onnx", "nlg": "ml"},
+    techniques=json.loads((ROOT / RESULTS / "techniques.json").read_text("utf-8")),
+    sizes={
+        "images": {
+            "api": image(("r", 50), ("api", 1)),
+            "embedding": image(("r", 50), ("ml", 500), ("model", 100)),
+            "embedding-onnx": image(("r", 50), ("onnx", 90)),
+            "nlg": image(("r", 50), ("ml", 500), ("nlg", 3)),
+        }
+    },
+    census={"embedding": census(650), "api": census(51, lost=["a", "b"], differ=["c"])},
+    bake={
+        "sides": {
+            "slimbake": side(80, api=51, embedding=650, nlg=553),
+            "one by one": side(240, api=150, embedding=1000, nlg=900),
+            "parallel": side(140),
         },
-        "fleet": {
-            "without": {"host": 1500 * MB, "registry": 60 * MB},
-            "with": {"host": 700 * MB, "registry": 45 * MB},
-        },
+        "machine": "a box, 2 cores",
     },
 )
-NOTHING = Inputs(writeup=INPUTS.writeup, passes=INPUTS.passes, services=INPUTS.services)
+NOTHING = Inputs(writeup=INPUTS.writeup, services=INPUTS.services, techniques=INPUTS.techniques)
 
 
 def cells(document: str, first: str) -> list[str]:
@@ -132,218 +111,116 @@ def cells(document: str, first: str) -> list[str]:
     )
 
 
-def test_images_stand_without_their_weights_beside_the_write_up_and_work_by_hand() -> None:
-    shown = claims.images(INPUTS)
-    assert cells(shown, "embedding") == [
-        "embedding",
-        "1,320 -> 838",
-        "1,396 -> 1,219",
-        "unmeasured",
-        "1,100.0",
-        "519.0",
-        "52.8%",
-        "38.1%",
-        "smoke and verify pass",
+def test_size_and_losses_of_an_image_stand_in_one_line() -> None:
+    shown = images.figures(INPUTS)
+    found = ["1,000.0", "1,300.0", "650.0", "50.0%", "1,200 of 1,200", "0 of 1,305", "0 of 50"]
+    assert cells(shown, "embedding") == ["embedding", *found]
+    assert cells(shown, "api")[-2:] == ["2 of 1,305", "1 of 50"]
+    assert cells(shown, "embedding-onnx")[1:4] == ["-", "unmeasured", "140.0"]
+    assert cells(shown, "nlg")[2:] == ["unmeasured", "553.0", *["unmeasured"] * 4]
+    parts = shown[shown.index("| image | model") :]
+    assert cells(parts, "embedding")[1:] == [
+        "100.0",
+        "325.0",
+        "325.0",
+        "1,305",
+        "1,000",
+        "300",
+        "5",
     ]
-    assert cells(shown, "nlg")[-1] == "smoke passes"
-    assert cells(shown, "the three together")[1:6] == [
-        "3,008 -> 1,911",
-        "2,755 -> 2,414",
-        "unmeasured",
-        "2,180.0",
-        "989.0",
-    ]
-    assert cells(shown, "client")[-1] == "no packages: no passes"
-
-
-def test_images_of_the_baselines_are_compared_where_these_were_measured() -> None:
-    sizes = {"images": {"embedding": {"uncompressed": 1319 * MB}}}
-    assert (
-        cells(
-            claims.images(replace(INPUTS, bake={"sides": {"one by one": {"sizes": sizes}}})),
-            "embedding",
-        )[3]
-        == "1,219.0"
-    )
-
-
-def test_a_technique_is_what_its_pass_was_found_to_be_on_all_layers() -> None:
-    shown = claims.techniques(INPUTS)
-    assert cells(shown, "remove torch/include") == [
-        "remove torch/include",
-        "torch.headers",
-        "proven",
-        "20.0 MB",
-        "5.0 MB",
-        "",
-    ]
-    moved = "modules that no start needs move to the cold store, where they stay importable"
-    assert cells(shown, "remove torch/_dynamo")[1:] == ["-", "no pass", "", "", moved]
-    assert cells(shown, "remove tests")[2:5] == ["proven", "8.0 MB", "2.0 MB"]
-    assert cells(shown, "zstd")[-1] == "measured in [images](images.md)"
-    assert cells(shown, "PYTHONOPTIMIZE")[2] == "unmeasured"
-
-
-def test_what_holds_on_one_layer_and_not_on_another_is_not_called_proven() -> None:
-    elsewhere = replace(ML.question, layer="other")
-    other = Layer(
-        elsewhere, layer("other", {}, ("embedding", "nlg"), torch_headers=REFUTED).evidence
-    )
-    assert (
-        passes.found("torch.headers", replace(INPUTS, layers=(ML, other))).verdict
-        == "proven on base-ml, else refuted"
-    )
-    untried = Layer(elsewhere)
-    found = passes.found("torch.headers", replace(INPUTS, layers=(ML, untried)))
-    assert (found.verdict, found.words) == ("proven on base-ml", "unmeasured on 1 more layer")
-
-
-REFUTED = finding(HEADERS, "refuted", 1, level="import", error="ImportError: no")
-
-
-def test_evidence_of_a_pass_that_has_changed_counts_for_nothing() -> None:
-    changed = replace(HEADERS, remove=("torch/include/**",))
-    found = passes.found("torch.headers", replace(INPUTS, passes=(changed,)))
-    assert (found.verdict, found.bytes) == ("unmeasured", None)
-
-
-def test_passes_stand_by_what_they_save_compressed() -> None:
-    shown = passes.returns(INPUTS)
-    assert (
-        shown.index("| torch.headers |")
-        < shown.index("| files.test-data |")
-        < shown.index("| torch.dynamo |")
-    )
-    assert cells(shown, "torch.headers") == [
-        "torch.headers",
-        "3",
-        "20.0 MB",
-        "5.0 MB",
-        "7 B",
-        "building",
-        "",
-    ]
-    assert cells(shown, "files.test-data")[4] == "unmeasured"
-    assert "Nothing that they name is there: files.test-data." in shown
-    assert cells(shown, "onnx.tools") == ["onnx.tools", "onnx is 1.0, not >=2"]
 
 
 @pytest.mark.parametrize(
-    "changed", [{"inputs": "another lock"}, {"checks": {"embedding": "another smoke", "nlg": ""}}]
+    ("changed", "lacks"),
+    [
+        ({"census": {"api": census(51.1), "embedding": census(650)}}, "census"),
+        ({"bake": {"sides": {"slimbake": side(80, api=50)}}}, "bake"),
+    ],
 )
-def test_evidence_of_other_packages_or_checks_counts_for_nothing(changed: dict[str, Any]) -> None:
-    layers = (WEB, replace(ML, question=replace(ML.question, **changed)))
-    found = passes.found("torch.headers", replace(INPUTS, layers=layers))
-    assert (found.verdict, found.bytes) == ("unmeasured", None)
+def test_a_measurement_of_images_of_another_size_counts_for_nothing(
+    changed: dict[str, Any], lacks: str
+) -> None:
+    assert agreeing(INPUTS) == INPUTS
+    found = agreeing(replace(INPUTS, **changed))
+    assert "api" not in getattr(found, lacks)
+    assert getattr(found, lacks) == ({"embedding": census(650)} if lacks == "census" else {})
 
 
-def test_start_up_and_memory_stand_with_their_ratios() -> None:
-    assert cells(measurements.starts(INPUTS), "embedding") == [
-        "embedding",
-        "2.00",
-        "1.00",
-        "0.50",
-        "200.0",
-        "200.0",
-        "1.00",
+def test_a_recording_of_other_images_is_not_shown() -> None:
+    lines = [json.dumps({"title": "", "duration": 1.0}), '[0, "o", "together: 654.0 MB on a host"]']
+    cast = "\n".join(lines)
+    assert sharing(INPUTS, INPUTS.defaults)["host"]["shared"] == 654 * MB
+    assert agreeing(replace(INPUTS, cast=cast)).cast == cast
+    assert not agreeing(replace(INPUTS, cast=cast.replace("654", "653"))).cast
+
+
+def test_images_together_are_compared_as_they_share_layers_and_alone_with_alone() -> None:
+    shown = overview.page(INPUTS, ())
+    assert cells(shown, "on a host, each alone")[1:] == ["2,050.0", "1,254.0"]
+    assert cells(shown, "on a host, shared")[1:] == ["900.0", "654.0"]
+    assert cells(shown, "embedding")[1:4] == ["1,320 -> 838", "550.0", "1,200 of 1,200"]
+    assert cells(shown, "100% of functions preserved")[-1] == "not reached"
+    kept = replace(INPUTS, census={"embedding": census(650)})
+    assert cells(overview.page(kept, ()), "100% of functions preserved")[-1] == "true"
+
+
+def test_blocks_of_pages_are_filled() -> None:
+    def block(name: str, inputs: Inputs = INPUTS) -> str:
+        return filled.filled(f"<!-- figures: {name} -->\nold\n<!-- end -->", inputs)
+
+    assert "| `embedding` | 1,000.0 MB | 650.0 MB, 35.0% less | 1,200 of" in block("sizes")
+    assert "654.0 MB on a host, by hand 900.0 MB: both share layers." in block("together")
+    assert "build takes 80 s, by hand 240 s one after the other, and 140 s" in block("together")
+    assert "| api | 102.0 -> 51.0 | 1,200 of 1,200 | 2 of 1,305 | 1 of 50 |" in block("census")
+    assert all(f"| `{each.name}` | {each.about} |" in block("rules") for each in rules())
+    for name in ("sizes", "together", "census", "recording"):
+        assert "unmeasured" in block(name, NOTHING)
+    with pytest.raises(KeyError):
+        block("other")
+
+
+def test_the_record_of_techniques_says_when_and_where_it_was_measured() -> None:
+    shown = techniques.record(NOTHING)
+    assert "measured in November 2026, at commit `9e2e4ebb`" in shown
+    assert cells(shown, "remove torch/include") == [
+        *("remove torch/include", "torch.headers", "proven", "39.0 MB", "4.0 MB"),
+        "",
     ]
+    names = [line.split(" | ")[:2] for line in shown.splitlines() if line.startswith("| ")]
+    assert len(names) > 40
+    assert not re.search(r"\]\((?!\.\./promise)", shown), "a record links to no figure of today"
 
 
-def test_a_variable_is_refuted_where_one_service_fails_with_it() -> None:
-    sides = {
-        "without": {"startup": 2.0, "rss": 100 * MB},
-        "with": {"startup": 1.0, "rss": 90 * MB},
-        "ratio": {"startup": 0.51, "rss": 0.9},
-    }
-    of = {
-        "embedding": {"held": False, "level": "load", "error": "a\nTypeError: docstrings"},
-        "api": {"held": True, **sides},
-    }
-    known = {
-        **INPUTS.images,
-        "environment": {OPTIMIZE.name: {"digest": OPTIMIZE.digest, "services": of}},
-    }
-    inputs = replace(INPUTS, images=known)
-    assert claims.variable(OPTIMIZE.name, inputs).words == "embedding: load `TypeError: docstrings`"
-    rows = [
-        line
-        for line in measurements.starts(inputs).splitlines()
-        if line.startswith("| environment.")
-    ]
-    assert (
-        "| api | works | 2.00 -> 1.00 | 0.51 | 100.0 -> 90.0 | 0.90 | unmeasured | unmeasured |"
-        in rows[0]
-    )
-    assert "refuted: load `TypeError: docstrings`" in rows[1]
+def test_starts_are_compared_within_a_turn() -> None:
+    bare = [{"startup": each, "rss": 200 * MB} for each in (1.0, 2.0, 4.0)]
+    ours = [{"startup": each, "rss": 100 * MB} for each in (1.0, 3.0, 2.0)]
+    found = {"machine": "a box", "services": {"api": {"bare": bare, "optimised": ours}}}
+    shown = measurements.starts(replace(INPUTS, starts=found))
+    assert "Measured on: a box." in shown
+    assert cells(shown, "api")[1:] == ["2.00", "2.00", "1.00", "200.0", "100.0", "0.50"]
 
 
-def test_what_a_variable_costs_in_time_stands_beside_its_verdict() -> None:
-    side = {"startup": 1.0, "rss": MB, "calls": 1.0}
-    of = {
-        "api": {
-            "held": True,
-            "machine": "a box",
-            "load": 0.3,
-            "without": side,
-            "with": side,
-            "ratio": {"startup": 2.4, "rss": 1.0, "calls": 1.05},
-        }
-    }
-    known = {
-        **INPUTS.images,
-        "environment": {OPTIMIZE.name: {"digest": OPTIMIZE.digest, "services": of}},
-    }
-    inputs = replace(INPUTS, images=known)
-    assert claims.variable(OPTIMIZE.name, inputs).words.endswith("; api starts 2.4 times as long")
-    shown = measurements.starts(inputs)
-    assert "| api | works, but starts 2.4 times as long | 1.00 -> 1.00 | 2.40 |" in shown
-    assert "Measured on: a box; load before each 0.3 to 0.3." in shown
-
-
-def test_images_say_which_machine_measured_them() -> None:
-    services = {**INPUTS.images["services"]}
-    services["api"] = {**services["api"], "measured": {"machine": "a box", "load": 0.2}}
-    services["nlg"] = {**services["nlg"], "measured": {"machine": "a box", "load": 1.5}}
-    shown = measurements.starts(replace(INPUTS, images={**INPUTS.images, "services": services}))
-    assert "Measured on: a box; load before each 0.2 to 1.5." in shown
-    assert "Machine: unmeasured." in measurements.starts(INPUTS)
+def test_first_uses_of_cold_code_stand_with_their_ratios() -> None:
+    one = {"seconds": 0.2, "resident": 50 * MB}
+    use = {"cold": one, "bare": one, "ratio": {"seconds": 0.4, "resident": 1.0}}
+    cold = {"import sympy": use, "module of 50 kB": {"seconds": 0.01, "count": 25}}
+    shown = measurements.starts(replace(INPUTS, cold=cold))
+    assert cells(shown, "import sympy")[1:] == ["200.0", "200.0", "0.40", "50.0", "1.00"]
+    assert "compiled in 10.0 ms, the median of 25." in shown
 
 
 def test_sharing_is_held_against_the_claim() -> None:
     shown = measurements.stored(INPUTS)
-    assert cells(shown, "all images on a host")[1:] == ["1,500.0", "700.0", "53.3%"]
-    assert cells(shown, "3 images on a registry, MB, without passes")[1:] == [
-        "90.0",
-        "60.0",
-        "33.3%",
-        "not reached",
-    ]
-    assert cells(shown, "3 images on a host, MB, with passes")[1:] == [
-        "1,289.0",
-        "700.0",
-        "45.7%",
-        "true",
-    ]
+    assert cells(shown, "3 images on a host, MB")[1:] == ["1,254.0", "654.0", "47.8%", "true"]
+    assert cells(shown, "4 images on a host, MB")[1:] == ["1,394.0", "744.0", "46.6%", "true"]
 
 
 def test_a_host_with_the_base_pulls_what_lies_above_it() -> None:
-    layers = [
-        {"diff": name, "compressed": size} for name, size in (("r", 15 * MB), ("ml", 200 * MB))
-    ]
-    own = {
-        name: [{"diff": name, "compressed": size}]
-        for name, size in (("embedding", 85 * MB), ("nlg", MB))
-    }
-    images = {name: {"layers": [*layers, *above]} for name, above in own.items()}
-    shown = measurements.stored(
-        replace(INPUTS, sizes={"images": {**images, "api": {"layers": layers[:1]}}})
-    )
-    pulled = shown[shown.index("pulled, MB") :]
-    assert cells(pulled, "embedding") == ["embedding", "ml", "300.0", "85.000", "28.3%"]
+    pulled = measurements.stored(INPUTS).partition("pulls for the service")[2]
+    assert cells(pulled, "embedding") == ["embedding", "ml", "325.0", "50.000", "15.4%"]
     assert cells(pulled, "api")[2:] == ["unmeasured"] * 3, (
         "no other service tells where its base ends"
     )
-    assert cells(pulled, "client")[2:] == ["unmeasured"] * 3
 
 
 @pytest.mark.parametrize(("after", "verdict"), [(104.9, "true"), (105.1, "not reached")])
@@ -369,73 +246,31 @@ def test_bakes_stand_beside_those_by_hand() -> None:
     assert cells(shown, "no-op bake") == ["no-op bake", *["unmeasured"] * 3]
 
 
-def test_edits_are_compared_in_pairs() -> None:
-    turns = {
-        "hand": [1.0, 2.0, 4.0],
-        "plain": [3.0] * 3,
-        "image": [2.0, 2.0, 8.0],
-        "whole": [9.0] * 3,
-    }
-    edits = {"services": {"api": turns}, "machine": "a box"}
-    shown = measurements.builds(replace(INPUTS, edits=edits))
-    assert cells(shown, "api") == ["api", "2.00", "3.00", "2.00", "9.00", "2.00", "3"]
-
-
-def test_limits_have_the_ratio_of_what_is_above_the_runtime_to_what_is_used() -> None:
-    of = {
-        "image": 600 * MB,
-        "opened": None,
-        "smallest": 560 * MB,
-        "above": 550 * MB,
-        "used": 500 * MB,
-        "left": None,
-    }
-    assert cells(measurements.limits(replace(INPUTS, limits={"nlg": of})), "nlg") == [
-        "nlg",
-        "600.0",
-        "unmeasured",
-        "unmeasured",
-        "560.0",
-        "550.0",
-        "500.0",
-        "1.10",
-        "unmeasured",
-    ]
-
-
 def test_without_any_measurement_no_figure_is_made_up() -> None:
     made = pages(NOTHING)
     shown = "\n".join(made.values())
     for command in (
         "bench/bake.py",
-        "bench/edits.py",
+        "bench/census.py",
+        "bench/cold.py",
         "bench/prune.py",
-        "slimbake limits --record",
+        "bench/starts.py",
         "slimbake sizes --record",
     ):
         assert command in shown
-    for name in ("starts", "serving", "bytes", "builds", "limits"):
+    for name in ("images", "starts", "serving", "bytes", "builds"):
         assert "0.0" not in made[f"docs/results/{name}.md"]
-
-
-def test_every_technique_names_passes_of_the_catalogue() -> None:
-    known = {each.name for each in catalogue(ROOT)}
-    assert [
-        name
-        for each in INPUTS.writeup["techniques"]
-        for name in each["by"]
-        if name not in known and "instead" not in each
-    ] == []
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """This one's manifest and locks, with made-up evidence."""
+    """This one's manifest and locks, with made-up sizes."""
     for name in ("examples", "libs", "bake/locks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "services.yaml", tmp_path / "services.yaml")
-    (tmp_path / "bake/evidence").mkdir(parents=True)
-    (tmp_path / "bake/evidence" / "images.json").write_text(json.dumps(INPUTS.images))
+    (tmp_path / "bake" / "sizes.json").write_text(json.dumps(INPUTS.sizes))
+    (tmp_path / RESULTS).mkdir(parents=True)
+    shutil.copy(ROOT / RESULTS / "techniques.json", tmp_path / RESULTS)
     return tmp_path
 
 
@@ -446,13 +281,11 @@ def test_check_compares_the_document_with_what_would_be_written(
     assert main([*words, "--check"]) == 4, "it was never written"
     assert main(words) == 0
     assert main([*words, "--check"]) == 0
-    assert "| embedding | 1,320 -> 838 |" in (repository / "docs/results/images.md").read_text()
+    assert "| 650.0 |" in (repository / "docs/results/images.md").read_text()
     capsys.readouterr()
-    (repository / "bake/evidence" / "limits.json").write_text("{}")
-    known = {**INPUTS.images, "fleet": {}}
-    (repository / "bake/evidence" / "images.json").write_text(json.dumps(known))
+    (repository / RESULTS / "census.json").write_text(json.dumps(INPUTS.census))
     assert main([*words, "--check"]) == 4
-    assert "docs/results/bytes.md is stale: run bench/results.py" in capsys.readouterr().err
+    assert "docs/results/images.md is stale: run bench/results.py" in capsys.readouterr().err
 
 
 def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_give() -> None:
@@ -464,18 +297,13 @@ def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_giv
     assert not stale, "run bench/results.py"
 
 
-def test_rows_of_techniques_differ_in_their_names() -> None:
-    text = (ROOT / "docs/results.md").read_text("utf-8").partition("## Techniques")[2]
-    names = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
-    assert len(names) == len({*names}) > 30
-
-
 def test_a_cell_that_is_too_long_ends_after_a_whole_part() -> None:
     cell = table(("heads",), [("; ".join(["`a figure` of it"] * 9),)]).splitlines()[2]
     assert cell == f"| {'`a figure` of it; ' * 6}... |"
 
 
 def test_a_picture_without_measurements_says_unmeasured() -> None:
+    assert "unmeasured" in pictures.layers(NOTHING)
     assert "unmeasured" in pictures.sizes(NOTHING)
     assert "unmeasured" in pictures.sharing(NOTHING)
     assert "unmeasured" in pictures.builds(NOTHING)

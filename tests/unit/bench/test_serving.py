@@ -167,7 +167,7 @@ def test_a_service_is_asked_what_it_understands() -> None:
 
 # --- docs/results.md
 
-NOTHING = Inputs(writeup={}, passes=(), services=())
+NOTHING = Inputs(writeup={}, services=())
 
 
 def results(measured: bool = True) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from tests.unit.registries import Registry
 
 from slimbake.build import release as releasing
 from slimbake.build.command import Surroundings
-from slimbake.build.place import BakeRequest, Built, Failed, Made
-from slimbake.build.session import Session
+from slimbake.build.place import BakeRequest, Built, Made
 from slimbake.build.site import Preparation, Site
 from slimbake.build.starts import Starts
 from slimbake.build.statement import (
@@ -68,7 +67,6 @@ class Played:
     standins: tuple[str, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)  # service -> bytes, else 1 MB
     broken: Mapping[str, SlimbakeError] = field(default_factory=dict)  # what does not build
-    checks: Callable[[], Failed] | None = None  # that are left when all is built
     dead: Mapping[str, str] = field(default_factory=dict)  # service -> why it does not start
     edited: Mapping[str, str] = field(default_factory=dict)  # target -> fingerprint, by a build
     unlabelled: tuple[str, ...] = ()  # of which no SBOM can be made
@@ -101,7 +99,7 @@ class Played:
         self.inputs |= self.edited
         self.stood_on = dict(site.around.pushed)
         images = tuple(Built(name=name, image=manifest(name).descriptor.digest) for name in left)
-        return Made(images=images, failures=failures, checks=self.checks)
+        return Made(images=images, failures=failures)
 
     def push(
         self,
@@ -182,9 +180,7 @@ def play(
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(folder / "wheelhouse"))
 
     @contextlib.contextmanager
-    def hold(
-        project: Project, wanted: Preparation, console: Console, _: Session | None = None
-    ) -> Iterator[Site]:
+    def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
         externals = dict.fromkeys(made.standins, "docker-image://stand-in")
         around = Surroundings(externals=externals, standins=made.standins, pushed=wanted.pushed)
         yield replace(site(project, around=around), console=console)

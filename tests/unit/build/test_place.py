@@ -1,11 +1,11 @@
-"""Where a release is made: what is asked of an engine or of builders, what they push, what becomes
+"""Where a release is made: what is asked of an engine or of a builder, what they push, what becomes
 of tags, and what neither can do.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,15 @@ from tests.unit.registries import Registry, registry
 
 from slimbake import docker
 from slimbake.build import place as places
-from slimbake.build.bake import BakeResult, NodeLost, Pushed
+from slimbake.build.bake import BakeResult
 from slimbake.build.command import BakeOptions, Surroundings
 from slimbake.build.place import (
     BakeRequest,
     Built,
-    Failed,
-    OnBuilders,
+    OnBuilder,
     OnEngine,
     Place,
     place_of,
-    still_built,
 )
 from slimbake.build.release import Released, release
 from slimbake.build.site import Site
@@ -38,14 +36,12 @@ from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.plan.graph import relinked
-from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.registry.session import Host
 
 SERVICES = ("api", "nlg", "hybrid", "client")
-SHARED = ("runtime", "base-web", "base-ml")
 FLEET = fleet(
     service("api", base="web", smoke="smoke.py", budget=Budget(uncompressed=8 * MB)),
     service("nlg", base="ml", smoke="smoke.py"),
@@ -59,16 +55,14 @@ FLEET = fleet(
 
 
 @dataclass
-class Builders:
-    """Builders that push at once, into a registry of this process."""
+class Builder:
+    """A builder that pushes at once, into a registry of this process."""
 
     server: Registry
     broken: Mapping[str, SlimbakeError] = field(default_factory=dict)
-    # builder, target: the builder is lost where it is to build that, so many times
-    lost: dict[tuple[str, str], int] = field(default_factory=dict)
     other: str = ""  # of which target another image is built with provenance
     unattested: str = ""  # which does not build with provenance
-    asked: list[tuple[str, tuple[str, ...], bool]] = field(default_factory=list)
+    asked: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     options: list[BakeOptions] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
     pulled: list[tuple[str, str]] = field(default_factory=list)  # image, platform
@@ -80,18 +74,13 @@ class Builders:
         options: BakeOptions,
         *,
         checks: bool = True,
-        pushed: Pushed | None = None,
     ) -> BakeResult:
         assert options.push
-        self.asked.append((options.builder, targets, checks))
+        self.asked.append((targets, checks))
         self.options.append(options)
         self.sites.append(site)
         # raises KeyError for what is stood on, as a bake does
         needed = {n: relinked(site.plan, site.around.pushed).needed((n,)) for n in targets}
-        for name in targets:
-            if left := self.lost.get((options.builder, name)):
-                self.lost[options.builder, name] = left - 1
-                raise NodeLost("gone")
         broken = dict(self.broken)
         if options.provenance and self.unattested:
             broken[self.unattested] = BuildError("no")
@@ -102,9 +91,6 @@ class Builders:
             raise failures[0]
         good = tuple(name for name in targets if name not in failed)
         digests = {name: (self.put(name, options),) for name in good}
-        if pushed:
-            for name in good:
-                pushed(name, *digests[name])
         return BakeResult(digests, failures, dict.fromkeys(good, 1.5), good)
 
     def put(self, name: str, options: BakeOptions) -> str:
@@ -130,11 +116,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]
 
 
 @pytest.fixture
-def builders(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Builders:
-    made = Builders(machine.server)
+def builder(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    made = Builder(machine.server)
     monkeypatch.setattr(places, "bake", made.bake)
     monkeypatch.setattr(docker, "pull_image", made.pull)
-    monkeypatch.setattr("slimbake.build.nodes._wait_apart", lambda *_: None)
+    monkeypatch.setattr(places, "place_of", lambda *_: OnBuilder())
+    monkeypatch.setattr("slimbake.build.release.place_of", lambda *_: OnBuilder())
     return made
 
 
@@ -155,9 +142,17 @@ def tagged(machine: Played, tag: str) -> list[str]:
 
 
 def run(machine: Played, *names: str, **said: Any) -> Released:
-    """A release on two nodes."""
-    said = {"tag": "v1", "nodes": ("one", "two"), "targets": names or SERVICES, **said}
+    """A release on a builder of its own."""
+    said = {"tag": "v1", "targets": names or SERVICES, **said}
     return release(machine.project, replace(asking(machine), **said), machine.console)
+
+
+def attesting(machine: Played) -> Played:
+    """The same, with `provenance: max` in the manifest."""
+    project = machine.project
+    manifest = replace(project.manifest, provenance="max")
+    machine.project = replace(project, asked=replace(project.asked, manifest=manifest))
+    return machine
 
 
 def digest(name: str) -> str:
@@ -165,104 +160,61 @@ def digest(name: str) -> str:
     return manifest(name).descriptor.digest
 
 
-# --- on nodes
+# --- on a builder that is not the engine's own
 
 
 def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     done = run(machine)
     at = f"{machine.server.name}/atlas"
-    order = [t.name for t in machine.project.plan.needed(SERVICES) if t.repository]
-    assert list(done.names) == order
-    assert done.names == {name: f"{at}/{name}:v1" for name in order}
-    assert done.pushed == {name: f"{at}/{name}@{digest(name)}" for name in order}
-    assert tagged(machine, "v1") == sorted(order)
-    assert set(done.spots) == set(order)
-    assert {spot.node for spot in done.spots.values()} == {"one", "two"}
-    assert (done.spots["base-ml"].wave, done.spots["hybrid"].wave) == (1, 2)
-    assert costs(machine.project.workspace) == dict.fromkeys(order, 1.5)
-    assert {options.names[name] for options in builders.options for name in options.names} == {
-        f"{at}/{name}:staged" for name in order
+    assert list(done.names) == list(SERVICES)
+    assert done.names == {name: f"{at}/{name}:v1" for name in SERVICES}
+    assert done.pushed == {name: f"{at}/{name}@{digest(name)}" for name in SERVICES}
+    assert tagged(machine, "v1") == sorted(SERVICES)
+    assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
+    assert {options.names[name] for options in builder.options for name in options.names} == {
+        f"{at}/{name}:staged" for name in SERVICES
     }, "nobody uses these names before the checks hold"
 
 
 def test_only_services_are_pulled_by_what_they_are_for_what_has_to_run_in_them(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     done = run(machine)
     at = f"{machine.server.name}/atlas"
     (platform,) = machine.project.plan.platforms
-    assert sorted(builders.pulled) == sorted(
+    assert sorted(builder.pulled) == sorted(
         (f"{at}/{name}@{digest(name)}", platform) for name in SERVICES
-    ), "each when its shard has ended"
+    )
     assert [image.name for image in done.measurement.images] == list(SERVICES)
     assert machine.tags == [f"{at}/{name}:v1" for name in SERVICES]
 
 
 def test_each_service_has_its_sbom_and_all_have_their_fingerprints(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     run(machine)
-    for name in (*SHARED, *SERVICES):
+    for name in SERVICES:
         repository = ImageRepository(f"{machine.server.name}/atlas/{name}")
         found = [repository.manifest(each["digest"]) for each in repository.referrers(digest(name))]
         texts = [machine.server.blobs[each[1]["layers"][0]["digest"]] for each in found if each]
-        sbom = [f"of {name}".encode()] if name in SERVICES else []
-        assert texts == [*sbom, machine.fingerprints[name].encode()]
+        assert texts == [f"of {name}".encode(), machine.fingerprints[name].encode()]
 
 
-@pytest.mark.parametrize("keep_going", [False, True])
-def test_the_rest_of_a_shard_is_tagged(
-    machine: Played, builders: Builders, keep_going: bool
-) -> None:
-    builders.broken = {"nlg": CheckError("the smoke of nlg failed")}
-    done = run(machine, keep_going=keep_going)
-    assert tagged(machine, "v1") == sorted({*SHARED, *SERVICES} - {"nlg"})
+def test_with_keep_going_the_rest_is_tagged(machine: Played, builder: Builder) -> None:
+    builder.broken = {"nlg": CheckError("the smoke of nlg failed")}
+    done = run(machine, keep_going=True)
+    assert tagged(machine, "v1") == sorted({*SERVICES} - {"nlg"})
     assert done.failed == ("nlg",)
     with pytest.raises(CheckError, match="the smoke of nlg failed") as error:
         done.expect_all()
     assert "hybrid" in error.value.hint
 
 
-def test_what_stands_on_a_base_that_fails_is_not_begun_and_it_is_reported_once(
-    machine: Played, builders: Builders
-) -> None:
-    builders.broken = {"base-ml": BuildError("base-ml does not build")}
-    done = run(machine)
-    assert [str(error) for error in done.failures] == ["base-ml does not build"]
-    begun = {name for _, targets, _ in builders.asked for name in targets}
-    assert begun == {*SHARED, *SERVICES} - {"hybrid"}, "but for what its own bake has"
-    assert tagged(machine, "v1") == ["api", "base-web", "client", "runtime"]
-    assert done.failed == ("nlg", "hybrid")
-
-
-def test_what_several_shards_build_for_themselves_and_fails_is_reported_once(
-    machine: Played, builders: Builders
-) -> None:
-    builders.broken = {"inside": BuildError("inside does not build")}
-    on = {name: f"r.example/{name}@{digest(name)}" for name in SHARED}
-    done = run(machine, keep_going=True, pushed=on)
-    assert len(builders.asked) > 1
-    assert [str(error) for error in done.failures] == ["inside does not build"]
-
-
-def test_a_node_that_is_lost_has_its_shard_built_elsewhere(
-    machine: Played, builders: Builders
-) -> None:
-    builders.lost = {("one", "runtime"): 1}
-    done = run(machine)
-    assert done.failures == ()
-    assert [builder for builder, targets, _ in builders.asked if "runtime" in targets] == [
-        "one",
-        "two",
-    ]
-    assert {spot.node for spot in done.spots.values()} == {"two"}
-
-
-def test_over_a_budget_only_that_service_is_left_out(machine: Played, builders: Builders) -> None:
+def test_over_a_budget_only_that_service_is_left_out(machine: Played, builder: Builder) -> None:
     machine.sizes = {"api": 9 * MB}
-    done = run(machine)
+    done = run(machine, keep_going=True)
     assert "api" not in tagged(machine, "v1")
     assert done.failed == ("api",)
     with pytest.raises(CheckError, match=r"api: uncompressed 9\.0 MB, its budget is 8\.0 MB"):
@@ -270,49 +222,45 @@ def test_over_a_budget_only_that_service_is_left_out(machine: Played, builders: 
 
 
 def test_what_another_job_pushed_is_stood_on_and_not_built(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     on = {name: f"r.example/{name}@{digest(name)}" for name in ("runtime", "base-web")}
     done = run(machine, pushed=on)
-    assert set(done.names) == {"base-ml", *SERVICES}
-    assert all(on.items() <= site.around.pushed.items() for site in builders.sites)
+    assert set(done.names) == set(SERVICES)
+    assert all(on.items() <= site.around.pushed.items() for site in builder.sites)
 
 
 def test_what_the_registry_has_is_only_tagged_and_nothing_of_it_is_built(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     run(machine)
     machine.server.asked.clear()
-    builders.asked.clear()
+    builder.asked.clear()
     done = run(machine, "api", "client", missing=True, tag="v2")
-    assert builders.asked == []
+    assert builder.asked == []
     assert tagged(machine, "v2") == ["api", "client"]
     assert [image.target for image in done.on_registry] == ["api", "client"]
 
 
-# --- on one builder that is not the engine's own
-
-
 def test_one_builder_builds_all_at_once_and_pushes_services_alone(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
-    made = OnBuilders().make(site(machine.project), SERVICES, asking(machine, platform="linux/x"))
-    assert builders.asked == [("", SERVICES, True)]
+    made = OnBuilder().make(site(machine.project), SERVICES, asking(machine, platform="linux/x"))
+    assert builder.asked == [(SERVICES, True)]
     assert [image.name for image in made.images] == list(SERVICES)
     assert [image.image for image in made.images] == [
         f"{digest(name)} for linux/x" for name in SERVICES
     ]
-    assert {image.spot for image in made.images} == {None}
     assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
 
 
 def test_of_several_platforms_what_is_run_here_is_this_machine_s(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     both = unlocked(fleet(service("api"), platforms=("linux/riscv64", this_platform())))
-    (image,) = OnBuilders().make(site(both), ("api",), asking(machine)).images
+    (image,) = OnBuilder().make(site(both), ("api",), asking(machine)).images
     assert image.image.endswith(f" for {this_platform()}")
-    assert {platform for _, platform in builders.pulled} == {"linux/riscv64", this_platform()}
+    assert {platform for _, platform in builder.pulled} == {"linux/riscv64", this_platform()}
 
 
 def test_an_image_that_buildx_does_not_name_is_an_error(
@@ -320,62 +268,53 @@ def test_an_image_that_buildx_does_not_name_is_an_error(
 ) -> None:
     monkeypatch.setattr(places, "bake", lambda _, targets, __: BakeResult({}, (), {}, targets))
     with pytest.raises(BuildError, match="buildx names no image for api"):
-        OnBuilders().make(site(machine.project), ("api",), asking(machine))
-
-
-def test_one_builder_that_is_lost_is_a_build_that_failed(
-    machine: Played, builders: Builders
-) -> None:
-    builders.lost = {("", "api"): 1}
-    with pytest.raises(BuildError, match="gone"):
-        OnBuilders().make(site(machine.project), SERVICES, asking(machine))
+        OnBuilder().make(site(machine.project), ("api",), asking(machine))
 
 
 # --- provenance
 
 
 def test_with_provenance_an_index_with_the_same_image_gets_the_tag(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
-    done = run(machine, provenance=True)
+    done = run(attesting(machine))
     images = {i.name for i in done.measurement.images}
     assert images == set(SERVICES)
-    for name in (*SHARED, *SERVICES):
+    for name in SERVICES:
         found = machine.server.manifests[done.pushed[name].rpartition("@")[2]]
         assert found[0] == INDEX
         assert json.loads(found[1])["manifests"][0]["digest"] == digest(name)
-    again = [options for options in builders.options if options.provenance]
-    assert {options.builder for options in again} == {"one", "two"}
-    assert [checks for _, _, checks in builders.asked[-len(again) :]] == [False] * len(again)
+    assert [options.provenance for options in builder.options] == [False, True]
+    assert [checks for _, checks in builder.asked] == [True, False]
 
 
 def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
     around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
-    held = site(machine.project, around=around)
-    request = asking(machine, provenance=True)
-    made = OnBuilders().make(held, SERVICES, request)
+    held = site(attesting(machine).project, around=around)
+    request = asking(machine)
+    made = OnBuilder().make(held, SERVICES, request)
     names = {name: f"{request.registry}/{name}:v1" for name in SERVICES}
-    OnBuilders().push(held, made.images, names, request, host(machine))
-    assert [bool(site.around.proxies) for site in builders.sites] == [True, False]
+    OnBuilder().push(held, made.images, names, request, host(machine))
+    assert [bool(site.around.proxies) for site in builder.sites] == [True, False]
 
 
 def test_another_image_with_provenance_than_was_checked_gets_no_tag(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
-    builders.other = "api"
+    builder.other = "api"
     with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
-        run(machine, provenance=True)
+        run(attesting(machine))
     assert tagged(machine, "v1") == []
 
 
 def test_a_build_for_provenance_that_fails_is_an_error_even_with_keep_going(
-    machine: Played, builders: Builders
+    machine: Played, builder: Builder
 ) -> None:
-    builders.unattested = "api"
+    builder.unattested = "api"
     with pytest.raises(BuildError, match="no"):
-        run(machine, provenance=True, keep_going=True)
+        run(attesting(machine), keep_going=True)
     assert tagged(machine, "v1") == []
 
 
@@ -465,7 +404,7 @@ def test_with_provenance_the_engine_pushes_what_it_built_again_and_keeps_what_it
     name = f"{machine.server.name}/atlas/api:v1"
     machine.server.put("v1", MANIFEST, manifest("api").read())
     around = replace(BARE, proxies=(("http_proxy", "http://me:secret@proxy"),))
-    found = send(machine, site(machine.project, around=around), provenance=True)
+    found = send(machine, site(attesting(machine).project, around=around))
     assert found["api"].descriptor.digest == digest("api")
     ((proxies, targets, options, checks),) = calls
     assert (proxies, targets, options.provenance, checks) == ((), ("api",), True, False)
@@ -479,7 +418,7 @@ def test_where_the_engine_built_another_image_nothing_is_pushed(
     attested(machine, engine, monkeypatch)
     engine.same = False
     with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
-        send(machine, site(machine.project), provenance=True)
+        send(machine, site(attesting(machine).project))
     assert engine.done == []
     assert engine.images == {f"{machine.server.name}/atlas/api:v1": digest("api")}
 
@@ -492,7 +431,7 @@ def test_where_no_provenance_is_made_nothing_is_pushed(
 
     monkeypatch.setattr(places, "bake", bake)
     with pytest.raises(BuildError) as caught:
-        send(machine, site(machine.project), provenance=True)
+        send(machine, site(attesting(machine).project))
     assert caught.value.message == "buildx makes no provenance\napi does not build"
     assert engine.done == []
 
@@ -556,72 +495,6 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
     assert all(getattr(built[1][1], name) == value for name, value in said.items())
 
 
-@pytest.fixture
-def edited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every service is built of settled code, on a machine with room."""
-    monkeypatch.setattr(places, "at_once", lambda: 2 * len(SERVICES))
-
-    def quick(
-        site: Site, names: Collection[str], options: BakeOptions, *_: Any
-    ) -> tuple[Plan, BakeOptions]:
-        made = (replace(t) if t.name in names else t for t in site.plan.targets)
-        return replace(site.plan, targets=tuple(made)), options
-
-    monkeypatch.setattr(places, "quick", quick)
-
-
-def test_checks_of_edited_code_are_left_and_nothing_counts_as_checked_before(
-    machine: Played, built: list[Any], edited: None
-) -> None:
-    held, request = site(machine.project), asking(machine)
-    for _ in range(2):
-        made = OnEngine().make(held, ("api",), request)
-        assert [image.name for image in made.images] == ["api"]
-    assert [targets for targets, _ in built] == [("api",), ("api",)]
-    assert made.checks and made.checks() == Failed()
-    assert set(built.pop()[0]) == {"api-inventory", "api-smoke", "base-web-inventory"}
-    assert OnEngine().make(held, ("api",), request).checks is None
-    assert len(built) == 2, "unchanged"
-
-
-def test_where_there_is_no_room_checks_of_edited_code_come_first(
-    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(places, "at_once", lambda: 1)
-    assert OnEngine().make(site(machine.project), ("api",), asking(machine)).checks is None
-
-
-def test_layouts_of_edited_code_are_written_beside_its_checks(
-    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
-    held = site(machine.project)
-    held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
-    made = OnEngine().make(held, ("client",), asking(machine))
-    assert made.checks and made.checks() == Failed()
-    said = [(options.layouts, options.exported) for _, options in built]
-    assert said == [("", False), (str(made.layouts), True)]
-    assert built[1][0][0] == "client"
-    monkeypatch.setenv("COMPRESSION", "gzip")
-    held.workspace.write("baked", {})
-    assert OnEngine().make(held, ("client",), asking(machine)).checks is None
-
-
-def test_of_edited_code_only_what_fails_a_check_is_left_out(
-    machine: Played, built: list[Any], edited: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held, request = site(machine.project), asking(machine, keep_going=True)
-    checks = OnEngine().make(held, SERVICES, request).checks
-    error = CheckError("the smoke of nlg")
-
-    def bake(_: Site, targets: tuple[str, ...], *__: Any, **___: Any) -> BakeResult:
-        return BakeResult(failures=(error,), left=tuple(n for n in targets if n != "nlg-smoke"))
-
-    monkeypatch.setattr(places, "bake", bake)
-    assert checks and checks() == Failed(frozenset(("nlg",)), (error,))
-    assert {each.name for each in still_built(held, SERVICES)[0]} == {*SERVICES} - {"nlg"}
-
-
 def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:
     held = site(machine.project, engine=CONTAINER)
     for _ in range(2):
@@ -635,7 +508,7 @@ def test_layouts_are_written_of_services_alone_which_are_measured(
     layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
     held = site(machine.project)
     held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
-    assert OnEngine().make(held, SHARED, asking(machine)).layouts is None
+    assert OnEngine().make(held, ("runtime", "base-web"), asking(machine)).layouts is None
     folder = held.workspace.path("layouts")
     assert OnEngine().make(held, SERVICES, asking(machine)).layouts == folder
     assert [options.layouts for _, options in built] == ["", str(folder)]
@@ -676,12 +549,8 @@ STANDINS = Surroundings(
     [
         (ENGINE, {}, OnEngine()),
         (ENGINE, {"push": True}, OnEngine()),
-        (ENGINE, {"push": True, "provenance": True}, OnEngine()),
         (AFAR, {}, OnEngine()),  # which has it brought there
-        (AFAR, {"push": True}, OnBuilders()),
-        (AFAR, {"push": True, "provenance": True}, OnBuilders()),
-        (ENGINE, {"push": True, "nodes": ("one", "two")}, OnBuilders(("one", "two"))),
-        (AFAR, {"push": True, "nodes": ("", "")}, OnBuilders(("", ""))),
+        (AFAR, {"push": True}, OnBuilder()),
     ],
 )
 def test_who_pushes_is_whoever_has_what_was_built(
@@ -692,10 +561,13 @@ def test_who_pushes_is_whoever_has_what_was_built(
 
 
 def test_provenance_needs_an_engine_that_keeps_an_index() -> None:
-    graph = replace(ENGINE, store="graph")
-    request = BakeRequest(targets=("api",), registry="r.example", push=True, provenance=True)
-    with pytest.raises(SetupError, match="needs the engine's containerd image store, or a builder"):
-        place_of(site(unlocked(FLEET), engine=graph), request)
+    graph, attested = replace(ENGINE, store="graph"), fleet(service("api"), provenance="max")
+    request = BakeRequest(targets=("api",), registry="r.example", push=True)
+    words = "`provenance: max` needs the engine's containerd image store, or a builder"
+    with pytest.raises(SetupError, match=words):
+        place_of(site(unlocked(attested), engine=graph), request)
+    here = replace(request, push=False)
+    assert place_of(site(unlocked(attested), engine=graph), here) == OnEngine()
 
 
 def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> None:

@@ -15,7 +15,7 @@ from tests.unit.build.played import MB, Played, failing, manifest, play_here
 from tests.unit.fleets import asks, fleet, service, unlocked
 from tests.unit.registries import Fault, registry
 
-from slimbake.build.place import BakeRequest, Failed
+from slimbake.build.place import BakeRequest
 from slimbake.build.release import Released, release
 from slimbake.build.starts import Starts
 from slimbake.config.model import Budget, StartCheck, WeightsEntry
@@ -189,28 +189,6 @@ def test_with_keep_going_only_what_does_not_start_is_left_out(machine: Played) -
     assert machine.tagged("v2") == ["one", "three"]
     assert done.failed == ("two",)
     assert {name: held for name, (held, _) in done.checks.items()}.keys() == {"one", "three"}
-
-
-def test_checks_that_are_left_run_beside_starts_and_all_that_fails_is_said(
-    machine: Played,
-) -> None:
-    error = CheckError("the smoke of one failed")
-
-    def checks() -> Failed:
-        raise error
-
-    machine.checks = checks
-    with pytest.raises(CheckError) as caught:
-        run(machine)
-    assert caught.value is error
-    machine.dead = {"two": "two: its command ended"}
-    with pytest.raises(CheckError, match=r"the smoke of one failed\nthe start check of two "):
-        run(machine)
-    machine.checks = lambda: Failed(frozenset(("one",)), (error,))
-    done = run(machine, keep_going=True)
-    assert done.failed == ("one", "two")
-    assert done.failures[0] is error
-    assert machine.tags == [f"{machine.server.name}/three:v2"]
 
 
 @pytest.mark.parametrize("first", [BuildError, CheckError])

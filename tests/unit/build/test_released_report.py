@@ -1,6 +1,4 @@
-"""What `slimbake bake` prints: sizes of what it built, of what the registry had that it is there,
-and of nodes where each image was built.
-"""
+"""What `slimbake bake` prints: sizes of what it built, and of what the registry had that it is there."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ from dataclasses import replace
 from tests.unit.build.played import manifest
 
 from slimbake.build.on_registry import OnRegistry
-from slimbake.build.place import Spot
 from slimbake.build.release import Released
 from slimbake.build.released_report import ending, released_json, released_text
 from slimbake.console.tables import Layout, readable
@@ -27,18 +24,6 @@ MEASURED = Measurement(
 )
 HELD = (OnRegistry("nlg", "r.example/nlg", manifest("nlg")),)
 DIGEST = manifest("nlg").descriptor.digest
-NODES = Released(
-    MEASURED,
-    names={"runtime": "r.example/runtime:1", "api": "r.example/api:1"},
-    pushed={
-        "runtime": f"r.example/runtime@sha256:{'b' * 64}",
-        "api": f"r.example/api@sha256:{'c' * 64}",
-    },
-    spots={
-        "runtime": Spot(node="one", shard=1, wave=1),
-        "api": Spot(node="two", shard=3, wave=2),
-    },
-)
 WIDE = Layout(0)
 
 
@@ -56,16 +41,6 @@ def test_what_was_not_built_has_no_sizes() -> None:
 def test_where_nothing_was_built_there_is_no_sum() -> None:
     lines = released_text(Released(Measurement(()), HELD), WIDE).splitlines()
     assert [line.split()[0] for line in lines] == ["image", "nlg"]
-
-
-def test_of_several_nodes_each_image_has_its_place() -> None:
-    lines = [line.split() for line in released_text(NODES, WIDE).splitlines()]
-    assert lines[1][:2] == ["api", "a" * 12]
-    assert lines[-3:] == [
-        ["target", "wave", "shard", "node", "image"],
-        ["runtime", "1", "1", "one", "r.example/runtime:1"],
-        ["api", "2", "3", "two", "r.example/api:1"],
-    ]
 
 
 def test_the_last_line_says_what_was_built_checked_and_saved() -> None:
@@ -89,18 +64,3 @@ def test_scripts_are_reported_too() -> None:
     assert found["on_registry"] == {"nlg": {"digest": DIGEST}}
     assert list(found["images"]) == ["api"]
     assert released_json(Released(MEASURED))["on_registry"] == {}
-
-
-def test_scripts_learn_of_several_nodes_what_the_registry_has_and_where_it_was_built() -> None:
-    images = json.loads(json.dumps(released_json(NODES)))["images"]
-    assert images["runtime"] == {
-        "name": "runtime",
-        "image": "r.example/runtime:1",
-        "digest": "sha256:" + "b" * 64,
-        "node": "one",
-        "shard": 1,
-        "wave": 1,
-    }
-    alone = released_json(Released(MEASURED))["images"]["api"]
-    place = {"name": "api", "image": "r.example/api:1", "node": "two", "shard": 3, "wave": 2}
-    assert images["api"] == {**alone, **place, "digest": "sha256:" + "c" * 64}

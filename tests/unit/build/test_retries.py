@@ -6,12 +6,10 @@ import pytest
 from tests.unit.build.played import site
 from tests.unit.fleets import fleet, service, unlocked
 
-from slimbake import docker
 from slimbake.build import bake as baking
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
 from slimbake.build.events import BuildStep, Vertex
-from slimbake.errors import SetupError
 
 PROJECT = unlocked(fleet(service("api")))
 WORDS = "#1 building\nERROR: failed to solve: DeadlineExceeded: context deadline exceeded\n"
@@ -19,7 +17,7 @@ WORDS = "#1 building\nERROR: failed to solve: DeadlineExceeded: context deadline
 
 def broken() -> baking._Run:
     vertex = Vertex(BuildStep("", "bake", ""), "failed", error="the daemon gave up: " + WORDS)
-    return baking._Run({}, vertex, WORDS, {}, ())
+    return baking._Run({}, vertex, WORDS, {})
 
 
 @pytest.fixture
@@ -35,12 +33,8 @@ def test_it_goes_on_after_a_pause(
 ) -> None:
     pauses: list[float] = []
 
-    def waited(seconds: float) -> bool:
-        pauses.append(seconds)
-        return True
-
-    monkeypatch.setattr(docker, "waited", waited)
-    builds += [broken(), broken(), baking._Run({"api": ("sha256:1",)}, None, "", {}, ())]
+    monkeypatch.setattr("slimbake.build.bake.time.sleep", pauses.append)
+    builds += [broken(), broken(), baking._Run({"api": ("sha256:1",)}, None, "", {})]
     said: list[str] = []
     done = bake(site(PROJECT, said), ("api",), BakeOptions())
     assert done.digests == {"api": ("sha256:1",)}
@@ -49,12 +43,3 @@ def test_it_goes_on_after_a_pause(
         f"the builder gave up, as one that is busy; again in {seconds} s: {WORDS.splitlines()[1]}"
         for seconds in (2, 15)
     ]
-
-
-def test_it_is_an_error_at_once_where_builds_are_cancelled_meanwhile(
-    builds: list[baking._Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docker, "waited", lambda _: False)
-    builds.append(broken())
-    with pytest.raises(SetupError, match="DeadlineExceeded"):
-        bake(site(PROJECT), ("api",), BakeOptions())

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import functools
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +13,12 @@ from tests.unit.machines import ENGINE, debian
 
 from slimbake.build import site
 from slimbake.build.command import Surroundings, staged
-from slimbake.build.session import Session
 from slimbake.build.site import Preparation, hold
 from slimbake.console import QUIET, Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.externals import resolve
 from slimbake.fleet.model import External
-from slimbake.host.files import checkout, state_folder
 from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, write_locks
 from slimbake.lock.model import Pin, text_digest
@@ -142,82 +136,3 @@ def test_images_without_a_name_are_looked_for_after_a_build_alone(
     with hold(held, Preparation(targets=("api",)), QUIET) as ready:
         ready.built.set()
     assert removed == [project.manifest.project]
-
-
-def test_bakes_of_one_session_look_at_the_machine_once_until_one_fails(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked: list[str] = []
-
-    def look(name: str, found: Any) -> Callable[..., Any]:
-        def looking(*_: object) -> Any:
-            looked.append(name)
-            return found
-
-        return looking
-
-    monkeypatch.setattr(site, "setup", look("engine", ENGINE))
-    monkeypatch.setattr(site, "surroundings", look("surroundings", Surroundings(externals={})))
-    held, wanted = lock_all(project, "1"), Preparation(targets=("api",))
-    with Session() as session:
-        for _ in range(2):
-            with hold(held, wanted, QUIET, session):
-                pass
-        assert looked == ["engine", "surroundings"]
-        with hold(held, replace(wanted, platform="linux/arm64"), QUIET, session):
-            pass
-        assert looked == ["engine", "surroundings", "surroundings"]
-        session.forget()
-        with hold(held, wanted, QUIET, session):
-            pass
-        assert looked[3:] == ["engine", "surroundings"]
-    with hold(held, wanted, QUIET):
-        pass
-    assert looked[5:] == ["engine", "surroundings"]
-
-
-def test_a_session_holds_the_project_until_its_images_are_removed(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on, removed = threading.Event(), list[str]()
-
-    def remove(name: str) -> None:
-        go_on.wait()
-        removed.append(name)
-
-    monkeypatch.setattr(site, "remove_dangling", remove)
-    held, wanted = lock_all(project, "1"), Preparation(targets=("api",))
-    lock = state_folder() / f"bake-{project.manifest.project}-{checkout(project.root)}.lock"
-
-    def is_held() -> bool:
-        with lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    with Session() as session:
-        with hold(held, wanted, QUIET, session) as ready:
-            ready.built.set()
-        assert (removed, is_held()) == ([], True)
-        go_on.set()
-        session.wait()
-        assert (removed, is_held()) == (["toys"], False)
-        with hold(held, wanted, QUIET, session) as ready:
-            ready.built.set()
-    assert (removed, is_held()) == (["toys"] * 2, False)
-
-
-def test_what_a_session_puts_off_runs_in_order_and_fails_loudly() -> None:
-    done: list[int] = []
-
-    def fail() -> None:
-        raise ValueError("late")
-
-    with Session() as session:
-        for number in range(3):
-            session.later(functools.partial(done.append, number))
-    assert done == [0, 1, 2]
-    with pytest.raises(ValueError, match="late"), Session() as session:
-        session.later(fail)

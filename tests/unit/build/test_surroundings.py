@@ -72,17 +72,6 @@ def test_a_build_that_asks_an_index_asks_the_machine_s(
     assert Path(said).stat().st_mode & 0o777 == 0o600
 
 
-def test_of_an_image_that_is_there_only_the_layout_is_written() -> None:
-    made = plan(fleet(service("a")))
-    options = BakeOptions(layouts='/lay"outs', exported=True)
-    words = arguments(made, ("a",), Surroundings(externals={}), options)
-    (output,) = (word for word in words if word.startswith("a.output="))
-    assert output == (
-        'a.output=type=oci,tar=false,"dest=/lay""outs/a",oci-mediatypes=true,compression=zstd,'
-        "compression-level=7,force-compression=true"
-    )
-
-
 def test_a_folder_of_the_wheelhouse_takes_the_place_of_the_stage_that_asks_the_index() -> None:
     decided = plan(fleet(service("a", requirements=asks("six")), service("b")))
     around = Surroundings(externals={}, wheels={"a": "/w/one"})

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.patience import far_enough
 
-from slimbake.checks.start import deaf
+from slimbake.checks.start import deaf, without_compose
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.inside.check import start
 from slimbake.inside.check.start import check_start, measure_start
@@ -244,3 +244,18 @@ def test_what_to_do_about_a_service_that_no_signal_ends() -> None:
     assert deaf("api", asked, {"deaf": False}) == (
         f'{waits}handle SIGTERM, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
     )
+
+
+def test_a_start_check_without_compose_knows_what_compose_would_fill_in_by_default() -> None:
+    written = (
+        ("PLAIN", "a b"),
+        ("DEFAULT", "http://${HOST:-search}:${PORT-80}"),
+        ("DOLLAR", "$$HOME"),
+        ("SHELL", "${TOKEN}"),
+        ("BARE", "$TOKEN"),
+    )
+    assert without_compose(written) == {
+        "PLAIN": "a b",
+        "DEFAULT": "http://search:80",
+        "DOLLAR": "$HOME",
+    }

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from slimbake.build.place import BakeRequest, Spot
+from slimbake.build.place import BakeRequest
 from slimbake.build.release import Released
 from slimbake.cli import slimbake
 from slimbake.errors import MANIFEST, CheckError, UsageError
@@ -47,26 +42,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (
-            ("--shards", "2"),
-            "shards share images through a registry",
-            "--push, and --registry if the manifest names none",
-        ),
-        (
-            ("--watch", "--node", "a"),
-            "--watch builds on one engine",
-            "leave out --shards and --node",
-        ),
-        (
-            ("--watch", "--sbom", "out"),
-            "--watch writes no SBOMs",
-            "leave out --sbom; `slimbake sbom` writes them",
-        ),
-        (
-            ("--provenance", "max"),
-            "provenance goes to a registry, beside an image",
-            "--push --provenance max",
-        ),
         (("--missing",), "--missing requires --push", "--push --missing"),
         (
             ("--push", "--missing", "--no-cache"),
@@ -97,7 +72,6 @@ RELEASED = Released(
     Measurement(()),
     names={"api": f"{REGISTRY}/api:1"},
     pushed={"api": f"{REGISTRY}/api@sha256:{'a' * 64}"},
-    spots={"api": Spot(node="a", shard=2, wave=3)},
 )
 
 
@@ -106,7 +80,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
     """The releases that were asked for, each of which comes to `RELEASED`."""
     found: list[BakeRequest] = []
 
-    def release(_: Any, request: BakeRequest, console: Any, session: Any) -> Released:
+    def release(_: Any, request: BakeRequest, console: Any) -> Released:
         found.append(request)
         return RELEASED
 
@@ -115,45 +89,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("words", "nodes"),
-    [
-        ((), ()),
-        (("--builder", "kube"), ()),
-        (("--shards", "2"), ("", "")),
-        (("--shards", "3", "--builder", "kube"), ("kube", "kube", "kube")),
-        (("--node", "a", "--node", "b"), ("a", "b")),
-        (("--node", "a", "--node", "b", "--shards", "3"), ("a", "b", "a")),
-    ],
-)
-def test_shards_go_round_the_builders_that_are_named(
-    root: Path, asked: list[BakeRequest], words: tuple[str, ...], nodes: tuple[str, ...]
-) -> None:
-    done = CliRunner().invoke(
-        slimbake, ["bake", "api", "-f", str(root / "services.yaml"), "--push", "--tag", "1", *words]
-    )
-    assert done.exception is None, done.output
-    assert asked == [
-        BakeRequest(targets=("api",), registry=REGISTRY, tag="1", push=True, nodes=nodes)
-    ]
-    assert done.stdout.splitlines()[-1].split() == ["api", "3", "2", "a", f"{REGISTRY}/api:1"]
-
-
-def test_shards_do_all_that_one_engine_does(root: Path, asked: list[BakeRequest]) -> None:
+def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRequest]) -> None:
     on, record = root / "bases.json", root / "record.json"
     on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
-    words = ("--shards", "2", "--push", "--missing", "--provenance", "max", "--keep-going")
-    files = ("--shared", str(on), "--record", str(record), "--sbom", str(root / "sboms"))
+    words = ("--builder", "kube", "--push", "--missing", "--keep-going")
+    files = ("--shared", str(on), "--record", str(record))
     done = CliRunner().invoke(
         slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
     )
     assert done.exception is None, done.output
     (request,) = asked
-    assert request.nodes == ("", "")
-    assert (request.missing, request.provenance, request.keep_going) == (True, True, True)
+    assert (request.missing, request.keep_going) == (True, True)
     assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
     assert json.loads(record.read_text())["services"] == ["api", "jobs"]
-    assert json.loads(done.stdout)["images"]["api"]["node"] == "a"
+    assert json.loads(done.stdout)["on_registry"] == {}
 
 
 @pytest.mark.parametrize(
@@ -185,45 +134,3 @@ def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
     assert (done.exception.message, done.exception.hint) == ("no", "tagged all the same: api")
     assert json.loads(record.read_text())["failed"] == ["jobs"]
     assert done.stdout == ""
-
-
-def test_a_watch_builds_what_an_edit_touches_and_ends_with_130(root: Path) -> None:
-    program = """
-        import sys
-        import slimbake.cli.watch as watch
-        from slimbake.build.release import Released
-        from slimbake.cli import main
-        from slimbake.images.sizes import Measurement
-        def release(project, request, console, session):
-            console.say(f"built {request.targets} {request.keep_going} {request.registry}")
-            return Released(Measurement(()))
-        watch.release = release
-        watch.print_released = lambda *_: None
-        sys.argv = ["slimbake", "bake", "--watch"]
-        sys.exit(main())
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=root,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        assert process.stderr is not None
-        try:
-            assert process.stderr.readline() == f"building api, jobs; then watching {root}\n"
-            assert process.stderr.readline() == f"built ('api', 'jobs') True {REGISTRY}\n"
-            (root / "jobs/app.py").write_text("print()")
-            assert process.stderr.readline() == "jobs/app.py changed: jobs\n"
-            assert process.stderr.readline() == f"built ('jobs',) True {REGISTRY}\n"
-            (root / "services.yaml").write_text(FLEET.replace("-m, api", "-m, web"))
-            assert process.stderr.readline() == "services.yaml changed: api\n"
-            assert process.stderr.readline() == f"built ('api',) True {REGISTRY}\n"
-            process.send_signal(signal.SIGINT)
-            assert (
-                process.stderr.read().strip() == "interrupted: the same command goes on from here"
-            )
-            assert process.wait() == 130
-        finally:
-            process.kill()

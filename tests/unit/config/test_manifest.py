@@ -282,6 +282,24 @@ def test_the_repository_itself_may_be_a_context(tmp_path: Path) -> None:
     assert (found.context, found.smoke, found.ignore) == (".", "checks/smoke.py", ("*.md",))
 
 
+def test_what_include_names_is_sent_less_what_the_context_leaves_out(tmp_path: Path) -> None:
+    ignore = "*.md\n!app/x.md\n!other\n"
+    files = {"api/app/x.py": "", "api/lib/y.md": "", "api/.dockerignore": ignore}
+    found = service(tmp_path, "include: [app, lib/y.md]", files)
+    assert found.ignore == ("*", "!app", "!lib/y.md", "*.md", "!app/x.md")
+
+
+@pytest.mark.parametrize(("path", "why"), [("nothing", "has no"), ("../b", "outside")])
+def test_include_names_what_is_in_the_context(tmp_path: Path, path: str, why: str) -> None:
+    (said,) = problems(tmp_path, f"include: ['{path}']", {"b/x.py": ""})
+    assert why in said
+
+
+def test_a_target_is_a_stage_of_a_dockerfile(tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, "target: production")
+    assert "it is a stage of a `dockerfile`" in said
+
+
 def test_a_volume_may_lie_over_files_that_a_pattern_leaves_out(tmp_path: Path) -> None:
     files = {"api/media/a/1.png": "", "api/media/.gitkeep": "", "api/.dockerignore": "**/*.png\n"}
     found = service(tmp_path, "volumes: {media: /app/media}", files)

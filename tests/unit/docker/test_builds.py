@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,12 +44,3 @@ def test_an_image_is_built_for_the_engine_or_for_several_platforms(program: Prog
     assert "--output type=image,name=a:1,compression=uncompressed" in one
     assert "--label b=c" in one and "--platform" not in one
     assert "--platform linux/amd64,linux/arm64" in both
-
-
-def test_a_pause_between_builds_ends_when_they_are_cancelled() -> None:
-    assert docker.waited(0.0)
-    with ThreadPoolExecutor(1) as pool:
-        pause = pool.submit(docker.waited, 60.0)
-        while not pause.done():
-            docker.cancel_builds()
-        assert not pause.result()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,18 +48,6 @@ def test_a_path_is_mounted_no_matter_what_it_holds(source: str, expected: str) -
     assert docker.bind(Path(source), "/t") == expected
 
 
-def test_a_container_that_has_answered_is_removed_later(program: Program) -> None:
-    program.answer("run --interactive", 'a line\n{"well": 1}\nmore')
-    program.answer("rm --force", "")
-    late: list[Callable[[], object]] = []
-    done = contained("name", ("image",), "given", 60, late.append)
-    assert (done.code, done.stdout) == (0, '{"well": 1}')
-    assert not [words for words in program.asked if words.startswith("rm")]
-    for work in late:
-        work()
-    assert "rm --force --volumes name" in program.asked
-
-
 @pytest.mark.parametrize("said", ["no object\n", '{"no": "whole line"}'])
 def test_a_container_that_ends_without_an_answer_is_removed_at_once(
     program: Program, said: str
@@ -68,8 +55,6 @@ def test_a_container_that_ends_without_an_answer_is_removed_at_once(
     program.answer("run --interactive", said, "why", code=3)
     program.answer("rm --force", "")
     program.answer("inspect", "true")
-    late: list[Callable[[], object]] = []
-    done = contained("name", ("image",), "", 60, late.append)
+    done = contained("name", ("image",), "", 60)
     assert done == Contained(3, said, "why", out_of_memory=True)
-    assert late == [] and "rm --force --volumes name" in program.asked
-    assert contained("name", ("image",), "", 60) == done
+    assert "rm --force --volumes name" in program.asked

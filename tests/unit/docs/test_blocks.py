@@ -21,14 +21,13 @@ import yaml
 from click.testing import CliRunner
 from tests.unit.docs.pages import ROOT, Block, blocks, commands
 
-from slimbake.catalogue.read import PASSES_SCHEMA
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
 
 SCHEMA = json.loads(MANIFEST_SCHEMA.read_text("utf-8"))
 REQUIRED: dict[str, Any] = {"project": "mine", "python": "3.11", "services": {}}
 # What reads this repository only, and needs no engine.
-READ = ("validate", "plan", "passes", "schema", "layers", "advise", "probes", "compose", "lock")
+READ = ("validate", "plan", "schema", "layers", "probes", "compose", "lock")
 
 
 def words(call: str) -> list[str]:
@@ -81,9 +80,7 @@ def test_a_command_that_only_reads_works_on_the_example(
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_yaml_keeps_the_schema(block: Block) -> None:
     value = yaml.safe_load(block.text) or {}
-    if "passes" in value:
-        jsonschema.validate(value, json.loads(PASSES_SCHEMA.read_text("utf-8")))
-    elif re.match(r"# (compose\.yaml|output|\.github|\.pre-commit)", block.text):
+    if re.match(r"# (compose\.yaml|output|\.github|\.pre-commit)", block.text):
         assert isinstance(value, dict)
     else:
         service = SCHEMA["$defs"]["service"]["properties"]

@@ -13,7 +13,6 @@ from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, repository
 from tests.unit.fleets import COMMON, asks, below, fleet, service
 
 from slimbake.build.command import BakeOptions, Surroundings, arguments
-from slimbake.build.split import jobs
 from slimbake.config.model import (
     BaseEntry,
     Precision,
@@ -298,20 +297,6 @@ def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_
         dict(given.target("rank-onnx").contexts)["weights"]
         == f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
     )
-
-
-def test_of_shards_one_exports_a_model_and_those_of_its_services_take_it() -> None:
-    found = plan(both())
-    costs = {target.name: 1.0 for target in found.targets}
-    by_name = {job.name: job for job in jobs(found, ("rank-onnx", "embed-onnx"), costs)}
-    assert by_name[EXPORTED].private == ("inside", "base-ml-export", "weights-a-model")
-    for name in ("rank-onnx", "embed-onnx"):
-        assert EXPORTED in by_name[name].needs
-        assert by_name[name].private == (
-            "inside",
-            "base-web-inventory",
-            "base-ml-onnx-inventory",
-        )
 
 
 def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() -> None:

@@ -12,7 +12,7 @@ from tests.unit.layouts import Made, tar, write
 
 from slimbake.cli.cold import command
 from slimbake.errors import SetupError
-from slimbake.images.cold import cold_stores
+from slimbake.images.cold import cold_modules, cold_stores
 from slimbake.inside.cold.pack import store_bytes
 
 SOURCES = {"thing/late.py": b"value = 1\n", "thing/sub/__init__.py": b""}
@@ -47,5 +47,6 @@ def test_cold_modules_are_written_as_they_stood(tmp_path: Path) -> None:
 
 
 def test_an_altered_store_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"/opt/slimbake/cold/base-web\.cold is truncated"):
-        cold_stores(layout(tmp_path, STORE[:-1]), "linux/amd64")
+    stores = cold_stores(layout(tmp_path, STORE[:-1]), "linux/amd64")
+    with pytest.raises(SetupError, match=r"/opt/slimbake/cold/base-web\.cold is damaged"):
+        cold_modules(stores["base-web"])

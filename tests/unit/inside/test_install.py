@@ -350,10 +350,10 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
     install.install_layer()
     left = {path.relative_to(unpacking).as_posix() for path in unpacking.rglob("*.py")}
     assert {name for name in left if name.startswith("keep")} == {
-        *("keep/warm.py", "keep/listed/x-y.py")
+        *("keep/__init__.py", "keep/warm.py", "keep/listed/x-y.py")
     }
     compiled = {path.name.partition(".")[0] for path in unpacking.rglob("*.pyc")}
-    assert compiled == {"__init__", "warm", "files", "layout", "serve"}
+    assert compiled == {"__init__", "warm", "hook", "layout", "resources"}
     assert (inside.parent / "prefix/cold/base-web.cold").exists()
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
@@ -376,6 +376,8 @@ def test_in_an_optimised_layer_identical_files_are_links_of_one(
 def test_the_same_warm_list_gives_the_same_layer(
     inside: Path, unpacking: Path, tmp_path: Path
 ) -> None:
+    files = {"keep/__init__.py": b"", "keep/late.py": b""}
+    make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("keep/__init__.py\n")
     tell(inside, warm=True)
     install.install_layer()

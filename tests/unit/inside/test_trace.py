@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from slimbake.inside.check import trace
+from slimbake.inside.passes import LayerFiles
 
 SCRIPT = f"#!{sys.executable}\n# -*- coding: utf-8 -*-\nimport helper\n"
 
@@ -172,3 +173,32 @@ def test_the_verify_of_a_trace_has_the_variables_of_start(
     asked = {"smoke": False, "verify": "verify.py", "command": ["serve"], "fixed": 0, "port": None}
     trace._starts({**asked, "environment": {"TOKEN": "none"}})
     assert [each["env"] for each in given] == [{"TOKEN": "none"}]
+
+
+def test_a_start_names_what_it_imports_reads_opens_and_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What imports and lists modules opens nothing by its path: a cold store serves that."""
+    monkeypatch.setattr(trace, "_NOT_FILES", ("/proc/",))
+    site = tmp_path / "lib/python3.11/site-packages"
+    listed = ("__init__", "one", "cold", "read", "opened", "sub/__init__", "sub/mod", "walked/a")
+    for name in listed:
+        (site / f"thing/{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        (site / f"thing/{name}.py").write_text("")
+    (site / "thing-1.dist-info").mkdir()
+    (site / "thing-1.dist-info/RECORD").write_text("".join(f"thing/{n}.py,,\n" for n in listed))
+    program = (
+        "import inspect, linecache, os, pkgutil, thing.one, thing.read\n"
+        "linecache.getlines(thing.read.__file__), open(thing.one.__file__[:-6] + 'opened.py')\n"
+        "list(pkgutil.walk_packages(thing.__path__, 'thing.')), os.listdir(thing.__path__[0] + '/walked')\n"
+    )
+    seen = trace.Trace()
+    environment = {**seen.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTHONPATH"] += f"{os.pathsep}{site}"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, check=True)
+    found = trace._of_packages(seen, LayerFiles.of_image(tmp_path))
+    assert {*found["modules"]} == {
+        *("thing/__init__.py", "thing/one.py", "thing/read.py", "thing/sub/__init__.py"),
+        *("thing/opened.py text", "thing/walked/"),
+    }
+    assert found["read"] == ["thing/read.py"] and {*found["modules"].values()} == {"thing"}

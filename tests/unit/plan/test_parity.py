@@ -10,7 +10,6 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake.build.command import BakeOptions, Surroundings, arguments
-from slimbake.build.split import jobs
 from slimbake.build.statement import released_fingerprints
 from slimbake.checks import parity as kept
 from slimbake.checks.parity import parity_table
@@ -193,16 +192,6 @@ def test_an_image_is_known_by_its_parity_too() -> None:
     assert "embed" not in released_fingerprints(found, lacking)
 
 
-def test_a_shard_counts_a_parity_as_its_services_work() -> None:
-    found = decided(measured("embed", smoke="smoke.py"))
-    costs = {target.name: 0.0 for target in found.targets} | {
-        "embed": 1.0,
-        "embed-smoke": 2.0,
-        "embed-parity": 4.0,
-    }
-    assert next(job for job in jobs(found, ("embed",), costs) if job.name == "embed").own == 7
-
-
 def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
     found = decided(measured("one", smoke="smoke.py"), measured("two"))
     shared = [target.name for target in found.shared_by(("one", "two"))]
@@ -216,16 +205,6 @@ def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
         "base-ml-onnx-inventory",
         "one-inventory",
     ]
-    made = jobs(
-        found, ("one", "two"), dict.fromkeys((target.name for target in found.targets), 1.0)
-    )
-    assert [job.name for job in made] == [
-        *shared,
-        "one",
-        "two",
-    ], "each after what it and its checks stand on"
-    assert all(set(shared[-2:]) <= set(job.needs) for job in made[-2:])
-    assert all(job.private == ("inside", "base-ml-onnx-inventory") for job in made[-2:])
 
 
 def test_models_that_are_harmed_are_pushed_nowhere() -> None:

@@ -452,6 +452,7 @@ def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
     assert smoke.args == (
         ("SLIMBAKE_SMOKE", "checks/smoke.py"),
         ("SLIMBAKE_REFERENCE", "checks/answers.json"),
+        ("SLIMBAKE_TMPFS", "/home/nonroot"),
     )
     assert (smoke.repository, smoke.platforms, smoke.context) == (
         "",
@@ -628,3 +629,25 @@ def test_a_start_check_starts_what_the_services_beside_it_need_too() -> None:
     assert set(made.needs_beside(api)) == {"redis", "smtp"}
     assert made.needs_beside(queue) == ("redis", "smtp")
     assert made.starting(("api",)) == made.services
+
+
+def test_the_home_of_a_services_user_is_writable_unless_a_volume_or_a_dockerfile_says_more() -> (
+    None
+):
+    services = (
+        service("plain"),
+        service("other", user="1000"),
+        service("kept", volumes=(("home", "/home/nonroot"),)),
+        service("own", dockerfile="own/Dockerfile"),
+    )
+    by_name = {each.service: each for each in plan(fleet(*services)).services}
+    home = {
+        name: [path.partition(":")[0] for path in each.in_memory][1:]
+        for name, each in by_name.items()
+    }
+    assert home == {
+        "plain": ["/home/nonroot"],
+        "other": ["/home/app"],
+        "kept": [],
+        "own": [],
+    }

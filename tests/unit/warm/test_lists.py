@@ -18,14 +18,14 @@ from slimbake.warm.lists import Traced, parse_warm, warm_lines, warm_text
 
 API = Traced(
     service="api",
-    modules={"torch/__init__.py": "torch", "torch/_C.so": "torch", "six.py": "six"},
+    modules={"torch/__init__.py": "torch", "torch/fx/": "torch", "six.py": "six"},
 )
 NLG = Traced(service="nlg", modules={"torch/fft/__init__.py": "torch"})
-NAMES = st.from_regex(r"[\w][\w .+-]*(/[\w][\w +-]*)*\.(py|so)", fullmatch=True)
+NAMES = st.from_regex(r"[\w][\w .+-]*(/[\w][\w +-]*)*(\.py|/)", fullmatch=True)
 
 
 def test_a_layer_needs_what_any_of_its_services_uses_of_its_own_packages() -> None:
-    torch = ("torch/_C.so", "torch/__init__.py", "torch/fft/__init__.py")
+    torch = ("torch/__init__.py", "torch/fft/__init__.py", "torch/fx/")
     assert warm_lines([API, NLG], {"torch"}) == torch
     assert warm_lines([NLG, API], {"six"}) == ("six.py",)
     assert warm_lines([NLG], {"six"}) == ()
@@ -50,13 +50,13 @@ def test_a_list_says_what_it_is_and_how_it_is_refreshed() -> None:
         ("a.py\nb.p", "it is cut off: its last line has no end"),
         (
             "<<<<<<< HEAD\na.py\n",
-            "'<<<<<<< HEAD' is no module (.py, .py source, or .so)",
+            "'<<<<<<< HEAD' is neither a module (.py, .py source, .py text) nor a folder/",
         ),
-        ("/opt/a.py\n", "'/opt/a.py' is no module"),
-        ("a/../b.py\n", "'a/../b.py' is no module"),
-        ("a\\b.py\n", "'a\\b.py' is no module"),
-        ("torch/lib.so.1\n", "'torch/lib.so.1' is no module"),
-        ("torch/\n", "'torch/' is no module"),
+        ("/opt/a.py\n", "'/opt/a.py' is neither a module"),
+        ("a/../b.py\n", "'a/../b.py' is neither a module"),
+        ("a\\b.py\n", "'a\\b.py' is neither a module"),
+        ("torch/lib.so.1\n", "'torch/lib.so.1' is neither a module"),
+        ("torch/_C.so\n", "'torch/_C.so' is neither a module"),
     ],
 )
 def test_what_is_no_list_is_reported_with_its_line(text: str, said: str, tmp_path: Path) -> None:

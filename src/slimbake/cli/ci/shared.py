@@ -53,12 +53,6 @@ from slimbake.errors import UsageError
     is_flag=True,
     help="Fail on stale locks or generated files instead of updating them, as in CI.",
 )
-@click.option(
-    "--packages",
-    type=click.Choice(["wheelhouse", "index"]),
-    help="Where builds get wheels: from this machine, or from the index.  [default: the"
-    " manifest's, or wheelhouse]",
-)
 def command(
     services: tuple[str, ...],
     file: Path,
@@ -70,7 +64,6 @@ def command(
     tag: str,
     registry: str,
     frozen: bool,
-    packages: str | None,
 ) -> None:
     """Build and push once what services share: the runtime, bases and exported models."""
 
@@ -90,7 +83,6 @@ def command(
         keep_going=True,
         platform=platform,
         frozen=frozen,
-        packages=packages or "",
     )
     found = bases(project, request, console)
     if digests:

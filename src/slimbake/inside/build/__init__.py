@@ -2,10 +2,10 @@
 
 PROGRAMS = {
     "fetch-wheels": "..fetch:fetch_wheels",
-    "install": ".install:install_layer",
+    "unpack": ".install:unpack_wheels",
+    "lay": ".install:lay_packages",
     "install-local": ".install:install_local",
     "copy-code": ".settle:copy_code",
-    "settle-code": ".settle:settle_code",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",

@@ -1,7 +1,7 @@
 """Refuses wheels that write over each other's files, or over what the layers below have.
 
 What a wheel holds is read from its archive, never from its RECORD, which may leave files out or
-name wrong hashes. What uv did is seen by comparing the prefix before and after.
+name wrong hashes.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ from __future__ import annotations
 import base64
 import configparser
 import csv
+import filecmp
 import hashlib
 import posixpath
-import stat
+import shutil
+import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..step import SITE, hashed
+from ..step import SITE
 from .settle import LayerError, tree
 
 CODE = frozenset((".py", ".so", ".pth"))
 OURS = ("cold", "ledger")  # folders of the prefix that only slimbake writes
 SHOWN = 10
+SITE_HERE = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Claim:
 
 def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
     """The files that a wheel installs. Raises LayerError for a place that no wheel may write to."""
-    site = next(prefix.glob(SITE))
+    site = prefix / SITE_HERE
     roots = {
         "data": prefix,
         "scripts": prefix / "bin",
@@ -81,37 +84,29 @@ def scripts_of(entry_points: str) -> list[tuple[str, str]]:
 
 
 def refuse_collisions(claims: Iterable[Claim], prefix: Path) -> dict[Path, Claim]:
-    """Raise LayerError where packages put different modules or scripts in one place.
+    """Raise LayerError where wheels of one layer have different modules or scripts for one place.
 
-    uv would overwrite one of them. Between wheels of this layer, other files that collide are
-    printed, and returned with the last wheel that has them. Layers below are asked by their RECORDs
-    here, since what is in a cold store is not on the disk; `Below` compares what is.
+    uv would overwrite one of them. Other files that collide are printed, and returned with the last
+    wheel that has them.
     """
-    site, scripts = next(prefix.glob(SITE)), prefix / "bin"
-    below: dict[Path, tuple[str, str]] = {}
-    for record in sorted(site.glob("*.dist-info/RECORD")):
-        for name, digest in recorded_files(record.read_text()):
-            below[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
     owners: dict[Path, Claim] = {}
     contested: dict[Path, Claim] = {}
     faults = []
     for claim in claims:
         path = claim.path
-        if path in below and path.parent != scripts:
-            owner, known = below[path]
-            same = known == record_digest(claim)
-        elif path in owners:
-            owner, same = owners[path].wheel.name, owners[path].content() == claim.content()
-        else:
+        if path not in owners:
             owners[path] = claim
             continue
-        shown = path.relative_to(site) if path.is_relative_to(site) else path
-        collision = f"{shown} is in {owner} and, with other contents, in {claim.wheel.name}"
-        if not same and (path in below or path.suffix in CODE or path.parent == scripts):
+        same = owners[path].content() == claim.content()
+        collision = (
+            f"{path.relative_to(prefix)} is in {owners[path].wheel.name} and, with other contents,"
+            f" in {claim.wheel.name}"
+        )
+        if not same and (path.suffix in CODE or path.parent == prefix / "bin"):
             faults.append(collision)
         elif not same:
             print(f"slimbake: {collision}: the later one stays")
-        if path in owners and claim.member and (not same or path in contested):
+        if claim.member and (not same or path in contested):
             contested[path] = claim
     refuse(faults)
     return contested
@@ -124,9 +119,9 @@ def refuse(faults: Sequence[str]) -> None:
         raise LayerError(f"packages collide: {'; '.join(faults[:SHOWN])}{more}")
 
 
-def record_digest(claim: Claim) -> str:
-    """The hash of a claim's content, as RECORD writes it."""
-    digest = hashlib.sha256(claim.content()).digest()
+def _digest(content: bytes) -> str:
+    """A hash as RECORD writes it."""
+    digest = hashlib.sha256(content).digest()
     return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
@@ -136,55 +131,37 @@ def recorded_files(record: str) -> Iterator[tuple[str, str]]:
     return ((row[0], row[1]) for row in rows if len(row) > 1 and row[1])
 
 
-@dataclass(frozen=True)
-class Below:
-    """What the layers below had in the prefix before wheels were installed."""
+def merged(source: Path, prefix: Path) -> list[Path]:
+    """Copy the files below `source` to where they lie below a prefix; return those that are new.
 
-    states: Mapping[Path, tuple[int, ...]]
-    digests: Mapping[Path, str]  # of files that wheels claim, or may
-
-    def rewritten(self, claims: Iterable[Claim]) -> set[Path]:
-        """The files that were written again with the bytes they had.
-
-        Raises LayerError for those that changed, with the wheels that install them.
-        """
-        changed = {path for path, state in self.states.items() if state_of(path) != state}
-        same = {
-            path
-            for path in changed & self.digests.keys()
-            if path.is_file() and not path.is_symlink() and hashed(path) == self.digests[path]
-        }
-        wheels = {claim.path: claim.wheel.name for claim in claims}
-        refuse(
-            [
-                f"{path} of the layers below was changed by {wheels.get(path, 'a wheel')}"
-                for path in sorted(changed - same)
-            ]
-        )
-        return same
-
-
-def layers_below(prefix: Path, claims: Iterable[Claim]) -> Below:
-    """What lies in the prefix now. Only what wheels may write again is hashed."""
-    states = {path: state_of(path) for path in tree(prefix)}
-    named = {claim.path for claim in claims} & states.keys()
-    files = (path for path in named if path.is_file() and not path.is_symlink())
-    return Below(states, {path: hashed(path) for path in files})
-
-
-def state_of(path: Path) -> tuple[int, ...]:
-    """What changes when a path is written; of a folder, only whether it is one, and its mode.
-
-    A link's target is part of it: a wheel can write through the link.
+    A file that layers below have, with the same bytes, is left there. Raises LayerError for one that
+    they have with others, on the disk or by their RECORDs: what is in a cold store counts.
     """
-    state: list[int] = []
-    for follow in (False, True):
-        try:
-            found = path.stat(follow_symlinks=follow)
-        except OSError:  # nothing is there, or the link leads nowhere
-            continue
-        times = (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        state += [found.st_mode, *(() if stat.S_ISDIR(found.st_mode) else times)]
-        if not stat.S_ISLNK(found.st_mode):
-            break
-    return tuple(state)
+    site = next(prefix.glob(SITE))
+    below: dict[Path, tuple[str, str]] = {}
+    for record in sorted(site.glob("*.dist-info/RECORD")):
+        for name, digest in recorded_files(record.read_text()):
+            below[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
+    new, faults = [], []
+    for path in sorted(tree(source), key=lambda path: len(path.parts)):
+        target = prefix / path.relative_to(source)
+        owner, digest = below.get(target, ("the layers below", ""))
+        if path.is_dir() and not path.is_symlink():
+            if not target.is_dir():
+                target.mkdir()  # FileExistsError: a file of the layers below
+        elif target.is_symlink() or target.exists():
+            if not _same(path, target):
+                faults.append(f"{target.relative_to(prefix)} is in {owner}, with other contents")
+        elif digest and not path.is_symlink() and digest != _digest(path.read_bytes()):
+            faults.append(f"{target.relative_to(prefix)} is in {owner}, with other contents")
+        else:
+            shutil.copy2(path, target, follow_symlinks=False)
+            new.append(target)
+    refuse(faults)
+    return new
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() == other.is_symlink() and one.readlink() == other.readlink()
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)

@@ -1,4 +1,4 @@
-"""Makes a layer of packages: installs locked wheels and applies rules, without a network."""
+"""Makes a layer of packages: unpacks locked wheels, and lays what stays of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +19,83 @@ from .. import ledger, rules
 from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
-from .collisions import Claim, claims_of, layers_below, refuse_collisions
+from .collisions import SITE_HERE, Claim, claims_of, merged, refuse_collisions
 from .layer import OFFLINE, TMP, compile_modules, link_identical, run_uv
 from .settle import LayerError, normalise, tree
 
 LOCK = TMP / "lock.txt"
+LOCAL = TMP / "local"
+UNPACKED = INSIDE / "unpacked"  # what the stage before has unpacked
+STRIPPED = "stripped.json"  # there: what was stripped, and by which rule
 
 
-def install_layer(_: Sequence[str] = ()) -> None:
-    """The program `install`: install the wheels of `lock.txt` without dependencies, and those of
-    `own/*/`, which were built from sources that it pins.
+def unpack_wheels(arguments: Sequence[str]) -> None:
+    """The program `unpack FOLDER`: install the wheels of `lock.txt` into FOLDER/prefix, without
+    dependencies, and those of `own/*/`, which were built from sources that it pins.
 
-    All are read from `wheels`, and uv verifies each by the lock's hash. The rules of `rules.json`
-    are applied before anything is compiled. With `warm.txt`, the layer's warm list, warm modules
-    alone are compiled, and what no start reads goes to its cold store. Raises LayerError, and
-    RuleError for a rule that cannot be applied.
+    All are read from `wheels`, and uv verifies each by the lock's hash. Where the variable STRIP
+    names a rule, shared libraries are stripped, and STRIPPED says so under that name. Raises LayerError.
     """
-    settings = json.loads((INSIDE / "rules.json").read_text())
-    own = sorted(INSIDE.glob("own/*/*.whl"))
+    folder = Path(*arguments)
+    into = folder / "prefix"
+    strip = filter(None, [os.environ.get("STRIP")])
     # There may be wheels for other platforms, too.
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
     wheels = [each for each in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(each.name)]
-    done = installed((INSIDE / "lock.txt").read_text(), wheels, own)
-    layer = rules.LayerFiles(PREFIX, done.new)
-    entries = optimised(layer, settings)
+    own = sorted(INSIDE.glob("own/*/*.whl"))
+    unpack((INSIDE / "lock.txt").read_text(), wheels, own, into)
+    layer = rules.LayerFiles(into, tree(into))
+    stripped = [each for name in strip for each in rules.strip_symbols(layer, name)]
+    (folder / STRIPPED).write_text(json.dumps([each.as_json() for each in stripped]))
+
+
+def lay_packages(_: Sequence[str] = ()) -> None:
+    """The program `lay`: lay what was unpacked upon the layers below.
+
+    The rules of `rules.json` are applied. With `warm.txt`, the layer's warm list, warm modules alone
+    are compiled, and what no start reads goes to the layer's cold store; without `compile`, nothing
+    is compiled. Raises LayerError, and RuleError for a rule that cannot be applied.
+    """
+    settings = json.loads((INSIDE / "rules.json").read_text())
+    stripped = [
+        ledger.LedgerEntry(**each) for each in json.loads((UNPACKED / STRIPPED).read_text())
+    ]
+    before = {*tree(PREFIX)}
+    layer = rules.LayerFiles(PREFIX, merged(UNPACKED / "prefix", PREFIX))
+    found = optimised(layer, settings, stripped)
     modules = list(layer.files.values())
     if settings.get("warm"):
         warm = (INSIDE / "warm.txt").read_text().splitlines()
         stays = warm_modules(warm)
         compiled = compile_modules(path for path in modules if layer.name(path) in stays)
         modules = go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), settings)
-    compile_modules(modules)
+    if settings["compile"]:
+        compile_modules(modules)
     if settings["rules"] or settings.get("warm"):
         link_identical(layer.files.values())
-    write_ledger(settings["layer"], entries)
-    settle(done)
+    write_ledger(settings["layer"], found)
+    settle(before)
 
 
-def optimised(layer: rules.LayerFiles, settings: Mapping[str, Any]) -> ledger.Ledger:
-    """Apply the rules to a layer; return what they did. Warns where code looks for files that a layer
+def install_local(_: Sequence[str] = ()) -> None:
+    """The program `install-local`: install the packages of the repository, `own/*/`, over all that
+    is locked.
+
+    They have a layer of their own, without rules and cold store: an edit changes nothing else.
+    Raises LayerError.
+    """
+    before = {*tree(PREFIX)}
+    unpack("", (), sorted(INSIDE.glob("own/*/*.whl")), LOCAL)
+    compile_modules(merged(LOCAL, PREFIX))
+    settle(before)
+
+
+def optimised(
+    layer: rules.LayerFiles,
+    settings: Mapping[str, Any],
+    stripped: Sequence[ledger.LedgerEntry] = (),
+) -> ledger.Ledger:
+    """Apply the rules to a layer; return what they did, and what was `stripped` before. Warns where code looks for files that a layer
     below is without. Raises RuleError.
     """
     asked = [rules.parse_rule(each) for each in settings["rules"]]
@@ -75,8 +112,7 @@ def optimised(layer: rules.LayerFiles, settings: Mapping[str, Any]) -> ledger.Le
         )
     sought_below = {suffix for each in below for suffix in each.sought}
     entries = rules.apply_rules(layer, asked, sought_below)
-    for rule in asked:
-        entries += rules.strip_symbols(layer, rule) if rule.strip else ()
+    entries += (each for each in stripped if each.path in layer.files)
     suffixes = [
         each for rule in asked if "unsought" in rule.conditions for each in rules.suffixes(rule)
     ]
@@ -88,63 +124,40 @@ def optimised(layer: rules.LayerFiles, settings: Mapping[str, Any]) -> ledger.Le
     )
 
 
-def install_local(_: Sequence[str] = ()) -> None:
-    """The program `install-local`: install the packages of the repository, `own/*/`, over all that
-    is locked.
-
-    They have a layer of their own, without rules and cold store: an edit changes nothing else.
-    Raises LayerError.
+def unpack(lock: str, wheels: Sequence[Path], own: Sequence[Path], into: Path) -> None:
+    """Install the wheels of a lock, and these local ones, below a folder. Raises LayerError, also
+    where they would write over each other's modules.
     """
-    done = installed("", (), sorted(INSIDE.glob("own/*/*.whl")))
-    compile_modules(done.new)
-    settle(done)
+    (into / SITE_HERE).mkdir(parents=True)  # a lock may have no wheel for this platform
+    claims = [claim for wheel in (*wheels, *own) for claim in claimed(wheel, into)]
+    contested = refuse_collisions(claims, into)
+    install_wheels(lock, own, into)
+    remove_debris(into)
+    for path, claim in contested.items():  # uv installs in parallel: the slowest would win
+        path.write_bytes(claim.content())
 
 
-@dataclass(frozen=True)
-class Installed:
-    """What wheels put into the prefix."""
-
-    before: Set[Path]  # what was there
-    new: Sequence[Path]
-    rewritten: Set[Path]  # with the bytes that they had
-
-
-def installed(lock: str, wheels: Sequence[Path], own: Sequence[Path]) -> Installed:
-    """Install the wheels of a lock, and these local ones. Raises LayerError, also where they would
-    change what is there.
-    """
-    claims = [claim for wheel in (*wheels, *own) for claim in claimed(wheel)]
-    contested = refuse_collisions(claims, PREFIX)
-    below = layers_below(PREFIX, claims)
-    install_wheels(lock, own)
-    remove_debris(PREFIX)
-    rewritten = below.rewritten(claims)
-    settle_contest(contested)
-    before = below.states.keys()
-    return Installed(before, [path for path in tree(PREFIX) if path not in before], rewritten)
-
-
-def settle(done: Installed) -> None:
-    """Give what was installed, and what is made of it since, constant modes and times."""
-    before = done.before
-    normalise(path for path in tree(PREFIX) if path not in before or path in done.rewritten)
-    # uv's lock came and went in the prefix; so did removed files, in folders of layers below.
-    for folder in {PREFIX, *(path.parent for path in done.new)} & before:
+def settle(before: Set[Path]) -> None:
+    """Give what came into the prefix constant modes and times. `before`: what was there."""
+    new = [path for path in tree(PREFIX) if path not in before]
+    normalise(new)
+    for folder in {path.parent for path in new} & before:
         os.utime(folder, (EPOCH, EPOCH))
+    os.utime(PREFIX, (EPOCH, EPOCH))
 
 
-def claimed(wheel: Path) -> list[Claim]:
+def claimed(wheel: Path, into: Path) -> list[Claim]:
     """The files that a wheel installs. Raises LayerError also for what is no wheel."""
     try:
-        return list(claims_of(wheel, PREFIX))
+        return list(claims_of(wheel, into))
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise LayerError(f"{wheel.name} is damaged: {error}") from None
 
 
-def install_wheels(lock: str, own: Sequence[Path]) -> None:
-    """Have uv install the wheels that a lock names, then these local ones."""
+def install_wheels(lock: str, own: Sequence[Path], into: Path) -> None:
+    """Have uv install the wheels that a lock names, then these local ones, below a folder."""
     arguments = ("pip", "install", "--python", str(PREFIX / "bin" / "python"), "--no-deps")
-    cache = PREFIX / ".uv"  # on the same file system: uv links what it unpacked, and copies nothing
+    cache = into / ".uv"  # on the same file system: uv links what it unpacked, and copies nothing
     LOCK.write_text(lock)
     locked = re.search(r"^[A-Za-z0-9][\w.-]*==", lock, re.MULTILINE)
     for sources in (
@@ -152,7 +165,8 @@ def install_wheels(lock: str, own: Sequence[Path]) -> None:
         ["--no-index", *map(str, own)] if own else [],
     ):
         if sources:
-            run_uv(*arguments, "--no-build", *sources, cache=cache, UV_LINK_MODE="hardlink")
+            to = ("--prefix", str(into), "--no-build")
+            run_uv(*arguments, *to, *sources, cache=cache, UV_LINK_MODE="hardlink")
     shutil.rmtree(cache, ignore_errors=True)
 
 
@@ -168,12 +182,6 @@ def write_ledger(layer: str, found: ledger.Ledger) -> None:
         module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")
         module.with_suffix(".pth").write_text("import _slimbake_ledger\n")
         compile_modules([module])
-
-
-def settle_contest(contested: Mapping[Path, Claim]) -> None:
-    """Write the files that several wheels have: uv installs in parallel, the slowest would win."""
-    for path, claim in contested.items():
-        path.write_bytes(claim.content())
 
 
 def remove_debris(root: Path) -> None:

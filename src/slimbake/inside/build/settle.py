@@ -1,7 +1,6 @@
 """Settles the code of a service: copied, compiled, with Git's modes and one constant time.
 
-A step of a build does so, or this machine with the same Python: the files are the same, byte for
-byte. Little is imported: an edit waits for it.
+Little is imported: an edit waits for it.
 """
 
 from __future__ import annotations
@@ -30,42 +29,28 @@ def copy_code(arguments: Sequence[str]) -> None:
     """
     target = Path(*arguments)
     copy_context(target)
-    _settle(target, str(target))
-
-
-def settle_code(arguments: Sequence[str]) -> None:
-    """The program `settle-code FOLDER TARGET`: do the same to code that lies in FOLDER, and will be
-    in TARGET of an image.
-    """
-    folder, target = arguments
-    _settle(Path(folder), target)
-
-
-def _settle(folder: Path, target: str) -> None:
-    """Compile what lies in a folder as if it lay in `target`: tracebacks then name that."""
-    jobs = [
-        (str(path), f"{target}/{inner}")
-        for path in tree(folder)
+    modules = [
+        str(path)
+        for path in tree(target)
         if path.suffix == ".py" and path.is_file()
-        if TESTS.isdisjoint((inner := path.relative_to(folder)).parts)
+        if TESTS.isdisjoint(path.relative_to(target).parts)
     ]
-    if len(jobs) < ALONE:
-        for job in jobs:
-            _compile(job)
+    if len(modules) < ALONE:
+        for module in modules:
+            _compile(module)
     else:
         from concurrent.futures import ProcessPoolExecutor  # as long to import as 20 modules take
 
         with ProcessPoolExecutor() as pool:
-            list(pool.map(_compile, jobs, chunksize=64))
-    normalise(tree(folder))
+            list(pool.map(_compile, modules, chunksize=64))
+    normalise(tree(target))
 
 
-def _compile(job: tuple[str, str]) -> None:
+def _compile(path: str) -> None:
     """Compile a module. One that does not compile fails when it is imported."""
-    path, seen = job
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     with contextlib.suppress(py_compile.PyCompileError, SyntaxError, ValueError, OSError):
-        py_compile.compile(path, dfile=seen, doraise=True, invalidation_mode=mode)
+        py_compile.compile(path, doraise=True, invalidation_mode=mode)
 
 
 def copy_context(into: Path) -> None:

@@ -8,6 +8,5 @@ PROGRAMS = {
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
     "contents": ".contents:print_contents",
-    "files": ".contents:print_files",
     "starts": ".trace:trace_starts",
 }

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 LOG = "used"  # the file, beside `sitecustomize.py`, that all processes append to
 PATHS = {
     "open": 0,
+    "os.listdir": 0,
+    "os.scandir": 0,
     "import": 1,
     "ctypes.dlopen": 0,
     "os.exec": 0,
@@ -24,9 +26,12 @@ PATHS = {
     "exec": 0,
 }
 """Events, and which of their arguments names a file; of `exec` it is the code."""
-IMPORTS, LOADS = "import", "ctypes.dlopen"
+IMPORTS = "import"
 RUNS = "exec"  # also of modules that no file was opened for
-OPENS = "open"  # logged for a path even if another event was logged for it before
+READS = ("open", "os.listdir", "os.scandir")
+"""Logged for a path even if another event was logged for it before; of what imports and lists modules
+an "open" is logged as IMPORTS, and nothing else: a cold store serves that."""
+_IMPORTERS = ("importlib._bootstrap_external", "_frozen_importlib_external", "zipimport", "pkgutil")
 
 
 class AuditHook:
@@ -58,7 +63,7 @@ class AuditHook:
 
     def add(self, path: str, how: str) -> None:
         """Append a path, once for all that tells the same of it."""
-        kind = how if how == OPENS else ""
+        kind = how if how in READS else ""
         if path and (path, kind) not in self._seen:
             self._seen.add((path, kind))
             try:
@@ -77,6 +82,11 @@ class AuditHook:
             path = str(getattr(path, "co_filename", ""))
             if not path.startswith("/"):  # code that has no file
                 return
+        frame = sys._getframe().f_back
+        if event in READS and frame and frame.f_globals.get("__name__") in _IMPORTERS:
+            if event != "open":
+                return
+            event = IMPORTS
         if isinstance(path, (bytes, str, os.PathLike)):
             self.add(os.fsdecode(path), event)
 

@@ -1,6 +1,4 @@
-"""Prints what an image contains, as JSON: CPython, Debian packages, Python distributions; and where
-their files are.
-"""
+"""Prints what an image contains, as JSON: CPython, Debian packages, Python distributions."""
 
 from __future__ import annotations
 
@@ -10,14 +8,9 @@ import platform
 import re
 import sys
 import sysconfig
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PathDistribution
 from pathlib import Path
-
-from ..cold.layout import SUFFIX, Store
-from ..step import PREFIX
-from .inventory import recorded
 
 STATUS = Path("/var/lib/dpkg/status.d")  # as distroless lays it out, where trivy and syft look
 
@@ -32,44 +25,6 @@ def print_contents(_: Sequence[str]) -> None:
         "distributions": list(python_distributions(Path(sysconfig.get_path("purelib")))),
     }
     json.dump(contents, sys.stdout)
-
-
-def print_files(_: Sequence[str]) -> None:
-    """The program `files`: of each package, how many of its files are on disk, in a cold store, and
-    gone; by the type and the name of its package URL.
-    """
-    site = Path(sysconfig.get_path("purelib"))
-    json.dump({**debian_files(), **python_files(site, PREFIX)}, sys.stdout)
-
-
-def debian_files() -> dict[str, list[int]]:
-    """As the runtime's own records of dpkg say."""
-    found = {}
-    for fields in dpkg_paragraphs():
-        counts = re.match(r"(\d+) of (\d+)", fields.get("Slimbake-Carried", ""))
-        if counts:
-            carried, whole = map(int, counts.groups())
-            found[f"deb/{fields['Package']}"] = [carried, 0, whole - carried]
-    return found
-
-
-def python_files(site: Path, prefix: Path) -> dict[str, list[int]]:
-    """As the packages' RECORDs and what is there say. Neither metadata nor bytecode counts: they say
-    and repeat what the rest is.
-    """
-    cold = {
-        name for file in prefix.glob(f"cold/*{SUFFIX}") for name, _ in Store(str(file)).entries()
-    }
-    counts: dict[str, Counter[str]] = {}
-    for row in recorded(site):
-        if ".dist-info/" not in row.name and not row.name.endswith(".pyc"):
-            path = f"{site.parents[2]}{row.name}" if row.name[0] == "/" else site / row.name
-            fate = "warm" if Path(path).exists() else "cold" if row.name in cold else "gone"
-            counts.setdefault(row.package, Counter())[fate] += 1
-    return {
-        f"pypi/{package}": [fates[each] for each in ("warm", "cold", "gone")]
-        for package, fates in counts.items()
-    }
 
 
 def dpkg_paragraphs() -> Iterator[Mapping[str, str]]:

@@ -190,10 +190,8 @@ def _fate(
         # Two packages have it: the installer kept one, and an image without rules has it so too.
         return ("contested", "") if whole else ("lost", ALTERED)
     if row.name in cold:
-        if row.digest is None or cold[row.name] == row.digest[1]:
-            return "cold", ""
-        changed = entry and entry.after and cold[row.name] == entry.digest
-        return ("changed", "") if changed else ("lost", COLD_ALTERED)
+        whole = row.digest is None or cold[row.name] == row.digest[1]
+        return ("cold", "") if whole else ("lost", COLD_ALTERED)
     if entry and not entry.after:
         return ("requested" if entry.requested else "removed"), ""
     return ("bytecode", "") if bytecode else ("lost", LOST)

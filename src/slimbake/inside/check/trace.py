@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cold.layout import EXTENSION, warm_name
+from ..cold.layout import TEXT
 from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
 from . import surroundings
-from .audit import IMPORTS, LOADS, LOG, OPENS, RUNS, mapped
+from .audit import LOG, READS, RUNS, mapped
 from .processes import cpu_seconds, listeners
 from .turn import turn
 
@@ -37,6 +37,7 @@ SERVES = 1  # the same once it listens at its port: a later call may find its mo
 LOOKS = 0.2  # seconds between two looks at what processes have mapped: torch's tables are long
 IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
+BYTECODE = INSIDE / "bytecode"  # where Python keeps what it compiles
 # Of no image:
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/check.pyz", "/tmp/")  # noqa: S108
 
@@ -61,7 +62,11 @@ class Trace:
         """The variables of this process, and what makes a Python report."""
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join(filter(None, (str(self._folder), before)))
-        return {**os.environ, "PYTHONPATH": path}
+        found = {**os.environ, "PYTHONPATH": path}
+        if BYTECODE.is_dir():  # the image has none
+            found.pop("PYTHONDONTWRITEBYTECODE", None)
+            found["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+        return found
 
     def distinct(self) -> int:
         """How many files were reported until now, by whichever process."""
@@ -280,21 +285,28 @@ def _check(
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
-    """The modules that were used of what RECORDs list, as warm lists name them, each with its package;
-    and those whose sources were read. A module need not lie on disk: it may have come from a cold
-    store.
+    """What was used of what RECORDs list, as the lines of warm lists name it, each with its package:
+    modules that were imported, files that were opened and folders that were listed by their paths;
+    and those of the modules whose sources were read. A module need not lie on disk: it may have come
+    from a cold store.
     """
-    modules, read = {}, set()
+    packages = {name: owner for name, (owner, _) in layer.owners.items() if name.endswith(".py")}
+    folders = {
+        f"{name.rpartition('/')[0]}/": owner for name, owner in packages.items() if "/" in name
+    }
+    modules, read, listed = set(), set(), set()
     for how, path in traced.paths():
-        if not path.startswith(f"{layer.site}/"):
-            continue
-        name = module_of(layer.name(Path(path)))
-        if name.endswith(".py") and name in layer.owners:
-            modules[name] = layer.owners[name][0]
-            if how == OPENS and path.endswith(".py"):
-                read.add(name)
-        elif how in (IMPORTS, LOADS) and name.endswith(EXTENSION) and name in layer.owners:
-            folder = name.rpartition("/")[0]
-            if not folder or f"{folder}/__init__.py" in layer.owners:  # others are no modules
-                modules[warm_name(name)] = layer.owners[name][0]
-    return {"modules": modules, "read": sorted(read)}
+        name = layer.name(Path(path)) if path.startswith(f"{layer.site}/") else ""
+        if how not in READS:
+            modules.add(module_of(name))
+        elif name.endswith(".py"):
+            read.add(name)
+        else:
+            listed.add(f"{name}/")
+    opened = {f"{name}{TEXT}": packages[name] for name in (read & packages.keys()) - modules}
+    return {
+        "modules": opened
+        | {name: packages[name] for name in modules & packages.keys()}
+        | {name: folders[name] for name in listed & folders.keys()},
+        "read": sorted(read & modules & packages.keys()),
+    }

@@ -7,26 +7,18 @@ import re
 import warnings
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from ..elf import linked
 from ..rules import LayerFiles
-from .layout import EXTENSION, SOURCE, warm_name
+from .layout import SOURCE, TEXT
 
-# Bytes of an extension module. A first import of one of 110 MB (polars) took 1.3 s in place of 0.07 and
-# three times its size of memory in each process, on 2 cores; and a build 1.2 GB to compress it.
-LARGEST = 16_000_000
 _NAMED = re.compile(rb"\.py[\"']")
 _NAME = re.compile(rb"[\w-]+$")
 _TEST = re.compile(r"(.*/)?(tests?/.*|test_[^/]*|[^/]*_test\.py|conftest\.py)")
 _FINDS = re.compile(rb"def find_(?:spec|module)\b")
 _LOADS_FILES = re.compile(rb"spec_from_file_location|SourceFileLoader|FileFinder")
-_LOADS_EXTENSIONS = re.compile(rb"ExtensionFileLoader|FileFinder|load_dynamic|create_dynamic")
-_ASKS_WHERE = re.compile(rb"\0(dladdr1?|dlinfo)\0")  # by which a library learns its own path
+_STARTS = (".pth", ".start")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 
 
 @dataclass(frozen=True)
@@ -44,19 +36,18 @@ class Taken:
 
     programs: Container[str]  # that it may hand to another Python: their files
     finders: Container[str]  # those with a finder of their own
-    loaders: Container[str]  # those that load extension modules by their files
 
 
 def warm_modules(warm: Iterable[str]) -> set[str]:
-    """The modules that a warm list names."""
-    return {line.removesuffix(SOURCE) for line in warm if not line.startswith("#")}
+    """The modules of a warm list, which starts import: their bytecode stays on disk."""
+    lines = (line.removesuffix(SOURCE) for line in warm if not line.startswith("#"))
+    return {name for name in lines if name.endswith(".py")}
 
 
 def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) -> Selected:
     """What of a layer goes cold: the import system alone asks for it.
 
-    `warm`: paths of modules that a start imports, with SOURCE at the end where it reads their text;
-    `compiled`: the modules that have bytecode on disk if they stay.
+    `warm`: the lines of a warm list; `compiled`: the modules that have bytecode on disk if they stay.
     """
     lines = {line for line in warm if line and not line.startswith("#")}
     imported = warm_modules(lines)
@@ -67,28 +58,22 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
     }
     owners = {name: layer.owner(name)[0] for name in layer.files}
     taken = taken_from_disk(sources, owners)
-    bare, twins = set(_pth_modules(layer)), modules(layer.files)
+    bare, twins = set(_start_modules(layer)), modules(layer.files)
     movable = sorted(
         name
         for name in sources
         if owners[name]
-        and (name not in imported or (name in lines and name in compiled))
+        # Programs look for these, and `importlib.metadata` takes names of packages from files.
+        and "/" in name.removesuffix("/__init__.py")
+        and (name not in imported or name in compiled)
+        and lines.isdisjoint((f"{name}{SOURCE}", f"{name}{TEXT}", f"{name.rpartition('/')[0]}/"))
         and top_name(name) not in bare
         and importable(name, layer.files, twins)
         and name not in taken.programs
         and owners[name] not in taken.finders
     )
-    extensions = (
-        name
-        for name in extension_modules(layer.files, sources)
-        if owners[name]
-        and warm_name(name) not in imported
-        and top_name(name) not in bare
-        and owners[name] not in taken.finders
-        and owners[name] not in taken.loaders
-    )
     return Selected(
-        modules=tuple(sorted([*(name for name in movable if name not in imported), *extensions])),
+        modules=tuple(name for name in movable if name not in imported),
         sources=tuple(name for name in movable if name in imported),
     )
 
@@ -96,7 +81,7 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
 def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> Taken:
     """What the code of a layer takes from the disk."""
     named: dict[str, set[str]] = {}
-    finders, loaders = set(), set()
+    finders = set()
     for name, content in sources.items():
         if _TEST.fullmatch(name):  # a package's tests read its sources to check their style
             continue
@@ -104,14 +89,12 @@ def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> 
         named.setdefault(owner, set()).update(_named(content))
         if _LOADS_FILES.search(content) and _FINDS.search(content) and finds_files(content):
             finders.add(owner)
-        if _LOADS_EXTENSIONS.search(content):
-            loaders.add(owner)
     programs = {
         name
         for name, content in sources.items()
         if Path(name).name in named.get(owners[name], ()) and is_program(content)
     }
-    return Taken(programs, finders, loaders)
+    return Taken(programs, finders)
 
 
 def _named(content: bytes) -> Iterator[str]:
@@ -180,50 +163,6 @@ def importable(name: str, files: Mapping[str, object], twins: Container[str]) ->
     return module != "__init__" or bool(ways and ways[-1] not in twins)
 
 
-def extension_modules(files: Mapping[str, Path], sources: Container[str]) -> Iterator[str]:
-    """The extension modules that can be loaded from memory as they are from disk.
-
-    Python alone loads them, under one name, and from this file; they ask neither for their own path
-    nor for libraries that lie beside them. Larger ones than LARGEST stay where they are.
-    """
-    libraries = {name: path for name, path in files.items() if EXTENSION in Path(name).name}
-    needed = {each for path in libraries.values() for each in linked(path).needed}
-    for name, path in libraries.items():
-        folder, _, file = name.rpartition("/")
-        stem, _, suffix = file.partition(".")
-        module = f"{folder}/{stem}".lstrip("/")
-        if (
-            f".{suffix}" in EXTENSION_SUFFIXES
-            and path.stat().st_size <= LARGEST
-            and stem != "__init__"
-            and not path.is_symlink()
-            and importable(f"{module}.py", files, ())
-            and f"{module}.py" not in sources
-            and f"{module}/__init__.py" not in sources
-            and sum(f"{module}{each}" in files for each in EXTENSION_SUFFIXES) == 1
-            and file not in needed
-            and _loads_from_memory(path, stem)
-        ):
-            yield name
-
-
-def _loads_from_memory(path: Path, module: str) -> bool:
-    asks = linked(path)
-    if asks.paths or not all(map(_standard, asks.needed)):
-        return False
-    content = path.read_bytes()
-    return b"\0PyInit_%b\0" % module.encode() in content and not _ASKS_WHERE.search(content)
-
-
-@cache
-def _standard(library: str) -> bool:
-    """Whether a library lies where the loader finds it for every file."""
-    return any(
-        Path(folder, library).exists() or any(Path(folder).glob(f"*-linux-gnu*/{library}"))
-        for folder in _LIBRARIES
-    )
-
-
 def top_name(name: str) -> str:
     """The first part of a module's dotted name."""
     return name.partition("/")[0].partition(".")[0]
@@ -235,9 +174,9 @@ def modules(files: Iterable[str]) -> set[str]:
     return {match[1] + match[2] for match in map(found.fullmatch, files) if match}
 
 
-def _pth_modules(layer: LayerFiles) -> Iterable[str]:
-    """The top names that `.pth` files of the prefix import, some before the hook is there."""
-    for path in layer.site.glob("*.pth"):
-        for line in path.read_text(errors="replace").splitlines():
-            if line.startswith(("import ", "import\t")):
+def _start_modules(layer: LayerFiles) -> Iterable[str]:
+    """The top names that `.pth` and `.start` files of the prefix import, some before the hook is there."""
+    for path in layer.site.iterdir():
+        for line in path.read_text(errors="replace").splitlines() if path.suffix in _STARTS else ():
+            if path.suffix == ".start" or line.startswith(("import ", "import\t")):
                 yield from re.findall(r"[A-Za-z_]\w*", line)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-import venv
+import sys
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from tests.wheels import make_wheel
 
-from slimbake.inside.build.layer import compile_modules
 from slimbake.inside.cold.pack import go_cold
 from slimbake.inside.cold.select import select, warm_modules
 from slimbake.inside.rules import LayerFiles
@@ -41,9 +41,11 @@ class Image:
 
     def layer(self, name: str, wheels: Iterable[Path], warm: Iterable[str] = ()) -> list[Path]:
         """Install wheels as a layer of that name: all goes cold that can but the bytecode of `warm`."""
-        layer, stays = LayerFiles(self.root, self.install(wheels)), warm_modules(warm)
-        compiled = compile_modules(p for p in layer.files.values() if layer.name(p) in stays)
-        return go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), {"layer": name})
+        layer = LayerFiles(self.root, self.install(wheels))
+        stays = warm_modules(warm) & layer.files.keys()
+        words = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
+        self.start("-S", *words, *(str(layer.files[each]) for each in sorted(stays)))
+        return go_cold(layer, select(layer, warm, stays), {"layer": name})
 
     def start(
         self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
@@ -61,12 +63,24 @@ class Image:
         return done.stdout.strip()
 
 
+def pythons() -> list[str]:
+    """This Python, and the machine's own if it is another version."""
+    own = shutil.which("python3", path="/usr/bin")
+    said = own and subprocess.check_output((own, "--version"), text=True).split()[1]
+    other = said and said.split(".")[:2] != list(map(str, sys.version_info[:2]))
+    return [sys.executable, *([own] if own and other else [])]
+
+
 def image(
-    root: Path, *layers: Mapping[str, Mapping[str, bytes]], warm: Iterable[str] = ()
+    root: Path,
+    *layers: Mapping[str, Mapping[str, bytes]],
+    warm: Iterable[str] = (),
+    python: str = sys.executable,
 ) -> Image:
     """An image of these layers. A layer: distribution -> its files."""
     made = Image(root / "image")
-    venv.create(made.root, symlinks=True)
+    words = (python, "-m", "venv", "--without-pip", "--symlinks", str(made.root))
+    subprocess.run(words, check=True)
     for number, dists in enumerate(layers):
         folder = root / f"wheels-{number}"
         wheels = [make_wheel(folder, name, files=files) for name, files in dists.items()]

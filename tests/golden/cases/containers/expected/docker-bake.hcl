@@ -376,7 +376,7 @@ target "api-smoke" {
   args = {
     "SLIMBAKE_SMOKE" = "app.py"
     "SLIMBAKE_VOLUMES" = "/srv/uploads"
-    "SLIMBAKE_TMPFS" = "/var/cache/api:/run/api"
+    "SLIMBAKE_TMPFS" = "/var/cache/api:/run/api:/home/app"
     "SLIMBAKE_USER" = "1000:1000"
     "SLIMBAKE_ENV" = "{\"TOKEN\": \"a \\\"$${b}\\\" %%{c}\"}"
   }
@@ -395,7 +395,7 @@ target "api-gpu-smoke" {
   args = {
     "SLIMBAKE_SMOKE" = "app.py"
     "SLIMBAKE_VOLUMES" = "/srv/uploads"
-    "SLIMBAKE_TMPFS" = "/var/cache/api:/run/api"
+    "SLIMBAKE_TMPFS" = "/var/cache/api:/run/api:/home/app"
     "SLIMBAKE_USER" = "1000:1000"
     "SLIMBAKE_ENV" = "{\"TOKEN\": \"a \\\"$${b}\\\" %%{c}\"}"
   }

@@ -186,6 +186,7 @@ target "target-smoke" {
   args = {
     "SLIMBAKE_SMOKE" = "!s*m?o[k]e #1.py"
     "SLIMBAKE_VOLUMES" = "/da ta/\"$x\""
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }

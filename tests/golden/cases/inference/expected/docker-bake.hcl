@@ -586,6 +586,7 @@ target "embed-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "embed.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -602,6 +603,7 @@ target "embed-onnx-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "embed.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -645,6 +647,7 @@ target "embed-onnx-parity" {
   args = {
     "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -663,6 +666,7 @@ target "rank-parity" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
     "SLIMBAKE_ENV" = "{\"TOKEN\": \"none\"}"
   }
   platforms = ["linux/amd64"]
@@ -696,6 +700,7 @@ target "embed-onnx-controls" {
   args = {
     "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -715,6 +720,7 @@ target "rank-controls" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
     "SLIMBAKE_ENV" = "{\"TOKEN\": \"none\"}"
   }
   platforms = ["linux/amd64"]

@@ -378,6 +378,7 @@ target "embed-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -394,6 +395,7 @@ target "embed-onnx-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -411,6 +413,7 @@ target "rank-smoke" {
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
     "SLIMBAKE_VOLUMES" = "/data"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -426,6 +429,7 @@ target "tell-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -484,6 +488,7 @@ target "embed-onnx-parity" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99999, \"mean-cosine\": 0.999999, \"top10\": 0.995, \"tokens\": 1.0, \"perplexity\": 0.0001, \"logprobs\": 0.001, \"decisions\": 0.999, \"logits\": 0.001}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -516,6 +521,7 @@ target "embed-onnx-controls" {
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
     "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99999, \"mean-cosine\": 0.999999, \"top10\": 0.995, \"tokens\": 1.0, \"perplexity\": 0.0001, \"logprobs\": 0.001, \"decisions\": 0.999, \"logits\": 0.001}"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }

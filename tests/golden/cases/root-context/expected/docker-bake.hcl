@@ -163,6 +163,7 @@ target "app-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "checks/smoke.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }

@@ -375,6 +375,7 @@ target "embed-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "embed.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -391,6 +392,7 @@ target "embed-cuda-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "embed.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -407,6 +409,7 @@ target "tool-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "tool.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
 }
@@ -422,6 +425,7 @@ target "tool-gpu-smoke" {
   }
   args = {
     "SLIMBAKE_SMOKE" = "tool.py"
+    "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]

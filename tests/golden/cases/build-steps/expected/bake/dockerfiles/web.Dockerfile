@@ -16,19 +16,29 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
 
-FROM base AS below
+# Unpack the wheels apart: whatever becomes of them, they are unpacked once.
+FROM base AS unpacked
 USER 0:0
-# Install the wheels, and apply the rules of this layer.
+ARG STRIP="symbols"
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/web.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    --mount=type=bind,from=inside,source=rules/web.json,target=/inside/rules.json \
-    ["python", "/build.pyz", "install"]
+    ["python", "/build.pyz", "unpack", "/unpacked"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+FROM base AS below
+USER 0:0
+# Lay what stays of them, by the rules of this layer.
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=rules/web.json,target=/inside/rules.json \
+    --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "lay"]
+
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

@@ -7,7 +7,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     ["python", "/build.pyz", "make-folders", "65532:65532", "/data", "/srv/job"]
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

@@ -3,7 +3,7 @@
 FROM base AS below
 USER 0:0
 
-# Copy the build context, and compile it. A build context named `code` replaces this stage.
+# Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \

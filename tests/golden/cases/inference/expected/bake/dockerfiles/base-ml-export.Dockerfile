@@ -15,15 +15,25 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
-FROM base
+# Unpack the wheels apart: whatever becomes of them, they are unpacked once.
+FROM base AS unpacked
 USER 0:0
-# Install the wheels, and apply the rules of this layer.
+ARG STRIP=""
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/base-ml-export.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "unpack", "/unpacked"]
+
+FROM base
+USER 0:0
+# Lay what stays of them, by the rules of this layer.
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=rules/base-ml-export.json,target=/inside/rules.json \
-    ["python", "/build.pyz", "install"]
+    --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "lay"]
 USER 65532:65532

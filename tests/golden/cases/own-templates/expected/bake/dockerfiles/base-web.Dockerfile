@@ -2,7 +2,10 @@
 FROM python AS wheels
 RUN --mount=type=bind,from=inside,source=locks/base-web.txt,target=/inside/lock.txt ["downloader", "/inside/lock.txt"]
 
+FROM python AS unpacked
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels ["installer", "/inside/wheels"]
+
 FROM base
 USER 0:0
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels ["installer", "/inside/wheels"]
+COPY --from=unpacked /unpacked /
 USER 65532:65532

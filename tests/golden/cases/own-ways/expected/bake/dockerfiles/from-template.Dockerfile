@@ -14,14 +14,23 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
-FROM first
-# Install the wheels, and apply the rules of this layer.
+# Unpack the wheels apart: whatever becomes of them, they are unpacked once.
+FROM runtime AS unpacked
+USER 0:0
+ARG STRIP="symbols"
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=locks/from-template.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "unpack", "/unpacked"]
+FROM first
+# Lay what stays of them, by the rules of this layer.
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=rules/from-template.json,target=/inside/rules.json \
-    ["python", "/build.pyz", "install"]
+    --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "lay"]
 CMD ["python", "-m", "second"]

@@ -15,6 +15,18 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "fetch-wheels", "/wheels"]
 
+# Unpack the wheels apart: whatever becomes of them, they are unpacked once.
+FROM base AS unpacked
+USER 0:0
+ARG STRIP="symbols"
+RUN --network=none \
+    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=locks/base-database.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "unpack", "/unpacked"]
+
 # Download the locked Debian packages. A build context named `debs` replaces this stage.
 FROM python AS debs
 RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
@@ -33,13 +45,11 @@ RUN --network=none \
 FROM base
 USER 0:0
 COPY --from=system /out /
-# Install the wheels, and apply the rules of this layer.
+# Lay what stays of them, by the rules of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    --mount=type=bind,from=inside,source=locks/base-database.txt,target=/inside/lock.txt \
-    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
-    --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
-    --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=inside,source=rules/base-database.json,target=/inside/rules.json \
-    ["python", "/build.pyz", "install"]
+    --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
+    --mount=type=tmpfs,target=/tmp \
+    ["python", "/build.pyz", "lay"]
 USER 65532:65532

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 import pytest
 from tests.unit.fleets import fleet, service, unlocked
 
-from slimbake.build.edit import Edits
 from slimbake.build.place import BakeRequest
-from slimbake.build.session import Session
 from slimbake.console import Console
-from slimbake.deploy import watched
-from slimbake.deploy.watched import Watched
-from slimbake.errors import CheckError, SetupError
+from slimbake.deploy import watch as watching
+from slimbake.deploy.watch import Source, Watched, changes_of, copy_code, watch
+from slimbake.errors import CheckError, ManifestError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.project import Project
 
@@ -28,14 +25,22 @@ class Played:
     """Sources as they are now, and what was done with containers."""
 
     project: Project
-    below: dict[str, str]
+    rest: dict[str, str]
     code: dict[str, str]  # service -> the content of its only file; "link" = it is one
     done: list[tuple[str, Any]] = field(default_factory=list)
     refused: tuple[str, ...] = ()  # by their checks
+    checks: str = "checks"
 
-    def edits(self, *_: object) -> Edits:
-        parts = {name: ((f"{text}.py", f"{text} 1"),) for name, text in self.code.items()}
-        return Edits(self.below, parts, "")
+    def sources(self, *_: object) -> dict[str, Source]:
+        return {
+            name: Source(
+                fingerprint=f"{self.rest[name]} {text} {self.checks}",
+                rest=self.rest[name],
+                code=((f"{text}.py", f"{text} 1"),),
+                mountable=text != "link",
+            )
+            for name, text in self.code.items()
+        }
 
     def release(self, _: Project, request: BakeRequest, *__: object) -> Any:
         self.done.append(("bake", request.targets))
@@ -52,7 +57,7 @@ class Played:
 
     def build(self, made: Watched, *services: str) -> list[tuple[str, Any]]:
         self.done.clear()
-        made.build(self.project, services)
+        made.update(self.project, services, ())
         return self.done
 
 
@@ -62,19 +67,13 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
     project = replace(unlocked(made_of), workspace=Workspace(tmp_path))
     made = Played(project, {"web": "1", "job": "1"}, {"web": "file", "job": "link"})
 
-    @contextlib.contextmanager
-    def hold(*_: object) -> Iterator[None]:
-        yield
-
     for name, value in {
-        "hold": hold,
         "reread": lambda project: project,
-        "image_accounts": lambda _: (),
-        "edits": made.edits,
+        "sources": made.sources,
         "release": made.release,
         "copy_code": lambda _, code, __: made.done.append(("copy", code)),
     }.items():
-        monkeypatch.setattr(watched, name, value)
+        monkeypatch.setattr(watching, name, value)
     monkeypatch.setattr("slimbake.deploy.compose.up", made.up)
     monkeypatch.setattr(
         "slimbake.deploy.compose.restart", lambda _, names: made.done.append(("restart", names))
@@ -90,7 +89,7 @@ def said() -> list[str]:
 @pytest.fixture
 def containers(said: list[str]) -> Watched:
     request = BakeRequest(targets=(), registry="r")
-    return Watched(request, lambda _: {}, {}, Console(said.append), Session())
+    return Watched(request, lambda _: {}, {}, Console(said.append))
 
 
 def test_what_has_no_links_mounts_its_code(played: Played, containers: Watched) -> None:
@@ -107,10 +106,14 @@ def test_an_edit_of_code_alone_is_copied_and_all_else_is_baked(
         ("copy", (("program.py", "program 1"),)),
         ("restart", ("web",)),
     ]
-    assert played.build(containers, "web")[0] == ("bake", ("web",)), "a smoke, or the manifest"
-    played.below["web"], played.code["web"] = "2", "file"
+    assert played.build(containers, "web", "job") == [], "nothing changed"
+    played.checks = "others"
     assert played.build(containers, "web")[0] == ("bake", ("web",))
-    assert played.build(containers, "job")[0] == ("bake", ("job",))
+    played.rest["web"], played.code["web"] = "2", "file"
+    assert played.build(containers, "web")[0] == ("bake", ("web",))
+    played.code["job"] = "link"
+    played.rest["job"] = "2"
+    assert played.build(containers, "web", "job")[0] == ("bake", ("job",))
 
 
 def test_what_its_checks_refuse_is_not_started(played: Played, containers: Watched) -> None:
@@ -118,6 +121,7 @@ def test_what_its_checks_refuse_is_not_started(played: Played, containers: Watch
     with pytest.raises(CheckError):
         played.build(containers, "web", "job")
     assert played.done[-1] == ("up", (("job",), ()))
+    assert played.build(containers, "web", "job") == [], "it is tried again when it is edited"
 
 
 def test_in_the_end_containers_run_their_images(played: Played, containers: Watched) -> None:
@@ -142,7 +146,7 @@ def test_what_a_broken_off_compose_still_holds_is_started_a_little_later(
             raise fault
 
     monkeypatch.setattr("slimbake.deploy.compose.up", up)
-    monkeypatch.setattr(watched, "_SETTLING", 0)
+    monkeypatch.setattr(watching, "_SETTLING", 0)
     containers.end()
     assert played.done == [("up", (("web",), ()))] * 2
 
@@ -157,7 +161,7 @@ def test_what_depends_on_one_that_failed_starts_with_it(
     with pytest.raises(CheckError):
         played.build(containers, "web", "job")
     assert [name for name, _ in played.done] == ["bake"]
-    played.refused = ()
+    played.refused, played.rest["job"] = (), "2"
     assert played.build(containers, "job")[0] == ("bake", ("job", "web"))
     assert played.done[-1] == ("up", (("job", "web"), ("web",)))
 
@@ -166,4 +170,105 @@ def test_a_bake_of_one_leaves_the_others_the_code_that_they_mount(
     played: Played, containers: Watched
 ) -> None:
     played.build(containers, "web", "job")
+    played.rest["job"] = "2"
     assert played.build(containers, "job")[-1] == ("up", (("job",), ("web",)))
+
+
+def test_code_that_is_edited_during_a_bake_is_synced_after_it(
+    played: Played, containers: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def release(*asked: Any) -> Any:
+        played.code["web"] = "program"
+        return played.release(*asked)
+
+    monkeypatch.setattr(watching, "release", release)
+    played.build(containers, "web")
+    assert ("copy", (("program.py", "program 1"),)) in played.done
+    assert played.build(containers, "web")[0][0] == "bake", "its checks have not seen it"
+
+
+def test_one_line_says_what_changed(played: Played, containers: Watched, said: list[str]) -> None:
+    containers.update(played.project, ("web", "job"), ("b", "a"))
+    assert said == ["a and 1 more changed: web, job"]
+
+
+# --- the loop
+
+
+def test_a_fault_is_reported_once_and_watching_goes_on(
+    played: Played, containers: Watched, said: list[str], tmp_path: Path
+) -> None:
+    faults = [None, "no such base", "no such base", None]
+
+    def read() -> Project:
+        if fault := faults.pop(0):
+            raise ManifestError(fault)
+        return played.project
+
+    def changes() -> Iterator[frozenset[str]]:
+        yield frozenset()
+        yield frozenset({"services.yaml"})
+        yield frozenset({"services.yaml"})
+        played.rest["web"] = "2"
+        yield frozenset({"services.yaml"})
+
+    watch(read, lambda _: ("web", "job"), containers, changes(), tmp_path)
+    assert [what for what, _ in played.done if what == "bake"] == ["bake", "bake"]
+    assert said == [
+        f"building web, job; then watching {tmp_path}",
+        "no such base",
+        "services.yaml changed: web",
+    ]
+
+
+def test_a_check_that_fails_is_reported_and_watching_goes_on(
+    played: Played, containers: Watched, said: list[str], tmp_path: Path
+) -> None:
+    played.refused = ("web",)
+    watch(lambda: played.project, lambda _: ("web",), containers, iter(()), tmp_path)
+    assert said[-1] == "slimbake: a smoke failed"
+
+
+def test_a_faulty_manifest_at_first_is_raised(containers: Watched, tmp_path: Path) -> None:
+    def read() -> Project:
+        raise ManifestError("1 problem in services.yaml")
+
+    with pytest.raises(ManifestError):
+        watch(read, lambda _: (), containers, iter(()), tmp_path)
+
+
+# --- real files
+
+
+def test_code_is_copied_with_the_modes_of_an_image(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/run").write_text("1")
+    code = (("data", "folder"), ("app/run", "program 1"))
+    copy_code(tmp_path, code, tmp_path / "copy")
+    assert (tmp_path / "copy/data").is_dir()
+    assert (tmp_path / "copy/app/run").stat().st_mode & 0o777 == 0o755
+
+
+def test_edits_renames_and_removals_are_seen_as_paths_below_the_root(tmp_path: Path) -> None:
+    for folder in ("services/api", ".git", ".slimbake"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "services/api/a.py").write_text("1")
+    changes = changes_of(tmp_path)
+    assert next(changes) == frozenset()
+    (tmp_path / ".git/index").write_text("x")
+    (tmp_path / ".slimbake/baked.json").write_text("x")
+    (tmp_path / "services/api/a.py").write_text("2")
+    assert settled(changes) == {"services/api/a.py"}
+    (tmp_path / "services/api").rename(tmp_path / "services/other")
+    assert {"services/api", "services/other"} <= settled(changes)
+    changes.close()  # type: ignore[attr-defined]
+
+
+def settled(changes: Iterator[frozenset[str]]) -> frozenset[str]:
+    """All changes until there are no more."""
+    found: frozenset[str] = frozenset()
+    for new in changes:
+        if found and not new:
+            return found
+        found |= new
+    raise AssertionError

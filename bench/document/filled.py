@@ -1,0 +1,95 @@
+"""Generated parts of pages that people write: blocks between two comments. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from slimbake.catalogue import rules
+from slimbake.console.tables import UNMEASURED
+
+from .cells import less, mb, table
+from .images import losses
+from .inputs import BY_HAND, OURS, Inputs, by_hand, sharing
+
+PAGES = ("README.md", "docs/promise.md")
+RECORDING = "docs/pictures/bake.svg"
+_BLOCK = re.compile(r"(<!-- figures: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SHOWN = ("embedding", "nlg", "api")  # of the README's table
+
+
+def filled(text: str, inputs: Inputs) -> str:
+    """A page with what is known today in its blocks. Raises KeyError for a block of another name."""
+    known = {
+        "sizes": _sizes,
+        "together": _together,
+        "census": _census,
+        "recording": _recording,
+        "rules": _rules,
+    }
+    return _BLOCK.sub(lambda found: f"{found[1]}{known[found[2]](inputs)}\n{found[3]}", text)
+
+
+def _sizes(inputs: Inputs) -> str:
+    """An image a row: what it weighs, and what it lost."""
+    if not inputs.images:
+        return f"Sizes and losses: {UNMEASURED} (`slimbake sizes --record`, `bench/census.py`)."
+    heads = ("image, with its model", "by hand", "slimbake", "modules found", "files lost")
+    return table((*heads, "calls that differ"), _rows(inputs))
+
+
+def _rows(inputs: Inputs) -> Iterator[tuple[str, ...]]:
+    hand = by_hand(inputs).get("images", {})
+    for name in _SHOWN:
+        made = hand.get(name, {}).get("uncompressed")
+        ours = inputs.images.get(name, {}).get("uncompressed")
+        smaller = f", {less(ours, made)} less" if ours and made else ""
+        yield (f"`{name}`", _unit(made), f"{_unit(ours)}{smaller}", *losses(name, inputs))
+
+
+def _unit(value: float | None) -> str:
+    return UNMEASURED if value is None else f"{mb(value)} MB"
+
+
+def _together(inputs: Inputs) -> str:
+    """Eight images together, as all sides share layers, and what bench/bake.py timed."""
+    sides = inputs.bake.get("sides", {})
+    if not sides:
+        return f"Eight images together, and build times: {UNMEASURED} (`bench/bake.py`)."
+    ours, hand, parallel = (sides[name] for name in (OURS, BY_HAND, "parallel"))
+    shared = sharing(inputs, inputs.defaults)["host"].get("shared")
+    host = [_unit(shared), _unit(by_hand(inputs).get("unique_on_host"))]
+    cold = [side.get("cold", {}).get("median") for side in (ours, hand, parallel)]
+    times = [UNMEASURED if each is None else f"{each:.0f} s" for each in cold]
+    return "\n".join(
+        (
+            f"All eight images take {host[0]} on a host, by hand {host[1]}: both share layers. A cold",
+            f"build takes {times[0]}, by hand {times[1]} one after the other, and {times[2]} with plain"
+            " bake.",
+        )
+    )
+
+
+def _census(inputs: Inputs) -> str:
+    found = inputs.census
+    if not found:
+        return f"Modules, files and calls: {UNMEASURED} (`bench/census.py`)."
+    rows = [
+        (name, f"{mb(of['bare'])} -> {mb(of['optimised'])}", *losses(name, inputs))
+        for name, of in found.items()
+    ]
+    return table(("image", "MB", "modules found", "files lost", "calls that differ"), rows)
+
+
+def _recording(inputs: Inputs) -> str:
+    if not inputs.cast:
+        return f"A recording of `slimbake bake`: {UNMEASURED} (`bench/record.py`)."
+    return f"![A recording of slimbake bake]({RECORDING})"
+
+
+def _rules(_: Inputs) -> str:
+    rows = [
+        (f"`{each.name}`", each.about, ", ".join(each.conditions) or "-", each.why)
+        for each in rules()
+    ]
+    return table(("rule", "what it does", "only if", "why"), rows)
