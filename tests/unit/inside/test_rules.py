@@ -133,11 +133,11 @@ def test_symbols_are_stripped_and_the_ledger_has_the_new_hash(tmp_path: Path) ->
     layer = prefix(
         tmp_path, {"thing": {"thing/lib.so": elf(debug=b"d" * 900), "thing/text.so": b"no library"}}
     )
-    (entry,) = strip_symbols(layer, LayerRule("symbols", strip=True))
+    (entry,) = strip_symbols(layer, "symbols")
     assert (entry.path, entry.before > entry.after > 0) == ("thing/lib.so", True)
     assert len((layer.site / "thing/lib.so").read_bytes()) == entry.after
     assert len(entry.digest) == 64
-    assert list(strip_symbols(layer, LayerRule("symbols", strip=True))) == []
+    assert list(strip_symbols(layer, "symbols")) == []
 
 
 def test_a_ledger_is_read_as_it_was_written() -> None:

@@ -11,6 +11,7 @@ import configparser
 import csv
 import filecmp
 import hashlib
+import os
 import posixpath
 import shutil
 import sys
@@ -142,23 +143,25 @@ def merged(source: Path, prefix: Path) -> list[Path]:
     for record in sorted(site.glob("*.dist-info/RECORD")):
         for name, digest in recorded_files(record.read_text()):
             below[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
-    new, faults = [], []
-    for path in sorted(tree(source), key=lambda path: len(path.parts)):
+    new: list[tuple[Path, Path]] = []
+    faults = []
+    for path in tree(source):
         target = prefix / path.relative_to(source)
         owner, digest = below.get(target, ("the layers below", ""))
         if path.is_dir() and not path.is_symlink():
-            if not target.is_dir():
-                target.mkdir()  # FileExistsError: a file of the layers below
-        elif target.is_symlink() or target.exists():
-            if not _same(path, target):
-                faults.append(f"{target.relative_to(prefix)} is in {owner}, with other contents")
-        elif digest and not path.is_symlink() and digest != _digest(path.read_bytes()):
-            faults.append(f"{target.relative_to(prefix)} is in {owner}, with other contents")
+            same = target.is_dir() or not os.path.lexists(target)
+        elif os.path.lexists(target):
+            same = _same(path, target)
         else:
-            shutil.copy2(path, target, follow_symlinks=False)
-            new.append(target)
+            same = not digest or path.is_symlink() or digest == _digest(path.read_bytes())
+            new.append((path, target))
+        if not same:
+            faults.append(f"{target.relative_to(prefix)} is in {owner}, with other contents")
     refuse(faults)
-    return new
+    for path, target in new:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target, follow_symlinks=False)
+    return [target for _, target in new]
 
 
 def _same(one: Path, other: Path) -> bool:

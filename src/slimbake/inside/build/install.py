@@ -61,7 +61,8 @@ def lay_packages(_: Sequence[str] = ()) -> None:
         ledger.LedgerEntry(**each) for each in json.loads((UNPACKED / STRIPPED).read_text())
     ]
     before = {*tree(PREFIX)}
-    layer = rules.LayerFiles(PREFIX, merged(UNPACKED / "prefix", PREFIX))
+    new = merged(UNPACKED / "prefix", PREFIX)
+    layer = rules.LayerFiles(PREFIX, new)
     found = optimised(layer, settings, stripped)
     modules = list(layer.files.values())
     if settings.get("warm"):
@@ -74,7 +75,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
     if settings["rules"] or settings.get("warm"):
         link_identical(layer.files.values())
     write_ledger(settings["layer"], found)
-    settle(before)
+    settle(before, new)
 
 
 def install_local(_: Sequence[str] = ()) -> None:
@@ -86,8 +87,9 @@ def install_local(_: Sequence[str] = ()) -> None:
     """
     before = {*tree(PREFIX)}
     unpack("", (), sorted(INSIDE.glob("own/*/*.whl")), LOCAL)
-    compile_modules(merged(LOCAL, PREFIX))
-    settle(before)
+    new = merged(LOCAL, PREFIX)
+    compile_modules(new)
+    settle(before, new)
 
 
 def optimised(
@@ -137,13 +139,14 @@ def unpack(lock: str, wheels: Sequence[Path], own: Sequence[Path], into: Path) -
         path.write_bytes(claim.content())
 
 
-def settle(before: Set[Path]) -> None:
-    """Give what came into the prefix constant modes and times. `before`: what was there."""
-    new = [path for path in tree(PREFIX) if path not in before]
-    normalise(new)
-    for folder in {path.parent for path in new} & before:
+def settle(before: Set[Path], new: Sequence[Path]) -> None:
+    """Give what came into the prefix constant modes and times. `before`: what was there; `new`: what
+    came, and may have gone again.
+    """
+    left = [path for path in tree(PREFIX) if path not in before]
+    normalise(left)
+    for folder in {PREFIX, *(path.parent for path in (*new, *left))} & before:
         os.utime(folder, (EPOCH, EPOCH))
-    os.utime(PREFIX, (EPOCH, EPOCH))
 
 
 def claimed(wheel: Path, into: Path) -> list[Claim]:
