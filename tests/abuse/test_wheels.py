@@ -38,7 +38,7 @@ def install_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         inside.mkdir()
         (inside / "uv").symlink_to(Path(sysconfig.get_path("scripts")) / "uv")
         (inside / "lock.txt").write_text("")
-        (inside / "rules.json").write_text('{"layer": "one", "rules": []}')
+        (inside / "rules.json").write_text('{"layer": "one", "rules": [], "compile": true}')
         for wheel in wheels:
             folder = inside / "own" / wheel.name.partition("-")[0]
             folder.mkdir(parents=True)
@@ -48,7 +48,9 @@ def install_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             monkeypatch.setattr(module, "TMP", tmp_path)
         monkeypatch.setattr(install, "PREFIX", root / "prefix")
         monkeypatch.setattr(install, "LOCK", root / "lock.txt")
-        install.install_layer()
+        monkeypatch.setattr(install, "UNPACKED", inside / "unpacked")
+        install.unpack_wheels([str(inside / "unpacked")])
+        install.lay_packages()
 
     return run
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.inside.passes import LayerFiles
 
 from slimbake.inside.check import trace
+from slimbake.inside.rules import LayerFiles
 
 SCRIPT = f"#!{sys.executable}\n# -*- coding: utf-8 -*-\nimport helper\n"
 
