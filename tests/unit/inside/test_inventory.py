@@ -158,18 +158,6 @@ def test_a_module_in_the_cold_store_is_no_loss(layer: Layer) -> None:
     assert layer.found["files"] == {"disk": 6, "cold": 1}
 
 
-def test_a_library_in_the_cold_store_is_as_a_rule_left_it(layer: Layer) -> None:
-    stripped = b"\x7fELF code"
-    digest = hashlib.sha256(stripped).hexdigest()
-    layer.tell(LedgerEntry("thing/lib.so", 18, 9, "symbols", "thing", "1", digest))
-    cold(layer, stripped, "thing/lib.so")
-    assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 6, "changed": 1}
-    rewritten("thing/lib.so", b"")(layer)
-    cold(layer, b"\x7fELF cod", "thing/lib.so")
-    assert take_inventory(()) == 1, "it is not what the rule left"
-
-
 def test_another_module_in_the_cold_store_is_a_loss(
     layer: Layer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,18 +159,6 @@ def test_the_fleet_is_as_if_a_person_had_written_the_bases(found: PlannedBases) 
 
 
 @pytest.mark.parametrize("torch", ["cpu", "cu128", "pypi", None])
-def test_a_service_that_wants_no_optimisation_has_none_in_the_layers_below_it(
-    found: PlannedBases,
-) -> None:
-    asking = tuple(replace(s, optimize=False) if s.name == "embed" else s for s in SERVICES)
-    whole = resolve(written(*asking, torch="cpu"), found)
-    on = {base.layer.name: {*base.layer.services} for base in whole.bases if base.layer.installs}
-    assert {base.layer.name for base in whole.bases if not base.optimize} >= {
-        name for name, services in on.items() if "embed" in services
-    }
-    assert [s.name for s in whole.services if not s.optimize] == ["embed"]
-
-
 def test_every_layer_that_installs_learns_where_wheels_of_torch_come_from(
     torch: str | None,
 ) -> None:
@@ -187,6 +175,18 @@ def test_every_layer_that_installs_learns_where_wheels_of_torch_come_from(
     assert {family.torch for family in families(settled)} == {
         torch if torch in ("cpu", "cu128") else ""
     }
+
+
+def test_a_service_that_wants_no_optimisation_has_none_in_the_layers_below_it(
+    found: PlannedBases,
+) -> None:
+    asking = tuple(replace(s, optimize=False) if s.name == "embed" else s for s in SERVICES)
+    whole = resolve(written(*asking, torch="cpu"), found)
+    on = {base.layer.name: {*base.layer.services} for base in whole.bases if base.layer.installs}
+    assert {base.layer.name for base in whole.bases if not base.optimize} >= {
+        name for name, services in on.items() if "embed" in services
+    }
+    assert [s.name for s in whole.services if not s.optimize] == ["embed"]
 
 
 def test_a_service_with_weights_alone_has_a_place_and_a_lock_that_is_empty() -> None:
