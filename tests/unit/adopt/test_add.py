@@ -275,6 +275,7 @@ def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> No
     assert "  slimbake bake worker   builds it and runs its smoke" in following
 
 
+@pytest.mark.parametrize(("name", "base", "port", "message", "hint"), REFUSED)
 def test_what_the_manifest_would_refuse_leaves_no_trace(
     tmp_path: Path, name: str, base: str | None, port: int | None, message: str, hint: str
 ) -> None:
