@@ -275,6 +275,39 @@ def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> No
     assert "  slimbake bake worker   builds it and runs its smoke" in following
 
 
+REFUSED: list[tuple[str, str | None, int | None, str, str]] = [
+    (
+        "Worker",
+        None,
+        None,
+        "services.Worker: 'Worker' cannot be the name of a service",
+        "did you mean 'worker'?",
+    ),
+    (
+        "../x",
+        None,
+        None,
+        "services.\"../x\": '../x' cannot be the name of a service",
+        "did you mean 'x'?",
+    ),
+    (
+        "a: {b",
+        None,
+        None,
+        "services.\"a: {b\": 'a: {b' cannot be the name of a service",
+        "did you mean 'a-b'?",
+    ),
+    (
+        "runtime",
+        None,
+        None,
+        "services.runtime: 'runtime' is a name of slimbake's own",
+        "give it another name",
+    ),
+    ("worker", "wbe", None, "services.worker.base: unknown base 'wbe'", "did you mean 'web'?"),
+]
+
+
 @pytest.mark.parametrize(("name", "base", "port", "message", "hint"), REFUSED)
 def test_what_the_manifest_would_refuse_leaves_no_trace(
     tmp_path: Path, name: str, base: str | None, port: int | None, message: str, hint: str
