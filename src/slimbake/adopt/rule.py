@@ -216,13 +216,7 @@ class _Service:
             entry["tmpfs"] = folders
         if stage.stop_signal:
             entry["stop_signal"] = stage.stop_signal
-        health = (self._compose and self._compose.health) or stage.health
-        replaced = self._compose and (self._compose.command or self._compose.entrypoint)
-        if health and health is stage.health and replaced and "port" not in entry:
-            what = "HEALTHCHECK is for the command that the compose file replaces"
-            self.notes.append(Note("lost", health.place, what, "`healthcheck:` there says another"))
-        elif health:
-            self._healthcheck(health, code, there, entry)
+        self._health(code, there, entry)
         self._unset(entry)
         entry |= self._packages(code)
         if self._shell:
@@ -414,6 +408,17 @@ class _Service:
             return False
         source = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
         return bool(self._repository.below(source))
+
+    def _health(self, code: Code, workdir: str, entry: Entry) -> None:
+        """The compose file's health check, or the Dockerfile's for the command that it is for."""
+        compose, own = self._compose, self._stage.health
+        if compose and compose.health:
+            self._healthcheck(compose.health, code, workdir, entry)
+        elif own and compose and (compose.command or compose.entrypoint) and "port" not in entry:
+            what = "HEALTHCHECK is for the command that the compose file replaces"
+            self.notes.append(Note("lost", own.place, what, "`healthcheck:` there says another"))
+        elif own:
+            self._healthcheck(own, code, workdir, entry)
 
     def _healthcheck(self, said: Health, code: Code, workdir: str, entry: Entry) -> None:
         if said.command is None:

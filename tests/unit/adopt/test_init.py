@@ -310,7 +310,7 @@ def test_no_secret_of_a_file_of_variables_reaches_what_is_written(tmp_path: Path
 
 
 def test_a_hundred_services_take_seconds(tmp_path: Path) -> None:
-    files = {}
+    files: dict[str, str] = {}
     for number in range(100):
         files |= {f"services/s{number}/{name}": text for name, text in FILES.items()}
         files[f"services/s{number}/Dockerfile"] = PLAIN

@@ -18,7 +18,7 @@ def test_a_plain_dockerfile_is_built_by_slimbake(tmp_path: Path) -> None:
     assert found.entry == {
         "context": ".",
         "requirements": "requirements.txt",
-        "command": ["uvicorn", "main:app", "--host", "0.0.0.0"],
+        "command": ["uvicorn", "main:app", "--host", "0.0.0.0"],  # noqa: S104
         "port": 8000,
     }
 

@@ -61,10 +61,10 @@ def test_how_containers_run_comes_of_the_compose_file(
 ) -> None:
     files = {"api.env": "A=1\n", "api/x/a.py": ""}
     found = composed(tmp_path, said, **files)
-    usual = {"context": "api", "requirements": "requirements.txt"}
+    usual: dict[str, Any] = {"context": "api", "requirements": "requirements.txt"}
     if "command" not in expected:
-        usual["command"] = ["uvicorn", "main:app", "--host", "0.0.0.0"]  # type: ignore[assignment]
-        usual["port"] = 8000  # type: ignore[assignment]
+        usual["command"] = ["uvicorn", "main:app", "--host", "0.0.0.0"]  # noqa: S104
+        usual["port"] = 8000
     assert found == usual | expected
 
 
