@@ -264,7 +264,7 @@ class _Reader:
             self._needs.torch = found[1]
         elif "://" in value and "pypi.org" not in value:
             what = "its packages come from an index of their own"
-            advice = "give uv that index on each machine that builds (docs/how-to/company.md)"
+            advice = "give uv that index on each machine that builds (docs/how-to/private-index.md)"
             self._needs.notes.append(Note("breaks", self._place, what, advice))
 
     def _listed(self, value: str) -> None:
