@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOCS := $(VENV)-docs
 READY := $(VENV)/.ready
-SETUP := $(BIN)/slimbake setup --install-engine
+# Docker and images of Python and uv, where this machine lacks them.
+SETUP := $(BIN)/python -m tools.bare
 
 # One worker more than cores, since engine tests wait for Docker; each of them may need 2 GB.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
@@ -13,14 +14,17 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bake up down test test-all test-rest test-fast lint bench docs clean \
+.PHONY: help bake bare up down test test-all test-rest test-fast lint bench docs clean \
 	suite-main suite-all
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-bake: $(READY)  ## build the eight services, run their smokes, print their sizes
-	$(BIN)/slimbake bake --install-engine
+bake: bare  ## build the eight services, run their smokes, print their sizes
+	$(BIN)/slimbake bake
+
+bare: $(READY)  ## install and start Docker, and make local images of Python and uv, where they lack
+	$(SETUP)
 
 up: $(READY)  ## start the services that were built
 	$(BIN)/slimbake up

@@ -78,7 +78,7 @@ def prepared(root: Path, scratch: Path) -> Setting:
     project = load(root / MANIFEST)
     made = project.plan
     here = machine()
-    around = surroundings(made, engine.setup(False, CONSOLE), here, CONSOLE)
+    around = surroundings(made, engine.expect_engine(), here)
     for value in around.externals.values():
         image = value.removeprefix("docker-image://")
         if image != value and not _holds(image):

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from tests.engine.registries import PROGRAM, loopback_registry
 from tests.engine.schedule import place
+from tools.bare import __main__ as setup
+from tools.bare import apt
 
-from slimbake.console import QUIET
-from slimbake.host import apt as aptget
 from slimbake.host.files import checkout
 
 ROOT = Path(__file__).parents[2]
@@ -88,9 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
-    """An engine that answers; `make test` has set one up."""
-    ready = slimbake("setup")
-    assert ready.code == 0, ready.stderr
+    """An engine that answers, and images of Python and uv; `make test` has set them up."""
+    setup.main()
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +159,7 @@ def registry() -> Iterator[str]:
     if shutil.which(PROGRAM) is None:
         if os.geteuid() or shutil.which("apt-get") is None:
             pytest.skip(f"{PROGRAM} is not installed, and this is not root on Debian")
-        aptget.install_packages([PROGRAM], QUIET)  # waits for another one, as of the other worker
+        apt.install(PROGRAM)  # waits for another one, as of the other worker
     with loopback_registry() as at:
         yield at
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slimbake.console import QUIET
+from tools.bare import apt, images
+
 from slimbake.errors import SetupError
-from slimbake.host import apt as aptget
 from slimbake.host.machine import BINFMT, require_emulation
 from slimbake.images import this_platform
 
@@ -56,8 +56,8 @@ def _install(*packages: str) -> None:
             f"{' and '.join(packages)} are not installed, and this is not root on Debian"
         )
     try:
-        aptget.install_packages(packages, QUIET)  # waits for another one, as of the other worker
-    except SetupError as error:
+        apt.install(*packages)  # waits for another one, as of the other worker
+    except SystemExit as error:
         raise NoEmulationError(str(error)) from None
 
 
@@ -100,3 +100,18 @@ def _registered() -> Iterator[None]:
         yield
     finally:
         (BINFMT / name).write_text("-1")
+
+
+def both_externals(uv: str) -> str:
+    """The `externals` of a manifest for both platforms: images of Python and `uv` for each."""
+    own = {"python": images.python_image("3.11"), "uv": images.uv_image(uv)}
+    other = {
+        "python": images.python_image("3.11", "slimbake-bare/python:3.11-arm64", "arm64"),
+        "uv": images.uv_image("slimbake-bare/uv:arm64", "arm64"),
+    }
+    named = {
+        name: images.several(f"slimbake-bare/{name}:both", {"amd64": image, "arm64": other[name]})
+        for name, image in own.items()
+    }
+    lines = "".join(f'  {name}: {{image: "{image}"}}\n' for name, image in named.items())
+    return f"externals:\n{lines}"

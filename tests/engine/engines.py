@@ -17,16 +17,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.bare import apt
+
 from slimbake.config import manifest
-from slimbake.console import QUIET
-from slimbake.docker.engine import setup
+from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet import resolve as resolve_fleet
-from slimbake.host import apt as aptget
-from slimbake.host.machine import machine
 from slimbake.plan import plan
 
-_SYSTEM = {**os.environ, "PATH": aptget.system_path()}
+_SYSTEM = {**os.environ, "PATH": apt.system_path()}
 # Also where we are killed. To the kernel, "us" is the thread that started it: start engines in the
 # main thread.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig=TERM")
@@ -66,7 +65,7 @@ def own_engine(
     containers run on, as taskset takes them ("0-1"); "" = all.
     """
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
-        aptget.install_packages(["iproute2"], QUIET)
+        apt.install("iproute2")
     with tempfile.TemporaryDirectory(prefix="engine-") as name, _network(route) as namespace:
         folder = Path(name)
         data = data or folder / "data"
@@ -106,9 +105,7 @@ def bring_externals(file: Path, host: str) -> None:
     another engine.
     """
     read = plan(resolve_fleet(manifest(file)))
-    found = resolve_externals(
-        read.externals, read.python, setup(False, QUIET), machine(), QUIET, install=True
-    )
+    found = resolve_externals(read.externals, expect_engine())
     images = [each.context for each in found.resolved if each.context.startswith("docker-image://")]
     for image in (image.removeprefix("docker-image://") for image in images):
         with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +13,6 @@ from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
 from slimbake.build.site import Preparation, hold
 from slimbake.cli.common import console, read
-from slimbake.console import QUIET, Console
-from slimbake.docker.engine import Absent, find, setup, stop_engine
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
 
 _ROOT = Path(__file__).parents[2]
 
@@ -45,23 +40,3 @@ def bake_all(packages: Literal["wheelhouse", "index"]) -> None:
         )
         result = bake(held.stocked(names), names, BakeOptions(), checks=False)
     json.dump({name: result.digests[name][0] for name in names}, sys.stdout)
-
-
-def start_and_stop() -> None:
-    """Start the engine of this machine, which has none running, and stop it."""
-    assert isinstance(find(), Absent)
-    said: list[str] = []
-    first = setup(False, Console(said.append))
-    assert (first.store, first.started) == ("containerd", True), first
-    assert any(word.startswith("starting dockerd") for word in said), said
-    assert setup(False, Console(said.append)) == first
-    assert len(said) == 1, said
-    assert stop_engine(Console(said.append)) is True
-    assert isinstance(find(), Absent)
-    assert stop_engine(Console(said.append)) is False
-
-
-def make_standin() -> None:
-    """Make a stand-in for an image of Python, and let Ctrl-C interrupt that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    python_standin("3.13", machine(), QUIET, install=True)

@@ -12,7 +12,7 @@ from tests.engine.toys import BROKEN, code, dangling, entry, held, write
 
 from slimbake.config import manifest
 from slimbake.console import QUIET
-from slimbake.docker.engine import setup
+from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host.files import checkout, exclusively
@@ -212,7 +212,7 @@ def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
 def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
     """What plain buildx has to know on a machine without a registry, and its environment."""
     here, decided = machine(), plan(resolve_fleet(manifest(toy.root / "services.yaml")))
-    found = resolve_externals(decided.externals, decided.python, setup(False, QUIET), here, QUIET)
+    found = resolve_externals(decided.externals, expect_engine())
     words = []
     for external in found.resolved:
         users = [

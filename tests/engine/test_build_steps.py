@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.engine.conftest import Toy, docker
-
-from slimbake.console import QUIET
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
+from tools.bare.images import python_image
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +42,7 @@ services:
 
 
 def test_outputs_of_steps_are_in_the_image_and_nothing_else(toy: Toy) -> None:
-    image = python_standin("3.11", machine(), QUIET, install=True)
+    image = python_image("3.11")
     show = "print(open('/app/static/css/all.css').read(), *sorted(os.listdir('/app')))"
     toy.write(
         MANIFEST.replace("IMAGE", image),

@@ -18,13 +18,9 @@ import requests
 from tests.engine.conftest import Ended, Toy, call, docker, fleet
 from tests.engine.engines import Own, own_engine, sees_loopback
 from tests.engine.toys import BROKEN, SMOKE, entry, held
+from tools.bare.images import python_image, uv_image
 
-from slimbake.config import manifest
-from slimbake.console import QUIET
-from slimbake.docker.engine import setup
-from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet import resolve as resolve_fleet
-from slimbake.host.machine import machine
+from slimbake.fleet.resolve import DEFAULT_UV
 from slimbake.registry import ImageRepository
 
 pytestmark = [
@@ -88,10 +84,10 @@ def afar(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Af
         toy = undo.enter_context(fleet(tmp_path_factory.mktemp("afar")))
         to = f"{registry}/{toy.project}"
         services = entry("one", "    port: 8000\n    budget: {rss: 500MB}\n") + entry("two")
-        python = _pushed_python(toy, to)
-        toy.write(
-            f'externals: {{python: {{image: "{python}"}}}}\nservices:\n{services}', _files(toy)
-        )
+        python = _pushed(python_image("3.11"), f"{to}/python:3.11")
+        uv = _pushed(uv_image(DEFAULT_UV), f"{to}/uv:1")
+        externals = f'externals: {{python: {{image: "{python}"}}, uv: {{image: "{uv}"}}}}'
+        toy.write(f"{externals}\nservices:\n{services}", _files(toy))
         engine = undo.enter_context(own_engine())
         undo.enter_context(sees_loopback(engine, int(registry.rpartition(":")[2])))
         folder = tmp_path_factory.mktemp("builder")
@@ -102,16 +98,9 @@ def afar(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Af
         yield Afar(toy, to, name)
 
 
-def _pushed_python(toy: Toy, to: str) -> str:
-    """What stands in for Python here, as an image of a registry that both engines reach."""
-    toy.write("services: {}\n")
-    fleet = resolve_fleet(manifest(toy.root / "services.yaml"))
-    python = (fleet.external("python"),)
-    found = resolve_externals(
-        python, fleet.python, setup(False, QUIET), machine(), QUIET, install=True
-    )
-    name = f"{to}/python:3.11"
-    docker("tag", found["python"].context.removeprefix("docker-image://"), name)
+def _pushed(image: str, name: str) -> str:
+    """An image from outside under a name in a registry that both engines reach."""
+    docker("tag", image, name)
     docker("push", "--quiet", name)
     docker("image", "rm", name)
     return name
@@ -200,8 +189,8 @@ def test_provenance_from_afar_is_of_the_image_that_was_checked(afar: Afar) -> No
     requests.get(f"http://{afar.to.partition('/')[0]}/v2/", timeout=10).raise_for_status()
 
 
-def test_a_builder_that_cannot_see_stand_ins_is_refused(afar: Afar, toy: Toy) -> None:
+def test_a_builder_that_cannot_see_the_engine_s_images_is_refused(afar: Afar, toy: Toy) -> None:
     toy.write("services:\n" + entry("two"), {"two/app.py": "", "two/smoke.py": SMOKE})
     done = toy.slimbake("bake", "--builder", afar.builder)
-    words = "a remote builder sees no stand-in"
+    words = "python:3.11-slim-trixie cannot be reached"
     assert (done.code, words in done.stderr) == (7, True), done.stderr

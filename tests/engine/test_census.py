@@ -13,10 +13,8 @@ import pytest
 from bench.counting.images import offered
 from tests.engine.conftest import ROOT, Ended, Toy, call, fleet
 from tests.engine.toys import entry
+from tools.bare.images import python_image
 
-from slimbake.console import QUIET
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
 from slimbake.inside.build.runtime import LEFT_BEHIND
 
 SERVICES = ("embedding", "nlg", "api", "embedding-onnx")
@@ -80,7 +78,7 @@ def test_what_distilling_leaves_out_of_the_standard_library_is_named(toy: Toy) -
     whole, runtime = (
         set(offered(each)["stdlib"])
         for each in (
-            python_standin("3.11", machine(), QUIET, install=True),
+            python_image("3.11"),
             toy.image("one"),
         )
     )

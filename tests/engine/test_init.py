@@ -17,10 +17,7 @@ from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
 from tests.engine.registries import free_port
 from tests.engine.toys import held
 from tests.patience import wait_for
-
-from slimbake.console import QUIET
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
+from tools.bare.images import python_image
 
 FIXTURE = Path(__file__).parents[1] / "fixtures/repositories/django-shop"
 # Its frontend keeps its Dockerfile, whose image no machine without a registry has.
@@ -63,7 +60,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     folder = tmp_path_factory.mktemp("init")
-    image = python_standin("3.11", machine(), QUIET, install=True)
+    image = python_image("3.11")
     (folder / "Dockerfile").write_text(DATABASES.format(image=image))
     (folder / "postgres.sh").write_text(POSTGRES)
     with fleet(folder / "shop") as made:

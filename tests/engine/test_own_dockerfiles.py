@@ -9,10 +9,7 @@ from collections.abc import Iterator
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.toys import held
-
-from slimbake.console import QUIET
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
+from tools.bare.images import python_image
 
 MANIFEST = """
 bases: {small: {requirements: [six]}}
@@ -79,7 +76,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    image = python_standin("3.11", machine(), QUIET, install=True)
+    image = python_image("3.11")
     with fleet(tmp_path_factory.mktemp("own")) as made:
         made.write(MANIFEST.replace("IMAGE", image), FILES)
         yield made

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
-from tests.engine.emulation import NoEmulationError, emulated
+from tests.engine.emulation import NoEmulationError, both_externals, emulated
 from tests.engine.toys import held
 
+from slimbake.fleet.resolve import DEFAULT_UV
 from slimbake.host.machine import BINFMT
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     try:
         with emulated(), fleet(tmp_path_factory.mktemp("platforms")) as made:
             files = {"app/app.py": APP + f"# {made.project}\n", "app/smoke.py": SMOKE}
-            made.write(MANIFEST, files)
+            made.write(both_externals(DEFAULT_UV) + MANIFEST, files)
             yield made
     except NoEmulationError as error:
         pytest.skip(str(error))
@@ -50,7 +51,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 @pytest.fixture(scope="module")
 def baked(toy: Toy) -> Any:
-    done = toy.slimbake("bake", "--install-engine")
+    done = toy.slimbake("bake")
     assert done.code == 0, done.stderr
     return done
 

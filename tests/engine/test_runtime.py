@@ -17,11 +17,9 @@ from typing import Any
 
 import pytest
 from tests.unit.programs import written
+from tools.bare.images import python_image
 from uv import find_uv_bin
 
-from slimbake.console import QUIET
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
 from slimbake.inside.build.runtime import CODECS, FOREIGN
 from slimbake.inside.step import EPOCH, NONROOT
 
@@ -142,7 +140,7 @@ class Runtime:
 def python_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The external Python image in Debian's layout and in the official one."""
     debian, official = (
-        python_standin("3.11", machine(), QUIET, install=True),
+        python_image("3.11"),
         "slimbake-test/python-official:3.11",
     )
     dockerfile = (HERE / "official-layout.Dockerfile").read_text()

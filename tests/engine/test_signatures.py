@@ -18,9 +18,8 @@ import yaml
 from tests.engine.conftest import Ended, Toy, call
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import code, entry
+from tools.bare import apt
 
-from slimbake.console import QUIET
-from slimbake.host import apt
 from slimbake.render.workflow import GITHUB
 
 COSIGN = "/usr/bin/cosign"
@@ -48,7 +47,7 @@ def cosign(tmp_path: Path) -> dict[str, str]:
     if not Path(COSIGN).exists():
         if os.geteuid() or shutil.which("apt-get") is None:
             pytest.skip("cosign is not installed, and this is not root on Debian")
-        apt.install_packages(["cosign"], QUIET)
+        apt.install("cosign")
     keys, programs = tmp_path / "keys", tmp_path / "bin"
     keys.mkdir()
     programs.mkdir()

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.toys import held
+from tools.bare.images import python_image
 
-from slimbake.console import QUIET
 from slimbake.docker.containers import OWNER
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
 
 MANIFEST = """
 services:
@@ -64,7 +62,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    image = python_standin("3.11", machine(), QUIET, install=True)
+    image = python_image("3.11")
     with fleet(tmp_path_factory.mktemp("with")) as made:
         compose = COMPOSE.replace("IMAGE", image).replace("PROJECT", made.project)
         files = {"app/needs.py": NEEDS, "app.env": "export DB='db'\n", "database.py": DATABASE}

@@ -14,10 +14,8 @@ import yaml
 from tests.engine.conftest import Toy, call, docker, fetch, fleet
 from tests.engine.registries import free_port
 from tests.golden.fleets import FLEETS, Fleet
+from tools.bare.images import python_image
 
-from slimbake.console import QUIET
-from slimbake.externals.standin import python_standin
-from slimbake.host.machine import machine
 from slimbake.render.compose import COMPOSE_FILE, compose
 
 pytestmark = pytest.mark.slow
@@ -284,7 +282,7 @@ volumes: {data: {}}
 
 @pytest.fixture(scope="module")
 def needing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    image = python_standin("3.11", machine(), QUIET, install=True)
+    image = python_image("3.11")
     with fleet(tmp_path_factory.mktemp("needs")) as made:
         own = f"name: {made.project}\n{OWN.replace('IMAGE', image)}"
         made.write(NEEDS, {**FILES, "works/waits.py": WAITS, "compose.yaml": own})

@@ -25,7 +25,7 @@ def print_bake() -> Print:
         and subprocess.run(["docker", "buildx", "version"], capture_output=True).returncode == 0
     )
     if not has and os.environ.get("CI") != "true":
-        pytest.skip("docker buildx is not installed: `slimbake setup --install-engine` installs it")
+        pytest.skip("docker buildx is not installed: `make bare` installs it")
 
     def run(folder: Path, names: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
         done = subprocess.run(

@@ -8,10 +8,10 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
+from tools.bare.apt import sources as apt_sources
 
 from slimbake.host.machine import machine
 
@@ -43,9 +43,7 @@ def _fetched(apt: Path) -> Path:
     """
     here = machine()
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    source = next(
-        (s for s in here.apt_sources if codename in s.suites and "main" in s.components), None
-    )
+    source = next((each for each in apt_sources() if codename in each.suites), None)
     if here.system != "debian" or source is None:
         raise Unavailable("this machine has no mirror of Debian")
     for folder in (
@@ -55,8 +53,7 @@ def _fetched(apt: Path) -> Path:
         "cache/archives/partial",
     ):
         (apt / folder).mkdir(parents=True)
-    newer = replace(source, suites=SUITES, components=("main",))
-    (apt / "etc/sources.list.d/newer.sources").write_text(newer.deb822())
+    (apt / "etc/sources.list.d/newer.sources").write_text(source.deb822(SUITES))
     places = {"Dir::Etc": "etc", "Dir::State": "state", "Dir::Cache": "cache"}
     options = [word for name, folder in places.items() for word in ("-o", f"{name}={apt / folder}")]
     options += ["-o", "Dir::State::status=/dev/null", "-o", "APT::Sandbox::User=root"]

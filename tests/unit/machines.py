@@ -7,19 +7,8 @@ from typing import Any
 
 from slimbake.docker.engine import DockerEngine
 from slimbake.fleet.model import External
-from slimbake.host.apt import AptSource
 from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources
-
-MIRROR = AptSource(
-    uris=("http://mirror.example/debian",),
-    suites=("trixie", "trixie-updates"),
-    components=("main", "contrib"),
-    signed_by="/usr/share/keyrings/debian-archive-keyring.pgp",
-)
-SECURITY = replace(
-    MIRROR, uris=("http://mirror.example/debian-security",), suites=("trixie-security",)
-)
 
 DEBIAN = Machine(
     system="debian",
@@ -27,7 +16,6 @@ DEBIAN = Machine(
     packages=PackageSources(),
     ca_bundle=None,
     proxies=(),
-    apt_sources=(MIRROR, SECURITY),
     disk_free=80_000_000_000,
 )
 
@@ -47,7 +35,6 @@ ENGINE = DockerEngine(
     buildx=(0, 13, 1),
     builder="docker",
     endpoint="default",
-    started=False,
     compose=(2, 26, 1),
 )
 CONTAINER = DockerEngine(
@@ -56,5 +43,4 @@ CONTAINER = DockerEngine(
     buildx=(0, 20, 0),
     builder="docker-container",
     endpoint="default",
-    started=False,
 )

@@ -21,8 +21,6 @@ class Surroundings:
     """What a machine brings to a build; nothing of it stays in a layer."""
 
     externals: Mapping[str, str]  # python, uv -> context value
-    # in place of python where something is compiled; "" = that very image
-    headers: str = ""
     # python, uv -> changes when what it stands for does
     digests: Mapping[str, str] = field(default_factory=dict)
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
@@ -127,11 +125,6 @@ def staged(plan: Plan, target: str, checkout: str = "", kind: str = "built") -> 
     return f"slimbake/{plan.project}/{target}:{'-'.join(filter(None, (kind, checkout)))}"
 
 
-def compiled(target: Target) -> bool:
-    """Whether it builds a wheel with packages of Debian, such as a compiler."""
-    return target.kind == "wheel" and bool(target.recipe and target.recipe.system)
-
-
 def is_git(target: Target) -> bool:
     """Whether a stage of its Dockerfile gets a commit from Git."""
     return bool(target.recipe and "#" in target.recipe.source)
@@ -156,10 +149,7 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         f"contexts.{name}={value}"
         for name, value in around.externals.items()
         if name in used and used[name] != value
-        if not (name == "python" and around.headers and compiled(target))
     ]
-    if around.headers and compiled(target):
-        found.append(f"contexts.python={around.headers}")
     given = {f"{IMAGE}{image}" for image in around.pushed.values()}
     found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
     for name, folders in (

@@ -229,8 +229,7 @@ _ADVICE = (
     ("the index has sha256", "if you trust the index: `slimbake lock --upgrade PACKAGE`"),
     (
         "failed to resolve source metadata",
-        "an external image cannot be pulled: see `slimbake doctor`; a stand-in takes the place of no FROM"
-        " in your own Dockerfiles",
+        "an external image cannot be pulled: see `slimbake doctor`",
     ),
     (
         'exec: "python3": executable file not found',
@@ -251,7 +250,7 @@ _ADVICE = (
     ),
     ("No solution found", "the lock and the index disagree: `slimbake lock`"),
     ('exec: "python"', "the image has no `python` on its PATH"),
-    ("Cannot connect to the Docker daemon", "the engine ended: `slimbake setup`"),
+    ("Cannot connect to the Docker daemon", "the engine ended: start it again"),
     (
         _PRUNED,
         "the engine lost a layer that this build needs, as when `prune` runs meanwhile: run it"

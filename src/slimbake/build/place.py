@@ -6,7 +6,6 @@ measured, attached and marked after it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -53,7 +52,6 @@ class BakeRequest:
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     no_cache: bool = False
     frozen: bool = False  # stale locks and generated files are an error
-    install: bool = False  # a missing engine may be installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,13 +404,6 @@ def place_of(site: Site, request: BakeRequest) -> Place:
     Raises SetupError for what the place cannot do.
     """
     ours = site.engine.builder == "docker"
-    if not ours and (hidden := _engine_only(site)):
-        raise SetupError(
-            f"the builder {os.environ.get('BUILDX_BUILDER') or 'in use'} does not see the images of"
-            f" this machine's engine: {', '.join(hidden)} {'is a' if len(hidden) == 1 else 'are'}"
-            f" stand-in{'' if len(hidden) == 1 else 's'} there",
-            "push them to a registry that the builder reaches, and name them under `externals:`",
-        )
     if not ours and request.push:
         return OnBuilder()
     wanted = {
@@ -426,11 +417,3 @@ def place_of(site: Site, request: BakeRequest) -> Place:
             f"{asked[0]} needs the engine's containerd image store, or a builder of its own"
         )
     return OnEngine()
-
-
-def _engine_only(site: Site) -> tuple[str, ...]:
-    """The stand-ins that are images of the engine."""
-    contexts = site.around.externals
-    return tuple(
-        name for name in site.around.standins if contexts[name].startswith("docker-image://")
-    )

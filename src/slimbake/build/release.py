@@ -60,7 +60,6 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
     wanted = Preparation(
         targets=request.targets,
         frozen=request.frozen,
-        install=request.install,
         platform=request.platform,
         pushed=request.pushed,
     )

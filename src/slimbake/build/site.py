@@ -15,9 +15,9 @@ from slimbake.build.command import Surroundings
 from slimbake.build.surroundings import find_links, surroundings
 from slimbake.console import Console
 from slimbake.docker import remove_dangling
-from slimbake.docker.engine import DockerEngine, setup
+from slimbake.docker.engine import DockerEngine, expect_engine
 from slimbake.errors import SetupError, StaleFiles
-from slimbake.externals.resolve import expect_available
+from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet import Fleet
 from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import Machine, machine
@@ -38,7 +38,6 @@ class Preparation:
 
     targets: tuple[str, ...]  # that may be built, with their checks
     frozen: bool = False  # stale locks and generated files are an error, as in CI
-    install: bool = False  # a missing engine may be installed
     platform: str = ""  # the only one that is built for; "" = as planned
     # target -> REPOSITORY@DIGEST: not built here, but stood on
     pushed: Mapping[str, str] = field(default_factory=dict)
@@ -99,17 +98,14 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
     Locks what was never locked, and brings generated files up to date. In the end, images that the
     build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
-    engine, here = setup(wanted.install, console), machine()
+    engine, here = expect_engine(), machine()
     own = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{own}", console):
         # Another slimbake may have locked or proven something while this one waited.
         project = relocked(reread(project), here, console, wanted.frozen, engine)
         project = regenerated(project, console, wanted.frozen)
         plan = project.plan
-        targets = relinked(plan, wanted.pushed).needed(plan.with_checks(wanted.targets))
-        platforms = {wanted.platform} if wanted.platform else built_for(plan, targets)
-        found = surroundings(plan, engine, here, console, wanted.install, platforms)
-        around = replace(found, pushed=wanted.pushed, checkout=own)
+        around = replace(surroundings(plan, engine, here), pushed=wanted.pushed, checkout=own)
         site = Site(
             project=project,
             engine=engine,
@@ -125,10 +121,10 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
                     remove_dangling(plan.project)
 
 
-def seen(project: Project, console: Console, platforms: Iterable[str] = ()) -> Site:
+def seen(project: Project, console: Console) -> Site:
     """A project that is only looked at: nothing is locked, written or held. Raises SetupError."""
-    engine, here = setup(False, console), machine()
-    around = surroundings(project.plan, engine, here, console, platforms=platforms)
+    engine, here = expect_engine(), machine()
+    around = surroundings(project.plan, engine, here)
     return Site(project=project, engine=engine, machine=here, around=around, console=console)
 
 
@@ -179,7 +175,7 @@ def relocked(
     if not old:
         return project
     if engine:  # before the minute that locking takes
-        expect_available(project.plan.externals, engine)
+        resolve_externals(project.plan.externals, engine)
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
 
     lock(project.asked, here, console)

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from slimbake.build.command import Surroundings, compiled
-from slimbake.console import Console
+from slimbake.build.command import Surroundings
 from slimbake.docker.engine import DockerEngine
-from slimbake.externals.resolve import headers_standin, resolve_externals
+from slimbake.externals.resolve import resolve_externals
 from slimbake.host.files import state_folder, write_atomically
 from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources
@@ -19,27 +18,12 @@ from slimbake.lock.wheelhouse.store import Held, store
 from slimbake.plan.model import Plan, Target
 
 
-def surroundings(
-    plan: Plan,
-    engine: DockerEngine,
-    here: Machine,
-    console: Console,
-    install: bool = False,
-    platforms: Iterable[str] = (),
-) -> Surroundings:
-    """What a bake of this plan is given on this machine. Makes stand-ins where no registry can be
-    reached.
-
-    `install` lets what stand-ins need be installed; `platforms`: what is built for, if not for this
-    machine's alone. Raises SetupError.
+def surroundings(plan: Plan, engine: DockerEngine, here: Machine) -> Surroundings:
+    """What a bake of this plan is given on this machine. Raises SetupError for an external that can
+    be had nowhere.
     """
-    externals = resolve_externals(
-        plan.externals, plan.python, engine, here, console, install, platforms
-    )
-    python = next((each for each in externals.resolved if each.name == "python"), None)
-    compiles = any(map(compiled, plan.targets)) and python and python.standin
+    externals = resolve_externals(plan.externals, engine)
     return Surroundings(
-        headers=headers_standin(plan.python, here, console, install, platforms) if compiles else "",
         externals={external.name: external.context for external in externals.resolved},
         digests={external.name: external.digest for external in externals.resolved},
         standins=externals.standins,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slimbake.build.known import offered
 from slimbake.build.on_registry import OnRegistry
-from slimbake.build.site import built_for, seen
+from slimbake.build.site import seen
 from slimbake.ci.changes import changed
 from slimbake.console import Console
 from slimbake.errors import SetupError, UsageError
@@ -22,8 +22,7 @@ def held(
     """The images that a registry has as this machine would build them; doubts are said. Raises
     SetupError.
     """
-    plan = project.plan
-    site = seen(project, console, built_for(plan, plan.targets))
+    site = seen(project, console)
     return offered(site, services, registry, ask=True).held
 
 

@@ -67,11 +67,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Fail on stale locks or generated files instead of updating them, as in CI.",
 )
-@click.option(
-    "--install-engine",
-    is_flag=True,
-    help="Install a Docker engine if there is none (Debian, Ubuntu; as root).",
-)
 def command(
     services: tuple[str, ...],
     variant: str,
@@ -81,7 +76,6 @@ def command(
     tag: str,
     registry: str,
     frozen: bool,
-    install_engine: bool,
     push: bool,
     missing: bool,
     builder: str,
@@ -121,7 +115,6 @@ def command(
         sets=sets,
         no_cache=no_cache,
         frozen=frozen,
-        install=install_engine,
     )
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
 

@@ -51,7 +51,6 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Machine": {
         "doctor": "report what a bake needs and lacks",
-        "setup": "find, start or install the engine",
         "prune": "remove what slimbake left in the engine",
         "completion": "print the completion script of a shell",
         "help": "show the help of a command",
@@ -92,7 +91,7 @@ GUESSES: Mapping[str, str] = {
     "version": "--version",
     **dict.fromkeys(("explain", "blame"), "why"),
     **dict.fromkeys(("clean", "gc", "purge"), "prune"),
-    **dict.fromkeys(("install", "engine"), "setup"),
+    **dict.fromkeys(("install", "engine", "setup"), "doctor"),
     **dict.fromkeys(("download", "pull", "fetch"), "lock --fetch"),
     **dict.fromkeys(("matrix", "jobs", "pipeline"), "ci plan"),
     "bases": "ci shared",

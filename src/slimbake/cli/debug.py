@@ -22,9 +22,8 @@ from slimbake.cli.common import (
     service_names,
 )
 from slimbake.deploy import containers
-from slimbake.docker.engine import setup
+from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
-from slimbake.host.machine import machine
 
 
 @click.command(
@@ -60,8 +59,6 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
             bake(site.stocked((service,)), targets, BakeOptions(), checks=False)
             names = {name: staged(plan, name, site.around.checkout) for name in targets}
     externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve_externals(externals, plan.python, setup(False, console), machine(), console)[
-        "python"
-    ]
+    python = resolve_externals(externals, expect_engine())["python"]
     plan, image = mounted(plan, names, (service,)), names[service]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

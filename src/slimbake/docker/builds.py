@@ -70,7 +70,7 @@ class Bake:
             )
         except FileNotFoundError:
             raise SetupError(
-                "docker is not installed", "`slimbake setup --install-engine` installs it"
+                "docker is not installed", "`slimbake doctor` says how to install it"
             ) from None
         lines: list[str] = []
         try:

@@ -24,7 +24,9 @@ _LABEL = "com.docker.compose"  # what the labels that Compose gives begin with
 # What Compose 2.26 clears the line with before each line of a log, on a terminal or not, with
 # any --ansi (docker/compose#11727).
 CLEAR = "\x1b[2K"
-INSTALL = "run `slimbake setup --install-engine`, or install the package docker-compose"
+INSTALL = (
+    "install Docker Compose: the package docker-compose, docker-compose-v2 or docker-compose-plugin"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from slimbake import docker
 from slimbake.console import Console
-from slimbake.docker.engine import setup
+from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.model import Fleet
 from slimbake.host.machine import Machine
@@ -59,13 +59,7 @@ class Apt:
 
     def _run(self, words: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
         python = self.fleet.python
-        found = resolve_externals(
-            (self.fleet.external("python"),),
-            python,
-            setup(False, self.console),
-            self.machine,
-            self.console,
-        )
+        found = resolve_externals((self.fleet.external("python"),), expect_engine())
         command = json.dumps([f"python{python}", "/inside/build.pyz", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +16,7 @@ from slimbake.docker.compose import INSTALL
 from slimbake.docker.engine import Absent, DockerEngine, find, remedy, version_text
 from slimbake.errors import SetupError
 from slimbake.externals.beside import BesideImage, beside_images, how_to_get
-from slimbake.externals.resolve import STANDINS, in_engine
-from slimbake.externals.standin import PYTHONS, recipe
+from slimbake.externals.resolve import in_engine
 from slimbake.fleet.model import External
 from slimbake.fleet.resolve import DEBIAN
 from slimbake.host.machine import Machine, machine
@@ -83,7 +80,6 @@ class DoctorFacts:
     unreadable: str = ""  # why Compose cannot read that file
     # Folders of packages that the machine's settings name and that do not exist.
     missing_folders: tuple[str, ...]
-    mmdebstrap: bool
     uv: str
     # Of the repository's own compose file: its name, and the bake targets that it would change.
     merged: tuple[str, ...] = ()
@@ -125,7 +121,6 @@ def doctor(
             beside=tuple((each, found.get(each.image, "")) for each in beside),
             unreadable=unreadable,
             missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
-            mmdebstrap=shutil.which("mmdebstrap") is not None,
             uv=uv_version(),
             merged=merged,
         )
@@ -167,7 +162,6 @@ def report(facts: DoctorFacts) -> Diagnosis:
             DoctorRow("uv", "ok", facts.uv),
             _disk(facts.here.disk_free),
             *_packages(facts.here, facts.missing_folders),
-            _root(facts),
         )
     )
 
@@ -176,8 +170,7 @@ def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]
     if isinstance(engine, Absent):
         yield DoctorRow("engine", "fail", engine.found, remedy(engine, here))
         return
-    whose = "started by slimbake" if engine.started else "not slimbake's, and left as it is"
-    yield DoctorRow("engine", "ok", f"Docker {engine.version} at {engine.endpoint}, {whose}")
+    yield DoctorRow("engine", "ok", f"Docker {engine.version} at {engine.endpoint}")
     if engine.store == "containerd":
         yield DoctorRow("image store", "ok", "containerd")
     else:
@@ -202,7 +195,7 @@ def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]
         yield DoctorRow(
             "builder",
             "warn",
-            f"{engine.builder}: sees none of the engine's images, so no stand-in for Python",
+            f"{engine.builder}: sees none of the engine's images",
             "use the engine's own where no registry can be reached: --builder default",
         )
 
@@ -228,52 +221,13 @@ def _externals(facts: DoctorFacts) -> Iterator[DoctorRow]:
             yield DoctorRow(
                 check, "warn", f"{external.reference}: not asked for, without an engine"
             )
-        elif why := _no_standin(external, facts.here):
+        else:
             yield DoctorRow(
                 check,
                 "fail",
-                f"{external.reference} {where}; {why.message}",
-                why.hint,
+                f"{external.reference} {where}",
+                "make its registry reachable, or bring the image in: docker load",
             )
-        else:
-            of = f"; there is one for Python {' and '.join(PYTHONS)}"
-            yield DoctorRow(
-                check,
-                "warn",
-                f"{external.reference} {where}: a local stand-in is used{of if external.name == 'python' else ''}",
-                "images made with it are for this machine only; for others make the registry"
-                " reachable",
-            )
-    needed = any(
-        external.name == "python" and where not in _THERE for external, where in facts.externals
-    )
-    if facts.mmdebstrap:
-        yield DoctorRow("mmdebstrap", "ok", "installed")
-    elif needed and isinstance(facts.engine, DockerEngine):
-        yield DoctorRow(
-            "mmdebstrap",
-            "fail",
-            "not installed; the stand-in for Python needs it",
-            "apt-get install mmdebstrap",
-        )
-    else:
-        yield DoctorRow("mmdebstrap", "ok", "not installed; only a stand-in for Python needs it")
-
-
-def _no_standin(external: External, here: Machine) -> SetupError | None:
-    """Why slimbake cannot stand in for an external; None where it can."""
-    if external.name not in STANDINS:
-        return SetupError(
-            "slimbake has no stand-in for it",
-            "make its registry reachable, or bring the image in: docker load",
-        )
-    found = re.search(r":(\d+\.\d+)", external.image)
-    if external.name == "python" and found:
-        try:
-            recipe(found[1], here, "")
-        except SetupError as error:
-            return error
-    return None
 
 
 def _images(facts: DoctorFacts) -> Iterator[DoctorRow]:
@@ -329,16 +283,3 @@ def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:
         "CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own"
     )
     yield DoctorRow("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
-
-
-def _root(facts: DoctorFacts) -> DoctorRow:
-    if facts.here.root:
-        return DoctorRow("root", "ok", "yes")
-    if isinstance(facts.engine, DockerEngine):
-        return DoctorRow("root", "ok", "no, and not needed: the engine answers")
-    return DoctorRow(
-        "root",
-        "warn",
-        "no: slimbake can neither install nor start an engine",
-        "run slimbake setup as root",
-    )

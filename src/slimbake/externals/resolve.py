@@ -1,27 +1,24 @@
-"""The externals of a manifest: the real image where it can be had, a stand-in where it cannot."""
+"""The externals of a manifest: where each image can be had."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from slimbake import docker
-from slimbake.console import Console
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
-from slimbake.externals.standin import EPOCH, LABEL, python_standin, root_digest, uv_standin
 from slimbake.fleet.model import External
-from slimbake.host.machine import Machine
-from slimbake.host.uv import uv_version
-from slimbake.images import this_platform
 
 # seconds: where packets are dropped, each run waits so long; a busy machine needs a few
 _REGISTRY_TIMEOUT = 15.0
-# The externals that slimbake can replace, by their name in the manifest.
-STANDINS = ("python", "uv")
+LABEL = "slimbake.standin"
+"""The label of a local image that stands in for one that no registry gives here; what is made with
+it is not pushed beyond loopback.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +28,9 @@ class Resolved:
     name: str
     # As the manifest names it.
     image: str
-    # The value of a named context: `docker-image://...`, or a folder.
-    context: str
+    context: str  # the value of a named context: `docker-image://...`
     standin: bool
-    # Changes when what it stands for does: an image's digest, a stand-in's content, uv's version.
+    # Changes when the image does: its digest; of a stand-in, that of its first layer.
     digest: str
 
 
@@ -65,54 +61,14 @@ class AvailableImage:
     standin: bool = False
 
 
-def resolve_externals(
-    externals: Iterable[External],
-    python: str,
-    engine: DockerEngine,
-    here: Machine,
-    console: Console,
-    install: bool = False,
-    platforms: Iterable[str] = (),
-) -> Externals:
-    """Decide for each external whether it is the real image or a stand-in, and make the stand-ins.
+def resolve_externals(externals: Iterable[External], engine: DockerEngine) -> Externals:
+    """Where each external can be had: in the engine, or in its registry.
 
-    `python` is the manifest's version (`3.11`); `install` lets what a stand-in needs be installed;
-    `platforms`: what is built for, if not for this machine's alone. Raises SetupError for an
-    external that can neither be had nor stood in for.
+    Raises SetupError for one that is in neither.
     """
-    wanted, on = tuple(externals), tuple(sorted(platforms)) or (this_platform(),)
-    return Externals(
-        tuple(
-            (
-                _real(external, found)
-                if found
-                else _stand_in(external, python, engine, here, console, install, on)
-            )
-            for external, found in zip(wanted, available_images(wanted, engine), strict=True)
-        )
-    )
-
-
-def expect_available(externals: Iterable[External], engine: DockerEngine) -> None:
-    """Raise SetupError for an external that can neither be had nor stood in for. Asks only for
-    those that have no stand-in.
-    """
-    wanted = [external for external in externals if external.name not in STANDINS]
-    for external, found in zip(wanted, available_images(wanted, engine), strict=True):
-        if found is None:
-            raise _missing(external)
-
-
-def _missing(external: External) -> SetupError:
-    return SetupError(
-        f"{_unreachable(external)}, and slimbake has no stand-in for it",
-        f"make its registry reachable, or bring the image in: docker pull {external.reference},"
-        " docker load",
-    )
-
-
-def _unreachable(external: External) -> str:
-    return f"external {external.name}: {external.reference} cannot be reached"
+    wanted = tuple(externals)
+    there = zip(wanted, available_images(wanted, engine), strict=True)
+    return Externals(tuple(_resolved(external, found, engine) for external, found in there))
 
 
 def available_images(
@@ -137,8 +93,10 @@ def in_engine(image: str) -> AvailableImage | None:
     with contextlib.suppress(SetupError):  # an engine that does not answer holds none
         if held := docker.find_image(image):
             digest = held.digests[0] if held.digests else held.id
-            # A stand-in under another name is still one.
-            return AvailableImage("engine", digest, standin=LABEL in held.labels)
+            if LABEL in held.labels and held.layers:
+                # each engine gives what it imports another digest
+                return AvailableImage("engine", held.layers[0], standin=True)
+            return AvailableImage("engine", digest)
     return None
 
 
@@ -149,8 +107,17 @@ def in_registry(image: str) -> AvailableImage | None:
     return AvailableImage("registry", digest) if digest else None
 
 
-def _real(external: External, found: AvailableImage) -> Resolved:
+def _resolved(external: External, found: AvailableImage | None, engine: DockerEngine) -> Resolved:
     image = external.reference
+    if found is None:
+        bring = f"bring the image in: docker pull {image}, docker load"
+        if engine.builder != "docker":
+            bring = "name an image under `externals:` that the builder reaches: it sees none of"
+            bring += " this machine's engine"
+        raise SetupError(
+            f"external {external.name}: {image} cannot be reached",
+            f"make its registry reachable, or {bring}",
+        )
     if found.where == "registry" and "@" not in image:
         image = f"{image}@{found.digest}"
     return Resolved(
@@ -160,96 +127,3 @@ def _real(external: External, found: AvailableImage) -> Resolved:
         standin=found.standin,
         digest=found.digest,
     )
-
-
-def _stand_in(
-    external: External,
-    python: str,
-    engine: DockerEngine,
-    here: Machine,
-    console: Console,
-    install: bool,
-    platforms: tuple[str, ...],
-) -> Resolved:
-    if external.name not in STANDINS:
-        raise _missing(external)
-    if engine.builder != "docker" and (external.name != "uv" or len(platforms) > 1):
-        raise SetupError(
-            f"{_unreachable(external)}, and a {engine.builder} builder sees no stand-in",
-            "use the engine's own builder: --builder default",
-        )
-    made: dict[str, str] = {}
-    digests = []
-    for platform in platforms:
-        other = "" if platform == this_platform() else platform
-        if external.name == "uv":
-            made[platform] = str(uv_standin(other, here))
-            digests.append(f"uv-{uv_version()}")
-        else:
-            reference = python_standin(python, here, console, install, other)
-            made[platform] = f"docker-image://{reference}"
-            digests.append(root_digest(reference))
-    context = made[platforms[0]]
-    if len(made) > 1:
-        version = uv_version() if external.name == "uv" else python
-        context = f"docker-image://{multi_platform_standin(f'{external.name}:{version}', made)}"
-    return Resolved(
-        name=external.name,
-        image=external.reference,
-        context=context,
-        standin=True,
-        digest=" ".join(digests),
-    )
-
-
-def headers_standin(
-    python: str,
-    here: Machine,
-    console: Console,
-    install: bool = False,
-    platforms: Iterable[str] = (),
-) -> str:
-    """The context that stands in for Python where something is compiled: with headers, as its
-    official image has them. Raises SetupError.
-    """
-    made = {
-        platform: python_standin(
-            python,
-            here,
-            console,
-            install,
-            "" if platform == this_platform() else platform,
-            headers=True,
-        )
-        for platform in tuple(sorted(platforms)) or (this_platform(),)
-    }
-    contexts = {platform: f"docker-image://{reference}" for platform, reference in made.items()}
-    if len(contexts) == 1:
-        return next(iter(contexts.values()))
-    return f"docker-image://{multi_platform_standin(f'python:{python}-headers', contexts)}"
-
-
-def multi_platform_standin(name: str, contexts: Mapping[str, str]) -> str:
-    """One image for several platforms out of a stand-in for each; its reference. `contexts`:
-    platform -> context value.
-
-    Takes a second. Raises SetupError where the engine holds no such images: one without the
-    containerd store.
-    """
-    named = {platform.rpartition("/")[2]: value for platform, value in sorted(contexts.items())}
-    reference = f"slimbake-standin/{name}-{'-'.join(named)}"
-    try:
-        docker.build_image(
-            "FROM standin-${TARGETARCH}\n",
-            reference,
-            {f"standin-{arch}": value for arch, value in named.items()},
-            arguments={"SOURCE_DATE_EPOCH": str(EPOCH)},
-            platforms=contexts,
-        )
-    except SetupError as error:
-        raise SetupError(
-            "the engine makes no stand-in for several platforms:\n"
-            + "\n".join(error.hint.splitlines()[-8:]),
-            "build one platform at a time: PLATFORMS=linux/amd64 slimbake bake",
-        ) from None
-    return reference

@@ -1,4 +1,4 @@
-"""This machine's settings, from environment and files: packages, certificates, proxies, apt, emulation."""
+"""This machine's settings, from environment and files: packages, certificates, proxies, emulation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from platform import machine as processor
 
 from slimbake.errors import SetupError
-from slimbake.host import apt
 from slimbake.host.pip import PackageSources, package_sources, pip_config_paths, pip_settings
 from slimbake.host.wheels import MACHINES
 
@@ -33,7 +32,6 @@ class Machine:
     ca_bundle: Path | None
     # Names in upper case; values may hold credentials.
     proxies: tuple[tuple[str, str], ...] = field(repr=False)
-    apt_sources: tuple[apt.AptSource, ...]
     # Bytes, where Docker keeps its data by default.
     disk_free: int
 
@@ -62,7 +60,6 @@ def read_machine(
         packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
-        apt_sources=apt.sources(top / "etc/apt"),
         disk_free=_disk_free(top / "var/lib/docker"),
     )
 

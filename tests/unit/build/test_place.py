@@ -539,9 +539,6 @@ def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.Mon
 
 
 AFAR = replace(CONTAINER, builder="remote")
-STANDINS = Surroundings(
-    externals={"python": "docker-image://stand-in", "uv": "/folder"}, standins=("python", "uv")
-)
 
 
 @pytest.mark.parametrize(
@@ -579,18 +576,3 @@ def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> Non
         place_of(site(unlocked(lazy), engine=graph), request)
     here = replace(request, push=False)
     assert place_of(site(unlocked(lazy), engine=graph), here) == OnEngine()
-
-
-def test_a_builder_elsewhere_is_not_given_the_engine_s_images(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("BUILDX_BUILDER", "afar")
-    held = site(unlocked(FLEET), around=STANDINS, engine=AFAR)
-    with pytest.raises(SetupError) as caught:
-        place_of(held, BakeRequest(targets=("api",), registry="r.example"))
-    assert caught.value.message == (
-        "the builder afar does not see the images of this machine's engine: python is a stand-in"
-        " there"
-    )
-    request = BakeRequest(targets=("api",), registry="r.example")
-    assert place_of(replace(held, engine=ENGINE), request) == OnEngine()

@@ -33,7 +33,7 @@ def test_a_compose_that_does_not_serve_is_named(
     with pytest.raises(SetupError) as caught:
         require_compose()
     assert caught.value.message == message
-    assert "slimbake setup --install-engine" in caught.value.hint
+    assert "install Docker Compose" in caught.value.hint
 
 
 def test_a_start_of_some_services_warns_of_no_others(

@@ -25,7 +25,7 @@ def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
     bare = read(tmp_path, {})
     assert (bare.system, bare.root) == ("", False)
     assert bare.packages == package_sources({}, {}, HERE)
-    assert (bare.ca_bundle, bare.proxies, bare.apt_sources) == (None, (), ())
+    assert (bare.ca_bundle, bare.proxies) == (None, ())
     assert bare.disk_free > 0
 
 
@@ -133,24 +133,3 @@ def test_os_release_is_read_without_its_quotes() -> None:
         "ID": "debian",
         "VERSION_ID": "13",
     }
-
-
-def test_apt_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> None:
-    here = read(
-        tmp_path,
-        {
-            "/etc/apt/sources.list": "deb http://main.example trixie main\n",
-            "/etc/apt/sources.list.d/z.list": "deb http://z.example ./\n",
-            "/etc/apt/sources.list.d/a.sources": (
-                "Types: deb\nURIs: http://a.example\nSuites: trixie\n"
-            ),
-            "/etc/apt/sources.list.d/a.sources.save": (
-                "Types: deb\nURIs: http://no.example\nSuites: trixie\n"
-            ),
-        },
-    )
-    assert [source.uris[0] for source in here.apt_sources] == [
-        "http://main.example",
-        "http://a.example",
-        "http://z.example",
-    ]

@@ -1,0 +1,96 @@
+"""What apt's files and answers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tools.bare.apt import AptSource, deb822_sources, line_sources, sources, system_path
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        (
+            "deb http://m.example trixie main",
+            AptSource(uris=("http://m.example",), suites=("trixie",)),
+        ),
+        (
+            "deb [arch=amd64 signed-by=/k.gpg trusted=yes] http://m.example ./ # flat",
+            AptSource(uris=("http://m.example",), suites=("./",), signed_by="/k.gpg", trusted=True),
+        ),
+    ],
+)
+def test_a_line_of_sources_list(line: str, source: AptSource) -> None:
+    assert tuple(
+        line_sources(
+            f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n"
+        )
+    ) == (source,)
+
+
+def test_a_deb822_file_gives_its_enabled_binary_sources() -> None:
+    text = """\
+# the mirror
+Types: deb deb-src
+URIs: http://a.example http://b.example
+Suites: trixie
+ trixie-updates
+Components: main
+# a comment inside
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ abc
+
+Types: deb
+Enabled: no
+URIs: http://off.example
+Suites: trixie
+
+Types: deb-src
+URIs: http://source.example
+Suites: trixie
+"""
+    (source,) = deb822_sources(text)
+    assert source.uris == ("http://a.example", "http://b.example")
+    assert source.suites == ("trixie", "trixie-updates")
+    assert source.signed_by == "-----BEGIN PGP PUBLIC KEY BLOCK-----\n.\nabc"
+
+
+def test_a_source_written_as_deb822_reads_back_with_the_suites_that_are_asked_for() -> None:
+    source = AptSource(
+        uris=("http://a.example",), suites=("x",), signed_by="KEY\n.\nabc", trusted=True
+    )
+    (found,) = deb822_sources(source.deb822(("y", "z")))
+    assert found == replace(source, suites=("y", "z"))
+
+
+@pytest.mark.parametrize("text", ["", "# only\n", "\n\n", "garbage\n", " lead: x\n", "Types deb\n"])
+def test_a_file_without_a_source_has_none(text: str) -> None:
+    assert tuple(deb822_sources(text)) == ()
+
+
+def test_the_systems_programs_are_found_where_su_left_them_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/sbin")
+    assert system_path() == "/usr/bin:/sbin:/usr/sbin"
+
+
+def test_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    deb822 = "Types: deb\nURIs: http://%s.example\nSuites: trixie\n"
+    for name, text in {
+        "sources.list": "deb http://main.example trixie main\n",
+        "sources.list.d/z.list": "deb http://z.example ./\n",
+        "sources.list.d/a.sources": deb822 % "a",
+        "sources.list.d/a.sources.save": deb822 % "no",
+    }.items():
+        (tmp_path / name).write_text(text)
+    assert [source.uris[0] for source in sources(tmp_path)] == [
+        "http://main.example",
+        "http://a.example",
+        "http://z.example",
+    ]

@@ -1,0 +1,88 @@
+"""A Docker engine on a machine that has none: installed by apt, and started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools.bare import apt
+
+DOCKER = ("docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin")
+DEBIAN = ("docker.io", "docker-cli", "docker-buildx")
+COMPOSE = ("docker-compose-plugin", "docker-compose-v2", "docker-compose")
+SETTINGS = Path("/etc/docker/daemon.json")
+STORE = {"features": {"containerd-snapshotter": True}}
+PATIENCE = 600.0  # seconds
+PLUGINS = ("buildx", "compose")
+
+
+def setup() -> None:
+    """Leave an engine that answers as it is; install what is missing, and start what does not run.
+
+    Installing needs apt and root. Exits with what failed.
+    """
+    if answers() and all(map(has_plugin, PLUGINS)):
+        return
+    if not _on_path("docker") or not all(map(has_plugin, PLUGINS)):
+        if os.geteuid() or not Path("/usr/bin/apt-get").exists():
+            sys.exit("install Docker, buildx and Compose: this is not root on Debian or Ubuntu")
+        install()
+    if not answers():
+        start()
+
+
+def install() -> None:
+    """Install Docker from its own repository where apt knows that, else from the distribution's."""
+    apt.update()
+    own = apt.available(DOCKER)
+    packages = own if len(own) == len(DOCKER) else apt.available(DEBIAN)
+    if not _on_path("docker") and not SETTINGS.exists():
+        SETTINGS.parent.mkdir(exist_ok=True)
+        SETTINGS.write_text(json.dumps(STORE, indent=2) + "\n")
+    apt.install(*packages, *apt.available(COMPOSE)[:1], "iptables", "ca-certificates")
+
+
+def start() -> None:
+    """Start the service where systemd runs, else dockerd, which runs on after us."""
+    log = Path("/var/log/dockerd.log")
+    if Path("/run/systemd/system").is_dir():
+        subprocess.run(("systemctl", "start", "docker"), check=True)
+        daemon = None
+    else:
+        print(f"starting dockerd (log: {log})", file=sys.stderr)
+        with log.open("ab") as out:
+            daemon = subprocess.Popen(
+                ("dockerd",),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, "PATH": apt.system_path()},
+                start_new_session=True,
+            )
+    ends = time.monotonic() + PATIENCE
+    while not answers():
+        if (daemon and daemon.poll() is not None) or time.monotonic() > ends:
+            sys.exit(f"dockerd does not answer: {log}")
+        time.sleep(0.2)
+
+
+def answers() -> bool:
+    """Whether an engine answers."""
+    return _on_path("docker") and _works("docker", "version", "--format", "{{.Server.Version}}")
+
+
+def has_plugin(name: str) -> bool:
+    """Whether Docker's client has this plugin."""
+    return _works("docker", name, "version")
+
+
+def _on_path(program: str) -> bool:
+    return any(Path(folder, program).exists() for folder in apt.system_path().split(os.pathsep))
+
+
+def _works(*words: str) -> bool:
+    return not subprocess.run(words, capture_output=True, check=False).returncode
