@@ -159,7 +159,7 @@ def test_a_change_of_a_local_package_builds_those_who_require_it_and_no_locked_p
     fine.file("libs/shared/src/shared/__init__.py", f"WORD = 'after'  # {fine.project}\n")
     done = fine.slimbake("bake", "--json")
     assert built_steps(done) == {"wheel-shared", "two", "two-smoke"}
-    assert "two: install-local" in done.stderr and "two: install (" not in done.stderr
+    assert "two: install-local" in done.stderr and "two: lay (" not in done.stderr
     was, now = (
         [layer["diff"] for layer in images["two"]["layers"]]
         for images in (before, done.json()["images"])

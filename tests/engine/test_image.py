@@ -77,9 +77,10 @@ TEMPLATE = '{%- import "_macros.j2" as make with context -%}\n' + "\n".join(
             "{{ make.wheels(target.recipe.install.lock, target.recipe.install.torch,"
             " target.recipe.secrets) }}"
         ),
+        "{{ make.unpack(target.recipe.install) }}",
         "FROM base",
         "USER 0:0",
-        "{{ make.install(target.recipe.install) }}",
+        "{{ make.lay(target.recipe.install) }}",
         f"RUN --mount=type=secret,id=token {json.dumps(['python', '-c', READ])}",
         "USER 65532:65532",
         'ENTRYPOINT ["python", "-c", "import six; print(open(\'/length\').read())"]',
