@@ -30,13 +30,13 @@ def main() -> int:
     rows, whys, total = [], Counter[str](), Counter[str]()
     refused = 0
     for folder in arguments.folders:
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             decided = start(folder / "services.yaml", InitRequest())
         except UsageError as error:
             print(f"{folder.name}: {error.message}", file=sys.stderr)
             continue
-        seconds = time.monotonic() - begun
+        seconds = time.process_time() - begun
         valid = _is_valid(folder, decided)
         refused += not valid
         found = Counter(_outcome(decided))
@@ -49,8 +49,7 @@ def main() -> int:
         own = found["own"] + found["own, with a shell"]
         rows.append(
             [
-                folder.name,
-                _commit(folder),
+                *_called(folder),
                 *(str(found[name]) for name in COLUMNS),
                 f"{own / max(1, own + found['kept']):.0%}",
                 "yes" if valid else "no",
@@ -60,7 +59,7 @@ def main() -> int:
     own = total["own"] + total["own, with a shell"]
     share = f"{own / max(1, own + total['kept']):.0%}"
     rows.append(["all", "", *(str(total[name]) for name in COLUMNS), share, "", ""])
-    headings = ("repository", "commit", *COLUMNS, "own of Python", "valid", "s")
+    headings = ("repository", "commit", *COLUMNS, "own of Python", "valid", "CPU s")
     print(tables.markdown("What `slimbake init` makes of them", headings, rows))
     print()
     kept = [[why, str(number)] for why, number in whys.most_common()]
@@ -115,14 +114,14 @@ def _is_valid(folder: Path, decided: Started) -> bool:
     return True
 
 
-def _commit(folder: Path) -> str:
-    """The commit of a checkout, or what the file COMMIT in it says; "" for neither."""
+def _called(folder: Path) -> tuple[str, str]:
+    """The name and the commit of a repository: as the file COMMIT in it says, else as Git does."""
     if (folder / "COMMIT").is_file():
-        return (folder / "COMMIT").read_text().strip()[:9]
-    if not (folder / ".git").exists():
-        return ""
+        *name, commit = (folder / "COMMIT").read_text().split()
+        return name[0] if name else folder.name, commit[:9]
     words = ["git", "-C", str(folder), "rev-parse", "--short=9", "HEAD"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return folder.name, done.stdout.strip() if (folder / ".git").exists() else ""
 
 
 if __name__ == "__main__":

@@ -153,8 +153,9 @@ def _top(pair: Pair) -> tuple[str, str]:
 def _code_folder(
     code: Sequence[Pair], workdir: str, repository: Repository
 ) -> tuple[str, str] | None:
-    """The folder with the code, in the repository and in the image: the lowest one that has all of
-    it, and the working directory where that lies above.
+    """The folder with the code, in the repository and in the image: the highest that the copies agree
+    with, since modules are found from there; below "/" the lowest that has all of them, and where
+    the command runs.
     """
     if not code:
         return None
@@ -163,7 +164,9 @@ def _code_folder(
         e.target if not repository.is_file(e.source) else posixpath.dirname(e.target) for e in code
     ]
     target = posixpath.commonpath(folders)
-    if below(target, workdir) and below(workdir, above):
+    if above != "/":
+        target = above
+    elif below(target, workdir):
         target = workdir
     return posixpath.normpath(posixpath.join(top, posixpath.relpath(target, above))), target
 

@@ -1,5 +1,4 @@
-"""What compose files say of services, as they are written: nothing is filled in, and no file of
-variables is read. Pure.
+"""What compose files say of services, as they are written: nothing is filled in but paths. Pure.
 
 `docker compose config` is not asked: it writes the values of `.env` and of files of variables into
 what it prints, secrets among them, and a manifest would depend on whether Docker is installed.
@@ -10,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ import yaml
 from slimbake.adopt.dockerfile import exact
 from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, Place, Repository
 from slimbake.adopt.shell import expand
-from slimbake.config.compose import OWN
+from slimbake.config.compose import OWN, dotenv
 from slimbake.config.document import Places, read_yaml
 from slimbake.config.words import Word
 
@@ -78,7 +77,7 @@ def compose_files(repository: Repository) -> tuple[list[str], list[str]]:
 
 def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
     """What compose files say together: each on top of those before."""
-    reader = _Reader(repository)
+    reader = _Reader(repository, posixpath.dirname(files[0]) if files else "")
     merged: dict[str, Raw] = {}
     name = ""
     for file in files:
@@ -95,11 +94,19 @@ def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
 class _Reader:
     """Reads each file once, and follows `include` and `extends`."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, folder: str) -> None:
         self._repository = repository
+        self._env = dotenv(repository.text(_joined(folder, ".env")) or "")
         self._read: dict[str, tuple[Raw, Places | None]] = {}
         self._included: set[str] = set()
         self.notes: list[Note] = []
+
+    def _path(self, folder: str, text: str) -> str:
+        """The path of a build. Of `.env` only those are taken that lead to something here."""
+        filled = _joined(folder, expand(text, self._env))
+        return (
+            filled if self._repository.has(filled) else _joined(folder, expand(text, {}, keep=True))
+        )
 
     def top(self, file: str) -> Raw:
         return self._file(file)[0]
@@ -125,7 +132,7 @@ class _Reader:
         """A service with what it extends; `""` has its place and folder."""
         places = self._file(file)[1]
         line = places.key(("services", name)).line if places else 0
-        own = _long(said, posixpath.dirname(file)) | {"": Place(file, line)}
+        own = _long(said, posixpath.dirname(file), self._path) | {"": Place(file, line)}
         extends = said.get("extends")
         if not extends or depth > _DEEP:
             return own
@@ -167,13 +174,17 @@ class _Reader:
         return self._read[file]
 
 
-def _long(said: Raw, folder: str) -> Raw:
+def _long(said: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
     """The keys of a service that may be written in several ways, in one; paths from the root."""
     found = dict(said)
     build = said.get("build")
     if build is not None:
         build = dict(build) if isinstance(build, dict) else {"context": build}
-        build["context"] = _joined(folder, _text(build.get("context")) or ".")
+        if "context" in build:
+            build["context"] = path(folder, _text(build["context"]) or ".")
+        if "dockerfile" in build:
+            context = build.get("context") or folder or "."
+            build["dockerfile"] = path(context, _text(build["dockerfile"]))
         build["args"] = _mapping(build.get("args"))
         further = _mapping(build.get("additional_contexts"))
         build["additional_contexts"] = {
@@ -222,7 +233,9 @@ def _service(name: str, said: Raw) -> ComposeService:
     return ComposeService(
         name=name,
         place=place,
-        build=_build(said["build"]) if isinstance(said.get("build"), dict) else None,
+        build=_build(said["build"], posixpath.dirname(place.file))
+        if isinstance(said.get("build"), dict)
+        else None,
         image=expand(_text(said.get("image")), {}),
         entrypoint=_command(said.get("entrypoint"), place),
         command=_command(said.get("command"), place),
@@ -253,11 +266,11 @@ def _has_gpu(said: Raw) -> bool:
     return bool(deploy) or bool(said.get("gpus"))
 
 
-def _build(said: Raw) -> Build:
-    context = said["context"]
+def _build(said: Raw, folder: str) -> Build:
+    context = said.get("context") or folder or "."
     return Build(
         context=context,
-        dockerfile=_joined(context, _text(said.get("dockerfile")) or "Dockerfile"),
+        dockerfile=said.get("dockerfile") or _joined(context, "Dockerfile"),
         target=_text(said.get("target")),
         # as Compose fills them in where nothing is set
         args={name: expand(value, {}) for name, value in said["args"].items()},

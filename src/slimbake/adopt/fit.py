@@ -117,10 +117,12 @@ def kept(draft: Draft, why: Note) -> Draft:
 
 def fitting(
     file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
-) -> tuple[list[Draft], list[Note]]:
-    """The drafts that the manifest's reader takes, and notes on those that nothing saves."""
+) -> tuple[list[Draft], list[Note], Manifest | None]:
+    """The drafts that the manifest's reader takes, notes on those that nothing saves, and what it
+    reads.
+    """
     drafts, lost = list(drafts), list[Note]()
-    while problems := _problems(file, text(drafts)):
+    while not isinstance(problems := checked(file, text(drafts)), Manifest):
         by_name = {each.name: each for each in drafts}
         ours = [(each, at) for each in problems if (at := _key(each, by_name))]
         if not ours:  # it is about files that several may read: each alone shows whose they are
@@ -143,7 +145,7 @@ def fitting(
             if after is None or after.outcome != before.outcome:
                 ours = [(p, k) for p, k in ours if k[0] != name]
         drafts = list(by_name.values())
-    return drafts, lost
+    return drafts, lost, problems if isinstance(problems, Manifest) else None
 
 
 def _without_others(draft: Draft) -> Draft:

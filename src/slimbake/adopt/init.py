@@ -106,11 +106,10 @@ def start(file: Path, request: InitRequest) -> Started:
     def text(drafts: Sequence[Draft], torch: str = "", layers: str = "") -> str:
         return manifest_text(found.project, python, drafts, torch=torch, layers=layers)
 
-    drafts, lost = fitting(file, drafts, text)
-    if not isinstance(checked(file, text(drafts, torch)), Manifest):
+    drafts, lost, parsed = fitting(file, drafts, text)
+    if torch and not isinstance(checked(file, text(drafts, torch)), Manifest):
         torch, torch_notes = "", []  # none asks for it
-    parsed = checked(file, text(drafts, torch))
-    why = apart_by_pins(parsed) if isinstance(parsed, Manifest) else ""
+    why = apart_by_pins(parsed) if parsed else ""
     notes = [*found.notes, *lost, *torch_notes, *(n for each in drafts for n in each.notes)]
     return Started(text(drafts, torch, why), tuple(drafts), tuple(dict.fromkeys(notes)), found.left)
 

@@ -136,9 +136,8 @@ class _Reader:
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
         if python_of(self._stage.image) is None and not UV.search(self._stage.image):
-            what = (
-                f"its image is {self._stage.image or 'unknown'}, which is more or other than Python"
-            )
+            image = self._stage.image.partition("@")[0] or "unknown"
+            what = f"its image is {image}, which is more or other than Python"
             advice = "begin with FROM python:VERSION-slim" if "python" in self._stage.image else ""
             raise KeepError(self._stage.place, what, advice)
         for odd in self._stage.odd:

@@ -131,7 +131,7 @@ def image_lines(file: Path) -> dict[str, int]:
 
 def _service_nodes(text: str) -> Iterator[tuple[str, list[tuple[yaml.Node, yaml.Node]]]]:
     """Each service of a compose file, with the nodes of its keys and values."""
-    top: Any = yaml.compose(text)
+    top: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
     services = {key.value: value for key, value in top.value}["services"]
     for name, said in services.value:
         yield name.value, said.value if isinstance(said, yaml.MappingNode) else []

@@ -24,8 +24,9 @@ Kind = Literal["build", "check", "export"]
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "build": (
-        *("cold/__init__", "cold/hook", "cold/layout", "cold/pack", "cold/resources"),
-        *("cold/select", "debs", "elf", "fetch", "globs", "ledger", "rules", "step"),
+        *("cold/__init__", "cold/hook", "cold/layout", "cold/pack", "cold/paths"),
+        *("cold/resources", "cold/select", "debs", "elf", "fetch", "globs", "ledger"),
+        *("rules", "step"),
     ),
     "check": (
         "cold/__init__",

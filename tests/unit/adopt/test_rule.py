@@ -549,3 +549,15 @@ def test_a_target_is_the_stage_that_counts(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_keeps_the_dockerfile(tmp_path: Path) -> None:
     written(tmp_path, {"Dockerfile": "FROM python:3.12\n" + "#" * 300_000, "main.py": ""})
     assert started(tmp_path).drafts[0].outcome == "kept"
+
+
+def test_a_package_that_is_found_from_above_stays_below(tmp_path: Path) -> None:
+    text = """FROM python:3.12
+COPY comps /home/user/comps
+ENV PYTHONPATH=/home/user
+WORKDIR /home/user/comps/agent
+CMD ["python", "agent.py"]
+"""
+    found = entry(tmp_path, text, {"comps/agent/agent.py": "", "comps/__init__.py": ""})
+    assert (found["context"], found["include"]) == (".", ["comps"])
+    assert (found["workdir"], found["env"]) == ("/app/comps/agent", {"PYTHONPATH": "/app"})

@@ -259,3 +259,28 @@ def test_plain_torch_of_a_service_with_a_gpu_is_pypis(tmp_path: Path) -> None:
     text = f"services:\n  api:\n    build: api\n    {gpu}\n"
     files = {**TREE, "api/requirements.txt": "torch\n", "compose.yaml": text}
     assert "torch: pypi\n" in started(tmp_path, files).text
+
+
+def test_a_file_of_variables_fills_in_the_paths_of_builds_and_nothing_else(tmp_path: Path) -> None:
+    text = (
+        "services:\n  api:\n    build: {context: ., dockerfile: '${FILE}', args: {A: '${FILE}'}}\n"
+        "  job: {build: '${FOLDER}', command: python -V}\n"
+    )
+    files = {**TREE, "compose.yaml": text, ".env": "FILE=api/Dockerfile\nFOLDER=../s3cret\n"}
+    facts = compose_facts(survey(written(tmp_path, files)), ["compose.yaml"])
+    api, job = (each.build for each in facts.services)
+    assert api
+    assert (api.dockerfile, api.args) == ("api/Dockerfile", {"A": ""})
+    assert "s3cret" not in started(tmp_path).text + str(job)
+
+
+def test_a_build_on_top_changes_what_it_says_alone(tmp_path: Path) -> None:
+    files = {
+        **TREE,
+        "compose.yaml": "services: {api: {build: {context: api, dockerfile: Dockerfile}}}\n",
+        "prod.yaml": "services: {api: {build: {args: {A: b}}}}\n",
+    }
+    facts = compose_facts(survey(written(tmp_path, files)), ["compose.yaml", "prod.yaml"])
+    build = facts.services[0].build
+    assert build
+    assert (build.context, build.dockerfile, build.args) == ("api", "api/Dockerfile", {"A": "b"})

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..rules import LayerFiles
 from .layout import SOURCE, TEXT
+from .paths import parsed, reached
 
 _NAMED = re.compile(rb"\.py[\"']")
 _NAME = re.compile(rb"[\w-]+$")
-_TEST = re.compile(r"(.*/)?(tests?/.*|test_[^/]*|[^/]*_test\.py|conftest\.py)")
+_TEST = re.compile(r"(.*/)?(tests?/.*|testing/.*|test(ing)?_[^/]*|[^/]*_test\.py|conftest\.py)")
 _FINDS = re.compile(rb"def find_(?:spec|module)\b")
 _LOADS_FILES = re.compile(rb"spec_from_file_location|SourceFileLoader|FileFinder")
 _STARTS = (".pth", ".start")
@@ -28,6 +28,8 @@ class Selected:
     modules: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     """Of modules that a start imports: their bytecode stays on disk."""
+    reached: Mapping[str, str] = field(default_factory=dict)
+    """Modules that stay on disk since code reaches them by paths: which call does so."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
     }
     owners = {name: layer.owner(name)[0] for name in layer.files}
     taken = taken_from_disk(sources, owners)
+    # A package's tests read its sources to check their style.
+    by_path = reached(sources, [name for name in sources if not _TEST.fullmatch(name)])
     bare, twins = set(_start_modules(layer)), modules(layer.files)
     movable = sorted(
         name
@@ -69,12 +73,14 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
         and lines.isdisjoint((f"{name}{SOURCE}", f"{name}{TEXT}", f"{name.rpartition('/')[0]}/"))
         and top_name(name) not in bare
         and importable(name, layer.files, twins)
+        and name not in by_path
         and name not in taken.programs
         and owners[name] not in taken.finders
     )
     return Selected(
         modules=tuple(name for name in movable if name not in imported),
         sources=tuple(name for name in movable if name in imported),
+        reached=by_path,
     )
 
 
@@ -83,7 +89,7 @@ def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> 
     named: dict[str, set[str]] = {}
     finders = set()
     for name, content in sources.items():
-        if _TEST.fullmatch(name):  # a package's tests read its sources to check their style
+        if _TEST.fullmatch(name):
             continue
         owner = owners[name]
         named.setdefault(owner, set()).update(_named(content))
@@ -111,7 +117,7 @@ def is_program(content: bytes) -> bool:
 
     One that only defines things is imported, or read, and a store serves both.
     """
-    tree = _parsed(content)
+    tree = parsed(content)
     left: list[ast.AST] = [tree]
     while left:
         node = left.pop()
@@ -133,18 +139,8 @@ def finds_files(content: bytes) -> bool:
         isinstance(node, ast.ClassDef)
         and {"find_spec", "find_module"} & {getattr(each, "name", "") for each in node.body}
         and _LOADS_FILES.search(ast.unparse(node).encode())
-        for node in ast.walk(_parsed(content))
+        for node in ast.walk(parsed(content))
     )
-
-
-def _parsed(content: bytes) -> ast.Module:
-    """A module's code; nothing where it is not of this Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError):
-        return ast.Module([], [])
 
 
 def importable(name: str, files: Mapping[str, object], twins: Container[str]) -> bool:
