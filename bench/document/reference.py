@@ -50,8 +50,8 @@ def manifest(schema: Mapping[str, Any]) -> str:
         "# Manifest",
         schema["description"],
         "`project`, `python` and `services` are required, and a service with code needs a `context`."
-        " Paths are relative to the manifest, unless a key says otherwise. For editors: `slimbake schema`"
-        " prints the JSON Schema, and `slimbake generate` writes `bake/services.schema.json`."
+        " Paths are relative to the manifest, unless a key says otherwise. For editors: `slimbake generate`"
+        " writes the JSON Schema to `bake/services.schema.json`."
         " [schemastore.json](schemastore.json) is the entry for the catalogue of SchemaStore.",
         *(f"## {key.name}\n\n{key.text}" for key in keys if not key.entry),
     ]
@@ -121,7 +121,6 @@ def exit_codes() -> str:
     for kind in sorted(kinds, key=lambda each: each.exit_code):
         words = " ".join((kind.__doc__ or "").split())
         said[kind.exit_code] = f"{said.get(kind.exit_code, '')} {words}".strip()
-    said[errors.DIFFERENT] = "Two images differ (`slimbake diff`)."
     said[errors.INTERRUPTED] = "Interrupted: the same command continues."
     return "\n\n".join(
         (

@@ -19,7 +19,6 @@ DOCUMENTED = {
     errors.BUILD_FAILED,
     errors.CHECK_FAILED,
     errors.SETUP,
-    errors.DIFFERENT,
 }
 OTHERS = ("PIP_", "UV_", "XDG_", "SSL_", "SLIMBAKE_", "HTTP", "ALL_PROXY", "NO_PROXY", "DOCKER_")
 

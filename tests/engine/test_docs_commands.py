@@ -29,7 +29,7 @@ ELSEWHERE = {
     'slimbake run client search "How': "tests/engine/test_fleet.py",
     "slimbake init": "tests/engine/test_init.py",
     "slimbake add": "tests/engine/test_docs.py",
-    "slimbake signatures": "tests/engine/test_signatures.py",
+    "cosign verify": "tests/engine/test_signatures.py",
     "slimbake parity": "tests/engine/test_parity.py",
     "slimbake bake --variant onnx": "tests/engine/test_parity.py",
     "slimbake bake --push --builder": "tests/engine/test_builders.py",

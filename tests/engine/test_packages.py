@@ -63,9 +63,9 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
     assert lines[0].startswith("slimbake: one does not build: install")
     assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
-    assert "`slimbake fetch --rehash`" in lines[-1]
+    assert "`slimbake lock --fetch`" in lines[-1]
 
-    fixed = toy.slimbake("fetch", "--rehash", env={"UV_DEFAULT_INDEX": index.url})
+    fixed = toy.slimbake("lock", "--fetch", env={"UV_DEFAULT_INDEX": index.url})
     assert fixed.code == 0 and f"{wheel.name} is damaged" in fixed.stderr
     assert wheel.read_bytes() == good
     done = toy.slimbake("bake")

@@ -76,20 +76,26 @@ def signed(toy: Toy, env: Mapping[str, str], tag: str) -> None:
     """What the pipeline does after a push: list what was released, and sign it."""
     temp = Path(env["RUNNER_TEMP"], "released")
     temp.mkdir(exist_ok=True)
-    said = toy.slimbake("signatures", "--json", "--sboms", str(temp), "--tag", tag, env=env)
+    said = toy.slimbake("ci", "released", "--sboms", str(temp), "--tag", tag, env=env)
     assert said.code == 0, said.stderr
-    assert "slimbake signatures --json --sboms" in script(toy, "released")
+    assert "slimbake ci released --sboms" in script(toy, "released")
     (temp / "images.json").write_text(said.stdout)
     done = call("bash", "-e", "-c", script(toy, "sign"), cwd=toy.root, env=env)
     assert done.code == 0, done.stderr
 
 
 def verified(toy: Toy, env: Mapping[str, str], tag: str) -> list[Ended]:
-    """How the commands end that `slimbake signatures` prints."""
-    lines = toy.slimbake("signatures", "--tag", tag, env=env).stdout.splitlines()
-    commands = [line for line in lines if not line.startswith("#")]
-    assert len(commands) == 3, lines
-    return [call("bash", "-c", line, cwd=toy.root, env=env) for line in commands]
+    """How the commands of docs/how-to/supply-chain.md end that verify what was signed."""
+    found = toy.slimbake("ci", "released", "--tag", tag, env=env).json()
+    who = ["--certificate-identity-regexp", found["identity"]]
+    who += ["--certificate-oidc-issuer", found["issuer"]]
+    commands: list[list[str]] = []
+    for each in found["images"]:
+        commands.append(["cosign", "verify", *who, each["image"]])
+        attested = ["cosign", "verify-attestation", "--type", "cyclonedx", *who, each["image"]]
+        commands += [attested] if each["sbom"] else []
+    assert len(commands) == 3, commands
+    return [call(*words, cwd=toy.root, env=env) for words in commands]
 
 
 def test_images_and_sboms_are_signed_once_and_verified_by_digest(

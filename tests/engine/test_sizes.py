@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake
+from tests.engine.conftest import Toy, docker, fleet, slimbake
 from tests.engine.toys import write
 
 from slimbake import images
@@ -164,21 +164,6 @@ def bake(toy: Toy, *words: str) -> Any:
     done = toy.slimbake("bake", "--json", *words)
     assert done.code == 0, done.stderr
     return done.json()
-
-
-@pytest.mark.slow
-def test_diff_names_the_file_that_was_edited(one: Toy) -> None:
-    done = one.slimbake("diff", "--json", one.image("one", "first"), one.image("one", "second"))
-    assert done.code == 8, done.stderr
-    (layer,) = done.json()["layers"]
-    assert layer["first"][0]["path"] in ("app/__pycache__/app.cpython-311.pyc", "app/app.py")
-    assert {each["how"] for each in layer["first"]} == {"content"}
-    assert layer["paths"] == 2
-    assert "the first path that differs is app/" in different(one).stdout
-
-
-def different(toy: Toy) -> Ended:
-    return toy.slimbake("diff", toy.image("one", "first"), toy.image("one", "second"))
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ def test_two_platforms_are_one_lock_with_the_wheels_of_each(repo: Repo, index: I
     ]
     assert 'intel==1 ; platform_machine == "x86_64" \\' in text
     assert "pure==1 \\" in text
-    done = repo.run("fetch")
+    done = repo.run("lock", "--fetch")
     assert done.code == 0, done.stderr
     assert len(repo.held()) == 4
 
@@ -348,7 +348,7 @@ def test_each_reason_for_a_stale_lock_is_reported(repo: Repo, web: None) -> None
         "  not locked yet: the packages of c\n"
         "  run `slimbake lock`, and review what it changes in bake/locks/\n"
     )
-    assert repo.run("fetch").code == 4
+    assert repo.run("lock", "--fetch").code == 4
 
 
 def test_a_fresh_lock_asks_nobody_and_changes_nothing(repo: Repo, web: None) -> None:
@@ -468,7 +468,7 @@ def test_a_yanked_version_is_taken_only_where_it_is_pinned_and_that_is_said(
     assert [line for line in done.stderr.splitlines() if "yanked" in line] == [
         '`core==2` is yanked (reason: "it eats files")'
     ]
-    assert "yanked" in repo.run("fetch").stderr  # whoever fetches learns it too
+    assert "yanked" in repo.run("lock", "--fetch").stderr  # whoever fetches learns it too
 
 
 # --- weights and externals

@@ -113,7 +113,7 @@ def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
     repo.run("lock")
     at = git(upstream, "rev-parse", "HEAD")
     subprocess.run(["rm", "-rf", repo.wheelhouse, upstream], check=True)
-    done = repo.run("fetch")
+    done = repo.run("lock", "--fetch")
     assert done.code == 7 and f"Git cannot get the commit {at} of file://{upstream}" in done.stderr
 
 
@@ -135,13 +135,13 @@ def test_a_commit_is_kept_in_the_wheelhouse_by_itself(
     repo.fleet("[]", api=f"['part @ {address}']")
     repo.run("lock")
     subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
-    assert repo.run("fetch").code == 0
+    assert repo.run("lock", "--fetch").code == 0
     (held,) = repo.wheelhouse.glob("sha256/git-*/part-*.tar.gz")
     listed = subprocess.run(["tar", "tzf", held], check=True, capture_output=True, text=True)
     assert listed.stdout.split() == ["source/pyproject.toml"]
     first = held.read_bytes()
     subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
-    repo.run("fetch")
+    repo.run("lock", "--fetch")
     assert held.read_bytes() == first
 
 
@@ -177,7 +177,7 @@ def test_what_has_sources_only_is_built_from_them_whoever_needs_it(
     assert repo.pins("base-web") == ["idna==3.10", "needs==1"]
     assert repo.run("lock", "--check").code == 0
     subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
-    assert repo.run("fetch").code == 0
+    assert repo.run("lock", "--fetch").code == 0
     assert "old-0.6.tar.gz" in repo.held()
 
 
@@ -188,7 +188,7 @@ def test_damaged_sources_are_fetched_again(repo: Repo, plain: Index) -> None:
     held = repo.held()["old-0.6.tar.gz"]
     good = held.read_bytes()
     held.write_bytes(bytes(len(good)))
-    done = repo.run("fetch", "--rehash")
+    done = repo.run("lock", "--fetch")
     assert done.code == 0 and "old-0.6.tar.gz is damaged" in done.stderr
     assert held.read_bytes() == good
 
@@ -285,7 +285,7 @@ def test_a_wheel_at_an_address_is_locked_by_its_hash(repo: Repo, plain: Index) -
     assert repo.pins("api") == ["idna==3.10"] and repo.pins("wheel-far") == []
     plain.files["far-1.5-py3-none-any.whl"] = wheel_bytes("far", "1.5")
     subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
-    done = repo.run("fetch")
+    done = repo.run("lock", "--fetch")
     assert done.code == 7 and "the sources of far 1.5 cannot be had" in done.stderr
 
 

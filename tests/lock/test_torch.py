@@ -109,7 +109,7 @@ def test_mirrors_of_pytorch_s_indexes_are_settings_of_the_machine(
         locked(repo, THREE.replace(", index: {torch: pypi}", ""))
         assert repo.pins("base-ml") == ["torch==2.0+cpu"]
         assert repo.pins("base-ml-cuda") == ["nvidia-cudnn-cu12==1", "torch==2.0+cu128"]
-        assert repo.run("fetch").code == 0
+        assert repo.run("lock", "--fetch").code == 0
         assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
         assert {path for path, _ in third.asked if "/simple/" in path} == {
             f"/simple/{name}/"
@@ -190,7 +190,7 @@ def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, index: In
         f"torch-2.0+cpu-{AMD64}.whl",
     ]
     assert f"torch-2.0+cu128-{AMD64}.whl" in repo.locked()["base-ml-cuda.txt"]
-    assert repo.run("fetch").code == 0
+    assert repo.run("lock", "--fetch").code == 0
     assert {name for name in repo.held() if name.startswith("torch")} == {
         f"torch-2.0+cpu-{ARM64}.whl",
         f"torch-2.0+cpu-{AMD64}.whl",

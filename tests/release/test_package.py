@@ -100,7 +100,7 @@ def files(folder: Path) -> set[str]:
 def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) -> None:
     with zipfile.ZipFile(dist / WHEEL) as wheel:
         held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    shipped = {f"{top}/{name}" for top in ("templates", "libs") for name in files(ROOT / top)}
+    shipped = {f"{top}/{name}" for top in ("templates",) for name in files(ROOT / top)}
     assert held == {
         *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
         *(
@@ -119,7 +119,7 @@ def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) 
         "pyproject.toml",
         "requirements/runtime.txt",
     }
-    folders = ("src", "templates", "libs")
+    folders = ("src", "templates")
     tops = tuple(f"{folder}/" for folder in folders)
     assert {name for name in files(unpacked) if not name.startswith(tops)} == {
         *kept,

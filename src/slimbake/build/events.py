@@ -224,7 +224,7 @@ _ADVICE = (
     ),
     (
         "ash mismatch",
-        "a wheel is not what the lock says: `slimbake fetch --rehash` downloads it again",
+        "a wheel is not what the lock says: `slimbake lock --fetch` downloads it again",
     ),
     ("the index has sha256", "if you trust the index: `slimbake lock --upgrade PACKAGE`"),
     (

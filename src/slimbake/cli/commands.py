@@ -19,7 +19,6 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Everyday": {
         "init": "write a manifest from what a repository has",
         "add": "add a service to the manifest",
-        "library": "write the library that runs models",
         "validate": "check the manifest; report all problems at once",
         "lock": "resolve the exact packages of each layer",
         "bake": "build, check, then tag the images",
@@ -38,7 +37,6 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "layers": "show the layers of packages, and better ones",
         "why": "say which rule removed or changed a file",
         "cold": "list or extract the code in cold stores",
-        "diff": "name the first file in which two images differ",
         "sbom": "list what an image holds, as CycloneDX",
         "fingerprint": "show what targets depend on, and what changed",
     },
@@ -46,19 +44,15 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "parity": "compare models' answers with torch's",
     },
     "CI and deployment": {
-        "ci": "the steps of a pipeline: plan, shared, summary",
+        "ci": "the steps of a pipeline: plan, shared, released, summary",
         "generate": "write the bake file, the Dockerfiles and the pipeline",
         "digests": "print what was released, by digest",
-        "signatures": "print the commands that verify signatures",
         "compose": "write the services for a compose file of your own",
-        "probes": "print healthchecks as Kubernetes probes",
     },
     "Machine": {
         "doctor": "report what a bake needs and lacks",
         "setup": "find, start or install the engine",
-        "fetch": "download every file of the locks",
         "prune": "remove what slimbake left in the engine",
-        "schema": "print the manifest's JSON Schema",
         "completion": "print the completion script of a shell",
         "help": "show the help of a command",
     },
@@ -68,6 +62,7 @@ CI: Mapping[str, Mapping[str, str]] = {
     "Commands": {
         "plan": "print the jobs of a pipeline, in waves",
         "shared": "build and push once what services share",
+        "released": "list what a pipeline released, for the job that signs",
         "summary": "say what a pipeline built, in Markdown",
     }
 }
@@ -98,8 +93,7 @@ GUESSES: Mapping[str, str] = {
     **dict.fromkeys(("explain", "blame"), "why"),
     **dict.fromkeys(("clean", "gc", "purge"), "prune"),
     **dict.fromkeys(("install", "engine"), "setup"),
-    **dict.fromkeys(("download", "pull"), "fetch"),
-    **dict.fromkeys(("kubernetes", "k8s"), "probes"),
+    **dict.fromkeys(("download", "pull", "fetch"), "lock --fetch"),
     **dict.fromkeys(("matrix", "jobs", "pipeline"), "ci plan"),
     "bases": "ci shared",
     "summary": "ci summary",

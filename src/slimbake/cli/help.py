@@ -64,7 +64,7 @@ def _of_key(word: str) -> str:
     for key in keys_named(word, json.loads(MANIFEST_SCHEMA.read_text("utf-8"))):
         places.setdefault(key.text, []).append(key.path)
     blocks = ["\n".join((*paths, *_wrapped(text))) for text, paths in places.items()]
-    more = "`slimbake schema` prints all keys, `slimbake validate` checks a manifest."
+    more = "bake/services.schema.json has all keys, `slimbake validate` checks a manifest."
     return "\n\n".join((*blocks, more)) if blocks else ""
 
 

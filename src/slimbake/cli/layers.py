@@ -33,6 +33,7 @@ from slimbake.lock.locking import supposed
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.model import Sizes
 from slimbake.project import Project
+from slimbake.report.hints import share_hints
 
 
 @click.command(
@@ -124,6 +125,8 @@ def command(
         click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout) + "\n")
         for line in shown.duplicates(fleet, plan):
             click.echo(line)
+    for line in () if project.asked.auto else share_hints(project.fleet, hand):
+        print_text(f"hint: {line}\n", layout)
     click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout))
     print_text(f"\n{shown.COST_WORDS}", layout)
     print_text("\n" + shown.verdict(costs["written"], costs["planned"], prices), layout)

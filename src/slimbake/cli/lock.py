@@ -50,6 +50,13 @@ from slimbake.warm.compare import cold_at_start, refreshed_text
 )
 @click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
 @click.option(
+    "--fetch",
+    "fetches",
+    is_flag=True,
+    help="Download every file of the locks, so that a build needs no network; download damaged ones"
+    " again.",
+)
+@click.option(
     "--explain",
     metavar="PACKAGE",
     help="Say who needs a package, in which layer it is, and why there.",
@@ -61,6 +68,7 @@ def command(
     only: bool,
     warm: bool,
     packages: tuple[str, ...],
+    fetches: bool,
     explain: str,
 ) -> None:
     """Resolve the exact, hash-verified contents of each layer into bake/locks/; write bake/slimbake.txt."""
@@ -68,50 +76,25 @@ def command(
     if only or packages:
         upgrade = _only(upgrade, packages, only)
     project = read(file)
-    locks = project.locks
-    pins = locked_pins(project.fleet, locks)
     if warm:
         _trace(project, check, bool(upgrade or explain))
     elif check:
         project.expect_fresh_locks()
         expect_tool(project)
         click.echo("the locks are fresh")
+    elif fetches:
+        project.expect_fresh_locks()
+        click.echo(_fetched(project))
     elif explain:
-        _explain(project, explain)
+        print_text(_explained(project, explain))
     else:
-        names = tuple(name if name in ALL else normalised(name) for name in upgrade)
-        held = {pin.name for layer in pins.values() for pin in layer}
-        for system in systems(project.fleet):
-            held |= {deb.name for deb in locks.debs(system.layer.system_lock)}
-        if unknown := [name for name in names if name not in {*held, *ALL}]:
-            raise UsageError(
-                f"no lock holds {', '.join(unknown)}",
-                "`slimbake lock --upgrade` without a name takes all",
-            )
-        if only:
-            project.expect_fresh_locks()
-            if debs := [name for name in names if name not in _versions(pins)]:
-                raise UsageError(
-                    f"--only moves Python packages; {', '.join(debs)} comes from Debian",
-                    f"`slimbake lock --upgrade {debs[0]}` takes its newest version",
-                )
-        here = machine()
-        locked = lock(project.asked, here, console, ALL if ALL[0] in names else names, only)
-        if only:
-            _tell(
-                names, _versions(pins), _versions(locked_pins(project.fleet, reread(project).locks))
-            )
-        for name in locked:  # before what pipelines install, which may be refused
-            click.echo(f"bake/locks/{name}")
-        tool = _tool(project, here)
-        if tool or not locked:
-            click.echo("\n".join(tool) or "the locks are fresh")
+        _lock(project, upgrade, only)
 
 
-def _explain(project: Project, package: str) -> None:
+def _explained(project: Project, package: str) -> str:
     locks = project.locks
-    pins = locked_pins(project.fleet, locks)
     on = sharers(locks.layers) if project.asked.auto and locks.layers else None
+    pins = locked_pins(project.fleet, locks)
     text = explanation(normalised(package), families(project.fleet), pins, on)
     if not text:
         raise UsageError(
@@ -119,7 +102,49 @@ def _explain(project: Project, package: str) -> None:
             "add it to `requirements` and run `slimbake lock`; a package may have another name"
             " than its module",
         )
-    print_text(text)
+    return text
+
+
+def _lock(project: Project, upgrade: tuple[str, ...], only: bool) -> None:
+    pins = locked_pins(project.fleet, project.locks)
+    names = tuple(name if name in ALL else normalised(name) for name in upgrade)
+    held = {pin.name for layer in pins.values() for pin in layer}
+    for system in systems(project.fleet):
+        held |= {deb.name for deb in project.locks.debs(system.layer.system_lock)}
+    if unknown := [name for name in names if name not in {*held, *ALL}]:
+        raise UsageError(
+            f"no lock holds {', '.join(unknown)}",
+            "`slimbake lock --upgrade` without a name takes all",
+        )
+    if only:
+        project.expect_fresh_locks()
+        if debs := [name for name in names if name not in _versions(pins)]:
+            raise UsageError(
+                f"--only moves Python packages; {', '.join(debs)} comes from Debian",
+                f"`slimbake lock --upgrade {debs[0]}` takes its newest version",
+            )
+    here = machine()
+    locked = lock(project.asked, here, console, ALL if ALL[0] in names else names, only)
+    if only:
+        _tell(names, _versions(pins), _versions(locked_pins(project.fleet, reread(project).locks)))
+    for name in locked:  # before what pipelines install, which may be refused
+        click.echo(f"bake/locks/{name}")
+    tool = _tool(project, here)
+    if tool or not locked:
+        click.echo("\n".join(tool) or "the locks are fresh")
+
+
+def _fetched(project: Project) -> str:
+    """Download every file of the locks; what is there then."""
+    from slimbake.lock.wheelhouse import fetch, fetch_debian
+    from slimbake.lock.wheelhouse.store import store
+
+    kept, here = store(), machine()
+    wheels = fetch(project.fleet, project.locks, here, kept, console, rehash=True)
+    debs = fetch_debian(project.fleet, project.locks, here, kept, console, rehash=True)
+    files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
+    total = sum(held.path.stat().st_size for held in files)
+    return f"{len(files)} files, {total / 1e6:,.1f} MB, {wheels.fetched} wheels fetched now: {kept.root}"
 
 
 def _trace(project: Project, check: bool, more: bool) -> None:

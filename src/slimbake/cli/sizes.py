@@ -36,6 +36,9 @@ from slimbake.images.measured import remember, stored
 from slimbake.images.model import Address, address
 from slimbake.images.report import changes
 from slimbake.images.survey import survey
+from slimbake.lock.locks import locked_pins
+from slimbake.project import Project
+from slimbake.report.hints import size_hints
 
 
 @click.command(
@@ -121,8 +124,9 @@ def command(
     # what was read. An image for several platforms is kept as this machine's.
     kept = file.is_file() and platform == this_platform()
     workspace = Workspace(file.parent if kept else None, console)
+    project = read(file) if _services(names) or not names else None
     with contextlib.ExitStack() as stack:
-        wanted = _sources(names, variant, file, place, registry, tag, platform, workspace)
+        wanted = _sources(names, variant, project, place, registry, tag, platform, workspace)
         sources = [stack.enter_context(source) for source in wanted]
         found = survey(sources, workspace, compress=compress or recorded, lower_bound=lower_bound)
     remember(found.measurement, workspace)
@@ -137,6 +141,10 @@ def command(
         click.echo(report.sizes_chart(found, by, layout.width or WIDTH))
         return
     print_text(report.sizes_text(found, by, compared, layout), layout)
+    if project:
+        pins = locked_pins(project.fleet, project.locks)
+        for line in size_hints(project.fleet, project.plan, pins, found.measurement):
+            print_text(f"hint: {line}", layout)
 
 
 def _expect_none_lost(names: tuple[str, ...], variant: str, file: Path) -> None:
@@ -166,7 +174,7 @@ def _services(names: tuple[str, ...]) -> tuple[str, ...]:
 def _sources(
     names: tuple[str, ...],
     variant: str,
-    file: Path,
+    project: Project | None,
     place: str,
     registry: str,
     tag: str,
@@ -179,9 +187,9 @@ def _sources(
     for name in names:
         if name not in services:
             yield opened(address(name), platform)
-    if names and not services:
+    if project is None:
         return
-    plan = read(file).plan
+    plan = project.plan
     references = image_names(plan, registry, tag)
     chosen = {name: references[name] for name in select(plan, services, variant)}
     if place == "registry":

@@ -15,7 +15,7 @@ _FOLDER = PurePosixPath("opt/slimbake/cold")
 
 
 def cold_stores(image: str, platform: str) -> dict[str, Store]:
-    """The stores of an image by layer, read whole; `image` is an address as `slimbake diff` takes.
+    """The stores of an image by layer, read whole; `image` is an address.
 
     Raises UsageError where the address is not that of one image, and SetupError for a store that
     cannot be read.

@@ -1,6 +1,6 @@
 """Downloads the wheels of a lock and verifies their hashes.
 
-Serves both sides: a step of a build that asks the package index, and `slimbake fetch`, which fills
+Serves both sides: a step of a build that asks the package index, and `slimbake lock --fetch`, which fills
 the wheelhouse on this machine with `download`. uv says where a wheel is.
 """
 

@@ -18,6 +18,6 @@ from slimbake.cli.commands import CI, LazyGroup, examples
 def command() -> None:
     """The steps of a pipeline, which the generated workflows run.
 
-    `plan` says which jobs build what, `shared` builds what they share, `summary` says what they
-    built.
+    `plan` says which jobs build what, `shared` builds what they share, `released` lists what is
+    signed, `summary` says what they built.
     """

@@ -1,4 +1,4 @@
-"""Who signs images in a pipeline, and the commands that verify what was signed."""
+"""What a pipeline released and signs, and who signs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from slimbake.config.model import Sign
 from slimbake.registry.documents import platform_manifests
 from slimbake.render.workflow import GITHUB, GITLAB
 
-CYCLONEDX = "https://cyclonedx.org/bom"
 _GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 
 
@@ -24,7 +23,6 @@ class Signer:
 
     issuer: str  # who says so of it
     identity: str  # a regular expression
-    repository: str  # OWNER/NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def signer(provider: Literal["github", "gitlab"], source: str, branch: str) -> S
     else:
         issuer, file, tags = server, f"//{GITLAB}", ".*"
     refs = f"refs/(heads/{re.escape(branch)}|tags/{tags})"
-    return Signer(issuer, f"^{re.escape(f'{server}/{path}{file}')}@{refs}$", path)
+    return Signer(issuer, f"^{re.escape(f'{server}/{path}{file}')}@{refs}$")
 
 
 def subjects(
@@ -82,19 +80,8 @@ def _subjects(image: OnRegistry, sboms: Mapping[str, str]) -> Iterator[Subject]:
         yield Subject(image.target, platform, image.repository, each.digest, sbom)
 
 
-def verifying(sign: Sign, subject: Subject, by: Signer) -> list[list[str]]:
-    """The commands that verify what was signed of a subject."""
-    if sign == "github":
-        words = ["gh", "attestation", "verify", f"oci://{subject.image}"]
-        words += ["--repo", by.repository, "--cert-identity-regex", by.identity]
-        return [words, *([[*words, "--predicate-type", CYCLONEDX]] if subject.sbom else [])]
-    who = ["--certificate-identity-regexp", by.identity, "--certificate-oidc-issuer", by.issuer]
-    attested = ["cosign", "verify-attestation", "--type", "cyclonedx", *who, subject.image]
-    return [["cosign", "verify", *who, subject.image], *([attested] if subject.sbom else [])]
-
-
-def signatures_json(sign: Sign, found: Iterable[Subject], by: Signer) -> dict[str, Any]:
-    """For scripts, such as the job that signs."""
+def released_json(sign: Sign, found: Iterable[Subject], by: Signer) -> dict[str, Any]:
+    """For the job that signs."""
     images = [
         {
             "service": each.service,
@@ -103,7 +90,6 @@ def signatures_json(sign: Sign, found: Iterable[Subject], by: Signer) -> dict[st
             "repository": each.repository,
             "digest": each.digest,
             "sbom": each.sbom,
-            "verify": verifying(sign, each, by),
         }
         for each in found
     ]

@@ -1,0 +1,106 @@
+"""What is left to save, in lines: what `sizes` and `layers` know already. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from slimbake.config.naming import ONNX, base_layer
+from slimbake.console.tables import readable, some
+from slimbake.fleet.drafts import RUNS
+from slimbake.fleet.layering.report import duplicated
+from slimbake.fleet.model import Base, Fleet, Service
+from slimbake.images.sizes import Measurement
+from slimbake.lock.auto import UNPACKED
+from slimbake.lock.closures import Written
+from slimbake.lock.model import Pin
+from slimbake.plan.graph import layers
+from slimbake.plan.model import Plan
+
+WORTH = 0.02  # of an image: less is no hint
+_TORCH = "torch"
+_CUDA = ("nvidia-", "cuda-")  # packages beside a build of torch that is not for CPUs
+_INT8 = 0.75  # of weights in fp32, what int8 saves
+
+Pins = Mapping[str, tuple[Pin, ...]]
+"""Lock -> its packages."""
+
+
+def size_hints(fleet: Fleet, plan: Plan, pins: Pins, measured: Measurement) -> tuple[str, ...]:
+    """What would make these images smaller: another runtime of a model, another precision, another
+    compression. Estimates are called so.
+    """
+    services = {each.name: each for each in fleet.services}
+    found: list[str] = []
+    for image in measured.images:
+        names = layers(plan, image.name) if image.name in services else ()
+        if len(names) == len(image.layers):
+            sizes: Counter[str] = Counter()
+            for name, layer in zip(names, image.layers, strict=True):
+                sizes[name] += layer.uncompressed
+            found += _of_model(fleet, services[image.name], pins, sizes)
+    if fleet.compression.type == "gzip":
+        found.append("`compression: {type: zstd, level: 9}` compresses better than gzip")
+    return tuple(found)
+
+
+def _of_model(
+    fleet: Fleet, service: Service, pins: Pins, sizes: Mapping[str, int]
+) -> Iterator[str]:
+    weights = service.weights.layer.name if service.weights else ""
+    least = WORTH * sum(sizes.values())
+    if not weights:
+        return
+    if service.inference == ONNX:
+        less = int(_INT8 * sizes.get(weights, 0))
+        if service.precision and service.precision.type == "fp32" and less > least:
+            yield f"{service.name}: `precision: int8` saves about {readable(less)} (an estimate)"
+        return
+    others = [each for each in fleet.services if each.entry == service.entry]
+    base = next((each for each in reversed(service.bases) if _cpu_torch(pins, each)), None)
+    if base is None or any(each.inference == ONNX for each in others):
+        return
+    lock = base_layer(base.name)
+    wheels = sum(pin.bytes or 0 for pin in _going(pins[lock]))
+    less = min(int(wheels * UNPACKED), sizes.get(lock, 0))
+    if less > least:
+        yield (
+            f"{service.name}: `inference: onnx` runs the model without torch and saves about"
+            f" {readable(less)} (an estimate)"
+        )
+
+
+def _cpu_torch(pins: Pins, base: Base) -> bool:
+    names = [pin.name for pin in pins.get(base_layer(base.name), ())]
+    return _TORCH in names and not any(name.startswith(_CUDA) for name in names)
+
+
+def _going(pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
+    """The packages that neither onnxruntime's base asks for nor anything in it needs."""
+    kept, grown = set(RUNS), True
+    while grown:
+        more = {pin.name for pin in pins if kept.intersection(pin.via)} - kept
+        kept, grown = kept | more, bool(more)
+    return tuple(pin for pin in pins if pin.name not in kept)
+
+
+def share_hints(fleet: Fleet, hand: Written) -> tuple[str, ...]:
+    """For each base: the packages that lie in several places of a host, and that it could hold once."""
+    twice = dict(duplicated(hand.plan))
+    holding: dict[str, list[str]] = {key: [] for key in twice}
+    for chain in hand.plan.chains:
+        for key in twice.keys() & {key for group in chain.groups for key in group}:
+            holding[key].append(chain.service)
+    bases = {each.name: [base.name for base in reversed(each.bases)] for each in fleet.services}
+    of_base: dict[str, list[str]] = {}
+    for key, having in holding.items():
+        common = Counter(base for service in having for base in bases.get(service, ()))
+        nearest = bases.get(having[0], ()) if having else ()
+        if base := next((each for each in nearest if common[each] == len(having)), ""):
+            of_base.setdefault(base, []).append(key)
+    lines = []
+    for base, keys in of_base.items():
+        size = sum(hand.fleet.by_key[key].host * (twice[key] - 1) for key in keys)
+        names = some([key.partition("==")[0] for key in keys], 5)
+        lines.append(f"base {base} could hold {names} once: about {readable(size)} less on a host")
+    return tuple(lines)
