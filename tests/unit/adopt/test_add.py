@@ -278,7 +278,7 @@ def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> No
 def test_the_readmes_first_manifest_takes_the_service_that_the_readme_adds(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
     block = re.search(r"begin with a `services\.yaml`:\n\n```yaml\n(.*?)```", readme, re.DOTALL)
-    words = re.search(r"^    slimbake add (\S+) --base (\S+)", readme, re.MULTILINE)
+    words = re.search(r"`slimbake add (\S+) --base (\S+)`", readme)
     assert block
     assert words
     following = add(written(tmp_path, block[1]), words[1], words[2], None, QUIET)
