@@ -49,7 +49,6 @@ def install_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         monkeypatch.setattr(install, "PREFIX", root / "prefix")
         monkeypatch.setattr(install, "LOCK", root / "lock.txt")
         monkeypatch.setattr(install, "UNPACKED", inside / "unpacked")
-        monkeypatch.setattr(install, "LOCAL", root / "local")
         install.unpack_wheels([str(inside / "unpacked")])
         install.lay_packages()
 

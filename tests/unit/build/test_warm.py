@@ -272,18 +272,19 @@ def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: F
     assert cached() == {"_trace-api": False, "_trace-job": True}
 
 
-def test_layers_are_traced_without_cold_stores_and_bytecode(fresh: Fresh) -> None:
+def test_a_trace_runs_on_images_without_bytecode_and_cold_stores(fresh: Fresh) -> None:
     rules = [{"name": "stubs", "remove": ["**/*.pyi"]}]
-    said = {"layer": "a", "rules": rules, "warm": True, "compile": True}
     folder = fresh.bakes.root / "bake/dockerfiles/rules"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "job.json").write_text(json.dumps(said))
+    said = {"layer": "a", "rules": rules, "compile": True, "warm": True}
+    (folder / "base-web.json").write_text(json.dumps(said))
     traces(fresh.site, ["api", "job"])
     traced = fresh.bakes.root / ".slimbake/traces"
     reported = json.loads((traced / "bake.json").read_text())["target"]["inside"]
     assert reported == {"contexts": {"rules": ".slimbake/traces/rules"}}
-    given = json.loads((traced / "rules/job.json").read_text())
-    assert given == {**said, "warm": False, "compile": False}
+    told = json.loads((traced / "rules/base-web.json").read_text())
+    assert told == said | {"compile": False, "warm": False}
+    assert "id=slimbake-bytecode-" in (traced / "Dockerfile").read_text()
 
 
 def test_a_layer_whose_services_run_no_python_gets_no_list(fresh: Fresh) -> None:

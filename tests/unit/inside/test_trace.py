@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slimbake.inside.rules import LayerFiles
 
 from slimbake.inside.check import trace
+from slimbake.inside.rules import LayerFiles
 
 SCRIPT = f"#!{sys.executable}\n# -*- coding: utf-8 -*-\nimport helper\n"
 
