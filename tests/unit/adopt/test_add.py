@@ -275,6 +275,49 @@ def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> No
     assert "  slimbake bake worker   builds it and runs its smoke" in following
 
 
+def test_the_readmes_first_manifest_takes_the_service_that_the_readme_adds(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    block = re.search(r"begin with a `services\.yaml`:\n\n```yaml\n(.*?)```", readme, re.DOTALL)
+    words = re.search(r"`slimbake add (\S+) --base (\S+)`", readme)
+    assert block
+    assert words
+    following = add(written(tmp_path, block[1]), words[1], words[2], None, QUIET)
+    assert following[0] == "services.search: a FastAPI app, port 8000, on base web"
+
+
+REFUSED: list[tuple[str, str | None, int | None, str, str]] = [
+    (
+        "Worker",
+        None,
+        None,
+        "services.Worker: 'Worker' cannot be the name of a service",
+        "did you mean 'worker'?",
+    ),
+    (
+        "../x",
+        None,
+        None,
+        "services.\"../x\": '../x' cannot be the name of a service",
+        "did you mean 'x'?",
+    ),
+    (
+        "a: {b",
+        None,
+        None,
+        "services.\"a: {b\": 'a: {b' cannot be the name of a service",
+        "did you mean 'a-b'?",
+    ),
+    (
+        "runtime",
+        None,
+        None,
+        "services.runtime: 'runtime' is a name of slimbake's own",
+        "give it another name",
+    ),
+    ("worker", "wbe", None, "services.worker.base: unknown base 'wbe'", "did you mean 'web'?"),
+]
+
+
 @pytest.mark.parametrize(("name", "base", "port", "message", "hint"), REFUSED)
 def test_what_the_manifest_would_refuse_leaves_no_trace(
     tmp_path: Path, name: str, base: str | None, port: int | None, message: str, hint: str
