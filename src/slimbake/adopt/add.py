@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 
-from slimbake.adopt.init import in_folder, portless
+from slimbake.adopt.init import in_folder
 from slimbake.adopt.insertion import Entry, insert, write_text
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
@@ -22,7 +22,7 @@ from slimbake.config.model import Manifest
 from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.errors import ManifestError, UsageError
-from slimbake.host.files import apart, write_atomically
+from slimbake.host.files import apart
 from slimbake.render.generated import SHIPPED
 
 # The files of a new service: a small app that works, and a smoke that fails when it does not.
@@ -128,7 +128,7 @@ def add(
     }
     files = new.files(file.parent, entry["port"])
     target = file.parent / folder
-    if (target.exists() or target.is_symlink()) and not _laid_before(target, files):
+    if target.exists() or target.is_symlink():
         return _found(file, text, name, folder, base, port, console)
     extended = insert(text, name, entry, file.name)
     # The folder is not there yet; all else that can be wrong shows with another in its place.
@@ -136,15 +136,12 @@ def add(
         key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"
     }
     _check(file, name, insert(text, name, elsewhere, file.name))
-    lays = not target.exists()
-    if lays:
-        _lay(target, files)
+    _lay(target, files)
     try:
         _check(file, name, extended)
         write_text(file, extended)
     except BaseException:
-        if lays:
-            shutil.rmtree(target)
+        shutil.rmtree(target)
         raise
     for path in (file.name, *(f"{folder}/{path}" for path in files)):
         console.say(f"wrote {path}")
@@ -160,19 +157,6 @@ def add(
     )
 
 
-def _laid_before(target: Path, files: Mapping[str, str]) -> bool:
-    """Whether an interrupted call laid this folder, and nobody has touched it since."""
-    try:
-        there = {
-            path.relative_to(target).as_posix(): path.read_text("utf-8")
-            for path in sorted(target.rglob("*"))
-            if path.is_file()
-        }
-    except (OSError, UnicodeDecodeError):
-        return False
-    return there == dict(files)
-
-
 def _found(
     file: Path,
     text: str,
@@ -185,26 +169,21 @@ def _found(
     """Add the service that lies in a folder already."""
     if not (file.parent / folder).is_dir():
         raise UsageError(f"{folder} is no folder", "move it away, or choose another name")
-    draft, files = in_folder(file.parent, folder, name, port or 0)
+    draft = in_folder(file.parent, folder, name, port or 0)
     if draft is None:
         raise UsageError(
-            f"{folder} exists already, and nothing in it says how the service starts",
-            "add a Dockerfile, a package with a __main__.py, or a main.py; or write the entry by"
-            f" hand with `context: {folder}`",
+            f"{folder} exists already, and has no Dockerfile that says how the service starts",
+            f"add one; or write the entry by hand, with `context: {folder}` and `command`",
         )
     entry = {**({"base": base} if base else {}), **draft.entry}
-    without = {key: value for key, value in entry.items() if key != "smoke"}
-    _check(file, name, insert(text, name, without, file.name))
-    for path, content in files.items():
-        write_atomically(file.parent / path, content.encode())
-        console.say(f"wrote {path}")
     extended = insert(text, name, entry, file.name)
     _check(file, name, extended)
     write_text(file, extended)
     console.say(f"wrote {file.name}")
+    why = [f"{draft.why.place}: {draft.why.what}"] if draft.why else []
     return (
-        f"services.{name}: from {', '.join(map(str, draft.origin))}",
-        *portless([draft]),
+        f"services.{name}: {draft.outcome}, from {', '.join(map(str, draft.origin))}",
+        *why,
         *(line for note in draft.notes for line in str(note).split("\n")),
         "next:",
         f"  slimbake bake {name}   builds and checks it",
@@ -224,7 +203,7 @@ def _folder(root: Path, old: Manifest, name: str) -> str:
         return usual
     there = (path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir())
     known = (path.relative_to(root).as_posix() for path in there)
-    return next((each for each in known if in_folder(root, each, name, 0)[0]), usual)
+    return next((each for each in known if in_folder(root, each, name, 0)), usual)
 
 
 def _port(old: Manifest) -> int:

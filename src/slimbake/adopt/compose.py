@@ -1,35 +1,31 @@
-"""What compose files say: services with what they extend, variables filled in. Pure."""
+"""What compose files say of services, as they are written: nothing is filled in, and no file of
+variables is read. Pure.
+
+`docker compose config` is not asked: it writes the values of `.env` and of files of variables into
+what it prints, secrets among them, and a manifest would depend on whether Docker is installed.
+"""
 
 from __future__ import annotations
 
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from slimbake.adopt.model import (
-    NEVER,
-    BuildFacts,
-    Command,
-    ComposeFacts,
-    ComposeService,
-    Filled,
-    Healthcheck,
-    Note,
-    Place,
-    Repository,
-    Said,
-)
-from slimbake.adopt.shell import LITERAL, expand
-from slimbake.config.compose import OVERRIDES, OWN, dotenv
-from slimbake.config.document import KeyPath, YamlDocument, read_yaml
-from slimbake.config.model import ENDED
-from slimbake.config.secrecy import OF_A_FILE, SECRET, WITH_PASSWORD, looks_secret
+import yaml
+
+from slimbake.adopt.dockerfile import exact
+from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, Place, Repository
+from slimbake.adopt.shell import expand
+from slimbake.config.compose import OWN
+from slimbake.config.document import Places, read_yaml
 from slimbake.config.words import Word
 
-_NAMED = re.compile(r"(?:docker-)?compose[.\w-]*\.ya?ml")
+_DEEP = 20  # files and services that extend each other
+_LISTS = ("ports", "expose", "volumes", "env_file", "tmpfs")
+_TIMES = ("interval", "timeout", "start_period", "retries")
 _READ = frozenset(
     [
         "build",
@@ -37,801 +33,329 @@ _READ = frozenset(
         "entrypoint",
         "command",
         "environment",
-        "env_file",
+        "healthcheck",
+        "depends_on",
+        "user",
+        "extends",
+        "working_dir",
+        "stop_signal",
+        "profiles",
         "ports",
         "expose",
         "volumes",
+        "env_file",
         "tmpfs",
-        "user",
-        "working_dir",
-        "stop_signal",
-        "healthcheck",
-        "init",
-        "depends_on",
-        "extends",
-        "profiles",
-        "deploy",
-        "gpus",
-        "runtime",
     ]
 )
-# Of `address:port:port`; `${A:-${B:-1}}` is one part.
-_PART = re.compile(r"(?:\$\{(?:[^{}]|\{[^{}]*\})*\}|[^:])+")
-_BUILD = frozenset({"context", "dockerfile", "target", "args"})
-_MOST = 20  # files that extend or include one another
+_NAMED = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml")
 
-Raw = Mapping[str, Any]
+Raw = dict[str, Any]
 
 
-def compose_files(repository: Repository) -> tuple[str, ...]:
-    """The compose files that Docker Compose would read at the root, or in the one folder that has
-    some.
+@dataclass(frozen=True, slots=True)
+class ComposeFacts:
+    """What the compose files say that are read."""
+
+    files: tuple[str, ...] = ()
+    name: str = ""
+    services: tuple[ComposeService, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+def compose_files(repository: Repository) -> tuple[list[str], list[str]]:
+    """The compose files that are read where none is named, and all others: the root's own; else all
+    with a name that Compose looks for, one of each folder.
     """
-    folders = sorted(
-        {posixpath.dirname(each) for each in repository.files if posixpath.basename(each) in OWN},
-        key=lambda folder: (folder.count("/") + bool(folder), folder),
-    )
-    if not folders:
-        return ()
-    prefix = f"{folders[0]}/" if folders[0] else ""
-    found = [
-        next((f"{prefix}{name}" for name in names if f"{prefix}{name}" in repository.files), "")
-        for names in (OWN, OVERRIDES)
-    ]
-    return tuple(filter(None, found))
+    named = [f for f in repository.files if _NAMED.fullmatch(posixpath.basename(f))]
+    named = [f for f in named if not f.startswith(".") and "/." not in f]
+    usual: dict[str, str] = {}
+    for name in OWN:
+        for file in (each for each in named if posixpath.basename(each) == name):
+            usual.setdefault(posixpath.dirname(file), file)
+    own = [usual[""]] if "" in usual else sorted(usual.values())
+    return own, [f for f in named if f not in own]
 
 
-def _unread(file: str, first: tuple[str, ...]) -> Note:
-    """The note on a compose file that Docker Compose reads only where it is named."""
-    options = " ".join(f"--compose {each}" for each in (*first, file))
-    what = "both" if first else "it"
-    return Note(
-        Place(file), "this compose file was not read", f"`slimbake init {options}` reads {what}"
-    )
-
-
-def compose_facts(repository: Repository, files: tuple[str, ...]) -> ComposeFacts:
-    """What compose files come to, the later over the earlier."""
-    if not files:
-        named = [
-            file for file in sorted(repository.texts) if _NAMED.fullmatch(posixpath.basename(file))
-        ]
-        built = [file for file in named if re.search(r"^\s+build:", repository.texts[file], re.M)]
-        return ComposeFacts(notes=tuple(_unread(file, ()) for file in built))
-    folder = posixpath.dirname(files[0])
-    overrides = frozenset(each for each in files[1:] if posixpath.basename(each) in OVERRIDES)
-    reader = _Reader(repository, folder, overrides)
-    services: dict[str, ComposeService] = {}
+def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
+    """What compose files say together: each on top of those before."""
+    reader = _Reader(repository)
+    merged: dict[str, Raw] = {}
     name = ""
     for file in files:
-        found = reader.file(file, folder)
-        name = name or found.name
-        for key, service in found.services.items():
-            merged = _developed if file in overrides else _over
-            services[key] = merged(services[key], service) if key in services else service
-    others = sorted(
-        each
-        for each in repository.files
-        if each not in reader.read
-        and posixpath.dirname(each) == folder
-        and _NAMED.fullmatch(posixpath.basename(each))
-    )
-    reader.notes |= dict.fromkeys(_unread(each, files[:1]) for each in others)
-    dotenv_file = posixpath.join(folder, ".env")
-    if folder and dotenv_file in repository.texts and any(s.filled for s in services.values()):
-        reader.note(
-            Place(dotenv_file),
-            "it sets variables of containers",
-            "slimbake takes them from the `.env` in the folder of the manifest: move it there",
-        )
-    used = {source for each in services.values() if each.build for source, _ in each.volumes}
-    special = (note for name, note in reader.volumes.items() if name in used)
-    reader.notes |= dict.fromkeys(special)
+        top = reader.top(file)
+        name = _text(top.get("name")) or name
+        for key, said in reader.services(file, top).items():
+            merged[key] = _merged(merged[key], said) if key in merged else said
+    services = tuple(_service(key, said) for key, said in merged.items())
     return ComposeFacts(
-        tuple(reader.read),
-        name,
-        tuple(services.values()),
-        frozenset(reader.jobs),
-        tuple(reader.notes),
+        tuple(files), name if "$" not in name else "", services, tuple(reader.notes)
     )
-
-
-@dataclass(slots=True)
-class _File:
-    name: str = ""
-    services: dict[str, ComposeService] = field(default_factory=dict)
 
 
 class _Reader:
-    def __init__(self, repository: Repository, folder: str, overrides: frozenset[str]) -> None:
+    """Reads each file once, and follows `include` and `extends`."""
+
+    def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self.overrides = overrides  # for development, by Docker's convention
-        self._documents: dict[str, YamlDocument] = {}
-        self.values = dotenv(repository.texts.get(posixpath.join(folder, ".env"), ""))
-        self.read: dict[str, None] = {}
-        self.notes: dict[Note, None] = {}
-        self.jobs: set[str] = set()
-        self.volumes: dict[str, Note] = {}
+        self._read: dict[str, tuple[Raw, Places | None]] = {}
+        self._included: set[str] = set()
+        self.notes: list[Note] = []
 
-    def file(self, file: str, folder: str, depth: int = 0) -> _File:
-        """The services of a file, and of those that it includes; paths are relative to `folder`."""
-        document = self._document(file)
-        made = _File()
-        if document is None or depth > _MOST:
-            return made
-        raw = document.value if isinstance(document.value, dict) else {}
-        made.name = self._text(raw.get("name"))
-        for each in list_of(raw.get("include")):
-            paths = each.get("path") if isinstance(each, dict) else each
-            for path in list_of(paths):
-                inner = posixpath.normpath(posixpath.join(folder, self._text(path)))
-                made.services |= self.file(inner, posixpath.dirname(inner), depth + 1).services
-        self._special(file, raw.get("volumes"))
-        services = raw.get("services")
-        for name, said in (services if isinstance(services, dict) else {}).items():
+    def top(self, file: str) -> Raw:
+        return self._file(file)[0]
+
+    def services(self, file: str, top: Raw, depth: int = 0) -> dict[str, Raw]:
+        """The services of a file, with those that it includes."""
+        found: dict[str, Raw] = {}
+        if file in self._included:  # in a circle, or twice
+            return found
+        self._included.add(file)
+        for each in _listed(top.get("include")):
+            paths = _listed(each.get("path")) if isinstance(each, dict) else [each]
+            for path in map(_text, paths):
+                inner = _joined(posixpath.dirname(file), path)
+                found |= self.services(inner, self.top(inner), depth + 1)
+        services = top.get("services")
+        for name, said in services.items() if isinstance(services, dict) else ():
             if isinstance(said, dict):
-                made.services[name] = self._service(name, said, file, folder, depth)
-        return made
+                found[name] = self._extended(file, name, said, depth)
+        return found
 
-    def _special(self, file: str, said: Any) -> None:
-        """Take the volumes that are more than one of the project's own on this machine."""
-        for name, how in said.items() if isinstance(said, dict) else ():
-            keys = [*how] if isinstance(how, dict) else []
-            if {"external", "name", "driver_opts"} & {*keys}:
-                self.volumes[name] = Note(
-                    self.place(file, ("volumes", name)),
-                    f"the volume {name}: {', '.join(keys)}",
-                    "`slimbake up` makes one of its own: start the service by your compose file, which"
-                    " extends slimbake's (docs/how-to/run.md)",
-                )
+    def _extended(self, file: str, name: str, said: Raw, depth: int) -> Raw:
+        """A service with what it extends; `""` has its place and folder."""
+        places = self._file(file)[1]
+        line = places.key(("services", name)).line if places else 0
+        own = _long(said, posixpath.dirname(file)) | {"": Place(file, line)}
+        extends = said.get("extends")
+        if not extends or depth > _DEEP:
+            return own
+        other, where = (
+            (_text(extends.get("service")), _text(extends.get("file")))
+            if isinstance(extends, dict)
+            else (_text(extends), "")
+        )
+        source = _joined(posixpath.dirname(file), where) if where else file
+        listed = self.top(source).get("services")
+        below = listed.get(other) if isinstance(listed, dict) else None
+        if not isinstance(below, dict):
+            self.notes.append(
+                Note("breaks", Place(file, line), f"{name} extends {other}, which is not there")
+            )
+            return own
+        return _merged(self._extended(source, other, below, depth + 1), own)
 
-    def _document(self, file: str) -> YamlDocument | None:
-        if file not in self._documents:
-            text = self._repository.texts.get(file)
+    def _file(self, file: str) -> tuple[Raw, Places | None]:
+        if file not in self._read:
+            self._read[file] = ({}, None)
+            text = self._repository.text(file)
             if text is None:
-                self.note(Place(file), "this file cannot be read", "name one that is there")
-                return None
-            document = read_yaml(text)
-            self._documents[file] = document
-            self.read[file] = None
-            for fault in document.faults:
-                if "tag !" not in fault.message:  # `!reset`, `!override`: values of Compose
-                    self.note(Place(file, fault.place.line), fault.message, fault.hint or "fix it")
-        return self._documents[file]
-
-    def note(self, place: Place, what: str, advice: str, service: str = "") -> None:
-        self.notes[Note(place, what, advice, service)] = None
-
-    def _service(self, name: str, raw: Raw, file: str, folder: str, depth: int) -> ComposeService:
-        gone = self.tagged(file, name, "!reset")
-        raw = {key: value for key, value in raw.items() if key not in gone}
-        own = _ServiceReader(self, name, raw, file, folder).service()
-        extends = raw.get("extends")
-        if not extends or depth > _MOST:
-            return own
-        at = extends if isinstance(extends, dict) else {"service": extends}
-        other = self._text(at.get("service"))
-        where, below = file, folder
-        if at.get("file"):
-            where = posixpath.normpath(posixpath.join(folder, self._text(at["file"])))
-            below = posixpath.dirname(where)
-        document = self._document(where)
-        services = (document.value or {}).get("services") if document else None
-        said = services.get(other) if isinstance(services, dict) else None
-        if not isinstance(said, dict):
-            place = self.place(file, ("services", name, "extends"))
-            self.note(place, f"'{other}' of {where} is not there", "fix `extends`", name)
-            return own
-        base = self._service(other, said, where, below, depth + 1)
-        if own.command or own.entrypoint:  # `expose` says where the other's command listens
-            base = replace(base, expose=())
-        return _over(base, own)
-
-    def has(self, path: str) -> bool:
-        """Whether the repository has a file."""
-        return path in self._repository.files
-
-    def place(self, file: str, path: KeyPath) -> Place:
-        """Where a key stands; what came by `<<` stands where the anchor is."""
-        document = self._documents[file]
-        exact = document.places.key(path)
-        if exact == document.places.key(path[:-1]) and len(path) > 2:
-            value = _at(document.value, path)
-            for name, other in document.value.items():
-                inner = path[2:]
-                if isinstance(other, dict) and value is not None and _at(other, inner) is value:
-                    return Place(file, document.places.key((name, *inner)).line)
-        return Place(file, exact.line)
-
-    def merged(self, file: str, path: KeyPath) -> bool:
-        """Whether a key came into its mapping by `<<`."""
-        places = self._documents[file].places
-        return places.key(path) == places.key(path[:-1])
-
-    def tagged(self, file: str, service: str, *tags: str) -> frozenset[str]:
-        """The keys of a service whose values have one of these tags of Compose."""
-        return frozenset(
-            str(fault.path[2])
-            for fault in self._documents[file].faults
-            if fault.path[:2] == ("services", service) and len(fault.path) == 3
-            if any(f"tag {tag} " in fault.message for tag in tags)
-        )
-
-    def _text(self, value: Any) -> str:
-        return self.interpolated(plain(value))[0]
-
-    def interpolated(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """A text with its variables filled in, and those that nothing sets."""
-        return _interpolated(text, self.values)
-
-    def default(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """The same where no `.env` is, as in a fresh clone."""
-        return _interpolated(text, {})
+                self.notes.append(Note("breaks", Place(file), "it is no text that can be read"))
+                return self._read[file]
+            try:
+                found = read_yaml(text)
+            except yaml.YAMLError:
+                self.notes.append(Note("breaks", Place(file), "it has control characters"))
+                return self._read[file]
+            value = found.value if isinstance(found.value, dict) else {}
+            self._read[file] = (value, found.places)
+            if not found.complete:
+                fault = found.faults[-1]
+                at = Place(file, fault.place.line)
+                self.notes.append(
+                    Note("breaks", at, f"YAML: {fault.message}", "what follows is not read")
+                )
+        return self._read[file]
 
 
-class _ServiceReader:
-    """Reads one service of one file."""
-
-    def __init__(self, files: _Reader, name: str, raw: Raw, file: str, folder: str) -> None:
-        self._files, self._name, self._raw = files, name, raw
-        self._file, self._folder = file, folder
-        self._notes: dict[Note, None] = {}
-        self._passed: dict[str, Note] = {}
-        self._filled: dict[str, Filled] = {}
-
-    def service(self) -> ComposeService:
-        raw, at = self._raw, self._place()
-        build = self._build()
-        made = ComposeService(
-            name=self._name,
-            place=at,
-            build=build,
-            image=self._value("image"),
-            entrypoint=self._command("entrypoint"),
-            command=self._command("command"),
-            env=self._environment(),
-            filled=self._filled,
-            passed=self._passed,
-            env_files=self._env_files(),
-            ports=tuple(self._ports()),
-            expose=tuple(self._expose()),
-            volumes=tuple(self._volumes()),
-            tmpfs=tuple(self._tmpfs()),
-            user=self._said("user"),
-            workdir=self._said("working_dir"),
-            stop_signal=self._said("stop_signal"),
-            healthcheck=self._healthcheck(),
-            beside=self._beside(),
-            gpu=self._gpu(),
-            starts="profiles" not in raw,
-            init=plain(raw.get("init")).lower() == "true",
-            restart=self._value("restart").lower(),
-            resets=self._files.tagged(self._file, self._name, "!reset", "!override"),
-        )
-        self._given()
-        read = _READ | {*_GIVEN} | ({"restart"} if made.restart in NEVER else set())
-        stay = [key for key in raw if key not in read and not key.startswith("x-")]
-        if "profiles" in raw:
-            self._note(
-                self._place("profiles"),
-                "`profiles` say when Compose starts a service",
-                "slimbake builds its image like the others'; `up: false` leaves it to `slimbake run`",
-            )
-        if stay:
-            self._note(
-                self._place(stay[0]),
-                f"{', '.join(stay)}",
-                _RUNNING.format("these stay" if len(stay) > 1 else "this stays"),
-            )
-        return replace(made, notes=tuple(self._notes))
-
-    def _place(self, *path: str | int) -> Place:
-        return self._files.place(self._file, ("services", self._name, *path))
-
-    def _note(self, place: Place, what: str, advice: str) -> Note:
-        note = Note(place, what, advice, self._name)
-        self._notes[note] = None
-        return note
-
-    def _fill(self, text: str, *path: str | int) -> str:
-        value, missing = self._files.interpolated(text)
-        if missing:
-            self._note(
-                self._place(*path),
-                f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set, in `{text}`",
-                "set it in .env and run `slimbake init` again, or write the value into the"
-                " manifest",
-            )
-        return value
-
-    def _value(self, key: str) -> str:
-        return self._fill(plain(self._raw.get(key)), key)
-
-    def _said(self, key: str) -> Said | None:
-        return Said(value, self._place(key)) if (value := self._value(key)) else None
-
-    def _command(self, key: str) -> Command | None:
-        said = self._raw.get(key)
-        if said is None:
-            return None
-        place = self._place(key)
-        self._frozen(key, " ".join(map(plain, list_of(said))))
-        if isinstance(said, list):
-            listed = tuple(self._fill(plain(each), key) for each in said)
-            return Command(listed, False, place) if listed or key == "entrypoint" else None
-        try:
-            words = tuple(shlex.split(self._fill(plain(said), key)))
-        except ValueError as error:
-            self._note(place, f"`{plain(said)}` cannot be split: {error}", "write it as a list")
-            return None
-        return Command(words, False, place)
-
-    def _frozen(self, key: str, text: str) -> None:
-        """A note on the variables of `.env` of which a command gets today's values."""
-        names = dict.fromkeys(re.findall(r"\$\{?(\w+)", text.replace("$$", "")))
-        if found := [name for name in names if name in self._files.values]:
-            self._note(
-                self._place(key),
-                f"`{key}` has the values of {', '.join(found)}",
-                "another value in `.env` or the shell has no effect until `command` of the manifest"
-                " has it: or let the service's own code read the variable",
-            )
-
-    def _build(self) -> BuildFacts | None:
-        said = self._raw.get("build")
-        if said is None:
-            return None
-        raw: Raw = said if isinstance(said, dict) else {"context": said}
-        written = self._fill(plain(raw.get("context")) or ".", "build")
-        if "://" in written or written.startswith("git@"):
-            self._note(
-                self._place("build"),
-                f"its context is {written}",
-                "slimbake builds what is in this repository: clone it into a folder",
-            )
-            return None
-        context = posixpath.normpath(posixpath.join(self._folder, written))
-        args = raw.get("args")
-        pairs = (
-            args.items()
-            if isinstance(args, dict)
-            else (plain(each).partition("=")[::2] for each in list_of(args))
-        )
-        given = {key: plain(value) for key, value in pairs}
-        filled = {key: self._fill(text, "build", "args") for key, text in given.items()}
-        if changing := [key for key, text in given.items() if text != filled[key]]:
-            values = ", ".join(f"{key}={filled[key]}" for key in changing)
-            self._note(
-                self._place("build", "args"),
-                f"build arguments by variables: {values}",
-                "the manifest has these values: what changes with every build, set where containers"
-                " start",
-            )
-        contexts = self._contexts(raw.get("additional_contexts"))
-        read = _BUILD | {"dockerfile_inline", *(["additional_contexts"] if contexts else [])}
-        if left := [key for key in raw if key not in read]:
-            self._note(
-                self._place("build", left[0]),
-                f"build: {', '.join(left)}",
-                "slimbake builds otherwise; for a Dockerfile of your own there are `contexts` and"
-                " `secrets`",
-            )
-        if "dockerfile_inline" in raw:
-            advice = "write it into a file, and name that with `dockerfile:`"
-            self._note(self._place("build", "dockerfile_inline"), "a Dockerfile in place", advice)
-            return None
-        file = posixpath.join(
-            context, self._fill(plain(raw.get("dockerfile")), "build") or "Dockerfile"
-        )
-        return BuildFacts(
-            context=context,
-            dockerfile=posixpath.normpath(file),
-            target=self._fill(plain(raw.get("target")), "build"),
-            args=filled,
-            contexts=contexts,
-            written=frozenset(raw),
-        )
-
-    def _contexts(self, said: Any) -> dict[str, str]:
-        """The further contexts of a build by their names; {} where one is no folder of the machine."""
-        pairs = (
-            [(str(name), plain(value)) for name, value in said.items()]
-            if isinstance(said, dict)
-            else [plain(each).partition("=")[::2] for each in list_of(said)]
-        )
-        if any(":" in value or not value for _, value in pairs):
-            return {}
-        return {
-            name: posixpath.normpath(posixpath.join(self._folder, self._fill(value, "build")))
-            for name, value in pairs
+def _long(said: Raw, folder: str) -> Raw:
+    """The keys of a service that may be written in several ways, in one; paths from the root."""
+    found = dict(said)
+    build = said.get("build")
+    if build is not None:
+        build = dict(build) if isinstance(build, dict) else {"context": build}
+        build["context"] = _joined(folder, _text(build.get("context")) or ".")
+        build["args"] = _mapping(build.get("args"))
+        further = _mapping(build.get("additional_contexts"))
+        build["additional_contexts"] = {
+            name: _joined(folder, value) if ":" not in value else value
+            for name, value in further.items()
         }
-
-    def _environment(self) -> dict[str, Said]:
-        said = self._raw.get("environment")
-        pairs: list[tuple[str | int, str, Any]] = (
-            [(name, name, value) for name, value in said.items()]
-            if isinstance(said, dict)
-            else [(number, *_pair(plain(each))) for number, each in enumerate(list_of(said))]
-        )
-        found: dict[str, Said] = {}
-        for at, name, value in pairs:
-            place = self._place("environment", at)
-            if value is None and name not in self._files.values:
-                advice = _STAYS.format(name=name)
-                self._passed[name] = self._note(
-                    place, f"{name} has its value from the shell", advice
-                )
-                continue
-            written = f"${{{name}}}" if value is None else plain(value)
-            default, lacking = self._files.default(written)
-            changing = _varies(written)
-            secret = looks_secret(name, default) and not OF_A_FILE.search(name)
-            # about where the image has its code, and containers a file; a manifest holds no secret
-            of_code = name == "PYTHONPATH"
-            of_file = SECRET.search(name) and OF_A_FILE.search(name)
-            development = self._file in self._files.overrides and not of_code
-            apart = bool(lacking) or (changing if secret else development)
-            if not apart:
-                found[name] = Said(default, place)
-            if apart or (changing and not of_code and not of_file):
-                self._filled[name] = Filled(written, self._files.interpolated(written)[0])
-        return found
-
-    def _env_files(self) -> tuple[Said, ...]:
-        found = []
-        for each in list_of(self._raw.get("env_file")):
-            written = plain(each.get("path") if isinstance(each, dict) else each)
-            path = posixpath.join(self._folder, self._fill(written, "env_file"))
-            path = posixpath.normpath(path)
-            optional = isinstance(each, dict) and plain(each.get("required")) == "false"
-            if not optional or self._files.has(path):
-                found.append(Said(path, self._place("env_file")))
-        return tuple(found)
-
-    def _ports(self) -> Iterable[tuple[str, Said]]:
-        for number, each in enumerate(list_of(self._raw.get("ports"))):
-            place = self._place("ports", number)
-            if isinstance(each, dict):
-                published, target = plain(each.get("published")), plain(each.get("target"))
-                protocol, target = plain(each.get("protocol")), self._fill(target, "ports")
-            else:
-                published, target = ["", "", *_PART.findall(plain(each))][-2:]
-                target, _, protocol = self._fill(target, "ports", number).partition("/")
-            if _varies(published):
-                written, published = published, self._files.default(published)[0]
-                taken = f"init reads {published}" if published.isdigit() else "write `publish`"
-                self._note(
-                    place,
-                    f"the published port {written}",
-                    f"ports of a manifest are numbers: {taken}. Your own compose file, which extends"
-                    " slimbake's, may have the variable (docs/how-to/run.md)",
-                )
-            if protocol not in {"", "tcp"}:
-                what = f"the port {target}/{protocol}"
-                self._note(place, what, "slimbake takes TCP ports by number")
-            elif target.isdigit():
-                yield (published if published.isdigit() else "", Said(target, place))
-            else:
-                self._note(place, f"the port {target}", "slimbake takes one number a port")
-
-    def _expose(self) -> Iterable[Said]:
-        """Not those of an anchor, where the service has a command of its own that may listen nowhere."""
-        own = {key for key in ("expose", "command", "entrypoint") if key in self._raw}
-        own -= {k for k in own if self._files.merged(self._file, ("services", self._name, k))}
-        if "expose" in own or not own:
-            for each in list_of(self._raw.get("expose")):
-                yield Said(self._fill(plain(each), "expose"), self._place("expose"))
-
-    def _tmpfs(self) -> Iterable[Said]:
-        for each in list_of(self._raw.get("tmpfs")):
-            path, _, options = self._fill(plain(each), "tmpfs").partition(":")
-            self._in_memory(path, options, self._place("tmpfs"))
-            yield Said(path, self._place("tmpfs"))
-        for number, each in enumerate(list_of(self._raw.get("volumes"))):
-            if isinstance(each, dict) and plain(each.get("type")) == "tmpfs":
-                path = self._fill(plain(each.get("target")), "volumes", number)
-                said = each.get("tmpfs")
-                pairs = said.items() if isinstance(said, dict) else ()
-                options = ",".join(f"{key}={plain(value)}" for key, value in pairs)
-                self._in_memory(path, options, self._place("volumes", number))
-                yield Said(path, self._place("volumes", number))
-
-    def _in_memory(self, path: str, options: str, place: Place) -> None:
-        """A note on the options of a folder in memory, of which slimbake's have none."""
-        if left := [each for each in options.split(",") if each not in {"", "mode=1777", "exec"}]:
-            self._note(
-                place,
-                f"tmpfs {path}: {','.join(left)}",
-                "this stays in the compose file: with `slimbake up` every user may write there, and"
-                " nothing but the container's memory limits it",
-            )
-
-    def _volumes(self) -> Iterable[tuple[str, Said]]:
-        for number, each in enumerate(list_of(self._raw.get("volumes"))):
-            place = self._place("volumes", number)
-            if isinstance(each, dict):
-                kind = plain(each.get("type"))
-                source, target = (
-                    self._fill(plain(each.get(key)), "volumes", number)
-                    for key in ("source", "target")
-                )
-                if kind == "tmpfs":
-                    continue
-                if kind == "bind" and not source.startswith((".", "/", "~")):
-                    source = f"./{source}"
-            else:
-                parts = self._fill(plain(each), "volumes", number).split(":")
-                source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-            yield source, Said(target, place)
-
-    def _healthcheck(self) -> Healthcheck | None:
-        said = self._raw.get("healthcheck")
-        if not isinstance(said, dict):
-            return None
-        place, test = self._place("healthcheck"), said.get("test")
-        settings = tuple(
-            (key, self._fill(plain(said[key]), "healthcheck"))
-            for key in ("interval", "timeout", "start_period", "retries")
-            if key in said
-        )
-        if plain(said.get("disable")) == "true":
-            return Healthcheck(None, (), place)
-        if test is None:
-            return None
-        if not isinstance(test, list):
-            return Healthcheck(
-                Command((self._fill(plain(test), "healthcheck"),), True, place), settings, place
-            )
-        how, *words = [self._fill(plain(word), "healthcheck") for word in test] or ["NONE"]
-        if how == "NONE":
-            return Healthcheck(None, (), place)
-        return Healthcheck(Command(tuple(words), how == "CMD-SHELL", place), settings, place)
-
-    def _beside(self) -> dict[str, str]:
-        said = self._raw.get("depends_on")
-        if not isinstance(said, dict):
-            return dict.fromkeys((plain(each) for each in list_of(said)), "")
-        found = {
-            name: plain(how.get("condition")) if isinstance(how, dict) else ""
-            for name, how in said.items()
-        }
-        self._files.jobs |= {name for name, how in found.items() if how == ENDED}
-        others = {key for how in said.values() if isinstance(how, dict) for key in how}
-        if left := sorted(map(str, others - {"condition"})):
-            what, advice = f"depends_on: {', '.join(left)}", "this stays in the compose file"
-            self._note(self._place("depends_on"), what, advice)
-        return found
-
-    def _given(self) -> None:
-        """A note on the files that Compose puts into containers: without them a service may run, and
-        let everybody in.
-        """
-        for key, folder in _GIVEN.items():
-            files = [
-                posixpath.join(folder, plain(each.get("target") or each.get("source")))
-                if isinstance(each, dict)
-                else posixpath.join(folder, plain(each))
-                for each in list_of(self._raw.get(key))
-            ]
-            if files:
-                self._note(
-                    self._place(key),
-                    f"{key}: {', '.join(files)}",
-                    f"containers of `slimbake up` do not have {'it' if len(files) == 1 else 'them'}:"
-                    " start the service by your compose file, which extends slimbake's"
-                    " (docs/how-to/run.md)",
-                )
-
-    def _gpu(self) -> bool:
-        raw = self._raw
-        if raw.get("gpus") or plain(raw.get("runtime")) == "nvidia":
-            return True
-        deploy = raw.get("deploy")
-        found = deploy
-        for key in ("resources", "reservations", "devices"):
-            found = found.get(key) if isinstance(found, dict) else None
-        gpu = any(
-            "gpu" in map(plain, list_of(each.get("capabilities")))
-            for each in list_of(found)
-            if isinstance(each, dict)
-        )
-        if deploy:
-            self._note(
-                self._place("deploy"),
-                "deploy",
-                _RUNNING.format("this stays"),
-            )
-        return gpu
+        found["build"] = build
+    if "environment" in said:
+        found["environment"] = _mapping(said["environment"], passed=True)
+    depends = said.get("depends_on")
+    if isinstance(depends, list):
+        found["depends_on"] = {_text(each): {} for each in depends}
+    files = (
+        each.get("path") if isinstance(each, dict) else each
+        for each in _listed(said.get("env_file"))
+    )
+    if "env_file" in said:
+        found["env_file"] = [_joined(folder, _text(each)) for each in files]
+    for key in _LISTS:
+        if key in found:
+            found[key] = _listed(found[key])
+    return found
 
 
-# Keys that ComposeService has by another name
-_FIELDS = {
-    "environment": ("env", "filled", "passed"),
-    "env_file": ("env_files",),
-    "working_dir": ("workdir",),
-    "depends_on": ("beside",),
-}
-_GIVEN = {"secrets": "/run/secrets", "configs": "/"}  # keys of files that containers get: where
-_STAYS = (
-    "it stays in the compose file. For `slimbake up`, give `--env {name}`, or write"
-    ' `environment: {{{name}: "${{{name}}}"}}`, which is empty where nothing sets it'
-)
-_RUNNING = (
-    "{} in the compose file: it is about running. `slimbake up` runs without; `slimbake compose` says"
-    " how that file starts slimbake's images"
-)
-
-
-def _at(value: Any, path: KeyPath) -> Any:
-    for key in path:
-        if isinstance(value, dict):
-            value = value.get(key)
-        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
-            value = value[key]
+def _merged(below: Raw, above: Raw) -> Raw:
+    """Two descriptions of a service, as Compose puts one on top of the other."""
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and key != "healthcheck":
+            found[key] = _merged(old, value)
+        elif isinstance(old, list) and isinstance(value, list) and key in _LISTS:
+            found[key] = [*old, *(each for each in value if each not in old)]
         else:
-            return None
-    return value
+            found[key] = value
+    return found
 
 
-def _pair(text: str) -> tuple[str, str | None]:
-    name, equals, value = text.partition("=")
-    return name, value if equals else None
-
-
-def _over(below: ComposeService, over: ComposeService) -> ComposeService:
-    """One service over another, as Compose merges them."""
-    bare = ComposeService(name=over.name, place=over.place, build=None)
-    gone = [name for key in over.resets for name in _FIELDS.get(key, (key,)) if hasattr(bare, name)]
-    below = replace(below, **{name: getattr(bare, name) for name in gone})
-    below = _without(below, {*over.env, *over.filled, *over.passed}, over.name)
-    ports = {said.value: (published, said) for published, said in (*below.ports, *over.ports)}
-    volumes = {said.value: (source, said) for source, said in (*below.volumes, *over.volumes)}
+def _service(name: str, said: Raw) -> ComposeService:
+    place: Place = said[""]
+    environment = said.get("environment", {})
+    volumes, mounts = _volumes(said.get("volumes", ()))
+    stays = [key for key in said if key and key not in _READ]
+    stays += [f"the mount of {each}" for each in mounts]
+    depends = said.get("depends_on", {})
     return ComposeService(
-        name=over.name,
-        place=over.place,
-        build=_build_over(below.build, over.build),
-        image=over.image or below.image,
-        entrypoint=over.entrypoint or below.entrypoint,
-        command=over.command or below.command,
-        env={**below.env, **over.env},
-        filled={**below.filled, **over.filled},
-        passed={**below.passed, **over.passed},
-        env_files=tuple(dict.fromkeys((*below.env_files, *over.env_files))),
-        ports=tuple(ports.values()),
-        expose=tuple(dict.fromkeys((*below.expose, *over.expose))),
-        volumes=tuple(volumes.values()),
-        tmpfs=tuple(dict.fromkeys((*below.tmpfs, *over.tmpfs))),
-        user=over.user or below.user,
-        workdir=over.workdir or below.workdir,
-        stop_signal=over.stop_signal or below.stop_signal,
-        healthcheck=over.healthcheck or below.healthcheck,
-        beside={**below.beside, **over.beside},
-        gpu=below.gpu or over.gpu,
-        starts=below.starts and over.starts,
-        init=below.init or over.init,
-        restart=over.restart or below.restart,
-        notes=tuple(dict.fromkeys((*below.notes, *over.notes))),
+        name=name,
+        place=place,
+        build=_build(said["build"]) if isinstance(said.get("build"), dict) else None,
+        image=expand(_text(said.get("image")), {}),
+        entrypoint=_command(said.get("entrypoint"), place),
+        command=_command(said.get("command"), place),
+        environment=environment,
+        env_files=tuple(each for each in said.get("env_file", ()) if each),
+        ports=tuple(_ports(said.get("ports", ()))),
+        expose=tuple(number for each in said.get("expose", ()) if (number := _number(each))),
+        volumes=volumes,
+        tmpfs=tuple(_text(each).partition(":")[0] for each in said.get("tmpfs", ())),
+        user=_text(said.get("user")),
+        workdir=_text(said.get("working_dir")),
+        stop_signal=_text(said.get("stop_signal")),
+        health=_health(said.get("healthcheck"), place),
+        depends_on={
+            other: _text(how.get("condition")) if isinstance(how, dict) else ""
+            for other, how in (depends.items() if isinstance(depends, dict) else ())
+        },
+        gpu="nvidia" in str(_text(said.get("runtime"))) or _has_gpu(said),
+        profiles=bool(said.get("profiles")),
+        stays=tuple(dict.fromkeys(stays)),
     )
 
 
-def _build_over(below: BuildFacts | None, over: BuildFacts | None) -> BuildFacts | None:
-    """One build over another, which has what `over` does not say."""
-    if below is None or over is None:
-        return over or below
-    moved = "context" in over.written
-    context = over.context if moved else below.context
-    file = below.dockerfile if "dockerfile" not in over.written else over.dockerfile
-    if moved != ("dockerfile" in over.written):  # its path is relative to the other's context
-        its = below.context if moved else over.context
-        file = posixpath.normpath(posixpath.join(context, posixpath.relpath(file, its)))
-    return BuildFacts(
+def _has_gpu(said: Raw) -> bool:
+    deploy = said.get("deploy")
+    for key in ("resources", "reservations", "devices"):
+        deploy = deploy.get(key) if isinstance(deploy, dict) else None
+    return bool(deploy) or bool(said.get("gpus"))
+
+
+def _build(said: Raw) -> Build:
+    context = said["context"]
+    return Build(
         context=context,
-        dockerfile=file,
-        target=over.target if "target" in over.written else below.target,
-        args={**below.args, **over.args},
-        contexts={**below.contexts, **over.contexts},
-        written=below.written | over.written,
+        dockerfile=_joined(context, _text(said.get("dockerfile")) or "Dockerfile"),
+        target=_text(said.get("target")),
+        # as Compose fills them in where nothing is set
+        args={name: expand(value, {}) for name, value in said["args"].items()},
+        contexts={n: v for n, v in said["additional_contexts"].items() if ":" not in v},
     )
 
 
-# What of a service goes into its image, and the key of each
-_OF_IMAGE = {
-    "entrypoint": "entrypoint",
-    "command": "command",
-    "user": "user",
-    "workdir": "working_dir",
-    "stop_signal": "stop_signal",
-    "healthcheck": "healthcheck",
-}
-_DEVELOPED = (
-    "an override file is for development, so the image does not have it; `slimbake init --compose"
-    " {}` leaves that file out"
-)
+def _command(said: Any, place: Place) -> Command | None:
+    """Compose splits a text into words, and starts no shell."""
+    if isinstance(said, list):
+        words = tuple(map(_text, said))
+    else:
+        text = _text(said)
+        try:
+            words = exact(text) or tuple(shlex.split(text))
+        except ValueError:
+            words = (text,)
+    words = tuple(word.replace("$$", "$") if "$$" in word else word for word in words)
+    return Command(words, place) if words else None
 
 
-def _developed(below: ComposeService, over: ComposeService) -> ComposeService:
-    """One service with what an override file has for development: containers alone get its
-    variables, and what goes into the image is that of the file below.
-    """
-    kept = {} if "environment" in over.resets else below.env
-    filled = {
-        name: each
-        for name, each in over.filled.items()
-        if name not in kept or kept[name].value != each.value
+def _health(said: Any, place: Place) -> Health | None:
+    if not isinstance(said, dict):
+        return None
+    times: Raw = {
+        key: _text(said[key]) for key in _TIMES if key in said and "$" not in _text(said[key])
     }
-    merged = _over(below, replace(over, filled=filled))
-    image = {name: getattr(below, name) for name in _OF_IMAGE}
-    changed = {
-        key: said
-        for name, key in _OF_IMAGE.items()
-        if (said := getattr(over, name)) and _bare(said) != _bare(image[name])
-    }
-    advice = _DEVELOPED.format(below.place.file)
-    notes = [
-        Note(said.place, f"{key}{_shown(said)}", advice, over.name) for key, said in changed.items()
-    ]
-    if below.build and merged.build != below.build:
-        notes.append(Note(over.place, "build", advice, over.name))
-    about = {each.place for each in changed.values()}
-    others = [each for each in merged.notes if each.place not in about]
-    return replace(
-        merged,
-        **image,
-        place=below.place,
-        build=below.build or over.build,
-        env={**kept, **over.env},
-        notes=tuple(dict.fromkeys((*others, *notes))),
-    )
+    if "retries" in times:
+        times["retries"] = int(times["retries"]) if times["retries"].isdecimal() else 3
+    test = said.get("test")
+    words = tuple(map(_text, test)) if isinstance(test, list) else ("CMD-SHELL", _text(test))
+    if _text(said.get("disable")) == "true" or words[:1] == ("NONE",):
+        return Health(None, {}, place)
+    shell = ("/bin/sh", "-c") if words[0] == "CMD-SHELL" else ()
+    words = tuple(word.replace("$$", "$") for word in words[1:])
+    return Health(Command(words, place, shell) if any(words) else Command((), place), times, place)
 
 
-def _bare(said: Command | Said | Healthcheck | None) -> Any:
-    """A value without its place."""
-    nowhere = Place("")
-    if isinstance(said, Healthcheck):
-        return replace(said, place=nowhere, command=_bare(said.command))
-    return replace(said, place=nowhere) if said else None
+def _ports(said: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
+    for each in said:
+        if isinstance(each, dict):
+            host, own = _text(each.get("published")), _text(each.get("target"))
+        else:
+            text = expand(_text(each), {}).partition("/")[0]
+            *front, own = text.split(":")
+            host = front[-1] if front else ""
+        if number := _number(expand(own, {})):
+            yield _number(expand(host, {})) or None, number
 
 
-def _shown(said: Command | Said | Healthcheck) -> str:
-    if isinstance(said, Healthcheck):
-        return ""
-    text = said.text if isinstance(said, Command) else said.value
-    return f": {text.partition(' ')[0]} ..." if WITH_PASSWORD.search(text) else f": {text}"
+def _volumes(said: Sequence[Any]) -> tuple[dict[str, str], list[str]]:
+    """Named volumes with their paths, and what else is mounted."""
+    named: dict[str, str] = {}
+    others: list[str] = []
+    for each in said:
+        if isinstance(each, dict):
+            source, target = _text(each.get("source")), _text(each.get("target"))
+        else:
+            source, _, target = _text(each).partition(":")
+            target = target.partition(":")[0]
+        if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", source) and target.startswith("/"):
+            named[source] = target
+        else:
+            others.append(source or target)
+    return named, others
 
 
-def _without(below: ComposeService, names: set[str], service: str) -> ComposeService:
-    """What a service of this name takes over from `below`, less these variables: it sets them
-    itself.
-    """
-    gone = {note for name, note in below.passed.items() if name in names}
-    passed = {name: note for name, note in below.passed.items() if name not in names}
-    return replace(
-        below,
-        env={name: said for name, said in below.env.items() if name not in names},
-        filled={name: said for name, said in below.filled.items() if name not in names},
-        passed={name: replace(note, service=service) for name, note in passed.items()},
-        notes=tuple(replace(each, service=service) for each in below.notes if each not in gone),
-    )
+def _mapping(said: Any, passed: bool = False) -> dict[str, str]:
+    """A mapping, or a list of NAME=VALUE; of a name alone, the shell's value where it is passed on."""
+    found: dict[str, str] = {}
+    if isinstance(said, dict):
+        pairs = [(key, value is None, _text(value)) for key, value in said.items()]
+    else:
+        split = (_text(each).partition("=") for each in _listed(said))
+        pairs = [(name, not equals, value) for name, equals, value in split]
+    for name, alone, value in pairs:
+        if not alone:
+            found[name] = value
+        elif passed:
+            found[name] = f"${{{name}}}"
+    return found
 
 
-def _interpolated(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    value, missing = expand(text.replace("$$", LITERAL), values)
-    return value.replace(LITERAL, "$"), missing
+def _number(said: Any) -> int:
+    text = _text(said).partition("/")[0]
+    return int(text) if text.isdecimal() and 0 < int(text) < 65536 else 0
 
 
-def _varies(text: str) -> bool:
-    """Whether a text has variables that Compose fills in."""
-    return "$" in text.replace("$$", "")
+def _listed(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else [] if said is None else [said]
 
 
-def plain(value: Any) -> str:
-    """A scalar as it is written; "" for nothing and for what is none."""
+def _text(value: Any) -> str:
+    """A scalar as it is written; "" for all else."""
     if isinstance(value, Word):
         return value.text
     return str(value) if isinstance(value, str | int) else ""
 
 
-def list_of(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _joined(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))

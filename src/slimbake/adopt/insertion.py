@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.tokens import FlowEntryToken, FlowMappingStartToken
 
-from slimbake.adopt.layout import flowing, scalar
+from slimbake.adopt.writer import flowing, scalar
 from slimbake.config.document import read_yaml
 from slimbake.config.words import Word
 from slimbake.errors import UsageError
@@ -69,7 +67,7 @@ def _extended(text: str, name: str, entry: Entry) -> str | None:
         return _in_block(text, end, _style(text, services), name, entry)
     if re.fullmatch(r"\{\s*\}", text[start:end]) and not root.flow_style:
         return _first(text[:start].rstrip(" "), text[end:], name, entry)
-    return _in_flow(text, end, name, entry)
+    return None  # in braces
 
 
 def _in_block(text: str, end: int, style: _Style, name: str, entry: Entry) -> str:
@@ -96,21 +94,6 @@ def _first(before: str, after: str, name: str, entry: Entry) -> str:
     )
 
 
-def _in_flow(text: str, end: int, name: str, entry: Entry) -> str:
-    """Before the closing brace: on a line of its own where the last service has one."""
-    tokens = pairwise(YAML(typ="safe", pure=True).scan(text))
-    last = next(token for token, brace in tokens if brace.end_mark.index == end)
-    first = isinstance(last, FlowMappingStartToken)
-    comma = "" if first or isinstance(last, FlowEntryToken) else ","
-    at = last.end_mark.index
-    rest = _LINE.match(text, at)
-    if rest and not first and re.fullmatch(r"\s*(#.*)?\n", rest[0]):
-        indent = re.match(r"\s*", text[text.rfind("\n", 0, at) + 1 : at])
-        line = f"{indent[0] if indent else ''}{_flow(name, entry)},{_newline(text)}"
-        return text[:at] + comma + rest[0] + line + text[rest.end() :]
-    return f"{text[:at]}{comma}{'' if first else ' '}{_flow(name, entry)}{text[at:]}"
-
-
 def _style(text: str, services: Any) -> _Style:
     key, value = services.value[-1]
     indent = key.start_mark.column
@@ -131,11 +114,6 @@ def _block(name: str, entry: Entry, style: _Style, newline: str) -> list[str]:
     inner = " " * (style.indent + style.step)
     lines = (f"{inner}{key}: {flowing(value)}{newline}" for key, value in entry.items())
     return [f"{' ' * style.indent}{scalar(name)}:{newline}", *lines]
-
-
-def _flow(name: str, entry: Entry) -> str:
-    inner = ", ".join(f"{key}: {flowing(value)}" for key, value in entry.items())
-    return f"{scalar(name)}: {{{inner}}}"
 
 
 def _newline(text: str) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+
+LARGEST = 256 * 1024  # bytes of a text that is read
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,43 +24,109 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
+Rank = Literal["breaks", "lost", "compose", "other"]
+RANKS: dict[Rank, str] = {
+    "breaks": "will break, or is another program than today",
+    "lost": "is lost",
+    "compose": "stays in the compose file",
+    "other": "is not read",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing that did not come along, and what to do about it."""
 
+    rank: Rank
     place: Place
     what: str
-    advice: str
-    service: str = ""  # "": the repository as a whole
+    advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}\n  {self.advice}"
+        return f"{self.place}: {self.what}" + (f"\n  {self.advice}" if self.advice else "")
+
+
+class KeepError(Exception):
+    """Why a Dockerfile is kept as it is, and what would make slimbake build the service itself."""
+
+    def __init__(self, place: Place, what: str, advice: str) -> None:
+        super().__init__(f"{place}: {what}")
+        self.place, self.what, self.advice = place, " ".join(what.split()), advice
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository's files, read once. Paths are POSIX and relative to its root."""
+    """A repository's files. Paths are POSIX and relative to its root."""
 
-    name: str
-    files: frozenset[str]
+    root: Path
+    files: tuple[str, ...]  # sorted
     folders: frozenset[str]  # "." among them
-    texts: Mapping[str, str]  # of the files that say how services are built
-    ci: str = ""  # whose pipelines are there: github, gitlab
-    hidden: frozenset[str] = frozenset()  # files and folders whose names begin with a dot
-    pipelines: Mapping[str, str] = field(default_factory=dict)  # file -> its text
+    partial: bool = False  # whether there are more than it was read for
+    _texts: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
+    _known: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file or a folder of this path."""
+        return path in self._known or path in self.folders
+
+    def is_file(self, path: str) -> bool:
+        return path in self._known
+
+    def text(self, path: str) -> str | None:
+        """The text of a file of the repository; None for what is none, or too large."""
+        if path not in self._texts:
+            self._texts[path] = self._read(path)
+        return self._texts[path]
 
     def below(self, folder: str) -> list[str]:
-        """The files of a folder and its subfolders, relative to the folder."""
-        prefix = "" if folder == "." else f"{folder}/"
-        return sorted(each[len(prefix) :] for each in self.files if each.startswith(prefix))
+        """The files in a folder and its folders, with their whole paths; of a file, itself."""
+        if folder == "." or folder in self._known:
+            return list(self.files) if folder == "." else [folder]
+        start = bisect_left(self.files, f"{folder}/")
+        return list(self.files[start : bisect_left(self.files, f"{folder}0", start)])  # after '/'
+
+    def executable(self, path: str) -> bool:
+        """Whether its owner may run a file."""
+        try:
+            return bool((self.root / path).stat().st_mode & stat.S_IXUSR)
+        except OSError:
+            return False
+
+    def _read(self, path: str) -> str | None:
+        """Links that lead out, pipes and devices are never opened."""
+        if path not in self._known:
+            return None
+        real = os.path.realpath(self.root / path)
+        try:
+            found = os.stat(real)  # noqa: PTH116
+            inside = real.startswith(f"{os.path.realpath(self.root)}/")
+            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST or not inside:
+                return None
+            return Path(real).read_bytes().decode("utf-8-sig")
+        except (OSError, ValueError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A value, and where it stands."""
+class Copy:
+    """One source of a COPY, and where in the image it goes."""
 
-    value: str
+    source: str  # of the build context; of a stage: absolute
+    target: str  # absolute
+    folder: bool  # whether a file goes into the target, and not in its place
     place: Place
+    mount: bool = False  # of one RUN alone
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One RUN, with the variables that it sees."""
+
+    text: str
+    workdir: str
+    place: Place
+    values: Mapping[str, str]
+    exact: tuple[str, ...] = ()  # of exec form: its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,130 +134,54 @@ class Command:
     """A command as Docker has it: words, or one text for a shell."""
 
     words: tuple[str, ...]
-    shell: bool  # then there is one word
     place: Place
-    by: tuple[str, ...] = ("sh", "-c")  # the shell, where one runs it
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
+    shell: tuple[str, ...] = ()  # what runs the only word, such as sh -c; () = nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """Files of the build context, and where in the image they go."""
+class Health:
+    """A health check. `command`: None: none is made; `times`: the manifest's keys."""
 
-    sources: tuple[str, ...]
-    target: str  # absolute
-    folder: bool  # whether the target is written as a folder
-    place: Place
-    parents: bool = False  # whether sources keep their folders there
-    context: str = ""  # the folder that sources are relative to; "": that of the build
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One simple command of a RUN."""
-
-    words: tuple[str, ...]
-    plain: bool  # nothing that only a shell understands
-    workdir: str
-    place: Place
-    last: bool  # whether it is a step of the stage that becomes the image, or of one below it
-    env: tuple[tuple[str, str], ...] = ()  # what it sees of ARG, ENV and its own assignments
-    into: tuple[str, ...] = ()  # the files that it writes its output to
-    piped: str = ""  # the commands that its pipe runs, where it is one of several
-    # its words with the paths of an earlier stage, where `words` has those of the image
-    written: tuple[str, ...] = ()
-    apart: str = ""  # the stage that it is of, where the image takes no package of that
-
-
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
-    command: Command | None  # None: NONE
-    settings: tuple[tuple[str, str], ...]  # interval, timeout, start_period, retries
+    command: Command | None
+    times: Mapping[str, Any]
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """A stage without Python, and what the image takes of it."""
+@dataclass(slots=True)
+class Stage:
+    """A stage of a Dockerfile, with all that the stages below it have said."""
 
     name: str
-    place: Place  # of the first file that is taken
-    image: Said
-    workdir: str  # in which it begins
-    copies: tuple[Copy, ...]  # into the stage
-    runs: tuple[tuple[str, str], ...]  # (folder, a shell's text)
-    env: Mapping[str, str]
-    takes: tuple[Copy, ...]  # sources are the stage's
-    refused: str = ""  # why no step can do what it does
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What an image takes of a stage with Python, and steps of that stage may make."""
-
-    stage: str
-    take: Copy  # one source, and where the image has it
-    copied: tuple[str, ...]  # what it is of the context where it is there
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFacts:
-    """What a Dockerfile makes of its last stage, and of those that this one takes from."""
-
+    image: str  # from outside, at its bottom
     place: Place
-    parent: Said  # the image from outside on which the last stage stands
-    python: bool
-    builders: tuple[Said, ...] = ()  # those of the stages with Python that it takes files of
+    values: dict[str, str] = field(default_factory=dict)  # of ARG and ENV
+    env: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
-    starts_in: Said | None = None  # its own WORKDIR, as it is written
-    env: Mapping[str, Said] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    copies: tuple[Copy, ...] = ()
-    steps: tuple[Step, ...] = ()
-    ports: tuple[Said, ...] = ()
-    volumes: tuple[Said, ...] = ()
-    user: Said | None = None
-    stop_signal: Said | None = None
-    healthcheck: Healthcheck | None = None
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    copies: list[Copy] = field(default_factory=list)
+    takes: list[tuple[str, Copy]] = field(
+        default_factory=list
+    )  # the stage or image, and what of it
+    runs: list[Run] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    user: str = ""
+    stop_signal: str = ""
+    health: Health | None = None
     entrypoint: Command | None = None
     command: Command | None = None
-    # written by a here-document: path -> text, and the line of its first line
-    scripts: Mapping[str, tuple[str, Place]] = field(default_factory=dict)
-    taken: tuple[Taken, ...] = ()
-    handed: tuple[str, ...] = ()  # where it has what it takes of stages with Python
-    made: tuple[Made, ...] = ()
-    # images of this repository that its stages stand on: name -> what builds it
-    below: Mapping[str, BuildFacts] = field(default_factory=dict)
-    notes: tuple[Note, ...] = ()
+    odd: list[KeepError] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildFacts:
-    """`build:` of a compose service."""
+class Build:
+    """How an image is built today. Paths are relative to the root."""
 
-    context: str  # relative to the root
-    dockerfile: str  # the same
+    context: str
+    dockerfile: str
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
-    contexts: Mapping[str, str] = field(default_factory=dict)  # further ones: name -> folder
-    # the keys of `build:` that are written; the others are those of what it extends
-    written: frozenset[str] = field(default_factory=frozenset, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """The value of a variable that containers get: Compose fills in others, or it is for development.
-    The image has the value that it has without a `.env`, if there is one.
-    """
-
-    written: str
-    value: str  # with what `.env` sets
-
-
-NEVER = ("no", "false")  # of `restart:`
+    contexts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,62 +190,46 @@ class ComposeService:
 
     name: str
     place: Place
-    build: BuildFacts | None
+    build: Build | None
     image: str = ""
     entrypoint: Command | None = None
     command: Command | None = None
-    env: Mapping[str, Said] = field(default_factory=dict)
-    filled: Mapping[str, Filled] = field(default_factory=dict)
-    passed: Mapping[str, Note] = field(default_factory=dict)  # that only the shell has
-    env_files: tuple[Said, ...] = ()
-    # (host's port or "", container's)
-    ports: tuple[tuple[str, Said], ...] = ()
-    expose: tuple[Said, ...] = ()
-    volumes: tuple[tuple[str, Said], ...] = ()  # (source or "", path in the container)
-    tmpfs: tuple[Said, ...] = ()
-    user: Said | None = None
-    workdir: Said | None = None
-    stop_signal: Said | None = None
-    healthcheck: Healthcheck | None = None
-    # the services that it depends on -> the condition; "" = none is written
-    beside: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    env_files: tuple[str, ...] = ()
+    ports: tuple[tuple[int | None, int], ...] = ()  # (the host's, the container's)
+    expose: tuple[int, ...] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)  # name -> path in the container
+    tmpfs: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = ""
+    stop_signal: str = ""
+    health: Health | None = None
+    depends_on: Mapping[str, str] = field(default_factory=dict)  # service -> condition
     gpu: bool = False
-    starts: bool = True  # with the others: its compose file gives it no profile
-    init: bool = False  # Docker's own init is its first process
-    restart: str = ""  # when Docker starts it again
-    resets: frozenset[str] = frozenset()  # keys of which it takes nothing over from another
+    profiles: bool = False
+    stays: tuple[str, ...] = ()  # what slimbake has no key for
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What becomes a service: how it is built, and what a compose file says of it."""
+
+    name: str
+    build: Build
+    compose: ComposeService | None = None
+    images: Mapping[str, str] = field(default_factory=dict)  # image built here -> its service
+    ready: tuple[str, ...] = ()  # what it depends on, and a start check can start beside it
     notes: tuple[Note, ...] = ()
 
     @property
-    def ends(self) -> bool:
-        """Whether it is a job by what its compose file says: it is not started again, and no port of
-        it is asked.
-        """
-        return self.restart in NEVER and not (self.ports or self.expose)
-
-
-@dataclass(frozen=True, slots=True)
-class ComposeFacts:
-    """What the compose files say."""
-
-    files: tuple[str, ...] = ()
-    name: str = ""
-    services: tuple[ComposeService, ...] = ()
-    jobs: frozenset[str] = frozenset()  # services that others wait for until they have ended
-    notes: tuple[Note, ...] = ()
+    def origin(self) -> tuple[Place, ...]:
+        own = (Place(self.build.dockerfile),)
+        return (self.compose.place, *own) if self.compose else own
 
 
 Entry = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A module of the service that its command names."""
-
-    module: str
-    name: str = ""  # what of it is served
-    folder: str = ""  # where in the context it is found; "": there, or where PYTHONPATH says
-    main: bool = False  # whether it is run, with its `__main__` where it is a package
+Outcome = Literal["own", "own, with a shell", "kept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,23 +238,15 @@ class Draft:
 
     name: str
     origin: tuple[Place, ...]
+    outcome: Outcome
     entry: Entry
-    comments: Mapping[str, str] = field(default_factory=dict)  # key -> why init chose its value
-    served: tuple[Served, ...] = ()  # what its smoke imports
-    left_env: tuple[
-        tuple[str, str], ...
-    ] = ()  # what an image does not hold, and a value for a smoke
-    python: Said | None = None
-    torch: str = ""  # the build that its Dockerfile or compose file asks for
-    image: str = ""  # today's image
-    internal: bool = False  # whether its compose file publishes nothing of its port
-    build: BuildFacts | None = None  # of its Dockerfile
-    kept: Draft | None = None  # the same with that Dockerfile, where slimbake would write one
-    # the services of the manifest that start before it -> the condition; "" = none is written
-    before: Mapping[str, str] = field(default_factory=dict)
-    command: str = ""  # that the compose file has in place of the Dockerfile's
+    why: Note | None = None  # what kept it
+    python: str = ""  # the version of its image; "" = any
+    torch: str = ""  # the build that its Dockerfile asks for
+    gpu: bool = False
+    wants_torch: Place | None = None
     notes: tuple[Note, ...] = ()
-    needless: tuple[Step, ...] = ()  # what its Dockerfile runs, and slimbake has no need of
+    kept: Entry = field(default_factory=dict)  # the same with its Dockerfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,25 +254,8 @@ class Adoption:
     """What becomes of a repository."""
 
     project: str
-    folder: str  # the name of the repository's folder, after which Compose calls images
     drafts: tuple[Draft, ...]
-    left: tuple[tuple[str, str], ...]  # services that stay in the compose file, and their image
-    compose: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
-    registry: str = ""  # where all images of the compose file are, or to which pipelines push
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A service that may be one of slimbake's, and all that is said about it."""
-
-    name: str
-    origin: tuple[Place, ...]
-    build: BuildFacts
-    facts: ImageFacts | None  # None: the Dockerfile is not there
-    compose: ComposeService | None = None
-    job: bool = False
-    ready: tuple[str, ...] = ()  # services that its start check can start beside it
-    alone: tuple[str, ...] = ()  # ready-made ones that it depends on, and that it cannot start
-    lacks: Said | None = None  # a file that the compose file names, and that is not there
-    known: frozenset[str] = frozenset()  # the words of commands that services of its image have
+    left: tuple[
+        tuple[str, str], ...
+    ] = ()  # services of compose files that are not built: name, image

@@ -1,669 +1,536 @@
-"""What the steps of a Dockerfile install: Python packages, Debian packages, a build of torch. Pure."""
+"""What the RUN lines of a Dockerfile install. What else they do keeps the Dockerfile. Pure."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from slimbake.adopt.listed import OF_INSTALLERS, OF_MACHINE, index_note
-from slimbake.adopt.model import Note, Place, Said, Step
-from slimbake.adopt.shell import BLOCKS
-from slimbake.adopt.steps import DJANGO
-from slimbake.fleet.resolve import DEBIAN
+from slimbake.adopt.files import UV, Origins, python_of
+from slimbake.adopt.model import Copy, KeepError, Note, Place, Repository, Run, Stage
+from slimbake.adopt.shell import OnlyAShellError, commands
 
+# Options of pip and uv with a word behind them: those that say what is installed, and others.
+_SAYING = frozenset(
+    [
+        "-r",
+        "--requirement",
+        "--requirements",
+        "-c",
+        "--constraint",
+        "-e",
+        "--editable",
+        "-i",
+        "--index-url",
+        "--extra-index-url",
+        "--index",
+        "--torch-backend",
+    ]
+)
+_WITH_WORD = frozenset(
+    [
+        "--root-user-action",
+        "--progress-bar",
+        "--index-strategy",
+        "--only-binary",
+        "--no-binary",
+        "--python",
+        "-p",
+        "--platform",
+        "--link-mode",
+        "--python-version",
+        "--trusted-host",
+        "-t",
+    ]
+)
+_ENVIRONMENT = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w")
+_TORCH_INDEX = re.compile(r"download\.pytorch\.org/whl/(cpu|cu\d+)")
+_INSTALLERS = frozenset(("pip", "uv", "poetry", "pipenv", "pdm", "virtualenv", "wheel", "build"))
+_FOR_WHEELS = re.compile(r".+-dev|gcc|g\+\+|clang|build-essential|make|cmake|pkg-config|pkgconf")
+# What makes no file that an image needs.
+_HARMLESS = frozenset(
+    (
+        "rm",
+        "chmod",
+        "chown",
+        "chgrp",
+        "echo",
+        "set",
+        "true",
+        ":",
+        "find",
+        "export",
+        "ls",
+        "ldconfig",
+    )
+)
+RUNNERS = frozenset(("uv", "poetry", "pipenv", "pdm"))  # NAME run PROGRAM
+_FETCHED = re.compile(r"install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?install")
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
-_WITH_VALUE = frozenset(
-    {
-        *("-t", "--target", "--prefix", "--root", "--python", "-p", "--trusted-host", "--timeout"),
-        *("--retries", "--cache-dir", "--platform", "--python-version", "--implementation"),
-        *("--abi", "--only-binary", "--no-binary", "--progress-bar", "--src", "--index-strategy"),
-        *("--upgrade-strategy", "--log", "--proxy", "--cert", "--client-cert", "--report"),
-        *("-w", "--wheel-dir", "-d", "--dest", "--link-mode", "--keyring-provider", "-o"),
-        *("--output", "--output-file", "--format", "--without", "--with", "--only"),
-        *("--no-install-package", "--directory", "--config-settings", "--config-setting", "-C"),
-        *("--global-option", "--build-option", "--root-user-action", "--use-feature", "--color"),
-        *(
-            "--use-deprecated",
-            "--exists-action",
-            "--resume-retries",
-            "--resolution",
-            "--prerelease",
-        ),
-        *("--fork-strategy", "--exclude-newer", "--exclude-newer-package", "--python-platform"),
-        *("--no-build-isolation-package", "-P", "--upgrade-package", "--reinstall-package"),
-        *("--refresh-package", "--no-build-package", "--no-binary-package", "--build-constraints"),
-        *("-b", "--build-constraint", "--allow-insecure-host", "--project", "--config-file"),
-    }
+_LOCKS = re.compile(
+    r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
+    r"|[\w.-]*requirements[\w.-]*|[\w.-]*constraints[\w.-]*|\.python-version"
 )
-# What installs the rest, and is no part of a service.
-_TOOLS = frozenset(
-    {
-        *("pip", "setuptools", "wheel", "uv", "poetry", "poetry-core", "poetry-plugin-export"),
-        *("pipenv", "pdm", "virtualenv", "build", "hatch", "hatchling", "flit", "pip-tools"),
-    }
+_MAKES = (
+    "a `build` step of the manifest runs it: `{{run: [{words}], outputs: [WHAT IT MAKES]}}`; remove"
+    " it here, and run `slimbake init` again"
 )
-_INSTALLS = frozenset({"install", "wheel", "download", "sync"})
-_INSTALLER = re.compile(r"poetry|/uv/|get-pip")  # of these, in its address
-_ENDINGS = re.compile(r"s(\W)(?:\\r|\r|\^M)\$?\1\1g?")
-_BUILDERS = frozenset({"poetry", "uv", "pdm", "hatch", "flit"})  # of wheels
-PIP_INSTALL = ("pip", "install")  # how a step begins that installs such
-_TORCH = re.compile(r"/whl/(cpu|cu\d+)\b")
-_PYPI = re.compile(r"https://pypi\.\w+/simple/?$")  # the public index; pip's default
-_NAMED = frozenset(
-    {
-        *("-r", "--requirement", "--requirements", "-e", "--editable", "-c", "--constraint"),
-        *("--constraints", "--override", "--overrides", "--extra", "--group", "--torch-backend"),
-    }
-)
-_INDEXES = frozenset(
-    {
-        *("-i", "--index-url", "--extra-index-url", "--index", "--default-index"),
-        *("-f", "--find-links"),
-    }
-)
-# Options that variables of pip and uv give as well: PIP_INDEX_URL is --index-url.
-_SETTINGS = (*_INDEXES, "--constraint", "--override", "--torch-backend")
-# Programs that compile and fetch. A Debian section would say it, and none is known offline.
-_FETCH_SOURCES = frozenset({"unzip", "xz-utils", "git", "git-lfs"})
-_BUILD_TOOLS = _FETCH_SOURCES | frozenset(
-    {
-        *("gcc", "g++", "build-essential", "make", "cmake", "ninja-build", "pkg-config"),
-        *("pkgconf", "autoconf", "automake", "libtool", "gfortran", "clang", "rustc", "cargo"),
-    }
-)
-# Debian's Python, of which images have another build.
-_OWN_PYTHON = re.compile(r"python3(?:\.\d+)?(?:-(?:pip|venv|dev|distutils|minimal|full))?")
-# In every image of slimbake, or what it does in their place; what only adds sources to apt.
-_THERE = frozenset(
-    {
-        *("ca-certificates", "tzdata", "tini", "dumb-init", "gosu", "python-is-python3"),
-        *("libc6", "locales"),
-        *("apt-transport-https", "apt-utils", "dirmngr", "gnupg", "gnupg2", "lsb-release"),
-        *("software-properties-common",),
-    }
-)
-# Of the build or a health check, as a rule; a service may call them as well.
-_FETCHERS = _FETCH_SOURCES | frozenset(
-    {"curl", "wget", "netcat-openbsd", "netcat-traditional", "netcat"}
-)
-# Steps that prepare what slimbake's images have anyway, or clean what they never had.
-_NEEDLESS = frozenset(
-    {
-        *("rm", "mkdir", "chown", "chmod", "useradd", "adduser", "groupadd", "addgroup", "usermod"),
-        *("echo", "true", "set", "ldconfig", "touch", "find", "test", "install", "export", ":"),
-        *("apt-mark", "dpkg-reconfigure", "locale-gen", "update-ca-certificates", "virtualenv"),
-        *("update-alternatives", "strip"),
-        *("cp", "mv", "ln", "cat", "ls", "pwd", "whoami", "which", "[", "printf"),
-    }
-)
-_WRITERS = frozenset({"cp", "mv", "install", "ln", "touch"})  # of these
-# Options of xargs with a word of their own.
-_XARGS = frozenset({"-a", "-d", "-E", "-I", "-L", "-n", "-P", "-s", "--max-args", "--max-procs"})
-# Where files lie that say how the build installs, and names of programs and time zones.
-_OF_BUILDS = (
-    *("/dev/", "/proc/", "/tmp/", "/etc/apt/", "/etc/dpkg/", "/etc/pip.conf/"),  # noqa: S108
-    *("/bin/", "/usr/bin/", "/usr/local/bin/", "/etc/localtime/", "/etc/locale.gen/", "/usr/lib/"),
-    *("/etc/ld.so.conf.d/", "/etc/default/locale/", "/var/lib/apt/", "/var/cache/"),
-    *("/etc/timezone/", "/usr/local/sbin/", "/usr/sbin/", "/sbin/", "/usr/share/keyrings/"),
-)
-_OF_BUILD = re.compile(
-    "|".join(map(re.escape, _OF_BUILDS))
-    # what shells, Git, SSH and installers read; programs have settings of theirs there, too
-    + r"|/root/(?:[^./]|\.(?:\w*rc|netrc|profile|bash\w*|git[\w-]*|ssh|pip|docker|cache|cargo|local"
-    r"|config/(?:pip|uv|pypoetry))/)"
-)
-_ZONES = "/usr/share/zoneinfo/"
-_UTC = frozenset({"UTC", "UCT", "Zulu", "Universal", "GMT", ""})
-_QUIET_OF = {
-    "apt-get": {"update", "clean", "upgrade", "dist-upgrade", "autoremove", "purge", "autoclean"},
-    "apt": {"update", "clean", "upgrade", "autoremove", "purge", "autoclean"},
-    "apk": {"update", "upgrade", "del", "cache"},
-    "poetry": {"config", "cache", "self", "check", "lock", "--version"},
-    "uv": {"venv", "cache", "python", "--version", "lock", "self", "tool"},
-    "pip": {"cache", "config", "check", "list", "freeze", "--version"},
-    "conda": {"clean", "config", "init"},
-    "pipenv": {"--version", "lock", "--clear"},
-}
-_STEP_ADVICE = (
-    "if it makes files, write it as a step of `build` with its outputs (docs/how-to/build-steps.md), or"
-    " keep the Dockerfile with `dockerfile:`"
-)
+_LOGIN = re.compile(r"://[^/\s@]+@")
 
-# Libraries that load a model by its name, and their commands
-_LOADS_MODEL = re.compile(
-    r"\b(?:sentence_transformers|transformers|huggingface_hub|snapshot_download|from_pretrained"
-    r"|huggingface-cli|hf download|torch\.hub|faster_whisper|WhisperModel)\b"
-)
-_MODEL_ADVICE = (
-    "a model: download it into a folder of the repository, and write `weights: {path: FOLDER}`, which"
-    " images have at /weights; other files: "
-)
-_PACKAGE_ADVICE = (
-    "it installs a package: require that by the address of its wheel,"
-    " `NAME @ https://github.com/explosion/spacy-models/releases/download/...`; "
-)
-_PYTHON_INSTALLERS = frozenset({"pip", "uv-pip", "uv", "poetry", "pdm", "pipenv"})
-_FOR_A_STEP = (
-    "a step of `build` that needs it has an `image` and installs it in its `run`; or make the files"
-    " in a package, whose [build-system] requires it (docs/how-to/build-steps.md)"
-)
-_APART = f"the image takes files of that stage, and no packages: {_FOR_A_STEP}"
+
+def lists_packages(path: str) -> bool:
+    """Whether a file is named as those that say what is installed."""
+    return _LOCKS.fullmatch(posixpath.basename(path)) is not None
 
 
 @dataclass(slots=True)
 class Needs:
-    """What a service's Dockerfile installs. Paths are those of the image."""
+    """What a service needs, in the manifest's words."""
 
-    files: dict[str, Place] = field(default_factory=dict)  # requirements files
-    specs: dict[str, Place] = field(default_factory=dict)
-    folders: dict[str, Place] = field(default_factory=dict)  # packages from the repository
-    projects: dict[str, Place] = field(default_factory=dict)  # folders with a pyproject.toml
-    whole: dict[str, None] = field(default_factory=dict)  # those that are installed themselves
-    member: str = ""  # of a uv workspace
-    extras: tuple[str, ...] = ()  # "*": all of them
-    groups: dict[str, Place] = field(default_factory=dict)  # of dependencies, or extras, for PDM
-    # the groups that Poetry leaves out where it installs those that are not optional
-    poetry: frozenset[str] | None = None
-    constraints: dict[str, Place] = field(default_factory=dict)
-    built: dict[str, Place] = field(default_factory=dict)  # wheels: folders, files, patterns
-    pipfile: str = ""  # a folder
-    environment: str = ""  # a file of conda
-    system: dict[str, Place] = field(default_factory=dict)
-    build: dict[str, None] = field(default_factory=dict)  # Debian packages that compile
-    fetchers: dict[str, Place] = field(default_factory=dict)  # programs that it may call, or not
-    there: dict[str, Place] = field(default_factory=dict)  # packages that slimbake has no need of
-    zone: Said | None = None  # the image's time
+    requirements: dict[str, None] = field(default_factory=dict)  # relative to the root
+    files: dict[str, None] = field(default_factory=dict)  # of the repository, that were read
+    system: dict[str, None] = field(default_factory=dict)
+    wheels: dict[str, None] = field(default_factory=dict)
+    environments: set[str] = field(default_factory=set)  # folders of packages, as images have them
+    folders: dict[str, Place] = field(default_factory=dict)  # that are made for the program
+    users: dict[str, str] = field(default_factory=dict)  # name -> number
+    homes: dict[str, None] = field(default_factory=dict)
+    made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
     torch: str = ""
-    django: list[Step] = field(default_factory=list)  # what makes files
     notes: list[Note] = field(default_factory=list)
-    unread: dict[Note, Step] = field(default_factory=dict)  # what may make files, by its note
-    # files that lose the line ends of Windows, and what is said where they have such
-    endings: list[tuple[str, Note]] = field(default_factory=list)
-    needless: list[Step] = field(default_factory=list)  # what prepares, or cleans up
+
+    def is_environment(self, path: str) -> bool:
+        """Whether a path of an image holds installed packages, or lies where they are."""
+        known = ("/usr/local", "/root/.local", *self.environments)
+        inside = any(path == each or path.startswith(f"{each}/") for each in known)
+        return (
+            inside
+            or "/site-packages" in path
+            or bool(re.search(r"/\.?(?:local|venv)(?:/|$)", path))
+        )
 
 
-def needs_of(steps: tuple[Step, ...], service: str, handed: Iterable[str] = ()) -> Needs:
-    """What steps install; steps that install nothing and matter become notes. `handed`: what the
-    image takes of earlier stages.
+def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
+    """What a stage needs, with the stages of Python that it takes packages from.
+
+    Raises KeepError for what slimbake does not do itself.
     """
-    reader, apart = _Reader(service, tuple(handed)), _Reader(service, ())
-    for step in dict.fromkeys(e if _installs(e) else replace(e, apart="") for e in steps):
-        (apart if step.apart else reader).take(step)
-    needs = reader.needs
-    alone = not (_required(needs) or needs.environment or needs.pipfile)
-    if alone and any(each.apart for each in steps):  # what else would the service run on?
-        return needs_of(tuple(replace(each, apart="") for each in steps), service, handed)
-    needs.notes += [note for file, note in reader.edited if file not in needs.files]
-    needs.needless += apart.needs.needless
-    needs.notes[:0] = _apart(apart.needs, needs, steps, service)
+    needs = Needs()
+    _Reader(stage, origins, repository, needs, last=True).read(set())
     return needs
 
 
-def _installs(step: Step) -> bool:
-    """Whether a step installs Python packages, by a program that says which."""
-    program, *rest = program_of(step.words) or ("",)
-    return program in _PYTHON_INSTALLERS and bool(_INSTALLS & {*rest[:1]})
-
-
-def _required(needs: Needs) -> dict[str, Place]:
-    """What is installed of Python, as a reader knows it: name -> place."""
-    return {
-        **{posixpath.basename(file): place for file, place in needs.files.items()},
-        **{f"pyproject.toml of {folder}": place for folder, place in needs.projects.items()},
-        **{f"the group '{name}'": place for name, place in needs.groups.items()},
-        **needs.folders,
-        **needs.specs,
-    }
-
-
-def _apart(apart: Needs, needs: Needs, steps: Iterable[Step], service: str) -> Iterator[Note]:
-    """Notes on packages that are installed for a stage alone."""
-    names = {each.place: each.apart for each in steps if each.apart}
-    known = {*_required(needs)}
-    lacking: dict[Place, list[str]] = {}
-    for name, place in _required(apart).items():
-        if name not in known and not (needs.projects and name.startswith("pyproject.toml of ")):
-            lacking.setdefault(place, []).append(name)
-    for place, found in lacking.items():
-        what = f"{', '.join(found)}: only in stage {names[place]}"
-        yield Note(place, what, _APART, service)
-
-
 class _Reader:
-    def __init__(self, service: str, handed: tuple[str, ...]) -> None:
-        self._service, self._handed = service, handed
-        self.edited: list[tuple[str, Note]] = []  # a file that `sed` edits, and what is said of it
-        self._made: list[str] = []  # folders of wheels that steps made
-        self._set: set[tuple[str, str]] = set()  # variables of installers that were read
-        self._installer = False  # whether the step before fetched that of Poetry or uv
-        self.needs = Needs()
+    def __init__(
+        self, stage: Stage, origins: Origins, repository: Repository, needs: Needs, *, last: bool
+    ) -> None:
+        self._stage, self._origins, self._repository = stage, origins, repository
+        self._needs, self._last = needs, last
+        self._place = stage.place
+        self._workdir = stage.workdir
+        self._values: Mapping[str, str] = {}
 
-    def take(self, step: Step) -> None:
-        words = program_of(step.words)
-        if not words:
-            return
-        program, rest = words[0], list(words[1:])
-        self._from_variables(program, rest, step)
-        match program:
-            case "pip" | "uv-pip":
-                self._pip(rest, step)
-            case "apt-get" | "apt" | "aptitude":
-                self._apt(rest, step)
-            case "apk" if "add" in rest:
-                self._apk(rest, step)
-            case "build-wheel":
-                self._builds(self._folder(rest, step), rest, step)
-            case "uv" if rest[:1] in (["sync"], ["export"]):
-                self._uv(rest, step)
-            case "poetry" if rest[:1] in (["install"], ["export"], ["sync"]):
-                self._poetry(rest, step)
-            case "pdm" if rest[:1] in (["install"], ["sync"], ["export"]):
-                self._in_project(step.workdir, rest, {"--no-self"}, step)
-                self._exactly("--clean" in rest, rest, step)
-                self._groups(_values(rest, {"-G", "--group", "--with"}), step)
-            case "pipenv" if rest[:1] in (["install"], ["sync"], ["requirements"]):
-                self._pipenv(rest, step)
-            case "conda" | "mamba" | "micromamba" if "-f" in rest or "--file" in rest:
-                at = (_values(rest, {"-f", "--file"}) or ("environment.yml",))[0]
-                self.needs.environment = posixpath.join(step.workdir, at)
-            case _:
-                self._other(program, rest, step)
-
-    def _pip(self, rest: list[str], step: Step) -> None:
-        if rest[:2] == ["config", "set"] and len(rest) == 4:
-            self._setting(f"--{rest[2].rpartition('.')[2]}", rest[3], step)
-        if rest[:1] and rest[0] in _QUIET_OF["pip"]:
-            self.needs.needless.append(step)
-            return
-        if not rest or rest[0] not in _INSTALLS:
-            self._other("pip", rest, step)
-            return
-        if (
-            {"--no-deps", "--no-dependencies"} & {*rest}
-            and rest[0] == "install"
-            and "--no-index" not in rest
-        ):
-            self._without_theirs(rest[1:], step)
-        sync = rest.pop(0) == "sync"
-        rest += ["requirements.txt"] if sync and not any(not o for o, _ in _options(rest)) else []
-        tools = [value for option, value in _options(rest) if not option and _tool(value)]
-        if tools:
-            self.needs.needless.append(
-                replace(step, words=(*PIP_INSTALL, *tools), into=(), written=())
+    def read(self, seen: set[int]) -> None:
+        seen.add(id(self._stage))
+        if python_of(self._stage.image) is None and not UV.search(self._stage.image):
+            what = (
+                f"its image is {self._stage.image or 'unknown'}, which is more or other than Python"
             )
-        for option, value in _options(rest):
-            if not option:
-                self._wanted(value, step, sync)
-            elif option in {"-r", "--requirement"}:
-                self._wanted(value, step, True)
-            elif option in {"-e", "--editable"}:
-                self._wanted(value, step, False)
-            elif option == "--extra":
-                self.needs.extras += (value,)
-            elif option == "--group":
-                self._groups((value.rpartition(":")[2],), step)
-            else:
-                self._setting(option, value, step)
-        self.needs.extras += ("*",) if "--all-extras" in rest else ()
+            advice = "begin with FROM python:VERSION-slim" if "python" in self._stage.image else ""
+            raise KeepError(self._stage.place, what, advice)
+        for odd in self._stage.odd:
+            raise odd
+        for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
+            if folder := self._stage.env.get(name):
+                self._needs.environments.add(_normal("/", folder))
+        for name, copy in self._stage.takes:
+            builder = self._origins.builder(name)
+            if builder is not None and id(builder) not in seen:
+                if python_of(builder.image) is None and not UV.search(builder.image):
+                    what = f"{copy.source} is made in a stage of {builder.image}"
+                    advice = "`build` of the manifest runs a step in an image of its own"
+                    raise KeepError(copy.place, what, advice)
+                reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
+                reader.read(seen)
+        for run in self._stage.runs:
+            self._run(run)
+        for name, copy in self._stage.takes:
+            self._take(name, copy)
 
-    def _without_theirs(self, rest: list[str], step: Step) -> None:
-        """A note on packages that are installed without what they require. Of a project and of built
-        packages, the steps before have that.
-        """
-        named = [
-            value
-            for option, value in _options(rest)
-            if option in {"-r", "--requirement"}
-            or "://" in value
-            or (
-                not option and re.fullmatch(r"[A-Za-z0-9][\w.-]*(?:\[.*\])?(?:[=<>~!@ ].*)?", value)
+    def _take(self, name: str, copy: Copy) -> None:
+        builder = self._origins.builder(name)
+        source = _normal("/", copy.source)
+        if builder is None:
+            known = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
+            if known or name in self._origins.contexts:
+                return
+            raise KeepError(copy.place, f"{source} is copied of {name}", "install it as a package")
+        if copy.mount or UV.search(builder.image):
+            return
+        for path in list(self._needs.environments):
+            if path.startswith(f"{source}/"):
+                self._needs.environments.add(_normal(copy.target, posixpath.relpath(path, source)))
+        if self._needs.is_environment(source):
+            self._needs.environments.add(copy.target)
+        elif source in self._needs.made:
+            target = (
+                posixpath.join(copy.target, posixpath.basename(source))
+                if copy.folder
+                else copy.target
             )
-        ]
-        if named:
-            advice = "slimbake installs what these require, too: check in bake/locks what comes"
-            self._note(step, f"--no-deps of {', '.join(named)}", advice)
+            self._needs.made[target] = self._needs.made[source]
+        elif not any(pair.place == copy.place for pair in self._origins.pairs(self._stage)):
+            what = f"{source} is made in the stage {name}"
+            raise KeepError(copy.place, what, "copy what the repository has, or an environment")
 
-    def _setting(self, option: str, value: str, step: Step) -> None:
-        """An option that says from where packages come, and of which version they are."""
-        far = "://" in value
-        path = value if far else posixpath.normpath(posixpath.join(step.workdir, value))
-        if option in {"-w", "--wheel-dir", "-d", "--dest"}:
-            self._made.append(path)
-        elif option in {"-c", "--constraint", "--constraints"}:
-            self.needs.constraints.setdefault(path, step.place)
-        elif option in {"--override", "--overrides"}:
-            self._note(step, f"{option} {value}", "require these versions where they are listed")
-        elif option == "--pre":
-            self._note(step, "--pre", "name a requirements file that has it as a line")
-        elif option == "--torch-backend":
-            self.needs.torch = value
-        elif option in _INDEXES and (found := _TORCH.search(value)):
-            self.needs.torch = found[1]
-        elif option in _INDEXES and _PYPI.match(value):
+    def _run(self, run: Run) -> None:
+        self._place, self._workdir, self._values = run.place, run.workdir, run.values
+        if _FETCHED.search(run.text) and "|" in run.text:
             return
-        elif option in _INDEXES and (far or option not in {"-f", "--find-links"}):
-            self.needs.notes.append(index_note(step.place, value, self._service))
-        elif option in _INDEXES:
-            self._built(path, step)
+        try:
+            found = [(list(run.exact), run.workdir)] if run.exact else None
+            for words, workdir in found or commands(run.text, run.workdir, run.values, self._has):
+                self._workdir = workdir
+                self._step(words)
+        except OnlyAShellError as error:
+            raise self._keep(f"RUN needs a shell: {error}", "let it run plain commands") from None
 
-    def _from_variables(self, program: str, rest: Sequence[str], step: Step) -> None:
-        """The settings that variables of an installer give it, at its first step that has them."""
-        prefix = {"pip": "PIP_", "uv": "UV_", "uv-pip": "UV_"}.get(program, "")
-        installs = prefix and rest and rest[0] in _INSTALLS
-        for name, value in step.env if installs else ():
-            option = f"--{name.removeprefix(prefix).lower().replace('_', '-')}"
-            if name.startswith(prefix) and option in _SETTINGS and (name, value) not in self._set:
-                self._set.add((name, value))
-                for each in re.split(r"[\s,]+", value) if value else ():
-                    self._setting(option, each, step)
-                if not value and "index" in option:
-                    note = index_note(step.place, f"that {name} names", self._service)
-                    self.needs.notes.append(note)
+    def _has(self, path: str) -> bool:
+        return bool(self._origins.of(self._stage, _normal("/", path)))
 
-    def _builds(self, folder: str, rest: list[str], step: Step) -> None:
-        """A project whose wheel is built, for a later step to install."""
-        to = _values(rest, {"-o", "--out-dir", "--outdir", "--output", "-d", "--dest"})
-        self._made.append(posixpath.normpath(posixpath.join(folder, (to or ("dist",))[0])))
-        self.needs.folders.setdefault(folder, step.place)
+    def _keep(self, what: str, advice: str) -> KeepError:
+        return KeepError(self._place, what, advice)
 
-    def _built(self, path: str, step: Step) -> None:
-        """Built packages, which may be a pattern; those that a step before made are of its lists."""
-        places, at = (*self._made, *self._handed), path.partition("*")[0].rstrip("/")
-        if not any(f"{at}/".startswith(f"{each.rstrip('/')}/") for each in places):
-            self.needs.built.setdefault(path, step.place)
-
-    def _note(self, step: Step, what: str, advice: str) -> None:
-        self.needs.notes.append(Note(step.place, what, advice, self._service))
-
-    def _wanted(self, word: str, step: Step, file: bool) -> None:
-        path, bracket, _ = word.partition("[")
-        absolute = posixpath.normpath(posixpath.join(step.workdir, path))
-        if found := re.fullmatch(r"(?:[\w.-]+\s*(\[.*\])?\s*@\s*)?file:/*(/[^#\s]*).*", word):
-            self._wanted(f"{found[2]}{found[1] or ''}", step, file)
+    def _step(self, words: list[str]) -> None:
+        program, *rest = posixpath.basename(words[0]), *words[1:]
+        if _PYTHON.fullmatch(program) and rest and rest[0].startswith("-m"):
+            program, *rest = [*filter(None, [rest[0].removeprefix("-m")]), *rest[1:]] or [program]
+        if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
+            self._step(rest[1:])
             return
-        local = (
-            path in {".", "..", ""}
-            or path.startswith(("./", "../", "/"))
-            or ("/" in path and "@" not in word and ":" not in word)
+        program = re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program)
+        if program in _HARMLESS or {"--version", "--help"} & set(rest):
+            return
+        if not (read := _PROGRAMS.get(program)) or not read(self, rest):
+            shown = ", ".join(words if len(words) < 8 else (*words[:7], "..."))
+            raise self._keep(f"RUN {' '.join(words)[:80]}", _MAKES.format(words=shown))
+
+    # Each of these returns whether it knows what its words do.
+
+    def _pip(self, words: list[str]) -> bool:
+        if words[:1] not in (["install"], ["wheel"], ["sync"]):
+            return words[:1] in (["cache"], ["config"], ["list"], ["check"], ["freeze"])
+        at, sync = 1, words[0] == "sync"
+        while at < len(words):
+            name, _, value = words[at].partition("=")
+            long = name.startswith("--")
+            if not words[at].startswith("-"):
+                self._named(words[at]) if not sync else self._listed(words[at])
+                at += 1
+                continue
+            if re.match(r"-[re]\S", words[at]) and not long:  # -rrequirements.txt
+                name, value = words[at][:2], words[at][2:]
+            following = words[at + 1] if at + 1 < len(words) else ""
+            takes = name in _SAYING or name in _WITH_WORD or name in _ENVIRONMENT
+            path = re.match(r"[/\d:]|https?:", following)
+            at += 1
+            if not value and (takes or (path and long)):
+                value, at = following, at + 1
+            self._option(name, value)
+        return True
+
+    def _option(self, name: str, value: str) -> None:
+        if name in ("-r", "--requirement", "--requirements"):
+            self._listed(value)
+        elif name in ("-e", "--editable"):
+            self._named(value)
+        elif name in ("-c", "--constraint"):
+            advice = "name it in the requirements file: `-c FILE`"
+            raise self._keep(f"pip has constraints: {value}", advice)
+        elif name == "--pre":
+            raise self._keep("pip takes prereleases", "write `--pre` into the requirements file")
+        elif name in ("-i", "--index-url", "--extra-index-url", "--index", "-f", "--find-links"):
+            self._index(value)
+        elif name == "--torch-backend":
+            self._needs.torch = value
+        elif name in _ENVIRONMENT and value:
+            self._needs.environments.add(_normal(self._workdir, value))
+
+    def _index(self, value: str) -> None:
+        if found := _TORCH_INDEX.search(value):
+            self._needs.torch = found[1]
+        elif "://" in value and "pypi.org" not in value:
+            what = "its packages come from an index of their own"
+            advice = "give uv that index on each machine that builds (docs/how-to/private-index.md)"
+            self._needs.notes.append(Note("breaks", self._place, what, advice))
+
+    def _listed(self, value: str) -> None:
+        """A requirements file, by its path in the image."""
+        path = _normal(self._workdir, value)
+        if path in self._needs.made:
+            self._needs.requirements |= dict.fromkeys(self._needs.made[path])
+            return
+        file = self._origins.of(self._stage, path)
+        if not file or not self._repository.is_file(file):
+            raise self._keep(f"the repository has no {value} to install from", "commit it")
+        self._needs.requirements[file] = None
+        self._read(file)
+
+    def _read(self, file: str) -> None:
+        """Note that a file was read, with those that it includes."""
+        if file in self._needs.files:
+            return
+        self._needs.files[file] = None
+        text = self._repository.text(file) or ""
+        if found := _TORCH_INDEX.search(text):
+            self._needs.torch = found[1]
+        for name in re.findall(r"(?m)^(?:-r|--requirement|-c|--constraint)[ =]\s*(\S+)", text):
+            self._read(posixpath.normpath(posixpath.join(posixpath.dirname(file), name)))
+
+    def _named(self, word: str) -> None:
+        """A package, by its name, its address, or its folder."""
+        if _LOGIN.search(word):
+            raise self._keep("a package is of an address with a login", "give uv the login")
+        bare, bracket, extras = word.partition("[")
+        if re.match(r"[./]", word) or ("/" in bare and "://" not in word and "@" not in word):
+            path = _normal(self._workdir, bare.rstrip("*"))
+            if word.endswith((".whl", "*")) or self._needs.is_environment(path):
+                if self._needs.is_environment(path):
+                    return
+                raise self._keep(f"{word} is a built package", "require the folder of its sources")
+            self._project(path, bracket + extras, word)
+            return
+        name = re.split(r"[\s\[<>=!~;@]", word)[0].lower()
+        if name not in _INSTALLERS and not name.startswith("poetry-"):
+            self._needs.requirements[word] = None
+
+    def _project(self, path: str, extras: str, word: str) -> None:
+        folder = self._folder(path)
+        if not folder:
+            raise self._keep(f"the repository has no project to install as {word}", "copy it")
+        self._needs.requirements[f"{_dotted(folder)}{extras}"] = None
+
+    def _around(self, path: str) -> str:
+        """The same, or that of the nearest project around it, as uv and Poetry look for one."""
+        while not (found := self._folder(path)) and path != "/":
+            path = posixpath.dirname(path)
+        return found
+
+    def _folder(self, path: str) -> str:
+        """The folder of the repository whose project lies at a path of the image; "" for none."""
+        for name in ("pyproject.toml", "setup.py", "setup.cfg", "Pipfile"):
+            if file := self._origins.of(self._stage, posixpath.join(path, name)):
+                return posixpath.dirname(file) or "."
+        return ""
+
+    def _uv(self, words: list[str]) -> bool:
+        if words[:1] == ["pip"]:
+            return self._pip(words[1:])
+        if words[:1] == ["venv"]:
+            return self._venv(words[1:] or [".venv"])
+        if words[:1] in (["sync"], ["export"]):
+            said = _said(words[1:])
+            at = said.get("--directory", said.get("--project", [""]))[-1]
+            folder = self._around(_normal(self._workdir, at))
+            table = self._table(folder)
+            if package := said.get("--package", [""])[-1]:
+                folder = self._member(folder, package)
+                table = self._table(folder)
+            tool = table.get("tool", {}).get("uv", {})
+            whole = "build-system" in table or tool.get("package") is True
+            alone = {"--no-install-project", "--no-install-workspace"} & said.keys()
+            groups = [*said.get("--group", ())]
+            known = list(table.get("dependency-groups", {}))
+            without = {"--no-dev", "--no-default-groups"} & said.keys()
+            if not without and self._values.get("UV_NO_DEV", "0") == "0" and "dev" in known:
+                groups.append("dev")
+            groups = known if "--all-groups" in said else groups
+            extras = said.get("--extra", [])
+            if "--all-extras" in said:
+                extras = list(table.get("project", {}).get("optional-dependencies", {}))
+            if only := said.get("--only-group"):
+                return self._groups(folder, only)
+            found = _asked(folder, extras, groups, whole=whole and not alone and words[0] == "sync")
+            return self._asked(folder, found, said, exports=words[0] == "export")
+        return words[:1] in (["cache"], ["lock"], ["python"])
+
+    def _poetry(self, words: list[str]) -> bool:
+        if words[:1] not in (["install"], ["export"], ["sync"]):
+            return words[:1] in (["config"], ["self"], ["lock"], ["cache"], ["check"], ["env"])
+        said = _said(words[1:])
+        folder = self._around(
+            _normal(self._workdir, said.get("--directory", said.get("-C", [""]))[-1])
         )
-        if file and word.endswith("pyproject.toml"):
-            self.needs.projects.setdefault(posixpath.dirname(absolute), step.place)
-        elif file or (local and path.endswith((".txt", ".in"))):
-            self.needs.files.setdefault(absolute, step.place)
-        elif "://" in word:
-            self.needs.specs.setdefault(word, step.place)
-        elif word.endswith(".whl") or re.search(r"\*(?!\d|$)|/.*\*|^\*", word):
-            self._built(absolute, step)
-        elif local:
-            self.needs.folders.setdefault(absolute, step.place)
-            if bracket:
-                self.needs.extras += tuple(word.partition("[")[2].rstrip("]").split(","))
-        elif re.match(r"[A-Za-z0-9][\w.-]*", word) and not _tool(word):
-            self.needs.specs.setdefault(word, step.place)
+        table = self._table(folder)
+        tool = table.get("tool", {}).get("poetry", {})
+        known = tool.get("group", {}) | ({"dev": {}} if "dev-dependencies" in tool else {})
+        listed = {key: _listed(said.get(key, ())) for key in ("--with", "--without", "--only")}
+        groups = [
+            name
+            for name, group in known.items()
+            if (not group.get("optional") and name not in listed["--without"])
+            or name in listed["--with"]
+        ]
+        if words[0] == "export" or {"--no-dev", "--only-root"} & said.keys():
+            groups = listed["--with"]
+        if only := listed["--only"]:
+            groups = [name for name in only if name != "main"]
+            if "main" not in only:
+                return self._groups(folder, groups)
+        extras = _listed(said.get("--extras", said.get("-E", ())))
+        if "--all-extras" in said:
+            extras = list(tool.get("extras", {}))
+        whole = tool.get("package-mode", True) and "--no-root" not in said and words[0] != "export"
+        return self._asked(
+            folder, _asked(folder, extras, groups, whole=whole), said, exports=words[0] == "export"
+        )
 
-    def _apt(self, rest: list[str], step: Step) -> None:
-        verb = next((word for word in rest if not word.startswith("-")), "")
-        if verb != "install":
-            self._other("apt-get", [verb, *rest], step)
-            return
-        found: list[str] = []
-        skip = False
-        for word in rest[rest.index("install") + 1 :]:
-            if skip or word.startswith("-"):
-                skip = word in {"-o", "-t", "--target-release"}
-                continue
-            found.append(word)
-        for word in found:
-            name, *version = re.split(r"[=/]", word.lower(), maxsplit=1)
-            own = name in _THERE or _OWN_PYTHON.fullmatch(name) is not None
-            build = not own and (name.endswith("-dev") or name in _BUILD_TOOLS)
-            if build:
-                self.needs.build[name] = None
-            if not step.last:
-                continue
-            if name in _FETCHERS:
-                self.needs.fetchers.setdefault(name, step.place)
-            elif own:
-                self.needs.there.setdefault(name, step.place)
-            elif not build and re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
-                self.needs.system.setdefault(name, step.place)
-                if version:
-                    advice = (
-                        f"images have the version of Debian {DEBIAN}, and `slimbake lock` pins it"
-                    )
-                    self._note(step, f"the version of {word}", advice)
+    def _groups(self, folder: str, groups: Sequence[str]) -> bool:
+        self._needs.requirements |= {
+            _inside(folder, f"pyproject.toml:{name}"): None for name in groups
+        }
+        return bool(folder)
 
-    def _apk(self, rest: list[str], step: Step) -> None:
-        """Alpine's packages have other names than Debian's."""
-        names = [word for word in rest[rest.index("add") + 1 :] if re.match(r"[a-z0-9]", word)]
-        wanted = [name for name in names if not name.endswith("-dev") and name not in _BUILD_TOOLS]
-        if step.last and wanted:
-            advice = "images are Debian's: name its packages for these under `system`, where needed"
-            self._note(step, f"the Alpine packages {', '.join(wanted)}", advice)
+    def _asked(
+        self, folder: str, found: Sequence[str], said: Mapping[str, list[str]], *, exports: bool
+    ) -> bool:
+        if not folder:
+            raise self._keep("the repository has no pyproject.toml to install from", "copy it")
+        self._needs.files[_inside(folder, "pyproject.toml")] = None
+        if exports:
+            output = said.get("-o", said.get("--output", said.get("--output-file", [""])))[-1]
+            self._needs.made[_normal(self._workdir, output)] = tuple(found)
+            return bool(output)
+        self._needs.environments.add(_normal(self._workdir, ".venv"))
+        bare = {_inside(folder, "pyproject.toml"), _dotted(folder)}
+        for name in [e for e in self._needs.requirements if e.partition("[")[0] in bare]:
+            if any(each.startswith("./") or each == "." for each in found):
+                del self._needs.requirements[name]
+        self._needs.requirements |= dict.fromkeys(found)
+        return True
 
-    def _uv(self, rest: list[str], step: Step) -> None:
-        without = {"--no-install-project", "--no-install-workspace"}
-        self._in_project(self._folder(rest, step), rest, without, step)
-        self._exactly(rest[0] == "sync" and "--inexact" not in rest, rest, step)
-        self.needs.member = (_values(rest, {"--package"}) or (self.needs.member,))[0]
-        self.needs.extras += _values(rest, {"--extra"})
-        self.needs.extras += ("*",) if "--all-extras" in rest else ()
-        self._groups(_values(rest, {"--group", "--only-group"}), step)
+    def _pipenv(self, words: list[str]) -> bool:
+        folder = self._around(self._workdir)
+        if words[:1] not in (["install"], ["sync"]) or not folder:
+            return False
+        self._needs.requirements[_inside(folder, "Pipfile")] = None
+        return all(word.startswith("-") for word in words[1:])
 
-    def _poetry(self, rest: list[str], step: Step) -> None:
-        self._in_project(self._folder(rest, step), rest, {"--no-root"}, step)
-        self._exactly(rest[0] == "sync" or "--sync" in rest, rest, step)
-        self.needs.extras = _values(rest, {"--extras", "-E"})
-        self.needs.extras += ("*",) if {"--all-extras"} & {*rest} else ()
-        only = _values(rest, {"--only"})
-        self._groups((*_values(rest, {"--with"}), *(each for each in only if each != "main")), step)
-        if not only and rest[0] != "export" and not {"--no-dev", "--only-root"} & {*rest}:
-            self.needs.poetry = frozenset(_values(rest, {"--without"}))
+    def _pdm(self, words: list[str]) -> bool:
+        if words[:1] not in (["install"], ["sync"]):
+            return words[:1] == ["config"]
+        folder, said = self._around(self._workdir), _said(words[1:])
+        groups = _listed(said.get("--group", said.get("-G", ())))
+        whole = "build-system" in self._table(folder) and "--no-self" not in said
+        return self._asked(folder, _asked(folder, [], groups, whole=whole), said, exports=False)
 
-    def _pipenv(self, rest: list[str], step: Step) -> None:
-        self.needs.pipfile = step.workdir
-        named = list(_values(rest, {"--categories"}))
-        named += ["dev-packages"] if {"--dev", "-d"} & {*rest} else []
-        for name in (each for each in named if each not in {"packages", "default"}):
-            self._note(step, f"[{name}] of the Pipfile", "list these in `requirements`")
+    def _venv(self, words: list[str]) -> bool:
+        self._needs.environments |= {
+            _normal(self._workdir, word) for word in words if not word.startswith("-")
+        }
+        return True
 
-    def _in_project(self, folder: str, rest: list[str], without: set[str], step: Step) -> None:
-        """A folder whose dependencies are installed, and itself unless one of these words is there."""
-        self.needs.projects.setdefault(folder, step.place)
-        if rest[0] != "export" and not without & {*rest}:
-            self.needs.whole[folder] = None
+    def _apt(self, words: list[str]) -> bool:
+        plain = [word for word in words if not word.startswith("-")]
+        if plain[:1] == ["install"]:
+            for word in plain[1:]:
+                name = word.partition("=")[0].partition(":")[0]
+                if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+                    raise self._keep(f"apt-get install {word}", "name Debian packages")
+                for_wheels = not self._last or _FOR_WHEELS.fullmatch(name)
+                (self._needs.wheels if for_wheels else self._needs.system)[name] = None
+        elif plain[:1] in (["remove"], ["purge"]):
+            for word in plain[1:]:
+                self._needs.system.pop(word, None)
+        return bool(plain)
 
-    def _groups(self, names: tuple[str, ...], step: Step) -> None:
-        self.needs.groups.update(dict.fromkeys(names, step.place))
+    def _users(self, words: list[str]) -> bool:
+        names = [word for word in reversed(words) if re.fullmatch(r"[a-z_][\w-]*", word)]
+        name = next(iter(names), "")
+        said = " ".join(words)
+        found = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", said)
+        home = re.search(r"(?:^| )(?:--home(?:-dir)?[ =]|-[a-zA-Z]*d ?)(/\S+)", said)
+        self._needs.users.setdefault(name, found[1] if found else "")
+        self._needs.homes[home[1] if home else f"/home/{name}"] = None
+        return True
 
-    def _exactly(self, exact: bool, rest: list[str], step: Step) -> None:
-        """Forget the groups and extras of earlier steps where a step takes out what it does not
-        install.
-        """
-        if not exact:
-            return
-        for name, place in self.needs.groups.items():
-            if not any(name in re.split(r"[,=]", word) for word in rest):
-                what = f"the group '{name}': {step.place} takes it out again"
-                self.needs.notes.append(Note(place, what, _FOR_A_STEP, self._service))
-        self.needs.groups, self.needs.extras, self.needs.poetry = {}, (), None
+    def _mkdir(self, words: list[str]) -> bool:
+        for word in words:
+            if not word.startswith("-") and "{" not in word:
+                self._needs.folders[_normal(self._workdir, word)] = self._place
+        return True
 
-    def _folder(self, rest: list[str], step: Step) -> str:
-        named = _values(rest, {"--project", "--directory", "-C"})
-        return posixpath.normpath(posixpath.join(step.workdir, named[0] if named else "."))
+    def _nothing(self, words: list[str]) -> bool:
+        return True
 
-    def _other(self, program: str, rest: list[str], step: Step) -> None:
-        if step.last and (zone := _zone(step)):
-            self.needs.zone = Said(zone, step.place)
-            return
-        if any(map(OF_INSTALLERS.search, step.into)):
-            self.needs.notes.append(replace(not_run(step, self._service), advice=OF_MACHINE))
-            return
-        if program in _NEEDLESS or (rest and rest[0] in _QUIET_OF.get(program, ())):
-            if step.last and _makes(program, rest, step):
-                self.needs.notes.append(not_run(step, self._service))
-            elif not step.piped:
-                self.needs.needless.append(step)
-            return
-        module = program in {"python", "uv"} and rest[:2] in (["-m", "venv"], ["-m", "ensurepip"])
-        if module or (program.startswith("uv") and rest[:1] == ["venv"]):
-            return
-        if program in {"curl", "wget"} and any(_INSTALLER.search(w) for w in rest):
-            self._installer = True
-            return
-        piped = not step.plain and rest in ([], ["-"])
-        if (program in {"sh", "bash"} and piped) or (
-            program == "python" and piped and self._installer
-        ):
-            return
-        if (
-            program == "python"
-            and rest[1:2]
-            and rest[0].endswith("manage.py")
-            and rest[1] in DJANGO
-        ):
-            self.needs.django.append(step)
-            return
-        if program == "pip" and rest[:1] == ["uninstall"]:
-            self._uninstall(rest[1:], step)
-            return
-        if program == "xargs" and _called(rest) in _NEEDLESS - _WRITERS:
-            self.needs.needless.append(replace(step, words=(step.piped or " ".join(step.words),)))
-            return
-        self._unread(program, rest, step)
+    def _table(self, folder: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self._repository.text(_inside(folder, "pyproject.toml")) or "")
+        except (tomllib.TOMLDecodeError, RecursionError):
+            return {}
 
-    def _uninstall(self, rest: list[str], step: Step) -> None:
-        if all(_tool(each) for each in rest if not each.startswith("-")):
-            self.needs.needless.append(step)  # images do not have these in the first place
-        else:
-            self._note(step, f"RUN {' '.join(step.words)}", "leave these out of what is required")
-
-    def _unread(self, program: str, rest: list[str], step: Step) -> None:
-        """A note on a step that installs nothing as far as is known."""
-        if program in BLOCKS:
-            advice = (
-                "init follows no such block: list what it installs in `requirements` or `system`"
+    def _member(self, folder: str, package: str) -> str:
+        """The folder of a workspace's member."""
+        for path in self._repository.below(folder or "."):
+            inner = posixpath.dirname(path) or "."
+            project = (
+                self._table(inner).get("project", {}) if path.endswith("pyproject.toml") else {}
             )
-            self.needs.notes.append(replace(not_run(step, self._service), advice=advice))
-            self._from_variables("pip", ("install",), step)
-            return
-        note = not_run(step, self._service)
-        edited = posixpath.normpath(posixpath.join(step.workdir, rest[-1])) if rest else ""
-        if program == "dos2unix" or (program == "sed" and any(map(_ENDINGS.fullmatch, rest))):
-            self.needs.endings.append((edited, note))
-        elif program == "sed" and f"{edited}/".startswith(_OF_BUILDS):
-            self.needs.needless.append(step)
-        elif program == "sed" and rest:
-            self.edited.append((edited, note))
-        else:
-            self.needs.unread[note] = step
-            self.needs.notes.append(note)
+            if project.get("name") == package:
+                return inner
+        raise self._keep(f"the repository has no package {package}", "name one of the workspace")
 
 
-def _called(words: Sequence[str]) -> str:
-    """The program that `xargs` starts with these words behind it."""
-    rest = list(words)
-    while rest and rest[0].startswith("-"):
-        option = rest.pop(0)
-        if option in _XARGS:
-            rest = rest[1:]
-    return posixpath.basename(rest[0]) if rest else ""
+_PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
+    "pip": _Reader._pip,
+    "uv": _Reader._uv,
+    "poetry": _Reader._poetry,
+    "pipenv": _Reader._pipenv,
+    "pdm": _Reader._pdm,
+    "venv": _Reader._venv,
+    "virtualenv": _Reader._venv,
+    "apt-get": _Reader._apt,
+    "apt": _Reader._apt,
+    "mkdir": _Reader._mkdir,
+    **dict.fromkeys(("useradd", "adduser"), _Reader._users),
+    **dict.fromkeys(("groupadd", "addgroup"), _Reader._nothing),
+}
 
 
-def _zone(step: Step) -> str:
-    """The time zone that a step gives the image; "" for none, and for UTC, which it has anyway."""
-    *_, source, target = ("", "", *(w for w in step.words[1:] if not w.startswith("-")))
-    zone = ""
-    if step.words[0] in {"ln", "cp"} and target == "/etc/localtime":
-        zone = source.removeprefix(_ZONES) if source.startswith(_ZONES) else ""
-    elif step.words[0] in {"echo", "printf"} and step.into == ("/etc/timezone",):
-        zone = target.strip()
-    return "" if zone.rpartition("/")[2] in _UTC else zone
+def _said(words: Sequence[str]) -> dict[str, list[str]]:
+    """Options with their values, of a command that takes nothing else."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for word in words:
+        if word.startswith("-"):
+            name, equals, value = word.partition("=")
+            found.setdefault(name, []).extend([value] if equals else [])
+        elif name:
+            found[name].append(word)
+    return found
 
 
-def _makes(program: str, rest: Sequence[str], step: Step) -> bool:
-    """Whether a step puts files into the image that are not for the build alone."""
-    made = list(step.into)
-    words = [word for word in rest if not word.startswith("-")]
-    folders = program == "install" and any(re.match(r"-\w*d", word) for word in rest)
-    if program in _WRITERS and words and not folders:
-        alone = [posixpath.basename(words[0])] if len(words) == 1 and program == "ln" else words
-        made += words if program == "touch" else alone[-1:]
-    paths = (posixpath.normpath(posixpath.join(step.workdir, each)) for each in made)
-    return any(not _OF_BUILD.match(f"{path}/") for path in paths)
+def _listed(values: Sequence[str]) -> list[str]:
+    return [each for value in values for each in re.split(r"[,\s]+", value) if each]
 
 
-def not_run(step: Step, service: str, why: str = "") -> Note:
-    """The note on a step that slimbake does not run."""
-    into = (f"> {each}" for each in step.into if not each.startswith("/dev/"))
-    shown = step.piped or " ".join((*(step.written or step.words), *into))
-    shown = shown if len(shown) < 70 else f"{shown[:66]} ..."
-    reason = f"{why}: " if why else ""
-    if _LOADS_MODEL.search(" ".join(step.words)):
-        reason += _MODEL_ADVICE
-    elif step.words[1:4] == ("-m", "spacy", "download"):
-        reason += _PACKAGE_ADVICE
-    return Note(step.place, f"RUN {shown}", f"{reason}{_STEP_ADVICE}", service)
+def _asked(folder: str, extras: Sequence[str], groups: Sequence[str], *, whole: bool) -> list[str]:
+    """A project with its extras and groups, in the manifest's words; `whole`: it is installed itself."""
+    bracket = f"[{','.join(extras)}]" if extras else ""
+    own = f"{_dotted(folder)}{bracket}" if whole else _inside(folder, f"pyproject.toml{bracket}")
+    return [own, *(_inside(folder, f"pyproject.toml:{name}") for name in dict.fromkeys(groups))]
 
 
-def _tool(spec: str) -> bool:
-    """Whether a requirement is of what only installs others."""
-    found = re.match(r"[A-Za-z0-9][\w.-]*(?=$|[^\w./-])", spec)
-    return found is not None and found[0].lower() in _TOOLS
+def _dotted(folder: str) -> str:
+    return "." if folder == "." else f"./{folder}"
 
 
-def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Of pip's words, each option with its value, and each other word with no option."""
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        option, equals, value = word.partition("=")
-        if not option.startswith("-"):
-            yield "", word
-            continue
-        if re.match(r"-[rcei]\S", word):
-            option, value, equals = word[:2], word[2:], "="
-        if not equals and (option in _WITH_VALUE or option in _INDEXES or option in _NAMED):
-            value = rest.pop(0) if rest else ""
-        yield option, value
+def _inside(folder: str, name: str) -> str:
+    return name if folder in (".", "") else f"{folder}/{name}"
 
 
-def program_of(words: tuple[str, ...]) -> tuple[str, ...]:
-    """A command's words without what it is called through: `python -m pip`, `/venv/bin/pip`, `sudo`."""
-    while words and (words[0] in {"sudo", "env", "exec", "time"} or "=" in words[0]):
-        words = words[1:]
-    if not words or (words[0] in {".", "source"} and "".join(words[1:2]).endswith("bin/activate")):
-        return ()
-    name = posixpath.basename(words[0])
-    if _PYTHON.fullmatch(name) and words[1:2] == ("-m",) and len(words) > 2:
-        inner = words[2]
-        if inner == "build":
-            return ("build-wheel", *words[3:])
-        if inner in {"pip", "uv", "poetry", "pipenv", "pdm"}:
-            return program_of(words[2:])
-        return ("python", *words[1:])
-    if _PYTHON.fullmatch(name) and words[1:3] in (("setup.py", "install"), ("setup.py", "develop")):
-        return (*PIP_INSTALL, ".")
-    if name in _BUILDERS and words[1:2] == ("build",):
-        return ("build-wheel", *words[2:])
-    if name == "pip-sync":  # of pip-tools
-        return ("pip", "sync", *words[1:])
-    if re.fullmatch(r"pip3?(?:\.\d+)?", name):
-        return ("pip", *words[1:])
-    if name == "uv" and words[1:2] == ("pip",):
-        return ("uv-pip", *words[2:])
-    if name in {"poetry", "uv", "pipenv"} and words[1:2] == ("run",):
-        return program_of(words[2:])
-    return ("python" if _PYTHON.fullmatch(name) else name, *words[1:])
-
-
-def _values(words: list[str], options: set[str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for number, word in enumerate(words):
-        option, equals, value = word.partition("=")
-        if option in options:
-            following = value if equals else (words[number + 1 : number + 2] or [""])[0]
-            found += [each for each in re.split(r"[ ,]+", following) if each]
-    return tuple(found)
+def _normal(folder: str, path: str) -> str:
+    return posixpath.normpath("/" + posixpath.join(folder, path).lstrip("/"))

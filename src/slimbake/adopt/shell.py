@@ -1,346 +1,179 @@
-"""Just enough of a shell's language to see simple commands, and to know what is more than one. Pure."""
+"""Just enough of a shell's language to see plain commands one after the other. Pure."""
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 
-LITERAL = "\0"  # stands for a `$` that a shell leaves alone
-
-_OPERATOR = re.compile(r"&&|\|\||;;|;|\|&|\||&|\n|\(|\)")
-# To or from another stream (`2>&1`, `>&-`), or with a word behind it.
-_STREAM = re.compile(r"\d*[<>]&(?:\d+-?|-)")
-_REDIRECTION = re.compile(r"&>>?|\d*(?:>>|>\||>&|<<<|<<-?|<&|<>|>|<)")
-_DOCUMENTS = ("<<", "<<-")
-_WORD = re.compile(r"[^\s'\"\\|&;()<>`$]+")
 _VARIABLE = re.compile(
-    r"\$(?:(?P<bare>[A-Za-z_]\w*)"
+    r"\\\$|\$(?:(?P<bare>[A-Za-z_]\w*)"
     r"|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-+?])(?P<other>[^{}]*))?\})"
 )
-_POSITIONAL = re.compile(r"\$(?:[1-9#]|\{[1-9#][^{}]*\})")  # a script's arguments
 _NESTED = 5  # `${A:-${B:-c}}`: the innermost come first
-_KEYWORDS = frozenset(
-    [
-        "if",
-        "then",
-        "else",
-        "elif",
-        "fi",
-        "for",
-        "while",
-        "until",
-        "do",
-        "done",
-        "case",
-        "esac",
-        "select",
-        "function",
-        "{",
-        "}",
-        "!",
-        "[",
-        "[[",
-    ]
-)
-BLOCKS = frozenset({"for", "while", "until", "case"})  # each has an end of its own
-# What a shell does itself.
-_BUILTINS = frozenset(
-    [
-        "cd",
-        "set",
-        "export",
-        "source",
-        ".",
-        "eval",
-        "trap",
-        "ulimit",
-        "umask",
-        "unset",
-        "shift",
-        "read",
-        "local",
-        "return",
-        "wait",
-        ":",
-        "test",
-        "type",
-        "command",
-        "builtin",
-        "kill",
-        "jobs",
-        "fg",
-        "alias",
-        "hash",
-    ]
-)
-
-# Of Debian's essential packages, which images such as python:slim have.
-_ESSENTIAL = {
-    "diffutils": "cmp diff",
-    "findutils": "find xargs",
-    "grep": "egrep fgrep grep",
-    "gzip": "gunzip gzip zcat",
-    "hostname": "hostname",
-    "libc-bin": "getent",
-    "mawk": "awk mawk",
-    "sed": "sed",
-    "tar": "tar",
-    "util-linux": "flock getopt setpriv setsid",
-}
-_CALLED = re.compile(  # where a command begins
-    r"(?m)(?:^|[|;&(`!]|\b(?:if|elif|then|else|do|while|until|exec)\b)[ \t]*"
-    r"(?=([a-z][\w-]*)(?:[\s)`;]|$))"
-)
-_ENDS = frozenset({"exit", "return", "break", "continue"})
-_PIPES = ("|", "|&")
+# To nowhere, or from one stream into another.
+_NOWHERE = re.compile(r"(?:\d|&)?>{1,2}\s*/dev/null|\d?>&\d")
+_OPERATOR = re.compile(r"[;&|<>()]+")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_ONLY_A_SHELL = re.compile(r"[$`;&|<>(){}*?\n\\~#!\[]")
+_KEYWORDS = frozenset(("for", "while", "until", "case", "{", "[", "[[", "test", "!", "eval"))
+_UNSET = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 
-@dataclass(frozen=True, slots=True)
-class SimpleCommand:
-    """One command between operators. Variables stand in its words as they are written."""
-
-    words: tuple[str, ...]
-    offset: int
-    before: str  # the operator that it follows; "" for the first
-    plain: bool  # whether it is nothing but words: no redirection, substitution, pattern, keyword
-    assignments: tuple[tuple[str, str], ...] = ()
-    into: tuple[str, ...] = ()  # the files that it writes its output to
-    split: frozenset[str] = frozenset()  # words with a variable outside of quotes
-    after: str = ""  # the operator behind it
-    program: int = 0  # where its first word stands, which `offset` is without assignments
+class OnlyAShellError(Exception):
+    """A text that is more than plain commands; it says what."""
 
 
-def simple_commands(text: str) -> list[SimpleCommand]:
-    """The simple commands of a shell's text, in their order."""
-    return list(_Reader(text).commands())
-
-
-def expand(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """A text with its variables filled in, and the names of those that have no value."""
-    missing: dict[str, None] = {}
+def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
+    """A text with its variables filled in; those without a value are empty, or stay with `keep`."""
 
     def value(found: re.Match[str]) -> str:
-        name = found["bare"] or found["name"]
+        if found[0] == r"\$":
+            return found[0] if keep else "$"
+        known = values.get(found["bare"] or found["name"])
         how, other = found["how"] or "", found["other"] or ""
-        known = values.get(name)
-        is_set = known is not None and (bool(known) or not how.startswith(":"))
+        is_set = bool(known) if how.startswith(":") else known is not None
         if how.endswith("+"):
             return other if is_set else ""
-        if is_set and known is not None:
-            return known
-        if how.endswith("-"):
-            inner, lost = expand(other, values)
-            missing.update(dict.fromkeys(lost))
-            return inner
-        missing[name] = None
-        return found[0] if how.endswith("?") else ""
+        if how.endswith("-") and not is_set:
+            return other
+        return (known or "") if known is not None or not keep else found[0]
 
-    done = text
     for _ in range(_NESTED):
-        before, done = done, _VARIABLE.sub(value, done)
-        if done == before:
+        before, text = text, _VARIABLE.sub(value, text)
+        if text == before or "${" not in text:
             break
-    return done, tuple(missing)
+    return text
 
 
-def only_words(text: str) -> tuple[str, ...]:
-    """The words of a text that is one program with its arguments, in which a shell does nothing but
-    to start it; () for any other.
-    """
-    commands = simple_commands(text)
-    if len(commands) != 1 or not starts_program(commands[0].words):
+def unset(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables of a shell's text that have neither a value nor a default in it."""
+    names = (found[1] or found[2] for found in _UNSET.finditer(text))
+    made = set(re.findall(r"(?:^|[\s;&|(])([A-Za-z_]\w*)=|\bfor (\w+) in\b", text))
+    known = {name for pair in made for name in pair}
+    return tuple(dict.fromkeys(name for name in names if name not in values and name not in known))
+
+
+def plain_words(text: str) -> tuple[str, ...]:
+    """The words of one command that needs no shell; () for another."""
+    bare = text.strip().removeprefix("exec ")
+    if _ONLY_A_SHELL.search(bare) or _ASSIGNMENT.match(bare):
         return ()
-    words = commands[0].words[commands[0].words[:1] == ("exec",) :]
-    bare = commands[0].plain and not commands[0].assignments
-    if not bare or "".join(words[:1]).startswith("-") or any("$" in word for word in words):
+    try:
+        words = tuple(shlex.split(bare))
+    except ValueError:
         return ()
-    return tuple(word.replace(LITERAL, "$") for word in words)
+    return () if words and words[0] in ("cd", "export", "set", "source", ".") else words
 
 
-def with_exec(text: str) -> str:
-    """The same text, whose last command takes the shell's place, where that is a program: signals to
-    the container are its own then. Texts with a trap, a function or a here-document stay as they
-    are.
+def commands(
+    text: str, workdir: str, values: Mapping[str, str], exists: Callable[[str], bool] = bool
+) -> Iterator[tuple[list[str], str]]:
+    """The words of each command of a RUN, and the folder that it runs in. `exists`: whether the image
+    has a path then.
+
+    Raises OnlyAShellError where a command may or may not run, or reads or writes a file.
     """
-    commands = simple_commands(text)
-    apart = "<<" in text or any(
-        each.words[:1] in (("trap",), ("function",)) or (each.words and each.after == "(")
-        for each in commands
-    )
-    if apart or not commands or not starts_program(commands[-1].words):
-        return text
-    last = commands[-1]
-    within = last.before in _PIPES or last.after in {*_PIPES, "&", ")"}
-    if within or last.words[0] == "exec":
-        return text
-    return f"{text[: last.program]}exec {text[last.program :]}"
+    text = _NOWHERE.sub(" ", expand(text, values, keep=True))
+    if found := re.search(r"\$\(|`", text):
+        raise OnlyAShellError(f"`{found[0]}`: a command makes part of another")
+    known: dict[str, str] = {}
+    branches = _Branches(lambda path: exists(posixpath.join(workdir, path)))
+    for words, before in _split(text):
+        while words and _ASSIGNMENT.match(words[0]):
+            name, _, value = words.pop(0).partition("=")
+            known[name] = value
+        words = branches.reached([expand(word, known, keep=True) for word in words], before)
+        if not words or (before == "||" and words in (["true"], [":"])):
+            continue
+        if before not in ("", "&&", ";"):
+            raise OnlyAShellError(f"`{before}` before `{words[0]}`")
+        if words[0] in _KEYWORDS:
+            raise OnlyAShellError(f"`{words[0]}` of a shell")
+        if words[0] == "cd" and len(words) == 2:
+            workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
+            continue
+        yield words, workdir
 
 
-def called(text: str) -> frozenset[str]:
-    """The words of a script that stand where a command begins, programs among them."""
-    return frozenset(found[1] for found in _CALLED.finditer(text))
+class _Branches:
+    """Which commands run between `if` and `fi`, where the values of arguments say it."""
 
+    def __init__(self, exists: Callable[[str], bool]) -> None:
+        self._exists = exists
+        self._open: list[tuple[bool, bool]] = []  # of each `if`: this branch runs; one has run
+        self._asks = False  # between `if` and `then`
 
-def essential(programs: Iterable[str]) -> tuple[str, ...]:
-    """The packages of those programs that every Debian has, beyond `sh` and coreutils."""
-    wanted = {*programs}
-    return tuple(package for package, names in _ESSENTIAL.items() if wanted & {*names.split()})
-
-
-def starts_program(words: tuple[str, ...]) -> bool:
-    """Whether a command is no part of the shell."""
-    return bool(words) and words[0] not in _KEYWORDS | _BUILTINS | _ENDS
-
-
-class _Reader:
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._split: set[str] = set()
-        self._documents: list[tuple[str, str]] = []  # here-documents that begin in this line
-
-    def commands(self) -> Iterator[SimpleCommand]:
-        before = ""
-        while self._at < len(self._text):
-            command, operator = self._command(before)
-            if command.words or command.assignments:
-                yield command
-            before = operator
-
-    def _command(self, before: str) -> tuple[SimpleCommand, str]:
-        text, words, plain = self._text, [], True
-        into: list[str] = []
-        redirected = ""
-        starts: list[int] = []  # of each word
-        offset: int | None = None
-        operator = ""
-        self._split.clear()
-        while self._at < len(text):
-            if text.startswith("\\\n", self._at):
-                self._at += 2
-            elif text[self._at].isspace() and text[self._at] != "\n":
-                self._at += 1
-            elif text[self._at] == "#":
-                end = text.find("\n", self._at)
-                self._at = len(text) if end < 0 else end
-            elif found := _STREAM.match(text, self._at):
-                plain = False
-                self._at = found.end()
-            elif found := _REDIRECTION.match(text, self._at):
-                plain, redirected = False, found[0]
-                self._at = found.end()
-            elif found := _OPERATOR.match(text, self._at):
-                self._at = found.end()
-                operator = found[0]
-                if operator == "\n":
-                    self._skip_documents()
-                break
+    def reached(self, words: list[str], before: str) -> list[str]:
+        """A command without its keyword; [] for one that does not run, and for a condition."""
+        while words and words[0] in ("if", "elif", "then", "else", "fi"):
+            keyword, *words = words
+            if keyword == "if":
+                self._open.append((True, False))
+                before, self._asks = "", True
+            elif not self._open:
+                raise OnlyAShellError(f"`{keyword}` without `if`")
+            elif keyword in ("elif", "else"):
+                _, done = self._open.pop()
+                self._open.append((not done, done))
+                before, self._asks = "", keyword == "elif"
             else:
-                start = self._at
-                offset = start if offset is None else offset
-                word, simple = self._word()
-                plain = plain and simple
-                if redirected:
-                    into += [word] if ">" in redirected else []
-                    self._documents += [(redirected, word)] if redirected in _DOCUMENTS else []
-                else:
-                    words.append(word)
-                    starts.append(start)
-                redirected = ""
-        assignments = []
-        while words and (assigned := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0], re.DOTALL)):
-            assignments.append((assigned[1], assigned[2]))
-            words.pop(0)
-            starts.pop(0)
-        plain = (
-            plain and operator not in {"(", ")", "|", "|&", "&"} and before not in {"|", "|&", "&"}
-        )
-        if words and (words[0] in _KEYWORDS or words[0] in _BUILTINS):
-            plain = False
-        return (
-            SimpleCommand(
-                tuple(words),
-                offset or 0,
-                before,
-                plain,
-                tuple(assignments),
-                tuple(into),
-                frozenset(self._split.intersection(words)),
-                operator,
-                starts[0] if starts else 0,
-            ),
-            operator,
-        )
+                self._asks = False
+                runs, done = self._open.pop()
+                if keyword == "then":
+                    self._open.append((runs, done or runs))
+        if self._asks and words:
+            runs, done = self._open.pop()
+            if all(
+                each for each, _ in self._open
+            ):  # else its value may be unknown, and is not asked
+                holds = not done and self._holds(words)
+                runs = runs or holds if before == "||" else runs and holds
+            self._open.append((runs, done))
+            return []
+        return words if all(runs for runs, _ in self._open) else []
 
-    def _skip_documents(self) -> None:
-        """Go behind the here-documents whose first line comes next: they are no commands."""
-        for redirection, end in self._documents:
-            line = None
-            while line != end and self._at < len(self._text):
-                stop = self._text.find("\n", self._at) + 1 or len(self._text)
-                line = self._text[self._at : stop].removesuffix("\n")
-                line = line.lstrip("\t") if redirection == "<<-" else line
-                self._at = stop
-        self._documents.clear()
+    def _holds(self, words: list[str]) -> bool:
+        """Whether a comparison of texts holds. Raises OnlyAShellError for another condition."""
+        said = words[1:-1] if words[0] in ("[", "[[") else words[1:] if words[0] == "test" else []
+        if any("$" in word for word in said):
+            raise OnlyAShellError(f"`if {' '.join(words)}`: a value is not known")
+        match said:
+            case [one, "=" | "==", other]:
+                return one == other
+            case [one, "!=", other]:
+                return one != other
+            case ["-n", text] | [text]:
+                return bool(text) and text != "-n"
+            case ["-f" | "-e" | "-d", path]:
+                return self._exists(path)
+            case ["-z", text]:
+                return not text
+        raise OnlyAShellError(f"`if {' '.join(words)}`")
 
-    def _word(self) -> tuple[str, bool]:
-        """One word without its quotes, and whether a shell would leave it one word as it is."""
-        text, made, simple, split = self._text, "", True, False
-        while self._at < len(text):
-            char = text[self._at]
-            if found := _WORD.match(text, self._at):
-                made += found[0]
-                simple = simple and not re.search(r"[*?\[~]|\{.*,.*\}", found[0])
-                self._at = found.end()
-            elif char == "\\":
-                following = text[self._at + 1 : self._at + 2]
-                made += "" if following == "\n" else following.replace("$", LITERAL)
-                self._at += 2
-            elif char == "'":
-                end = text.find("'", self._at + 1)
-                end = len(text) if end < 0 else end
-                made += text[self._at + 1 : end].replace("$", LITERAL)
-                self._at = end + 1
-            elif char == '"':
-                inner, plain = self._quoted()
-                made, simple = made + inner, simple and plain
-            elif found := _VARIABLE.match(text, self._at) or _POSITIONAL.match(text, self._at):
-                made, split = made + found[0], True
-                self._at = found.end()
-            elif char == "$" or char == "`":
-                made += char
-                simple = False
-                self._at += 1
-            elif char == "(" and made.endswith("$"):
-                made += self._balanced()
-            else:
-                break
-        if split:
-            self._split.add(made)
-        return made, simple
 
-    def _quoted(self) -> tuple[str, bool]:
-        text, made, plain = self._text, "", True
-        self._at += 1
-        while self._at < len(text) and text[self._at] != '"':
-            char = text[self._at]
-            if char == "\\" and text[self._at + 1 : self._at + 2] in set('"\\$`\n'):
-                following = text[self._at + 1]
-                made += "" if following == "\n" else following.replace("$", LITERAL)
-                self._at += 2
+def _split(text: str) -> Iterator[tuple[list[str], str]]:
+    """The words of each command, and the operator that it follows."""
+    words: list[str] = []
+    before = ""
+    for line in text.replace("\\\n", " ").split("\n"):
+        if line.strip().startswith("#"):
+            continue
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>()")
+        lexer.whitespace_split, lexer.commenters = True, ""
+        try:
+            tokens = list(lexer)
+        except ValueError:
+            raise OnlyAShellError("quotes that go over lines") from None
+        for token in (*tokens, ";"):
+            if not _OPERATOR.fullmatch(token):
+                words.append(token)
                 continue
-            plain = plain and char != "`" and not text.startswith("$(", self._at)
-            made += char
-            self._at += 1
-        self._at += 1
-        return made, plain
-
-    def _balanced(self) -> str:
-        depth, start = 0, self._at
-        while self._at < len(self._text):
-            depth += {"(": 1, ")": -1}.get(self._text[self._at], 0)
-            self._at += 1
-            if not depth:
-                break
-        return self._text[start : self._at]
+            if token not in ("&&", "||", ";", "|"):
+                raise OnlyAShellError(f"`{token}`")
+            if words:
+                yield words, before
+            words, before = [], token
+    if words:
+        yield words, before

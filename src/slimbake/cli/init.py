@@ -19,7 +19,7 @@ from slimbake.cli.common import console, manifest_option, print_text
     "--compose",
     multiple=True,
     metavar="FILE",
-    help="Read this compose file instead of those found; repeatable.",
+    help="Read this compose file, or that of this folder, instead of those found; repeatable.",
 )
 @click.option(
     "--service",
@@ -29,16 +29,12 @@ from slimbake.cli.common import console, manifest_option, print_text
 )
 @click.option("--dry-run", is_flag=True, help="Print the manifest instead of writing it.")
 def command(file: Path, compose: tuple[str, ...], service: str, dry_run: bool) -> None:
-    """Write a manifest from the Dockerfiles, compose files and requirements of a repository.
+    """Write a manifest from the Dockerfiles and compose files of a repository.
 
-    It changes no existing file. It lists what it could not carry over with file and line, and what
-    to do. A service that it cannot read keeps its Dockerfile, and bakes with the others.
+    It writes nothing else and changes no file. It says what becomes of each service: slimbake
+    builds it, or its Dockerfile is kept and baked beside the others, with the line that keeps it.
     """
-    from slimbake.adopt.init import InitRequest, init, next_steps
+    from slimbake.adopt.init import InitRequest, init
 
-    is_new = not file.exists() and not dry_run
     for line in init(file, InitRequest(compose, service, dry_run), console):
         print_text(line)
-    if is_new:
-        for line in next_steps(file.resolve()):
-            print_text(line)

@@ -140,28 +140,18 @@ def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -
     assert file.read_text() == f"{HEAD}services:  # none yet\n{entry()}platforms: [linux/amd64]\n"
 
 
-def test_services_in_braces_on_one_line_stay_there(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services: {{api: {{context: services/api}} }}  # all\n")
-    inner = "{context: services/worker, command: [python, -m, worker], port: 8000, smoke: smoke.py}"
-    assert added(file) == f", worker: {inner}"
-
-
-@pytest.mark.parametrize("comma", ["", ","])
-def test_services_in_braces_on_lines_get_another_line(tmp_path: Path, comma: str) -> None:
-    file = written(
-        tmp_path, f"{HEAD}services: {{\n  api: {{context: services/api}}{comma}  # the first\n}}\n"
-    )
-    add(file, "worker", None, None, QUIET)
-    inner = "{context: services/worker, command: [python, -m, worker], port: 8000, smoke: smoke.py}"
-    expected = (
-        f"services: {{\n  api: {{context: services/api}},  # the first\n  worker: {inner},\n}}\n"
-    )
-    assert file.read_text() == HEAD + expected
-
-
-def test_a_manifest_in_braces_as_a_whole_is_extended_in_braces(tmp_path: Path) -> None:
-    file = written(tmp_path, '{"project": "toy", "python": "3.11", "services": {}}\n')
-    assert added(file).startswith("worker: {context: services/worker, ")
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}services: {{api: {{context: services/api}} }}\n",
+        '{"project": "toy", "python": "3.11", "services": {}}\n',
+    ],
+)
+def test_services_in_braces_are_left_alone(tmp_path: Path, text: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(UsageError, match="laid out in a way that cannot be extended safely"):
+        add(file, "worker", None, None, QUIET)
+    assert file.read_text() == text
 
 
 def test_a_last_service_that_is_an_alias_or_merges_another_is_no_obstacle(tmp_path: Path) -> None:
@@ -275,16 +265,6 @@ def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> No
     assert "  slimbake bake worker   builds it and runs its smoke" in following
 
 
-def test_the_readmes_first_manifest_takes_the_service_that_the_readme_adds(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
-    block = re.search(r"begin with a `services\.yaml`:\n\n```yaml\n(.*?)```", readme, re.DOTALL)
-    words = re.search(r"`slimbake add (\S+) --base (\S+)`", readme)
-    assert block
-    assert words
-    following = add(written(tmp_path, block[1]), words[1], words[2], None, QUIET)
-    assert following[0] == "services.search: a FastAPI app, port 8000, on base web"
-
-
 REFUSED: list[tuple[str, str | None, int | None, str, str]] = [
     (
         "Worker",
@@ -346,6 +326,8 @@ def test_a_folder_of_that_name_elsewhere_is_taken_where_it_says_how_it_starts(
     for folder in ("tests/worker", "jobs/worker"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "jobs/worker/main.py").write_text("print()\n")
+    dockerfile = 'FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD ["python", "main.py"]\n'
+    (tmp_path / "jobs/worker/Dockerfile").write_text(dockerfile)
     assert "context: jobs/worker" in added(file)
     assert not (tmp_path / "services/worker").exists()
 

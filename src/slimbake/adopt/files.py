@@ -1,0 +1,141 @@
+"""Where the files of an image come from: which path of the repository is copied to which of it. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from slimbake.adopt.dockerfile import find
+from slimbake.adopt.model import Build, Copy, KeepError, Place, Repository, Stage
+from slimbake.host.dockerignore import matches
+
+UV = re.compile(r"(?:^|/)uv(?:[:@]|$)")
+_PYTHON = re.compile(
+    r"(?:[\w.-]+(?::\d+)?/)?(?:(?:docker/)?library/)?python(?:[:@](?P<tag>.*))?"
+    r"|.*/uv:(?:.*-)?python(?P<uv>3\.\d+).*"
+)
+_PATTERN = re.compile(r"[*?\[]")
+_ADVICE = "copy it from the repository"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A file or folder of the repository, and its path in the image."""
+
+    source: str
+    target: str
+    place: Place
+    mount: bool = False
+
+
+def python_of(image: str) -> str | None:
+    """The version of Python of an image that has nothing else: "3.11", "" for any; None: another."""
+    found = _PYTHON.fullmatch(image)
+    if found is None:
+        return None
+    version = re.match(r"3\.\d+", found["tag"] or found["uv"] or "")
+    return version[0] if version else ""
+
+
+class Origins:
+    """The files of the stages of one build."""
+
+    def __init__(self, stages: list[Stage], build: Build, repository: Repository) -> None:
+        self._stages, self._build, self._repository = stages, build, repository
+        self._known: dict[int, list[Pair]] = {}
+
+    def pairs(self, stage: Stage) -> list[Pair]:
+        """What a stage has of the repository, in the order of its instructions, also what it takes
+        of stages that have it. Raises KeepError for a source that is not there.
+        """
+        if id(stage) not in self._known:
+            self._known[id(stage)] = []
+            own = [
+                pair for copy in stage.copies for pair in self._copied(copy, self._build.context)
+            ]
+            taken = [pair for name, copy in stage.takes for pair in self._taken(name, copy)]
+            self._known[id(stage)] = own + taken
+        return self._known[id(stage)]
+
+    @property
+    def contexts(self) -> Mapping[str, str]:
+        """The further contexts of the build."""
+        return self._build.contexts
+
+    def builder(self, name: str) -> Stage | None:
+        """The stage that files are copied from; None for an image or a further context."""
+        return find(self._stages, name) if name else None
+
+    def of(self, stage: Stage, path: str) -> str:
+        """The path in the repository of a path in a stage; "" where none is known."""
+        for pair in reversed(self.pairs(stage)):
+            if path == pair.target or path.startswith(f"{pair.target.rstrip('/')}/"):
+                inner = posixpath.relpath(path, pair.target)
+                source = posixpath.normpath(posixpath.join(pair.source, inner))
+                if self._repository.has(source):
+                    return source
+        return ""
+
+    def _copied(self, copy: Copy, context: str) -> Iterator[Pair]:
+        written = posixpath.normpath(copy.source.lstrip("/") or ".")
+        if written.startswith(".."):
+            what = f"COPY {copy.source} leads out of the context"
+            raise KeepError(copy.place, what, "copy what is in the context")
+        if not _PATTERN.search(written):
+            path = posixpath.normpath(posixpath.join(context, written))
+            if not self._repository.has(path):
+                what = f"the repository has no {path}, which is copied"
+                raise KeepError(copy.place, what, "commit it, or build it in a stage of Python")
+            yield self._pair(path, copy)
+            return
+        top = posixpath.normpath(
+            posixpath.join(context, _PATTERN.split(written)[0].rpartition("/")[0])
+        )
+        prefix = "" if context == "." else f"{context}/"
+        below = self._repository.below(top)
+        folders = [f for f in self._repository.folders if f.startswith(f"{top}/") or top == "."]
+        for path in (*sorted(folders), *below):
+            if matches(written, path.removeprefix(prefix)):
+                yield self._pair(path, copy)
+
+    def _pair(self, path: str, copy: Copy) -> Pair:
+        into = copy.folder and self._repository.is_file(path)
+        target = posixpath.join(copy.target, posixpath.basename(path)) if into else copy.target
+        return Pair(path, posixpath.normpath(target), copy.place, copy.mount)
+
+    def _taken(self, name: str, copy: Copy) -> Iterator[Pair]:
+        """What a stage takes of another, as far as that has it from the repository."""
+        stage = self.builder(name)
+        if stage is None:
+            if context := self._build.contexts.get(name):
+                yield from self._copied(copy, context)
+            return
+        source = posixpath.normpath(posixpath.join("/", copy.source))
+        for pair in self.pairs(stage):
+            if pair.mount:
+                continue
+            if pair.target == source or pair.target.startswith(f"{source.rstrip('/')}/"):
+                inner = posixpath.relpath(pair.target, source)
+                into = copy.folder and self._repository.is_file(pair.source) and inner == "."
+                inner = posixpath.basename(source) if into else inner
+                target = posixpath.normpath(posixpath.join(copy.target, inner))
+                yield Pair(pair.source, target, copy.place, copy.mount)
+        inside = self.of(stage, source)
+        exact = any(pair.target == source for pair in self.pairs(stage))
+        if inside and not exact:
+            yield self._pair(inside, copy)
+
+
+def common(paths: Sequence[str]) -> str:
+    """The folder that has all of these paths in it, or is one of them."""
+    return (
+        posixpath.commonpath([f"/{path}" if path != "." else "/" for path in paths]).lstrip("/")
+        or "."
+    )
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or lies in it."""
+    return folder in (".", path) or path.startswith(f"{folder.rstrip('/')}/")

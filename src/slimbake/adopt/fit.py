@@ -1,0 +1,215 @@
+"""Drafts that the manifest's reader takes: what it refuses goes, and is named."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from slimbake.adopt.model import Draft, Entry, Note, Place, Repository
+from slimbake.config import manifest
+from slimbake.config.model import Manifest
+from slimbake.config.specs import name_of
+from slimbake.errors import ManifestError, Problem
+from slimbake.host.files import apart
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+_USUAL = "3.13"  # where nothing says which: wheels of the newest may still be missing
+# What an image does without: it was the compose file's, or a container's.
+_MAY_GO = frozenset(
+    [
+        "volumes",
+        "tmpfs",
+        "healthcheck",
+        "depends_on",
+        "start",
+        "expose",
+        "publish",
+        "env_file",
+        "environment",
+        "stop_signal",
+        "up",
+        "args",
+    ]
+)
+_KEY = re.compile(
+    r'services\.(?:"([^"]+)"|([\w-]+))(?:\.(\w+))?(?:\."?([^"\[\]]+?)"?(?:\[\d+\].*)?$|\[(\d+)\])?'
+)
+_PINNED = re.compile(r"([\w.-]+)(?:\[[^\]]*\])?==([\w.+!-]+)$")
+
+
+def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
+    """What the manifest's reader says of a text in the file's place."""
+    with apart(file.resolve()) as copy:
+        copy.write_text(text, "utf-8")
+        try:
+            return manifest(copy)
+        except ManifestError as error:
+            return tuple(
+                replace(
+                    each,
+                    file=file.name if each.file == copy.name else each.file,
+                    message=each.message.replace(copy.name, file.name),
+                )
+                for each in error.problems
+            )
+
+
+def python_for(drafts: Sequence[Draft], repository: Repository) -> str:
+    """The version of Python of a fleet: the one that most services have, else the newest usual one
+    that every project allows.
+    """
+    said = Counter(
+        each.python for each in drafts if each.python in PYTHONS and each.outcome != "kept"
+    )
+    if said:
+        return max(said, key=lambda version: (said[version], int(version[2:])))
+    pinned = ".".join((repository.text(".python-version") or "").strip().split(".")[:2])
+    if pinned in PYTHONS:
+        return pinned
+    wanted = [
+        found[1]
+        for path in repository.files
+        if path.endswith("pyproject.toml") and not path.startswith(".")
+        for found in re.finditer(
+            r'(?m)^(?:requires-python|python)\s*=\s*"([^"]+)"', repository.text(path) or ""
+        )
+    ]
+    usual = PYTHONS[: PYTHONS.index(_USUAL) + 1]
+    return next((each for each in reversed(usual) if all(_allows(w, each) for w in wanted)), _USUAL)
+
+
+def _allows(wanted: str, version: str) -> bool:
+    """Whether a requirement on Python's version, also as Poetry writes it, allows one."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    parts = [part.strip() for part in wanted.split(",")]
+    plain = [
+        re.sub(r"^\^(\d+)\.(\S*)$", r">=\1.\2,<4", re.sub(r"^~(?=\d)", "~=", p)) for p in parts
+    ]
+    try:
+        return f"{version}.99" in SpecifierSet(",".join(plain))
+    except InvalidSpecifier:
+        return True
+
+
+def with_python(drafts: Iterable[Draft], version: str) -> list[Draft]:
+    """The drafts; one whose image has another version of Python keeps its Dockerfile."""
+    found = []
+    for each in drafts:
+        if each.outcome != "kept" and each.python not in ("", version):
+            what = f"its image has Python {each.python}, and the others {version}"
+            advice = f"build it from python:{version}, where the service works with it"
+            if each.python not in PYTHONS:
+                what = f"its image has Python {each.python}, and slimbake's {PYTHONS[0]} to {PYTHONS[-1]}"
+                advice = f"build it from python:{PYTHONS[0]} or newer"
+            each = kept(each, Note("other", each.origin[-1], what, advice))
+        found.append(each)
+    return found
+
+
+def kept(draft: Draft, why: Note) -> Draft:
+    """The same service with its Dockerfile."""
+    return replace(draft, outcome="kept", entry=draft.kept, why=why)
+
+
+def fitting(
+    file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
+) -> tuple[list[Draft], list[Note]]:
+    """The drafts that the manifest's reader takes, and notes on those that nothing saves."""
+    drafts, lost = list(drafts), list[Note]()
+    while problems := _problems(file, text(drafts)):
+        by_name = {each.name: each for each in drafts}
+        ours = [(each, at) for each in problems if (at := _key(each, by_name))]
+        if not ours:  # it is about files that several may read: each alone shows whose they are
+            ours = [
+                (problem, (each.name, "", ""))
+                for each in drafts
+                for problem in _problems(file, text([_without_others(each)]))[:1]
+            ] or [(problems[0], (each.name, "", "")) for each in drafts if each.outcome != "kept"]
+        if not ours:
+            break
+        for problem, (name, key, inner) in ours:
+            if (before := by_name.get(name)) is None:
+                continue
+            after = _mended(before, problem, key, inner)
+            if after is None:
+                del by_name[name]
+                lost.append(_note("breaks", before, problem))
+            else:
+                by_name[name] = after
+            if after is None or after.outcome != before.outcome:
+                ours = [(p, k) for p, k in ours if k[0] != name]
+        drafts = list(by_name.values())
+    return drafts, lost
+
+
+def _without_others(draft: Draft) -> Draft:
+    """A draft alone in a manifest: it names no others."""
+    rest = {key: v for key, v in draft.entry.items() if key not in ("depends_on", "contexts")}
+    return replace(draft, entry=rest)
+
+
+def _mended(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | None:
+    """A draft without what is refused; None where that is the service itself."""
+    entry: Entry = dict(draft.entry)
+    if key in entry and (key in _MAY_GO or (draft.outcome == "kept" and key not in _OWN)):
+        value = entry[key]
+        if isinstance(value, dict) and inner in value and len(value) > 1:
+            entry[key] = {name: each for name, each in value.items() if name != inner}
+        elif isinstance(value, list) and inner.isdecimal() and int(inner) < len(value) > 1:
+            entry[key] = [each for number, each in enumerate(value) if number != int(inner)]
+        else:
+            del entry[key]
+        note = _note("lost", draft, problem)
+        return replace(draft, entry=entry, notes=(*draft.notes, note))
+    if draft.outcome != "kept":
+        return kept(draft, _note("other", draft, problem))
+    return None
+
+
+_OWN = ("context", "dockerfile")
+
+
+def _note(rank: str, draft: Draft, problem: Problem) -> Note:
+    at = Place(problem.file, problem.line) if not problem.path else draft.origin[-1]
+    subject = f"{problem.path.split('.', 2)[-1]}: " if problem.path.count(".") > 1 else ""
+    advice = " ".join(problem.hint.split("\n"))
+    return Note(
+        "lost" if rank == "lost" else "breaks" if rank == "breaks" else "other",
+        at,
+        f"{subject}{problem.message}",
+        advice,
+    )
+
+
+def _key(problem: Problem, by_name: dict[str, Draft]) -> tuple[str, str, str] | None:
+    """The service, the key and the item in it that a problem is about."""
+    found = _KEY.match(problem.path)
+    name = (found[1] or found[2]) if found else ""
+    if not found or name not in by_name:
+        return None
+    return name, found[3] or "", found[4] or found[5] or ""
+
+
+def _problems(file: Path, text: str) -> tuple[Problem, ...]:
+    found = checked(file, text)
+    return found if isinstance(found, tuple) else ()
+
+
+def apart_by_pins(parsed: Manifest) -> str:
+    """The package of which two services pin different versions, in words; "" for none: then they have
+    no solution together.
+    """
+    pins: dict[str, tuple[str, str]] = {}
+    for service in parsed.services:
+        asked = service.requirements
+        for spec in (*asked.specs, *(each.spec for each in asked.constraints)):
+            if found := _PINNED.match(spec.partition(";")[0].strip()):
+                name, version = name_of(found[1]), found[2]
+                other = pins.setdefault(name, (version, service.name))
+                if other[0] != version and other[1] != service.name:
+                    return f"{name} {other[0]} in {other[1]}, {version} in {service.name}"
+    return ""

@@ -1,0 +1,530 @@
+"""The rule: what becomes of a service. Pure.
+
+**own**: Python's image, packages of files that slimbake reads, sources as they lie in the repository,
+a command. **own, with a shell**: its command is a script, or a shell's line. **kept**: all else; its
+Dockerfile is baked as it is. Nothing is changed on a guess: the first thing that init does not know
+keeps the Dockerfile, and is named.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from slimbake.adopt.code import APP, Code, code_of
+from slimbake.adopt.dockerfile import find, stages
+from slimbake.adopt.files import Origins, python_of
+from slimbake.adopt.model import (
+    Candidate,
+    Command,
+    ComposeService,
+    Draft,
+    Entry,
+    Health,
+    KeepError,
+    Note,
+    Place,
+    Repository,
+    Stage,
+)
+from slimbake.adopt.needs import RUNNERS, Needs, needs_of
+from slimbake.adopt.shell import plain_words, unset
+from slimbake.config.naming import HOME, NONROOT_HOME
+from slimbake.config.secrecy import OF_A_FILE, looks_secret
+from slimbake.config.shells import SHELLS, reaped
+
+_OF_BUILDS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_|(?:PATH|VIRTUAL_ENV|HOME|DEBIAN_FRONTEND)$")
+_FLAG = re.compile(r"--(?:no-[a-z-]+|frozen|locked|offline|isolated|quiet|active)")
+_PYTHON = re.compile(r"python3?(?:\.\d+)?")
+# What scripts call that python:slim has and slimbake's images do not: Debian packages of essentials.
+_TOOLS = {
+    "grep": "grep",
+    "sed": "sed",
+    "awk": "mawk",
+    "find": "findutils",
+    "xargs": "findutils",
+    "hostname": "hostname",
+    "tar": "tar",
+    "gzip": "gzip",
+    "getent": "libc-bin",
+    "diff": "diffutils",
+}
+_FETCHERS = ("curl", "wget")  # packages of the same name, which python:VERSION has without -slim
+_OR_FAIL = re.compile(r"\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
+_ABSOLUTE = re.compile(r"/[A-Za-z0-9._@+/-]*")
+
+
+def draft(candidate: Candidate, repository: Repository) -> Draft:
+    """What a service becomes."""
+    compose = candidate.compose
+    kept = _kept(candidate)
+    made = Draft(
+        name=candidate.name,
+        origin=candidate.origin,
+        outcome="kept",
+        entry=kept,
+        kept=kept,
+        gpu=bool(compose and compose.gpu),
+        notes=candidate.notes,
+    )
+    try:
+        return _own(made, candidate, repository)
+    except KeepError as error:
+        why = Note("other", error.place, error.what, error.advice)
+        return replace(made, why=why, notes=(*made.notes, *_of_compose(compose)))
+    except RecursionError:
+        why = Note(
+            "other", candidate.origin[-1], "its stages are nested too deeply", "flatten them"
+        )
+        return replace(made, why=why)
+
+
+def _kept(candidate: Candidate) -> Entry:
+    """The entry with its Dockerfile."""
+    build, compose = candidate.build, candidate.compose
+    entry: Entry = {"context": build.context, "dockerfile": build.dockerfile}
+    if build.target:
+        entry["target"] = build.target
+    args = {name: v for name, v in build.args.items() if not looks_secret(name, v)}
+    if args:
+        entry["args"] = args
+    if build.contexts or candidate.images:
+        entry["contexts"] = {**build.contexts, **candidate.images}
+    if compose:
+        said = [*(compose.entrypoint.words if compose.entrypoint else ())]
+        said += compose.command.words if compose.command else ()
+        if said:
+            entry["command"] = said
+        if compose.ports:
+            entry["port"] = compose.ports[0][1]
+        entry |= _containers(compose, candidate.ready, {}, Code())
+    return entry
+
+
+def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:
+    """The same, built by slimbake. Raises KeepError."""
+    build, compose = candidate.build, candidate.compose
+    text = repository.text(build.dockerfile)
+    if text is None:
+        there = "is not there" if not repository.has(build.dockerfile) else "cannot be read"
+        raise KeepError(made.origin[0], f"{build.dockerfile} {there}", "name one that is a text")
+    every = stages(text, build.dockerfile, build.args)
+    stage = find(every, build.target)
+    if stage is None:
+        what = f"it has no stage {build.target}" if build.target else "it has no FROM"
+        raise KeepError(Place(build.dockerfile), what, "name a stage of it")
+    origins = Origins(every, build, repository)
+    needs = needs_of(stage, origins, repository)
+    service = _Service(stage, needs, compose, repository)
+    commands = service.commands()
+    named = [word for each in commands.values() for word in each.words]
+    code = code_of(origins.pairs(stage), stage.workdir, named, list(needs.files), build, repository)
+    shell, entry = service.entry(code, build.context)
+    if compose:
+        entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
+    notes = (*made.notes, *needs.notes, *service.notes, *_of_compose(compose))
+    version = python_of(stage.image) or ""
+    return replace(
+        made,
+        outcome="own, with a shell" if shell else "own",
+        entry=entry,
+        python=version or next(filter(None, (python_of(s.image) or "" for s in every)), ""),
+        torch=needs.torch,
+        wants_torch=_torch(needs, stage, repository),
+        notes=notes,
+    )
+
+
+def _torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
+    """Where a service asks for torch, and does not say which build."""
+    if needs.torch:
+        return None
+    for each in needs.requirements:
+        if re.fullmatch(r"torch(?:[=<>~!\[ ].*)?", each):
+            return stage.place
+    for file in needs.files:
+        text = repository.text(file) or ""
+        if found := re.search(r"(?m)^[\s\"']*torch\b(?![-_\w])", text):
+            return Place(file, text.count("\n", 0, found.end()) + 1)
+    return None
+
+
+class _Service:
+    """A service that slimbake builds: how it is started, and what its image has."""
+
+    def __init__(
+        self, stage: Stage, needs: Needs, compose: ComposeService | None, repository: Repository
+    ) -> None:
+        self._stage, self._needs, self._compose = stage, needs, compose
+        self._repository = repository
+        self._system = dict(needs.system)
+        self._shell = False
+        self._script = False
+        self.code = Code()
+        self.notes: list[Note] = []
+
+    def commands(self) -> dict[str, Command]:
+        """What is started, by its key: the program first. Raises KeepError where nothing is."""
+        compose, stage = self._compose, self._stage
+        entrypoint = (compose and compose.entrypoint) or stage.entrypoint
+        command = compose.command if compose else None
+        if command is None and not (compose and compose.entrypoint):
+            command = stage.command
+        if entrypoint and entrypoint.shell:  # Docker takes no arguments then
+            command = None
+        found: dict[str, Command | None] = {"entrypoint": entrypoint, "command": command}
+        if entrypoint and not command and compose:  # else it would be a tool that people start
+            found = {"command": entrypoint}
+        if not any(found.values()):
+            what = "it has no CMD and no ENTRYPOINT: it starts nothing"
+            raise KeepError(stage.place, what, "write CMD, or `command` in the compose file")
+        return {key: each for key, each in found.items() if each}
+
+    def entry(self, code: Code, folder: str) -> tuple[bool, Entry]:
+        """The entry, and whether a shell runs its command. `folder`: today's context."""
+        stage = self._stage
+        user, home = self._user()
+        code = self.code = replace(code, moves=(*code.moves, *self._homes(code, home)))
+        workdir = (self._compose and self._compose.workdir) or stage.workdir
+        there = code.moved(workdir)
+        if not code.context and there != "/":
+            there = APP
+        entry: Entry = {"context": code.context} if code.context else {}
+        if code.include:
+            entry["include"] = list(code.include)
+        commands = self.commands()
+        for key, each in commands.items():
+            first = each is next(iter(commands.values()))
+            entry[key] = self._words(each, code, there, first=first)
+        if there != APP:
+            entry["workdir"] = there
+        env = self._env(code)
+        if env:
+            entry["env"] = env
+        entry |= self._ports()
+        if user:
+            entry["user"] = user
+        volumes = {
+            re.sub(r"\W+", "-", path).strip("-") or "data": code.moved(path)
+            for path in stage.volumes
+        }
+        if volumes:
+            entry["volumes"] = volumes
+        if folders := self._folders(code, [*volumes.values()]):
+            entry["tmpfs"] = folders
+        if stage.stop_signal:
+            entry["stop_signal"] = stage.stop_signal
+        self._health(code, there, entry)
+        self._unset(entry)
+        entry |= self._packages(code)
+        if self._shell:
+            entry["shell"] = True
+        return self._script, entry
+
+    def _user(self) -> tuple[str, str]:
+        """The user in numbers, "" for slimbake's own; and its home."""
+        said = (self._compose and self._compose.user) or self._stage.user
+        name, _, group = said.partition(":")
+        number = name if name.isdecimal() else self._needs.users.get(name, "")
+        if not number.isdecimal() or number == "0":
+            return "", NONROOT_HOME
+        group = group if group.isdecimal() else ""
+        return (f"{number}:{group}" if group else number), HOME
+
+    def _homes(self, code: Code, home: str) -> Iterator[tuple[str, str]]:
+        """Where homes of today's users are: a writable folder of slimbake's image."""
+        known = dict(code.moves)
+        for path in ("/root", *self._needs.homes):
+            if path not in known and path.count("/") <= 2:
+                yield path, home
+
+    def _words(self, said: Command, code: Code, workdir: str, *, first: bool) -> list[str]:
+        """The words of a command; a shell's text stays one, and keeps its shell."""
+        words = [self._moved(word, code) for word in said.words]
+        if said.shell:
+            words = [self._moved(each, code) for each in plain_words(said.words[0])]
+            if not words:
+                text = self._moved(said.words[0], code)
+                words = [posixpath.basename(said.shell[0]), *said.shell[1:], text]
+        return self._started(words, said, code, workdir) if first else words
+
+    def _started(self, words: list[str], said: Command, code: Code, workdir: str) -> list[str]:
+        """The words of a command with a program that the image has, behind tini or dumb-init, too."""
+        own = list(reaped(words))
+        before = words[: len(words) - len(own)]
+        own = self._program(own, said, code, workdir)
+        if posixpath.basename(own[0]) in SHELLS:
+            self._needs_shell(posixpath.basename(own[0]), " ".join(own), said.place)
+        return [*before, *own]
+
+    def _moved(self, text: str, code: Code) -> str:
+        """A text with its paths as slimbake's image has them; programs are on PATH."""
+        text = code.moved(text)
+        known = self._needs.environments | {"/usr/local", "/root/.local"}
+        for folder in {*known, *map(code.moved, known)}:
+            text = re.sub(rf"(?<![\w./-]){re.escape(folder)}/bin/(?=\w)", "", text)
+        return text
+
+    def _program(self, words: list[str], said: Command, code: Code, workdir: str) -> list[str]:
+        """The words with a program that slimbake's image has."""
+        while words[1:] and words[0] in RUNNERS and words[1] == "run":
+            words = words[2:]
+            while words and words[0].startswith("-"):
+                if not _FLAG.fullmatch(words[0]):
+                    what = f"`run {words[0]}`: init does not know this option"
+                    raise KeepError(said.place, what, "start the program itself")
+                words = words[1:]
+            if words and words[0].endswith(".py"):
+                words = ["python", *words]
+        if not words:
+            raise KeepError(said.place, "its command has no program", "write one")
+        words[0] = code.program(words[0])
+        if re.fullmatch(rf"(?:.*/bin/)?{_PYTHON.pattern}", words[0]):
+            named = next((word for word in words[1:] if not word.startswith("-")), "")
+            if (
+                named.endswith(".py")
+                and "-m" not in words
+                and not self._source(named, code, workdir)
+            ):
+                what = f"the image has no {named}: a compose file mounts it"
+                raise KeepError(said.place, what, "name a `target` that copies it")
+            return ["python", *words[1:]]
+        script = next((w for w in words if self._source(w, code, workdir)), "")
+        source = self._source(script, code, workdir) if script else ""
+        if source and (words[0] == script or posixpath.basename(words[0]) in SHELLS):
+            return self._scripted(words, script, source, said)
+        if words[0].startswith(("/", "./")) and not words[0].startswith(
+            ("/usr/", "/bin/", "/sbin/")
+        ):
+            raise KeepError(
+                said.place, f"{words[0]} is no file of the repository", "copy it from there"
+            )
+        return words
+
+    def _source(self, word: str, code: Code, workdir: str) -> str:
+        """The file of the repository that a word names; "" for none."""
+        path = posixpath.normpath(posixpath.join(workdir, word))
+        if not code.context or not path.startswith(f"{APP}/"):
+            return ""
+        source = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
+        return source if self._repository.is_file(source) else ""
+
+    def _scripted(self, words: list[str], script: str, source: str, said: Command) -> list[str]:
+        """A command that is a script of the repository."""
+        text = self._repository.text(source) or ""
+        line = text.partition("\n")[0]
+        by = (
+            [posixpath.basename(w) for w in line.removeprefix("#!").split()]
+            if line[:2] == "#!"
+            else []
+        )
+        by = [word for word in by if word != "env" and not word.startswith("-")]
+        program = by[0] if by else ("sh" if source.endswith(".sh") else "")
+        if "\r" in line:
+            raise KeepError(Place(source, 1), "its lines end with CR LF", "save it with LF")
+        if _PYTHON.fullmatch(program):
+            return ["python", script, *words[1:]] if words[0] == script else words
+        if program not in SHELLS:
+            raise KeepError(
+                Place(source, 1), f"it is run by {program or 'nothing known'}", "name a shell"
+            )
+        self._needs_shell(program, text, Place(source))
+        if words[0] == script and not (self._repository.executable(source) and line[:2] == "#!"):
+            words = [program, *words]
+        if words[0] == script and "/" not in script:
+            words = [f"./{script}", *words[1:]]
+        return words
+
+    def _needs_shell(self, name: str, text: str, place: Place) -> None:
+        """Have a shell in the image, and what its text calls of essentials."""
+        self._shell = self._script = True
+        if name not in ("sh", "dash"):
+            self._system["bash" if name == "bash" else name] = None
+        called = (
+            package
+            for tool, package in _TOOLS.items()
+            if re.search(rf"(?<![\w./-]){tool}(?= )", text)
+        )
+        self._system |= dict.fromkeys(called)
+        self._system |= {
+            name: None for name in _FETCHERS if re.search(rf"(?<![\w./-]){name} ", text)
+        }
+
+    def _env(self, code: Code) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, value in self._stage.env.items():
+            if _OF_BUILDS.match(name):
+                if name == "PATH":
+                    self._path(value, code)
+            elif looks_secret(name, value) and not OF_A_FILE.search(name) and len(value) > 1:
+                what = f"ENV {name} looks like a secret"
+                advice = f"`environment: {{{name}: ${{{name}}}}}` takes it from the shell"
+                self.notes.append(Note("lost", self._stage.place, what, advice))
+            else:
+                found[name] = self._moved(value, code)
+        return found
+
+    def _path(self, value: str, code: Code) -> None:
+        for folder in filter(None, value.split(":")):
+            known = self._needs.is_environment(folder) or self._needs.is_environment(
+                posixpath.dirname(folder)
+            )
+            usual = re.fullmatch(r"(?:/usr(?:/local)?)?/s?bin|.*(?:poetry|uv|cargo)\b.*", folder)
+            if not known and not usual and folder.startswith("/"):
+                what = f"PATH has {code.moved(folder)}"
+                raise KeepError(self._stage.place, what, "name programs with their folder")
+
+    def _ports(self) -> Entry:
+        compose, entry = self._compose, Entry()
+        known = [own for _, own in compose.ports] if compose else []
+        known += compose.expose if compose else ()
+        if not known and not (compose and (compose.command or compose.entrypoint)):
+            known = self._stage.ports
+        if ports := list(dict.fromkeys(known)):
+            entry["port"], *more = ports
+            if more:
+                entry["expose"] = more
+        return entry
+
+    def _folders(self, code: Code, volumes: Sequence[str]) -> list[str]:
+        """Folders that the Dockerfile makes for its program to write to."""
+        found: list[str] = []
+        targets = [old for old, _ in code.moves] + [self._stage.workdir]
+        for path in self._needs.folders:
+            moved = code.moved(path)
+            covered = any(f"{each}/".startswith(f"{path}/") for each in targets)
+            home = moved.startswith((NONROOT_HOME, HOME, "/tmp", "/var/lib", "/etc", "/usr"))  # noqa: S108
+            inner = self._source_folder(moved, code)
+            if not (
+                covered or home or inner or moved in volumes or self._needs.is_environment(path)
+            ) and _ABSOLUTE.fullmatch(moved):
+                found.append(moved)
+        return [p for p in found if not any(p != e and p.startswith(f"{e}/") for e in found)]
+
+    def _source_folder(self, path: str, code: Code) -> bool:
+        if not code.context or not path.startswith(f"{APP}/"):
+            return False
+        source = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
+        return bool(self._repository.below(source))
+
+    def _health(self, code: Code, workdir: str, entry: Entry) -> None:
+        """The compose file's health check, or the Dockerfile's for the command that it is for."""
+        compose, own = self._compose, self._stage.health
+        if compose and compose.health:
+            self._healthcheck(compose.health, code, workdir, entry)
+        elif own and compose and (compose.command or compose.entrypoint) and "port" not in entry:
+            what = "HEALTHCHECK is for the command that the compose file replaces"
+            self.notes.append(Note("lost", own.place, what, "`healthcheck:` there says another"))
+        elif own:
+            self._healthcheck(own, code, workdir, entry)
+
+    def _healthcheck(self, said: Health, code: Code, workdir: str, entry: Entry) -> None:
+        if said.command is None:
+            if "port" in entry:
+                entry["healthcheck"] = False
+            return
+        found: Entry = {}
+        if said.command.words:
+            words = [self._moved(word, code) for word in said.command.words]
+            if said.command.shell:
+                text = _OR_FAIL.sub("", words[0])
+                words = list(plain_words(text))
+                if not words:
+                    words = [
+                        posixpath.basename(said.command.shell[0]),
+                        *said.command.shell[1:],
+                        text,
+                    ]
+                    shell = self._script
+                    self._needs_shell(words[0], text, said.place)
+                    self._script = shell  # its command is none
+            words = self._program(words, said.command, code, workdir)
+            if words[0] in _FETCHERS:
+                self._system[words[0]] = None
+            found["test"] = words
+        elif "port" not in entry:
+            return
+        found |= said.times
+        if found:
+            entry["healthcheck"] = found["test"] if [*found] == ["test"] else found
+
+    def _unset(self, entry: Entry) -> None:
+        """Note the variables that a shell's line needs and nothing sets."""
+        known = {**self._stage.env, **(self._compose.environment if self._compose else {})}
+        if self._compose and self._compose.env_files:
+            return
+        for command in self.commands().values():
+            text = command.words[-1] if "-c" in (*command.shell, *command.words) else ""
+            if names := unset(text, known):
+                shown = ", ".join(names)
+                what = f"its command needs {shown}, and nothing sets it"
+                given = ", ".join(f"{name}: VALUE" for name in names)
+                advice = f"`start: {{env: {{{given}}}}}` sets it for checks, `env` in the image"
+                self.notes.append(Note("breaks", command.place, what, advice))
+
+    def _packages(self, code: Code) -> Entry:
+        needs, entry = self._needs, Entry()
+        listed = list(needs.requirements)
+        if len(listed) == 1 and code.context and not listed[0].startswith("."):
+            inner = posixpath.relpath(listed[0].partition("[")[0], code.context)
+            if self._repository.is_file(listed[0].partition("[")[0]) and not inner.startswith(".."):
+                bracket = listed[0][len(listed[0].partition("[")[0]) :]
+                entry["requirements"] = f"{inner}{bracket}"
+                listed = []
+        if listed:
+            entry["requirements"] = listed
+        elif "requirements" not in entry and code.context:
+            entry["requirements"] = []
+        if self._system:
+            entry["system"] = list(self._system)
+        if wheels := [name for name in needs.wheels if name not in self._system]:
+            entry["wheels"] = {"system": wheels}
+        return entry
+
+
+def _containers(
+    compose: ComposeService, ready: Sequence[str], env: Mapping[str, str], code: Code
+) -> Entry:
+    """How a compose file runs the containers of a service."""
+    entry: Entry = {}
+    published = next((host for host, own in compose.ports[:1] if host and host != own), None)
+    if published:
+        entry["publish"] = published
+    if compose.volumes:
+        entry["volumes"] = {name: code.moved(path) for name, path in compose.volumes.items()}
+    if compose.tmpfs:
+        entry["tmpfs"] = [code.moved(path) for path in compose.tmpfs]
+    if compose.stop_signal:
+        entry["stop_signal"] = compose.stop_signal
+    if compose.env_files:
+        entry["env_file"] = list(compose.env_files)
+    if compose.profiles:
+        entry["up"] = False
+    if compose.depends_on:
+        entry["depends_on"] = dict(compose.depends_on)
+    if ready:
+        entry["start"] = {"with": list(ready)}
+    elif environment := {n: code.moved(v) for n, v in compose.environment.items() if _shown(n, v)}:
+        entry["environment"] = {n: v for n, v in environment.items() if env.get(n) != v}
+    return {key: value for key, value in entry.items() if value not in ({}, [])}
+
+
+def _shown(name: str, value: str) -> bool:
+    """Whether a variable of a compose file may stand in the manifest."""
+    filled = re.sub(r"\$\{\w+(?::?[-?+]([^${}]*))?\}|\$\w+", r"\1", value)
+    return not filled or not looks_secret(name, filled)
+
+
+def _of_compose(compose: ComposeService | None) -> Iterator[Note]:
+    """What stays in the compose file."""
+    if compose is None:
+        return
+    yield from compose.notes
+    if compose.stays:
+        yield Note("compose", compose.place, ", ".join(compose.stays))
+    hidden = [name for name, value in compose.environment.items() if not _shown(name, value)]
+    if hidden:
+        what = f"{', '.join(hidden)} may be secret"
+        yield Note("compose", compose.place, what, "`start: {env: ...}` sets a value for checks")

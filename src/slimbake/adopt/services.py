@@ -1,0 +1,271 @@
+"""Which services a repository has: those of its compose file, and its Dockerfiles. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from slimbake.adopt.compose import ComposeFacts, compose_facts, compose_files
+from slimbake.adopt.dockerfile import stages
+from slimbake.adopt.files import Origins
+from slimbake.adopt.model import (
+    Adoption,
+    Build,
+    Candidate,
+    Draft,
+    KeepError,
+    Note,
+    Place,
+    Repository,
+)
+from slimbake.adopt.rule import draft
+from slimbake.config.compose import OWN
+from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED
+
+_FILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.([\w-]+))?|([\w.-]+)\.(?:D|d)ockerfile")
+_TEMPLATES = frozenset(
+    ("j2", "jinja", "jinja2", "tmpl", "template", "tpl", "in", "md", "txt", "bak")
+)
+# Folders that are called after no service.
+_UNNAMED = frozenset(
+    ("src", "app", "docker", "dockerfiles", "build", "deploy", "deployment", "code")
+)
+_SHOWN = 12  # files in a note
+
+
+def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") -> Adoption:
+    """What becomes of a repository. `files`: the compose files, () to look for them; `only`: the one
+    service that is wanted.
+    """
+    found, others = compose_files(repository)
+    projects = [list(files)] if files else [[each] for each in found]
+    read = [file for each in projects for file in each]
+    every = [compose_facts(repository, each) for each in projects]
+    notes = [note for facts in every for note in facts.notes]
+    notes += _others([each for each in others if each not in read], read)
+    if repository.partial:
+        what = f"there are more than {len(repository.files)} files, and some were not looked at"
+        notes.append(Note("other", Place("."), what, "run init in a folder with fewer"))
+    candidates: list[Candidate] = []
+    left: list[tuple[str, str]] = []
+    for facts in every:
+        composed, ready, lost = _composed(facts, apart=len(every) > 1)
+        candidates, left, notes = candidates + composed, left + ready, notes + lost
+    alone, unnamed = _alone(repository, candidates)
+    notes += unnamed
+    named = list(_named([*candidates, *alone], repository))
+    images = {
+        each.compose.image: each.name for each in named if each.compose and each.compose.image
+    }
+    known: dict[str, dict[str, str]] = {}
+    for each in named:
+        if each.compose:
+            known.setdefault(each.compose.place.file, {})[each.compose.name] = each.name
+    drafts = [
+        _depending(
+            draft(_linked(each, images, repository), repository),
+            known.get(each.compose.place.file if each.compose else "", {}),
+        )
+        for each in named
+        if not only or each.name == only
+    ]
+    name = every[0].name if len(every) == 1 else ""
+    return Adoption(
+        project=clean(name or repository.root.name, "fleet"),
+        drafts=tuple(drafts),
+        notes=tuple(notes),
+        left=() if only else tuple(left),
+    )
+
+
+def _others(others: Sequence[str], read: Sequence[str]) -> Iterator[Note]:
+    """The compose files that are not read, in one note."""
+    if others:
+        shown = ", ".join(others[:_SHOWN]) + (
+            f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        )
+        told = f"init reads {', '.join(read[:_SHOWN])}" if read else "init reads none"
+        yield Note(
+            "other",
+            Place(others[0]),
+            f"compose files: {shown}",
+            f"{told}; `--compose FILE` names another",
+        )
+
+
+def _composed(
+    facts: ComposeFacts, *, apart: bool
+) -> tuple[list[Candidate], list[tuple[str, str]], list[Note]]:
+    """What compose files build, what they have ready-made, and what lies elsewhere. `apart`: there
+    are others, whose volumes may have the same names.
+    """
+    builds = {each.image: each.build for each in facts.services if each.image and each.build}
+    ready = {e.name for e in facts.services if not e.build and e.image and e.image not in builds}
+    depends = {each.name: set(each.depends_on) for each in facts.services}
+    root = facts.files[0] if facts.files else ""
+    startable = {n for n in ready if depends[n] <= ready} if root in OWN else set()
+    found, left, notes = [], [], []
+    for each in facts.services:
+        build = each.build or builds.get(each.image)
+        if build is None:
+            left.append((each.name, each.image or "no image"))
+        elif (
+            re.match(r"[a-z+]+:|git@|\$", build.context)
+            or build.context.startswith("../")
+            or build.dockerfile.startswith("../")
+        ):
+            what = f"{each.name} is built from {build.context}, which is outside of this repository"
+            notes.append(Note("breaks", each.place, what, "run init in the folder that has both"))
+        else:
+            if apart:
+                folder = clean(posixpath.dirname(root).replace("/", "-"), "root")
+                named = {f"{folder}-{name}": path for name, path in each.volumes.items()}
+                each = replace(each, volumes=named)
+            beside = tuple(name for name in each.depends_on if name in startable)
+            found.append(Candidate(name=each.name, build=build, compose=each, ready=beside))
+    return found, left, notes
+
+
+def _alone(
+    repository: Repository, composed: Sequence[Candidate]
+) -> tuple[list[Candidate], list[Note]]:
+    """The Dockerfiles that no compose file names. Where a compose file builds services, or a plain
+    one lies beside it, one such as Dockerfile.dev is another way to build them.
+    """
+    used = {each.build.dockerfile for each in composed}
+    files = [each for each in repository.files if _is_dockerfile(each, repository)]
+    plain = {posixpath.dirname(each) for each in files if "." not in posixpath.basename(each)}
+    found, others = [], []
+    for file in files:
+        if file in used:
+            continue
+        folder, name = posixpath.split(file)
+        another = "." in name and (
+            folder in plain or any(posixpath.dirname(e) == folder for e in used)
+        )
+        if another:
+            others.append(file)
+            continue
+        build, notes = _context(file, repository)
+        found.append(Candidate(name=_called(file, repository), build=build, notes=notes))
+    shown = ", ".join(others[:_SHOWN]) + (
+        f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    )
+    what = f"Dockerfiles beside others: {shown}"
+    advice = "a compose file that builds one makes it a service; `dockerfile:` in the manifest, too"
+    return found, [Note("other", Place(others[0]), what, advice)] if others else []
+
+
+def _is_dockerfile(path: str, repository: Repository) -> bool:
+    name = _FILE.fullmatch(posixpath.basename(path))
+    hidden = path.startswith(".") or "/." in path
+    if not name or hidden or (name[1] or "").lower() in _TEMPLATES:
+        return False
+    text = repository.text(path)
+    return text is None or re.search(r"(?mi)^\s*FROM\s", text) is not None
+
+
+def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]]:
+    """How a Dockerfile is built that nothing here builds: in the lowest folder around it that has
+    what it copies.
+    """
+    folder = posixpath.dirname(file) or "."
+    own = Build(context=folder, dockerfile=file)
+    text = repository.text(file)
+    at = folder
+    while text is not None:
+        build = Build(context=at, dockerfile=file)
+        if _has_sources(text, build, repository):
+            note = Note("other", Place(file), f"its context is {at}, which has what it copies")
+            return build, (note,) if at != folder else ()
+        if at == ".":
+            break
+        at = posixpath.dirname(at) or "."
+    return own, ()
+
+
+def _has_sources(text: str, build: Build, repository: Repository) -> bool:
+    every = stages(text, build.dockerfile, {})
+    origins = Origins(every, build, repository)
+    try:
+        pairs = [pair for stage in every for pair in origins.pairs(stage)]
+    except (KeepError, RecursionError):
+        return False
+    whole = any(pair.source == build.context for pair in pairs)
+    names = [posixpath.basename(path) for path in repository.below(build.context)]
+    return not whole or any(
+        not _FILE.fullmatch(n) and not n.endswith((".dockerignore", ".md", ".sh")) for n in names
+    )
+
+
+def _linked(each: Candidate, images: dict[str, str], repository: Repository) -> Candidate:
+    """A candidate with the images that its stages stand on and that are built here."""
+    text = repository.text(each.build.dockerfile)
+    below = {stage.image for stage in stages(text, "", each.build.args)} if text else set()
+    linked = {n: f"target:{images[n]}" for n in below if n in images and images[n] != each.name}
+    return replace(each, images=linked)
+
+
+def _depending(made: Draft, known: dict[str, str]) -> Draft:
+    """A draft with `depends_on` by the manifest's names: of services that it has."""
+
+    def ours(entry: dict[str, object]) -> dict[str, object]:
+        said = entry.get("depends_on")
+        names = (
+            {known[n]: how for n, how in said.items() if n in known}
+            if isinstance(said, dict)
+            else {}
+        )
+        rest = {key: value for key, value in entry.items() if key != "depends_on"}
+        if any(names.values()):
+            rest["depends_on"] = {
+                n: {"condition": how or "service_started"} for n, how in names.items()
+            }
+        elif names:
+            rest["depends_on"] = list(names)
+        return rest
+
+    return replace(made, entry=ours(made.entry), kept=ours(made.kept))
+
+
+def _called(file: str, repository: Repository) -> str:
+    """What a service is called that no compose file names: after its Dockerfile, or its folder."""
+    name = _FILE.fullmatch(posixpath.basename(file))
+    own = (name[1] or name[2] or "") if name else ""
+    folder = posixpath.dirname(file)
+    while not own and folder:
+        own = (
+            posixpath.basename(folder) if posixpath.basename(folder).lower() not in _UNNAMED else ""
+        )
+        folder = posixpath.dirname(folder)
+    return own or repository.root.name
+
+
+def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[Candidate]:
+    """The candidates with names that the manifest takes, each once."""
+    count = Counter(clean(each.name, "service") for each in candidates)
+    taken: set[str] = set()
+    for each in candidates:
+        name = clean(each.name, "service")
+        file = each.compose.place.file if each.compose else posixpath.dirname(each.build.dockerfile)
+        if count[name] > 1 and posixpath.dirname(file):
+            parent = posixpath.basename(posixpath.dirname(file))
+            name = clean(f"{parent or repository.root.name}-{name}", "service")
+        if name in taken:
+            number = next(n for n in range(2, len(candidates) + 2) if f"{name}-{n}" not in taken)
+            name = f"{name}-{number}"
+        taken.add(name)
+        yield replace(each, name=name)
+
+
+def clean(text: str, default: str) -> str:
+    """A name that the manifest takes."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    name = re.sub(r"^[0-9-]+", "", name)[:50].strip("-") or default
+    if name.startswith(tuple(PREFIXES)):
+        name = f"service-{name}"
+    reserved = name in RESERVED or name.endswith((*CHECKS, f"-{INVENTORY}"))
+    return f"{name}-service" if reserved else name

@@ -1,0 +1,151 @@
+"""The manifest that `slimbake init` writes, as text. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from slimbake.adopt.model import Draft, Entry
+from slimbake.config.naming import SCHEMA
+from slimbake.config.words import unquoted
+from slimbake.render.quoting import comment as one_line
+from slimbake.render.quoting import yaml
+
+SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA}"
+_HEAD = (
+    "Written by `slimbake init`. Edit it: slimbake does not write it again.",
+    "`slimbake validate` checks it; bake/services.schema.json has all keys, with examples.",
+)
+_WIDTH = 96
+_PLAIN = re.compile(r"(?!-+$)[A-Za-z0-9_./-]+")  # `- -` is a list in a list
+_FEWEST = 4  # variables that are worth a name of their own
+# In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
+_ORDER = [
+    "context",
+    "include",
+    "dockerfile",
+    "target",
+    "contexts",
+    "args",
+    "requirements",
+    "system",
+    "wheels",
+    "shell",
+    "entrypoint",
+    "command",
+    "workdir",
+    "port",
+    "publish",
+    "expose",
+    "env",
+    "environment",
+    "env_file",
+    "volumes",
+    "tmpfs",
+    "user",
+    "stop_signal",
+    "healthcheck",
+    "up",
+    "depends_on",
+    "start",
+]
+
+
+def manifest_text(
+    project: str, python: str, drafts: Sequence[Draft], *, torch: str = "", layers: str = ""
+) -> str:
+    """The text of a manifest. `layers`: a comment on `layers: none`, "" = it is not written."""
+    lines = [SCHEMA_LINE, *(f"# {line}" for line in _HEAD)]
+    lines += [f"project: {scalar(project)}", f"python: {yaml(python)}"]
+    if torch:
+        lines.append(f"torch: {torch}")
+    if layers:
+        lines.append(f"layers: none  # {one_line(layers)}")
+    lines += ["", "services:" if drafts else "services: {}"]
+    shared = _shared([each.entry for each in drafts])
+    named: set[str] = set()
+    for number, each in enumerate(drafts):
+        lines += [""] if number else []
+        lines += _service(each, shared.get(number, ("", {})), named)
+    return "\n".join(lines) + "\n"
+
+
+def _shared(entries: Sequence[Entry]) -> dict[int, tuple[str, dict[str, str]]]:
+    """The variables that entries have in common, by the number of the entry: a name, and they."""
+    owners: dict[tuple[str, str], list[int]] = {}
+    for number, entry in enumerate(entries):
+        for pair in entry.get("environment", {}).items():
+            owners.setdefault(pair, []).append(number)
+    groups: dict[tuple[int, ...], dict[str, str]] = {}
+    for (name, value), having in owners.items():
+        if len(having) > 1:
+            groups.setdefault(tuple(having), {})[name] = value
+    found: dict[int, tuple[str, dict[str, str]]] = {}
+    for numbers, values in sorted(groups.items(), key=lambda g: -len(g[0]) * len(g[1])):
+        free = [number for number in numbers if number not in found]
+        if len(values) >= _FEWEST and len(free) > 1:
+            name = f"shared-{len({name for name, _ in found.values()}) + 1}"
+            found |= dict.fromkeys(free, (name, values))
+    return found
+
+
+def _service(draft: Draft, shared: tuple[str, Mapping[str, str]], named: set[str]) -> Iterator[str]:
+    """One service: its entry, and why it is kept."""
+    origin = ", ".join(map(str, draft.origin))
+    yield f"  {scalar(draft.name)}:  # {one_line(origin)}"
+    if draft.why:
+        yield f"    # kept: {one_line(f'{draft.why.place}: {draft.why.what}')}"
+    for key in sorted(draft.entry, key=_ORDER.index):
+        value = draft.entry[key]
+        name, common = shared
+        if key != "environment" or not name:
+            yield from _lines(key, value, 4)
+            continue
+        yield "    environment:"
+        if name in named:
+            yield f"      <<: *{name}"
+        else:
+            named.add(name)
+            yield f"      <<: &{name}"
+            for variable, text in common.items():
+                yield from _lines(scalar(variable), text, 8)
+        for variable, text in value.items():
+            if variable not in common:
+                yield from _lines(scalar(variable), text, 6)
+
+
+def service_lines(draft: Draft) -> list[str]:
+    """One service alone, as it would stand in a manifest."""
+    return list(_service(draft, ("", {}), set()))
+
+
+def _lines(key: str, value: Any, indent: int) -> Iterator[str]:
+    margin = " " * indent
+    flow = f"{margin}{key}: {flowing(value)}"
+    if len(flow) <= _WIDTH or not isinstance(value, dict | list):
+        yield flow
+        return
+    yield f"{margin}{key}:"
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _lines(scalar(name), each, indent + 2)
+    else:
+        yield from (f"{margin}  - {flowing(each)}" for each in value)
+
+
+def flowing(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{scalar(key)}: {flowing(each)}" for key, each in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(flowing, value))}]"
+    return str(value) if isinstance(value, int) else scalar(str(value))
+
+
+def scalar(text: str) -> str:
+    """A text, in quotes where YAML would take it for something else."""
+    return text if _PLAIN.fullmatch(text) and unquoted(text) == text else yaml(text)

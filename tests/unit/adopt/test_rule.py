@@ -1,0 +1,551 @@
+"""The rule: own, own with a shell, kept - and the line that decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.adopt.repositories import APP, FILES, PLAIN, draft, entry, started, why, written
+
+HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requirements.txt\n"
+CMD = 'CMD ["python", "main.py"]\n'
+
+
+def test_a_plain_dockerfile_is_built_by_slimbake(tmp_path: Path) -> None:
+    found = draft(tmp_path, PLAIN)
+    assert (found.name, found.outcome, found.python) == ("shop", "own", "3.12")
+    assert found.entry == {
+        "context": ".",
+        "requirements": "requirements.txt",
+        "command": ["uvicorn", "main:app", "--host", "0.0.0.0"],  # noqa: S104
+        "port": 8000,
+    }
+
+
+def test_a_command_that_needs_a_shell_keeps_it_as_it_is(tmp_path: Path) -> None:
+    found = draft(tmp_path, HEAD + "ENV PORT=80\nCMD exec uvicorn main:app --port $PORT\n")
+    assert found.outcome == "own, with a shell"
+    assert found.entry["command"] == ["sh", "-c", "exec uvicorn main:app --port $PORT"]
+    assert found.entry["shell"] is True
+    assert not found.notes
+
+
+def test_one_plain_program_in_shell_form_needs_none(tmp_path: Path) -> None:
+    found = draft(tmp_path, HEAD + "CMD uvicorn 'main:app' --port 80\n")
+    assert (found.outcome, found.entry["command"]) == (
+        "own",
+        ["uvicorn", "main:app", "--port", "80"],
+    )
+
+
+def test_a_variable_that_nothing_sets_is_named_with_the_key_that_sets_it(tmp_path: Path) -> None:
+    [note] = draft(tmp_path, HEAD + "CMD uvicorn main:app --port $PORT\n").notes
+    assert (note.rank, note.place.line) == ("breaks", 5)
+    assert note.what == "its command needs PORT, and nothing sets it"
+    assert "`start: {env: {PORT: VALUE}}`" in note.advice
+
+
+SCRIPT = "#!/bin/bash\nset -e\ngrep -q x /etc/hosts | sed s/a/b/\nexec python main.py\n"
+
+
+def test_a_script_is_taken_as_it_is_with_its_shell_and_what_it_calls(tmp_path: Path) -> None:
+    files = {**FILES, "run.sh": SCRIPT}
+    found = entry(tmp_path, HEAD + 'ENTRYPOINT ["/app/run.sh"]\nCMD ["web"]\n', files)
+    assert (found["entrypoint"], found["command"]) == (["/app/run.sh"], ["web"])
+    assert (found["shell"], found["system"]) == (True, ["bash", "grep", "sed"])
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("exec python main.py\n", ["sh", "./run.sh"]),
+        ("#!/bin/sh\nexec python main.py\n", ["./run.sh"]),
+    ],
+)
+def test_a_script_that_nobody_may_run_is_run_by_its_shell(
+    tmp_path: Path, script: str, command: list[str]
+) -> None:
+    found = entry(
+        tmp_path, HEAD + 'RUN chmod +x run.sh\nCMD ["./run.sh"]\n', {**FILES, "run.sh": script}
+    )
+    assert found["command"] == command
+
+
+def test_a_script_is_found_behind_tini_and_outside_of_the_code(tmp_path: Path) -> None:
+    text = PLAIN.replace(
+        "COPY . .", "COPY . .\nCOPY docker/run.sh /run.sh\nRUN apt-get install -y tini"
+    )
+    text = text.partition("CMD")[0] + 'ENTRYPOINT ["/usr/bin/tini", "--", "/run.sh"]\n'
+    found = entry(tmp_path, text, {**FILES, "docker/run.sh": "#!/bin/sh\nexec python main.py\n"})
+    assert found["entrypoint"] == ["/usr/bin/tini", "--", "/app/docker/run.sh"]
+    assert found["shell"] is True
+
+
+KEPT: dict[str, tuple[str, str]] = {
+    "another image": ("FROM node:22\nCMD npm start\n", "Dockerfile:1: its image is node:22,"),
+    "a base image with more": (
+        "FROM tiangolo/uvicorn-gunicorn:python3.11\nCOPY . /app\n",
+        "Dockerfile:1: its image is tiangolo/uvicorn-gunicorn:python3.11,",
+    ),
+    "a step that makes files": (
+        HEAD + "RUN python manage.py collectstatic --noinput\n" + CMD,
+        "Dockerfile:5: RUN python manage.py collectstatic --noinput",
+    ),
+    "a download": (HEAD + "RUN ./download.py\n" + CMD, "Dockerfile:5: RUN ./download.py"),
+    "a program that installs": (
+        HEAD + "RUN playwright install\n" + CMD,
+        "Dockerfile:5: RUN playwright",
+    ),
+    "Alpine's packages": (HEAD + "RUN apk add gcc\n" + CMD, "Dockerfile:5: RUN apk add gcc"),
+    "a redirection": (
+        HEAD + "RUN echo 1 > version.txt\n" + CMD,
+        "Dockerfile:5: RUN needs a shell: `>`",
+    ),
+    "a loop": (
+        HEAD + "RUN for a in 1; do echo $a; done\n" + CMD,
+        "Dockerfile:5: RUN needs a shell: `for`",
+    ),
+    "part of a command": (
+        HEAD + "RUN pip install $(cat x)\n" + CMD,
+        "Dockerfile:5: RUN needs a shell: `$(`",
+    ),
+    "an unknown condition": (
+        HEAD + "RUN if [ -n $X ]; then pip install a; fi\n" + CMD,
+        "Dockerfile:5: RUN needs a shell: `if [ -n $X ]`",
+    ),
+    "a stage of another runtime": (
+        "FROM node:22 AS web\nRUN npm run build\n" + HEAD + "COPY --from=web /dist static\n" + CMD,
+        "Dockerfile:7: /dist is made in a stage of node:22",
+    ),
+    "files of another image": (
+        HEAD + "COPY --from=nginx:1 /etc/nginx /etc/nginx\n" + CMD,
+        "Dockerfile:5: /etc/nginx is copied of nginx:1",
+    ),
+    "files that a builder makes": (
+        f"FROM python:3.12 AS b\nRUN pip install x\n{HEAD}COPY --from=b /models /models\n{CMD}",
+        "Dockerfile:7: /models is made in the stage b",
+    ),
+    "folders put together": (
+        "FROM python:3.12\nCOPY src /app\nCOPY lib /app/lib\n" + CMD,
+        "Dockerfile:3: lib is copied to /app/lib",
+    ),
+    "no command": (HEAD, "Dockerfile:1: it has no CMD and no ENTRYPOINT"),
+    "nothing to run": (
+        HEAD + 'CMD ["python", "app.py"]\n',
+        "Dockerfile:5: the image has no app.py",
+    ),
+    "no such source": (
+        "FROM python:3.12\nCOPY dist /app\n" + CMD,
+        "Dockerfile:2: the repository has no dist",
+    ),
+    "a file in the Dockerfile": (
+        HEAD + "COPY <<EOF /app/x.py\nprint()\nEOF\n" + CMD,
+        "Dockerfile:5: a file that stands in the Dockerfile",
+    ),
+    "an index with a login": (
+        HEAD + "RUN --mount=type=secret,id=pip pip install x\n" + CMD,
+        "Dockerfile:5: a RUN reads a secret",
+    ),
+    "a login in an address": (
+        HEAD + "RUN pip install git+https://me:token@example.com/x.git\n" + CMD,
+        "Dockerfile:5: a package is of an address with a login",
+    ),
+    "an old Python": (
+        "FROM python:3.8\nCOPY main.py .\n" + CMD,
+        "Dockerfile: its image has Python 3.8, and slimbake's 3.11 to 3.14",
+    ),
+    "an unknown option of uv run": (
+        HEAD + 'CMD ["uv", "run", "--package", "x", "x"]\n',
+        "Dockerfile:5: `run --package`: init does not know this option",
+    ),
+    "what only a child may have": (HEAD + "ONBUILD COPY . .\n" + CMD, "Dockerfile:5: ONBUILD"),
+    "constraints of a command": (
+        HEAD + "RUN pip install -c c.txt x\n" + CMD,
+        "Dockerfile:5: pip has constraints",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_keeps_a_dockerfile_is_named_with_its_line(tmp_path: Path, name: str) -> None:
+    dockerfile, said = KEPT[name]
+    files = {**FILES, "src/a.py": "", "lib/b.py": "", "download.py": "#!/usr/bin/env python\n"}
+    assert why(tmp_path, dockerfile, files).startswith(said)
+    found = draft(tmp_path, dockerfile, files)
+    assert found.entry == {"context": ".", "dockerfile": "Dockerfile"}
+
+
+def test_no_word_of_a_login_is_told(tmp_path: Path) -> None:
+    text = HEAD + "RUN pip install git+https://me:s3cret@example.com/x.git\n" + CMD
+    decided = started(tmp_path, {**FILES, "Dockerfile": text})
+    assert "s3cret" not in decided.text + str(decided.drafts[0].why)
+
+
+STEPS = [
+    "apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*",
+    "set -eux; useradd --create-home --uid 1000 shop; chown -R shop /app || true",
+    "pip install --upgrade pip uv",
+    "curl -LsSf https://astral.sh/uv/install.sh | sh",
+    'if [ "$ENV" = "dev" ]; then pip install pytest; fi',
+    "if [ -f nothing.txt ]; then pip install -r nothing.txt; fi",
+    "python -m venv /opt/venv >/dev/null 2>&1",
+    "uv cache clean",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_steps_that_make_no_file_of_the_image_are_no_obstacle(tmp_path: Path, step: str) -> None:
+    found = entry(tmp_path, f"{HEAD}ARG ENV=prod\nRUN {step}\n{CMD}")
+    assert found["requirements"] == "requirements.txt"
+
+
+@pytest.mark.parametrize(
+    ("condition", "runs"),
+    [
+        ('[ "$A" = "x" ]', True),
+        ('[ "$A" != "x" ]', False),
+        ('[ -z "$A" ] || [ "$A" = "x" ]', True),
+        ('[ -n "$A" ] && [ "$A" = "y" ]', False),
+        ("[ -f /app/main.py ]", True),
+    ],
+)
+def test_a_condition_of_known_values_decides(tmp_path: Path, condition: str, runs: bool) -> None:
+    text = f"{HEAD}ARG A=x\nRUN if {condition}; then pip install one; else pip install other; fi\n{CMD}"
+    found = entry(tmp_path, text)
+    assert found["requirements"][1:] == ["one" if runs else "other"]
+
+
+def test_users_ports_folders_and_checks_come_along(tmp_path: Path) -> None:
+    text = f"""{HEAD}RUN useradd -m -u 1001 shop && mkdir -p /data/cache /app/logs /app
+ENV LOG=/app/logs PATH=/app/.venv/bin:$PATH PIP_NO_CACHE_DIR=1
+EXPOSE 8000 9000
+VOLUME /data/files
+STOPSIGNAL SIGINT
+USER shop
+HEALTHCHECK --interval=30s CMD curl -f http://localhost:8000/ || exit 1
+{CMD}"""
+    found = entry(tmp_path, text)
+    assert {
+        key: found[key] for key in found if key not in ("context", "requirements", "command")
+    } == {
+        "env": {"LOG": "/app/logs"},
+        "port": 8000,
+        "expose": [9000],
+        "user": "1001",
+        "volumes": {"data-files": "/data/files"},
+        "tmpfs": ["/data/cache", "/app/logs"],
+        "stop_signal": "SIGINT",
+        "healthcheck": {"test": ["curl", "-f", "http://localhost:8000/"], "interval": "30s"},
+        "system": ["curl"],
+    }
+
+
+def test_a_health_check_that_needs_a_shell_has_one_and_the_command_does_not(tmp_path: Path) -> None:
+    found = draft(tmp_path, HEAD + "EXPOSE 80\nHEALTHCHECK CMD test -f /tmp/$X && true\n" + CMD)
+    assert found.outcome == "own"
+    assert found.entry["healthcheck"] == ["sh", "-c", "test -f /tmp/$X && true"]
+    assert found.entry["shell"] is True
+
+
+def test_root_has_the_users_home_and_its_cache_is_writable(tmp_path: Path) -> None:
+    text = HEAD + "ENV HF_HOME=/root/.cache/hf HOME=/root\nVOLUME /root/.cache\n" + CMD
+    found = entry(tmp_path, text)
+    assert found["env"] == {"HF_HOME": "/home/nonroot/.cache/hf"}
+    assert found["volumes"] == {"root-cache": "/home/nonroot/.cache"}
+
+
+def test_a_secret_in_the_image_is_left_out_and_named(tmp_path: Path) -> None:
+    found = draft(tmp_path, HEAD + "ENV API_KEY=abcdef MODE=fast\n" + CMD)
+    assert found.entry["env"] == {"MODE": "fast"}
+    assert [(each.rank, each.what) for each in found.notes] == [
+        ("lost", "ENV API_KEY looks like a secret")
+    ]
+
+
+# Where the code is.
+
+
+def code(root: Path, text: str, files: dict[str, str]) -> dict[str, Any]:
+    found = entry(root, text, files)
+    return {
+        k: found[k]
+        for k in ("context", "include", "workdir", "requirements", "command")
+        if k in found
+    }
+
+
+def test_the_folder_with_the_code_becomes_app_and_paths_follow(tmp_path: Path) -> None:
+    text = """FROM python:3.12
+WORKDIR /srv/shop
+COPY . .
+RUN pip install -r requirements.txt
+ENV PYTHONPATH=/srv/shop/lib CONFIG=/srv/shop/conf.ini
+CMD ["gunicorn", "-c", "/srv/shop/gunicorn.py", "main:app"]
+"""
+    found = entry(tmp_path, text)
+    assert found["command"] == ["gunicorn", "-c", "/app/gunicorn.py", "main:app"]
+    assert found["env"] == {"PYTHONPATH": "/app/lib", "CONFIG": "/app/conf.ini"}
+    assert "workdir" not in found
+
+
+def test_sources_that_name_the_old_folder_keep_the_dockerfile(tmp_path: Path) -> None:
+    text = "FROM python:3.12\nWORKDIR /srv\nCOPY . .\n" + CMD
+    files = {"main.py": "# /srv/a\nopen('/srv/data.txt')\n", "tests/test_a.py": "'/srv/x'"}
+    assert why(tmp_path, text, files) == "main.py:2: it names /srv/d: slimbake has the code in /app"
+
+
+def test_only_what_is_copied_is_sent(tmp_path: Path) -> None:
+    files = {
+        "services/api/main.py": "",
+        "services/api/requirements.txt": "x\n",
+        "libs/a.py": "",
+        "k.pem": "",
+    }
+    text = """FROM python:3.12
+WORKDIR /code
+COPY services/api/requirements.txt /tmp/
+RUN pip install -r /tmp/requirements.txt
+COPY libs libs
+COPY services/api services/api
+CMD ["python", "services/api/main.py"]
+"""
+    assert code(tmp_path, text, files) == {
+        "context": ".",
+        "include": ["libs", "services/api"],
+        "requirements": "services/api/requirements.txt",
+        "command": ["python", "services/api/main.py"],
+    }
+
+
+def test_one_folder_of_the_repository_is_the_context(tmp_path: Path) -> None:
+    files = {"api/app/main.py": "", "api/requirements.txt": "x\n", "other/a.py": ""}
+    text = """FROM python:3.12
+WORKDIR /code
+COPY ./api/requirements.txt .
+RUN pip install -r requirements.txt
+COPY ./api/app ./app
+CMD ["python", "-m", "app.main"]
+"""
+    assert code(tmp_path, text, files) == {
+        "context": "api",
+        "include": ["app", "requirements.txt"],
+        "requirements": "requirements.txt",
+        "command": ["python", "-m", "app.main"],
+    }
+
+
+def test_a_package_below_the_root_is_run_from_app(tmp_path: Path) -> None:
+    text = 'FROM python:3.12\nCOPY ./app /app\nCMD ["python", "-m", "app.main"]\n'
+    assert code(tmp_path, text, {"app/main.py": ""}) == {
+        "context": ".",
+        "include": ["app"],
+        "requirements": [],
+        "command": ["python", "-m", "app.main"],
+    }
+
+
+def test_what_a_dockerignore_leaves_out_stays_out(tmp_path: Path) -> None:
+    files = {"api/main.py": "", "api/secret.pem": "", ".dockerignore": "**/*.pem\n"}
+    text = "FROM python:3.12\nWORKDIR /app\nCOPY api .\n" + CMD
+    assert code(tmp_path, text, files) == {
+        "context": ".",
+        "include": ["api"],
+        "workdir": "/app/api",
+        "requirements": [],
+        "command": ["python", "main.py"],
+    }
+
+
+def test_an_ignore_file_of_one_dockerfile_keeps_it(tmp_path: Path) -> None:
+    assert "says what is copied" in why(
+        tmp_path, PLAIN, {**FILES, "Dockerfile.dockerignore": "x\n"}
+    )
+
+
+# What is installed.
+
+UV = """\
+FROM ghcr.io/astral-sh/uv:python3.12-bookworm-slim AS builder
+WORKDIR /app
+RUN --mount=type=cache,target=/root/.cache/uv \\
+    --mount=type=bind,source=uv.lock,target=uv.lock \\
+    --mount=type=bind,source=pyproject.toml,target=pyproject.toml \\
+    uv sync --locked --no-install-project --no-dev
+COPY . /app
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev
+
+FROM python:3.12-slim-bookworm
+COPY --from=builder --chown=app:app /app /app
+ENV PATH="/app/.venv/bin:$PATH"
+WORKDIR /app
+CMD ["uv", "run", "--no-sync", "shop"]
+"""
+PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["httpx"]\n'
+BUILDS = f'{PROJECT}[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+LOCK = 'version = 1\n[[package]]\nname = "shop"\nversion = "1"\nsource = { virtual = "." }\n'
+
+
+def test_a_project_that_its_dockerfile_installs_is_installed(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": BUILDS,
+        "uv.lock": LOCK,
+        "src/shop/__init__.py": "",
+        "tests/__init__.py": "",
+    }
+    found = entry(tmp_path, UV, files)
+    assert (found["requirements"], found["command"]) == (["."], ["shop"])
+
+
+def test_a_project_that_is_none_gives_its_dependencies(tmp_path: Path) -> None:
+    files = {"pyproject.toml": PROJECT, "uv.lock": LOCK, "main.py": ""}
+    assert entry(tmp_path, UV, files)["requirements"] == "pyproject.toml"
+
+
+GROUPS = (
+    f'{PROJECT}[project.optional-dependencies]\nweb = ["fastapi"]\n'
+    '[dependency-groups]\ndev = ["pytest"]\nml = ["numpy"]\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("", ["pyproject.toml", "pyproject.toml:dev"]),
+        ("--no-dev", "pyproject.toml"),
+        ("--no-dev --extra web --group ml", ["pyproject.toml[web]", "pyproject.toml:ml"]),
+        ("--no-dev --all-extras", "pyproject.toml[web]"),
+        ("--only-group ml", ["pyproject.toml:ml"]),
+    ],
+)
+def test_uv_installs_groups_and_extras(tmp_path: Path, options: str, found: Any) -> None:
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN uv sync {options}\n{CMD}"
+    assert entry(tmp_path, text, {"pyproject.toml": GROUPS, "main.py": ""})["requirements"] == found
+
+
+POETRY = """\
+[tool.poetry]
+name = "shop"
+version = "1"
+description = ""
+authors = []
+[tool.poetry.dependencies]
+python = "^3.11"
+httpx = "*"
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+"""
+
+
+@pytest.mark.parametrize(
+    ("install", "found"),
+    [
+        ("poetry install --no-root --only main", "pyproject.toml"),
+        ("poetry install --no-root", ["pyproject.toml", "pyproject.toml:dev"]),
+        ("poetry install --without dev --no-root", "pyproject.toml"),
+        ("poetry install --only=main", ["."]),
+        ("poetry export -o r.txt && pip install -r r.txt", "pyproject.toml"),
+    ],
+)
+def test_poetry_installs_what_its_options_say(tmp_path: Path, install: str, found: Any) -> None:
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN pip install poetry\nRUN {install}\n{CMD}"
+    files = {"pyproject.toml": POETRY, "main.py": "", "shop/__init__.py": ""}
+    assert entry(tmp_path, text, files)["requirements"] == found
+
+
+@pytest.mark.parametrize(
+    ("install", "found"),
+    [
+        (
+            "pip install fastapi 'uvicorn[standard]>=0.30' --timeout 100",
+            ["fastapi", "uvicorn[standard]>=0.30"],
+        ),
+        ("pip install --root-user-action ignore fastapi", ["fastapi"]),
+        ("pip3 install -r requirements.txt gunicorn", ["requirements.txt", "gunicorn"]),
+        ("python -m pip install -rrequirements.txt", "requirements.txt"),
+        ("uv pip install --system -r requirements.txt", "requirements.txt"),
+        ("pip install /app/libs/common -e './libs/other[x]'", ["./libs/common", "./libs/other[x]"]),
+    ],
+)
+def test_pip_installs_names_files_and_folders(tmp_path: Path, install: str, found: Any) -> None:
+    other = PROJECT.replace("shop", "other") + "[project.optional-dependencies]\nx = []\n"
+    files = {
+        **FILES,
+        "libs/common/pyproject.toml": PROJECT.replace("shop", "common"),
+        "libs/other/pyproject.toml": other,
+    }
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN {install}\n{CMD}"
+    assert entry(tmp_path, text, files).get("requirements") == found
+
+
+def test_wheels_of_a_builder_are_the_requirements_that_they_come_from(tmp_path: Path) -> None:
+    text = """FROM python:3.12 AS builder
+RUN apt-get update && apt-get install -y gcc libpq-dev
+COPY requirements.txt .
+RUN pip wheel -w /wheels -r requirements.txt
+FROM python:3.12-slim
+RUN apt-get update && apt-get install -y libpq5
+COPY --from=builder /wheels /wheels
+RUN pip install --no-index --find-links=/wheels /wheels/*
+WORKDIR /app
+COPY main.py .
+CMD ["/usr/local/bin/python3", "main.py"]
+"""
+    assert entry(tmp_path, text) == {
+        "context": ".",
+        "include": ["main.py"],
+        "requirements": "requirements.txt",
+        "system": ["libpq5"],
+        "wheels": {"system": ["gcc", "libpq-dev"]},
+        "command": ["python", "main.py"],
+    }
+
+
+@pytest.mark.parametrize(
+    "folder", ["/opt/venv", "/root/.local", "/usr/local/lib/python3.12/site-packages"]
+)
+def test_an_environment_of_a_builder_is_slimbakes_own(tmp_path: Path, folder: str) -> None:
+    text = f"""FROM python:3.12 AS builder
+ENV VIRTUAL_ENV=/opt/venv
+COPY requirements.txt .
+RUN python -m venv /opt/venv && pip install --user -r requirements.txt
+FROM python:3.12-slim
+COPY --from=builder {folder} {folder}
+ENV PATH={folder}/bin:$PATH
+WORKDIR /app
+COPY main.py .
+CMD ["{folder}/bin/uvicorn", "main:app"]
+"""
+    found = entry(tmp_path, text)
+    assert found["requirements"] == "requirements.txt"
+    assert found["command"][-1] == "main:app"
+
+
+@pytest.mark.parametrize(
+    ("install", "torch"),
+    [
+        ("pip install torch --index-url https://download.pytorch.org/whl/cpu", "cpu"),
+        ("pip install torch --extra-index-url=https://download.pytorch.org/whl/cu128", "cu128"),
+        ("pip install torch", ""),
+    ],
+)
+def test_the_build_of_torch_is_the_fleets(tmp_path: Path, install: str, torch: str) -> None:
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN {install}\n{CMD}"
+    decided = started(tmp_path, {"Dockerfile": text, "main.py": APP})
+    assert f"torch: {torch}\n" in decided.text or not torch
+    told = [each.what for each in decided.notes if each.rank == "breaks"]
+    assert bool(told) == (torch != "pypi" and not torch)
+
+
+def test_a_target_is_the_stage_that_counts(tmp_path: Path) -> None:
+    text = PLAIN.replace("slim", "slim AS base", 1) + "FROM base AS dev\nRUN make assets\n"
+    compose = "services: {web: {build: {context: ., target: base}}}\n"
+    decided = started(tmp_path, {**FILES, "Dockerfile": text, "compose.yaml": compose})
+    assert decided.drafts[0].outcome == "own"
+    kept = started(tmp_path, {"compose.yaml": compose.replace("base", "dev")})
+    assert kept.drafts[0].entry == {"context": ".", "dockerfile": "Dockerfile", "target": "dev"}
+
+
+def test_a_file_that_is_no_text_keeps_the_dockerfile(tmp_path: Path) -> None:
+    written(tmp_path, {"Dockerfile": "FROM python:3.12\n" + "#" * 300_000, "main.py": ""})
+    assert started(tmp_path).drafts[0].outcome == "kept"

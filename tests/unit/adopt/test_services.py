@@ -1,0 +1,261 @@
+"""Which services a repository has, and what their compose files say of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.adopt.repositories import FILES, PLAIN, drafts, started, written
+
+from slimbake.adopt.compose import compose_facts, compose_files
+from slimbake.adopt.survey import survey
+
+TREE = {"api/Dockerfile": PLAIN, **{f"api/{name}": text for name, text in FILES.items()}}
+
+
+def composed(root: Path, service: str, rest: str = "", **files: str) -> dict[str, Any]:
+    """The entry of the service `api` of a compose file, with these keys."""
+    keys = "".join(f"    {line}\n" for line in service.splitlines())
+    text = f"services:\n  api:\n    build: api\n{keys}{rest}"
+    [found, *_] = started(root, {**TREE, "compose.yaml": text, **files}).drafts
+    return found.entry
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("ports: ['8080:8000']", {"port": 8000, "publish": 8080}),
+        (
+            "ports: ['127.0.0.1:${PORT:-81}:8000/tcp', 9000]",
+            {"port": 8000, "expose": [9000], "publish": 81},
+        ),
+        ("ports: [{target: 8000, published: '8000'}]", {"port": 8000}),
+        ("expose: ['7000']", {"port": 7000}),
+        ("command: celery -A 'main' worker", {"command": ["celery", "-A", "main", "worker"]}),
+        ("command: [celery, worker]\nexpose: [1]", {"command": ["celery", "worker"], "port": 1}),
+        ("entrypoint: python -m main", {"command": ["python", "-m", "main"]}),
+        ("user: '1001:1002'", {"user": "1001:1002"}),
+        ("user: root", {}),
+        ("working_dir: /app/x", {"workdir": "/app/x"}),
+        ("stop_signal: SIGINT\nprofiles: [jobs]", {"stop_signal": "SIGINT", "up": False}),
+        ("tmpfs: /run/api", {"tmpfs": ["/run/api"]}),
+        ("volumes: ['data:/data', './:/app', /cache]", {"volumes": {"data": "/data"}}),
+        ("volumes: ['models:/root/.cache']", {"volumes": {"models": "/home/nonroot/.cache"}}),
+        ("env_file: api.env", {"env_file": ["api.env"]}),
+        ("env_file: [{path: api.env, required: false}]", {"env_file": ["api.env"]}),
+        ("healthcheck: {disable: true}", {"healthcheck": False}),
+        (
+            "healthcheck: {test: ['CMD', 'python', '-V'], retries: 2}",
+            {"healthcheck": {"test": ["python", "-V"], "retries": 2}},
+        ),
+        (
+            "healthcheck: {test: 'wget -q http://localhost || exit 1'}",
+            {"healthcheck": ["wget", "-q", "http://localhost"], "system": ["wget"]},
+        ),
+        ("healthcheck: {interval: 3s}", {"healthcheck": {"interval": "3s"}}),
+    ],
+)
+def test_how_containers_run_comes_of_the_compose_file(
+    tmp_path: Path, said: str, expected: dict[str, Any]
+) -> None:
+    files = {"api.env": "A=1\n", "api/x/a.py": ""}
+    found = composed(tmp_path, said, **files)
+    usual: dict[str, Any] = {"context": "api", "requirements": "requirements.txt"}
+    if "command" not in expected:
+        usual["command"] = ["uvicorn", "main:app", "--host", "0.0.0.0"]  # noqa: S104
+        usual["port"] = 8000
+    assert found == usual | expected
+
+
+def test_a_value_stays_in_the_compose_file_where_checks_read_it_there(tmp_path: Path) -> None:
+    said = "environment: {MODE: fast, URL: 'redis://cache'}\ndepends_on: [cache]"
+    found = composed(tmp_path, said, "  cache: {image: redis}\n")
+    assert (found["start"], "environment" in found) == ({"with": ["cache"]}, False)
+
+
+def test_values_are_written_once_and_secrets_never(tmp_path: Path) -> None:
+    said = "environment:\n- MODE=fast\n- API_KEY=abcdef\n- TOKEN=${TOKEN}\n- HOME_URL\n- A=${B:-c}"
+    decided = started(
+        tmp_path,
+        {
+            **TREE,
+            "compose.yaml": f"services:\n  api:\n    build: api\n    {said.replace(chr(10), chr(10) + '    ')}\n",
+        },
+    )
+    [found] = decided.drafts
+    assert found.entry["environment"] == {
+        "MODE": "fast",
+        "TOKEN": "${TOKEN}",
+        "HOME_URL": "${HOME_URL}",
+        "A": "${B:-c}",
+    }
+    assert "env" not in found.entry
+    assert "abcdef" not in decided.text
+    assert [each.what for each in decided.notes] == ["API_KEY may be secret"]
+
+
+def test_what_services_share_is_written_once(tmp_path: Path) -> None:
+    values = "".join(f"      NAME_{n}: value-{n}\n" for n in range(6))
+    each = "  {0}:\n    build: api\n    environment:\n" + values + "      OWN: {0}\n"
+    text = "services:\n" + "".join(each.format(name) for name in ("api", "job", "web"))
+    written_text = started(tmp_path, {**TREE, "compose.yaml": text}).text
+    assert written_text.count("NAME_3: value-3") == 1
+    assert written_text.count("<<: *shared-1") == 2
+    assert written_text.count("OWN: job") == 1
+
+
+def test_what_has_no_key_stays_in_one_line(tmp_path: Path) -> None:
+    from slimbake.adopt.init import report
+
+    text = "services:\n" + "".join(
+        f"  {name}: {{build: api, restart: always, networks: [x]}}\n" for name in ("api", "job")
+    )
+    lines = report(started(tmp_path, {**TREE, "compose.yaml": text}))
+    assert lines[-2:] == ["what stays in the compose file:", "  compose.yaml: restart, networks"]
+
+
+def test_services_wait_for_one_another_by_their_names_here(tmp_path: Path) -> None:
+    rest = "  job_1: {build: api, command: python -V}\n  db: {image: postgres}\n"
+    found = composed(
+        tmp_path, "depends_on: {job_1: {condition: service_completed_successfully}}", rest
+    )
+    assert found["depends_on"] == {"job-1": {"condition": "service_completed_successfully"}}
+    assert composed(tmp_path, "depends_on: [job_1]", rest)["depends_on"] == ["job-1"]
+
+
+def test_extends_includes_anchors_and_files_on_top_are_followed(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "include: [more/compose.yaml]\nx-a: &a {tmpfs: /run/a}\nservices:\n"
+        "  api: {extends: {file: base.yaml, service: base}, <<: *a, ports: ['1:8000']}\n",
+        "base.yaml": "services: {base: {build: ./api, environment: [A=1], ports: ['2:9000']}}\n",
+        "more/compose.yaml": "services: {job: {build: ../api, command: python -V}}\n",
+        "prod.yaml": "services: {api: {environment: {B: '2'}}}\n",
+        **TREE,
+    }
+    repository = survey(written(tmp_path, files))
+    job, api = compose_facts(repository, ["compose.yaml", "prod.yaml"]).services
+    assert (job.name, job.build and job.build.context) == ("job", "api")
+    assert api.build
+    assert (api.build.context, api.build.dockerfile) == ("api", "api/Dockerfile")
+    assert api.environment == {"A": "1", "B": "2"}
+    assert api.ports == ((2, 9000), (1, 8000))
+    assert api.tmpfs == ("/run/a",)
+
+
+def test_the_roots_compose_file_is_read_and_the_others_are_listed(tmp_path: Path) -> None:
+    files = {
+        "docker-compose.yml": "services: {api: {build: api}}\n",
+        "docker-compose.prod.yml": "",
+        "demo/compose.yaml": "services: {other: {build: ../api}}\n",
+        **TREE,
+    }
+    decided = started(tmp_path, files)
+    assert [each.name for each in decided.drafts] == ["api"]
+    [note] = decided.notes
+    assert note.what == "compose files: demo/compose.yaml, docker-compose.prod.yml"
+    assert "`--compose FILE` names another" in note.advice
+    named = started(tmp_path, compose=("demo",))
+    assert [each.name for each in named.drafts] == ["other"]
+
+
+def test_without_one_in_the_root_those_in_folders_are_all_read(tmp_path: Path) -> None:
+    service = "services: {web: {build: ., volumes: ['data:/data']}}\n"
+    files = {
+        f"{folder}/{name}": text
+        for folder in ("a", "b")
+        for name, text in {**FILES, "Dockerfile": PLAIN, "compose.yaml": service}.items()
+    }
+    found = drafts(tmp_path, files)
+    assert list(found) == ["a-web", "b-web"]
+    assert [each.entry["volumes"] for each in found.values()] == [
+        {"a-data": "/data"},
+        {"b-data": "/data"},
+    ]
+    assert compose_files(survey(tmp_path)) == (["a/compose.yaml", "b/compose.yaml"], [])
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("Dockerfile", "shop"),
+        ("services/mail/Dockerfile", "mail"),
+        ("services/mail/src/Dockerfile", "mail"),
+        ("docker/worker.Dockerfile", "worker"),
+        ("docker/Dockerfile.worker", "worker"),
+        ("python/Dockerfile", "python-service"),
+        ("mail/docker/Dockerfile", "mail"),
+    ],
+)
+def test_a_service_is_called_after_its_dockerfile_or_its_folder(
+    tmp_path: Path, file: str, name: str
+) -> None:
+    assert list(drafts(tmp_path / "shop", {file: "FROM python:3.12\n"})) == [name]
+
+
+def test_a_dockerfile_in_a_folder_of_its_own_has_the_context_that_it_copies_from(
+    tmp_path: Path,
+) -> None:
+    decided = started(tmp_path / "shop", {**FILES, "docker/Dockerfile": PLAIN})
+    [found] = decided.drafts
+    assert (found.name, found.entry["context"]) == ("shop", ".")
+    assert [str(each) for each in found.notes] == [
+        "docker/Dockerfile: its context is ., which has what it copies"
+    ]
+
+
+def test_templates_hidden_files_and_other_ways_to_build_are_no_services(tmp_path: Path) -> None:
+    files = {
+        **FILES,
+        "Dockerfile": PLAIN,
+        "Dockerfile.jinja2": "FROM {{ x }}\n",
+        "Dockerfile.dev": PLAIN,
+        ".devcontainer/Dockerfile": PLAIN,
+        "docs/Dockerfile": "how to write one\n",
+    }
+    decided = started(tmp_path / "shop", files)
+    assert [each.name for each in decided.drafts] == ["shop"]
+    assert [each.what for each in decided.notes] == ["Dockerfiles beside others: Dockerfile.dev"]
+
+
+def test_an_image_of_the_repository_is_linked_to_those_that_stand_on_it(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "services:\n  base: {build: base, image: acme/base}\n  web: {build: web}\n",
+        "base/Dockerfile": 'FROM node:22\nCMD ["a"]\n',
+        "web/Dockerfile": "FROM acme/base\n",
+    }
+    web = started(tmp_path, files).drafts[1]
+    assert web.entry["contexts"] == {"acme/base": "target:base"}
+
+
+def test_a_build_outside_of_the_repository_is_named(tmp_path: Path) -> None:
+    text = "services:\n  a: {build: ../a}\n  b: {build: 'https://example.com/b.git'}\n  api: {build: api}\n"
+    decided = started(tmp_path, {**TREE, "compose.yaml": text})
+    assert [each.name for each in decided.drafts] == ["api"]
+    assert [each.what.partition(",")[0] for each in decided.notes] == [
+        "a is built from ../a",
+        "b is built from https:/example.com/b.git",
+    ]
+
+
+def test_build_arguments_and_contexts_come_along_with_a_kept_dockerfile(tmp_path: Path) -> None:
+    build = (
+        "services:\n  web:\n    build:\n      context: .\n      dockerfile: web/Dockerfile\n"
+        "      args: {VERSION: '1', TOKEN: abcdef, MODE: '${MODE:-fast}'}\n"
+        "      additional_contexts: {shared: ./shared}\n"
+    )
+    files = {"compose.yaml": build, "web/Dockerfile": "FROM node:22\n", "shared/a": ""}
+    [found] = started(tmp_path, files).drafts
+    assert found.entry == {
+        "context": ".",
+        "dockerfile": "web/Dockerfile",
+        "args": {"VERSION": "1", "MODE": "fast"},
+        "contexts": {"shared": "shared"},
+    }
+
+
+def test_plain_torch_of_a_service_with_a_gpu_is_pypis(tmp_path: Path) -> None:
+    gpu = "deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1}]}}}"
+    text = f"services:\n  api:\n    build: api\n    {gpu}\n"
+    files = {**TREE, "api/requirements.txt": "torch\n", "compose.yaml": text}
+    assert "torch: pypi\n" in started(tmp_path, files).text
