@@ -153,7 +153,7 @@ def lists(toy: Toy) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", TRACED, ids=" ".join)
-def test_a_command_that_runs_images_and_was_killed_goes_on(
+def test_a_command_that_tries_images_and_was_killed_goes_on(
     command: tuple[str, ...], traced: Toy
 ) -> None:
     again(traced)
