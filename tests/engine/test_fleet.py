@@ -420,11 +420,11 @@ def test_a_container_has_no_root_no_capability_and_a_read_only_root(
     assert modes["/"] == "ro"
     assert {point for point, mode in modes.items() if mode == "rw"} == WRITABLE.get(
         service,
-        {"/tmp"},  # noqa: S108
+        {"/tmp", "/home/nonroot"},  # noqa: S108
     )
 
 
-WRITABLE = {"storage": {"/tmp", "/data"}}  # noqa: S108
+WRITABLE = {"storage": {"/tmp", "/home/nonroot", "/data"}}  # noqa: S108
 
 
 def status(name: str) -> dict[str, str]:

@@ -126,12 +126,12 @@ def test_api_weighs_at_most_64_mb(baked: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("service", ["embedding", "nlg"])
-def test_a_service_with_torch_weighs_at_most_620_mb_beside_its_weights(
+def test_a_service_with_torch_weighs_at_most_710_mb_beside_its_weights(
     baked: dict[str, Any], fleet: Fleet, service: str
 ) -> None:
     weights = baked[service]["layers"][len(fleet.layers("base-ml"))]["uncompressed"]
     assert weights > 3_000_000
-    assert 500_000_000 < baked[service]["uncompressed"] - weights <= 620_000_000
+    assert 500_000_000 < baked[service]["uncompressed"] - weights <= 710_000_000
 
 
 def test_every_image_keeps_its_budget(baked: dict[str, Any], fleet: Fleet) -> None:

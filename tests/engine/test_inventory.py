@@ -53,10 +53,10 @@ def test_a_bake_is_red_where_a_layer_loses_what_a_lower_one_has(toy: Toy) -> Non
     assert done.code == 6
     assert "one has lost files of packages" in done.stderr
     for name, why in {
-        "idna/codec.py of idna": "it is not in the image, and no pass lists it",
-        "idna/py.typed of idna": "it is not in the image, and no pass lists it",
-        "six-1.17.0.dist-info/METADATA of six 1.17.0": "it is not in the image, and no pass lists",
-        "six.py of six 1.17.0": "its bytes are not the wheel's, and no pass lists it",
+        "idna/codec.py of idna": "it is not in the image, and no rule lists it",
+        "idna/py.typed of idna": "it is not in the image, and no rule lists it",
+        "six-1.17.0.dist-info/METADATA of six 1.17.0": "it is not in the image, and no rule lists",
+        "six.py of six 1.17.0": "its bytes are not the wheel's, and no rule lists it",
     }.items():
         (line,) = (line for line in done.stderr.splitlines() if f"lost: {name}" in line)
         assert f"in base-small: {why}" in line

@@ -134,8 +134,8 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                 "one/verify.py": "def verify(service):\n    assert service.run().code == 0\n",
             },
         )
-        for command in ("lock", "fetch", "bake"):
-            done = toy.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+        for command in (("lock",), ("lock", "--fetch"), ("bake",)):
+            done = toy.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
             assert done.code == 0, done.stderr
         shutil.copytree(root, folder / "start", symlinks=True)
         yield toy

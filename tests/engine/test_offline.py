@@ -44,8 +44,8 @@ def test_a_fleet_that_was_fetched_bakes(cut: Own, toy: Toy, tmp_path: Path) -> N
         },
     )
     env = {"SLIMBAKE_WHEELHOUSE": str(tmp_path / "wheelhouse")}
-    for word in ("lock", "fetch"):
-        done = toy.slimbake(word, env=env)
+    for words in (("lock",), ("lock", "--fetch")):
+        done = toy.slimbake(*words, env=env)
         assert done.code == 0, done.stderr
     bring_externals(toy.root / "services.yaml", cut.host)
     bake = cut.within(sys.executable, "-m", "slimbake", "bake", "--no-cache", "--json")

@@ -32,8 +32,8 @@ def filled(toy: Toy, index: Index) -> None:
     """Lock and fetch from the index; what follows has to do without it: a build cannot even reach
     it.
     """
-    for command in ("lock", "fetch"):
-        done = toy.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+    for command in (("lock",), ("lock", "--fetch")):
+        done = toy.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
         assert done.code == 0, done.stderr
 
 

@@ -33,8 +33,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                 "one/smoke.py": "def imports():\n    import app\n    import toy_lib.models.auto\n",
             },
         )
-        for command in ("lock", "fetch", "bake"):
-            done = made.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+        for command in (("lock",), ("lock", "--fetch"), ("bake",)):
+            done = made.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
             assert done.code == 0, done.stderr
         yield made
 

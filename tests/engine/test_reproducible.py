@@ -107,7 +107,7 @@ class Checkout:
         content.
         """
         if self.packages == "wheelhouse":
-            self.run("-m", "slimbake", "fetch")
+            self.run("-m", "slimbake", "lock", "--fetch")
         words = ("-c", program(bake_all), self.packages)
         built = json.loads(self.run(*words, DOCKER_HOST=self.engine.host))
         form = "--format={{json .RootFS.Layers}}"

@@ -72,7 +72,7 @@ FILES = {
     "app/dies.py": "raise SystemExit('DATABASE: is not set')",
     "app/stores.py": "import pathlib\nfor each in ('/kept/a', '/tmp/a'):\n"
     "    pathlib.Path(each).write_text('kept')\n",
-    "app/writes.py": "import pathlib; (pathlib.Path.home() / '.cache').mkdir()",
+    "app/writes.py": "import pathlib; (pathlib.Path('/var/cache/x')).mkdir()",
     "app/below/placing.py": PLACED,
     "app/below/placed.py": SERVES,
     "app/below/well.py": "",

@@ -51,8 +51,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                 "two/app.py": "import toy_lib.plugins.one\nprint('two')\n",
             },
         )
-        for command in ("lock", "fetch"):
-            done = made.slimbake(command, env={"UV_DEFAULT_INDEX": index.url})
+        for command in (("lock",), ("lock", "--fetch")):
+            done = made.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
             assert done.code == 0, done.stderr
         yield made
 

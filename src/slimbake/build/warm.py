@@ -289,6 +289,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
         _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
     found = lists(site.project, whole, traced)
+    _say_untraced(site, [layer for layer in whole if layer.name not in found])
     if not found:
         return site
     write_lists(site.root, found)
@@ -321,9 +322,7 @@ def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tup
     if write:
         write_lists(site.root, found)
         remove_lists(project.fleet, console)
-    for layer in chosen:
-        if layer.name not in found:
-            console.say(f"{layer.name}: no service on it runs a Python that can be traced")
+    _say_untraced(site, [layer for layer in chosen if layer.name not in found])
     return tuple(compared(name, known.get(name, ()), lines) for name, lines in found.items())
 
 
@@ -389,6 +388,11 @@ def _not_here(site: Site, request: BakeRequest) -> str:
         "with --missing": request.missing,
     }
     return next((words for words, holds in where.items() if holds), "")
+
+
+def _say_untraced(site: Site, layers: Iterable[Layer]) -> None:
+    for layer in layers:
+        site.console.say(f"{layer.name}: no service on it runs a Python that can be traced")
 
 
 def _say_missing(site: Site, layers: Iterable[Layer], why: str) -> None:

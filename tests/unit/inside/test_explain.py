@@ -39,9 +39,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "_slimbake_ledger.pth").write_text("import _slimbake_ledger\n")
     (root / "ledger").mkdir()
     for name, entries in {"base-web": REMOVED[:2], "api": REMOVED[2:]}.items():
-        (root / f"ledger/{name}.json.gz").write_bytes(
-            ledger_bytes(Ledger(entries, (".pyi",), (".pyi",)))
-        )
+        more = (".pyi",) if name == "api" else ()
+        (root / f"ledger/{name}.json.gz").write_bytes(ledger_bytes(Ledger(entries, more, more)))
     return root
 
 

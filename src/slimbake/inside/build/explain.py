@@ -51,7 +51,8 @@ def _rule(name: str) -> str:
             files = rb'"%s(\.py|/__init__\.py|\.[^"/]*\.so)",\d+,0\]' % re.escape(path)
             if found := re.search(files, text):
                 end = text.rindex(b'":{', 0, found.start())
-                start = max(text.rfind(b']},"', 0, end) + 3, 1)  # a name may have quotes of its own
+                before = text.rfind(b']},"', 0, end)  # a name may have quotes of its own
+                start = 1 if before < 0 else before + 3
                 return str(json.loads(text[start : end + 1]))
     return ""
 

@@ -25,7 +25,7 @@ from ..cold.layout import TEXT
 from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
 from . import surroundings
-from .audit import LOG, READS, RUNS, mapped
+from .audit import LOG, READS, mapped
 from .processes import cpu_seconds, listeners
 from .turn import turn
 
@@ -91,7 +91,7 @@ class Trace:
     @property
     def seen(self) -> bool:
         """Whether any of it ran in a Python that reports what it uses."""
-        return any(how == RUNS for how, _ in self.paths())
+        return (self._folder / LOG).stat().st_size > 0
 
 
 def _reported(log: bytes) -> Iterator[tuple[str, str]]:
