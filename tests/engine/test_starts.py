@@ -72,7 +72,7 @@ FILES = {
     "app/dies.py": "raise SystemExit('DATABASE: is not set')",
     "app/stores.py": "import pathlib\nfor each in ('/kept/a', '/tmp/a'):\n"
     "    pathlib.Path(each).write_text('kept')\n",
-    "app/writes.py": "import pathlib; (pathlib.Path('/var/cache/x')).mkdir()",
+    "app/writes.py": "import pathlib; pathlib.Path('/var/x/y').mkdir(parents=True)",
     "app/below/placing.py": PLACED,
     "app/below/placed.py": SERVES,
     "app/below/well.py": "",
@@ -109,7 +109,7 @@ def test_what_starts_is_tagged_and_what_does_not_is_not(toy: Toy) -> None:
         assert why in done.stderr, done.stderr
     assert "DATABASE: is not set" in done.stderr
     assert "if it needs a network, data, a variable or another service" in done.stderr
-    assert "`tmpfs: [/home/nonroot/.cache]`" in done.stderr
+    assert "`tmpfs: [/var/x]`" in done.stderr
     config = docker("image", "inspect", "--format={{json .Config.Env}}", toy.image("keyed"))
     assert "KEY=" not in config, "a variable of the start check alone"
 
