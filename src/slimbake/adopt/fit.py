@@ -136,7 +136,7 @@ def fitting(
         for problem, (name, key, inner) in ours:
             if (before := by_name.get(name)) is None:
                 continue
-            after = _mended(before, problem, key, inner)
+            after = _corrected(before, problem, key, inner)
             if after is None:
                 del by_name[name]
                 lost.append(_note("breaks", before, problem))
@@ -154,7 +154,7 @@ def _without_others(draft: Draft) -> Draft:
     return replace(draft, entry=rest)
 
 
-def _mended(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | None:
+def _corrected(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | None:
     """A draft without what is refused; None where that is the service itself."""
     entry: Entry = dict(draft.entry)
     if key in entry and (key in _MAY_GO or (draft.outcome == "kept" and key not in _OWN)):

@@ -152,10 +152,10 @@ def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
             f"there is no service '{request.service}' here",
             "`slimbake init --dry-run` lists those that it finds",
         )
-    told = "".join(f"\n{each}" for each in notes)
+    listed = "".join(f"\n{each}" for each in notes)
     return (
         "nothing here says how a service is built: no compose file that builds one, no Dockerfile"
-        + told,
+        + listed,
         "to begin with an empty fleet, write these lines into services.yaml, then run"
         ' `slimbake add NAME`:\nproject: mine\npython: "3.13"\nservices: {}',
     )

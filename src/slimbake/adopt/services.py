@@ -87,12 +87,12 @@ def _others(others: Sequence[str], read: Sequence[str]) -> Iterator[Note]:
         shown = ", ".join(others[:_SHOWN]) + (
             f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         )
-        told = f"init reads {', '.join(read[:_SHOWN])}" if read else "init reads none"
+        known = f"init reads {', '.join(read[:_SHOWN])}" if read else "init reads none"
         yield Note(
             "other",
             Place(others[0]),
             f"compose files: {shown}",
-            f"{told}; `--compose FILE` names another",
+            f"{known}; `--compose FILE` names another",
         )
 
 

@@ -183,7 +183,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Files of packages that the manifest removes from the layer of a base or service, whatever needs
+    """Files of packages that the manifest removes from the layer of a base or service, even if code needs
     them: globs below site-packages.
     """
 

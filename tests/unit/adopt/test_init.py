@@ -214,7 +214,7 @@ KEYS = [
     st.lists(st.sampled_from(INSTRUCTIONS), max_size=14),
     st.lists(st.lists(st.sampled_from(KEYS), max_size=4), max_size=3),
 )
-def test_whatever_it_reads_it_ends_and_what_it_writes_the_manifests_reader_takes(
+def test_of_all_that_it_reads_it_ends_and_what_it_writes_the_manifests_reader_takes(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], services: list[list[str]]
 ) -> None:
     root = tmp_path_factory.mktemp("any")

@@ -176,7 +176,7 @@ def test_what_keeps_a_dockerfile_is_named_with_its_line(tmp_path: Path, name: st
     assert found.entry == {"context": ".", "dockerfile": "Dockerfile"}
 
 
-def test_no_word_of_a_login_is_told(tmp_path: Path) -> None:
+def test_no_word_of_a_login_is_printed(tmp_path: Path) -> None:
     text = HEAD + "RUN pip install git+https://me:s3cret@example.com/x.git\n" + CMD
     decided = started(tmp_path, {**FILES, "Dockerfile": text})
     assert "s3cret" not in decided.text + str(decided.drafts[0].why)
@@ -533,8 +533,8 @@ def test_the_build_of_torch_is_the_fleets(tmp_path: Path, install: str, torch: s
     text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN {install}\n{CMD}"
     decided = started(tmp_path, {"Dockerfile": text, "main.py": APP})
     assert f"torch: {torch}\n" in decided.text or not torch
-    told = [each.what for each in decided.notes if each.rank == "breaks"]
-    assert bool(told) == (torch != "pypi" and not torch)
+    broken = [each.what for each in decided.notes if each.rank == "breaks"]
+    assert bool(broken) == (torch != "pypi" and not torch)
 
 
 def test_a_target_is_the_stage_that_counts(tmp_path: Path) -> None:

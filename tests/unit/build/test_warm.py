@@ -282,8 +282,8 @@ def test_a_trace_runs_on_images_without_bytecode_and_cold_stores(fresh: Fresh) -
     traced = fresh.bakes.root / ".slimbake/traces"
     reported = json.loads((traced / "bake.json").read_text())["target"]["inside"]
     assert reported == {"contexts": {"rules": ".slimbake/traces/rules"}}
-    told = json.loads((traced / "rules/base-web.json").read_text())
-    assert told == said | {"compile": False, "warm": False}
+    found = json.loads((traced / "rules/base-web.json").read_text())
+    assert found == said | {"compile": False, "warm": False}
     assert "id=slimbake-bytecode-" in (traced / "Dockerfile").read_text()
 
 

@@ -55,7 +55,7 @@ def test_any_byte_that_is_altered_is_found_and_no_wrong_source_is_ever_run(there
                 cold_digests(there.root)
 
 
-def test_a_package_of_a_broken_store_is_no_empty_one_and_what_is_mended_is_read(
+def test_a_package_of_a_broken_store_is_no_empty_one_and_what_is_repaired_is_read(
     tmp_path: Path,
 ) -> None:
     there = image(tmp_path, {"thing": THING}, warm=["thing/__init__.py"])
@@ -74,7 +74,7 @@ print(thing.late.value)
     assert done.stdout.splitlines() == ["StoreError True", "1"], done.stderr
 
 
-def test_what_the_system_refuses_is_told_as_it_is(there: Image) -> None:
+def test_what_the_system_refuses_is_reported_as_it_is(there: Image) -> None:
     text = """import importlib.util, resource, thing
 importlib.util.find_spec('thing.none')  # Python's own finder lists the folder
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
