@@ -160,7 +160,7 @@ def test_the_installed_wheel_writes_a_manifest_for_a_repository_and_validates_it
     run(installed / "slimbake", "init", cwd=shop)
     expected = GOLDEN / "repositories/django-shop/services.yaml"
     assert (shop / "services.yaml").read_text("utf-8") == expected.read_text("utf-8")
-    run(installed / "slimbake", "validate", cwd=shop)
+    run(installed / "slimbake", "plan", cwd=shop)
 
 
 @pytest.mark.slow
@@ -175,7 +175,7 @@ def test_the_installed_wheel_generates_what_a_checkout_does(
     for program in (fleet / PROGRAMS).iterdir():
         kind: inside.Kind = program.stem  # type: ignore[assignment]
         assert program.read_bytes() == inside.zipapp(kind), "what runs in images"
-    assert run(installed / "slimbake", "generate", "--diff", cwd=fleet).stdout == ""
+    assert ": 0 written" in run(installed / "slimbake", "generate", cwd=fleet).stdout
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def test_the_installed_wheel_adds_a_service_from_its_skeleton(
 ) -> None:
     (tmp_path / "services.yaml").write_text("project: toy\npython: '3.11'\nservices: {}\n")
     run(installed / "slimbake", "add", "search", cwd=tmp_path)
-    run(installed / "slimbake", "validate", cwd=tmp_path)
+    run(installed / "slimbake", "plan", cwd=tmp_path)
     assert list(tmp_path.rglob("smoke.py"))
 
 

@@ -9,7 +9,6 @@ from itertools import zip_longest
 from typing import Any
 
 from slimbake.console.tables import (
-    UNMEASURED,
     Layout,
     megabytes,
     readable,
@@ -19,7 +18,7 @@ from slimbake.errors import UsageError
 from slimbake.images import views
 from slimbake.images.detail import Survey
 from slimbake.images.sizes import size_summary, size_table
-from slimbake.images.views import Distance, Duplicate, Findings, Row, findings
+from slimbake.images.views import Duplicate, Findings, Row, findings
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]
 VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
@@ -88,9 +87,7 @@ def sizes_json(survey: Survey) -> dict[str, Any]:
 
 
 def finding_lines(found: Findings) -> list[str]:
-    """What is wasted, a line for each; the last of them say how far the lower bound is, where that
-    was measured. What has a reason is in the JSON alone.
-    """
+    """What is wasted, a line for each. What has a reason is in the JSON alone."""
     lines = []
     if found.whiteouts:
         lines.append(f"deleted in a later layer, but still carried: {len(found.whiteouts)} files")
@@ -99,13 +96,6 @@ def finding_lines(found: Findings) -> list[str]:
             for copy in found.whiteouts
         ]
     lines += _duplicates([each for each in found.duplicates if not each.reason])
-    for where, what, distance in (
-        ("registry", "one zstd tar of all distinct files", found.registry),
-        ("registry, same compressor for both", "one zstd tar of all distinct files", found.layers),
-        ("host", "all distinct files", found.host),
-    ):
-        if distance:
-            lines.append(f"lower bound on a {where}: {_distance(distance, what)}")
     return lines
 
 
@@ -175,11 +165,6 @@ def _duplicates(found: list[Duplicate]) -> list[str]:
     if len(found) > _SHOWN:
         lines.append(f"  and {len(found) - _SHOWN} more (`--json` has all)")
     return lines
-
-
-def _distance(distance: Distance, what: str) -> str:
-    above = UNMEASURED if distance.above is None else f"{distance.above:+.1%}"
-    return f"{megabytes(distance.now)}, {what} {megabytes(distance.bound)} ({above})"
 
 
 def _change(change: SizeChange, only: str = "") -> tuple[str, str]:

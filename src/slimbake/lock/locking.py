@@ -389,7 +389,5 @@ def supposed(
             found = auto.cut(asked, layers, found)
         pins |= found
     if not touched:
-        raise UsageError(
-            f"no lock holds {name}", "`slimbake lock --explain PACKAGE` says who needs a package"
-        )
+        raise UsageError(f"no lock holds {name}", "`slimbake why PACKAGE` says who needs a package")
     return fleet, pins
