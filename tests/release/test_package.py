@@ -197,14 +197,14 @@ def test_a_pipeline_installs_the_wheel_that_the_manifest_names_and_no_other(
     wheel = shutil.copy(dist / WHEEL, fleet / "vendor")
     said = f"ci: {{slimbake: vendor/{WHEEL}}}\nservices: {{}}\n"
     (fleet / "services.yaml").write_text(f"project: toy\npython: '3.11'\n{said}")
-    for words in (("lock",), ("generate",), ("generate", "--check")):
+    for words in (("lock",), ("generate",), ("check",)):
         run(installed / "slimbake", *words, cwd=fleet)
     steps = yaml.safe_load((fleet / GITHUB).read_text("utf-8"))["jobs"]["plan"]["steps"]
     (script,) = (step["run"] for step in steps if step.get("name") == "Install slimbake")
     env = {"RUNNER_TEMP": str(tmp_path), "GITHUB_PATH": str(tmp_path / "path")}
     run("bash", "-e", "-c", script, cwd=fleet, **env)
     program = Path((tmp_path / "path").read_text().strip(), "slimbake")
-    run(program, "generate", "--check", cwd=fleet)
+    run(program, "check", cwd=fleet)
 
     with Path(wheel).open("ab") as file:
         file.write(b"\0")
