@@ -134,13 +134,8 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                 "one/verify.py": "def verify(service):\n    assert service.run().code == 0\n",
             },
         )
-<<<<<<< HEAD
         for command in (("lock",), ("lock", "--fetch"), ("bake",)):
             done = toy.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
-=======
-        for words in (("lock",), ("lock", "--fetch"), ("bake",)):
-            done = toy.slimbake(*words, env={"UV_DEFAULT_INDEX": index.url})
->>>>>>> 9e7c1f0e (Tests, pages, pipelines and benches call the new commands; the lower bound of sizes and --no-cache go)
             assert done.code == 0, done.stderr
         shutil.copytree(root, folder / "start", symlinks=True)
         yield toy
