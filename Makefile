@@ -59,7 +59,7 @@ lint: $(READY)  ## ruff, mypy --strict, generated files, and our words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/slimbake generate --check
+	$(BIN)/slimbake check
 	$(BIN)/python bench/prose.py
 
 bench: $(READY)  ## compare bakes and images with hand-written Dockerfiles (bench/README.md)

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from slimbake.host.files import checkout
+from slimbake.warm.why import cold_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "cold.json"
@@ -120,13 +121,10 @@ def modules(image: str) -> list[float]:
     """Seconds to find, decompress and compile each of some cold modules, each in a process of its
     own that has imported its package.
     """
-    listed = subprocess.check_output(
-        (sys.executable, "-m", "slimbake", "cold", "list", image, "--json"), text=True
-    )
     names = [
-        each["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        for each in json.loads(listed)
-        if each["size"] in SIZES and each["path"].endswith(".py")
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path, content in cold_modules(image)
+        if len(content) in SIZES and path.endswith(".py")
     ]
     step = max(1, len(names) // MODULES)
     chosen = names[::step][:MODULES]

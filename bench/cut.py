@@ -1,7 +1,7 @@
 """Runs a command where there is no network, with a Docker engine of its own that has nothing but
 the external images.
 
-    .venv/bin/python bench/cut.py slimbake bake --no-cache
+    .venv/bin/python bench/cut.py slimbake bake --set '*.no-cache=true'
 
 The command runs in the folder of this repository, in a network namespace without a route; its
 engine is gone when it ends, with all that it built. Needs root. The exit code is the command's.

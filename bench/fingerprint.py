@@ -1,4 +1,4 @@
-"""`slimbake fingerprint` for a fleet of many services with many files, one very large context, and
+"""Fingerprints of a fleet of many services with many files, one very large context, and
 large weights.
 
 Whole processes, and the fingerprints alone in one: medians of several runs. bench/README.md has the
@@ -51,18 +51,16 @@ def main() -> int:
             root = Path(scratch) / "fleet"
             say(f"{name}: writing")
             write(root)
-            whole, alone, since = [], [], []
+            committed(root)
+            alone, since = [], []
             for number in range(arguments.runs):
                 say(f"{name}: run {number + 1} of {arguments.runs}")
-                whole.append(timed(root))
                 alone.append(fingerprints(root))
-            if arguments.git:
-                committed(root)
-                since = [timed(root, "HEAD~1..HEAD") for _ in range(arguments.runs)]
-        middle = [tables.median(times) for times in (whole, alone, since)]
+                since.append(timed(root))
+        middle = [tables.median(times) for times in (alone, since)]
         rows.append((name, *map(tables.seconds, middle), str(arguments.runs)))
-        results.append({"case": name, "whole": whole, "alone": alone, "since": since})
-    headings = ("fleet", "whole process s", "fingerprints alone s", "HEAD~1..HEAD s", "runs")
+        results.append({"case": name, "alone": alone, "since": since})
+    headings = ("fleet", "fingerprints alone s", "plan --since HEAD~1 s", "runs")
     print(tables.markdown("fingerprint, medians", headings, rows))
     print(
         f"{tables.machine()}. Files lie in the page cache; only files of {1 << 18:,} bytes and more"
@@ -126,9 +124,9 @@ def committed(root: Path) -> None:
         run((*git, "commit", "--quiet", "--message", text), root)
 
 
-def timed(root: Path, *words: str) -> float | None:
-    """Seconds of a whole process."""
-    done = run(slimbake("fingerprint", *words), root)
+def timed(root: Path) -> float | None:
+    """Seconds of a whole process that compares with a commit."""
+    done = run(slimbake("plan", "--since", "HEAD~1"), root)
     return done.seconds if done else None
 
 
@@ -157,9 +155,6 @@ def parse() -> argparse.Namespace:
         "--context", type=int, default=CONTEXT, help="files of one service (default: %(default)s)"
     )
     parser.add_argument("--runs", type=int, default=5, help="of each (default: %(default)s)")
-    parser.add_argument(
-        "--no-git", dest="git", action="store_false", help="leave the comparison of commits out"
-    )
     return parser.parse_args()
 
 

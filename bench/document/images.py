@@ -9,7 +9,7 @@ from slimbake.console.tables import UNMEASURED
 from .cells import NONE, less, mb, table
 from .inputs import Inputs, by_hand, weights
 
-SIZES, CENSUS, BAKE = "`slimbake sizes --compress --record`", "`bench/census.py`", "`bench/bake.py`"
+SIZES, CENSUS, BAKE = "`slimbake sizes --record`", "`bench/census.py`", "`bench/bake.py`"
 _HEADS = (
     "image",
     "by hand, MB",

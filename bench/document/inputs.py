@@ -33,7 +33,9 @@ class Inputs:
     bases: Mapping[str, str] = field(default_factory=dict)
     techniques: Json = field(default_factory=dict)  # bench/results/techniques.json: a record
     sizes: Json = field(default_factory=dict)  # bake/sizes.json: `slimbake sizes --record`
-    parity: Json = field(default_factory=dict)  # bake/parity.json: `slimbake parity --record`
+    parity: Json = field(
+        default_factory=dict
+    )  # bake/parity.json: `slimbake check --images --record`
     census: Json = field(default_factory=dict)  # bench/results/census.json: bench/census.py
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py

@@ -10,7 +10,7 @@ from slimbake.console.tables import UNMEASURED
 from .cells import NONE, table
 from .inputs import Inputs
 
-COMMAND = "`slimbake parity --record`"
+COMMAND = "`slimbake check --images --record`"
 
 _COLUMNS = (  # heading, key of a figure, how it is written
     ("least cosine", "min-cosine", ".5f"),

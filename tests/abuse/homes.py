@@ -44,16 +44,14 @@ CMD ["python", "-m", "app"]
 LOCK, GENERATE = ("lock",), ("generate",)
 BEFORE: Mapping[Words, tuple[Words, ...]] = {
     ("init",): (),
-    ("validate",): (),
     LOCK: (),
     ("lock", "--upgrade"): (LOCK,),
-    ("fetch",): (LOCK,),
+    ("lock", "--fetch"): (LOCK,),
     ("plan",): (LOCK,),
     GENERATE: (LOCK,),
-    ("generate", "--check"): (LOCK, GENERATE),
+    ("check",): (LOCK, GENERATE),
     ("bake",): (LOCK,),
     ("add", "two", "--base", "web"): (LOCK,),
-    ("fingerprint",): (LOCK, GENERATE),
     ("ci", "plan"): (LOCK, GENERATE),
     ("layers",): (LOCK,),
     ("doctor",): (LOCK,),

@@ -114,7 +114,7 @@ Deed = Callable[[Registry, Slimbake, Path], None]
 
 
 def digests(server: Registry, slimbake: Slimbake, root: Path) -> None:
-    done = slimbake("digests", "--registry", server.name, at=root)
+    done = slimbake("export", "digests", "--registry", server.name, at=root)
     assert done.code == 0 or server.name in done.stderr
     if done.code:
         raise SlimbakeError(done.stderr)

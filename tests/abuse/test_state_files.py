@@ -125,15 +125,15 @@ STATES = [
         State(f"bake/locks/{name}", ("plan",))
         for name in ("base-web.txt", "externals.txt", "inputs.json")
     ),
-    State("bake/warm/base-web.txt", ("generate", "--check")),
-    State("bake/dockerfiles/rules/base-web.json", ("generate", "--check")),
-    State("bake/dockerfiles/api.Dockerfile", ("generate", "--check")),
-    State("bake/programs/build.pyz", ("generate", "--check")),
-    State("docker-bake.hcl", ("generate", "--check")),
-    State("services.yaml", ("validate",)),
-    State("examples/atlas/services/api/requirements.txt", ("validate",)),
-    State(".slimbake/hashes.json", ("fingerprint",), 24),
-    State("known.json", ("ci", "plan", "--known", "known.json"), 24),
+    State("bake/warm/base-web.txt", ("check",)),
+    State("bake/dockerfiles/rules/base-web.json", ("check",)),
+    State("bake/dockerfiles/api.Dockerfile", ("check",)),
+    State("bake/programs/build.pyz", ("check",)),
+    State("docker-bake.hcl", ("check",)),
+    State("services.yaml", ("plan",)),
+    State("examples/atlas/services/api/requirements.txt", ("plan",)),
+    State(".slimbake/hashes.json", ("plan", "--since", "HEAD"), 24),
+    State(".slimbake/known.json", ("ci", "plan"), 24),
     State("matrix.json", ("ci", "summary", "--plan", "matrix.json"), 24),
     State("record.json", ("ci", "summary", "--plan", "matrix.json", "record.json"), 24),
     State("bake/sizes.json", ("report", "--output", "../report.html"), 24),
@@ -169,7 +169,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".slimbake/hashes.json": {"big.bin": [*_seen(stat), "0" * 64]},
         "matrix.json": jobs,
         "record.json": Record(services=("api",), seconds=3.0, images=(IMAGE,)).as_json(),
-        "known.json": Known(images=(IMAGE,), seconds={"api": 9.0}).as_json(),
+        ".slimbake/known.json": Known(images=(IMAGE,), seconds={"api": 9.0}).as_json(),
     }
     for name, said in files.items():
         (root / name).parent.mkdir(exist_ok=True)

@@ -18,13 +18,13 @@ WORDS = {
     "a number below nothing": "-1",
 }
 COMMANDS = (
-    *("validate -f @", "plan @", "digests @", "digests --tag @", "digests --registry @"),
-    *("ci plan @", "ci plan --since @", "ci plan --known @", "ci plan --missing --registry @"),
-    *("add @", "add two --base @", "add two --port @", "fingerprint @", "lock --explain @"),
-    *("lock --upgrade @", "layers --what-if @", "layers --measured @", "sizes @", "probes @"),
+    *("check -f @", "plan @", "export @", "export env @", "export env --tag @"),
+    *("ci plan @", "ci plan --since @", "ci job --shared @", "export env --registry @"),
+    *("add @", "add two --base @", "add two --port @", "plan --since @", "why @ @"),
+    *("lock --upgrade @", "layers --what-if @", "sizes @", "sizes --against @"),
     *("ci summary --plan @", "init --service @", "init --compose @", "bake --tag @"),
-    *("bake --platform @", "bake --set @", "bake --builder @", "why @", "diff @ @", "run @"),
-    *("debug @", "parity @", "smoke @", "@"),
+    *("bake --platform @", "bake --set @", "bake --builder @", "why @", "run @"),
+    *("debug @", "check --images @", "@"),
 )
 MANIFEST = """\
 project: toys

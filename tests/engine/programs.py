@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Literal
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions
 from slimbake.build.site import Preparation, hold
+from slimbake.checks.verify import Limit, verify
 from slimbake.cli.common import console, read
 
 _ROOT = Path(__file__).parents[2]
@@ -40,3 +42,21 @@ def bake_all(packages: Literal["wheelhouse", "index"]) -> None:
         )
         result = bake(held.stocked(names), names, BakeOptions(), checks=False)
     json.dump({name: result.digests[name][0] for name in names}, sys.stdout)
+
+
+def controlled(service: str) -> None:
+    """Damage a service's models on purpose, and see that parity notices."""
+    project = read(Path("services.yaml"))
+    with hold(project, Preparation(targets=(service,)), console) as found:
+        bake(found.stocked((service,)), (f"{service}-controls",), BakeOptions(), checks=False)
+    sys.stdout.write(f"every control is caught: {service}\n")
+
+
+def verified(image: str, seconds: str, memory: str) -> None:
+    """Verify the only service in an image within limits; 6 where it does not hold."""
+    project = read(Path("services.yaml"))
+    (service,) = project.plan.services
+    limit = Limit(seconds=float(seconds), memory=int(memory))
+    verdict = verify(project.plan, service.service, image, project.root, limit)
+    sys.stderr.write(textwrap.indent(f"{verdict.error}\n", "  "))
+    sys.exit(0 if verdict.holds else 6)

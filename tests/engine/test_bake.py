@@ -52,7 +52,7 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                 "two/app.py": f"import shared  # {made.project}\nprint('two', shared.WORD)\n",
             },
         )
-        done = made.slimbake("bake", "--wide")
+        done = made.slimbake("bake")
         assert done.code == 0, done.stderr
         (made.root / "first.txt").write_text(f"{done.stdout}\0{done.stderr}")
         yield made
@@ -99,7 +99,7 @@ def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -
 @pytest.mark.slow
 def test_a_build_again_changes_no_digest(fine: Toy) -> None:
     before = baked(fine)
-    again = fine.slimbake("bake", "--json", "--no-cache")
+    again = fine.slimbake("bake", "--json", "--set", "*.no-cache=true")
     assert {"inside", "runtime", "base-small", "wheel-shared", "one", "two"} <= built_steps(again)
     assert again.json()["images"] == before
 
@@ -312,12 +312,9 @@ def test_the_smoke_of_an_installed_program_imports_what_it_runs(toy: Toy) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", ["bake", "sizes", "sizes --by package", "limits one"])
-def test_tables_of_images_are_folded_wide_markdown_and_json(words: str, fine: Toy) -> None:
-    folded = fine.slimbake(*words.split())
-    assert folded.code == 0, folded.stderr
-    table = folded.stdout.partition("\n\n")[0].splitlines()
-    assert max(len(line) for line in table if not line.endswith(("host", "registry"))) <= 80
-    assert "| --- " in fine.slimbake(*words.split(), "--markdown").stdout
+@pytest.mark.parametrize("words", ["bake", "sizes", "sizes --by package"])
+def test_tables_of_images_come_as_text_and_as_json(words: str, fine: Toy) -> None:
+    table = fine.slimbake(*words.split())
+    assert table.code == 0, table.stderr
+    assert len(table.stdout.splitlines()) > 1
     assert fine.slimbake(*words.split(), "--json").json()
-    assert len(fine.slimbake(*words.split(), "--wide").stdout) > 0

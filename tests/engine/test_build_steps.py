@@ -57,7 +57,7 @@ def test_outputs_of_steps_are_in_the_image_and_nothing_else(toy: Toy) -> None:
     assert docker("run", "--rm", toy.image("one")) == (
         'iniconfig no network a "b" $c ${d} %{e} __pycache__ app.py collect.py frontend static\n'
     )
-    again = toy.slimbake("bake", "--json", "--no-cache")
+    again = toy.slimbake("bake", "--json", "--set", "*.no-cache=true")
     assert again.code == 0, again.stderr
     assert again.json()["images"] == done.json()["images"]
 

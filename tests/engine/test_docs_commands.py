@@ -30,8 +30,8 @@ ELSEWHERE = {
     "slimbake init": "tests/engine/test_init.py",
     "slimbake add": "tests/engine/test_docs.py",
     "cosign verify": "tests/engine/test_signatures.py",
-    "slimbake parity": "tests/engine/test_parity.py",
-    "slimbake bake --variant onnx": "tests/engine/test_parity.py",
+    "slimbake check --images embedding-onnx": "tests/engine/test_parity.py",
+    "slimbake bake embedding-onnx": "tests/engine/test_parity.py",
     "slimbake bake --push --builder": "tests/engine/test_builders.py",
     "docker buildx create": "tests/engine/test_builders.py",
     "export CACHE_": "tests/engine/test_builders.py",
@@ -40,14 +40,11 @@ ELSEWHERE = {
     "docker save": "tests/engine/test_offline.py",
     "docker load": "tests/engine/test_offline.py",
     "slimbake bake embedding-cuda": "tests/engine/test_variants.py",
-    "slimbake bake --variant cuda": "tests/engine/test_variants.py",
     "docker buildx bake cuda": "tests/engine/test_variants.py",
 }
 COMMAND = re.compile(r"(?:\$ )?((?:\w+=\S+ )*(?:slimbake|docker|git|make|pip|uv|cd|export) .*)")
 # What a page leaves to its reader, and what it is here; and what bounds a command.
 PLACES = {
-    "cold list IMAGE": "cold list {image}",
-    "cold extract IMAGE FOLDER": "cold extract {image} extracted",
     "registry://HOST/NAME:TAG": "registry://{registry}/{project}/api:latest",
     "SLIMBAKE_WHEELHOUSE=/path/to/folder": "SLIMBAKE_WHEELHOUSE={wheelhouse}",
     "torch>=2.13": "httpx>=0.27",
@@ -56,7 +53,7 @@ PLACES = {
     "docker buildx bake": "docker buildx bake --print",
     "search embedding nlg hybrid": "search embedding nlg hybrid --time 0.05",
 }
-MAY_END_WITH = {"slimbake limits --at-most": 6, "slimbake debug api python -m pdb": 1}
+MAY_END_WITH = {"slimbake debug api python -m pdb": 1}
 NAMES = ("api", "search", "client", "embedding", "nlg", "hybrid")
 
 

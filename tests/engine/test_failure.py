@@ -136,24 +136,17 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("more", "rounds"), [((), 1), (("--no-cache",), 4)])
-def test_keep_going_repeats_nothing_that_held(toy: Toy, more: tuple[str, ...], rounds: int) -> None:
+def test_keep_going_repeats_nothing_that_held(toy: Toy) -> None:
     write(toy, "good", "fails")
     toy.file("fails/smoke.py", f"import time\ntime.sleep(8)\n{BROKEN}")  # after the other one
-    for number in range(rounds):
-        toy.file("good/app.py", f"print({number})  # {toy.project}\n")
-        done = toy.slimbake("bake", "--keep-going", *more)
-        assert done.code == 6, done.stderr
-        assert held(toy.image("good")) and not held(toy.image("fails"))
-        assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
-        # Now and then, where other builds without the cache run at that moment, BuildKit finds
-        # nothing afterwards under the key of a step that had ended.
-        if all(done.stderr.count(f"{step} (") == 1 for step in GOOD):
-            break
+    done = toy.slimbake("bake", "--keep-going")
+    assert done.code == 6, done.stderr
+    assert held(toy.image("good")) and not held(toy.image("fails"))
+    assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
     assert [done.stderr.count(f"{step} (") for step in GOOD] == [1, 1], done.stderr
     again = toy.slimbake("bake", "--keep-going")
     assert again.code == 6
-    assert more or "unchanged: good\n" in again.stderr
+    assert "unchanged: good\n" in again.stderr
     assert not any(step in again.stderr for step in GOOD)
     assert "starting" not in again.stderr, "the start check held before"
 
@@ -245,10 +238,10 @@ def test_what_a_smoke_says_is_recorded_for_parity(toy: Toy) -> None:
     missing = toy.slimbake("bake")
     assert missing.code == 6
     assert (
-        "smoke: parity has no reference.json: `slimbake smoke SERVICE --reference` stores it"
+        "smoke: parity has no reference.json: `slimbake check --reference SERVICE` stores it"
         in missing.stderr
     )
-    recorded = toy.slimbake("smoke", "one", "--reference")
+    recorded = toy.slimbake("check", "--reference", "one")
     assert (recorded.code, recorded.stdout) == (0, "one/reference.json\n"), recorded.stderr
     assert json.loads(Path(toy.root / "one/reference.json").read_text()) == {
         "user": 65532,
@@ -256,7 +249,7 @@ def test_what_a_smoke_says_is_recorded_for_parity(toy: Toy) -> None:
     }
     assert toy.slimbake("bake").code == 0
     toy.file("one/reference.json", '{"user": 0}')
-    wrong: Ended = toy.slimbake("smoke", "one")
+    wrong: Ended = toy.slimbake("check", "--images", "one")
     assert (wrong.code, wrong.stdout) == (6, "")
     assert "AssertionError: {'user': 0}" in wrong.stderr
 

@@ -106,7 +106,7 @@ def test_it_answers_by_itself(shop: Toy) -> None:
 
 
 def test_it_answers_from_postgres_in_its_own_compose_file(shop: Toy) -> None:
-    said = shop.slimbake("compose")
+    said = shop.slimbake("export", "compose")
     assert "    extends: {file: bake/compose.yaml, service: web}\n" in said.stdout
     assert "  web:  # without build, ports\n" in said.stdout
     own = yaml.safe_load((shop.root / "compose.yaml").read_text())

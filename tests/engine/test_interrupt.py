@@ -100,7 +100,7 @@ def in_environment(text: str) -> Callable[[], bool]:
 def whole(toy: Toy) -> None:
     """No file of the fleet is a half-written one, and none in the engine is without a name."""
     assert [path for path in toy.root.rglob(".*.*") if path.is_file()] == []
-    assert toy.slimbake("generate", "--check").code == 0
+    assert toy.slimbake("check").code == 0
     assert dangling(toy) == ""
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.conftest import ROOT, Toy, docker
+from tests.engine.conftest import ROOT, Toy, call, docker
+from tests.engine.programs import controlled, program
 
 pytestmark = pytest.mark.slow
 
@@ -147,19 +149,18 @@ def test_a_service_of_15_lines_runs_on_both_runtimes(toy: Toy) -> None:
     shutil.copytree(ROOT / "bake/locks", toy.root / "bake/locks")
     shutil.copytree(ROOT / "libs/slimbake-models", toy.root / "libs/slimbake-models")
     scores = {}
-    for variant in ("torch", "onnx"):
-        done = toy.slimbake("bake", "rank", "--variant", variant)
-        assert done.code == 0, done.stderr
-        done = toy.slimbake("verify", "rank", "--variant", variant)
-        assert done.code == 0, done.stderr
+    for variant, service in (("torch", "rank"), ("onnx", "rank-onnx")):
+        for words in (("bake",), ("check", "--images")):
+            done = toy.slimbake(*words, service)
+            assert done.code == 0, done.stderr
         image = toy.image("rank", "latest" if variant == "torch" else "latest-onnx")
-        program = "import main; print(main.rerank('the model', ['is in the', 'a', 'you']))"
-        said = docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", program)
+        asks = "import main; print(main.rerank('the model', ['is in the', 'a', 'you']))"
+        said = docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", asks)
         scores[variant] = json.loads(said)
     assert scores["onnx"] == pytest.approx(scores["torch"], abs=1e-4)
     figures = json.loads((toy.root / ".slimbake/parity/rank-onnx/parity.json").read_text())
     assert (figures["task"], figures["labels"], figures["decisions"]) == ("classification", 1, 1)
-    done = toy.slimbake("parity", "--control", "rank-onnx")
+    done = call(sys.executable, "-c", program(controlled), "rank-onnx", cwd=toy.root)
     assert done.code == 0, done.stderr
     # Of what a builder has done before it shows no output.
     assert "every control is caught: rank-onnx" in done.stdout

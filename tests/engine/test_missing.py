@@ -102,7 +102,7 @@ def test_a_second_run_builds_nothing_and_retags(toys: Toy, registry: str) -> Non
 def test_the_table_says_what_was_there(toys: Toy, registry: str) -> None:
     done = toys.slimbake(
         *("bake", "--push", "--missing", "--registry", f"{registry}/{toys.project}"),
-        *("--tag", "v2", "--wide"),
+        *("--tag", "v2"),
     )
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "image",

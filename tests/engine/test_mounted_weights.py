@@ -78,7 +78,7 @@ def test_the_service_answers_from_weights_that_its_image_does_not_have(
     assert started.code == 0, started.stderr
     assert fetch(f"http://127.0.0.1:{port}/") == (200, "one")
     assert toys.slimbake("run", "asks", "me").stdout == "one me\n"
-    verified = toys.slimbake("verify", "answers")
+    verified = toys.slimbake("check", "--images", "answers")
     assert verified.code == 0, verified.stderr
     assert toys.slimbake("debug", "answers", "cat", "/weights/deep/word.txt").stdout == "one"
     listed = "import os; print([f for _, _, names in os.walk('/weights') for f in names])"
@@ -141,7 +141,7 @@ def test_pushed_weights_are_printed_for_those_that_mount_them(
     assert pushed.code == 0, pushed.stderr
     again = toys.slimbake("bake", "--push", "--missing", where, "--tag=v2")
     assert "on the registry: answers, asks, weights-model" in again.stderr
-    printed = toys.slimbake("digests", "answers", where, "--tag=v2", "--format=kubernetes")
+    printed = toys.slimbake("export", "kubernetes", "answers", where, "--tag=v2")
     assert printed.code == 0, printed.stderr
     pod = yaml.safe_load(printed.stdout)["answers"]
     (volume,) = pod["volumes"]

@@ -48,7 +48,9 @@ def test_a_fleet_that_was_fetched_bakes(cut: Own, toy: Toy, tmp_path: Path) -> N
         done = toy.slimbake(*words, env=env)
         assert done.code == 0, done.stderr
     bring_externals(toy.root / "services.yaml", cut.host)
-    bake = cut.within(sys.executable, "-m", "slimbake", "bake", "--no-cache", "--json")
+    bake = cut.within(
+        sys.executable, "-m", "slimbake", "bake", "--set", "*.no-cache=true", "--json"
+    )
     env |= {
         "DOCKER_HOST": cut.host,
         "XDG_STATE_HOME": str(tmp_path / "state"),

@@ -95,7 +95,7 @@ def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
         "ends": (["engine-start"], ["smoke"]),
     }
     assert docker("image", "inspect", "--format={{.Config.User}}", toy.image("foreign")) == "app\n"
-    again = toy.slimbake("bake", "perl", "--wide").stdout
+    again = toy.slimbake("bake", "perl").stdout
     assert "engine-start (no smoke)" in again, "what held is known by its own name"
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import ROOT, Toy, fleet
+from tests.engine.conftest import ROOT, Toy, call, fleet
+from tests.engine.programs import controlled, program
 from tests.engine.test_bake import built_steps
 from tests.engine.toys import held
 
@@ -128,8 +130,8 @@ def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
 def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the first wave of a pipeline tells the second, from the builder's cache."""
     file = tmp_path_factory.mktemp("wave") / "bases.json"
-    words = ("--push", "--registry", f"{registry}/{example.project}", "--digests", str(file))
-    done = example.slimbake("ci", "shared", SERVICE, *words)
+    at = {"REGISTRY": f"{registry}/{example.project}"}
+    done = example.slimbake("ci", "shared", SERVICE, "--digests", str(file), env=at)
     assert done.code == 0, done.stderr
     return file
 
@@ -151,15 +153,15 @@ def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_ar
 
 @pytest.mark.usefixtures("takes_minutes")
 def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(
-    example: Toy, first_wave: Path
+    example: Toy, registry: str, first_wave: Path, tmp_path: Path
 ) -> None:
-    words = ("bake", SERVICE, "--registry", example.project, "--json")
-    alone, given = (
-        example.slimbake(*words),
-        example.slimbake(*words, "--no-cache", "--shared", str(first_wave)),
-    )
+    alone = example.slimbake("bake", SERVICE, "--registry", example.project, "--json")
+    record, at = tmp_path / "record.json", {"REGISTRY": f"{registry}/{example.project}"}
+    words = ("--shared", str(first_wave), "--record", str(record))
+    given = example.slimbake("ci", "job", SERVICE, *words, env=at)
     assert (alone.code, given.code) == (0, 0), given.stderr
-    assert given.json()["images"][SERVICE]["digest"] == alone.json()["images"][SERVICE]["digest"]
+    built = json.loads(record.read_text())["images"][SERVICE]
+    assert built["digest"] == alone.json()["images"][SERVICE]["digest"]
     assert built_steps(given) >= {SERVICE, f"{SERVICE}-parity"}
     assert not {
         name
@@ -171,7 +173,7 @@ def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(
 @pytest.mark.usefixtures("takes_minutes")
 @pytest.mark.parametrize("service", [SERVICE, "nlg-onnx"])
 def test_models_that_are_harmed_are_caught(service: str, example: Toy) -> None:
-    done = example.slimbake("parity", "--control", service)
+    done = call(sys.executable, "-c", program(controlled), service, cwd=example.root)
     assert done.code == 0, done.stderr
     said = [
         line.partition("control: ")[2] for line in done.stderr.splitlines() if "control: " in line

@@ -100,10 +100,10 @@ def test_debian_s_packages_are_those_of_each_platform(toy: Toy, baked: Any) -> N
 
 
 def test_the_smoke_ran_on_both(toy: Toy, baked: Any) -> None:
-    done = toy.slimbake("smoke", "both")
+    done = toy.slimbake("check", "--images", "both")
     assert done.code == 0, done.stderr
     toy.file("app/smoke.py", SMOKE + "    assert app.platform.machine() == 'x86_64'\n")
-    done = toy.slimbake("smoke", "both")
+    done = toy.slimbake("check", "--images", "both")
     toy.file("app/smoke.py", SMOKE)
     assert done.code == 6
     assert "the smoke ran on aarch64" in done.stderr

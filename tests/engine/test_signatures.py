@@ -75,7 +75,7 @@ def signed(toy: Toy, env: Mapping[str, str], tag: str) -> None:
     """What the pipeline does after a push: list what was released, and sign it."""
     temp = Path(env["RUNNER_TEMP"], "released")
     temp.mkdir(exist_ok=True)
-    said = toy.slimbake("ci", "released", "--sboms", str(temp), "--tag", tag, env=env)
+    said = toy.slimbake("ci", "released", "--sboms", str(temp), env={**env, "TAG": tag})
     assert said.code == 0, said.stderr
     assert "slimbake ci released --sboms" in script(toy, "released")
     (temp / "images.json").write_text(said.stdout)
@@ -85,7 +85,7 @@ def signed(toy: Toy, env: Mapping[str, str], tag: str) -> None:
 
 def verified(toy: Toy, env: Mapping[str, str], tag: str) -> list[Ended]:
     """How the commands of docs/how-to/supply-chain.md end that verify what was signed."""
-    found = toy.slimbake("ci", "released", "--tag", tag, env=env).json()
+    found = toy.slimbake("ci", "released", env={**env, "TAG": tag}).json()
     who = ["--certificate-identity-regexp", found["identity"]]
     who += ["--certificate-oidc-issuer", found["issuer"]]
     commands: list[list[str]] = []

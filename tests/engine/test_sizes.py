@@ -103,19 +103,6 @@ def test_no_content_over_4_kb_lies_in_two_layers_without_a_reason(measured: dict
 
 
 @pytest.mark.slow
-def test_the_fleet_is_near_what_it_cannot_go_below(measured: dict[str, Any]) -> None:
-    """Compresses all of it twice: a minute."""
-    done = slimbake("sizes", "--json", "--lower-bound")
-    assert done.code == 0, done.stderr
-    found = done.json()["findings"]
-    assert 0 <= found["host"]["above"] <= 0.05
-    # By one compressor for both; what is stored is by BuildKit's, which is another.
-    assert 0 <= found["layers"]["above"] <= 0.03
-    alone = sum(image["compressed"] for image in measured["images"].values())
-    assert measured["unique_on_registry"] <= 0.4 * alone
-
-
-@pytest.mark.slow
 def test_an_image_weighs_the_same_in_the_engine_in_a_layout_and_on_a_registry(
     baked: dict[str, Any], registry: str, tmp_path: Path
 ) -> None:
@@ -172,23 +159,11 @@ def test_services_weigh_on_a_registry_what_they_weigh_in_the_engine(
 ) -> None:
     where = ("--registry", f"{registry}/sizes", "--tag", "second")
     bake(one, "--push", *where)
-    here, there = (
-        one.slimbake("sizes", "--json", "--from", place, *where) for place in ("engine", "registry")
-    )
+    here = one.slimbake("sizes", "--json", *where)
+    there = one.slimbake("sizes", "--json", f"registry://{registry}/sizes/one:second")
     assert (here.code, there.code) == (0, 0), there.stderr
-    assert here.json() == there.json()
-
-
-@pytest.mark.slow
-def test_diff_finds_an_image_equal_to_itself_on_a_registry(one: Toy, registry: str) -> None:
-    there = f"{registry}/diff/one:1"
-    docker("image", "tag", one.image("one", "first"), there)
-    try:
-        docker("push", "--quiet", there)
-    finally:
-        docker("image", "rm", there)
-    done = one.slimbake("diff", one.image("one", "first"), f"registry://{there}")
-    assert (done.code, done.stdout.split(":")[0]) == (0, "the same image"), done.stderr
+    (known,), (pushed,) = (done.json()["images"].values() for done in (here, there))
+    assert known == pushed
 
 
 @pytest.mark.slow

@@ -428,7 +428,7 @@ def test_run_starts_nothing_else(in_order: Toy) -> None:
 
 def test_compose_reads_what_slimbake_says_to_write(in_order: Toy) -> None:
     in_order.file("compose.yaml", "services: {proxy: {build: proxy}}\n")
-    made = in_order.slimbake("compose")
+    made = in_order.slimbake("export", "compose")
     _, _, lines = made.stdout.partition("\nservices:\n")
     found = configured(in_order, "services:\n" + lines.partition("\n\n")[0])
     (in_order.root / "compose.yaml").unlink()
@@ -465,7 +465,7 @@ volumes: {data: {}}
 
 @pytest.mark.parametrize("text", [INCLUDED, EXTENDED])
 def test_the_file_serves_one_of_the_user_s_own(toys: Toy, text: str, port: int) -> None:
-    made = toys.slimbake("compose")
+    made = toys.slimbake("export", "compose")
     assert made.code == 0, made.stderr
     found = configured(toys, text)
     serves = found["serves"]

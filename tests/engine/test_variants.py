@@ -52,7 +52,7 @@ def test_a_bake_builds_the_default_of_each_service_and_a_variant_where_it_is_ask
     assert docker("run", "--rm", toy.image("tool")) == "plain False\n"
     assert not held(toy.image("tool", "latest-fast"))
 
-    done = toy.slimbake("bake", "--variant", "fast", "--json")
+    done = toy.slimbake("bake", "tool-fast", "--json")
     assert done.code == 0, done.stderr
     assert list(done.json()["images"]) == ["tool-fast"]
     assert docker("run", "--rm", toy.image("tool", "latest-fast")) == "fast True\n"

@@ -1,4 +1,4 @@
-"""`slimbake verify`: the eight services hold, and one that is broken is distinguished from one that hangs or
+"""verify: the eight services hold, and one that is broken is distinguished from one that hangs or
 needs too much.
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, docker, fleet, slimbake
+from tests.engine.conftest import Ended, Toy, call, docker, fleet, slimbake
+from tests.engine.programs import program, verified
 from tests.patience import LIMITS, far_enough, wait_for
 
 pytestmark = pytest.mark.slow
@@ -59,9 +60,9 @@ services:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_of_the_example_holds(baked: dict[str, Any], service: str) -> None:
-    done = slimbake("verify", service, "--json")
+    done = slimbake("check", "--images", service, "--json")
     assert done.code == 0, done.stderr
-    (verdict,) = done.json()
+    (verdict,) = done.json()["verify"]
     assert (verdict["service"], verdict["holds"], verdict["error"]) == (service, True, "")
     assert 0 < verdict["startup"] < verdict["seconds"]
     assert 10e6 < verdict["rss"] < 2e9
@@ -87,21 +88,25 @@ def containers(toy: Toy) -> list[str]:
     return docker("ps", "--all", "--format={{.Names}}", f"--filter=name={toy.project}").split()
 
 
-def verify(toy: Toy, check: str, *words: str) -> Ended:
+def verify(toy: Toy, check: str, *limits: str) -> Ended:
+    """`limits`: seconds and bytes, if not as usual."""
     toy.file("app/verify.py", check)
-    return toy.slimbake("verify", *words)
+    if limits:
+        image = toy.image("sound")
+        return call(sys.executable, "-c", program(verified), image, *limits, cwd=toy.root)
+    return toy.slimbake("check", "--images")
 
 
 def test_a_service_runs_as_it_is_meant_to_without_root_network_or_capabilities(toy: Toy) -> None:
     done = verify(toy, CHECK)
     assert done.code == 0, done.stderr
-    assert done.stdout.startswith("sound: passed (") and done.stdout.count("\n") == 1
+    assert done.stdout.startswith("verify: sound: passed (") and done.stdout.count("\n") == 1
 
 
 def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) -> None:
     done = verify(toy, BROKEN)
     assert done.code == 6
-    assert done.stdout.startswith("sound: failed (")
+    assert done.stdout.startswith("verify: sound: failed (")
     assert '    File "app/verify.py", line 4, in verify\n' in done.stderr
     assert done.stderr.endswith(
         "  AssertionError: 200\nslimbake: 1 of 1 verify checks failed: sound\n"
@@ -110,7 +115,7 @@ def test_a_service_that_is_broken_fails_with_the_line_that_found_it(toy: Toy) ->
 
 def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
     done = far_enough(
-        lambda limit: verify(toy, CALLS.format("hang"), f"--timeout={limit}"),
+        lambda limit: verify(toy, CALLS.format("hang"), str(limit), "4000000000"),
         lambda done: "service.get('/hang')" in done.stderr,
         LIMITS[1:],
     )
@@ -120,7 +125,7 @@ def test_a_service_that_hangs_is_ended_and_the_call_named(toy: Toy) -> None:
 
 
 def test_a_service_that_needs_too_much_memory_is_reported(toy: Toy) -> None:
-    done = verify(toy, CALLS.format("eat"), "--memory=200MB")
+    done = verify(toy, CALLS.format("eat"), "300", "200000000")
     assert done.code == 6
     assert "  it needed more than the 200 MB of memory that it may have\n" in done.stderr
     assert "by signal 9" in done.stderr, "of the service or its check: the kernel chooses"
@@ -144,7 +149,7 @@ def test_a_check_that_takes_its_own_program_down_is_no_verdict(toy: Toy) -> None
 def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
     toy.file("app/verify.py", CALLS.format("hang"))
     with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "verify"],
+        [sys.executable, "-m", "slimbake", "check", "--images"],
         cwd=toy.root,
         stderr=subprocess.PIPE,
         text=True,
@@ -152,28 +157,3 @@ def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
         wait_for(lambda: bool(containers(toy)), "the container", lambda: process.poll() is None)
         process.send_signal(signal.SIGTERM)  # a background job ignores SIGINT
         assert process.wait() == 130
-
-
-def test_what_cannot_be_verified_is_reported_before_anything_runs(toy: Toy) -> None:
-    missing = verify(toy, CHECK, "--tag=none")
-    assert (missing.code, missing.stdout) == (7, "")
-    assert f"the engine has no image {toy.image('sound', 'none')}" in missing.stderr
-    wrong = verify(toy, CHECK, "--memory=much")
-    assert (wrong.code, wrong.stderr.splitlines()[0]) == (
-        2,
-        "slimbake: --memory: 'much' is no size",
-    )
-
-
-def test_a_service_without_a_verify_has_nothing_to_hold(toy: Toy) -> None:
-    text = (toy.root / "services.yaml").read_text()
-    try:
-        toy.file("services.yaml", text.replace(", verify: verify.py", ""))
-        named, all_ = toy.slimbake("verify", "sound"), toy.slimbake("verify")
-    finally:
-        toy.file("services.yaml", text)
-    assert (named.code, named.stderr.splitlines()[0]) == (2, "slimbake: no verify: sound")
-    assert (all_.code, all_.stderr.splitlines()[0]) == (
-        3,
-        "slimbake: no service of services.yaml has a verify",
-    )

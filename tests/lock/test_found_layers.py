@@ -124,12 +124,12 @@ def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]", thin="[frame]")
     assert repo.run("lock").code == 0
     assert (
-        repo.run("lock", "--explain", "core").stdout
+        repo.run("why", "core").stdout
         == "core 2 in base-frame\n  frame -> core\n  there, where api, thin, work have it in common"
         " (bake/locks/layers.json)\n"
     )
     assert (
-        repo.run("lock", "--explain", "leaf").stdout
+        repo.run("why", "leaf").stdout
         == "leaf 1 in work\n  tool -> leaf\n  there, because work alone needs it\n"
     )
 
@@ -391,7 +391,7 @@ def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
     # Within one layer for packages nothing can be shared that one of the images has not all of.
     services(repo, ONE, api="[core, extra]", work="[core, leaf]")
     assert repo.run("lock").code == 0
-    assert repo.run("lock", "--explain", "core").stdout == "".join(
+    assert repo.run("why", "core").stdout == "".join(
         f"core 2 in {name}\n  core\n  there, because a layer shared with the others that need it"
         " would cost more (bake/locks/layers.json)\n"
         for name in ("api", "work")

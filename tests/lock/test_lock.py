@@ -383,48 +383,11 @@ def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(repo: Repo, 
     assert repo.pins("base-web") == ["core==3", "frame==1"]
 
 
-def test_only_what_is_named_moves_as_far_as_all_others_let_it(repo: Repo, web: None) -> None:
-    index = repo.index
-    repo.fleet("[frame]", a="[leaf]")
-    assert repo.run("lock").code == 0
-    assert (repo.pins("base-web"), repo.pins("a")) == (["core==2", "frame==1"], ["leaf==2"])
-    index.add("leaf", "3")
-    index.add("core", "3")
-    index.add("frame", "1.5", ["core", "extra"])
-    index.add("extra", "1")
-    index.add("frame", "2", ["core>=3"])
-    done = repo.run("lock", "--upgrade", "--only", "Frame")
-    assert (done.code, done.stderr.splitlines()[-1]) == (0, "frame 1 -> 1.5")
-    assert repo.pins("base-web") == ["core==2", "extra==1", "frame==1.5"]
-    assert repo.pins("a") == ["leaf==2"]
-    done = repo.run("lock", "--upgrade", "frame", "--only")
-    assert (done.code, done.stdout) == (0, "the locks are fresh\n")
-    assert "frame 1.5 stays: nothing newer fits while all others stay" in done.stderr
-    assert repo.run("lock", "--check").code == 0
-    assert repo.run("lock", "--upgrade", "--only", "frame", "core").code == 0
-    assert (repo.pins("base-web"), repo.pins("a")) == (["core==3", "frame==2"], ["leaf==2"])
-
-
-def test_only_needs_packages_that_locks_hold_and_fresh_locks(repo: Repo, web: None) -> None:
+def test_what_no_lock_holds_is_not_upgraded(repo: Repo, web: None) -> None:
     repo.fleet("[frame]")
     assert repo.run("lock").code == 0
-    for words in (["--upgrade", "--only"], ["--only", "frame"], ["--upgrade", "frame", "core"]):
-        done = repo.run("lock", *words)
-        assert done.code == 2 and "slimbake lock --upgrade --only PACKAGE..." in done.stderr
-    done = repo.run("lock", "--upgrade", "--only", "frame", "absent")
+    done = repo.run("lock", "--upgrade", "absent")
     assert done.code == 2 and "no lock holds absent" in done.stderr
-    repo.fleet("[frame, leaf]")
-    done = repo.run("lock", "--upgrade", "--only", "frame")
-    assert done.code == 4 and "locks are out of date" in done.stderr
-    assert repo.pins("base-web") == ["core==2", "frame==1"]
-
-
-def test_what_no_lock_holds_is_neither_upgraded_nor_explained(repo: Repo, web: None) -> None:
-    repo.fleet("[frame]")
-    assert repo.run("lock").code == 0
-    for words in (("--upgrade", "absent"), ("--explain", "absent")):
-        done = repo.run("lock", *words)
-        assert done.code == 2 and "no lock holds absent" in done.stderr
 
 
 def test_a_lock_of_a_service_that_is_gone_goes_too(repo: Repo, web: None) -> None:
@@ -441,12 +404,12 @@ def test_a_package_is_explained_by_who_needs_it_where_it_is_and_why(repo: Repo, 
     repo.fleet("[frame]", a="[tool]", b="[leaf]")
     assert repo.run("lock").code == 0
     assert (
-        repo.run("lock", "--explain", "core").stdout == "core 1 in base-web\n"
+        repo.run("why", "core").stdout == "core 1 in base-web\n"
         "  frame -> core\n"
         "  there, because base-web asks for it or for what needs it; so a, b have it from below\n"
     )
     assert (
-        repo.run("lock", "--explain", "LEAF").stdout
+        repo.run("why", "LEAF").stdout
         == "leaf 2 in a\n  tool -> leaf\n  there, because base-web below it does not need it\n"
         "leaf 2 in b\n  leaf\n  there, because base-web below it does not need it\n"
         "  held 2 times: a base that these services share could carry it once\n"

@@ -39,7 +39,7 @@ def test_a_wheel_in_the_repository_is_locked_by_its_hash_with_all_that_slimbake_
     assert repo.run("lock").stdout == "the locks are fresh\n"
     assert repo.run("lock", "--check").code == 0
     assert repo.run("generate").code == 0
-    assert repo.run("generate", "--check").code == 0
+    assert repo.run("check").code == 0
 
 
 @pytest.mark.parametrize("change", ["wheel", "lock", "missing"])
@@ -53,7 +53,7 @@ def test_a_lock_that_does_not_install_what_is_named_is_stale(repo: Repo, change:
             (repo.root / LOCK).write_text(text(repo).replace("click==", "clock=="))
         case _:
             (repo.root / LOCK).unlink()
-    for words in (("lock", "--check"), ("generate", "--check")):
+    for words in (("lock", "--check"), ("check",)):
         done = repo.run(*words)
         assert done.code == 4
         assert LOCK in done.stderr
@@ -116,7 +116,7 @@ def test_without_a_wheel_no_index_is_asked_for_a_slimbake_that_came_from_none(
     done = repo.run("lock")
     assert done.code == 0, "the locks are written"
     assert done.stderr.startswith("warning: pipelines cannot install this slimbake")
-    assert repo.run("lock", "--check").code == repo.run("generate", "--check").code == 4
+    assert repo.run("lock", "--check").code == repo.run("check").code == 4
     refused = repo.run("lock", "--check")
     assert "`pip wheel --no-deps CHECKOUT` builds one" in refused.stderr
     assert "`slimbake lock` writes it" not in refused.stderr
@@ -154,4 +154,4 @@ def test_slimbakes_own_repository_locks_nothing(repo: Repo) -> None:
     repo.write(pipeline(), {"pyproject.toml": '[project]\nname = "slimbake"\n'})
     assert repo.run("lock").code == 0
     assert not (repo.root / LOCK).exists()
-    assert repo.run("generate").code == repo.run("generate", "--check").code == 0
+    assert repo.run("generate").code == repo.run("check").code == 0

@@ -143,22 +143,19 @@ def test_the_hooks_find_a_fault_in_a_manifest_and_what_is_not_generated(
     (toy / "services.yaml").write_text(MANIFEST)
     run(BIN / "slimbake", "generate", cwd=toy)
     revision = run("git", "rev-parse", "HEAD", cwd=checkout).stdout.strip()
-    hooks = [{"id": "slimbake-validate"}, {"id": "slimbake-generate"}]
+    hooks = [{"id": "slimbake-check"}]
     config = {"repos": [{"repo": str(checkout), "rev": revision, "hooks": hooks}]}
     (toy / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
     commit(toy)
 
-    def hook(*names: str) -> Done:
-        words = ("run", "--all-files", *names)
-        return run(BIN / "pre-commit", *words, cwd=toy, PRE_COMMIT_HOME=str(tmp_path / "home"))
+    def hook() -> str:
+        words = ("run", "--all-files")
+        home = str(tmp_path / "home")
+        return run(BIN / "pre-commit", *words, cwd=toy, PRE_COMMIT_HOME=home).stdout
 
-    done = hook()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == len(hooks)
-    (toy / "docker-bake.hcl").unlink()
-    assert "docker-bake.hcl differs" in hook("slimbake-generate").stdout
+    assert "not locked yet" in hook()
     (toy / "services.yaml").write_text(f"{MANIFEST}portt: 1\n")
-    assert "portt" in hook("slimbake-validate").stdout
+    assert "portt" in hook()
 
 
 LOCKS = ("requirements/runtime.txt", "requirements/build.txt")

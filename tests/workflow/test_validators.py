@@ -148,8 +148,8 @@ FAULTS = [
     ),
     (
         "zizmor",
-        "run: slimbake generate",
-        "run: echo ${{ github.head_ref }} && slimbake generate",
+        "run: slimbake check",
+        "run: echo ${{ github.head_ref }} && slimbake check",
         "template-injection",
     ),
 ]

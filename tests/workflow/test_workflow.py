@@ -133,7 +133,6 @@ def test_without_a_registry_nothing_is_pushed() -> None:
     assert set(found["env"]) == {
         "BUILDX_NO_DEFAULT_ATTESTATIONS",
         "SLIMBAKE_MANIFEST",
-        "SLIMBAKE_KNOWN",
     }
     assert "CACHE" not in json.dumps(found)
 
@@ -172,7 +171,7 @@ def test_build_secrets_reach_the_jobs_that_build_services_and_no_other() -> None
     assert given_to == {"check", "services", "unchanged"}
     for name in given_to:
         [step] = [step for step in jobs[name]["steps"] if "secrets.INDEX_TOKEN" in json.dumps(step)]
-        assert step["run"].splitlines()[1].startswith("slimbake bake ")
+        assert step["run"].splitlines()[1].startswith(("slimbake bake ", "slimbake ci job "))
 
 
 def test_jobs_that_release_services_have_a_scanner_where_the_manifest_asks_for_scans() -> None:
@@ -499,17 +498,14 @@ BUILDS = [
     (
         "bases",
         "Build and push what is missing of bases and exported models",
-        ["ci", "shared", "--frozen", "--push", "--missing", "--digests", "T/bases.json"],
+        ["ci", "shared", "--digests", "T/bases.json"],
     ),
     (
         "services",
         "Build on what was pushed, check, and push what passes",
         [
-            "bake",
-            "--frozen",
-            "--push",
-            "--missing",
-            "--keep-going",
+            "ci",
+            "job",
             "--shared",
             "T/bases.json",
             "--record",
@@ -519,7 +515,7 @@ BUILDS = [
     (
         "unchanged",
         "Tag what is unchanged",
-        ["bake", "--frozen", "--push", "--missing", "--keep-going"],
+        ["ci", "job"],
     ),
 ]
 
@@ -573,8 +569,6 @@ def test_the_summary_goes_to_the_run_and_to_the_next_job(runner: Runner) -> None
             "summary",
             "--plan",
             f"{runner.folder}/matrix.json",
-            "--write",
-            ".slimbake/known.json",
         ),
         f"{runner.folder}/records",
     ]
@@ -668,16 +662,16 @@ GITLAB_BUILDS = [
     (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
     (
         ".bases",
-        ["ci", "shared", "--frozen", "--push", "--missing", "--digests", ".slimbake/bases.json"],
+        ["ci", "shared", "--digests", ".slimbake/bases.json"],
     ),
     (
         ".services",
         [
-            *("bake", "--frozen", "--push", "--missing", "--keep-going"),
+            *("ci", "job"),
             *("--shared", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
         ],
     ),
-    (".unchanged", ["bake", "--frozen", "--push", "--missing", "--keep-going"]),
+    (".unchanged", ["ci", "job"]),
 ]
 
 

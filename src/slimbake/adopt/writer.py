@@ -15,7 +15,7 @@ from slimbake.render.quoting import yaml
 SCHEMA_LINE = f"# yaml-language-server: $schema={SCHEMA}"
 _HEAD = (
     "Written by `slimbake init`. Edit it: slimbake does not write it again.",
-    "`slimbake validate` checks it; bake/services.schema.json has all keys, with examples.",
+    "`slimbake check` validates it; bake/services.schema.json has all keys, with examples.",
 )
 _WIDTH = 96
 _PLAIN = re.compile(r"(?!-+$)[A-Za-z0-9_./-]+")  # `- -` is a list in a list

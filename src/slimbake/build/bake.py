@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +49,6 @@ class _Run:
     broken: Vertex | None  # the step that broke it
     text: str  # buildx's own words
     seconds: Mapping[str, float]
-    finished: frozenset[str] = frozenset()  # the targets that held although it broke
 
 
 def bake(
@@ -83,7 +82,6 @@ def bake(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        options = replace(options, fresh=options.fresh | run.finished)
         targets = tuple(each for each in targets if culprit not in _below(plan, each))
     return BakeResult(failures=tuple(failures))
 
@@ -104,9 +102,8 @@ def _patiently(
             f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
         )
         time.sleep(pause)
-        options = replace(options, fresh=options.fresh | run.finished)
         run = build(options)
-    return replace(run, finished=options.fresh | run.finished)
+    return run
 
 
 def _build(
@@ -136,8 +133,7 @@ def _build(
         keep_warned(site.workspace, plan, progress.vertices.values())
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
-            finished = frozenset(t.name for t in targets if progress.finished(t.name))
-            return _Run({}, broken, running.text, {}, finished)
+            return _Run({}, broken, running.text, {})
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
     return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))

@@ -49,9 +49,6 @@ class BakeOptions:
     """How one bake is done."""
 
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
-    no_cache: bool = False
-    # with no_cache: targets that an earlier attempt of this bake has built, and so need no new build
-    fresh: frozenset[str] = frozenset()
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # build for this one alone; "" = as the bake file says
     # the builder is not the engine's own: what it builds has to be brought there
@@ -74,11 +71,8 @@ def arguments(
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
     words = ["--file", BAKE_FILE, *(["--file", options.file] if options.file else [])]
-    words += ["--no-cache"] if options.no_cache and not options.fresh else []
     for target in targets:
         overrides = [*_overrides(target, around)]
-        if options.no_cache and options.fresh and target.name not in options.fresh:
-            overrides.append("no-cache=true")
         if options.platform:
             overrides.append(f"platform={options.platform}")
         if target.name in names:

@@ -50,7 +50,6 @@ class BakeRequest:
     # target -> REPOSITORY@DIGEST: not built, but stood on
     pushed: Mapping[str, str] = field(default_factory=dict)
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
-    no_cache: bool = False
     frozen: bool = False  # stale locks and generated files are an error
 
 
@@ -108,7 +107,6 @@ class OnEngine:
         layouts = known_layers(released, site.workspace) if measured else None
         options = BakeOptions(
             sets=request.sets,
-            no_cache=request.no_cache,
             keep_going=request.keep_going,
             platform=request.platform,
             load=site.engine.builder != "docker",
@@ -117,7 +115,6 @@ class OnEngine:
         # what no fingerprint says
         unusual = bool(request.sets or request.platform or options.load)
         same, before = ((), {}) if unusual else still_built(site, targets)
-        same = () if request.no_cache else same
         rest = tuple(name for name in targets if name not in {image.name for image in same})
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
@@ -187,7 +184,6 @@ class OnBuilder:
         names = {name: reference(each, request.registry, tag) for name, each in at.items()}
         return BakeOptions(
             sets=request.sets,
-            no_cache=request.no_cache,
             keep_going=request.keep_going,
             platform=request.platform,
             push=True,
@@ -211,7 +207,6 @@ class OnBuilder:
         options = replace(
             self._options(site, names, request, ATTESTED),
             provenance=True,
-            no_cache=False,
             keep_going=False,  # all of it was built before
         )
         result = bake(replace(site, around=around), names, options, checks=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from slimbake.errors import UsageError
@@ -19,23 +19,20 @@ def write_pushed(file: Path, pushed: Mapping[str, str]) -> None:
     write_atomically(file, (json.dumps(pushed, indent=1) + "\n").encode())
 
 
-def read_pushed(files: Iterable[Path], plan: Plan) -> dict[str, str]:
-    """What these files say together. Raises UsageError where one is no such file, or names what is
-    not in the plan.
+def read_pushed(file: Path, plan: Plan) -> dict[str, str]:
+    """What the file says. Raises UsageError where it is no such file, or names what is not in the
+    plan.
     """
-    found: dict[str, str] = {}
-    hint = "`slimbake ci shared --push --digests FILE` writes one"
-    for file in files:
-        said = read_json(file, lambda said: said, hint)
-        shared = {target.name for target in plan.targets if target.shared}
-        if not isinstance(said, dict) or not all(
-            isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()
-        ):
-            raise UsageError(f"{file} holds something else than images by their digests", hint)
-        if unknown := sorted(set(said) - shared):
-            raise UsageError(
-                f"{file} names what services of {plan.manifest} do not share: {', '.join(unknown)}",
-                "build them again",
-            )
-        found |= said
-    return found
+    hint = "`slimbake ci shared --digests FILE` writes one"
+    said = read_json(file, lambda said: said, hint)
+    shared = {target.name for target in plan.targets if target.shared}
+    if not isinstance(said, dict) or not all(
+        isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()
+    ):
+        raise UsageError(f"{file} holds something else than images by their digests", hint)
+    if unknown := sorted(set(said) - shared):
+        raise UsageError(
+            f"{file} names what services of {plan.manifest} do not share: {', '.join(unknown)}",
+            "build them again",
+        )
+    return said

@@ -384,7 +384,9 @@ def _not_here(site: Site, request: BakeRequest) -> str:
         "with --frozen": request.frozen,
         "in CI": bool(os.environ.get("CI")),
         "by another builder": site.engine.builder != "docker",
-        "with --set, --platform or --shared": request.sets or request.platform or request.pushed,
+        "with --set, --platform or ci job --shared": request.sets
+        or request.platform
+        or request.pushed,
         "with --missing": request.missing,
     }
     return next((words for words, holds in where.items() if holds), "")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from slimbake.errors import ManifestError, UsageError
@@ -19,11 +18,8 @@ from slimbake.render import Generated
 from slimbake.render.generated import laid_out
 
 
-def changed(
-    file: Path, before: str, after: str | None = None, variables: Mapping[str, str] = {}
-) -> tuple[TargetChange, ...]:
-    """Compare the targets of two commits; `after` None: with the work tree as it is, committed or
-    not.
+def changed(file: Path, before: str, variables: Mapping[str, str] = {}) -> tuple[TargetChange, ...]:
+    """Compare the targets of a commit with those of the work tree as it is, committed or not.
 
     `file`: the manifest in the work tree. Externals that no lock pins are taken to be the same
     under the same name. The targets are in the plan's order, with those that have gone at the end.
@@ -32,15 +28,10 @@ def changed(
     """
     folder = file.parent.resolve()
     repository = GitRepository(folder)
-    commits = [repository.commit(each) for each in (before, after) if each is not None]
-    with tempfile.TemporaryDirectory(prefix="slimbake-commits-") as scratch:
-        folders = [Path(scratch) / str(number) for number, _ in enumerate(commits)]
-        with ThreadPoolExecutor(len(commits)) as pool:
-            snapshots = list(pool.map(repository.snapshot, commits, folders))
-        old = _committed(snapshots[0], file.name, before, variables)
-        if after is None:
-            return compare(old, _state(folder / file.name, variables))
-        return compare(old, _committed(snapshots[1], file.name, after, variables))
+    with tempfile.TemporaryDirectory(prefix="slimbake-commit-") as scratch:
+        snapshot = repository.snapshot(repository.commit(before), Path(scratch))
+        old = _committed(snapshot, file.name, before, variables)
+        return compare(old, _state(folder / file.name, variables))
 
 
 def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[str, str]) -> State:
@@ -77,26 +68,3 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}
     )
-
-
-def range_of(word: str) -> tuple[str, str, bool] | None:
-    """The two ends of `A..B`, and whether it is `A...B`, which begins where they part; None for
-    what is no range.
-    """
-    before, dots, after = word.partition("...") if "..." in word else word.partition("..")
-    if not dots:
-        return None
-    return before or "HEAD", after or "HEAD", dots == "..."
-
-
-def changed_in(
-    file: Path, word: str, variables: Mapping[str, str] = {}
-) -> tuple[TargetChange, ...]:
-    """`changed` for `A..B` or `A...B`. Raises as it does."""
-    ends = range_of(word)
-    if ends is None:
-        raise UsageError(f"'{word}' is no range of commits", "A..B")
-    before, after, parted = ends
-    if parted:
-        before = GitRepository(file.parent.resolve()).fork(before, after)
-    return changed(file, before, after, variables)

@@ -8,19 +8,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from slimbake.build.release import Released
-from slimbake.ci import model
-from slimbake.ci.model import Known, Record
+from slimbake.ci.model import Known, Record, parse_known, parse_record
 from slimbake.errors import SlimbakeError
 from slimbake.host.files import read_json, write_atomically
+from slimbake.host.workspace import Workspace
 
-_HINT = "`slimbake bake --record` and `slimbake ci summary --write` write such files"
+KNOWN = "known"  # in the workspace, which pipelines keep from run to run
 
 
-def read_known(file: Path | None) -> Known:
-    """What was known before; nothing where there is no such file. Raises UsageError for one that is
-    something else.
-    """
-    return read_json(file, model.parse_known, _HINT) if file and file.is_file() else Known()
+def read_known(workspace: Workspace) -> Known:
+    """What earlier runs found out; nothing where they left nothing."""
+    return workspace.read(KNOWN, parse_known) or Known()
 
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:
@@ -28,12 +26,13 @@ def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     files = [
         f for path in paths for f in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
     ]
-    return tuple(read_json(file, model.parse_record, _HINT) for file in files)
+    hint = "`slimbake bake --record` writes such files"
+    return tuple(read_json(file, parse_record, hint) for file in files)
 
 
-def write_record(file: Path, what: Known | Record) -> None:
+def write_record(file: Path, record: Record) -> None:
     """Write it, whole or not at all."""
-    write_atomically(file, (json.dumps(what.as_json(), ensure_ascii=False) + "\n").encode())
+    write_atomically(file, (json.dumps(record.as_json(), ensure_ascii=False) + "\n").encode())
 
 
 def recorded(
@@ -55,7 +54,7 @@ def recorded(
         raise
     finally:
         if file:
-            made = Record(
+            record = Record(
                 services=services,
                 seconds=round(time.monotonic() - started, 1),
                 error=error,
@@ -63,4 +62,4 @@ def recorded(
                 held=tuple(image.target for image in released.on_registry) if released else (),
                 images=released.measurement.images if released else (),
             )
-            write_record(file, made)
+            write_record(file, record)

@@ -33,7 +33,7 @@ def same(file: Path, services: tuple[str, ...], revision: str, console: Console)
     the manifest.
     """
     try:
-        found = changed(file, revision, None, os.environ)
+        found = changed(file, revision, os.environ)
     except (UsageError, SetupError) as error:
         console.say(f"all are built, to be sure: {error.message}")
         return ()

@@ -26,7 +26,7 @@ from slimbake.host.files import scratch
 def slimbake() -> None:
     """Build small Docker images of Python services from one file, services.yaml.
 
-    `slimbake help COMMAND` shows a command's options, with examples.
+    `slimbake COMMAND --help` shows a command's options, with examples.
     """
 
 

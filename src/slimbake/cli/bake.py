@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import FILE, image_options, output_options, service_options
-from slimbake.console.tables import Layout
+from slimbake.cli.common import (
+    frozen_option,
+    image_options,
+    json_option,
+    manifest_option,
+    platform_option,
+    record_option,
+    services_argument,
+)
 
 if TYPE_CHECKING:
     from slimbake.build.place import BakeRequest
     from slimbake.build.release import Released
+    from slimbake.project import Project
 
 
 @click.command(
@@ -26,8 +34,9 @@ if TYPE_CHECKING:
         "slimbake bake --push --missing --registry registry.example.com --tag v1",
     ),
 )
-@service_options
-@output_options
+@services_argument
+@manifest_option
+@json_option
 @click.option(
     "--push", is_flag=True, help="Push the images that passed their checks, each with its SBOM."
 )
@@ -45,34 +54,14 @@ if TYPE_CHECKING:
     metavar="TARGET.KEY=VALUE",
     help="Override a value of a target, as `buildx bake --set` does.",
 )
-@click.option("--no-cache", is_flag=True, help="Rebuild every step.")
-@click.option(
-    "--shared",
-    type=FILE,
-    multiple=True,
-    help="Use the images listed in FILE instead of building what services share; `slimbake ci"
-    " shared --digests FILE` writes it.",
-)
-@click.option(
-    "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
-)
-@click.option(
-    "--record",
-    type=FILE,
-    help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
-)
+@platform_option
+@record_option
 @click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
-@click.option(
-    "--frozen",
-    is_flag=True,
-    help="Fail on stale locks or generated files instead of updating them, as in CI.",
-)
+@frozen_option
 def command(
     services: tuple[str, ...],
-    variant: str,
     file: Path,
     as_json: bool,
-    layout: Layout,
     tag: str,
     registry: str,
     frozen: bool,
@@ -80,42 +69,49 @@ def command(
     missing: bool,
     builder: str,
     sets: tuple[str, ...],
-    no_cache: bool,
     keep_going: bool,
-    shared: tuple[Path, ...],
     platform: str,
     record: Path | None,
 ) -> None:
     """Build the services in parallel, run their checks, then tag and push the images that pass."""
     from slimbake import docker
-    from slimbake.build.known import last_images
     from slimbake.build.place import BakeRequest
-    from slimbake.build.pushed import read_pushed
-    from slimbake.build.release import release
-    from slimbake.build.released_report import ending
-    from slimbake.ci.records import recorded
-    from slimbake.cli.common import console, print_released, read, select, tell_tool
-    from slimbake.images.measured import remembered
+    from slimbake.cli.common import read, select
+    from slimbake.errors import UsageError
 
+    if missing and not push:
+        raise UsageError("--missing requires --push", "--push --missing")
+    if missing and sets:
+        raise UsageError(
+            "what --set changes is in no fingerprint, so --missing cannot know it",
+            "leave out one of them",
+        )
     project = read(file)
-    plan = project.plan
-    if missing:
-        _check_missing(push, no_cache, sets)
     if builder:
         docker.use_builder(builder)
     request = BakeRequest(
-        targets=select(plan, services, variant),
-        registry=registry or plan.registry,
+        targets=select(project.plan, services),
+        registry=registry or project.plan.registry,
         tag=tag,
         push=push,
         missing=missing,
         keep_going=keep_going,
         platform=platform,
-        pushed=read_pushed(shared, plan),
         sets=sets,
-        no_cache=no_cache,
         frozen=frozen,
     )
+    baked(project, request, record, as_json)
+
+
+def baked(project: Project, request: BakeRequest, record: Path | None, as_json: bool) -> None:
+    """Release what is asked for, record how that ended, and print it."""
+    from slimbake.build.known import last_images
+    from slimbake.build.release import release
+    from slimbake.build.released_report import ending, released_json, released_text
+    from slimbake.ci.records import recorded
+    from slimbake.cli.common import console, layout, print_json, print_text, tell_tool
+    from slimbake.images.measured import remembered
+
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
 
     def ended() -> Released:
@@ -124,7 +120,10 @@ def command(
 
     released = recorded(record, request.targets, ended)
     tell_tool(project)
-    print_released(released, as_json, layout)
+    if as_json:
+        print_json(released_json(released))
+    else:
+        print_text(released_text(released, layout()))
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
 
@@ -141,20 +140,3 @@ def _others(request: BakeRequest) -> Iterator[None]:
             more = "`slimbake bake --keep-going` goes on with the others, and shows what else fails"
             error.hint = f"{error.hint}\n{more}".lstrip()
         raise
-
-
-def _check_missing(push: bool, no_cache: bool, sets: tuple[str, ...]) -> None:
-    """Refuse what makes no sense with `--missing`."""
-    from slimbake.errors import UsageError
-
-    if not push:
-        raise UsageError("--missing requires --push", "--push --missing")
-    if no_cache:
-        raise UsageError(
-            "--missing builds nothing that is there, --no-cache everything", "leave out one of them"
-        )
-    if sets:
-        raise UsageError(
-            "what --set changes is in no fingerprint, so --missing cannot know it",
-            "leave out one of them",
-        )

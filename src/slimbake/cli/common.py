@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import json
 import os
@@ -10,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,7 +19,6 @@ from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:
-    from slimbake.build.release import Released
     from slimbake.fleet.model import Fleet
     from slimbake.project import Project
 
@@ -83,66 +81,14 @@ def arguments_argument(command: F) -> F:
     return click.argument("arguments", nargs=-1, type=click.UNPROCESSED, callback=own)(command)
 
 
-def variant_option(command: F) -> F:
-    """`--variant`: of what has several, which; the first where none is named."""
-    return _variant_option("the first")(command)
-
-
-def all_variants_option(command: F) -> F:
-    """The same for commands that take all of them where none is named."""
-    return _variant_option("all")(command)
-
-
-def service_options(command: F) -> F:
-    """`[SERVICE]...`, `--variant` and `--manifest`: which services of which file."""
-    return services_argument(variant_option(manifest_option(command)))
-
-
-def _variant_option(default: str) -> Callable[[F], F]:
-    return click.option(
-        "--variant",
-        default="",
-        metavar="NAME",
-        help=f"Variant to use, of services that have several. [default: {default}]",
-        shell_complete=completed(lambda fleet: [each.variant for each in fleet.services]),
-    )
-
-
 def json_option(command: F) -> F:
     """`--json`: for scripts."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def table_options(command: F) -> F:
-    """`--wide` and `--markdown`, as `layout`: how tables are laid out."""
-
-    @functools.wraps(command)
-    def laid_out(*args: Any, wide: bool, markdown: bool, **kwargs: Any) -> Any:
-        return command(*args, layout=Layout(0 if wide else _columns(), markdown), **kwargs)
-
-    options = (
-        click.option("--markdown", is_flag=True, help="Print tables in Markdown."),
-        click.option("--wide", is_flag=True, help="Do not fold tables to the width of a line."),
-    )
-    made: Any = laid_out
-    for option in options:
-        made = option(made)
-    return cast("F", made)
-
-
-def output_options(command: F) -> F:
-    """`--json`, and how tables are laid out."""
-    return json_option(table_options(command))
-
-
-def known_option(text: str) -> Callable[[F], F]:
-    """`--known`: what `slimbake ci summary --write` wrote."""
-    return click.option("--known", type=FILE, envvar="SLIMBAKE_KNOWN", help=text)
-
-
-def _columns() -> int:
-    """Of a line of stdout."""
-    return shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+def layout() -> Layout:
+    """Tables fold to the width of a terminal; a pipe gets them as wide as they are."""
+    return Layout(shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else 0)
 
 
 def image_options(command: F) -> F:
@@ -152,15 +98,35 @@ def image_options(command: F) -> F:
         default=lambda: os.environ.get("TAG", "latest"),
         help="Tag of the images. [default: $TAG, or latest]",
     )(command)
-    return registry_option(command)
-
-
-def registry_option(command: F) -> F:
-    """`--registry`: where the images are."""
     return click.option(
         "--registry",
         default=lambda: os.environ.get("REGISTRY", ""),
         help="Registry and folder of the images. [default: $REGISTRY, or the manifest's]",
+    )(command)
+
+
+def platform_option(command: F) -> F:
+    """`--platform`: which of the manifest's."""
+    return click.option(
+        "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
+    )(command)
+
+
+def record_option(command: F) -> F:
+    """`--record`: what a pipeline's summary and the report read."""
+    return click.option(
+        "--record",
+        type=FILE,
+        help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
+    )(command)
+
+
+def frozen_option(command: F) -> F:
+    """`--frozen`: nothing is brought up to date."""
+    return click.option(
+        "--frozen",
+        is_flag=True,
+        help="Fail on stale locks or generated files instead of updating them, as in CI.",
     )(command)
 
 
@@ -173,21 +139,6 @@ def env_option(command: F) -> F:
         multiple=True,
         metavar="NAME[=VALUE]",
         help="Set a variable of the containers; without a value, pass on this shell's.",
-    )(command)
-
-
-def platform_option(command: F) -> F:
-    """`--platform`: which image of an index that lists several."""
-
-    def here() -> str:
-        from slimbake.images import this_platform
-
-        return this_platform()
-
-    return click.option(
-        "--platform",
-        default=here,
-        help="Platform to read, of an image for several. [default: this machine's]",
     )(command)
 
 
@@ -223,60 +174,28 @@ def tell_tool(project: Project) -> None:
             console.say(f"{why}: `slimbake lock` writes it")
 
 
-def select(plan: Plan, names: tuple[str, ...], variant: str = "") -> tuple[str, ...]:
-    """The services named, in the plan's order; where none is, the first variant of each, or all of
-    `variant`.
-
-    With a variant, a name stands for that variant of the service. Raises UsageError and
-    NothingSelected.
+def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The services named, in the plan's order; where none is, the first variant of each. Raises
+    UsageError and NothingSelected.
     """
-    known = {service.service: None for service in plan.services}
+    known = [service.service for service in plan.services]
     for name in names:
         if name not in known:
-            raise UsageError(
-                f"there is no service '{name}' in {plan.manifest}",
-                _near(name, "services", [*known]),
-            )
-    if variant:
-        variants = list(
-            dict.fromkeys(service.variant for service in plan.services if service.variant)
-        )
-        if variant not in variants:
-            hint = _near(variant, "variants", variants)
-            raise UsageError(f"there is no variant '{variant}' in {plan.manifest}", hint)
-        names = tuple(_variant(plan, name, variant) for name in names)
-    chosen = frozenset(names or plan.group(variant or "default"))
+            raise UsageError(f"there is no service '{name}' in {plan.manifest}", _near(name, known))
+    chosen = frozenset(names or plan.group("default"))
     selected = tuple(name for name in known if name in chosen)
     if not selected:
         raise NothingSelected(f"{plan.manifest} has no services", "`slimbake add NAME` makes one")
     return selected
 
 
-def select_any(plan: Plan, names: tuple[str, ...], variant: str) -> tuple[str, ...]:
-    """As `select`, but where nothing is named every service in all its variants, and none at all
-    is no error.
-    """
-    wanted = names if names or variant else tuple(each.service for each in plan.services)
-    return select(plan, wanted, variant) if wanted or variant else ()
-
-
-def _variant(plan: Plan, name: str, variant: str) -> str:
-    having = [service for service in plan.services if service.variant == variant]
-    if found := next(
-        (service.service for service in having if name in {service.service, service.host}), None
-    ):
-        return found
-    names = ", ".join(service.host for service in having)
-    raise UsageError(f"'{name}' has no variant '{variant}'", f"these have: {names}")
-
-
-def _near(name: str, kind: str, known: list[str]) -> str:
+def _near(name: str, known: list[str]) -> str:
     import difflib
 
     if near := difflib.get_close_matches(name, known, 1):
         return f"did you mean '{near[0]}'?"
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"the {kind} are: {', '.join(known[:_SHOWN])}{more}"
+    return f"the services are: {', '.join(known[:_SHOWN])}{more}"
 
 
 # Lines and progress of a command: stdout is the result's, stderr everything else's.
@@ -317,22 +236,6 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def print_text(text: str, layout: Layout | None = None) -> None:
-    """A result for people, on stdout: on a terminal its lines fold, a pipe gets them as they are.
-
-    `layout`: as the options of a command have it.
-    """
-    layout = layout or Layout(_columns())
-    fold = sys.stdout.isatty() and not layout.markdown
-    click.echo(folded(text, layout.width) if fold else text)
-
-
-def print_released(released: Released, as_json: bool, layout: Layout) -> None:
-    """The result of a bake."""
-    from slimbake.build.released_report import released_json as released_json
-    from slimbake.build.released_report import released_text
-
-    if as_json:
-        print_json(released_json(released))
-    else:
-        print_text(released_text(released, layout), layout)
+def print_text(text: str) -> None:
+    """A result for people, on stdout: on a terminal its lines fold, a pipe gets them as they are."""
+    click.echo(folded(text, layout().width))

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import manifest_option, output_options, print_json, print_text, read
-from slimbake.console.tables import Layout, text_table
+from slimbake.cli.common import json_option, layout, manifest_option, print_json, print_text, read
+from slimbake.console.tables import text_table
 from slimbake.errors import SETUP
 from slimbake.externals.doctor import doctor, merged
 
@@ -20,8 +20,8 @@ from slimbake.externals.doctor import doctor, merged
     epilog=examples("slimbake doctor", "slimbake doctor --json"),
 )
 @manifest_option
-@output_options
-def command(file: Path, as_json: bool, layout: Layout) -> None:
+@json_option
+def command(file: Path, as_json: bool) -> None:
     """Report what a bake needs, what is there, and what to do; changes nothing.
 
     The last line says whether a bake can work here. If it cannot, the exit code is 7.
@@ -48,11 +48,11 @@ def command(file: Path, as_json: bool, layout: Layout) -> None:
                 ("check", "state", "found"),
                 [(r.check, r.state, r.found) for r in report.rows],
                 left=3,
-                layout=layout,
+                layout=layout(),
             )
         )
         for row in report.rows:
             if row.advice:
-                print_text(f"{row.check}: {row.advice}", layout)
-        print_text(f"\n{report.conclusion(following)}", layout)
+                print_text(f"{row.check}: {row.advice}")
+        print_text(f"\n{report.conclusion(following)}")
     sys.exit(0 if report.healthy else SETUP)

@@ -12,14 +12,15 @@ import click
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
+    json_option,
+    layout,
     manifest_option,
-    output_options,
     print_json,
     print_text,
     read,
 )
+from slimbake.config.naming import SIZES
 from slimbake.console import tables as report
-from slimbake.console.tables import Layout
 from slimbake.errors import UsageError
 from slimbake.fleet.layering import report as shown
 from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
@@ -41,19 +42,7 @@ from slimbake.report.hints import share_hints
     epilog=examples("slimbake layers", "slimbake layers --what-if 'torch>=2.13'"),
 )
 @manifest_option
-@output_options
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    help="Most layers of an image.  [default: the manifest's `layers`, or 10]",
-)
-@click.option(
-    "--reserved",
-    type=click.IntRange(0),
-    default=3,
-    show_default=True,
-    help="How many of these the runtime and the code take.",
-)
+@json_option
 @click.option(
     "--what-if",
     "requirement",
@@ -63,40 +52,26 @@ from slimbake.report.hints import share_hints
         " 'torch>=2.13'."
     ),
 )
-@click.option(
-    "--measured",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Take sizes from FILE, which `slimbake sizes --json` printed.",
-)
-def command(
-    file: Path,
-    as_json: bool,
-    layout: Layout,
-    limit: int | None,
-    reserved: int,
-    measured: Path | None,
-    requirement: str | None,
-) -> None:
-    """Show which packages and weights are in which layers, and what the planner would improve."""
+def command(file: Path, as_json: bool, requirement: str | None) -> None:
+    """Show which packages and weights are in which layers, and what the planner would improve.
+
+    Sizes are those of bake/sizes.json, where `slimbake sizes --record` wrote them.
+    """
 
     project = read(file)
-    limit = limit or project.manifest.layer_limit or LayerLimits().layers
-    if reserved >= limit:
-        raise UsageError(
-            f"--limit {limit} leaves no layer beside --reserved {reserved}", "raise --limit"
-        )
     project.expect_fresh_locks()
-    bytes_ = sizes(measured) if measured else {}
+    recorded = project.root / SIZES
+    bytes_ = sizes(recorded) if recorded.is_file() else {}
     hand = written(project.fleet, locked_pins(project.fleet, project.locks), bytes_)
     if requirement:
-        _what_if(project, hand, requirement, bytes_, None if as_json else layout)
+        _what_if(project, hand, requirement, bytes_, as_json)
         return
-    fleet, limits, prices = hand.fleet, LayerLimits(limit, reserved), Prices()
+    fleet, prices = hand.fleet, Prices()
+    limits = LayerLimits(project.manifest.layer_limit or LayerLimits().layers)
     try:
         planned = as_layer_plan(planned_bases(fleet, layer_plan(fleet, limits, prices)))
     except ValueError as error:
-        raise UsageError(str(error), "raise --limit, or lower --reserved") from None
+        raise UsageError(str(error), "raise `layers:` in the manifest") from None
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
     least = least_cost(fleet)
     if as_json:
@@ -122,18 +97,18 @@ def command(
     for title, plan in ((now, hand.plan), *others):
         click.echo(f"Layers of packages and weights, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
-        click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout) + "\n")
+        click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout()) + "\n")
         for line in shown.duplicates(fleet, plan):
             click.echo(line)
     for line in () if project.asked.auto else share_hints(project.fleet, hand):
-        print_text(f"hint: {line}\n", layout)
-    click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout))
-    print_text(f"\n{shown.COST_WORDS}", layout)
-    print_text("\n" + shown.verdict(costs["written"], costs["planned"], prices), layout)
+        print_text(f"hint: {line}\n")
+    click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout()))
+    print_text(f"\n{shown.COST_WORDS}")
+    print_text("\n" + shown.verdict(costs["written"], costs["planned"], prices))
 
 
 def _what_if(
-    project: Project, before: Written, requirement: str, bytes_: Sizes, layout: Layout | None
+    project: Project, before: Written, requirement: str, bytes_: Sizes, as_json: bool
 ) -> None:
 
     fleet, pins = supposed(
@@ -141,14 +116,14 @@ def _what_if(
     )
     after = written(fleet, pins, bytes_)
     change = what_if(before.fleet, after.fleet, before.plan, after.plan)
-    if layout is None:
+    if as_json:
         print_json(asdict(change))
         return
     if change.images:
         click.echo(
-            report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), 2, layout) + "\n"
+            report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), 2, layout()) + "\n"
         )
-    print_text(shown.layout_summary(change, len(project.asked.services)), layout)
+    print_text(shown.layout_summary(change, len(project.asked.services)))
 
 
 def _json(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -14,18 +13,15 @@ from slimbake.config.specs import normalised
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.host.machine import Machine, machine
 from slimbake.lock.asked import systems
-from slimbake.lock.auto import sharers
-from slimbake.lock.explain import explanation
 from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
-from slimbake.lock.model import Pin, families
-from slimbake.project import Project, reread
+from slimbake.project import Project
 from slimbake.warm.compare import cold_at_start, refreshed_text
 
 
 @click.command(
     "lock",
-    epilog=examples("slimbake lock --upgrade fastapi", "slimbake lock --explain numpy"),
+    epilog=examples("slimbake lock", "slimbake lock --upgrade fastapi"),
 )
 @manifest_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 4 if a lock is stale.")
@@ -39,16 +35,10 @@ from slimbake.warm.compare import cold_at_start, refreshed_text
     help="Take the newest version that fits, of this package or of all; repeatable.",
 )
 @click.option(
-    "--only",
-    is_flag=True,
-    help="With --upgrade: move these packages alone; every other keeps its locked version.",
-)
-@click.option(
     "--warm",
     is_flag=True,
     help="Trace what starts need, and write bake/warm/; with --check, compare.",
 )
-@click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
 @click.option(
     "--fetch",
     "fetches",
@@ -56,28 +46,14 @@ from slimbake.warm.compare import cold_at_start, refreshed_text
     help="Download every file of the locks, so that a build needs no network; download damaged ones"
     " again.",
 )
-@click.option(
-    "--explain",
-    metavar="PACKAGE",
-    help="Say who needs a package, in which layer it is, and why there.",
-)
-def command(
-    file: Path,
-    check: bool,
-    upgrade: tuple[str, ...],
-    only: bool,
-    warm: bool,
-    packages: tuple[str, ...],
-    fetches: bool,
-    explain: str,
-) -> None:
-    """Resolve the exact, hash-verified contents of each layer into bake/locks/; write bake/slimbake.txt."""
+def command(file: Path, check: bool, upgrade: tuple[str, ...], warm: bool, fetches: bool) -> None:
+    """Resolve the exact, hash-verified contents of each layer into bake/locks/; write
+    bake/slimbake.txt.
+    """
 
-    if only or packages:
-        upgrade = _only(upgrade, packages, only)
     project = read(file)
     if warm:
-        _trace(project, check, bool(upgrade or explain))
+        _trace(project, check, bool(upgrade))
     elif check:
         project.expect_fresh_locks()
         expect_tool(project)
@@ -85,27 +61,11 @@ def command(
     elif fetches:
         project.expect_fresh_locks()
         click.echo(_fetched(project))
-    elif explain:
-        print_text(_explained(project, explain))
     else:
-        _lock(project, upgrade, only)
+        _lock(project, upgrade)
 
 
-def _explained(project: Project, package: str) -> str:
-    locks = project.locks
-    on = sharers(locks.layers) if project.asked.auto and locks.layers else None
-    pins = locked_pins(project.fleet, locks)
-    text = explanation(normalised(package), families(project.fleet), pins, on)
-    if not text:
-        raise UsageError(
-            f"no lock holds {package}: no base and no service needs it",
-            "add it to `requirements` and run `slimbake lock`; a package may have another name"
-            " than its module",
-        )
-    return text
-
-
-def _lock(project: Project, upgrade: tuple[str, ...], only: bool) -> None:
+def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
     pins = locked_pins(project.fleet, project.locks)
     names = tuple(name if name in ALL else normalised(name) for name in upgrade)
     held = {pin.name for layer in pins.values() for pin in layer}
@@ -116,17 +76,8 @@ def _lock(project: Project, upgrade: tuple[str, ...], only: bool) -> None:
             f"no lock holds {', '.join(unknown)}",
             "`slimbake lock --upgrade` without a name takes all",
         )
-    if only:
-        project.expect_fresh_locks()
-        if debs := [name for name in names if name not in _versions(pins)]:
-            raise UsageError(
-                f"--only moves Python packages; {', '.join(debs)} comes from Debian",
-                f"`slimbake lock --upgrade {debs[0]}` takes its newest version",
-            )
     here = machine()
-    locked = lock(project.asked, here, console, ALL if ALL[0] in names else names, only)
-    if only:
-        _tell(names, _versions(pins), _versions(locked_pins(project.fleet, reread(project).locks)))
+    locked = lock(project.asked, here, console, ALL if ALL[0] in names else names)
     for name in locked:  # before what pipelines install, which may be refused
         click.echo(f"bake/locks/{name}")
     tool = _tool(project, here)
@@ -171,31 +122,3 @@ def _tool(project: Project, here: Machine) -> tuple[str, ...]:
     except NoTool as error:
         console.say(f"warning: {error.message}\n  {error.hint}")
         return ()
-
-
-def _only(upgrade: tuple[str, ...], packages: tuple[str, ...], only: bool) -> tuple[str, ...]:
-    """The packages that move alone. Raises UsageError where none is named, or not alone."""
-    named = (*(name for name in upgrade if name not in ALL), *packages)
-    if not (only and upgrade and named):
-        raise UsageError(
-            "packages are named after --upgrade --only",
-            "slimbake lock --upgrade --only PACKAGE...",
-        )
-    return named
-
-
-def _versions(pins: Mapping[str, Iterable[Pin]]) -> dict[str, str]:
-    return {pin.name: pin.version for layer in pins.values() for pin in layer}
-
-
-def _tell(names: tuple[str, ...], before: dict[str, str], after: dict[str, str]) -> None:
-    """Say how the packages moved that were named."""
-    for name in names:
-        old, new = before[name], after.get(name, "gone")
-        if old != new:
-            console.say(f"{name} {old} -> {new}")
-        else:
-            console.say(
-                f"{name} {old} stays: nothing newer fits while all others stay;"
-                f" `slimbake lock --upgrade {name}` lets them move"
-            )

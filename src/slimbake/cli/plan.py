@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,31 +10,65 @@ import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
-    output_options,
+    json_option,
+    layout,
+    manifest_option,
     print_json,
     read,
     select,
-    service_options,
+    services_argument,
 )
-from slimbake.console.tables import Layout, text_table
+from slimbake.console.tables import text_table
 
 
 @click.command(
     "plan",
-    epilog=examples("slimbake plan api", "slimbake plan --json"),
+    epilog=examples("slimbake plan api", "slimbake plan --since v1"),
 )
-@service_options
-@output_options
-def command(
-    services: tuple[str, ...], variant: str, file: Path, as_json: bool, layout: Layout
-) -> None:
-    """List the targets of the build: what each needs, and its Dockerfile."""
+@services_argument
+@manifest_option
+@json_option
+@click.option(
+    "--since", metavar="REV", help="Say what changed since a commit, and what it rebuilds."
+)
+def command(services: tuple[str, ...], file: Path, as_json: bool, since: str | None) -> None:
+    """List the targets of the build: what each needs, and its Dockerfile.
 
-    project = read(file)
-    plan = project.plan
-    targets = plan.needed(plan.with_checks(select(plan, services, variant)))
-    if as_json:
+    --since compares all that a target's content depends on with what a commit has, from Git alone.
+    """
+
+    plan = read(file).plan
+    targets = plan.needed(plan.with_checks(select(plan, services)))
+    if since:
+        _changes(file, since, {target.name for target in targets} if services else set(), as_json)
+    elif as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
+    else:
+        rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
+        headings = ("target", "kind", "needs", "dockerfile")
+        click.echo(text_table(headings, rows, left=4, layout=layout()))
+
+
+def _changes(file: Path, since: str, targets: set[str], as_json: bool) -> None:
+    """What changed of these targets; where there is none, of all, and of those that are gone."""
+    from slimbake.ci.changes import changed
+
+    found = [
+        each for each in changed(file, since, os.environ) if not targets or each.target in targets
+    ]
+    if as_json:
+        print_json(
+            {
+                each.target: {
+                    "status": each.status,
+                    "rebuilt": each.rebuilt,
+                    "reasons": list(each.reasons),
+                }
+                for each in found
+            }
+        )
         return
-    rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
-    click.echo(text_table(("target", "kind", "needs", "dockerfile"), rows, left=4, layout=layout))
+    rows = [
+        (each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found
+    ]
+    click.echo(text_table(("target", "state", "why"), rows, 3, layout()))

@@ -13,9 +13,10 @@ from slimbake.cli.common import (
     FOLDER,
     image_names,
     image_options,
+    manifest_option,
     read,
     select,
-    service_options,
+    services_argument,
 )
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
@@ -25,7 +26,8 @@ from slimbake.host.files import write_atomically
     "sbom",
     epilog=examples("slimbake sbom api", "slimbake sbom --output sboms"),
 )
-@service_options
+@services_argument
+@manifest_option
 @click.option(
     "-o",
     "--output",
@@ -35,7 +37,6 @@ from slimbake.host.files import write_atomically
 @image_options
 def command(
     services: tuple[str, ...],
-    variant: str,
     file: Path,
     output: Path | None,
     tag: str,
@@ -45,7 +46,7 @@ def command(
 
     project = read(file)
     plan = project.plan
-    names = select(plan, services, variant)
+    names = select(plan, services)
     if output is None and len(names) > 1:
         raise UsageError(
             "stdout takes the SBOM of one service", "name one, or a folder: --output FOLDER"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,25 +14,23 @@ from slimbake.cli.common import (
     held_images,
     image_names,
     image_options,
+    json_option,
+    layout,
     manifest_option,
-    output_options,
-    platform_option,
     print_json,
     print_text,
     read,
     record,
     select,
     service_names,
-    variant_option,
 )
 from slimbake.config.naming import SIZES
-from slimbake.console.tables import WIDTH, Layout
 from slimbake.errors import UsageError
 from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
 from slimbake.images import Engine, Source, opened, report, this_platform
 from slimbake.images.measured import remember, stored
-from slimbake.images.model import Address, address
+from slimbake.images.model import address
 from slimbake.images.report import changes
 from slimbake.images.survey import survey
 from slimbake.lock.locks import locked_pins
@@ -43,12 +40,11 @@ from slimbake.report.hints import size_hints
 
 @click.command(
     "sizes",
-    epilog=examples("slimbake sizes --by package", "slimbake sizes --chart"),
+    epilog=examples("slimbake sizes --by package", "slimbake sizes registry://ghcr.io/a/b:v1"),
 )
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...", shell_complete=service_names)
-@variant_option
 @manifest_option
-@output_options
+@json_option
 @click.option(
     "--by",
     type=click.Choice(["image", "layer", "package", "directory"]),
@@ -56,30 +52,12 @@ from slimbake.report.hints import size_hints
     show_default=True,
     help="What a row of the table stands for.",
 )
-@click.option("--chart", is_flag=True, help="Draw bars instead of a table.")
-@click.option(
-    "--from",
-    "place",
-    type=click.Choice(["engine", "registry"]),
-    default="engine",
-    show_default=True,
-    help="Where to read the services' images.",
-)
-@click.option(
-    "--compress",
-    is_flag=True,
-    help="Measure sizes as gzip and zstd too. Takes minutes the first time.",
-)
-@click.option(
-    "--lower-bound",
-    is_flag=True,
-    help="Compare with the least possible: each distinct file once. Takes a minute.",
-)
 @click.option(
     "--record",
     "recorded",
     is_flag=True,
-    help="With --compress, and into bake/sizes.json, which `report` reads.",
+    help="Also measure sizes as gzip and zstd, which takes minutes the first time, and write all to"
+    " bake/sizes.json, which `report` reads.",
 )
 @click.option(
     "--against",
@@ -88,23 +66,15 @@ from slimbake.report.hints import size_hints
     help="Show what changed since FILE, an earlier `sizes --json`.",
 )
 @image_options
-@platform_option
 def command(
     names: tuple[str, ...],
-    variant: str,
     file: Path,
     as_json: bool,
-    layout: Layout,
     by: str,
-    chart: bool,
-    place: str,
-    compress: bool,
-    lower_bound: bool,
     recorded: bool,
     against: Path | None,
     tag: str,
     registry: str,
-    platform: str,
 ) -> None:
     """Measure images: uncompressed, compressed, shared and own bytes, and files that are stored twice.
 
@@ -119,16 +89,15 @@ def command(
     if recorded and not file.is_file():
         raise UsageError(f"--record: there is no {file} to record for", "--file names it")
     if recorded:
-        _expect_none_lost(names, variant, file)
+        _expect_none_lost(names, file)
     # Images that are named by their address need no manifest; where there is one, its folder keeps
-    # what was read. An image for several platforms is kept as this machine's.
-    kept = file.is_file() and platform == this_platform()
-    workspace = Workspace(file.parent if kept else None, console)
+    # what was read.
+    workspace = Workspace(file.parent if file.is_file() else None, console)
     project = read(file) if _services(names) or not names else None
     with contextlib.ExitStack() as stack:
-        wanted = _sources(names, variant, project, place, registry, tag, platform, workspace)
+        wanted = _sources(names, project, registry, tag, workspace)
         sources = [stack.enter_context(source) for source in wanted]
-        found = survey(sources, workspace, compress=compress or recorded, lower_bound=lower_bound)
+        found = survey(sources, workspace, compress=recorded)
     remember(found.measurement, workspace)
     made = report.sizes_json(found)
     if recorded:
@@ -137,24 +106,21 @@ def command(
     if as_json:
         print_json(made if compared is None else {**made, "against": compared.as_json()})
         return
-    if chart:
-        click.echo(report.sizes_chart(found, by, layout.width or WIDTH))
-        return
-    print_text(report.sizes_text(found, by, compared, layout), layout)
+    print_text(report.sizes_text(found, by, compared, layout()))
     if project:
         pins = locked_pins(project.fleet, project.locks)
         for line in size_hints(project.fleet, project.plan, pins, found.measurement):
-            print_text(f"hint: {line}", layout)
+            print_text(f"hint: {line}")
 
 
-def _expect_none_lost(names: tuple[str, ...], variant: str, file: Path) -> None:
+def _expect_none_lost(names: tuple[str, ...], file: Path) -> None:
     """Raises UsageError where a record would not have a service that the last one has."""
     path = file.parent / SIZES
     if not path.is_file():
         return
     plan = read(file).plan
     services = _services(names)
-    now = {*(select(plan, services, variant) if services or not names else ())}
+    now = {*(select(plan, services) if services or not names else ())}
     before = read_json(path, dict, "`slimbake sizes --record` writes it").get("images", {})
     there = [each.service for each in plan.services if each.service in before]
     if lost := [name for name in there if name not in now]:
@@ -172,52 +138,26 @@ def _services(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sources(
-    names: tuple[str, ...],
-    variant: str,
-    project: Project | None,
-    place: str,
-    registry: str,
-    tag: str,
-    platform: str,
-    workspace: Workspace,
+    names: tuple[str, ...], project: Project | None, registry: str, tag: str, workspace: Workspace
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
-    """What is asked for: images by their address, and services where they lie."""
+    """What is asked for: images by their address, and services' images in the engine."""
 
     services = _services(names)
     for name in names:
         if name not in services:
-            yield opened(address(name), platform)
-    if project is None:
-        return
-    plan = project.plan
-    references = image_names(plan, registry, tag)
-    chosen = {name: references[name] for name in select(plan, services, variant)}
-    if place == "registry":
-        for name, reference in chosen.items():
-            yield _pushed(name, reference, platform)
-    else:
-        yield _engine(chosen, platform, workspace, every=not services)
+            yield opened(address(name), this_platform())
+    if project:
+        references = image_names(project.plan, registry, tag)
+        chosen = {name: references[name] for name in select(project.plan, services)}
+        yield _engine(chosen, workspace, every=not services)
 
 
 @contextlib.contextmanager
-def _pushed(name: str, reference: str, platform: str) -> Iterator[Source]:
-    """A service's image on its registry, called after the service: its variants differ by their
-    tags alone.
-    """
-
-    with opened(Address("registry", reference), platform) as source:
-        yield replace(source, images=tuple(replace(image, name=name) for image in source.images))
-
-
-@contextlib.contextmanager
-def _engine(
-    names: dict[str, str], platform: str, workspace: Workspace, *, every: bool
-) -> Iterator[Source]:
+def _engine(names: dict[str, str], workspace: Workspace, *, every: bool) -> Iterator[Source]:
     """The services' images in the engine, which saves them only if something is to be read that is
     not known.
     """
 
     ids = held_images(names, every=every)
-    engine = Engine(ids, platform)
-    with contextlib.closing(engine):
+    with contextlib.closing(Engine(ids, this_platform())) as engine:
         yield Source(stored(ids, workspace) or engine.images, engine)

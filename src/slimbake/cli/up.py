@@ -97,6 +97,6 @@ def command(
         click.echo(f"with them, of {started.own}: {', '.join(started.beside)}")
     if started.left:
         click.echo(f"not started, of {started.own}: {', '.join(started.left)}")
-        click.echo("`slimbake compose` says how `docker compose up` starts all of it")
+        click.echo("`slimbake export compose` says how `docker compose up` starts all of it")
     if tools := [service.service for service in plan.services if service.by_hand]:
         click.echo(f"for `slimbake run NAME [ARGUMENT]...`: {', '.join(tools)}")

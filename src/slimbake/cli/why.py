@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import click
 from slimbake.catalogue import rules
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    FOLDER,
     held_images,
     image_names,
     image_options,
@@ -23,10 +24,21 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.console.tables import readable
-from slimbake.errors import NothingSelected, UsageError
+from slimbake.errors import NothingSelected, SetupError, UsageError
 from slimbake.inside.build.runtime import left_behind
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.warm.why import MOVED, Why, changed, is_there, led_on, of_debian, of_own_code, why
+from slimbake.project import Project
+from slimbake.warm.why import (
+    MOVED,
+    Why,
+    changed,
+    cold_modules,
+    is_there,
+    led_on,
+    of_debian,
+    of_own_code,
+    why,
+)
 
 SHOWN = 20  # files of one rule, before they are counted
 FEW = 5  # of one of several rules
@@ -34,14 +46,19 @@ FEW = 5  # of one of several rules
 
 @click.command(
     "why",
-    epilog=examples("slimbake why torch.fx", "slimbake why 'torch/include/**' embedding"),
+    epilog=examples("slimbake why torch.fx", "slimbake why 'torch/fx/**' api --extract cold"),
 )
 @click.argument("path", required=False)
 @services_argument
 @manifest_option
 @image_options
 @click.option("--rules", "as_rules", is_flag=True, help="List what slimbake does to every layer.")
-@click.option("--all", "whole", is_flag=True, help="List every file.")
+@click.option(
+    "--extract",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Write those of the files that lie in a cold store into FOLDER.",
+)
 @json_option
 def command(
     path: str | None,
@@ -50,13 +67,14 @@ def command(
     tag: str,
     registry: str,
     as_rules: bool,
-    whole: bool,
+    extract: Path | None,
     as_json: bool,
 ) -> None:
-    """Say which rule removed, moved or changed PATH in the images.
+    """Say which rule removed, moved or changed PATH in the images; of a package, also who needs it,
+    in which layer it is, and why there.
 
-    PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, or the
-    name of a rule.
+    PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, a package
+    of the locks, or the name of a rule.
     """
 
     if as_rules:
@@ -65,51 +83,101 @@ def command(
     if path is None:
         raise UsageError("no PATH", "slimbake why torch.fx, or slimbake why --rules")
     project = read(file)
-    plan = project.plan
-    named = image_names(plan, registry, tag)
-    known = {each.service for each in plan.services}
+    _expect_path_first(project, path, services)
+    explained = "" if as_json or extract else _explained(project, path)
+    if explained:
+        print_text(explained)
+    named = image_names(project.plan, registry, tag)
+    chosen = {name: named[name] for name in select(project.plan, services)}
+    # what needs a package is in the locks, whether or not there is an image
+    with contextlib.suppress(*((SetupError, NothingSelected) if explained else ())):
+        _of_images(project, path, held_images(chosen, every=not services), extract, as_json)
+
+
+def _of_images(
+    project: Project, path: str, ids: Mapping[str, str], extract: Path | None, as_json: bool
+) -> None:
+    """Print, or extract, what rules did to a path in images. Raises NothingSelected."""
+    every = {name: changed(image) for name, image in ids.items()}
+    found = {name: files for name, each in every.items() if (files := why(each, path))}
+    if extract:
+        _extract(found, ids, extract)
+    elif as_json:
+        print_json(
+            {
+                name: [{"layer": each.layer, **each.entry.as_json()} for each in files]
+                for name, files in found.items()
+            }
+        )
+    elif found:
+        _print_found(path, found)
+    elif reason := left_behind(path):
+        print_text(f"runtime: no image has {path} of the standard library: {reason}")
+    else:
+        raise NothingSelected(
+            f"nothing removed, moved or changed {path} in these images",
+            led_on(
+                [one for each in every.values() for one in each],
+                path,
+                {each.service for each in project.plan.services},
+                _where(project, path, ids),
+            ),
+        )
+
+
+def _expect_path_first(project: Project, path: str, services: tuple[str, ...]) -> None:
+    known = {each.service for each in project.plan.services}
     if path in known and (other := next((each for each in services if each not in known), "")):
         raise UsageError(
             f"'{path}' is a service, and a path comes first", f"`slimbake why {other} {path}`"
         )
-    chosen = {name: named[name] for name in select(plan, services)}
-    ids = held_images(chosen, every=not services)
-    every = {name: changed(image) for name, image in ids.items()}
-    found = {name: files for name, each in every.items() if (files := why(each, path))}
-    if as_json:
-        print_json(
-            {
-                n: [{"layer": w.layer, **w.entry.as_json()} for w in files]
-                for n, files in found.items()
-            }
-        )
-        return
-    if not found and (reason := left_behind(path)):
-        print_text(f"runtime: no image has {path} of the standard library: {reason}")
-        return
-    if not found:
-        python = project.fleet.python
-        built = [each for each in project.fleet.services if each.has_code and not each.dockerfile]
-        contexts = {each.name: each.context for each in built}
-        asked = {name: at for name, at in contexts.items() if not services or name in services}
-        has = (
-            f"{name} has it on disk, as its package installed it"
-            for name, image in ids.items()
-            if is_there(image, path, python)
-        )
-        there = (
-            of_own_code(project.root, asked, path)
-            or of_debian(project.fleet, project.locks, ids.keys(), path)
-            or next(has, "")
-        )
-        raise NothingSelected(
-            f"nothing removed, moved or changed {path} in these images",
-            led_on([one for each in every.values() for one in each], path, known, there),
-        )
-    _print_found(path, found, whole)
 
 
-def _print_found(path: str, found: Mapping[str, tuple[Why, ...]], whole: bool) -> None:
+def _explained(project: Project, package: str) -> str:
+    """Who needs a package of the locks; "" for what is none."""
+    from slimbake.config.specs import normalised
+    from slimbake.lock.auto import sharers
+    from slimbake.lock.explain import explanation
+    from slimbake.lock.locks import locked_pins
+    from slimbake.lock.model import families
+
+    locks = project.locks
+    on = sharers(locks.layers) if project.asked.auto and locks.layers else None
+    pins = locked_pins(project.fleet, locks)
+    return explanation(normalised(package), families(project.fleet), pins, on)
+
+
+def _where(project: Project, path: str, ids: Mapping[str, str]) -> str:
+    """Where something is that no rule touched; "" where it is nowhere."""
+    built = [each for each in project.fleet.services if each.has_code and not each.dockerfile]
+    contexts = {each.name: each.context for each in built if each.name in ids}
+    there = (
+        f"{name} has it on disk, as its package installed it"
+        for name, image in ids.items()
+        if is_there(image, path, project.fleet.python)
+    )
+    return (
+        of_own_code(project.root, contexts, path)
+        or of_debian(project.fleet, project.locks, ids.keys(), path)
+        or next(there, "")
+    )
+
+
+def _extract(found: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:
+    """Write what is cold of these files. Raises NothingSelected where nothing is."""
+    from slimbake.images.cold import extract_cold
+
+    modules: dict[str, bytes] = {}
+    for name, files in found.items():
+        cold = {each.entry.path for each in files if each.entry.by in MOVED}
+        modules |= {path: code for path, code in cold_modules(ids[name]) if path in cold}
+    if not modules:
+        raise NothingSelected("no cold store of these images has such a file")
+    extract_cold(modules.items(), into)
+    click.echo(f"{len(modules):,} files in {into}")
+
+
+def _print_found(path: str, found: Mapping[str, tuple[Why, ...]]) -> None:
     """The files that were found in each image, by rule and layer."""
     known_rules = {each.name: each for each in rules()}
     by_rule: dict[tuple[str, str], list[str]] = {}
@@ -120,26 +188,22 @@ def _print_found(path: str, found: Mapping[str, tuple[Why, ...]], whole: bool) -
             entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
     if len(entries) > 1:
         print_text(f"{path}: {short_answer(entries)}")
-    most = sys.maxsize if whole else FEW if len(entries) > 1 else SHOWN
+    most = FEW if len(entries) > 1 else SHOWN
     for (by, layer), names in by_rule.items():
-        rule = known_rules.get(by)
         words = f"{by} ({MOVED[by]})" if by in MOVED else by
         print_text(f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}")
-        if rule:
+        if rule := known_rules.get(by):
             print_text(f"  {rule.about}: {rule.why.rstrip('.')}")
         removed = list(entries[by, layer].values())
         for entry in removed[:most]:
-            now = (
-                f"{readable(entry.before)} -> {readable(entry.after)}"
-                if entry.after not in (0, entry.before)
-                else readable(entry.before)
-            )
-            print_text(f"  {entry.path}  {now}  {entry.package} {entry.version}")
+            size = readable(entry.before)
+            if entry.after not in (0, entry.before):
+                size += f" -> {readable(entry.after)}"
+            print_text(f"  {entry.path}  {size}  {entry.package} {entry.version}")
         if len(removed) > most:
-            click.echo(
-                f"  and {len(removed) - most:,} more files (`--all` lists them),"
-                f" {readable(sum(e.before - (by not in MOVED) * e.after for e in removed))} in all"
-            )
+            size = readable(sum(e.before - (by not in MOVED) * e.after for e in removed))
+            more = f"{len(removed) - most:,} more files (`--json` lists them)"
+            click.echo(f"  and {more}, {size} in all")
 
 
 def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:

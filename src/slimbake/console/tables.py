@@ -42,7 +42,6 @@ class Layout:
     """How tables are printed."""
 
     width: int = WIDTH  # of a line; 0: as wide as the table is
-    markdown: bool = False
 
 
 FOLDED = Layout()
@@ -91,8 +90,6 @@ def text_table(
     One that is too wide folds: first headings and words wrap in their columns, then columns that
     have no room stand in a table below, which repeats the first column.
     """
-    if layout.markdown:
-        return markdown(headings, rows)
     columns = tuple(zip(headings, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     words = [at < left or not any(map(_figure, cells)) for at, (_, *cells) in enumerate(columns)]

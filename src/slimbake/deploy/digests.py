@@ -9,7 +9,6 @@ from typing import Any
 
 from slimbake.config.naming import WEIGHTS_FOLDER
 from slimbake.errors import UsageError
-from slimbake.render.compose import mount
 from slimbake.render.documents import document
 
 
@@ -81,18 +80,6 @@ def _helm(images: Images) -> str:
     )
 
 
-def _compose(images: Images) -> str:
-    """A compose file on top of others: `--file compose.yaml --file digests.yaml`."""
-    services = {
-        service: {
-            "image": each.reference,
-            **({"volumes": [mount("image", each.weights.reference)]} if each.weights else {}),
-        }
-        for service, each in images.items()
-    }
-    return document({"services": services})
-
-
 def _kubernetes(images: Images) -> str:
     """By service, what the `spec` of its pods says of images: weights are an image volume."""
     return document({service: _pod(service, each) for service, each in images.items()})
@@ -111,10 +98,9 @@ def _pod(service: str, image: Deployed) -> dict[str, Any]:
 
 
 FORMATS: dict[str, Callable[[Images], str]] = {
-    "json": _json,
+    "digests": _json,
     "env": _env,
     "kustomize": _kustomize,
     "helm": _helm,
-    "compose": _compose,
     "kubernetes": _kubernetes,
 }

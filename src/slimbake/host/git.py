@@ -157,20 +157,6 @@ class GitRepository:
             "a branch, tag or commit: git log --oneline shows commits",
         )
 
-    def fork(self, one: str, other: str) -> str:
-        """The last commit that two have in common. Raises as `commit` does."""
-        found = self._run("merge-base", self.commit(one), self.commit(other))
-        if found.ok:
-            return found.stdout.strip()
-        if self._shallow:
-            raise SetupError(
-                f"this clone is shallow: it does not reach back to where {one} and {other} part",
-                _SHALLOW,
-            )
-        raise UsageError(
-            f"{one} and {other} have no commit in common", f"compare their files: {one}..{other}"
-        )
-
     def text(self, commit: str, path: str) -> str | None:
         """A file of a commit, named from the folder that was asked for; None where there is none."""
         found = self._run("show", f"{commit}:{self._prefix}{path}")

@@ -143,21 +143,8 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """What a fleet cannot go below, and what its layers are; all by one compressor at one level
-    (zstd 3).
-    """
-
-    files: int  # distinct contents
-    uncompressed: int  # of distinct contents: the bound of a host
-    compressed: int  # of one tar of them: the bound of a registry
-    layers: int  # of each distinct layer's tar by itself
-
-
-@dataclass(frozen=True, slots=True)
 class Survey:
     """A measurement, and what is in each layer, by the digest of its tar."""
 
     measurement: Measurement
     contents: Mapping[str, Contents]
-    bound: Bound | None = None

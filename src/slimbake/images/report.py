@@ -9,7 +9,6 @@ from itertools import zip_longest
 from typing import Any
 
 from slimbake.console.tables import (
-    UNMEASURED,
     Layout,
     megabytes,
     readable,
@@ -19,7 +18,7 @@ from slimbake.errors import UsageError
 from slimbake.images import views
 from slimbake.images.detail import Survey
 from slimbake.images.sizes import size_summary, size_table
-from slimbake.images.views import Distance, Duplicate, Findings, Row, findings
+from slimbake.images.views import Duplicate, Findings, Row, findings
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]
 VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
@@ -28,8 +27,6 @@ VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
     "directory": views.by_directory,
 }
 _NOUNS = {"layer": "layers", "package": "packages", "directory": "directories"}
-_SHARED, _OWN = "\u2588", "\u2592"
-_BARS, _NAME = 40, 30  # at most: bars of packages or directories; letters of a name
 _SHOWN = 10  # duplicates in a text; JSON has all
 
 
@@ -37,39 +34,10 @@ def sizes_text(survey: Survey, by: str, changes: Changes | None, layout: Layout)
     """What `slimbake sizes` prints: the table, what is found besides, and what has changed."""
     blocks = [text_table(*sizes_table(survey, by), 2, layout)]
     lines = [*size_summary(survey.measurement).splitlines(), *finding_lines(findings(survey))]
-    blocks.append("\n".join(f"- {line.strip()}" if layout.markdown else line for line in lines))
+    blocks.append("\n".join(lines))
     if changes:
         blocks += [text_table(*change_table(changes), 2, layout), change_summary(changes)]
-    return ("\n\n" if layout.markdown or changes else "\n").join(blocks)
-
-
-def sizes_chart(survey: Survey, by: str, width: int) -> str:
-    """The same as bars, the longest of them as long as a line of `width` has room for: by image
-    what it shares and what is its own, else in how many images a row is.
-    """
-    every = len(survey.measurement.images)
-    if by == "image":
-        bars = [
-            (image.name, sum(layer.uncompressed for layer in shared), image.uncompressed)
-            for image in survey.measurement.images
-            for shared in (survey.measurement.shared(image),)
-        ]
-    else:
-        bars = [
-            (row.name, row.uncompressed * (len(row.images) > 1), row.uncompressed)
-            for row in VIEWS[by](survey)[:_BARS]
-        ]
-    names = max((min(len(name), _NAME) for name, _, _ in bars), default=0)
-    sizes = [megabytes(size) for _, _, size in bars]
-    room = max(width - names - max(map(len, sizes), default=0) - 4, 10)
-    unit = max((size for _, _, size in bars), default=0) / room or 1
-    lines = [f"{_SHARED} in several of {every} images  {_OWN} in one"]
-    for (name, shared, size), words in zip(bars, sizes, strict=True):
-        whole = round(size / unit)
-        bar = _SHARED * round(shared / unit)
-        name = name if len(name) <= names else f"{name[: names - 1]}\u2026"
-        lines.append(f"{name:<{names}}  {bar + _OWN * (whole - len(bar)):<{room}}  {words}")
-    return "\n".join(lines)
+    return ("\n\n" if changes else "\n").join(blocks)
 
 
 def sizes_table(survey: Survey, by: str) -> Table:
@@ -119,9 +87,7 @@ def sizes_json(survey: Survey) -> dict[str, Any]:
 
 
 def finding_lines(found: Findings) -> list[str]:
-    """What is wasted, a line for each; the last of them say how far the lower bound is, where that
-    was measured. What has a reason is in the JSON alone.
-    """
+    """What is wasted, a line for each. What has a reason is in the JSON alone."""
     lines = []
     if found.whiteouts:
         lines.append(f"deleted in a later layer, but still carried: {len(found.whiteouts)} files")
@@ -130,13 +96,6 @@ def finding_lines(found: Findings) -> list[str]:
             for copy in found.whiteouts
         ]
     lines += _duplicates([each for each in found.duplicates if not each.reason])
-    for where, what, distance in (
-        ("registry", "one zstd tar of all distinct files", found.registry),
-        ("registry, same compressor for both", "one zstd tar of all distinct files", found.layers),
-        ("host", "all distinct files", found.host),
-    ):
-        if distance:
-            lines.append(f"lower bound on a {where}: {_distance(distance, what)}")
     return lines
 
 
@@ -206,11 +165,6 @@ def _duplicates(found: list[Duplicate]) -> list[str]:
     if len(found) > _SHOWN:
         lines.append(f"  and {len(found) - _SHOWN} more (`--json` has all)")
     return lines
-
-
-def _distance(distance: Distance, what: str) -> str:
-    above = UNMEASURED if distance.above is None else f"{distance.above:+.1%}"
-    return f"{megabytes(distance.now)}, {what} {megabytes(distance.bound)} ({above})"
 
 
 def _change(change: SizeChange, only: str = "") -> tuple[str, str]:

@@ -5,15 +5,13 @@ to.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.images import Source, streams
-from slimbake.images.contents import LEVEL, bound, compressed, layer_contents
-from slimbake.images.detail import Bound, Contents, Survey
+from slimbake.images.contents import compressed, layer_contents
+from slimbake.images.detail import Contents, Survey
 from slimbake.images.layout import Blobs
 from slimbake.images.model import StoredImage, StoredLayer
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
@@ -27,14 +25,12 @@ def survey(
     workspace: Workspace,
     *,
     compress: bool = False,
-    lower_bound: bool = False,
 ) -> Survey:
     """Measure the images of open sources; only layers that the workspace does not know are read,
     each once.
 
-    `compress`: also as gzip and zstd; `lower_bound`: also how far the fleet is from each file once.
-    Both compress all that is not known, at some 20 MB a second. Raises SetupError where a
-    layer cannot be read.
+    `compress`: also as gzip and zstd, at some 20 MB a second where that is not known. Raises
+    SetupError where a layer cannot be read.
     """
     images: list[StoredImage] = []
     layers: dict[StoredLayer, Blobs] = {}
@@ -49,8 +45,7 @@ def survey(
         for diff, (layer, blobs) in distinct.items()
     }
     measurement = Measurement(tuple(_image(image, found) for image in images))
-    floor = _bound(dict(distinct.values()), found, workspace) if lower_bound else None
-    return Survey(measurement, found, floor)
+    return Survey(measurement, found)
 
 
 def _contents(layer: StoredLayer, blobs: Blobs, workspace: Workspace, compress: bool) -> Contents:
@@ -80,15 +75,3 @@ def _image(image: StoredImage, found: Mapping[str, Contents]) -> Image:
         for layer in image.layers
     )
     return Image(name=image.name, digest=image.digest, layers=tuple(layers))
-
-
-def _bound(
-    layers: Mapping[StoredLayer, Blobs], found: Mapping[str, Contents], workspace: Workspace
-) -> Bound:
-    digests = f"zstd {LEVEL} " + " ".join(layer.diff for layer in layers)
-    key = f"{LAYERS}/bound-{hashlib.sha256(digests.encode()).hexdigest()}"
-    if known := workspace.read(key, lambda said: typed(Bound, said)):
-        return known
-    made = bound(layers, found)
-    workspace.write(key, asdict(made))
-    return made

@@ -171,39 +171,15 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Distance:
-    """Bytes now, and the lower bound."""
-
-    now: int | None
-    bound: int
-
-    @property
-    def above(self) -> float | None:
-        """By how much it is above the bound: 0.03 is 3 %."""
-        return None if self.now is None or not self.bound else self.now / self.bound - 1
-
-
-@dataclass(frozen=True, slots=True)
 class Findings:
     whiteouts: tuple[Copy, ...]
     duplicates: tuple[Duplicate, ...]  # the largest waste first
-    registry: Distance | None = None  # as stored, against one tar
-    # the same layers by the compressor of the bound: only what lies where differs
-    layers: Distance | None = None
-    host: Distance | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: bytes; null where unmeasured."""
         found = asdict(self)
         for made, duplicate in zip(found["duplicates"], self.duplicates, strict=True):
             made["waste"] = duplicate.waste
-        for key, distance in (
-            ("registry", self.registry),
-            ("layers", self.layers),
-            ("host", self.host),
-        ):
-            if distance:
-                found[key]["above"] = distance.above
         return found
 
 
@@ -216,16 +192,7 @@ def findings(survey: Survey) -> Findings:
     whiteouts = tuple(
         Copy(d, path, users[d]) for d, found in survey.contents.items() for path in found.whiteouts
     )
-    bound = survey.bound
-    if bound is None:
-        return Findings(whiteouts, _duplicates(survey, users))
-    return Findings(
-        whiteouts,
-        _duplicates(survey, users),
-        registry=Distance(survey.measurement.registry, bound.compressed),
-        layers=Distance(bound.layers, bound.compressed),
-        host=Distance(survey.measurement.host, bound.uncompressed),
-    )
+    return Findings(whiteouts, _duplicates(survey, users))
 
 
 def _duplicates(survey: Survey, users: Mapping[str, tuple[str, ...]]) -> tuple[Duplicate, ...]:

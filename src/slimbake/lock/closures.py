@@ -120,9 +120,7 @@ class _Reader:
         """Raise SetupError where bytes are not known."""
         if self.unknown:
             shown = ", ".join(sorted(self.unknown)[:5]) + (", ..." if len(self.unknown) > 5 else "")
-            hint = (
-                "`slimbake sizes --json > FILE` measures baked images, and --measured FILE reads it"
-            )
+            hint = "`slimbake sizes --record` measures baked images"
             raise SetupError(f"the locks do not say the bytes of: {shown}", hint)
 
     def _item(self, pin: Pin) -> Item:

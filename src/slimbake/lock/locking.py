@@ -56,13 +56,11 @@ def lock(
     machine: Machine,
     console: Console,
     upgrade: Collection[str] = (),
-    only: bool = False,
 ) -> tuple[str, ...]:
     """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
     changed files.
 
-    `fleet`: as its manifest alone has it. Known pins are kept where they still fit; `only`: all but
-    those of `upgrade` are kept, of locks that are fresh. Raises
+    `fleet`: as its manifest alone has it. Known pins are kept where they still fit. Raises
     ResolutionError where requirements contradict each other, SetupError where uv or an index
     fails; nothing is written then.
     """
@@ -70,7 +68,7 @@ def lock(
         exclusively(f"lock-{fleet.project}", console),
         console.tracked("lock", long=True) as work,
     ):
-        return _Locking(fleet, machine, console, upgrade, only, work).run()
+        return _Locking(fleet, machine, console, upgrade, work).run()
 
 
 class _Locking:
@@ -80,10 +78,9 @@ class _Locking:
         machine: Machine,
         console: Console,
         upgrade: Collection[str],
-        only: bool,
         work: Tracker,
     ) -> None:
-        self._machine, self._console, self._only, self._work = machine, console, only, work
+        self._machine, self._console, self._work = machine, console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
@@ -133,9 +130,7 @@ class _Locking:
 
     def _record(self, name: str, asked: str) -> LockRecord:
         if name in self._texts:
-            # with `only`, nobody looks again at what is held back
-            held = self._locks.records[name].held if self._only else self._held.get(name, {})
-            return LockRecord(asked, text_digest(self._texts[name]), held)
+            return LockRecord(asked, text_digest(self._texts[name]), self._held.get(name, {}))
         return self._locks.records[name]
 
     def _moving(self, family: Family, source: Source | None = None) -> set[str] | None:
@@ -143,8 +138,8 @@ class _Locking:
         `source`: what a wheel is built from, with the packages of this family.
         """
         known = pinned(family, self._fleet, self._locks)
-        freed = () if self._only else self._freed(family)
-        wanted = known.keys() if self._all else known.keys() & {*self._upgrade, *freed}
+        moving = {*self._upgrade, *self._freed(family)}
+        wanted = known.keys() if self._all else known.keys() & moving
         answering = self._answering(family)
         fresh = answering.isdisjoint(self._old) and answering <= {*self._locks.records, LAYERS}
         if source:
@@ -169,9 +164,6 @@ class _Locking:
     ) -> None:
         """`known`: what is pinned now; `wanted`: the packages that may move."""
         kept = [pin for name, pin in known.items() if name not in wanted]
-        if self._only:
-            fixed = (f"{pin.name}=={pin.version}" for pin in kept if not pin.built)
-            family = replace(family, constraints=(*family.constraints, *fixed))
         fleet = self._fleet
         at = {each.name: each for sources in self._locks.sources.values() for each in sources}
         at = {name: each for name, each in at.items() if name not in wanted}
@@ -184,7 +176,7 @@ class _Locking:
             self._console,
             self._work,
             at,
-            compare=not self._only,
+            compare=True,
         )
         for held in resolved.held:
             said = {"by": held.by, "moves": held.moves}
@@ -397,7 +389,5 @@ def supposed(
             found = auto.cut(asked, layers, found)
         pins |= found
     if not touched:
-        raise UsageError(
-            f"no lock holds {name}", "`slimbake lock --explain PACKAGE` says who needs a package"
-        )
+        raise UsageError(f"no lock holds {name}", "`slimbake why PACKAGE` says who needs a package")
     return fleet, pins

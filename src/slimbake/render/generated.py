@@ -238,25 +238,6 @@ def repair(found: Drift, root: Path) -> None:
         (root / path).unlink(missing_ok=True)
 
 
-def unified(found: Drift, root: Path) -> str:
-    """What fixing would change, as a unified diff; one line for a file that is not text."""
-    new = {file.path: file.content for file in found.write} | dict.fromkeys(found.remove, b"")
-    return "".join(
-        line
-        for path, content in sorted(new.items())
-        for line in _difference(path, _content(root / path), content)
-    )
-
-
-def _difference(path: str, old: bytes, new: bytes) -> Iterable[str]:
-    if b"\0" in old + new:
-        return [f"Binary files a/{path} and b/{path} differ\n"]
-    import difflib
-
-    before, after = (each.decode(errors="replace").splitlines(keepends=True) for each in (old, new))
-    return difflib.unified_diff(before, after, f"a/{path}", f"b/{path}")
-
-
 def _templates(plan: Plan, root: Path) -> dict[str, str]:
     paths = (*(SHIPPED / "templates").glob("*.j2"), SHIPPED / "docker-bake.hcl.j2")
     texts = {path.name: path.read_text("utf-8") for path in paths}

@@ -336,7 +336,7 @@
   function history(scope = "") {
     if (!services.has(scope)) scope = "";
     const tools = el("div", {class: "tools"}, picker(scope, (s) => { location.hash = at("history", s); }, "the largest"));
-    if (!D.history.length) return [tools, note(missing("slimbake sizes --compress"))];
+    if (!D.history.length) return [tools, note(missing("slimbake sizes --record"))];
     const last = D.history[D.history.length - 1].sizes;
     const names = scope ? [scope] : Object.keys(last).sort((a, b) => last[b][0] - last[a][0]).slice(0, 8);
     const when = D.history.map((h) => h.when);

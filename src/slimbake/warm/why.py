@@ -55,6 +55,14 @@ def changed(image: str) -> tuple[Why, ...]:
     )
 
 
+def cold_modules(image: str) -> Iterator[tuple[str, bytes]]:
+    """The modules in the cold stores of an image of the engine: path below site-packages, and
+    content. Raises StoreError.
+    """
+    for name, content in _files(image, STORES):
+        yield from store_of(name.removesuffix(SUFFIX), content).contents()
+
+
 def _moved(store: Store) -> Iterator[LedgerEntry]:
     for path, row in store.entries():
         package, _, version = store.dist(row).removesuffix(".dist-info").rpartition("-")
@@ -165,6 +173,5 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str], there:
         return f"did you mean '{near[0]}'?"
     return (
         "it is not in these images either, so no lock brings it: list its package under"
-        " `requirements`, or under `system` if it is Debian's, as programs mostly are;"
-        f" `slimbake lock --explain {top}` says which layers have a Python package of that name"
+        " `requirements`, or under `system` if it is Debian's, as programs mostly are"
     )

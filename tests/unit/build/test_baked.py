@@ -161,12 +161,6 @@ def test_what_is_built_otherwise_is_always_built_and_is_not_what_was_baked(
     assert engine.builds() == []
 
 
-def test_what_is_built_without_a_cache_is_what_was_baked(engine: Engine) -> None:
-    engine.make()
-    assert engine.builds(no_cache=True) == ["api", "embed"]
-    assert engine.builds() == []
-
-
 def test_a_builder_of_its_own_keeps_account_itself(engine: Engine) -> None:
     engine.site = replace(engine.site, engine=CONTAINER)
     assert engine.builds() == ["api", "embed"]

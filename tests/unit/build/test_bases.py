@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from tests.unit.build.played import Played, failing, play_here
 from tests.unit.fleets import unlocked
 from tests.unit.registries import registry
@@ -16,7 +15,6 @@ from tests.unit.registries import registry
 from slimbake.build import pushed
 from slimbake.build.bases import bases
 from slimbake.build.place import BakeRequest
-from slimbake.cli import slimbake
 from slimbake.config.model import (
     BaseEntry,
     Manifest,
@@ -84,7 +82,7 @@ def test_all_that_services_stand_on_is_built_once_and_reported_by_its_digest(
     assert list(found) == list(SHARED)
     assert all(found[name].startswith(f"{machine.server.name}/{name}@sha256:") for name in SHARED)
     pushed.write_pushed(tmp_path / "bases.json", found)
-    assert pushed.read_pushed([tmp_path / "bases.json"], PLAN) == found
+    assert pushed.read_pushed(tmp_path / "bases.json", PLAN) == found
 
 
 def test_only_what_the_named_services_need_is_built(machine: Played) -> None:
@@ -170,15 +168,3 @@ def test_what_stands_in_for_an_external_is_pushed_to_loopback_alone(machine: Pla
     with pytest.raises(UsageError, match="images made with stand-ins"):
         run(machine, "api", at="registry.example.com/toy")
     assert machine.built == []
-
-
-def test_nothing_is_pushed_without_being_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "api").mkdir()
-    file = tmp_path / "services.yaml"
-    file.write_text('project: toy\npython: "3.11"\nservices: {api: {context: api}}\n')
-    done = CliRunner().invoke(slimbake, ["ci", "shared", "--manifest", str(file)])
-    assert isinstance(done.exception, UsageError)
-    assert (done.exception.message, done.exception.hint) == (
-        "what services share is built alone for those that are built elsewhere",
-        "--push",
-    )

@@ -481,9 +481,7 @@ def test_what_was_edited_during_its_build_is_built_again(machine: Played, built:
     assert [targets for targets, _ in built] == [SERVICES, ("nlg",)]
 
 
-@pytest.mark.parametrize(
-    "said", [{"no_cache": True}, {"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}]
-)
+@pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
 def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
     machine: Played, built: list[Any], said: dict[str, Any]
 ) -> None:

@@ -193,8 +193,8 @@ def test_images_that_are_there_and_unchanged_are_not_traced(
     ("how", "said"),
     [
         ({"frozen": True}, "with --frozen"),
-        ({"sets": ("api.args.A=1",)}, "with --set, --platform or --shared"),
-        ({"platform": "linux/arm64"}, "with --set, --platform or --shared"),
+        ({"sets": ("api.args.A=1",)}, "with --set, --platform or ci job --shared"),
+        ({"platform": "linux/arm64"}, "with --set, --platform or ci job --shared"),
         ({"missing": True}, "with --missing"),
     ],
 )

@@ -240,14 +240,6 @@ def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["services"] == {"include": []}
 
 
-@pytest.mark.parametrize(
-    ("command", "default"), [("ci plan", "all"), ("parity", "all"), ("bake", "the first")]
-)
-def test_help_says_which_variants_are_meant_where_none_is_named(command: str, default: str) -> None:
-    done = CliRunner().invoke(slimbake, [*command.split(), "--help"])
-    assert f"that have several. [default: {default}]" in " ".join(done.stdout.split())
-
-
 def test_the_child_pipeline_of_gitlab_has_the_jobs_of_the_matrix() -> None:
     parent = {
         "variables": {"REGISTRY": "x"},

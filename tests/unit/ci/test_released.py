@@ -113,8 +113,11 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
 def run(tmp_path: Path, held: Registry, *more: str, sign: str = "cosign") -> Result:
     file = tmp_path / "services.yaml"
     file.write_text(FLEET % sign)
-    at = (f"--registry={held.name}/atlas", "--tag=1.2", f"--manifest={file}")
-    done = CliRunner().invoke(slimbake, ["ci", "released", *at, *more])
+    done = CliRunner().invoke(
+        slimbake,
+        ["ci", "released", f"--manifest={file}", *more],
+        env={"REGISTRY": f"{held.name}/atlas", "TAG": "1.2"},
+    )
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done

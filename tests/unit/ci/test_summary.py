@@ -18,13 +18,13 @@ from tests.unit.build.played import manifest
 from slimbake.build.on_registry import OnRegistry
 from slimbake.build.release import Released
 from slimbake.ci.model import Known, Record
-from slimbake.ci.records import read_known as read_known
-from slimbake.ci.records import recorded, records, write_record
+from slimbake.ci.records import KNOWN, read_known, recorded, records, write_record
 from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
 from slimbake.errors import CheckError, UsageError
 from slimbake.fleet import resolve
+from slimbake.host.workspace import Workspace
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
@@ -265,21 +265,19 @@ def test_a_record_says_what_the_registry_had(tmp_path: Path) -> None:
 
 
 def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:
-    known = Known(images=(API,), seconds={"api": 1.5})
-    write_record(tmp_path / "known.json", known)
-    assert read_known(tmp_path / "known.json") == known
-    assert read_known(tmp_path / "none.json") == read_known(None) == Known()
+    known, workspace = Known(images=(API,), seconds={"api": 1.5}), Workspace(tmp_path)
+    assert read_known(workspace) == Known()
+    workspace.write(KNOWN, known.as_json())
+    assert read_known(workspace) == known
 
 
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"images": {"api": 1}}', '{"images": [], "seconds": 1}']
 )
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "known.json").write_text(content)
-    with pytest.raises(UsageError, match=r"known\.json cannot be read"):
-        read_known(tmp_path / "known.json")
-    with pytest.raises(UsageError, match=r"known\.json cannot be read"):
-        records([tmp_path / "known.json"])
+    (tmp_path / "record.json").write_text(content)
+    with pytest.raises(UsageError, match=r"record\.json cannot be read"):
+        records([tmp_path / "record.json"])
 
 
 def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Path) -> None:
@@ -293,11 +291,10 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
         tmp_path / "records" / "api.json", Record(services=("api",), seconds=2.0, images=(API,))
     )
     words = ["ci", "summary", "--manifest", str(file), "--plan", str(tmp_path / "matrix.json")]
-    out = str(tmp_path / "known.json")
-    done = CliRunner().invoke(slimbake, [*words, "--write", out, str(tmp_path / "records")])
+    done = CliRunner().invoke(slimbake, [*words, str(tmp_path / "records")])
     assert done.exit_code == 0, done.output
     assert "<code>api</code> | built" in done.stdout
-    assert read_known(tmp_path / "known.json").seconds == {"api": 2.0}
+    assert read_known(Workspace(tmp_path)).seconds == {"api": 2.0}
 
     (tmp_path / "matrix.json").write_text("{}")
     refused = CliRunner().invoke(slimbake, words)

@@ -44,11 +44,6 @@ def root(tmp_path: Path) -> Path:
     [
         (("--missing",), "--missing requires --push", "--push --missing"),
         (
-            ("--push", "--missing", "--no-cache"),
-            "--missing builds nothing that is there, --no-cache everything",
-            "leave out one of them",
-        ),
-        (
             ("--push", "--missing", "--set", "api.args.A=1"),
             "what --set changes is in no fingerprint, so --missing cannot know it",
             "leave out one of them",
@@ -90,19 +85,39 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
 
 
 def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRequest]) -> None:
-    on, record = root / "bases.json", root / "record.json"
-    on.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
-    words = ("--builder", "kube", "--push", "--missing", "--keep-going")
-    files = ("--shared", str(on), "--record", str(record))
+    record = root / "record.json"
+    words = ("--builder", "kube", "--push", "--missing", "--keep-going", "--record", str(record))
     done = CliRunner().invoke(
-        slimbake, ["bake", "-f", str(root / "services.yaml"), *words, *files, "--json"]
+        slimbake, ["bake", "-f", str(root / "services.yaml"), *words, "--json"]
     )
     assert done.exception is None, done.output
     (request,) = asked
-    assert (request.missing, request.keep_going) == (True, True)
-    assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
+    assert (request.missing, request.keep_going, request.frozen) == (True, True, False)
     assert json.loads(record.read_text())["services"] == ["api", "jobs"]
     assert json.loads(done.stdout)["on_registry"] == {}
+
+
+def test_a_job_of_a_pipeline_builds_on_what_another_pushed(
+    root: Path, asked: list[BakeRequest]
+) -> None:
+    shared, record = root / "shared.json", root / "record.json"
+    shared.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
+    files = ("--shared", str(shared), "--record", str(record))
+    done = CliRunner().invoke(
+        slimbake,
+        ["ci", "job", "-f", str(root / "services.yaml"), *files, "jobs"],
+        env={"TAG": "v2", "REGISTRY": "other.example.com"},
+    )
+    assert done.exception is None, done.output
+    (request,) = asked
+    assert (request.push, request.missing, request.keep_going, request.frozen) == (True,) * 4
+    assert (request.targets, request.tag, request.registry) == (
+        ("jobs",),
+        "v2",
+        "other.example.com",
+    )
+    assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
+    assert json.loads(record.read_text())["services"] == ["jobs"]
 
 
 @pytest.mark.parametrize(

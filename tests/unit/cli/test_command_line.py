@@ -1,4 +1,4 @@
-"""What `slimbake bake` refuses before it does anything, and what `validate` counts."""
+"""What `slimbake bake` refuses before it does anything, and what `check` finds stale."""
 
 from __future__ import annotations
 
@@ -18,18 +18,13 @@ from slimbake.deploy import compose
 from slimbake.deploy.compose import Up
 from slimbake.docker import images
 from slimbake.docker.images import EngineImage
-from slimbake.errors import SetupError, UsageError
+from slimbake.errors import SetupError, StaleFiles, UsageError
 
 
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
         (["--missing"], "--missing requires --push", "--push --missing"),
-        (
-            ["--push", "--missing", "--no-cache"],
-            "--missing builds nothing that is there, --no-cache everything",
-            "leave out one of them",
-        ),
         (
             ["--push", "--missing", "--set", "one.args.A=1"],
             "what --set changes is in no fingerprint, so --missing cannot know it",
@@ -53,12 +48,14 @@ def test_what_makes_no_sense_with_missing_is_refused(
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_validate_counts_in_words(tmp_path: Path) -> None:
+def test_check_counts_in_words_and_names_what_is_stale(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     file = tmp_path / "services.yaml"
     file.write_text('project: x\npython: "3.11"\nservices: {one: {context: one, command: [a]}}\n')
-    said = CliRunner().invoke(slimbake, ["validate", "--manifest", str(file)]).stdout
-    assert said == "services.yaml: 1 service, 0 bases, 3 targets\n"
+
+    done = CliRunner().invoke(slimbake, ["check", "--manifest", str(file)])
+    assert done.stdout == "services.yaml: 1 service, 0 bases, 3 targets\n"
+    assert isinstance(done.exception, StaleFiles)
 
 
 @pytest.mark.parametrize(

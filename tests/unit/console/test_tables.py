@@ -80,11 +80,9 @@ def test_words_stand_on_the_left_in_any_column() -> None:
     ]
 
 
-def test_wide_folds_nothing_and_markdown_is_markdown() -> None:
+def test_wide_folds_nothing() -> None:
     row = ("api", "x" * 200)
     assert text_table(("a", "b"), [row], 2, WIDE).splitlines()[1] == f"api  {row[1]}"
-    shown = text_table(("a",), [("b|c",)], 1, Layout(markdown=True))
-    assert shown == "| a |\n| --- |\n| b\\|c |"
 
 
 @given(

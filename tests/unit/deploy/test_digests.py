@@ -31,9 +31,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "services.yaml"
 
 
-def digests(file: Path, held: Registry, *more: str) -> str:
+def exported(file: Path, held: Registry, what: str = "digests", *more: str) -> str:
     at = (f"--registry={held.name}/atlas", "--tag=1.2", f"--manifest={file}")
-    done = CliRunner().invoke(slimbake, ["digests", *at, *more])
+    done = CliRunner().invoke(slimbake, ["export", what, *at, *more])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.stdout
@@ -44,7 +44,7 @@ def test_images_are_named_by_their_digests_in_the_words_of_each_reader(file: Pat
         api = held.put("1.2", MANIFEST, {"schemaVersion": 2})
         gpu = held.put("1.2-gpu", MANIFEST, {"schemaVersion": 2, "annotations": {"a": "b"}})
         at = f"{held.name}/atlas"
-        found = json.loads(digests(file, held))
+        found = json.loads(exported(file, held))
         assert found["api"] == {
             "image": f"{at}/api@{api}",
             "repository": f"{at}/api",
@@ -52,27 +52,24 @@ def test_images_are_named_by_their_digests_in_the_words_of_each_reader(file: Pat
             "digest": api,
         }
         assert set(found) == {"api", "big-model"}, "the first variant of each"
-        env = digests(file, held, "--format=env", "api", "big-model-gpu")
+        env = exported(file, held, "env", "api", "big-model-gpu")
         assert env.splitlines() == [
             f"API_IMAGE={at}/api@{api}",
             f"BIG_MODEL_GPU_IMAGE={at}/big-model@{gpu}",
         ]
-        assert yaml.safe_load(digests(file, held, "--format=kustomize", "api")) == {
+        assert yaml.safe_load(exported(file, held, "kustomize", "api")) == {
             "images": [{"name": f"{at}/api", "digest": api}]
         }
-        assert yaml.safe_load(digests(file, held, "--format=helm", "--variant=gpu")) == {
+        assert yaml.safe_load(exported(file, held, "helm", "big-model-gpu")) == {
             "big-model-gpu": {
                 "image": {"repository": f"{at}/big-model", "tag": "1.2-gpu", "digest": gpu}
             }
         }
-        assert yaml.safe_load(digests(file, held, "--format=compose", "api")) == {
-            "services": {"api": {"image": f"{at}/api@{api}"}}
-        }
         with pytest.raises(UsageError, match="one image of a repository"):
             held.put("latest", MANIFEST, {})
             held.put("latest-gpu", MANIFEST, {})
-            digests(file, held, "--format=kustomize", "big-model", "big-model-gpu", "--tag=latest")
-    assert set(FORMATS) == {"json", "env", "kustomize", "helm", "compose", "kubernetes"}
+            exported(file, held, "kustomize", "big-model", "big-model-gpu", "--tag=latest")
+    assert set(FORMATS) == {"digests", "env", "kustomize", "helm", "kubernetes"}
 
 
 def test_mounted_weights_are_named_beside_the_service(file: Path) -> None:
@@ -84,17 +81,11 @@ def test_mounted_weights_are_named_beside_the_service(file: Path) -> None:
         image = held.put("1.2", MANIFEST, {"schemaVersion": 2})
         at = f"{held.name}/atlas"
         weights = f"{at}/weights-model@{image}"
-        assert json.loads(digests(file, held, "says"))["says"]["weights"] == weights
-        assert digests(file, held, "--format=env", "says").splitlines()[1] == (
-            f"SAYS_WEIGHTS={weights}"
-        )
-        values = yaml.safe_load(digests(file, held, "--format=helm", "says"))["says"]
+        assert json.loads(exported(file, held, "digests", "says"))["says"]["weights"] == weights
+        assert exported(file, held, "env", "says").splitlines()[1] == (f"SAYS_WEIGHTS={weights}")
+        values = yaml.safe_load(exported(file, held, "helm", "says"))["says"]
         assert values["weights"] == values["image"] | {"repository": f"{at}/weights-model"}
-        (volume,) = yaml.safe_load(digests(file, held, "--format=compose", "says"))["services"][
-            "says"
-        ]["volumes"]
-        assert (volume["type"], volume["source"]) == ("image", weights)
-        assert yaml.safe_load(digests(file, held, "--format=kubernetes", "says", "api")) == {
+        assert yaml.safe_load(exported(file, held, "kubernetes", "says", "api")) == {
             "says": {
                 "containers": [
                     {
@@ -120,7 +111,7 @@ def test_what_was_not_released_is_named(file: Path) -> None:
     with registry() as held:
         held.put("1.2-gpu", MANIFEST, {"schemaVersion": 2})
         with pytest.raises(SetupError) as caught:
-            digests(file, held)
+            exported(file, held)
     assert caught.value.message.splitlines() == [
         f"{held.name}/atlas/api:1.2: the registry has none",
         f"{held.name}/atlas/big-model:1.2: the registry has none",
@@ -128,6 +119,6 @@ def test_what_was_not_released_is_named(file: Path) -> None:
 
 
 def test_without_a_registry_nothing_is_released(file: Path) -> None:
-    done = CliRunner().invoke(slimbake, ["digests", f"--manifest={file}"])
+    done = CliRunner().invoke(slimbake, ["export", "digests", f"--manifest={file}"])
     assert isinstance(done.exception, UsageError)
     assert done.exception.message == "services.yaml names no registry, so nothing is released"

@@ -233,42 +233,20 @@ def test_variants_of_a_service_answer_to_one_name_on_the_fleet_s_network() -> No
 
 
 @pytest.mark.parametrize(
-    ("names", "variant", "chosen"),
-    [
-        ((), "", ("api", "rank")),
-        ((), "cuda", ("rank-cuda",)),
-        ((), "cpu", ("rank",)),
-        (("rank",), "cuda", ("rank-cuda",)),
-        (("rank-cuda",), "cuda", ("rank-cuda",)),
-        (("rank-cuda", "api"), "", ("api", "rank-cuda")),
-    ],
+    ("names", "chosen"),
+    [((), ("api", "rank")), (("rank-cuda", "api"), ("api", "rank-cuda"))],
 )
-def test_services_are_chosen_by_name_by_variant_or_both(
-    names: tuple[str, ...], variant: str, chosen: tuple[str, ...]
+def test_services_are_chosen_by_name_or_the_first_variant_of_each(
+    names: tuple[str, ...], chosen: tuple[str, ...]
 ) -> None:
-    assert select(FLEET, names, variant) == chosen
+    assert select(FLEET, names) == chosen
 
 
-@pytest.mark.parametrize(
-    ("names", "variant", "message", "hint"),
-    [
-        ((), "cud", "there is no variant 'cud' in services.yaml", "did you mean 'cuda'?"),
-        (("api",), "cuda", "'api' has no variant 'cuda'", "these have: rank"),
-        (
-            ("rank-gpu",),
-            "",
-            "there is no service 'rank-gpu' in services.yaml",
-            "did you mean 'rank-cuda'?",
-        ),
-    ],
-)
-def test_a_choice_that_is_none_is_reported(
-    names: tuple[str, ...], variant: str, message: str, hint: str
-) -> None:
+def test_a_choice_that_is_none_is_reported() -> None:
     with pytest.raises(UsageError) as caught:
-        select(FLEET, names, variant)
-    assert str(caught.value) == message
-    assert caught.value.hint == hint
+        select(FLEET, ("rank-gpu",))
+    assert str(caught.value) == "there is no service 'rank-gpu' in services.yaml"
+    assert caught.value.hint == "did you mean 'rank-cuda'?"
 
 
 def test_what_is_shared_is_built_for_all_that_stands_on_it() -> None:

@@ -131,7 +131,7 @@ def test_a_smoke_that_exits_early_fails(run: Run) -> None:
 def test_parity_without_a_stored_reference_fails_and_says_how_to_store_one(run: Run) -> None:
     done = run("def parity(reference): ...")
     assert done.returncode == 1
-    assert "`slimbake smoke SERVICE --reference` stores it" in done.stderr
+    assert "`slimbake check --reference SERVICE` stores it" in done.stderr
 
 
 def test_the_reference_may_have_another_name(run: Run, tmp_path: Path) -> None:

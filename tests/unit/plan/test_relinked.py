@@ -88,18 +88,6 @@ def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
     assert environment(Surroundings(externals={}), options)["PLATFORMS"] == "linux/arm64"
 
 
-def test_without_cache_what_another_attempt_has_built_is_not_built_again() -> None:
-    around = Surroundings(externals={})
-    first = arguments(fleet(), ("api",), around, BakeOptions(no_cache=True))
-    assert "--no-cache" in first and "api.no-cache=true" not in settings(first)
-    built = frozenset({"inside", "runtime", "base-web"})
-    second = arguments(fleet(), ("api",), around, BakeOptions(no_cache=True, fresh=built))
-    assert "--no-cache" not in second
-    assert [each for each in settings(second) if "no-cache" in each] == ["api.no-cache=true"]
-    cached = arguments(fleet(), ("api",), around, BakeOptions(fresh=built))
-    assert not [each for each in cached if "no-cache" in each]
-
-
 def test_another_builder_loads_bases_too_when_they_are_asked_for() -> None:
     words = arguments(
         fleet(), ("runtime", "base-web"), Surroundings(externals={}), BakeOptions(load=True)
@@ -118,8 +106,7 @@ def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
 
 def test_what_one_job_wrote_another_reads(tmp_path: Path) -> None:
     pushed.write_pushed(tmp_path / "bases.json", AT)
-    assert pushed.read_pushed([tmp_path / "bases.json"], fleet()) == AT
-    assert pushed.read_pushed([], fleet()) == {}
+    assert pushed.read_pushed(tmp_path / "bases.json", fleet()) == AT
 
 
 REFUSED = [
@@ -142,7 +129,7 @@ REFUSED = [
 def test_a_file_that_no_job_wrote_is_refused(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "bases.json").write_text(content)
     with pytest.raises(UsageError, match=said):
-        pushed.read_pushed([tmp_path / "bases.json"], fleet())
+        pushed.read_pushed(tmp_path / "bases.json", fleet())
 
 
 def test_a_plan_that_stands_on_images_differs_in_nothing_else() -> None:

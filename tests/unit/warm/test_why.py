@@ -55,7 +55,6 @@ def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> Non
         ("symbol", "did you mean 'symbols'?"),
         ("transformer", "did you mean 'transformers'?"),
         ("api", "'api' is a service: `slimbake why MODULE api`"),
-        ("numpy.core", "`slimbake lock --explain numpy` says which layers"),
         ("pip", "it is not in these images either, so no lock brings it"),
         ("curl", "under `requirements`, or under `system` if it is Debian's"),
         ("json.tool", "it is Python's own"),

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 import yaml
 
 from slimbake.ci.matrix import Matrix, child, matrix
-from slimbake.ci.records import read_known as read_known
+from slimbake.ci.records import read_known
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     FILE,
-    all_variants_option,
     console,
-    known_option,
     manifest_option,
     read,
-    registry_option,
-    select_any,
-    services_argument,
 )
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
@@ -33,8 +29,6 @@ from slimbake.render.workflow import GITLAB
     "plan",
     epilog=examples("slimbake ci plan", "slimbake ci plan --missing > plan.json"),
 )
-@services_argument
-@all_variants_option
 @manifest_option
 @click.option(
     "--missing", is_flag=True, help="Leave out services that are already in the registry."
@@ -45,33 +39,21 @@ from slimbake.render.workflow import GITLAB
     metavar="REV",
     help="Leave out services that have not changed since a commit.",
 )
-@registry_option
-@known_option(
-    "Spread builds over jobs by how long they took; `slimbake ci summary --write FILE` writes it."
-)
 @click.option(
     "--gitlab",
     type=FILE,
     metavar="FILE",
     help="Also write GitLab's child pipeline to FILE.",
 )
-def command(
-    services: tuple[str, ...],
-    variant: str,
-    file: Path,
-    missing: bool,
-    since: str,
-    registry: str,
-    known: Path | None,
-    gitlab: Path | None,
-) -> None:
-    """Print the jobs of a pipeline, in waves, as one line of JSON."""
+def command(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
+    """Print the jobs of a pipeline, in waves, as one line of JSON: every service in all its
+    variants, spread over jobs by how long they took at the last `slimbake ci summary`.
+    """
 
     project = read(file)
-    plan = project.plan
-    selected = select_any(plan, services, variant)  # the workflow looks for an empty list
-    unchanged = _unchanged(project, selected, missing, since, registry)
-    made = matrix(plan, selected, unchanged, read_known(known).costs)
+    services = tuple(each.service for each in project.plan.services)
+    unchanged = _unchanged(project, services, missing, since)
+    made = matrix(project.plan, services, unchanged, read_known(project.workspace).costs)
     if gitlab:
         _write_child(project.root, made, gitlab)
     click.echo(json.dumps(made, ensure_ascii=False))
@@ -91,7 +73,7 @@ def _write_child(root: Path, made: Matrix, file: Path) -> None:
 
 
 def _unchanged(
-    project: Project, services: tuple[str, ...], missing: bool, since: str, registry: str
+    project: Project, services: tuple[str, ...], missing: bool, since: str
 ) -> tuple[str, ...]:
     """Those of the services that need no job."""
     from slimbake.ci.unchanged import held, same
@@ -100,5 +82,5 @@ def _unchanged(
         return same(project.manifest.file, services, since, console)
     if not missing:
         return ()
-    found = held(project, services, registry or project.plan.registry, console)
-    return tuple(image.target for image in found)
+    registry = os.environ.get("REGISTRY") or project.plan.registry
+    return tuple(image.target for image in held(project, services, registry, console))

@@ -12,7 +12,6 @@ from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     FOLDER,
     image_names,
-    image_options,
     manifest_option,
     print_json,
     read,
@@ -25,20 +24,16 @@ from slimbake.project import Project
 
 @click.command(
     "released",
-    epilog=examples("slimbake ci released --tag v1", "slimbake ci released --sboms sboms"),
+    epilog=examples("slimbake ci released", "slimbake ci released --sboms sboms"),
 )
 @manifest_option
-@image_options
 @click.option(
     "--sboms",
     type=FOLDER,
     help="Write the SBOMs that are attached to the images into this folder.",
 )
-@click.option(
-    "--branch", default="main", show_default=True, help="The branch whose pipeline signs."
-)
-def command(file: Path, tag: str, registry: str, sboms: Path | None, branch: str) -> None:
-    """List the images that the registry has under a tag, by digest, for the job that signs them."""
+def command(file: Path, sboms: Path | None) -> None:
+    """List the images that the registry has under $TAG, by digest, for the job that signs them."""
     from slimbake.build.on_registry import attached_sboms, released_images
     from slimbake.host.machine import machine
 
@@ -49,8 +44,8 @@ def command(file: Path, tag: str, registry: str, sboms: Path | None, branch: str
             f"{file.name} has no `ci: {{sign: ...}}`, so nothing is signed",
             "add `ci: {sign: cosign}`, or `sign: github` for GitHub's attestations",
         )
-    by = _signer(project, branch)
-    names = image_names(plan, registry, tag)
+    by = _signer(project)
+    names = image_names(plan, os.environ.get("REGISTRY", ""), os.environ.get("TAG", "latest"))
     ca_bundle = str(machine().ca_bundle or "")
     images = released_images(names, ca_bundle)
     attached = attached_sboms(images, ca_bundle)
@@ -62,10 +57,11 @@ def command(file: Path, tag: str, registry: str, sboms: Path | None, branch: str
     print_json(released_json(sign, found, by))
 
 
-def _signer(project: Project, branch: str) -> Signer:
+def _signer(project: Project) -> Signer:
     """Who signs. Raises UsageError where nobody says of which repository."""
     provider = project.plan.pipeline.provider
     source = _in_ci() or origin(project.root)
+    branch = os.environ.get("CI_DEFAULT_BRANCH", "main")  # GitHub's workflow names it
     try:
         return signer("gitlab" if provider == "gitlab" else "github", source, branch)
     except ValueError:

@@ -7,17 +7,18 @@ from typing import Any
 
 import click
 
-from slimbake.ci import records as files
+from slimbake.ci.records import KNOWN, read_known
+from slimbake.ci.records import records as read_records
 from slimbake.ci.summary import summarise, summary_text
 from slimbake.cli.commands import examples
-from slimbake.cli.common import FILE, known_option, manifest_option, read
+from slimbake.cli.common import FILE, manifest_option, read
 from slimbake.host.files import read_json
 
 
 @click.command(
     "summary",
     epilog=examples(
-        "slimbake ci summary --plan plan.json --known known.json records/",
+        "slimbake ci summary --plan plan.json records/",
         "slimbake ci summary --plan plan.json record.json > summary.md",
     ),
 )
@@ -30,25 +31,18 @@ from slimbake.host.files import read_json
     required=True,
     help="The jobs that were to run, as `slimbake ci plan` printed them.",
 )
-@known_option("Compare sizes with FILE, which `--write` wrote on the main branch.")
-@click.option(
-    "--write",
-    type=FILE,
-    help="Write times and sizes to FILE, for --known of later runs.",
-)
-def command(
-    records: tuple[Path, ...], file: Path, jobs: Path, known: Path | None, write: Path | None
-) -> None:
+def command(records: tuple[Path, ...], file: Path, jobs: Path) -> None:
     """Print what a pipeline built, in Markdown: sizes, changes, budgets, checks.
 
-    RECORDS are files that `slimbake bake --record` wrote, or folders of them.
+    RECORDS are files that `slimbake bake --record` wrote, or folders of them. Changes are those
+    since .slimbake/known.json, where times and sizes are then kept for the next run.
     """
 
-    plan = read(file).plan
+    project = read(file)
     selected, unchanged = read_json(jobs, _jobs, "`slimbake ci plan > FILE` writes one")
-    made = summarise(plan, selected, unchanged, files.records(records), files.read_known(known))
-    if write:
-        files.write_record(write, made.known)
+    before = read_known(project.workspace)
+    made = summarise(project.plan, selected, unchanged, read_records(records), before)
+    project.workspace.write(KNOWN, made.known.as_json())
     click.echo(summary_text(made), nl=False)
 
 

@@ -190,7 +190,7 @@ class Smoke:
         if level != "parity":
             return level, function, given
         if self._asked["reference"] is None:
-            stores = "`slimbake smoke SERVICE --reference` stores it"
+            stores = "`slimbake check --reference SERVICE` stores it"
             raise LevelError(f"parity has no {self._asked['stored']}: {stores}")
         return level, function, (json.loads(self._asked["reference"]),)
 

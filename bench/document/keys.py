@@ -49,17 +49,6 @@ def key_texts(schema: Schema) -> Iterator[KeyText]:
         yield from _keys(schema["$defs"][name], schema, entry, "")
 
 
-def keys_named(word: str, schema: Schema) -> list[KeyText]:
-    """The keys that a word stands for: a name, or the path of one with or without names of entries."""
-    wanted = word.lower()
-    found = []
-    for each in key_texts(schema):
-        short = each.path.replace(".NAME", "").replace("[]", "").lower()
-        if wanted in (each.path.lower(), short) or short.rpartition(".")[2] == wanted:
-            found.append(each)
-    return found
-
-
 def _keys(of: Schema, schema: Schema, entry: str, at: str) -> Iterator[KeyText]:
     for name, own in of.get("properties", {}).items():
         key = {**_target(own, schema), **own}
