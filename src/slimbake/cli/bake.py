@@ -111,6 +111,7 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, layout, print_json, print_text, tell_tool
     from slimbake.images.measured import remembered
+    from slimbake.report.hints import requested
 
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
 
@@ -124,6 +125,8 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
         print_json(released_json(released))
     else:
         print_text(released_text(released, layout()))
+        for line in requested(project.fleet, request.targets):
+            print_text(line)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
 

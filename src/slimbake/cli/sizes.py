@@ -35,7 +35,7 @@ from slimbake.images.report import changes
 from slimbake.images.survey import survey
 from slimbake.lock.locks import locked_pins
 from slimbake.project import Project
-from slimbake.report.hints import size_hints
+from slimbake.report.hints import requested, size_hints
 
 
 @click.command(
@@ -109,6 +109,8 @@ def command(
     print_text(report.sizes_text(found, by, compared, layout()))
     if project:
         pins = locked_pins(project.fleet, project.locks)
+        for line in requested(project.fleet, {i.name for i in found.measurement.images}):
+            print_text(line)
         for line in size_hints(project.fleet, project.plan, pins, found.measurement):
             print_text(f"hint: {line}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from slimbake.config.naming import ONNX, base_layer
 from slimbake.console.tables import readable, some
@@ -42,6 +42,21 @@ def size_hints(fleet: Fleet, plan: Plan, pins: Pins, measured: Measurement) -> t
     if fleet.compression.type == "gzip":
         found.append("`compression: {type: zstd, level: 9}` compresses better than gzip")
     return tuple(found)
+
+
+def requested(fleet: Fleet, services: Collection[str]) -> tuple[str, ...]:
+    """Which of these images the manifest removes files from, and by which key."""
+    by_key: dict[str, list[str]] = {}
+    for service in fleet.services:
+        own: tuple[Base | Service, ...] = (*service.bases, service)
+        for each in own if service.name in services else ():
+            if each.removal.remove:
+                kind = "bases" if isinstance(each, Base) else "services"
+                by_key.setdefault(f"{kind}.{each.entry}.remove", []).append(service.name)
+    return tuple(
+        f"removed on request: files of {', '.join(names)}, by {key}; `slimbake why` lists them"
+        for key, names in by_key.items()
+    )
 
 
 def _of_model(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.config.model import BaseEntry, CompressionEntry, Precision, WeightsEntry
+from slimbake.config.model import BaseEntry, CompressionEntry, Precision, Removal, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.fleet.layering.model import Chain, Demand, Item, LayerPlan
 from slimbake.host.wheels import Wheel
@@ -16,7 +16,7 @@ from slimbake.lock.closures import Written
 from slimbake.lock.model import Pin
 from slimbake.plan import plan
 from slimbake.plan.graph import layers
-from slimbake.report.hints import share_hints, size_hints
+from slimbake.report.hints import requested, share_hints, size_hints
 
 MB = 1_000_000
 ML = BaseEntry("ml", requirements=asks("torch"))
@@ -86,3 +86,19 @@ def test_what_lies_twice_is_for_the_base_that_all_have() -> None:
     assert share_hints(fleet(*services, bases=(web,)), hand) == (
         "base web could hold scipy once: about 10.0 MB less on a host",
     )
+
+
+def test_images_without_files_that_somebody_may_need_are_named() -> None:
+    removal = Removal(("torch/test/**",))
+    made = fleet(
+        service("a", base="ml", removal=Removal(("x/**",))),
+        service("b", base="ml"),
+        service("c"),
+        bases=(BaseEntry("ml", requirements=asks("torch"), removal=removal),),
+    )
+    ends = "`slimbake why` lists them"
+    assert requested(made, ["a", "b", "c"]) == (
+        f"removed on request: files of a, b, by bases.ml.remove; {ends}",
+        f"removed on request: files of a, by services.a.remove; {ends}",
+    )
+    assert requested(made, ["c"]) == ()
