@@ -31,14 +31,14 @@ def _starts(found: Mapping[str, Any]) -> Iterator[str]:
         " ratios within a turn (`bench/starts.py`). RSS sums the peaks of all processes."
         f" {_machine(found, 'that run')}"
     )
-    start = ("start s, not optimised", "optimised", "ratio")
+    start = ("processor s until the port listens, not optimised", "optimised", "ratio")
     memory = ("RSS MB, not optimised", "optimised", "ratio")
     yield table(("service", *start, *memory), (_start(name, of) for name, of in services.items()))
 
 
 def _start(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
     cells = [name]
-    for key, shown in (("startup", seconds), ("rss", mb)):
+    for key, shown in (("cpu", seconds), ("memory", mb)):
         bare, ours = ([turn[key] for turn in of[side]] for side in ("bare", "optimised"))
         pairs = [b / a for a, b in zip(bare, ours, strict=True)]
         cells += (shown(_median(bare)), shown(_median(ours)), ratio(_median(pairs), 1))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.engine.conftest import ROOT, docker
+from tests.engine.conftest import ROOT, call, docker
 
 from slimbake.build.bake import bake
 from slimbake.build.command import BakeOptions, Surroundings
@@ -236,3 +236,37 @@ def test_every_image_trusts_whom_the_external_python_image_trusts(
     assert {service: scan["ca"] for service, scan in scans.items()} == dict.fromkeys(
         SERVICES, bundle
     )
+
+
+# --- negative controls: a smoke that passes without what its service needs would prove nothing
+
+API_SMOKE = ROOT / "examples/atlas/services/api/smoke.py"
+# Folders of site-packages that the app of `api` and its smoke import.
+NEEDED = ("fastapi", "starlette", "pydantic", "pydantic_core", "uvicorn", "httpx", "anyio", "idna")
+CONTROL = """\
+import runpy, shutil, sys, sysconfig
+for name in sys.argv[1:]:
+    shutil.rmtree(f"{sysconfig.get_path('purelib')}/{name}")
+smoke = runpy.run_path("/smoke.py")
+smoke["imports"]()
+smoke["load"]()
+"""
+
+
+def controlled(image: str, *removed: str) -> int:
+    words = (
+        "docker",
+        "run",
+        "--rm",
+        "--network=none",
+        "--user=0",
+        f"--volume={API_SMOKE}:/smoke.py:ro",
+    )
+    return call(*words, "--entrypoint=python", image, "-c", CONTROL, *removed).code
+
+
+@pytest.mark.slow
+def test_a_smoke_fails_without_any_package_that_its_service_needs(baked: dict[str, Any]) -> None:
+    image = baked["api"]["digest"]
+    assert controlled(image) == 0
+    assert [name for name in NEEDED if controlled(image, name) == 0] == []

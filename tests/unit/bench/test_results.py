@@ -192,8 +192,8 @@ def test_the_record_of_techniques_says_when_and_where_it_was_measured() -> None:
 
 
 def test_starts_are_compared_within_a_turn() -> None:
-    bare = [{"startup": each, "rss": 200 * MB} for each in (1.0, 2.0, 4.0)]
-    ours = [{"startup": each, "rss": 100 * MB} for each in (1.0, 3.0, 2.0)]
+    bare = [{"cpu": each, "memory": 200 * MB} for each in (1.0, 2.0, 4.0)]
+    ours = [{"cpu": each, "memory": 100 * MB} for each in (1.0, 3.0, 2.0)]
     found = {"machine": "a box", "services": {"api": {"bare": bare, "optimised": ours}}}
     shown = measurements.starts(replace(INPUTS, starts=found))
     assert "Measured on: a box." in shown
