@@ -46,7 +46,7 @@ def command(what: str, services: tuple[str, ...], file: Path, tag: str, registry
     from slimbake.host.machine import machine
 
     plan = project.plan
-    if not (registry or plan.registry):
+    if not (registry or project.manifest.registry):
         raise UsageError(
             f"{file.name} names no registry, so nothing is released",
             "add `registry:`, or --registry",
