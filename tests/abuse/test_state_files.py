@@ -21,7 +21,7 @@ from tests.golden.fleets import REPOSITORY, Fleet
 
 from slimbake.build.known import last_images
 from slimbake.build.timing import costs
-from slimbake.ci.model import Known, Record
+from slimbake.ci.model import Record
 from slimbake.errors import STALE
 from slimbake.fingerprint.folders import LARGE, _seen
 from slimbake.host.workspace import Workspace
@@ -169,7 +169,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".slimbake/hashes.json": {"big.bin": [*_seen(stat), "0" * 64]},
         "matrix.json": jobs,
         "record.json": Record(services=("api",), seconds=3.0, images=(IMAGE,)).as_json(),
-        ".slimbake/known.json": Known(images=(IMAGE,), seconds={"api": 9.0}).as_json(),
+        ".slimbake/known.json": Measurement((IMAGE,)).as_json(),
     }
     for name, said in files.items():
         (root / name).parent.mkdir(exist_ok=True)

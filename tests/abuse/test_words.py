@@ -18,8 +18,8 @@ WORDS = {
     "a number below nothing": "-1",
 }
 COMMANDS = (
-    *("check -f @", "plan @", "export @", "export env @", "export env --tag @"),
-    *("ci plan @", "ci plan --since @", "ci job --shared @", "export env --registry @"),
+    *("check -f @", "plan @", "export @", "export digests @", "export digests --tag @"),
+    *("ci plan @", "ci plan --since @", "ci job --shared @", "export digests --registry @"),
     *("add @", "add two --base @", "add two --port @", "plan --since @", "why @ @"),
     *("lock --upgrade @", "layers --what-if @", "sizes @", "sizes --against @"),
     *("ci summary --plan @", "init --service @", "init --compose @", "bake --tag @"),

@@ -120,7 +120,7 @@ def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, 
     started = toys.slimbake("up", "serves", "works", "ends", "--env=GIVEN=a ${b}")
     assert started.code == 0, started.stderr
     assert started.stdout.startswith("up: serves, works, ends; ")
-    assert f"serves: http://127.0.0.1:{port}\n" in started.stderr
+    assert f"serves: 127.0.0.1:{port}\n" in started.stderr
     assert "ends: finished with exit code 0\n" in started.stderr
     status, body = fetch(f"http://127.0.0.1:{port}/")
     assert (status, json.loads(body)) == (
@@ -145,7 +145,7 @@ def test_services_with_one_port_get_others_of_the_host(toys: Toy) -> None:
     assert started.code == 0, started.stderr
     lines = [line for line in started.stderr.splitlines() if ": http://" in line]
     urls = {service: url for service, url, *_ in (re.split(r": | \(", line) for line in lines)}
-    assert urls["also"] == "http://127.0.0.1:8000" != urls["third"]
+    assert urls["also"] == "127.0.0.1:8000" != urls["third"]
     assert fetch(f"{urls['third']}/index.html") == (200, "here")
 
 

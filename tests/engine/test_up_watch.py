@@ -83,7 +83,7 @@ def test_an_edit_of_code_is_synced_and_another_is_baked_until_ctrl_c(toy: Toy) -
             )
 
         answers("first")
-        wait_for(lambda: f"web: http://127.0.0.1:{port}" in said, "the end of the start")
+        wait_for(lambda: f"web: 127.0.0.1:{port}" in said, "the end of the start")
         image = held(toy.image("web"))
         toy.file("web/app.py", CODE.format(word="second"))
         answers("second")
@@ -91,7 +91,7 @@ def test_an_edit_of_code_is_synced_and_another_is_baked_until_ctrl_c(toy: Toy) -
         assert held(toy.image("web")) == image
         write("second", mode="two")
         wait_for(lambda: held(toy.image("web")) != image, "the bake")
-        wait_for(lambda: said.count(f"web: http://127.0.0.1:{port}") == 2, "the next start")
+        wait_for(lambda: said.count(f"web: 127.0.0.1:{port}") == 2, "the next start")
         answers("second")
         toy.file("web/app.py", CODE.format(word="third"))
         answers("third")

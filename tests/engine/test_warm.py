@@ -110,7 +110,7 @@ def test_why_names_the_store_of_a_module_that_went_cold(toy: Toy, first: str) ->
             "cold (moved: imported from there as before), on base-small, in one"
         ), done.stdout
     assert toy.slimbake("why", "nothing.of.this").code == 3
-    unbaked = toy.slimbake("why", "six", "--tag", "nowhere")
+    unbaked = toy.slimbake("why", "toy_lib.rare", "--tag", "nowhere")
     assert unbaked.code == 7 and "`slimbake bake` builds them" in unbaked.stderr
 
 

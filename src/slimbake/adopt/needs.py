@@ -412,19 +412,14 @@ class _Reader:
         return True
 
     def _pipenv(self, words: list[str]) -> bool:
-        folder = self._around(self._workdir)
-        if words[:1] not in (["install"], ["sync"]) or not folder:
+        if words[:1] not in (["install"], ["sync"]):
             return False
-        self._needs.requirements[_inside(folder, "Pipfile")] = None
-        return all(word.startswith("-") for word in words[1:])
+        raise self._keep("pipenv installs", "pipenv requirements > requirements.txt")
 
     def _pdm(self, words: list[str]) -> bool:
         if words[:1] not in (["install"], ["sync"]):
             return words[:1] == ["config"]
-        folder, said = self._around(self._workdir), _said(words[1:])
-        groups = _listed(said.get("--group", said.get("-G", ())))
-        whole = "build-system" in self._table(folder) and "--no-self" not in said
-        return self._asked(folder, _asked(folder, [], groups, whole=whole), said, exports=False)
+        raise self._keep("pdm installs", "pdm export --prod -o requirements.txt")
 
     def _venv(self, words: list[str]) -> bool:
         self._needs.environments |= {

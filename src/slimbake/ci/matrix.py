@@ -9,10 +9,9 @@ pushed.
 
 from __future__ import annotations
 
-import heapq
+import itertools
 import json
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 
 from slimbake.plan.model import Lane, Plan
@@ -24,13 +23,10 @@ def matrix(
     plan: Plan,
     selected: tuple[str, ...],
     unchanged: tuple[str, ...] = (),
-    costs: Mapping[str, float] = {},
 ) -> Matrix:
     """The jobs that build these services.
 
-    `unchanged`: those of them that need no job. `costs`: how long a service took when it was last
-    built, in any unit; beyond 256 jobs, services are put together in jobs that take about as long
-    as one another.
+    `unchanged`: those of them that need no job. Beyond 256 jobs, each builds several services.
     """
     wanted = tuple(name for name in selected if name not in unchanged)
     lanes = {
@@ -43,9 +39,7 @@ def matrix(
         "bases": {"include": [_bases(plan, lane, names) for lane, names in lanes.items()]},
         "services": {
             "include": [
-                job
-                for lane, names in lanes.items()
-                for job in _services(plan, lane, names, costs, shared)
+                job for lane, names in lanes.items() for job in _services(plan, lane, names, shared)
             ]
         },
         "merges": [_merge(plan, name, lanes) for name in wanted]
@@ -65,15 +59,10 @@ def _bases(plan: Plan, lane: Lane, services: tuple[str, ...]) -> BasesJob:
     }
 
 
-def _services(
-    plan: Plan, lane: Lane, names: tuple[str, ...], costs: Mapping[str, float], most: int
-) -> Iterator[ServicesJob]:
+def _services(plan: Plan, lane: Lane, names: tuple[str, ...], most: int) -> Iterator[ServicesJob]:
     units = _units(plan, names)
-    known = {unit[0]: [costs[name] for name in unit if name in costs] for unit in units}
-    summed = {name: sum(each) for name, each in known.items() if each}
-    members = {unit[0]: unit for unit in units}
-    for number, heads in enumerate(balance(tuple(members), summed, most)):
-        group = tuple(name for head in heads for name in members[head])
+    for number in range(min(most, len(units))):
+        group = tuple(itertools.chain(*units[number::most]))
         first, *others = group
         yield {
             "id": f"{lane.name}-{number}",
@@ -112,35 +101,6 @@ def _platform(plan: Plan, lane: Lane) -> str:
 def _platforms(plan: Plan, service: str, lane: Lane) -> set[str]:
     """What of a service is built in a lane."""
     return set(plan.target(service).platforms or plan.platforms) & set(lane.platforms)
-
-
-def balance(
-    names: Sequence[str], costs: Mapping[str, float], groups: int
-) -> tuple[tuple[str, ...], ...]:
-    """Spread names over at most that many groups: the costliest first, each to the group that has
-    least.
-
-    The longest group takes at most 4/3 of what the best spread takes (Graham 1969). A name whose
-    cost is unknown costs what the others do in the middle. The same input gives the same groups;
-    names keep their order in a group, groups the order of their first names.
-    """
-    usual = (
-        statistics.median(costs[name] for name in names if name in costs)
-        if set(names) & set(costs)
-        else 1.0
-    )
-    place = {name: index for index, name in enumerate(names)}
-    cost = {name: costs.get(name, usual) for name in names}
-    heap: list[tuple[float, int]] = [(0.0, group) for group in range(min(groups, len(names)))]
-    found: list[list[str]] = [[] for _ in heap]
-    for name in sorted(names, key=lambda name: (-cost[name], place[name])):
-        load, group = heapq.heappop(heap)
-        found[group].append(name)
-        heapq.heappush(heap, (load + cost[name], group))
-    ordered = (sorted(group, key=place.__getitem__) for group in found)
-    return tuple(
-        sorted((tuple(group) for group in ordered if group), key=lambda group: place[group[0]])
-    )
 
 
 class BasesJob(TypedDict):

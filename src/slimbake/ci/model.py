@@ -1,9 +1,8 @@
-"""What the jobs of a run leave behind, and what is known of a fleet from run to run. Pure."""
+"""What the jobs of a run leave behind, and what images weigh from run to run. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
@@ -33,35 +32,6 @@ class Record:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known of a fleet: of each service the image last built on the main branch, and how
-    long it took.
-    """
-
-    images: tuple[Image, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def costs(self) -> Mapping[str, float]:
-        """What services cost to build, in one unit for all: seconds; where none are known, their
-        own bytes.
-        """
-        if self.seconds:
-            return self.seconds
-        measured = Measurement(self.images)
-        return {
-            image.name: float(
-                image.uncompressed - sum(layer.uncompressed for layer in measured.shared(image))
-            )
-            for image in self.images
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """As `slimbake sizes --json` has it, so that it may be compared with; and the seconds."""
-        return {**Measurement(self.images).as_json(), "seconds": dict(sorted(self.seconds.items()))}
-
-
 def parse_record(said: Any) -> Record:
     """A record as it was written. Raises KeyError, TypeError, ValueError or AttributeError for
     anything else.
@@ -76,10 +46,9 @@ def parse_record(said: Any) -> Record:
     )
 
 
-def parse_known(said: Any) -> Known:
-    """What is known, as it was written. Raises as `record` does."""
-    seconds = {str(name): float(value) for name, value in said.get("seconds", {}).items()}
-    return Known(images=known_images(said["images"]), seconds=seconds)
+def parse_known(said: Any) -> Measurement:
+    """What the images of the main branch weigh, as it was written. Raises as `parse_record` does."""
+    return Measurement(known_images(said["images"]))
 
 
 def known_images(said: Any) -> tuple[Image, ...]:

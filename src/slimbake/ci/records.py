@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from slimbake.build.release import Released
-from slimbake.ci.model import Known, Record, parse_known, parse_record
+from slimbake.ci.model import Record, parse_known, parse_record
 from slimbake.errors import SlimbakeError
 from slimbake.host.files import read_json, write_atomically
 from slimbake.host.workspace import Workspace
+from slimbake.images.sizes import Measurement
 
 KNOWN = "known"  # in the workspace, which pipelines keep from run to run
 
 
-def read_known(workspace: Workspace) -> Known:
-    """What earlier runs found out; nothing where they left nothing."""
-    return workspace.read(KNOWN, parse_known) or Known()
+def read_known(workspace: Workspace) -> Measurement:
+    """What images weighed at the last run on the main branch; nothing where it left nothing."""
+    return workspace.read(KNOWN, parse_known) or Measurement(())
 
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from slimbake.ci.model import Known, Record
+from slimbake.ci.model import Record
 from slimbake.console.tables import UNMEASURED, markdown, megabytes, readable
 from slimbake.images.sizes import Image, Measurement
 from slimbake.plan.model import Plan
@@ -31,7 +31,7 @@ class SummaryRow:
 class Summary:
     rows: tuple[SummaryRow, ...]
     failures: tuple[Record, ...]
-    known: Known  # for the next run
+    known: Measurement  # for the next run
     before: Measurement
 
 
@@ -40,7 +40,7 @@ def summarise(
     selected: Sequence[str],
     unchanged: Collection[str],
     records: Sequence[Record],
-    before: Known,
+    before: Measurement,
 ) -> Summary:
     """Put together what the jobs left behind.
 
@@ -73,12 +73,11 @@ def summarise(
     live = {each.service for each in plan.services}
     held = {name: image for name, image in built.items() if name not in failed}
     images = {name: image for name, image in {**old, **held}.items() if name in live}
-    times = {name: value for name, value in {**before.seconds, **seconds}.items() if name in live}
     return Summary(
         rows=rows,
         failures=tuple(record for record in records if record.error),
-        known=Known(images=tuple(images.values()), seconds=times),
-        before=Measurement(before.images),
+        known=Measurement(tuple(images.values())),
+        before=before,
     )
 
 
@@ -94,7 +93,8 @@ def _state(
 
 # in the first line: by it the comment of an earlier run is found again
 MARK = "<!-- slimbake bake -->"
-MOST = 60_000  # characters: GitHub takes 65,536 in a comment
+MOST = 120  # rows: GitHub takes 65,536 characters in a comment
+_LONGEST = 64_000  # characters
 _SHOWN = 2_000  # characters of an error: its end tells what happened
 _HEADINGS = (
     "service",
@@ -123,8 +123,7 @@ def summary_text(summary: Summary) -> str:
     ]
     if same:
         tail[:0] = [f"Unchanged, and not built: {same}.", ""]
-    room = MOST - sum(len(line) + 1 for line in (*head, *tail))
-    return "\n".join([*head, *_table(shown, max(room, 1000)), *tail])[: MOST + 4000].rstrip() + "\n"
+    return "\n".join([*head, *_table(shown), *tail])[:_LONGEST].rstrip() + "\n"
 
 
 def code(words: str) -> str:
@@ -138,18 +137,11 @@ def _inert(words: str) -> str:
     )
 
 
-def _table(rows: Sequence[SummaryRow], room: int) -> list[str]:
+def _table(rows: Sequence[SummaryRow]) -> list[str]:
     if not rows:
         return []
-    lines = markdown(_HEADINGS, [_cells(row) for row in rows]).splitlines()
-    kept, used = [], 0
-    for line in lines:
-        used += len(line) + 1
-        if used > room:
-            break
-        kept.append(line)
-    left = len(lines) - len(kept)
-    return [*kept, "", *([f"And {left} more.", ""] if left else [])]
+    left = [f"And {len(rows) - MOST} more.", ""] if len(rows) > MOST else []
+    return [markdown(_HEADINGS, [_cells(row) for row in rows[:MOST]]), "", *left]
 
 
 def _cells(row: SummaryRow) -> tuple[str, ...]:
@@ -188,7 +180,7 @@ def _share(size: int | None, limit: int) -> str:
 
 
 def _together(summary: Summary) -> str:
-    now = Measurement(summary.known.images)
+    now = summary.known
     lines = []
     for what, size, was in (
         ("on a host", now.host, summary.before.host),

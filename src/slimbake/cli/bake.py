@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,6 @@ from slimbake.cli.common import (
 
 if TYPE_CHECKING:
     from slimbake.build.place import BakeRequest
-    from slimbake.build.release import Released
     from slimbake.project import Project
 
 
@@ -114,12 +111,7 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
     from slimbake.report.hints import requested
 
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
-
-    def ended() -> Released:
-        with _others(request):
-            return release(project, request, console)
-
-    released = recorded(record, request.targets, ended)
+    released = recorded(record, request.targets, lambda: release(project, request, console))
     tell_tool(project)
     if as_json:
         print_json(released_json(released))
@@ -129,17 +121,3 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
             print_text(line)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
-
-
-@contextlib.contextmanager
-def _others(request: BakeRequest) -> Iterator[None]:
-    """Say with what fails first how to see what else does."""
-    from slimbake.errors import BuildError, CheckError
-
-    try:
-        yield
-    except (BuildError, CheckError) as error:
-        if len(request.targets) > 1 and not request.keep_going:
-            more = "`slimbake bake --keep-going` goes on with the others, and shows what else fails"
-            error.hint = f"{error.hint}\n{more}".lstrip()
-        raise

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from slimbake.config.report import did_you_mean
 from slimbake.console import Console
-from slimbake.console.tables import WIDTH, Layout, folded
+from slimbake.console.tables import WIDTH, Layout, folded, some
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
@@ -181,21 +182,13 @@ def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     known = [service.service for service in plan.services]
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no service '{name}' in {plan.manifest}", _near(name, known))
+            hint = did_you_mean(name, known) or f"the services are: {some(known, _SHOWN)}"
+            raise UsageError(f"there is no service '{name}' in {plan.manifest}", hint)
     chosen = frozenset(names or plan.group("default"))
     selected = tuple(name for name in known if name in chosen)
     if not selected:
         raise NothingSelected(f"{plan.manifest} has no services", "`slimbake add NAME` makes one")
     return selected
-
-
-def _near(name: str, known: list[str]) -> str:
-    import difflib
-
-    if near := difflib.get_close_matches(name, known, 1):
-        return f"did you mean '{near[0]}'?"
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"the services are: {', '.join(known[:_SHOWN])}{more}"
 
 
 # Lines and progress of a command: stdout is the result's, stderr everything else's.

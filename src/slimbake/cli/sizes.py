@@ -56,8 +56,8 @@ from slimbake.report.hints import requested, size_hints
     "--record",
     "recorded",
     is_flag=True,
-    help="Also measure sizes as gzip and zstd, which takes minutes the first time, and write all to"
-    " bake/sizes.json, which `report` reads.",
+    help="Measure all services and variants that were baked, as gzip and zstd too, which takes"
+    " minutes the first time, and write that to bake/sizes.json.",
 )
 @click.option(
     "--against",
@@ -86,16 +86,14 @@ def command(
     earlier = (
         read_json(against, dict, "`slimbake sizes --json > FILE` writes one") if against else None
     )
-    if recorded and not file.is_file():
-        raise UsageError(f"--record: there is no {file} to record for", "--file names it")
-    if recorded:
-        _expect_none_lost(names, file)
+    if recorded and (names or not file.is_file()):
+        raise UsageError("--record is of all services of a manifest", "name none")
     # Images that are named by their address need no manifest; where there is one, its folder keeps
     # what was read.
     workspace = Workspace(file.parent if file.is_file() else None, console)
     project = read(file) if _services(names) or not names else None
     with contextlib.ExitStack() as stack:
-        wanted = _sources(names, project, registry, tag, workspace)
+        wanted = _sources(names, project, registry, tag, workspace, recorded)
         sources = [stack.enter_context(source) for source in wanted]
         found = survey(sources, workspace, compress=recorded)
     remember(found.measurement, workspace)
@@ -115,24 +113,6 @@ def command(
             print_text(f"hint: {line}")
 
 
-def _expect_none_lost(names: tuple[str, ...], file: Path) -> None:
-    """Raises UsageError where a record would not have a service that the last one has."""
-    path = file.parent / SIZES
-    if not path.is_file():
-        return
-    plan = read(file).plan
-    services = _services(names)
-    now = {*(select(plan, services) if services or not names else ())}
-    before = read_json(path, dict, "`slimbake sizes --record` writes it").get("images", {})
-    there = [each.service for each in plan.services if each.service in before]
-    if lost := [name for name in there if name not in now]:
-        every = [each.service for each in plan.services if each.service in {*there, *now}]
-        raise UsageError(
-            f"--record: {SIZES} would lose {', '.join(lost)}",
-            f"name them, too: `slimbake sizes --record {' '.join(every)}`",
-        )
-
-
 def _services(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
         name for name in names if not ("/" in name or ":" in name or name.endswith(".tar"))
@@ -140,7 +120,12 @@ def _services(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sources(
-    names: tuple[str, ...], project: Project | None, registry: str, tag: str, workspace: Workspace
+    names: tuple[str, ...],
+    project: Project | None,
+    registry: str,
+    tag: str,
+    workspace: Workspace,
+    recorded: bool,
 ) -> Iterator[contextlib.AbstractContextManager[Source]]:
     """What is asked for: images by their address, and services' images in the engine."""
 
@@ -150,7 +135,9 @@ def _sources(
             yield opened(address(name), this_platform())
     if project:
         references = image_names(project.plan, registry, tag)
-        chosen = {name: references[name] for name in select(project.plan, services)}
+        every = tuple(each.service for each in project.plan.services)  # all variants
+        wanted = select(project.plan, every if recorded else services)
+        chosen = {name: references[name] for name in wanted}
         yield _engine(chosen, workspace, every=not services)
 
 

@@ -23,25 +23,10 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
-from slimbake.console.tables import readable
 from slimbake.errors import NothingSelected, SetupError, UsageError
 from slimbake.inside.build.runtime import left_behind
-from slimbake.inside.ledger import LedgerEntry
 from slimbake.project import Project
-from slimbake.warm.why import (
-    MOVED,
-    Why,
-    changed,
-    cold_modules,
-    is_there,
-    led_on,
-    of_debian,
-    of_own_code,
-    why,
-)
-
-SHOWN = 20  # files of one rule, before they are counted
-FEW = 5  # of one of several rules
+from slimbake.warm.why import MOVED, Why, answer, changed, cold_modules, is_there, led_on, why
 
 
 @click.command(
@@ -110,18 +95,18 @@ def _of_images(
             }
         )
     elif found:
-        _print_found(path, found)
+        for line in answer(path, found):
+            print_text(line)
     elif reason := left_behind(path):
         print_text(f"runtime: no image has {path} of the standard library: {reason}")
     else:
+        python, services = project.fleet.python, {each.service for each in project.plan.services}
+        there = next((n for n, image in ids.items() if is_there(image, path, python)), "")
         raise NothingSelected(
             f"nothing removed, moved or changed {path} in these images",
-            led_on(
-                [one for each in every.values() for one in each],
-                path,
-                {each.service for each in project.plan.services},
-                _where(project, path, ids),
-            ),
+            f"{there} has it on disk, as its package installed it"
+            if there
+            else led_on([one for each in every.values() for one in each], path, services),
         )
 
 
@@ -147,22 +132,6 @@ def _explained(project: Project, package: str) -> str:
     return explanation(normalised(package), families(project.fleet), pins, on)
 
 
-def _where(project: Project, path: str, ids: Mapping[str, str]) -> str:
-    """Where something is that no rule touched; "" where it is nowhere."""
-    built = [each for each in project.fleet.services if each.has_code and not each.dockerfile]
-    contexts = {each.name: each.context for each in built if each.name in ids}
-    there = (
-        f"{name} has it on disk, as its package installed it"
-        for name, image in ids.items()
-        if is_there(image, path, project.fleet.python)
-    )
-    return (
-        of_own_code(project.root, contexts, path)
-        or of_debian(project.fleet, project.locks, ids.keys(), path)
-        or next(there, "")
-    )
-
-
 def _extract(found: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:
     """Write what is cold of these files. Raises NothingSelected where nothing is."""
     from slimbake.images.cold import extract_cold
@@ -175,46 +144,6 @@ def _extract(found: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into:
         raise NothingSelected("no cold store of these images has such a file")
     extract_cold(modules.items(), into)
     click.echo(f"{len(modules):,} files in {into}")
-
-
-def _print_found(path: str, found: Mapping[str, tuple[Why, ...]]) -> None:
-    """The files that were found in each image, by rule and layer."""
-    known_rules = {each.name: each for each in rules()}
-    by_rule: dict[tuple[str, str], list[str]] = {}
-    entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
-    for name, files in found.items():
-        for each in files:
-            by_rule.setdefault((each.entry.by, each.layer), []).append(name)
-            entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
-    if len(entries) > 1:
-        print_text(f"{path}: {short_answer(entries)}")
-    most = FEW if len(entries) > 1 else SHOWN
-    for (by, layer), names in by_rule.items():
-        words = f"{by} ({MOVED[by]})" if by in MOVED else by
-        print_text(f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}")
-        if rule := known_rules.get(by):
-            print_text(f"  {rule.about}: {rule.why.rstrip('.')}")
-        removed = list(entries[by, layer].values())
-        for entry in removed[:most]:
-            size = readable(entry.before)
-            if entry.after not in (0, entry.before):
-                size += f" -> {readable(entry.after)}"
-            print_text(f"  {entry.path}  {size}  {entry.package} {entry.version}")
-        if len(removed) > most:
-            size = readable(sum(e.before - (by not in MOVED) * e.after for e in removed))
-            more = f"{len(removed) - most:,} more files (`--json` lists them)"
-            click.echo(f"  and {more}, {size} in all")
-
-
-def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
-    """How many files each rule took, moved or changed; `entries`: rule and layer -> path -> file."""
-    by_rule: dict[str, set[str]] = {}
-    for (by, _), files in entries.items():
-        by_rule.setdefault(by, set()).update(files)
-    counts = sorted(by_rule.items(), key=lambda one: (-len(one[1]), one[0]))
-    every = set[str]().union(*by_rule.values())
-    named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
-    return f"{len(every):,} files: {named}"
 
 
 def _print_rules(as_json: bool) -> None:

@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from slimbake.config.document import KeyPath
-from slimbake.config.inference import unsupported
 from slimbake.config.model import Manifest
 from slimbake.config.read import Reader
 from slimbake.config.rules import rules
 from slimbake.config.structure import structure
-from slimbake.inside.model_task import UnsupportedModelError
 
-__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs", "refuse_packaged_models"]
+__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs"]
 
 MANIFEST_SCHEMA = Path(__file__).with_name("services.schema.json")
 _BEGINS = "a manifest begins with: project: NAME"
@@ -30,18 +28,6 @@ def manifest(path: Path) -> Manifest:
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()
     return replace(result, warnings=tuple(report.warnings))
-
-
-def refuse_packaged_models(path: Path, faults: Mapping[str, UnsupportedModelError]) -> None:
-    """Raise ManifestError for models of packages that cannot be exported, by service, if any.
-
-    What a package holds is known once it is fetched, when the manifest has long been read.
-    """
-    if faults:
-        _, report = structure(path, MANIFEST_SCHEMA, _BEGINS)
-        for service, error in faults.items():
-            unsupported(("services", service, "weights", "package"), error, report)
-        report.stop()
 
 
 def refuse_debs(path: Path, faults: Mapping[str, tuple[str, str]]) -> None:

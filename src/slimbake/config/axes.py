@@ -105,35 +105,23 @@ def _own(entry: _Entry, raw: Raw, report: ProblemReport) -> None:
             )
             report.key(path, message, did_you_mean(name, known))
     if not raw.get("bases") and raw.get("layers") != "none":
-        for name, variant in variants.items():
-            if "torch" in variant:
-                message = (
-                    "slimbake finds the layers of this fleet, as those of one family, which has one"
-                    " torch"
-                )
-                report.key(
-                    (*entry.path, "variants", name, "torch"),
-                    message,
-                    "write bases, or `layers: none`",
-                )
+        for name in (name for name, variant in variants.items() if "torch" in variant):
+            report.key(
+                (*entry.path, "variants", name, "torch"),
+                "the layers that slimbake finds have one torch",
+                "write bases, or `layers: none`",
+            )
 
 
 def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """Names of variants are groups of the bake file."""
     for entry in entries:
         for name in entry.raw.get("variants", {}):
-            own = name in RESERVED or name == INVENTORY or name.startswith(tuple(PREFIXES))
-            if own or name.endswith(CHECKS):
-                message = f"'{name}' is a name of slimbake's own, and cannot be that of a variant"
-            elif name in raw.get("services", {}):
-                where = report.where(("services", name))
-                message = (
-                    f"the variant '{name}' has the name of a service ({where}), and bake builds it"
-                    " as a group"
-                )
-            else:
-                continue
-            report.key((*entry.path, "variants", name), message, _OTHER)
+            ours = name in RESERVED or name == INVENTORY or name.startswith(tuple(PREFIXES))
+            if ours or name.endswith(CHECKS) or name in raw.get("services", {}):
+                whose = "a service" if name in raw.get("services", {}) else "slimbake's own"
+                message = f"'{name}' is a name of {whose}, and cannot be that of a variant"
+                report.key((*entry.path, "variants", name), message, _OTHER)
 
 
 def _derived(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
@@ -144,15 +132,9 @@ def _derived(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> No
             name = derived(entry.name, variant)
             owner = owners.setdefault((entry.kind, name), entry.path)
             if owner != entry.path:
-                path = (
-                    (*entry.path, "variants", variant) if entry.raw.get("variants") else entry.path
-                )
                 whose = f"{'.'.join(map(str, owner))} ({report.where(owner)})"
-                report.key(
-                    path,
-                    f"its variant '{variant}' is called '{name}', as is that of {whose}",
-                    _OTHER,
-                )
+                message = f"its variant '{variant}' is called '{name}', as is that of {whose}"
+                report.key(entry.path, message, _OTHER)
                 continue
             for parent in entry.below:
                 copied = derived(parent, variant)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +13,6 @@ import yaml
 
 # In the order in which Compose looks for them.
 OWN = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES = tuple(name.replace(".y", ".override.y") for name in OWN)  # beside one of these
 
 _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, StopIteration)
 
@@ -42,12 +40,6 @@ class OwnCompose:
 
     name: str = ""
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by service
-    security: Mapping[str, frozenset[str]] = field(
-        default_factory=dict
-    )  # `security_opt`, by service
-    whole: Mapping[str, frozenset[str]] = field(
-        default_factory=dict
-    )  # keys with `!override` or `!reset`, by service
 
     @property
     def services(self) -> frozenset[str]:
@@ -73,20 +65,6 @@ def own_compose(root: Path) -> OwnCompose:
     return OwnCompose()
 
 
-def on_top(root: Path, environment: Mapping[str, str]) -> Iterator[OwnCompose]:
-    """What the files define that Compose reads on top of a repository's own, in its order; without
-    those that cannot be read. `environment`: of Compose, with that of `.env`.
-    """
-    names = [next((name for name in OVERRIDES if (root / name).is_file()), "")]
-    if said := environment.get("COMPOSE_FILE"):
-        names = said.split(environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep)
-    own = root / own_compose(root).name
-    for name in names:
-        if name and root / name != own:
-            with contextlib.suppress(OSError, ValueError):
-                yield defined(name, (root / name).read_text("utf-8"))
-
-
 @lru_cache(maxsize=8)  # each service that starts beside others asks for it
 def defined(name: str, text: str) -> OwnCompose:
     """What the compose file of this name and text defines itself; nothing of one that cannot be
@@ -95,13 +73,7 @@ def defined(name: str, text: str) -> OwnCompose:
     with contextlib.suppress(*_UNREADABLE):
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
         said = {k: each if isinstance(each, dict) else {} for k, each in services.items()}
-        options = {k: each.get("security_opt") or () for k, each in said.items()}
-        return OwnCompose(
-            name,
-            {k: frozenset(each) for k, each in said.items()},
-            {k: frozenset(map(str, each)) for k, each in options.items()},
-            {k: frozenset(_whole(each)) for k, each in _service_nodes(text)},
-        )
+        return OwnCompose(name, {k: frozenset(each) for k, each in said.items()})
     return OwnCompose()
 
 
@@ -135,8 +107,3 @@ def _service_nodes(text: str) -> Iterator[tuple[str, list[tuple[yaml.Node, yaml.
     services = {key.value: value for key, value in top.value}["services"]
     for name, said in services.value:
         yield name.value, said.value if isinstance(said, yaml.MappingNode) else []
-
-
-def _whole(said: list[tuple[yaml.Node, yaml.Node]]) -> Iterator[str]:
-    """The keys of a service whose values take the place of those below, and merge with none."""
-    yield from (key.value for key, value in said if value.tag in {"!override", "!reset"})

@@ -2,30 +2,26 @@
 
 Values are dicts, lists, strings, ints, None, and Words where quotes are missing. An alias is the
 value that it repeats, so a file costs what its text costs.
-
-The reader takes libyaml's events. The nodes of `yaml.compose` lack the places of aliases, it refuses
-an anchor that is set twice, and after a syntax error it returns nothing of what it has read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
-from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
+from yaml import MappingNode, Node, ScalarNode
 
-from slimbake.config.words import Scalar, Word, unquoted
+from slimbake.config.words import Word, unquoted
 
 KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH = 50
 # values after aliases are written out; more only if the text itself is of that order
 MAX_COPIES = 100_000
-_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!", None)
+_PLAIN = "plain"  # in place of a tag: written without quotes and without a tag
+_TAGS = ("", _PLAIN, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")))
 _MERGE = "<<"
 
 
@@ -57,47 +53,50 @@ class Fault(NamedTuple):
     twin: bool = False
 
 
-# Line and column of a key and of its value, counted from 0, and what is below. There is one for
-# every key, and the garbage collector leaves plain tuples of numbers alone.
-_Spot = tuple[int, int, int, int, "_Spots | None"]
-_Spots = dict[str | int | None, _Spot]
+class _Loader(yaml.CSafeLoader):
+    """Takes no value for what it might be: `words` says that."""
+
+    def resolve(self, kind: type[Node], value: str, implicit: Any) -> str:
+        return _PLAIN if kind is ScalarNode and implicit[0] else ""
 
 
 class Places:
-    """The first place of every key and value in a text.
-
-    It is read for them when the first one is asked for: most texts are sound, and the places of a
-    large fleet would take more memory than all its values.
+    """The first place of every key and value in a text, which is read again for the first of them:
+    most texts are sound, and these places take more memory than the values.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._entries: dict[int, dict[Any, tuple[Node, Node]]] = {}  # of a mapping or list
 
     @cached_property
-    def _documents(self) -> _Spots:
-        spots: _Spots = {}
-        with contextlib.suppress(_StopError, yaml.MarkedYAMLError):
-            _Reader(self._text, spots).document()
-        return spots
+    def _root(self) -> Node | None:
+        with contextlib.suppress(yaml.YAMLError):
+            return _Loader(self._text).get_single_node()
+        return None
 
     def key(self, path: KeyPath) -> Position:
         """Where the key (or list item) at `path` stands, or the nearest thing around it."""
-        line, column, *_ = self._nearest(path)
-        return Position(line + 1, column + 1)
+        return self._nearest(path)[0]
 
     def value(self, path: KeyPath) -> Position:
         """Where the value at `path` begins, or the nearest thing around it."""
-        _, _, line, column, _ = self._nearest(path)
-        return Position(line + 1, column + 1)
+        return self._nearest(path)[1]
 
-    def _nearest(self, path: KeyPath) -> _Spot:
-        found: _Spot = (0, 0, 0, 0, self._documents)
-        for key in (0, *path):
-            below = found[-1]
-            if below is None or key not in below:
+    def _nearest(self, path: KeyPath) -> tuple[Position, Position]:
+        key = value = self._root
+        for step in path:
+            if id(value) not in self._entries:
+                held = value.value if isinstance(value, yaml.CollectionNode) else ()
+                pairs = held if isinstance(value, MappingNode) else ((each, each) for each in held)
+                named = [(k.value if k is not v else at, k, v) for at, (k, v) in enumerate(pairs)]
+                self._entries[id(value)] = {
+                    name: (k, v) for name, k, v in reversed(named) if isinstance(name, str | int)
+                }
+            if step not in self._entries[id(value)]:
                 break
-            found = below[key]
-        return found
+            key, value = self._entries[id(value)][step]
+        return Position.of(key and key.start_mark), Position.of(value and value.start_mark)
 
 
 class YamlDocument(NamedTuple):
@@ -111,10 +110,11 @@ class YamlDocument(NamedTuple):
 
 def read_yaml(text: str) -> YamlDocument:
     """Read one YAML document; all that is wrong with it is in `faults`, nothing is raised."""
-    reader = _Reader(text)
+    reader = _Reader(max(MAX_COPIES, len(text)))
     value, complete = None, False
     try:
-        value = reader.document()
+        root = _Loader(text).get_single_node()
+        value = reader.value(root, ()) if root else None
         complete = True
     except _StopError:
         pass
@@ -128,179 +128,112 @@ class _StopError(Exception):
     """What follows cannot be read in a useful way."""
 
 
-@dataclass(slots=True)
-class _Part:
-    """A value, the places below it, and how many values and levels it has with aliases written out."""
+class _Whole(NamedTuple):
+    """A mapping or list, and how many values and levels it has with aliases written out."""
 
     value: Any
-    spots: _Spots | None
-    size: int = 1
-    height: int = 0
+    size: int
+    height: int
 
 
 class _Reader:
-    """Takes each event once. It calls itself for nested values, at most MAX_DEPTH deep.
+    """Makes values of nodes. It calls itself for nested ones, at most MAX_DEPTH deep."""
 
-    `spots`: gets the places; None: nobody asks for them.
-    """
-
-    def __init__(self, text: str, spots: _Spots | None = None) -> None:
+    def __init__(self, limit: int) -> None:
         self.faults: list[Fault] = []
-        self._spots = spots
+        self._limit = limit
         self._texts: dict[str, str] = {}  # each text once: services have most of theirs in common
-        self._next = yaml.CSafeLoader(text).get_event  # None: there are no more
-        self._limit = max(MAX_COPIES, len(text))
-        # The document, then one key for each mapping or list that is open; None: not read yet.
-        self._path: list[str | int | None] = [0]
-        self._anchors: dict[str, _Part | None] = {}  # None: still open
+        self._wholes: dict[int, _Whole | None] = {}  # by their nodes' ids; None: still open
+        self._size = self._height = 0  # of what is read now
 
-    def document(self) -> Any:
-        """The value of the text. Raises _StopError after the last fault, and libyaml's errors."""
-        start = self._next()
-        whole, begun = _Part(None, self._spots), False
-        while event := self._next():
-            if isinstance(event, yaml.NodeEvent):
-                whole.value, begun = self._entry(start, event, whole), True
-            elif isinstance(event, yaml.DocumentStartEvent) and begun:
-                self._stop(event, "a second document begins here", "one file holds one manifest")
+    def value(self, node: Node, path: KeyPath) -> Any:
+        """The value of a node. Raises _StopError after the last fault."""
+        if node.tag not in _TAGS:
+            short = node.tag.replace("tag:yaml.org,2002:", "!!")
+            kind = "Python tag" if short.startswith("!!python") else "tag"
+            hint = "a manifest is plain data: remove it"
+            self._fault(node, path, f"the {kind} {short} is not allowed", hint)
+        if isinstance(node, ScalarNode):
+            self._size += 1
+            if "\0" in node.value:
+                hint = "no variable, label or file name can carry one"
+                self._fault(node, path, "a NUL character", hint)
+            text = node.value.replace("\0", "")
+            text = self._texts.setdefault(text, text)
+            return unquoted(text) if node.tag == _PLAIN else text
+        if id(node) not in self._wholes:
+            self._wholes[id(node)] = None
+            self._wholes[id(node)] = self._whole(node, path)
+        whole = self._wholes[id(node)]
+        if whole is None:
+            self._stop(node, path, "an alias repeats the very thing that it stands in")
+        self._size += whole.size
+        self._height = max(self._height, whole.height)
+        if len(path) + whole.height > MAX_DEPTH:
+            message = f"nested more than {MAX_DEPTH} levels deep"
+            self._stop(node, path, message, "a manifest has six at most")
+        if self._size > self._limit:
+            message = f"aliases blow this up to more than {MAX_COPIES:,} values"
+            self._stop(node, path, message, "repeat smaller parts, or write the values out")
         return whole.value
 
-    def _entry(self, key: Any, event: Any, whole: _Part) -> Any:
-        """The value that begins with `event`, as a part of `whole`; `key`: the event of its key."""
-        scalar = type(event) is ScalarEvent
-        below: _Spots | None = None
-        if whole.spots is not None:
-            at, start = key.start_mark, event.start_mark
-            below = None if scalar else {}
-            whole.spots.setdefault(
-                self._path[-1], (at.line, at.column, start.line, start.column, below)
-            )
-        if scalar:
-            whole.size += 1
-            return self._scalar(event)
-        part = self._alias(event) if type(event) is AliasEvent else self._branch(event, below)
-        whole.size += part.size
-        whole.height = max(whole.height, part.height + 1)
-        if whole.size > self._limit:
-            message = f"aliases blow this up to more than {MAX_COPIES:,} values"
-            self._stop(event, message, "repeat smaller parts, or write the values out")
-        return part.value
-
-    def _scalar(self, event: Any) -> Scalar:
-        text: str = self._texts.setdefault(event.value, event.value)
-        if event.tag is not None:
-            self._check_tag(event)
-        if "\0" in text:
-            self._fault(event, "a NUL character", "no variable, label or file name can carry one")
-            text = text.replace("\0", "")
-        value = unquoted(text) if event.implicit[0] and event.tag is None else text
-        if event.anchor:
-            self._anchors[event.anchor] = _Part(value, None)
-        return value
-
-    def _branch(self, event: Any, spots: _Spots | None) -> _Part:
-        self._check_tag(event)
-        self._check_depth(event, 1)
-        if event.anchor:
-            self._anchors[event.anchor] = None
-        self._path.append(None)
-        if type(event) is MappingStartEvent:
-            part = self._mapping(_Part({}, spots, height=1))
-        else:
-            part = self._list(_Part([], spots, height=1))
-        self._path.pop()
-        if event.anchor:
-            self._anchors[event.anchor] = part
-        return part
-
-    def _list(self, whole: _Part) -> _Part:
-        while type(event := self._next()) is not SequenceEndEvent:
-            self._path[-1] = len(whole.value)
-            whole.value.append(self._entry(event, event, whole))
+    def _whole(self, node: Node, path: KeyPath) -> _Whole:
+        if len(path) > MAX_DEPTH:
+            message = f"nested more than {MAX_DEPTH} levels deep"
+            self._stop(node, path, message, "a manifest has six at most")
+        before, self._size, self._height = (self._size, self._height), 1, 0
+        read = self._mapping if isinstance(node, MappingNode) else self._list
+        whole = _Whole(read(node, path), self._size, self._height + 1)
+        self._size, self._height = before
         return whole
 
-    def _mapping(self, whole: _Part) -> _Part:
+    def _list(self, node: Node, path: KeyPath) -> list[Any]:
+        return [self.value(item, (*path, at)) for at, item in enumerate(node.value)]
+
+    def _mapping(self, node: Node, path: KeyPath) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         merged: list[dict[str, Any]] = []
-        while type(event := self._next()) is not MappingEndEvent:
-            self._path[-1] = None
-            key = self._key(event)
-            merges = key == _MERGE and _is_merge(event)
-            if key in whole.value and not merges:
-                self._fault(event, "this key stands here twice", "keep one of the two", twin=True)
-            following = self._next()
-            value = self._entry(event, following, whole)
-            if merges:
-                merged += self._mergeable(following, value)
-            else:
-                whole.value.setdefault(key, value)
+        for key_node, value_node in node.value:
+            key = self._key(key_node, path)
+            at = (*path, key)
+            if key == _MERGE and key_node.tag == _PLAIN:
+                value = self.value(value_node, at)
+                mappings = value if isinstance(value, list) else [value]
+                merged += [each for each in mappings if isinstance(each, dict)]
+                if not all(isinstance(each, dict) for each in mappings):
+                    message = "'<<' takes a mapping, or a list of mappings"
+                    self._fault(value_node, at, message, "for example: <<: *defaults")
+                continue
+            if key in found:
+                message = "this key stands here twice"
+                self._fault(key_node, at, message, "keep one of the two", twin=True)
+            found.setdefault(key, self.value(value_node, at))
         for mapping in merged:
             for key, value in mapping.items():
-                whole.value.setdefault(key, value)
-        return whole
+                found.setdefault(key, value)
+        return found
 
-    def _key(self, event: Any) -> str:
-        """The text of a key; from here on the path ends with it."""
-        if type(event) is ScalarEvent:
-            value = self._scalar(event)
-        elif type(event) is AliasEvent:
-            value = self._alias(event).value
-            if not isinstance(value, str):
-                self._stop(event, f"a key must be a text, and *{event.anchor} is none")
-        else:
-            self._check_tag(event)
-            self._stop(event, "a key must be a text, not a mapping or list")
-        text: str = value if isinstance(value, str) else event.value
-        self._path[-1] = text
+    def _key(self, node: Node, path: KeyPath) -> str:
+        value = self.value(node, path)
+        if not isinstance(node, ScalarNode):
+            self._stop(node, path, "a key must be a text, not a mapping or list")
+        text = self._texts.setdefault(node.value, node.value)
         if not isinstance(value, str):
             number = "nothing" if value is None else f"the number {text}"
             meaning = value.meaning if isinstance(value, Word) else number
             hint = f'write it in quotes: "{text}"'
-            self._fault(event, f"the key {text} is read as {meaning}", hint)
+            self._fault(node, (*path, text), f"the key {text} is read as {meaning}", hint)
         return text
 
-    def _alias(self, event: Any) -> _Part:
-        name = event.anchor
-        if name not in self._anchors:
-            self._stop(event, f"*{name} repeats nothing: no &{name} stands before it")
-        part = self._anchors[name]
-        if part is None:
-            self._stop(event, f"*{name} repeats the very thing that it stands in")
-        self._check_depth(event, part.height)
-        return part
-
-    def _mergeable(self, event: Any, value: Any) -> list[dict[str, Any]]:
-        mappings = value if isinstance(value, list) else [value]
-        if all(isinstance(each, dict) for each in mappings):
-            return mappings
-        hint = "for example: <<: *defaults"
-        self._fault(event, "'<<' takes a mapping, or a list of mappings", hint)
-        return []
-
-    def _check_tag(self, event: Any) -> None:
-        if event.tag not in _TAGS:
-            short = event.tag.replace("tag:yaml.org,2002:", "!!")
-            kind = "Python tag" if short.startswith("!!python") else "tag"
-            hint = "a manifest is plain data: remove it"
-            self._fault(event, f"the {kind} {short} is not allowed", hint)
-
-    def _check_depth(self, event: Any, height: int) -> None:
-        if len(self._path) - 1 + height > MAX_DEPTH:
-            message = f"nested more than {MAX_DEPTH} levels deep"
-            self._stop(event, message, "a manifest has six at most")
-
-    def _fault(self, event: Any, message: str, hint: str = "", *, twin: bool = False) -> None:
-        path = tuple(key for key in self._path[1:] if key is not None)
+    def _fault(
+        self, node: Node, path: KeyPath, message: str, hint: str = "", *, twin: bool = False
+    ) -> None:
         # Of what is nested absurdly deep, the beginning of the path says enough.
-        self.faults.append(Fault(Position.of(event.start_mark), path[:8], message, hint, twin))
+        self.faults.append(Fault(Position.of(node.start_mark), path[:8], message, hint, twin))
 
-    def _stop(self, event: Any, message: str, hint: str = "") -> NoReturn:
-        self._fault(event, message, hint)
+    def _stop(self, node: Node, path: KeyPath, message: str, hint: str = "") -> NoReturn:
+        self._fault(node, path, message, hint)
         raise _StopError
-
-
-def _is_merge(event: Any) -> bool:
-    """Whether the `<<` of a key is written without quotes and without a tag."""
-    return type(event) is ScalarEvent and event.implicit[0] and event.tag is None
 
 
 # libyaml's syntax errors in plain words, at the place where a person fixes them.
@@ -350,6 +283,16 @@ _WORDS = {
         "nested too deep to be read",
         "a manifest has six levels at most",
     ),
+    "second occurrence": ("an anchor that is set twice", "give one of them another name"),
+    "but found another document": (
+        "a second document begins here",
+        "one file holds one manifest",
+    ),
+    "found undefined alias": ("an alias repeats nothing", "set its anchor before it"),
+    "did not find expected alphabetic or numeric character": (
+        "a lonely '*' or '&'",
+        "put a text that begins with it in quotes",
+    ),
     "found undefined tag handle": (
         "an unknown tag",
         "a manifest is plain data: put a text that begins with '!' in quotes",
@@ -381,39 +324,9 @@ def syntax_fault(error: yaml.MarkedYAMLError, text: str) -> tuple[yaml.Mark | No
         message, hint = _UNCLOSED[problem]
     elif problem == _CHARACTER:
         message, hint = _character(text, mark)
-    elif problem in ("did not find expected alphabetic or numeric character",) and error.context:
-        message = f"a lonely '{'*' if 'alias' in error.context else '&'}'"
-        hint = "put a text that begins with it in quotes"
     else:
         message, hint = _WORDS.get(problem, (problem, ""))
-        hint = (mark and _columns(problem, text, mark.line)) or hint
     return mark, f"not YAML: {message}", hint
-
-
-_KEY = re.compile(r"( *)(?:- +)?[\w.-]+:(?: |$)")
-
-
-def _columns(problem: str, text: str, line: int) -> str:
-    """How to indent a key that begins where no key of the lines above does; "" for other faults."""
-    lines = text.splitlines()[: line + 1]
-    here = _KEY.match(lines[-1]) if len(lines) > line else None
-    above = [(n, found) for n, each in enumerate(lines[:-1], 1) if (found := _KEY.match(each))]
-    if here is None or not above:
-        return ""
-    number, last = above[-1]
-    wide, before = len(here[1]), len(last[1])
-    if problem == "mapping values are not allowed in this context" and wide > before:
-        return (
-            f"begin it in column {before + 1}, as line {number} does: that key has a value already"
-        )
-    if problem != "did not find expected key" or wide == before:
-        return ""
-    open_: dict[int, int] = {}  # the column of each mapping that goes on here -> its last line
-    for at, found in above:
-        open_ = {col: n for col, n in open_.items() if col < len(found[1])} | {len(found[1]): at}
-    near = sorted(open_, key=lambda column: abs(column - wide))[: 1 if wide > before else 2]
-    either = " or ".join(f"{column + 1} (as line {open_[column]})" for column in sorted(near))
-    return f"it begins in column {wide + 1}: begin it in column {either}"
 
 
 def _character(text: str, mark: yaml.Mark | None) -> tuple[str, str]:

@@ -6,14 +6,12 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from slimbake.config.document import Position
 from slimbake.config.report import RefusedError
 from slimbake.errors import ManifestError, Problem
-from slimbake.host.dockerignore import Ignore, Matched
 
 # What YAML does not count as printable; libyaml refuses it too, but without a line and column.
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
@@ -31,10 +29,9 @@ def yaml_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {os_reason(error)}") from error
     if found := _CONTROL.search(text):
-        code = f"{ord(found[0]):04X}"
-        hint = f'remove it, or write it as \\u{code} in double quotes: "\\u{code}"'
         place = Position.offset(text, found.start())
-        raise unreadable(path, f"the control character U+{code}", hint, place)
+        message = f"the control character U+{ord(found[0]):04X}"
+        raise unreadable(path, message, "remove it, or escape it in double quotes", place)
     return text
 
 
@@ -52,12 +49,7 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         good = data[: error.start].decode("utf-8-sig")
-        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        message = (
-            "UTF-16, and UTF-8 is wanted"
-            if utf16
-            else f"the byte 0x{data[error.start]:02x} is no UTF-8"
-        )
+        message = f"the byte 0x{data[error.start]:02x} is no UTF-8"
         place = Position.offset(good, len(good))
         raise RefusedError(message, "save the file as UTF-8", place) from error
 
@@ -85,19 +77,14 @@ class ManifestFolder:
         none.
         """
         relative = self.inside(text, within)
-        if relative == ".":
-            return relative
-        _, mode = self._find(relative, text)
-        if not stat.S_ISDIR(mode):
+        if relative != "." and not stat.S_ISDIR(self._find(relative, text)[1]):
             raise RefusedError(f"'{text}' is a file, and a folder is wanted")
         return relative
 
     def file(self, text: str, within: str = "") -> str:
         """The file `text`, written relative to `within`; RefusedError when the repository has none."""
         relative = self.inside(text, within)
-        if relative == ".":
-            raise RefusedError(f"'{text}' is a folder, and a file is wanted")
-        _, mode = self._find(relative, text)
+        mode = stat.S_IFDIR if relative == "." else self._find(relative, text)[1]
         if stat.S_ISDIR(mode):
             raise RefusedError(f"'{text}' is a folder, and a file is wanted")
         if not stat.S_ISREG(mode):
@@ -126,29 +113,12 @@ class ManifestFolder:
         """Whether there is anything at a path that `inside` gave."""
         return os.path.lexists(f"{self._root}/{relative}")
 
-    def sends(self, context: str, ignore: Sequence[str], below: str) -> bool:
-        """Whether a build that is sent a folder which `folder` gave gets files at or below a path in
-        it. Those whose names begin with a dot do not count: images have none.
-        """
-        try:
-            patterns = Ignore("\n".join(ignore))
-        except ValueError:  # a bake reports it
-            patterns = Ignore("")
-        sent = sent_files(f"{self._root}/{context}", patterns, below)
-        return any("/." not in f"/{each}" for each in sent)
-
     def folders(self, pattern: str) -> list[str]:
         """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
         repository.
         """
         matches = (each for each in Path(self._root).glob(self.inside(pattern)) if each.is_dir())
         return sorted(each.relative_to(self._root).as_posix() for each in matches)
-
-    def files(self, folder: str) -> frozenset[str]:
-        """The files in and below a folder that `folder` gave, relative to it."""
-        root = Path(self._root, folder)
-        paths = (path for path in root.rglob("*") if path.is_file())
-        return frozenset(path.relative_to(root).as_posix() for path in paths)
 
     def read(self, relative: str) -> str:
         """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read."""
@@ -192,48 +162,11 @@ class ManifestFolder:
         return path
 
     def _missing(self, relative: str, text: str) -> RefusedError:
-        name = posixpath.basename(relative)
         link = Path(self._root, relative)
         if link.is_symlink():
             return RefusedError(f"'{text}' is a link to nothing", f"it names '{link.readlink()}'")
-        try:
-            siblings = [each.name for each in link.parent.iterdir()]
-        except OSError:
-            siblings = []
-        close = get_close_matches(name, sorted(siblings), n=1)
-        near = text[: len(text) - len(name)] + close[0] if close and text.endswith(name) else ""
+        names = [each.name for each in link.parent.iterdir()] if link.parent.is_dir() else []
+        close = get_close_matches(link.name, sorted(names), n=1)
+        near = f"did you mean '{text.removesuffix(link.name)}{close[0]}'?" if close else ""
         tried = "" if relative == posixpath.normpath(text) else f": there is no '{relative}'"
-        return RefusedError(
-            f"'{text}' does not exist{tried}", f"did you mean '{near}'?" if near else ""
-        )
-
-
-def sent_files(context: str, ignore: Ignore, below: str = ".") -> Iterator[str]:
-    """The files of a build context that are sent, at or below a path: relative to the context, with
-    '/', in an order of their own. Links to files count.
-    """
-    above: Matched = ()
-    out = False
-    names = [] if below == "." else below.split("/")
-    for end in range(1, len(names) + 1):
-        out, above = ignore("/".join(names[:end]), above)
-        if out and not ignore.exceptions:
-            return
-    path = os.path.join(context, *names)  # noqa: PTH118 - the same kind of path as the context
-    if os.path.isdir(path):  # noqa: PTH112
-        yield from _sent(path, "".join(f"{each}/" for each in names), ignore, above)
-    elif os.path.lexists(path) and not out:
-        yield below
-
-
-def _sent(folder: str, below: str, ignore: Ignore, above: Matched) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    for entry in listed:
-        path = below + entry.name
-        out, matched = ignore(path, above)
-        if entry.is_dir(follow_symlinks=False):
-            if not out or ignore.exceptions:
-                yield from _sent(entry.path, f"{path}/", ignore, matched)
-        elif not out and entry.is_file():
-            yield path
+        return RefusedError(f"'{text}' does not exist{tried}", near)

@@ -5,13 +5,11 @@ opens a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 from slimbake.config.document import KeyPath
-from slimbake.config.report import ProblemReport, RefusedError
+from slimbake.config.report import ProblemReport
 from slimbake.config.words import Word
-from slimbake.inside.parity_texts import TASKS, TextsError, parse_texts, too_small
 
 Raw = dict[str, Any]
 
@@ -66,16 +64,3 @@ def written_limits(said: Raw) -> tuple[tuple[str, float], ...]:
     return tuple(
         (key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers
     )
-
-
-@lru_cache(maxsize=4)  # services share a set, and reading a thousand lines takes a millisecond
-def refuse_texts(text: str) -> None:
-    """Raise RefusedError for a set that cannot be read, or says too little of every task."""
-    try:
-        found = parse_texts(text)
-    except TextsError as error:
-        raise RefusedError(f"this set of texts cannot be read: {error}") from None
-    reasons = {task: too_small(found, task) for task in TASKS}
-    if all(reasons.values()):
-        hint = "\n".join(f"of {task}: {why}" for task, why in reasons.items())
-        raise RefusedError("this set of texts is too small to say anything", hint)

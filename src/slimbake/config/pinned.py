@@ -1,10 +1,11 @@
-"""What the lock files of other tools pin: versions, as constraints. Each is read by its own form."""
+"""What the lock files of other tools pin: versions, as constraints. Pure."""
 
 from __future__ import annotations
 
-import json
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from slimbake.config.report import RefusedError
@@ -12,152 +13,135 @@ from slimbake.config.specs import normalised
 
 UV_LOCK = "uv.lock"
 POETRY_LOCK = "poetry.lock"
-PDM_LOCK = "pdm.lock"
-PIPFILE_LOCK = "Pipfile.lock"
+PYLOCK = "pylock.toml"
 
 Entry = Mapping[str, Any]
-Pins = Callable[[Entry], Iterator[str]]
+
+REFRESH: Mapping[str, str] = {
+    UV_LOCK: "`uv lock` refreshes it",
+    POETRY_LOCK: "`poetry lock` refreshes it",
+}
+# What slimbake does not read, and the command that writes what it does.
+EXPORTS: Mapping[str, str] = {
+    "Pipfile": "pipenv requirements > requirements.txt",
+    "Pipfile.lock": "pipenv requirements > requirements.txt",
+    "pdm.lock": "pdm export --prod -o requirements.txt",
+    "environment.yml": "pip list --format freeze > requirements.txt",
+    "environment.yaml": "pip list --format freeze > requirements.txt",
+    "setup.py": "uv pip compile setup.py -o requirements.txt",
+    "setup.cfg": "uv pip compile setup.cfg -o requirements.txt",
+}
 
 
 def is_pylock(file: str) -> bool:
     """Whether a file is called as PEP 751 has it."""
     name = posixpath.basename(file)
-    return name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml"))
+    return name == PYLOCK or (name.startswith("pylock.") and name.endswith(".toml"))
 
 
-def pin(name: str, version: str, marker: str = "") -> str:
-    """`name==version`, with a marker where it has one. A local version (`+cu121`) is left out: which
-    build of torch it is, the manifest says.
+def pins(file: str, lock: Entry) -> Iterator[str]:
+    """What a lock of this name pins: `name==version`, with a marker where it has one.
+
+    Raises RefusedError where a pylock.toml holds what no list of requirements can.
     """
+    if is_pylock(file):
+        return _pylock(lock)
+    return (_uv if posixpath.basename(file) == UV_LOCK else _poetry)(lock)
+
+
+def _pin(name: str, version: str, marker: str = "") -> str:
+    # Without a local version (`+cu121`): which build of torch it is, the manifest says.
     exact = f"{normalised(name)}=={version.partition('+')[0]}"
     return f"{exact} ; {marker}" if marker else exact
 
 
-def uv_pins(lock: Entry) -> Iterator[str]:
-    """Of a `uv.lock`: what it takes from an index; where versions fork, each with its markers."""
+def _uv(lock: Entry) -> Iterator[str]:
     for package in _packages(lock):
         if "registry" in package.get("source", {}) and "version" in package:
-            markers = [str(each) for each in package.get("resolution-markers", ())]
-            both = " or ".join(f"({each})" for each in markers) if len(markers) > 1 else ""
-            yield pin(package["name"], package["version"], both or "".join(markers))
+            markers = [str(marker) for marker in package.get("resolution-markers", ())]
+            both = " or ".join(f"({marker})" for marker in markers) if len(markers) > 1 else ""
+            yield _pin(package["name"], package["version"], both or "".join(markers))
 
 
-def poetry_pins(lock: Entry) -> Iterator[str]:
-    """Of a `poetry.lock`: what it takes from an index."""
-    return _marked(POETRY_LOCK, lock)
+def _poetry(lock: Entry) -> Iterator[str]:
+    """A package with several versions is pinned only where markers tell these apart."""
+    packages = [
+        package
+        for package in _packages(lock)
+        if package.get("version") and package.get("source", {}).get("type", "legacy") == "legacy"
+    ]
+    names = [normalised(package["name"]) for package in packages]
+    versions = Counter(names)
+    for name, package in zip(names, packages, strict=True):
+        marker = package.get("markers")
+        marker = marker.get("main") if isinstance(marker, dict) else marker  # of each group
+        if versions[name] == 1:
+            yield _pin(name, str(package["version"]))
+        elif marker:
+            yield _pin(name, str(package["version"]), str(marker))
 
 
-def pdm_pins(lock: Entry) -> Iterator[str]:
-    """Of a `pdm.lock`, likewise."""
-    return _marked(PDM_LOCK, lock)
-
-
-def unmarked(file: str, lock: Entry) -> dict[str, list[str]]:
-    """The packages with several versions of which one says by no marker where it holds, and these
-    versions. `file`: the lock's name.
-    """
-    found: dict[str, list[str]] = {}
-    if file in (POETRY_LOCK, PDM_LOCK):
-        for name, version, marker in _versions(file, lock):
-            if marker is None:
-                found.setdefault(name, []).append(version)
-    return found
-
-
-def pipfile_pins(lock: Entry) -> Iterator[str]:
-    """Of a `Pipfile.lock`: its packages for production."""
-    for name, entry in lock.get("default", {}).items():
-        version = entry.get("version", "") if isinstance(entry, dict) else ""
-        if version.startswith("=="):
-            yield pin(name, version.removeprefix("=="), entry.get("markers", ""))
-
-
-def pylock_pins(lock: Entry) -> Iterator[str]:
-    """Of a `pylock.toml`. RefusedError where it is one for several groups or extras, or holds what
-    no index has.
-    """
+def _pylock(lock: Entry) -> Iterator[str]:
     for package in lock.get("packages", ()):
-        marker = str(package.get("marker", ""))
+        marker, name = str(package.get("marker", "")), str(package.get("name", ""))
         if "dependency_groups" in marker or "extras" in marker:
             raise RefusedError(
-                f"'{package.get('name')}' is only there for some groups or extras ({marker})",
+                f"'{name}' is only there for some groups or extras ({marker})",
                 "export what this service needs alone: uv export --no-default-groups"
                 " --format pylock.toml -o pylock.toml",
             )
-        name, version = str(package.get("name", "")), package.get("version")
-        if commit := package.get("vcs", {}).get("commit-id"):
-            vcs = package["vcs"]
+        vcs, url = package.get("vcs", {}), package.get("archive", {}).get("url")
+        if vcs.get("commit-id"):
             below = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
-            spec = f"{name} @ git+{vcs.get('url', '')}@{commit}{below}"
-        elif url := package.get("archive", {}).get("url"):
+            spec = f"{name} @ git+{vcs.get('url', '')}@{vcs['commit-id']}{below}"
+        elif url:
             spec = f"{name} @ {url}"
-        elif version:
-            yield pin(name, str(version), marker)
-            continue
+        elif version := package.get("version"):
+            spec = _pin(name, str(version))
         else:
-            kind = "directory" if "directory" in package else "nothing that has a version"
             raise RefusedError(
-                f"'{name}' comes from {kind}",
-                "require the folder itself (./libs/name), or name the pyproject.toml",
+                f"'{name}' has no version",
+                "require its folder (./libs/name), or name the pyproject.toml",
             )
         yield f"{spec} ; {marker}" if marker else spec
 
 
-PINS: Mapping[str, Pins] = {
-    UV_LOCK: uv_pins,
-    POETRY_LOCK: poetry_pins,
-    PDM_LOCK: pdm_pins,
-    PIPFILE_LOCK: pipfile_pins,
-}
-"""Lock files that lie beside what they pin, by name."""
-REFRESH: Mapping[str, str] = {
-    UV_LOCK: "`uv lock` refreshes it",
-    POETRY_LOCK: "`poetry lock` refreshes it",
-    PDM_LOCK: "`pdm lock` refreshes it",
-}
+def of_member(lock: Entry, member: str) -> Entry:
+    """A `uv.lock` with those of its packages alone that a member needs, with all of its extras and
+    groups; all of it where it has no such member.
+
+    `member`: its folder, relative to the lock.
+    """
+    packages = _packages(lock)
+    needs: dict[str, list[str]] = {}
+    for package in packages:
+        further = (package.get(key, {}) for key in ("optional-dependencies", "dev-dependencies"))
+        lists = (package.get("dependencies", ()), *chain(*(table.values() for table in further)))
+        needs.setdefault(package["name"], []).extend(other["name"] for other in chain(*lists))
+    waiting = [package["name"] for package in packages if package_folder(package) == member]
+    needed: set[str] = set()
+    if not waiting:
+        return lock
+    while waiting:
+        if (name := waiting.pop()) not in needed:
+            needed.add(name)
+            waiting += needs.get(name, ())
+    return {**lock, "package": [package for package in packages if package["name"] in needed]}
 
 
-def json_table(text: str) -> dict[str, Any]:
-    """A JSON object. RefusedError where a text is none."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(f"not JSON: {str(error).lower()}") from None
-    if not isinstance(found, dict):
-        raise RefusedError("not a JSON object")
-    return found
+def package_folder(package: Entry) -> str:
+    """The folder that a local package comes from, relative to its uv.lock; "" for others."""
+    source = package.get("source", {})
+    return next(
+        (source[kind] for kind in ("virtual", "editable", "directory") if kind in source), ""
+    )
 
 
 def _packages(lock: Entry) -> list[dict[str, Any]]:
-    found = lock.get("package", [])
-    every = found if isinstance(found, list) else []
-    return [each for each in every if isinstance(each, dict) and isinstance(each.get("name"), str)]
-
-
-def _marked(file: str, lock: Entry) -> Iterator[str]:
-    for name, version, marker in _versions(file, lock):
-        if marker is not None:
-            yield pin(name, version, marker)
-
-
-def _versions(file: str, lock: Entry) -> Iterator[tuple[str, str, str | None]]:
-    """Name, version and marker of what a lock takes from an index: "" for a package with one
-    version; None for one of several that does not say where it holds.
-    """
-    packages = [each for each in _packages(lock) if each.get("version") and _indexed(file, each)]
-    versions: dict[str, set[str]] = {}
-    for each in packages:
-        versions.setdefault(normalised(each["name"]), set()).add(str(each["version"]))
-    for each in packages:
-        marker = each.get("markers" if file == POETRY_LOCK else "marker")
-        if isinstance(marker, dict):  # of each group that has one
-            marker = marker.get("main")
-        alone = len(versions[normalised(each["name"])]) == 1
-        known = marker if isinstance(marker, str) and marker else None
-        yield each["name"], str(each["version"]), "" if alone else known
-
-
-def _indexed(file: str, package: Entry) -> bool:
-    if file == POETRY_LOCK:
-        return bool(package.get("source", {}).get("type", "legacy") == "legacy")
-    return not any(key in package for key in ("url", "git", "path"))
+    listed = lock.get("package", [])
+    packages = listed if isinstance(listed, list) else []
+    return [
+        package
+        for package in packages
+        if isinstance(package, dict) and isinstance(package.get("name"), str)
+    ]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from slimbake.config.compose import OWN, own_compose
-from slimbake.config.containers import below_the_code, overlap
+from slimbake.config.compose import own_compose
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
-from slimbake.config.inference import exporting, unsupported, without_export, without_torch
+from slimbake.config.inference import without_export
 from slimbake.config.model import (
     BaseEntry,
     Budget,
@@ -35,7 +33,6 @@ from slimbake.config.model import (
     once,
 )
 from slimbake.config.order import Order
-from slimbake.config.parity import refuse_texts
 from slimbake.config.parity import written_limits as limits
 from slimbake.config.report import ProblemReport as Report
 from slimbake.config.report import RefusedError, did_you_mean
@@ -43,10 +40,9 @@ from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import cycles, folder_context
 from slimbake.config.shells import shells
 from slimbake.config.sizes import duration, size
-from slimbake.config.specs import name_of
 from slimbake.config.words import TRUTH
 from slimbake.host.dockerignore import only
-from slimbake.inside.model_task import ModelFiles, UnsupportedModelError, model_task
+from slimbake.host.names import manifest_name
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -60,16 +56,14 @@ class Reader:
         self._report = report
         self._repository = Repository(str(file.parent))
         self._requirements = RequirementsReader(self._repository, report)
-        self._exporting: frozenset[str] = frozenset()
 
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
-        services = raw.get("services", {})
-        shells(services, raw.get("bases", {}), self._repository, self._report)
+        self._services = services = raw.get("services", {})
+        shells(services, raw.get("bases", {}), self._report)
         self._requirements.for_python(raw.get("python", ""))
-        self._exporting = exporting(raw)
-        self._order = Order(raw, own_compose(self._file.parent), self._repository, self._report)
+        self._order = Order(raw, self._repository, self._report)
         self._order.check()
         made = Manifest(
             file=self._file,
@@ -101,40 +95,9 @@ class Reader:
             message = f"a cycle of start.with: {' -> '.join(loop)}"
             at: KeyPath = ("services", loop[0], "start", "with")
             self._report.key(at, message, "remove one of them, or write `start: none` there")
-        for service in made.services:
-            self._unread(service, raw["services"][service.name], made)
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
-            without_torch(made, self._report)
             without_export(made, self._report)
         return made
-
-    def _unread(self, service: ServiceEntry, raw: Raw, made: Manifest) -> None:
-        """Report a service that says nothing of requirements beside a file that lists some: its image
-        would be built without them.
-        """
-        variants = any("requirements" in each for each in raw.get("variants", {}).values())
-        if "requirements" in raw or variants or service.dockerfile or not service.context:
-            return
-        bases = {base.name: base for base in made.bases}
-        there: set[str] = set()
-        base, seen = bases.get(service.base or ""), set[str]()
-        while base and base.name not in seen:
-            seen.add(base.name)
-            for asked in (base.requirements, *(each.requirements for each in base.variants)):
-                there |= {*map(name_of, asked.specs), *(each.name for each in asked.packages)}
-            base = bases.get(base.extends or "")
-        for file, asked in self._requirements.lying(service.context):
-            names = [*map(name_of, asked.specs), *(each.name for each in asked.packages)]
-            lacking = [name for name in dict.fromkeys(names) if name not in there]
-            if lacking:
-                shown = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
-                own = posixpath.relpath(file, service.context)
-                self._report.key(
-                    ("services", service.name),
-                    f"'{file}' is not read, and asks for {shown}",
-                    f"`requirements: {own}`, or `requirements: []` where the image needs none of it",
-                )
-                return
 
     def _base(self, name: str, raw: Raw) -> BaseEntry:
         return BaseEntry(
@@ -171,15 +134,12 @@ class Reader:
         context = self._folder(raw, at, "context")
         has = raw if context is not None else {}
         folder = context or ""
-        if context is not None:
-            self._workdir(raw.get("workdir", ""), (*at, "workdir"), folder)
         ignore = self._included(raw, (*at, "include"), folder, self._ignore(context))
         build = tuple(
             self._step(step, (*at, "build", index), folder)
             for index, step in enumerate(raw.get("build", ()))
             if step
         )
-        self._mounts(raw, at, context, ignore, build)
         return ServiceEntry(
             name=name,
             context=folder,
@@ -197,9 +157,7 @@ class Reader:
                 for id_, secret in raw.get("secrets", {}).items()
                 if secret
             ),
-            weights=self._weights(
-                raw.get("weights"), (*at, "weights"), exported=name in self._exporting
-            ),
+            weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
             precision=self._precision(raw, (*at, "precision")),
             parity=self._parity(has, (*at, "parity"), folder),
@@ -275,10 +233,6 @@ class Reader:
         if "env" in raw:
             return Secret(id_, "env", raw["env"])
         name: str = raw["file"]
-        if not name.isprintable():
-            message = "the name of this file holds what cannot be printed"
-            hint = "buildx reads it only up to a line's end: rename the file"
-            self._report.value((*at, "file"), message, hint)
         try:
             name = self._repository.inside(name)
         except RefusedError as error:
@@ -299,37 +253,6 @@ class Reader:
             env=pairs(raw, "env"),
         )
 
-    def _workdir(self, path: str, at: KeyPath, context: str) -> None:
-        """Report one below /app that is not in the context: it would be there, and empty."""
-        below = path.removeprefix("/app/")
-        if below != path and not self._repository.exists(f"{context}/{below}"):
-            message = f"the context '{context}' has no '{below}', and /app is a copy of it"
-            self._report.value(at, message, "name a folder of the context below /app")
-
-    def _mounts(
-        self,
-        raw: Raw,
-        at: KeyPath,
-        context: str | None,
-        ignore: Sequence[str],
-        build: Iterable[BuildStep],
-    ) -> None:
-        """Report mounts below /app that would hide code, or what a step makes."""
-        made = [
-            posixpath.normpath(posixpath.join(step.below, each))
-            for step in build
-            for each in step.outputs
-        ]
-        for kind, path, below, where in below_the_code(raw):
-            output = next((each for each in made if overlap(each, below)), "")
-            kept = context is not None and self._repository.sends(context, ignore, below)
-            if output or kept:
-                files = f"the files of '{context}/{below}'"
-                what = f"'{output}', which `build` makes" if output else files
-                message = f"a {kind} at '{path}' would hide {what}"
-                hint = "" if output else f", or leave these files out by '{context}/{_IGNORE}'"
-                self._report.value((*at, *where), message, f"such as /data{hint}")
-
     def _env_files(self, raw: list[str | None], at: KeyPath) -> tuple[str, ...]:
         """Inside the repository; whether they are there is for those to ask who start containers."""
         found = []
@@ -342,7 +265,7 @@ class Reader:
                 self._report.value((*at, index), error.message, error.hint)
         return tuple(found)
 
-    def _weights(self, raw: Raw | None, at: KeyPath, exported: bool) -> WeightsEntry | None:
+    def _weights(self, raw: Raw | None, at: KeyPath) -> WeightsEntry | None:
         if not raw:
             return None
         said = [key for key in ("package", "path") if key in raw]
@@ -355,23 +278,7 @@ class Reader:
         folder = self._folder(raw, at, "path")
         if folder is None:
             return None
-        if exported:
-            self._exportable(folder, (*at, "path"))
         return WeightsEntry("path", folder, raw.get("mount", "layer"))
-
-    def _exportable(self, folder: str, at: KeyPath) -> None:
-        """Report a model that cannot be exported: an export would begin only after a long build."""
-
-        def read(name: str) -> str:
-            try:
-                return self._repository.read(f"{folder}/{name}")
-            except RefusedError as error:
-                raise ValueError(error.message) from error
-
-        try:
-            model_task(ModelFiles(self._repository.files(folder), read))
-        except UnsupportedModelError as error:
-            unsupported(at, error, self._report)
 
     def _start(self, raw: Raw, at: KeyPath) -> StartCheck | None:
         said = raw.get("start")
@@ -381,29 +288,15 @@ class Reader:
         beside: list[str] = []
         fleet: list[str] = []
         for index, name in enumerate(said.get("with", ())):
-            path: KeyPath = (*at, "start", "with", index)
             if name in own.services - own.built:
                 beside.append(name)
-                continue
-            if ours := self._order.named(name):
+            elif (ours := manifest_name(name)) in self._services:
                 fleet.append(ours)
-                continue
-            there = next((each for each in OWN if (self._file.parent / each).exists()), "")
-            if not own.name and there:
-                message = f"{there} cannot be read, and '{name}' would start from it"
-                self._report.value(path, message, "`docker compose config` says what is wrong")
-            elif not own.name:
-                hint = f"write {OWN[0]} beside {self._file.name}, with a service '{name}'"
-                self._report.value(path, f"there is no compose file to start '{name}' from", hint)
-            elif name not in own.services:
-                hint = did_you_mean(name, own.services)
-                self._report.value(path, f"{own.name} has no service '{name}'", hint)
             else:
-                message = (
-                    f"{own.name} builds '{name}', and the manifest has no service of that name"
-                )
-                hint = "add it under `services`, or give it an `image` there, without `build`"
-                self._report.value(path, message, hint)
+                where = own.name or f"a compose file beside {self._file.name}"
+                message = f"'{name}' is no service of the manifest, and no image of {where}"
+                hint = did_you_mean(name, {*own.services - own.built, *self._services})
+                self._report.value((*at, "start", "with", index), message, hint)
         how: Literal["runs", "listens"] = "listens" if "port" in raw else "runs"
         return StartCheck(
             how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(said, "env")
@@ -421,11 +314,6 @@ class Reader:
         if not said:
             return None
         texts = self._root_file(said, at, "texts") or ""
-        if texts:
-            try:
-                refuse_texts(self._repository.read(texts))
-            except RefusedError as error:
-                self._report.value((*at, "texts"), error.message, error.hint)
         return Parity(self._within(said, at, "check", folder) or "", texts, limits(said))
 
     def _budget(self, raw: Raw, at: KeyPath) -> Budget:

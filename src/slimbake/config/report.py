@@ -46,11 +46,11 @@ class ProblemReport:
 
     def has_key(self, path: KeyPath) -> bool:
         """Whether a fault of the key at `path` is known."""
-        return (self.places.key(path), dotted_path(path)) in self._known
+        return bool(self._known) and (self.places.key(path), dotted_path(path)) in self._known
 
     def has_value(self, path: KeyPath) -> bool:
         """Whether a fault of the value at `path` is known."""
-        return (self.places.value(path), dotted_path(path)) in self._known
+        return bool(self._known) and (self.places.value(path), dotted_path(path)) in self._known
 
     def lacks(self, said: Mapping[str, object], key: str, at: KeyPath) -> bool:
         """Whether the mapping `said` at `at` has no such key: one whose value was refused is not

@@ -8,32 +8,15 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from slimbake.config.collected import Collected
-from slimbake.config.document import KeyPath, Position, read_yaml
+from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder
 from slimbake.config.model import Constraint, Hashed, IndexLine, Requirements
-from slimbake.config.pinned import (
-    PDM_LOCK,
-    PIPFILE_LOCK,
-    POETRY_LOCK,
-    UV_LOCK,
-    is_pylock,
-    pipfile_pins,
-    pylock_pins,
-)
-from slimbake.config.pyproject import (
-    PIPFILE,
-    PYPROJECT,
-    SETUP_CFG,
-    SETUP_PY,
-    Pyprojects,
-)
+from slimbake.config.pinned import EXPORTS, POETRY_LOCK, PYLOCK, UV_LOCK, is_pylock, pins
+from slimbake.config.pyproject import PYPROJECT, Pyprojects
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.specs import is_path, lockable, name_of, takes
-from slimbake.config.uvlock import locked_requirements
-from slimbake.config.words import Word
 from slimbake.host.pip import without_credentials
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
@@ -53,13 +36,8 @@ _PROJECT = re.compile(
 )
 _PINNED = re.compile(r"(?m)^[A-Za-z0-9][\w.-]*(?:\[[\w,. -]+\])? *(?:==|@ )")
 _HASH = re.compile(r"--hash[=\s]\s*([a-z0-9]+):([0-9A-Fa-f]+)")
-# What a service's dependencies are listed in, where nobody says otherwise.
-_USUAL = ("requirements.txt", PYPROJECT, PIPFILE, "environment.yml", SETUP_CFG)
 _FILES = (".txt", ".toml", ".lock", ".yml", ".yaml", ".in", ".cfg", "Pipfile")
-_READ = (
-    "slimbake reads requirements files, pyproject.toml, setup.cfg, Pipfile, environment.yml, and the"
-    " locks uv.lock, poetry.lock, pdm.lock, Pipfile.lock and pylock.toml"
-)
+_READ = f"slimbake reads requirements files, {PYPROJECT}, {UV_LOCK}, {POETRY_LOCK} and {PYLOCK}"
 
 
 def _is_file(item: str) -> bool:
@@ -92,27 +70,14 @@ class RequirementsReader:
         manifest.
         """
         if isinstance(written, list):
-            return self._list(written, path, folder)
+            return self._list(written, path)
         try:
             return self._named(written, folder)
         except RefusedError as error:
             self._report.value(path, f"requirements file {error.message}", error.hint)
             return Requirements()
 
-    def lying(self, folder: str) -> Iterator[tuple[str, Requirements]]:
-        """The files that list dependencies in a folder, with what they ask for; those that hold no
-        dependencies, such as the settings of tools, are left out. Reports nothing.
-        """
-        for name in _USUAL:
-            file = posixpath.normpath(posixpath.join(folder, name))
-            if not self._repository.exists(file):
-                continue
-            aside = ProblemReport(file, self._report.places)
-            asked = RequirementsReader(self._repository, aside)._file(file)
-            if asked.specs or asked.packages:
-                yield file, asked
-
-    def _list(self, items: list[str | None], path: KeyPath, context: str) -> Requirements:
+    def _list(self, items: list[str | None], path: KeyPath) -> Requirements:
         found, locks = Collected(), Collected()
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
@@ -127,21 +92,13 @@ class RequirementsReader:
                     folder = self._repository.folder(written.partition("[")[0].strip())
                     locks.add(self._pyprojects.locked(folder))
             except RefusedError as error:
-                hint = self._from_the_manifest(written, context) or error.hint
-                self._report.value((*path, index), error.message, hint)
+                relative = "files and folders in a list are relative to the manifest"
+                there = relative if is_path(written) or _is_file(written) else ""
+                self._report.value((*path, index), error.message, error.hint or there)
         # The locks of libraries pin what the service itself leaves open.
         left = (each for each in locks.constraints if not _excluded(each.spec, found.specs))
         found.add(replace(locks.value(), constraints=tuple(left)))
         return found.value()
-
-    def _from_the_manifest(self, item: str, context: str) -> str:
-        """How to write a file or folder that is there as seen from the context alone; "" for others."""
-        if not (is_path(item) or _is_file(item)):
-            return ""
-        below = posixpath.normpath(posixpath.join(context, item))
-        there = below if _is_file(item) else f"./{below}"
-        words = f"files and folders in a list are relative to the manifest: '{there}'"
-        return words if self._repository.exists(below) else ""
 
     def _named(self, written: str, folder: str) -> Requirements:
         """A file by its name; of a pyproject.toml, with extras or a group."""
@@ -154,8 +111,9 @@ class RequirementsReader:
             )
             return found.value()
         file = self._repository.file(written, folder)
-        if posixpath.basename(file) == UV_LOCK:
-            return self._uv_lock(file, folder)
+        member = posixpath.normpath(posixpath.join(folder, PYPROJECT))
+        if posixpath.basename(file) == UV_LOCK and self._repository.exists(member):
+            return self._file(member)
         return self._file(file)
 
     def _file(self, file: str) -> Requirements:
@@ -173,63 +131,25 @@ class RequirementsReader:
 
     def _by_form(self, file: str) -> Requirements:
         name = posixpath.basename(file)
-        beside = posixpath.dirname(file)
         if name == PYPROJECT:
             return self._pyprojects.dependencies(file)
-        if name == UV_LOCK:
-            return self._uv_lock(file, beside)
-        if name in (POETRY_LOCK, PDM_LOCK):
-            project = posixpath.join(beside, PYPROJECT)
-            if not self._repository.exists(project):
-                raise RefusedError(
-                    "it pins versions, and no pyproject.toml beside it says what is required",
-                    f"put '{project}' there",
-                )
-            return self._file(project)
-        if name == PIPFILE_LOCK:
-            if self._repository.exists(posixpath.join(beside, PIPFILE)):
-                return self._pyprojects.pipfile(posixpath.join(beside, PIPFILE))
-            data = self._pyprojects.table(file) or {}
-            return Requirements(tuple(map(lockable, pipfile_pins(data))))
-        if name == PIPFILE:
-            return self._pyprojects.pipfile(file)
+        if name in (UV_LOCK, POETRY_LOCK):
+            project = posixpath.join(posixpath.dirname(file), PYPROJECT)
+            if self._repository.exists(project):
+                return self._file(project)
+            raise RefusedError(
+                "it pins versions, and no pyproject.toml beside it says what is required",
+                f"put '{project}' there",
+            )
         if is_pylock(file):
             data = self._pyprojects.table(file) or {}
-            return Requirements(tuple(map(lockable, pylock_pins(data))))
-        if name == SETUP_CFG:
-            return self._pyprojects.setup_cfg(file)
-        if name.endswith((".yml", ".yaml")):
-            return self._conda(file)
-        if self._of_another_form(file):
-            hint = "uv pip compile setup.py -o requirements.txt" if name == SETUP_PY else _READ
+            return Requirements(tuple(map(lockable, pins(file, data))))
+        # Rye and pip-compile write some locks as requirements files.
+        lock = file.endswith(".lock") and not _PINNED.search(self._repository.read(file))
+        if lock or name in EXPORTS or file.endswith((".toml", ".json", ".py", ".yml", ".yaml")):
+            hint = EXPORTS.get(name, _READ)
             raise RefusedError("requirements are not read from this kind of file", hint)
         return self._lines(file)
-
-    def _of_another_form(self, file: str) -> bool:
-        """Whether a file is surely no requirements file. Those locks are some that Rye and pip-compile
-        write.
-        """
-        if file.endswith(".lock"):
-            return not _PINNED.search(self._repository.read(file))
-        return file.endswith((".toml", ".json", ".py", ".lockb"))
-
-    def _uv_lock(self, file: str, folder: str) -> Requirements:
-        """The pins of a uv.lock: those of the member in `folder`, else of the project beside it."""
-        found = Collected(file)
-        data = self._pyprojects.table(file)
-        if data is None:
-            return found.value()
-        beside = posixpath.dirname(file)
-        try:
-            member = posixpath.relpath(folder or ".", beside or ".")
-            specs, folders = locked_requirements(data, member)
-            found.add(Requirements(tuple(map(lockable, specs))))
-            for each in folders:
-                found.add(self._pyprojects.package(f"./{each}", beside))
-            self._pyprojects.locked(folder)  # says where it is older than its project
-        except RefusedError as error:
-            self._report.elsewhere(file, None, error.message, error.hint)
-        return found.value()
 
     def _lines(self, file: str) -> Requirements:
         found = Collected()
@@ -373,63 +293,6 @@ class RequirementsReader:
             files=tuple(found.files),
             constraints=(*found.constraints, *wanted),
             indexes=tuple(found.indexes),
-        )
-
-    def _conda(self, file: str) -> Requirements:
-        """The pip part of a conda environment; its own packages are no wheels, and refused."""
-        read = read_yaml(self._repository.read(file))
-        for fault in read.faults:
-            self._report.elsewhere(file, fault.place, fault.message, fault.hint)
-        whole: Any = read.value
-        listed = whole.get("dependencies") if isinstance(whole, dict) else None
-        if not isinstance(listed, list):
-            raise RefusedError(
-                "it is no environment of conda: it has no list `dependencies`", _READ
-            )
-        found = Collected()
-        for index, item in enumerate(listed):
-            place = read.places.value(("dependencies", index))
-            if isinstance(item, dict):
-                for number, line in enumerate(item.get("pip") or ()):
-                    at = read.places.value(("dependencies", index, "pip", number))
-                    self._pip_line(str(getattr(line, "text", line)), file, at, found)
-                continue
-            try:
-                self._conda_package(str(item.text if isinstance(item, Word) else item))
-            except RefusedError as error:
-                self._report.elsewhere(file, place, error.message, error.hint)
-        return found.value()
-
-    def _pip_line(self, line: str, file: str, place: Position, found: Collected) -> None:
-        try:
-            if line.startswith("-"):
-                self._option(line, file, place, found)
-            else:
-                self._required(line, file, place, found)
-        except RefusedError as error:
-            self._report.elsewhere(file, place, error.message, error.hint)
-
-    def _conda_package(self, text: str) -> None:
-        """Refuse what conda alone installs, and a Python that is not the manifest's."""
-        bare = text.rpartition("::")[2].strip()
-        name, version = (*re.split(r"[\s=<>!~]+", bare, maxsplit=1), "")[:2]
-        if name in ("pip", "setuptools", "wheel"):
-            return
-        if name == "python":
-            wanted = re.match(r"\d+\.\d+", version)
-            exact = re.search(r"(?<![<>!~])==?\s*\d", bare)
-            if wanted and exact and self.python and wanted[0] != self.python:
-                raise RefusedError(
-                    f"it is for Python {wanted[0]}, and the manifest says {self.python}",
-                    f'`python: "{wanted[0]}"` in the manifest, or another version here',
-                )
-            return
-        found = re.match(r"(\d[\w.]*)", version)
-        spec = f"{name}=={found[1]}" if found and "*" not in version else name
-        raise RefusedError(
-            f"'{text}' is a package of conda, and slimbake installs packages of PyPI",
-            f"move it under `- pip:`, by the name that it has on PyPI: - {spec}\n"
-            "a library that is no Python package: `system: [NAME]` in the manifest",
         )
 
 

@@ -8,6 +8,7 @@ from slimbake.config.report import RefusedError
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s)?")
+_FORM = "such as 640MB or 1.2GB; units are B, kB, MB, GB (decimal) and KiB, MiB, GiB"
 _SHORTEST = 0.001
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)?")
 
@@ -19,13 +20,13 @@ def size(written: str | int) -> int:
     found = _SIZE.fullmatch(written.strip())
     unit = _UNITS.get((found[2] or "B").upper()) if found else None
     if found is None or unit is None:
-        raise RefusedError(f"'{written}' is no size", _advice(found[1] + found[2] if found else ""))
+        raise RefusedError(f"'{written}' is no size", _FORM)
     whole, _, fraction = found[1].partition(".")
     result: int = int(whole) * unit + int(fraction or 0) * unit // int("1" + "0" * len(fraction))
     if result < 1:
         raise RefusedError(
             f"'{written}' is less than one byte",
-            "write a number and a unit, such as 640MB or 1.2GB",
+            _FORM,
         )
     return result
 
@@ -46,13 +47,3 @@ def duration(written: str | int) -> float:
             "write a number and a unit, such as 3s or 2500ms",
         )
     return result
-
-
-def _advice(text: str) -> str:
-    letter = re.fullmatch(r"([0-9.]+)([kKmMgG])[a-zA-Z]?", text)
-    units = "units are B, kB, MB, GB (decimal) and KiB, MiB, GiB"
-    return (
-        f"did you mean '{letter[1]}{letter[2].upper()}B'? {units}"
-        if letter
-        else f"such as 640MB or 1.2GB; {units}"
-    )

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from functools import lru_cache
 
 from slimbake.config.report import RefusedError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_CLAUSE = r"[<>=!~]{1,3}[A-Za-z0-9.*+!_-]+"
-_VERSIONED = re.compile(rf"{_NAME.pattern}({_CLAUSE}(?:,{_CLAUSE})*)")
-# Final releases compared with the plain operators: what nearly every clause is.
-_RELEASE = re.compile(r"(\d+(?:\.\d+)*)(?:\+[a-z0-9.]+)?")
-_PLAIN = re.compile(r"(==|!=|<=|>=|<|>)(\d+(?:\.\d+)*)")
-_COMPARE = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _VERSIONS = re.compile(r"\(?[<>=!~].*")  # of a requirement without its marker
 _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
@@ -65,8 +51,6 @@ def lockable(spec: str) -> str:
         return _addressed(address)
     if spec.endswith(_ARCHIVES):
         raise RefusedError(f"'{spec}' is a built package", _BUILT)
-    if (found := _VERSIONED.fullmatch(spec)) and are_versions(found[1]):
-        return spec  # the parser takes 15 ms to import
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -121,32 +105,11 @@ def is_address(spec: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def are_versions(text: str) -> bool:
-    """Whether a text is a range of versions as PEP 440 writes it; "" is any version."""
-    if not text or _plain(text):
-        return True
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier:
-        return False
-    return True
-
-
-@lru_cache(maxsize=4096)
 def within(version: str, versions: str) -> bool:
-    """Whether a version lies in a range that `are_versions` holds for, pre-releases included."""
-    if not versions:
-        return True
-    release, clauses = _RELEASE.fullmatch(version), _plain(versions)
-    if release and clauses is not None:
-        here = _parts(release[1])
-        return all(_COMPARE[sign](here, _parts(other)) for sign, other in clauses)
+    """Whether a version lies in a range as PEP 440 writes it, pre-releases included; "" is any."""
     from packaging.specifiers import SpecifierSet
-    from packaging.version import Version
 
-    return SpecifierSet(versions, prereleases=True).contains(Version(version))
+    return SpecifierSet(versions, prereleases=True).contains(version)
 
 
 def takes(spec: str, version: str) -> bool:
@@ -155,36 +118,9 @@ def takes(spec: str, version: str) -> bool:
     return is_address(spec) or not versions or within(version, re.sub(r"[\s()]", "", versions[0]))
 
 
-def _plain(versions: str) -> tuple[tuple[str, str], ...] | None:
-    """The clauses of a range where all are plain; other ranges are for `packaging`, which takes a
-    tenth of `generate --check` to import.
-    """
-    found = [_PLAIN.fullmatch(clause.strip()) for clause in versions.split(",")]
-    return tuple((each[1], each[2]) for each in found if each) if all(found) else None
-
-
-def _parts(release: str) -> list[int]:
-    parts = [*map(int, release.split("."))]
-    while parts and not parts[-1]:  # 1.0 is 1
-        parts.pop()
-    return parts
-
-
 def _advice(spec: str) -> str:
-    if " - " in spec:
-        return "begin each item with '-' in one column: a line that is indented further goes on"
     if fix := re.fullmatch(r"([\w.-]+(?:\[[\w,. -]*\])?)\s*=\s*([\w.*+!-]+)", spec):
         return f"versions are compared with '==': {fix[1]}=={fix[2]}"
-    if "=>" in spec or "=<" in spec:
-        return f"the '=' comes last: {spec.replace('=>', '>=').replace('=<', '<=')}"
-    if fix := re.fullmatch(
-        r"([\w.-]+)\s*((?:[<>=!~]=?)\s*[\w.*]+)\s+((?:[<>=!~]=?)\s*[\w.*]+)", spec
-    ):
-        return f"put a comma between versions: {fix[1]}{fix[2]},{fix[3]}"
-    if fix := re.fullmatch(r"([\w.-]+)\s*\^\s*([0-9]+)([\w.]*)", spec):
-        return f"'^' is Poetry's: {fix[1]}>={fix[2]}{fix[3]},<{int(fix[2]) + 1}"
-    if fix := re.fullmatch(r"([\w.-]+)\s+v?([0-9][\w.]*)", spec):
-        return f"versions follow an operator: {fix[1]}=={fix[2]}"
     if re.fullmatch(r"[\w.-]+(\s+[\w.-]+)+", spec):
         return "one package to an item"
     return _FORM

@@ -46,7 +46,7 @@ class Word:
             return "true" if self.text in _TRUE else "false"
         if _DATE.fullmatch(self.text):
             return "a date"
-        return f"the number {_number(self.text)}"
+        return "a number" if self.number is None else f"the number {self.number:g}"
 
     @property
     def number(self) -> float | None:
@@ -68,23 +68,3 @@ def unquoted(text: str) -> Scalar:
     if text in _BOOLS:
         return Word(text)
     return None if text in NULLS else text
-
-
-def _number(text: str) -> str:
-    bare = text.replace("_", "").lower()
-    digits = bare.lstrip("+-")
-    if _SPECIAL.fullmatch(bare):
-        return bare
-    if ":" in bare:  # base 60, of all things
-        total = 0.0
-        for part in digits.split(":"):
-            total = total * 60 + float(part)
-        return _shortest(total)
-    if _RADIX.fullmatch(bare):
-        base = {"b": 2, "o": 8, "x": 16}.get(digits[1])
-        return str(int(digits[2:], base) if base else int(digits, 8))
-    return _shortest(float(bare))
-
-
-def _shortest(number: float) -> str:
-    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

@@ -8,9 +8,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,9 @@ from slimbake import docker
 from slimbake.build.known import outdated
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
-from slimbake.config.compose import OWN, OwnCompose, dotenv, on_top, own_compose
+from slimbake.config.compose import OWN, dotenv, own_compose
 from slimbake.config.model import ENDED, HEALTHY
 from slimbake.console import QUIET, Console
-from slimbake.deploy.containers import cannot_run
 from slimbake.docker.beside import OwnServices, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
@@ -31,12 +29,11 @@ from slimbake.host.names import manifest_name
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
 from slimbake.render import Generated
-from slimbake.render.compose import COMPOSE_FILE, SECURITY, compose, literal, mount
+from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
 from slimbake.render.documents import Override, document
 from slimbake.render.generated import Drift, drift, repair
 
 LAST_WORDS = 20  # lines
-LOG = 500  # lines, in which a web server says where it listens
 EVERY = 0.5  # seconds between two looks
 PATIENCE = 15  # seconds of failing health checks, after which `up` says so
 # A variable without a default; not `$$NAME`, which is the text `$NAME`.
@@ -78,18 +75,11 @@ def up(
             console.say(line)
         _start(asked, names, own.name, console, _awaited_for(project.plan, chosen))
         states = _awaited(asked, names, beside, console)
-        schemes = {
-            each.service: scheme(
-                each, states[each.service].asks, partial(_log, asked, each.service)
-            )
-            for each in chosen
-            if states[each.service].published
-        }
     for each in chosen:
         state = states[each.service]
         if state.published:
-            at = f"{schemes[each.service]}127.0.0.1:{state.published}"
-            console.say(f"{each.service}: {at}{why_there(each, project.plan.services)}")
+            why = why_there(each, project.plan.services)
+            console.say(f"{each.service}: 127.0.0.1:{state.published}{why}")
         elif state.code is not None:
             console.say(f"{each.service}: finished with exit code 0")
         elif not each.port:
@@ -104,45 +94,6 @@ def why_there(service: Running, services: Sequence[Running]) -> str:
         return ""
     owner = next((each.service for each in services if each.publish == service.port), "another")
     return f" (port {service.port} is that of {owner}; `publish: PORT` sets one for this service)"
-
-
-# What a text says of where HTTP is spoken: the scheme, and the port where that stands in figures.
-_ADDRESS = re.compile(r"\b(https?)://(?:\[[^\]\s]*\]|[^\s:/'\"\[\]]+)(?::(\d+)|(:))?")
-# The application that a server of WSGI or ASGI is to load.
-_APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(?:\(.*\))?")
-_DEFAULTS = {"http": 80, "https": 443}  # RFC 9110, 4.2
-
-
-def scheme(service: Running, asks: str, log: Callable[[], str]) -> str:
-    """How the address of a service begins, by what is known: "" where nothing says that it speaks
-    HTTP. Nothing is sent to it: what speaks something else would log that as an error.
-
-    `asks`: what its health check runs; `log`: gives what it wrote.
-    """
-    if found := _said(asks, service.port, variable=True) or _said(log(), service.port):
-        return found
-    words = (*service.entrypoint, *service.command)
-    if service.port == _DEFAULTS["http"] or any(map(_APPLICATION.fullmatch, words)):
-        return "http://"
-    return "https://" if service.port == _DEFAULTS["https"] else ""
-
-
-def _log(together: ComposeProject, service: str) -> str:
-    """What a service wrote last; "" where the engine's log driver keeps nothing to read."""
-    with contextlib.suppress(SetupError):
-        return together.last_words(service, LOG)
-    return ""
-
-
-def _said(text: str, port: int | None, variable: bool = False) -> str:
-    """The scheme of an address with this port. `variable`: or with no figures in its place."""
-    for found in _ADDRESS.finditer(text):
-        if found[3]:
-            if variable:
-                return f"{found[1]}://"
-        elif port == int(found[2] or _DEFAULTS[found[1]]):
-            return f"{found[1]}://"
-    return ""
 
 
 def _there(project: Project) -> frozenset[str]:
@@ -212,8 +163,7 @@ def _start(
         ) from None
 
 
-# The exit codes of `docker compose run` where a program cannot be started: 1 up to some version.
-_NOT_STARTED = {1, 126, 127}
+_NOT_STARTED = {126, 127}  # exit codes where a program cannot be started
 
 
 def run(
@@ -228,9 +178,8 @@ def run(
     chosen = tuple(each for each in project.plan.services if each.service == service)
     with _given(project, chosen, images, environment, console) as (asked, _):
         code = asked.run(service, arguments)
-    looked = arguments and code in _NOT_STARTED
-    if looked and (why := cannot_run(chosen[0], images[service], arguments)):
-        console.say(why)
+    if arguments and code in _NOT_STARTED:
+        console.say(f"`slimbake debug {service}` opens a shell with the usual programs")
     return code
 
 
@@ -515,69 +464,22 @@ def _with_named(plan: Plan, services: Sequence[Running]) -> list[Running]:
     return [each for each in plan.services if each.service in found]
 
 
-# What slimbake's file says of a service, so that one that extends it says nothing of its own.
-_OURS = frozenset(
-    (
-        *("build", "image", "command", "entrypoint", "extends", "healthcheck", "ports", "user"),
-        "working_dir",
-    )
-)
-_NAMING = ("REGISTRY", "TAG")  # images, for Compose; it reads `.env`, and a bake does not
-
-
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
     own = own_compose(project.root)
     both = [each for each in project.plan.services if each.service in own.services]
     if not both:
-        include = f"include: [{COMPOSE_FILE}]"
-        ends = (*_without_on_top(project), *_named_by(project.root))
-        return (f"in {own.name or OWN[0]}:", "", include, *ends)
+        return (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
     lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
     both = _with_named(project.plan, both)
     for each in both:
         extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
-        theirs = _theirs(own, each.service)
-        without = f"  # without {', '.join(theirs)}" if theirs else ""
-        lines += [f"  {each.service}:{without}", f"    extends: {extends}"]
+        lines += [f"  {each.service}:", f"    extends: {extends}"]
     if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):
         lines += ["volumes:", *(f"  {volume}: {{}}" for volume in volumes)]
     return (
         *lines,
         "",
-        "with your other keys below each `extends`: those that go would replace what slimbake says.",
-        *_without_on_top(project),
-        "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
-        ' ["8080:8000"]',
-        *_named_by(project.root),
+        "with your other keys below each `extends`, without those that slimbake's file has: build,",
+        "image, command, entrypoint, healthcheck, ports, user, working_dir, security_opt.",
     )
-
-
-def _theirs(own: OwnCompose, service: str) -> list[str]:
-    """What a compose file says of a service in place of slimbake's, or beside it."""
-    keys = own.keys.get(service, frozenset()) - own.whole.get(service, frozenset())
-    theirs = sorted(_OURS & keys)
-    if SECURITY in own.security.get(service, ()):  # Compose refuses an option that is twice
-        theirs.append(f"{SECURITY} of security_opt")
-    return theirs
-
-
-def _without_on_top(project: Project) -> Iterator[str]:
-    """What to remove from each file that Compose reads on top of one's own."""
-    root = project.root
-    for file in on_top(root, {**_dotenv(root), **os.environ}):
-        if file.name and (root / file.name).resolve() != (root / COMPOSE_FILE).resolve():
-            names = (each.service for each in project.plan.services)
-            gone = [f"{', '.join(t)} of {name}" for name in names if (t := _theirs(file, name))]
-            if gone:
-                yield f"Compose reads {file.name}, too: remove there {'; '.join(gone)}."
-
-
-def _named_by(root: Path) -> Iterator[str]:
-    """What `.env`, which Compose reads, changes of the names of images."""
-    if found := {name: value for name, value in _dotenv(root).items() if name in _NAMING}:
-        given = " ".join(f"{name}={value}" for name, value in sorted(found.items()))
-        yield (
-            f"Compose looks for slimbake's images by {', '.join(sorted(found))} of `.env`:"
-            f" bake them as `{given} slimbake bake`, or call it otherwise there."
-        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,51 +74,6 @@ def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
             f"run a program that it has: `slimbake debug {service.service} PROGRAM ARGUMENT...`",
         )
     return code
-
-
-def cannot_run(service: Running, image: str, arguments: Sequence[str]) -> str:
-    """Why an image cannot run these arguments as a command, and what to do; "" where it can, and of
-    an image in which nothing of ours can look.
-    """
-    held = docker.engine_image(image)
-    if held.entrypoint:  # gets them
-        return ""
-    options = ("--network=none", "--read-only", f"--entrypoint={service.python}")
-    try:
-        said = docker.container_output(*options, image, "-ISBc", _LOOK, arguments[0])
-    except SetupError:  # it has no Python
-        return ""
-    name, (program, *rest) = service.service, arguments
-    found = json.loads(said.splitlines()[-1])
-    if not found["lacks"]:
-        return ""
-    if found["python"]:
-        words = shlex.join((service.python, program, *rest))
-        return f"{found['lacks']}: run `slimbake run {name} {words}`"
-    return f"{found['lacks']}: `slimbake debug {name}` opens a shell with the usual programs"
-
-
-# Runs in the image: prints what it lacks to start a program, and whether that is a file for Python.
-_LOOK = """
-import json, os, shutil, sys
-
-name = sys.argv[1]
-path = shutil.which(name) or name
-first = b""
-if os.path.isfile(path):
-    with open(path, "rb") as file:
-        first = file.readline(200)
-words = first[2:].decode(errors="replace").split() if first[:2] == b"#!" else []
-lacks = ""
-if not os.path.exists(path):
-    lacks = f"the image has no `{name}`"
-elif words and not os.path.exists(words[0]):
-    lacks = f"the image has no `{words[0]}`, which `{name}` names in its first line"
-elif not shutil.which(name):
-    lacks = f"`{name}` is not executable"
-script = path.endswith(".py") or any("python" in word for word in words)
-print(json.dumps({"lacks": lacks, "python": script and os.path.exists(path)}))
-"""
 
 
 def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:

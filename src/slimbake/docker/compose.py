@@ -106,7 +106,6 @@ class ComposeProject:
         with self._client() as docker:
             for each in docker.compose.ps(all=True):
                 state = each.state
-                health = each.config.healthcheck
                 looks = (state.health.log if state.health else None) or ()
                 ports = (each.network_settings.ports or {}).values()
                 found[(each.config.labels or {}).get(f"{_LABEL}.service", "")] = ContainerState(
@@ -116,7 +115,6 @@ class ComposeProject:
                     published=next((int(on[0]["HostPort"]) for on in ports if on), None),
                     error=state.error or "",
                     check=(looks[-1].output or "").strip() if looks and looks[-1].exit_code else "",
-                    asks=" ".join((health.test if health else None) or ()),
                 )
         return found
 
@@ -199,7 +197,6 @@ class ContainerState:
     published: int | None  # the host's port
     error: str = ""  # why the engine did not start it
     check: str = ""  # what its health check said last, if that failed
-    asks: str = ""  # what its health check runs
 
     @property
     def taken(self) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
 
+from slimbake.catalogue import rules
+from slimbake.console.tables import readable
 from slimbake.docker.containers import copied
-from slimbake.fleet.model import Fleet
 from slimbake.images.cold import store_of
 from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import LedgerEntry, read_ledger
-from slimbake.lock.locks import Locks
 
 LEDGERS = "/opt/slimbake/ledger"
 STORES = "/opt/slimbake/cold"
@@ -25,6 +24,8 @@ MOVED = {  # into a layer's cold store, and what that means
     COLD_SOURCE: "the text moved: a start runs the bytecode, which stays",
 }
 _SITE = "/site-packages/"
+_SHOWN = 20  # files of one rule, before they are counted
+_FEW = 5  # of one of several rules
 _PREFIX = "/opt/slimbake"
 
 
@@ -122,47 +123,14 @@ def is_there(image: str, asked: str, python: str) -> bool:
     return False
 
 
-def of_own_code(root: Path, contexts: Mapping[str, str], asked: str) -> str:
-    """Which service has a module or file in its own code, and where; "" where none of these has it.
-
-    `contexts`: service -> its folder, of which its image has a copy.
-    """
-    path = asked.removeprefix("/").removeprefix("app/")
-    path = path if "/" in path or path.endswith(".py") else path.replace(".", "/")
-    for name, context in contexts.items():
-        for each in (f"{path}/__init__.py", f"{path}.py", path):
-            file = (PurePosixPath(context) / each).as_posix()
-            if (root / file).is_file():
-                return f"{file} is code of {name}: its image has that in /app, and no rule takes it"
-    return ""
-
-
-def of_debian(fleet: Fleet, locks: Locks, services: Collection[str], asked: str) -> str:
-    """Which of these services have a Debian package of this name; "" where none has."""
-    layers = (*(each.layer for each in fleet.bases), *(each.layer for each in fleet.services))
-    held = {
-        service
-        for layer in layers
-        if any(deb.name == asked for deb in locks.debs(layer.system_lock))
-        for service in layer.services
-        if service in services
-    }
-    names = ", ".join(sorted(held))
-    return f"'{asked}' is a Debian package, which `system` brings to {names}" if held else ""
-
-
-def led_on(found: Collection[Why], asked: str, services: Collection[str], there: str) -> str:
-    """What to do for whoever asked for something that nothing has touched. `there`: what is said of
-    where it is; "" where it is nowhere.
-    """
+def led_on(found: Collection[Why], asked: str, services: Collection[str]) -> str:
+    """What to do for whoever asked for something that nothing has touched and no image has."""
     if asked in services:
         return (
             f"'{asked}' is a service: `slimbake why MODULE {asked}` asks for a module in its image,"
             f" `slimbake sizes {asked} --by package` lists its packages"
         )
     top = asked.partition(".")[0]
-    if there:
-        return there
     if top in sys.stdlib_module_names:
         return "it is Python's own, and the runtime has it"
     depth = asked.count(".") + 1
@@ -175,3 +143,42 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str], there:
         "it is not in these images either, so no lock brings it: list its package under"
         " `requirements`, or under `system` if it is Debian's, as programs mostly are"
     )
+
+
+def answer(path: str, found: Mapping[str, Sequence[Why]]) -> Iterator[str]:
+    """The lines that say what became of the files that were found in each image, by rule and layer."""
+    known_rules = {each.name: each for each in rules()}
+    images: dict[tuple[str, str], list[str]] = {}
+    entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
+    for name, files in found.items():
+        for each in files:
+            images.setdefault((each.entry.by, each.layer), []).append(name)
+            entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
+    if len(entries) > 1:
+        yield f"{path}: {short_answer(entries)}"
+    most = _FEW if len(entries) > 1 else _SHOWN
+    for (by, layer), names in images.items():
+        words = f"{by} ({MOVED[by]})" if by in MOVED else by
+        yield f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}"
+        if rule := known_rules.get(by):
+            yield f"  {rule.about}: {rule.why.rstrip('.')}"
+        removed = list(entries[by, layer].values())
+        for entry in removed[:most]:
+            size = readable(entry.before)
+            if entry.after not in (0, entry.before):
+                size += f" -> {readable(entry.after)}"
+            yield f"  {entry.path}  {size}  {entry.package} {entry.version}"
+        if len(removed) > most:
+            size = readable(sum(e.before - (by not in MOVED) * e.after for e in removed))
+            yield f"  and {len(removed) - most:,} more files (`--json` lists them), {size} in all"
+
+
+def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
+    """How many files each rule took, moved or changed; `entries`: rule and layer -> path -> file."""
+    by_rule: dict[str, set[str]] = {}
+    for (by, _), files in entries.items():
+        by_rule.setdefault(by, set()).update(files)
+    counts = sorted(by_rule.items(), key=lambda one: (-len(one[1]), one[0]))
+    every = set[str]().union(*by_rule.values())
+    named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
+    return f"{len(every):,} files: {named}"

@@ -148,7 +148,7 @@ def test_pins_that_differ_keep_services_apart_and_it_says_which(tmp_path: Path) 
     [
         ("volumes: ['data:/app']", "volumes.data: a volume at '/app' would hide"),
         ("tmpfs: [/usr/x]", "tmpfs[0]: a tmpfs at '/usr/x' would hide"),
-        ("stop_signal: SIGNOPE", "stop_signal: there is no signal"),
+        ("stop_signal: QUIT", "stop_signal: 'QUIT' is not allowed here"),
         ("healthcheck: {test: ['CMD', 'x'], interval: soon}", "healthcheck.interval:"),
         ("env_file: [../out.env]", "env_file[0]: '../out.env' lies outside the repository"),
         ("environment: {'a b': c}", "environment"),

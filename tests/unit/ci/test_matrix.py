@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.ci.matrix import MOST_JOBS, balance, child, matrix
+from slimbake.ci.matrix import MOST_JOBS, child, matrix
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.model import (
@@ -165,19 +165,14 @@ def test_a_platform_without_runners_is_emulated_and_one_job_builds_both() -> Non
     assert fleet((API,), ("linux/arm64",)).pipeline.lanes[0].emulates
 
 
-def test_beyond_256_services_are_put_together_in_jobs_that_take_about_as_long() -> None:
+def test_beyond_256_services_are_put_together_in_jobs() -> None:
     services = many(600)
-    costs = {name: 60.0 if number < 10 else 5.0 for number, name in enumerate(names(services))}
-    found = matrix(fleet(services), names(services), costs=costs)
+    found = matrix(fleet(services), names(services))
     jobs = [job["services"].split() for job in found["services"]["include"]]
     assert len(jobs) == MOST_JOBS
     assert sorted(itertools.chain(*jobs)) == sorted(names(services))
-    assert {len(job) for job in jobs if job[0] in {f"s{n}" for n in range(10)}} == {1}
-    loads = [sum(costs[name] for name in job) for job in jobs]
-    assert max(loads) == 60  # the longest service alone: no spread takes less
-    assert next(
-        job["name"] for job in found["services"]["include"] if " " in job["services"]
-    ).endswith(" more")
+    assert {len(job) for job in jobs} == {2, 3}
+    assert all(job["name"].endswith(" more") for job in found["services"]["include"])
 
 
 def test_several_lanes_share_what_a_matrix_may_hold() -> None:
@@ -186,29 +181,6 @@ def test_several_lanes_share_what_a_matrix_may_hold() -> None:
     assert len(found["services"]["include"]) == MOST_JOBS
     ids = [job["id"] for job in found["services"]["include"]]
     assert len(set(ids)) == len(ids)
-
-
-@given(
-    st.lists(st.floats(0.1, 1000), min_size=1, max_size=60),
-    st.integers(1, 12),
-    st.sets(st.integers(0, 59)),
-)
-def test_groups_hold_each_name_once_and_none_takes_more_than_the_mean_and_the_longest(
-    costs: list[float], groups: int, unknown: set[int]
-) -> None:
-    names = [f"s{number}" for number in range(len(costs))]
-    known = {
-        name: cost
-        for number, (name, cost) in enumerate(zip(names, costs, strict=True))
-        if number not in unknown
-    }
-    made = balance(names, known, groups)
-    assert sorted(itertools.chain(*made)) == sorted(names)
-    assert len(made) == min(groups, len(names))
-    assert made == balance(names, known, groups)
-    if not unknown:
-        longest = max(sum(known[name] for name in group) for group in made)
-        assert longest <= sum(costs) / groups + max(costs) * (1 - 1 / groups) + 1e-6
 
 
 @given(

@@ -17,7 +17,7 @@ from tests.unit.build.played import manifest
 
 from slimbake.build.on_registry import OnRegistry
 from slimbake.build.release import Released
-from slimbake.ci.model import Known, Record
+from slimbake.ci.model import Record
 from slimbake.ci.records import KNOWN, read_known, recorded, records, write_record
 from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
 from slimbake.cli import slimbake
@@ -53,9 +53,7 @@ API = image("api", 20_000_000)
 
 
 def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> None:
-    before = Known(
-        images=(image("api", 18_000_000), image("old", 1)), seconds={"api": 9.0, "old": 3.0}
-    )
+    before = Measurement((image("api", 18_000_000), image("old", 1)))
     record = Record(services=("api",), seconds=12.0, images=(API,))
     made = summarise(fleet("api", "jobs"), ("api",), ("jobs",), (record,), before)
     assert made.rows == (
@@ -78,7 +76,7 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
             seconds=None,
         ),
     )
-    assert made.known == Known(images=(API,), seconds={"api": 12.0})
+    assert made.known == Measurement((API,))
     assert (
         summary_text(made)
         == f"{MARK}\n## Images\n\n| service | state | uncompressed | change | compressed | change |"
@@ -90,7 +88,7 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
 
 
 def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
-    before = Known(images=(API,), seconds={"api": 9.0})
+    before = Measurement((API,))
     record = Record(
         services=("api",),
         seconds=5.0,
@@ -109,8 +107,8 @@ def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
 
 def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
     record = Record(services=("a", "b"), seconds=30.0, images=(image("a", 1), image("b", 2)))
-    made = summarise(fleet("a", "b"), ("a", "b"), (), (record,), Known())
-    assert made.known.seconds == {"a": 15.0, "b": 15.0}
+    made = summarise(fleet("a", "b"), ("a", "b"), (), (record,), Measurement(()))
+    assert [row.seconds for row in made.rows] == [15.0, 15.0]
     assert "Nothing is known of the main branch yet." in summary_text(made)
     assert "| new |" in summary_text(made)
 
@@ -119,13 +117,14 @@ def test_a_service_of_two_lanes_has_failed_where_one_of_them_did() -> None:
     good = Record(services=("api",), seconds=1.0, images=(API,))
     bad = Record(services=("api",), seconds=1.0, failed=("api",), error="no space left")
     assert [
-        row.state for row in summarise(fleet("api"), ("api",), (), (good, bad), Known()).rows
+        row.state
+        for row in summarise(fleet("api"), ("api",), (), (good, bad), Measurement(())).rows
     ] == ["failed"]
 
 
 def test_what_a_job_found_on_the_registry_is_unchanged() -> None:
     record = Record(services=("api", "jobs"), seconds=3.0, held=("jobs",), images=(API,))
-    made = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Known())
+    made = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Measurement(()))
     assert [row.state for row in made.rows] == ["built", "unchanged"]
 
 
@@ -134,15 +133,10 @@ def test_what_is_over_its_budget_is_shown_with_what_it_weighs() -> None:
     record = Record(
         services=("api",), seconds=3.0, failed=("api",), error="api: over", images=(heavy,)
     )
-    made = summarise(fleet("api"), ("api",), (), (record,), Known(images=(API,)))
+    made = summarise(fleet("api"), ("api",), (), (record,), Measurement((API,)))
     assert "| <code>api</code> | failed | 100.0 MB | +40.0 MB |" in summary_text(made)
     assert "| 125% of 80.0 MB | unknown |" in summary_text(made)
     assert made.known.images == (API,)
-
-
-def test_costs_are_seconds_or_where_none_are_known_bytes_of_a_services_own() -> None:
-    assert Known(images=(API, image("jobs", 5)), seconds={"api": 2.0}).costs == {"api": 2.0}
-    assert Known(images=(API, image("jobs", 5))).costs == {"api": 20_000_000.0, "jobs": 5.0}
 
 
 def structure(markdown: str) -> list[tuple[str, str]]:
@@ -185,7 +179,7 @@ def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
             ("api",),
             (),
             (good, Record(services=(name,), seconds=1, error=error)),
-            Known(),
+            Measurement(()),
         )
         row = SummaryRow(
             service=name, state="built", smoke=True, image=API, before=None, limit=None, seconds=1
@@ -216,9 +210,9 @@ def test_a_comment_never_grows_too_long_and_says_what_it_left_out() -> None:
         Record(services=(name,), seconds=1.0, failed=(name,), error="<" * 5000)
         for name in names[:3]
     )
-    said = summary_text(summarise(fleet(*names), names, (), (*found, *bad), Known()))
+    said = summary_text(summarise(fleet(*names), names, (), (*found, *bad), Measurement(())))
     assert len(said) < 65_536
-    assert len(said) > MOST / 2
+    assert said.count("| built |") + said.count("| failed |") == MOST
     assert " more.\n" in said
 
 
@@ -265,8 +259,8 @@ def test_a_record_says_what_the_registry_had(tmp_path: Path) -> None:
 
 
 def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:
-    known, workspace = Known(images=(API,), seconds={"api": 1.5}), Workspace(tmp_path)
-    assert read_known(workspace) == Known()
+    known, workspace = Measurement((API,)), Workspace(tmp_path)
+    assert read_known(workspace) == Measurement(())
     workspace.write(KNOWN, known.as_json())
     assert read_known(workspace) == known
 
@@ -294,7 +288,7 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
     done = CliRunner().invoke(slimbake, [*words, str(tmp_path / "records")])
     assert done.exit_code == 0, done.output
     assert "<code>api</code> | built" in done.stdout
-    assert read_known(Workspace(tmp_path)).seconds == {"api": 2.0}
+    assert read_known(Workspace(tmp_path)) == Measurement((API,))
 
     (tmp_path / "matrix.json").write_text("{}")
     refused = CliRunner().invoke(slimbake, words)

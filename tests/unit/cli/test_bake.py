@@ -120,22 +120,6 @@ def test_a_job_of_a_pipeline_builds_on_what_another_pushed(
     assert json.loads(record.read_text())["services"] == ["jobs"]
 
 
-@pytest.mark.parametrize(
-    ("words", "says"), [((), True), (("--keep-going",), False), (("api",), False)]
-)
-def test_what_fails_first_says_how_to_see_what_else_does(
-    root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: bool
-) -> None:
-    def release(*_: Any) -> Released:
-        raise CheckError("the smoke of api failed", "read it")
-
-    monkeypatch.setattr("slimbake.build.release.release", release)
-    done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])
-    assert isinstance(done.exception, CheckError)
-    assert done.exception.hint.splitlines()[0] == "read it"
-    assert ("--keep-going" in done.exception.hint) is says
-
-
 def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from slimbake import docker
 from slimbake.cli import common, slimbake
-from slimbake.cli import sizes as cli_sizes
 from slimbake.cli.common import arguments_argument, held_images
 from slimbake.deploy import compose
 from slimbake.deploy.compose import Up
@@ -79,37 +78,14 @@ def test_words_of_a_program_may_follow_two_dashes(words: list[str], given: tuple
     assert CliRunner().invoke(command, ["api", *words]).output == f"{('api', given)}\n"
 
 
-@pytest.mark.parametrize(
-    ("names", "lost"), [((), ""), (("api",), "jobs"), (("oci-layout://there",), "api, jobs")]
-)
-def test_a_record_of_sizes_loses_no_service_of_the_last_one(
-    names: tuple[str, ...], lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("names", [("api",), ("oci-layout://there",)])
+def test_a_record_of_sizes_loses_no_service(
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = "{requirements: [rich], command: [rich]}"
-    (tmp_path / "services.yaml").write_text(
-        f"project: toy\npython: '3.11'\nservices:\n  api: {service}\n  jobs: {service}\n"
-    )
-    (tmp_path / "bake").mkdir(parents=True)
-    (tmp_path / "bake/sizes.json").write_text('{"images": {"api": {}, "jobs": {}}}')
     monkeypatch.chdir(tmp_path)
-    measured = Mock(side_effect=KeyboardInterrupt)
-    monkeypatch.setattr(cli_sizes, "survey", measured)
-    monkeypatch.setattr(cli_sizes, "_sources", lambda *_: ())
     done = CliRunner().invoke(slimbake, ["sizes", "--record", *names])
-    if lost:
-        assert isinstance(done.exception, UsageError)
-        assert done.exception.message == f"--record: bake/sizes.json would lose {lost}"
-        assert done.exception.hint == "name them, too: `slimbake sizes --record api jobs`"
-    assert measured.called is not bool(lost)
-
-
-def test_sizes_are_recorded_beside_a_manifest_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(slimbake, ["sizes", "--record", "oci-layout://there"])
     assert isinstance(done.exception, UsageError)
-    assert done.exception.message == "--record: there is no services.yaml to record for"
+    assert done.exception.message == "--record is of all services of a manifest"
     assert not [*tmp_path.iterdir()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,14 +91,6 @@ def test_setuptools_takes_dependencies_from_files(tmp_path: Path) -> None:
     )
     files = {"pyproject.toml": text, "base.txt": "httpx\n"}
     assert found(tmp_path, "pyproject.toml", files).specs == ("httpx",)
-
-
-def test_setup_cfg_lists_install_requires(tmp_path: Path) -> None:
-    text = "[metadata]\nname = api\n[options]\ninstall_requires =\n    httpx>=0.27\n    rich\n"
-    assert found(tmp_path, "setup.cfg", {"setup.cfg": text}).specs == ("httpx>=0.27", "rich")
-    dynamic = '[project]\nname = "api"\ndynamic = ["dependencies"]\n'
-    both = {"setup.cfg": text, "pyproject.toml": dynamic}
-    assert found(tmp_path, "pyproject.toml", both).specs == ("httpx>=0.27", "rich")
 
 
 def test_extras_of_a_setup_cfg_are_those_of_the_package(tmp_path: Path) -> None:
@@ -216,119 +207,36 @@ def test_a_poetry_lock_pins_what_the_table_asks_for(tmp_path: Path, named: str) 
     assert f"{API}poetry.lock" in asked.files
 
 
-@pytest.mark.parametrize(("name", "key"), [("poetry.lock", "markers"), ("pdm.lock", "marker")])
-def test_versions_of_a_lock_that_no_marker_tells_apart_are_a_warning(
-    tmp_path: Path, name: str, key: str
-) -> None:
-    lock = (
-        '[[package]]\nname = "one"\nversion = "1"\n'
-        '[[package]]\nname = "numpy"\nversion = "1.26"\n'
-        '[[package]]\nname = "numpy"\nversion = "2.1"\n'
-        f'[[package]]\nname = "half"\nversion = "3"\n{key} = "os_name == \'nt\'"\n'
-        '[[package]]\nname = "half"\nversion = "4"\n'
-        f'[[package]]\nname = "by-group"\nversion = "5"\n{key} = {{main = "os_name == \'nt\'"}}\n'
-        f'[[package]]\nname = "by-group"\nversion = "6"\n{key} = {{main = "os_name != \'nt\'"}}\n'
-    )
-    files = {"services/api/pyproject.toml": GROUPS, f"services/api/{name}": lock}
-    asked = read(tmp_path, "pyproject.toml", files)
-    assert pins(asked) == [
-        "one==1",
-        "half==3 ; os_name == 'nt'",
-        "by-group==5 ; os_name == 'nt'",
-        "by-group==6 ; os_name != 'nt'",
-    ]
-    assert [str(each) for each in manifest(tmp_path / "services.yaml").warnings][:2] == [
-        f"services/api/{name}:5:8: no marker says where numpy 1.26 and 2.1 hold, so slimbake takes"
-        " the version that resolves\n  to choose one, require it: numpy==2.1",
-        f"services/api/{name}:11:8: no marker says where half 4 holds, so slimbake takes the"
-        " version that resolves\n  to choose one, require it: half==4",
-    ]
-
-
-NEWER = """
-[project]
-name = "api"
-dependencies = ["httpx[http2] >=0.28", "rich", "orjson; python_version < '3.12'", "numpy==2.1+cpu"]
-"""
-
-
-@pytest.mark.parametrize("name", ["uv.lock", "poetry.lock", "pdm.lock"])
 @pytest.mark.parametrize(
-    ("version", "more", "lacks"),
+    ("name", "command"),
     [
-        ("0.28.1", "", "rich"),
-        ("0.27.2", '[[package]]\nname = "rich"\nversion = "14"\n', "httpx[http2] >=0.28"),
-        ("0.27.2", "", "httpx[http2] >=0.28, rich"),
-        ("0.28", '[[package]]\nname = "Rich"\nsource = { editable = "libs/rich" }\n', ""),
-        ("no version", "", "rich"),
+        ("Pipfile", "pipenv requirements"),
+        ("Pipfile.lock", "pipenv requirements"),
+        ("environment.yml", "pip list --format freeze"),
+        ("setup.cfg", "uv pip compile setup.cfg"),
+        ("pdm.lock", "pdm export"),
     ],
 )
-def test_a_lock_that_is_older_than_its_project_is_a_warning(
-    name: str, version: str, more: str, lacks: str, tmp_path: Path
+def test_of_other_forms_the_command_that_exports_them_is_named(
+    tmp_path: Path, name: str, command: str
 ) -> None:
-    source = 'source = { registry = "https://pypi.example/simple" }\n' if name == "uv.lock" else ""
-    lock = (
-        f'[[package]]\nname = "httpx"\nversion = "{version}"\n{source}'
-        f'[[package]]\nname = "numpy"\nversion = "2.0"\n{source}{more}'
-    )
-    files = {"services/api/pyproject.toml": NEWER, f"services/api/{name}": lock}
-    read(tmp_path, "pyproject.toml", files)
-    assert [str(each) for each in manifest(tmp_path / "services.yaml").warnings] == (
-        [
-            f"services/api/{name}: it is older than services/api/pyproject.toml, which requires"
-            f" {lacks}\n  `{name.partition('.')[0]} lock` refreshes it"
-        ]
-        if lacks
-        else []
+    said = reported(tmp_path, name, {name: "[packages]\n"})
+    assert said.startswith(f"{API}{name}: requirements are not read from this kind of file")
+    assert command in said
+
+
+def test_versions_that_a_pdm_lock_pins_are_missed_in_words(tmp_path: Path) -> None:
+    found(tmp_path, "pyproject.toml", {"pyproject.toml": GROUPS, "pdm.lock": ""})
+    assert "does not read it, so the newest versions are taken\n  pdm export" in str(
+        manifest(tmp_path / "services.yaml").warnings[0]
     )
 
 
-def test_a_pdm_lock_pins_what_the_project_asks_for(tmp_path: Path) -> None:
-    lock = (
-        '[[package]]\nname = "httpx"\nversion = "0.27"\n'
-        '[[package]]\nname = "torch"\nversion = "2.13.0+cu128"\n'
-        '[[package]]\nname = "x"\nversion = "1"\ngit = "https://git.example/x"\n'
-    )
-    asked = found(tmp_path, "pyproject.toml", {"pyproject.toml": GROUPS, "pdm.lock": lock})
-    assert (asked.specs, pins(asked)) == (("httpx",), ["httpx==0.27", "torch==2.13.0"])
-
-
-PIPFILE = """
-[[source]]
-url = "https://pypi.example/simple"
-[packages]
-httpx = "*"
-rich = {version = ">=13", extras = ["jupyter"], markers = "os_name == 'posix'"}
-tool = {git = "https://git.example/tool.git", ref = "v1"}
-[dev-packages]
-pytest = "*"
-"""
-PIPFILE_LOCK = json.dumps(
-    {
-        "default": {
-            "httpx": {"version": "==0.27"},
-            "rich": {"version": "==13.9", "markers": "os_name == 'posix'"},
-            "tool": {"git": "https://git.example/tool.git", "ref": "abc"},
-        },
-        "develop": {"pytest": {"version": "==8"}},
-    }
-)
-
-
-@pytest.mark.parametrize("named", ["Pipfile", "Pipfile.lock"])
-def test_a_pipfile_is_read_with_its_lock(tmp_path: Path, named: str) -> None:
-    asked = found(tmp_path, named, {"Pipfile": PIPFILE, "Pipfile.lock": PIPFILE_LOCK})
-    assert asked.specs == (
-        "httpx",
-        "rich[jupyter]>=13 ; (os_name == 'posix')",
-        "tool @ git+https://git.example/tool.git@v1",
-    )
-    assert pins(asked) == ["httpx==0.27", "rich==13.9 ; os_name == 'posix'"]
-
-
-def test_a_pipfile_lock_alone_is_what_it_pins(tmp_path: Path) -> None:
-    lock = json.dumps({"default": {"httpx": {"version": "==0.27"}}})
-    assert found(tmp_path, "Pipfile.lock", {"Pipfile.lock": lock}).specs == ("httpx==0.27",)
+def test_a_uv_lock_stands_for_the_project_whose_versions_it_pins(tmp_path: Path) -> None:
+    files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK}
+    named = found(tmp_path, "../../uv.lock", files)
+    assert named == found(tmp_path, "pyproject.toml", files)
+    assert "torch==2.13.0" in pins(named)
 
 
 def test_a_pylock_is_what_it_pins(tmp_path: Path) -> None:
@@ -343,25 +251,15 @@ def test_a_pylock_is_what_it_pins(tmp_path: Path) -> None:
     )
 
 
-def test_the_pip_part_of_a_conda_environment_is_read(tmp_path: Path) -> None:
-    text = (
-        "name: api\nchannels: [conda-forge]\n"
-        "dependencies:\n- python=3.11\n- pip\n- pip:\n  - httpx>=0.27\n  - -r more.txt\n"
-    )
-    files = {"environment.yml": text, "more.txt": "rich\n"}
-    assert found(tmp_path, "environment.yml", files).specs == ("httpx>=0.27", "rich")
-
-
 def test_the_indexes_of_a_project_are_kept_for_the_machine(tmp_path: Path) -> None:
     source = '[[tool.{0}]]\nname = "own"\nurl = "https://u:p@{1}.example/simple"\n'
     text = '[project]\nname = "api"\ndependencies = ["httpx"]\n' + "".join(
-        source.format(*each)
-        for each in (("uv.index", "a"), ("poetry.source", "b"), ("pdm.source", "c"))
+        source.format(*each) for each in (("uv.index", "a"), ("poetry.source", "b"))
     )
     asked = found(tmp_path, "pyproject.toml", {"pyproject.toml": text})
     assert [f"{line.where} {line.said} {line.address}" for line in asked.indexes] == [
         f"{API}pyproject.toml:{number} the index 'own' https://{host}.example/simple"
-        for number, host in ((6, "a"), (9, "b"), (12, "c"))
+        for number, host in ((6, "a"), (9, "b"))
     ]
 
 
@@ -489,17 +387,6 @@ def test_what_a_service_asks_for_comes_before_the_lock_of_a_library(
     assert ("torch==2.13.0" in pins(asked)) == kept
     assert len(pins(asked)) == 1 + kept
     assert dict(asked.listed)[asked.specs[-1]] == "services/api/pinned.txt"
-
-
-def test_the_lock_of_a_workspace_gives_a_member_what_is_the_member_s(tmp_path: Path) -> None:
-    files = {"./pyproject.toml": WORKSPACE, "./uv.lock": UV_LOCK}
-    assert found(tmp_path, "../../uv.lock", files).specs == (
-        "torch==2.13.0+cpu",
-        "tool @ git+https://git.example/tool.git@0123#subdirectory=py",
-        "forked==1",
-    )
-    root = found(tmp_path, "../../pyproject.toml", files)
-    assert root.specs == ("rich",)
 
 
 @pytest.mark.parametrize(

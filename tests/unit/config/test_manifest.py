@@ -297,19 +297,7 @@ def test_include_names_what_is_in_the_context(tmp_path: Path, path: str, why: st
 
 def test_a_target_is_a_stage_of_a_dockerfile(tmp_path: Path) -> None:
     (said,) = problems(tmp_path, "target: production")
-    assert "it is a stage of a `dockerfile`" in said
-
-
-def test_a_volume_may_lie_over_files_that_a_pattern_leaves_out(tmp_path: Path) -> None:
-    files = {"api/media/a/1.png": "", "api/media/.gitkeep": "", "api/.dockerignore": "**/*.png\n"}
-    found = service(tmp_path, "volumes: {media: /app/media}", files)
-    assert found.volumes == (("media", "/app/media"),)
-
-
-def test_a_volume_may_not_hide_a_file_that_an_exception_brings_back(tmp_path: Path) -> None:
-    files = {"api/media/a/1.png": "", "api/.dockerignore": "media\n!media/a/1.png\n"}
-    (said,) = problems(tmp_path, "volumes: {media: /app/media}", files)
-    assert "would hide the files of 'api/media'" in said
+    assert "`target` needs `dockerfile`" in said
 
 
 def test_a_link_that_stays_inside_the_repository_is_followed(tmp_path: Path) -> None:
@@ -477,16 +465,11 @@ services:
 """
     found = [(each.path, each.message) for each in read(tmp_path, text, {}).warnings]
     words = "no shell replaces '{}' here: the program gets it as it stands"
-    operator = "no shell reads '{}' here: the program gets it as an argument"
     assert found == [
         ("services.api.command[1]", words.format("${PORT:-8000}")),
         ("services.api.command[3]", words.format("$CONF")),
-        ("services.api.command[4]", operator.format("&&")),
-        ("services.api.command[5]", operator.format("2>&1")),
         ("services.api.healthcheck.test[1]", words.format("$(hostname)")),
-        ("services.api.healthcheck.test[2]", operator.format(">/dev/null")),
-        ("services.api.healthcheck.test[3]", operator.format("||")),
-        ("services.code.entrypoint[3]", operator.format(">")),
+        ("services.code.healthcheck[2]", words.format("`$X`")),
         ("services.code.healthcheck[3]", words.format("`id`")),
     ]
     first = read(tmp_path, text, {}).warnings[0]
@@ -539,27 +522,6 @@ def test_what_a_list_waits_for_is_decided_by_healthchecks(tmp_path: Path) -> Non
     assert healthy == {"b", "d", "e", "f", "h", "j"}
     assert {how for _, how in found[0].depends_on} == {"service_healthy", "service_started"}
     assert found[-1].depends_on == (("b", "service_started"),)
-
-
-@pytest.mark.parametrize("said", ["true", "{interval: 1s}"])
-def test_a_healthcheck_without_a_test_wants_one_in_the_dockerfile(
-    said: str, tmp_path: Path
-) -> None:
-    manifest = f"""{HEAD}services:
-  a: {{context: api, dockerfile: api/with.Dockerfile, healthcheck: {said}}}
-  b: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: false}}
-  c: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: [run]}}
-  d: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: {said}}}
-"""
-    files = {
-        "api/with.Dockerfile": "FROM a\nHEALTHCHECK CMD true\n",
-        "api/without.Dockerfile": "FROM a\n",
-    }
-    [found] = read(tmp_path, manifest, files).warnings
-    assert str(found).split(": ", 1)[1] == (
-        "services.d.healthcheck: it has no `test`, and api/without.Dockerfile has no HEALTHCHECK"
-        "\n  say what is run: `test: [program, argument]`; or write HEALTHCHECK there"
-    )
 
 
 @pytest.mark.parametrize(("line", "up"), [("", True), ("\nup: true", True), ("\nup: false", False)])

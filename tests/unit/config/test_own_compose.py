@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from slimbake.config import manifest
 from slimbake.config.compose import defined
-from slimbake.errors import ManifestError
 
 FLEET = """project: toys
 python: "3.11"
@@ -30,26 +27,6 @@ def test_the_tags_of_compose_are_read() -> None:
 def test_compose_starts_no_service_with_a_profile() -> None:
     text = "x-a: &a {profiles: [build]}\nservices:\n  db: {image: b}\n  base: {<<: *a, build: .}\n"
     assert defined("compose.yaml", text).starting == {"db"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
-        (None, "there is no compose file to start 'db' from", "write compose.yaml beside"),
-        ("services: [", "compose.yaml cannot be read, and 'db' would", "`docker compose config`"),
-    ],
-)
-def test_a_compose_file_that_is_not_there_is_not_one_that_cannot_be_read(
-    tmp_path: Path, text: str | None, message: str, hint: str
-) -> None:
-    file = tmp_path / "services.yaml"
-    file.write_text(FLEET)
-    if text:
-        (tmp_path / "compose.yaml").write_text(text)
-    with pytest.raises(ManifestError) as caught:
-        manifest(file)
-    [problem] = caught.value.problems
-    assert problem.message.startswith(message) and problem.hint.startswith(hint)
 
 
 def test_what_the_compose_file_builds_starts_from_the_manifest_beside_a_service(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -65,71 +64,6 @@ def test_a_service_whose_port_another_has_says_why_it_answers_elsewhere() -> Non
     assert compose.why_there(web, PLAN.services) == (
         " (port 8000 is that of api; `publish: PORT` sets one for this service)"
     )
-
-
-@pytest.mark.parametrize(
-    ("port", "asks", "log", "expected"),
-    [
-        (8000, "CMD curl -f http://localhost:8000/health", "", "http://"),
-        (8000, "CMD python -c r.urlopen('http://localhost:' + PORT)", "", "http://"),
-        (8000, "CMD-SHELL wget -q https://[::1]:${PORT}/", "", "https://"),
-        (
-            8443,
-            "CMD python -I",
-            "INFO: Uvicorn running on https://0.0.0.0:8443 (Ctrl+C)",
-            "https://",
-        ),
-        (80, "", "", "http://"),
-        (443, "", "", "https://"),
-        (50051, "CMD curl http://localhost:9090/metrics", "traces go to http://otel:4317", ""),
-        (50051, "CMD python -I", "listening on [::]:50051", ""),
-        (6379, "CMD redis-cli ping", "see http://redis.io", ""),
-        (50051, "CMD python -I", "http://otel: connection refused", ""),
-    ],
-)
-def test_http_is_said_of_what_is_known_to_speak_it(
-    port: int, asks: str, log: str, expected: str
-) -> None:
-    (running,) = plan(fleet(service("api", port=port))).services
-    assert compose.scheme(running, asks, lambda: log) == expected
-
-
-def test_up_reads_logs_as_long_as_it_has_what_compose_reads(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    class Asked:
-        there = True
-
-        def last_words(self, service: str, lines: int) -> str:
-            assert self.there, "its file has gone"
-            if service == "db":
-                raise SetupError("the log driver cannot be read", "")
-            return f"{service} listens on http://0.0.0.0:8000"
-
-    @contextlib.contextmanager
-    def given(*_: object) -> Any:
-        asked = Asked()
-        yield asked, ()
-        asked.there = False
-
-    made = plan(fleet(service("api", port=8000, publish=8080), service("db", port=5432)))
-    states = {
-        "api": ContainerState("api", None, "healthy", 8080),
-        "db": ContainerState("db", None, "healthy", 5432),
-    }
-    monkeypatch.setattr(compose, "_given", given)
-    monkeypatch.setattr(compose, "_start", lambda *_: None)
-    monkeypatch.setattr(compose, "_awaited", lambda *_: states)
-    project: Any = SimpleNamespace(plan=made, root=tmp_path)
-    compose.up(project, ("api", "db"), {}, {}, Console())
-    assert capsys.readouterr().err == "api: http://127.0.0.1:8080\ndb: 127.0.0.1:5432\n"
-
-
-def test_a_server_that_is_to_load_an_application_speaks_http() -> None:
-    words = ("serve", "--bind", "0.0.0.0:8000", "shop.web:create()")
-    for command, expected in ((words, "http://"), (words[:3], "")):
-        (running,) = plan(fleet(service("api", port=8000, command=command))).services
-        assert compose.scheme(running, "", str) == expected
 
 
 def test_a_container_gets_the_files_of_variables_that_its_service_names_alone() -> None:
@@ -228,18 +162,6 @@ def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> 
     assert joined(tmp_path, "services: {db: {image: postgres}}") == included
 
 
-def test_names_that_compose_takes_from_env_are_reported(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(
-        '# TAG=x\nTAG=dev\nDATABASE_URL=TAG=y\nexport REGISTRY = "r.example"\n'
-    )
-    for own in ("", "services: {api: {extends: {file: a.yaml, service: b}}}"):
-        assert joined(tmp_path, own).splitlines()[-1] == (
-            "Compose looks for slimbake's images by REGISTRY, TAG of `.env`: bake them as"
-            " `REGISTRY=r.example TAG=dev slimbake bake`, or call it otherwise there."
-        )
-    assert "  api:  # without extends\n" in joined(tmp_path)
-
-
 def test_a_compose_file_with_some_of_these_services_extends_them(tmp_path: Path) -> None:
     own = """\
 x-all: &all {image: "old/api", environment: {A: b}}
@@ -249,23 +171,14 @@ services: {db: {image: postgres}, api: {<<: *all, build: ., ports: ["80:80"], re
         "in docker-compose.yml, which defines some of them itself:",
         "",
         "services:",
-        "  api:  # without build, image, ports",
+        "  api:",
         "    extends: {file: bake/compose.yaml, service: api}",
         "volumes:",
         "  data: {}",
         "",
-        "with your other keys below each `extends`: those that go would replace what slimbake says.",
-        "Ports are those of the manifest, on 127.0.0.1; on all addresses: ports: !override"
-        ' ["8080:8000"]',
+        "with your other keys below each `extends`, without those that slimbake's file has: build,",
+        "image, command, entrypoint, healthcheck, ports, user, working_dir, security_opt.",
     ]
-
-
-def test_an_option_that_compose_takes_once_goes(tmp_path: Path) -> None:
-    written = WRITTEN["api"]["security_opt"]
-    own = f"services: {{api: {{security_opt: {json.dumps([*written, 'seccomp:a.json'])}}}}}"
-    line = "  api:  # without no-new-privileges:true of security_opt"
-    assert line in joined(tmp_path, own).splitlines()
-    assert "  api:" in joined(tmp_path, own.replace(written[0], "label:x")).splitlines()
 
 
 class Together:
@@ -494,45 +407,11 @@ def test_what_extends_a_service_defines_all_that_it_names(tmp_path: Path) -> Non
     project: Any = SimpleNamespace(root=tmp_path, plan=ORDERED)
     lines = compose.joining(project)
     assert [line for line in lines if line.startswith("  ") and not line.startswith("   ")] == [
-        "  web:  # without build",
+        "  web:",
         "  migrate:",
         "  api:",
         "  api-gpu:",
         "  cache:",
-    ]
-
-
-OVERRIDING = """\
-services:
-  api: {ports: ["81:80"], build: {target: dev}, environment: {A: b}}
-  web: {ports: !override ["82:80"], security_opt: ["no-new-privileges:true"]}
-  db: {ports: ["5432:5432"]}
-"""
-
-
-def test_what_compose_reads_on_top_of_the_own_file_gives_way_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("COMPOSE_FILE", raising=False)
-    (tmp_path / "docker-compose.override.yml").write_text(OVERRIDING)
-    said = (
-        "Compose reads {}, too: remove there build, ports of api; no-new-privileges:true of"
-        " security_opt of web."
-    )
-    assert joined(tmp_path).splitlines()[-1] == said.format("docker-compose.override.yml")
-    own = "services: {api: {build: ., ports: !override ['80:80']}}"
-    lines = joined(tmp_path, own, "docker-compose.yml").splitlines()
-    assert "  api:  # without build" in lines
-    assert said.format("docker-compose.override.yml") in lines
-
-    (tmp_path / "dev.yaml").write_text(OVERRIDING)
-    (tmp_path / ".env").write_text(
-        "COMPOSE_FILE=docker-compose.yml:gone.yaml:bake/compose.yaml:dev.yaml\n"
-    )
-    (tmp_path / "bake").mkdir()
-    (tmp_path / "bake/compose.yaml").write_text(OVERRIDING)
-    assert [line for line in joined(tmp_path).splitlines() if line.startswith("Compose")] == [
-        said.format("dev.yaml")
     ]
 
 

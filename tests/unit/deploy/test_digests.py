@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from tests.unit.registries import Registry, registry
 
 from slimbake.cli import slimbake
-from slimbake.deploy.digests import FORMATS
 from slimbake.errors import SetupError, UsageError
 from slimbake.registry.documents import MANIFEST
 
@@ -31,20 +30,20 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "services.yaml"
 
 
-def exported(file: Path, held: Registry, what: str = "digests", *more: str) -> str:
+def exported(file: Path, held: Registry, *more: str) -> Any:
     at = (f"--registry={held.name}/atlas", "--tag=1.2", f"--manifest={file}")
-    done = CliRunner().invoke(slimbake, ["export", what, *at, *more])
+    done = CliRunner().invoke(slimbake, ["export", "digests", *at, *more])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
-    return done.stdout
+    return json.loads(done.stdout)
 
 
-def test_images_are_named_by_their_digests_in_the_words_of_each_reader(file: Path) -> None:
+def test_images_are_named_by_their_digests(file: Path) -> None:
     with registry() as held:
         api = held.put("1.2", MANIFEST, {"schemaVersion": 2})
         gpu = held.put("1.2-gpu", MANIFEST, {"schemaVersion": 2, "annotations": {"a": "b"}})
         at = f"{held.name}/atlas"
-        found = json.loads(exported(file, held))
+        found = exported(file, held)
         assert found["api"] == {
             "image": f"{at}/api@{api}",
             "repository": f"{at}/api",
@@ -52,24 +51,8 @@ def test_images_are_named_by_their_digests_in_the_words_of_each_reader(file: Pat
             "digest": api,
         }
         assert set(found) == {"api", "big-model"}, "the first variant of each"
-        env = exported(file, held, "env", "api", "big-model-gpu")
-        assert env.splitlines() == [
-            f"API_IMAGE={at}/api@{api}",
-            f"BIG_MODEL_GPU_IMAGE={at}/big-model@{gpu}",
-        ]
-        assert yaml.safe_load(exported(file, held, "kustomize", "api")) == {
-            "images": [{"name": f"{at}/api", "digest": api}]
-        }
-        assert yaml.safe_load(exported(file, held, "helm", "big-model-gpu")) == {
-            "big-model-gpu": {
-                "image": {"repository": f"{at}/big-model", "tag": "1.2-gpu", "digest": gpu}
-            }
-        }
-        with pytest.raises(UsageError, match="one image of a repository"):
-            held.put("latest", MANIFEST, {})
-            held.put("latest-gpu", MANIFEST, {})
-            exported(file, held, "kustomize", "big-model", "big-model-gpu", "--tag=latest")
-    assert set(FORMATS) == {"digests", "env", "kustomize", "helm", "kubernetes"}
+        named = exported(file, held, "big-model-gpu")
+        assert named["big-model-gpu"]["image"] == f"{at}/big-model@{gpu}"
 
 
 def test_mounted_weights_are_named_beside_the_service(file: Path) -> None:
@@ -79,32 +62,8 @@ def test_mounted_weights_are_named_beside_the_service(file: Path) -> None:
     )
     with registry() as held:
         image = held.put("1.2", MANIFEST, {"schemaVersion": 2})
-        at = f"{held.name}/atlas"
-        weights = f"{at}/weights-model@{image}"
-        assert json.loads(exported(file, held, "digests", "says"))["says"]["weights"] == weights
-        assert exported(file, held, "env", "says").splitlines()[1] == (f"SAYS_WEIGHTS={weights}")
-        values = yaml.safe_load(exported(file, held, "helm", "says"))["says"]
-        assert values["weights"] == values["image"] | {"repository": f"{at}/weights-model"}
-        assert yaml.safe_load(exported(file, held, "kubernetes", "says", "api")) == {
-            "says": {
-                "containers": [
-                    {
-                        "name": "says",
-                        "image": f"{at}/says@{image}",
-                        "volumeMounts": [
-                            {"name": "weights", "mountPath": "/weights", "readOnly": True}
-                        ],
-                    }
-                ],
-                "volumes": [
-                    {
-                        "name": "weights",
-                        "image": {"reference": weights, "pullPolicy": "IfNotPresent"},
-                    }
-                ],
-            },
-            "api": {"containers": [{"name": "api", "image": f"{at}/api@{image}"}]},
-        }
+        weights = f"{held.name}/atlas/weights-model@{image}"
+        assert exported(file, held, "says")["says"]["weights"] == weights
 
 
 def test_what_was_not_released_is_named(file: Path) -> None:

@@ -89,7 +89,7 @@ def test_yaml_keeps_the_schema(block: Block) -> None:
         if not value.keys() <= SCHEMA["properties"].keys():
             assert value.keys() <= service.keys(), f"{block} is no part of a manifest"
             value = {"services": {"it": {"context": "it", **value}}}
-        jsonschema.validate({**REQUIRED, **value}, SCHEMA)
+        jsonschema.validate({**REQUIRED, "registry": "example.com/it", **value}, SCHEMA)
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from tests.unit.fleets import fleet, service
 
-from slimbake.cli.why import short_answer
-from slimbake.config.model import BaseEntry
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.lock.locks import Locks
-from slimbake.warm.why import Why, led_on, of_debian, of_own_code, why
+from slimbake.warm.why import Why, led_on, short_answer, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
@@ -61,41 +55,7 @@ def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> Non
     ],
 )
 def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> None:
-    assert leads in led_on(FOUND, asked, {"api"}, "")
-
-
-def test_what_an_image_has_untouched_is_said_to_be_there() -> None:
-    assert led_on(FOUND, "rich", set(), "api has it on disk") == "api has it on disk"
-
-
-@pytest.mark.parametrize(
-    ("asked", "file"),
-    [
-        ("shop.web", "apps/api/shop/web.py"),
-        ("shop", "apps/api/shop/__init__.py"),
-        ("/app/shop/web.py", "apps/api/shop/web.py"),
-        ("shop.gone", ""),
-    ],
-)
-def test_a_service_s_own_code_is_in_its_image(tmp_path: Path, asked: str, file: str) -> None:
-    for name in ("__init__.py", "web.py"):
-        (tmp_path / "apps/api/shop").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "apps/api/shop" / name).touch()
-    said = of_own_code(tmp_path, {"jobs": "apps/jobs", "api": "apps/api"}, asked)
-    assert said.startswith(f"{file} is code of api: its image has that in /app" if file else "")
-    assert bool(said) == bool(file)
-
-
-def test_a_debian_package_is_known_by_the_locks_of_the_services_that_have_it() -> None:
-    below = BaseEntry("web", system=("libpq5",))
-    made = fleet(service("api", base="web"), service("job", system=("curl",)), bases=(below,))
-    rest = f"1.0 amd64 pool/x.deb 1 {'0' * 64}\n"
-    locked = {f"{made.bases[0].layer.system_lock}.txt": "libpq5", "job.system.txt": "curl"}
-    locks = Locks({file: f"{deb} {rest}" for file, deb in locked.items()})
-    both = {"api", "job"}
-    assert of_debian(made, locks, both, "curl").endswith("which `system` brings to job")
-    assert of_debian(made, locks, both, "libpq5").endswith("which `system` brings to api")
-    assert of_debian(made, locks, {"api"}, "curl") == of_debian(made, locks, both, "git") == ""
+    assert leads in led_on(FOUND, asked, {"api"})
 
 
 def test_an_answer_of_several_rules_begins_with_their_sum() -> None:

@@ -10,7 +10,6 @@ import click
 import yaml
 
 from slimbake.ci.matrix import Matrix, child, matrix
-from slimbake.ci.records import read_known
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     FILE,
@@ -47,13 +46,13 @@ from slimbake.render.workflow import GITLAB
 )
 def command(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
     """Print the jobs of a pipeline, in waves, as one line of JSON: every service in all its
-    variants, spread over jobs by how long they took at the last `slimbake ci summary`.
+    variants.
     """
 
     project = read(file)
     services = tuple(each.service for each in project.plan.services)
     unchanged = _unchanged(project, services, missing, since)
-    made = matrix(project.plan, services, unchanged, read_known(project.workspace).costs)
+    made = matrix(project.plan, services, unchanged)
     if gitlab:
         _write_child(project.root, made, gitlab)
     click.echo(json.dumps(made, ensure_ascii=False))

