@@ -115,7 +115,8 @@ def _images(project: Project, services: tuple[str, ...], as_json: bool, record: 
     smokes, parities = ([n for n in chosen if n in kinds[kind]] for kind in ("smoke", "parity"))
     with hold(project, Preparation(targets=chosen), console) as held:
         site = held.stocked(chosen)
-        bake(site, plan.with_weights(chosen), BakeOptions())
+        options = BakeOptions(load=site.engine.builder != "docker")
+        bake(site, plan.with_weights(chosen), options)
         tell = console.say if as_json else click.echo
         if smokes:
             tell(f"smoke: passed: {', '.join(smokes)}")

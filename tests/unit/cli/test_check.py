@@ -1,0 +1,129 @@
+"""`slimbake check --images` and `--reference`, with the builds themselves left out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from slimbake.checks.verify import Verdict
+from slimbake.cli import slimbake
+from slimbake.errors import CheckError, UsageError
+
+FLEET = """\
+project: toy
+python: "3.11"
+services:
+  api: {context: api, command: [python, -m, api], smoke: smoke.py, verify: verify.py}
+  jobs: {context: jobs, command: [python, -m, jobs]}
+"""
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What is built of a fleet in the working directory."""
+    found: list[tuple[str, ...]] = []
+    (tmp_path / "services.yaml").write_text(FLEET)
+    for name in ("api", "jobs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "api/smoke.py").write_text("def imports(): ...\ndef reference(): ...\n")
+    (tmp_path / "api/verify.py").write_text("def verify(service): ...\n")
+
+    class Site(SimpleNamespace):
+        def stocked(self, _: tuple[str, ...]) -> Site:
+            return self
+
+    @contextlib.contextmanager
+    def hold(project: Any, *_: Any) -> Iterator[Site]:
+        engine, around = SimpleNamespace(builder="docker"), SimpleNamespace(checkout="x")
+        yield Site(plan=project.plan, root=project.root, engine=engine, around=around)
+
+    def images(_: Any, services: tuple[str, ...], **__: Any) -> list[Any]:
+        return [SimpleNamespace(name=name, image=f"bare/{name}") for name in services]
+
+    monkeypatch.setattr("slimbake.build.site.hold", hold)
+    monkeypatch.setattr("slimbake.build.bake.bake", lambda _, names, __: found.append(names))
+    monkeypatch.setattr("slimbake.build.bare.weights_mounted", lambda site, _: site.plan)
+    monkeypatch.setattr("slimbake.build.bare.bare_images", images)
+    monkeypatch.setattr(
+        "slimbake.deploy.containers.record_reference", lambda _, __, image, ___: f'"{image}"'
+    )
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+@pytest.fixture
+def verdict(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """How a verify ends."""
+    said = SimpleNamespace(error="", images=[])
+
+    def verify(_: Any, service: str, image: str, *__: Any) -> Verdict:
+        said.images.append(image)
+        return Verdict(
+            service=service,
+            holds=not said.error,
+            error=said.error,
+            startup=0.25,
+            rss=None,
+            seconds=1.0,
+        )
+
+    monkeypatch.setattr("slimbake.checks.verify.verify", verify)
+    return said
+
+
+def check(*words: str) -> Result:
+    return CliRunner().invoke(slimbake, ["check", *words])
+
+
+def test_images_are_built_and_checked_by_all_that_services_have(
+    built: list[tuple[str, ...]], verdict: SimpleNamespace
+) -> None:
+    done = check("--images")
+    assert done.exception is None, done.output
+    assert built == [("api", "jobs")]
+    assert done.stdout == "smoke: passed: api\nverify: api: passed (1.0 s, start-up 0.25 s)\n"
+    assert "no smoke: jobs; a bake only starts them\n" in done.stderr
+    assert verdict.images == ["slimbake/toy/api:built-x"]
+    found = json.loads(check("--images", "--json", "api").stdout)
+    assert (found["smoke"], found["parity"]) == (["api"], {})
+    assert [each["service"] for each in found["verify"]] == ["api"]
+
+
+def test_a_verify_that_fails_is_shown_and_is_the_end(
+    built: list[tuple[str, ...]], verdict: SimpleNamespace
+) -> None:
+    verdict.error = "line 1\nline 2"
+    done = check("--images", "api")
+    assert isinstance(done.exception, CheckError)
+    assert done.exception.message == "1 of 1 verify checks failed: api"
+    assert "  line 1\n  line 2\n" in done.stderr
+
+
+def test_a_service_without_any_check_is_only_built(
+    built: list[tuple[str, ...]], verdict: SimpleNamespace
+) -> None:
+    done = check("--images", "jobs")
+    assert (done.exception, done.stdout, built) == (None, "", [("jobs",)])
+
+
+def test_a_reference_is_written_beside_the_smoke(
+    built: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    done = check("--reference", "api")
+    assert (done.exception, done.stdout) == (None, "api/reference.json\n")
+    assert (tmp_path / "api/reference.json").read_text() == '"bare/api"'
+    assert isinstance(check("--reference", "jobs").exception, UsageError)
+
+
+@pytest.mark.parametrize("words", [("api",), ("--json",), ("--record",)])
+def test_what_is_about_images_says_so(built: list[tuple[str, ...]], words: tuple[str, ...]) -> None:
+    done = check(*words)
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.hint == "add --images"
