@@ -69,7 +69,7 @@ class Index:
         sha256 = _sha256(content)
         entry = {
             "filename": file,
-            "url": f"../../files/{file}",
+            "url": f"/files/{file}",
             "hashes": {"sha256": sha256},
             "size": len(content),
         }

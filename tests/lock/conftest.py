@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from tests.index import Index, serving
-from tests.planning import little_effort
 
 from slimbake.cli import main
 from slimbake.externals import resolve as externals
@@ -102,12 +101,6 @@ class Repo:
     def held(self) -> dict[str, Path]:
         """The files of the wheelhouse by their names."""
         return {path.name: path for path in (self.wheelhouse / "sha256").glob("*/*")}
-
-
-@pytest.fixture(autouse=True)
-def _effort() -> Iterator[None]:
-    with little_effort():
-        yield
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -298,31 +297,3 @@ def test_two_fetches_at_once_both_end_well_and_the_files_are_whole(locked: Repo)
     assert {name: path.read_bytes() for name, path in locked.held().items()} == {
         name: locked.index.files[name] for name in WHEELS
     }
-
-
-def test_a_package_whose_model_cannot_be_exported_is_refused_when_it_is_there(
-    repo: Repo, index: Index
-) -> None:
-    exporter = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "safetensors", "tokenizers")
-    for name in ("torch", "transformers", "numpy", *exporter):
-        index.add(name, "99")
-    config = {"architectures": ["BertForQuestionAnswering"], "vocab_size": 8}
-    model = {"config.json": json.dumps(config), "tokenizer.json": "{}", "model.safetensors": ""}
-    files = {f"rater/model/{name}": text.encode() for name, text in model.items()}
-    index.publish("rater", "rater-1-py3-none-any.whl", wheel_bytes("rater", "1", files=files))
-    repo.write(
-        "bases: {ml: {requirements: [torch]}}\n"
-        "services:\n"
-        "  rate: {base: ml, context: app, weights: {package: rater}, inference: onnx}\n"
-        "  stay: {base: ml, context: app, weights: {package: rater}}\n",
-        {"app/app.py": ""},
-    )
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
-    done = repo.run("lock", "--fetch")
-    assert done.code == 2
-    assert (
-        "services.yaml:5:53: services.rate.weights.package: 'onnx' cannot run this model:"
-        " BertForQuestionAnswering has a head that an export would drop"
-    ) in done.stderr
-    assert "1 problem in services.yaml" in done.stderr

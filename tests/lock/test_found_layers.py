@@ -134,56 +134,21 @@ def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
     )
 
 
-def test_the_layers_of_a_fleet_of_found_ones_are_shown_and_supposed(
-    repo: Repo, index: Index
-) -> None:
+def test_the_layers_of_a_fleet_of_found_ones_are_shown(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]")
-    for words in (("layers",), ("layers", "--what-if", "core>2")):
-        done = repo.run(*words)
-        assert done.code == 4 and done.stderr == (
-            "slimbake: not locked yet: the packages of api, work; which layers services share;"
-            " the digests of the base images\n"
-            "  run `slimbake lock`: it writes them into bake/locks/, which you review and commit\n"
-        )
+    done = repo.run("layers")
+    assert done.code == 4 and done.stderr == (
+        "slimbake: not locked yet: the packages of api, work; which layers services share;"
+        " the digests of the base images\n"
+        "  run `slimbake lock`: it writes them into bake/locks/, which you review and commit\n"
+    )
     assert repo.run("lock").code == 0
-    index.add("core", "3")
     done = repo.run("layers")
     assert done.code == 0, done.stderr
     assert (
         "as bake/locks/layers.json has them" in done.stdout
-        and "The planner finds nothing better." in done.stdout
         and "as the planner would lay them:" not in done.stdout
     )
-    before = repo.locked()
-    done = repo.run("layers", "--what-if", "core>2")
-    assert done.code == 0, done.stderr
-    assert "core 2 -> 3" in done.stdout and "2 of 2 images change" in done.stdout
-    assert repo.locked() == before
-
-
-def test_what_builds_a_local_package_does_not_decide_what_services_are_supposed_to_have(
-    repo: Repo, index: Index
-) -> None:
-    backend = (
-        '[build-system]\nrequires = ["setuptools", "core<2"]\nbuild-backend ='
-        ' "setuptools.build_meta"\n'
-    )
-    project = '[project]\nname = "own"\nversion = "1"\n' + backend
-    index.add("setuptools", "80")
-    index.add("extra", "2")
-    for path, text in (("pyproject.toml", project), ("own.py", "")):
-        (repo.root / "libs/own").mkdir(parents=True, exist_ok=True)
-        (repo.root / "libs/own" / path).write_text(text)
-    services(repo, "", api="[core, extra<2, ./libs/own]", work="[core]")
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
-    assert (repo.pins("base-core"), repo.pins("wheel-own")) == (
-        ["core==2"],
-        ["core==1", "setuptools==80"],
-    )
-    done = repo.run("layers", "--what-if", "setuptools>1")
-    assert done.code == 0, done.stderr
-    assert "0 of 2 images change" in done.stdout
 
 
 # --- what changes
@@ -296,9 +261,7 @@ def test_other_weights_of_a_service_that_shares_some_are_refused_until_its_layer
     (base,) = (name for name in found(repo)["bases"] if name.startswith("weights-"))
     assert found(repo)["services"]["b"]["on"] == base
     services(repo, a=f"[frame];, {OLD}", b=f"{asked};, {NEW}")
-    with pytest.raises(
-        StaleFiles, match=r"b asks for other packages, or has other bases, than when it was locked"
-    ):
+    with pytest.raises(StaleFiles, match="what b asks for has changed"):
         bake(repo)
     assert repo.run("lock").code == 0
     made = bake(repo)
@@ -317,10 +280,7 @@ def test_weights_that_are_called_otherwise_now_are_locked_again(repo: Repo) -> N
     services(repo, a=f"[frame];, {one}", b=f"[leaf];, {other}")
     assert repo.run("lock").code == 0
     services(repo, a=f"[frame];, {one}")
-    assert (
-        "a asks for other packages, or has other bases, than when it was locked"
-        in repo.run("lock", "--check").stderr
-    )
+    assert "what a asks for has changed" in repo.run("lock", "--check").stderr
     assert repo.run("lock").code == 0
     assert sorted(project(repo).fleet.service("a").layer.asks.specs) == ["core", "frame"]
     assert repo.run("lock", "--check").code == 0
@@ -350,7 +310,7 @@ def test_one_service_each_and_shared_are_different_questions(repo: Repo) -> None
     assert repo.run("lock").code == 0
     services(repo, "layers: none\n", api="[frame, extra]", work="[frame]")
     # its lock holds what a base leaves of it
-    with pytest.raises(StaleFiles, match=r"api asks for [^\n]*\n  work asks for "):
+    with pytest.raises(StaleFiles, match=r"api asks for [^\n]*\n  what work asks for "):
         bake(repo)
     assert repo.run("lock").code == 0
     assert repo.pins("api") == ["core==2", "extra==1", "frame==1"]
@@ -398,20 +358,14 @@ def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
     )
 
 
-def test_two_services_that_conflict_get_the_ways_out_without_a_base(
-    repo: Repo, index: Index
-) -> None:
+def test_two_services_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index: Index) -> None:
     index.add("left", "1", ["core<2"])
     index.add("right", "1", ["core>=2"])
     services(repo, a="[left]", b="[right]", c="[extra]")
     done = repo.run("lock")
     assert (done.code, done.stdout) == (2, "")
-    assert "slimbake: these have no solution together: a, b\n" in done.stderr
-    assert (
-        done.stderr.splitlines()[-1]
-        == "  relax one of these requirements; or write `bases` by hand, without one for b: each"
-        " base is a family of its own; or say `layers: none`, and nothing is shared"
-    )
+    assert "slimbake: no solution for a, b, c, which share versions" in done.stderr
+    assert "left depend on core<2" in done.stderr.replace("\n", " ")
 
 
 def test_a_limit_that_no_plan_keeps_is_reported_with_what_it_has_to_hold(repo: Repo) -> None:

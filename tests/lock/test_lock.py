@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import re
-import subprocess
 import tarfile
 import textwrap
 from collections.abc import Iterator
@@ -136,7 +135,7 @@ def test_two_platforms_are_one_lock_with_the_wheels_of_each(repo: Repo, index: I
 # --- what cannot be resolved
 
 
-def test_two_services_that_conflict_are_explained_in_one_screen(repo: Repo, index: Index) -> None:
+def test_two_services_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index: Index) -> None:
     for version in ("1", "2"):
         index.add("core", version)
     index.add("left", "1", ["core<2"])
@@ -145,48 +144,13 @@ def test_two_services_that_conflict_are_explained_in_one_screen(repo: Repo, inde
     (repo.root / "a/requirements.txt").write_text("left\n")
     done = repo.run("lock")
     assert (done.code, done.stdout) == (2, "")
-    shown = [
-        line for line in done.stderr.splitlines() if not line.startswith(("locking ", "resolving "))
-    ]
-    assert shown[:3] == [
-        "slimbake: these have no solution together: a, b",
-        "  a asks for left   (a/requirements.txt)",
-        "  b asks for right   (in the manifest)",
-    ]
-    assert "left depend on core<2" in done.stderr.replace("\n", " ")
     assert (
-        "relax one of these requirements" in shown[-1]
-        and "split the base: give b a base of its own" in shown[-1]
-    )
-    assert len(shown) <= 24
+        "slimbake: no solution for base-web, a, b, c, which share versions\n"
+        "  (asked for in the manifest, a/requirements.txt)\n"
+    ) in done.stderr
+    assert "left depend on core<2" in " ".join(done.stderr.split())
+    assert "relax one of these requirements" in done.stderr.splitlines()[-1]
     assert not (repo.root / "bake/locks").exists()
-
-
-def test_a_service_that_conflicts_with_its_base_may_leave_it_to_the_delta(
-    repo: Repo, index: Index
-) -> None:
-    for version in ("1", "2"):
-        index.add("core", version)
-    repo.fleet("[core<2]", a="[core>=2]", b="[core]")
-    done = repo.run("lock")
-    assert done.code == 2
-    assert (
-        "these have no solution together: base-web, a\n  base-web asks for core<2   (in the"
-        " manifest)\n" in done.stderr
-    )
-    assert "move the package out of base-web into the services that need it" in done.stderr
-
-
-def test_a_service_that_contradicts_itself_is_alone(repo: Repo, index: Index) -> None:
-    index.add("core", "1")
-    repo.fleet("[]", a="[core, core>1]", b="[core]")
-    done = repo.run("lock")
-    assert done.code == 2
-    assert "slimbake: these requirements have no solution: a\n" in done.stderr
-    assert done.stderr.endswith("relax one of the requirements of a\n")
-
-
-NO_WHEEL = "a stage of its own builds the wheel"
 
 
 def unbuilt(index: Index, setup: bytes) -> None:
@@ -241,7 +205,7 @@ def test_a_package_with_wheels_for_others_only_is_named(tag: str, repo: Repo, in
     repo.fleet("[native]")
     done = repo.run("lock")
     assert done.code == 2
-    assert "native==1 has no wheels with a matching" in done.stderr and NO_WHEEL in done.stderr
+    assert "native==1 has no wheels with a matching" in " ".join(done.stderr.split())
     assert tag.split("-")[0 if "cp312" in tag else 2] in done.stderr  # what there is
 
 
@@ -343,7 +307,7 @@ def test_each_reason_for_a_stale_lock_is_reported(repo: Repo, web: None) -> None
     repo.fleet("[frame]", a="[leaf<2]", b="[leaf]", c="[leaf]")
     assert (
         repo.run("lock", "--check").stderr == "slimbake: locks are out of date\n"
-        "  a asks for other packages, or has other bases, than when it was locked (services.yaml)\n"
+        "  what a asks for has changed (services.yaml)\n"
         "  bake/locks/b.txt is missing\n"
         "  not locked yet: the packages of c\n"
         "  run `slimbake lock`, and review what it changes in bake/locks/\n"
@@ -437,30 +401,6 @@ def test_a_yanked_version_is_taken_only_where_it_is_pinned_and_that_is_said(
 # --- weights and externals
 
 
-def test_of_the_files_of_a_lock_those_are_named_that_changed_since_it_was_committed(
-    repo: Repo, index: Index
-) -> None:
-    index.add("idna", "3.10")
-    repo.write(
-        "services:\n  a: {context: a, requirements: [a/one.txt, a/two.txt]}\n",
-        {"a/one.txt": "idna\n", "a/two.txt": "idna\n", "a/app.py": ""},
-    )
-    assert repo.run("lock").code == 0
-
-    def named() -> str:
-        found = re.search(r"when it was locked \((.*)\)", repo.run("lock", "--check").stderr)
-        return found[1] if found else ""
-
-    (repo.root / "a/two.txt").write_text("idna>=3\n")
-    assert named() == "a/one.txt, a/two.txt", "Git knows nothing of the lock"
-    (repo.root / "a/two.txt").write_text("idna\n")
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
-    for words in (("init", "--quiet"), ("add", "--all"), (*who, "commit", "--quiet", "-m", "x")):
-        subprocess.run(["git", "-C", str(repo.root), *words], check=True)
-    (repo.root / "a/two.txt").write_text("idna>=3\n")
-    assert named() == "a/two.txt"
-
-
 def test_weights_of_the_repository_are_locked_by_file_and_stale_when_one_changes(
     repo: Repo,
 ) -> None:
@@ -479,10 +419,9 @@ def test_weights_of_the_repository_are_locked_by_file_and_stale_when_one_changes
     (repo.root / "models/small/deep/model.bin").write_text("others")
     done = repo.run("lock", "--check")
     changed = "the files in models/small have changed"
-    assert done.code == 4 and f"{changed}: deep/model.bin changed\n" in done.stderr
+    assert done.code == 4 and changed in done.stderr
     (repo.root / "models/small/deep/model.bin").rename(repo.root / "models/small/other.bin")
-    done = repo.run("lock", "--check")
-    assert f"{changed}: deep/model.bin is missing, other.bin is new\n" in done.stderr
+    assert repo.run("lock", "--check").code == 4
     assert repo.run("lock").code == 0 and repo.run("lock", "--check").code == 0
 
 

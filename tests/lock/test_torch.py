@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from platform import machine
-from threading import Thread
 
 import pytest
 from tests.index import Index, serving
@@ -37,6 +35,18 @@ def build(index: Index, version: str, local: str = "", tag: str = AMD64) -> None
     index.add("torch", f"{version}+{local}" if local else version, cuda, tag=tag)
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels that the machine's settings name."""
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+    return tmp_path / "wheels"
+
+
+def wheel(folder: Path, version: str, local: str, tag: str = AMD64) -> None:
+    cuda = [] if local == "cpu" else ["nvidia-cudnn-cu12"]
+    make_wheel(folder, "torch", f"{version}+{local}", requires=cuda, tag=tag)
+
+
 @pytest.fixture(autouse=True)
 def around(index: Index) -> None:
     for name, requires in {"frame": (), "scores": ("torch",), "nvidia-cudnn-cu12": ()}.items():
@@ -56,11 +66,11 @@ def locked(repo: Repo, manifest: str) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_each_variant_s_lock_takes_its_own_build_from_an_index_that_has_them_all(
-    repo: Repo, index: Index
+def test_each_variant_s_lock_takes_its_own_build_from_a_folder_that_has_them_all(
+    repo: Repo, index: Index, folder: Path
 ) -> None:
-    for local in ("", "cpu", "cu126", "cu128"):
-        build(index, "2.0", local)
+    for local in ("cpu", "cu126", "cu128"):
+        wheel(folder, "2.0", local)
     build(index, "2.1")  # newer, on PyPI's side only
     locked(repo, THREE)
     assert repo.pins("base-ml") == ["torch==2.0+cpu"]
@@ -73,24 +83,25 @@ def test_each_variant_s_lock_takes_its_own_build_from_an_index_that_has_them_all
         "base-web-index.txt",
         "base-web.txt",
     ]
-    assert "unresolved" not in repo.locked()["base-ml-cuda.txt"]
 
 
 def test_the_index_s_own_build_is_the_plain_one_where_others_of_its_version_are_there(
-    repo: Repo, index: Index
+    repo: Repo, index: Index, folder: Path
 ) -> None:
-    for local in ("", "cpu", "cu128"):
-        build(index, "2.0", local)
+    build(index, "2.0")
+    for local in ("cpu", "cu128"):
+        wheel(folder, "2.0", local)
     locked(repo, THREE)
     assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.0"]
 
 
-def test_variants_are_locked_each_on_its_own(repo: Repo, index: Index) -> None:
-    for local in ("", "cpu", "cu128"):
-        build(index, "2.0", local)
+def test_variants_are_locked_each_on_its_own(repo: Repo, index: Index, folder: Path) -> None:
+    build(index, "2.0")
+    for local in ("cpu", "cu128"):
+        wheel(folder, "2.0", local)
     locked(repo, THREE)
     before = repo.locked()
-    build(index, "3.0", "cu128")
+    wheel(folder, "3.0", "cu128")
     locked(repo, THREE.replace("{torch: cu128}", "{torch: cu128, requirements: ['torch>=3']}"))
     changed = {name for name, text in repo.locked().items() if before[name] != text}
     assert changed == {"base-ml-cuda.txt", "inputs.json"}
@@ -98,70 +109,28 @@ def test_variants_are_locked_each_on_its_own(repo: Repo, index: Index) -> None:
 
 
 @pytest.mark.parametrize("setting", ["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
-def test_mirrors_of_pytorch_s_indexes_are_settings_of_the_machine(
+def test_mirrors_of_pytorch_s_indexes_are_named_by_the_end_of_their_address(
     setting: str, repo: Repo, index: Index, other: Index
 ) -> None:
     build(index, "2.1")
     build(other, "2.0", "cpu")
     with serving() as third:
         build(third, "2.0", "cu128")
-        repo.monkeypatch.setenv(setting, f"{other.url} {third.url}")
-        locked(repo, THREE.replace(", index: {torch: pypi}", ""))
+        repo.monkeypatch.setenv(setting, f"{other.url}/cpu {third.url}/cu128")
+        locked(repo, THREE)
         assert repo.pins("base-ml") == ["torch==2.0+cpu"]
         assert repo.pins("base-ml-cuda") == ["nvidia-cudnn-cu12==1", "torch==2.0+cu128"]
+        assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.1"]
         assert repo.run("lock", "--fetch").code == 0
         assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
-        assert {path for path, _ in third.asked if "/simple/" in path} == {
-            f"/simple/{name}/"
-            for name in (
-                "frame",
-                "nvidia-cudnn-cu12",
-                "scores",
-                "torch",
-                "torchaudio",
-                "torchvision",
-            )
-        }
-
-
-def test_a_page_of_links_serves_too(repo: Repo, index: Index, tmp_path: Path) -> None:
-    build(index, "2.1")
-    folder = tmp_path / "page"
-    wheel = make_wheel(folder, "torch", "2.0+cu128", tag=AMD64)
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            is_page = self.path.endswith("/")
-            link = f'<a href="{wheel.name.replace("+", "%2B")}">torch</a>'.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html" if is_page else "application/octet-stream")
-            self.end_headers()
-            self.wfile.write(link if is_page else wheel.read_bytes())
-
-        do_HEAD = do_GET  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        repo.monkeypatch.setenv("UV_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
-        locked(repo, THREE.replace("cpu: {torch: cpu}, ", ""))
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-    assert repo.pins("base-ml") == ["torch==2.0+cu128"]
-    assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.1"]
 
 
 def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behind_it(
-    repo: Repo, index: Index
+    repo: Repo, index: Index, folder: Path
 ) -> None:
-    for local in ("", "cpu", "cu128"):
-        build(index, "2.0", local)
+    build(index, "2.0")
+    for local in ("cpu", "cu128"):
+        wheel(folder, "2.0", local)
     index.add("scores", "1", ["torch", "nvidia-cudnn-cu12"])
     repo.write(THREE, {"app/app.py": ""})
     done = repo.run("lock")
@@ -174,9 +143,9 @@ def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behi
     assert not (repo.root / "bake/locks").exists()
 
 
-def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, index: Index) -> None:
+def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, folder: Path) -> None:
     for local, tag in (("cpu", AMD64), ("cpu", ARM64), ("cu128", AMD64)):
-        build(index, "2.0", local, tag)
+        wheel(folder, "2.0", local, tag)
     services = "  rank: {base: ml, context: app, variants: {cuda: {platforms: [linux/amd64]}}}\n"
     locked(
         repo,
@@ -258,27 +227,11 @@ ALONG = "bases: {ml: {requirements: [scores], torch: cpu}}\nservices: {}\n"
 
 
 def test_torch_that_only_comes_with_another_package_takes_its_build_too(
-    repo: Repo, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Repo, index: Index, folder: Path
 ) -> None:
-    for local in ("", "cpu", "cu128"):
-        build(index, "2.0", local)
-    build(index, "2.1")  # newer, on PyPI's side only
-    locked(repo, ALONG)
-    assert repo.pins("base-ml") == ["scores==1", "torch==2.0+cpu"]
-    # A folder of wheels serves as well as an index.
-    make_wheel(tmp_path / "wheels", "torch", "2.0.5+cpu", tag=AMD64)
-    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
-    done = repo.run("lock", "--upgrade")
-    assert done.code == 0, done.stderr
-    assert repo.pins("base-ml") == ["scores==1", "torch==2.0.5+cpu"]
-
-
-def test_of_builds_that_come_with_others_the_newest_is_taken_that_they_bear(
-    repo: Repo, index: Index
-) -> None:
-    for version in ("2.0", "2.1", "2.2"):
-        build(index, version, "cpu")
-    index.add("scores", "1", ["torch<2.1"])
+    build(index, "2.1")
+    for local in ("cpu", "cu128"):
+        wheel(folder, "2.0", local)
     locked(repo, ALONG)
     assert repo.pins("base-ml") == ["scores==1", "torch==2.0+cpu"]
 

@@ -11,7 +11,6 @@ import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
-    console,
     json_option,
     layout,
     manifest_option,
@@ -27,32 +26,19 @@ from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
 from slimbake.fleet.layering.cost import Cost, cost, least_cost
 from slimbake.fleet.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
 from slimbake.fleet.layering.planner import layer_plan
-from slimbake.fleet.layering.report import duplicated, what_if
-from slimbake.host.machine import machine
-from slimbake.lock.closures import Written, sizes, written
-from slimbake.lock.locking import supposed
+from slimbake.fleet.layering.report import duplicated
+from slimbake.lock.closures import sizes, written
 from slimbake.lock.locks import locked_pins
-from slimbake.lock.model import Sizes
-from slimbake.project import Project
 from slimbake.report.hints import share_hints
 
 
 @click.command(
     "layers",
-    epilog=examples("slimbake layers", "slimbake layers --what-if 'torch>=2.13'"),
+    epilog=examples("slimbake layers", "slimbake layers --json"),
 )
 @manifest_option
 @json_option
-@click.option(
-    "--what-if",
-    "requirement",
-    metavar="REQUIREMENT",
-    help=(
-        "Show which images and bytes change if the fleet had this requirement too, such as"
-        " 'torch>=2.13'."
-    ),
-)
-def command(file: Path, as_json: bool, requirement: str | None) -> None:
+def command(file: Path, as_json: bool) -> None:
     """Show which packages and weights are in which layers, and what the planner would improve.
 
     Sizes are those of bake/sizes.json, where `slimbake sizes --record` wrote them.
@@ -63,9 +49,6 @@ def command(file: Path, as_json: bool, requirement: str | None) -> None:
     recorded = project.root / SIZES
     bytes_ = sizes(recorded) if recorded.is_file() else {}
     hand = written(project.fleet, locked_pins(project.fleet, project.locks), bytes_)
-    if requirement:
-        _what_if(project, hand, requirement, bytes_, as_json)
-        return
     fleet, prices = hand.fleet, Prices()
     limits = LayerLimits(project.manifest.layer_limit or LayerLimits().layers)
     try:
@@ -104,26 +87,6 @@ def command(file: Path, as_json: bool, requirement: str | None) -> None:
         print_text(f"hint: {line}\n")
     click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout()))
     print_text(f"\n{shown.COST_WORDS}")
-    print_text("\n" + shown.verdict(costs["written"], costs["planned"], prices))
-
-
-def _what_if(
-    project: Project, before: Written, requirement: str, bytes_: Sizes, as_json: bool
-) -> None:
-
-    fleet, pins = supposed(
-        project.asked, project.fleet, project.locks, machine(), requirement, console
-    )
-    after = written(fleet, pins, bytes_)
-    change = what_if(before.fleet, after.fleet, before.plan, after.plan)
-    if as_json:
-        print_json(asdict(change))
-        return
-    if change.images:
-        click.echo(
-            report.text_table(shown.CHANGE_HEADINGS, shown.change_rows(change), 2, layout()) + "\n"
-        )
-    print_text(shown.layout_summary(change, len(project.asked.services)))
 
 
 def _json(
@@ -134,7 +97,6 @@ def _json(
     return {
         **asdict(counted),
         "pulled": round(counted.pulled),
-        "unpacked": round(counted.unpacked),
         "duplicated": dict(duplicated(plan)),
         "images": {
             chain.service: [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,21 +48,6 @@ def origin(folder: Path) -> str:
         found = process.execute(["git", "-C", folder, "remote", "get-url", "origin"])
         return found.stdout.strip() if found.ok else ""
     return ""
-
-
-def changed_since(folder: Path, mark: str, files: Collection[str]) -> frozenset[str]:
-    """Of these files of a folder, those that have changed since `mark`, one of its files, was last
-    committed; none where that is not known: without Git, or where `mark` has changed itself.
-    """
-    run = ("git", "--no-optional-locks", "--literal-pathspecs", "-C", folder)
-    with contextlib.suppress(SetupError):  # no Git
-        last = process.execute([*run, "log", "-1", "--format=%H", "--", mark])
-        if commit := last.stdout.strip():
-            words = ("diff", "--name-only", "-z", "--relative", commit, "--", mark, *files)
-            done = process.execute([*run, *words])
-            found = frozenset(filter(None, done.stdout.split("\0")))
-            return frozenset() if mark in found else found
-    return frozenset()
 
 
 def export(address: str, commit: str, below: str, target: Path) -> None:

@@ -54,16 +54,14 @@ class PipCompile:
         constraints: Sequence[str] = (),
         sources: Collection[str] = (),
         prereleases: bool = False,
-        indexes: Sequence[str] = (),
         torch: str = "",
     ) -> None:
         """`work`: a folder for what uv reads and writes; `sources`: packages that are built from
         theirs, to which those that have no wheel are added; `prereleases`: any package may be one;
-        `indexes`: asked before the machine's own;
         `torch`: the build that PyTorch's own index is asked for, "" to leave it out.
         """
         self._machine, self._python, self._platform = machine, python, platform
-        self._work, self._constraints, self._indexes = work, constraints, indexes
+        self._work, self._constraints = work, constraints
         self._torch = torch
         self._prereleases = prereleases
         # setuptools (65 and later) writes what it knows of a project to the project's own folder.
@@ -133,7 +131,7 @@ class PipCompile:
                 *words,
             ],
             env={
-                **_settings(self._machine, self._indexes),
+                **_settings(self._machine),
                 "DIST_EXTRA_CONFIG": str(self._setuptools),
             },
         )
@@ -250,16 +248,17 @@ def _weighed(found: Located) -> Located:
     return replace(found, wheel=replace(found.wheel, bytes=size))
 
 
-def _settings(machine: Machine, first: Sequence[str]) -> dict[str, str]:
-    """The machine's package settings, as uv's variables; `first`: indexes that come before its own.
+def _settings(machine: Machine) -> dict[str, str]:
+    """The machine's package settings, as uv's variables.
 
     uv takes a package from the first index that has it at all, and asks the default one last.
     """
     packages = machine.packages
     variables = {
         "UV_DEFAULT_INDEX": packages.index_url,
-        "UV_INDEX": " ".join(dict.fromkeys((*first, *packages.extra_index_urls))),
+        "UV_INDEX": " ".join(packages.extra_index_urls),
         "UV_FIND_LINKS": ",".join(packages.find_links),
         "SSL_CERT_FILE": str(machine.ca_bundle or ""),
     }
-    return {name: value for name, value in variables.items() if value}
+    indexes = {"UV_INDEX": variables["UV_INDEX"], "UV_EXTRA_INDEX_URL": ""}  # these alone
+    return {name: value for name, value in variables.items() if value} | indexes

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.config import MANIFEST_SCHEMA
-from slimbake.config.naming import LOCKS, base_layer
+from slimbake.config.naming import base_layer
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
-from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
-from slimbake.host.git import changed_since
 from slimbake.lock import auto
 from slimbake.lock.locks import (
     EXTERNALS,
-    INPUTS,
     LAYERS,
     Locks,
     Stale,
-    changed_files,
-    lock_file,
     weights_text,
 )
 from slimbake.lock.model import Family, families, inputs, text_digest
@@ -32,6 +26,8 @@ from slimbake.lock.model import Family, families, inputs, text_digest
 _OWN_VERSION = re.compile(
     r"^(\[(?:project|tool\.poetry|metadata)\].*\n(?:(?!\[).*\n)*?)version\s*[=:].*(?:\n|\Z)", re.M
 )
+
+_LAYERS_CHANGED = "the `layers` that slimbake may make have changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,54 +45,27 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     changed = {each.name for each in found if not each.why}
     if not changed:
         return found
-    reasons = {**_changes(fleet, locks, changed), **_other_python(fleet, locks, changed)}
+    reasons = defaultdict(lambda: _LAYERS_CHANGED, _reasons(fleet, changed))
     return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in found)
 
 
-def _other_python(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, str]:
-    """Of these locks, those that answer what another version of Python would ask, in words."""
-    for version in json.loads(MANIFEST_SCHEMA.read_text())["properties"]["python"]["enum"]:
-        other = resolve(replace(fleet.manifest, python=version), sources=locks.sources)
-        asked = asks(other, locks.layers)
-        if same := {n for n in changed if asked.get(n) == locks.records[n].asked}:
-            return dict.fromkeys(same, f"`python` was {version} when they were locked")
-    return {}
-
-
-def _changes(fleet: Fleet, locks: Locks, changed: Collection[str]) -> dict[str, str]:
-    """What has changed of each of these locks, in words. Where the lock of a base has changed, it is
-    the reason for the locks above it.
+def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
+    """What has changed of each lock that answers something else than is asked now, in words: of one
+    above a base whose lock has changed, what has changed of that base.
     """
-    found = dict.fromkeys(changed, "the `layers` that slimbake may make have changed")
-    found[EXTERNALS] = "the images from outside (`externals`, `build`) have changed"
-    found |= {
-        each.layer.system_lock: f"`system` of {each.name} has changed" for each in _asking(fleet)
+    found = {
+        EXTERNALS: "the images from outside (`externals`, `build`) have changed",
     }
-    texts = (
-        weights_texts(fleet) if any(each.layer.lock in changed for each in fleet.weights) else {}
-    )
     for weights in fleet.weights:
-        name = weights.layer.lock
-        found[name] = "`weights` has changed"
-        if weights.source == "path":
-            which = changed_files(locks.text(name) or "", texts[name]) if name in texts else ""
-            found[name] = f"the files in {weights.value} have changed{which}"
-    asking = [(each, _files(fleet, each)) for each in _asking(fleet)]
-    manifest = fleet.manifest.file.name
-    every = dict.fromkeys((manifest, *(file for _, files in asking for file in files)))
-    since = changed_since(fleet.root, f"{LOCKS}/{lock_file(INPUTS)}", every)
-    for each, files in asking:
-        below = (layer.lock for layer in each.layer.chain if layer.lock in changed)
+        files = f"the files in {weights.value} have changed"
+        found[weights.layer.lock] = files if weights.source == "path" else "`weights` has changed"
+    for each in _asking(fleet):
+        where = dict.fromkeys((fleet.manifest.file.name, *_files(fleet, each)))
         who = f"the base {each.name}" if isinstance(each, Base) else each.name
-        changed_now = [file for file in (*files, manifest) if file in since]
-        where = ", ".join(changed_now or files or (manifest,))
-        own = (
-            f"{who} asks for other packages, or has other bases, than when it was locked ({where})"
-        )
-        projects = _files_of_projects(fleet, each)
-        if changed_now and all(file in projects for file in changed_now):  # or a version alone
-            own = f"{where} changed since {who} was locked, which may ask for other packages"
-        found[each.layer.lock] = found[lowest] if (lowest := next(below, "")) else own
+        found[each.layer.system_lock] = f"`system` of {each.name} has changed"
+        own = f"what {who} asks for has changed ({', '.join(where)})"
+        below = next((layer.lock for layer in each.layer.chain if layer.lock in changed), "")
+        found[each.layer.lock] = found.get(below, own)
     return found
 
 

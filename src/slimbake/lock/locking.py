@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
 from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
 from slimbake.config.model import IndexLine
 from slimbake.config.naming import LOCKS, base_layer
-from slimbake.config.report import RefusedError
-from slimbake.config.specs import lockable, name_of
 from slimbake.console import Console
 from slimbake.console.tracker import Tracker
-from slimbake.errors import UsageError
-from slimbake.fleet import resolve, with_digests
+from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBases
 from slimbake.fleet.layering.model import LayerLimits
 from slimbake.fleet.model import Fleet
@@ -37,7 +32,6 @@ from slimbake.lock.locks import (
     kept_layers,
     layers_text,
     lock_file,
-    locked_pins,
     parse_layers,
     read_locks,
     write_locks,
@@ -85,7 +79,6 @@ class _Locking:
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         self._old = {each.name for each in stale(fleet, self._locks)}
         self._texts: dict[str, str] = {}  # of what is new
-        self._held: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {}  # as LockRecord has it
         self._sources = dict(self._locks.sources)  # a lock -> what its packages are built from
         # What has no wheel is known when the rest is resolved.
         self._fleet = resolve(fleet.manifest)
@@ -130,7 +123,7 @@ class _Locking:
 
     def _record(self, name: str, asked: str) -> LockRecord:
         if name in self._texts:
-            return LockRecord(asked, text_digest(self._texts[name]), self._held.get(name, {}))
+            return LockRecord(asked, text_digest(self._texts[name]))
         return self._locks.records[name]
 
     def _moving(self, family: Family, source: Source | None = None) -> set[str] | None:
@@ -138,8 +131,7 @@ class _Locking:
         `source`: what a wheel is built from, with the packages of this family.
         """
         known = pinned(family, self._fleet, self._locks)
-        moving = {*self._upgrade, *self._freed(family)}
-        wanted = known.keys() if self._all else known.keys() & moving
+        wanted = known.keys() if self._all else known.keys() & self._upgrade
         answering = self._answering(family)
         fresh = answering.isdisjoint(self._old) and answering <= {*self._locks.records, LAYERS}
         if source:
@@ -176,13 +168,7 @@ class _Locking:
             self._console,
             self._work,
             at,
-            compare=True,
         )
-        for held in resolved.held:
-            said = {"by": held.by, "moves": held.moves}
-            self._held.setdefault(held.layer, {})[held.package] = said
-            if held.news:
-                self._console.say(str(held))
         found = resolved.pins
         built = self._described(resolved.sources, family)
         if family.found:
@@ -197,18 +183,6 @@ class _Locking:
         self._texts |= {name: lock_text(pins, source) for name, pins in found.items()}
         for name, pins in found.items():
             self._sources[name] = tuple(built[pin.name] for pin in pins if pin.built)
-
-    def _freed(self, family: Family) -> set[str]:
-        """What others held back that have left the family, or ask for something else by now."""
-        here = {layer.name for layer in family.layers} - self._old
-        return {
-            package
-            for layer in family.layers
-            if (record := self._locks.records.get(layer.lock))
-            for held in record.held.values()
-            if not {*held["by"]} <= here
-            for package in held["moves"]
-        }
 
     def _described(self, sources: Mapping[str, Source], family: Family) -> dict[str, Source]:
         """Sources with what builds them."""
@@ -279,19 +253,14 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
         yield f"{file}: --pre allows pre-releases of all that is locked together with it"
     asked = ((line, layer.torch) for layer in layers for line in layer.asks.indexes)
     for line in dict.fromkeys(line for line, torch in asked if not (torch and _build_of(line))):
-        if (urlsplit(line.address).hostname or "").startswith("pypi."):
-            continue  # what every machine has by default, or a mirror of it
+        usual = (urlsplit(line.address).hostname or "").startswith("pypi.")  # or a mirror of it
         shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
         if build := _build_of(line):
             yield f"{shown} chooses a build of torch: say `torch: {build}` in the manifest"
-        elif line.address.rstrip("/") not in there and "://" in line.address:
-            variable = "UV_FIND_LINKS" if "f" in line.said.strip("-")[:2] else "UV_INDEX"
-            main = line.said in ("-i", "--index-url", "--pypi-url")
-            variable = "UV_DEFAULT_INDEX" if main else variable
-            setting = f"{variable}={line.address}"
+        elif "://" in line.address and not usual and line.address.rstrip("/") not in there:
+            links = line.said in ("-f", "--find-links")
+            setting = f"{'UV_FIND_LINKS' if links else 'UV_INDEX'}={line.address}"
             yield f"{shown} is left to each machine that locks and bakes: {setting}"
-        elif line.said in ("-f", "--find-links"):
-            yield f"{shown} is left to each machine that locks and bakes: UV_FIND_LINKS={line.address}"
 
 
 def _build_of(line: IndexLine) -> str:
@@ -347,47 +316,3 @@ def _bytes(fleet: Fleet, locks: Locks, texts: Mapping[str, str]) -> Iterator[tup
         else:
             pins = parse_pins(texts[name]) if name in texts else locks.pins(name)
             yield name, sum(wheel.bytes or auto.UNKNOWN for pin in pins for wheel in pin.wheels)
-
-
-# What the locks would be with another version of a package; nothing is written.
-
-
-def supposed(
-    asked: Fleet,
-    fleet: Fleet,
-    locks: Locks,
-    machine: Machine,
-    requirement: str,
-    console: Console,
-) -> tuple[Fleet, dict[str, tuple[Pin, ...]]]:
-    """The fleet and its pins, if it had this requirement (`torch>=2.13`) too.
-
-    `asked`: the fleet as its manifest alone has it; `fleet`: as its locks settle it. Only what the
-    requirement moves is moved. Raises UsageError where it is none or no lock holds the package, and
-    as `lock` does.
-    """
-    try:
-        name = name_of(lockable(requirement))
-    except RefusedError as error:
-        raise UsageError(error.message, error.hint or "such as torch>=2.13") from None
-    pins, touched = locked_pins(fleet, locks), False
-    for family in families(asked):
-        known = pinned(family, asked, locks)
-        if name not in known:
-            continue
-        touched = True
-        kept = [pin for pin in known.values() if pin.name != name]
-        wanted = replace(family, constraints=(*family.constraints, requirement))
-        at = {each.name: each for each in chain.from_iterable(locks.sources.values())}
-        with console.tracked("resolve", steps(wanted), long=True) as work:
-            around = (asked.root, asked.python, machine, kept, console, work)
-            found = resolve_family(wanted, *around, at).pins
-        if family.found:
-            layers = arranged(asked, locks, found, {})
-            settled = resolve(asked.manifest, layers, locks.sources)
-            fleet = with_digests(settled, locks.digests)
-            found = auto.cut(asked, layers, found)
-        pins |= found
-    if not touched:
-        raise UsageError(f"no lock holds {name}", "`slimbake why PACKAGE` says who needs a package")
-    return fleet, pins

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from slimbake.config.specs import name_of
 from slimbake.console import Console
@@ -21,19 +22,29 @@ from slimbake.fleet.model import Layer
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile
-from slimbake.host.wheels import Located, Wheel, marker
+from slimbake.host.wheels import Located, Wheel, fit, marker
 from slimbake.lock.explain import (
-    explained,
+    no_solution,
     refuse_cuda,
     refuse_hashes,
     refuse_no_torch,
     refuse_torch,
 )
-from slimbake.lock.held import Held, Needed, held_back
 from slimbake.lock.model import Family, Pin, merged
-from slimbake.lock.offers import BUILDS, chosen, offers
 
-# Asks uv for what the layers of a family need, with wheels of the torch that the family is for.
+# What PyTorch's indexes have a build of for each kind of machine.
+BUILDS = ("torch", "torchaudio", "torchvision")
+_BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # how such an index's address ends, and a mirror's
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One package of a resolution, and what needs it there."""
+
+    name: str
+    version: str  # or its address
+    via: tuple[str, ...]  # names of packages; "" = a requirement of ours
+
 
 # Reads what uv answers: requirements with annotations.
 
@@ -76,29 +87,28 @@ class Uv(PipCompile):
         platform: str,
         machine: Machine,
         work: Path,
-        below: Mapping[str, str] = {},
     ) -> None:
-        """`below`: of packages that come with others, the version that is too new."""
         self._root, self._family = root, family
         requirements = [Requirement(spec) for layer in family.layers for spec in layer.asks.specs]
-        names = {canonicalize_name(each.name) for each in requirements}
-        names |= {*map(canonicalize_name, BUILDS)} if family.torch else set()
-        torch = chosen(offers(machine, names), python, platform, family, below)
-        self.along = torch.along
+        machine = _for_build(machine, family.torch)
+        folders = machine.packages.find_links_folders
+        files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
+        torch = _build(files, family, python, platform)
+        mirrored = any(_BUILD.search(each) for each in machine.packages.extra_index_urls)
+        there = mirrored or any(each.startswith("torch==") for each in torch)
         super().__init__(
             machine,
             python,
             platform,
             work,
-            constraints=(*torch.constraints, *family.constraints),
+            constraints=(*torch, *family.constraints),
             sources=[
                 canonicalize_name(each.name)
                 for each in requirements
                 if each.url and not each.url.partition("#")[0].endswith(".whl")
             ],
             prereleases=any(layer.asks.prereleases for layer in family.layers),
-            indexes=torch.indexes,
-            torch="" if torch.found else family.torch,
+            torch="" if there else family.torch,
         )
 
     def resolve(
@@ -106,11 +116,8 @@ class Uv(PipCompile):
         layers: Sequence[Layer],
         known: Mapping[str, str],
         name: str,
-        more: Sequence[str] = (),
-        words: Sequence[str] = (),
     ) -> tuple[Needed, ...]:
-        """What these layers need together; `known`: versions that are kept where they still fit;
-        `more`: further constraints; `words`: further ones for uv.
+        """What these layers need together; `known`: versions that are kept where they still fit.
 
         Raises NoSolution and SetupError.
         """
@@ -131,16 +138,13 @@ class Uv(PipCompile):
         constraints = [each.spec for layer in layers for each in layer.asks.constraints]
         own = {package.name for layer in layers for package in layer.asks.packages}
         words = [
-            *words,
-            *(
-                word
-                for each in sorted(own)
-                for word in ("--no-binary", each, "--no-emit-package", each)
-            ),
+            word
+            for each in sorted(own)
+            for word in ("--no-binary", each, "--no-emit-package", each)
         ]
         words += [] if self._family.dependencies else ["--no-deps"]
         words += ["--annotation-style", "line"]
-        self.compile(asked, output, words, [*dict.fromkeys(constraints), *more])
+        self.compile(asked, output, words, [*dict.fromkeys(constraints)])
         return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
 
     def _at_commit(self, spec: str, known: Mapping[str, str]) -> str:
@@ -150,6 +154,40 @@ class Uv(PipCompile):
         name, at, address = spec.partition(" @ ")
         commit = known.get(name_of(spec), "")
         return f"{name} @ {commit}{_marker(address)}" if at and "git+" in commit else spec
+
+
+def _for_build(machine: Machine, torch: str) -> Machine:
+    """The machine's settings without the indexes of other builds of torch; one of this build comes
+    first, since uv takes a package from the first index that has it.
+    """
+    every = machine.packages.extra_index_urls
+    builds = {url: found[1] for url in every if (found := _BUILD.search(url))}
+    urls = sorted(
+        (url for url in every if builds.get(url, torch) == torch), key=lambda u: u not in builds
+    )
+    return replace(machine, packages=replace(machine.packages, extra_index_urls=tuple(urls)))
+
+
+def _build(files: Iterable[str], family: Family, python: str, platform: str) -> tuple[str, ...]:
+    """Constraints by which uv takes, of the wheels in folders, the newest of the family's build of
+    torch that its requirements allow, and none of another build.
+    """
+    asked = [Requirement(spec) for layer in family.layers for spec in layer.asks.specs]
+    wanted = {name: Requirement(name).specifier for name in BUILDS if family.torch}
+    wanted |= {canonicalize_name(each.name): each.specifier for each in asked}
+    newest: dict[str, Version] = {}
+    others: dict[str, None] = {}
+    for file in files:
+        name, version, _, _ = parse_wheel_filename(file)
+        if name not in wanted or version.local is None:
+            continue
+        if version.local == family.torch:
+            fits = fit(file, python, platform) is not None
+            if fits and wanted[name].contains(version, prereleases=True):
+                newest[name] = max(version, newest.get(name, version))
+        elif not family.torch and "+" not in str(wanted[name]):
+            others[f"{name}!={version}"] = None
+    return (*(f"{name}=={version}" for name, version in newest.items()), *others)
 
 
 def _marker(address: str) -> str:
@@ -163,7 +201,6 @@ class Resolved:
 
     pins: dict[str, tuple[Pin, ...]]  # the name of each layer -> what it adds
     sources: dict[str, Source]  # of what has no wheel, by the package's name
-    held: tuple[Held, ...] = ()  # where sharing costs a version
 
 
 def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
@@ -183,34 +220,25 @@ def resolve_family(
     console: Console,
     work: Tracker,
     sources: Mapping[str, Source] = {},
-    compare: bool = False,
 ) -> Resolved:
     """The pins that each layer adds to what it stands on, and the sources of what has no wheel.
 
-    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs; `compare`: find
-    what layers would have newer alone; `work`: shows the steps, among them those of `steps`. Raises
+    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs; `work`: shows the
+    steps, among them those of `steps`. Raises
     ResolutionError where requirements contradict each other, a family for CPUs would hold CUDA, or
     a service on ONNX Runtime torch; SetupError where uv or an index fails.
     """
     found: dict[str, dict[str, tuple[Pin, ...]]] = {}
     built: dict[str, Source] = {}
     at = still_asked(family, sources)
-    held: tuple[Held, ...] = ()
     for platform in family.platforms:
         here = family.on(platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-            uv, resolved = _solved(
-                here,
-                (root, python, platform, machine),
-                Path(scratch),
-                exact(known, at),
-                work,
-                _on(family, platform),
-            )
-            if compare and platform == family.platforms[0] and len(here.layers) > 1:
-                versions = {p.name: p.version for pins in resolved.pins.values() for p in pins}
-                with work.step(f"versions held back in {_together(here)}"):
-                    held = held_back(here, uv, versions)
+            uv = Uv(here, root, python, platform, machine, Path(scratch))
+            try:
+                resolved = _resolved(here, uv, exact(known, at), work, _on(family, platform))
+            except NoSolution as error:
+                raise no_solution(here, str(error)) from None
             found[marker(platform)] = resolved.pins
             built |= resolved.sources
             for warning in sorted(uv.warnings):
@@ -225,7 +253,7 @@ def resolve_family(
     refuse_torch(family, locked)
     refuse_hashes(family, locked, built)
     refuse_no_torch(family, locked)
-    return Resolved(locked, with_asked(family, built), held)
+    return Resolved(locked, with_asked(family, built))
 
 
 def steps(family: Family) -> Iterator[str]:
@@ -245,37 +273,6 @@ def _together(family: Family) -> str:
 
 def _on(family: Family, platform: str) -> str:
     return f" on {platform}" if len(family.platforms) > 1 else ""
-
-
-def _solved(
-    family: Family,
-    around: tuple[Path, str, str, Machine],
-    scratch: Path,
-    known: dict[str, str],
-    work: Tracker,
-    on: str,
-) -> tuple[Uv, Resolved]:
-    """A family resolved for one platform, and what did it. `on`: that platform, in words.
-
-    A build of torch that only comes with other packages is the newest of those that they take.
-    Raises ResolutionError where there is none.
-    """
-    below: dict[str, str] = {}
-    first: tuple[Uv, NoSolution] | None = None
-    while True:
-        uv = Uv(family, *around, scratch, below)
-        try:
-            return uv, _resolved(family, uv, known, work, on)
-        except NoSolution as error:
-            first = first or (uv, error)
-            words = " ".join(str(error).split())
-            tried = {
-                name: version for name, version in uv.along.items() if f"{name}=={version}" in words
-            }
-            if not tried:
-                uv, error = first
-                raise explained(family, str(error), uv.resolve) from None
-            below |= tried
 
 
 def still_asked(family: Family, sources: Mapping[str, Source]) -> dict[str, Source]:

@@ -4,13 +4,11 @@ the ways out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import pytest
 
 from slimbake.config.model import Requirements
 from slimbake.fleet import Layer
-from slimbake.lock.explain import ResolutionError, explained, explanation, holders, refuse_cuda
+from slimbake.lock.explain import ResolutionError, explanation, holders, refuse_cuda
 from slimbake.lock.model import Family, Pin
 
 
@@ -138,103 +136,3 @@ def test_cuda_in_a_family_for_cpus_is_an_error_that_names_the_requirement(
 @pytest.mark.parametrize("name", ["nvidia-ml-py", "torch", "cudatext", "tritonclient"])
 def test_what_only_sounds_like_cuda_is_none(name: str) -> None:
     refuse_cuda(FAMILY, LOCKED | {"rank": (pin(name, "", version="2.13.0+cpu"),)})
-
-
-# --- conflicts
-
-
-def resolver(*conflicts: set[str]) -> object:
-    """Fails for layers that hold all of a conflict."""
-
-    def resolve(layers: Sequence[Layer], known: Mapping[str, str], name: str) -> None:
-        if any(conflict <= {layer.name for layer in layers} for conflict in conflicts):
-            raise ResolutionError("no")
-
-    return resolve
-
-
-WORDS = (
-    "error: No solution found when resolving dependencies\n  cause: Because scipy>=2 needs"
-    " frame<1, no."
-)
-
-
-def conflict(words: str, family: Family, *conflicts: set[str]) -> ResolutionError:
-    return explained(family, words, resolver(*conflicts))  # type: ignore[arg-type]
-
-
-def test_of_all_layers_only_those_that_conflict_are_named() -> None:
-    error = conflict(WORDS, FAMILY, {"rank", "api"})
-    assert error.message.splitlines() == [
-        "these have no solution together: rank, api",
-        "  rank asks for scipy   (in the manifest)",
-        "  api asks for scipy   (services/api/requirements.txt)",
-        "Because scipy>=2 needs frame<1, no.",
-    ]
-    assert (
-        error.hint
-        == "relax one of these requirements; or split the base: give api a base of its own, which"
-        " is a family of its own"
-    )
-
-
-def test_a_base_and_a_service_may_part_by_moving_the_package_to_the_delta() -> None:
-    error = conflict(WORDS, FAMILY, {"base-web", "api"})
-    assert error.message.startswith(
-        "these have no solution together: base-web, api\n  base-web asks for frame"
-    )
-    assert (
-        "move the package out of base-web into the services that need it: their delta" in error.hint
-    )
-
-
-def test_one_layer_that_contradicts_itself_can_only_be_relaxed() -> None:
-    error = conflict(WORDS, FAMILY, {"base-web"})
-    assert error.message.startswith("these requirements have no solution: base-web\n")
-    assert error.hint == "relax one of the requirements of base-web"
-
-
-def test_a_package_without_a_wheel_has_another_way_out() -> None:
-    words = (
-        "  x No solution found:\n  ╰─▶ Because scipy==1 has no usable wheels, no.\n\nhint: Wheels"
-        " are required"
-    )
-    error = conflict(words, FAMILY, {"rank"})
-    assert error.message.splitlines()[-2:] == [
-        "Because scipy==1 has no usable wheels, no.",
-        "Wheels are required",
-    ]
-    assert error.hint.startswith("ask for a version that has a wheel") and "relax" not in error.hint
-    assert "relax" in conflict(words, FAMILY, {"rank", "api"}).hint
-
-
-def test_a_name_is_recognised_however_it_is_written() -> None:
-    family = Family((own("tool", "My_Tool[x]>=2", "other"),), "")
-    error = conflict("cause: Because my-tool>=2 is not there", family, {"tool"})
-    assert "tool asks for My_Tool[x]>=2" in error.message and "other" not in error.message
-
-
-def test_a_conflict_fits_on_one_screen_however_long_its_story_is() -> None:
-    specs = tuple(f"package{number}" for number in range(50))
-    layers = tuple(own(f"s{number}", *specs) for number in range(3))
-    words = (
-        "cause: "
-        + " and ".join(f"package{number} needs package{number + 1}" for number in range(50)) * 20
-        + " and so there is no solution"
-    )
-    error = conflict(words, Family(layers, ""), {"s0", "s1", "s2"})
-    assert len(error.message.splitlines()) + len(error.hint.splitlines()) <= 24
-    assert "  and 142 more" in error.message
-    assert error.message.endswith("so there is no solution"), "what uv concludes"
-
-
-def test_a_large_family_is_not_searched() -> None:
-    layers = tuple(own(f"s{number}", "x") for number in range(50))
-
-    def never(*_: object) -> None:
-        raise AssertionError("resolved")
-
-    assert (
-        "these have no solution together: s0, s1"
-        in explained(Family(layers, ""), WORDS, never).message
-    )

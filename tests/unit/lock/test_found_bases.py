@@ -4,13 +4,11 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.planning import little_effort
 from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.config.model import WeightsEntry
@@ -62,12 +60,6 @@ CLOSURES = {
         pin("torch"),
     ),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _effort() -> Iterator[None]:
-    with little_effort():
-        yield
 
 
 @pytest.fixture(scope="module")

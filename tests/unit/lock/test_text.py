@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.host.wheels import Wheel, marker
-from slimbake.lock.held import Needed
 from slimbake.lock.model import Pin
-from slimbake.lock.resolve import parse_compiled
+from slimbake.lock.resolve import Needed, parse_compiled
 from slimbake.lock.text import HEADER, lock_text, parse_pins
 
 A, B = "a" * 64, "b" * 64

@@ -17,23 +17,18 @@ class Cost:
     host: each distinct chain of layers once, unpacked. The same layer on two different parents lies
     there twice. registry: each distinct layer once, compressed, wherever it lies. pulled:
     compressed bytes that a host with the whole fleet pulls when one item changes, on average over
-    items by their rates: each distinct layer that holds the item. Layers above get other chains,
-    but their blobs are there. unpacked: bytes that the same host then unpacks: the changed layers
-    and all that stand on them. waste: unpacked bytes that images carry and do not need, or have
+    items by their rates: each distinct layer that holds the item. waste: unpacked bytes that images carry and do not need, or have
     twice, summed over the images.
     """
 
     host: int
     registry: int
     pulled: float
-    unpacked: float
     waste: int
     layers: int
 
     def value(self, prices: Prices) -> float:
-        """The planner's objective, in bytes; less is better. `unpacked` is not in it: it is time,
-        not room.
-        """
+        """The planner's objective, in bytes; less is better."""
         return (
             prices.host * self.host
             + prices.registry * self.registry
@@ -68,8 +63,6 @@ def cost(fleet: Demand, plan: LayerPlan) -> Cost:
         host=sum(host[groups[-1]] for groups in placed),
         registry=sum(registry.values()),
         pulled=sum(registry[group] * rate[group] for group in registry) / rates,
-        unpacked=sum(host[groups[-1]] * sum(rate[group] for group in groups) for groups in placed)
-        / rates,
         waste=waste,
         layers=max((len(chain.groups) for chain in plan.chains), default=0),
     )
@@ -83,7 +76,6 @@ def least_cost(fleet: Demand) -> Cost:
         host=sum(item.host for item in used),
         registry=sum(item.registry for item in used),
         pulled=sum(item.registry * item.rate for item in used) / rates,
-        unpacked=sum(item.host * item.rate for item in used) / rates,
         waste=0,
         layers=0,
     )

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 
 from slimbake.fleet.layering.cost import item_name, item_names
-from slimbake.fleet.layering.model import Chain, Demand, LayerLimits, LayerPlan, Needs, Prices
-from slimbake.fleet.layering.polish import Search, polish
+from slimbake.fleet.layering.model import Chain, Demand, LayerLimits, LayerPlan, Prices
 from slimbake.fleet.layering.space import IMPOSSIBLE, Path, Space, bits
 from slimbake.fleet.layering.split import split_tree
-from slimbake.fleet.layering.tree import Ground, agglomerate, contract, divide, improve
+from slimbake.fleet.layering.tree import Ground, agglomerate, contract, divide
 
-# Images looked at while a plan is polished: a larger fleet weighs fewer plans, so that it takes as
-# long as a small one.
-EFFORT = 200_000
-# Distinct images up to which there are drafts for the fleet without one class of items, too.
-_SMALL = 16
-# The classes of items, the heaviest, that such drafts leave out.
-_CLASSES = 10
 # Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves.
 _MIDDLE, _MANY = 60, 300
-# Drafts that are polished: of small fleets, and of others.
-_STARTS, _FEW_STARTS = 6, 2
 
 
 def layer_plan(
@@ -32,7 +21,6 @@ def layer_plan(
     limits: LayerLimits | None = None,
     prices: Prices | None = None,
     previous: LayerPlan | None = None,
-    effort: int = EFFORT,
 ) -> LayerPlan:
     """The best plan found for a fleet: without waste, within the limit, and the same for the same
     fleet.
@@ -46,75 +34,32 @@ def layer_plan(
     space = Space(fleet, prices or Prices(), limits or LayerLimits())
     if previous:
         keep_previous(space, previous)
-    found = [*draft_plans(space), *((carried_over(space, previous),) if previous else ())]
-    count = _STARTS if len(space.images) <= _SMALL else _FEW_STARTS
-    starts = sorted({tuple(paths): None for paths in found}, key=space.value)[:count]
-    tries = effort // (len(space.images) * len(starts))
-    best = min((polish(space, list(paths), tries) for paths in starts), key=space.value)
+    found = [*_trees(space), *_by_rules(space)]
+    found += [carried_over(space, previous)] if previous else []
+    best = min(found, key=lambda paths: (space.value(paths), paths))
     if space.value(best) == IMPOSSIBLE:
         raise ValueError(f"no plan has at most {space.limits.free} layers for items")
     return space.plan(best)
 
 
-def draft_plans(space: Space) -> Iterator[list[Path]]:
-    """Plans to start from: trees from the leaves up and from the root down, each fitted into the
-    limit and cut, and what a person would do by a rule, which no plan shall be worse than.
-    """
-    yield from _trees(space)
-    yield from (paths for paths in _by_rules(space) if space.value(paths) < IMPOSSIBLE)
-    if len(space.images) <= _SMALL:
-        ground = Ground(space, 1.0)
-        for _, members in sorted(zip(ground.weight, ground.members, strict=True), reverse=True)[
-            :_CLASSES
-        ]:
-            yield from _without(space, members)
-
-
 def _by_rules(space: Space) -> Iterator[list[Path]]:
-    """All of an image in one layer; what all share below it; the largest items each alone."""
+    """What a person would do by a rule, which no plan shall be worse than: all of an image in one
+    layer; what all share below it.
+    """
     yield [_filled(space, (), image) for image in space.images]
     common = reduce(and_, space.images)
     base = _filled(space, (), common)
     yield [_filled(space, base, image & ~common) for image in space.images]
-    order = sorted(range(len(space.keys)), key=lambda item: (-space.host[item], item))
-    for count in (space.limits.free, space.limits.free - 1):
-        alone = [
-            tuple(1 << item for item in order if image >> item & 1)[:count]
-            for image in space.images
-        ]
-        yield [
-            _filled(space, path, image ^ sum(path))
-            for path, image in zip(alone, space.images, strict=True)
-        ]
 
 
 def _trees(space: Space) -> Iterator[list[Path]]:
+    """Trees from the leaves up and from the root down, each fitted into the limit and cut."""
     count, most = len(space.images), space.limits.free
     for part in (1.0, 0.2) if count <= _MIDDLE else (1.0,):
         ground = Ground(space, part)
-        trees = [divide(ground, most)]
-        if count <= _MANY:
-            trees.append(agglomerate(ground))
-        for tree in trees:
-            for layers in range(
-                1 if count <= _MIDDLE else max(1, most - 2), most + 1 - (count > _MIDDLE)
-            ):
-                small = contract(ground, tree, layers)
-                yield split_tree(space, ground, small)
-                yield split_tree(space, ground, improve(ground, small, layers, 3))
-
-
-def _without(space: Space, members: int) -> Iterator[list[Path]]:
-    """Drafts for the fleet without some items, which are then put where they cost least: a tree
-    would put what all have in common at its root, and sometimes a layer is worth more than that.
-    """
-    left_out = {key for key in space.keys if space.bit[key] & members}
-    images = tuple(Needs(image.service, image.items - left_out) for image in space.fleet.images)
-    reduced = Space(replace(space.fleet, images=images), space.prices, space.limits)
-    with_them = [number for number, image in enumerate(space.images) if image & members]
-    for paths in {tuple(paths): None for paths in _trees(reduced)}:
-        search = Search(space, space.paths(reduced.plan(paths)), 0)
-        yield search.put_back(members, with_them)
+        for tree in (divide(ground, most), *((agglomerate(ground),) if count <= _MANY else ())):
+            for layers in range(1 if count <= _MIDDLE else max(1, most - 2), most + 1):
+                yield split_tree(space, ground, contract(ground, tree, layers))
 
 
 # Carry a plan over to the fleet as it is now, so that what has not changed keeps its layers.
@@ -160,32 +105,27 @@ def carried_over(space: Space, previous: LayerPlan) -> list[Path]:
             at = (*images, -item - 1) if kind else images
             groups[at] = groups.get(at, 0) | 1 << item
     for at, part in groups.items():
-        paths = Search(space, paths, 0).put_back(part, [image for image in at if image >= 0])
+        for image in (image for image in at if image >= 0):
+            path = paths[image]
+            ways = [(*path[:depth], part, *path[depth:]) for depth in range(len(path) + 1)]
+            ways += [
+                (*path[:depth], layer | part, *path[depth + 1 :])
+                for depth, layer in enumerate(path)
+            ]
+            paths[image] = min(
+                ways, key=lambda way: space.value([*paths[:image], way, *paths[image + 1 :]])
+            )
     return paths
 
 
 def _stand(space: Space, paths: list[Path], image: int) -> Path:
-    """A path for a new image: on layers that are there, and the rest in layers that are there or in
-    one of its own.
-    """
-    needs, most = space.images[image], space.limits.free
+    """A path for a new image: on layers that are there, and the rest in one of its own."""
+    needs = space.images[image]
     ways: list[Path] = [_filled(space, (), needs)]
-    layers = sorted(
-        {layer for path in paths for layer in path},
-        key=lambda layer: (-space.sums(layer)[1], layer),
-    )
     for prefix in dict.fromkeys(path[:depth] for path in paths for depth in range(len(path) + 1)):
         held = reduce(or_, prefix, 0)
         if held & needs == held:
             ways.append(_filled(space, prefix, needs ^ held))
-            rest, way = needs ^ held, prefix
-            for layer in layers:
-                if (
-                    layer & rest == layer
-                    and len(_filled(space, (*way, layer), rest ^ layer)) <= most
-                ):
-                    way, rest = (*way, layer), rest ^ layer
-            ways.append(_filled(space, way, rest))
     return min(ways, key=lambda way: space.value([*paths, way]))
 
 

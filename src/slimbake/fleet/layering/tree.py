@@ -150,7 +150,7 @@ def _divide(ground: Ground, leaves: list[Node], above: Classes, depth: int) -> N
     return Node(common, [*children, *rest.values()])
 
 
-# Fit a tree into so many layers per image, and better it by moving its branches.
+# Fit a tree into so many layers per image.
 
 # Levels of a tree that are looked at: what lies between deeper ones saves least and is left out
 # first.
@@ -222,73 +222,3 @@ def flattened(root: Node) -> Node:
         return [Node(common, children)]
 
     return Node(frozenset(), [new for child in root.children for new in settle(child, frozenset())])
-
-
-def improve(ground: Ground, root: Node, layers: int, rounds: int) -> Node:
-    """Take out one branch after the other and put each where it shares most; until a round gains
-    nothing.
-    """
-    root = flattened(root)
-    for _ in range(rounds):
-        gained = 0.0
-        branches = [(node, child) for node in _inner(root) for child in node.children]
-        for parent, branch in branches:
-            if branch in parent.children and (parent is root or len(parent.children) > 2):
-                gained += _replant(ground, root, parent, branch, layers)
-        root = flattened(root)
-        if gained <= 0:
-            break
-    # what all below a node share has grown since it was looked at
-    return contract(ground, root, layers)
-
-
-def _replant(ground: Ground, root: Node, parent: Node, branch: Node, layers: int) -> float:
-    """Move a branch to where it shares most; the weight that this saves."""
-    best = ground.weigh(parent.common)
-    place: tuple[Node, Node | None] | None = None
-    more = branch.common - parent.common  # without any of these, no place is better
-    stack: list[tuple[Node, int]] = [(root, layers)]
-    while stack:
-        node, left = stack.pop()
-        if node is not parent and not node.common.isdisjoint(more):
-            value = ground.weigh(node.common)
-            if value > best and _layers(ground, branch, node.common) <= left:
-                best, place = value, (node, None)
-        for child in node.children:
-            if child is branch:
-                continue
-            if child.children and child.common <= branch.common:
-                stack.append((child, left - ground.layers(child.common - node.common)))
-            elif child is not parent and not child.common.isdisjoint(more):
-                shared = child.common & branch.common
-                value = ground.weigh(shared)
-                if value > best and shared > node.common:
-                    need = ground.layers(shared - node.common)
-                    tallest = max(_layers(ground, child, shared), _layers(ground, branch, shared))
-                    if need + tallest <= left:
-                        best, place = value, (node, child)
-    if place is None:
-        return 0.0
-    gained = best - ground.weigh(parent.common)
-    parent.children.remove(branch)
-    below, beside = place
-    if beside is None:
-        below.children.append(branch)
-    else:
-        below.children.remove(beside)
-        below.children.append(ground.join((beside, branch)))
-    return gained
-
-
-def _layers(ground: Ground, node: Node, above: Classes) -> int:
-    """The most layers of an image from this node up."""
-    return ground.layers(node.common - above) + max(
-        (_layers(ground, child, node.common) for child in node.children), default=0
-    )
-
-
-def _inner(root: Node) -> list[Node]:
-    found = [root]
-    for node in found:
-        found.extend(child for child in node.children if child.children)
-    return found

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, NUMPY, TORCH, UVICORN
+from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, MODEL, TORCH, UVICORN
 
 from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
 from slimbake.fleet.layering.model import Chain, Demand, LayerPlan, demand
 from slimbake.fleet.layering.planner import layer_plan
-from slimbake.fleet.layering.report import ImageChange, what_if
 
 OLD = layer_plan(EIGHT)
 NEW_TORCH = replace(TORCH, version="2.14.0", host=TORCH.host + 7, registry=TORCH.registry + 5)
@@ -23,43 +22,6 @@ def with_new_torch() -> Demand:
         )
         for image in EIGHT.images
     )
-
-
-def test_nothing_changes_where_nothing_does() -> None:
-    change = what_if(EIGHT, EIGHT, OLD, OLD)
-    assert (change.images, change.host, change.registry, change.pulled) == ((), 0, 0, 0)
-
-
-def test_a_newer_torch_changes_the_images_that_have_it_and_its_own_layer() -> None:
-    after = with_new_torch()
-    change = what_if(EIGHT, after, OLD, layer_plan(after, previous=OLD))
-    item = ("torch", "2.13.0", "2.14.0")
-    assert change.images == tuple(
-        ImageChange(name, (item,), 7, NEW_TORCH.registry) for name in ("embedding", "nlg", "hybrid")
-    )
-    assert (change.host, change.registry, change.pulled) == (7, 5, NEW_TORCH.registry)
-
-
-def test_services_that_come_and_go_are_named() -> None:
-    before = demand([("one", [TORCH]), ("two", [NUMPY])])
-    after = demand([("one", [TORCH]), ("three", [NUMPY, BM25])])
-    group = frozenset({NUMPY.key, BM25.key})
-    one = Chain("one", (frozenset({TORCH.key}),))
-    old = LayerPlan((one, Chain("two", (frozenset({NUMPY.key}),))))
-    change = what_if(before, after, old, LayerPlan((one, Chain("three", (group,)))))
-    assert [image.service for image in change.images] == ["two", "three"]
-    assert change.images[0].items == (("numpy", NUMPY.version, ""),)
-    assert change.images[0].host == -NUMPY.host
-    assert change.pulled == NUMPY.registry + BM25.registry
-
-
-def test_an_image_whose_layers_alone_change_is_named() -> None:
-    one, two = frozenset({TORCH.key}), frozenset({NUMPY.key})
-    of = demand([("one", [TORCH, NUMPY])])
-    change = what_if(
-        of, of, LayerPlan((Chain("one", (one, two)),)), LayerPlan((Chain("one", (two, one)),))
-    )
-    assert change.images == (ImageChange("one", (), 0, 0),)
 
 
 def test_layers_that_several_share_are_bases_with_their_parents_first() -> None:

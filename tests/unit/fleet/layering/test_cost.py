@@ -76,13 +76,11 @@ def test_the_same_layer_on_two_parents_lies_twice_on_a_host_and_once_on_a_regist
     assert counted.registry == TORCH.registry + NUMPY.registry + FASTAPI.registry
 
 
-def test_an_update_pulls_the_whole_layer_and_unpacks_what_stands_on_it() -> None:
+def test_an_update_pulls_the_whole_layer() -> None:
     of = demand([("one", [TORCH, NUMPY])])
     apart, together = cost(of, plan(one=(A, B))), cost(of, plan(one=(A | B,)))
     assert apart.pulled == (TORCH.registry + NUMPY.registry) / 2
-    assert apart.unpacked == (TORCH.host + 2 * NUMPY.host) / 2
     assert together.pulled == TORCH.registry + NUMPY.registry
-    assert together.unpacked == TORCH.host + NUMPY.host
 
 
 def test_what_an_image_does_not_need_is_waste() -> None:

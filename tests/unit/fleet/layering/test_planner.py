@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from bench.layering.compared import common_base, largest, one_image_each
+from bench.layering.compared import common_base, one_image_each
 from bench.layering.exact import best
 from bench.layering.fleets import synthetic, tiny
 from bench.layering.judged import bytes_moved, faults
@@ -25,11 +25,6 @@ from slimbake.fleet.layering.model import (
 from slimbake.fleet.layering.planner import layer_plan
 from slimbake.fleet.layering.space import Space
 
-QUICK = 2_000
-"""Effort of a plan that need not be the best: of more than one image, none is polished."""
-ENOUGH = 40_000
-"""Effort in which plans of a few images are polished, as all are with the usual one."""
-
 PLAN = layer_plan(EIGHT)
 
 
@@ -41,7 +36,7 @@ def some(of: Demand, *services: str) -> Demand:
 @given(fleets())
 def test_every_service_gets_exactly_its_items_within_the_limit(of: Demand) -> None:
     for limits in (LayerLimits(), LayerLimits(3, 0)):
-        made = layer_plan(of, limits, effort=QUICK)
+        made = layer_plan(of, limits)
         assert faults(of, made, limits) == ()
         assert cost(of, made).waste == 0
         assert [chain.service for chain in made.chains] == [image.service for image in of.images]
@@ -51,8 +46,8 @@ def test_every_service_gets_exactly_its_items_within_the_limit(of: Demand) -> No
 @given(fleets())
 def test_no_simple_rule_is_better(of: Demand) -> None:
     of = Demand(of.images, tuple(replace(item, kind="package") for item in of.items))
-    ours = cost(of, layer_plan(of, effort=ENOUGH)).value(Prices())
-    for other in (one_image_each(of), common_base(of), largest(of, LayerLimits().free)):
+    ours = cost(of, layer_plan(of)).value(Prices())
+    for other in (one_image_each(of), common_base(of)):
         assert ours <= cost(of, other).value(Prices()) * (1 + 1e-9)
 
 
@@ -89,7 +84,7 @@ def test_a_fleet_of_nothing_has_no_layers() -> None:
 def test_weights_that_do_not_fit_the_limit_are_an_error() -> None:
     of = demand([("one", [TORCH, MODEL])])
     with pytest.raises(ValueError, match="no plan has at most 1 layers for items"):
-        layer_plan(of, LayerLimits(4, 3), effort=QUICK)
+        layer_plan(of, LayerLimits(4, 3))
 
 
 def test_a_ninth_service_with_new_packages_changes_no_layer() -> None:
@@ -130,9 +125,9 @@ def test_a_new_version_changes_the_layer_that_holds_it_and_no_other() -> None:
 def test_without_the_earlier_plan_more_would_move() -> None:
     """Else a plan would be stable by chance, and the tests above could not fail."""
     case = synthetic(20)
-    before = layer_plan(case.fleet, effort=QUICK)
+    before = layer_plan(case.fleet)
     fewer = Demand(case.fleet.images[3:], case.fleet.items)
-    kept, again = layer_plan(fewer, previous=before, effort=QUICK), layer_plan(fewer, effort=QUICK)
+    kept, again = layer_plan(fewer, previous=before), layer_plan(fewer)
     assert bytes_moved(fewer, kept, before) < bytes_moved(fewer, again, before)
     assert faults(fewer, kept, LayerLimits()) == ()
 
