@@ -33,6 +33,7 @@ USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=rules/base-ml-onnx.json,target=/inside/rules.json \
+    --mount=type=bind,from=inside,source=warm/base-ml-onnx.txt,target=/inside/warm.txt \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "lay"]

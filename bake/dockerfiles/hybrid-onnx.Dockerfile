@@ -34,6 +34,7 @@ COPY --from=weights / /weights
 RUN --network=none \
     --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=bind,from=inside,source=rules/hybrid-onnx.json,target=/inside/rules.json \
+    --mount=type=bind,from=inside,source=warm/hybrid-onnx.txt,target=/inside/warm.txt \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/build.pyz", "lay"]

@@ -94,7 +94,6 @@ FIELDS: dict[str, tuple[Callable[[Manifest, str], None], str]] = {
     "project": (_set("project"), HARMLESS),
     "registry": (_set("registry"), HARMLESS),
     "platforms": (_set("platforms", many=True), "linux/amd64"),
-    "optimize": (_set("optimize"), "none"),
     "externals.python": (_set("externals", "python", "image"), "python:3.11-slim"),
     "externals.uv": (_set("externals", "uv", "image"), "uv.example/uv:1"),
     "ci.runners": (_set("ci", "runners", "linux/amd64"), HARMLESS),

@@ -128,7 +128,8 @@ def add(
     }
     files = new.files(file.parent, entry["port"])
     target = file.parent / folder
-    if target.exists() or target.is_symlink():
+    laid = _laid(target, files)  # by a run that was killed
+    if not laid and (target.exists() or target.is_symlink()):
         return _found(file, text, name, folder, base, port, console)
     extended = insert(text, name, entry, file.name)
     # The folder is not there yet; all else that can be wrong shows with another in its place.
@@ -136,7 +137,8 @@ def add(
         key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"
     }
     _check(file, name, insert(text, name, elsewhere, file.name))
-    _lay(target, files)
+    if not laid:
+        _lay(target, files)
     try:
         _check(file, name, extended)
         write_text(file, extended)
@@ -154,6 +156,17 @@ def add(
         f"  slimbake bake {name}   builds it and runs its smoke",
         f"  {folder}/{new.package}/app.py   put your code here; /echo is an example",
         f"  {folder}/smoke.py   checks the image: change it when the routes change",
+    )
+
+
+def _laid(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether a folder holds exactly these files: path in it -> text."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    there = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return {path.relative_to(folder).as_posix() for path in there} == files.keys() and all(
+        path.is_file() and path.read_bytes() == files[path.relative_to(folder).as_posix()].encode()
+        for path in there
     )
 
 

@@ -233,6 +233,10 @@ class Reader:
         if "env" in raw:
             return Secret(id_, "env", raw["env"])
         name: str = raw["file"]
+        if not name.isprintable():
+            message = "the name of this file holds what cannot be printed"
+            hint = "buildx reads it only up to a line's end: rename the file"
+            self._report.value((*at, "file"), message, hint)
         try:
             name = self._repository.inside(name)
         except RefusedError as error:

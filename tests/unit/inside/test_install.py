@@ -121,7 +121,7 @@ def test_a_package_of_the_repository_cannot_replace_a_module_of_a_locked_one(
 ) -> None:
     make_layer(inside)
     make_wheel(inside / "own/mine", "mine", files={"keep/__init__.py": b"other", "mine.py": b""})
-    with pytest.raises(LayerError, match=r"keep/__init__\.py is in keep-1, with other"):
+    with pytest.raises(LayerError, match=r"keep/__init__\.py is in keep-1 and, with other"):
         install.install_local()
     assert not (unpacking / "mine.py").exists()
 
@@ -208,8 +208,8 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
     with pytest.raises(LayerError) as caught:
         make_layer(inside)
     assert str(caught.value) == (
-        f"packages collide: {SITE_HERE}/keep/__init__.py is in below-1, with other contents;"
-        f" {SITE_HERE}/leave.py is in the layers below, with other contents"
+        f"packages collide: {SITE_HERE}/keep/__init__.py is in below-1 and, with other contents, in"
+        f" keep-1; {SITE_HERE}/leave.py is in the layers below and, with other contents, in Leave_Out-1"
     )
 
 

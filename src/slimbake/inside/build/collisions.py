@@ -138,16 +138,12 @@ def merged(source: Path, prefix: Path) -> list[Path]:
     A file that layers below have, with the same bytes, is left there. Raises LayerError for one that
     they have with others, on the disk or by their RECORDs: what is in a cold store counts.
     """
-    site = next(prefix.glob(SITE))
-    below: dict[Path, tuple[str, str]] = {}
-    for record in sorted(site.glob("*.dist-info/RECORD")):
-        for name, digest in recorded_files(record.read_text()):
-            below[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
+    below, above = _recorded(prefix), _recorded(source)
     new: list[tuple[Path, Path]] = []
     faults = []
     for path in tree(source):
         target = prefix / path.relative_to(source)
-        owner, digest = below.get(target, ("the layers below", ""))
+        owner, digest = below.get(path.relative_to(source), ("the layers below", ""))
         if path.is_dir() and not path.is_symlink():
             same = target.is_dir() or not os.path.lexists(target)
         elif os.path.lexists(target):
@@ -156,12 +152,25 @@ def merged(source: Path, prefix: Path) -> list[Path]:
             same = not digest or path.is_symlink() or digest == _digest(path.read_bytes())
             new.append((path, target))
         if not same:
-            faults.append(f"{target.relative_to(prefix)} is in {owner}, with other contents")
+            other = above.get(path.relative_to(source), ("a package of this layer",))[0]
+            faults.append(
+                f"{path.relative_to(source)} is in {owner} and, with other contents, in {other}"
+            )
     refuse(faults)
     for path, target in new:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target, follow_symlinks=False)
     return [target for _, target in new]
+
+
+def _recorded(prefix: Path) -> dict[Path, tuple[str, str]]:
+    """The files that RECORDs below a prefix list: path below it -> package and version, hash."""
+    found: dict[Path, tuple[str, str]] = {}
+    for record in sorted(prefix.glob(f"{SITE}/*.dist-info/RECORD")):
+        site = record.parents[1].relative_to(prefix)
+        for name, digest in recorded_files(record.read_text()):
+            found[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
+    return found
 
 
 def _same(one: Path, other: Path) -> bool:
