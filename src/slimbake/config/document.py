@@ -7,6 +7,7 @@ value that it repeats, so a file costs what its text costs.
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
@@ -158,6 +159,9 @@ class _Reader:
             if "\0" in node.value:
                 hint = "no variable, label or file name can carry one"
                 self._fault(node, path, "a NUL character", hint)
+            if not unicodedata.is_normalized("NFC", node.value):  # HCL's strings are
+                hint = "write letters and their accents as one character: form C, or NFC"
+                self._fault(node, path, "a text that is not in Unicode's form C", hint)
             text = node.value.replace("\0", "")
             text = self._texts.setdefault(text, text)
             return unquoted(text) if node.tag == _PLAIN else text
