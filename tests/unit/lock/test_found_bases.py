@@ -90,7 +90,8 @@ def test_the_locks_of_bases_and_services_are_the_closures_again(found: PlannedBa
         f"base-{b.name}" for b in installing(FLEET, found)
     }
     for name, closure in CLOSURES.items():
-        on = [base for base, services in sharers(found).items() if name in services]
+        stand = next((stand for stand in found.stands if stand.service == name), None)
+        on = [f"base-{base.name}" for base in found.below(stand.base)] if stand else []
         pins = [pin.name for layer in (*on, name) for pin in locks.get(layer, ())]
         assert sorted(pins) == sorted(pin.name for pin in closure)
 
