@@ -120,18 +120,11 @@ def test_none_leaves_every_service_alone_and_no_file_of_layers(repo: Repo) -> No
     assert repo.pins("api") == repo.pins("work") == ["core==2", "frame==1"]
 
 
-def test_a_package_is_explained_by_who_shares_it(repo: Repo) -> None:
+def test_a_package_is_explained_by_who_needs_it(repo: Repo) -> None:
     services(repo, api="[frame, extra]", work="[tool, frame]", thin="[frame]")
     assert repo.run("lock").code == 0
-    assert (
-        repo.run("why", "core").stdout
-        == "core 2 in base-frame\n  frame -> core\n  there, where api, thin, work have it in common"
-        " (bake/locks/layers.json)\n"
-    )
-    assert (
-        repo.run("why", "leaf").stdout
-        == "leaf 1 in work\n  tool -> leaf\n  there, because work alone needs it\n"
-    )
+    assert repo.run("why", "core").stdout == "core 2 in base-frame\n  frame -> core\n"
+    assert repo.run("why", "leaf").stdout == "leaf 1 in work\n  tool -> leaf\n"
 
 
 def test_the_layers_of_a_fleet_of_found_ones_are_shown(repo: Repo) -> None:
@@ -345,17 +338,6 @@ def test_versions_stay_on_the_way_to_hand_written_bases_and_back(repo: Repo, ind
 
 
 # --- what is refused
-
-
-def test_what_lies_twice_is_explained_by_its_cost(repo: Repo) -> None:
-    # Within one layer for packages nothing can be shared that one of the images has not all of.
-    services(repo, ONE, api="[core, extra]", work="[core, leaf]")
-    assert repo.run("lock").code == 0
-    assert repo.run("why", "core").stdout == "".join(
-        f"core 2 in {name}\n  core\n  there, because a layer shared with the others that need it"
-        " would cost more (bake/locks/layers.json)\n"
-        for name in ("api", "work")
-    )
 
 
 def test_two_services_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index: Index) -> None:

@@ -121,15 +121,12 @@ def _expect_path_first(project: Project, path: str, services: tuple[str, ...]) -
 def _explained(project: Project, package: str) -> str:
     """Who needs a package of the locks; "" for what is none."""
     from slimbake.config.specs import normalised
-    from slimbake.lock.auto import sharers
     from slimbake.lock.explain import explanation
     from slimbake.lock.locks import locked_pins
     from slimbake.lock.model import families
 
-    locks = project.locks
-    on = sharers(locks.layers) if project.asked.auto and locks.layers else None
-    pins = locked_pins(project.fleet, locks)
-    return explanation(normalised(package), families(project.fleet), pins, on)
+    pins = locked_pins(project.fleet, project.locks)
+    return explanation(normalised(package), families(project.fleet), pins)
 
 
 def _extract(found: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:

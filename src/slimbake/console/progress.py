@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from slimbake.console.tables import some
 
 RUNNING, WAITING = 6, 3  # lines of a group that are shown
+_NAMED = 4  # items of a line
 _BAR = 30  # columns of the bar, where there is room
 
 _MARKS = {  # of a state that is shown on a line of its own, as a person looks for them
@@ -111,7 +112,7 @@ def _waits(items: Iterable[WorkItem], width: int) -> Iterator[tuple[str, str]]:
     for awaited, names in (*many, *rest):
         verb = "waits" if len(names) == 1 else "wait"
         tail = f" {verb} for {', '.join(awaited)}" if awaited else f" {verb}"
-        yield _listed("    ", names, tail, width), "dim"
+        yield _cut(f"    {some(names, _NAMED)}{tail}", width), "dim"
 
 
 def _waiting(items: Iterable[WorkItem]) -> list[tuple[tuple[str, ...], list[str]]]:
@@ -121,16 +122,6 @@ def _waiting(items: Iterable[WorkItem]) -> list[tuple[tuple[str, ...], list[str]
         if item.state == "waits":
             found.setdefault(item.awaits, []).append(item.name)
     return sorted(found.items(), key=lambda each: -len(each[1]))
-
-
-def _listed(head: str, names: Sequence[str], tail: str, width: int) -> str:
-    """As many names as have room, and how many others there are."""
-    line = f"{head}{', '.join(names)}{tail}"
-    shown = len(names)
-    while len(line) > width and shown > 1:
-        shown = min(shown - 1, width // 3)
-        line = f"{head}{', '.join(names[:shown])} and {len(names) - shown} more{tail}"
-    return _cut(line, width)
 
 
 def _tally(view: ProgressView) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from slimbake.config.model import Budget
 from slimbake.fingerprint.model import Account, Input
-from slimbake.plan.model import CHECKS, Target
+from slimbake.plan.model import Target
 
 Status = Literal["same", "changed", "new", "gone", "unknown"]
 _NAMED = 3  # files of one folder, before they are counted
@@ -44,14 +44,12 @@ def compare(before: State, after: State) -> tuple[TargetChange, ...]:
     old = {each.target: each for each in before.accounts}
     new = {each.target for each in after.accounts}
     gone = {target.name: target for target in before.targets if target.name not in new}
-    earlier = dict(_renamed(gone, before, after, old))
-    later = {name: target for target, name in earlier.items()}
     found = [
         _checked(
             TargetChange(
                 each.target,
                 target.service,
-                *_change(each, old.get(each.target), earlier.get(each.target, "")),
+                *_change(each, old.get(each.target)),
             ),
             before,
             after,
@@ -59,8 +57,8 @@ def compare(before: State, after: State) -> tuple[TargetChange, ...]:
         for each, target in zip(after.accounts, after.targets, strict=True)
     ]
     for name, target in gone.items():
-        reason = f"is called {later[name]} now" if name in later else "is no longer in the manifest"
-        found.append(TargetChange(name, target.service, "gone", (reason,)))
+        reason = ("is no longer in the manifest",)
+        found.append(TargetChange(name, target.service, "gone", reason))
     return tuple(found)
 
 
@@ -74,9 +72,9 @@ def _checked(change: TargetChange, before: State, after: State) -> TargetChange:
     return change
 
 
-def _change(new: Account, old: Account | None, earlier: str) -> tuple[Status, tuple[str, ...]]:
+def _change(new: Account, old: Account | None) -> tuple[Status, tuple[str, ...]]:
     if old is None:
-        return "new", (f"was called {earlier} before" if earlier else "was not there before",)
+        return "new", ("was not there before",)
     if new.unknown:
         return "unknown", new.unknown
     if new.fingerprint == old.fingerprint:
@@ -120,27 +118,3 @@ def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
         )
     if len(paths) > _NAMED:
         yield f"{len(paths) - _NAMED} more"
-
-
-def _renamed(
-    gone: Mapping[str, Target], before: State, after: State, old: Mapping[str, Account]
-) -> Iterator[tuple[str, str]]:
-    """Targets that seem to be others' successors: of the same kind, from the same folder or the
-    same files.
-    """
-    known = {target.name for target in before.targets}
-    left = dict(gone)
-    for account, target in zip(after.accounts, after.targets, strict=True):
-        if target.name in known or target.kind in ("inside", "runtime"):
-            continue
-        for name, candidate in left.items():
-            same = candidate.context == target.context and target.kind in ("service", *CHECKS)
-            if candidate.kind == target.kind and (same or _sent(account) & _sent(old[name])):
-                yield target.name, name
-                del left[name]
-                break
-
-
-def _sent(account: Account) -> set[str]:
-    """The digests of the build contexts that hold something, and of locks of packages."""
-    return {each.digest for each in account.inputs if each.kind == "context" and each.parts}

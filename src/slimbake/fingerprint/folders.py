@@ -60,8 +60,9 @@ class Folders:
             above = (each for each in self._submodules if f"{path}/".startswith(f"{each}/"))
             parts = [(".", f"submodule {self._submodules[each]}") for each in above]
             if not parts:
+                here = os.path.normpath(f"{self._root}/{path}")
                 try:
-                    self._collect(parts, os.path.normpath(f"{self._root}/{path}"), "", ignore, ())
+                    self._collect(parts, here, "", ignore, ())
                 except RecursionError:
                     raise UsageError(
                         f"{path} has folders in folders, deeper than a build can read",
@@ -82,25 +83,16 @@ class Folders:
         none of those.
         """
         contents, plain = self._contents, ignore.plain
-        within = -1  # the folder, open as soon as something in it is read
-        try:
-            for name, here, found in self._entries(folder):
-                path = below + name
-                out, matched = (plain(path) is not None, ()) if plain else ignore(path, above)
-                if not stat.S_ISDIR(found.st_mode):
-                    if out:
-                        continue
-                    if here not in contents:
-                        within = (
-                            os.open(folder, os.O_RDONLY | os.O_CLOEXEC) if within < 0 else within
-                        )
-                        contents[here] = self._content(here, found, name, within)
-                    parts.append((path, contents[here]))
-                elif not out or ignore.exceptions:
+        for name, here, found in self._entries(folder):
+            path = below + name
+            out, matched = (plain(path) is not None, ()) if plain else ignore(path, above)
+            if stat.S_ISDIR(found.st_mode):
+                if not out or ignore.exceptions:
                     self._folder(parts, here, path, out, ignore, matched)
-        finally:
-            if within >= 0:
-                os.close(within)
+            elif not out:
+                if here not in contents:
+                    contents[here] = self._content(here, found)
+                parts.append((path, contents[here]))
 
     def _folder(
         self,
@@ -129,17 +121,15 @@ class Folders:
             self._listed[folder] = sorted(listed, key=operator.itemgetter(0))
         return self._listed[folder]
 
-    def _content(self, path: str, found: os.stat_result, name: str, within: int) -> str:
+    def _content(self, path: str, found: os.stat_result) -> str:
         """What a file or link comes to. Raises UsageError for what is neither: a build would read a
         device to its end, and leave out a socket.
         """
         mode = found.st_mode
         if stat.S_ISREG(mode):
             # Git knows one bit of a file's mode.
-            return (
-                f"{'program' if mode & stat.S_IXUSR else 'file'}"
-                f" {self._hashes(path, found, name, within)}"
-            )
+            kind = "program" if mode & stat.S_IXUSR else "file"
+            return f"{kind} {self._hashes(path, found)}"
         if stat.S_ISLNK(mode):
             return f"link {os.readlink(path)}"  # noqa: PTH115 - its bytes, not a path made of them
         raise UsageError(
@@ -169,32 +159,16 @@ class Hashes:
         self._known = workspace.read(HASHES, self._parsed) or {}
         self._kept: dict[str, tuple[_Seen, str]] = {}
 
-    def __call__(
-        self, path: str, found: os.stat_result, name: str = "", within: int | None = None
-    ) -> str:
-        """The SHA-256 of a regular file, in hex. `found`: what lstat says of it. Raises OSError.
-
-        `name`, `within`: the same file in a folder that is open, which the kernel finds in less
-        time.
-        """
+    def __call__(self, path: str, found: os.stat_result) -> str:
+        """The SHA-256 of a regular file, in hex. `found`: what lstat says of it. Raises OSError."""
         seen = _seen(found)
         if found.st_size >= LARGE and (before := self._known.get(path)) and before[0] == seen:
             self._kept[path] = before
             return before[1]
         now = time.time_ns()
-        handle = os.open(name or path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
-        try:
-            if found.st_size < LARGE:
-                # A buffer of just that size: a larger one costs more than reading does.
-                data = os.read(handle, found.st_size + 1)
-                if len(data) <= found.st_size:
-                    return hashlib.sha256(data).hexdigest()
-                os.lseek(handle, 0, os.SEEK_SET)  # it has grown meanwhile
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            same = _seen(os.fstat(handle)) == seen
-        finally:
-            os.close(handle)
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            same = found.st_size >= LARGE and _seen(os.fstat(file.fileno())) == seen
         if same and max(found.st_mtime_ns, found.st_ctime_ns) + _SETTLED < now:
             self._kept[path] = seen, digest
         return digest

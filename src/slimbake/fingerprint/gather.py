@@ -12,7 +12,7 @@ from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders, Hashes
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
-from slimbake.fingerprint.steps import settings, steps_read
+from slimbake.fingerprint.steps import settings
 from slimbake.host.dockerignore import Ignore
 from slimbake.host.workspace import Workspace
 from slimbake.lock.text import EXACT
@@ -154,11 +154,6 @@ class _Gatherer:
             yield Input("variable", name, digest(value))
 
     def _reads(self, text: str, target: Target) -> Reads:
-        recipe = target.recipe
-        shipped = recipe and not self._own_templates & {recipe.template, "_macros.j2"}
-        ours = shipped and target.dockerfile not in self._foreign
-        if ours and (found := steps_read(target)):
-            return found
         links = tuple(name for name, _ in target.contexts)
         key = text, links, target.args  # the smokes of a fleet share one Dockerfile
         if key not in self._read:

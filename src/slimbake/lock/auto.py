@@ -125,12 +125,3 @@ def _widest(pins: Iterable[Pin]) -> Iterable[Pin]:
             via=tuple(sorted({name for pin in same for name in pin.via})),
             marker="" if "" in markers else " or ".join(markers),
         )
-
-
-def sharers(found: PlannedBases) -> dict[str, tuple[str, ...]]:
-    """The services that stand on each base, directly or not, by its lock's name."""
-    chains = {stand.service: found.below(stand.base) for stand in found.stands}
-    return {
-        base_layer(base.name): tuple(name for name, chain in chains.items() if base in chain)
-        for base in found.bases
-    }

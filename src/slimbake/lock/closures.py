@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from slimbake.errors import SetupError
 from slimbake.fleet.layering.cost import item_name as name_of
 from slimbake.fleet.layering.model import Chain, Demand, Group, Item, LayerPlan, demand
 from slimbake.fleet.model import Fleet, Layer, Package, Weights
 from slimbake.host.files import read_json
-from slimbake.lock.auto import LOCAL, UNPACKED
+from slimbake.lock.auto import LOCAL, UNKNOWN, UNPACKED
 from slimbake.lock.model import Pin, Sizes
 
 # Bytes on a registry for one of a model's weights: MiniLM, likewise.
@@ -41,8 +40,7 @@ def written(fleet: Fleet, pins: Mapping[str, tuple[Pin, ...]], measured: Sizes) 
     """The layers that a fleet has: bases from the root up, shared weights, the service's own
     packages and weights.
 
-    A service needs what its bases hold: that is what it asked for by standing on them. Raises
-    SetupError where a lock is missing, or the bytes of an item are not known.
+    A service needs what its bases hold: that is what it asked for by standing on them.
     """
     reader = _Reader(fleet.root, pins, measured)
     names: dict[Group, str] = {}
@@ -68,7 +66,6 @@ def written(fleet: Fleet, pins: Mapping[str, tuple[Pin, ...]], measured: Sizes) 
             names.setdefault(group, name)
         chains.append(Chain(service.name, tuple(groups.values())))
         images.append((service.name, [item for name in order for item in items[name]]))
-    reader.complain()
     return Written(demand(images), LayerPlan(tuple(chains)), names)
 
 
@@ -93,7 +90,6 @@ def _sizes(said: Any) -> Sizes:
 class _Reader:
     def __init__(self, root: Path, locks: Mapping[str, tuple[Pin, ...]], measured: Sizes) -> None:
         self.root, self.locks, self.measured = root, locks, measured
-        self.unknown: set[str] = set()
 
     def layer(self, layer: Layer, packages: Iterable[Package]) -> tuple[Item, ...]:
         """The items of one layer: its pins and its local packages."""
@@ -116,25 +112,13 @@ class _Reader:
         registry = self._wheel(pin)
         return Item(name, pin.version, int(registry / WEIGHTS_PACKED), registry, kind="weights")
 
-    def complain(self) -> None:
-        """Raise SetupError where bytes are not known."""
-        if self.unknown:
-            shown = ", ".join(sorted(self.unknown)[:5]) + (", ..." if len(self.unknown) > 5 else "")
-            hint = "`slimbake sizes --record` measures baked images"
-            raise SetupError(f"the locks do not say the bytes of: {shown}", hint)
-
     def _item(self, pin: Pin) -> Item:
         host, registry = self.measured.get(f"{pin.name}=={pin.version}", (None, None))
         wheel = registry or self._wheel(pin)
         return Item(pin.name, pin.version, int(wheel * UNPACKED) if host is None else host, wheel)
 
     def _wheel(self, pin: Pin) -> int:
-        """The bytes of a pin's wheel; where they are unknown, `complain` says so."""
-        if pin.built:
-            return LOCAL
-        if pin.bytes is None:
-            self.unknown.add(f"{pin.name}=={pin.version}")
-        return pin.bytes or 0
+        return LOCAL if pin.built else pin.bytes or UNKNOWN
 
     def _local(self, package: Package) -> Item:
         measured = (

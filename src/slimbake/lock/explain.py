@@ -64,63 +64,16 @@ def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[
     return chains
 
 
-def explanation(
-    package: str,
-    families: Iterable[Family],
-    locked: Locked,
-    sharers: Mapping[str, tuple[str, ...]] | None = None,
-) -> str:
-    """Who needs a package, in which layer it is, and why there; "" where no lock holds it.
-
-    `sharers`: where the bases are found ones, the services on each by the base's lock.
-    """
+def explanation(package: str, families: Iterable[Family], locked: Locked) -> str:
+    """Who needs a package, and in which layer it is; "" where no lock holds it."""
     lines = []
-    everywhere = [(family, holders(package, family, locked)) for family in families]
-    outside = ("weights", "wheel")
-    copies = sum(each.layer.kind not in outside for _, held in everywhere for each in held)
-    for family, held in everywhere:
-        for owner in held:
+    for family in families:
+        for owner in holders(package, family, locked):
             lines.append(f"{package} {owner.pin.version} in {owner.layer.name}")
             lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
             if len(owner.chains) > _SHOWN:
                 lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
-            lines.append(
-                f"  {_found(owner, sharers, copies) if sharers is not None else _why(owner, family)}"
-            )
-        times = sum(owner.layer.kind != "export" for owner in held)
-        if times > 1 and sharers is None:
-            lines.append(
-                f"  held {times} times: a base that these services share could carry it once"
-            )
     return "\n".join(lines)
-
-
-def _found(owner: Holder, sharers: Mapping[str, tuple[str, ...]], copies: int) -> str:
-    """Why the planner has a package there; `copies`: layers of the fleet that hold it."""
-    if owner.layer.name in sharers:
-        return f"there, where {', '.join(sharers[owner.layer.name])} have it in common (bake/locks/layers.json)"
-    if copies > 1:
-        return (
-            "there, because a layer shared with the others that need it would cost more"
-            " (bake/locks/layers.json)"
-        )
-    return f"there, because {owner.layer.name} alone needs it"
-
-
-def _why(owner: Holder, family: Family) -> str:
-    layer = owner.layer
-    if layer.kind == "export":
-        return "there, because models are exported with it; no image holds it"
-    above = [o.name for o in family.layers if layer.name in {below.name for below in o.chain}]
-    if above:
-        return (
-            f"there, because {layer.name} asks for it or for what needs it; so {', '.join(above)}"
-            " have it from below"
-        )
-    below = layer.chain
-    return "there, because " + (
-        f"{below[-1].name} below it does not need it" if below else "it uses no base"
-    )
 
 
 def refuse_cuda(family: Family, locked: Locked) -> None:

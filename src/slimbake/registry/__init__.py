@@ -112,8 +112,7 @@ class ImageRepository:
             try:
                 yield answer.raw
             except urllib3.exceptions.HTTPError as error:
-                words = f"{self._name}: the registry broke off in the middle of {digest}\n{error}"
-                raise RegistryError(words, why="breaks off") from None
+                raise self._unusable(digest, f"broke off\n{error}", "breaks off") from None
 
     def close(self) -> None:
         """End the connections, also those that others use."""
@@ -219,7 +218,7 @@ class ImageRepository:
         """What a manifest says."""
         try:
             return found.read()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._unusable(
                 found.descriptor.digest, "has what is no JSON", "answers what cannot be read"
             ) from None

@@ -38,10 +38,7 @@ class StoredManifest:
 
     def read(self) -> dict[str, Any]:
         """What it says. Raises ValueError where that is no object."""
-        try:
-            found = json.loads(self.content)
-        except RecursionError:
-            raise ValueError("a manifest that is nested too deeply") from None
+        found = json.loads(self.content)
         if not isinstance(found, dict):
             raise ValueError("a manifest that is no object")
         return found

@@ -28,27 +28,6 @@ def test_headings_and_words_wrap_before_anything_is_cut() -> None:
     ]
 
 
-def test_columns_without_room_stand_below_beside_the_first() -> None:
-    headings = ("service", *(f"figure {n}" for n in range(4)))
-    shown = text_table(headings, [("api", *("1,234,567 MB",) * 4)], 1, Layout(40))
-    assert shown.splitlines() == [
-        "service      figure 0      figure 1",
-        "api      1,234,567 MB  1,234,567 MB",
-        "",
-        "service      figure 2      figure 3",
-        "api      1,234,567 MB  1,234,567 MB",
-    ]
-
-
-def test_paths_break_after_a_slash() -> None:
-    rows = [("api", "bake/dockerfiles/api.Dockerfile", "service")]
-    assert text_table(("target", "file", "kind"), rows, 3, Layout(40)).splitlines() == [
-        "target  file                     kind",
-        "api     bake/dockerfiles/        service",
-        "        api.Dockerfile",
-    ]
-
-
 def test_a_name_breaks_between_its_parts_and_only_if_it_has_no_room() -> None:
     weights = "weights-examples-atlas-services-nlg-weights"
     rows = [("nlg", f"runtime base-ml {weights} wheel-x", "a" * 30)]

@@ -27,7 +27,7 @@ from slimbake.fleet.model import Base, Export
 from slimbake.host.wheels import Wheel
 from slimbake.inside.export.model import export_arguments
 from slimbake.lock.closures import written
-from slimbake.lock.explain import ResolutionError, explanation, refuse_torch
+from slimbake.lock.explain import ResolutionError, refuse_torch
 from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
 from slimbake.plan.graph import layers, relinked
@@ -434,16 +434,6 @@ def test_the_layers_of_an_exported_model_are_weighed_by_its_precision() -> None:
         item.name: item.registry for item in found.fleet.by_key.values() if item.kind == "weights"
     }
     assert sizes == {"weights-a-model": 90, EXPORTED: 22}
-
-
-def test_why_a_package_is_in_a_lock_that_no_image_holds_is_said() -> None:
-    torch = Pin("torch", "2", via=("",))
-    text = explanation("torch", families(both()), {"base-ml": (torch,), "base-ml-export": (torch,)})
-    assert (
-        "torch 2 in base-ml-export\n  torch\n  there, because models are exported with it; no image"
-        " holds it" in text
-    )
-    assert "held" not in text
 
 
 def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:

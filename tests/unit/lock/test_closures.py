@@ -11,7 +11,7 @@ from bench.layering.judged import faults
 from click.testing import CliRunner
 
 from slimbake.cli.layers import command
-from slimbake.errors import SetupError, UsageError
+from slimbake.errors import UsageError
 from slimbake.fleet.layering.model import LayerLimits
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.closures import Written, sizes, written
@@ -75,12 +75,6 @@ def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
     ).fleet.by_key
     assert (found["one==1.0"].host, found["one==1.0"].registry) == (9999, 1000)
     assert (found["two==2.0"].host, found["two==2.0"].registry) == (8888, 77)
-
-
-def test_a_package_of_which_nobody_knows_the_bytes_is_an_error(toy: Path) -> None:
-    (toy / "bake/locks" / "b.txt").write_text(re.sub(r"^# two-.*\n", "", TWO, flags=re.MULTILINE))
-    with pytest.raises(SetupError, match=r"the locks do not say the bytes of: two==2\.0"):
-        read(toy / "services.yaml", {})
 
 
 def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:

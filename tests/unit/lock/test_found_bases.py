@@ -16,7 +16,7 @@ from slimbake.fleet import resolve
 from slimbake.fleet.layering.bases import PlannedBase, PlannedBases, Stand, as_layer_plan
 from slimbake.fleet.resolve import keeps
 from slimbake.host.wheels import Wheel
-from slimbake.lock.auto import arrange, cut, installing, sharers
+from slimbake.lock.auto import arrange, cut, installing
 from slimbake.lock.locks import layers_text, parse_layers
 from slimbake.lock.model import Pin, families
 from slimbake.plan import plan
@@ -90,7 +90,8 @@ def test_the_locks_of_bases_and_services_are_the_closures_again(found: PlannedBa
         f"base-{b.name}" for b in installing(FLEET, found)
     }
     for name, closure in CLOSURES.items():
-        on = [base for base, services in sharers(found).items() if name in services]
+        stand = next((stand for stand in found.stands if stand.service == name), None)
+        on = [f"base-{base.name}" for base in found.below(stand.base)] if stand else []
         pins = [pin.name for layer in (*on, name) for pin in locks.get(layer, ())]
         assert sorted(pins) == sorted(pin.name for pin in closure)
 
@@ -213,7 +214,6 @@ def test_services_that_are_gone_and_bases_of_theirs_are_left_out() -> None:
     )
     assert keeps(FLEET, found) == PlannedBases((base,), (Stand("api", "rich", ()),))
     assert [each.name for each in resolve(WRITTEN, found).bases] == ["rich"]
-    assert sharers(found) == {"base-rich": ("api", "gone", "bare"), "base-torch": ("gone", "bare")}
 
 
 def test_a_limit_that_no_plan_keeps_raises() -> None:
