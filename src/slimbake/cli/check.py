@@ -75,9 +75,13 @@ def command(
 def _files(project: Project) -> None:
     """Raises StaleFiles."""
     from slimbake.ci.tool import expect_tool
+    from slimbake.lock.removal import unmatched
+    from slimbake.lock.wheelhouse.store import store
     from slimbake.render.generated import drift, laid_out
 
     name, written, targets = project.manifest.file.name, project.asked, project.plan.targets
+    for line in unmatched(project.fleet, project.locks, store()):
+        console.say(f"warning: {name}: {line}: no file of the locked packages matches")
     counts = (("service", written.services), ("base", written.bases), ("target", targets))
     words = ", ".join(f"{len(each)} {noun}{'s' * (len(each) != 1)}" for noun, each in counts)
     click.echo(f"{name}: {words}")
