@@ -192,7 +192,10 @@ def _held(folder: str, how: int) -> int:
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put a file in place whole or not at all."""
+    """Put a file in place whole or not at all; a device, such as /dev/null, stays where it is."""
+    if path.is_char_device():
+        path.write_bytes(content)
+        return
     write_all({path: content}, mode)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.host.files import checkout, staged, stands_for, write_all
+from slimbake.host.files import checkout, staged, stands_for, write_all, write_atomically
 
 
 def test_a_word_stands_for_its_folder_as_long_as_that_is_there(tmp_path: Path) -> None:
@@ -85,3 +85,12 @@ def test_a_file_without_a_folder_lies_where_the_process_is(
     monkeypatch.chdir(tmp_path)
     write_all({Path("report.html"): b"page"})
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_device_is_written_to_and_stays() -> None:
+    reading, writing = os.openpty()  # never /dev/null: a fault would replace it for everybody
+    device = Path(os.ttyname(writing))
+    write_atomically(device, b"x")
+    assert device.is_char_device() and os.read(reading, 1) == b"x"
+    os.close(reading)
+    os.close(writing)
