@@ -25,7 +25,7 @@ FREE = (0, 1, 2, 5, 12, 30)  # pages
 COMMANDS: dict[Words, tuple[str, ...]] = {
     ("init",): ("repository", "tmp"),
     LOCK: ("repository", "state", "tmp", "cache"),
-    ("fetch",): ("wheelhouse", "tmp"),
+    ("lock", "--fetch"): ("wheelhouse", "tmp"),
     GENERATE: ("repository", "cache"),
     ("add", "two", "--base", "web"): ("repository",),
 }

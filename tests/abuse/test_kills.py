@@ -17,7 +17,7 @@ KILLS: dict[Words, int] = {
     ("init",): 5,
     LOCK: 8,
     ("lock", "--upgrade"): 3,
-    ("fetch",): 8,
+    ("lock", "--fetch"): 8,
     GENERATE: 8,
     ("bake",): 5,
     ("add", "two", "--base", "web"): 4,
