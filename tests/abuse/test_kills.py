@@ -15,7 +15,7 @@ SEED = 20261127
 KILLS: dict[Words, int] = {
     **dict.fromkeys(BEFORE, 1),
     ("init",): 5,
-    LOCK: 8,
+    LOCK: 9,
     ("lock", "--upgrade"): 3,
     ("lock", "--fetch"): 8,
     GENERATE: 8,

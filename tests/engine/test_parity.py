@@ -131,6 +131,7 @@ def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFac
     """What the first wave of a pipeline tells the second, from the builder's cache."""
     file = tmp_path_factory.mktemp("wave") / "bases.json"
     at = {"REGISTRY": f"{registry}/{example.project}"}
+    assert example.slimbake("generate").code == 0  # a pipeline finds them fresh
     done = example.slimbake("ci", "shared", SERVICE, "--digests", str(file), env=at)
     assert done.code == 0, done.stderr
     return file
