@@ -42,9 +42,7 @@ _KEPT = 2_000  # packages
 
 _MAIN = """
 import importlib
-known = {"census": "take_census", "imports": "import_modules", "calls": "make_calls"}
-known["starts"] = "start_once"
-getattr(importlib.import_module(f"programs.{sys.argv[1]}"), known[sys.argv[1]])(sys.argv[2:])
+importlib.import_module(f"programs.{sys.argv[1]}").main()
 """
 
 

@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Sequence
 from functools import partial
 
 from .imports import canonical, in_child
@@ -19,7 +18,7 @@ WARM = {"web": ("fastapi", "uvicorn"), "stdlib": ()}
 SECONDS = 60.0
 
 
-def make_calls(_: Sequence[str]) -> None:
+def main() -> None:
     """The program `calls`: an object on standard input, file name -> its lines; the last line of
     output is JSON: name -> outcome.
     """

@@ -35,7 +35,7 @@ SUFFIXES = (".py", *EXTENSION_SUFFIXES)
 _LIBRARY = re.compile(r"lib(.+?)\.so(\.[\d.]+)?")
 
 
-def take_census(_: Sequence[str]) -> None:
+def main() -> None:
     """The program `census`: one line of JSON with everything that an image offers."""
     site = next(PREFIX.glob(SITE), None)
     stdlib = {"stdlib": sorted(_walked(_library()))}

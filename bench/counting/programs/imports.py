@@ -37,7 +37,7 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _answers: set[int] = set()  # descriptors that no code of an image may write to, or keep open
 
 
-def import_modules(_: Sequence[str]) -> None:
+def main() -> None:
     """The program `imports`: an object on standard input, `packages` of which modules are imported.
 
     The last line of output is JSON: package -> module -> outcome. `modules` instead: exactly these.

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 
 from slimbake.inside.check.processes import cpu_seconds, listeners, peak_memory
 
 SECONDS = 120  # in which it starts
 
 
-def start_once(_: Sequence[str]) -> None:
+def main() -> None:
     """The program `starts`: `command` and `port` on standard input; the last line of output is JSON:
     seconds, processor seconds, and bytes of memory.
     """

@@ -261,8 +261,8 @@ class _Reader:
     def _index(self, value: str) -> None:
         if found := _TORCH_INDEX.search(value):
             self._needs.torch = found[1]
-        elif "://" in value and "pypi.org" not in value:
-            what = "its packages come from an index of their own"
+        elif "://" in value:
+            what = "its packages come from an index that it names"
             advice = "give uv that index on each machine that builds (docs/how-to/private-index.md)"
             self._needs.notes.append(Note("breaks", self._place, what, advice))
 

@@ -7,6 +7,7 @@ machine bears (`inside.check.turn`), and one whose image, code and checks are th
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import json
 import os
@@ -51,7 +52,7 @@ USER 0:0
 RUN --network=none \\
     --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
     --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
-    --mount=type=cache,id=slimbake-bytecode-{locks},mode=1777,target=/inside/bytecode \\
+    --mount=type=cache,id=slimbake-bytecode-{packages},mode=1777,target=/inside/bytecode{prefix} \\
     --mount=type=bind,target=/inside/context \\
     --mount=type=tmpfs,target=/tmp \\{mounts}
     {command}
@@ -90,10 +91,10 @@ def traces(
     again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
     said = sorted({key for target in targets for key, _ in target.args})
-    locks = lock_digest(text for _, text in sorted(site.project.locks.texts.items()))
+    packages = _packages(site.project)
     for own, mounts in itertools.product((False, True), repeat=2):
         name = f"{_NAME}/{_dockerfile(own, mounts)}"
-        site.workspace.write_text(name, _text(said, own, mounts, locks))
+        site.workspace.write_text(name, _text(said, own, mounts, packages))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     for file in sorted((site.root / RULES).glob("*.json")):
         site.workspace.write_text(
@@ -122,9 +123,9 @@ def _dockerfile(own: bool, mounts: bool) -> str:
     return f"{'own.' if own else ''}{'weights.' if mounts else ''}Dockerfile"
 
 
-def _text(arguments: Iterable[str], own: bool, mounts: bool, locks: str) -> str:
-    """What runs the checks: in an image that has slimbake's Python and user, or its own. `locks`: a
-    digest of what is installed, whose bytecode is kept.
+def _text(arguments: Iterable[str], own: bool, mounts: bool, packages: str) -> str:
+    """What runs the checks: in an image that has slimbake's Python and user, or its own. `packages`:
+    a digest of what is installed, whose bytecode is kept for other traces; that of code is not.
     """
     words = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own else ("python", *_PROGRAM)
     user = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
@@ -133,7 +134,8 @@ def _text(arguments: Iterable[str], own: bool, mounts: bool, locks: str) -> str:
         arguments="\n".join(f"ARG {key}" for key in arguments),
         mounts=f"{user if own else ''}{weights if mounts else ''}",
         command=json.dumps(words),
-        locks=locks.removeprefix("sha256:")[:16],
+        packages=packages,
+        prefix=PREFIX,
     )
     return f"{_HEAD}\n{_OWN_USER if own else ''}{step}"
 
@@ -176,6 +178,19 @@ def _target(service: Service, smoke: Target | None) -> Target:
         args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),
         platforms=service.platforms,
     )
+
+
+def _packages(project: Project) -> str:
+    """Changes with what is installed in any image: Python tells edits of one size and time apart by
+    nothing, and all files have one time.
+    """
+    texts = (text for _, text in sorted(project.locks.texts.items()))
+    found = hashlib.sha256(lock_digest(texts).encode())
+    for package in project.fleet.packages:
+        folder = project.root / package.path
+        for path in sorted(folder.rglob("*.py")) if package.path else ():
+            found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def _uncompiled(rules: str) -> str:

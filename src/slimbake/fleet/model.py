@@ -142,6 +142,11 @@ class Base:
     optimize: bool
     removal: Removal
 
+    @property
+    def place(self) -> str:
+        """The key path of its entry in the manifest."""
+        return f"bases.{self.entry}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Container):
@@ -180,6 +185,11 @@ class Service(Container):
     removal: Removal
     ignore: tuple[str, ...]  # the context's own .dockerignore
     build: tuple[BuildStep, ...]
+
+    @property
+    def place(self) -> str:
+        """The key path of its entry in the manifest."""
+        return f"services.{self.entry}"
 
     @property
     def base(self) -> Base | None:

@@ -25,11 +25,10 @@ def unmatched(fleet: Fleet, locks: Locks, store: Store) -> Iterator[str]:
         known = {name for names in files if names is not None for name in names}
         if not files or None in files:
             continue
-        kind = "bases" if isinstance(each, Base) else "services"
         for key in ("remove", "keep"):
             for glob in getattr(each.removal, key):
                 if not any(map(matcher([glob]), known)):
-                    yield f"{kind}.{each.entry}.{key}: {glob}"
+                    yield f"{each.place}.{key}: {glob}"
 
 
 def _files(pin: Pin, store: Store) -> frozenset[str] | None:

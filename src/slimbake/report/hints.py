@@ -51,8 +51,7 @@ def requested(fleet: Fleet, services: Collection[str]) -> tuple[str, ...]:
         own: tuple[Base | Service, ...] = (*service.bases, service)
         for each in own if service.name in services else ():
             if each.removal.remove:
-                kind = "bases" if isinstance(each, Base) else "services"
-                by_key.setdefault(f"{kind}.{each.entry}.remove", []).append(service.name)
+                by_key.setdefault(f"{each.place}.remove", []).append(service.name)
     return tuple(
         f"removed on request: files of {', '.join(names)}, by {key}; `slimbake why` lists them"
         for key, names in by_key.items()

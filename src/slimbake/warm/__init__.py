@@ -37,7 +37,7 @@ class Optimisation:
         found = {}
         for each in every:
             layer = each.layer
-            own = requested(each.removal, file, _place(each)) if layer.installs else ()
+            own = requested(each.removal, file, each.place) if layer.installs else ()
             if layer.name in self.optimised:
                 compiles = self._compiles(layer)
                 pins = self.locks.exact(layer.lock)
@@ -103,11 +103,6 @@ class Optimisation:
                 )
             )
         )
-
-
-def _place(asker: Base | Service) -> str:
-    """The key path of its entry in the manifest."""
-    return f"{'bases' if isinstance(asker, Base) else 'services'}.{asker.entry}"
 
 
 def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:

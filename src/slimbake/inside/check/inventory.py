@@ -256,7 +256,7 @@ def read_files(
 ) -> tuple[dict[tuple[str, str], str], dict[str, tuple[Stamp, Digest]]]:
     """The digests of the files that rows list, (name, algorithm) -> digits, and what to keep.
 
-    A file that a rule changed has its SHA-256, whatever the RECORD takes.
+    A file that a rule changed has its SHA-256, even where the RECORD has another hash.
     """
     wanted = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
     wanted |= {(name, "sha256") for name, _ in wanted if name in ledger and ledger[name].after}

@@ -22,7 +22,7 @@ Scope = dict[str, list["ast.AST | Values | None"]]
 SITE = "\0"  # what paths begin with: site-packages. A value without it is another text
 ANY: Values = frozenset("*")  # any name
 NONE: Values = frozenset()
-MOST = 50  # values of one expression that are told apart
+MOST = 50  # values of one expression; more count as any
 ROUNDS = 5  # in which functions hand paths to others
 _BUILDS = (b"__file__", b"__path__", b"getfile(", b"getsourcefile(")
 
@@ -377,7 +377,7 @@ def _joined(paths: Values, *names: Values) -> Values:
 
 
 def _wide(path: str) -> str:
-    """A path with at most one part of any name: two mean whatever lies below."""
+    """A path with at most one part of any name: two mean all that lies below."""
     parts = posixpath.normpath(path).split("/")
     wild = [number for number, part in enumerate(parts) if "*" in part]
     if len(wild) > 1 or "**" in parts:
