@@ -7,13 +7,12 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import platform
 import re
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-from slimbake.host.machine import hardware
 
 RESULTS = Path(__file__).resolve().parent / "results"
 UNMEASURED = "unmeasured"
@@ -59,7 +58,11 @@ def markdown(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]])
 
 def machine() -> str:
     """The machine in a line, and how busy it is."""
-    return f"{hardware()}, load {os.getloadavg()[0]:.1f} when done"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB, Linux"
+        f" {platform.release()}, load {os.getloadavg()[0]:.1f} when done"
+    )
 
 
 def cpu() -> str:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
-from tests.engine.emulation import NoEmulationError, both_externals, emulated
+from tests.engine.emulation import BINFMT, NoEmulationError, both_externals, emulated
 from tests.engine.toys import held
 
 from slimbake.fleet.resolve import DEFAULT_UV
-from slimbake.host.machine import BINFMT
 
 pytestmark = pytest.mark.slow
 

@@ -46,7 +46,6 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Processes:
         raise AssertionError(f"started a real process: {arguments}")
 
     monkeypatch.setattr(process, "execute", processes.run)
-    monkeypatch.setattr(process, "detach", never)
     monkeypatch.setattr("subprocess.Popen", never)
     return processes
 

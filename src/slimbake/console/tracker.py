@@ -70,23 +70,9 @@ class Tracker:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    @contextlib.contextmanager
-    def entered(
-        self, name: str, context: contextlib.AbstractContextManager[Done]
-    ) -> Iterator[Done]:
-        """What a context gives; to enter it is a step."""
-        with contextlib.ExitStack() as stack:
-            with self.step(name):
-                value = stack.enter_context(context)
-            yield value
-
     def _end(self, name: str, state: str) -> None:
         seconds = time.monotonic() - self._began.pop(name)
         self._items[name] = replace(self._items[name], state=state, seconds=seconds)
-
-    def skip(self, name: str) -> None:
-        """There is nothing to do for a step."""
-        self._items[name] = WorkItem(name, "cached")
 
     def view(self) -> ProgressView:
         """This moment. Where steps are alike, the pace of those that are done says what is left."""

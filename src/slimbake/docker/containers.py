@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -178,65 +177,6 @@ def _quiet(*arguments: str) -> str:
     return subprocess.run(
         words, capture_output=True, text=True, check=False, start_new_session=True
     ).stdout
-
-
-@contextlib.contextmanager
-def streamed(name: str, words: Sequence[str], stdin: str) -> Iterator[IO[bytes]]:
-    """What a container of this name writes to the pipe OUT; it is removed when it ends, and when
-    nobody reads on.
-
-    It is not its standard output: of a long one that is read slowly Docker loses pieces of 16 KiB
-    (26.1.5, on a busy machine), and says nothing. Raises SetupError with the container's last
-    words.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="slimbake-stream-") as folder,
-        tempfile.TemporaryFile() as said,
-    ):
-        pipe = Path(folder, "pipe")
-        os.mkfifo(pipe)
-        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        command = [
-            "docker",
-            "run",
-            "--rm",
-            "--interactive",
-            f"--name={name}",
-            bind(pipe, OUT, read_only=False),
-            *_labels(),
-            *words,
-        ]
-        with (
-            os.fdopen(reading, "rb") as stream,
-            subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
-            ) as process,
-        ):
-            assert process.stdin is not None  # noqa: S101 - for the type checker
-            try:
-                process.stdin.write(stdin.encode())
-                process.stdin.close()
-                ready = select.poll()
-                ready.register(reading, select.POLLIN)
-                while process.poll() is None and not ready.poll(100):
-                    pass
-                os.set_blocking(reading, True)
-                yield stream
-                while stream.read(1 << 20):
-                    pass
-            except BaseException as error:
-                # the container's own words say more than what broke off
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(2 if isinstance(error, Exception) else 0)
-                if not process.returncode:
-                    process.kill()
-                    _quiet("rm", "--force", "--volumes", name)
-                    raise
-            if process.wait():
-                said.seek(0)
-                raise SetupError(
-                    "a container failed", said.read().decode(errors="replace").strip()[-2000:]
-                )
 
 
 @contextlib.contextmanager

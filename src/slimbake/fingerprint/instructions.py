@@ -7,7 +7,6 @@ No library does: dockerfile-parse knows no here-documents, tree-sitter-dockerfil
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,13 +35,6 @@ class Instruction:
     rest: str
     line: int
     documents: tuple[HereDocument, ...] = ()
-    # offset in `rest` -> line, ascending
-    starts: tuple[tuple[int, int], ...] = ()
-
-    def line_at(self, offset: int) -> int:
-        """The line of a character of `rest`."""
-        found = bisect_right([at for at, _ in self.starts], offset)
-        return self.starts[found - 1][1] if found else self.line
 
     @property
     def source(self) -> str:
@@ -67,31 +59,29 @@ def instructions(text: str) -> Iterator[Instruction]:
     escape = directives(text).get("escape", ("\\", ""))[0]
     lines = enumerate(_lines(text), 1)
     whole: list[str] = []
-    starts: list[tuple[int, int]] = []
+    first = 0  # the line that the instruction begins on
     for number, line in lines:
         bare = line.strip()
         if not bare or bare.startswith("#"):
             continue
-        starts.append((sum(map(len, whole)), number))
+        first = first or number
         if line.rstrip().endswith(escape):
             whole.append(line.rstrip()[: -len(escape)] + " ")
             continue
         whole.append(line)
         if not "".join(whole).strip():
             continue
-        yield _instruction("".join(whole), starts, lines)
-        whole, starts = [], []
+        yield _instruction("".join(whole), first, lines)
+        whole, first = [], 0
     if "".join(whole).strip():
-        yield _instruction("".join(whole), starts, lines)
+        yield _instruction("".join(whole), first, lines)
 
 
 def _lines(text: str) -> list[str]:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
 
 
-def _instruction(
-    text: str, starts: list[tuple[int, int]], lines: Iterator[tuple[int, str]]
-) -> Instruction:
+def _instruction(text: str, line: int, lines: Iterator[tuple[int, str]]) -> Instruction:
     begin = len(text) - len(text.lstrip())
     word = text.split(maxsplit=1)[0]
     flags, at = [], begin + len(word)
@@ -104,11 +94,10 @@ def _instruction(
         word=word.upper(),
         flags=tuple(flags),
         rest=text[at:].rstrip(),
-        line=starts[0][1],
+        line=line,
         documents=tuple(
             _document(name, bool(strips), not quote, lines) for strips, quote, name in openings
         ),
-        starts=tuple((max(0, offset - at), line) for offset, line in starts),
     )
 
 

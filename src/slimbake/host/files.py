@@ -73,22 +73,6 @@ def stands_for(word: str) -> Path | None:
     return None
 
 
-def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder; where there is none, `make` fills one, which then takes that name whole or not at
-    all.
-    """
-    if not folder.is_dir():
-        with apart(folder) as made:
-            made.mkdir()
-            make(made)
-            try:
-                made.rename(folder)
-            except OSError:  # another slimbake was faster; what it made is the same
-                if not folder.is_dir():
-                    raise
-    return folder
-
-
 def is_running(pid: int) -> bool:
     """Whether there is a process of this number, whoever it belongs to."""
     return Path(f"/proc/{pid}").exists()

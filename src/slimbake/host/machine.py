@@ -1,20 +1,15 @@
-"""This machine's settings, from environment and files: packages, certificates, proxies, emulation."""
+"""This machine's settings, from environment and files: packages, certificates, proxies."""
 
 from __future__ import annotations
 
 import os
-import platform
-import re
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from platform import machine as processor
 
-from slimbake.errors import SetupError
 from slimbake.host.pip import PackageSources, package_sources, pip_config_paths, pip_settings
-from slimbake.host.wheels import MACHINES
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -105,51 +100,3 @@ def _text(path: Path) -> str:
 def _disk_free(folder: Path) -> int:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return shutil.disk_usage(existing).free
-
-
-def hardware() -> str:
-    """The machine in a line."""
-    return (
-        f"{processor()}, {os.cpu_count()} cores, {memory() / 2**30:.0f} GiB, Linux"
-        f" {platform.release()}"
-    )
-
-
-def memory() -> int:
-    """Bytes of memory that the machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-# Whether this machine runs programs of another platform.
-
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-
-def require_emulation(platform: str) -> None:
-    """Raise SetupError where this machine's kernel does not run programs of another platform, in
-    containers too.
-    """
-    kernel = MACHINES[platform]
-    if kernel == processor() or _emulated(kernel):
-        return
-    raise SetupError(
-        f"this machine does not run programs for {platform}",
-        "as root: apt-get install qemu-user-binfmt (and mount binfmt_misc), or whichever way"
-        " registers QEMU there; or build each platform on a machine of its own:"
-        " PLATFORMS=linux/amd64 slimbake bake",
-    )
-
-
-def _emulated(kernel: str) -> bool:
-    """Whether binfmt_misc has an emulator that it opened when it was registered (F): no container
-    has to hold it.
-    """
-    found = [
-        path.read_text() for path in BINFMT.glob("*") if path.name not in {"register", "status"}
-    ]
-    return any(
-        re.search(rf"^interpreter .*{kernel}", text, re.MULTILINE)
-        and text.startswith("enabled")
-        and re.search(r"^flags:.*F", text, re.MULTILINE)
-        for text in found
-    )

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,21 +46,6 @@ class Completed:
         return "\n".join(lines[-count:])
 
 
-class Detached:
-    """A process that was started to outlive this one."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.pid = process.pid
-        # Reaps it should it end early, and keeps Python from warning of a child that is left
-        # running.
-        threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-
 def execute(
     argv: Sequence[str | Path],
     *,
@@ -92,14 +76,6 @@ def execute(
         except subprocess.TimeoutExpired:
             return Completed(_words(argv), TIMED_OUT, "", f"no answer within {timeout:g} s")
         return Completed(_words(argv), process.returncode, stdout, stderr)
-
-
-def detach(
-    argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None
-) -> Detached:
-    """Start a process that outlives this one, in a session of its own, writing to `log`."""
-    with log.open("wb") as output:
-        return Detached(_start(argv, env=env, stdout=output, stderr=subprocess.STDOUT))
 
 
 def _words(argv: Sequence[str | Path]) -> tuple[str, ...]:

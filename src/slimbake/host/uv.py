@@ -166,11 +166,6 @@ def exactly(package: str, version: str) -> str:
     return f"{package} @ {version}" if "://" in version else f"{package}=={version}"
 
 
-def uv_program() -> Path:
-    """The uv that slimbake depends on, and so has."""
-    return Path(find_uv_bin())
-
-
 def uv_version() -> str:
     """The version of that uv."""
     return importlib.metadata.version("uv")

@@ -8,7 +8,7 @@ model says by the end of its name what the weights are for.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -179,23 +179,6 @@ def _steps(files: ModelFiles) -> dict[str, str]:
         }
     except (AttributeError, TypeError, KeyError):
         raise UnsupportedModelError("modules.json is no list of steps with a type") from None
-
-
-def wheel_folder(names: Collection[str]) -> str:
-    """The folder of a package that holds its model, "" where there is none or several.
-
-    It has `config.json` and safetensors, as the step that unpacks it wants. Where there is none,
-    the folder with weights in another format, so that somebody can say what is wrong with it.
-    """
-    configs = {name.rpartition("/")[0] for name in names if name.endswith("/config.json")}
-    weights = [
-        {name.rpartition("/")[0] for name in matching(names, f"*/*.{end}")}
-        for end in ("safetensors", "bin", "gguf")
-    ]
-    for folders in (*(configs & each for each in weights), weights[-1]):
-        if folders:
-            return folders.pop() if len(folders) == 1 else ""
-    return ""
 
 
 def _config(files: ModelFiles) -> dict[str, Any]:

@@ -224,11 +224,6 @@ class Target:
         return dict(self.contexts).get("image", "").removeprefix("target:")
 
     @property
-    def checked_lock(self) -> str:
-        """Of an inventory: the file name of the lock that it compares with."""
-        return dict(self.args)[LOCK]
-
-    @property
     def smoke_files(self) -> tuple[str, str]:
         """Of a smoke: its file and that of its reference, relative to the context."""
         arguments = dict(self.args)

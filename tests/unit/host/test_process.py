@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.patience import far_enough, wait_for
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.files import exclusively, write_atomically
-from slimbake.host.process import TIMED_OUT, detach, execute
+from slimbake.host.process import TIMED_OUT, execute
 
 
 def test_a_process_gives_its_code_and_both_its_streams() -> None:
@@ -46,19 +45,6 @@ def test_a_process_that_takes_too_long_ends_with_all_that_it_started(tmp_path: P
     assert done.code == TIMED_OUT
     assert re.fullmatch(r"no answer within \d+ s", done.stderr)
     wait_for(lambda: _has_ended(int(pid.read_text())), "the end of what it started")
-
-
-def test_a_detached_process_runs_on_in_a_session_of_its_own_and_writes_its_log(
-    tmp_path: Path,
-) -> None:
-    detached = detach(["sh", "-c", "echo started; exec sleep 3600"], tmp_path / "log")
-    try:
-        assert detached.running
-        assert os.getsid(detached.pid) == detached.pid
-        wait_for(lambda: (tmp_path / "log").read_text() == "started\n", "its first word")
-    finally:
-        os.kill(detached.pid, signal.SIGKILL)
-    wait_for(lambda: _has_ended(detached.pid), "its end")
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(

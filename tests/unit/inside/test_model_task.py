@@ -12,7 +12,6 @@ from slimbake.inside.model_task import (
     files_in,
     model_labels,
     model_task,
-    wheel_folder,
 )
 
 SENTENCES = [
@@ -92,18 +91,3 @@ def test_a_tokenizer_that_transformers_converts_itself_will_do(
     for name in files:
         (folder / name).touch()
     assert model_task(files_in(folder)) == "embedding"
-
-
-@pytest.mark.parametrize(
-    ("names", "folder"),
-    [
-        (("m/config.json", "m/model.safetensors", "m/onnx/config.json"), "m"),
-        (("m/data/config.json", "m/data/pytorch_model.bin"), "m/data"),
-        (("m/q4.gguf", "m/config.json"), "m"),
-        (("m/q4.gguf",), "m"),
-        (("a/config.json", "a/x.safetensors", "b/config.json", "b/x.safetensors"), ""),
-        (("m/config.json",), ""),
-    ],
-)
-def test_a_package_has_one_folder_with_a_model(names: tuple[str, ...], folder: str) -> None:
-    assert wheel_folder(names) == folder
