@@ -25,9 +25,9 @@ def setup() -> None:
 
     Installing needs apt and root. Exits with what failed.
     """
-    if answers() and all(map(has_plugin, PLUGINS)):
-        return
-    if not _on_path("docker") or not all(map(has_plugin, PLUGINS)):
+    if not answers():
+        configure()
+    if not all(map(has_plugin, PLUGINS)):
         if os.geteuid() or not Path("/usr/bin/apt-get").exists():
             sys.exit("install Docker, buildx and Compose: this is not root on Debian or Ubuntu")
         install()
@@ -35,14 +35,22 @@ def setup() -> None:
         start()
 
 
+def configure() -> None:
+    """Choose the containerd image store for an engine that nobody has configured.
+
+    Attestations and images of several platforms need it. One that was installed by other hands and
+    does not run yet would start with the older store.
+    """
+    if not SETTINGS.exists() and not os.geteuid():
+        SETTINGS.parent.mkdir(parents=True, exist_ok=True)
+        SETTINGS.write_text(json.dumps(STORE, indent=2) + "\n")
+
+
 def install() -> None:
     """Install Docker from its own repository where apt knows that, else from the distribution's."""
     apt.update()
     own = apt.available(DOCKER)
     packages = own if len(own) == len(DOCKER) else apt.available(DEBIAN)
-    if not _on_path("docker") and not SETTINGS.exists():
-        SETTINGS.parent.mkdir(exist_ok=True)
-        SETTINGS.write_text(json.dumps(STORE, indent=2) + "\n")
     apt.install(*packages, *apt.available(COMPOSE)[:1], "iptables", "ca-certificates")
 
 
