@@ -24,14 +24,14 @@ sys.path.insert(0, str(ROOT))
 
 from tests.engine.registries import loopback_registry
 
-from slimbake.build.on_registry import OnRegistry, on_registry, retag
-from slimbake.build.statement import mark
 from slimbake.config.model import Manifest, ServiceEntry
 from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST, descriptor_of, stored_manifest
+from slimbake.release.on_registry import OnRegistry, on_registry, retag
+from slimbake.release.statement import mark
 
 CONFIG = b"{}"
 ABSENT = 10  # one service of so many has no image

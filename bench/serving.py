@@ -24,9 +24,9 @@ from setting import MANIFEST, ROOT
 from timed import say
 
 from slimbake import images, project
-from slimbake.build.place import reference
 from slimbake.errors import SlimbakeError, UsageError
 from slimbake.plan.model import Plan, Running
+from slimbake.release.place import reference
 
 CLIENTS = (1, 4, 16)
 ONLY = "as it is"  # the side of a service without variants

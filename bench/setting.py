@@ -11,14 +11,14 @@ from pathlib import Path
 
 from timed import CONSOLE, run, say
 
-from slimbake.build.command import Surroundings
-from slimbake.build.surroundings import surroundings
 from slimbake.docker import engine
 from slimbake.host.machine import Machine, machine
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.model import Plan
 from slimbake.project import load
+from slimbake.release.command import Surroundings
+from slimbake.release.surroundings import surroundings
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "services.yaml"

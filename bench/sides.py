@@ -13,10 +13,10 @@ from typing import Protocol
 from setting import LABEL, MANIFEST, PREFIX, Setting, secrets
 from timed import CONSOLE, Run, run
 
-from slimbake.build.command import BakeOptions, arguments, environment
-from slimbake.build.site import Preparation, hold
 from slimbake.docker import BUILD_ENVIRONMENT
 from slimbake.project import load
+from slimbake.release.command import BakeOptions, arguments, environment
+from slimbake.release.site import Preparation, hold
 
 BASELINE = Path("bench/baseline")
 

@@ -5,7 +5,7 @@ FROM scratch AS find-links
 # Download the locked wheels. A build context named `wheels` replaces this stage.
 FROM runtime AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-ml.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
@@ -13,28 +13,28 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
 FROM runtime AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-ml.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "unpack", "/unpacked"]
+    ["python", "/make.pyz", "unpack", "/unpacked"]
 
 FROM base
 USER 0:0
 # Lay what stays of them, by the rules of this layer.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=rules/base-ml.json,target=/inside/rules.json \
     --mount=type=bind,from=inside,source=warm/base-ml.txt,target=/inside/warm.txt \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "lay"]
+    ["python", "/make.pyz", "lay"]
 USER 65532:65532

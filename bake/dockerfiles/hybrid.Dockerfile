@@ -5,7 +5,7 @@ FROM scratch AS find-links
 # Download the locked wheels. A build context named `wheels` replaces this stage.
 FROM runtime AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/hybrid.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
@@ -13,46 +13,46 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
 FROM runtime AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/hybrid.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "unpack", "/unpacked"]
+    ["python", "/make.pyz", "unpack", "/unpacked"]
 
 FROM base AS below
 USER 0:0
 COPY --from=weights / /weights
 # Lay what stays of them, by the rules of this layer.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=rules/hybrid.json,target=/inside/rules.json \
     --mount=type=bind,from=inside,source=warm/hybrid.txt,target=/inside/warm.txt \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "lay"]
+    ["python", "/make.pyz", "lay"]
 # Install the packages of this repository in a layer of their own: an edit rebuilds no other.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     --mount=type=bind,from=wheel-slimbake-models,target=/inside/own/slimbake-models \
-    ["python", "/build.pyz", "install-local"]
+    ["python", "/make.pyz", "install-local"]
 
 # Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
 
 FROM below
 COPY --from=code /app /app

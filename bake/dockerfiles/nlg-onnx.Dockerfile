@@ -5,19 +5,19 @@ USER 0:0
 COPY --from=weights / /weights
 # Install the packages of this repository in a layer of their own: an edit rebuilds no other.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=wheel-atlas-common,target=/inside/own/atlas-common \
     --mount=type=bind,from=wheel-slimbake-models,target=/inside/own/slimbake-models \
-    ["python", "/build.pyz", "install-local"]
+    ["python", "/make.pyz", "install-local"]
 
 # Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
 
 FROM below
 COPY --from=code /app /app

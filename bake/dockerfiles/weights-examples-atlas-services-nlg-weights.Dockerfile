@@ -2,10 +2,10 @@
 
 FROM runtime AS unpack
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/weights-examples-atlas-services-nlg-weights.txt,target=/inside/lock.txt \
     --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "copy-weights", "/weights"]
+    ["python", "/make.pyz", "copy-weights", "/weights"]
 
 FROM scratch
 COPY --from=unpack /weights /

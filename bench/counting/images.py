@@ -22,17 +22,17 @@ from bench.counting.tally import (
     tally,
 )
 
-from slimbake.build.bake import bake
-from slimbake.build.bare import bare_images
-from slimbake.build.command import BakeOptions
-from slimbake.build.place import built_in_engine
-from slimbake.build.site import Preparation, hold
 from slimbake.console import Console
 from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.inside import FROM_STDIN, zipapp
 from slimbake.project import Project
+from slimbake.release.bake import bake
+from slimbake.release.bare import bare_images
+from slimbake.release.command import BakeOptions
+from slimbake.release.place import built_in_engine
+from slimbake.release.site import Preparation, hold
 
 SECONDS = 3600.0  # for one image; each import in it has a limit of its own
 MEMORY = 6_000_000_000  # bytes
@@ -140,7 +140,7 @@ def _outcomes(image: str, found: Census, side: str, workspace: Workspace) -> dic
     version of one is asked for alone, with what requires it. `side`: an answer of one side is never
     taken for the other, since a package may import what it does not require.
     """
-    keys = package_keys(found, archive() + zipapp("build") + side.encode())
+    keys = package_keys(found, archive() + zipapp("make") + side.encode())
     known = {name: workspace.read(f"{OUTCOMES}/{key}", dict) for name, key in keys.items()}
     new = sorted(name for name, outcomes in known.items() if outcomes is None)
     said = in_image(image, "imports", {"packages": new}) if new else {}

@@ -20,13 +20,13 @@ from tests.abuse.test_state_files import HARM, SEED, mistyped
 from tests.unit.layouts import tar
 from tests.unit.registries import Fault, Registry, registry, waits
 
-from slimbake.build.on_registry import OnRegistry, on_registry, retag
-from slimbake.build.statement import mark
 from slimbake.console import QUIET
 from slimbake.errors import SlimbakeError
 from slimbake.project import load
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import MANIFEST
+from slimbake.release.on_registry import OnRegistry, on_registry, retag
+from slimbake.release.statement import mark
 
 STATUSES = (*range(400, 432), 451, *range(500, 512), 520, 529, 599, 100, 202, 204, 206, 226)
 FAULTS = {

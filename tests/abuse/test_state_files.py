@@ -19,14 +19,14 @@ from tests.abuse.conftest import Slimbake
 from tests.abuse.machines import tree
 from tests.golden.fleets import REPOSITORY, Fleet
 
-from slimbake.build.known import last_images
-from slimbake.build.timing import costs
 from slimbake.ci.model import Record
 from slimbake.errors import STALE
 from slimbake.fingerprint.folders import LARGE, _seen
 from slimbake.host.workspace import Workspace
 from slimbake.images.measured import remembered
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.release.known import last_images
+from slimbake.release.timing import costs
 from slimbake.render.generated import drift, repair
 
 SEED = 20261127
@@ -128,7 +128,7 @@ STATES = [
     State("bake/warm/base-web.txt", ("check",)),
     State("bake/dockerfiles/rules/base-web.json", ("check",)),
     State("bake/dockerfiles/api.Dockerfile", ("check",)),
-    State("bake/programs/build.pyz", ("check",)),
+    State("bake/programs/make.pyz", ("check",)),
     State("docker-bake.hcl", ("check",)),
     State("services.yaml", ("plan",)),
     State("examples/atlas/services/api/requirements.txt", ("plan",)),

@@ -18,8 +18,8 @@ import pytest
 from tests.unit.trees import EPOCH, state
 from tests.wheels import LONG_AGO, make_wheel, metadata
 
-from slimbake.inside.build import install, layer
-from slimbake.inside.build.settle import LayerError, normalise, tree
+from slimbake.inside.make import install, layer
+from slimbake.inside.make.settle import LayerError, normalise, tree
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/{VERSION}/site-packages"

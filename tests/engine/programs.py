@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from slimbake.build.bake import bake
-from slimbake.build.command import BakeOptions
-from slimbake.build.site import Preparation, hold
 from slimbake.checks.verify import Limit, verify
 from slimbake.cli.common import console, read
+from slimbake.release.bake import bake
+from slimbake.release.command import BakeOptions
+from slimbake.release.site import Preparation, hold
 
 _ROOT = Path(__file__).parents[2]
 

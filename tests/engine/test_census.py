@@ -15,7 +15,7 @@ from tests.engine.conftest import ROOT, Ended, Toy, call, fleet
 from tests.engine.toys import entry
 from tools.bare.images import python_image
 
-from slimbake.inside.build.runtime import LEFT_BEHIND
+from slimbake.inside.make.runtime import LEFT_BEHIND
 
 SERVICES = ("embedding", "nlg", "api", "embedding-onnx")
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import ROOT, call
 
-from slimbake.build.bake import bake
-from slimbake.build.command import BakeOptions
-from slimbake.build.place import built_in_engine
-from slimbake.build.site import Preparation, hold
 from slimbake.console import Console
 from slimbake.project import load
+from slimbake.release.bake import bake
+from slimbake.release.command import BakeOptions
+from slimbake.release.place import built_in_engine
+from slimbake.release.site import Preparation, hold
 
 pytestmark = pytest.mark.slow
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from tests.engine.conftest import ROOT, call, docker
 
-from slimbake.build.bake import bake
-from slimbake.build.command import BakeOptions, Surroundings
-from slimbake.build.place import built_in_engine
-from slimbake.build.site import Preparation, hold
 from slimbake.console import Console
 from slimbake.host.machine import machine
 from slimbake.images.measured import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
 from slimbake.project import load
+from slimbake.release.bake import bake
+from slimbake.release.command import BakeOptions, Surroundings
+from slimbake.release.place import built_in_engine
+from slimbake.release.site import Preparation, hold
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 BASES = {

@@ -158,7 +158,7 @@ def test_no_file_raises_whoever_runs_it(members: list[tarfile.TarInfo]) -> None:
 def test_what_an_installer_leaves_is_not_there(members: list[tarfile.TarInfo]) -> None:
     debris = (".lock", "uv_cache.json", ".gitignore")
     assert [member.name for member in members if member.name.endswith(debris)] == []
-    mounted = ("tmp/", "inside", "build.pyz", "root/")
+    mounted = ("tmp/", "inside", "make.pyz", "root/")
     assert [member.name for member in members if member.name.startswith(mounted)] == []
 
 

@@ -16,8 +16,8 @@ from tests.engine.test_bake import built_steps
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, code, entry
 
-from slimbake.build.statement import KIND
 from slimbake.registry.documents import DOCUMENTS
+from slimbake.release.statement import KIND
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from tests.unit.programs import written
 from tools.bare.images import python_image
 from uv import find_uv_bin
 
-from slimbake.inside.build.runtime import CODECS, FOREIGN
+from slimbake.inside.make.runtime import CODECS, FOREIGN
 from slimbake.inside.step import EPOCH, NONROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 
 RUNTIME = """
     FROM python AS distil
-    RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
-        ["python3.11", "/build.pyz", "make-runtime", "/out"]
+    RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
+        ["python3.11", "/make.pyz", "make-runtime", "/out"]
     FROM scratch
     COPY --from=distil /out /
     ENV PATH=/opt/slimbake/bin LANG=C.UTF-8
@@ -39,19 +39,19 @@ RUNTIME = """
 
 SYSTEM = """
     FROM python AS lock
-    RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
-        ["python3.11", "/build.pyz", "lock-debs", "/lock.txt", "amd64", PACKAGES]
+    RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
+        ["python3.11", "/make.pyz", "lock-debs", "/lock.txt", "amd64", PACKAGES]
     FROM python AS debs
-    RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
+    RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
         --mount=type=bind,from=lock,source=lock.txt,target=/inside/lock.txt \\
-        ["python3.11", "/build.pyz", "fetch-debs", "/debs"]
+        ["python3.11", "/make.pyz", "fetch-debs", "/debs"]
     FROM python AS system
     RUN --network=none \\
-        --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \\
+        --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
         --mount=type=bind,from=lock,source=lock.txt,target=/inside/lock.txt \\
         --mount=type=bind,from=debs,source=debs,target=/inside/debs \\
         --mount=type=bind,from=runtime,target=/inside/base \\
-        ["python3.11", "/build.pyz", "carry-debs", "/out", PACKAGES]
+        ["python3.11", "/make.pyz", "carry-debs", "/out", PACKAGES]
     FROM scratch AS carried
     COPY --from=system /out /
     FROM runtime
@@ -70,11 +70,11 @@ def build(
 ) -> subprocess.CompletedProcess[str]:
     """Build a Dockerfile without a context of its own; a named context is a folder or an image.
 
-    `inside` is always one: a folder with build.pyz.
+    `inside` is always one: a folder with make.pyz.
     """
     (folder / "empty").mkdir(exist_ok=True)
     (folder / "programs").mkdir(exist_ok=True)
-    written("build", folder / "programs")
+    written("make", folder / "programs")
     (folder / "Dockerfile").write_text(dedent(dockerfile))
     flags = [*options, "--provenance=false", "--progress=plain", f"--file={folder / 'Dockerfile'}"]
     for name, where in {"inside": folder / "programs", **contexts}.items():

@@ -18,8 +18,8 @@ from tests.engine.conftest import ROOT, Toy, call, docker, fleet, slimbake
 from tests.engine.test_fleet_images import SERVICES
 from tests.engine.toys import code, entry, held
 
-from slimbake.build.sbom import MEDIA_TYPE
 from slimbake.registry.documents import INDEX, MANIFEST
+from slimbake.release.sbom import MEDIA_TYPE
 
 BY_NATURE = {
     (

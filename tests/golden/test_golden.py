@@ -18,7 +18,7 @@ from slimbake.render import MARK
 from slimbake.render.generated import drift
 
 every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
-KINDS: tuple[Kind, ...] = ("build", "check", "export")
+KINDS: tuple[Kind, ...] = ("make", "check", "export")
 
 
 def _is_the_same_everywhere(path: str) -> bool:

@@ -10,13 +10,13 @@ from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel
 
-from slimbake.build.site import regenerated, relocked
 from slimbake.console import QUIET
 from slimbake.errors import StaleFiles
 from slimbake.host.machine import machine
 from slimbake.lock.locks import locked_pins
 from slimbake.plan.model import Plan
 from slimbake.project import Project, load
+from slimbake.release.site import regenerated, relocked
 
 
 @pytest.fixture(autouse=True)

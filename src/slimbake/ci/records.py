@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from slimbake.build.release import Released
 from slimbake.ci.model import Record, parse_known, parse_record
 from slimbake.errors import SlimbakeError
 from slimbake.host.files import read_json, write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images.sizes import Measurement
+from slimbake.release.release import Released
 
 KNOWN = "known"  # in the workspace, which pipelines keep from run to run
 

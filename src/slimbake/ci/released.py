@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from slimbake.build.on_registry import OnRegistry
-from slimbake.build.sbom import file_name
 from slimbake.config.model import Sign
 from slimbake.registry.documents import platform_manifests
+from slimbake.release.on_registry import OnRegistry
+from slimbake.release.sbom import file_name
 from slimbake.render.workflow import GITHUB, GITLAB
 
 _GITHUB_ISSUER = "https://token.actions.githubusercontent.com"

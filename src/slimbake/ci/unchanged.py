@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from slimbake.build.known import offered
-from slimbake.build.on_registry import OnRegistry
-from slimbake.build.site import seen
 from slimbake.ci.changes import changed
 from slimbake.console import Console
 from slimbake.errors import SetupError, UsageError
 from slimbake.project import Project
+from slimbake.release.known import offered
+from slimbake.release.on_registry import OnRegistry
+from slimbake.release.site import seen
 
 
 def held(

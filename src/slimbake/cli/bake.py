@@ -20,8 +20,8 @@ from slimbake.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from slimbake.build.place import BakeRequest
     from slimbake.project import Project
+    from slimbake.release.place import BakeRequest
 
 
 @click.command(
@@ -72,9 +72,9 @@ def command(
 ) -> None:
     """Build the services in parallel, run their checks, then tag and push the images that pass."""
     from slimbake import docker
-    from slimbake.build.place import BakeRequest
     from slimbake.cli.common import read, select
     from slimbake.errors import UsageError
+    from slimbake.release.place import BakeRequest
 
     if missing and not push:
         raise UsageError("--missing requires --push", "--push --missing")
@@ -102,12 +102,12 @@ def command(
 
 def baked(project: Project, request: BakeRequest, record: Path | None, as_json: bool) -> None:
     """Release what is asked for, record how that ended, and print it."""
-    from slimbake.build.known import last_images
-    from slimbake.build.release import release
-    from slimbake.build.released_report import ending, released_json, released_text
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, layout, print_json, print_text, tell_tool
     from slimbake.images.measured import remembered
+    from slimbake.release.known import last_images
+    from slimbake.release.release import release
+    from slimbake.release.released_report import ending, released_json, released_text
     from slimbake.report.hints import requested
 
     began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)

@@ -22,9 +22,9 @@ from slimbake.cli.common import (
 from slimbake.errors import CheckError, StaleFiles, UsageError
 
 if TYPE_CHECKING:
-    from slimbake.build.site import Site
     from slimbake.checks.verify import Verdict
     from slimbake.project import Project
+    from slimbake.release.site import Site
 
 
 @click.command(
@@ -100,10 +100,10 @@ def _files(project: Project) -> None:
 
 def _images(project: Project, services: tuple[str, ...], as_json: bool, record: bool) -> None:
     """Build the services and run what checks them. Raises CheckError."""
-    from slimbake.build.bake import bake
-    from slimbake.build.command import BakeOptions, staged
-    from slimbake.build.site import Preparation, hold
     from slimbake.checks.parity import measured_parity, parity_table, write_parity
+    from slimbake.release.bake import bake
+    from slimbake.release.command import BakeOptions, staged
+    from slimbake.release.site import Preparation, hold
 
     plan = project.plan
     kinds = {
@@ -170,10 +170,10 @@ def _line(verdict: Verdict) -> str:
 
 def _reference(project: Project, services: tuple[str, ...]) -> None:
     """Have the smokes that define `reference` write their files. Raises UsageError for none."""
-    from slimbake.build.bare import bare_images, weights_mounted
-    from slimbake.build.site import Preparation, hold
     from slimbake.deploy.containers import record_reference
     from slimbake.host.files import write_atomically
+    from slimbake.release.bare import bare_images, weights_mounted
+    from slimbake.release.site import Preparation, hold
 
     root, files = project.root, _recorded_by(project)
     chosen = tuple(name for name in select(project.plan, services) if name in files)

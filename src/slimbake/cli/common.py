@@ -145,7 +145,7 @@ def env_option(command: F) -> F:
 
 def image_names(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image, and of each image of weights."""
-    from slimbake.build.place import reference
+    from slimbake.release.place import reference
 
     targets = plan.with_weights(tuple(s.service for s in plan.services))
     return {name: reference(plan.target(name), registry or plan.registry, tag) for name in targets}

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import click
 
-from slimbake.build.bake import bake
-from slimbake.build.command import BakeOptions, staged
-from slimbake.build.site import Preparation, hold
 from slimbake.checks.mounts import mounted
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -24,6 +21,9 @@ from slimbake.cli.common import (
 from slimbake.deploy import containers
 from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
+from slimbake.release.bake import bake
+from slimbake.release.command import BakeOptions, staged
+from slimbake.release.site import Preparation, hold
 
 
 @click.command(

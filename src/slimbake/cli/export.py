@@ -41,9 +41,9 @@ def command(what: str, services: tuple[str, ...], file: Path, tag: str, registry
         written(project)
         click.echo("\n".join(joining(project)))
         return
-    from slimbake.build.on_registry import released_digests
     from slimbake.deploy.digests import deployed
     from slimbake.host.machine import machine
+    from slimbake.release.on_registry import released_digests
 
     plan = project.plan
     if not (registry or project.manifest.registry):

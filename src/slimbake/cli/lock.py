@@ -104,8 +104,8 @@ def _trace(project: Project, check: bool, more: bool) -> None:
     """
     if more:
         raise UsageError("--warm writes no locks", "give it alone, or with --check")
-    from slimbake.build.site import Preparation, hold
-    from slimbake.build.warm import refreshed
+    from slimbake.release.site import Preparation, hold
+    from slimbake.release.warm import refreshed
 
     services = tuple(each.service for each in project.plan.services)
     with hold(project, Preparation(targets=services), console) as site:

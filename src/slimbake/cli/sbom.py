@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from slimbake import docker
-from slimbake.build.sbom import file_name, sbom
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     FOLDER,
@@ -20,6 +19,7 @@ from slimbake.cli.common import (
 )
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
+from slimbake.release.sbom import file_name, sbom
 
 
 @click.command(

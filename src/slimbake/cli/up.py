@@ -35,8 +35,8 @@ def _watch(
     """Bake and start, then bring what is edited into the containers; ends with KeyboardInterrupt
     only, and leaves the containers with their images.
     """
-    from slimbake.build.place import BakeRequest
     from slimbake.deploy.watch import Watched, changes_of, watch
+    from slimbake.release.place import BakeRequest
 
     root = file.parent.resolve()
     changes = changes_of(root)

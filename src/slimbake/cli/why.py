@@ -24,7 +24,7 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.errors import NothingSelected, SetupError, UsageError
-from slimbake.inside.build.runtime import left_behind
+from slimbake.inside.make.runtime import left_behind
 from slimbake.project import Project
 from slimbake.warm.why import MOVED, Why, answer, changed, cold_modules, is_there, led_on, why
 

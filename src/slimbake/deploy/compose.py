@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.build.known import outdated
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
 from slimbake.config.compose import OWN, dotenv, own_compose
@@ -28,6 +27,7 @@ from slimbake.externals.beside import beside_images, lacking, pull
 from slimbake.host.names import manifest_name
 from slimbake.plan.model import Plan, Running
 from slimbake.project import Project
+from slimbake.release.known import outdated
 from slimbake.render import Generated
 from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
 from slimbake.render.documents import Override, document

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimbake.build.known import image_accounts, image_fingerprints, lock_names
-from slimbake.build.place import BakeRequest
-from slimbake.build.release import release
-from slimbake.build.site import seen
 from slimbake.console import QUIET, Console
 from slimbake.deploy import compose
 from slimbake.errors import BuildError, CheckError, ManifestError, SetupError, SlimbakeError
 from slimbake.fingerprint import Account, Input, Parts, without
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
+from slimbake.release.known import image_accounts, image_fingerprints, lock_names
+from slimbake.release.place import BakeRequest
+from slimbake.release.release import release
+from slimbake.release.site import seen
 from slimbake.render.generated import laid_out, own_templates
 
 if TYPE_CHECKING:

@@ -60,12 +60,12 @@ class Apt:
     def _run(self, words: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
         python = self.fleet.python
         found = resolve_externals((self.fleet.external("python"),), expect_engine())
-        command = json.dumps([f"python{python}", "/inside/build.pyz", *words])
+        command = json.dumps([f"python{python}", "/inside/make.pyz", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
             for folder in (given, out):
                 folder.mkdir()
-            (given / "build.pyz").write_bytes(zipapp("build"))
+            (given / "make.pyz").write_bytes(zipapp("make"))
             (given / "lock.txt").write_text(lock)
             contexts = {"python": found["python"].context, "inside": str(given)}
             docker.build_files(

@@ -1,6 +1,6 @@
 """The programs that run in containers, shipped as one zipapp for each kind of step.
 
-`build.pyz` makes layers, `check.pyz` runs in final images, `export.pyz` runs where torch is. A
+`make.pyz` makes layers, `check.pyz` runs in final images, `export.pyz` runs where torch is. A
 folder of that name holds what only that kind of step runs; the modules beside this one are
 shared, and those of the cold store lie in `cold`. They import the standard library and each other, always relatively, and nothing else of
 slimbake.
@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["build", "check", "export"]
+Kind = Literal["make", "check", "export"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
-    "build": (
+    "make": (
         *("cold/__init__", "cold/hook", "cold/layout", "cold/pack", "cold/paths"),
         *("cold/resources", "cold/select", "debs", "elf", "fetch", "globs", "ledger"),
         *("rules", "step"),
@@ -99,7 +99,7 @@ def zipapp(kind: Kind) -> bytes:
 
 
 def _main(kind: Kind) -> str:
-    first = {"build": _UNCOLLECTED, "check": _PATIENT, "export": ""}
+    first = {"make": _UNCOLLECTED, "check": _PATIENT, "export": ""}
     return first[kind] + _MAIN.format(kind)
 
 

@@ -1,7 +1,7 @@
 """Pins and downloads Debian packages; runs in the external Python image.
 
-    python3.11 /build.pyz lock-debs /out/lock.txt amd64,arm64 libpq5
-    python3.11 /build.pyz fetch-debs /debs
+    python3.11 /make.pyz lock-debs /out/lock.txt amd64,arm64 libpq5
+    python3.11 /make.pyz fetch-debs /debs
 
 A lock has a line for each package: name, version, architecture, file, bytes and SHA-256, as apt
 reads them from signed indexes. It lists all dependencies, whatever the image has already: another

@@ -280,7 +280,7 @@ def own_checkout(root: Path) -> bool:
 def _programs(plan: Plan) -> dict[str, bytes]:
     """The zipapps that the plan's steps mount, by file name."""
     wanted: dict[inside.Kind, bool] = {
-        "build": True,
+        "make": True,
         "check": any(target.kind in CHECKS for target in plan.targets),
         "export": any(target.recipe and target.recipe.export for target in plan.targets),
     }

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slimbake.build.known import last_images
 from slimbake.config.naming import SIZES
 from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
 from slimbake.images.measured import remembered
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
+from slimbake.release.known import last_images
 
 
 @dataclass(frozen=True, slots=True)

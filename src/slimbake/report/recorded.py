@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from slimbake.build.timing import costs
 from slimbake.catalogue import rules
 from slimbake.ci.model import Record
 from slimbake.config.naming import SIZES
@@ -19,6 +18,7 @@ from slimbake.images.survey import LAYERS
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 from slimbake.project import Project
+from slimbake.release.timing import costs
 from slimbake.report.images import MeasuredImage, measured_images
 
 COMMITS = 100  # of a history, the latest ones

@@ -151,7 +151,7 @@ def test_a_template_that_touches_no_text_rebuilds_nothing(root: Path) -> None:
 
 
 def test_what_another_slimbake_generated_counts(root: Path) -> None:
-    path = root / "bake/programs/build.pyz"
+    path = root / "bake/programs/make.pyz"
     path.write_bytes(path.read_bytes() + b"of an older slimbake")
     git(root, "commit", "--quiet", "--all", "--message", "x")
     assert "base-web" in said(root, "HEAD"), "a bake generates it again"

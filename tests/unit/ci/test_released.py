@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.unit.registries import Registry, registry
 
-from slimbake.build.sbom import MEDIA_TYPE
 from slimbake.ci.released import signer
 from slimbake.cli import slimbake
 from slimbake.errors import SetupError, UsageError
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST, Descriptor
+from slimbake.release.sbom import MEDIA_TYPE
 
 FLEET = """\
 project: atlas

@@ -13,10 +13,8 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from tests.unit.build.played import manifest
+from tests.unit.release.played import manifest
 
-from slimbake.build.on_registry import OnRegistry
-from slimbake.build.release import Released
 from slimbake.ci.model import Record
 from slimbake.ci.records import KNOWN, read_known, recorded, records, write_record
 from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
@@ -28,6 +26,8 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
+from slimbake.release.on_registry import OnRegistry
+from slimbake.release.release import Released
 
 
 def fleet(*names: str) -> Plan:

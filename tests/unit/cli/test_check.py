@@ -47,10 +47,10 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
     def images(_: Any, services: tuple[str, ...], **__: Any) -> list[Any]:
         return [SimpleNamespace(name=name, image=f"bare/{name}") for name in services]
 
-    monkeypatch.setattr("slimbake.build.site.hold", hold)
-    monkeypatch.setattr("slimbake.build.bake.bake", lambda _, names, __: found.append(names))
-    monkeypatch.setattr("slimbake.build.bare.weights_mounted", lambda site, _: site.plan)
-    monkeypatch.setattr("slimbake.build.bare.bare_images", images)
+    monkeypatch.setattr("slimbake.release.site.hold", hold)
+    monkeypatch.setattr("slimbake.release.bake.bake", lambda _, names, __: found.append(names))
+    monkeypatch.setattr("slimbake.release.bare.weights_mounted", lambda site, _: site.plan)
+    monkeypatch.setattr("slimbake.release.bare.bare_images", images)
     monkeypatch.setattr(
         "slimbake.deploy.containers.record_reference", lambda _, __, image, ___: f'"{image}"'
     )

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.build.warm import write_lists
 from slimbake.cli import main
 from slimbake.config.naming import DOCKERFILES, LOCKS, WARM
 from slimbake.errors import UsageError
+from slimbake.release.warm import write_lists
 
 Run = Callable[..., tuple[int, str]]
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from tests.unit.fleets import fleet, service, unlocked
 
-from slimbake.build.place import BakeRequest
 from slimbake.console import Console
 from slimbake.deploy import watch as watching
 from slimbake.deploy.watch import Source, Watched, changes_of, copy_code, watch
 from slimbake.errors import CheckError, ManifestError, SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.project import Project
+from slimbake.release.place import BakeRequest
 
 
 @dataclass

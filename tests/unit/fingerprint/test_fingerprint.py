@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service, written
 
-from slimbake.build.command import Surroundings
 from slimbake.config.model import BaseEntry, BuildStep, WeightsEntry
 from slimbake.fingerprint import (
     ExternalDigests,
@@ -31,6 +30,7 @@ from slimbake.lock.model import Pin
 from slimbake.lock.text import lock_text
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
+from slimbake.release.command import Surroundings
 from slimbake.render.generated import SHIPPED, drift, generate, repair
 
 NOWHERE = Workspace(None)
@@ -181,7 +181,7 @@ def test_a_change_of_a_service_is_its_own(
             edit("bake/dockerfiles/rules/base-ml.json", '"rules": []', '"rules": [{}]'),
             {"inside", *ON_ML},
         ),
-        (another("bake/programs/build.pyz"), EVERYTHING),
+        (another("bake/programs/make.pyz"), EVERYTHING),
         (another("bake/programs/check.pyz"), {"inside", *CHECKED}),
         (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
         (edit("bake/locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
@@ -487,7 +487,7 @@ def test_a_dockerignore_that_docker_refuses_is_reported(tmp_path: Path) -> None:
 def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     with (root / "bake/dockerfiles/inside.Dockerfile").open("a") as file:
-        file.write("COPY build.pyz /another.pyz\n")
+        file.write("COPY make.pyz /another.pyz\n")
     before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "bake/programs/check.pyz").write_text("edited")
     after = fingerprints(decided, root, NOWHERE, AROUND)

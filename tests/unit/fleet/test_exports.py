@@ -12,7 +12,6 @@ import pytest
 from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, repository
 from tests.unit.fleets import COMMON, asks, below, fleet, service
 
-from slimbake.build.command import BakeOptions, Surroundings, arguments
 from slimbake.config.model import (
     BaseEntry,
     Precision,
@@ -33,6 +32,7 @@ from slimbake.plan import plan
 from slimbake.plan.graph import layers, relinked
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
+from slimbake.release.command import BakeOptions, Surroundings, arguments
 from slimbake.render import bare_files, render
 
 WEB = BaseEntry("web", requirements=asks("fastapi"))

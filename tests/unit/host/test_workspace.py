@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from slimbake.build.command import FIGURES
 from slimbake.checks import parity
 from slimbake.console import Console
 from slimbake.host.workspace import Workspace
+from slimbake.release.command import FIGURES
 
 
 def numbers(said: Any) -> dict[str, int]:

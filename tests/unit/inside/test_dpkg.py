@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside.build.dpkg import PackagesFault, require_dpkg
 from slimbake.inside.debs import DebsError, apt
+from slimbake.inside.make.dpkg import PackagesFault, require_dpkg
 
 
 def root(folder: Path, *files: str) -> Path:

@@ -17,8 +17,8 @@ from tests.index import Index, serving
 from tests.wheels import make_wheel
 
 from slimbake.inside import fetch
-from slimbake.inside.build import PROGRAMS
 from slimbake.inside.fetch import FetchError, LocatedWheel, choose_wheel, download, opener
+from slimbake.inside.make import PROGRAMS
 from slimbake.inside.step import dispatch
 
 NAME = "core-1-py3-none-any.whl"
@@ -262,8 +262,8 @@ def test_the_step_tells_what_is_wrong_in_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     (inside / "lock.txt").write_text(f"core==1 \\\n    --hash=sha256:{A}\n")
-    monkeypatch.setattr("sys.argv", ["build.pyz", "fetch-wheels", str(tmp_path / "wheels")])
-    assert dispatch(PROGRAMS, "slimbake.inside.build") == 1
+    monkeypatch.setattr("sys.argv", ["make.pyz", "fetch-wheels", str(tmp_path / "wheels")])
+    assert dispatch(PROGRAMS, "slimbake.inside.make") == 1
     assert (
         f"slimbake: core: the index has {NAME} with sha256 {sha256(index)}, and the lock {A}\n"
         in capfd.readouterr().err

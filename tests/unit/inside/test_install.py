@@ -15,10 +15,10 @@ from tests.unit.trees import EPOCH, state
 from tests.wheels import make_wheel
 
 from slimbake.inside import FOLDER
-from slimbake.inside.build import PROGRAMS, install
-from slimbake.inside.build.collisions import SITE_HERE, claims_of, refuse_collisions
-from slimbake.inside.build.settle import LayerError
 from slimbake.inside.ledger import LedgerEntry, read_ledger
+from slimbake.inside.make import PROGRAMS, install
+from slimbake.inside.make.collisions import SITE_HERE, claims_of, refuse_collisions
+from slimbake.inside.make.settle import LayerError
 from slimbake.inside.step import dispatch
 
 
@@ -362,8 +362,8 @@ def test_a_rule_that_cannot_be_applied_fails_the_step_in_one_sentence(
 ) -> None:
     tell(inside, {"name": "m.yaml: bases.web.remove: **", "remove": ["**"], "requested": True})
     install.unpack_wheels([str(inside / "unpacked")])
-    monkeypatch.setattr("sys.argv", ["build.pyz", "lay"])
-    assert dispatch(PROGRAMS, "slimbake.inside.build") == 1
+    monkeypatch.setattr("sys.argv", ["make.pyz", "lay"])
+    assert dispatch(PROGRAMS, "slimbake.inside.make") == 1
     assert capsys.readouterr().err.startswith(
         "slimbake: m.yaml: bases.web.remove: ** would remove metadata or a licence: Leave_Out-1.dist-info/"
     )

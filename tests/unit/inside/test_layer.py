@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.unit.trees import EPOCH, state
 
-from slimbake.inside.build import layer, settle
+from slimbake.inside.make import layer, settle
 from slimbake.lock.locks import weights_text
 
 

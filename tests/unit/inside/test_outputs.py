@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside.build import layer, settle
+from slimbake.inside.make import layer, settle
 from slimbake.inside.step import EPOCH
 
 

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.inside.elves import elf
 from tests.wheels import wheel_bytes
 
-from slimbake.inside.build.install import optimised
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes, read_ledger
+from slimbake.inside.make.install import optimised
 from slimbake.inside.rules import LayerFiles, LayerRule, RuleError, apply_rules, strip_symbols
 
 THING = {
@@ -116,7 +116,7 @@ def test_stubs_stay_where_code_makes_their_names(tmp_path: Path, code: bytes, st
 def test_the_ledger_tells_layers_above_what_code_looks_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slimbake.inside.build.install.PREFIX", tmp_path)
+    monkeypatch.setattr("slimbake.inside.make.install.PREFIX", tmp_path)
     rules = [{"name": "stubs", "conditions": ["unsought"], "remove": ["**/*.pyi"]}]
     settings = {"layer": "base", "rules": rules}
     first = optimised(prefix(tmp_path, {"thing": {"thing/a.pyi": b"x"}}), settings)

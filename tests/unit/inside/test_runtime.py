@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside.build import runtime
+from slimbake.inside.make import runtime
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from slimbake.inside import debs
-from slimbake.inside.build import ldconfig, system
-from slimbake.inside.build.system import Installed
 from slimbake.inside.elf import Linked
+from slimbake.inside.make import ldconfig, system
+from slimbake.inside.make.system import Installed
 
 # Of each package: what it depends on, and its files; `.so` are native.
 FLEET: Mapping[str, tuple[str, tuple[str, ...]]] = {

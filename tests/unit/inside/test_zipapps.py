@@ -19,7 +19,7 @@ from tests.unit.programs import written
 from slimbake.inside import FOLDER, SHARED, Kind, from_stdin, with_check_pyz, zipapp
 from slimbake.render import MARK
 
-KINDS: tuple[Kind, ...] = ("build", "check", "export")
+KINDS: tuple[Kind, ...] = ("make", "check", "export")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -119,7 +119,7 @@ def test_a_zipapp_lists_its_programs(kind: Kind, tmp_path: Path) -> None:
 
 @every_kind
 def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_path: Path) -> None:
-    program = {"build": "copy-code", "check": "start", "export": "export"}[kind]
+    program = {"make": "copy-code", "check": "start", "export": "export"}[kind]
     done = subprocess.run(
         [sys.executable, "-I", "-S", written(kind, tmp_path), program, "/none", "/none"],
         input="",
@@ -136,15 +136,15 @@ def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_pa
 @pytest.mark.parametrize(
     ("module", "kinds"),
     [
-        ("build/install.py", ["build"]),
-        ("debs.py", ["build"]),
+        ("make/install.py", ["make"]),
+        ("debs.py", ["make"]),
         ("check/smoke.py", ["check"]),
         ("check/agreement.py", ["check"]),
         ("export/model.py", ["export"]),
         ("parity_texts.py", ["export"]),
-        ("rules.py", ["build", "check"]),
+        ("rules.py", ["make", "check"]),
         ("ranking.py", ["check", "export"]),
-        ("step.py", ["build", "check", "export"]),
+        ("step.py", ["make", "check", "export"]),
         ("__init__.py", []),
     ],
 )

@@ -8,12 +8,12 @@ import hashlib
 
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.command import BakeOptions, Surroundings, arguments
 from slimbake.config.model import BaseEntry, ExternalEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
+from slimbake.release.command import BakeOptions, Surroundings, arguments
 
 MODEL = "weights-a-model.txt"
 LOCKS = {

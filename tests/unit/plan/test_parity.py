@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.build.command import BakeOptions, Surroundings, arguments
-from slimbake.build.statement import released_fingerprints
 from slimbake.checks import parity as kept
 from slimbake.checks.parity import parity_table
 from slimbake.config import manifest as read
@@ -30,6 +28,8 @@ from slimbake.plan import plan
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
+from slimbake.release.command import BakeOptions, Surroundings, arguments
+from slimbake.release.statement import released_fingerprints
 
 ROOT = Path(__file__).parents[3]
 MODEL = WeightsEntry("package", "some-model")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.build import pushed
-from slimbake.build.command import BakeOptions, Surroundings, arguments, environment
 from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
 from slimbake.errors import UsageError
 from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
+from slimbake.release import pushed
+from slimbake.release.command import BakeOptions, Surroundings, arguments, environment
 
 DIGEST = "sha256:" + "a" * 64
 AT = {

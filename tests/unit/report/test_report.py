@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake import report
-from slimbake.build.timing import keep_costs
 from slimbake.ci.model import Record
 from slimbake.ci.records import write_record
 from slimbake.cli import slimbake
@@ -22,6 +21,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part, Taken
 from slimbake.images.sizes import Image, MeasuredLayer
 from slimbake.project import load
+from slimbake.release.timing import keep_costs
 from slimbake.report.recorded import recorded_facts
 
 MANIFEST = """\

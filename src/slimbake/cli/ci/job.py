@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 
-from slimbake.build.place import BakeRequest
-from slimbake.build.pushed import read_pushed
 from slimbake.cli.bake import baked
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -22,6 +20,8 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.plan.model import Plan
+from slimbake.release.place import BakeRequest
+from slimbake.release.pushed import read_pushed
 
 
 def request(plan: Plan, targets: tuple[str, ...], platform: str) -> BakeRequest:

@@ -34,8 +34,8 @@ from slimbake.project import Project
 )
 def command(file: Path, sboms: Path | None) -> None:
     """List the images that the registry has under $TAG, by digest, for the job that signs them."""
-    from slimbake.build.on_registry import attached_sboms, released_images
     from slimbake.host.machine import machine
+    from slimbake.release.on_registry import attached_sboms, released_images
 
     project = read(file)
     plan, sign = project.plan, project.plan.pipeline.sign

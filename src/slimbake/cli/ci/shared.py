@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from slimbake.build.bases import bases
-from slimbake.build.pushed import write_pushed
 from slimbake.cli.ci.job import request
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -19,6 +17,8 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
+from slimbake.release.bases import bases
+from slimbake.release.pushed import write_pushed
 
 
 @click.command(

@@ -5,7 +5,7 @@ FROM scratch AS find-links
 # Download the locked wheels. A build context named `wheels` replaces this stage.
 FROM base AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/web.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
@@ -14,36 +14,36 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "fetch-wheels", "/wheels"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
 FROM base AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/web.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "unpack", "/unpacked"]
+    ["python", "/make.pyz", "unpack", "/unpacked"]
 
 FROM base AS below
 USER 0:0
 # Lay what stays of them, by the rules of this layer.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=rules/web.json,target=/inside/rules.json \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "lay"]
+    ["python", "/make.pyz", "lay"]
 
 # Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
 
 FROM below AS build-code-0
 COPY --from=code /app /app
@@ -63,9 +63,9 @@ RUN --mount=type=secret,id=slimbake-ca,target=/etc/ssl/certs/ca-certificates.crt
 
 FROM build-code-0 AS build-taken-1
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=build-step-1,source=/build,target=/inside/step \
-    ["python", "/build.pyz", "take-outputs", "/out", "/app/frontend", "dist"]
+    ["python", "/make.pyz", "take-outputs", "/out", "/app/frontend", "dist"]
 
 FROM build-code-0 AS build-code-1
 COPY --from=build-taken-1 /out/app /app
@@ -80,9 +80,9 @@ RUN --network=none ["npm", "run", "icons"]
 
 FROM build-code-1 AS build-taken-2
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=build-step-2,source=/build,target=/inside/step \
-    ["python", "/build.pyz", "take-outputs", "/out", "/app", "icons/all.svg"]
+    ["python", "/make.pyz", "take-outputs", "/out", "/app", "icons/all.svg"]
 
 FROM build-code-1 AS build-code-2
 COPY --from=build-taken-2 /out/app /app
@@ -97,9 +97,9 @@ RUN --network=none ["python", "words.py"]
 
 FROM build-code-2 AS build-taken-3
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=build-step-3,source=/build,target=/inside/step \
-    ["python", "/build.pyz", "take-outputs", "/out", "/app", "words"]
+    ["python", "/make.pyz", "take-outputs", "/out", "/app", "words"]
 
 FROM build-code-2 AS build-code-3
 COPY --from=build-taken-3 /out/app /app
@@ -117,9 +117,9 @@ RUN --network=none ["python", "manage.py", "collectstatic", "--noinput"]
 
 FROM build-code-3 AS build-taken-4
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=build-step-4,source=/app,target=/inside/step \
-    ["python", "/build.pyz", "take-outputs", "/out", "/app", "static", "manifest.json"]
+    ["python", "/make.pyz", "take-outputs", "/out", "/app", "static", "manifest.json"]
 
 FROM build-code-3 AS build-code-4
 COPY --from=build-taken-4 /out/app /app

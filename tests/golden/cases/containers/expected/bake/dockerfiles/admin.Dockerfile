@@ -6,9 +6,9 @@ USER 0:0
 # Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
 
 FROM below
 COPY --from=code /app /app

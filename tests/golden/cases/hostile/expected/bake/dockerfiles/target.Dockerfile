@@ -4,15 +4,15 @@ FROM base AS below
 USER 0:0
 # Mount points of volumes, the working directory and home of the service's user, which owns them.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
-    ["python", "/build.pyz", "make-folders", "65532:65532", "/da ta/\"$x\""]
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
+    ["python", "/make.pyz", "make-folders", "65532:65532", "/da ta/\"$x\""]
 
 # Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
 
 FROM below
 COPY --from=code /app /app

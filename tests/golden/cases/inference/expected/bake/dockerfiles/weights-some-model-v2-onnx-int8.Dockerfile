@@ -11,9 +11,9 @@ RUN --network=none \
 FROM runtime AS unpack
 USER 0:0
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=export,source=/weights,target=/inside/context \
-    ["python", "/build.pyz", "copy-code", "/weights"]
+    ["python", "/make.pyz", "copy-code", "/weights"]
 
 FROM scratch
 COPY --from=unpack /weights /

@@ -5,7 +5,7 @@ FROM scratch AS find-links
 # Download the locked wheels. A build context named `wheels` replaces this stage.
 FROM runtime AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-our-disk.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
@@ -13,18 +13,18 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "fetch-wheels", "/wheels"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
 
 FROM runtime AS build
 USER 0:0
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-our-disk.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,target=/inside/context \
-    ["python", "/build.pyz", "build-wheel", "/wheel"]
+    ["python", "/make.pyz", "build-wheel", "/wheel"]
 
 FROM scratch
 COPY --from=build /wheel /

@@ -5,7 +5,7 @@ FROM scratch AS find-links
 # Download the locked wheels. A build context named `wheels` replaces this stage.
 FROM runtime AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-tool.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
@@ -13,7 +13,7 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "fetch-wheels", "/wheels"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
 
 # The commit. A build context named `sources` replaces this stage.
 FROM scratch AS sources
@@ -21,25 +21,25 @@ ADD ["http://127.0.0.1:8917/tool.git#50dfa493ebd75bd3929af566eec49bafd7789adb", 
 
 # Download the locked Debian packages. A build context named `debs` replaces this stage.
 FROM python AS debs
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-tool.system.txt,target=/inside/lock.txt \
-    ["python3.11", "/build.pyz", "fetch-debs", "/debs"]
+    ["python3.11", "/make.pyz", "fetch-debs", "/debs"]
 
 FROM python AS build
 USER 0:0
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-tool.system.txt,target=/inside/lock.txt \
     --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
-    ["python3.11", "/build.pyz", "install-debs"]
+    ["python3.11", "/make.pyz", "install-debs"]
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-tool.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,from=sources,source=/wheels,target=/inside/context \
-    ["python3.11", "/build.pyz", "build-wheel", "/wheel"]
+    ["python3.11", "/make.pyz", "build-wheel", "/wheel"]
 
 FROM scratch
 COPY --from=build /wheel /

@@ -5,7 +5,7 @@ FROM scratch AS find-links
 # Download the locked wheels. A build context named `wheels` replaces this stage.
 FROM base AS wheels
 USER 0:0
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-database.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
@@ -13,43 +13,43 @@ RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "fetch-wheels", "/wheels"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
 FROM base AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-database.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "unpack", "/unpacked"]
+    ["python", "/make.pyz", "unpack", "/unpacked"]
 
 # Download the locked Debian packages. A build context named `debs` replaces this stage.
 FROM python AS debs
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-database.system.txt,target=/inside/lock.txt \
-    ["python3.11", "/build.pyz", "fetch-debs", "/debs"]
+    ["python3.11", "/make.pyz", "fetch-debs", "/debs"]
 
 # Install them here, and take their files and shared libraries that the base lacks.
 FROM python AS system
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-database.system.txt,target=/inside/lock.txt \
     --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
     --mount=type=bind,from=base,target=/inside/base \
-    ["python3.11", "/build.pyz", "carry-debs", "/out", "libpq5"]
+    ["python3.11", "/make.pyz", "carry-debs", "/out", "libpq5"]
 
 FROM base
 USER 0:0
 COPY --from=system /out /
 # Lay what stays of them, by the rules of this layer.
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=rules/base-database.json,target=/inside/rules.json \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/build.pyz", "lay"]
+    ["python", "/make.pyz", "lay"]
 USER 65532:65532

@@ -2,18 +2,18 @@
 
 # Download the locked Debian packages. A build context named `debs` replaces this stage.
 FROM python AS debs
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-plain-files.system.txt,target=/inside/lock.txt \
-    ["python3.11", "/build.pyz", "fetch-debs", "/debs"]
+    ["python3.11", "/make.pyz", "fetch-debs", "/debs"]
 
 # Install them here, and take their files and shared libraries that the base lacks.
 FROM python AS system
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/base-plain-files.system.txt,target=/inside/lock.txt \
     --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
     --mount=type=bind,from=base,target=/inside/base \
-    ["python3.11", "/build.pyz", "carry-debs", "/out", "media-types"]
+    ["python3.11", "/make.pyz", "carry-debs", "/out", "media-types"]
 
 FROM base
 USER 0:0

@@ -2,18 +2,18 @@
 
 # Download the locked Debian packages. A build context named `debs` replaces this stage.
 FROM python AS debs
-RUN --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/importer.system.txt,target=/inside/lock.txt \
-    ["python3.11", "/build.pyz", "fetch-debs", "/debs"]
+    ["python3.11", "/make.pyz", "fetch-debs", "/debs"]
 
 # Install them here, and take their files and shared libraries that the base lacks.
 FROM python AS system
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/importer.system.txt,target=/inside/lock.txt \
     --mount=type=bind,from=debs,source=/debs,target=/inside/debs \
     --mount=type=bind,from=base,target=/inside/base \
-    ["python3.11", "/build.pyz", "carry-debs", "/out", "libgomp1", "libstdc++6", "coreutils", "dash"]
+    ["python3.11", "/make.pyz", "carry-debs", "/out", "libgomp1", "libstdc++6", "coreutils", "dash"]
 
 FROM base AS below
 USER 0:0
@@ -22,9 +22,9 @@ COPY --from=system /out /
 # Copy the build context, and compile it.
 FROM below AS code
 RUN --network=none \
-    --mount=type=bind,from=inside,source=build.pyz,target=/build.pyz \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,target=/inside/context \
-    ["python", "-IS", "/build.pyz", "copy-code", "/app"]
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
 
 FROM below
 COPY --from=code /app /app

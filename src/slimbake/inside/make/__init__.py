@@ -1,0 +1,19 @@
+"""make.pyz: the programs that make layers, `python /make.pyz NAME ARGUMENT ...`."""
+
+PROGRAMS = {
+    "fetch-wheels": "..fetch:fetch_wheels",
+    "unpack": ".install:unpack_wheels",
+    "lay": ".install:lay_packages",
+    "install-local": ".install:install_local",
+    "copy-code": ".settle:copy_code",
+    "copy-weights": ".layer:copy_weights",
+    "unpack-weights": ".layer:unpack_weights",
+    "build-wheel": ".layer:build_wheel",
+    "take-outputs": ".layer:take_outputs",
+    "make-folders": ".layer:make_folders",
+    "make-runtime": ".runtime:make_runtime",
+    "lock-debs": "..debs:lock_debs",
+    "fetch-debs": "..debs:fetch_locked_debs",
+    "carry-debs": ".system:carry_debs",
+    "install-debs": ".system:install_locked",
+}

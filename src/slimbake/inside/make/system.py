@@ -1,0 +1,302 @@
+"""Carries Debian packages into an image, on top of its runtime; runs in the external Python image.
+
+    python3.11 /make.pyz carry-debs /out libpq5 libgomp1
+
+Carried are the files of each package and those that it cannot work without, where the runtime
+lacks them: see `companions`.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
+from ..elf import LIBRARIES, linked
+from ..step import INSIDE
+from .dpkg import ROOT, STATUS_D, alternative_links, debian_owners, installed_fields, require_dpkg
+from .runtime import (
+    cached_libraries,
+    copyrights,
+    dpkg_records,
+    is_elf,
+    lay_out,
+    libraries,
+    library_owners,
+    links_to,
+    set_times,
+    within,
+)
+
+DOCUMENTATION = re.compile(
+    r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/|/.*/man/man\d[^/]*/"
+)
+STARTS_SHELL = re.compile(rb"\0(?:/bin/sh|popen|system)\0")  # its own text, or glibc's functions
+PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
+# Where the libraries of an image lie, links to them, and the folders that its loader looks into.
+_LOADED = ("usr/lib", "usr/local/lib", "etc/alternatives", "etc/ld.so.conf.d", "etc/ld.so.conf")
+SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
+# Debian's own words for what every installation has: their dependents name them for the sake of
+# scripts that run when a package is installed.
+EVERYWHERE = frozenset(("required", "important"))
+NAMED = 3  # programs that a warning names
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package of this image."""
+
+    priority: str
+    provides: tuple[str, ...]
+    depends: tuple[tuple[str, ...], ...]  # names, any of which will do
+
+
+def install_debs(debs: Sequence[Deb], folder: Path) -> None:
+    """Install the packages of a lock that the image lacks, from these files, without a network.
+
+    The image's own packages stay; only where something then does not fit are they replaced by the
+    locked versions.
+    """
+    files = dict(zip(debs, verify_debs(debs, folder), strict=True))
+    states = installed_fields("Package", "db:Status-Status")
+    there = {name for name, state in states if state == "installed"}
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
+    if lacking := [str(path) for deb, path in files.items() if deb.name not in there]:
+        try:
+            apt(*command, *lacking)
+        except DebsError:
+            apt(*command, *map(str, files.values()))
+
+
+@cache
+def installed() -> dict[str, Installed]:
+    """The packages of this image, by name."""
+    fields = ("Package", "Priority", "Provides", "Pre-Depends", "Depends")
+    found: dict[str, Installed] = {}
+    for name, priority, provides, *needs in installed_fields(*fields):
+        depends = ",".join(needs)
+        wanted = tuple(tuple(_names(each, "|")) for each in depends.split(",") if each.strip())
+        found[name] = Installed(priority, tuple(_names(provides, ",")), wanted)
+    return found
+
+
+def _names(field: str, separator: str) -> Iterator[str]:
+    for each in field.split(separator):
+        if each.strip():
+            yield each.split()[0].partition(":")[0]
+
+
+@cache
+def own_files() -> dict[str, set[Path]]:
+    """The files of each installed package, without its documentation."""
+    found: dict[str, set[Path]] = {}
+    for path, name in debian_owners().items():
+        if (path.is_file() or path.is_symlink()) and not DOCUMENTATION.match(str(path)):
+            found.setdefault(name, set()).add(path)
+    return found
+
+
+def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
+    """These packages with those that they cannot work without. `runtime`: what is below has some
+    files of these already, and gets no more of them.
+
+    Of all that a package depends on: programs and data; libraries where a program or library needs
+    one; all where it is a metapackage; the interpreters of its programs. So libgl1 brings no
+    drivers, and no package brings what only its installation needs.
+    """
+    chosen: set[str] = set()
+    asked = {_first((name,)) for name in names}
+    shell = bool(SHELLS & asked) or within(INSIDE / "base", "/usr/bin/sh").exists()
+    needing: dict[Path, str] = {}  # a program that needs a shell -> its package
+    waiting = [*asked]
+    while waiting:
+        name = waiting.pop()
+        if name in chosen or name not in installed():
+            continue
+        chosen.add(name)
+        depends = [found for each in installed()[name].depends if (found := _first(each))]
+        files = own_files().get(name, set())
+        if not files and name in asked:  # a metapackage
+            asked |= {*depends}
+            more = {*depends}
+        else:
+            more = {each for each in depends if _program_or_data(each)}
+        more = {each for each in more if installed()[each].priority not in EVERYWHERE}
+        for elf in sorted(filter(is_elf, files)):
+            more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
+        more |= _interpreters(files)
+        if name in asked and not shell:
+            needing |= dict.fromkeys(filter(_needs_shell, files), name)
+        waiting += sorted(more - {""} - {*runtime})
+    _tell_of_shells(needing)
+    return chosen
+
+
+def _first(names: Sequence[str]) -> str:
+    """The package of this image that answers a dependency, under its own name or another's."""
+    known = installed()
+    own = (name for name in names if name in known)
+    others = (name for name, package in known.items() if {*package.provides} & {*names})
+    return next(own, "") or next(others, "")
+
+
+@cache
+def _program_or_data(name: str) -> bool:
+    """Whether a package has programs, or no native code: else it is one of libraries."""
+    files = own_files().get(name, set())
+    return any(map(_program, files)) or not any(map(is_elf, files))
+
+
+def _interpreters(files: Collection[Path]) -> set[str]:
+    """The packages of the interpreters of a package's programs that are scripts, less shells: an
+    image has one only if its service asks for it.
+    """
+    found = set()
+    for path in filter(_program, files):
+        if (interpreter := interpreter_of(path)) and interpreter.name not in SHELLS:
+            link = interpreter.parent.resolve() / interpreter.name
+            found |= {debian_owners().get(each, "") for each in (link, interpreter.resolve())}
+    return found
+
+
+def _needs_shell(path: Path) -> bool:
+    """Whether a program is a script of a shell, or starts others through one, as git does to clone.
+    Every program that is linked statically has the shell's name in it, of its copy of libc.
+    """
+    if not _program(path):
+        return False
+    if interpreter := interpreter_of(path):
+        return interpreter.name in SHELLS
+    return bool(linked(path).needed) and bool(STARTS_SHELL.search(path.read_bytes()))
+
+
+def _program(path: Path) -> bool:
+    return bool(PROGRAM.fullmatch(str(path)))
+
+
+def _tell_of_shells(programs: Mapping[Path, str]) -> None:
+    """Say in one line which programs need a shell, of which package each: those that have the name
+    of their package first, since they are what it is for.
+    """
+    if not programs:
+        return
+    first = sorted(programs, key=lambda path: (path.name != programs[path], str(path)))
+    names = ", ".join(f"{path.name} of {programs[path]}" for path in first[:NAMED])
+    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
+    print(
+        f"slimbake: warning: system: the image has no shell for {names}{more}: if your code runs"
+        " them, `shell: true` brings one",
+        file=sys.stderr,
+    )
+
+
+def interpreter_of(path: Path) -> Path | None:
+    """What runs a script; None for what is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        line = file.readline(256)
+    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+    if words and words[0].endswith("/env"):
+        program = next((word for word in words[1:] if word[0] != "-" and "=" not in word), "")
+        return Path(shutil.which(program) or f"/usr/bin/{program}")
+    return Path(words[0]) if words else None
+
+
+def alternatives(paths: set[Path]) -> set[Path]:
+    """The links by which Debian's alternatives (say, of libblas.so.3) lead to `paths`."""
+    return {
+        step for link in alternative_links() if link.resolve() in paths for step in links_to(link)
+    }
+
+
+def package_files(names: Collection[str]) -> set[Path]:
+    """The files of the installed packages `names`, and the shared libraries that they need."""
+    own = (path for name in names for path in own_files().get(name, ()))
+    paths = {step for path in own for step in links_to(path)}
+    paths |= alternatives(paths)
+    for elf in sorted(filter(is_elf, paths)):
+        found, missing = libraries(elf)
+        for name in missing:  # no error: a plug-in may rely on what its program has loaded
+            print(
+                f"slimbake: system: {elf} needs {name}, which the loader does not find",
+                file=sys.stderr,
+            )
+        paths |= found
+    return paths | copyrights(paths)
+
+
+def has_same(runtime: Path, path: Path) -> bool:
+    """Whether `runtime` has the same file or link at `path` as this image."""
+    there = within(runtime, path)
+    if path.is_symlink() and there.is_symlink():
+        return path.readlink() == there.readlink()
+    if path.is_symlink() or there.is_symlink():
+        return False
+    return there.is_file() and filecmp.cmp(path, there, shallow=False)
+
+
+def install_locked(_: Sequence[str] = ()) -> None:
+    """The program `install-debs`: install the packages of the lock here, for what builds a wheel."""
+    install_debs(debs_of(LOCK), INSIDE / "debs")
+
+
+def write_cache(out: Path, runtime: Path) -> None:
+    """The loader's cache of the image that has `out` on top of `runtime`: the loader finds what lies
+    in folders of its own by it, and `ldconfig -p` prints it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        for path in ROOT.iterdir():
+            if path.is_symlink():  # the usrmerge
+                (root / path.name).symlink_to(path.readlink())
+        for tree in (runtime, out):
+            for part in _LOADED:
+                if (tree / part).is_dir():
+                    shutil.copytree(
+                        tree / part,
+                        root / part,
+                        symlinks=True,
+                        dirs_exist_ok=True,
+                        ignore=_no_library,
+                    )
+                elif (tree / part).is_file():
+                    (root / "etc").mkdir(exist_ok=True)
+                    shutil.copyfile(tree / part, root / part)
+        subprocess.run(["/sbin/ldconfig", "-X", "-r", root], check=True)
+        (out / "etc").mkdir(exist_ok=True)
+        shutil.copyfile(root / "etc/ld.so.cache", out / "etc/ld.so.cache")
+
+
+def _no_library(folder: str, names: Sequence[str]) -> list[str]:
+    return [
+        name
+        for name in names
+        if name.startswith("python")
+        or not ((Path(folder) / name).is_dir() or ".so" in name or name.endswith(".conf"))
+    ]
+
+
+def carry_debs(arguments: Sequence[str]) -> None:
+    """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
+    require_dpkg()
+    out, runtime, packages = Path(arguments[0]), INSIDE / "base", arguments[1:]
+    install_debs(debs_of(LOCK), INSIDE / "debs")
+    cached_libraries.cache_clear()
+    there = {path.stem for path in within(runtime, STATUS_D).glob("*.md5sums")}
+    chosen = companions(packages, there)
+    print(f"slimbake: system: {' '.join(sorted(chosen))}", file=sys.stderr)
+    paths = {path for path in package_files(chosen) if not has_same(runtime, path)}
+    out.mkdir(exist_ok=True)
+    texts = dpkg_records(paths, runtime) | {str(LIBRARIES): library_owners()}
+    lay_out(out, paths, texts, {})
+    write_cache(out, runtime)
+    set_times(out)

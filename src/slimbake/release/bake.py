@@ -1,0 +1,185 @@
+"""One bake: builds a plan's targets and runs their checks, without moving a tag."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from slimbake import docker
+from slimbake.console import Console
+from slimbake.errors import SetupError, SlimbakeError
+from slimbake.plan.graph import relinked
+from slimbake.plan.model import Plan
+from slimbake.release.command import FILES, BakeOptions, arguments, environment
+from slimbake.release.costs import estimated, measured_costs
+from slimbake.release.events import Progress, Steps, Vertex, failure, transient
+from slimbake.release.show import Board, Plain, show
+from slimbake.release.site import Site
+from slimbake.release.timing import costs
+from slimbake.release.warned import WARNING, keep_warned
+
+# Seconds before the next tries of a build that the engine itself gave up; all that was built is
+# cached. The machine is busy then, often with this very build.
+RETRIES = (2.0, 15.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class BakeResult:
+    """What a bake leaves behind: images that were checked, under no name that anyone uses."""
+
+    # target -> the ids that an engine may call its image by; of one that was pushed, its digest
+    digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    failures: tuple[SlimbakeError, ...] = ()  # of what was left out, with `keep_going`
+    # of each target that was built from its first step on
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One `docker buildx bake` that ended."""
+
+    digests: Mapping[str, tuple[str, ...]]  # by target
+    broken: Vertex | None  # the step that broke it
+    text: str  # buildx's own words
+    seconds: Mapping[str, float]
+
+
+def bake(
+    site: Site,
+    targets: tuple[str, ...],
+    options: BakeOptions,
+    *,
+    checks: bool = True,
+    plan: Plan | None = None,
+) -> BakeResult:
+    """Build these targets, and run the checks of those that are services.
+
+    `checks`: false builds the images alone; `plan`: another one than the project's. With
+    `options.keep_going`, what fails is left out with all that stands on it. Raises SetupError for
+    secrets that are missing, BuildError where a target does not build, CheckError where a check
+    does not hold.
+    """
+    plan = plan or site.plan
+    if missing := missing_secrets(plan, targets, site.root):
+        words = "\n".join(f"  {each}" for each in missing)
+        raise SetupError(f"the build wants secrets that are not there\n{words}")
+    steps = Steps(plan, _dockerfiles(plan, site.root))
+    failures: list[SlimbakeError] = []
+    while targets:
+        names = plan.with_checks(targets) if checks else targets
+        build = partial(_build, site, plan, names, steps)
+        run = _patiently(build, options, site.console)
+        if run.broken is None:
+            return BakeResult(run.digests, tuple(failures), run.seconds, targets)
+        error, culprit = failure(plan, run.broken, run.text)
+        if not options.keep_going or not culprit:
+            raise error
+        failures.append(error)
+        targets = tuple(each for each in targets if culprit not in _below(plan, each))
+    return BakeResult(failures=tuple(failures))
+
+
+def _below(plan: Plan, target: str) -> frozenset[str]:
+    return frozenset(each.name for each in plan.needed(plan.with_checks((target,))))
+
+
+def _patiently(
+    build: Callable[[BakeOptions], _Run], options: BakeOptions, console: Console
+) -> _Run:
+    run = build(options)
+    for pause in RETRIES:
+        if run.broken is None or not transient(run.broken, run.text):
+            break
+        words = (run.broken.error or run.text).strip().splitlines() or ["no reason"]
+        console.say(
+            f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
+        )
+        time.sleep(pause)
+        run = build(options)
+    return run
+
+
+def _build(
+    site: Site,
+    plan: Plan,
+    names: tuple[str, ...],
+    steps: Steps,
+    options: BakeOptions,
+) -> _Run:
+    site.built.set()
+    progress = Progress(steps, only=names[0] if len(names) == 1 else "")
+    targets = relinked(plan, site.around.pushed).needed(names)
+    exported = {t.name for t in targets if t.name in names and (t.repository or t.kind in FILES)}
+    with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
+        metadata = Path(scratch) / "metadata.json"
+        words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
+        variables = environment(site.around, options)
+        running = docker.Bake(words, site.root, variables, site.engine.program)
+        known = costs(site.workspace)
+        expected = estimated(plan, known) if known else {}
+        with show(Board(targets, exported, progress, expected), site.console) as shown:
+            warnings = _follow(running, progress, shown)
+            if not running.code:
+                shown.complete()
+        for warning in warnings:
+            site.console.say(warning)
+        keep_warned(site.workspace, plan, progress.vertices.values())
+        if running.code:
+            broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
+            return _Run({}, broken, running.text, {})
+        found = json.loads(metadata.read_text("utf-8"))
+    digests = {name: _identifiers(entry) for name, entry in found.items()}
+    return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
+
+
+def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:
+    """Show a bake until it ends; what its programs warn of, each once."""
+    warnings: dict[str, None] = {}
+    for event in running.events():
+        for change in progress.take(event):
+            shown.take(change)
+            if change.line.startswith(WARNING):
+                warnings[change.line.removeprefix("slimbake: ")] = None
+    return list(warnings)
+
+
+def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
+    """How an engine may call an image: by its manifest with the containerd store, by its
+    configuration without.
+    """
+    keys = ("containerimage.digest", "containerimage.config.digest")
+    return tuple(entry[key] for key in keys if entry.get(key))
+
+
+def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
+    paths = {target.dockerfile for target in plan.targets}
+    return {
+        path: (root / path).read_text("utf-8", errors="replace")
+        for path in paths
+        if (root / path).is_file()
+    }
+
+
+def missing_secrets(plan: Plan, names: tuple[str, ...], root: Path) -> list[str]:
+    """The secrets of these targets that are not there, each in words.
+
+    buildx takes a variable that is not set for an empty secret, and a step may well build with
+    that.
+    """
+    missing = []
+    for target in plan.needed(names):
+        for secret in target.secrets:
+            if secret.source == "env" and secret.name not in os.environ:
+                missing.append(
+                    f"{secret.id} of {target.name}: the variable {secret.name} is not set"
+                )
+            elif secret.source == "file" and not (root / secret.name).is_file():
+                missing.append(f"{secret.id} of {target.name}: there is no file {secret.name}")
+    return missing

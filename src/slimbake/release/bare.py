@@ -1,0 +1,42 @@
+"""Images without optimisation: what parity compares with."""
+
+from __future__ import annotations
+
+from slimbake.checks.mounts import mounted
+from slimbake.host.workspace import FOLDER
+from slimbake.plan.model import Plan
+from slimbake.release.bake import bake
+from slimbake.release.command import BakeOptions, staged
+from slimbake.release.place import Built, built_in_engine
+from slimbake.release.site import Site
+from slimbake.render import bare_files
+
+BARE = "bare"  # in the workspace: what steps that install are to do
+
+
+def bare_images(
+    site: Site, services: tuple[str, ...], *, checks: bool = True, platform: str = ""
+) -> tuple[Built, ...]:
+    """Build these services without optimisation, and run their checks. They are never pushed.
+
+    Raises as `bake` does.
+    """
+    names = {name: staged(site.plan, name, site.around.checkout, BARE) for name in services}
+    texts = bare_files(site.plan)
+    for name, text in texts.items():
+        site.workspace.write_text(f"{BARE}/{name}", text)
+    # none where no service has packages
+    sets = (f"inside.contexts.rules={FOLDER}/{BARE}", "*.args.STRIP=") if texts else ()
+    options = BakeOptions(names=names, sets=sets, platform=platform, compression="uncompressed")
+    result = bake(site, services, options, checks=checks)
+    return built_in_engine(result.left, result)
+
+
+def weights_mounted(site: Site, services: tuple[str, ...], platform: str = "") -> Plan:
+    """The plan with the volumes that these services mount, for which their images are built."""
+    names = site.plan.with_weights(services)[len(services) :]
+    if not names:
+        return site.plan
+    result = bake(site, names, BakeOptions(platform=platform), checks=False)
+    images = {each.name: each.image for each in built_in_engine(result.left, result)}
+    return mounted(site.plan, images, services)

@@ -1,0 +1,311 @@
+"""What a registry has of a fleet by fingerprint, and its names of a new version: the same bytes under
+another tag, nothing pulled and nothing built. What is in doubt counts as missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from slimbake.console import Console
+from slimbake.errors import BuildError, SetupError
+from slimbake.fingerprint.model import fingerprint_tag
+from slimbake.host.typed import WRONG
+from slimbake.plan.model import Plan
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
+from slimbake.registry.documents import (
+    CREATED,
+    INDEXES,
+    StoredManifest,
+    descriptor_of,
+    platform_manifests,
+)
+from slimbake.registry.errors import RegistryError
+from slimbake.registry.together import ask_together
+from slimbake.release.sbom import MEDIA_TYPE as SBOM
+from slimbake.release.statement import stated
+
+if TYPE_CHECKING:  # requests costs 0.1 s
+    from slimbake.registry.session import Host
+
+T = TypeVar("T")
+
+SECONDS = 60.0
+"""For the answers to one question about all images: a registry that needs more is not asked on."""
+THREADS = 16
+_NAMED = 3  # images that a line about doubts names for each reason
+
+
+@dataclass(frozen=True, slots=True)
+class OnRegistry:
+    """An image, which need not be built: it is on the registry, and says what it was released for."""
+
+    target: str
+    repository: str
+    document: StoredManifest  # its manifest, or the index of its platforms
+
+    @property
+    def digest(self) -> str:
+        return self.document.descriptor.digest
+
+    @property
+    def reference(self) -> str:
+        """REPOSITORY@DIGEST."""
+        return f"{self.repository}@{self.digest}"
+
+
+def on_registry(
+    plan: Plan,
+    targets: Iterable[str],
+    fingerprints: Mapping[str, str],
+    registry: str,
+    console: Console,
+    *,
+    ca_bundle: str = "",
+    provenance: bool = False,
+    seconds: float = SECONDS,
+) -> tuple[OnRegistry, ...]:
+    """The images of these services and bases that a registry has, in order, read and checked.
+
+    `fingerprints`: what `released_fingerprints` gives; what has none is missing. One HEAD for each,
+    several at once; then what is there is read: the image under the tag has the digest that the tag
+    gave, and states the target's fingerprint (see `statement`). `provenance`: an image without
+    counts as missing. Doubts are said, in one line; nothing that the registry does or leaves undone
+    is raised.
+    """
+    repositories = {
+        name: f"{registry}/{plan.target(name).repository}"
+        for name in targets
+        if name in fingerprints
+    }
+
+    def ask(target: str, at: ImageRepository) -> str | None:
+        return at.digest(fingerprint_tag(fingerprints[target]))
+
+    found = _answers(repositories, ask, ca_bundle, seconds)
+    digests = {name: each for name, each in found.items() if isinstance(each, str)}
+
+    def read(target: str, at: ImageRepository) -> StoredManifest | None:
+        return _checked(at, digests[target], fingerprints[target], provenance)
+
+    there = {name: repositories[name] for name in digests}
+    images = _answers(there, read, ca_bundle, seconds)
+    _say_doubts({**found, **images}, console)
+    return tuple(
+        OnRegistry(name, repositories[name], each)
+        for name, each in images.items()
+        if isinstance(each, StoredManifest)
+    )
+
+
+def released_digests(
+    names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
+) -> dict[str, str]:
+    """What a registry has under these names, target -> REPOSITORY:TAG, by its digest.
+
+    Raises SetupError that lists what it does not have, or its own words.
+    """
+    return _under(names, lambda at, tag: at.digest(tag), ca_bundle, seconds)
+
+
+def released_images(
+    names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
+) -> tuple[OnRegistry, ...]:
+    """The same, read. Raises as `released_digests` does."""
+    found = _under(names, lambda at, tag: at.document(tag), ca_bundle, seconds)
+    repositories = {target: name.rpartition(":")[0] for target, name in names.items()}
+    return tuple(OnRegistry(name, repositories[name], each) for name, each in found.items())
+
+
+def pushed_images(pushed: Mapping[str, str], ca_bundle: str = "") -> tuple[OnRegistry, ...]:
+    """What a registry has by these digests, target -> REPOSITORY@DIGEST, read. Raises SetupError."""
+    parted = {target: image.partition("@") for target, image in pushed.items()}
+    repositories = {target: repository for target, (repository, _, _) in parted.items()}
+    found = _answers(
+        repositories, lambda target, at: at.document(parted[target][2]), ca_bundle, SECONDS
+    )
+    images = {name: each for name, each in found.items() if isinstance(each, StoredManifest)}
+    if missing := [pushed[name] for name in pushed if name not in images]:
+        raise SetupError(
+            f"the registry does not have {', '.join(missing)}", "`slimbake ci shared` pushes them"
+        )
+    return tuple(OnRegistry(name, repositories[name], each) for name, each in images.items())
+
+
+def _under(
+    names: Mapping[str, str],
+    ask: Callable[[ImageRepository, str], T | None],
+    ca_bundle: str,
+    seconds: float,
+) -> dict[str, T]:
+    """What a registry answers for each of these names; SetupError where it has nothing."""
+    parted = {target: name.rpartition(":") for target, name in names.items()}
+    repositories = {target: repository for target, (repository, _, _) in parted.items()}
+    answers = _answers(
+        repositories, lambda target, at: ask(at, parted[target][2]), ca_bundle, seconds
+    )
+    found, faults = dict[str, T](), []
+    hint = "`slimbake bake --push` releases them; `--tag` says which"
+    for target, each in answers.items():
+        if isinstance(each, RegistryError):
+            hint = each.hint
+        if each is None or isinstance(each, RegistryError):
+            faults.append(f"{names[target]}: {each or 'the registry has none'}")
+        else:
+            found[target] = each
+    if faults:
+        raise SetupError("\n".join(faults), hint)
+    return found
+
+
+def attached_sboms(
+    images: Iterable[OnRegistry], ca_bundle: str = "", seconds: float = SECONDS
+) -> dict[str, dict[str, str]]:
+    """The SBOMs that are attached to images of a registry: target -> platform -> text.
+
+    The only platform is "". Raises RegistryError.
+    """
+    by_name = {image.target: image for image in images}
+
+    def read(target: str, at: ImageRepository) -> dict[str, str]:
+        manifests = platform_manifests(by_name[target].document)
+        return {
+            platform: text
+            for platform, each in manifests.items()
+            if (text := _attached_sbom(at, each.digest))
+        }
+
+    found = _answers({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
+    if failed := [each for each in found.values() if isinstance(each, RegistryError)]:
+        raise failed[0]
+    return {name: each for name, each in found.items() if isinstance(each, dict)}
+
+
+def _attached_sbom(repository: ImageRepository, digest: str) -> str:
+    """The SBOM that was attached last to a manifest; "" where there is none."""
+    sboms = [each for each in repository.referrers(digest) if each.get("artifactType") == SBOM]
+    if not sboms:
+        return ""
+    latest = max(sboms, key=lambda each: (each.get("annotations") or {}).get(CREATED, ""))
+    artifact = repository.manifest(str(latest["digest"]))
+    try:
+        blob = str(artifact[1]["layers"][0]["digest"]) if artifact else ""
+    except (KeyError, IndexError, TypeError):
+        blob = ""
+    if not blob:
+        raise RegistryError(f"{latest['digest']} is no SBOM", why="has an SBOM of no content")
+    with repository.blob(blob) as stream:
+        content = stream.read()
+    if descriptor_of("", content).digest != blob:
+        raise RegistryError(f"{blob}: the registry gives other bytes", why="gives other bytes")
+    return content.decode()
+
+
+def retag(
+    images: Iterable[OnRegistry],
+    names: Mapping[str, str],
+    ca_bundle: str = "",
+    seconds: float = SECONDS,
+) -> None:
+    """Give images that a registry has their names of this version, target -> REPOSITORY:TAG.
+
+    Digests stay, so what is attached to the images stays attached. Raises BuildError with the
+    registry's words.
+    """
+    by_name = {image.target: image for image in images}
+
+    def put(target: str, at: ImageRepository) -> None:
+        at.put(names[target].rpartition(":")[2], by_name[target].document)
+
+    repositories = {name: image.repository for name, image in by_name.items()}
+    done = _answers(repositories, put, ca_bundle, seconds)
+    if failed := [
+        f"{names[name]}: {error}"
+        for name, error in done.items()
+        if isinstance(error, RegistryError)
+    ]:
+        raise BuildError(
+            "\n".join(("images that the registry has could not be tagged", *failed)),
+            "the same command goes on from here; without `--missing` it builds and pushes them",
+        )
+
+
+def _checked(
+    repository: ImageRepository, digest: str, fingerprint: str, provenance: bool
+) -> StoredManifest | None:
+    """An image that was released for a fingerprint; None where it lacks the provenance that is
+    asked for. Raises RegistryError.
+    """
+    image = repository.document(digest)
+    if image is None:
+        raise RegistryError("no image", why="has a tag of no image")
+    try:
+        ours = stated(repository, digest, fingerprint)
+        attested = _attested(image)
+    except WRONG:
+        raise RegistryError("no JSON of the OCI", why="answers what cannot be read") from None
+    if not ours:
+        raise RegistryError(
+            "no statement", why="has an image that does not say that it was released for this"
+        )
+    return image if attested or not provenance else None
+
+
+def _attested(image: StoredManifest) -> bool:
+    """Whether an index holds BuildKit's attestations beside its images."""
+    if image.descriptor.media_type not in INDEXES:
+        return False
+    entries = image.read().get("manifests") or []
+    kinds = {(each.get("annotations") or {}).get("vnd.docker.reference.type") for each in entries}
+    return "attestation-manifest" in kinds
+
+
+def _answers(
+    repositories: Mapping[str, str],
+    ask: Callable[[str, ImageRepository], T],
+    ca_bundle: str,
+    seconds: float,
+) -> dict[str, T | RegistryError]:
+    """What a registry answers for each image, or why it gives no answer that can be used.
+
+    `repositories`: target -> repository, all of one registry; `ask`: what is asked of each, on one
+    of many threads.
+    """
+    from slimbake.registry.session import Host
+
+    if not repositories:
+        return {}
+    where = endpoint(next(iter(repositories.values())))
+    (host,) = ask_together([lambda: Host(where, ca_bundle)], seconds, 1)
+    if isinstance(host, RegistryError):
+        return dict.fromkeys(repositories, host)
+    with contextlib.closing(host):
+        calls = [
+            partial(_asked, ask, name, repository, host)
+            for name, repository in repositories.items()
+        ]
+        return dict(zip(repositories, ask_together(calls, seconds, THREADS), strict=True))
+
+
+def _asked(ask: Callable[[str, ImageRepository], T], name: str, repository: str, host: Host) -> T:
+    return ask(name, ImageRepository(repository, at=host))
+
+
+def _say_doubts(answers: Mapping[str, object], console: Console) -> None:
+    """Say in one line which targets are built to be sure, and why."""
+    reasons: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, RegistryError):
+            reasons.setdefault(answer.why, []).append(name)
+    if reasons:
+        words = "; ".join(f"{_some(names)}: the registry {why}" for why, names in reasons.items())
+        console.say(f"built to be sure: {words}")
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_NAMED])} and {more} others"

@@ -1,0 +1,118 @@
+"""From images that were checked to a registry: each with its SBOM, and with provenance where it is
+asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from slimbake.host.git import revision
+from slimbake.plan.origin import is_ours
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
+from slimbake.registry.documents import CREATED, StoredManifest, platform_manifests
+from slimbake.release.place import BakeRequest, Built, Place
+from slimbake.release.sbom import MEDIA_TYPE, file_name, sbom
+from slimbake.release.site import Site, built_for
+from slimbake.release.statement import mark
+
+Documents = Mapping[str, Mapping[str, str]]
+"""Target -> platform, "" for the only one -> its SBOM."""
+
+
+def sboms(site: Site, images: tuple[Built, ...], platform: str = "") -> Documents:
+    """The SBOMs of the services among these images, for each platform that they are built for.
+
+    Raises SetupError for one that cannot be made.
+    """
+    plan = site.plan
+    services = [image for image in images if plan.target(image.name).kind == "service"]
+    ours = [image for image in services if is_ours(plan.target(image.name))]
+    for image in services:
+        if image not in ours:
+            site.console.say(f"{image.name}: no SBOM, since its Dockerfile is its own")
+    wanted = [
+        (image, each)
+        for image in ours
+        for each in ((platform,) if platform else _platforms(site, image.name))
+    ]
+    jobs = [(" ".join(filter(None, (image.name, each))), (image, each)) for image, each in wanted]
+    with site.console.tracked("write SBOMs") as work:
+        texts = work.each(
+            lambda one: sbom(plan, one[0].name, one[0].image, site.root, one[1]),
+            jobs,
+            os.cpu_count() or 1,
+        )
+    found: dict[str, dict[str, str]] = {}
+    for (image, each), text in zip(wanted, texts, strict=True):
+        found.setdefault(image.name, {})[each] = text
+    return found
+
+
+def publish(
+    site: Site,
+    place: Place,
+    images: tuple[Built, ...],
+    names: Mapping[str, str],
+    request: BakeRequest,
+    documents: Documents,
+    fingerprints: Mapping[str, str],
+) -> dict[str, str]:
+    """Push images under their names, and attach their SBOMs to what the registry then holds: target
+    -> REPOSITORY@DIGEST.
+
+    Last, an image gets the tag of its fingerprint, target -> what `released_fingerprints` gives:
+    what has that tag is complete. What varies from build to build, the commit and the time, is said
+    by what is attached, not by the image. Raises BuildError and RegistryError.
+    """
+    from slimbake.registry.session import Host
+
+    if not images:  # to buildx, no target means all of them
+        return {}
+    annotations = _annotations(site.root)
+    pushed = {}
+    with contextlib.closing(Host(endpoint(names[images[0].name]), site.around.ca_bundle)) as host:
+        found = place.push(site, images, names, request, host)
+        with site.console.tracked("attach SBOMs", found) as work:
+            for name, document in found.items():
+                at = names[name].rpartition(":")[0]
+                repository = ImageRepository(at, at=host)
+                with work.step(name):
+                    _attach(repository, name, document, documents.get(name, {}), annotations)
+                    if fingerprint := fingerprints.get(name):
+                        mark(repository, document, fingerprint, annotations)
+                pushed[name] = f"{at}@{document.descriptor.digest}"
+    return pushed
+
+
+def _platforms(site: Site, service: str) -> tuple[str, ...]:
+    """The platforms of a service's image; "" for the only one."""
+    platforms = built_for(site.plan, (site.plan.target(service),))
+    return tuple(sorted(platforms)) if len(platforms) > 1 else ("",)
+
+
+def _attach(
+    repository: ImageRepository,
+    name: str,
+    document: StoredManifest,
+    sboms: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> None:
+    """Attach each platform's SBOM to its manifest."""
+    manifests = platform_manifests(document)
+    for platform, text in sboms.items():
+        subject = manifests.get(platform) or next(iter(manifests.values()))
+        repository.attach(subject, MEDIA_TYPE, file_name(name), text.encode(), annotations)
+
+
+def _annotations(root: Path) -> dict[str, str]:
+    """What varies from build to build: the commit, where there is one, and the time."""
+    now = datetime.datetime.now(datetime.UTC)
+    found = {CREATED: now.isoformat(timespec="seconds")}
+    if commit := revision(root):
+        found["org.opencontainers.image.revision"] = commit
+    return found

@@ -1,0 +1,102 @@
+"""The SBOM of an image: what its locks say of what it holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from slimbake import docker
+from slimbake.config.naming import LOCKS
+from slimbake.errors import SetupError
+from slimbake.inside import debs, from_stdin, with_check_pyz
+from slimbake.lock.text import parse_pins
+from slimbake.plan.model import Plan
+from slimbake.plan.origin import LOCK, exports, locks
+from slimbake.release.sbom_model import (
+    DebianPackage,
+    Locked,
+    SbomLocks,
+    WeightsFolder,
+    parse_contents,
+)
+
+MEDIA_TYPE = "application/vnd.cyclonedx+json"
+
+
+def file_name(service: str) -> str:
+    """The file of a service's SBOM, as others call such files."""
+    return f"{service}.cdx.json"
+
+
+def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -> str:
+    """The SBOM of a service's image that the engine holds, as CycloneDX JSON.
+
+    `image`: its id or a name; `platform`: `linux/arm64`, of an image for several. Versions and
+    hashes are the locks', and what is in the image at all is asked of its own Python, which needs
+    about half a second. Raises SetupError where the image cannot be run, or was made from other
+    locks than those in `root`.
+    """
+    from slimbake.release.sbom_document import document  # the library costs 0.15 s
+
+    names = locks(plan, service)
+    if missing := [name for name in names if not (root / LOCKS / name).is_file()]:
+        raise SetupError(f"there is no lock: {', '.join(missing)}", "`slimbake lock` makes it")
+    digest = dict(plan.target(service).labels).get(LOCK, "")
+    if docker.engine_image(image).labels.get(LOCK, "") != digest:
+        raise SetupError(
+            f"the image of {service} was made from other locks",
+            f"`slimbake bake {service}` writes it again",
+        )
+    found = docker.container_output(
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--user=65532:65532",
+        *((f"--platform={platform}",) if platform else ()),
+        "--entrypoint=/opt/slimbake/bin/python",
+        image,
+        *from_stdin("contents", site=True),
+        stdin=with_check_pyz(),
+    )
+    texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
+    return document(
+        plan.project,
+        service,
+        parse_contents(json.loads(found)),
+        read_sbom_locks(texts, exports(plan, service)),
+        digest,
+    )
+
+
+# Lock files as what an SBOM says of them: packages, Debian packages, files of weights.
+
+_FILE = re.compile(r"^([0-9a-f]{64})  (.+)$", re.MULTILINE)  # as sha256sum writes it
+
+
+def read_sbom_locks(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -> SbomLocks:
+    """What lock files hold; `texts`: a file's name -> its text; `exports`: -> the form that its
+    weights are in.
+    """
+    packages: list[Locked] = []
+    debian: dict[DebianPackage, str] = {}
+    folders: list[WeightsFolder] = []
+    for name, text in texts.items():
+        layer, weights = name.removesuffix(".txt"), name.startswith("weights-")
+        if name.endswith(".system.txt"):
+            debian |= {
+                DebianPackage(deb.name, deb.version, deb.arch): deb.sha256
+                for deb in debs.parse_debs(text)
+            }
+        elif weights and (files := _FILE.findall(text)):
+            rows = tuple((path, digest) for digest, path in files)
+            folders.append(
+                WeightsFolder(layer.removeprefix("weights-"), rows, exports.get(name, ""))
+            )
+        else:
+            form = exports.get(name, "")
+            for pin in parse_pins(text):  # one wheel for each platform of the fleet at most
+                hashes = tuple(wheel.sha256 for wheel in pin.wheels if wheel.sha256)
+                packages.append(Locked(pin.name, pin.version, hashes, layer, weights, form))
+    return SbomLocks(tuple(packages), debian, tuple(folders))

@@ -1,0 +1,258 @@
+"""Shows a running build: groups of targets on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from slimbake.console import Console
+from slimbake.console.progress import ENDED, ProgressView, WorkItem, clock, headline
+from slimbake.plan.model import CHECKS, Target
+from slimbake.release.events import EXPORTS, Progress, Vertex, VertexChange
+
+EVERY = 30.0  # seconds without a line, after which a plain one says how far the build is
+KNOWN = 5.0  # seconds after which a build says how long the rest takes
+NAMED = 5  # targets that a line names
+
+_GROUPS = {"service": "services", **dict.fromkeys(CHECKS, "checks")}  # of others: "shared"
+
+
+class Board:
+    """How far each target of a build is."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        exported: Collection[str],
+        progress: Progress,
+        expected: Mapping[str, float] = {},
+    ) -> None:
+        """`targets`: in the plan's order; `exported`: those of which buildx puts something out;
+        `expected`: the seconds of each target, where they are known.
+        """
+        self._targets = {target.name: target for target in targets}
+        self._rows = {target.name: _Row() for target in targets}
+        self._exported, self._progress, self._expected = exported, progress, expected
+        self._began = time.monotonic()
+        self._complete = False
+
+    def take(self, change: VertexChange) -> None:
+        """Take in a change of a step."""
+        row = self._rows.get(change.vertex.step.target)
+        if row is not None:
+            row.vertices[id(change.vertex)] = change.vertex
+
+    def complete(self) -> None:
+        """The build has ended well, and with it every target."""
+        self._complete = True
+
+    def state(self, name: str) -> str:
+        """As items of progress have it. A target is done when its last step is and its image is there."""
+        row = self._rows[name]
+        states = {vertex.state for vertex in row.vertices.values()}
+        if "failed" in states:
+            return "failed"
+        finished = self._complete or self._progress.finished(name)
+        if finished and not self._complete and name in self._exported and not row.put_out:
+            return "exports"
+        if "running" in states:
+            return "running"
+        if finished:
+            return "done" if row.ran else "cached"
+        return "cancelled" if "cancelled" in states else "waits"
+
+    def states(self) -> dict[str, str]:
+        """Of every target."""
+        return {name: self.state(name) for name in self._targets}
+
+    def awaited(self, name: str, states: dict[str, str]) -> tuple[str, ...]:
+        """The unfinished targets that a target needs; only the shared ones, if there are any."""
+        left = [each for each in self._targets[name].needs if states.get(each, "done") not in ENDED]
+        shared = tuple(each for each in left if self._targets[each].shared)
+        return shared or tuple(each for each in left if self._targets[each].kind != "inside")
+
+    def left(self, states: Mapping[str, str]) -> float | None:
+        """Seconds until all is done: the longest chain of targets that are not, as each took when
+        it was last built. None where that is not known.
+        """
+        chains: dict[str, float] = {}
+        for name, target in self._targets.items():  # each after what it needs
+            own = 0.0 if states[name] in ENDED else self._expected.get(name, 0.0)
+            own = max(0.0, own - self._rows[name].spent)
+            chains[name] = own + max((chains.get(each, 0.0) for each in target.needs), default=0.0)
+        return max(chains.values(), default=0.0) if self._expected else None
+
+    def view(self) -> ProgressView:
+        """This moment, in groups: what is shared, services, checks."""
+        states = self.states()
+        items = tuple(
+            WorkItem(
+                name,
+                state,
+                _GROUPS.get(self._targets[name].kind, "shared"),
+                self._rows[name].of_step,
+                self._rows[name].doing,
+                self.awaited(name, states) if state == "waits" else (),
+            )
+            for name, state in states.items()
+        )
+        order = ("shared", "services", "checks")
+        items = tuple(sorted(items, key=lambda item: order.index(item.group)))
+        # At first nobody knows what is cached.
+        left = self.left(states) if self.seconds >= KNOWN else None
+        return ProgressView("bake", self.seconds, items, left)
+
+    def exporting(self) -> tuple[str, ...]:
+        """The targets whose images are still put out, once nothing else is left to do; () until
+        then.
+        """
+        states = self.states()
+        left = tuple(name for name, state in states.items() if state == "exports")
+        return left if len(left) + sum(s in ENDED for s in states.values()) == len(states) else ()
+
+    def running(self) -> tuple[str, ...]:
+        """What is being done, in words."""
+        found = ((name, row.current) for name, row in self._rows.items())
+        return tuple(
+            f"{name}: {vertex.step.title} ({time.time() - vertex.started:.0f} s)"
+            for name, vertex in found
+            if vertex is not None and vertex.state == "running"
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Since the build began."""
+        return time.monotonic() - self._began
+
+
+@contextmanager
+def show(board: Board, console: Console) -> Iterator[Plain | Board]:
+    """What takes each change of the build and shows it."""
+    with console.live(board.view) as live:
+        if live:
+            yield board
+            return
+        plain = Plain(board, console)
+        over = threading.Event()
+        teller = threading.Thread(target=_tell, args=(plain, over), daemon=True)
+        teller.start()
+        try:
+            yield plain
+        finally:
+            over.set()
+            teller.join()
+
+
+def _tell(plain: Plain, over: threading.Event) -> None:
+    while not over.wait(1):
+        plain.tick()
+
+
+class Plain:
+    """Plain lines: one for each step that ends, what checks say, and how far all is at times; quiet
+    about what is cached or transferred.
+    """
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board, self._console = board, console
+        self._said: dict[str, None] = {}  # what checks said
+        self._last = time.monotonic()
+        self._exporting = False
+        self._lock = threading.Lock()  # `tick` is called from another thread
+
+    def take(self, change: VertexChange) -> None:
+        """Take in a change of a step, and say what a person wants to know of it."""
+        with self._lock:
+            self._board.take(change)
+            if line := self._line(change):
+                self._say(line)
+            left = () if self._exporting or change.line else self._board.exporting()
+            if left:
+                self._exporting = True
+                names = ", ".join(left) if len(left) <= NAMED else f"{len(left)} targets"
+                self._say(
+                    f"all steps are done after {clock(self._board.seconds)}; the builder still"
+                    f" writes the images of {names}"
+                )
+
+    def complete(self) -> None:
+        """The build has ended well."""
+        self._board.complete()
+
+    def tick(self) -> None:
+        """Say how far the build is, where nothing was said for a while."""
+        with self._lock:
+            if time.monotonic() - self._last >= EVERY:
+                running = self._board.running()
+                more = (f"and {len(running) - NAMED} more",) if len(running) > NAMED else ()
+                words = (headline(self._board.view()), *running[:NAMED], *more)
+                self._say("; ".join(words))
+
+    def _say(self, line: str) -> None:
+        self._console.say(line)
+        self._last = time.monotonic()
+
+    def _line(self, change: VertexChange) -> str:
+        vertex = change.vertex
+        name = vertex.step.target or "bake"
+        if change.line:
+            line = f"{name}: {change.line}"
+            if not change.line.startswith(("smoke:", "parity:", "control:")) or line in self._said:
+                return ""
+            self._said[line] = None
+            return line
+        if vertex.state == "failed":
+            return f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s"
+        if vertex.state == "done" and (
+            vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)
+        ):
+            return f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)"
+        return ""
+
+
+class _Row:
+    """What a target does now, and what it has done."""
+
+    def __init__(self) -> None:
+        self.vertices: dict[int, Vertex] = {}
+
+    @property
+    def current(self) -> Vertex | None:
+        every = tuple(self.vertices.values())  # another thread may add one
+        running = [v for v in every if v.state == "running"]
+        return running[-1] if running else next(reversed(every), None)
+
+    @property
+    def doing(self) -> str:
+        """Its step, and the last line that it said."""
+        vertex = self.current
+        return f"{vertex.step.title}  {(vertex.log or [''])[-1]}" if vertex else ""
+
+    @property
+    def put_out(self) -> bool:
+        """Whether what buildx was to put out of it is there."""
+        exports = [v for v in tuple(self.vertices.values()) if v.step.title.startswith(EXPORTS)]
+        return bool(exports) and all(v.state == "done" for v in exports)
+
+    @property
+    def ran(self) -> bool:
+        """Whether any step of it was not cached."""
+        every = tuple(self.vertices.values())
+        return any(v.state == "done" and v.step.instruction for v in every)
+
+    @property
+    def of_step(self) -> float:
+        """Seconds of its step."""
+        return _seconds(self.current) if self.current else 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all its steps until now, as `measured_costs` counts them."""
+        return sum(_seconds(v) for v in tuple(self.vertices.values()) if v.state != "cached")
+
+
+def _seconds(vertex: Vertex) -> float:
+    """Of a step: until it ended, or until now."""
+    return time.time() - vertex.started if vertex.state == "running" else vertex.seconds

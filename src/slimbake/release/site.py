@@ -1,0 +1,199 @@
+"""What precedes every build: an engine, locks and generated files up to date, and what this machine
+brings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from slimbake.console import Console
+from slimbake.docker import remove_dangling
+from slimbake.docker.engine import DockerEngine, expect_engine
+from slimbake.errors import SetupError, StaleFiles
+from slimbake.externals.resolve import resolve_externals
+from slimbake.fleet import Fleet
+from slimbake.host.files import checkout, exclusively
+from slimbake.host.machine import Machine, machine
+from slimbake.host.workspace import Workspace
+from slimbake.lock.locks import Locks, expect_fresh, locked_pins
+from slimbake.lock.wheelhouse import fetch, fetch_debian
+from slimbake.lock.wheelhouse.store import store
+from slimbake.plan.graph import relinked
+from slimbake.plan.model import Plan, Target
+from slimbake.project import Project, reread
+from slimbake.release.command import Surroundings
+from slimbake.release.surroundings import find_links, surroundings
+from slimbake.render.generated import drift, laid_out, update
+from slimbake.warm import remove_lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """How a project is prepared."""
+
+    targets: tuple[str, ...]  # that may be built, with their checks
+    frozen: bool = False  # stale locks and generated files are an error, as in CI
+    platform: str = ""  # the only one that is built for; "" = as planned
+    # target -> REPOSITORY@DIGEST: not built here, but stood on
+    pushed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A project that is held while it is built on this machine."""
+
+    project: Project  # with what the locks, fresh by now, say
+    engine: DockerEngine
+    machine: Machine
+    around: Surroundings
+    console: Console
+    built: threading.Event = field(default_factory=threading.Event)  # set by the first build
+
+    @property
+    def plan(self) -> Plan:
+        return self.project.plan
+
+    @property
+    def provenance(self) -> bool:
+        """Whether BuildKit's own provenance is pushed beside images."""
+        return self.project.manifest.provenance == "max"
+
+    @property
+    def root(self) -> Path:
+        return self.project.root
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.project.workspace
+
+    def standing_on(self, pushed: Mapping[str, str]) -> Site:
+        """The site where these are stood on too, target -> REPOSITORY@DIGEST, and not built."""
+        around = replace(self.around, pushed={**self.around.pushed, **pushed})
+        return replace(self, around=around)
+
+    def stocked(self, names: Collection[str]) -> Site:
+        """The site with the wheels and Debian packages that these targets and their checks need.
+
+        Raises SetupError.
+        """
+        plan, fleet, locks = self.plan, self.project.fleet, self.project.locks
+        targets = relinked(plan, self.around.pushed).needed(plan.with_checks(tuple(names)))
+        if fleet.manifest.packages == "index":
+            links = find_links(targets, locked_pins(fleet, locks), self.machine)
+            return replace(self, around=replace(self.around, find_links=links))
+        wheels = _wheels(fleet, locks, targets, self)
+        debs = _debs(fleet, locks, targets, self)
+        return replace(self, around=replace(self.around, wheels=wheels, debs=debs))
+
+
+@contextlib.contextmanager
+def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
+    """Hold a project while it is built: what is built is staged under one name until it is checked.
+
+    Locks what was never locked, and brings generated files up to date. In the end, images that the
+    build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
+    """
+    engine, here = expect_engine(), machine()
+    own = checkout(project.root)
+    with exclusively(f"bake-{project.manifest.project}-{own}", console):
+        # Another slimbake may have locked or proven something while this one waited.
+        project = relocked(reread(project), here, console, wanted.frozen, engine)
+        project = regenerated(project, console, wanted.frozen)
+        plan = project.plan
+        around = replace(surroundings(plan, engine, here), pushed=wanted.pushed, checkout=own)
+        site = Site(
+            project=project,
+            engine=engine,
+            machine=here,
+            around=around,
+            console=console,
+        )
+        try:
+            yield site
+        finally:
+            if site.built.is_set():
+                with contextlib.suppress(SetupError):  # an engine that ended has been reported
+                    remove_dangling(plan.project)
+
+
+def seen(project: Project, console: Console) -> Site:
+    """A project that is only looked at: nothing is locked, written or held. Raises SetupError."""
+    engine, here = expect_engine(), machine()
+    around = surroundings(project.plan, engine, here)
+    return Site(project=project, engine=engine, machine=here, around=around, console=console)
+
+
+def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
+    """The platforms that these targets are built for, as the bake file's variable says where they
+    do not.
+    """
+    asked = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
+    return {
+        platform for target in targets for platform in target.platforms or asked or plan.platforms
+    }
+
+
+def _wheels(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> dict[str, str]:
+    """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
+    kept = store()
+    layers = {target.name: target.lock for target in targets if target.lock}
+    only = set(layers.values())
+    held = fetch(fleet, locks, site.machine, kept, site.console, only=only).by_layer
+    return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
+
+
+def _debs(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> dict[str, str]:
+    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those
+    of its lock.
+    """
+    kept = store()
+    layers = {target.name: target.system_lock for target in targets if target.system_lock}
+    only = set(layers.values())
+    held = fetch_debian(fleet, locks, site.machine, kept, site.console, only=only)
+    return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
+
+
+def relocked(
+    project: Project,
+    here: Machine,
+    console: Console,
+    frozen: bool = False,
+    engine: DockerEngine | None = None,
+) -> Project:
+    """The project with what was never locked locked. `engine`: the one that builds it then.
+
+    Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
+    `frozen` is set; SetupError for an external that a build on that engine would lack.
+    """
+    old = project.stale_locks
+    expect_fresh(each for each in old if frozen or not each.new)
+    if not old:
+        return project
+    if engine:  # before the minute that locking takes
+        resolve_externals(project.plan.externals, engine)
+    from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
+
+    lock(project.asked, here, console)
+    return reread(project)
+
+
+def regenerated(project: Project, console: Console, frozen: bool = False) -> Project:
+    """The project, with generated files brought up to date.
+
+    Raises StaleFiles where `frozen` is set and files are stale.
+    """
+    files = laid_out(project.plan, project.root)
+    if frozen and (found := drift(files, project.root)):
+        names = ", ".join((*(file.path for file in found.write), *found.remove))
+        raise StaleFiles(f"generated files are stale: {names}", "run `slimbake generate`")
+    if not frozen:
+        done = update(files, project.root)
+        if done.written or done.removed:
+            console.say(f"generated {done.written} files")
+        remove_lists(project.fleet, console)
+    return project

@@ -1,0 +1,207 @@
+"""Start checks: each image that was built is started, before anything of it has a name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slimbake import docker
+from slimbake.checks.mounts import mounted
+from slimbake.checks.start import StartFound, company, starts
+from slimbake.config.compose import own_compose
+from slimbake.docker.beside import own_services
+from slimbake.externals.beside import beside_images, lacking, pull
+from slimbake.host.workspace import Workspace
+from slimbake.images import this_platform
+from slimbake.inside import zipapp
+from slimbake.inside.check.turn import at_once
+from slimbake.plan.model import CHECKS, Plan, Running
+from slimbake.release.command import staged
+from slimbake.release.place import still_built
+from slimbake.release.site import Site, built_for
+
+HELD = "starts"  # in the workspace: the start checks that held
+START = "start"
+BY_ENGINE = "engine-start"  # of an image without Python
+NAMED = 5  # services that a line names
+_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """What came of the start checks of a bake."""
+
+    failed: Mapping[str, str]  # service -> why it does not start
+    # the services that do, now or before, and the name of the check that says so
+    started: Mapping[str, str]
+
+
+def start_checks(
+    site: Site,
+    plan: Plan,
+    images: Mapping[str, str],
+    platform: str,
+    elsewhere: Mapping[str, str] = {},
+) -> Starts:
+    """Start the images of these services, each for the platforms that it was built for.
+
+    `plan`: with the volumes that they mount; `images`: service -> the engine's id; `platform`: the
+    only one that was built for, if any; `elsewhere`: target -> id or REPOSITORY@DIGEST of others,
+    which may have to start beside them. An image that has started here is not started again. Raises
+    SetupError.
+    """
+    workspace = site.workspace
+    others = _others(site, plan, images, platform, elsewhere)
+    plan, known = mounted(plan, others, others), {**others, **images}
+    ways, keys = _ways(workspace), _keys(site, plan, images, platform, known)
+    asked = list(keys)
+    new = [each for each in asked if keys[each] not in ways]
+    found = _all_started(site, plan, new, known) if new else ()
+    held = {
+        keys[each]: BY_ENGINE if one.by_engine else START
+        for each, one in zip(new, found, strict=True)
+        if one.why == ""
+    }
+    ways |= held
+    for warning in dict.fromkeys(one.warning for one in found if one.warning):
+        site.console.say(warning)
+    if held:
+        workspace.write(HELD, [f"{key} {way}" for key, way in ways.items()][-_KEPT:])
+    outcomes = [(each[0].service, one.why) for each, one in zip(new, found, strict=True)]
+    without = {name for name, why in outcomes if why or why is None}
+    started = {
+        each[0].service: ways[keys[each]] for each in asked if each[0].service not in without
+    }
+    return Starts({name: why for name, why in outcomes if why}, started)
+
+
+def _others(
+    site: Site,
+    plan: Plan,
+    images: Mapping[str, str],
+    platform: str,
+    elsewhere: Mapping[str, str],
+) -> dict[str, str]:
+    """The engine's image of each service that start checks of these need beside them and that was
+    not built with them, and of the weights that it mounts: where that is known, the one that a
+    registry has, else the last one that was built here.
+    """
+    asked = (each for each in plan.services if each.service in images)
+    others = {each for one in asked for each in plan.company(one) if each.service not in images}
+    names = {name for each in others for name in (each.service, each.weights) if name}
+    there = {
+        name: docker.pull_image(at, platform) if "@" in (at := elsewhere[name]) else at
+        for name in names & elsewhere.keys()
+    }
+    last = {name: staged(plan, name, site.around.checkout) for name in names - there.keys()}
+    found = {name: docker.find_image(called) for name, called in last.items()}
+    return there | {name: image.id for name, image in found.items() if image}
+
+
+def _all_started(
+    site: Site, plan: Plan, asked: list[tuple[Running, str, str]], known: Mapping[str, str]
+) -> tuple[StartFound, ...]:
+    """What came of starting each of these images. `known`: service -> the engine's id."""
+    steps = [" ".join(filter(None, (each[0].service, each[2]))) for each in asked]
+    line = f"starting {', '.join(steps) if len(steps) <= NAMED else f'{len(steps)} images'}"
+
+    def run(one: tuple[Running, str, str]) -> StartFound:
+        service, image, platform = one
+        others = company(plan, service, site.root, known, platform)
+        return starts(image, service, site.root, platform, others)
+
+    with site.console.tracked("start checks", line=line) as work:
+        return work.each(run, zip(steps, asked, strict=True), at_once())
+
+
+def checks_of(
+    plan: Plan, service: str, started: str, scanned: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The checks that an image of a service has passed when it is tagged, and those that are
+    missing. `started`: the start check that held, "" where none did.
+    """
+    kinds = {target.kind for target in plan.targets if target.service == service}
+    held = (
+        *((started,) if started else ()),
+        *(kind for kind in CHECKS if kind in kinds),
+        *(("scan",) if scanned else ()),
+    )
+    return held, (
+        *(() if started else (START,)),
+        *(() if "smoke" in held else ("smoke",)),
+    )
+
+
+def pull_beside(site: Site, services: Iterable[str], platform: str) -> None:
+    """Before anything is built, have the engine pull what start checks of these services need of
+    the repository's own compose file.
+
+    Raises SetupError. An image that has started here is not started again, and needs nothing.
+    """
+    running = {each.service: each for each in site.plan.services}
+    asked = (running[name] for name in services if name in running)
+    needs = {each.service: names for each in asked if (names := site.plan.needs_beside(each))}
+    if not needs:
+        return
+    file = site.root / own_compose(site.root).name
+    if missing := lacking(beside_images(file, own_services(file), needs)):
+        others = [o.service for name in needs for o in site.plan.company(running[name])]
+        targets = site.plan.with_weights(tuple(dict.fromkeys((*needs, *others))))
+        built = {each.name: each.image for each in still_built(site, targets)[0]}
+        plan, ways = mounted(site.plan, built, targets), _ways(site.workspace)
+        ids = {name: image for name, image in built.items() if name in needs}
+        keys = _keys(site, plan, ids, platform, built)
+        well = {each[0].service for each, k in keys.items() if k in ways}
+        pull((each for each in missing if {*each.needed_by} - well), site.console)
+
+
+def _ways(workspace: Workspace) -> dict[str, str]:
+    """The start checks that held, and how each was made."""
+    return dict(line.split() for line in workspace.read(HELD, _parsed) or ())
+
+
+def _keys(
+    site: Site, plan: Plan, images: Mapping[str, str], platform: str, known: Mapping[str, str]
+) -> dict[tuple[Running, str, str], str]:
+    """The start checks of these images, and under what each is kept. `known`: those of what may
+    start beside them, too.
+    """
+    running = {service.service: service for service in plan.services}
+    own = own_compose(site.root).name
+    text = (site.root / own).read_text("utf-8") if own else ""
+
+    def beside(service: Running) -> tuple[Any, ...]:
+        """What decides what is started beside it."""
+        others = [(asdict(each), known.get(each.service)) for each in plan.company(service)]
+        return (text, others) if service.start.beside or others else ()
+
+    return {
+        (service, image, foreign): _key(service, image, foreign, beside(service))
+        for name, image in images.items()
+        if (service := running[name]).start.how != "none"
+        for foreign in _platforms(site, name, platform)
+    }
+
+
+def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
+    """Those that an image is started for; "" for this machine's own.
+
+    Where the engine has no containerd store, each platform is another image, of which the release
+    knows one: its own, if there is one.
+    """
+    every = {platform} if platform else built_for(site.plan, (site.plan.target(name),))
+    found = sorted("" if each == this_platform() else each for each in every)
+    return found if site.engine.store == "containerd" else found[:1]
+
+
+def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -> str:
+    asked = (asdict(service), image, platform, beside)
+    program = hashlib.sha256(zipapp("check")).hexdigest()
+    return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()
+
+
+def _parsed(said: Any) -> tuple[str, ...]:
+    return tuple(line for line in map(str, said) if " " in line)

@@ -1,0 +1,423 @@
+"""Warm lists: traces what starts need in steps on the images, and keeps what each layer needs.
+
+A step, and not a container: nothing is exported or compressed for it, no more run at once than the
+machine bears (`inside.check.turn`), and one whose image, code and checks are the same comes from its cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import tarfile
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from slimbake.config.naming import RULES, WARM, WEIGHTS_FOLDER
+from slimbake.console.tables import megabytes
+from slimbake.docker.containers import copied
+from slimbake.errors import CheckError, NothingSelected, together
+from slimbake.fleet.model import Layer, Service
+from slimbake.host.files import write_all, write_atomically
+from slimbake.host.workspace import FOLDER
+from slimbake.images import this_platform
+from slimbake.inside import pyz, zipapp
+from slimbake.inside.cold.layout import Store
+from slimbake.inside.ledger import package_key
+from slimbake.inside.step import PREFIX
+from slimbake.lock.text import lock_digest
+from slimbake.plan.model import Target
+from slimbake.plan.targets import NEVER_BUILT_IN, mounted_context, surroundings
+from slimbake.project import Project, reread
+from slimbake.release.bake import bake
+from slimbake.release.command import TRACES, BakeOptions, staged
+from slimbake.release.place import BakeRequest, Built, still_built
+from slimbake.release.site import Site, regenerated
+from slimbake.warm import remove_lists
+from slimbake.warm.compare import Refreshed, compared
+from slimbake.warm.lists import Traced, warm_lines, warm_text
+
+_NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
+_HEAD = "# Runs the checks of a service in its final image, and keeps which modules they and its start use."
+_STEP = """\
+FROM image AS traced
+USER 0:0
+{arguments}
+RUN --network=none \\
+    --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
+    --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
+    --mount=type=cache,id=slimbake-bytecode-{packages},mode=1777,target=/inside/bytecode{prefix} \\
+    --mount=type=bind,target=/inside/context \\
+    --mount=type=tmpfs,target=/tmp \\{mounts}
+    {command}
+
+FROM scratch
+COPY --from=traced /traced.json /traced.json
+"""
+_PROGRAM = ("/check.pyz", "starts", "/traced.json")
+# As templates/smoke-own.Dockerfile.j2: as the image's own user, who may have any number.
+_OWN_USER = """\
+FROM image AS user
+RUN --network=none \\
+    ["python3", "-ISBc", "import os; open('/tmp/slimbake-user', 'w').write(f'{os.getuid()}:{os.getgid()}')"]
+
+"""
+_AS_OWN_USER = (
+    "import os, runpy, sys; "
+    "os.environ['SLIMBAKE_USER'] = os.environ.get('SLIMBAKE_USER') or open('/inside/user').read(); "
+    "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+def traces(
+    site: Site, services: Collection[str], *, keep_going: bool = False
+) -> tuple[Traced, ...]:
+    """What the starts and checks of these services use, each in a step on its image.
+
+    Left out: one of which nothing is known to run and, with `keep_going`, one that does not build.
+    Raises as `bake`.
+    """
+    fleet = site.project.fleet
+    chosen = [each for each in fleet.services if each.name in services and _runs(each)]
+    smokes = {each.service: each for each in site.plan.targets if each.kind == "smoke"}
+    targets = tuple(_target(each, smokes.get(each.name)) for each in chosen)
+    names = tuple(target.name for target in targets)
+    again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
+    shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
+    said = sorted({key for target in targets for key, _ in target.args})
+    packages = _packages(site.project)
+    for own, mounts in itertools.product((False, True), repeat=2):
+        name = f"{_NAME}/{_dockerfile(own, mounts)}"
+        site.workspace.write_text(name, _text(said, own, mounts, packages))
+        site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
+    for file in sorted((site.root / RULES).glob("*.json")):
+        site.workspace.write_text(
+            f"{_NAME}/rules/{file.name}", _uncompiled(file.read_text("utf-8"))
+        )
+    site.workspace.write_text(
+        f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
+    )
+    program = site.workspace.path(f"{_NAME}/program/{pyz('check')}")
+    write_atomically(program, zipapp("check"))
+    plan = replace(site.plan, targets=(*site.plan.targets, *targets))
+    here = this_platform()
+    built = {platform for each in chosen for platform in each.layer.platforms}
+    options = BakeOptions(
+        keep_going=keep_going,
+        file=f"{TRACES}/bake.json",
+        # a start needs the same modules on each of several platforms
+        platform=here if here in built else min(built, default=""),
+    )
+    result = bake(site, names, options, checks=False, plan=plan)
+    return tuple(_found(site.root / TRACES, each) for each in chosen if _name(each) in result.left)
+
+
+def _dockerfile(own: bool, mounts: bool) -> str:
+    """`own`: for services with a Dockerfile of their own; `mounts`: that mount weights."""
+    return f"{'own.' if own else ''}{'weights.' if mounts else ''}Dockerfile"
+
+
+def _text(arguments: Iterable[str], own: bool, mounts: bool, packages: str) -> str:
+    """What runs the checks: in an image that has slimbake's Python and user, or its own. `packages`:
+    a digest of what is installed, whose bytecode is kept for other traces; that of code is not.
+    """
+    words = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own else ("python", *_PROGRAM)
+    user = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
+    weights = f"\n    --mount=type=bind,from=weights,target={WEIGHTS_FOLDER} \\"
+    step = _STEP.format(
+        arguments="\n".join(f"ARG {key}" for key in arguments),
+        mounts=f"{user if own else ''}{weights if mounts else ''}",
+        command=json.dumps(words),
+        packages=packages,
+        prefix=PREFIX,
+    )
+    return f"{_HEAD}\n{_OWN_USER if own else ''}{step}"
+
+
+def _runs(service: Service) -> bool:
+    """Whether anything is known to run in its image, and uses packages there."""
+    layers = (*service.layer.chain, service.layer)
+    return any(each.installs for each in layers) and bool(service.smoke or _command(service))
+
+
+def _command(service: Service) -> tuple[str, ...]:
+    return () if service.dockerfile else (*service.entrypoint, *service.command)
+
+
+def _name(service: Service) -> str:
+    return f"_trace-{service.name}"  # a service's own name begins with a letter or digit
+
+
+def _target(service: Service, smoke: Target | None) -> Target:
+    asked = {
+        "smoke": smoke is not None,
+        "verify": service.verify or "",
+        "command": _command(service),
+        "environment": dict(service.start.env),
+        "fixed": len(service.entrypoint),
+        "port": service.port,
+    }
+    return Target(
+        name=_name(service),
+        kind="trace",
+        service=service.name,
+        context=service.context,
+        dockerfile=f"{TRACES}/{_dockerfile(service.dockerfile is not None, service.mounts)}",
+        recipe=None,
+        contexts=(
+            ("program", f"{TRACES}/program"),
+            ("image", f"target:{service.layer.name}"),
+            *mounted_context(service),
+        ),
+        args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),
+        platforms=service.platforms,
+    )
+
+
+def _packages(project: Project) -> str:
+    """Changes with what is installed in any image: Python tells edits of one size and time apart by
+    nothing, and all files have one time.
+    """
+    texts = (text for _, text in sorted(project.locks.texts.items()))
+    found = hashlib.sha256(lock_digest(texts).encode())
+    for package in project.fleet.packages:
+        folder = project.root / package.path
+        for path in sorted(folder.rglob("*.py")) if package.path else ():
+            found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _uncompiled(rules: str) -> str:
+    """What is done to a layer, without bytecode and cold store: a trace needs neither. Python keeps
+    what it compiles in a cache of the builder.
+    """
+    settings = json.loads(rules)
+    return json.dumps({**settings, "warm": False, "compile": False}, indent=1)
+
+
+def _bake_file(targets: Iterable[Target], again: Collection[str]) -> dict[str, object]:
+    """What buildx reads of these targets, beside the bake file of the repository. `again`: services
+    whose trace is not to come from the cache.
+    """
+    return {
+        "target": {
+            "inside": {"contexts": {"rules": f"{TRACES}/rules"}},
+            **{
+                target.name: {
+                    "inherits": ["_common"],
+                    "context": target.context,
+                    "dockerfile": os.path.relpath(target.dockerfile, target.context),
+                    "contexts": dict(target.contexts),
+                    "no-cache": target.service in again,
+                    "args": {name: _literal(value) for name, value in target.args},
+                    **({"platforms": list(target.platforms)} if target.platforms else {}),
+                }
+                for target in targets
+            },
+        }
+    }
+
+
+def _literal(text: str) -> str:
+    """A text in which buildx evaluates nothing: it reads strings of JSON as templates."""
+    return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def _found(folder: Path, service: Service) -> Traced:
+    said = json.loads((folder / service.name / "traced.json").read_text("utf-8"))
+    return Traced(
+        service=service.name,
+        modules=said["modules"],
+        read=frozenset(said["read"]),
+        seen=said["seen"],
+        fault=said["fault"],
+    )
+
+
+def _faulty(folder: Path, service: Service) -> bool:
+    """Whether something did not hold in its last trace: a busy machine may have been at fault."""
+    file = folder / service.name / "traced.json"
+    return file.is_file() and bool(json.loads(file.read_text("utf-8"))["fault"])
+
+
+def lists(
+    project: Project, layers: Iterable[Layer], traced: Iterable[Traced]
+) -> dict[str, tuple[str, ...]]:
+    """The list of each of these layers of which a service was traced, by its name."""
+    known = {each.service: each for each in traced}
+    found = {}
+    for layer in layers:
+        on = [known[name] for name in layer.services if name in known and known[name].seen]
+        pins = {package_key(pin.name) for pin in project.locks.pins(layer.lock)}
+        if on:
+            found[layer.name] = warm_lines(on, pins)
+    return found
+
+
+def write_lists(root: Path, found: Mapping[str, tuple[str, ...]]) -> None:
+    """Put lists into the repository, each whole or not at all."""
+    texts = {layer: warm_text(layer, lines) for layer, lines in found.items()}
+    write_all({root / WARM / f"{layer}.txt": text.encode() for layer, text in texts.items()})
+
+
+def first_lists(site: Site, request: BakeRequest) -> Site:
+    """The site, after a trace for those layers of what is baked that have no list yet.
+
+    Only where somebody reviews what a bake writes: not in CI, with `--frozen` or on builders. A
+    layer whose check does not hold gets none. Nothing is traced for images that are there and
+    unchanged. Raises BuildError or CheckError with all that fails, unless the rest is to be released
+    all the same: then the bake that follows says why.
+    """
+    fleet = site.project.fleet
+    names = {each.name for each in fleet.services} & {*request.targets}
+    new = [
+        layer
+        for layer in site.project.optimisation.optimised.values()
+        if layer.name not in site.project.optimisation.warm and names & {*layer.services}
+    ]
+    if not new:
+        return site
+    if where := _not_here(site, request):
+        _say_missing(site, new, f"and none is made {where}")
+        return site
+    default = {*site.plan.group("default")}  # what a bake of everything builds
+    partly = [layer for layer in new if not _whole(layer, default) <= names]
+    new = [layer for layer in new if layer not in partly]
+    if partly:
+        _say_missing(site, partly, "and not all services on it are baked")
+    services = {name for layer in new for name in layer.services} & names
+    if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
+        return site
+    site.console.say(f"finding out which modules a start needs (once; {WARM}/)")
+    began = time.monotonic()
+    stocked = site.stocked(services)
+    traced = traces(stocked, services, keep_going=True)
+    good = {each.service for each in traced if not each.fault}
+    if not request.keep_going:
+        traceable = {each.name for each in fleet.services if _runs(each)} & services
+        _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
+    whole = [layer for layer in new if {*layer.services} & services <= good]
+    found = lists(site.project, whole, traced)
+    _say_untraced(site, [layer for layer in whole if layer.name not in found])
+    if not found:
+        return site
+    write_lists(site.root, found)
+    for layer, lines in found.items():
+        few = "" if lines else "; no start needs anything of it, so all of its modules go cold"
+        site.console.say(f"{WARM}/{layer}.txt: {len(lines)} modules stay warm{few}")
+    seconds = time.monotonic() - began
+    site.console.say(f"traced {_names(whole)} in {seconds:.0f} s; now the images with cold stores")
+    return replace(site, project=regenerated(reread(site.project), site.console))
+
+
+def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tuple[Refreshed, ...]:
+    """Trace every service on the layers of these services; compare, and `write`, the lists.
+
+    Raises CheckError where a smoke or verify fails, and no list is written then; NothingSelected
+    where no layer has a cold store, and as `bake` does.
+    """
+    project, console = site.project, site.console
+    chosen = [
+        each for each in project.optimisation.optimised.values() if {*each.services} & {*services}
+    ]
+    if not chosen:
+        raise NothingSelected("no layer of packages that may have a cold store")
+    on = tuple(dict.fromkeys(name for layer in chosen for name in layer.services))
+    traced = traces(site.stocked(on), on)
+    if faults := [f"{each.service}: {each.fault}" for each in traced if each.fault]:
+        raise CheckError("nothing is traced: checks failed\n" + "\n".join(faults))
+    known = project.optimisation.warm
+    found = lists(project, chosen, traced)
+    if write:
+        write_lists(site.root, found)
+        remove_lists(project.fleet, console)
+    _say_untraced(site, [layer for layer in chosen if layer.name not in found])
+    return tuple(compared(name, known.get(name, ()), lines) for name, lines in found.items())
+
+
+def _expect_to_hold(site: Site, services: tuple[str, ...]) -> None:
+    """Build and check these services, whose traces did not come to a good end, before the rest is
+    built once more. Raises BuildError or CheckError with all that fails.
+    """
+    smokes = {each.service: each.name for each in site.plan.targets if each.kind == "smoke"}
+    names = {
+        each: staged(site.plan, each, site.around.checkout)
+        for each in services
+        if each not in smokes
+    }
+    asked = tuple(smokes.get(each, each) for each in services)
+    options = BakeOptions(keep_going=True, names=names)
+    if asked and (failures := bake(site, asked, options, checks=False).failures):
+        raise together(failures)
+
+
+def say_cold(site: Site, images: Iterable[Built], layers: Collection[str]) -> None:
+    """Say how much went to the cold stores of these layers."""
+    found: dict[str, str] = {}
+    for image in images:
+        if found.keys() >= {*layers} or not image.image:
+            continue
+        with copied(image.image, str(PREFIX / "cold")) as stream:
+            for name, content in _files(stream):
+                sizes = [
+                    row[3] for _, row in Store(name, functools.partial(_part, content)).entries()
+                ]
+                size = f"{megabytes(sum(sizes))} of source in {megabytes(len(content))}"
+                found[Path(name).stem] = f"{len(sizes):,} modules, {size}"
+    if every := [f"{name}, {found[name]}" for name in sorted(layers) if name in found]:
+        site.console.say(f"went cold: {'; '.join(every)}")
+
+
+def _part(content: bytes, start: int, size: int) -> bytes:
+    return content[start : start + size]
+
+
+def _files(stream: IO[bytes] | None) -> Iterator[tuple[str, bytes]]:
+    if stream:
+        with tarfile.open(fileobj=stream) as tar:
+            for member in tar:
+                if file := tar.extractfile(member):
+                    yield member.name, file.read()
+
+
+def _whole(layer: Layer, default: Collection[str]) -> set[str]:
+    """The services on a layer that have to be traced for its list: those that a bake of everything
+    builds, or all where these stand on others.
+    """
+    return {*layer.services} & {*default} or {*layer.services}
+
+
+def _not_here(site: Site, request: BakeRequest) -> str:
+    """Where no list is made: nobody there would commit it; "" where it is."""
+    where = {
+        "with --frozen": request.frozen,
+        "in CI": bool(os.environ.get("CI")),
+        "by another builder": site.engine.builder != "docker",
+        "with --set, --platform or ci job --shared": request.sets
+        or request.platform
+        or request.pushed,
+        "with --missing": request.missing,
+    }
+    return next((words for words, holds in where.items() if holds), "")
+
+
+def _say_untraced(site: Site, layers: Iterable[Layer]) -> None:
+    for layer in layers:
+        site.console.say(f"{layer.name}: no service on it runs a Python that can be traced")
+
+
+def _say_missing(site: Site, layers: Iterable[Layer], why: str) -> None:
+    site.console.say(
+        f"nothing goes cold on {_names(layers)}: no warm list, {why};"
+        " `slimbake lock --warm` makes it"
+    )
+
+
+def _names(layers: Iterable[Layer]) -> str:
+    return ", ".join(layer.name for layer in layers)

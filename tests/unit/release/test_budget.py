@@ -1,0 +1,255 @@
+"""Budgets: what is said of one that does not hold, what grew since, and when a start is measured
+again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.fleets import asks, fleet, service
+
+from slimbake import docker
+from slimbake.checks import start
+from slimbake.checks.start import NotStarted, Started
+from slimbake.config.model import BaseEntry, Budget, WeightsEntry
+from slimbake.console import Console
+from slimbake.errors import SetupError
+from slimbake.host.workspace import Workspace
+from slimbake.images.detail import Contents, Owner, Part
+from slimbake.images.grown import BudgetedImage, grown
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.plan import plan
+from slimbake.plan.graph import layers
+from slimbake.plan.model import Plan, Running
+from slimbake.release.budget import over_budget, since
+
+MB = 1_000_000
+
+
+def layer(name: str, uncompressed: int, compressed: int | None = None) -> MeasuredLayer:
+    return MeasuredLayer(
+        diff=f"sha256:{name:0<64}",
+        blob=f"blob-{name}",
+        uncompressed=uncompressed,
+        compressed=compressed,
+        files=1,
+    )
+
+
+def contents(**packages: int) -> Contents:
+    parts = tuple(
+        Part("/opt", Owner("python", name.replace("_", "-")), size, 1)
+        for name, size in packages.items()
+    )
+    return Contents(sum(packages.values()), len(parts), (), parts, ())
+
+
+RUNTIME, WEB, WEB_NOW = layer("1", 47 * MB), layer("2", 18 * MB), layer("3", 56 * MB + 100_000)
+CODE, CODE_NOW = layer("4", 900_000), layer("5", 600_000)
+NAMES = ("runtime", "base-web", "api")
+BEFORE = BudgetedImage(
+    "sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES, startup=2.1, rss=50 * MB
+)
+NOW = BudgetedImage("sha256:0000", (RUNTIME, WEB_NOW, CODE_NOW), NAMES, startup=2.9, rss=60 * MB)
+INSIDE = {
+    RUNTIME.diff: contents(python=47 * MB),
+    WEB.diff: contents(httpx=18 * MB),
+    WEB_NOW.diff: contents(httpx=18 * MB + 100_000, numpy=38 * MB),
+    CODE.diff: Contents(900_000, 1, (), (Part("/app", Owner("code", "/app"), 900_000, 1),), ()),
+    CODE_NOW.diff: Contents(600_000, 1, (), (Part("/app", Owner("code", "/app"), 600_000, 1),), ()),
+}
+
+
+def test_what_grew_is_reported_by_target_and_package() -> None:
+    assert (
+        since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", INSIDE))
+        == "since 3ea8af22ac74, the last within budget: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0"
+        " kB), -300.0 kB api"
+    )
+
+
+def test_without_the_layers_that_held_only_targets_are_reported() -> None:
+    assert (
+        since(BEFORE, NOW, "rss", grown(BEFORE, NOW, "uncompressed", None))
+        == "since 3ea8af22ac74, the last within budget with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
+    )
+
+
+def test_of_compressed_bytes_packages_are_reported_as_they_lie_on_a_disk() -> None:
+    old = BudgetedImage("sha256:aa", (layer("2", 18 * MB, 5 * MB),), ("base-web",))
+    new = BudgetedImage("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
+    assert (
+        since(old, new, "compressed", grown(old, new, "compressed", INSIDE))
+        == "since aa, the last within budget: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx"
+        " +100.0 kB)"
+    )
+
+
+def test_packages_beyond_three_are_summed_and_those_that_went_are_reported() -> None:
+    old = BudgetedImage("sha256:aa", (layer("6", 9000),), ("base",))
+    new = BudgetedImage("sha256:bb", (layer("7", 10000),), ("base",))
+    inside = {
+        layer("6", 0).diff: contents(a=9000),
+        layer("7", 0).diff: contents(b=4000, c=3000, d=2000, e=1000),
+    }
+    assert (
+        since(old, new, "uncompressed", grown(old, new, "uncompressed", inside))
+        == "since aa, the last within budget: +1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2"
+        " more +3.0 kB)"
+    )
+
+
+def test_layers_of_a_dockerfile_of_the_users_own_are_reported_by_their_digests() -> None:
+    old, new = (
+        BudgetedImage("sha256:aa", (RUNTIME,), ()),
+        BudgetedImage("sha256:bb", (RUNTIME, layer("8", 5000)), ()),
+    )
+    assert (
+        since(old, new, "uncompressed", grown(old, new, "uncompressed", None))
+        == "since aa, the last within budget: +5.0 kB layer 800000000000"
+    )
+
+
+def test_an_image_that_did_not_grow_is_reported() -> None:
+    assert (
+        since(BEFORE, BEFORE, "startup", ())
+        == "the image is the last one within budget with 2.10 s"
+    )
+    other = BudgetedImage("sha256:bb", BEFORE.layers, NAMES)
+    assert (
+        since(BEFORE, other, "startup", ())
+        == "since 3ea8af22ac74, the last within budget with 2.10 s: not a byte more"
+    )
+    assert since(None, NOW, "uncompressed", ()) == "no earlier image within budget is known here"
+
+
+def measured(*layers: MeasuredLayer, digest: str = "sha256:bb") -> Measurement:
+    return Measurement((Image("api", digest, layers),))
+
+
+def planned(limits: Budget) -> Plan:
+    return plan(
+        fleet(
+            service("api", base="web", budget=limits, port=80),
+            bases=(BaseEntry("web", requirements=asks("a")),),
+        )
+    )
+
+
+def started(monkeypatch: pytest.MonkeyPatch, *takes: Started | NotStarted) -> None:
+    """Have the next starts of an image take this; a further one fails the test."""
+    left = list(takes)
+
+    def once(image: str, service: Running, runs: int) -> Started:
+        found = left.pop(0)
+        if isinstance(found, NotStarted):
+            raise found
+        return found
+
+    monkeypatch.setattr(start, "started", once)
+
+
+def gone(ids: object) -> dict[str, str]:
+    raise SetupError("the engine has no image of: api")
+
+
+def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "image_ids", gone)
+    layers = (RUNTIME, layer("w", 0, 1), WEB, CODE)
+    workspace, limits = Workspace(tmp_path), planned(Budget(uncompressed=66 * MB))
+    assert over_budget(limits, measured(*layers, digest="sha256:aa"), workspace) == {}
+    bigger = measured(RUNTIME, layers[1], WEB_NOW, CODE, digest="sha256:cc")
+    expected = (
+        "api: uncompressed 104.0 MB, its budget is 66.0 MB\n  since aa, the last within budget: +38.1 MB"
+        " base-web"
+    )
+    assert over_budget(limits, bigger, workspace) == {"api": expected}
+    assert over_budget(limits, bigger, workspace) == {"api": expected}, (
+        "what does not hold is not remembered"
+    )
+
+
+def test_every_limit_that_does_not_hold_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(monkeypatch, Started(3.456, 512 * MB, 3))
+    limits = planned(Budget(uncompressed=1000, compressed=10, startup=3, rss=400 * MB))
+    assert over_budget(limits, measured(layer("a", 2 * MB)), Workspace(tmp_path))[
+        "api"
+    ].splitlines() == [
+        "api: uncompressed 2.0 MB, its budget is 0.0 MB",
+        "  no earlier image within budget is known here",
+        "api: RSS 512.0 MB, its budget is 400.0 MB",
+        "  no earlier image within budget is known here",
+        "api: start-up 3.46 s, its budget is 3.00 s",
+        "  no earlier image within budget is known here",
+    ]
+
+
+def test_a_start_that_held_is_not_measured_again_one_that_did_not_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, image = Workspace(tmp_path), measured(CODE)
+    started(monkeypatch, Started(5, 9, 3), Started(2, 9, 3), Started(4, 9, 3))
+    assert set(over_budget(planned(Budget(startup=3)), image, workspace)) == {"api"}
+    assert over_budget(planned(Budget(startup=3)), image, workspace) == {}
+    assert over_budget(planned(Budget(startup=3)), image, workspace) == {}, (
+        "the second start is remembered"
+    )
+    assert over_budget(planned(Budget(startup=1)), image, workspace)["api"].splitlines() == [
+        "api: start-up 4.00 s, its budget is 1.00 s",
+        "  the image is the last one within budget with 2.00 s",
+    ]
+
+
+def test_without_a_limit_for_it_no_image_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(monkeypatch)
+    assert over_budget(planned(Budget(uncompressed=MB)), measured(CODE), Workspace(tmp_path)) == {}
+
+
+def test_an_image_that_does_not_start_is_over_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(
+        monkeypatch,
+        NotStarted("api: its command ended with exit code 1 before it listened on port 80\n  no"),
+    )
+    found = over_budget(planned(Budget(rss=MB)), measured(CODE), Workspace(tmp_path))
+    assert found == {
+        "api": "api: its command ended with exit code 1 before it listened on port 80\n  no"
+    }
+
+
+def test_what_is_known_and_cannot_be_read_is_discarded_and_it_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    workspace = Workspace(tmp_path, Console(said.append))
+    limits = planned(Budget(uncompressed=MB))
+    for garbled in ('{"api": 1}', '{"api": {"digest": "x", "layers": [{}], "names": []}}', "["):
+        (tmp_path / ".slimbake").mkdir(exist_ok=True)
+        (tmp_path / ".slimbake/held.json").write_text(garbled)
+        assert over_budget(limits, measured(CODE), workspace) == {}
+    assert said == [".slimbake/held.json cannot be read, and is discarded"] * 3
+
+
+def test_each_layer_has_the_name_of_the_target_that_lays_it() -> None:
+    weights = WeightsEntry("package", "some-model")
+    made = fleet(
+        service(
+            "api", base="web", requirements=asks("b"), weights=weights, volumes=(("data", "/data"),)
+        ),
+        service("rank", base="web", weights=weights, system=("libx",)),
+        service("alone", weights=WeightsEntry("path", "models/alone")),
+        service("own", dockerfile="own.Dockerfile"),
+        bases=(BaseEntry("web", requirements=asks("a")),),
+    )
+    decided = plan(made)
+    web = ("runtime", "runtime", "base-web", "weights-some-model")
+    assert layers(decided, "api") == (*web, "api", "api", "api")
+    assert layers(decided, "rank") == (*web, "rank", "rank")
+    assert layers(decided, "alone") == ("runtime", "runtime", "weights-models-alone", "alone")
+    assert layers(decided, "own") == ()

@@ -1,0 +1,576 @@
+"""Where a release is made: what is asked of an engine or of a builder, what they push, what becomes
+of tags, and what neither can do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.fleets import asks, fleet, service, unlocked
+from tests.unit.machines import CONTAINER, ENGINE
+from tests.unit.registries import Registry, registry
+from tests.unit.release.played import BARE, MB, Played, manifest, play, site
+
+from slimbake import docker
+from slimbake.config.model import BaseEntry, Budget, CompressionEntry
+from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
+from slimbake.host.workspace import Workspace
+from slimbake.images import this_platform
+from slimbake.plan.graph import relinked
+from slimbake.registry import ImageRepository
+from slimbake.registry.address import endpoint
+from slimbake.registry.documents import INDEX, MANIFEST
+from slimbake.registry.session import Host
+from slimbake.release import place as places
+from slimbake.release.bake import BakeResult
+from slimbake.release.command import BakeOptions, Surroundings
+from slimbake.release.place import (
+    BakeRequest,
+    Built,
+    OnBuilder,
+    OnEngine,
+    Place,
+    place_of,
+)
+from slimbake.release.release import Released, release
+from slimbake.release.site import Site
+from slimbake.release.timing import costs
+
+SERVICES = ("api", "nlg", "hybrid", "client")
+FLEET = fleet(
+    service("api", base="web", smoke="smoke.py", budget=Budget(uncompressed=8 * MB)),
+    service("nlg", base="ml", smoke="smoke.py"),
+    service("hybrid", base="ml", smoke="smoke.py"),
+    service("client"),
+    bases=(
+        BaseEntry("web", requirements=asks("fastapi")),
+        BaseEntry("ml", requirements=asks("torch"), extends="web"),
+    ),
+)
+
+
+@dataclass
+class Builder:
+    """A builder that pushes at once, into a registry of this process."""
+
+    server: Registry
+    broken: Mapping[str, SlimbakeError] = field(default_factory=dict)
+    other: str = ""  # of which target another image is built with provenance
+    unattested: str = ""  # which does not build with provenance
+    asked: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
+    options: list[BakeOptions] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
+    pulled: list[tuple[str, str]] = field(default_factory=list)  # image, platform
+
+    def bake(
+        self,
+        site: Site,
+        targets: tuple[str, ...],
+        options: BakeOptions,
+        *,
+        checks: bool = True,
+    ) -> BakeResult:
+        assert options.push
+        self.asked.append((targets, checks))
+        self.options.append(options)
+        self.sites.append(site)
+        # raises KeyError for what is stood on, as a bake does
+        needed = {n: relinked(site.plan, site.around.pushed).needed((n,)) for n in targets}
+        broken = dict(self.broken)
+        if options.provenance and self.unattested:
+            broken[self.unattested] = BuildError("no")
+        failed = {n for n in targets if {t.name for t in needed[n]} & set(broken)}
+        below = {t.name for n in failed for t in needed[n]} & set(broken)
+        failures = tuple(broken[name] for name in sorted(below))
+        if failures and not options.keep_going:
+            raise failures[0]
+        good = tuple(name for name in targets if name not in failed)
+        digests = {name: (self.put(name, options),) for name in good}
+        return BakeResult(digests, failures, dict.fromkeys(good, 1.5), good)
+
+    def put(self, name: str, options: BakeOptions) -> str:
+        self.server.blobs["sha256:0"] = b"{}"
+        image = manifest(f"another {name}" if options.provenance and name == self.other else name)
+        digest = self.server.put("x", MANIFEST, image.read())
+        if not options.provenance:
+            return digest
+        entry = {**image.descriptor.as_json(), "platform": {"os": "linux", "architecture": "amd64"}}
+        beside = {"mediaType": MANIFEST, "digest": "sha256:1", "platform": {"os": "unknown"}}
+        return self.server.put("x", INDEX, {"mediaType": INDEX, "manifests": [entry, beside]})
+
+    def pull(self, name: str, platform: str) -> str:
+        self.pulled.append((name, platform))
+        return f"{name.rpartition('@')[2]} for {platform}"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    with registry(referrers=True) as server:
+        project = replace(unlocked(FLEET), workspace=Workspace(tmp_path))
+        yield play(monkeypatch, tmp_path, project, server)
+
+
+@pytest.fixture
+def builder(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    made = Builder(machine.server)
+    monkeypatch.setattr(places, "bake", made.bake)
+    monkeypatch.setattr(docker, "pull_image", made.pull)
+    monkeypatch.setattr(places, "place_of", lambda *_: OnBuilder())
+    monkeypatch.setattr("slimbake.release.release.place_of", lambda *_: OnBuilder())
+    return made
+
+
+def asking(machine: Played, **said: Any) -> BakeRequest:
+    """A request to push all services."""
+    said = {"targets": SERVICES, "push": True, **said}
+    return BakeRequest(registry=f"{machine.server.name}/atlas", **said)
+
+
+def host(machine: Played) -> Host:
+    return Host(endpoint(f"{machine.server.name}/atlas"), "")
+
+
+def tagged(machine: Played, tag: str) -> list[str]:
+    """The targets that got a tag in the registry, by name."""
+    puts = (line.split("/") for line in machine.server.asked if line.startswith("PUT"))
+    return sorted(words[3] for words in puts if words[-2:] == ["manifests", tag])
+
+
+def run(machine: Played, *names: str, **said: Any) -> Released:
+    """A release on a builder of its own."""
+    said = {"tag": "v1", "targets": names or SERVICES, **said}
+    return release(machine.project, replace(asking(machine), **said), machine.console)
+
+
+def attesting(machine: Played) -> Played:
+    """The same, with `provenance: max` in the manifest."""
+    project = machine.project
+    manifest = replace(project.manifest, provenance="max")
+    machine.project = replace(project, asked=replace(project.asked, manifest=manifest))
+    return machine
+
+
+def digest(name: str) -> str:
+    """Of the image that a target is built to."""
+    return manifest(name).descriptor.digest
+
+
+# --- on a builder that is not the engine's own
+
+
+def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
+    machine: Played, builder: Builder
+) -> None:
+    done = run(machine)
+    at = f"{machine.server.name}/atlas"
+    assert list(done.names) == list(SERVICES)
+    assert done.names == {name: f"{at}/{name}:v1" for name in SERVICES}
+    assert done.pushed == {name: f"{at}/{name}@{digest(name)}" for name in SERVICES}
+    assert tagged(machine, "v1") == sorted(SERVICES)
+    assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
+    assert {options.names[name] for options in builder.options for name in options.names} == {
+        f"{at}/{name}:staged" for name in SERVICES
+    }, "nobody uses these names before the checks hold"
+
+
+def test_only_services_are_pulled_by_what_they_are_for_what_has_to_run_in_them(
+    machine: Played, builder: Builder
+) -> None:
+    done = run(machine)
+    at = f"{machine.server.name}/atlas"
+    (platform,) = machine.project.plan.platforms
+    assert sorted(builder.pulled) == sorted(
+        (f"{at}/{name}@{digest(name)}", platform) for name in SERVICES
+    )
+    assert [image.name for image in done.measurement.images] == list(SERVICES)
+    assert machine.tags == [f"{at}/{name}:v1" for name in SERVICES]
+
+
+def test_each_service_has_its_sbom_and_all_have_their_fingerprints(
+    machine: Played, builder: Builder
+) -> None:
+    run(machine)
+    for name in SERVICES:
+        repository = ImageRepository(f"{machine.server.name}/atlas/{name}")
+        found = [repository.manifest(each["digest"]) for each in repository.referrers(digest(name))]
+        texts = [machine.server.blobs[each[1]["layers"][0]["digest"]] for each in found if each]
+        assert texts == [f"of {name}".encode(), machine.fingerprints[name].encode()]
+
+
+def test_with_keep_going_the_rest_is_tagged(machine: Played, builder: Builder) -> None:
+    builder.broken = {"nlg": CheckError("the smoke of nlg failed")}
+    done = run(machine, keep_going=True)
+    assert tagged(machine, "v1") == sorted({*SERVICES} - {"nlg"})
+    assert done.failed == ("nlg",)
+    with pytest.raises(CheckError, match="the smoke of nlg failed") as error:
+        done.expect_all()
+    assert "hybrid" in error.value.hint
+
+
+def test_over_a_budget_only_that_service_is_left_out(machine: Played, builder: Builder) -> None:
+    machine.sizes = {"api": 9 * MB}
+    done = run(machine, keep_going=True)
+    assert "api" not in tagged(machine, "v1")
+    assert done.failed == ("api",)
+    with pytest.raises(CheckError, match=r"api: uncompressed 9\.0 MB, its budget is 8\.0 MB"):
+        done.expect_all()
+
+
+def test_what_another_job_pushed_is_stood_on_and_not_built(
+    machine: Played, builder: Builder
+) -> None:
+    on = {name: f"r.example/{name}@{digest(name)}" for name in ("runtime", "base-web")}
+    done = run(machine, pushed=on)
+    assert set(done.names) == set(SERVICES)
+    assert all(on.items() <= site.around.pushed.items() for site in builder.sites)
+
+
+def test_what_the_registry_has_is_only_tagged_and_nothing_of_it_is_built(
+    machine: Played, builder: Builder
+) -> None:
+    run(machine)
+    machine.server.asked.clear()
+    builder.asked.clear()
+    done = run(machine, "api", "client", missing=True, tag="v2")
+    assert builder.asked == []
+    assert tagged(machine, "v2") == ["api", "client"]
+    assert [image.target for image in done.on_registry] == ["api", "client"]
+
+
+def test_one_builder_builds_all_at_once_and_pushes_services_alone(
+    machine: Played, builder: Builder
+) -> None:
+    made = OnBuilder().make(site(machine.project), SERVICES, asking(machine, platform="linux/x"))
+    assert builder.asked == [(SERVICES, True)]
+    assert [image.name for image in made.images] == list(SERVICES)
+    assert [image.image for image in made.images] == [
+        f"{digest(name)} for linux/x" for name in SERVICES
+    ]
+    assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
+
+
+def test_of_several_platforms_what_is_run_here_is_this_machine_s(
+    machine: Played, builder: Builder
+) -> None:
+    both = unlocked(fleet(service("api"), platforms=("linux/riscv64", this_platform())))
+    (image,) = OnBuilder().make(site(both), ("api",), asking(machine)).images
+    assert image.image.endswith(f" for {this_platform()}")
+    assert {platform for _, platform in builder.pulled} == {"linux/riscv64", this_platform()}
+
+
+def test_an_image_that_buildx_does_not_name_is_an_error(
+    machine: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "bake", lambda _, targets, __: BakeResult({}, (), {}, targets))
+    with pytest.raises(BuildError, match="buildx names no image for api"):
+        OnBuilder().make(site(machine.project), ("api",), asking(machine))
+
+
+# --- provenance
+
+
+def test_with_provenance_an_index_with_the_same_image_gets_the_tag(
+    machine: Played, builder: Builder
+) -> None:
+    done = run(attesting(machine))
+    images = {i.name for i in done.measurement.images}
+    assert images == set(SERVICES)
+    for name in SERVICES:
+        found = machine.server.manifests[done.pushed[name].rpartition("@")[2]]
+        assert found[0] == INDEX
+        assert json.loads(found[1])["manifests"][0]["digest"] == digest(name)
+    assert [options.provenance for options in builder.options] == [False, True]
+    assert [checks for _, checks in builder.asked] == [True, False]
+
+
+def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
+    machine: Played, builder: Builder
+) -> None:
+    around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
+    held = site(attesting(machine).project, around=around)
+    request = asking(machine)
+    made = OnBuilder().make(held, SERVICES, request)
+    names = {name: f"{request.registry}/{name}:v1" for name in SERVICES}
+    OnBuilder().push(held, made.images, names, request, host(machine))
+    assert [bool(site.around.proxies) for site in builder.sites] == [True, False]
+
+
+def test_another_image_with_provenance_than_was_checked_gets_no_tag(
+    machine: Played, builder: Builder
+) -> None:
+    builder.other = "api"
+    with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
+        run(attesting(machine))
+    assert tagged(machine, "v1") == []
+
+
+def test_a_build_for_provenance_that_fails_is_an_error_even_with_keep_going(
+    machine: Played, builder: Builder
+) -> None:
+    builder.unattested = "api"
+    with pytest.raises(BuildError, match="no"):
+        run(attesting(machine), keep_going=True)
+    assert tagged(machine, "v1") == []
+
+
+# --- on the engine
+
+
+@dataclass
+class Engine:
+    """An engine's images, by name, and what is done with them."""
+
+    images: dict[str, str] = field(default_factory=dict)
+    same: bool = True  # whether two images are
+    done: list[tuple[str, ...]] = field(default_factory=list)
+    push: Callable[[str], None] = lambda _: None
+
+    def tag(self, image: str, name: str) -> None:
+        self.images[name] = self.images.get(image, image)
+
+    def pushed(self, name: str) -> None:
+        self.done.append((name, self.images[name]))
+        self.push(name)
+
+    def remove(self, name: str) -> bool:
+        return bool(self.images.pop(name, ""))
+
+
+@pytest.fixture
+def engine(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine()
+    monkeypatch.setattr(docker, "tag_image", made.tag)
+    monkeypatch.setattr(docker, "push_image", made.pushed)
+    monkeypatch.setattr(docker, "remove_image", made.remove)
+    monkeypatch.setattr(docker, "same_image", lambda *_: made.same)
+    return made
+
+
+def send(machine: Played, held: Site, **said: Any) -> dict[str, Any]:
+    """Push the image of `api`, which has its name in the engine already."""
+    request = asking(machine, **said)
+    images = (Built(name="api", image=digest("api")),)
+    names = {"api": f"{request.registry}/api:v1"}
+    return dict(OnEngine().push(held, images, names, request, host(machine)))
+
+
+def test_an_image_that_the_registry_lost_at_once_is_an_error(
+    machine: Played, engine: Engine
+) -> None:
+    engine.tag(digest("api"), f"{machine.server.name}/atlas/api:v1")
+    with pytest.raises(BuildError, match="api was pushed, and the registry does not have v1"):
+        send(machine, site(machine.project))
+
+
+def test_a_push_that_the_registry_refuses_is_reported_with_its_words(
+    machine: Played, engine: Engine
+) -> None:
+    def refused(_: str) -> None:
+        raise SetupError("docker failed", "denied: you may not")
+
+    engine.push = refused
+    engine.tag(digest("api"), f"{machine.server.name}/atlas/api:v1")
+    with pytest.raises(BuildError) as caught:
+        send(machine, site(machine.project))
+    assert "api was built and checked, but" in caught.value.message
+    assert caught.value.message.endswith("could not be pushed\ndenied: you may not")
+
+
+def attested(machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Have the engine build `api` with provenance; the calls."""
+    calls: list[Any] = []
+
+    def bake(
+        site: Site, targets: tuple[str, ...], options: BakeOptions, *, checks: bool
+    ) -> BakeResult:
+        calls.append((site.around.proxies, targets, options, checks))
+        engine.images |= {options.names[name]: f"{name} with provenance" for name in targets}
+        return BakeResult(left=targets)
+
+    monkeypatch.setattr(places, "bake", bake)
+    engine.tag(digest("api"), f"{machine.server.name}/atlas/api:v1")
+    return calls
+
+
+def test_with_provenance_the_engine_pushes_what_it_built_again_and_keeps_what_it_had(
+    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = attested(machine, engine, monkeypatch)
+    name = f"{machine.server.name}/atlas/api:v1"
+    machine.server.put("v1", MANIFEST, manifest("api").read())
+    around = replace(BARE, proxies=(("http_proxy", "http://me:secret@proxy"),))
+    found = send(machine, site(attesting(machine).project, around=around))
+    assert found["api"].descriptor.digest == digest("api")
+    ((proxies, targets, options, checks),) = calls
+    assert (proxies, targets, options.provenance, checks) == ((), ("api",), True, False)
+    assert engine.done == [(name, "api with provenance")]
+    assert engine.images == {name: digest("api")}
+
+
+def test_where_the_engine_built_another_image_nothing_is_pushed(
+    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attested(machine, engine, monkeypatch)
+    engine.same = False
+    with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
+        send(machine, site(attesting(machine).project))
+    assert engine.done == []
+    assert engine.images == {f"{machine.server.name}/atlas/api:v1": digest("api")}
+
+
+def test_where_no_provenance_is_made_nothing_is_pushed(
+    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bake(*_: Any, **__: Any) -> BakeResult:
+        raise BuildError("api does not build", "try this")
+
+    monkeypatch.setattr(places, "bake", bake)
+    with pytest.raises(BuildError) as caught:
+        send(machine, site(attesting(machine).project))
+    assert caught.value.message == "buildx makes no provenance\napi does not build"
+    assert engine.done == []
+
+
+@pytest.fixture
+def built(
+    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[tuple[str, ...], BakeOptions]]:
+    """Have the engine build and hold what is asked for; what that is."""
+    calls: list[tuple[tuple[str, ...], BakeOptions]] = []
+
+    def bake(_: Site, targets: tuple[str, ...], options: BakeOptions, **__: Any) -> BakeResult:
+        calls.append((targets, options))
+        machine.inputs |= machine.edited
+        engine.images |= {f"{name}:built": digest(name) for name in targets}
+        digests = {name: (digest(name),) for name in targets}
+        return BakeResult(digests, seconds=dict.fromkeys(targets, 2.5), left=targets)
+
+    monkeypatch.setattr(places, "bake", bake)
+    monkeypatch.setattr(
+        docker, "held_images", lambda _: {image: (each,) for each, image in engine.images.items()}
+    )
+    return calls
+
+
+def test_what_is_unchanged_and_still_there_is_not_built_again(
+    machine: Played, engine: Engine, built: list[Any]
+) -> None:
+    held, request = site(machine.project, machine.said), asking(machine)
+    first = OnEngine().make(held, SERVICES, request)
+    assert OnEngine().make(held, SERVICES, request).images == first.images
+    assert [targets for targets, _ in built] == [SERVICES]
+    assert machine.said == [f"unchanged: {', '.join(SERVICES)}"]
+    assert costs(held.workspace) == dict.fromkeys(SERVICES, 2.5)
+    machine.inputs["nlg-smoke"] = "sha256:edited"
+    engine.remove("client:built")
+    made = OnEngine().make(held, SERVICES, request)
+    assert built[-1][0] == ("nlg", "client")
+    assert [image.name for image in made.images] == list(SERVICES)
+
+
+def test_what_was_edited_during_its_build_is_built_again(machine: Played, built: list[Any]) -> None:
+    machine.edited = {"nlg-smoke": "sha256:edited"}
+    held, request = site(machine.project), asking(machine)
+    for _ in range(2):
+        OnEngine().make(held, SERVICES, request)
+    assert [targets for targets, _ in built] == [SERVICES, ("nlg",)]
+
+
+@pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
+def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
+    machine: Played, built: list[Any], said: dict[str, Any]
+) -> None:
+    held = site(machine.project)
+    OnEngine().make(held, ("api",), asking(machine))
+    OnEngine().make(held, ("api",), asking(machine, **said))
+    OnEngine().make(held, ("api",), asking(machine))
+    assert [targets for targets, _ in built] == [("api",), ("api",)]
+    assert all(getattr(built[1][1], name) == value for name, value in said.items())
+
+
+def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:
+    held = site(machine.project, engine=CONTAINER)
+    for _ in range(2):
+        OnEngine().make(held, ("api",), asking(machine, push=False))
+    assert [options.load for _, options in built] == [True, True]
+
+
+def test_layouts_are_written_of_services_alone_which_are_measured(
+    machine: Played, built: list[Any]
+) -> None:
+    layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
+    held = site(machine.project)
+    held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
+    assert OnEngine().make(held, ("runtime", "base-web"), asking(machine)).layouts is None
+    folder = held.workspace.path("layouts")
+    assert OnEngine().make(held, SERVICES, asking(machine)).layouts == folder
+    assert [options.layouts for _, options in built] == ["", str(folder)]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(("blobs", *SERVICES))
+
+
+def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"sha256:manifest of api": ("a:1",), "sha256:configuration of nlg": ()}
+    monkeypatch.setattr(docker, "held_images", lambda _: held)
+    result = BakeResult(
+        {
+            name: (f"sha256:manifest of {name}", f"sha256:configuration of {name}")
+            for name in SERVICES
+        }
+    )
+    assert places.built_in_engine(("api", "nlg"), result) == (
+        Built(name="api", image="sha256:manifest of api", names=("a:1",)),
+        Built(name="nlg", image="sha256:configuration of nlg"),
+    )
+    with pytest.raises(SetupError, match="does not hold what was just built") as caught:
+        places.built_in_engine(("api", "client"), result)
+    assert caught.value.hint == "looked for client"
+    with pytest.raises(BuildError, match="buildx names no image for other"):
+        places.built_in_engine(("api", "other"), result)
+
+
+# --- which of them
+
+
+AFAR = replace(CONTAINER, builder="remote")
+
+
+@pytest.mark.parametrize(
+    ("engine", "said", "expected"),
+    [
+        (ENGINE, {}, OnEngine()),
+        (ENGINE, {"push": True}, OnEngine()),
+        (AFAR, {}, OnEngine()),  # which has it brought there
+        (AFAR, {"push": True}, OnBuilder()),
+    ],
+)
+def test_who_pushes_is_whoever_has_what_was_built(
+    engine: Any, said: dict[str, Any], expected: Place
+) -> None:
+    request = BakeRequest(targets=("api",), registry="r.example", **said)
+    assert place_of(site(unlocked(FLEET), engine=engine), request) == expected
+
+
+def test_provenance_needs_an_engine_that_keeps_an_index() -> None:
+    graph, attested = replace(ENGINE, store="graph"), fleet(service("api"), provenance="max")
+    request = BakeRequest(targets=("api",), registry="r.example", push=True)
+    words = "`provenance: max` needs the engine's containerd image store, or a builder"
+    with pytest.raises(SetupError, match=words):
+        place_of(site(unlocked(attested), engine=graph), request)
+    here = replace(request, push=False)
+    assert place_of(site(unlocked(attested), engine=graph), here) == OnEngine()
+
+
+def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> None:
+    graph = replace(ENGINE, store="graph")
+    lazy = fleet(service("api"), compression=CompressionEntry(type="estargz"))
+    request = BakeRequest(targets=("api",), registry="r.example", push=True)
+    assert place_of(site(unlocked(lazy), engine=ENGINE), request) == OnEngine()
+    with pytest.raises(SetupError, match="estargz}` needs the engine's containerd image store"):
+        place_of(site(unlocked(lazy), engine=graph), request)
+    here = replace(request, push=False)
+    assert place_of(site(unlocked(lazy), engine=graph), here) == OnEngine()

@@ -1,0 +1,296 @@
+"""The one way to a release: what is checked, measured and within its budget is tagged and pushed
+with its fingerprint; with `--missing`, what the registry has is only tagged.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.fleets import asks, fleet, service, unlocked
+from tests.unit.registries import Fault, registry
+from tests.unit.release.played import MB, Played, failing, manifest, play_here
+
+from slimbake.config.model import Budget, StartCheck, WeightsEntry
+from slimbake.errors import BuildError, CheckError, SetupError, UsageError
+from slimbake.release.place import BakeRequest
+from slimbake.release.release import Released, release
+from slimbake.release.starts import Starts
+
+SERVICES = ("one", "two", "three")
+PROJECT = unlocked(
+    fleet(
+        *(
+            service(name, requirements=asks("six"), budget=Budget(uncompressed=8 * MB))
+            for name in SERVICES
+        )
+    )
+)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    with registry(referrers=True) as server:
+        yield play_here(monkeypatch, tmp_path, PROJECT, server)
+
+
+def run(machine: Played, *names: str, **said: Any) -> Released:
+    request = BakeRequest(
+        targets=names or SERVICES, registry=machine.server.name, tag="v2", push=True, missing=True
+    )
+    return release(machine.project, replace(request, **said), machine.console)
+
+
+def test_what_is_there_is_only_tagged_and_the_rest_is_built(machine: Played) -> None:
+    digests = {name: machine.has(name) for name in ("one", "three")}
+    done = run(machine)
+    at = machine.server.name
+    assert machine.tagged("v2") == sorted(SERVICES)
+    assert {image.target: image.digest for image in done.on_registry} == digests
+    assert (machine.built, machine.fetched) == (["two"], {"two"})
+    assert machine.pushed == {"two": f"{at}/two:v2"}
+    assert machine.tags == [f"{at}/two:v2"]
+    assert machine.marked == {"two"}
+    assert machine.said == ["on the registry: one, three"]
+    assert done.names == {name: f"{at}/{name}:v2" for name in SERVICES}
+    assert done.pushed == {
+        name: f"{at}/{name}@{manifest(name).descriptor.digest}" for name in SERVICES
+    }
+    assert [image.name for image in done.measurement.images] == ["two"]
+
+
+def test_where_all_is_there_nothing_is_built(machine: Played) -> None:
+    for name in SERVICES:
+        machine.has(name)
+    done = run(machine)
+    assert machine.tagged("v2") == sorted(SERVICES)
+    assert (machine.built, machine.pushed, machine.fetched) == ([], {}, set())
+    assert [image.target for image in done.on_registry] == list(SERVICES)
+
+
+def test_what_is_in_doubt_is_built_and_it_says_so(machine: Played) -> None:
+    for name in SERVICES:
+        machine.has(name)
+    machine.server.faults["HEAD"] = itertools.repeat(Fault(403))
+    assert run(machine).on_registry == ()
+    assert machine.built == list(SERVICES)
+    assert machine.said == ["built to be sure: one, two, three: the registry answers 403"]
+
+
+def test_without_missing_everything_is_built_and_gets_its_fingerprint(machine: Played) -> None:
+    machine.has("one")
+    run(machine, missing=False)
+    assert [line for line in machine.server.asked if line.startswith("HEAD")] == []
+    assert machine.built == list(SERVICES)
+    assert machine.marked == set(SERVICES)
+
+
+def test_without_push_the_engine_s_tags_move_and_nobody_is_asked(machine: Played) -> None:
+    done = run(machine, push=False, missing=False)
+    assert machine.tags == [f"{machine.server.name}/{name}:v2" for name in SERVICES]
+    assert (machine.server.asked, machine.pushed, done.pushed) == ([], {}, {})
+
+
+def test_other_inputs_are_another_image(machine: Played) -> None:
+    machine.has("one")
+    machine.inputs["one"] = "sha256:edited"
+    run(machine, "one")
+    assert machine.built == ["one"]
+
+
+def test_a_service_without_a_fingerprint_is_built_and_pushed_without_one(machine: Played) -> None:
+    del machine.inputs["two"]
+    run(machine, "two")
+    assert (machine.built, machine.marked) == (["two"], set())
+    assert list(machine.pushed) == ["two"]
+
+
+def test_what_was_edited_during_the_build_gets_no_fingerprint(machine: Played) -> None:
+    machine.edited = {"two": "sha256:edited"}
+    run(machine)
+    assert set(machine.pushed) == set(SERVICES)
+    puts = [line for line in machine.server.asked if line.startswith("PUT")]
+    assert [line for line in puts if "/two/manifests/fp-" in line] == []
+    assert machine.marked == {"one", "three"}
+
+
+def test_what_an_override_changed_gets_no_fingerprint(machine: Played) -> None:
+    run(machine, missing=False, sets=("one.args.A=1",))
+    assert set(machine.pushed) == set(SERVICES)
+    assert [line for line in machine.server.asked if "fp-" in line] == []
+
+
+def test_names_are_no_inputs(machine: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TAG", "REGISTRY", "COMPRESSION"):
+        monkeypatch.setenv(name, "x")
+    run(machine)
+    found = {name for name in ("TAG", "REGISTRY", "COMPRESSION") if name in machine.asked_with[0]}
+    assert found == {"COMPRESSION"}
+
+
+def test_over_a_budget_no_tag_moves_not_even_of_what_is_there(machine: Played) -> None:
+    machine.sizes = {"two": 9 * MB}
+    machine.has("one")
+    with pytest.raises(CheckError, match="over budget; no tag has moved\n  two: "):
+        run(machine)
+    assert machine.built == ["two", "three"]
+    assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
+
+
+def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(machine: Played) -> None:
+    machine.unlabelled = ("two",)
+    with pytest.raises(SetupError, match="two was made from other locks"):
+        run(machine, missing=False)
+    assert machine.built == list(SERVICES)
+    assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
+
+
+def test_with_keep_going_what_is_there_is_tagged_no_matter_what_fails(machine: Played) -> None:
+    machine.broken = failing("two")
+    machine.has("one")
+    done = run(machine, keep_going=True)
+    assert machine.tagged("v2") == ["one", "three"]
+    assert done.failed == ("two",)
+    with pytest.raises(BuildError, match="two does not build") as caught:
+        done.expect_all()
+    assert caught.value.hint == "tagged all the same: one, three"
+
+
+def test_with_keep_going_only_what_is_over_its_budget_is_left_out(machine: Played) -> None:
+    machine.sizes = {"two": 9 * MB}
+    machine.has("three")
+    done = run(machine, keep_going=True)
+    assert machine.tagged("v2") == ["one", "three"]
+    assert done.failed == ("two",)
+    assert [image.target for image in done.on_registry] == ["three"]
+    assert [image.name for image in done.measurement.images] == ["one", "two"]
+    with pytest.raises(CheckError, match=r"two: uncompressed 9\.0 MB, its budget is 8\.0 MB"):
+        done.expect_all()
+
+
+def test_what_does_not_start_gets_no_tag(machine: Played) -> None:
+    machine.dead = {"two": "two: its command ended with exit code 1"}
+    with pytest.raises(CheckError) as caught:
+        run(machine)
+    assert caught.value.message == (
+        "the start check of two failed; its tag stays where it was\n"
+        "  two: its command ended with exit code 1"
+    )
+    assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
+
+
+def test_with_keep_going_only_what_does_not_start_is_left_out(machine: Played) -> None:
+    machine.dead = {"two": "it ends"}
+    done = run(machine, keep_going=True)
+    assert machine.tagged("v2") == ["one", "three"]
+    assert done.failed == ("two",)
+    assert {name: held for name, (held, _) in done.checks.items()}.keys() == {"one", "three"}
+
+
+@pytest.mark.parametrize("first", [BuildError, CheckError])
+def test_a_build_that_fails_weighs_more_than_a_check(machine: Played, first: Any) -> None:
+    machine.broken = failing("one", kind=first) | failing("two", kind=CheckError)
+    done = run(machine, keep_going=True)
+    with pytest.raises(first) as caught:
+        done.expect_all()
+    assert caught.value.message == "one does not build\ntwo does not build"
+
+
+def test_where_nothing_is_left_nothing_is_tagged_and_it_says_so(machine: Played) -> None:
+    machine.broken = failing(*SERVICES)
+    with pytest.raises(BuildError) as caught:
+        run(machine, keep_going=True).expect_all()
+    assert caught.value.hint == "tagged all the same: none"
+    assert (machine.tags, machine.pushed) == ([], {})
+
+
+def test_stand_ins_have_fingerprints_of_their_own(machine: Played) -> None:
+    machine.has("one")
+    machine.standins = ("python",)
+    run(machine, "one")
+    assert machine.built == ["one"], "what was made with the real external is another image"
+
+
+def test_stand_ins_are_refused_before_anything_is_asked(machine: Played) -> None:
+    machine.standins = ("python",)
+    with pytest.raises(UsageError, match=r"are not pushed to r\.example"):
+        run(machine, registry="r.example")
+    assert (machine.asked_with, machine.built) == ([], [])
+    run(machine, registry="r.example", push=False, missing=False)
+    assert machine.built == list(SERVICES), "what stays here may be made with them"
+
+
+MODEL = WeightsEntry("path", "model", mount="image")
+MOUNTING = unlocked(
+    fleet(service("one", weights=MODEL), service("two", weights=MODEL), service("three"))
+)
+
+
+@pytest.fixture
+def mounting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    with registry(referrers=True) as server:
+        yield play_here(monkeypatch, tmp_path, MOUNTING, server)
+
+
+def test_mounted_weights_are_released_with_the_services_that_mount_them(mounting: Played) -> None:
+    run(mounting, "three")
+    assert mounting.built == ["three"]
+    done = run(mounting, "one")
+    assert mounting.built == ["three", "one", "weights-model"]
+    assert mounting.pushed["weights-model"] == f"{mounting.server.name}/weights-model:v2"
+    assert "weights-model" in mounting.marked
+    weights = manifest("weights-model").descriptor.digest
+    assert mounting.mounts == {"one": weights, "two": weights}
+    assert [image.name for image in done.measurement.images] == ["one", "weights-model"]
+    assert done.checks.keys() == {"one"}
+
+
+def test_weights_that_the_registry_has_are_only_tagged_and_mounted(mounting: Played) -> None:
+    weights = mounting.has("weights-model")
+    run(mounting)
+    assert mounting.built == list(SERVICES)
+    assert "weights-model" in mounting.tagged("v2")
+    assert mounting.mounts["one"] == f"{mounting.server.name}/weights-model@{weights}"
+
+
+def test_weights_that_another_job_has_pushed_get_the_tag(mounting: Played) -> None:
+    mounting.has("weights-model")
+    digest = manifest("weights-model").descriptor.digest
+    pushed = {"weights-model": f"{mounting.server.name}/weights-model@{digest}"}
+    run(mounting, pushed=pushed, missing=False)
+    assert mounting.built == list(SERVICES)
+    assert "weights-model" in mounting.tagged("v2")
+    with pytest.raises(SetupError, match="the registry does not have"):
+        run(mounting, pushed={"weights-model": f"{mounting.server.name}/weights-model@sha256:0"})
+    local = run(mounting, pushed=pushed, push=False, missing=False)
+    assert ({*local.names}, local.failed) == ({*SERVICES}, ())
+
+
+def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting: Played) -> None:
+    mounting.dead = {"two": "two: it ends"}
+    done = run(mounting, keep_going=True)
+    assert done.names.keys() == {"three"}
+    assert done.failed == ("one", "two", "weights-model")
+    assert mounting.tagged("v2") == ["three"]
+
+
+def test_what_starts_beside_a_changed_service_may_be_on_the_registry_alone(
+    machine: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = StartCheck("runs", fleet=("two",))
+    machine.project = unlocked(fleet(service("one", start=beside), service("two")))
+    digest = machine.has("two")
+    seen: dict[str, str] = {}
+
+    def start_checks(*asked: Any) -> Starts:
+        seen.update(asked[-1])
+        return Starts({}, {"one": "start"})
+
+    monkeypatch.setattr("slimbake.release.release.start_checks", start_checks)
+    run(machine, "one", missing=False)
+    assert seen["two"] == f"{machine.server.name}/two@{digest}"
+    assert machine.tagged("v2") == ["one"]

@@ -1,0 +1,76 @@
+"""What a released image is known by: one fingerprint of all that it was made from and held to."""
+
+from __future__ import annotations
+
+from tests.unit.fleets import fleet, service
+
+from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
+from slimbake.fingerprint.model import fingerprint_tag
+from slimbake.plan import plan
+from slimbake.release.statement import platform_fingerprint, released_fingerprints
+
+FINGERPRINT = "sha256:" + "5" * 64
+PUSHED_ONCE = ("weights-a-model-onnx-fp32", "reference-a-model-a")
+SMOKED = plan(fleet(service("one", smoke="smoke.py"), service("two")))
+
+
+def smoke_of(name: str) -> str:
+    return next(
+        target.name
+        for target in SMOKED.targets
+        if target.kind == "smoke" and target.service == name
+    )
+
+
+def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
+    found = {"one": "sha256:1", smoke_of("one"): "sha256:2", "two": "sha256:3"}
+    before = released_fingerprints(SMOKED, found)
+    budget = plan(
+        fleet(service("one", smoke="smoke.py", budget=Budget(uncompressed=5)), service("two"))
+    )
+    others = [
+        released_fingerprints(SMOKED, found | {"one": "sha256:9"}),
+        released_fingerprints(SMOKED, found | {smoke_of("one"): "sha256:9"}),
+        released_fingerprints(budget, found),
+    ]
+    assert set(before) == {"one", "two"}
+    assert len({before["one"], *(each["one"] for each in others)}) == 4
+    assert {each["two"] for each in others} == {before["two"]}
+
+
+def test_a_base_has_its_own() -> None:
+    made = plan(fleet(service("one", base="ml"), bases=(BaseEntry("ml"),)))
+    base = next(target for target in made.targets if target.kind == "base")
+    assert released_fingerprints(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {
+        base.name: FINGERPRINT
+    }
+
+
+def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_made_on_has_none() -> (
+    None
+):
+    model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
+    one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
+    made = plan(fleet(one, bases=(BaseEntry("ml"),)))
+    found = released_fingerprints(
+        made, {target.name: f"sha256:{target.name}" for target in made.targets}
+    )
+    assert set(found) == {"runtime", "base-ml", "base-ml-onnx", *PUSHED_ONCE, "one"}
+    assert len(set(found.values())) == len(found)
+
+
+def test_a_service_of_which_anything_is_unknown_has_none() -> None:
+    assert set(released_fingerprints(SMOKED, {"one": "sha256:1", "two": "sha256:3"})) == {"two"}
+    assert released_fingerprints(SMOKED, {smoke_of("one"): "sha256:1"}) == {}
+
+
+def test_one_platform_of_an_image_for_several_is_another_image() -> None:
+    platforms = ("linux/amd64", "linux/arm64")
+    found = {FINGERPRINT, *(platform_fingerprint(FINGERPRINT, platform) for platform in platforms)}
+    assert len(found) == 3
+
+
+def test_a_tag_is_one_that_registries_take() -> None:
+    assert fingerprint_tag(FINGERPRINT) == "fp-" + "5" * 40
+    (made,) = released_fingerprints(SMOKED, {"two": "x"}).values()
+    assert len(fingerprint_tag(made)) == 43

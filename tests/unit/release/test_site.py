@@ -1,0 +1,140 @@
+"""What precedes every build: the project as it is once nobody else holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.machines import ENGINE, debian
+
+from slimbake.console import QUIET, Console
+from slimbake.docker.engine import DockerEngine
+from slimbake.errors import SetupError, StaleFiles
+from slimbake.externals import resolve
+from slimbake.fleet.model import External
+from slimbake.lock.asked import asks
+from slimbake.lock.locks import LockRecord, write_locks
+from slimbake.lock.model import Pin, text_digest
+from slimbake.lock.text import lock_text
+from slimbake.project import Project, load, reread
+from slimbake.release import site
+from slimbake.release.command import Surroundings, staged
+from slimbake.release.site import Preparation, hold
+
+MANIFEST = """\
+project: toys
+python: "3.11"
+packages: index
+bases:
+  web: {requirements: [thing]}
+services:
+  api: {context: api, base: web}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project that was never locked, on a machine whose engine is only named."""
+    (tmp_path / "api").mkdir()
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    monkeypatch.setattr(site, "expect_engine", lambda: ENGINE)
+    monkeypatch.setattr(site, "resolve_externals", lambda *_: None)
+    monkeypatch.setattr(site, "machine", debian)
+    monkeypatch.setattr(site, "surroundings", lambda *_: Surroundings(externals={}))
+    monkeypatch.setattr(site, "remove_dangling", lambda _: None)
+    return load(tmp_path / "services.yaml")
+
+
+def lock_all(project: Project, version: str) -> Project:
+    """Lock it as another process would, with this version of all that it asks for."""
+    asked = asks(project.asked, None)
+    pins = {"base-web": (Pin("thing", version),)}
+    texts = {name: lock_text(pins.get(name, ())) for name in asked}
+    records = {name: LockRecord(value, text_digest(texts[name])) for name, value in asked.items()}
+    write_locks(project.root, texts, records)
+    return reread(project)
+
+
+def test_locks_that_were_made_while_it_waited_are_those_that_count(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lock_all(project, "1")
+
+    @contextlib.contextmanager
+    def held(*_: Any) -> Iterator[None]:
+        lock_all(project, "2")
+        yield
+
+    monkeypatch.setattr(site, "exclusively", held)
+    with hold(before, Preparation(targets=("api",)), QUIET) as ready:
+        assert ready.project.locks.pins("base-web") == (Pin("thing", "2"),)
+        assert ready.plan == reread(project).plan != before.plan
+
+
+def test_a_frozen_build_refuses_locks_that_nobody_made(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
+    with (
+        pytest.raises(StaleFiles, match="not locked yet: the packages of base-web; the digests"),
+        hold(project, Preparation(targets=("api",), frozen=True), QUIET),
+    ):
+        pass
+
+
+def test_an_image_that_cannot_be_had_is_reported_before_anything_is_locked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def images(externals: list[External], _: DockerEngine) -> list[None]:
+        asked.extend(each.reference for each in externals)
+        return [None] * len(externals)
+
+    monkeypatch.setattr(resolve, "available_images", images)
+    monkeypatch.setattr(site, "resolve_externals", resolve.resolve_externals)
+    monkeypatch.setattr("slimbake.lock.locking.lock", lambda *_: asked.append("lock"))
+    file = project.root / "services.yaml"
+    step = "build: [{image: 'node:22', run: [npm, ci], outputs: [dist]}]"
+    file.write_text(f"{MANIFEST[:-2]}, {step}}}\n")
+    with (
+        pytest.raises(SetupError, match="cannot be reached"),
+        hold(load(file), Preparation(targets=("api",)), QUIET),
+    ):
+        pass
+    assert "node:22" in asked and "lock" not in asked
+
+
+def test_two_folders_of_one_project_do_not_wait_for_each_other(
+    project: Project, tmp_path: Path
+) -> None:
+    held = lock_all(project, "1")
+    other = tmp_path / "other"
+    shutil.copytree(project.root, other, ignore=shutil.ignore_patterns("other"))
+    said: list[str] = []
+    console = Console(said.append)
+    with (
+        hold(held, Preparation(targets=("api",)), console) as one,
+        hold(load(other / "services.yaml"), Preparation(targets=("api",)), console) as two,
+    ):
+        names = [staged(site.plan, "api", site.around.checkout) for site in (one, two)]
+    assert len({*names}) == 2
+    assert not [line for line in said if "waiting" in line]
+
+
+def test_images_without_a_name_are_looked_for_after_a_build_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(site, "remove_dangling", removed.append)
+    held = lock_all(project, "1")
+    with hold(held, Preparation(targets=("api",)), QUIET):
+        pass
+    assert removed == []
+    with hold(held, Preparation(targets=("api",)), QUIET) as ready:
+        ready.built.set()
+    assert removed == [project.manifest.project]

@@ -1,0 +1,113 @@
+"""What a bake says of start checks that held."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.fleets import fleet, service
+
+from slimbake.checks import start
+from slimbake.checks.start import StartFound
+from slimbake.config.model import StartCheck
+from slimbake.host.workspace import Workspace
+from slimbake.plan import plan
+from slimbake.release import starts
+
+
+@pytest.mark.parametrize(
+    ("said", "stop"),
+    [
+        ({"command": ("serve",)}, "SIGTERM"),
+        ({"command": ("serve",), "stop_signal": "SIGINT"}, "SIGINT"),
+        ({"dockerfile": "Dockerfile"}, ""),
+    ],
+)
+def test_a_start_check_looks_for_the_signal_that_stops_the_container(
+    said: dict[str, Any], stop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(_: object, __: object, asked: Mapping[str, Any], *___: object) -> dict[str, Any]:
+        assert asked["stop"] == stop
+        return {"deaf": False} if stop == "SIGTERM" else {}
+
+    image = types.SimpleNamespace(entrypoint=(), command=("serve",))
+    monkeypatch.setattr("slimbake.docker.engine_image", lambda _: image)
+    monkeypatch.setattr(start, "_run", run)
+    [running] = plan(fleet(service("api", **said))).services
+    found = start.starts("image", running, tmp_path)
+    assert found.why == "" and bool(found.warning) == (stop == "SIGTERM")
+
+
+def test_a_warning_of_a_start_check_is_said_once_for_all_platforms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = plan(fleet(service("api")))
+    [running] = made.services
+    keys = {(running, "image", each): f"key{each}" for each in ("", "linux/arm64")}
+    found = (StartFound("", warning="warning: api"),) * 2
+    monkeypatch.setattr(starts, "_keys", lambda *_: keys)
+    monkeypatch.setattr(starts, "_all_started", lambda *_: found)
+    said: list[str] = []
+    console = types.SimpleNamespace(say=said.append)
+    site: Any = types.SimpleNamespace(workspace=Workspace(None), console=console)
+    assert starts.start_checks(site, made, {"api": "image"}, "").started == {"api": "start"}
+    assert said == ["warning: api"]
+
+
+BESIDE = plan(
+    fleet(
+        service("web", start=StartCheck("runs", fleet=("queue",))),
+        service("queue", env_file=(".env",), start=StartCheck("runs", env=(("KEY", "a$b"),))),
+    )
+)
+
+
+def test_a_start_check_is_made_again_when_what_starts_beside_it_is_another_image(
+    tmp_path: Path,
+) -> None:
+    site: Any = types.SimpleNamespace(
+        root=tmp_path, plan=BESIDE, engine=types.SimpleNamespace(store="")
+    )
+
+    def keys(queue: str) -> list[str]:
+        known = {"web": "1", "queue": queue}
+        return list(starts._keys(site, BESIDE, {"web": "1"}, "", known).values())
+
+    assert keys("2") == keys("2") != keys("3")
+
+
+def test_beside_an_image_that_this_bake_has_not_built_the_last_one_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site: Any = types.SimpleNamespace(around=types.SimpleNamespace(checkout="here"))
+    last = {"slimbake/atlas/queue:built-here": types.SimpleNamespace(id="last")}
+    monkeypatch.setattr("slimbake.docker.find_image", last.get)
+    monkeypatch.setattr("slimbake.docker.pull_image", lambda name, _: f"pulled {name}")
+
+    def others(images: dict[str, str], elsewhere: dict[str, str]) -> dict[str, str]:
+        return starts._others(site, BESIDE, images, "", elsewhere)
+
+    assert others({"web": "1"}, {}) == {"queue": "last"}
+    assert others({"web": "1"}, {"queue": "r/queue@sha256:2"}) == {
+        "queue": "pulled r/queue@sha256:2"
+    }
+    assert others({"web": "1", "queue": "2"}, {}) == others({"queue": "2"}, {}) == {}
+    last.clear()
+    assert others({"web": "1"}, {}) == {}
+
+
+def test_a_service_that_has_no_image_yet_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = BESIDE.services[0]
+    nobody = start.company(BESIDE, web, tmp_path, {"web": "1"})
+    assert start.starts("1", web, tmp_path, company=nobody).why == (
+        "web: its start check needs queue, and this engine has no image of it\n"
+        "bake them together: `slimbake bake queue web`"
+    )
+    [queue] = start.company(BESIDE, web, tmp_path, {"queue": "2"}).fleet
+    assert (queue.said["image"], queue.said["pull_policy"]) == ("2", "never")
+    assert queue.fixed == {"KEY": "a$$b"} and queue.env_files == (tmp_path / ".env",)

@@ -1,0 +1,481 @@
+"""Which target a step belongs to, and what a build says of itself: read from two builds that were
+recorded.
+
+Two services on one base, each with a smoke, and the smoke of `two` fails; then `one` alone,
+all of it cached. Recorded with buildx 0.13 and shortened: no statuses, no inputs, short digests.
+The names of programs in it were changed since then, by hand.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.golden.texts import texts
+from tests.unit.fleets import asks, fleet, service
+
+from slimbake.config.model import BaseEntry, Parity, WeightsEntry
+from slimbake.docker import Bake
+from slimbake.errors import BuildError, CheckError, together
+from slimbake.plan import plan
+from slimbake.release.events import (
+    BuildStep,
+    Progress,
+    Steps,
+    Vertex,
+    VertexChange,
+    failure,
+    title,
+    transient,
+)
+from slimbake.render.quoting import exec_form
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+PLAN = plan(
+    fleet(
+        service("one", base="files", context="one", smoke="smoke.py"),
+        service("two", base="files", context="two", smoke="smoke.py"),
+        bases=(BaseEntry("files", system=("media-types",)),),
+    )
+)
+CODE = (
+    "RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz     "
+    '--mount=type=bind,target=/inside/context     ["python", "/make.pyz", "copy-code", "/app"]'
+)
+
+
+def events(name: str) -> Iterator[dict[str, Any]]:
+    return map(json.loads, (RECORDED / name).read_text("utf-8").splitlines())
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps(PLAN, json.loads((RECORDED / "dockerfiles.json").read_text("utf-8")))
+
+
+def played(steps: Steps, name: str, only: str = "") -> tuple[Progress, list[VertexChange]]:
+    progress = Progress(steps, only)
+    return progress, [change for event in events(name) for change in progress.take(event)]
+
+
+# --- steps
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (f"[one-smoke stage-0 1/2] {CODE}", ("one", "copy-code /app")),
+        (f"[two stage-0 1/2] {CODE}", ("two", "copy-code /app")),
+        (
+            "[two-smoke stage-1 1/2] COPY --from=system /out /",
+            ("base-files", "COPY --from=system /out /"),
+        ),
+        ("[two stage-1 2/2] WORKDIR /app", ("runtime", "WORKDIR /app")),
+        ("[one internal] load build context", ("one", "load build context")),
+        ("[one context inside] load from client", ("one", "context inside: load from client")),
+        ("[two] exporting to image", ("two", "exporting to image")),
+        ("[internal] load local bake definitions", ("", "load local bake definitions")),
+        ("exporting to image", ("", "exporting to image")),
+    ],
+)
+def test_a_step_belongs_to_the_target_whose_dockerfile_has_it(
+    name: str, expected: tuple[str, str], steps: Steps
+) -> None:
+    step = steps.step(name)
+    assert (step.target, step.title) == expected
+
+
+def test_a_target_that_is_built_alone_has_steps_without_its_name(steps: Steps) -> None:
+    assert steps.step(f"[stage-0 1/2] {CODE}", only="one").target == "one"
+    assert steps.step("[internal] load build context", only="one").title == "load build context"
+
+
+def test_an_instruction_is_reported_by_its_program_or_its_text() -> None:
+    assert title(CODE) == "copy-code /app"
+    assert title('RUN ["python3.11", "/make.pyz", "make-runtime", "/out"]') == "make-runtime /out"
+    assert title('RUN x ["python", "/check.pyz", "smoke"]') == "smoke"
+    assert title("COPY  --from=x \t /a /b") == "COPY --from=x /a /b"
+
+
+@given(words=st.lists(texts, min_size=1), kept=st.booleans())
+@example(words=["make-folders", '/da"ta'], kept=False)
+def test_no_matter_what_the_words_of_a_program_hold_its_step_has_a_title(
+    words: list[str], kept: bool
+) -> None:
+    instruction = f"RUN {exec_form(['python', '/make.pyz', *words])}"
+    # Old versions of BuildKit resolve a backslash, as a shell would.
+    name = instruction if kept else re.sub(r"\\(.)", r"\1", instruction)
+    reported = title(name)
+    assert reported == " ".join(words) if kept else "make.pyz" not in reported
+
+
+# --- progress
+
+
+def test_every_shared_step_of_a_build_is_reported_under_the_target_that_has_it(
+    steps: Steps,
+) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    ran = {
+        (v.step.target, v.step.title.split()[0])
+        for v in progress.vertices.values()
+        if v.step.instruction
+    }
+    assert ran == {
+        ("runtime", "make-runtime"),
+        ("runtime", "COPY"),
+        ("runtime", "WORKDIR"),
+        ("base-files", "carry-debs"),
+        ("base-files", "COPY"),
+        ("one", "copy-code"),
+        ("two", "copy-code"),
+        ("one-smoke", "smoke"),
+        ("two-smoke", "smoke"),
+    }
+
+
+def test_the_step_that_broke_the_build_is_the_failed_one_with_its_whole_log(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    broken = progress.failed
+    assert broken is not None and broken.step.target == "two-smoke"
+    assert broken.error.endswith("did not complete successfully: exit code: 1")
+    assert "ValueError: the subject is broken" in broken.log
+    assert broken.log[-1] == "smoke: load failed"
+
+
+def test_a_line_that_came_in_pieces_is_one_line(steps: Steps) -> None:
+    _, changes = played(steps, "failing.jsonl")
+    said = [
+        change.line
+        for change in changes
+        if change.vertex.step.target == "one-smoke" and change.line
+    ]
+    assert [line.partition(" (")[0] for line in said] == ["1", "smoke: import passed"]
+    broken = next(
+        c.vertex
+        for c in changes
+        if c.vertex.step.target == "two-smoke" and c.vertex.state == "failed"
+    )
+    assert "" not in broken.log
+
+
+def test_a_build_of_what_is_cached_has_no_failure_and_says_cached(steps: Steps) -> None:
+    progress, _ = played(steps, "single.jsonl", only="one")
+    assert progress.failed is None
+    assert {v.state for v in progress.vertices.values() if v.step.instruction} == {"cached"}
+    assert {v.step.target for v in progress.vertices.values() if v.step.instruction} == {
+        "runtime",
+        "base-files",
+        "one",
+    }
+
+
+def test_every_step_that_began_has_ended_when_the_build_has(steps: Steps) -> None:
+    progress, _ = played(steps, "single.jsonl", only="one")
+    assert "running" not in {vertex.state for vertex in progress.vertices.values()}
+    assert all(vertex.seconds >= 0 for vertex in progress.vertices.values())
+
+
+def event(digest: str = "d", **said: Any) -> dict[str, Any]:
+    return {
+        "vertexes": [
+            {
+                "digest": digest,
+                "name": f"[one stage-0 1/2] {CODE}",
+                "started": "2026-01-01T00:00:00Z",
+                **said,
+            }
+        ]
+    }
+
+
+def log(*chunks: bytes, stream: int = 1) -> dict[str, Any]:
+    return {
+        "logs": [
+            {"vertex": "d", "stream": stream, "data": base64.b64encode(c).decode()} for c in chunks
+        ]
+    }
+
+
+def test_a_step_begins_writes_and_ends(steps: Steps) -> None:
+    progress = Progress(steps)
+    assert [c.vertex.state for c in progress.take(event())] == ["running"]
+    assert [
+        c.line for c in progress.take(log(b"one\ntwo\r\nth", "ré".encode()[:2], "ré".encode()[2:]))
+    ] == [
+        "one",
+        "two",
+    ]
+    assert [c.line for c in progress.take(log(b"error\n", stream=2))] == ["error"]
+    *lines, end = progress.take(event(completed="2026-01-01T00:00:02.5Z"))
+    assert [change.line for change in lines] == ["thré"]
+    assert (end.vertex.state, end.vertex.seconds) == ("done", 2.5)
+    assert end.vertex.log == ["one", "two", "error", "thré"]
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({}, "done"),
+        ({"cached": True}, "cached"),
+        ({"error": "process did not complete successfully"}, "failed"),
+        ({"error": "rpc error: code = Canceled desc = context canceled"}, "cancelled"),
+    ],
+)
+def test_a_step_ends_as(said: dict[str, Any], state: str, steps: Steps) -> None:
+    progress = Progress(steps)
+    changes = list(progress.take(event(completed="2026-01-01T00:00:00.123456789Z", **said)))
+    assert [change.vertex.state for change in changes] == [state]
+
+
+def test_what_waits_or_belongs_to_no_known_step_changes_nothing(steps: Steps) -> None:
+    progress = Progress(steps)
+    assert list(progress.take({"vertexes": [{"digest": "d", "name": "x"}]})) == []
+    assert list(progress.take(log(b"lost\n"))) == []
+    assert list(progress.take({"vertexes": None, "logs": None})) == []
+
+
+def test_a_step_that_was_cancelled_is_not_what_broke_the_build(steps: Steps) -> None:
+    progress = Progress(steps)
+    list(progress.take(event("a", completed="2026-01-01T00:00:01Z", error="context canceled")))
+    list(
+        progress.take(event("b", completed="2026-01-01T00:00:01Z", error="no space left on device"))
+    )
+    assert progress.failed is progress.vertices["b"]
+
+
+def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build(
+    steps: Steps,
+) -> None:
+    progress = Progress(steps)
+    list(progress.take(event("killed")))
+    list(progress.take(event("broke")))
+    list(progress.take(event("killed", completed="2026-01-01T00:00:01.2Z", error="exit code: 137")))
+    list(progress.take(event("broke", completed="2026-01-01T00:00:01.1Z", error="exit code: 1")))
+    assert progress.failed is progress.vertices["broke"]
+
+
+# --- failure
+
+
+def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    error, culprit = failure(PLAN, progress.failed, "")
+    assert isinstance(error, CheckError) and culprit == "two-smoke"
+    assert error.message.startswith(
+        "the smoke of two failed (exit code: 1); its tag stays where it was\n  "
+    )
+    assert error.message.endswith("  smoke: load failed")
+
+
+def test_a_smoke_that_misses_a_module_says_where_to_list_its_package(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
+    error, _ = failure(PLAN, progress.failed, "")
+    assert error.hint.startswith(
+        "the image has no `six`: add the package that has it to `services.two.requirements`"
+    )
+
+
+def test_a_smoke_that_misses_a_variable_says_what_gives_it_to_checks(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    progress.failed.log += ["KeyError: 'VAULT_URL'", "smoke: import failed"]
+    error, _ = failure(PLAN, progress.failed, "")
+    assert "`start: {env: {VAULT_URL: VALUE}}` of `services.two`" in error.hint
+
+
+def test_each_of_several_failures_says_what_to_do_about_it(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    other = BuildError("one does not build", "fix it")
+    progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
+    error = together([other, failure(PLAN, progress.failed, "")[0]])
+    assert error.message.startswith("one does not build\n  fix it\nthe smoke of two failed")
+    assert "\n  the image has no `six`: add the package that has it to `services.two" in str(error)
+
+
+def test_a_smoke_that_misses_a_library_names_the_package_of_debian(steps: Steps) -> None:
+    progress, _ = played(steps, "failing.jsonl")
+    assert progress.failed is not None
+    progress.failed.log.append(
+        "OSError: libgomp.so.1: cannot open shared object file: No such file"
+    )
+    error, _ = failure(PLAN, progress.failed, "")
+    assert "`services.two.system`; by Debian's rule for names that is `libgomp1`" in error.hint
+
+
+MEASURED = plan(
+    fleet(
+        service(
+            "embed",
+            base="ml",
+            weights=WeightsEntry("package", "some-model"),
+            inference="onnx",
+            parity=Parity("parity.py", "texts.jsonl"),
+        ),
+        bases=(BaseEntry("ml", requirements=asks("torch")),),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (
+            "embed-parity",
+            (
+                "the parity of embed failed (exit code: 1); its tag stays where it was\n "
+                " parity: worst"
+            ),
+        ),
+        (
+            "embed-controls",
+            (
+                "the parity of embed is too weak: a model that is harmed keeps all limits\n "
+                " parity: worst"
+            ),
+        ),
+    ],
+)
+def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:
+    error = 'process "python /check.pyz parity" did not complete successfully: exit code: 1'
+    vertex = Vertex(
+        BuildStep(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"]
+    )
+    found, culprit = failure(MEASURED, vertex, "")
+    assert isinstance(found, CheckError) and culprit == target
+    assert found.message == words
+
+
+@pytest.mark.parametrize("shown", ["base-ml-onnx-inventory", "embed-inventory"])
+def test_a_file_that_is_lost_is_the_fault_of_the_image_that_its_inventory_names(shown: str) -> None:
+    log = ["lost: a.py of a 1 in base-ml-onnx: it is not", "inventory of base-ml-onnx"]
+    error = 'process "python" did not complete successfully: exit code: 1'
+    vertex = Vertex(BuildStep(shown, "inventory", ""), "failed", error=error, log=log)
+    found, culprit = failure(MEASURED, vertex, "")
+    assert isinstance(found, CheckError) and culprit == "base-ml-onnx-inventory"
+    assert found.message == (
+        "base-ml-onnx has lost files of packages (exit code: 1); no tag has moved\n"
+        "  lost: a.py of a 1 in base-ml-onnx: it is not\n"
+        "  inventory of base-ml-onnx"
+    )
+
+
+def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
+    vertex = Vertex(
+        BuildStep("reference-some-model-texts", "parity_reference", "RUN"),
+        "failed",
+        log=["parity: refused"],
+    )
+    found, _ = failure(MEASURED, vertex, "")
+    assert isinstance(found, BuildError)
+    assert "parity: refused" in found.message
+
+
+def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: Steps) -> None:
+    vertex = Vertex(
+        steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /"),
+        "failed",
+        error="no space left on device",
+    )
+    error, culprit = failure(PLAN, vertex, "")
+    assert isinstance(error, BuildError) and culprit == "base-files"
+    assert "`slimbake prune`" in error.hint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "write /data: no space left on device",
+        "OSError: [Errno 28] No space left on device: '/out'",
+        "unsupported diff media type: application/vnd.oci.image.layer.v1.tar+zstd: not implemented",
+    ],
+)
+def test_a_full_disk_is_named_however_the_builder_puts_it(words: str, steps: Steps) -> None:
+    step = steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /")
+    for vertex in (Vertex(step, "failed", error=words), Vertex(step, "failed", log=[words])):
+        error, _ = failure(PLAN, vertex, "")
+        assert "`slimbake doctor` shows the disk" in error.hint
+
+
+PRUNED = (
+    'failed to prepare extraction snapshot "extract-1-x sha256:ab": parent snapshot sha256:cd0123'
+    " does not exist: not found"
+)
+
+
+def test_a_layer_that_was_pruned_meanwhile_is_built_by_another_run(steps: Steps) -> None:
+    step = steps.step("[two-smoke stage-1 1/2] COPY --from=system /out /")
+    error, _ = failure(PLAN, Vertex(step, "failed", error=PRUNED), "")
+    assert error.hint.endswith("as when `prune` runs meanwhile: run it again")
+
+
+def test_words_of_buildx_alone_are_no_target_s_fault() -> None:
+    error, culprit = failure(
+        PLAN, Vertex(BuildStep("", "bake", ""), "failed"), "ERROR: no such host\n"
+    )
+    assert (error.message, culprit) == ("buildx failed\nERROR: no such host", "")
+
+
+# --- the stream
+
+
+@pytest.fixture
+def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `docker` that writes what the file holds to stderr and fails."""
+    fake, text = tmp_path / "bin/docker", tmp_path / "text"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\ncat '{text}' >&2\nexit 3\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    return text
+
+
+def test_the_last_words_of_buildx_stand_behind_the_events(says: Path, tmp_path: Path) -> None:
+    says.write_text((RECORDED / "raw.txt").read_text("utf-8"))
+    bake = Bake([], tmp_path, {})
+    found = list(bake.events())
+    assert [next(iter(event)) for event in found] == ["vertexes", "logs", "logs", "vertexes"]
+    assert bake.code == 3
+    assert bake.text.startswith("smoke.Dockerfile:8\n--------------------\n")
+    assert bake.text.endswith("did not complete successfully: exit code: 1\n")
+
+
+def test_words_on_the_line_of_a_closing_brace_lose_no_event(says: Path, tmp_path: Path) -> None:
+    says.write_text(
+        'warning: first\n{\n  "logs": []\n}\n{"vertexes": []}\n{\n  "logs": null\n}ERROR:'
+        " last\nwords\n"
+    )
+    bake = Bake([], tmp_path, {})
+    assert list(bake.events()) == [{"logs": []}, {"vertexes": []}, {"logs": None}]
+    assert bake.text == "warning: first\nERROR: last\nwords\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("ERROR: failed to solve: DeadlineExceeded: context deadline exceeded", True),
+        (
+            "ERROR: failed to solve: DeadlineExceeded: failed to send write: context deadline "
+            "exceeded",
+            True,
+        ),
+        ("ERROR: no active session for t2a: context canceled", True),
+        (f"ERROR: {PRUNED}", True),
+        ("pip: ReadTimeoutError: deadline exceeded", False),
+        ("google.api_core.exceptions.DeadlineExceeded: 504 Deadline Exceeded", False),
+    ],
+)
+def test_a_busy_engine_is_asked_again_and_a_broken_step_is_not(text: str, again: bool) -> None:
+    assert transient(Vertex(BuildStep("", "bake", ""), "failed"), text) is again

@@ -1,0 +1,82 @@
+"""What this machine brings to a build that asks an index: exactly the wheels of a lock that lie in
+its folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.unit.fleets import asks, fleet, service
+from tests.unit.machines import DEBIAN
+from tests.wheels import make_wheel
+
+from slimbake.host.pip import PackageSources
+from slimbake.host.wheels import Wheel
+from slimbake.lock.model import Pin
+from slimbake.plan import plan
+from slimbake.release.command import BakeOptions, Surroundings, arguments
+from slimbake.release.surroundings import _uv_settings as uv_settings
+from slimbake.release.surroundings import find_links
+
+
+def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "wheelhouse"))
+    folder = tmp_path / "folder"
+    wanted = make_wheel(folder, "torch", "2+cpu", tag="cp311-cp311-linux_x86_64")
+    # the same version, for another Python
+    make_wheel(folder, "torch", "2+cpu", tag="cp312-cp312-linux_x86_64")
+    make_wheel(folder, "other", "1")
+    here = dataclasses.replace(
+        DEBIAN, packages=PackageSources(find_links=(str(folder), "https://pages.example.com"))
+    )
+    targets = plan(
+        fleet(service("a", requirements=asks("torch")), service("b", requirements=asks("six")))
+    ).targets
+    locks = {
+        "a": (
+            Pin("torch", "2+cpu", (Wheel(wanted.name, 1, ""),)),
+            Pin("six", "1", (Wheel("six-1-py3-none-any.whl", 1, ""),)),
+        ),
+        "b": (Pin("six", "1", (Wheel("six-1-py3-none-any.whl", 1, ""),)),),
+    }
+    found = find_links(targets, locks, here)
+    assert set(found) == {"a"}
+    assert [path.name for path in Path(found["a"]).iterdir()] == [wanted.name]
+    assert find_links(targets, locks, here) == found
+
+
+def test_a_build_that_asks_an_index_asks_the_machine_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert uv_settings(PackageSources(find_links=("/srv/wheels",))) == ""
+    said = uv_settings(
+        PackageSources(
+            index_url='https://me:a"b@x.example.com/simple',
+            extra_index_urls=("https://y.example.com",),
+            find_links=("/srv/wheels", "https://z.example.com"),
+            no_index=True,
+        )
+    )
+    assert tomllib.loads(Path(said).read_text()) == {
+        "index-url": 'https://me:a"b@x.example.com/simple',
+        "extra-index-url": ["https://y.example.com"],
+        "find-links": ["https://z.example.com"],
+        "no-index": True,
+    }
+    assert Path(said).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_of_the_wheelhouse_takes_the_place_of_the_stage_that_asks_the_index() -> None:
+    decided = plan(fleet(service("a", requirements=asks("six")), service("b")))
+    around = Surroundings(externals={}, wheels={"a": "/w/one"})
+    words = arguments(decided, ("a", "b"), around, BakeOptions())
+    assert [word for word in words if "contexts.wheels" in word] == ["a.contexts.wheels=/w/one"]
+    around = Surroundings(externals={}, find_links={"a": "/w/two"})
+    words = arguments(decided, ("a", "b"), around, BakeOptions())
+    assert [word for word in words if "contexts." in word] == ["a.contexts.find-links=/w/two"]
