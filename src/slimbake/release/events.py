@@ -134,7 +134,7 @@ def _seconds(stamp: str) -> float:
 
 EXPORTS = "exporting to "  # how BuildKit's names begin of what puts an image out
 _NAME = re.compile(r"^\[(?P<label>[^\] ]+)(?: (?P<stage>[^\]]+))?\] (?P<text>.*)$", re.DOTALL)
-_PROGRAM = re.compile(r'"/(?:build|check|export)\.pyz", (?P<words>".*)\]$')
+_PROGRAM = re.compile(r'"/(?:make|check|export)\.pyz", (?P<words>".*)\]$')
 
 
 @dataclass(frozen=True, slots=True)
