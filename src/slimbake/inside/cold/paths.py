@@ -45,17 +45,20 @@ _SAME = _words(
 _JOINS = _words("join joinpath Path PosixPath PurePath PurePosixPath")
 _PARTS = _words("dirname getfile getsourcefile split splitext with_name with_suffix")
 _GROWS = _words("add append extend insert update")
-_FILES = _words(
-    "copy copy2 copyfile exists getmtime getsize is_dir is_file isdir isfile islink lexists load open"
-    " open_code read_bytes read_text samefile spec_from_file_location stat"
+_ASKS = _words("exists getmtime getsize is_dir is_file isdir isfile islink lexists samefile stat")
+"""Calls that ask whether a file or folder is there. Of an open name they reach nothing: what takes the
+answer does.
+"""
+_FILES = _ASKS | _words(
+    "copy copy2 copyfile load open open_code read_bytes read_text spec_from_file_location"
 )
-"""Calls that take a file, or only ask whether a folder is there, as one is whose modules are cold."""
+"""Calls that take a file; a folder is there, also where its modules are cold."""
 _LISTS = _words("chdir FileFinder glob iterdir listdir rglob scandir")
 _TREES = _words("copytree fwalk walk")
 _KNOWN = _FILES | _LISTS | _TREES
 _MAKE_PATHS = _SAME | _JOINS | _PARTS | _GROWS
 _HARMLESS = _words(
-    "addsitedir any basename bool commonpath commonprefix count critical debug endswith error exception"
+    "addsitedir any CDLL basename bool commonpath commonprefix count critical debug endswith error exception"
     " extend_path fnmatch get_logger getattr getLogger hasattr hash index info is_relative_to isabs"
     " isinstance iter_modules len log match print relative_to relpath search startswith type"
     " walk_packages warn warning"
@@ -248,6 +251,8 @@ class Module:
                 values = _joined(on, frozenset(("**" if call == "rglob" else ".",)), *given)
             kind = "file" if call in _FILES else "tree" if call in _TREES else "folder"
             for path in _paths(values):
+                if call in _ASKS and path.endswith("*"):
+                    continue
                 yield (path, kind), f"{self._name}, line {node.lineno}: {call or 'a call'}"
 
     def _passed(self, node: ast.Call, given: Sequence[Values], named: Mapping[str, Values]) -> bool:

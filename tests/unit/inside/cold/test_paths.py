@@ -67,6 +67,8 @@ def test_a_path_that_is_built_of_file_keeps_what_it_means(code: str, stay: set[s
         "import sys\nsys.path.insert(0, os.path.dirname(__file__))",
         "ctypes.CDLL(os.path.join(os.path.dirname(__file__), 'lib.so'))",
         "open(name), os.listdir('sub'), os.walk(path)",
+        "def f(name): return os.path.isfile(os.path.join(os.path.dirname(__file__), name))",
+        "def f(lib): return ctypes.CDLL(os.path.join(os.path.dirname(__file__), lib))",
     ],
 )
 def test_what_needs_no_file_on_disk_keeps_nothing(code: str) -> None:
