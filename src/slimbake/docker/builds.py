@@ -40,13 +40,11 @@ class Bake:
         arguments: Sequence[str],
         root: Path,
         environment: Mapping[str, str],
-        program: str = "",
     ) -> None:
-        """`program`: buildx itself; where there is none, Docker's client finds it."""
         self.code: int | None = None
         self.text = ""  # lines that are no events: buildx's own errors
-        buildx = (program,) if Path(program).is_file() else ("docker", "buildx")
-        self._arguments = [*buildx, "bake", "--progress=rawjson", *arguments]
+        # By the client, as buildx below 0.23 does not read DOCKER_TLS_VERIFY and its like itself.
+        self._arguments = ["docker", "buildx", "bake", "--progress=rawjson", *arguments]
         self._root = root
         self._environment = {**os.environ, **BUILD_ENVIRONMENT, **environment}
 

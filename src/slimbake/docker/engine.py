@@ -37,8 +37,6 @@ class DockerEngine:
     builder: str
     endpoint: str
     compose: Version | None = None
-    # Buildx itself: the client takes as long to find it as an edit's image takes to be put together.
-    program: str = ""
 
     @property
     def two_outputs(self) -> bool:
@@ -118,7 +116,7 @@ def describe(
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")
-    buildx = version_of(_plugin(info, "buildx", "Version"))
+    buildx = version_of(_plugin(info, "buildx"))
     if not info.get("ServerVersion"):
         return Absent("daemon", f"the Docker engine does not answer: {problems or 'no answer'}")
     if buildx is None:
@@ -136,8 +134,7 @@ def describe(
         buildx=buildx,
         builder=builder,
         endpoint=endpoint or info.get("ClientInfo", {}).get("Context", "default"),
-        compose=version_of(_plugin(info, "compose", "Version")),
-        program=_plugin(info, "buildx", "Path"),
+        compose=version_of(_plugin(info, "compose")),
     )
 
 
@@ -158,10 +155,10 @@ def remedy(absent: Absent, here: Machine) -> str:
     return "install Docker Engine with buildx and Compose: https://docs.docker.com/engine/install/"
 
 
-def _plugin(info: Mapping[str, Any], name: str, key: str) -> str:
-    """What the client says of a plugin; "" where it has none."""
+def _plugin(info: Mapping[str, Any], name: str) -> str:
+    """The version of a plugin of the client; "" where it has none."""
     plugins = info.get("ClientInfo", {}).get("Plugins") or []
-    shown = (each.get(key, "") for each in plugins if each.get("Name") == name)
+    shown = (each.get("Version", "") for each in plugins if each.get("Name") == name)
     return next(shown, "")
 
 

@@ -121,7 +121,7 @@ def _build(
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
         variables = environment(site.around, options)
-        running = docker.Bake(words, site.root, variables, site.engine.program)
+        running = docker.Bake(words, site.root, variables)
         known = costs(site.workspace)
         expected = estimated(plan, known) if known else {}
         with show(Board(targets, exported, progress, expected), site.console) as shown:
