@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.counting.images import calls, census, pairs
 
 from slimbake.console import Console
-from slimbake.images.measured import measure_images
+from slimbake.images.measure import measure_images
 from slimbake.project import load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,7 +14,7 @@ from smokes import working
 from timed import say
 
 from slimbake.host.workspace import Workspace
-from slimbake.images.measured import MEASURED, measure_images
+from slimbake.images.measure import IMAGES, measure_images
 from slimbake.images.sizes import Measurement
 
 Empty = Callable[[], None]
@@ -71,7 +71,7 @@ class Bench:
             return
         say(f"{side.name}: emptying the engine")
         self.empty()
-        Workspace(self.setting.root).path(f"{MEASURED}.json").unlink(missing_ok=True)
+        Workspace(self.setting.root).path(f"{IMAGES}.json").unlink(missing_ok=True)
         say(f"{side.name}: cold bake {turn + 1} of {self.cold_runs}")
         found.cold.append(side.release(self.services))
         say(f"  {found.cold[-1]:.1f} s")

@@ -20,7 +20,7 @@ _HEADS = (
     "files lost",
     "calls that differ",
 )
-_PARTS = ("image", "model, MB", "gzip, MB", "zstd, MB", "files", "on disk", "cold", "by a rule")
+_PARTS = ("image", "model, MB", "compressed, MB", "files", "on disk", "cold", "by a rule")
 
 
 def figures(inputs: Inputs) -> str:
@@ -33,7 +33,7 @@ def figures(inputs: Inputs) -> str:
             " files are all that the wheels brought; calls are chosen from documentation"
             " (`bench/counting/calls`).",
             table(_HEADS, (_row(name, inputs) for name in inputs.services)),
-            f"Compressed, with models, at gzip 6 and zstd 7 ({SIZES}); and what became of the files"
+            f"Compressed, with models ({SIZES}); and what became of the files"
             f" ({CENSUS}): on disk as they were, in the cold store, or changed or removed by"
             " [a rule](../promise.md).",
             table(_PARTS, (_parts(name, inputs) for name in inputs.services)),
@@ -75,4 +75,4 @@ def _parts(name: str, inputs: Inputs) -> tuple[str, ...]:
         known = (sum(files.values()), files.get("disk", 0), files.get("cold", 0), ruled)
         counts = tuple(f"{count:,}" for count in known)
     model = weights(inputs, name) if image else None
-    return (name, mb(model), mb(image.get("gzip")), mb(image.get("zstd")), *counts)
+    return (name, mb(model), mb(image.get("compressed")), *counts)

@@ -10,13 +10,11 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.abuse.conftest import Slimbake
-from tests.abuse.test_state_files import HARM, SEED, mistyped
 from tests.unit.layouts import tar
 from tests.unit.registries import Fault, Registry, registry, waits
 
@@ -120,12 +118,6 @@ def digests(server: Registry, slimbake: Slimbake, root: Path) -> None:
         raise SlimbakeError(done.stderr)
 
 
-def sizes(server: Registry, slimbake: Slimbake, root: Path) -> None:
-    done = slimbake("sizes", f"registry://{server.name}/one:latest", at=root)
-    if done.code:
-        raise SlimbakeError(done.stderr)
-
-
 def missing(server: Registry, slimbake: Slimbake, root: Path) -> None:
     plan = load(root / "services.yaml").plan
     found = on_registry(plan, ["one"], {"one": FINGERPRINT}, server.name, QUIET, seconds=20)
@@ -149,7 +141,6 @@ def attached(server: Registry, slimbake: Slimbake, root: Path) -> None:
 
 DEEDS: dict[str, tuple[Deed, str]] = {
     "digests": (digests, "HEAD"),
-    "sizes": (sizes, "GET"),
     "missing, asked": (missing, "HEAD"),
     "missing, read": (missing, "GET"),
     "tagged": (tagged, "PUT"),
@@ -203,31 +194,3 @@ def test_every_answer_of_a_registry_ends_and_moves_nothing(
     assert tags(server) == before
     server.faults.clear()
     do(server, slimbake, root)
-
-
-HARMED: dict[str, Callable[[bytes], bytes]] = {
-    **HARM,
-    **{f"wrong type {at}": partial(mistyped, seed=SEED + at) for at in range(40)},
-}
-
-
-@pytest.mark.parametrize("what", ["manifest", "config", "layer"])
-@pytest.mark.parametrize("harm", HARMED)
-def test_an_image_that_is_none_is_refused(
-    harm: str, what: str, server: Registry, slimbake: Slimbake, root: Path
-) -> None:
-    said = stock(server)
-    if what == "layer":
-        if harm not in HARM:
-            return
-        harmed = HARM[harm](LAYER)
-        said["layers"] = [descriptor("application/vnd.oci.image.layer.v1.tar+gzip", harmed)]
-        server.blobs[said["layers"][0]["digest"]] = harmed
-    if what == "config":
-        harmed = HARMED[harm](json.dumps(CONFIG).encode())
-        said["config"] = descriptor("application/vnd.oci.image.config.v1+json", harmed)
-        server.blobs[said["config"]["digest"]] = harmed
-    text = json.dumps(said).encode()
-    server.manifests["latest"] = MANIFEST, HARMED[harm](text) if what == "manifest" else text
-    done = slimbake("sizes", f"registry://{server.name}/one:latest", at=root)
-    assert done.code in {0, 2, 7}

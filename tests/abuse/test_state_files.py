@@ -23,7 +23,7 @@ from slimbake.ci.model import Record
 from slimbake.errors import STALE
 from slimbake.fingerprint.folders import LARGE, _seen
 from slimbake.host.workspace import Workspace
-from slimbake.images.measured import remembered
+from slimbake.images.measure import last_measurement
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.known import last_images
 from slimbake.release.timing import costs
@@ -214,7 +214,7 @@ READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
     "measured": (
         {IMAGE.digest: [layer.as_json() for layer in IMAGE.layers]},
         lambda workspace: Measurement(
-            remembered({"api": IMAGE.digest}, workspace).images
+            last_measurement({"api": IMAGE.digest}, workspace).images
         ).as_json(),
     ),
 }

@@ -45,7 +45,6 @@ ELSEWHERE = {
 COMMAND = re.compile(r"(?:\$ )?((?:\w+=\S+ )*(?:slimbake|docker|git|make|pip|uv|cd|export) .*)")
 # What a page leaves to its reader, and what it is here; and what bounds a command.
 PLACES = {
-    "registry://HOST/NAME:TAG": "registry://{registry}/{project}/api:latest",
     "SLIMBAKE_WHEELHOUSE=/path/to/folder": "SLIMBAKE_WHEELHOUSE={wheelhouse}",
     "torch>=2.13": "httpx>=0.27",
     "git commit": "git commit --quiet --allow-empty --message docs",

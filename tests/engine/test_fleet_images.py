@@ -13,7 +13,7 @@ from tests.engine.conftest import ROOT, call, docker
 
 from slimbake.console import Console
 from slimbake.host.machine import machine
-from slimbake.images.measured import measure_images
+from slimbake.images.measure import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
 from slimbake.project import load

@@ -132,7 +132,8 @@ def packed(layout: Path) -> Path:
     """A layout as a tar file beside it."""
     path = layout.with_suffix(".tar")
     with tarfile.open(path, "w") as archive:
-        archive.add(layout, ".")
+        for each in sorted(layout.iterdir()):
+            archive.add(each, each.name)
     return path
 
 

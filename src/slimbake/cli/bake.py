@@ -104,13 +104,16 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
     """Release what is asked for, record how that ended, and print it."""
     from slimbake.ci.records import recorded
     from slimbake.cli.common import console, layout, print_json, print_text, tell_tool
-    from slimbake.images.measured import remembered
+    from slimbake.images.measure import last_measurement
     from slimbake.release.known import last_images
     from slimbake.release.release import release
     from slimbake.release.released_report import ending, released_json, released_text
     from slimbake.report.hints import requested
 
-    began, before = time.monotonic(), remembered(last_images(project.workspace), project.workspace)
+    began, before = (
+        time.monotonic(),
+        last_measurement(last_images(project.workspace), project.workspace),
+    )
     released = recorded(record, request.targets, lambda: release(project, request, console))
     tell_tool(project)
     if as_json:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from slimbake import docker
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
@@ -26,21 +25,16 @@ from slimbake.cli.common import (
 )
 from slimbake.config.naming import SIZES
 from slimbake.errors import UsageError
-from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
-from slimbake.images import Engine, Source, opened, report, this_platform
-from slimbake.images.measured import remember, stored
-from slimbake.images.model import address
-from slimbake.images.report import changes
-from slimbake.images.survey import survey
+from slimbake.images import report
+from slimbake.images.measure import survey
 from slimbake.lock.locks import locked_pins
-from slimbake.project import Project
 from slimbake.report.hints import requested, size_hints
 
 
 @click.command(
     "sizes",
-    epilog=examples("slimbake sizes --by package", "slimbake sizes registry://ghcr.io/a/b:v1"),
+    epilog=examples("slimbake sizes --by package", "slimbake sizes api python:3.11-slim"),
 )
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...", shell_complete=service_names)
 @manifest_option
@@ -56,14 +50,7 @@ from slimbake.report.hints import requested, size_hints
     "--record",
     "recorded",
     is_flag=True,
-    help="Measure all services and variants that were baked, as gzip and zstd too, which takes"
-    " minutes the first time, and write that to bake/sizes.json.",
-)
-@click.option(
-    "--against",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Show what changed since FILE, an earlier `sizes --json`.",
+    help="Measure all services and variants that were baked, and write that to bake/sizes.json.",
 )
 @image_options
 def command(
@@ -72,39 +59,36 @@ def command(
     as_json: bool,
     by: str,
     recorded: bool,
-    against: Path | None,
     tag: str,
     registry: str,
 ) -> None:
     """Measure images: uncompressed, compressed, shared and own bytes, and files that are stored twice.
 
-    Without a name, slimbake measures all services of the manifest. An IMAGE is registry://HOST/NAME:TAG, an OCI
-    layout (a folder or file as a path, or oci-layout://PATH[:TAG]), or the name of an image of the
-    engine with a '/' or ':' in it. What is in a layer is read once and kept in .slimbake/layers.
+    Without a name, slimbake measures all services of the manifest. An IMAGE is the name of an image
+    of the engine, with a '/' or ':' in it; `docker pull` and `docker load` bring others there. What
+    is in a layer is read once and kept in .slimbake/layers.
     """
-
-    earlier = (
-        read_json(against, dict, "`slimbake sizes --json > FILE` writes one") if against else None
-    )
     if recorded and (names or not file.is_file()):
         raise UsageError("--record is of all services of a manifest", "name none")
-    # Images that are named by their address need no manifest; where there is one, its folder keeps
-    # what was read.
+    # An image needs no manifest; where there is one, its folder keeps what was read.
     workspace = Workspace(file.parent if file.is_file() else None, console)
-    project = read(file) if _services(names) or not names else None
-    with contextlib.ExitStack() as stack:
-        wanted = _sources(names, project, registry, tag, workspace, recorded)
-        sources = [stack.enter_context(source) for source in wanted]
-        found = survey(sources, workspace, compress=recorded)
-    remember(found.measurement, workspace)
-    made = report.sizes_json(found)
+    images = {_short_name(name): _identity(name) for name in names if _is_image(name)}
+    services = tuple(name for name in names if not _is_image(name))
+    project = read(file) if services or not names else None
+    if project:
+        references = image_names(project.plan, registry, tag)
+        every = tuple(each.service for each in project.plan.services)  # all variants
+        chosen = select(project.plan, every if recorded else services)
+        own = {name: references[name] for name in chosen}
+        images |= held_images(own, every=not services)
+    found = survey(images, workspace)
+    sizes = report.sizes_json(found)
     if recorded:
-        record(made, file.parent / SIZES)
-    compared = changes(earlier, made, str(against)) if against else None
+        record(sizes, file.parent / SIZES)
     if as_json:
-        print_json(made if compared is None else {**made, "against": compared.as_json()})
+        print_json(sizes)
         return
-    print_text(report.sizes_text(found, by, compared, layout()))
+    print_text(report.sizes_text(found, by, layout()))
     if project:
         pins = locked_pins(project.fleet, project.locks)
         for line in requested(project.fleet, {i.name for i in found.measurement.images}):
@@ -113,40 +97,20 @@ def command(
             print_text(f"hint: {line}")
 
 
-def _services(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(
-        name for name in names if not ("/" in name or ":" in name or name.endswith(".tar"))
-    )
+def _is_image(name: str) -> bool:
+    return "/" in name or ":" in name
 
 
-def _sources(
-    names: tuple[str, ...],
-    project: Project | None,
-    registry: str,
-    tag: str,
-    workspace: Workspace,
-    recorded: bool,
-) -> Iterator[contextlib.AbstractContextManager[Source]]:
-    """What is asked for: images by their address, and services' images in the engine."""
-
-    services = _services(names)
-    for name in names:
-        if name not in services:
-            yield opened(address(name), this_platform())
-    if project:
-        references = image_names(project.plan, registry, tag)
-        every = tuple(each.service for each in project.plan.services)  # all variants
-        wanted = select(project.plan, every if recorded else services)
-        chosen = {name: references[name] for name in wanted}
-        yield _engine(chosen, workspace, every=not services)
+def _short_name(image: str) -> str:
+    """The last part of an image's repository."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
-@contextlib.contextmanager
-def _engine(names: dict[str, str], workspace: Workspace, *, every: bool) -> Iterator[Source]:
-    """The services' images in the engine, which saves them only if something is to be read that is
-    not known.
-    """
-
-    ids = held_images(names, every=every)
-    with contextlib.closing(Engine(ids, this_platform())) as engine:
-        yield Source(stored(ids, workspace) or engine.images, engine)
+def _identity(image: str) -> str:
+    """The id of an engine's image. Raises UsageError where the engine has none of that name."""
+    found = docker.find_image(image)
+    if found is None:
+        raise UsageError(
+            f"the engine has no image '{image}'", "`docker pull` and `docker load` bring it"
+        )
+    return found.id

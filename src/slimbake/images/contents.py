@@ -5,15 +5,13 @@ worth one.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import IO, Any
 
-from slimbake.images import streams
+from slimbake.errors import SetupError
 from slimbake.images.detail import (
     Contents,
     File,
@@ -24,7 +22,7 @@ from slimbake.images.detail import (
     owner,
     owners,
 )
-from slimbake.images.streams import Tee, chunks, members
+from slimbake.images.streams import Digested, members, plain, zstd
 from slimbake.inside.ledger import LedgerEntry, read_ledger
 
 # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
@@ -32,6 +30,19 @@ LARGE = 4000
 LEDGER = "opt/slimbake/ledger/"  # in a layer: what rules took
 _WHITEOUT = ".wh."
 _RECORD_LIMIT = 32_000_000  # bytes
+
+
+def read_layer(blob: str, stored: Any) -> tuple[str, Contents]:
+    """The digest of a layer's tar, and what is in it, of a blob that `stored` reads.
+
+    Raises SetupError where it cannot be read.
+    """
+    try:
+        tar = Digested(plain(stored))
+        contents = layer_contents(members(tar))
+        return tar.digest(), contents
+    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise SetupError(f"the layer {blob} cannot be read: {error}") from None
 
 
 def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) -> Contents:
@@ -53,7 +64,7 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
             elif path.startswith(LEDGER):
                 ledger += read_ledger(content.read()).entries
             elif member.size > LARGE:
-                digest = _digest(content)
+                digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
             files.append((path, member.size, digest))
     found = _sorted_out(files, owners(records), tuple(whiteouts))
     return replace(found, taken=_taken(ledger))
@@ -78,13 +89,6 @@ def top(path: str) -> str:
     return f"/{first}" if slash else "/"
 
 
-def _digest(content: IO[bytes]) -> str:
-    found = hashlib.sha256()
-    for piece in chunks(content):
-        found.update(piece)
-    return found.hexdigest()
-
-
 def _sorted_out(
     files: list[tuple[str, int, str]], known: Mapping[str, Owner], whiteouts: tuple[str, ...]
 ) -> Contents:
@@ -101,98 +105,3 @@ def _sorted_out(
         Part(directory, whose, *each) for (directory, whose), each in sorted(sums.items())
     )
     return Contents(sum(size for _, size, _ in files), len(files), whiteouts, parts, tuple(large))
-
-
-# What layers weigh as gzip and as zstd, found out by compressing them: a store holds one of the
-# two at most.
-
-GZIP = 6  # Docker's own
-ZSTD = 7  # the bake file's, unless the manifest says another
-
-Run = tuple[str, Owner]  # a top directory, and whose its files are
-
-
-def _zstd(level: int) -> Any:
-    keys = streams.zstd.CompressionParameter
-    options = {int(keys.compression_level): level, int(keys.checksum_flag): 1}
-    return streams.zstd.ZstdCompressor(options=options)
-
-
-class Weight:
-    """Counts what a stream comes to compressed, and keeps none of it."""
-
-    def __init__(self, kind: str, level: int) -> None:
-        self._total = 0
-        made: Any = zlib.compressobj(level, wbits=31) if kind == "gzip" else _zstd(level)
-        self._compressor = made
-
-    def write(self, piece: bytes) -> None:
-        """The stream goes on with these bytes."""
-        self._total += len(self._compressor.compress(piece))
-
-    def end(self) -> int:
-        """The stream is complete: its bytes."""
-        return self._total + len(self._compressor.flush())
-
-
-class Runs:
-    """Weighs the unbroken runs of files that belong together, each as a tar of its own."""
-
-    def __init__(self) -> None:
-        self.sums: dict[Run, tuple[int, int]] = {}  # gzip, zstd
-        self._run: Run | None = None
-        self._weights: tuple[Weight, ...] = ()
-
-    def file(self, run: Run, header: bytes, content: Iterable[bytes], size: int) -> None:
-        """A file of `size` bytes follows."""
-        if run != self._run:
-            self.end()
-            self._run, self._weights = run, (Weight("gzip", GZIP), Weight("zstd", ZSTD))
-        for piece in itertools.chain((header,), content, (bytes(-size % 512),)):
-            for weight in self._weights:
-                weight.write(piece)
-
-    def end(self) -> None:
-        """The run is complete."""
-        if self._run is not None:
-            gzip, zstd = self.sums.get(self._run, (0, 0))
-            self.sums[self._run] = (gzip + self._weights[0].end(), zstd + self._weights[1].end())
-        self._run = None
-
-
-def compressed(layer: Callable[[], AbstractContextManager[Tee]], known: Contents) -> Contents:
-    """A layer's contents with the bytes of its tar, and of each part of it, as gzip and zstd.
-
-    A part is compressed by itself, as a tar for each unbroken run of its files, so that parts add
-    up to packages and directories; together they weigh a little more than the layer. Levels: GZIP
-    and ZSTD. Reads the layer twice.
-    """
-    with layer() as tar:
-        whose = owners(
-            {
-                clean(member.name): content.read().decode("utf-8", errors="replace")
-                for member, content in members(tar)
-                if content is not None and is_record(clean(member.name))
-            }
-        )
-    gzip, zstd, runs = Weight("gzip", GZIP), Weight("zstd", ZSTD), Runs()
-    with layer() as tar:
-        for member, content in members(Tee(tar, gzip.write, zstd.write)):
-            if content is not None:
-                path = clean(member.name)
-                runs.file(
-                    (top(path), owner(path, whose)), member.tobuf(), chunks(content), member.size
-                )
-        runs.end()
-    parts = (
-        replace(part, gzip=sums[0], zstd=sums[1])
-        for part in known.parts
-        for sums in [runs.sums[part.directory, part.owner]]
-    )
-    return replace(known, parts=tuple(parts), gzip=gzip.end(), zstd=zstd.end())
-
-
-# both sides of the comparison have the same: a stronger one takes five times as long and tells the
-# same
-LEVEL = 3
-_WHOLE = 1 << 22  # bytes; what is larger has to have a digest already, so that it need not be held

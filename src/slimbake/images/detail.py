@@ -95,8 +95,6 @@ class Part:
     owner: Owner
     uncompressed: int
     files: int
-    gzip: int | None = None  # bytes as tars of their own, one for each unbroken run in the layer
-    zstd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +123,6 @@ class Contents:
     whiteouts: tuple[str, ...]
     parts: tuple[Part, ...]
     large: tuple[File, ...]  # those over 4 kB, in tar order
-    gzip: int | None = None  # bytes of the whole tar
-    zstd: int | None = None
     taken: tuple[Taken, ...] = ()
 
     @classmethod
@@ -144,7 +140,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A measurement, and what is in each layer, by the digest of its tar."""
+    """A measurement, and what is in each layer, by the layer's digest."""
 
     measurement: Measurement
     contents: Mapping[str, Contents]

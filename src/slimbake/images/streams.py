@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import io
 import sys
 import tarfile
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any, cast
-
-from slimbake.errors import SetupError
-from slimbake.images.layout import Blobs
-from slimbake.images.model import StoredLayer
+from typing import IO, Any
 
 if sys.version_info >= (3, 14):
     from compression import zstd as zstd
@@ -25,48 +18,29 @@ CHUNK = 1 << 20
 
 
 def plain(stored: Any) -> Any:
-    """The uncompressed stream of a blob, whichever way it is compressed."""
-    reader = (
-        stored if hasattr(stored, "peek") else io.BufferedReader(cast(io.RawIOBase, stored), CHUNK)
-    )
-    head = reader.peek(4)
+    """The uncompressed stream of a blob, which `stored`, a buffered reader, has compressed or not."""
+    head = stored.peek(4)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return zstd.ZstdFile(reader)
-    return gzip.GzipFile(fileobj=reader) if head.startswith(b"\x1f\x8b") else reader
+        return zstd.ZstdFile(stored)
+    return gzip.GzipFile(fileobj=stored) if head.startswith(b"\x1f\x8b") else stored
 
 
-class Tee:
-    """A stream that hands all that is read of it to others as well."""
+class Digested:
+    """A stream, and the digest of all that was read of it."""
 
-    def __init__(self, stream: Any, *takers: Any) -> None:
-        self._stream, self._takers = stream, takers
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._digest = stream, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         piece: bytes = self._stream.read(size)
-        for taker in self._takers:
-            taker(piece)
+        self._digest.update(piece)
         return piece
 
-
-@contextlib.contextmanager
-def layer(blobs: Blobs, stored: StoredLayer) -> Iterator[Tee]:
-    """The uncompressed tar of a layer; raises SetupError where it cannot be read or is not what its
-    image names.
-    """
-    found = hashlib.sha256()
-    try:
-        with blobs.open(stored.blob) as blob:
-            tar = Tee(plain(blob), found.update)
-            yield tar
-            while tar.read(CHUNK):
-                pass
-    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise SetupError(f"the layer {stored.blob} cannot be read: {error}") from None
-    if f"sha256:{found.hexdigest()}" != stored.diff:
-        raise SetupError(
-            f"the layer {stored.blob} holds other content than its image names",
-            f"expected {stored.diff}",
-        )
+    def digest(self) -> str:
+        """The digest of the whole stream, of which the rest is read."""
+        while self.read(CHUNK):
+            pass
+        return f"sha256:{self._digest.hexdigest()}"
 
 
 def members(tar: Any) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
@@ -77,9 +51,3 @@ def members(tar: Any) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
         while member := archive.next():
             archive.members = []  # type: ignore[attr-defined]  # a layer of torch has 30,000 of them: nobody asks twice
             yield member, archive.extractfile(member) if member.isreg() else None
-
-
-def chunks(content: IO[bytes]) -> Iterator[bytes]:
-    """A file's content, a piece at a time."""
-    while piece := content.read(CHUNK):
-        yield piece

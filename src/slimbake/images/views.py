@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from slimbake.images.detail import Contents, Part, Survey
-from slimbake.images.sizes import Image, MeasuredLayer, chains, total
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """Bytes of some files of one layer; None where unmeasured."""
-
-    uncompressed: int
-    files: int
-    gzip: int | None
-    zstd: int | None
-    pushed: int | None  # what they take of a registry: the blob of a layer, the zstd of a part
+from slimbake.images.sizes import chains, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +22,29 @@ class Row:
     what: str  # what is in a layer; a package's version
     uncompressed: int
     files: int
-    gzip: int | None
-    zstd: int | None
-    on_registry: int | None  # distinct blobs count once
+    on_registry: int | None  # of a layer: distinct blobs count once
     on_host: int  # distinct chains count once
     images: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Sum:
-    layers: dict[str, Amount] = field(default_factory=dict)
-    blobs: dict[str, Amount] = field(default_factory=dict)
-    chains: dict[str, Amount] = field(default_factory=dict)
-    images: dict[str, None] = field(default_factory=dict)
-
-
-_Key = tuple[str, str, str]
-
-
 def by_layer(survey: Survey) -> tuple[Row, ...]:
     """Each distinct layer, in the order in which the images name them."""
-
-    def whole(layer: MeasuredLayer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
-        amount = Amount(found.uncompressed, found.files, found.gzip, found.zstd, layer.compressed)
-        yield ("layer", layer.diff, described(found)), amount
-
-    return _grouped(survey, whole)
+    places = _places(survey)
+    layers = ((diff, survey.contents[diff]) for diff in places)
+    return tuple(
+        _row(("layer", diff, described(layer)), [(diff, layer.uncompressed, layer.files)], places)
+        for diff, layer in layers
+    )
 
 
 def by_package(survey: Survey) -> tuple[Row, ...]:
     """Each package, weights, code, and what belongs to none by its directory; the largest first."""
-    return _largest_first(
-        _grouped(survey, _parts(lambda p: (p.owner.kind, p.owner.name, p.owner.version)))
-    )
+    return _by_part(survey, lambda part: (part.owner.kind, part.owner.name, part.owner.version))
 
 
 def by_directory(survey: Survey) -> tuple[Row, ...]:
     """Each top directory; the largest first."""
-    return _largest_first(_grouped(survey, _parts(lambda part: ("directory", part.directory, ""))))
-
-
-def compressed_view(survey: Survey, image: Image) -> tuple[int | None, int | None]:
-    """What an image's layers come to as gzip and as zstd."""
-    found = [survey.contents[layer.diff] for layer in image.layers]
-    return total(each.gzip for each in found), total(each.zstd for each in found)
+    return _by_part(survey, lambda part: ("directory", part.directory, ""))
 
 
 def described(found: Contents) -> str:
@@ -90,54 +58,51 @@ def described(found: Contents) -> str:
     return first + (f" and {len(others)} more" if others else "")
 
 
-def _parts(
-    key: Callable[[Part], _Key],
-) -> Callable[[MeasuredLayer, Contents], Iterable[tuple[_Key, Amount]]]:
-    def split(_: MeasuredLayer, found: Contents) -> Iterable[tuple[_Key, Amount]]:
-        groups: dict[_Key, list[Part]] = {}
-        for part in found.parts:
-            groups.setdefault(key(part), []).append(part)
-        for name, parts in groups.items():
-            zstd = total(part.zstd for part in parts)
-            gzip = total(part.gzip for part in parts)
-            size, files = (
-                sum(part.uncompressed for part in parts),
-                sum(part.files for part in parts),
-            )
-            yield name, Amount(size, files, gzip, zstd, zstd)
+@dataclass(slots=True)
+class _Place:
+    """Where a layer is used."""
 
-    return split
+    blobs: dict[str, int | None]  # each that it is stored as, with its bytes
+    chains: set[str]
+    images: dict[str, None]
 
 
-def _grouped(
-    survey: Survey, split: Callable[[MeasuredLayer, Contents], Iterable[tuple[_Key, Amount]]]
-) -> tuple[Row, ...]:
-    sums: dict[_Key, _Sum] = {}
+def _places(survey: Survey) -> dict[str, _Place]:
+    """The places of each layer, by its digest."""
+    places: dict[str, _Place] = {}
     for image in survey.measurement.images:
         for layer, chain in zip(image.layers, chains(image), strict=True):
-            for key, amount in split(layer, survey.contents[layer.diff]):
-                found = sums.setdefault(key, _Sum())
-                found.layers[layer.diff] = found.blobs[layer.blob] = found.chains[chain] = amount
-                found.images[image.name] = None
-    return tuple(_row(key, found) for key, found in sums.items())
+            place = places.setdefault(layer.diff, _Place({}, set(), {}))
+            place.blobs[layer.blob] = layer.compressed
+            place.chains.add(chain)
+            place.images[image.name] = None
+    return places
 
 
-def _row(key: _Key, found: _Sum) -> Row:
-    each = found.layers.values()
-    return Row(
-        *key,
-        uncompressed=sum(amount.uncompressed for amount in each),
-        files=sum(amount.files for amount in each),
-        gzip=total(amount.gzip for amount in each),
-        zstd=total(amount.zstd for amount in each),
-        on_registry=total(amount.pushed for amount in found.blobs.values()),
-        on_host=sum(amount.uncompressed for amount in found.chains.values()),
-        images=tuple(found.images),
-    )
-
-
-def _largest_first(rows: Iterable[Row]) -> tuple[Row, ...]:
+def _by_part(survey: Survey, key: Callable[[Part], tuple[str, str, str]]) -> tuple[Row, ...]:
+    amounts: dict[tuple[str, str, str], list[tuple[str, int, int]]] = {}
+    places = _places(survey)
+    for diff in places:
+        for part in survey.contents[diff].parts:
+            amounts.setdefault(key(part), []).append((diff, part.uncompressed, part.files))
+    rows = (_row(name, amount, places) for name, amount in amounts.items())
     return tuple(sorted(rows, key=lambda row: (-row.uncompressed, row.kind, row.name, row.what)))
+
+
+def _row(
+    name: tuple[str, str, str], amounts: list[tuple[str, int, int]], places: Mapping[str, _Place]
+) -> Row:
+    """`amounts`: layer, bytes, files."""
+    used = {diff: places[diff] for diff, _, _ in amounts}
+    whole = name[0] == "layer"
+    return Row(
+        *name,
+        uncompressed=sum(size for _, size, _ in amounts),
+        files=sum(files for _, _, files in amounts),
+        on_registry=total(b for p in used.values() for b in p.blobs.values()) if whole else None,
+        on_host=sum(size * len(places[diff].chains) for diff, size, _ in amounts),
+        images=tuple(dict.fromkeys(image for place in used.values() for image in place.images)),
+    )
 
 
 _LICENCE = re.compile(

@@ -78,10 +78,7 @@ def sizes(file: Path) -> Sizes:
 
 def _sizes(said: Any) -> Sizes:
     return {
-        f"{row['name']}=={row['what']}": (
-            int(row["uncompressed"]),
-            row["zstd"] and int(row["zstd"]),
-        )
+        f"{row['name']}=={row['what']}": int(row["uncompressed"])
         for row in said["packages"]
         if row["kind"] == "python"
     }
@@ -113,17 +110,15 @@ class _Reader:
         return Item(name, pin.version, int(registry / WEIGHTS_PACKED), registry, kind="weights")
 
     def _item(self, pin: Pin) -> Item:
-        host, registry = self.measured.get(f"{pin.name}=={pin.version}", (None, None))
-        wheel = registry or self._wheel(pin)
+        host = self.measured.get(f"{pin.name}=={pin.version}")
+        wheel = self._wheel(pin)
         return Item(pin.name, pin.version, int(wheel * UNPACKED) if host is None else host, wheel)
 
     def _wheel(self, pin: Pin) -> int:
         return LOCAL if pin.built else pin.bytes or UNKNOWN
 
     def _local(self, package: Package) -> Item:
-        measured = (
-            value[0] for key, value in self.measured.items() if name_of(key) == package.name
-        )
+        measured = (value for key, value in self.measured.items() if name_of(key) == package.name)
         host = next(measured, _folder(self.root / package.path))
         return Item(package.name, "", host, int(host / UNPACKED))
 

@@ -14,7 +14,7 @@ FORMAT = 2  # of lock files: another one makes every lock stale
 
 
 # name==version of a package -> its bytes on a host and, where they were measured, on a registry.
-Sizes = Mapping[str, tuple[int, int | None]]
+Sizes = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

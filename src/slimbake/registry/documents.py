@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,13 +61,16 @@ def is_digest(text: str) -> bool:
 
 
 def platform_manifests(document: StoredManifest) -> dict[str, Descriptor]:
-    """The manifests of an index by their platforms, without what attests to them; a manifest itself
-    under "".
-    """
+    """The manifests of an index by their platforms; a manifest itself under ""."""
     if document.descriptor.media_type not in INDEXES:
         return {"": document.descriptor}
+    return platforms(document.read())
+
+
+def platforms(index: Mapping[str, Any]) -> dict[str, Descriptor]:
+    """The manifests of an index by their platforms, without those that attest to another."""
     found = {}
-    for entry in document.read()["manifests"]:
+    for entry in index["manifests"]:
         at = entry.get("platform", {})
         if at.get("os", "unknown") != "unknown":
             words = [at["os"], at["architecture"], at.get("variant", "")]

@@ -7,19 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from slimbake import docker
 from slimbake.checks.start import NotStarted, Started, budgeted
 from slimbake.config.model import Budget
 from slimbake.console.tables import megabytes, readable
 from slimbake.errors import SetupError
 from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
-from slimbake.images import Engine, Source, this_platform
 from slimbake.images.detail import Contents
-from slimbake.images.grown import BudgetedImage, GrownPackage, Growth, grown
-from slimbake.images.measured import stored
+from slimbake.images.growth import BudgetedImage, GrownPackage, Growth, grown
+from slimbake.images.measure import survey
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
-from slimbake.images.survey import survey
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan, Running
 
@@ -93,14 +90,9 @@ def _verdict(
 def _contents(ids: Mapping[str, str], workspace: Workspace) -> Mapping[str, Contents] | None:
     """What is in the layers of these images, by digest; None where the engine does not hold one of
     them any more.
-
-    An engine that cannot give it out is no reason to say less of a budget than is known.
     """
     with contextlib.suppress(SetupError):
-        docker.image_ids(ids)
-        with contextlib.closing(Engine(ids, this_platform())) as engine:
-            source = Source(stored(ids, workspace) or engine.images, engine)
-            return survey([source], workspace).contents
+        return survey(ids, workspace).contents
     return None
 
 

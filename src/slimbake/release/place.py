@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from slimbake import docker
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.images import this_platform
-from slimbake.images.measured import known_layers
+from slimbake.images.measure import prepare_layouts
 from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEXES, StoredManifest
@@ -104,7 +104,7 @@ class OnEngine:
         """What is unchanged since it was last built and checked here is taken as it is."""
         released = [name for name in targets if site.plan.target(name).released]
         measured = released and site.engine.two_outputs
-        layouts = known_layers(released, site.workspace) if measured else None
+        layouts = prepare_layouts(released, site.workspace) if measured else None
         options = BakeOptions(
             sets=request.sets,
             keep_going=request.keep_going,

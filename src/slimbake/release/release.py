@@ -10,7 +10,7 @@ from slimbake.checks.mounts import mounted
 from slimbake.config.model import Scan
 from slimbake.console import Console
 from slimbake.errors import CheckError, SlimbakeError, UsageError, together
-from slimbake.images.measured import measure_images
+from slimbake.images.measure import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
 from slimbake.project import Project

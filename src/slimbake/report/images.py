@@ -9,7 +9,7 @@ from typing import Any
 from slimbake.config.naming import SIZES
 from slimbake.host.files import read_json
 from slimbake.host.workspace import Workspace
-from slimbake.images.measured import remembered
+from slimbake.images.measure import last_measurement
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 from slimbake.release.known import last_images
@@ -44,7 +44,7 @@ def measured_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, M
         hint = "`slimbake sizes --record` writes one"
         known = read_json(root / SIZES, lambda said: _committed(plan, said), hint, SIZES)
     last = {name: image for name, image in last_images(workspace).items() if name in services}
-    for image in remembered(last, workspace).images:
+    for image in last_measurement(last, workspace).images:
         parts = [layer.as_json() for layer in image.layers]
         known[image.name] = _image(plan, image.name, image.digest, parts)
     return known

@@ -14,7 +14,7 @@ from slimbake.errors import SlimbakeError
 from slimbake.host.git import GitRepository
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents
-from slimbake.images.survey import LAYERS
+from slimbake.images.measure import layer_record
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 from slimbake.project import Project
@@ -106,7 +106,7 @@ def _parts(found: Mapping[str, Value]) -> Iterator[Value]:
 
 def _contents(found: Mapping[str, Value], workspace: Workspace) -> dict[str, Contents | None]:
     return {
-        diff: workspace.read(f"{LAYERS}/{diff.removeprefix('sha256:')}", Contents.of_json)
+        diff: layer_record(diff, workspace)
         for diff in dict.fromkeys(part["diff"] for part in _parts(found))
     }
 

@@ -4,14 +4,14 @@ lower bound is.
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit.images.conftest import Engine, Surveyed
 from tests.unit.layouts import (
     SITE,
     Made,
@@ -22,21 +22,15 @@ from tests.unit.layouts import (
     stored,
     tar,
     with_toc,
-    write,
 )
 
+from slimbake import docker
 from slimbake.cli import slimbake
-from slimbake.console import Console
 from slimbake.console.tables import FOLDED, readable
-from slimbake.errors import SetupError, UsageError
-from slimbake.host.workspace import Workspace
-from slimbake.images import opened, report, views
-from slimbake.images.contents import GZIP, ZSTD
-from slimbake.images.detail import Contents, Owner, Survey, Taken, owner, owners
-from slimbake.images.model import Address
-from slimbake.images.report import SizeChange, changes
+from slimbake.errors import UsageError
+from slimbake.images import report, views
+from slimbake.images.detail import Contents, Owner, Taken, owner, owners
 from slimbake.images.streams import zstd
-from slimbake.images.survey import survey
 from slimbake.images.views import findings
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
 
@@ -68,20 +62,14 @@ BASE = tar(
 )
 
 
-def surveyed(tmp_path: Path, *images: Made, **options: Any) -> Survey:
-    layout = write(tmp_path / "out", *images)
-    with opened(Address("layout", str(layout)), "linux/amd64") as source:
-        return survey([source], Workspace(None), **options)
-
-
 def image(name: str, *layers: bytes, **said: Any) -> Made:
     return Made(layers, name=f"registry.example.com/toys/{name}:latest", **said)
 
 
 def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_bytecode(
-    tmp_path: Path,
+    surveyed: Surveyed,
 ) -> None:
-    found = surveyed(tmp_path, image("one", RUNTIME, BASE))
+    found = surveyed(image("one", RUNTIME, BASE))
     rows = {
         (row.kind, row.name, row.what): (row.uncompressed, row.files)
         for row in views.by_package(found)
@@ -103,10 +91,8 @@ def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_byteco
     assert sum(size for size, _ in rows.values()) == one.uncompressed
 
 
-def test_the_bytes_of_top_directories_add_up_to_the_image(tmp_path: Path) -> None:
-    found = surveyed(
-        tmp_path, image("one", RUNTIME, BASE, tar({"app/a.py": b"a", "weights/w": b"ww"}))
-    )
+def test_the_bytes_of_top_directories_add_up_to_the_image(surveyed: Surveyed) -> None:
+    found = surveyed(image("one", RUNTIME, BASE, tar({"app/a.py": b"a", "weights/w": b"ww"})))
     rows = {row.name: row.files for row in views.by_directory(found)}
     assert rows == {"/opt": 5, "/usr": 3, "/var": 2, "/etc": 1, "/app": 1, "/weights": 1, "/": 1}
     assert (
@@ -133,7 +119,7 @@ def test_whose_a_file_is(path: str, whose: Owner) -> None:
     assert owner(path, known) == whose
 
 
-def test_what_rules_took_is_read_from_the_ledger_of_a_layer(tmp_path: Path) -> None:
+def test_what_rules_took_is_read_from_the_ledger_of_a_layer(surveyed: Surveyed) -> None:
     entries = (
         LedgerEntry("torch/a.h", 100, 0, "sources", "torch", "2.0"),
         LedgerEntry("torch/b.so", 100, 60, "sources", "torch", "2.0", "0" * 64),
@@ -141,7 +127,7 @@ def test_what_rules_took_is_read_from_the_ledger_of_a_layer(tmp_path: Path) -> N
     )
     ledger = ledger_bytes(Ledger(entries))
     layer = tar({"opt/slimbake/ledger/base-ml.json.gz": ledger, "other.json.gz": b"none"})
-    found = surveyed(tmp_path, image("one", layer)).contents[digest(layer)]
+    found = surveyed(image("one", layer)).contents[digest(layer)]
     assert found.taken == (
         Taken("sources", "numpy", 5, 1),
         Taken("sources", "torch", 140, 2),
@@ -149,7 +135,7 @@ def test_what_rules_took_is_read_from_the_ledger_of_a_layer(tmp_path: Path) -> N
     assert Contents.of_json(json.loads(json.dumps(asdict(found)))) == found
 
 
-def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Path) -> None:
+def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(surveyed: Surveyed) -> None:
     layer = tar(
         [
             folder("a"),
@@ -160,18 +146,17 @@ def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(tmp_path: Pat
             Member("e/.wh..wh..opq"),
         ]
     )
-    found = surveyed(tmp_path, image("one", layer))
+    found = surveyed(image("one", layer))
     contents = found.contents[digest(layer)]
     assert (contents.uncompressed, contents.files) == (9, 1)
     assert [copy.path for copy in findings(found).whiteouts] == ["a/.wh.gone", "e/.wh..wh..opq"]
     assert "deleted in a later layer, but still carried: 2 files" in report.sizes_text(
-        found, "image", None, FOLDED
+        found, "image", FOLDED
     )
 
 
-def test_a_content_in_two_layers_of_one_image_has_no_reason(tmp_path: Path) -> None:
+def test_a_content_in_two_layers_of_one_image_has_no_reason(surveyed: Surveyed) -> None:
     found = surveyed(
-        tmp_path,
         image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000})),
     )
     (duplicate,) = findings(found).duplicates
@@ -188,12 +173,9 @@ def test_a_content_in_two_layers_of_one_image_has_no_reason(tmp_path: Path) -> N
 
 
 def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(
-    tmp_path: Path,
+    surveyed: Surveyed,
 ) -> None:
-    assert (
-        findings(surveyed(tmp_path, image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates
-        == ()
-    )
+    assert findings(surveyed(image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates == ()
 
 
 @pytest.mark.parametrize(
@@ -206,9 +188,10 @@ def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(
         (f"{SITE}/x/unlicensed.py", f"{SITE}/x/LICENSE", ""),
     ],
 )
-def test_why_two_layers_hold_the_same(tmp_path: Path, first: str, second: str, reason: str) -> None:
+def test_why_two_layers_hold_the_same(
+    surveyed: Surveyed, first: str, second: str, reason: str
+) -> None:
     found = surveyed(
-        tmp_path,
         image("one", RUNTIME, tar({first: MINUTES})),
         image("two", RUNTIME, tar({second: MINUTES, "z": b""})),
     )
@@ -218,11 +201,10 @@ def test_why_two_layers_hold_the_same(tmp_path: Path, first: str, second: str, r
 
 
 def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_a_host(
-    tmp_path: Path,
+    surveyed: Surveyed,
 ) -> None:
     shared = tar({"opt/x": MINUTES})
     found = surveyed(
-        tmp_path,
         image("one", RUNTIME, shared),
         image("two", BASE, shared),
         image("three", RUNTIME, shared),
@@ -238,177 +220,42 @@ def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_
     assert found.measurement.own_on_registry(two) == len(zstd.compress(BASE))
 
 
-def test_what_was_not_measured_is_none_and_says_so(tmp_path: Path) -> None:
-    found = surveyed(tmp_path, image("one", BASE, compression=""))
+def test_what_was_not_measured_is_none_and_says_so(surveyed: Surveyed) -> None:
+    found = surveyed(image("one", BASE, compression=""))
     (row,) = views.by_layer(found)
-    assert (row.gzip, row.zstd, row.on_registry) == (None, None, None)
-    assert "unmeasured" in report.sizes_text(found, "layer", None, FOLDED)
+    assert row.on_registry is None
+    assert "unmeasured" in report.sizes_text(found, "layer", FOLDED)
     made = report.sizes_json(found)
-    assert (
-        made["images"]["one"]["compressed"]
-        is made["images"]["one"]["zstd"]
-        is made["unique_on_registry"]
-        is None
-    )
+    assert made["images"]["one"]["compressed"] is made["unique_on_registry"] is None
 
 
 def test_the_list_of_files_at_the_end_of_an_estargz_layer_is_none_of_its_files(
-    tmp_path: Path,
+    surveyed: Surveyed,
 ) -> None:
     layer = with_toc(BASE)
-    listed = surveyed(tmp_path / "a", image("one", layer, compression="estargz"))
-    plain = surveyed(tmp_path / "b", image("one", BASE, compression="gzip"))
+    listed = surveyed(image("one", layer, compression="estargz"))
+    plain = surveyed(image("one", BASE, compression="gzip"))
     assert listed.contents[digest(layer)] == plain.contents[digest(BASE)]
     (row,) = views.by_layer(listed)
     assert row.on_registry == len(stored(layer, "estargz"))
 
 
-def test_a_layer_is_compressed_both_ways_whichever_is_stored(tmp_path: Path) -> None:
-    layer = tar({f"{SITE}/a/{n}": os.urandom(2000) + b"x" * 50_000 for n in range(20)})
-    found = surveyed(tmp_path, image("one", layer, BASE), compress=True).contents[digest(layer)]
-    # gzip's header differs by a few bytes between writers.
-    assert found.gzip == pytest.approx(len(gzip.compress(layer, GZIP)), abs=20)
-    assert found.zstd == pytest.approx(len(zstd.compress(layer, ZSTD)), rel=0.02)
-
-
-def test_the_parts_of_a_layer_are_compressed_by_themselves_and_add_up(tmp_path: Path) -> None:
-    noise = os.urandom(50_000)
-    layer = tar(
-        {
-            **record("a", "1", "a/x", "a/y"),
-            f"{SITE}/a/x": noise,
-            f"{SITE}/a/y": b"a" * 50_000,
-            "app/z": b"b" * 50_000,
-        }
-    )
-    found = surveyed(tmp_path, image("one", layer), compress=True)
-    rows = {row.name: row for row in views.by_package(found)}
-    for kind in ("gzip", "zstd"):
-        assert 50_000 < getattr(rows["a"], kind) < 52_000
-        assert 0 < getattr(rows["/app"], kind) < 1000
-        assert sum(getattr(row, kind) for row in views.by_directory(found)) == sum(
-            getattr(row, kind) for row in rows.values()
-        )
-    assert rows["a"].on_registry == rows["a"].zstd
-
-
-def test_a_layer_that_the_workspace_knows_is_not_read_again(tmp_path: Path) -> None:
-    layout = write(tmp_path / "out", image("one", RUNTIME, BASE))
-    said: list[str] = []
-    workspace = Workspace(tmp_path, Console(said.append))
-    with opened(Address("layout", str(layout)), "linux/amd64") as source:
-        first = survey([source], workspace, compress=True)
-        for layer in source.images[0].layers:
-            (layout / "blobs" / "sha256" / layer.blob.removeprefix("sha256:")).unlink()
-        assert survey([source], workspace, compress=True) == first
-        assert said == []
-        name = f".slimbake/layers/{digest(BASE).removeprefix('sha256:')}.json"
-        (tmp_path / name).write_text('{"x": 1}')
-        with pytest.raises(SetupError, match="lacks the blob"):
-            survey([source], workspace)
-        assert said == [f"{name} cannot be read, and is discarded"]
-
-
-def figures(found: Survey) -> Any:
-    return json.loads(json.dumps(report.sizes_json(found)))
-
-
-def test_the_change_since_an_earlier_measurement_is_reported_by_image_and_by_layer(
-    tmp_path: Path,
-) -> None:
-    old, new, last = tar({"app/a": b"x" * 10}), tar({"app/a": b"x" * 30}), tar({"app/b": b"y"})
-    before = figures(surveyed(tmp_path / "1", image("one", RUNTIME, old), image("gone", BASE)))
-    after = surveyed(tmp_path / "2", image("one", RUNTIME, new, last), image("new", BASE))
-    found = changes(before, figures(after), "before.json")
-    by_name = {each.name: dict(each.figures)["uncompressed"] for each in found.images}
-    assert by_name["one"].bytes == 21
-    assert (by_name["gone"].after, by_name["new"].before) == (None, None)
-    assert [(each.layer, dict(each.figures)["uncompressed"]) for each in found.layers] == [
-        ((digest(old), digest(new)), SizeChange(10, 30)),
-        ((None, digest(last)), SizeChange(None, 1)),
-    ]
-    text = report.sizes_text(after, "image", found, FOLDED)
-    assert [line.split()[0] for line in text.splitlines() if "gone" in line] == ["gone"]
-    assert found.as_json()["images"]["one"]["uncompressed"]["change"] == 21
-
-
-def test_nothing_changes_against_the_same_measurement(tmp_path: Path) -> None:
-    found = figures(surveyed(tmp_path, image("one", RUNTIME, BASE)))
-    compared = changes(found, found, "same.json")
-    assert compared.layers == ()
-    assert {change.bytes for each in compared.images for _, change in each.figures} == {0, None}
-    assert [change.bytes for _, change in compared.together] == [0, 0]
-
-
-@pytest.mark.parametrize("earlier", [{}, [], {"images": {"one": {}}}, {"images": {}}, "text"])
-def test_what_is_no_measurement_is_refused(tmp_path: Path, earlier: Any) -> None:
-    found = figures(surveyed(tmp_path, image("one", RUNTIME)))
-    with pytest.raises(UsageError, match=r"x\.json is no measurement"):
-        changes(earlier, found, "x.json")
-
-
 @pytest.mark.parametrize("by", ["image", "layer", "package", "directory"])
-def test_each_table_comes_as_text(tmp_path: Path, by: str) -> None:
-    found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
-    lines = report.sizes_text(found, by, None, FOLDED).splitlines()
+def test_each_table_comes_as_text(surveyed: Surveyed, by: str) -> None:
+    found = surveyed(image("one", RUNTIME, BASE), image("two", RUNTIME))
+    lines = report.sizes_text(found, by, FOLDED).splitlines()
     assert lines[0].startswith(by)
     assert "together:   0.0 MB on a host, 0.0 MB on a registry" in lines
 
 
-def test_packages_show_their_bytes_first_and_no_column_that_nobody_measured(tmp_path: Path) -> None:
-    found = surveyed(tmp_path, image("one", RUNTIME, BASE), image("two", RUNTIME))
-    shown = report.sizes_text(found, "package", None, FOLDED).splitlines()[0].split("  ")
+def test_packages_show_their_bytes_first_and_no_column_that_nobody_measured(
+    surveyed: Surveyed,
+) -> None:
+    found = surveyed(image("one", RUNTIME, BASE), image("two", RUNTIME))
+    shown = report.sizes_text(found, "package", FOLDED).splitlines()[0].split("  ")
     assert [word.strip() for word in shown if word] == [
         *("package", "version", "uncompressed", "on a host", "files", "images")
     ]
-
-
-def run(*words: str) -> Any:
-    return slimbake.main(["sizes", *words], standalone_mode=False)
-
-
-def test_addresses_need_no_manifest_and_no_engine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path / "out", image("one", RUNTIME, BASE))
-    run("./out", "--json")
-    before = capsys.readouterr().out
-    assert list(json.loads(before)["images"]) == ["one"]
-    (tmp_path / "before.json").write_text(before)
-    run("./out", "--by", "package", "--against", "before.json")
-    reported = capsys.readouterr().out
-    assert reported.splitlines()[1].split()[:2] == ["libfoo1", "(Debian)"]
-    assert "same" in reported
-    assert not (tmp_path / ".slimbake").exists()
-
-
-def test_beside_a_manifest_what_was_read_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "services.yaml").touch()
-    layout = write(tmp_path / "out", image("one", RUNTIME, BASE))
-    run("./out")
-    first = capsys.readouterr().out
-    for path in (layout / "blobs" / "sha256").iterdir():
-        if path.read_bytes()[:1] != b"{":
-            path.unlink()
-    run("./out")
-    assert capsys.readouterr().out == first
-    assert sorted(path.name for path in (tmp_path / ".slimbake").iterdir()) == [
-        ".gitignore",
-        "layers",
-        "measured.json",
-    ]
-
-
-@pytest.mark.parametrize("content", [None, "no json"])
-def test_an_earlier_measurement_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
-    if content:
-        (tmp_path / "before.json").write_text(content)
-    with pytest.raises(UsageError, match=r"before\.json cannot be read"):
-        run(str(tmp_path), "--against", str(tmp_path / "before.json"))
 
 
 @pytest.mark.parametrize(
@@ -426,3 +273,30 @@ def test_bytes_are_reported_in_a_unit_that_shows_them(
     size: int | None, text: str, change: str
 ) -> None:
     assert (readable(size), readable(size, signed=True)) == (text, change)
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_an_image_of_the_engine_needs_no_manifest_which_keeps_what_was_read(
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    manifest: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if manifest:
+        (tmp_path / "services.yaml").touch()
+    ids = engine.hold(image("one", RUNTIME, BASE))
+    monkeypatch.setattr(docker, "find_image", lambda _: SimpleNamespace(id=ids["one"]))
+    words = ["sizes", "registry.example.com/toys/one:latest", "--json"]
+    for _ in range(2):
+        slimbake.main(words, standalone_mode=False)
+        assert [*json.loads(capsys.readouterr().out)["images"]] == ["one"]
+    assert len(engine.saves) == (1 if manifest else 2)
+    assert (tmp_path / ".slimbake").exists() == manifest
+
+
+def test_an_image_that_the_engine_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "find_image", lambda _: None)
+    with pytest.raises(UsageError, match="no image 'a/b:1'"):
+        slimbake.main(["sizes", "a/b:1"], standalone_mode=False)

@@ -17,7 +17,7 @@ from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part
-from slimbake.images.grown import BudgetedImage, grown
+from slimbake.images.growth import BudgetedImage, grown
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.graph import layers
