@@ -50,7 +50,7 @@ BUDGET = {
     "inside": 5676,  # exception: 4,700
     "docker": 902,  # exception: 750
     "registry": 453,  # exception: 420
-    "images": 1158,  # exception: 850
+    "images": 850,
     "config": 2781,  # exception: 2,600
     "catalogue": 220,
     "fleet": 1404,  # exception: 1,350
