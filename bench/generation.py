@@ -35,7 +35,7 @@ HELD_OUT_EVERY = 20  # pages, as the training held them out
 TOKENS = 64  # that must be the same after each prompt
 ROUNDS = 5
 ONE_BY_ONE = 10  # windows that are also read token by token
-FORMS = ("ONNX, fp32", "ONNX, fp16", "ONNX, int8, weights", "ONNX, int8, dynamic")
+FORMS = ("ONNX, fp32", "ONNX, fp16", "ONNX, int8", "ONNX, int4")
 # The second family: enough weights that reading them takes longer than all else.
 LLAMA = {
     "vocab_size": 8192,
@@ -46,7 +46,7 @@ LLAMA = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 1024,
 }
-LLAMA_FORMS = ("ONNX, fp32", "ONNX, int8, weights", "ONNX, int4")
+LLAMA_FORMS = ("ONNX, fp32", "ONNX, int8", "ONNX, int4")
 LLAMA_WINDOWS = 6
 
 
@@ -85,7 +85,7 @@ def compare(sdist: Path, weights: Path) -> None:
     windows = held_out[: len(held_out) // WINDOW * WINDOW].reshape(-1, WINDOW)
     prompts = [tokenizer.encode(" ".join(page.split()[:8])).ids for page in pages[:20]]
 
-    precisions = {name: PRECISIONS[name] for name in FORMS} | {"ONNX, int4": {"type": "int4"}}
+    precisions = {name: PRECISIONS[name] for name in FORMS}
     found = forms(weights, precisions, prompts, windows)
     with tempfile.TemporaryDirectory() as folder:
         llama(Path(folder), weights)

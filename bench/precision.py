@@ -38,29 +38,13 @@ BATCH = 16
 PRECISIONS: dict[str, dict[str, Any]] = {  # of encoders and decoders
     "ONNX, fp32": {"type": "fp32"},
     "ONNX, fp16": {"type": "fp16"},
-    "ONNX, int8, weights": {"type": "int8", "mode": "weights"},
-    "ONNX, int8, dynamic": {"type": "int8", "mode": "dynamic"},
-    "ONNX, int8, dynamic, 7 bits": {"type": "int8", "mode": "dynamic", "reduce-range": True},
-    "ONNX, int8, dynamic, one scale a matrix": {
-        "type": "int8",
-        "mode": "dynamic",
-        "per-channel": False,
-    },
-    "ONNX, int8, dynamic, without the table": {
-        "type": "int8",
-        "mode": "dynamic",
-        "exclude": ["Gather"],
-    },
+    "ONNX, int8": {"type": "int8"},
+    "ONNX, int4": {"type": "int4"},
 }
 FORMS: dict[str, dict[str, Any] | None] = {
     "torch, fp32": None,
     "torch, int8 (quantize_dynamic)": None,
     **PRECISIONS,
-    "ONNX, int8, dynamic, without *.output.dense": {
-        "type": "int8",
-        "mode": "dynamic",
-        "exclude": ["encoder.layer.*.output.dense/MatMul"],
-    },
 }
 
 
@@ -126,7 +110,7 @@ def compare(model: Path, path: Path | None) -> None:
             if precision:
                 folder = Path(name) / str(number)
                 shutil.copytree(exported, folder)
-                quantise.quantise_graph(folder / "model.onnx", precision, inference)
+                quantise.quantise_graph(folder / "model.onnx", precision)
             row, vectors[form] = _measured(form, folder, Path(name), path)
             rows[form] = {"precision": precision, **row}
     reference = vectors["torch, fp32"]

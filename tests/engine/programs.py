@@ -44,14 +44,6 @@ def bake_all(packages: Literal["wheelhouse", "index"]) -> None:
     json.dump({name: result.digests[name][0] for name in names}, sys.stdout)
 
 
-def controlled(service: str) -> None:
-    """Damage a service's models on purpose, and see that parity notices."""
-    project = read(Path("services.yaml"))
-    with hold(project, Preparation(targets=(service,)), console) as found:
-        bake(found.stocked((service,)), (f"{service}-controls",), BakeOptions(), checks=False)
-    sys.stdout.write(f"every control is caught: {service}\n")
-
-
 def verified(image: str, seconds: str, memory: str) -> None:
     """Verify the only service in an image within limits; 6 where it does not hold."""
     project = read(Path("services.yaml"))

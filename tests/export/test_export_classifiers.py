@@ -15,10 +15,10 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from tests.export.harm import export_harmed  # noqa: E402
 from tests.export.test_export_models import FAMILIES, FP32, TEXTS, WORDS, of_family  # noqa: E402
 
 from slimbake.inside.check.agreement import agreement_of_logits, judge  # noqa: E402
-from slimbake.inside.export.controls import WITHOUT, make_controls  # noqa: E402
 from slimbake.inside.export.model import export_model  # noqa: E402
 from slimbake.inside.export.quantise import quantise_graph  # noqa: E402
 from slimbake.inside.export.reference import classifier_answers  # noqa: E402
@@ -94,9 +94,9 @@ def test_each_family_of_classifiers_gives_the_logits_of_torch(
         assert found == pytest.approx(each, abs=1e-4)
     graph = (out / "model.onnx").read_bytes()
     whole = np.concatenate([each.ravel() for each in expected])
-    for precision, most in (({"type": "int8", "mode": "weights"}, 0.1), ({"type": "int4"}, 0.6)):
+    for precision, most in (({"type": "int8"}, 0.1), ({"type": "int4"}, 0.6)):
         (out / "model.onnx").write_bytes(graph)
-        quantise_graph(out / "model.onnx", precision, said)
+        quantise_graph(out / "model.onnx", precision)
         off = np.concatenate([each.ravel() for each in graph_logits(out, texts)]) - whole
         assert np.sqrt((off**2).mean()) < most * whole.std()
 
@@ -109,16 +109,6 @@ def test_a_pair_is_not_one_text(tmp_path: Path) -> None:
     assert said["labels"] == ["score"]
     one, other = graph_logits(tmp_path / "out", [("the cat", "sat"), ("the", "cat sat")])
     assert abs(one - other) > 1e-3
-
-
-def test_calibration_reads_the_types_of_tokens(tmp_path: Path) -> None:
-    of_family("Bert", tmp_path / "model", HEADS["classification"], **NAMES)
-    (tmp_path / "texts.txt").write_text("the cat sat\n" * 40)
-    precision = {"type": "int8", "mode": "static", "calibration": str(tmp_path / "texts.txt")}
-    export_model(tmp_path / "model", tmp_path / "out", precision)
-    found = graph_logits(tmp_path / "out", TEXTS[:1])
-    expected = torch_logits(tmp_path / "model", TEXTS[:1], "classification")
-    assert np.corrcoef(found[0], expected[0])[0, 1] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -182,12 +172,9 @@ def test_what_is_exported_keeps_the_limits_and_what_is_harmed_does_not(
     folder, out = tmp_path / "model", tmp_path / "out"
     of_family("Bert", folder, HEADS[task], **labels)
     reference = classifier_answers(folder, some_texts(), task)
-    mode = ["--mode=weights"] if precision == "int8" else []
-    export_model(folder, out / "whole", {"type": precision, "mode": "weights"})
+    export_model(folder, out / "whole", {"type": precision})
     assert verdict(reference, out / "whole", precision)
-    make_controls([str(folder), str(out), f"--precision={precision}", *mode])
-    harmed = {path.name for path in out.iterdir() if (path / "model.onnx").is_file()}
-    assert harmed == {"whole", "swapped", "positions", "head"}
-    assert (out / "pooled" / WITHOUT).read_text() == "only a model that embeds pools\n"
-    for name in harmed - {"whole"}:
-        assert not verdict(reference, out / name, precision), name
+    harmed = export_harmed(folder, out, {"type": precision})
+    assert harmed.keys() == {"swapped", "positions", "head"}
+    for name, graph in harmed.items():
+        assert not verdict(reference, graph, precision), name

@@ -100,30 +100,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How the numbers of an exported model are kept; the settings beside `type` are those of fewer
-    bits than 32.
-    """
+    """How the numbers of an exported model are kept."""
 
     type: Literal["fp32", "fp16", "int8", "int4"]
-    per_channel: bool | None = None
-    reduce_range: bool | None = None
     exclude: tuple[str, ...] = ()  # names and types of operators that stay as they are
-    mode: Literal["weights", "dynamic", "static"] | None = None
-    calibration: str | None = None  # a file, relative to the root
-
-    def settings(self, calibration: str = "") -> dict[str, Any]:
-        """What is said, as JSON has it, under the manifest's keys. `calibration`: where its file
-        is.
-        """
-        said = {
-            "type": self.type,
-            "per-channel": self.per_channel,
-            "reduce-range": self.reduce_range,
-            "exclude": list(self.exclude) or None,
-            "mode": self.mode,
-            "calibration": calibration or None,
-        }
-        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

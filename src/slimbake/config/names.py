@@ -18,7 +18,7 @@ PREFIXES = {
     "wheel-": "packages in the repository",
 }
 INVENTORY = "inventory"  # of SERVICE: the target SERVICE-inventory
-SMOKE, *_ = CHECKS = "-smoke", "-parity", "-controls"
+SMOKE, _ = CHECKS = "-smoke", "-parity"
 # What the plan links, and the stages of the templates: a context of the same name would take their
 # place.
 LINKS = frozenset(
@@ -26,7 +26,7 @@ LINKS = frozenset(
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
 )
 
-_PLURAL = {"smoke": "smokes", "parity": "parities", "controls": "controls"}
+_PLURAL = {"smoke": "smokes", "parity": "parities"}
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?/)"

@@ -21,8 +21,8 @@ EXPORT = "export"  # the end of the name of the base on which models are exporte
 SHELL = ("coreutils", "dash")  # the Debian packages of `shell: true`
 USER = "65532:65532"  # whom services run as, `nonroot` in the runtime: that of inside.step
 WEIGHTS_FOLDER = "/weights"  # where services find their model
-NONROOT_HOME = "/home/nonroot"  # that of inside.build.runtime
-HOME = "/home/app"  # of another user; that of inside.build.layer
+NONROOT_HOME = "/home/nonroot"  # that of inside.make.runtime
+HOME = "/home/app"  # of another user; that of inside.make.layer
 
 
 STEPS = "build-"  # how the stages and contexts of the steps of `build` begin

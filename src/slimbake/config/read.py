@@ -118,7 +118,7 @@ class Reader:
                 name=name,
                 torch=variant.get("torch"),
                 inference=variant.get("inference"),
-                precision=self._precision(variant, (*at, name, "precision")),
+                precision=self._precision(variant),
                 parity=self._parity(variant, (*at, name, "parity"), folder),
                 requirements=self._required(variant, (*at, name, "requirements"), folder),
                 env=pairs(variant, "env"),
@@ -159,7 +159,7 @@ class Reader:
             ),
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
-            precision=self._precision(raw, (*at, "precision")),
+            precision=self._precision(raw),
             parity=self._parity(has, (*at, "parity"), folder),
             start=self._start(raw, at),
             depends_on=self._order.before(name),
@@ -306,12 +306,12 @@ class Reader:
             how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(said, "env")
         )
 
-    def _precision(self, raw: Raw, at: KeyPath) -> Precision | None:
+    def _precision(self, raw: Raw) -> Precision | None:
         if not (said := raw.get("precision")):
             return None
-        return precision(
-            said, None if isinstance(said, str) else self._root_file(said, at, "calibration")
-        )
+        if isinstance(said, str):
+            said = {"type": said}
+        return Precision(said.get("type", "fp32"), tuple(said.get("exclude", ())))
 
     def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
         said = raw.get("parity")
@@ -369,22 +369,6 @@ class Reader:
             return ()
         lines = (line.strip() for line in text.splitlines())
         return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def precision(said: Raw | str, calibration: str | None) -> Precision:
-    """A type alone, or with settings. `calibration`: the path of the file that they name, relative
-    to the root.
-    """
-    if isinstance(said, str):
-        said = {"type": said}
-    return Precision(
-        type=said.get("type", "fp32"),
-        per_channel=_truth(said.get("per-channel")),
-        reduce_range=_truth(said.get("reduce-range")),
-        exclude=tuple(said.get("exclude", ())),
-        mode=said.get("mode"),
-        calibration=calibration,
-    )
 
 
 def _scan(raw: Raw) -> Scan:

@@ -310,24 +310,13 @@ def _with_exports(found: Drafts) -> Drafts:
             if onnx not in written:
                 made[below.name].setdefault(onnx, _running(below))
             made[below.name].setdefault(export, _writing(below))
-            precision = _decided(service.precision or Precision("fp32"))
+            precision = service.precision or Precision("fp32")
+            precision = replace(precision, exclude=tuple(sorted(precision.exclude)))
             weights = replace(service.weights, base=export, precision=precision)
             service = replace(service, base=onnx, weights=weights)
         services.append(service)
     bases = (each for base in found.bases for each in (base, *made[base.name].values()))
     return Drafts(tuple(bases), tuple(services))
-
-
-def _decided(said: Precision) -> Precision:
-    """A precision with its defaults: what comes to the same is one export, however it is written."""
-    if said.type != "int8":
-        return said
-    said = replace(said, exclude=tuple(sorted(said.exclude)))
-    if said.mode in (None, "weights"):  # its scales are those of blocks, and nothing overflows
-        return replace(said, mode="weights", per_channel=None, reduce_range=None)
-    # What per-channel scales gain: docs/inference-figures.md.
-    per_channel, reduce_range = said.per_channel is not False, said.reduce_range is True
-    return replace(said, per_channel=per_channel, reduce_range=reduce_range)
 
 
 def _running(base: BaseDraft) -> BaseDraft:

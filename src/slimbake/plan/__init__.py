@@ -63,7 +63,7 @@ def _targets(fleet: Fleet, carried: make.Carried) -> Iterator[Target]:
     yield from (target for name, target in models.items() if name not in below)
     yield from (make.service(service, fleet, carried, checks) for service in fleet.services)
     yield from (make.smoke(service) for service in fleet.services if service.smoke)
-    yield from parities(fleet, models)
+    yield from parities(fleet)
 
 
 def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.catalogue import Rule
-from slimbake.config.model import Budget, Container, Pairs, Precision, Secret, Sign, StartCheck
+from slimbake.config.model import Budget, Container, Pairs, Secret, Sign, StartCheck
 from slimbake.config.naming import HOME, NONROOT_HOME, USER
 from slimbake.fleet.model import Compression, External
 
@@ -30,7 +30,6 @@ Kind = Literal[
     "inventory",
     "smoke",
     "parity",
-    "control",
     "trace",
 ]
 """`export`: what models are exported on, a base that no image holds; `reference`: what parity is
@@ -50,7 +49,6 @@ _ABOUT: dict[Kind, str] = {
     "inventory": "The inventory of files of packages",
     "smoke": "The smoke",
     "parity": "The parity with torch",
-    "control": "A model harmed on purpose, which parity has to notice",
     "trace": "The trace of what a start reads",
 }
 
@@ -96,9 +94,7 @@ class ExportStep:
     """One step that exports a model."""
 
     model: str  # what the exported weights are called
-    precision: Precision
-    calibration: str = ""  # a file of the step's context; "" = none
-    options: tuple[str, ...]  # all this, as the program that exports is given it
+    options: tuple[str, ...]  # its precision, as the program that exports is given it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

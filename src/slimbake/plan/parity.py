@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from slimbake.config.naming import DOCKERFILES
@@ -18,7 +18,6 @@ from slimbake.plan.model import Recipe, Target
 from slimbake.plan.targets import (
     FROM_INSIDE,
     NEVER_BUILT_IN,
-    RUNTIME,
     check_file,
     labels,
     mounted_context,
@@ -47,26 +46,16 @@ class _Reference:
     base: str  # the layer that it is exported on
 
 
-def parities(fleet: Fleet, models: Mapping[str, Target]) -> tuple[Target, ...]:
+def parities(fleet: Fleet) -> tuple[Target, ...]:
     """The references, each once for all that are measured against it; the parity of each service
     that has one.
-
-    And, built only where somebody asks for them, its negative controls: the same with models that
-    are harmed. `models`: the targets of weights, by name.
     """
     measured = [(service, made) for service in fleet.services if (made := _of(service))]
     bases = {base.layer.name: base.name for base in fleet.bases}
     names = _names(dict.fromkeys(made for _, made in measured), bases)
-    references = (_reference(each, name, fleet) for each, name in names.items())
-    exports = dict.fromkeys(each.weights.layer.name for each, _ in measured if each.weights)
-    harmed = {name: _harmed(models[name]) for name in exports}
-    checks = [_parity(service, names[made]) for service, made in measured]
-    controls = [
-        _controls(check, harmed[service.weights.layer.name].name)
-        for (service, _), check in zip(measured, checks, strict=True)
-        if service.weights
-    ]
-    return (*references, *checks, *harmed.values(), *controls)
+    references = (_reference(made, name, fleet) for made, name in names.items())
+    checks = (_parity(service, names[made]) for service, made in measured)
+    return (*references, *checks)
 
 
 def _of(service: Service) -> _Reference | None:
@@ -139,32 +128,4 @@ def _parity(service: Service, reference: str) -> Target:
         ),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
-    )
-
-
-def _harmed(weights: Target) -> Target:
-    """The target of the same model, harmed in several ways and exported as it is."""
-    name = f"{weights.name}-controls"
-    recipe = weights.recipe
-    assert recipe  # noqa: S101 - for the type checker
-    return replace(
-        weights,
-        name=name,
-        kind="control",
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
-        recipe=Recipe(template="harmed.Dockerfile.j2", export=recipe.export),
-        contexts=tuple(each for each in weights.contexts if each != RUNTIME),
-        labels=(),
-        repository="",  # nobody stands on it elsewhere
-    )
-
-
-def _controls(parity: Target, harmed: str) -> Target:
-    return replace(
-        parity,
-        name=f"{parity.service}-controls",
-        kind="control",
-        dockerfile=f"{DOCKERFILES}/controls.Dockerfile",
-        recipe=Recipe(template="controls.Dockerfile.j2"),
-        contexts=(*parity.contexts, ("controls", f"target:{harmed}")),
     )

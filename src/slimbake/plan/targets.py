@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from slimbake.catalogue import Rule
-from slimbake.config.model import BuildStep, Pairs, Precision, container, once
+from slimbake.config.model import BuildStep, Pairs, container, once
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
@@ -42,7 +42,6 @@ from slimbake.plan.model import (
     home_in_memory,
 )
 
-_CONTEXT = "/inside/context"  # where a step has its context
 RUNTIME = ("runtime", "target:runtime")
 PROMISE = "slimbake.promise"  # the label that says whether the manifest removes files of an image
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
@@ -185,20 +184,20 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
 def _exported(weights: Weights, fleet: Fleet) -> Target:
     name, export, origin = weights.layer.name, weights.export, weights.origin
     assert export and origin  # noqa: S101 - for the type checker
-    calibration = PurePosixPath(export.precision.calibration or "")
     return Target(
         name=name,
         kind="weights",
         service="",
-        context=str(calibration.parent) if calibration.name else PROGRAMS,
+        context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
             template="export.Dockerfile.j2",
             export=ExportStep(
                 model=weights.name,
-                precision=export.precision,
-                calibration=calibration.name,
-                options=tuple(_export_options(export.precision, calibration.name)),
+                options=(
+                    f"--precision={export.precision.type}",
+                    *(f"--exclude={operator}" for operator in export.precision.exclude),
+                ),
             ),
             lock=f"{weights.layer.lock}.txt",  # it is those weights, in another form
         ),
@@ -211,20 +210,7 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         labels=labels(fleet, name),
         mounted=name in fleet.mounted,
         repository=name,
-        ignore=("*", f"!{literal(calibration.name)}") if calibration.name else (),
     )
-
-
-def _export_options(precision: Precision, calibration: str) -> Iterator[str]:
-    """A precision as the options of the program that exports; see `slimbake.inside.export`."""
-    file = f"{_CONTEXT}/{calibration}" if calibration else ""
-    for key, value in precision.settings(file).items():
-        option = "precision" if key == "type" else key
-        if isinstance(value, bool):
-            yield f"--{option}" if value else f"--no-{option}"
-        else:
-            values = value if isinstance(value, list) else [value]
-            yield from (f"--{option}={each}" for each in values)
 
 
 def checks(services: Sequence[Service]) -> dict[str, list[str]]:

@@ -299,15 +299,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         if each.service == target.service
     )
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
-    if target.kind == "control" and target.service and step.instruction:
-        error: SlimbakeError = CheckError(
-            f"the parity of {target.service} is too weak: a model that is harmed keeps all"
-            f" limits\n{log}".rstrip(),
-            "take more texts, or closer limits",
-        )
-    elif target.kind == "inventory" and (counted := _counted(plan, vertex.log)):
+    if target.kind == "inventory" and (counted := _counted(plan, vertex.log)):
         target = counted
-        error = CheckError(
+        error: SlimbakeError = CheckError(
             f"{target.checked} has lost files of packages ({cause}); no tag has moved\n{log}".rstrip(),
             "`slimbake why --rules` lists what is done to layers; `optimize: false` turns it off",
         )

@@ -40,8 +40,8 @@ ML = BaseEntry(
     "ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu"
 )
 MODEL, FOLDER = WeightsEntry("package", "a-model"), WeightsEntry("path", "models/small")
-INT8 = Precision("int8", mode="weights")
-DYNAMIC = Precision("int8", per_channel=True, reduce_range=False, mode="dynamic")
+INT8 = Precision("int8")
+PART = Precision("int8", exclude=("Gather",))
 BOTH = (VariantEntry("torch"), VariantEntry("onnx", inference="onnx", precision=Precision("int8")))
 EXPORTED = "weights-a-model-onnx-int8"
 
@@ -172,12 +172,7 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
     ("one", "other"),
     [
         (Precision("int8"), INT8),
-        (Precision("int8", mode="dynamic"), DYNAMIC),
-        (
-            Precision("int8", exclude=("b", "a")),
-            Precision("int8", exclude=("a", "b"), mode="weights"),
-        ),
-        (Precision("int8", mode="weights"), Precision("int8", mode="weights", per_channel=True)),
+        (Precision("int8", exclude=("b", "a")), Precision("int8", exclude=("a", "b"))),
         (Precision("fp32"), Precision("fp32")),
     ],
 )
@@ -190,9 +185,7 @@ def test_settings_that_come_to_the_same_are_one_export(one: Precision, other: Pr
 def test_exports_with_other_settings_have_names_that_differ() -> None:
     names = [
         t.name
-        for t in plan(
-            made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=DYNAMIC))
-        ).targets
+        for t in plan(made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=PART))).targets
         if t.recipe and t.recipe.export
     ]
     assert names[0] == "weights-a-model-onnx-fp32"
@@ -312,12 +305,6 @@ def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() 
     assert not [word for word in words if word.startswith(f"{EXPORTED}.labels.")]
 
 
-def test_a_calibration_file_is_all_that_is_sent_of_its_folder() -> None:
-    static = Precision("int8", mode="static", calibration="texts/[a] b.txt")
-    target = plan(made(onnx("rank", precision=static))).target(EXPORTED)
-    assert (target.context, target.ignore) == ("texts", ("*", r"!\[a\] b.txt"))
-
-
 # --- files
 
 
@@ -332,21 +319,13 @@ def rendered(of: Plan) -> dict[str, str]:
 
 def test_a_precision_reaches_the_program_as_options() -> None:
     odd = 'a"b\\\n${x}, c'
-    static = Precision("int8", exclude=(odd,), mode="static", calibration="texts/few.txt")
-    made_of = made(onnx("rank", precision=static))
+    made_of = made(onnx("rank", precision=Precision("int8", exclude=(odd,))))
     step = rendered(plan(made_of))[f"bake/dockerfiles/{EXPORTED}.Dockerfile"].split("\nRUN ")[1]
     *_, words = step.split("\n\n")[0].split("\\\n    ")
     program, *given = json.loads(words)[2:]
     assert (program, export_arguments(program, given)[2]) == (
         "export",
-        {
-            "type": "int8",
-            "per-channel": True,
-            "reduce-range": False,
-            "exclude": [odd],
-            "mode": "static",
-            "calibration": "/inside/context/few.txt",
-        },
+        {"type": "int8", "exclude": [odd]},
     )
     plain = "bake/dockerfiles/weights-a-model-onnx-fp32.Dockerfile"
     assert '"/weights", "--precision=fp32"]\n' in rendered(plan(made(onnx("rank"))))[plain]
@@ -394,7 +373,7 @@ ON_EXPORT = {
     ("path", "old", "new", "expected"),
     [
         ("bake/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
-        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", "=weights", "=static", ON_EXPORT),
+        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", "=int8", "=int4", ON_EXPORT),
         ("bake/locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
         (
             "bake/locks/base-ml-onnx.txt",

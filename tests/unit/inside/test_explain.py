@@ -35,7 +35,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "thing/sub").mkdir(parents=True)
     for name in ("thing/__init__.py", "thing/sub/__init__.py"):
         (site / name).touch()
-    (site / "_slimbake_ledger.py").write_bytes((FOLDER / "build/explain.py").read_bytes())
+    (site / "_slimbake_ledger.py").write_bytes((FOLDER / "make/explain.py").read_bytes())
     (site / "_slimbake_ledger.pth").write_text("import _slimbake_ledger\n")
     (root / "ledger").mkdir()
     for name, entries in {"base-web": REMOVED[:2], "api": REMOVED[2:]}.items():

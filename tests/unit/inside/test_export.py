@@ -50,23 +50,11 @@ def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_tra
 
 
 def test_the_options_of_a_precision_are_read_under_the_manifest_s_keys() -> None:
-    words = [
-        "--precision=int8",
-        "--no-per-channel",
-        "--exclude=-a",
-        "--exclude=b c",
-        "--mode=static",
-    ]
-    assert model.export_arguments("export", ["/in", "/out", *words, "--calibration=/c.txt"]) == (
+    words = ["--precision=int8", "--exclude=-a", "--exclude=b c"]
+    assert model.export_arguments("export", ["/in", "/out", *words]) == (
         Path("/in"),
         Path("/out"),
-        {
-            "type": "int8",
-            "mode": "static",
-            "per-channel": False,
-            "exclude": ["-a", "b c"],
-            "calibration": "/c.txt",
-        },
+        {"type": "int8", "exclude": ["-a", "b c"]},
     )
 
 

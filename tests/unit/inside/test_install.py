@@ -301,7 +301,7 @@ def test_rules_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_all
         LedgerEntry("leave.py", 2, 0, "own", "leave-out", "1"),
     }
     hook = unpacking / "_slimbake_ledger.py"
-    assert hook.read_bytes() == (FOLDER / "build/explain.py").read_bytes()
+    assert hook.read_bytes() == (FOLDER / "make/explain.py").read_bytes()
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 

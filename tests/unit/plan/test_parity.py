@@ -207,11 +207,6 @@ def test_a_reference_is_pushed_once_and_whoever_measures_takes_it() -> None:
     ]
 
 
-def test_models_that_are_harmed_are_pushed_nowhere() -> None:
-    found = decided(measured("embed"))
-    assert {found.target(name).repository for name in kinds(found, "control")} == {""}
-
-
 FIGURES = {
     "task": "embedding",
     "strings": 3,

@@ -339,13 +339,6 @@ MEASURED = plan(
                 " parity: worst"
             ),
         ),
-        (
-            "embed-controls",
-            (
-                "the parity of embed is too weak: a model that is harmed keeps all limits\n "
-                " parity: worst"
-            ),
-        ),
     ],
 )
 def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:

@@ -35,8 +35,6 @@ from .turn import turn
 CONTEXT = INSIDE / "context"
 TIME_LIMIT = 900.0  # seconds in all; the stack of a check that hangs is printed
 BATCH = 16  # texts that are embedded at once
-WEIGHTS = Path("/weights")
-WITHOUT = "without"  # in place of a model that a control cannot harm: the reason
 FUNCTIONS = {
     "embedding": ("embed", "ids"),
     "generation": ("generate", "logprobs", "ids"),
@@ -50,17 +48,13 @@ class ParityError(Exception):
 
 
 def run_parity(arguments: Sequence[str]) -> int:
-    """The program `parity REFERENCE OUT [--control HARM] [--as-nonroot] [--context FOLDER]`.
+    """The program `parity REFERENCE OUT [--as-nonroot] [--context FOLDER]`: OUT gets the figures.
 
-    OUT gets the figures.
-
-    `--control`: the model in /weights is harmed in this way, and the program fails where all limits
-    are kept. `--as-nonroot`: read the files as root, whatever their modes, and ask as 65532.
+    `--as-nonroot`: read the files as root, whatever their modes, and ask as 65532.
     """
     parser = argparse.ArgumentParser(prog="parity")
     parser.add_argument("reference", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--control", default="")
     parser.add_argument("--as-nonroot", action="store_true")
     parser.add_argument("--context", type=Path, default=CONTEXT)
     given = parser.parse_args(arguments)
@@ -80,20 +74,13 @@ def _compare(given: argparse.Namespace) -> int:
                 settle(os.environ)
                 become_nonroot()
             os.dup2(2, 1)  # a build's log mixes up two streams
-            without = WEIGHTS / WITHOUT
-            if given.control and without.is_file():
-                reason = without.read_text(encoding="utf-8").strip()
-                print(f"control: {given.control}: none, {reason}")
-                return 0
             service = load_check(source, name, "parity_of_service")
             figures, holds = measure_answers(
                 service, reference, json.loads(os.environ["SLIMBAKE_LIMITS"])
             )
             json.dump(figures, out, sort_keys=True)
             out.write("\n")
-            if given.control:
-                print(f"control: {given.control}: {'NOT caught' if holds else 'caught'}")
-            return int(holds == bool(given.control))
+            return int(not holds)
     except ParityError as error:
         print(f"parity: {error}", file=sys.stderr)
     except (Exception, SystemExit):  # a file that exits, even with 0, has not answered

@@ -3,5 +3,4 @@
 PROGRAMS = {
     "export": ".model:run_export",
     "reference": ".reference:make_reference",
-    "controls": ".controls:make_controls",
 }

@@ -36,15 +36,10 @@ def export_arguments(prog: str, arguments: Sequence[str]) -> tuple[Path, Path, d
     parser.add_argument("out", type=Path)
     kinds = ("fp32", "fp16", "int8", "int4")
     parser.add_argument("--precision", dest="type", choices=kinds, required=True)
-    parser.add_argument("--mode", choices=("weights", "dynamic", "static"))
-    parser.add_argument("--per-channel", action=argparse.BooleanOptionalAction)
-    parser.add_argument("--reduce-range", action=argparse.BooleanOptionalAction)
     parser.add_argument("--exclude", action="append")
-    parser.add_argument("--calibration")
     given = vars(parser.parse_args(arguments))
     folder, out = given.pop("folder"), given.pop("out")
-    precision = {key.replace("_", "-"): value for key, value in given.items() if value is not None}
-    return folder, out, precision
+    return folder, out, {key: value for key, value in given.items() if value is not None}
 
 
 def run_export(arguments: Sequence[str]) -> int:
@@ -84,7 +79,7 @@ def export_model(folder: Path, out: Path, precision: dict[str, Any]) -> None:
     else:
         inference = export_classifier(folder, out, task)
     _accompany(folder, out)
-    quantise_graph(out / GRAPH, precision, inference)
+    quantise_graph(out / GRAPH, precision)
     check_graph(out / GRAPH)
     files = sorted(path.name for path in out.glob(f"{GRAPH}*"))
     inference |= {

@@ -1,46 +1,34 @@
 """Gives an ONNX graph another precision: 16-bit floats, or integers of 8 or 4 bits.
 
-int8 has three modes. `weights`: this module stores the weights in blocks, each with a scale. A
-matrix has a scale for each block of a column, and its input is rounded in blocks too, for each
-token by itself: the answer to a text does not depend on the other texts of a batch. A table of
-embeddings has a scale for each row, and only the rows of a text's tokens become floats again.
-int4 is the same with matrices in 4 bits, whose blocks have a zero of their own beside the scale.
-`dynamic`: ONNX Runtime's quantiser stores the weights as integers, and values that flow through the
-graph are rounded at run time by their own range. `static`: they are rounded by the ranges of a
-calibration file, which costs accuracy and saves that step.
+Integers stand in blocks, each with a scale. A matrix has a scale for each block of a column, and
+its input is rounded in blocks too, for each token by itself: the answer to a text does not depend on
+the other texts of a batch. A table of embeddings has a scale for each row, and only the rows of a
+text's tokens become floats again. Of int4, matrices have 4 bits, and their blocks a zero of their own
+beside the scale.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
-import logging
-import tempfile
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .tracing import ExportError, save_graph
 
-CALIBRATION = 512  # the first texts of a calibration file; the rest is not read
-BATCH = 16
 BLOCK = 32  # weights of a column that share a scale: docs/inference-figures.md has the trade-off
 LEAST = 4096  # weights below which nothing is gained
 _INTEGERS = 4  # MatMulNBits' accuracy_level: sums of products of 8-bit integers
 _PLACES = {"MatMul": 1, "Gemm": 1, "Gather": 0}  # of the weight, among the inputs
-# Inputs of a graph -> what the package tokenizers calls them.
-_ENCODED = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 _PLAIN = {"axis": 0, "transA": 0, "alpha": 1.0, "beta": 1.0}
 
 
-def quantise_graph(path: Path, precision: dict[str, Any], inference: dict[str, Any]) -> None:
-    """Replace the float32 graph at `path`. Raises ExportError for a wrong `exclude` or calibration.
+def quantise_graph(path: Path, precision: dict[str, Any]) -> None:
+    """Replace the float32 graph at `path`. Raises ExportError for a wrong `exclude`.
 
-    `precision`: `type` is fp32 (nothing is done), fp16, int8 or int4; with int8 `mode` is
-    `weights`, `dynamic` or `static`; `exclude` are operators, or globs of nodes' names; `per-channel` is a
-    scale for each column of a weight; `reduce-range` is 7 bits; `calibration` is a file of texts,
-    one a line, which the tokenizer beside the graph reads as `inference` says.
+    `precision`: `type` is fp32 (nothing is done), fp16, int8 or int4; `exclude` are operators, or
+    globs of nodes' names.
     """
     if precision["type"] == "fp32":
         return
@@ -49,61 +37,25 @@ def quantise_graph(path: Path, precision: dict[str, Any], inference: dict[str, A
 
     graph = onnx.load(path)
     _forget_weights_shapes(graph)
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / path.name
-        if precision["type"] == "fp16":
-            changed = _halved(graph, precision)
-        elif precision["type"] == "int4" or precision.get("mode") == "weights":
-            _part(graph)
-            kinds, names = _excluded(graph, precision.get("exclude", ()))
-            store_in_blocks(graph, kinds, set(names), int(precision["type"].removeprefix("int")))
-            changed = graph
-        else:
-            _to_integers(graph, made, precision, inference, path.with_name("tokenizer.json"))
-            changed = onnx.load(made)
-        for old in path.parent.glob(f"{path.name}*"):
-            old.unlink()
-        save_graph(onnx_ir.from_proto(changed), path)
+    exclude = precision.get("exclude", ())
+    if precision["type"] == "fp16":
+        graph = _halved(graph, exclude)
+    else:
+        _part(graph)
+        kinds, names = _excluded(graph, exclude)
+        store_in_blocks(graph, kinds, set(names), int(precision["type"].removeprefix("int")))
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
+    save_graph(onnx_ir.from_proto(graph), path)
 
 
-def _halved(graph: Any, precision: dict[str, Any]) -> Any:
+def _halved(graph: Any, exclude: Sequence[str]) -> Any:
     """Weights and arithmetic in 16 bits; inputs and outputs stay as they are for the service."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    kinds, names = _excluded(graph, precision.get("exclude", ()))
+    kinds, names = _excluded(graph, exclude)
     return convert_float_to_float16(
         graph, keep_io_types=True, op_block_list=kinds or None, node_block_list=names or None
-    )
-
-
-def _to_integers(
-    graph: Any, made: Path, precision: dict[str, Any], inference: dict[str, Any], tokenizer: Path
-) -> None:
-    """Write the quantised graph to `made`, with its weights in a second file, of any size."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
-    from onnxruntime.quantization.registry import IntegerOpsRegistry
-
-    kinds, names = _excluded(graph, precision.get("exclude", ()))
-    settings = {
-        "per_channel": precision.get("per-channel", True),
-        "reduce_range": precision.get("reduce-range", False),
-        "nodes_to_exclude": names,
-        "use_external_data_format": True,
-    }
-    if precision.get("mode", "dynamic") == "dynamic":
-        _part(graph)
-        operators = [kind for kind in IntegerOpsRegistry if kind not in kinds]
-        quantize_dynamic(graph, made, operators, weight_type=QuantType.QInt8, **settings)
-        return
-    quantize_static(
-        graph,
-        made,
-        _Texts(Path(precision["calibration"]), tokenizer, inference),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=[k for k in ("MatMul", "Gemm", "Gather") if k not in kinds],
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        **settings,
     )
 
 
@@ -157,58 +109,6 @@ def _forget_weights_shapes(graph: Any) -> None:
     left = [info for info in graph.graph.value_info if info.name not in weights]
     del graph.graph.value_info[:]
     graph.graph.value_info.extend(left)
-
-
-class _Texts:
-    """Calibrates a static quantisation: batches of token ids, from a file with a text a line."""
-
-    def __init__(self, calibration: Path, tokenizer: Path, inference: dict[str, Any]) -> None:
-        if "inputs" not in inference:
-            raise ExportError("precision.mode: static is for models that read whole texts")
-        try:
-            lines = calibration.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ExportError(f"precision.calibration: {error}") from error
-        texts = [line for line in lines if line.strip()]
-        if len(texts) < BATCH:
-            raise ExportError(
-                f"precision.calibration: {len(texts)} texts are too few: at least {BATCH}, one a"
-                " line"
-            )
-        self._batches = _batches(texts[:CALIBRATION], tokenizer, inference)
-
-    def get_next(self) -> dict[str, Any] | None:
-        """The next batch, as ONNX Runtime's calibrator asks for it."""
-        return next(self._batches, None)
-
-
-def _batches(
-    texts: Sequence[str], path: Path, inference: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    import numpy as np
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(inference["max_length"])
-    padding = inference["padding"]
-    tokenizer.enable_padding(pad_id=padding["id"], pad_token=padding["token"])
-    for start in range(0, len(texts), BATCH):
-        encoded = tokenizer.encode_batch(texts[start : start + BATCH])
-        yield {
-            name: np.array([getattr(each, _ENCODED[name]) for each in encoded], dtype=np.int64)
-            for name in inference["inputs"]
-        }
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide ONNX Runtime's advice to preprocess: these graphs are folded and fused already."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: int) -> None:

@@ -348,8 +348,8 @@ target "weights-models-small" {
 target "weights-models-small-onnx-int8" {
   inherits = ["_common"]
   description = "The files of a model"
-  context = "texts"
-  dockerfile = "../bake/dockerfiles/weights-models-small-onnx-int8.Dockerfile"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/weights-models-small-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "runtime" = "target:runtime"
@@ -662,60 +662,6 @@ target "rank-parity" {
     "inside" = "target:inside"
     "image" = "target:rank"
     "reference" = "target:reference-some-model-v2-p-q-c-1"
-  }
-  args = {
-    "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
-    "SLIMBAKE_TMPFS" = "/home/nonroot"
-    "SLIMBAKE_ENV" = "{\"TOKEN\": \"none\"}"
-  }
-  platforms = ["linux/amd64"]
-  output = ["type=cacheonly"]
-}
-
-target "weights-some-model-v2-onnx-int8-controls" {
-  inherits = ["_common"]
-  description = "A model harmed on purpose, which parity has to notice"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/weights-some-model-v2-onnx-int8-controls.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:base-ml-export"
-    "source" = "target:weights-some-model-v2"
-  }
-  output = ["type=cacheonly"]
-}
-
-target "embed-onnx-controls" {
-  inherits = ["_common"]
-  description = "A model harmed on purpose, which parity has to notice of embed-onnx"
-  context = "embed"
-  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:embed-onnx"
-    "reference" = "target:reference-some-model-v2-p-q-c-1"
-    "controls" = "target:weights-some-model-v2-onnx-int8-controls"
-  }
-  args = {
-    "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
-    "SLIMBAKE_TMPFS" = "/home/nonroot"
-  }
-  platforms = ["linux/amd64"]
-  output = ["type=cacheonly"]
-}
-
-target "rank-controls" {
-  inherits = ["_common"]
-  description = "A model harmed on purpose, which parity has to notice of rank"
-  context = "rank"
-  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:rank"
-    "reference" = "target:reference-some-model-v2-p-q-c-1"
-    "controls" = "target:weights-some-model-v2-onnx-int8-controls"
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"

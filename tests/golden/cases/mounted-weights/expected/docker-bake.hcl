@@ -493,39 +493,6 @@ target "embed-onnx-parity" {
   output = ["type=cacheonly"]
 }
 
-target "weights-some-model-v2-onnx-fp32-controls" {
-  inherits = ["_common"]
-  description = "A model harmed on purpose, which parity has to notice"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/weights-some-model-v2-onnx-fp32-controls.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:base-ml-export"
-    "source" = "target:weights-some-model-v2"
-  }
-  output = ["type=cacheonly"]
-}
-
-target "embed-onnx-controls" {
-  inherits = ["_common"]
-  description = "A model harmed on purpose, which parity has to notice of embed-onnx"
-  context = "embed"
-  dockerfile = "../bake/dockerfiles/controls.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:embed-onnx"
-    "reference" = "target:reference-some-model-v2-texts"
-    "weights" = "target:weights-some-model-v2-onnx-fp32"
-    "controls" = "target:weights-some-model-v2-onnx-fp32-controls"
-  }
-  args = {
-    "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99999, \"mean-cosine\": 0.999999, \"top10\": 0.995, \"tokens\": 1.0, \"perplexity\": 0.0001, \"logprobs\": 0.001, \"decisions\": 0.999, \"logits\": 0.001}"
-    "SLIMBAKE_TMPFS" = "/home/nonroot"
-  }
-  output = ["type=cacheonly"]
-}
-
 target "base-ml-inventory" {
   inherits = ["_common"]
   description = "The inventory of files of packages"

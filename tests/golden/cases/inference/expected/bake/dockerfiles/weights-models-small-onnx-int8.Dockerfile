@@ -5,8 +5,7 @@ USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=export.pyz,target=/export.pyz \
     --mount=type=bind,from=source,target=/inside/weights \
-    --mount=type=bind,target=/inside/context \
-    ["python", "/export.pyz", "export", "/inside/weights", "/weights", "--precision=int8", "--per-channel", "--reduce-range", "--exclude=MatMul", "--exclude=a/\"Gather\" ${x} %{y}", "--mode=static", "--calibration=/inside/context/a, b=$c [1].txt"]
+    ["python", "/export.pyz", "export", "/inside/weights", "/weights", "--precision=int8", "--exclude=MatMul", "--exclude=a/\"Gather\" ${x} %{y}"]
 
 # Copy it as code is copied: with Git's file modes and one time.
 FROM runtime AS unpack

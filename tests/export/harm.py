@@ -1,49 +1,38 @@
-"""Makes models that answer wrongly: the negative controls that parity must catch."""
+"""Makes models that answer wrongly: parity must notice each."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..model_task import CLASSIFIERS
-from .model import GRAPH, export_arguments, export_model
-from .reference import pooling, task_of
-
-WITHOUT = "without"
+from slimbake.inside.export.model import GRAPH, export_model
+from slimbake.inside.export.reference import pooling, task_of
+from slimbake.inside.model_task import CLASSIFIERS
 
 
 class WithoutError(Exception):
     """A model that cannot be harmed in this way."""
 
 
-def make_controls(arguments: Sequence[str]) -> None:
-    """The program `controls FOLDER OUT --precision TYPE ...`, with the options of `export`.
-
-    Harms the model in FOLDER in one way after the other, exports each as `export` does, and puts it
-    into a folder of its own in OUT. A model of a kind that cannot be harmed so gets a folder with
-    `without`, which says why.
-    """
-    folder, out, precision = export_arguments("controls", arguments)
+def export_harmed(folder: Path, out: Path, precision: dict[str, Any]) -> dict[str, Path]:
+    """Export the model in FOLDER once for each way to harm it that its kind has: way -> folder."""
+    made = {}
     for name, harm in CONTROLS.items():
-        made = out / name
-        made.mkdir(parents=True)
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(WithoutError):
             copy = Path(scratch, "model")
             shutil.copytree(folder, copy)
-            try:
-                after = harm(copy)
-                export_model(copy, made, precision)
-                if after is not None:
-                    after(made / GRAPH)
-            except WithoutError as error:
-                shutil.rmtree(made)
-                made.mkdir()
-                (made / WITHOUT).write_text(f"{error}\n", encoding="utf-8")
+            after = harm(copy)
+            export_model(copy, out / name, precision)
+            if after is not None:
+                after(out / name / GRAPH)
+            made[name] = out / name
+    return made
 
 
 Harmed = Callable[[Path], None] | None
