@@ -28,7 +28,7 @@ WITH_A_KEY = f"""\
 words=()
 while (($#)); do
   case "$1" in
-    --certificate-identity-regexp | --certificate-oidc-issuer) shift 2 ;;
+    --certificate-identity | --certificate-oidc-issuer) shift 2 ;;
     *) words+=("$1"); shift ;;
   esac
 done
@@ -60,7 +60,7 @@ def cosign(tmp_path: Path) -> dict[str, str]:
         "KEYS": str(keys),
         "COSIGN_PASSWORD": "",
         "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_REPOSITORY": "someone/fleet",
+        "GITHUB_WORKFLOW_REF": f"someone/fleet/{GITHUB}@refs/heads/main",
         "RUNNER_TEMP": str(tmp_path),
     }
 
@@ -86,8 +86,7 @@ def signed(toy: Toy, env: Mapping[str, str], tag: str) -> None:
 def verified(toy: Toy, env: Mapping[str, str], tag: str) -> list[Ended]:
     """How the commands of docs/how-to/supply-chain.md end that verify what was signed."""
     found = toy.slimbake("ci", "released", env={**env, "TAG": tag}).json()
-    who = ["--certificate-identity-regexp", found["identity"]]
-    who += ["--certificate-oidc-issuer", found["issuer"]]
+    who = ["--certificate-identity", "the pipeline", "--certificate-oidc-issuer", "GitHub"]
     commands: list[list[str]] = []
     for each in found["images"]:
         commands.append(["cosign", "verify", *who, each["image"]])

@@ -57,7 +57,7 @@ def test_a_lock_that_does_not_install_what_is_named_is_stale(repo: Repo, change:
         done = repo.run(*words)
         assert done.code == 4
         assert LOCK in done.stderr
-        assert "`slimbake lock` writes it" in done.stderr
+        assert "run `slimbake lock`, and commit the file" in done.stderr
     assert f"{LOCK}, which pipelines install slimbake from" in repo.run("generate").stderr
     assert repo.run("lock").code == repo.run("lock", "--check").code == 0
 
@@ -117,12 +117,10 @@ def test_without_a_wheel_no_index_is_asked_for_a_slimbake_that_came_from_none(
     assert done.code == 0, "the locks are written"
     assert done.stderr.startswith("warning: pipelines cannot install this slimbake")
     assert repo.run("lock", "--check").code == repo.run("check").code == 4
-    refused = repo.run("lock", "--check")
-    assert "`pip wheel --no-deps CHECKOUT` builds one" in refused.stderr
-    assert "`slimbake lock` writes it" not in refused.stderr
+    assert "`pip wheel --no-deps CHECKOUT` builds one" in done.stderr
     assert "it came from no package index, and the manifest names no wheel" in done.stderr
     assert f"ci: {{slimbake: {WHEEL}}}" in done.stderr
-    assert repo.run("generate").stderr == done.stderr, "a bake and `generate` say the same"
+    assert "run `slimbake lock`" in repo.run("generate").stderr
     assert not [path for path, _ in index.asked if "slimbake" in path]
     assert not (repo.root / LOCK).exists()
 
@@ -146,7 +144,8 @@ def test_a_bake_needs_no_lock_of_the_pipeline(repo: Repo) -> None:
     done = repo.run("generate")
     assert done.code == 0
     assert done.stderr == (
-        f"{LOCK}, which pipelines install slimbake from, is missing: `slimbake lock` writes it\n"
+        f"warning: {LOCK}, which pipelines install slimbake from, is missing\n"
+        "  run `slimbake lock`, and commit the file\n"
     )
 
 

@@ -218,6 +218,25 @@ def test_what_was_released_is_signed_by_a_job_that_runs_nothing_of_it() -> None:
     assert "id_tokens" not in workflow(GITLAB_FORMS["registry"])
 
 
+def test_an_image_counts_as_signed_only_if_this_pipeline_signed_it_on_this_branch_or_tag() -> None:
+    github = loaded("signed")["jobs"]["sign"]["steps"][-1]["run"]
+    assert '--certificate-identity "$GITHUB_SERVER_URL/$GITHUB_WORKFLOW_REF"' in github
+    assert '--certificate-oidc-issuer "https://token.actions.githubusercontent.com"' in github
+    gitlab = yaml.safe_load(workflow(GITLAB_FORMS["signed"]))["sign"]["script"][-1]
+    [line] = [line for line in gitlab.splitlines() if line.startswith("set -- ")]
+    project = {"CI_PROJECT_URL": "https://g/a/b", "CI_SERVER_URL": "https://g"}
+    for kind, value in (("heads", "CI_COMMIT_BRANCH"), ("tags", "CI_COMMIT_TAG")):
+        words = subprocess.check_output(
+            ["sh", "-c", f'{line}; printf "%s\\n" "$@"'],
+            env={**project, value: "v1", "CI_COMMIT_REF_NAME": "v1"},
+            text=True,
+        ).split()
+        assert words == [
+            *("--certificate-identity", f"https://g/a/b//.gitlab-ci.yml@refs/{kind}/v1"),
+            *("--certificate-oidc-issuer", "https://g"),
+        ]
+
+
 def test_provenance_and_sboms_are_attested_by_digest() -> None:
     job = loaded("attested")["jobs"]["sign"]
     provenance, sbom = (s for s in job["steps"] if s.get("uses", "").startswith("actions/attest@"))
@@ -498,7 +517,7 @@ BUILDS = [
     (
         "bases",
         "Build and push what is missing of bases and exported models",
-        ["ci", "shared", "--digests", "T/bases.json"],
+        ["ci", "shared", "--digests", "T/bases.json", "--record", "T/record.json"],
     ),
     (
         "services",
@@ -662,7 +681,10 @@ GITLAB_BUILDS = [
     (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
     (
         ".bases",
-        ["ci", "shared", "--digests", ".slimbake/bases.json"],
+        [
+            *("ci", "shared", "--digests", ".slimbake/bases.json"),
+            *("--record", ".slimbake/records/bases-linux_amd64.json"),
+        ],
     ),
     (
         ".services",
@@ -678,7 +700,8 @@ GITLAB_BUILDS = [
 @pytest.mark.parametrize(("job", "words"), GITLAB_BUILDS)
 def test_gitlabs_jobs_run_the_same_commands(runner: Runner, job: str, words: list[str]) -> None:
     runner.stub("slimbake", "exit 6")
-    assert in_gitlab(runner, job, {"SERVICES": "api jobs", "RECORD": "7"}) == 6
+    values = {"SERVICES": "api jobs", "RECORD": "7", "LANE": "linux_amd64"}
+    assert in_gitlab(runner, job, values) == 6
     assert runner.called() == ["slimbake", *words, "api", "jobs"]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from slimbake.plan.model import Lane, Plan
@@ -36,7 +36,11 @@ def matrix(
     lanes = {lane: names for lane, names in lanes.items() if names}
     shared = max(1, MOST_JOBS // max(1, len(lanes)))
     return {
-        "bases": {"include": [_bases(plan, lane, names) for lane, names in lanes.items()]},
+        "bases": {
+            "include": [
+                _job(plan, lane, lane.name, lane.name, names) for lane, names in lanes.items()
+            ]
+        },
         "services": {
             "include": [
                 job for lane, names in lanes.items() for job in _services(plan, lane, names, shared)
@@ -49,29 +53,24 @@ def matrix(
     }
 
 
-def _bases(plan: Plan, lane: Lane, services: tuple[str, ...]) -> BasesJob:
+def _job(plan: Plan, lane: Lane, id_: str, name: str, services: Sequence[str]) -> Job:
     return {
+        "id": id_,
+        "name": name,
+        "services": " ".join(services),
         "lane": lane.name,
         "runner": lane.runner,
-        "platform": _platform(plan, lane),
-        "targets": " ".join(target.name for target in plan.shared_by(services)),
-        "services": " ".join(services),
+        "platform": ",".join(lane.platforms) if len(plan.pipeline.lanes) > 1 else "",
     }
 
 
-def _services(plan: Plan, lane: Lane, names: tuple[str, ...], most: int) -> Iterator[ServicesJob]:
+def _services(plan: Plan, lane: Lane, names: tuple[str, ...], most: int) -> Iterator[Job]:
     units = _units(plan, names)
     for number in range(min(most, len(units))):
         group = tuple(itertools.chain(*units[number::most]))
         first, *others = group
-        yield {
-            "id": f"{lane.name}-{number}",
-            "name": f"{first} and {len(others)} more" if others else first,
-            "services": " ".join(group),
-            "lane": lane.name,
-            "runner": lane.runner,
-            "platform": _platform(plan, lane),
-        }
+        name = f"{first} and {len(others)} more" if others else first
+        yield _job(plan, lane, f"{lane.name}-{number}", name, group)
 
 
 def _units(plan: Plan, names: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -94,51 +93,27 @@ def _merge(plan: Plan, name: str, lanes: Mapping[Lane, tuple[str, ...]]) -> str:
     return f"{target.repository}/{those}/{target.suffix}"
 
 
-def _platform(plan: Plan, lane: Lane) -> str:
-    return ",".join(lane.platforms) if len(plan.pipeline.lanes) > 1 else ""
-
-
 def _platforms(plan: Plan, service: str, lane: Lane) -> set[str]:
     """What of a service is built in a lane."""
     return set(plan.target(service).platforms or plan.platforms) & set(lane.platforms)
 
 
-class BasesJob(TypedDict):
-    """Wave 1, once for each lane: build and push what services share: bases, exported models,
-    references.
-    """
+class Job(TypedDict):
+    """What one job builds: in wave 1 what services share, in wave 2 services on that."""
 
+    id: str  # names its record; no other job of its wave has it
+    name: str  # for people
+    services: str  # that it builds, or that stand on what it builds; separated by spaces
     lane: str  # the name of the lane: of its digests, and of the scope of its caches
     runner: str
     platform: str  # with several lanes, what is built for; "" = as planned
-    targets: str  # separated by spaces, each after those that it needs
-    services: str  # what stands on them in this lane, separated by spaces
-
-
-class ServicesJob(TypedDict):
-    """Wave 2: build, check and push some services on what wave 1 pushed in the same lane."""
-
-    id: str  # names its record; no other job has it
-    name: str  # for people
-    services: str  # separated by spaces
-    lane: str
-    runner: str
-    platform: str
-
-
-class Bases(TypedDict):
-    include: list[BasesJob]
-
-
-class Services(TypedDict):
-    include: list[ServicesJob]
 
 
 class Matrix(TypedDict):
-    """`bases` and `services`: each a `strategy.matrix`, whose list may be empty."""
+    """`bases` and `services`: each a `strategy.matrix`, `{"include": [...]}`, which may be empty."""
 
-    bases: Bases
-    services: Services
+    bases: dict[str, list[Job]]
+    services: dict[str, list[Job]]
     # with several lanes: REPOSITORY/LANE,LANE/SUFFIX of each service; its tag's suffix may be empty
     merges: list[str]
     # services that need no job, separated by spaces: a registry holds them, or nothing of them
@@ -158,37 +133,37 @@ def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
     """The child pipeline. `parent`: what .gitlab-ci.yml says. Its last job is always there: a
     pipeline needs one.
     """
-    laid_out = {name: job for name, job in parent.items() if name.startswith(".")}
-    made: dict[str, Any] = {"stages": list(STAGES), "variables": parent["variables"], **laid_out}
+    templates = {name: job for name, job in parent.items() if name.startswith(".")}
+    jobs: dict[str, Any] = {}
     for base in matrix["bases"]["include"]:
-        made[f"check ({base['lane']})"] = _job(
-            "check", base, {"SERVICES": base["services"], "RECORD": base["lane"]}
-        )
-        if ".bases" in laid_out:
-            made[f"bases ({base['lane']})"] = _job("bases", base, {"SERVICES": base["services"]})
-    for job in matrix["services"]["include"] if ".services" in laid_out else ():
+        jobs[f"check ({base['lane']})"] = _child_job("check", base)
+        if ".bases" in templates:
+            jobs[f"bases ({base['lane']})"] = _child_job("bases", base)
+    for job in matrix["services"]["include"] if ".services" in templates else ():
         # The stage has jobs of other lanes too: this one waits for its own bases alone.
         needs = {"needs": [f"bases ({job['lane']})"]}
-        said = _job("services", job, {"SERVICES": job["services"], "RECORD": job["id"]})
-        made[f"bake {job['name']} ({job['lane']})"] = {**said, **needs}
-    if matrix["unchanged"] and ".unchanged" in laid_out:
-        made["unchanged"] = {
+        jobs[f"bake {job['name']} ({job['lane']})"] = _child_job("services", job) | needs
+    if matrix["unchanged"] and ".unchanged" in templates:
+        jobs["unchanged"] = {
             "extends": ".unchanged",
             "variables": {"SERVICES": matrix["unchanged"]},
         }
-    if matrix["merges"] and ".merge" in laid_out:
-        made["merge"] = {"extends": ".merge", "variables": {"MERGES": " ".join(matrix["merges"])}}
-    made["summary"] = {
+    if matrix["merges"] and ".merge" in templates:
+        jobs["merge"] = {"extends": ".merge", "variables": {"MERGES": " ".join(matrix["merges"])}}
+    jobs["summary"] = {
         "extends": ".summary",
         "variables": {"MATRIX": {"value": _short(matrix), "expand": False}},
     }
-    return json.dumps(made, indent=1)
+    head = {"stages": list(STAGES), "variables": parent["variables"]}
+    return json.dumps({**head, **templates, **jobs}, indent=1)
 
 
-def _job(kind: str, of: Any, variables: Mapping[str, str]) -> dict[str, Any]:
-    only = {"PLATFORM": of["platform"]} if of["platform"] else {}
-    job = {"extends": f".{kind}", "variables": {**variables, "LANE": of["lane"], **only}}
-    return {**job, "tags": [of["runner"]]} if of["runner"] else job
+def _child_job(kind: str, job: Job) -> dict[str, Any]:
+    variables = {"SERVICES": job["services"], "RECORD": job["id"], "LANE": job["lane"]}
+    if job["platform"]:
+        variables["PLATFORM"] = job["platform"]
+    tags = {"tags": [job["runner"]]} if job["runner"] else {}
+    return {"extends": f".{kind}", "variables": variables, **tags}
 
 
 def _short(matrix: Matrix) -> str:

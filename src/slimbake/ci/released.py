@@ -1,28 +1,14 @@
-"""What a pipeline released and signs, and who signs it."""
+"""What a pipeline released and signs."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
-from slimbake.config.model import Sign
 from slimbake.registry.documents import platform_manifests
 from slimbake.release.on_registry import OnRegistry
 from slimbake.release.sbom import file_name
-from slimbake.render.workflow import GITHUB, GITLAB
-
-_GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """The pipeline of a repository, as certificates of keyless signatures name it."""
-
-    issuer: str  # who says so of it
-    identity: str  # a regular expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +25,6 @@ class Subject:
     def image(self) -> str:
         """By its digest."""
         return f"{self.repository}@{self.digest}"
-
-
-def signer(provider: Literal["github", "gitlab"], source: str, branch: str) -> Signer:
-    """The pipeline that pushes, of a repository; ValueError where `source` is no address of one.
-
-    `source`: https://HOST/OWNER/NAME, or what Git calls a remote; `branch`: the one that pushes.
-    """
-    address = re.sub(r"^(?:\w+@)?([\w.-]+):(?!//)", r"https://\1/", source.strip())
-    parts = urlsplit(address)
-    path = parts.path.strip("/").removesuffix(".git")
-    if not parts.hostname or "/" not in path:
-        raise ValueError(source)
-    # the port of SSH is not that of the pages
-    web = parts.scheme in ("http", "https")
-    server = f"https://{parts.netloc.rpartition('@')[2] if web else parts.hostname}"
-    if provider == "github":
-        issuer = _GITHUB_ISSUER if server == "https://github.com" else f"{server}/_services/token"
-        file, tags = f"/{GITHUB}", "v.*"
-    else:
-        issuer, file, tags = server, f"//{GITLAB}", ".*"
-    refs = f"refs/(heads/{re.escape(branch)}|tags/{tags})"
-    return Signer(issuer, f"^{re.escape(f'{server}/{path}{file}')}@{refs}$")
 
 
 def subjects(
@@ -80,7 +44,7 @@ def _subjects(image: OnRegistry, sboms: Mapping[str, str]) -> Iterator[Subject]:
         yield Subject(image.target, platform, image.repository, each.digest, sbom)
 
 
-def released_json(sign: Sign, found: Iterable[Subject], by: Signer) -> dict[str, Any]:
+def released_json(found: Iterable[Subject]) -> dict[str, Any]:
     """For the job that signs."""
     images = [
         {
@@ -93,4 +57,4 @@ def released_json(sign: Sign, found: Iterable[Subject], by: Signer) -> dict[str,
         }
         for each in found
     ]
-    return {"sign": sign, "identity": by.identity, "issuer": by.issuer, "images": images}
+    return {"images": images}

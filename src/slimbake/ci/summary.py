@@ -20,7 +20,6 @@ class SummaryRow:
 
     service: str
     state: State
-    smoke: bool  # it has one
     image: Image | None  # as built; of what was not built, as known before
     before: Image | None
     limit: int | None  # its budget, uncompressed bytes
@@ -56,12 +55,10 @@ def summarise(
     failed = {name for record in records for name in record.failed}
     unchanged = {*unchanged, *(name for record in records for name in record.held)}
     old = {image.name: image for image in before.images}
-    smokes = {target.service for target in plan.targets if target.kind == "smoke"}
     rows = tuple(
         SummaryRow(
             service=each.service,
             state=_state(each.service, built, failed, unchanged),
-            smoke=each.service in smokes,
             image=built.get(each.service) or old.get(each.service),
             before=old.get(each.service),
             limit=each.budget.uncompressed,
@@ -104,7 +101,6 @@ _HEADINGS = (
     "compressed",
     "change",
     "budget",
-    "smoke",
     "seconds",
 )
 
@@ -158,13 +154,11 @@ def _cells(row: SummaryRow) -> tuple[str, ...]:
     limit = (
         "none" if row.limit is None else f"{_share(sizes[0], row.limit)} of {megabytes(row.limit)}"
     )
-    smoke = "none" if not row.smoke else "passed" if row.state == "built" else "unknown"
     return (
         code(row.service),
         row.state,
         *figures,
         limit,
-        smoke,
         "" if row.seconds is None else f"{row.seconds:.0f}",
     )
 

@@ -31,33 +31,19 @@ class NoTool(UsageError):
     """Nothing says where pipelines find this slimbake."""
 
 
-def tool_missing(project: Project) -> str:
-    """Why the pipeline cannot install this slimbake; "" where it can, or where there is none."""
+def tool_fault(project: Project) -> StaleFiles | None:
+    """Why the pipeline cannot install this slimbake; None where it can, or where there is none."""
     if not _wanted(project):
-        return ""
+        return None
     text, named = _there(project), _named(project)
     pin = text.removeprefix(_HEADER).removesuffix(_needs())
     if (_WHEEL in named and pin == _pin(project)) if named else _OF_INDEX.fullmatch(pin):
-        return ""
+        return None
     what = f"does not install {named or f'slimbake {__version__}'}" if text else "is missing"
-    return f"{TOOL}, which pipelines install slimbake from, {what}"
-
-
-def unlockable(project: Project) -> NoTool | None:
-    """Why `slimbake lock` cannot write the file, either; None where it can."""
-    try:
-        if not _named(project):
-            _expect_of_index()
-    except NoTool as error:
-        return error
-    return None
-
-
-def expect_tool(project: Project) -> None:
-    """Raise StaleFiles where the pipeline cannot install this slimbake."""
-    if why := tool_missing(project):
-        never = unlockable(project)
-        raise StaleFiles(why, never.hint if never else "`slimbake lock` writes it: commit it")
+    return StaleFiles(
+        f"{TOOL}, which pipelines install slimbake from, {what}",
+        "run `slimbake lock`, and commit the file",
+    )
 
 
 def lock_tool(project: Project, machine: Machine) -> tuple[str, ...]:
@@ -68,7 +54,7 @@ def lock_tool(project: Project, machine: Machine) -> tuple[str, ...]:
     file, named = project.root / TOOL, _named(project)
     if not _wanted(project) and _there(project).startswith(_HEADER):
         file.unlink()
-    elif tool_missing(project):
+    elif tool_fault(project):
         if named and _WHEEL not in named:
             raise UsageError(
                 f"{project.plan.manifest}: ci.slimbake names {named}, and this is slimbake"

@@ -74,7 +74,7 @@ def command(
 
 def _files(project: Project) -> None:
     """Raises StaleFiles."""
-    from slimbake.ci.tool import expect_tool
+    from slimbake.ci.tool import tool_fault
     from slimbake.lock.removal import unmatched
     from slimbake.lock.wheelhouse.store import store
     from slimbake.render.generated import drift, laid_out
@@ -94,7 +94,8 @@ def _files(project: Project) -> None:
         raise StaleFiles(
             "\n".join(("generated files are stale", *stale)), "run `slimbake generate`"
         )
-    expect_tool(project)
+    if fault := tool_fault(project):
+        raise fault
     click.echo(f"the locks are fresh, and {found.files} files are as generated")
 
 

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -48,15 +48,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-CI: Mapping[str, Mapping[str, str]] = {
-    "Commands": {
-        "plan": "print the jobs of a pipeline, in waves",
-        "shared": "build and push once what services share",
-        "job": "build, check and push the services of one job",
-        "released": "list what a pipeline released, for the job that signs",
-        "summary": "say what a pipeline built, in Markdown",
-    }
-}
+_COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
 
 
 def examples(*lines: str) -> str:
@@ -79,45 +71,34 @@ class Formatter(click.HelpFormatter):
 class LazyGroup(click.Group):
     """A group that loads a command's module when the command is called."""
 
-    def __init__(
-        self,
-        *args: Any,
-        package: str = "slimbake.cli",
-        groups: Mapping[str, Mapping[str, str]] = GROUPS,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self._package, self._groups = package, groups
-        self._known = {name: about for group in groups.values() for name, about in group.items()}
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._known)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._known:
+        if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"{self._package}.{cmd_name}")
+        module = importlib.import_module(f"slimbake.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = max(map(len, self._known))
-        for title, group in self._groups.items():
+        width = max(map(len, _COMMANDS))
+        for title, group in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), about) for name, about in group.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        names = (name for name in self._known if name.startswith(incomplete))
-        found = [CompletionItem(name, help=self._known[name]) for name in names]
+        names = (name for name in _COMMANDS if name.startswith(incomplete))
+        found = [CompletionItem(name, help=_COMMANDS[name]) for name in names]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self._known and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self._known, 1, 0.7)
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _COMMANDS, 1, 0.7)
             hint = f" Did you mean '{ctx.command_path} {near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
         return super().resolve_command(ctx, args)

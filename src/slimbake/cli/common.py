@@ -166,13 +166,10 @@ def read(file: Path) -> Project:
 
 def tell_tool(project: Project) -> None:
     """Say that a pipeline could not install this slimbake, and what to do."""
-    from slimbake.ci.tool import tool_missing, unlockable
+    from slimbake.ci.tool import tool_fault
 
-    if why := tool_missing(project):
-        if never := unlockable(project):
-            console.say(f"warning: {never.message}\n  {never.hint}")
-        else:
-            console.say(f"{why}: `slimbake lock` writes it")
+    if fault := tool_fault(project):
+        console.say(f"warning: {fault.message}\n  {fault.hint}")
 
 
 def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:

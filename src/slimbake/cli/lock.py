@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slimbake.ci.tool import NoTool, expect_tool, lock_tool
+from slimbake.ci.tool import NoTool, lock_tool, tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, print_text, read
 from slimbake.config.specs import normalised
@@ -56,7 +56,8 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], warm: bool, fetch
         _trace(project, check, bool(upgrade))
     elif check:
         project.expect_fresh_locks()
-        expect_tool(project)
+        if fault := tool_fault(project):
+            raise fault
         click.echo("the locks are fresh")
     elif fetches:
         project.expect_fresh_locks()

@@ -42,14 +42,6 @@ def revision(folder: Path) -> str:
     return ""
 
 
-def origin(folder: Path) -> str:
-    """The address that a folder's repository was cloned from; "" where none is known."""
-    with contextlib.suppress(SetupError):  # no Git
-        found = process.execute(["git", "-C", folder, "remote", "get-url", "origin"])
-        return found.stdout.strip() if found.ok else ""
-    return ""
-
-
 def export(address: str, commit: str, below: str, target: Path) -> None:
     """Write the files of one commit of a repository elsewhere, with its submodules, as a .tar.gz.
 

@@ -4,14 +4,16 @@ it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slimbake.console import Console
 from slimbake.project import Project
 from slimbake.release.place import BakeRequest
-from slimbake.release.release import release
+from slimbake.release.release import Released, release
 
 
-def bases(project: Project, request: BakeRequest, console: Console) -> dict[str, str]:
-    """Release what services share, each after its own, and give target -> REPOSITORY@DIGEST.
+def bases(project: Project, request: BakeRequest, console: Console) -> Released:
+    """Release what services share, each after its own.
 
     An exported model or a reference that fails is reported and left out: whoever needs it fails by
     itself, and no other. Raises as `release` does, and BuildError where a base fails; what was
@@ -23,4 +25,4 @@ def bases(project: Project, request: BakeRequest, console: Console) -> dict[str,
         released.expect_all()
     for error in released.failures:
         console.say(str(error))
-    return {name: released.pushed[name] for name in request.targets if name in released.pushed}
+    return replace(released, failed=(), failures=())

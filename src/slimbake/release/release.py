@@ -44,7 +44,8 @@ class Released:
     def expect_all(self) -> None:
         """Raise BuildError or CheckError with all that failed."""
         if self.failures:
-            raise together(self.failures, f"tagged all the same: {', '.join(self.names) or 'none'}")
+            names = ", ".join(self.names)
+            raise together(self.failures, f"tagged all the same: {names}" if names else "")
 
 
 def release(project: Project, request: BakeRequest, console: Console) -> Released:

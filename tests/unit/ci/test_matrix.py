@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.ci.matrix import MOST_JOBS, child, matrix
+from slimbake.ci.matrix import MOST_JOBS, Matrix, child, matrix
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.model import (
@@ -72,16 +72,23 @@ def names(services: tuple[ServiceEntry, ...]) -> tuple[str, ...]:
     return tuple(service.name for service in services)
 
 
+def shared(plan: Plan, jobs: Matrix) -> list[str]:
+    """What the jobs of wave 1 build."""
+    services = (tuple(job["services"].split()) for job in jobs["bases"]["include"])
+    return [" ".join(target.name for target in plan.shared_by(names)) for names in services]
+
+
 def test_bases_are_one_job_and_each_service_has_one_of_its_own_after_it() -> None:
     assert matrix(fleet((API, MODEL, JOBS)), ("api", "model", "jobs")) == {
         "bases": {
             "include": [
                 {
+                    "id": "linux_amd64",
+                    "name": "linux_amd64",
+                    "services": "api model jobs",
                     "lane": "linux_amd64",
                     "runner": "ubuntu-latest",
                     "platform": "",
-                    "targets": "runtime base-web base-ml",
-                    "services": "api model jobs",
                 }
             ]
         },
@@ -115,8 +122,9 @@ def test_services_that_start_beside_one_another_are_built_by_one_job() -> None:
 
 
 def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own() -> None:
-    found = matrix(fleet((API, MODEL, JOBS)), ("api", "model", "jobs"), unchanged=("model", "jobs"))
-    assert [job["targets"] for job in found["bases"]["include"]] == ["runtime base-web"]
+    made = fleet((API, MODEL, JOBS))
+    found = matrix(made, ("api", "model", "jobs"), unchanged=("model", "jobs"))
+    assert shared(made, found) == ["runtime base-web"]
     assert [job["name"] for job in found["services"]["include"]] == ["api"]
     assert found["unchanged"] == "model jobs"
 
@@ -128,12 +136,10 @@ def test_a_model_is_exported_in_the_first_wave_with_what_its_parity_is_measured_
         name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity
     )
     found = fleet((API, rank))
-    assert [job["targets"] for job in matrix(found, ("rank",))["bases"]["include"]] == [
+    assert shared(found, matrix(found, ("rank",))) == [
         "runtime base-web base-ml-onnx weights-m-onnx-fp32 reference-m-a"
     ]
-    assert [job["targets"] for job in matrix(found, ("api",))["bases"]["include"]] == [
-        "runtime base-web"
-    ]
+    assert shared(found, matrix(found, ("api",))) == ["runtime base-web"]
 
 
 def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:
@@ -144,8 +150,10 @@ def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:
 
 def test_a_platform_with_runners_of_its_own_is_built_there_and_merged_in_the_end() -> None:
     one = ServiceEntry(name="model", context="model", base="ml", platforms=("linux/arm64",))
-    found = matrix(fleet((API, one), BOTH, NATIVE), ("api", "model"))
-    bases = [(job["runner"], job["platform"], job["targets"]) for job in found["bases"]["include"]]
+    made = fleet((API, one), BOTH, NATIVE)
+    found = matrix(made, ("api", "model"))
+    built = zip(found["bases"]["include"], shared(made, found), strict=True)
+    bases = [(job["runner"], job["platform"], targets) for job, targets in built]
     assert bases == [
         ("ubuntu-latest", "linux/amd64", "runtime base-web"),
         ("ubuntu-24.04-arm", "linux/arm64", "runtime base-web base-ml"),
@@ -204,7 +212,7 @@ def test_the_command_prints_one_line_of_json(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert [job["services"] for job in found["services"]["include"]] == ["api"]
-    assert [job["targets"] for job in found["bases"]["include"]] == ["runtime"]
+    assert [job["services"] for job in found["bases"]["include"]] == ["api"]
     assert done.stdout.count("\n") == 1
 
     file.write_text(f"{head}services: {{}}\n")

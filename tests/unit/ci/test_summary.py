@@ -60,7 +60,6 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
         SummaryRow(
             service="api",
             state="built",
-            smoke=True,
             image=API,
             before=before.images[0],
             limit=80_000_000,
@@ -69,7 +68,6 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
         SummaryRow(
             service="jobs",
             state="unchanged",
-            smoke=True,
             image=None,
             before=None,
             limit=80_000_000,
@@ -80,9 +78,9 @@ def test_what_was_built_is_compared_with_the_main_branch_and_its_budget() -> Non
     assert (
         summary_text(made)
         == f"{MARK}\n## Images\n\n| service | state | uncompressed | change | compressed | change |"
-        " budget | smoke | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- | ---"
+        " budget | seconds |\n| --- | --- | --- | --- | --- | --- | --- | ---"
         " |\n| <code>api</code> | built | 60.0 MB | +2.0 MB | 23.3 MB | +1.0 MB | 75% of 80.0"
-        " MB | passed | 12 |\n\nUnchanged, and not built: 1.\n\nAll 1 images together: 60.0 MB"
+        " MB | 12 |\n\nUnchanged, and not built: 1.\n\nAll 1 images together: 60.0 MB"
         " (+2.0 MB) on a host, 23.3 MB (+1.0 MB) on a registry.\n"
     )
 
@@ -103,6 +101,15 @@ def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
     assert "Failed: <code>api</code>" in said
     assert "&#60;b&#62;ValueError&#60;&#47;b&#62;" in said
     assert "<b>" not in said
+
+
+def test_a_shared_job_that_failed_says_why_none_of_its_services_was_built() -> None:
+    record = Record(services=("api", "jobs"), seconds=5.0, failed=("api", "jobs"), error="no disk")
+    summary = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Measurement(()))
+    assert [row.state for row in summary.rows] == ["failed", "failed"]
+    text = summary_text(summary)
+    assert "Failed: <code>api</code>, <code>jobs</code>\n\n<pre>no disk</pre>" in text
+    assert "not reached" not in text
 
 
 def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
@@ -135,7 +142,7 @@ def test_what_is_over_its_budget_is_shown_with_what_it_weighs() -> None:
     )
     made = summarise(fleet("api"), ("api",), (), (record,), Measurement((API,)))
     assert "| <code>api</code> | failed | 100.0 MB | +40.0 MB |" in summary_text(made)
-    assert "| 125% of 80.0 MB | unknown |" in summary_text(made)
+    assert "| 125% of 80.0 MB | 3 |" in summary_text(made)
     assert made.known.images == (API,)
 
 
@@ -181,9 +188,7 @@ def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
             (good, Record(services=(name,), seconds=1, error=error)),
             Measurement(()),
         )
-        row = SummaryRow(
-            service=name, state="built", smoke=True, image=API, before=None, limit=None, seconds=1
-        )
+        row = SummaryRow(service=name, state="built", image=API, before=None, limit=None, seconds=1)
         return summary_text(
             type(made)(rows=(row,), failures=made.failures, known=made.known, before=made.before)
         )
