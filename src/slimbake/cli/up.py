@@ -32,9 +32,7 @@ def _baked(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
 def _watch(
     file: Path, services: tuple[str, ...], registry: str, tag: str, given: Mapping[str, str]
 ) -> None:
-    """Bake and start, then bring what is edited into the containers; ends with KeyboardInterrupt
-    only, and leaves the containers with their images.
-    """
+    """Bake and start, then bring what is edited into the containers; ends with KeyboardInterrupt."""
     from slimbake.deploy.watch import Watched, changes_of, watch
     from slimbake.release.place import BakeRequest
 
@@ -51,7 +49,7 @@ def _watch(
     try:
         watch(lambda: read(file), lambda plan: _baked(plan, services), watched, changes, root)
     finally:
-        watched.end()
+        console.say("containers keep the code that was synced: `slimbake up` starts the images")
 
 
 @click.command(

@@ -10,15 +10,13 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from slimbake import docker
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
-from slimbake.config.compose import OWN, dotenv, own_compose
-from slimbake.config.model import ENDED, HEALTHY
+from slimbake.config.compose import OWN, own_compose
 from slimbake.console import QUIET, Console
 from slimbake.docker.beside import OwnServices, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
@@ -35,10 +33,8 @@ from slimbake.render.generated import Drift, drift, repair
 
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
+SETTLED = 2.0  # seconds that a restarted service has to be well: who edits waits for it
 PATIENCE = 15  # seconds of failing health checks, after which `up` says so
-# A variable without a default; not `$$NAME`, which is the text `$NAME`.
-_NAMED = re.compile(r"(?<!\$)(?:\$\$)*\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-_UNTIL = {HEALTHY: "is healthy", ENDED: "has ended"}  # what takes time
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +66,9 @@ def up(
     chosen = project.plan.starting(services, _there(project))
     names = tuple(each.service for each in chosen)
     own = own_compose(project.root)
-    with _given(project, chosen, images, environment, console, code) as (asked, beside):
-        for line in _waiting(project.plan, chosen):
-            console.say(line)
-        _start(asked, names, own.name, console, _awaited_for(project.plan, chosen))
-        states = _awaited(asked, names, beside, console)
+    with _given(project, chosen, images, environment, console, code) as (together, beside):
+        _start(together, names, own.name, console)
+        states = _awaited(together, names, beside, console)
     for each in chosen:
         state = states[each.service]
         if state.published:
@@ -104,62 +98,40 @@ def _there(project: Project) -> frozenset[str]:
         return frozenset(name for name, state in together.states().items() if state.code is None)
 
 
-def _waiting(plan: Plan, services: Sequence[Running]) -> Iterator[str]:
-    """Which of these services wait until others are ready."""
-    names = frozenset(each.service for each in services)
-    for each in services:
-        awaited = plan.awaited(each, names).items()
-        if until := [f"{name} {_UNTIL[how]}" for name, how in awaited if how in _UNTIL]:
-            yield f"{each.service}: waits until {', '.join(until)}"
-
-
-def _awaited_for(plan: Plan, services: Sequence[Running]) -> frozenset[str]:
-    """Those of these services that others wait for."""
-    names = frozenset(each.service for each in services)
-    return frozenset(itertools.chain(*(plan.awaited(each, names) for each in services)))
-
-
-def _start(
-    asked: ComposeProject,
-    services: Sequence[str],
-    own: str,
-    console: Console,
-    awaited: Collection[str] = (),
-) -> None:
+def _start(together: ComposeProject, services: Sequence[str], own: str, console: Console) -> None:
     """Have Compose start these services, those that others wait for first. Raises CheckError for one
     of these that dies or gets unhealthy; else SetupError, with the ports that are taken, and with
     nothing left of what it started.
     """
-    before = asked.states()
+    before = together.states()
     try:
-        asked.up(services)
+        together.up(services)
     except SetupError as error:
-        after = asked.states()
-        ports = {each: state.taken for each, state in after.items() if state.taken}
+        after = together.states()
+        ports = {name: state.taken for name, state in after.items() if state.taken}
         if not ports:
-            ran = {n: after[n] for n in services if n in awaited and n in after}
-            _expect_well(asked, {name: state for name, state in ran.items() if not state.error})
+            ran = {n: after[n] for n in services if n in after and not after[n].error}
+            _expect_well(together, ran)
         users = {port: docker.publishing(port) for port in ports.values()}
         console.say("removing what was started")
         if before:
-            asked.remove([each for each in after if each not in before])
+            together.remove([name for name in after if name not in before])
         else:
-            asked.down(volumes=False)
-        up = [each for each in before if each in after and after[each].code is None]
+            together.down(volumes=False)
+        what = [
+            f"{name}: port {port} of this machine is in use by {users[port]}"
+            for name, port in ports.items()
+        ]
+        hints = [
+            f"end that, or give {name} another port: "
+            + ("`publish:` in the manifest" if name in services else f"`ports:` in {own}")
+            for name in ports
+        ]
+        up = [name for name in before if name in after and after[name].code is None]
         rest = f"still up, as before: {', '.join(up)}" if up else "nothing is left running"
-        if not ports:
-            raise SetupError(error.message, "\n".join(filter(None, (error.hint, rest)))) from None
         raise SetupError(
-            "\n".join(
-                f"{each}: port {port} of this machine is in use by {users[port]}"
-                for each, port in ports.items()
-            ),
-            "\n".join(
-                f"end that, or give {each} another port: "
-                + ("`publish:` in the manifest" if each in services else f"`ports:` in {own}")
-                for each in ports
-            )
-            + f"\n{rest}",
+            "\n".join(what or [error.message]),
+            "\n".join(filter(None, (*(hints or [error.hint]), rest))),
         ) from None
 
 
@@ -262,8 +234,6 @@ def _given(
     """
     together = _to_start(project)
     _tell_outdated(project, _images(project.plan, services, images), console)
-    for line in unset(services, {**_dotenv(project.root), **os.environ}):
-        console.say(line)
     needs = {each.service: each.start.beside for each in services if each.start.beside}
     own = _own(project, needs, console)
     fleet = _names(project)
@@ -313,23 +283,6 @@ def _tell_outdated(project: Project, images: Mapping[str, str], console: Console
         )
 
 
-def unset(services: Sequence[Running], there: Collection[str]) -> Iterator[str]:
-    """Which variables of these services Compose leaves empty, since nothing sets what they name."""
-    for each in services:
-        named = itertools.chain(*(_NAMED.findall(value) for _, value in each.environment))
-        if missing := {name: None for pair in named for name in pair if name not in {"", *there}}:
-            yield (
-                f"{each.service}: nothing sets {', '.join(missing)}, so what `environment` has of it"
-                " is empty: set it in the shell or in `.env`"
-            )
-
-
-def _dotenv(root: Path) -> dict[str, str]:
-    """The variables of the repository's `.env`."""
-    file = root / ".env"
-    return dotenv(file.read_text("utf-8", errors="replace")) if file.is_file() else {}
-
-
 def _images(plan: Plan, services: Sequence[Running], images: Mapping[str, str]) -> dict[str, str]:
     """The id of each image that these services need. Raises SetupError for those that the engine
     lacks, with a service that depends on each.
@@ -365,21 +318,14 @@ def _names(project: Project) -> frozenset[str]:
     return frozenset(itertools.chain(*((each.service, each.host) for each in services)))
 
 
-def restart(project: Project, services: Sequence[str]) -> None:
-    """Restart the containers of these services, each after those of them that it depends on, and
-    wait until each is well. Raises as `up` does.
+def restart(project: Project, services: Collection[str]) -> None:
+    """Restart the containers of these services, in the order of what they depend on, and wait until
+    each is well. Raises as `up` does.
     """
-    known = [each for each in project.plan.services if each.service in services]
-    names = [each.service for each in known if not each.by_hand]
-    order = TopologicalSorter(
-        {each.service: project.plan.awaited(each, names) for each in known if each.service in names}
-    )
-    order.prepare()
+    names = [s.service for s in project.plan.services if s.service in services and not s.by_hand]
     with started(project) as together:
-        while now := order.get_ready():
-            together.restart(now)
-            _awaited(together, now)
-            order.done(*now)
+        together.restart(names)
+        _awaited(together, names, settle=SETTLED)
 
 
 def written(project: Project) -> None:
@@ -404,26 +350,30 @@ def _awaited(
     services: Sequence[str],
     beside: Sequence[str] = (),
     console: Console = QUIET,
+    settle: float = ALIVE,
 ) -> dict[str, ContainerState]:
-    """Wait until all are well, and say of which the health check fails meanwhile. Raises CheckError,
-    with the last words of one that is not.
+    """Wait until all are well, and have been for so many seconds: some listen before they can work.
+    Say of which the health check fails meanwhile. Raises CheckError, with the last words of one that
+    dies or gets unhealthy.
     """
     began, said = time.monotonic(), set[str]()
+    well_since: float | None = None
     while True:
         found = together.states()
         states = {service: found[service] for service in (*services, *beside)}
         _expect_well(together, states, beside)
-        late = time.monotonic() > began + ALIVE
-        if time.monotonic() > began + PATIENCE:
-            for name, each in states.items():
-                if each.health == "starting" and each.check and name not in said:
-                    last = each.check.splitlines()[-1]
-                    console.say(f"{name} is not healthy yet: its health check says: {last}")
-                    said.add(name)
-        if all(
-            s.code == 0 or s.health == "healthy" or (late and not s.health) for s in states.values()
-        ):
-            return states
+        now = time.monotonic()
+        for name, state in states.items() if now > began + PATIENCE else ():
+            if state.health == "starting" and state.check and name not in said:
+                last = state.check.splitlines()[-1]
+                console.say(f"{name} is not healthy yet: its health check says: {last}")
+                said.add(name)
+        if any(state.health == "starting" and state.code is None for state in states.values()):
+            well_since = None
+        else:
+            well_since = now if well_since is None else well_since
+            if now >= well_since + settle or all(s.code == 0 for s in states.values()):
+                return states
         time.sleep(EVERY)
 
 
@@ -451,31 +401,16 @@ def _expect_well(
         )
 
 
-def _with_named(plan: Plan, services: Sequence[Running]) -> list[Running]:
-    """These services and all that their `depends_on` names: Compose reads that of a service which
-    another file extends, too, and wants to find each.
-    """
-    found, waiting = {each.service for each in services}, [*services]
-    while waiting:
-        for host, _ in waiting.pop().depends_on:
-            more = [each for each in plan.variants[host] if each.service not in found]
-            found.update(each.service for each in more)
-            waiting += more
-    return [each for each in plan.services if each.service in found]
-
-
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
-    own = own_compose(project.root)
-    both = [each for each in project.plan.services if each.service in own.services]
-    if not both:
+    own, services = own_compose(project.root), project.plan.services
+    if not any(service.service in own.services for service in services):
         return (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
     lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
-    both = _with_named(project.plan, both)
-    for each in both:
-        extends = f"{{file: {COMPOSE_FILE}, service: {each.service}}}"
-        lines += [f"  {each.service}:", f"    extends: {extends}"]
-    if volumes := dict.fromkeys(volume for each in both for volume, _ in each.volumes):
+    for service in services:  # all: Compose wants to find what one of them depends on
+        extends = f"{{file: {COMPOSE_FILE}, service: {service.service}}}"
+        lines += [f"  {service.service}:", f"    extends: {extends}"]
+    if volumes := dict.fromkeys(volume for service in services for volume, _ in service.volumes):
         lines += ["volumes:", *(f"  {volume}: {{}}" for volume in volumes)]
     return (
         *lines,

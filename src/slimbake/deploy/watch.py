@@ -1,13 +1,14 @@
 """`up --watch`: containers that get edits of code at once, and everything else by a bake.
 
-Containers have a read-only root, so nothing is copied into one: what may be edited so lies in a folder
-of the workspace, which is mounted at /app.
+Not Compose's own `develop.watch`: it takes only services with a `build:`, copies nothing into a
+container whose root is read-only, and needs `rm` in it to remove a file. What may be edited lies in
+a folder of the workspace, which is mounted at /app.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from slimbake.console import QUIET, Console
 from slimbake.deploy import compose
-from slimbake.errors import BuildError, CheckError, ManifestError, SetupError, SlimbakeError
+from slimbake.errors import ManifestError, SetupError, SlimbakeError
 from slimbake.fingerprint import Account, Input, Parts, without
+from slimbake.lock.locks import expect_fresh
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
-from slimbake.release.known import image_accounts, image_fingerprints, lock_names
+from slimbake.release.known import image_accounts, image_fingerprints
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import release
 from slimbake.release.site import seen
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 _NEVER = (".git", ".slimbake")  # what Git and slimbake keep for themselves
 _QUIET_MS = 50  # no further edit for so long: whoever saves, or checks out a branch, is done
 _LOOK_MS = 500  # how long Ctrl-C may wait
-_SETTLING = 3.0  # seconds in which Compose ends what Ctrl-C broke off
 _SYNCED = "synced"  # in the workspace: a folder for each service with its code
 _PLAIN = {"file", "program", "folder"}  # kinds of what code is made of
 
@@ -49,20 +50,16 @@ class Source:
 def sources(project: Project) -> dict[str, Source]:
     """What each service is made of now; {} while files are being moved about. Raises SetupError."""
     plan, root = project.plan, project.root
-    generated = {each.path: each for each in laid_out(plan, root)}
+    generated = {file.path: file for file in laid_out(plan, root)}
     accounts = image_accounts(seen(project, QUIET), generated)
     whole = image_fingerprints(plan, accounts)
-    stale = {each.name for each in project.stale_locks}
     mounts = not own_templates(root)  # other stages may stand in a template of the user's own
+    services = {service.service for service in plan.services}
     found = {}
-    services = {each.service for each in plan.services}
-    for account in (each for each in accounts if each.target in services):
+    for account in (account for account in accounts if account.target in services):
         name = account.target
-        fresh = not stale & lock_names(plan, name)
-        code = next((each for each in account.inputs if each.kind == "context"), None)
+        code = next((entry for entry in account.inputs if entry.kind == "context"), None)
         found[name] = _source(plan.target(name), account, code, whole.get(name, ""), mounts)
-        if not fresh:
-            found[name] = replace(found[name], fingerprint="", mountable=False)
     return found
 
 
@@ -107,53 +104,35 @@ class Watched:
     names: Callable[[Plan], Mapping[str, str]]  # what images are called
     environment: Mapping[str, str]
     console: Console
-    _seen: dict[str, Source] = field(default_factory=dict)  # as last built, well or not
+    _baked: bool = False  # once, well or not
+    _seen: dict[str, Source] = field(default_factory=dict)  # at the last look
     _running: dict[str, Source] = field(default_factory=dict)  # as containers have it
-    _held: set[str] = field(default_factory=set)  # depend on one whose last bake failed
-    _last: Project | None = None
 
     def update(self, project: Project, services: tuple[str, ...], paths: Iterable[str]) -> None:
         """Have the containers of these services run what the sources are now. `paths`: that changed.
 
-        Raises as `release` and `compose.up` do.
+        What does not run what it should is tried again whenever one of them changes. Raises as
+        `release` and `compose.up` do, and StaleFiles at once where a person has to lock.
         """
-        now = sources(project)
-        changed = [
-            name
-            for name in services
-            if name in now and (not now[name].fingerprint or now[name] != self._seen.get(name))
-        ]
+        expect_fresh(lock for lock in project.stale_locks if not lock.new)
+        first, self._baked = not self._baked, True
+        now = {} if first else sources(project)
+        changed = [name for name in services if first or self._changed(name, now)]
         if not changed:
             return
         if paths := sorted(paths):
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             self.console.say(f"{paths[0]}{more} changed: {', '.join(changed)}")
-        self._last = project
-        held = [each.service for each in project.plan.services if each.service in self._held]
-        every = tuple(dict.fromkeys((*changed, *held)))
-        edited = tuple(name for name in every if self._only_code(name, now))
-        if rest := tuple(name for name in every if name not in edited):
-            self._bake(project, rest, now)
+        self._seen |= now
+        edited = tuple(name for name in services if self._only_code(name, now))
+        behind = (name for name in services if name in changed or name not in self._running)
+        if rest := tuple(name for name in behind if name not in edited):
+            self._bake(project, rest)
         if edited:
             self._sync(project, edited, now)
 
-    def end(self) -> None:
-        """Leave the containers as `up` does: each runs its image, and mounts no code.
-
-        What Ctrl-C broke off may still be at work on them, so this is tried twice.
-        """
-        plan = self._last.plan if self._last else None
-        left = {each.service for each in plan.services} if plan else set()
-        mounting = tuple(n for n, each in self._running.items() if each.mountable and n in left)
-        if not self._last or not mounting:
-            return
-        asked = (self._last, mounting, self.names(self._last.plan), self.environment)
-        try:
-            compose.up(*asked, self.console)
-        except SetupError:
-            time.sleep(_SETTLING)
-            self.console.say("once more")
-            compose.up(*asked, self.console)
+    def _changed(self, name: str, now: Mapping[str, Source]) -> bool:
+        return name in now and (not now[name].fingerprint or now[name] != self._seen.get(name))
 
     def _only_code(self, name: str, now: Mapping[str, Source]) -> bool:
         was = self._running.get(name)
@@ -166,38 +145,31 @@ class Watched:
             and was.code != now[name].code
         )
 
-    def _bake(
-        self, project: Project, services: tuple[str, ...], before: Mapping[str, Source]
-    ) -> None:
+    def _bake(self, project: Project, services: tuple[str, ...]) -> None:
         released = release(project, replace(self.request, targets=services), self.console)
-        project = reread(project)
+        project = reread(project)  # a bake writes locks and lists
+        now = sources(project)
         failed = frozenset(services) - released.names.keys()
-        self._held = {
-            name
-            for name in services
-            if failed & {each.service for each in project.plan.starting((name,), services)}
-        } - failed
-        good = tuple(name for name in services if name not in failed | self._held)
-        after = sources(project)
+        good = []
         for name in services:
-            was, now = before.get(name, Source()), after.get(name, Source())
-            # a bake writes locks and lists; code that differs now was edited meanwhile
-            self._seen[name] = now if was.code == now.code else was
-        for name in good:
-            self._running[name] = after.get(name, Source())
-            if self._running[name].mountable:
-                self._lay(project, name)
+            needed = {other.service for other in project.plan.starting((name,), services)}
+            self._running.pop(name, None)
+            if name not in failed and not needed & failed:
+                good.append(name)
+                self._seen[name] = self._running[name] = now.get(name, Source())
+                if self._running[name].mountable:
+                    self._lay(project, name)
         if good:
-            names = self.names(project.plan)
             # Others that they depend on keep the code that they have.
-            mounting = (name for name, each in self._running.items() if each.mountable)
+            mounting = (name for name, source in self._running.items() if source.mountable)
             code = {name: self._folder(project, name).resolve() for name in mounting}
-            compose.up(project, good, names, self.environment, self.console, code)
+            names = self.names(project.plan)
+            compose.up(project, tuple(good), names, self.environment, self.console, code)
         released.expect_all()
 
     def _sync(self, project: Project, services: tuple[str, ...], now: Mapping[str, Source]) -> None:
         for name in services:
-            self._seen[name] = self._running[name] = now[name]
+            self._running[name] = now[name]
             self._lay(project, name)
         compose.restart(project, services)
         self.console.say(f"synced and restarted: {', '.join(services)}")
@@ -210,8 +182,8 @@ class Watched:
         folder = self._folder(project, service)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-        for each in folder.iterdir():  # the folder itself is mounted
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        for path in folder.iterdir():  # the folder itself is mounted
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         code = self._running[service].code
         copy_code(project.root / project.plan.target(service).context, code, folder)
 
@@ -228,30 +200,14 @@ def watch(
     What changes during a build is the next set. What fails is reported, and watching goes on.
     Raises what is faulty with the manifest at first; ends with KeyboardInterrupt only.
     """
-    project = read()
-    chosen = services(project.plan)
+    chosen = services(read().plan)
     watched.console.say(f"building {', '.join(chosen)}; then watching {root}")
-    said = _updated(lambda: watched.update(project, chosen, ()), watched.console, "")
-    for paths in filter(None, changes):
-
-        def update(paths: frozenset[str] = paths) -> None:
+    for paths in itertools.chain((frozenset[str](),), filter(None, changes)):
+        try:
             project = read()
             watched.update(project, services(project.plan), paths)
-
-        said = _updated(update, watched.console, said)
-
-
-def _updated(update: Callable[[], None], console: Console, said: str) -> str:
-    """Update, and report what fails; not a fault of the manifest that was just reported, `said`."""
-    try:
-        update()
-    except (BuildError, CheckError) as error:
-        console.say(_text(error))
-    except (SlimbakeError, OSError) as error:  # OSError: what is being moved about just now
-        if (text := _text(error)) != said:
-            console.say(text)
-        return text
-    return ""
+        except (SlimbakeError, OSError) as error:  # OSError: what is being moved about just now
+            watched.console.say(_text(error))
 
 
 def _text(error: Exception) -> str:
@@ -272,14 +228,14 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
 
     root = root.resolve()
 
-    def wanted(_: watchfiles.Change, path: str) -> bool:
+    def counts(_: watchfiles.Change, path: str) -> bool:
         return _relative(path, root).partition("/")[0] not in _NEVER
 
     try:
         # All of the root, so that a folder that is removed, or renamed, is seen when it comes back.
-        for found in watchfiles.watch(
+        for changes in watchfiles.watch(
             root,
-            watch_filter=wanted,
+            watch_filter=counts,
             step=_QUIET_MS,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
@@ -287,7 +243,7 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
         ):
             yield frozenset(
                 _relative(path, root)
-                for kind, path in found
+                for kind, path in changes
                 if kind is not watchfiles.Change.modified or not Path(path).is_dir()
             )
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -83,16 +84,6 @@ def test_what_compose_fills_in_is_written_as_it_is_and_wins_over_the_image() -> 
     assert found["api"]["environment"] == said
 
 
-def test_variables_that_nothing_sets_are_reported() -> None:
-    values = ("${A}$B", "$$C ${D:-d} ${E:?e} $$$F", "${A}")
-    named = plan(fleet(service("api", environment=tuple(zip("XYZ", values, strict=True)))))
-    assert list(compose.unset(named.services, {"A", "B", "F"})) == []
-    assert list(compose.unset(named.services, {"B"})) == [
-        "api: nothing sets A, F, so what `environment` has of it is empty: set it in the shell or in"
-        " `.env`"
-    ]
-
-
 def test_compose_fills_in_from_the_dot_env_beside_the_manifest_and_ends_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,8 +162,12 @@ services: {db: {image: postgres}, api: {<<: *all, build: ., ports: ["80:80"], re
         "in docker-compose.yml, which defines some of them itself:",
         "",
         "services:",
-        "  api:",
-        "    extends: {file: bake/compose.yaml, service: api}",
+        *itertools.chain(
+            *(
+                (f"  {each}:", f"    extends: {{file: bake/compose.yaml, service: {each}}}")
+                for each in ("api", "api-gpu", "web", "worker", "tool")
+            )
+        ),
         "volumes:",
         "  data: {}",
         "",
@@ -217,13 +212,22 @@ def awaited(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_up_waits_for_health_and_for_the_end_of_what_ends(awaited: Any) -> None:
     starting = {"api": state(health="starting"), "job": state(0)}
     well = {"api": state(health="healthy"), "job": state(0)}
-    assert awaited(starting, starting, well) == (well, 2 * compose.EVERY)
+    done = {"api": state(0), "job": state(0)}
+    assert awaited(starting, done) == (done, compose.EVERY), "what has ended is not watched"
+    _, seconds = awaited(starting, starting, *[well] * 50)
+    assert seconds == 3 * compose.EVERY + ALIVE
+
+
+def test_what_dies_a_little_after_it_was_healthy_fails_with_its_last_words(awaited: Any) -> None:
+    well = {"api": state(health="healthy"), "job": state(0)}
+    with pytest.raises(CheckError, match="api ended with exit code 3\napi said"):
+        awaited(well, well, well, {**well, "api": state(3)})
 
 
 def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
     well = {"api": state(health="healthy"), "job": state()}
     _, seconds = awaited(*[well] * 50)
-    assert seconds > ALIVE
+    assert seconds == ALIVE
     dead = {**well, "job": state(1)}
     with pytest.raises(CheckError, match="job ended with exit code 1\njob said"):
         awaited(well, dead)
@@ -236,10 +240,10 @@ def test_a_health_check_that_fails_from_the_start_is_reported_once(
     slow = {**failing, "api": state(health="starting")}
     well = {**failing, "api": state(health="healthy")}
     looks = int(compose.PATIENCE / compose.EVERY)
-    awaited(*[failing] * looks, well)
-    awaited(*[slow] * looks * 2, well)
+    awaited(*[failing] * looks, *[well] * 50)
+    awaited(*[slow] * looks * 2, *[well] * 50)
     assert capsys.readouterr().err == ""
-    awaited(*[failing] * looks * 2, well)
+    awaited(*[failing] * looks * 2, *[well] * 50)
     assert capsys.readouterr().err == "api is not healthy yet: its health check says: refused\n"
 
 
@@ -321,7 +325,8 @@ def test_ports_that_are_taken_are_named_with_their_user_and_nothing_is_left(
 
 def test_what_was_up_before_stays_up(monkeypatch: pytest.MonkeyPatch) -> None:
     was = {"web": state(), "job": state()}
-    error, did = not_started(monkeypatch, was, web=state(), job=state(137), api=state(127))
+    broken = ContainerState("x", 127, "", None, "no such program")
+    error, did = not_started(monkeypatch, was, web=state(), job=state(137), api=broken)
     assert (error.message, error.hint.splitlines(), did) == (
         "docker compose failed",
         ["its words", "still up, as before: web"],
@@ -360,12 +365,6 @@ def test_a_service_of_the_file_waits_for_every_variant_whose_profile_is_active()
     assert "depends_on" not in written["api"]
 
 
-def test_up_says_what_waits_for_what_takes_time() -> None:
-    assert [*compose._waiting(ORDERED, ORDERED.starting(("web", "api-gpu")))] == [
-        "web: waits until migrate has ended, api-gpu is healthy"
-    ]
-
-
 def test_who_needs_an_image_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"r/web", "r/cache"}
     monkeypatch.setattr(docker, "find_image", lambda name: name in there)
@@ -383,7 +382,7 @@ def test_what_others_wait_for_and_dies_is_shown_with_its_last_words() -> None:
     asked = Starting({}, {"migrate": state(3), "web": state(0)})
     asked.last_words = lambda service, _: f"{service} said"  # type: ignore[attr-defined]
     with pytest.raises(CheckError) as caught:
-        compose._start(asked, ("web", "migrate"), "", QUIET, {"migrate"})  # type: ignore[arg-type]
+        compose._start(asked, ("web", "migrate"), "", QUIET)  # type: ignore[arg-type]
     assert caught.value.message == "migrate ended with exit code 3\nmigrate said"
     assert asked.did == [], "its container is there for `slimbake logs`"
 
@@ -398,34 +397,17 @@ def test_what_others_wait_for_and_gets_no_port_or_does_not_start_is_no_failed_ch
     ):
         asked = Starting({}, {"api": ContainerState("x", 128, "", None, error)})
         with pytest.raises(SetupError, match=said):
-            compose._start(asked, ("api",), "", QUIET, {"api"})  # type: ignore[arg-type]
+            compose._start(asked, ("api",), "", QUIET)  # type: ignore[arg-type]
         assert asked.did == [False]
 
 
-def test_what_extends_a_service_defines_all_that_it_names(tmp_path: Path) -> None:
-    (tmp_path / "compose.yaml").write_text("services: {web: {build: .}}")
-    project: Any = SimpleNamespace(root=tmp_path, plan=ORDERED)
-    lines = compose.joining(project)
-    assert [line for line in lines if line.startswith("  ") and not line.startswith("   ")] == [
-        "  web:",
-        "  migrate:",
-        "  api:",
-        "  api-gpu:",
-        "  cache:",
-    ]
-
-
-def test_services_are_restarted_after_those_that_they_depend_on(
+def test_services_that_run_are_restarted_together_and_awaited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    did: list[tuple[str, ...]] = []
-
-    class Restarting:
-        def restart(self, services: tuple[str, ...]) -> None:
-            did.append(services)
-
-    monkeypatch.setattr(compose, "started", lambda _: contextlib.nullcontext(Restarting()))
-    monkeypatch.setattr(compose, "_awaited", lambda _, services: did.append(("well", *services)))
+    did: list[object] = []
+    restarting = SimpleNamespace(restart=did.append)
+    monkeypatch.setattr(compose, "started", lambda _: contextlib.nullcontext(restarting))
+    monkeypatch.setattr(compose, "_awaited", lambda *_, settle: did.append(settle))
     project: Any = SimpleNamespace(plan=ORDERED)
     compose.restart(project, ("web", "cache"))
-    assert did == [("cache",), ("well", "cache"), ("web",), ("well", "web")]
+    assert did == [["web", "cache"], compose.SETTLED]

@@ -14,8 +14,9 @@ from tests.unit.fleets import fleet, service, unlocked
 from slimbake.console import Console
 from slimbake.deploy import watch as watching
 from slimbake.deploy.watch import Source, Watched, changes_of, copy_code, watch
-from slimbake.errors import CheckError, ManifestError, SetupError
+from slimbake.errors import CheckError, ManifestError, StaleFiles
 from slimbake.host.workspace import Workspace
+from slimbake.lock.locks import Stale
 from slimbake.project import Project
 from slimbake.release.place import BakeRequest
 
@@ -111,7 +112,6 @@ def test_an_edit_of_code_alone_is_copied_and_all_else_is_baked(
     assert played.build(containers, "web")[0] == ("bake", ("web",))
     played.rest["web"], played.code["web"] = "2", "file"
     assert played.build(containers, "web")[0] == ("bake", ("web",))
-    played.code["job"] = "link"
     played.rest["job"] = "2"
     assert played.build(containers, "web", "job")[0] == ("bake", ("job",))
 
@@ -121,34 +121,11 @@ def test_what_its_checks_refuse_is_not_started(played: Played, containers: Watch
     with pytest.raises(CheckError):
         played.build(containers, "web", "job")
     assert played.done[-1] == ("up", (("job",), ()))
-    assert played.build(containers, "web", "job") == [], "it is tried again when it is edited"
-
-
-def test_in_the_end_containers_run_their_images(played: Played, containers: Watched) -> None:
-    played.build(containers, "web", "job")
-    played.code["web"] = "program"
-    played.build(containers, "web")
-    played.done.clear()
-    containers.end()
-    assert played.done == [("up", (("web",), ()))]
-
-
-def test_what_a_broken_off_compose_still_holds_is_started_a_little_later(
-    played: Played, containers: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    played.build(containers, "web")
-    played.done.clear()
-    outcomes = [SetupError("docker compose failed"), None]
-
-    def up(*given: Any) -> None:
-        played.up(*given)
-        if fault := outcomes.pop(0):
-            raise fault
-
-    monkeypatch.setattr("slimbake.deploy.compose.up", up)
-    monkeypatch.setattr(watching, "_SETTLING", 0)
-    containers.end()
-    assert played.done == [("up", (("web",), ()))] * 2
+    with pytest.raises(CheckError):  # it may have been edited during the first bake
+        played.build(containers, "web", "job")
+    assert played.build(containers, "web", "job") == [], "it is tried again when something changes"
+    played.refused, played.rest["job"] = (), "2"
+    assert played.build(containers, "web", "job")[0] == ("bake", ("web", "job"))
 
 
 def test_what_depends_on_one_that_failed_starts_with_it(
@@ -162,8 +139,8 @@ def test_what_depends_on_one_that_failed_starts_with_it(
         played.build(containers, "web", "job")
     assert [name for name, _ in played.done] == ["bake"]
     played.refused, played.rest["job"] = (), "2"
-    assert played.build(containers, "job")[0] == ("bake", ("job", "web"))
-    assert played.done[-1] == ("up", (("job", "web"), ("web",)))
+    assert played.build(containers, "web", "job")[0] == ("bake", ("web", "job"))
+    assert played.done[-1] == ("up", (("web", "job"), ("web",)))
 
 
 def test_a_bake_of_one_leaves_the_others_the_code_that_they_mount(
@@ -184,10 +161,27 @@ def test_code_that_is_edited_during_a_bake_is_synced_after_it(
     monkeypatch.setattr(watching, "release", release)
     played.build(containers, "web")
     assert ("copy", (("program.py", "program 1"),)) in played.done
-    assert played.build(containers, "web")[0][0] == "bake", "its checks have not seen it"
+    assert played.build(containers, "web") == [], "it runs already"
+
+
+def test_requirements_that_change_are_locked_by_a_person_and_that_is_said_at_once(
+    played: Played, containers: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = (Stale("web", "the requirements of web changed"), Stale("job", "", new=True))
+    monkeypatch.setattr(Project, "stale_locks", stale[1:])
+    assert played.build(containers, "web")[0] == ("bake", ("web",)), "what is new a bake locks"
+    monkeypatch.setattr(Project, "stale_locks", stale)
+    with pytest.raises(
+        StaleFiles, match="locks are out of date: the requirements of web changed"
+    ):
+        played.build(containers, "web")
+    assert played.done == []
 
 
 def test_one_line_says_what_changed(played: Played, containers: Watched, said: list[str]) -> None:
+    played.build(containers, "web", "job")
+    said.clear()
+    played.rest = {"web": "2", "job": "2"}
     containers.update(played.project, ("web", "job"), ("b", "a"))
     assert said == ["a and 1 more changed: web, job"]
 
@@ -195,10 +189,10 @@ def test_one_line_says_what_changed(played: Played, containers: Watched, said: l
 # --- the loop
 
 
-def test_a_fault_is_reported_once_and_watching_goes_on(
+def test_a_fault_is_reported_and_watching_goes_on(
     played: Played, containers: Watched, said: list[str], tmp_path: Path
 ) -> None:
-    faults = [None, "no such base", "no such base", None]
+    faults = [None, None, "no such base", "no such base", None]
 
     def read() -> Project:
         if fault := faults.pop(0):
@@ -216,7 +210,7 @@ def test_a_fault_is_reported_once_and_watching_goes_on(
     assert [what for what, _ in played.done if what == "bake"] == ["bake", "bake"]
     assert said == [
         f"building web, job; then watching {tmp_path}",
-        "no such base",
+        *["no such base"] * 2,
         "services.yaml changed: web",
     ]
 
