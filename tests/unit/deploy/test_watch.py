@@ -171,9 +171,7 @@ def test_requirements_that_change_are_locked_by_a_person_and_that_is_said_at_onc
     monkeypatch.setattr(Project, "stale_locks", stale[1:])
     assert played.build(containers, "web")[0] == ("bake", ("web",)), "what is new a bake locks"
     monkeypatch.setattr(Project, "stale_locks", stale)
-    with pytest.raises(
-        StaleFiles, match="locks are out of date: the requirements of web changed"
-    ):
+    with pytest.raises(StaleFiles, match="locks are out of date: the requirements of web changed"):
         played.build(containers, "web")
     assert played.done == []
 
