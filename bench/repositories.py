@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,15 +29,12 @@ def main() -> int:
     rows, whys, total = [], Counter[str](), Counter[str]()
     refused = 0
     for folder in arguments.folders:
-        begun = time.process_time()
         try:
             decided = start(folder / "services.yaml", InitRequest())
         except UsageError as error:
             print(f"{folder.name}: {error.message}", file=sys.stderr)
             continue
-        seconds = time.process_time() - begun
-        valid = _is_valid(folder, decided)
-        refused += not valid
+        refused += not _is_valid(folder, decided)
         found = Counter(_outcome(decided))
         total += found
         whys.update(
@@ -46,21 +42,18 @@ def main() -> int:
             for each in decided.drafts
             if each.why and _NOT_PYTHON not in each.why.what
         )
-        own = found["own"] + found["own, with a shell"]
         rows.append(
             [
-                *_called(folder),
+                "@".join(_called(folder)),
                 *(str(found[name]) for name in COLUMNS),
-                f"{own / max(1, own + found['kept']):.0%}",
-                "yes" if valid else "no",
-                f"{seconds:.2f}",
             ]
         )
     own = total["own"] + total["own, with a shell"]
     share = f"{own / max(1, own + total['kept']):.0%}"
-    rows.append(["all", "", *(str(total[name]) for name in COLUMNS), share, "", ""])
-    headings = ("repository", "commit", *COLUMNS, "own of Python", "valid", "CPU s")
+    rows.append(["all", *(str(total[name]) for name in COLUMNS)])
+    headings = ("repository", *COLUMNS)
     print(tables.markdown("What `slimbake init` makes of them", headings, rows))
+    print(f"Of services of Python, {share} became own.")
     print()
     kept = [[why, str(number)] for why, number in whys.most_common()]
     print(tables.markdown("What keeps services of Python", ("why", "services"), kept))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from slimbake.console.tables import UNMEASURED, readable
 
 NONE = "-"  # nothing is claimed of it
-LONGEST = 90  # letters of an error
 WIDEST = 120  # letters of a cell
 
 
@@ -41,22 +39,8 @@ def less(value: float | None, than: float | None) -> str:
     return share(None if value is None or not than else 1 - value / than)
 
 
-def total(values: Iterable[float | None]) -> float | None:
-    """The sum; None where one is unmeasured, or there is none."""
-    known = list(values)
-    return (
-        None if not known or None in known else sum(value for value in known if value is not None)
-    )
-
-
 def difference(value: float | None, less: float | None) -> float | None:
     return None if value is None or less is None else value - less
-
-
-def code(text: str) -> str:
-    """The last words of what failed, as code of one line."""
-    line = re.sub(r"\s+", " ", text.replace("`", "'")).strip()
-    return f"`{line if len(line) <= LONGEST else line[: LONGEST - 3] + '...'}`" if line else ""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from slimbake.catalogue import rules
 from slimbake.console.tables import UNMEASURED
 
 from .cells import less, mb, table
-from .images import losses
+from .images import LOSSES, losses
 from .inputs import BY_HAND, OURS, Inputs, by_hand, sharing
 
 PAGES = ("README.md", "docs/promise.md")
@@ -23,7 +23,6 @@ def filled(text: str, inputs: Inputs) -> str:
     known = {
         "sizes": _sizes,
         "together": _together,
-        "census": _census,
         "recording": _recording,
         "rules": _rules,
     }
@@ -34,8 +33,8 @@ def _sizes(inputs: Inputs) -> str:
     """An image a row: what it weighs, and what it lost."""
     if not inputs.images:
         return f"Sizes and losses: {UNMEASURED} (`slimbake sizes --record`, `bench/census.py`)."
-    heads = ("image, with its model", "by hand", "slimbake", "modules found", "files lost")
-    return table((*heads, "calls that differ"), _rows(inputs))
+    heads = ("image, with its model", "by hand", "slimbake", *LOSSES)
+    return table(heads, _rows(inputs))
 
 
 def _rows(inputs: Inputs) -> Iterator[tuple[str, ...]]:
@@ -68,17 +67,6 @@ def _together(inputs: Inputs) -> str:
             " bake.",
         )
     )
-
-
-def _census(inputs: Inputs) -> str:
-    found = inputs.census
-    if not found:
-        return f"Modules, files and calls: {UNMEASURED} (`bench/census.py`)."
-    rows = [
-        (name, f"{mb(of['bare'])} -> {mb(of['optimised'])}", *losses(name, inputs))
-        for name, of in found.items()
-    ]
-    return table(("image", "MB", "modules found", "files lost", "calls that differ"), rows)
 
 
 def _recording(inputs: Inputs) -> str:

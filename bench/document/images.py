@@ -7,50 +7,53 @@ from __future__ import annotations
 from slimbake.console.tables import UNMEASURED
 
 from .cells import NONE, less, mb, table
-from .inputs import Inputs, by_hand, weights
+from .inputs import Inputs, by_hand
 
-SIZES, CENSUS, BAKE = "`slimbake sizes --record`", "`bench/census.py`", "`bench/bake.py`"
+CENSUS, BAKE = "`bench/census.py`", "`bench/bake.py`"
+LOSSES = ("modules found", "files lost", "calls that differ")
 _HEADS = (
     "image",
     "by hand, MB",
     "not optimised, MB",
     "slimbake, MB",
-    "less than not optimised",
-    "modules found",
-    "files lost",
-    "calls that differ",
+    "less",
+    "compressed, MB",
+    *LOSSES,
 )
-_PARTS = ("image", "model, MB", "compressed, MB", "files", "on disk", "cold", "by a rule")
 
 
 def figures(inputs: Inputs) -> str:
-    """Two tables with a row for each image."""
+    """A row for each image whose losses are known."""
+    counted = [name for name in inputs.services if name in inputs.census]
+    others = [f"`{name}`" for name in inputs.services if name not in counted]
     return "\n\n".join(
         (
-            "Uncompressed, with models. *By hand*: the same code and packages in a careful Dockerfile"
-            f" ({BAKE}). *Not optimised*: the same image with `optimize: false`. Modules, files and"
-            f" calls: {CENSUS} compares these two images. Modules are all that can be imported;"
-            " files are all that the wheels brought; calls are chosen from documentation"
-            " (`bench/counting/calls`).",
-            table(_HEADS, (_row(name, inputs) for name in inputs.services)),
-            f"Compressed, with models ({SIZES}); and what became of the files"
-            f" ({CENSUS}): on disk as they were, in the cold store, or changed or removed by"
-            " [a rule](../promise.md).",
-            table(_PARTS, (_parts(name, inputs) for name in inputs.services)),
+            "Uncompressed, with models (`slimbake sizes --record`). *By hand*: the same code and packages in a careful Dockerfile"
+            f" ({BAKE}). *Not optimised*: the same image with `optimize: false`, with which {CENSUS}"
+            " compares: all modules that can be imported, all files that the wheels brought, and"
+            " calls chosen from documentation (`bench/counting/calls`). *Less*: than not optimised."
+            " *Compressed*: as stored, with zstd.",
+            table(_HEADS, (_row(name, inputs) for name in counted)),
+            *(
+                [f"Losses {UNMEASURED}, so no size is shown: {', '.join(others)}."]
+                if others
+                else []
+            ),
         )
     )
 
 
 def _row(name: str, inputs: Inputs) -> tuple[str, ...]:
-    census = inputs.census.get(name, {})
+    bare = inputs.census[name]["bare"]
     ours = inputs.images.get(name, {}).get("uncompressed")
     hand = by_hand(inputs).get("images", {})
     return (
         name,
         mb(hand.get(name, {}).get("uncompressed")) if name in inputs.defaults else NONE,
-        mb(census.get("bare")),
+        mb(bare),
         mb(ours),
-        less(ours, census.get("bare")),
+        less(ours, bare),
+        mb(inputs.images.get(name, {}).get("compressed")),
         *losses(name, inputs),
     )
 
@@ -65,14 +68,3 @@ def losses(name: str, inputs: Inputs) -> tuple[str, str, str]:
         f"{len(of['lost']):,} of {sum(of['files'].values()):,}",
         f"{len(of['differ']):,} of {of['calls']:,}",
     )
-
-
-def _parts(name: str, inputs: Inputs) -> tuple[str, ...]:
-    image, files = inputs.images.get(name, {}), inputs.census.get(name, {}).get("files")
-    counts: tuple[str, ...] = (UNMEASURED,) * 4
-    if files:
-        ruled = sum(files.get(fate, 0) for fate in ("changed", "removed", "requested"))
-        known = (sum(files.values()), files.get("disk", 0), files.get("cold", 0), ruled)
-        counts = tuple(f"{count:,}" for count in known)
-    model = weights(inputs, name) if image else None
-    return (name, mb(model), mb(image.get("compressed")), *counts)

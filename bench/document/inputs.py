@@ -42,6 +42,10 @@ class Inputs:
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
     starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
+    # bench/results/precision.json: bench/precision.py
+    precision: Json = field(default_factory=dict)
+    # bench/results/generation.json: bench/generation.py
+    generation: Json = field(default_factory=dict)
     cast: str = ""  # bench/results/bake.cast: bench/record.py
 
     @property
@@ -74,7 +78,7 @@ def read(root: Path) -> Inputs:
                 name: _json(results / f"{name}.json")
                 for name in (
                     *("techniques", "census", "bake", "cold"),
-                    *("prune", "serving", "starts"),
+                    *("prune", "serving", "starts", "precision", "generation"),
                 )
             },
         )

@@ -1,4 +1,4 @@
-"""Start-up and memory, bytes on registries and hosts and between them, build times. Pure."""
+"""Start-up and memory, build times. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from slimbake.console.tables import UNMEASURED
 
-from .cells import difference, mb, ratio, seconds, share, table, total
-from .inputs import Inputs, sharing
+from .cells import difference, mb, ratio, seconds, table
+from .inputs import Inputs
 
 COLD_AT_MOST = 5.0  # seconds that optimisation may add to a cold bake of the eight
-SIZES = "`slimbake sizes --record`"
 
 
 def starts(inputs: Inputs) -> str:
@@ -51,7 +50,7 @@ def _cold(found: Mapping[str, Any]) -> Iterator[str]:
         return
     module = found["module of 50 kB"]
     yield (
-        "First uses of [cold code](../cold-store.md) in a worker, beside the same image without"
+        "First uses of [cold code](cold-store.md) in a worker, beside the same image without"
         " optimisation and without bytecode, in turns; medians (`bench/cold.py`). A cold module of"
         f" 50 kB is found, decompressed and compiled in {module['seconds'] * 1e3:.1f} ms, the median"
         f" of {module['count']}."
@@ -80,77 +79,6 @@ def _machine(found: Mapping[str, Any], where: str) -> str:
         if found.get("machine")
         else f"The machine is not recorded by {where}."
     )
-
-
-def stored(inputs: Inputs) -> str:
-    """Bytes on a registry and a host, shared against alone, and what is pulled."""
-    claimed = inputs.writeup["claims"]["shared_base_saves"]
-    heads = ("", "each image alone", "shared", "saved by sharing", f"write-up: {claimed:.0%}")
-    return "\n\n".join(
-        (
-            "Registry bytes are compressed, each distinct blob once; host bytes uncompressed, each"
-            f" distinct chain of layers once. With models ({SIZES}).",
-            table(heads, _shared(inputs, claimed)),
-            "What a host that has the base of a service, and nothing above it, pulls for the service:",
-            _pulled(inputs),
-        )
-    )
-
-
-def _shared(inputs: Inputs, claimed: float) -> Iterator[tuple[str, ...]]:
-    for names in (inputs.defaults, inputs.services):
-        for where, known in sharing(inputs, names).items():
-            alone, together = known.get("alone"), known.get("shared")
-            saved = None if not alone or together is None else 1 - together / alone
-            verdict = UNMEASURED if saved is None else "true" if saved >= claimed else "not reached"
-            row = f"{len(names)} images on a {where}, MB"
-            yield row, mb(alone), mb(together), share(saved), verdict
-
-
-def _pulled(inputs: Inputs) -> str:
-    images = inputs.images
-    if not images:
-        return f"{UNMEASURED}: run {SIZES}"
-    chains = {name: [layer["diff"] for layer in image["layers"]] for name, image in images.items()}
-    rows = []
-    for name in inputs.services:
-        base = inputs.bases.get(name)
-        others = [
-            chain for other, chain in chains.items() if base and inputs.bases.get(other) == base
-        ]
-        if base and name in chains and len(others) < 2:
-            # nothing tells where its base ends
-            rows.append((name, base, UNMEASURED, UNMEASURED, UNMEASURED))
-            continue
-        layers = images.get(name, {}).get("layers")
-        below = _prefix(others) if base else 0
-        new = layers[below:] if layers else None
-        whole = total(layer["compressed"] for layer in layers) if layers else None
-        pulled = total([0, *(layer["compressed"] for layer in new)]) if new is not None else None
-        rows.append(
-            (
-                name,
-                base or "-",
-                mb(whole),
-                _little(pulled),
-                share(pulled / whole if whole and pulled else None),
-            )
-        )
-    return table(("service", "base", "whole image, MB", "pulled, MB", "of it"), rows)
-
-
-def _prefix(chains: Sequence[Sequence[str]]) -> int:
-    """How many layers all of them have in common, from below."""
-    same = 0
-    for layers in zip(*chains, strict=False):
-        if len(set(layers)) > 1:
-            break
-        same += 1
-    return same
-
-
-def _little(value: float | None) -> str:
-    return UNMEASURED if value is None else f"{value / 1e6:,.3f}"
 
 
 def builds(inputs: Inputs) -> str:

@@ -1,47 +1,48 @@
-"""docs/results.md: sizes with losses, the write-up's claims, charts, and where all tables are. Pure."""
+"""docs/results.md: sizes with losses, the write-up's claims, starts, parity, builds. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from slimbake.console.tables import UNMEASURED
 
+from . import images, measurements, parity, serving
 from .cells import difference, mb, share, table
-from .images import BAKE, CENSUS, losses
 from .inputs import Inputs, by_hand, sharing, weights
 
-_CLAIMED = ("image, MB without its model", "claimed", "slimbake", "modules", "files lost", "calls")
+_CLAIMED = ("image, MB without its model", "claimed", "slimbake", *images.LOSSES)
 
 
-def page(inputs: Inputs, tables: Iterable[tuple[str, str]]) -> str:
-    """The whole page. `tables`: title and address of each page of tables."""
+def page(inputs: Inputs) -> str:
+    """The whole page."""
     return "\n\n".join(
         (
             "# Results",
-            "All figures are of the example, `atlas`. Sizes are uncompressed; MB are 1,000,000 bytes."
-            f" Sizes of hand-written images and build times: {BAKE}. What an image lost: {CENSUS}."
-            " [Images](results/images.md) says what is counted.",
-            "## Sizes",
+            "Of the example, `atlas`. All figures come from JSON in `bake/` and `bench/results/`; each"
+            " table names the command that measured it. MB are 1,000,000 bytes. A measurement of"
+            " images of another size than `bake/sizes.json` has counts as unmeasured.",
+            "## Sizes and losses",
             "![Sizes of images](pictures/sizes.svg)",
+            images.figures(inputs),
+            "## Eight images together",
             "![Eight images together](pictures/sharing.svg)",
-            "Both sides share what they share:",
+            "Both sides share what they share: hosts by chain of layers, registries by blob.",
             table(("eight images, MB", "by hand", "slimbake"), _together(inputs)),
             "## The write-up's claims",
-            "slimbake began with a write-up: clean-ups of three images by hand, with claims of what"
-            " they save. Its sizes are without models.",
+            "slimbake began with a write-up of clean-ups by hand, and claims of what they save."
+            " `bench/techniques.md` in slimbake's repository says what became of each.",
             table(_CLAIMED, _claimed(inputs)),
             table(("claim", "measured", "verdict"), _claims(inputs)),
-            "What became of its techniques: [a record](results/techniques.md).",
-            "## Starts and builds",
-            "![Start-up and memory](pictures/serving.svg)",
-            "![Build time](pictures/builds.svg)",
-            "## All tables",
-            "\n".join(f"- [{title}]({address})" for title, address in tables)
-            + "\n- [Precision of an encoder](inference-figures.md)"
-            + "\n- [Precision of a decoder](generation-figures.md)",
-            "The numbers are in `bake/` and `bench/results/`, as JSON. `bench/results.py` writes these"
-            " pages; a test fails if one differs from the numbers. A measurement of other images than"
-            " those of `bake/sizes.json` counts as unmeasured.",
+            "## Starts, and running containers",
+            measurements.starts(inputs),
+            *(["![Start-up and memory](pictures/serving.svg)"] if inputs.serving else []),
+            *([serving.figures(inputs)] if inputs.serving else []),
+            "## Parity",
+            parity.figures(inputs),
+            "More of precisions: [an encoder and a decoder](inference-figures.md).",
+            "## Build time",
+            *(["![Build time](pictures/builds.svg)"] if inputs.bake else []),
+            measurements.builds(inputs),
         )
     )
 
@@ -50,8 +51,14 @@ def _together(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     hand = by_hand(inputs)
     found = sharing(inputs, inputs.defaults)
     for place, unit in (("host", "uncompressed"), ("registry", "compressed")):
-        images = [hand.get("images", {}).get(name, {}).get(unit) for name in inputs.defaults]
-        alone = None if None in images else sum(each for each in images if each is not None)
+        images_by_hand = [
+            hand.get("images", {}).get(name, {}).get(unit) for name in inputs.defaults
+        ]
+        alone = (
+            None
+            if None in images_by_hand
+            else sum(size for size in images_by_hand if size is not None)
+        )
         yield (f"on a {place}, each alone", mb(alone), mb(found[place].get("alone")))
         shared = hand.get(f"unique_on_{place}")
         yield (f"on a {place}, shared", mb(shared), mb(found[place].get("shared")))
@@ -61,7 +68,8 @@ def _claimed(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     for name, claim in inputs.writeup["images"].items():
         whole = inputs.images.get(name, {}).get("uncompressed")
         ours = difference(whole, weights(inputs, name))
-        yield (name, f"{claim['before']:,} -> {claim['after']:,}", mb(ours), *losses(name, inputs))
+        lost = images.losses(name, inputs)
+        yield (name, f"{claim['before']:,} -> {claim['after']:,}", mb(ours), *lost)
 
 
 def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:

@@ -37,7 +37,7 @@ def figures(inputs: Inputs) -> str:
         (
             (
                 "Answers of the final image, through the service's own code, beside torch's in"
-                f" float32 from the base without optimisation ([how](../how-to/parity.md)): {COMMAND}."
+                f" float32 from the base without optimisation ([how](how-to/onnx.md#parity)): {COMMAND}."
             ),
             table(headings, _rows(found)),
         )

@@ -124,7 +124,9 @@ def builds(inputs: Inputs) -> str:
 
 
 def layers(inputs: Inputs) -> str:
-    """Which layer lies on which, from the left to the right: runtime, bases, models, services."""
+    """Which layer lies on which, from the left to the right: runtime, bases, models, services. A model
+    has the name of the first service that has it.
+    """
     images = inputs.images
     chains = {name: [each for each in of["layers"] if _shown(each)] for name, of in images.items()}
     body = [svg.words(20, 38, "Layers of the example's images", "title")]
@@ -134,10 +136,7 @@ def layers(inputs: Inputs) -> str:
         high = box.rows * _ROW - 6
         body.append(svg.box((x, y, _BOX, high), box.kind))
         middle = y + high / 2
-        if box.detail and box.rows == 1:
-            body.append(svg.words(x + 10, middle + 5, box.name, "strong"))
-            body.append(svg.words(x + _BOX - 10, middle + 5, box.detail, "small", "end"))
-        elif box.detail:
+        if box.detail:
             body.append(svg.words(x + 10, middle - 2, box.name, "strong"))
             body.append(svg.words(x + 10, middle + 14, box.detail, "small"))
         else:
@@ -146,12 +145,14 @@ def layers(inputs: Inputs) -> str:
     if not images:
         body.append(svg.words(20, below - 8, "unmeasured: `slimbake sizes --record`"))
         below += 16
-    note = "Each box is stored and pulled once. " + _MADE.format("bake/sizes.json")
+    note = "Boxes are not to scale. Each is stored and pulled once. "
+    note += _MADE.format("bake/sizes.json")
     body.append(svg.words(20, below, note, "small"))
     return svg.page(below + 16, "Runtime, bases, models and services as layers", body)
 
 
-_BOX, _ROW = 159, 36
+_BOX, _ROW = 159, 46
+_MODEL = "box2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,8 @@ def _tree(
         layer = next(iter(below.values()))[level]
         name, kind = _named(layer, below, inputs, level)
         detail = f"{mb(layer['uncompressed'])} MB"
+        if kind == _MODEL:
+            detail = f"{next(iter(below))}, {detail}"
         boxes += [_Box(name, detail, kind, level, row + taken, rows), *more]
         taken += rows
     return boxes, taken
@@ -198,7 +201,7 @@ def _named(
     if level == 0:
         return "runtime: CPython", "box3"
     if layer["holds"] == "/weights":
-        return "model", "box2"
+        return "model", _MODEL
     first = [name for name, chain in below.items() if len(chain) == level + 1] or list(below)
     return f"base {inputs.bases.get(first[0], '')}", "box1"
 

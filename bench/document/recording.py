@@ -9,6 +9,7 @@ from .terminal import Screen
 
 ROWS = 22  # lines that are seen at once
 _LINE, _TOP = 18, 62
+_LETTER = 7.2  # pixels of a letter
 _SPEED = 4.0  # times as fast as it was
 _EVERY = 1.5  # seconds of the bake between two pictures
 _END = 6.0  # seconds for which the last picture stays
@@ -37,7 +38,7 @@ def drawing(cast: str) -> str:
         last = number == len(made) - 1
         until = whole if last else made[number + 1][0] / _SPEED
         texts = (
-            svg.words(20, _TOP + 8 + row * _LINE, line, "mono")
+            svg.columns(20, _TOP + 8 + row * _LINE, line, _LETTER)
             for row, line in enumerate(lines[-ROWS:])
             if line
         )
@@ -50,11 +51,7 @@ def drawing(cast: str) -> str:
             f" {ends:.3%}, 100% {{ visibility: {'visible' if last else 'hidden'} }} }}"
         )
     rules.append("}")
-    style = (
-        ".moment { visibility: hidden }\ntext { white-space: pre }\n.mono { font-size: 12px }\n"
-        + "\n".join(rules)
-        + "\n"
-    )
+    style = ".moment { visibility: hidden }\n.mono { font-size: 12px }\n" + "\n".join(rules) + "\n"
     height = _TOP + ROWS * _LINE + 28
     took = f"Recorded: {head['duration']:.0f} s on 2 cores, {_SPEED:.0f} times as fast here."
     body.append(svg.words(20, height - 16, took, "small"))

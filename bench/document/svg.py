@@ -83,6 +83,15 @@ def words(x: float, y: float, text: str, *kinds: str) -> str:
     return f'<text x="{x:g}" y="{y:g}"{given}>{escape(text, quote=False)}</text>'
 
 
+def columns(x: float, y: float, line: str, letter: float) -> str:
+    """A line of a terminal, whose letters have one width in every renderer and with every font."""
+    return (
+        f'<text x="{x:g}" y="{y:g}" class="mono" xml:space="preserve"'
+        f' textLength="{len(line) * letter:g}" lengthAdjust="spacingAndGlyphs">'
+        f"{escape(line, quote=False)}</text>"
+    )
+
+
 def box(place: tuple[float, float, float, float], kind: str) -> str:
     """A rectangle: left, top, width, height."""
     x, y, width, height = place

@@ -7,36 +7,43 @@ from collections.abc import Iterator
 from .cells import small, table
 from .inputs import Inputs
 
-_HEADS = ("technique", "pass", "verdict", "saves, or would", "zstd", "why, or where")
+_HEADS = ("technique", "verdict", "saves, or would", "why, or where")
+_COLD = "modules that no start needs move to the cold store, where they stay importable"
 
 
-def record(inputs: Inputs) -> str:
-    """Every technique, row by row, and what was tested beside it."""
+def page(inputs: Inputs) -> str:
+    """The whole page: a row for each technique that was tried; what the cold store replaced, by
+    name.
+    """
     known = inputs.techniques
+    cold = [
+        name.removeprefix("remove ")
+        for technique in known["techniques"]
+        if technique.get("words") == _COLD and (name := technique["technique"])
+    ]
+    settings = [
+        technique["technique"]
+        for technique in known["techniques"]
+        if technique["verdict"] == "a setting"
+    ]
     return "\n\n".join(
         (
-            "slimbake began with a write-up: clean-ups of three images by hand, with claims of what"
-            " they save. In 2026 slimbake tried each technique as a *pass*, with every check of every"
-            " service on a layer, on all layers of the example. Bytes are those of the layers"
-            " together.",
-            f"This page is a record: measured in {known['when']}, at commit `{known['commit']}`. The"
-            " numbers are in `bench/results/techniques.json`; what measured them lies in the history."
-            " What slimbake does today: [the promise](../promise.md).",
-            table(_HEADS, _rows(inputs, beside=False)),
-            "Tested beside the write-up's:",
-            table(_HEADS, _rows(inputs, beside=True)),
+            "# The write-up's techniques",
+            f"A record, measured in {known['when']} at commit `{known['commit']}`: slimbake tried each"
+            " clean-up as a *pass*, with every check of every service, on all layers of the example."
+            " Bytes are those of the layers together (`bench/results/techniques.json`); the losses of"
+            " today's images are in the [results](../docs/results.md), today's rules in [the"
+            " promise](../docs/promise.md). A pass is *proven* if every check passed, *refuted* if not.",
+            table(_HEADS, _rows(inputs)),
+            "Not tried, because their modules move to the cold store, where they stay importable:"
+            f" {', '.join(cold)}.",
+            f"Settings of slimbake today: {', '.join(settings)}.",
         )
     )
 
 
-def _rows(inputs: Inputs, *, beside: bool) -> Iterator[tuple[str, ...]]:
-    for each in inputs.techniques["techniques"]:
-        if each.get("beside", False) == beside:
-            yield (
-                each["technique"],
-                each.get("pass", "-"),
-                each["verdict"],
-                small(each["bytes"]) if "bytes" in each else "",
-                small(each["zstd"]) if "zstd" in each else "",
-                each.get("words", ""),
-            )
+def _rows(inputs: Inputs) -> Iterator[tuple[str, ...]]:
+    for technique in inputs.techniques["techniques"]:
+        if technique["verdict"] != "a setting" and technique.get("words") != _COLD:
+            saved = small(technique["bytes"]) if "bytes" in technique else ""
+            yield (technique["technique"], technique["verdict"], saved, technique.get("words", ""))

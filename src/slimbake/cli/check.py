@@ -179,7 +179,7 @@ def _reference(project: Project, services: tuple[str, ...]) -> None:
     root, files = project.root, _recorded_by(project)
     chosen = tuple(name for name in select(project.plan, services) if name in files)
     if not chosen or any(name not in files for name in services):
-        raise UsageError("no smoke here has a `reference`", "define one: docs/how-to/parity.md")
+        raise UsageError("no smoke here has a `reference`", "define one: docs/checks.md")
     with hold(project, Preparation(targets=chosen), console) as held:
         site = held.stocked(chosen)
         plan = weights_mounted(site, chosen)

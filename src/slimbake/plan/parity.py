@@ -33,7 +33,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "int4": (0.9, 0.95, 0.8, 0.0, 0.05, 0.3, 0.8, 0.6),
     }.items()
 }
-"""What a precision is held to where the manifest says nothing; docs/how-to/parity.md gives reasons."""
+"""What a precision is held to where the manifest says nothing; docs/how-to/onnx.md has the figures."""
 
 
 @dataclass(frozen=True, slots=True)
