@@ -37,9 +37,17 @@ def test_a_page_has_at_most_1_500_words_beside_its_tables(page: Path) -> None:
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
     text = re.sub(r"`[^`]*`", "", page.read_text("utf-8"))
-    for address in re.findall(r"\]\(([^)#]+)", text):
+    for address, place in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         if "://" not in address:
-            assert (page.parent / address).exists(), address
+            target = page.parent / address if address else page
+            assert target.exists(), address
+            assert not place or place in headings(target), f"{address}#{place}"
+
+
+def headings(page: Path) -> set[str]:
+    """The parts of a page, as a link names them."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", line.lower().replace(" ", "-")) for line in lines}
 
 
 def test_every_page_is_in_the_navigation() -> None:
