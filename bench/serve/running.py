@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from slimbake import docker
 from slimbake.checks.surroundings import HARDENED
 from slimbake.docker.command import call
 from slimbake.errors import CheckError, SetupError
@@ -98,7 +97,9 @@ def _until_answered(name: str, port: int, first: Workload | None) -> None:
         if now - looked > 1:  # a question to the engine takes its time, too
             looked = now
             if call("inspect", "--format={{.State.Running}}", name).strip() == "false":
-                raise CheckError(f"{name} ended before it answered\n{docker.last_words(name, 12)}")
+                raise CheckError(
+                    f"{name} ended before it answered\n{call('logs', '--tail=12', name)}"
+                )
         if now - began > LIMIT:
             raise CheckError(f"{name} does not answer within {LIMIT:g} s")
         time.sleep(EVERY)

@@ -215,8 +215,8 @@ def starts(
         given = dict(service.environment)
         with beside(
             name, file, company.beside, service.host, variables, given, company.fleet
-        ) as others:
-            said = (*others.options, *options)
+        ) as network:
+            said = (*network, *options)
             until = time.monotonic() + _SETTLING
             while True:
                 one = _checked(image, service, asked, said)

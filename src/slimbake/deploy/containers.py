@@ -51,10 +51,10 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
         return _debug_own(running, image, arguments)
     options = mounting(running)
     derived = f"slimbake-debug/{plan.project}-{service}"
-    docker.build_image(
+    docker.build(
         DEBUG_DOCKERFILE.format(user=running.user),
-        derived,
         {"image": f"docker-image://{image}", "python": python},
+        f"type=image,name={derived},compression=uncompressed",
         labels={DEBUG: "true", PROJECT: plan.project},
     )
     try:

@@ -30,13 +30,6 @@ class NotBeside(CheckError):
     """What a check needs beside it did not start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What was started."""
-
-    options: tuple[str, ...]  # of `docker run`, for a container beside it
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
     """A service of the fleet that a check starts beside it."""
@@ -56,17 +49,17 @@ class OwnServices:
 
     def needed(self, services: Iterable[str], fleet: Collection[str] = ()) -> tuple[str, ...]:
         """These services and all that they depend on, less those of the fleet, by its names."""
-        known, found, left = self._known, set[str](), list(services)
+        found, left = set[str](), list(services)
         while left:
             if (each := left.pop()) not in found and manifest_name(each) not in fleet:
                 found.add(each)
-                left += known[each].get("depends_on", ())
+                left += self.services[each].get("depends_on", ())
         return tuple(sorted(found))
 
     def images(self, services: Iterable[str]) -> dict[str, str]:
         """The image of each of these services; none of one that is built."""
-        known = self._known
-        return {n: known[n]["image"] for n in services if "build" not in known[n]}
+        chosen = {name: self.services[name] for name in services}
+        return {name: each["image"] for name, each in chosen.items() if "build" not in each}
 
     def variables(self, host: str) -> dict[str, str]:
         """The variables of the service that has this name in a manifest."""
@@ -77,7 +70,7 @@ class OwnServices:
         """A compose file of these services without a way out, that leaves nothing behind."""
         return {
             **self._files(),
-            "services": {each: _alone(self._known[each]) for each in services},
+            "services": {each: _alone(self.services[each]) for each in services},
             "networks": {"default": {"internal": True, "labels": owned()}},
         }
 
@@ -86,7 +79,7 @@ class OwnServices:
         variables that a container of it gets where people run it.
         """
         every = {each.host: each for each in fleet}
-        named = {host: [n for n in self._known if manifest_name(n) == host] for host in every}
+        named = {host: [n for n in self.services if manifest_name(n) == host] for host in every}
         keys = {host: (*names, host)[0] for host, names in named.items()}
         found = {}
         for host, each in every.items():
@@ -110,7 +103,7 @@ class OwnServices:
         """What these services and their volumes are in a compose file of the fleet."""
         found = {}
         for each in services:
-            said = {k: v for k, v in self._known[each].items() if k not in _OTHER_NETWORKS}
+            said = {k: v for k, v in self.services[each].items() if k not in _OTHER_NETWORKS}
             needs = {n: how for n, how in said.pop("depends_on", {}).items() if n in services}
             found[each] = {**said, **({"depends_on": needs} if needs else {})}
         mounts = [mount for each in found.values() for mount in each.get("volumes", ())]
@@ -126,15 +119,13 @@ class OwnServices:
         return {each: said.get(each, {"condition": "service_started"}) for each in services}
 
     @property
-    def _known(self) -> Mapping[str, dict[str, Any]]:
-        known: Mapping[str, dict[str, Any]] = self.said["services"]
-        return known
+    def services(self) -> Any:
+        """Each as a mapping, by its name in the file."""
+        return self.said["services"]
 
-    def _named(self, host: str) -> Mapping[str, Any]:
-        known = self._known
-        return known.get(host) or known.get(
-            next((n for n in known if manifest_name(n) == host), ""), {}
-        )
+    def _named(self, host: str) -> Any:
+        named = (service for n, service in self.services.items() if manifest_name(n) == host)
+        return self.services.get(host) or next(named, {})
 
     def _files(self) -> dict[str, Any]:
         return {key: self.said[key] for key in ("secrets", "configs") if key in self.said}
@@ -174,9 +165,10 @@ def beside(
     variables: Sequence[Path] = (),
     environment: Mapping[str, str] = {},
     fleet: Sequence[Neighbour] = (),
-) -> Iterator[Beside]:
+) -> Iterator[tuple[str, ...]]:
     """These services of a compose file and what they depend on, and those of the fleet, well, on a
-    network without a way out; they have gone afterwards, with all that they wrote.
+    network without a way out; they have gone afterwards, with all that they wrote. Gives options of
+    `docker run`, for a container beside them.
 
     `name`: of their project; `file`: its folder, where there is none and all are of the fleet;
     `variables`: files of those that the check gets, below `environment`, for Compose to fill in,
@@ -202,7 +194,7 @@ def beside(
                 why = f"what its start check needs did not start: {needs}"
                 raise NotBeside(why, f"{error.hint.splitlines()[-1]}\n{words}") from None
             given = (f"--env={k}={v}".replace("$$", "$") for k, v in named.items())
-            yield Beside((f"--network={name}_default", *given))
+            yield (f"--network={name}_default", *given)
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
 

@@ -8,11 +8,11 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from slimbake.docker.command import client
+from slimbake.docker.command import call
 from slimbake.errors import SetupError
 from slimbake.host import process
 
@@ -52,7 +52,6 @@ class Bake:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it
         cancels the build.
         """
-        # Not python-on-whales: it returns BuildKit's progress as text only.
         try:
             running = subprocess.Popen(
                 self._arguments,
@@ -94,85 +93,44 @@ def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:
     """Objects that stand one after the other, indented, as rawjson writes them; other lines go to
     `rest`.
     """
-    block: list[str] = []
+    text = ""
     for line in stream:
-        if not block and not line.startswith("{"):
-            rest.append(line)
-            continue
-        block.append(line)
-        if line.startswith("}") or (len(block) == 1 and line.rstrip().endswith("}")):
-            try:
-                yield json.loads("".join(block))
-                block = []
-            except ValueError:
-                # 0.13 writes the last words of the build behind the closing brace of an object.
-                end = line.find("}") + 1
-                with contextlib.suppress(ValueError):
-                    yield json.loads("".join((*block[:-1], line[:end])))
-                rest.append(line[end:])
-                block = []
-    rest.extend(block)
+        text += line
+        if text.startswith("{") and not line.startswith(("}", "{}")):
+            continue  # within an object
+        if text.startswith("{"):
+            with contextlib.suppress(ValueError):
+                event, end = json.JSONDecoder().raw_decode(text)
+                yield event
+                text = text[end:].removeprefix("\n")  # 0.13 has the last words of the build there
+        rest.append(text)
+        text = ""
+    rest.append(text)
 
 
-def build_files(
+def build(
     dockerfile: str,
     contexts: Mapping[str, str],
-    arguments: Mapping[str, str],
-    target: Path,
-    platform: str = "",
+    output: str,
+    *,
+    arguments: Mapping[str, str] = {},
+    labels: Mapping[str, str] = {},
 ) -> None:
-    """Build a Dockerfile and write the files of its last stage to the folder `target`.
+    """Build a Dockerfile; `output`: as buildx takes it, of its last stage.
 
     `contexts`: name -> folder or image, as bake takes them; there is no other context. Raises
     SetupError with the lines that our programs printed, else with the build's last output.
     """
-    output = {"type": "local", "dest": str(target)}
-    try:
-        _build(dockerfile, output, contexts, arguments, platforms=[platform] if platform else None)
-    except SetupError as error:
-        lines = [line.partition(" ")[2] for line in error.hint.splitlines() if "slimbake: " in line]
-        raise SetupError(
-            "\n".join(lines[-4:]) or f"the build failed\n{error.hint[-2000:]}"
-        ) from None
-
-
-def build_image(
-    dockerfile: str,
-    name: str,
-    contexts: Mapping[str, str],
-    *,
-    labels: Mapping[str, str] = {},
-    arguments: Mapping[str, str] = {},
-    platforms: Iterable[str] = (),
-) -> None:
-    """Build a Dockerfile into an image of the engine, for its own platform unless others are given.
-
-    `contexts`: as for `build_files`. Its layers stay uncompressed: such an image is never pushed.
-    Raises SetupError with the build's output.
-    """
-    output = {"type": "image", "name": name, "compression": "uncompressed"}
-    on = sorted(platforms) or None
-    _build(dockerfile, output, contexts, arguments, labels=labels, platforms=on)
-
-
-def _build(
-    dockerfile: str,
-    output: Mapping[str, str],
-    contexts: Mapping[str, str],
-    arguments: Mapping[str, str],
-    *,
-    labels: Mapping[str, str] = {},
-    platforms: list[str] | None,
-) -> None:
-    with tempfile.TemporaryDirectory(prefix="slimbake-build-") as folder, client() as docker:
+    named = (f"--build-context={name}={value}" for name, value in contexts.items())
+    given = (f"--build-arg={key}={value}" for key, value in arguments.items())
+    marks = (f"--label={key}={value}" for key, value in labels.items())
+    with tempfile.TemporaryDirectory(prefix="slimbake-build-") as folder:
         Path(folder, "Dockerfile").write_text(dockerfile)
-        docker.buildx.build(
-            folder,
-            build_args=dict(arguments),
-            build_contexts=dict(contexts),
-            labels=dict(labels),
-            output=dict(output),
-            platforms=platforms,
-            progress=False,  # its text is what an error says
-            provenance=False,
-        )
+        words = (*named, *given, *marks, "--provenance=false", f"--output={output}", folder)
+        try:
+            call("buildx", "build", *words)
+        except SetupError as error:
+            printed = (line.partition(" ")[2] for line in error.hint.splitlines())
+            lines = [line for line in printed if "slimbake: " in line]
+            text = "\n".join(lines[-4:]) or f"the build failed\n{error.hint[-2000:]}"
+            raise SetupError(text) from None

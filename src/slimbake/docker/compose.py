@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from slimbake.docker.command import call, client
+from slimbake.docker.command import call
 from slimbake.errors import SetupError
-
-if TYPE_CHECKING:
-    from python_on_whales import DockerClient
 
 FLOOR = (2, 26, 0)
 FOLDER = "slimbake.folder"  # label of a volume: where the compose file lies that it belongs to
@@ -69,21 +67,20 @@ class ComposeProject:
 
         Compose takes a volume that is there for its own, whichever folder it works in.
         """
-        with self._client() as docker:
-            for name in names:
-                labels = {f"{_LABEL}.project": self.name, f"{_LABEL}.volume": name}
-                labels[FOLDER] = str(self.files[0].parent)
-                docker.volume.create(f"{self.name}_{name}", labels=labels)
+        for name in names:
+            labels = {f"{_LABEL}.project": self.name, f"{_LABEL}.volume": name}
+            labels[FOLDER] = str(self.files[0].parent)
+            marks = (f"--label={key}={value}" for key, value in labels.items())
+            call("volume", "create", *marks, f"{self.name}_{name}")
 
     def up(self, services: Sequence[str]) -> None:
         """Start these services in the background; what runs as it should already, stays."""
-        with _together(), self._client() as docker:
-            docker.compose.up(list(services), detach=True)
+        if services:  # without a name, Compose takes all
+            self._show("up", "--detach", *services)
 
     def down(self, volumes: bool) -> None:
         """Remove all containers and the network, and the volumes if asked to."""
-        with self._client() as docker:
-            docker.compose.down(volumes=volumes, remove_orphans=True)
+        self._show("down", "--remove-orphans", *(("--volumes",) if volumes else ()))
         if volumes:
             name = f"--filter=label={_LABEL}.project={self.name}"
             mine = f"--filter=label={FOLDER}={self.files[0].parent}"
@@ -92,99 +89,76 @@ class ComposeProject:
 
     def remove(self, services: Sequence[str]) -> None:
         """Remove the containers of these services, also while they run."""
-        with self._client() as docker:
-            docker.compose.rm(list(services), stop=True)
+        if services:
+            call(*self._words, "rm", "--force", "--stop", *services)
 
     def restart(self, services: Sequence[str]) -> None:
         """End the containers of these services, and start them again."""
-        with self._client() as docker:
-            docker.compose.restart(list(services))
+        if services:
+            call(*self._words, "restart", *services)
 
     def states(self) -> dict[str, ContainerState]:
         """How the container of each service does."""
-        found = {}
-        with self._client() as docker:
-            for each in docker.compose.ps(all=True):
-                state = each.state
-                looks = (state.health.log if state.health else None) or ()
-                ports = (each.network_settings.ports or {}).values()
-                found[(each.config.labels or {}).get(f"{_LABEL}.service", "")] = ContainerState(
-                    name=each.name,
-                    code=None if state.running else state.exit_code,
-                    health=(state.health.status or "") if state.health else "",
-                    published=next((int(on[0]["HostPort"]) for on in ports if on), None),
-                    error=state.error or "",
-                    check=(looks[-1].output or "").strip() if looks and looks[-1].exit_code else "",
-                )
-        return found
+        ids = call(*self._words, "ps", "--quiet", "--all").split()
+        found = json.loads(call("container", "inspect", *ids)) if ids else []
+        services = (container["Config"]["Labels"][f"{_LABEL}.service"] for container in found)
+        return dict(zip(services, map(_state, found), strict=True))
 
     def last_words(self, service: str, lines: int) -> str:
         """The last lines that a service wrote."""
-        with self._client() as docker:
-            found = docker.compose.logs(service, tail=str(lines), no_log_prefix=True)
-        return str(found).replace(CLEAR, "").strip()
+        text = call(*self._words, "logs", "--no-log-prefix", f"--tail={lines}", service)
+        return text.replace(CLEAR, "").strip()
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
-        """Show what services wrote, on this process's own stdout; the exit code.
-
-        Only a terminal gets control sequences that the services did not write.
-        """
+        """Show what services wrote, on this process's own stdout; the exit code."""
         words = ("logs", *(("--follow",) if follow else ()), *services)
-        return self._foreground(*words) if sys.stdout.isatty() else self._plain(*words)
+        if follow or sys.stdout.isatty():
+            return self._foreground(*words)
+        sys.stdout.write(call(*self._words, *words).replace(CLEAR, ""))
+        return 0
 
     def run(self, service: str, arguments: Sequence[str]) -> int:
         """Run a service on this process's own stdin, stdout and stderr; its exit code."""
-        # Not python-on-whales: it gives no stdin, and raises on an exit code.
         terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
-        with _together():
-            return self._foreground("run", "--rm", *terminal, service, *arguments, quiet=True)
+        return self._foreground("--progress=quiet", "run", "--rm", *terminal, service, *arguments)
 
-    def _plain(self, *words: str) -> int:
-        clear = CLEAR.encode()
-        with subprocess.Popen([*self._command(), *words], stdout=subprocess.PIPE) as running:
-            assert running.stdout is not None  # noqa: S101 - for the type checker
-            try:
-                for line in running.stdout:
-                    sys.stdout.buffer.write(line.removeprefix(clear))
-                    sys.stdout.buffer.flush()
-            except BaseException:  # whoever read this has gone, or does not want more
-                running.terminate()
-                raise
-        return running.returncode
+    def _show(self, *words: str) -> None:
+        """Run a command of Compose whose progress is shown. Raises SetupError."""
+        if self._foreground(*words):
+            raise SetupError("docker compose failed")
 
-    def _foreground(self, *words: str, quiet: bool = False) -> int:
-        progress = ("--progress=quiet",) if quiet else ()
-        return subprocess.run([*self._command(), *progress, *words], check=False).returncode
+    def _foreground(self, *words: str) -> int:
+        # A start of some services names some: Compose is to warn of no others.
+        environment = {**os.environ, "COMPOSE_IGNORE_ORPHANS": "true"}
+        command = ["docker", *self._words, *words]
+        return subprocess.run(command, env=environment, check=False).returncode
 
-    def _command(self) -> list[str]:
-        with self._client() as docker:
-            return [str(word) for word in docker.client_config.docker_compose_cmd]
-
-    @contextlib.contextmanager
-    def _client(self) -> Iterator[DockerClient]:
+    @property
+    def _words(self) -> tuple[str, ...]:
         # Of every profile: what was started by its name is to be seen and removed, too.
-        with client(
-            compose_files=list(self.files),
-            compose_env_files=list(self.env_files),
-            compose_project_name=self.name,
-            compose_profiles=["*"],
-        ) as docker:
-            yield docker
+        return (
+            "compose",
+            *(f"--file={file}" for file in self.files),
+            "--profile=*",
+            *(f"--env-file={file}" for file in self.env_files),
+            f"--project-name={self.name}",
+        )
 
 
-@contextlib.contextmanager
-def _together() -> Iterator[None]:
-    """Have Compose warn of no other containers of the project: a start of some services names some."""
-    key = "COMPOSE_IGNORE_ORPHANS"
-    before = os.environ.get(key)
-    os.environ[key] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[key]
-        else:
-            os.environ[key] = before
+def _state(container: Any) -> ContainerState:
+    """As `docker container inspect` describes it."""
+    state = container["State"]
+    health = state.get("Health") or {}
+    looks = health.get("Log") or ()
+    ports = (container["NetworkSettings"].get("Ports") or {}).values()
+    return ContainerState(
+        name=container["Name"].removeprefix("/"),
+        code=None if state["Running"] else state["ExitCode"],
+        health=health.get("Status", ""),
+        published=next((int(on[0]["HostPort"]) for on in ports if on), None),
+        error=state.get("Error", ""),
+        check=looks[-1]["Output"].strip() if looks and looks[-1]["ExitCode"] else "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import socket
 import subprocess
@@ -15,21 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from slimbake.docker.command import call, client
+from slimbake.docker.command import call
 from slimbake.errors import SetupError
 from slimbake.host.files import is_running
 
 OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
-OUT = "/inside/out"  # where a container finds the pipe that it is read by
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
 def bind(source: Path, target: str, *, read_only: bool = True) -> str:
     """The option of `docker run` that mounts a file or folder; its path may have colons and commas."""
-    line = io.StringIO()
-    fields = ("type=bind", f"source={source}", f"target={target}")
-    csv.writer(line, lineterminator="").writerow((*fields, "readonly") if read_only else fields)
-    return f"--mount={line.getvalue()}"
+    quoted = str(source).replace('"', '""')
+    return f'--mount=type=bind,"source={quoted}",target={target}{",readonly" * read_only}'
 
 
 def owned() -> dict[str, str]:
@@ -76,50 +71,31 @@ class Contained:
 
 def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
     """Run a container of this name to its end, or for so many seconds; it has gone afterwards,
-    interrupted or not.
+    interrupted or not. One that the engine was still making then is left to `prune`.
 
     Raises SetupError with Docker's own words where it could not be run.
     """
-    with tempfile.TemporaryFile() as given:
-        given.write(stdin.encode())
-        given.seek(0)
-        # Not python-on-whales: it has no stdin and no timeout, and does not capture stderr.
-        process = subprocess.Popen(
-            ["docker", "run", "--interactive", f"--name={name}", *_labels(), *words],
-            stdin=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            # Ctrl-C is ours: a client that is cut off may leave what the engine still makes
-            start_new_session=True,
-        )
-    code, starved = None, False
+    starved = False
     try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            stdout, stderr = process.communicate(timeout=seconds)
-            code = process.returncode
-            starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
+        done = subprocess.run(
+            ["docker", "run", "--interactive", f"--name={name}", *_labels(), *words],
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            start_new_session=True,  # Ctrl-C is ours
+        )
+        code, stdout, stderr = done.returncode, done.stdout, done.stderr
+        starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
+    except subprocess.TimeoutExpired as late:
+        code, stdout, stderr = None, late.stdout or b"", late.stderr or b""
     finally:
-        _remove(process, name)
-    if code is None:
-        stdout, stderr = process.communicate()
+        _removed(name)
     if code == NOT_RUN:
-        raise SetupError("the engine could not run a container", stderr.strip())
-    return Contained(code, stdout, stderr, starved)
-
-
-def _remove(process: subprocess.Popen[str], name: str) -> None:
-    """End the client of a container, and remove the container."""
-    for _ in range(50):  # made or not yet: the client ends when its container does
-        if process.poll() is not None:
-            break
-        _quiet("rm", "--force", "--volumes", name)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.2)
-    process.kill()  # it still has words that nobody reads
-    _quiet("rm", "--force", "--volumes", name)
+        raise SetupError("the engine could not run a container", stderr.decode().strip())
+    return Contained(
+        code, stdout.decode(errors="replace"), stderr.decode(errors="replace"), starved
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,27 +160,21 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     """A file or folder of an image as a tar stream; None where it has none there. Raises
     SetupError.
     """
-    with (
-        client() as docker,
-        docker.container.create(image, networks=["none"], labels=owned()) as container,
-        tempfile.TemporaryFile() as stream,
-    ):
-        # Not python-on-whales: it copies into folders only.
-        done = subprocess.run(
-            ["docker", "cp", f"{container.id}:{path}", "-"],
-            stdout=stream,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        stream.seek(0)
-        yield None if done.returncode else stream
+    container = call("container", "create", "--network=none", *_labels(), image).strip()
+    try:
+        with tempfile.TemporaryFile() as stream:
+            words = ["docker", "cp", f"{container}:{path}", "-"]
+            done = subprocess.run(words, stdout=stream, stderr=subprocess.PIPE, check=False)
+            stream.seek(0)
+            yield None if done.returncode else stream
+    finally:
+        _removed(container)
 
 
 def container_output(*words: str, stdin: str = "") -> str:
     """Run a container to its end, remove it, and return its stdout.
 
-    This and the next two take arguments of `docker run`, such as --read-only, which python-on-whales
-    does not. Raises SetupError with Docker's own words.
+    Raises SetupError with Docker's own words.
     """
     return call("run", "--rm", "--interactive", *_labels(), *words, stdin=stdin)
 
@@ -214,18 +184,6 @@ def run_foreground(*words: str) -> int:
     terminal = ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
     command = ("docker", "run", "--rm", "--interactive", *terminal, *words)
     return subprocess.run(command, check=False).returncode
-
-
-def last_words(name: str, lines: int) -> str:
-    """The last lines that a container wrote."""
-    with client() as docker:
-        return str(docker.container.logs(name, tail=lines))
-
-
-def running_containers() -> list[str]:
-    """The ids of all running containers."""
-    with client() as docker:
-        return [container.id for container in docker.container.list()]
 
 
 def publishing(port: str) -> str:

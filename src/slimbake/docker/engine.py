@@ -7,9 +7,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from slimbake.docker.compose import version_of
@@ -20,7 +20,6 @@ from slimbake.host.machine import Machine, machine
 Version = tuple[int, int, int]
 
 BUILDX_FLOOR: Version = (0, 13, 0)
-UNKNOWN: Version = (0, 0, 0)  # of a buildx that was built without its version, as distributions do
 
 BUILDER_TRIES = 3
 
@@ -82,20 +81,8 @@ def find() -> DockerEngine | Absent:
     except ValueError:
         info = {}
     driver, problem = asking.result()
-    found = describe(
-        info,
-        asked.stderr,
-        builder=driver,
-        endpoint=os.environ.get("DOCKER_HOST", ""),
-        bakes=_bakes,
-    )
-    for _ in range(BUILDER_TRIES - 1):
-        if isinstance(found, Absent) or found.builder:
-            return found
-        # Another buildx may be writing its state, or was killed while it did.
-        time.sleep(1)
-        driver, problem = _builder_driver()
-        found = replace(found, builder=driver)
+    endpoint = os.environ.get("DOCKER_HOST", "")
+    found = describe(info, asked.stderr, builder=driver, endpoint=endpoint)
     if isinstance(found, DockerEngine) and not found.builder:
         return Absent("builder", f"buildx does not say which builder it uses: {problem}")
     return found
@@ -107,12 +94,8 @@ def describe(
     *,
     builder: str,
     endpoint: str,
-    bakes: Callable[[], bool],
 ) -> DockerEngine | Absent:
-    """The engine that `docker info` describes, or why none can be used.
-
-    `bakes`: whether a buildx that tells no version can do what the oldest that serves can.
-    """
+    """The engine that `docker info` describes, or why none can be used."""
     problems = " ".join(info.get("ServerErrors") or [errors.strip()])
     if "permission denied" in problems:
         return Absent("permission", "you may not use the Docker engine's socket")
@@ -121,7 +104,8 @@ def describe(
         return Absent("daemon", f"the Docker engine does not answer: {problems or 'no answer'}")
     if buildx is None:
         return Absent("buildx", "Docker's buildx plugin is not installed")
-    if buildx < BUILDX_FLOOR and not (buildx == UNKNOWN and bakes()):
+    # One that was built without its version, as distributions do, says 0.0.0.
+    if (0, 0, 0) < buildx < BUILDX_FLOOR:
         return Absent(
             "old buildx",
             f"buildx {version_text(buildx)} is too old: {version_text(BUILDX_FLOOR)} is the oldest"
@@ -164,19 +148,14 @@ def _plugin(info: Mapping[str, Any], name: str) -> str:
 
 def _builder_driver() -> tuple[str, str]:
     """The driver of the builder in use, "" where buildx names none; and what buildx says of that."""
-    shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK)
-    found = re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE)
-    return (found[1], "") if found else ("", shown.last_lines() or "no answer")
-
-
-def _bakes() -> bool:
-    """Whether buildx shows progress as data, which it learned in 0.13."""
-    words = ("buildx", "bake", "--progress=rawjson", "--print", "--file=-", "none")
-    return process.execute(["docker", *words], stdin='target "none" {}', timeout=process.LOOK).ok
+    for attempt in range(BUILDER_TRIES):
+        time.sleep(attempt)  # another buildx may be writing its state, or was killed while it did
+        shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK)
+        if found := re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE):
+            return found[1], ""
+    return "", shown.last_lines() or "no answer"
 
 
 def version_text(version: Version) -> str:
     """A version as people write it."""
-    if version == UNKNOWN:
-        return "of an unknown version"
     return ".".join(map(str, version))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import select
 import subprocess
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
-from slimbake.docker.command import call, client
+from slimbake.docker.command import call
 from slimbake.errors import SetupError
 from slimbake.host import process
 
@@ -40,7 +36,6 @@ class EngineImage:
 
 def engine_image(name: str) -> EngineImage:
     """An image by its name or id. Raises SetupError with Docker's own words."""
-    # Not python-on-whales: a bake that builds nothing asks this.
     found = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
     config = found.get("Config") or {}
     return EngineImage(
@@ -81,15 +76,8 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
 def same_image(*names: str) -> bool:
     """Whether these images have the same layers and the same configuration."""
-    # Not python-on-whales: it drops the fields of a configuration that it does not know.
     form = "--format={{json .RootFS}} {{json .Config}}"
     return len(set(call("image", "inspect", form, *names).splitlines())) == 1
-
-
-def image_history(name: str) -> list[str]:
-    """The steps that made an image, as in its Dockerfile, the last one first."""
-    # Not python-on-whales: its `history` is not implemented.
-    return call("history", "--no-trunc", "--format={{.CreatedBy}}", name).splitlines()
 
 
 def project_images(project: str) -> dict[str, tuple[str, ...]]:
@@ -119,25 +107,6 @@ def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {id_: tuple(json.loads(names) or ()) for id_, names in found}
 
 
-def image_sizes(names: Sequence[str]) -> dict[str, int]:
-    """The bytes of those of these images that the engine holds, by the names asked for; of none,
-    where there is no engine. An engine with the containerd store says how large they are compressed.
-    """
-    if not names:
-        return {}
-    form = "--format={{.Size}} {{json .RepoTags}}"
-    try:
-        done = process.execute(["docker", "image", "inspect", form, *names], timeout=process.LOOK)
-    except SetupError:
-        return {}
-    found: dict[str, int] = {}
-    for line in filter(None, done.stdout.splitlines()):
-        size, tags = line.split(" ", 1)
-        for tag in json.loads(tags) or ():
-            found[tag] = found[tag.removesuffix(":latest")] = int(size)
-    return {name: found[name] for name in names if name in found}
-
-
 def remove_dangling(project: str) -> list[str]:
     """Remove the images of a project that lost their names to newer ones; returns their ids."""
     filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
@@ -151,7 +120,7 @@ def remove_dangling(project: str) -> list[str]:
 def remove_image(name: str) -> bool:
     """Remove an image, or one of its names; false where a container still uses it."""
     try:
-        call("image", "rm", name)  # not python-on-whales: each bake of an edit does so
+        call("image", "rm", name)
     except SetupError:
         return False
     return True
@@ -162,91 +131,35 @@ def tag_image(name: str, other: str) -> None:
     call("image", "tag", name, other)
 
 
-PUSH_SILENCE = 300.0  # seconds; some registries need minutes to store a large layer
 PUSH_TRIES = 3
-# What may pass: the registry or the network failed, and nobody was refused.
-_PASSING = re.compile(
-    r"no progress|reset by peer|broken pipe|\bEOF\b|time(?:d )?-?out|temporar|too many requests"
-    r"|bad gateway|unavailable|\b(?:429|50[0-4])\b",
-    re.IGNORECASE,
-)
+PUSH_LIMIT = 3600.0  # seconds of one try: a registry that hangs is not waited for for ever
+_REFUSED = re.compile(r"denied|unauthorized|forbidden", re.IGNORECASE)
 
 
 def push_image(name: str) -> None:
-    """Push an image under one of its names; what may pass is tried again, and layers that arrived
-    are not sent again.
+    """Push an image under one of its names; what a registry does not refuse is tried again, and
+    layers that arrived are not sent again.
 
     Raises SetupError with the registry's words.
     """
+    words = ("docker", "image", "push", "--quiet", name)
     for attempt in range(PUSH_TRIES):
-        if not (words := _push(name)):
+        time.sleep(attempt)
+        done = process.execute(words, timeout=PUSH_LIMIT)
+        if done.ok:
             return
-        if not _PASSING.search(words):
+        if _REFUSED.search(done.stderr):
             break
-        if attempt + 1 < PUSH_TRIES:
-            time.sleep(2**attempt)
-    raise SetupError("docker push failed", words)
-
-
-def _push(name: str) -> str:
-    """Push once; why that failed, or ""."""
-    # Not python-on-whales: it has no limit of time. On a terminal, Docker shows the bytes that each
-    # layer has sent. It draws the same lines again and again while none are taken.
-    shown, terminal = os.openpty()
-    with os.fdopen(shown, "rb", 0) as progress, tempfile.TemporaryFile() as said:
-        running = subprocess.Popen(
-            ["docker", "image", "push", name],
-            stdin=subprocess.DEVNULL,
-            stdout=terminal,
-            stderr=said,
-            start_new_session=True,
-        )
-        os.close(terminal)
-        try:
-            if not _ends(progress):
-                return f"no progress in {PUSH_SILENCE:g} s: the registry hangs"
-            code = running.wait()
-            said.seek(0)
-            words = said.read().decode(errors="replace").strip()
-            return (words or f"exit code {code}") if code else ""
-        finally:
-            running.kill()
-            running.wait()
-
-
-def _ends(progress: IO[bytes]) -> bool:
-    """Whether what Docker draws ends; false once it has drawn nothing new for PUSH_SILENCE."""
-    drawn: set[bytes] = set()
-    rest, last = b"", time.monotonic()
-    while (left := last + PUSH_SILENCE - time.monotonic()) > 0:
-        if not select.select([progress], [], [], left)[0]:
-            continue
-        try:
-            *lines, rest = (rest + progress.read(1 << 16)).split(b"\r")
-        except OSError:  # the other end is closed
-            return True
-        if not drawn.issuperset(lines):
-            drawn.update(lines)
-            last = time.monotonic()
-    return False
+    raise SetupError("docker push failed", done.stderr.strip())
 
 
 def pull_image(name: str, platform: str) -> str:
     """Bring an image of a registry into the engine; returns its id. `name`: by its digest;
     `platform`: where it is not the engine's.
     """
-    with client() as docker:
-        docker.image.pull(name, quiet=True, platform=platform or None)
+    foreign = (f"--platform={platform}",) if platform else ()
+    call("image", "pull", "--quiet", *foreign, name)
     return engine_image(name).id
-
-
-def import_image(root: Path, name: str, changes: Sequence[str], platform: str = "") -> None:
-    """Make an image of one layer from a tar file, and move the name once it is complete.
-
-    `changes`: lines of a Dockerfile; `platform`: where it is not the engine's.
-    """
-    with client() as docker:
-        docker.image.import_(root, name, changes, platform=platform or None)
 
 
 @contextlib.contextmanager
@@ -254,7 +167,6 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
     """The images as one OCI layout in a tar stream, each shared blob once. Raises SetupError with
     Docker's words.
     """
-    # Not python-on-whales: it yields lines, and tarfile reads from a file.
     with subprocess.Popen(
         ["docker", "save", *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as running:
@@ -273,17 +185,8 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
             raise SetupError("the engine could not save images", error)
 
 
-def registry_digest(name: str, seconds: float) -> str | None:
-    """The digest of an image in its registry; None without an answer in so many seconds.
-
-    A machine without Docker gets no answer either.
-    """
-    return registry_answer(name, seconds)[0] or None
-
-
 def registry_answer(name: str, seconds: float) -> tuple[str, str]:
     """The digest of an image in its registry; else "", and what the registry says."""
-    # Not python-on-whales: it has no timeout and does not return the digest.
     words = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
     try:
         return str(json.loads(call(*words, timeout=seconds))["digest"]), ""

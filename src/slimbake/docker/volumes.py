@@ -27,13 +27,10 @@ def image_volume(image: str, project: str) -> str:
     id_ = found.id if (found := find_image(image)) else pull_image(image, "")
     name = f"slimbake-{id_.removeprefix('sha256:')[:24]}"
     with exclusively(name, QUIET):
-        begun = _listed("container", name)  # left by one that was killed while it copied
-        if begun:
-            call("container", "rm", "--force", name)
-        if _listed("volume", name):
-            if not begun:
-                return name
-            call("volume", "rm", name)
+        # One that was killed while it copied has left the container, too.
+        if _listed("volume", name) and not _listed("container", name):
+            return name
+        _discard(name)
         labels = (f"--label={PROJECT}={project}", f"--label={IMAGE}={id_}")
         call("volume", "create", *labels, name)
         call("container", "create", f"--name={name}", f"--volume={name}:{_PLACE}", id_, "none")
@@ -41,8 +38,7 @@ def image_volume(image: str, project: str) -> str:
             with saved([id_]) as stream:
                 _fill(stream, name)
         except BaseException:
-            call("container", "rm", name)
-            call("volume", "rm", name)
+            _discard(name)
             raise
         call("container", "rm", name)
     return name
@@ -57,6 +53,12 @@ def remove_volumes(project: str) -> list[str]:
             call("volume", "rm", name)
             gone.append(name)
     return gone
+
+
+def _discard(name: str) -> None:
+    for kind in ("container", "volume"):
+        with contextlib.suppress(SetupError):
+            call(kind, "rm", "--force", name)
 
 
 def _listed(kind: str, name: str) -> bool:
@@ -76,7 +78,6 @@ def _fill(stream: IO[bytes], container: str) -> None:
 
 
 def _copy(first: bytes, content: IO[bytes], container: str) -> None:
-    # Not python-on-whales: it copies from files only.
     words = ["docker", "cp", "-", f"{container}:{_PLACE}"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as copying:
         assert copying.stdin and copying.stderr  # noqa: S101 - for the type checker

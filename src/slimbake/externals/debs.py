@@ -68,7 +68,10 @@ class Apt:
             (given / "make.pyz").write_bytes(zipapp("make"))
             (given / "lock.txt").write_text(lock)
             contexts = {"python": found["python"].context, "inside": str(given)}
-            docker.build_files(
-                _STEP.format(command=command), contexts, dict(self.machine.proxies), out
+            docker.build(
+                _STEP.format(command=command),
+                contexts,
+                f"type=local,dest={out}",
+                arguments=dict(self.machine.proxies),
             )
             return take(out)

@@ -103,7 +103,7 @@ def in_engine(image: str) -> AvailableImage | None:
 @functools.cache
 def in_registry(image: str) -> AvailableImage | None:
     """An image as its registry holds it, asked once in a run and for a few seconds at most."""
-    digest = docker.registry_digest(image, _REGISTRY_TIMEOUT)
+    digest, _ = docker.registry_answer(image, _REGISTRY_TIMEOUT)
     return AvailableImage("registry", digest) if digest else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from slimbake import docker
 from slimbake.errors import SetupError
 
 
-def test_files_are_put_into_a_folder(program: Program, tmp_path: Path) -> None:
+def test_files_are_put_into_a_folder(program: Program) -> None:
     program.answer("buildx build")
-    docker.build_files("FROM x\n", {"x": "/x"}, {"A": "b"}, tmp_path / "out", "linux/arm64")
+    docker.build(
+        "FROM x\n", {"x": "/x"}, "type=local,dest=out", arguments={"A": "b"}, labels={"c": "d"}
+    )
     (line,) = program.asked
-    assert f"--output type=local,dest={tmp_path / 'out'}" in line
-    assert "--build-arg A=b" in line and "--build-context x=/x" in line
-    assert "--platform linux/arm64" in line and "--provenance=false" in line
+    assert "--output=type=local,dest=out" in line
+    assert "--build-arg=A=b" in line and "--build-context=x=/x" in line
+    assert "--label=c=d" in line and "--provenance=false" in line
 
 
 @pytest.mark.parametrize(
@@ -32,15 +35,15 @@ def test_a_build_that_fails_says_our_words_or_else_its_own(
 ) -> None:
     program.answer("buildx build", stderr=said, code=1)
     with pytest.raises(SetupError) as caught:
-        docker.build_files("FROM x\n", {}, {}, tmp_path)
+        docker.build("FROM x\n", {}, "type=cacheonly")
     assert caught.value.message == message
 
 
-def test_an_image_is_built_for_the_engine_or_for_several_platforms(program: Program) -> None:
-    program.answer("buildx build")
-    docker.build_image("FROM x\n", "a:1", {"x": "/x"}, labels={"b": "c"})
-    docker.build_image("FROM x\n", "a:1", {}, platforms=("linux/arm64", "linux/amd64"))
-    one, both = program.asked
-    assert "--output type=image,name=a:1,compression=uncompressed" in one
-    assert "--label b=c" in one and "--platform" not in one
-    assert "--platform linux/amd64,linux/arm64" in both
+def test_a_bake_gives_events_and_keeps_what_is_none(program: Program, tmp_path: Path) -> None:
+    event = json.dumps({"vertexes": [{"name": "}"}]}, indent=2)
+    lines = f"#1 a word\n{event}\n{{}}\n{{\n broken\n}}\n{event} last words\nERROR: no\n"
+    program.answer("buildx bake --progress=rawjson one", stderr=lines, code=1)
+    bake = docker.Bake(["one"], tmp_path, {})
+    assert [*bake.events()] == [json.loads(event), {}, json.loads(event)]
+    assert bake.code == 1
+    assert bake.text == "#1 a word\n{\n broken\n}\n last words\nERROR: no\n"

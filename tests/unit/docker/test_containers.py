@@ -39,8 +39,8 @@ def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Progr
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("/a/b", "--mount=type=bind,source=/a/b,target=/t,readonly"),
-        ("/a:b", "--mount=type=bind,source=/a:b,target=/t,readonly"),
+        ("/a/b", '--mount=type=bind,"source=/a/b",target=/t,readonly'),
+        ("/a:b", '--mount=type=bind,"source=/a:b",target=/t,readonly'),
         ('/a,"b', '--mount=type=bind,"source=/a,""b",target=/t,readonly'),
     ],
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -101,7 +99,9 @@ def test_a_push_that_fails_gives_the_registry_s_words(program: Program) -> None:
     with pytest.raises(SetupError, match="docker push failed") as caught:
         docker.push_image("r.example/api:1")
     assert caught.value.hint == "denied: you may not"
-    assert program.asked == ["image push r.example/api:1"], "what is refused is not tried again"
+    assert program.asked == ["image push --quiet r.example/api:1"], (
+        "what is refused is not tried again"
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,20 +122,19 @@ def test_a_push_that_breaks_off_is_tried_again(
     with pytest.raises(SetupError, match="docker push failed") as caught:
         docker.push_image("r.example/api:1")
     assert caught.value.hint == words
-    assert program.asked == ["image push r.example/api:1"] * 3
-    assert waits == [1, 2]
+    assert program.asked == ["image push --quiet r.example/api:1"] * 3
+    assert [wait for wait in waits if wait >= 1] == [1, 2]
 
 
-def test_a_push_that_stands_still_is_ended(
+def test_a_push_that_hangs_is_ended(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = "#!/bin/sh\necho some bytes\nexec sleep 86400\n"
-    (tmp_path / "bin/docker").write_text(script)
-    monkeypatch.setattr(docker.images, "PUSH_SILENCE", 0.2)
+    (tmp_path / "bin/docker").write_text("#!/bin/sh\nexec sleep 86400\n")
+    monkeypatch.setattr(docker.images, "PUSH_LIMIT", 0.2)
     monkeypatch.setattr("time.sleep", lambda _: None)
     with pytest.raises(SetupError, match="docker push failed") as caught:
         docker.push_image("r.example/api:1")
-    assert caught.value.hint == "no progress in 0.2 s: the registry hangs"
+    assert caught.value.hint == "no answer within 0.2 s"
 
 
 def test_a_push_that_succeeds_after_a_fault_has_succeeded(
@@ -167,16 +166,6 @@ def test_a_pull_that_fails_gives_the_registry_s_words(program: Program) -> None:
     assert caught.value.hint == "manifest unknown"
 
 
-def test_a_root_is_imported_with_its_changes(program: Program) -> None:
-    program.answer("image import", "sha256:1")
-    program.answer("image inspect", json.dumps([HELD]))
-    docker.import_image(Path("/root.tar"), "x:1", ("LABEL a=b", "ENV c=d"), "linux/arm64")
-    (line,) = [line for line in program.asked if line.startswith("image import")]
-    assert line == (
-        "image import --change LABEL a=b --change ENV c=d --platform linux/arm64 /root.tar x:1"
-    )
-
-
 @pytest.mark.parametrize(
     ("stdout", "code", "found"),
     [
@@ -190,7 +179,7 @@ def test_a_registry_says_a_digest_or_nothing(
     program: Program, stdout: str, code: int, found: str | None
 ) -> None:
     program.answer("buildx imagetools inspect", stdout, code=code)
-    assert docker.registry_digest("x:1", 5) == found
+    assert (docker.registry_answer("x:1", 5)[0] or None) == found
 
 
 @pytest.mark.parametrize(
@@ -212,24 +201,7 @@ def test_without_docker_a_registry_says_nothing_and_an_engine_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert docker.registry_digest("x:1", 5) is None
+    assert docker.registry_answer("x:1", 5)[0] == ""
     for ask in (docker.engine_image, lambda name: docker.tag_image(name, "y")):
         with pytest.raises(SetupError, match="docker is not installed"):
             ask("x")
-
-
-def test_what_a_bake_that_builds_nothing_asks_does_not_import_python_on_whales(
-    program: Program,
-) -> None:
-    program.answer("image inspect", json.dumps(HELD))
-    program.answer("image ls")
-    program.answer("buildx imagetools", "{}")
-    code = """
-import sys
-from slimbake import docker
-from slimbake.docker.engine import find
-docker.engine_image("x"), docker.find_image("x"), docker.project_images("p"), docker.remove_dangling("p")
-docker.registry_digest("x", 5), find()
-sys.exit("python_on_whales" in sys.modules)
-"""
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

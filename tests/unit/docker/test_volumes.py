@@ -40,6 +40,8 @@ def test_one_that_could_not_be_filled_does_not_stay(engine: Program) -> None:
         image_volume("mine/weights-model:latest", "mine")
     assert caught.value.hint == "no space left"
     assert [line.split()[:2] for line in changes(engine)] == [
+        ["container", "rm"],
+        ["volume", "rm"],
         ["volume", "create"],
         ["container", "create"],
         ["save", ID],
@@ -54,7 +56,7 @@ def test_one_that_was_left_half_full_is_made_again(engine: Program) -> None:
     engine.answer("save", stderr="stop here", code=1)
     with pytest.raises(SetupError):
         image_volume("mine/weights-model:latest", "mine")
-    assert changes(engine)[:2] == [f"container rm --force {NAME}", f"volume rm {NAME}"]
+    assert changes(engine)[:2] == [f"{kind} rm --force {NAME}" for kind in ("container", "volume")]
 
 
 def test_prune_removes_those_of_a_project_that_no_container_has(engine: Program) -> None:
