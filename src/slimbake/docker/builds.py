@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -52,41 +51,26 @@ class Bake:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it
         cancels the build.
         """
-        try:
-            running = subprocess.Popen(
-                self._arguments,
-                cwd=self._root,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise SetupError(
-                "docker is not installed", "`slimbake doctor` says how to install it"
-            ) from None
+        running = subprocess.Popen(
+            self._arguments,
+            cwd=self._root,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
         lines: list[str] = []
         try:
-            with running:
+            with process.ended(running):
                 assert running.stderr is not None  # noqa: S101 - for the type checker
                 yield from _objects(running.stderr, lines)
+                running.wait()
         finally:
-            _end(running)
             self.code, self.text = running.returncode, "".join(lines)
-
-
-def _end(running: subprocess.Popen[str]) -> None:
-    if running.poll() is None:
-        running.send_signal(signal.SIGTERM)  # a child of a background job ignores SIGINT
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(10)
-    if running.poll() is None:
-        running.kill()
-        running.wait()
 
 
 def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:

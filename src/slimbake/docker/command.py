@@ -22,3 +22,8 @@ def call(
     if not done.ok:
         raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout
+
+
+def succeeds(*arguments: str) -> bool:
+    """Run a docker command that may fail for a good reason, as a removal of what is in use."""
+    return process.execute(["docker", *arguments]).ok

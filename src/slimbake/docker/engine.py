@@ -76,10 +76,7 @@ def find() -> DockerEngine | Absent:
     with ThreadPoolExecutor() as pool:
         asking = pool.submit(_builder_driver)
         asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK)
-    try:
-        info = json.loads(asked.stdout)
-    except ValueError:
-        info = {}
+    info = json.loads(asked.stdout) if asked.stdout.startswith("{") else {}
     driver, problem = asking.result()
     endpoint = os.environ.get("DOCKER_HOST", "")
     found = describe(info, asked.stderr, builder=driver, endpoint=endpoint)
@@ -133,8 +130,8 @@ def remedy(absent: Absent, here: Machine) -> str:
     if absent.what == "builder":
         return "see `docker buildx ls`; `docker buildx use default` chooses the engine's own"
     if here.system in {"debian", "ubuntu"}:
-        names = "docker.io docker-buildx docker-compose"
-        names += " docker-cli" if here.system == "debian" else "-v2"
+        compose = "docker-compose docker-cli" if here.system == "debian" else "docker-compose-v2"
+        names = f"docker.io docker-buildx {compose}"
         return f"as root: `apt-get update && apt-get install --yes {names}`"
     return "install Docker Engine with buildx and Compose: https://docs.docker.com/engine/install/"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from slimbake.docker.command import call
+from slimbake.docker.command import call, succeeds
 from slimbake.errors import SetupError
 from slimbake.host import process
 
@@ -76,16 +76,15 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
 def same_image(*names: str) -> bool:
     """Whether these images have the same layers and the same configuration."""
-    form = "--format={{json .RootFS}} {{json .Config}}"
-    return len(set(call("image", "inspect", form, *names).splitlines())) == 1
+    lines = call("image", "inspect", "--format={{json .RootFS}} {{json .Config}}", *names)
+    return len(set(lines.splitlines())) == 1
 
 
 def project_images(project: str) -> dict[str, tuple[str, ...]]:
     """The images of a project that the engine holds: their ids, each with its names."""
-    form = "--format={{.ID}} {{.Repository}}:{{.Tag}}"
-    label = f"--filter=label={PROJECT}={project}"
+    options = ("--format={{.ID}} {{.Repository}}:{{.Tag}}", f"--filter=label={PROJECT}={project}")
     found: dict[str, tuple[str, ...]] = {}
-    for line in call("image", "ls", "--no-trunc", label, form).splitlines():
+    for line in call("image", "ls", "--no-trunc", *options).splitlines():
         id_, name = line.split(" ", 1)
         found[id_] = (*found.get(id_, ()), name)
     return found
@@ -119,11 +118,7 @@ def remove_dangling(project: str) -> list[str]:
 
 def remove_image(name: str) -> bool:
     """Remove an image, or one of its names; false where a container still uses it."""
-    try:
-        call("image", "rm", name)
-    except SetupError:
-        return False
-    return True
+    return succeeds("image", "rm", name)
 
 
 def tag_image(name: str, other: str) -> None:

@@ -9,7 +9,7 @@ import tarfile
 from typing import IO
 
 from slimbake.console import QUIET
-from slimbake.docker.command import call
+from slimbake.docker.command import call, succeeds
 from slimbake.docker.images import PROJECT, find_image, pull_image, saved
 from slimbake.errors import SetupError
 from slimbake.host.files import exclusively
@@ -28,7 +28,7 @@ def image_volume(image: str, project: str) -> str:
     name = f"slimbake-{id_.removeprefix('sha256:')[:24]}"
     with exclusively(name, QUIET):
         # One that was killed while it copied has left the container, too.
-        if _listed("volume", name) and not _listed("container", name):
+        if _listed("volume", name) and not _listed("container", name, "--all"):
             return name
         _discard(name)
         labels = (f"--label={PROJECT}={project}", f"--label={IMAGE}={id_}")
@@ -47,23 +47,17 @@ def image_volume(image: str, project: str) -> str:
 def remove_volumes(project: str) -> list[str]:
     """Remove those of a project that no container has; their names."""
     filters = (f"--filter=label={PROJECT}={project}", f"--filter=label={IMAGE}")
-    gone = []
-    for name in call("volume", "ls", "--quiet", *filters).split():
-        with contextlib.suppress(SetupError):  # in use
-            call("volume", "rm", name)
-            gone.append(name)
-    return gone
+    names = call("volume", "ls", "--quiet", *filters).split()
+    return [name for name in names if succeeds("volume", "rm", name)]
 
 
 def _discard(name: str) -> None:
     for kind in ("container", "volume"):
-        with contextlib.suppress(SetupError):
-            call(kind, "rm", "--force", name)
+        succeeds(kind, "rm", "--force", name)
 
 
-def _listed(kind: str, name: str) -> bool:
-    everything = ("--all",) if kind == "container" else ()
-    return bool(call(kind, "ls", *everything, "--quiet", f"--filter=name=^{name}$").strip())
+def _listed(kind: str, name: str, *options: str) -> bool:
+    return bool(call(kind, "ls", *options, "--quiet", f"--filter=name=^{name}$").strip())
 
 
 def _fill(stream: IO[bytes], container: str) -> None:
@@ -78,8 +72,8 @@ def _fill(stream: IO[bytes], container: str) -> None:
 
 
 def _copy(first: bytes, content: IO[bytes], container: str) -> None:
-    words = ["docker", "cp", "-", f"{container}:{_PLACE}"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as copying:
+    command = ["docker", "cp", "-", f"{container}:{_PLACE}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as copying:
         assert copying.stdin and copying.stderr  # noqa: S101 - for the type checker
         with contextlib.suppress(BrokenPipeError):  # it has ended, and its own words say why
             copying.stdin.write(first)

@@ -61,7 +61,7 @@ def execute(
     cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
     caller's.
     """
-    with _ended(
+    with ended(
         _start(
             argv,
             env=env,
@@ -112,7 +112,7 @@ def _start(
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """See that the process has ended when the block has: asked first, then not asked."""
     try:
         yield process
