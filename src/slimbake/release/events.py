@@ -239,6 +239,8 @@ _ADVICE = (
         "exec format error",
         "this engine does not run programs of that platform: it needs QEMU in binfmt_misc",
     ),
+    ("exit code: 137", "it was killed, as where memory ran out: give the engine or builder more"),
+    ("exit code: 132", "it needs an instruction that this CPU does not have: build on a newer one"),
     ("no such host", "a name cannot be resolved: see `slimbake doctor`"),
     (
         "invalid peer certificate",

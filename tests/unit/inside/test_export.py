@@ -5,7 +5,6 @@ said of faults.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from tests.unit.programs import written
 
 from slimbake.inside.export import encoder, model, quantise
-from slimbake.inside.export.tracing import ExportError, out_of_memory
+from slimbake.inside.export.tracing import ExportError
 
 
 def beside(folder: Path, files: dict[str, Any]) -> Path:
@@ -161,47 +160,6 @@ def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
             SimpleNamespace(config=SimpleNamespace()),
             SimpleNamespace(model_max_length=10**30),
         )
-
-
-# --- memory
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you"
-            " tried"
-        ),
-        RuntimeError("std::bad_alloc"),
-    ],
-)
-def test_each_library_says_in_its_way_that_memory_ended(error: BaseException) -> None:
-    assert out_of_memory(error)
-
-
-def test_another_error_is_none_of_memory() -> None:
-    assert not out_of_memory(RuntimeError("shape mismatch"))
-
-
-def test_memory_is_the_limit_of_the_container_where_it_has_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit = tmp_path / "memory.max"
-    limit.write_text("500000000\n")
-    monkeypatch.setattr(model, "CGROUP", tmp_path)
-    assert model._memory().startswith("the limit of the build's container is 0.5 GB;")
-    limit.write_text("max\n")
-    assert model._memory().startswith("the machine has ")
-
-
-def test_who_is_killed_is_reported_by_the_one_who_waits(capsys: pytest.CaptureFixture[str]) -> None:
-    assert model._report(-signal.SIGKILL) == 1
-    assert "was killed, probably because memory ran out: the " in capsys.readouterr().err
-    assert model._report(-signal.SIGILL) == 1
-    assert "an instruction that this CPU does not have" in capsys.readouterr().err
-    assert (model._report(0), model._report(1), capsys.readouterr().err) == (0, 1, "")
 
 
 # --- what is excluded

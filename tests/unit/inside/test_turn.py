@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.inside.check import turn as turns
-from slimbake.inside.check.turn import UNKNOWN, at_once, turn
+from slimbake.inside.check.turn import NEEDS, at_once, turn
 
 GIB = 1 << 30
 HOLDS = multiprocessing.get_context("fork")
@@ -31,10 +30,10 @@ class Machine:
         self._patch.setattr(turns, "_slots", lambda: cores)
         self._patch.setattr(turns, "available", lambda: memory)
 
-    def start(self, check: str) -> Path:
+    def start(self) -> Path:
         """Start a check in a process of its own; the file that is there once it has its turn."""
         began = self.folder.parent / f"began-{len(self._running)}"
-        process = HOLDS.Process(target=_hold, args=(check, self.folder, began), daemon=True)
+        process = HOLDS.Process(target=_hold, args=(self.folder, began), daemon=True)
         process.start()
         self._running.append((process, began))
         return began
@@ -50,8 +49,8 @@ class Machine:
             process.join()
 
 
-def _hold(check: str, folder: Path, began: Path) -> None:
-    with turn(check.encode(), folder):
+def _hold(folder: Path, began: Path) -> None:
+    with turn(folder):
         began.touch()
         time.sleep(3600)
 
@@ -74,75 +73,49 @@ def waits(file: Path) -> bool:
     return not file.exists()
 
 
-def needs(machine: Machine, check: str, size: int) -> None:
-    """What a check took when it ran before."""
-    name = hashlib.sha256(check.encode()).hexdigest()[:32]
-    (machine.folder / f"{name}.peak").write_text(str(size))
-
-
 def test_no_more_run_than_there_are_places_and_the_next_one_follows(machine: Machine) -> None:
     machine.has(cores=2, memory=64 * GIB)
-    first, second = machine.start("a"), machine.start("b")
+    first, second = machine.start(), machine.start()
     came(first)
     came(second)
-    third = machine.start("c")
+    third = machine.start()
     assert waits(third)
     machine.kill(first)  # however it ends
     came(third)
 
 
 def test_no_more_run_than_memory_bears(machine: Machine) -> None:
-    machine.has(cores=8, memory=2 * UNKNOWN)
-    first, second = machine.start("a"), machine.start("b")
+    machine.has(cores=8, memory=2 * NEEDS)
+    first, second = machine.start(), machine.start()
     came(first)
     came(second)
-    assert waits(machine.start("c"))
-
-
-def test_what_a_check_took_before_counts(machine: Machine) -> None:
-    machine.has(cores=8, memory=10 * GIB)
-    needs(machine, "large", 8 * GIB)
-    needs(machine, "small", GIB // 10)
-    large = machine.start("large")
-    came(large)
-    came(machine.start("small"))
-    again = machine.start("large")
-    assert waits(again)
-    machine.kill(large)
-    came(again)
+    assert waits(machine.start())
 
 
 def test_one_that_runs_alone_may_need_more_than_there_is(machine: Machine) -> None:
     machine.has(cores=8, memory=GIB)
-    needs(machine, "large", 8 * GIB)
-    came(machine.start("large"))
-
-
-def test_what_a_check_takes_is_kept(machine: Machine) -> None:
-    with turn(b"a", machine.folder):
-        pass
-    (file,) = machine.folder.glob("*.peak")
-    assert 1e6 < int(file.read_text()) < 64e9
-    file.write_text(str(1 << 60))
-    with turn(b"a", machine.folder):
-        pass
-    assert int(file.read_text()) == 1 << 60, "the most that was seen"
+    first = machine.start()
+    came(first)
+    second = machine.start()
+    assert waits(second)
+    machine.kill(first)
+    came(second)
 
 
 def test_a_program_that_a_check_starts_has_its_turn(machine: Machine) -> None:
     machine.has(cores=1, memory=64 * GIB)
-    with turn(b"a", machine.folder):
+    with turn(machine.folder):
         assert os.environ["SLIMBAKE_TURN"]
-        came(machine.start("b"))  # a child, which waited for ever otherwise
+        came(machine.start())  # a child, which waited for ever otherwise
     assert "SLIMBAKE_TURN" not in os.environ
 
 
 def test_without_a_folder_nothing_waits(tmp_path: Path) -> None:
-    with turn(b"a", tmp_path / "none"):
+    with turn(tmp_path / "none"):
         assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("memory", "expected"), [(0, 1), (3 * GIB, 3), (64 * GIB, 8)])
+@pytest.mark.parametrize(("memory", "expected"), [(0, 1), (7 * GIB, 3), (64 * GIB, 8)])
 def test_at_once_is_what_memory_and_cores_bear(
     machine: Machine, memory: int, expected: int
 ) -> None:

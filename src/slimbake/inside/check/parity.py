@@ -58,7 +58,7 @@ def run_parity(arguments: Sequence[str]) -> int:
     parser.add_argument("--as-nonroot", action="store_true")
     parser.add_argument("--context", type=Path, default=CONTEXT)
     given = parser.parse_args(arguments)
-    with turn(json.dumps([os.environ["SLIMBAKE_PARITY"], os.environ["SLIMBAKE_LIMITS"]]).encode()):
+    with turn():
         return _compare(given)
 
 

@@ -44,7 +44,7 @@ def run_smoke(arguments: Sequence[str]) -> int:
     parser.add_argument("--limit", type=float, default=LIMIT)
     given = parser.parse_args(arguments)
     asked = asked_smoke(given.context, "reference" if given.reference else "smoke")
-    with turn(asked["source"].encode()):
+    with turn():
         judged = judge_smoke(
             asked,
             given.limit,

@@ -210,7 +210,7 @@ def trace_starts(arguments: Sequence[str]) -> None:
     and the `environment` of its start check.
     """
     (into,) = arguments
-    with turn(os.environ["TRACED"].encode()):
+    with turn():
         found = _starts(json.loads(os.environ["TRACED"]))
     Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
 

@@ -10,22 +10,19 @@ import json
 import os
 import re
 import shutil
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..model_task import Task, UnsupportedModelError, files_in, model_task
-from ..step import StepError, hashed
+from ..step import hashed
 from .classifier import export_classifier
 from .decoder import export_decoder
 from .encoder import export_encoder
 from .quantise import quantise_graph
-from .tracing import STAY, ExportError, check_graph, out_of_memory
+from .tracing import STAY, ExportError, check_graph
 
 GRAPH = "model.onnx"
-CGROUP = Path("/sys/fs/cgroup")
 _LICENCE = re.compile(r"(licen[cs]e|copying|copyright|notice)", re.IGNORECASE)
 
 
@@ -42,19 +39,9 @@ def export_arguments(prog: str, arguments: Sequence[str]) -> tuple[Path, Path, d
     return folder, out, {key: value for key, value in given.items() if value is not None}
 
 
-def run_export(arguments: Sequence[str]) -> int:
+def run_export(arguments: Sequence[str]) -> None:
     """The program `export FOLDER OUT --precision TYPE ...`; FOLDER is as transformers saves it."""
-    folder, out, precision = export_arguments("export", arguments)
-    # In a child process: at a memory limit the kernel kills it, and it could not say so itself.
-    if child := os.fork():
-        return _report(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    try:
-        export_model(folder, out, precision)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        raise StepError(f"the export ran out of memory: {_memory()}") from None
-    return 0
+    export_model(*export_arguments("export", arguments))
 
 
 def export_model(folder: Path, out: Path, precision: dict[str, Any]) -> None:
@@ -120,41 +107,3 @@ def _accompany(folder: Path, out: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.is_file() and (path.name == "config.json" or _LICENCE.search(path.name)):
             shutil.copyfile(path, out / path.name)
-
-
-def _report(code: int) -> int:
-    """Print how the child process ended; the exit code of this one."""
-    if code == -signal.SIGKILL:
-        words = f"was killed, probably because memory ran out: {_memory()}"
-    elif code == -signal.SIGILL:
-        words = "needs an instruction that this CPU does not have: export on a newer one"
-    elif code < 0:
-        words = f"was ended by {signal.Signals(-code).name}"
-    else:
-        return code
-    print(f"slimbake: the export {words}", file=sys.stderr)
-    return 1
-
-
-def _memory() -> str:
-    """How much memory there is: the container's limit, or else the machine's."""
-    there = int(re.findall(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())[0]) * 1024
-    limit = min([there, *_limits()])
-    what = "the machine has" if limit == there else "the limit of the build's container is"
-    return (
-        f"{what} {limit / 1e9:.1f} GB;"
-        " exporting takes about four times the weights in float32, and 1 GB"
-    )
-
-
-def _limits() -> list[int]:
-    """The limits of this process's cgroup, v1 or v2; a container sees its own at the top."""
-    groups = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    below = [path.lstrip("/") for kind, path in groups if kind in {"", "memory"}]
-    files = [
-        CGROUP / top / folder / name
-        for top, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
-        for folder in ("", *below)
-    ]
-    texts = [path.read_text().strip() for path in files if path.is_file()]
-    return [int(text) for text in texts if text.isdigit()]

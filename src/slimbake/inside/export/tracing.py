@@ -68,7 +68,7 @@ def trace_graph(
     """The graph (onnx_ir.Model) of a module called with `inputs`, fused for ONNX Runtime on a CPU.
 
     `dynamic`: for each input the axes that vary, as torch.export wants it. `outputs`: the names of
-    the outputs. Raises ExportError for an operator without a translation, and names its module.
+    the outputs. Raises ExportError for an operator without a translation.
     """
     from torch.onnx.errors import OnnxExporterError
     from transformers.exporters import OnnxConfig, OnnxExporter
@@ -77,10 +77,8 @@ def trace_graph(
     try:
         graph, _ = OnnxExporter().export_program(module, dict(inputs), config)
     except OnnxExporterError as error:
-        raise ExportError(f"{_untranslated(error, module, inputs, dynamic)}; {STAY}") from error
+        raise ExportError(f"{_untranslated(error)}; {STAY}") from error
     except Exception as error:
-        if out_of_memory(error):
-            raise
         name = type(getattr(module, "model", module)).__name__
         raise ExportError(f"torch cannot trace {name}: {_first_line(error)}; {STAY}") from error
     if len(graph.graph.outputs) != len(outputs):
@@ -93,13 +91,8 @@ def trace_graph(
     return graph
 
 
-def _untranslated(
-    error: BaseException, module: Any, inputs: Mapping[str, Any], dynamic: Mapping[str, Any]
-) -> str:
-    """Which operator could not be translated, and where.
-
-    torch names the operator deep in the causes, and no module.
-    """
+def _untranslated(error: BaseException) -> str:
+    """Which operator could not be translated: torch names it deep in the causes."""
     texts = [str(cause) for cause in _causes(error)]
     targets = (
         r"call_function\[target=(?:torch\.ops\.)?([\w.:]+)",
@@ -109,34 +102,7 @@ def _untranslated(
     operator = next((match[1] for match in found if match), "")
     if not operator:
         return f"torch cannot translate the model to ONNX: {_first_line(_causes(error)[-1])}"
-    where = _calling_module(operator, module, inputs, dynamic)
-    return f"the exporter does not know the operator {operator}" + (
-        f", in the module {where}" if where else ""
-    )
-
-
-def _calling_module(
-    operator: str, module: Any, inputs: Mapping[str, Any], dynamic: Mapping[str, Any]
-) -> str:
-    """The innermost module that calls an operator, with its class.
-
-    "" where another operator was rewritten to this one.
-    """
-    from transformers.exporters import DynamoConfig, DynamoExporter
-
-    program, _ = DynamoExporter().export_program(
-        module, dict(inputs), DynamoConfig(dynamic_shapes=dict(dynamic))
-    )
-    wanted = operator.replace("::", ".")
-    for node in program.graph.nodes:
-        if node.op == "call_function" and wanted in str(node.target).replace("::", "."):
-            stack = list(node.meta.get("nn_module_stack", {}).values())
-            if stack:
-                path, kind = stack[-1]
-                if not isinstance(kind, str):
-                    kind = f"{kind.__module__}.{kind.__qualname__}"
-                return f"{path or 'model'} ({kind.rpartition('.')[2]})"
-    return ""
+    return f"the exporter does not know the operator {operator}"
 
 
 def _tidy(graph: Any) -> None:
@@ -212,13 +178,6 @@ def check_graph(path: Path) -> None:
         raise ExportError(
             f"the exported graph is not valid: {_first_line(error)}; {STAY}"
         ) from error
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether Python, torch (`can't allocate memory`) or ONNX Runtime (`bad_alloc`) ran out."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ("allocate memory", "bad_alloc")
-    )
 
 
 def _causes(error: BaseException) -> list[BaseException]:
