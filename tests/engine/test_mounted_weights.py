@@ -22,7 +22,6 @@ services:
     publish: {port}
     smoke: smoke.py
     verify: verify.py
-    budget: {{rss: 500MB}}
   asks: {{context: answers, weights: {{path: model, mount: image}}, entrypoint: [python, asks.py], start: [--help]}}
 """
 ANSWERS = """

@@ -1,6 +1,4 @@
-"""How long an image takes to start, and what it has resident then: its own command, run as it is
-meant to be run.
-"""
+"""Whether an image starts: its own command, run as it is meant to be run."""
 
 from __future__ import annotations
 
@@ -8,10 +6,9 @@ import json
 import re
 import secrets
 import shlex
-import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,10 @@ from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
 from slimbake.docker.containers import contained
 from slimbake.errors import CheckError, SetupError
-from slimbake.host.typed import typed
-from slimbake.host.workspace import Workspace
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 from slimbake.render.compose import alone, literal
 
-RUNS = 5
-BUDGET_RUNS = 3  # for a budget: a limit has room to spare, a comparison has none
 # seconds for one start: torch alone is twenty times slower on a busy machine
 LIMIT = 300.0
 ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
@@ -39,25 +32,9 @@ _GRACE = 120.0  # seconds for the engine to make the container and to remove it
 # A new database may listen before it is ready, or restart once: an engine would start what ended
 # again.
 _SETTLING = 20.0
-_KEPT = 1000
 _SHOWN = 60  # characters of a command
 _NOT_FOUND = 127  # the exit code of `docker run` where the program is not in the image
-STARTED = "started"  # in the workspace
 _DEFAULT = re.compile(r"\$\{\w+:?-([^${}]*)\}")  # `${NAME:-value}`
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """Medians of some starts, one after the other, each in a container of its own."""
-
-    # seconds until its port accepts a connection; of a command, until `--help` has ended
-    startup: float
-    # the most bytes resident by then, in all its processes; of a command, in the largest of them
-    rss: int
-    runs: int
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,61 +90,7 @@ class NoPython(SetupError):
 
 
 class NotStarted(CheckError):
-    """The command ended, or did not listen, or knows no `--help`."""
-
-
-def started(
-    image: str,
-    service: Running,
-    runs: int = RUNS,
-    environment: Mapping[str, str] = {},
-    platform: str = "",
-) -> Started:
-    """Start an image so many times, without a network, read-only, without root; `environment` comes
-    on top of its own.
-
-    `image`: its id; `platform`: the image's, where that is not this machine's. The caller sees to
-    it that nothing else keeps the machine busy. Raises NotStarted where the command does not come
-    so far, SetupError where the engine cannot run it.
-    """
-    command = _command(image, service)
-    variables = (f"--env={key}={value}" for key, value in environment.items())
-    options = ("--network=none", *variables, *foreign(platform))
-    limit = LIMIT * emulated(platform) * crowded()
-    asked = {"command": command, "port": service.port, "limit": limit, "alive": None}
-    found = [_run(image, service, asked, options) for _ in range(runs)]
-    return Started(
-        startup=statistics.median(each["startup"] for each in found),
-        rss=int(statistics.median(each["rss"] for each in found)),
-        runs=runs,
-    )
-
-
-def budgeted(image: str, service: Running, workspace: Workspace) -> Started | None:
-    """What a service whose budget names start-up or RSS takes; None for others.
-
-    The workspace keeps what held, by image. What did not is measured again: the machine may have
-    been busy. Raises as `started` does.
-    """
-    limits = service.budget
-    if limits.startup is None and limits.rss is None:
-        return None
-    known = workspace.read(STARTED, _parsed) or {}
-    key = f"{image} {service.weights_volume}".rstrip()
-    if (before := known.get(key)) and holds(before, service):
-        return before
-    found = started(image, service, BUDGET_RUNS)
-    if holds(found, service):
-        kept = list({**known, key: found}.items())[-_KEPT:]
-        workspace.write(STARTED, {key: each.as_json() for key, each in kept})
-    return found
-
-
-def holds(found: Started, service: Running) -> bool:
-    """Whether a start keeps within the service's budget."""
-    limits = service.budget
-    pairs = ((found.startup, limits.startup), (found.rss, limits.rss))
-    return all(limit is None or value <= limit for value, limit in pairs)
+    """The command ended, or did not listen."""
 
 
 def starts(
@@ -283,15 +206,6 @@ def deaf(name: str, asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 def _hinted(why: str, service: Running) -> str:
     """Why it did not start, and what to do where its last words say what it lacks."""
     return f"{why}\n{cure(why, service)}".rstrip()
-
-
-def _parsed(said: Any) -> dict[str, Started]:
-    return {image: typed(Started, each) for image, each in said.items()}
-
-
-def _command(image: str, service: Running) -> list[str]:
-    found = docker.engine_image(image)
-    return [*found.entrypoint, *(service.replaced or found.command)]
 
 
 def _run(

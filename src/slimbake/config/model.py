@@ -119,12 +119,10 @@ class WeightsEntry:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits of an image, in bytes; of its start-up in seconds."""
+    """Upper limits of an image, in bytes."""
 
     uncompressed: int | None = None
     compressed: int | None = None
-    startup: float | None = None  # until it listens
-    rss: int | None = None  # resident by then
 
 
 CompressionType = Literal["zstd", "gzip", "estargz"]

@@ -39,7 +39,7 @@ from slimbake.config.report import RefusedError, did_you_mean
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import cycles, folder_context
 from slimbake.config.shells import shells
-from slimbake.config.sizes import duration, size
+from slimbake.config.sizes import size
 from slimbake.config.words import TRUTH
 from slimbake.host.dockerignore import only
 from slimbake.host.names import manifest_name
@@ -324,7 +324,7 @@ class Reader:
         limits: dict[str, Any] = {}
         for key, written in raw.items():
             try:
-                limits[key] = duration(written) if key == "startup" else size(written)
+                limits[key] = size(written)
             except RefusedError as error:
                 self._report.value((*at, key), error.message, error.hint)
         return once(Budget(**limits))

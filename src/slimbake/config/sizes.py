@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them."""
+"""Sizes as people write them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import re
 from slimbake.config.report import RefusedError
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s)?")
 _FORM = "such as 640MB or 1.2GB; units are B, kB, MB, GB (decimal) and KiB, MiB, GiB"
-_SHORTEST = 0.001
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)?")
 
 
@@ -27,23 +25,5 @@ def size(written: str | int) -> int:
         raise RefusedError(
             f"'{written}' is less than one byte",
             _FORM,
-        )
-    return result
-
-
-def duration(written: str | int) -> float:
-    """Seconds. RefusedError when it is no duration."""
-    if isinstance(written, int):
-        return float(written)
-    found = _DURATION.fullmatch(written.strip())
-    if found is None:
-        raise RefusedError(
-            f"'{written}' is no duration", "such as 3s or 2500ms; a number alone is seconds"
-        )
-    result = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    if result < _SHORTEST:
-        raise RefusedError(
-            f"'{written}' is less than a millisecond",
-            "write a number and a unit, such as 3s or 2500ms",
         )
     return result

@@ -19,8 +19,6 @@ class BudgetedImage:
     digest: str
     layers: tuple[MeasuredLayer, ...]
     names: tuple[str, ...]  # of the target that laid each; () = not known
-    startup: float | None = None  # seconds, where it was measured
-    rss: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

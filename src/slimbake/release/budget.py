@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from slimbake.checks.start import NotStarted, Started, budgeted
 from slimbake.config.model import Budget
 from slimbake.console.tables import megabytes, readable
 from slimbake.errors import SetupError
@@ -16,7 +15,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents
 from slimbake.images.growth import BudgetedImage, GrownPackage, Growth, grown
 from slimbake.images.measure import survey
-from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.images.sizes import MeasuredLayer, Measurement
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan, Running
 
@@ -27,8 +26,7 @@ def over_budget(plan: Plan, measurement: Measurement, workspace: Workspace) -> d
     """The services over their budget, each with what was found, what was allowed, and what grew
     since it last held.
 
-    The workspace keeps what starts took, what held, and what is in layers. Start-up and RSS are
-    measured for services that have a limit for them; layers are read only where a limit does not
+    The workspace keeps what held, and what is in layers, which are read only where a limit does not
     hold.
     """
     running = {service.service: service for service in plan.services}
@@ -37,33 +35,13 @@ def over_budget(plan: Plan, measurement: Measurement, workspace: Workspace) -> d
         if image.name not in running:  # weights: what has a budget is the service
             continue
         service = running[image.name]
-        try:
-            start = budgeted(image.digest, service, workspace)
-        except NotStarted as error:
-            found[image.name] = error.message
-            continue
-        now = _held(plan, image, start)
+        now = BudgetedImage(image.digest, image.layers, layers(plan, image.name))
         if broken := over(now, image.compressed, service.budget):
             found[image.name] = _verdict(service, held.get(image.name), now, broken, workspace)
         else:
-            before = held.get(image.name)
-            # Another bake may measure a start that this one has no limit for.
-            same = before is not None and before.digest == now.digest and start is None
-            held[image.name] = (
-                replace(now, startup=before.startup, rss=before.rss) if same and before else now
-            )
+            held[image.name] = now
     workspace.write(HELD, {name: asdict(each) for name, each in sorted(held.items())})
     return found
-
-
-def _held(plan: Plan, image: Image, start: Started | None) -> BudgetedImage:
-    return BudgetedImage(
-        image.digest,
-        image.layers,
-        layers(plan, image.name),
-        startup=start.startup if start else None,
-        rss=start.rss if start else None,
-    )
 
 
 def _verdict(
@@ -121,22 +99,12 @@ def over(
     sizes = (
         ("uncompressed", sum(layer.uncompressed for layer in found.layers), budget.uncompressed),
         ("compressed", compressed, budget.compressed),
-        ("rss", found.rss, budget.rss),
     )
-    words = {"rss": "RSS"}
-    lines = [
-        (kind, f"{words.get(kind, kind)} {megabytes(size)}, its budget is {megabytes(limit)}")
+    return tuple(
+        (kind, f"{kind} {megabytes(size)}, its budget is {megabytes(limit)}")
         for kind, size, limit in sizes
         if limit is not None and size is not None and size > limit
-    ]
-    if budget.startup is not None and found.startup is not None and found.startup > budget.startup:
-        lines.append(
-            (
-                "startup",
-                f"start-up {seconds(found.startup)}, its budget is {seconds(budget.startup)}",
-            )
-        )
-    return tuple(lines)
+    )
 
 
 def since(
@@ -146,25 +114,12 @@ def since(
     if before is None:
         return "no earlier image within budget is known here"
     if before.digest == after.digest:
-        return f"the image is the last one within budget{_then(before, kind)}"
+        return "the image is the last one within budget"
     reported = [_growth(each, kind) for each in changes]
     unit = " compressed" if kind == "compressed" else ""
     grew = f"{', '.join(reported)}" if reported else f"not a byte{unit} more"
     last = f"since {before.digest.removeprefix('sha256:')[:12]}, the last within budget"
-    return f"{last}{_then(before, kind)}: {grew}"
-
-
-def seconds(value: float) -> str:
-    """Seconds, as precise as they can be distinguished."""
-    return f"{value:.2f} s"
-
-
-def _then(before: BudgetedImage, kind: str) -> str:
-    if kind == "startup" and before.startup is not None:
-        return f" with {seconds(before.startup)}"
-    if kind == "rss" and before.rss is not None:
-        return f" with {megabytes(before.rss)}"
-    return ""
+    return f"{last}: {grew}"
 
 
 def _growth(each: Growth, kind: str) -> str:

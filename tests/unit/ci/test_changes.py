@@ -127,7 +127,7 @@ def test_another_budget_is_measured_against(root: Path) -> None:
     before = git(root, "rev-parse", "HEAD")
     text = (root / "services.yaml").read_text("utf-8")
     (root / "services.yaml").write_text(
-        text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {rss: 1GB}")
+        text.replace("smoke: smoke.py", "smoke: smoke.py, budget: {uncompressed: 1GB}")
     )
     assert said(root, before) == {"api": ("changed", "its budget changed")}
 

@@ -112,8 +112,6 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
         "healthcheck",
         "uncompressed",
         "compressed",
-        "startup",
-        "rss",
     }
 
     def walk(value: object) -> None:

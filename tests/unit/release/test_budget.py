@@ -1,6 +1,4 @@
-"""Budgets: what is said of one that does not hold, what grew since, and when a start is measured
-again.
-"""
+"""Budgets: what is said of one that does not hold, and what grew since."""
 
 from __future__ import annotations
 
@@ -10,8 +8,6 @@ import pytest
 from tests.unit.fleets import asks, fleet, service
 
 from slimbake import docker
-from slimbake.checks import start
-from slimbake.checks.start import NotStarted, Started
 from slimbake.config.model import BaseEntry, Budget, WeightsEntry
 from slimbake.console import Console
 from slimbake.errors import SetupError
@@ -21,7 +17,7 @@ from slimbake.images.growth import BudgetedImage, grown
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.graph import layers
-from slimbake.plan.model import Plan, Running
+from slimbake.plan.model import Plan
 from slimbake.release.budget import over_budget, since
 
 MB = 1_000_000
@@ -48,10 +44,8 @@ def contents(**packages: int) -> Contents:
 RUNTIME, WEB, WEB_NOW = layer("1", 47 * MB), layer("2", 18 * MB), layer("3", 56 * MB + 100_000)
 CODE, CODE_NOW = layer("4", 900_000), layer("5", 600_000)
 NAMES = ("runtime", "base-web", "api")
-BEFORE = BudgetedImage(
-    "sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES, startup=2.1, rss=50 * MB
-)
-NOW = BudgetedImage("sha256:0000", (RUNTIME, WEB_NOW, CODE_NOW), NAMES, startup=2.9, rss=60 * MB)
+BEFORE = BudgetedImage("sha256:3ea8af22ac74d2ce", (RUNTIME, WEB, CODE), NAMES)
+NOW = BudgetedImage("sha256:0000", (RUNTIME, WEB_NOW, CODE_NOW), NAMES)
 INSIDE = {
     RUNTIME.diff: contents(python=47 * MB),
     WEB.diff: contents(httpx=18 * MB),
@@ -71,8 +65,8 @@ def test_what_grew_is_reported_by_target_and_package() -> None:
 
 def test_without_the_layers_that_held_only_targets_are_reported() -> None:
     assert (
-        since(BEFORE, NOW, "rss", grown(BEFORE, NOW, "uncompressed", None))
-        == "since 3ea8af22ac74, the last within budget with 50.0 MB: +38.1 MB base-web, -300.0 kB api"
+        since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", None))
+        == "since 3ea8af22ac74, the last within budget: +38.1 MB base-web, -300.0 kB api"
     )
 
 
@@ -112,14 +106,11 @@ def test_layers_of_a_dockerfile_of_the_users_own_are_reported_by_their_digests()
 
 
 def test_an_image_that_did_not_grow_is_reported() -> None:
-    assert (
-        since(BEFORE, BEFORE, "startup", ())
-        == "the image is the last one within budget with 2.10 s"
-    )
+    assert since(BEFORE, BEFORE, "compressed", ()) == "the image is the last one within budget"
     other = BudgetedImage("sha256:bb", BEFORE.layers, NAMES)
     assert (
-        since(BEFORE, other, "startup", ())
-        == "since 3ea8af22ac74, the last within budget with 2.10 s: not a byte more"
+        since(BEFORE, other, "uncompressed", ())
+        == "since 3ea8af22ac74, the last within budget: not a byte more"
     )
     assert since(None, NOW, "uncompressed", ()) == "no earlier image within budget is known here"
 
@@ -135,19 +126,6 @@ def planned(limits: Budget) -> Plan:
             bases=(BaseEntry("web", requirements=asks("a")),),
         )
     )
-
-
-def started(monkeypatch: pytest.MonkeyPatch, *takes: Started | NotStarted) -> None:
-    """Have the next starts of an image take this; a further one fails the test."""
-    left = list(takes)
-
-    def once(image: str, service: Running, runs: int) -> Started:
-        found = left.pop(0)
-        if isinstance(found, NotStarted):
-            raise found
-        return found
-
-    monkeypatch.setattr(start, "started", once)
 
 
 def gone(ids: object) -> dict[str, str]:
@@ -172,57 +150,14 @@ def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
     )
 
 
-def test_every_limit_that_does_not_hold_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started(monkeypatch, Started(3.456, 512 * MB, 3))
-    limits = planned(Budget(uncompressed=1000, compressed=10, startup=3, rss=400 * MB))
+def test_every_limit_that_does_not_hold_is_reported(tmp_path: Path) -> None:
+    limits = planned(Budget(uncompressed=1000, compressed=10))
     assert over_budget(limits, measured(layer("a", 2 * MB)), Workspace(tmp_path))[
         "api"
     ].splitlines() == [
         "api: uncompressed 2.0 MB, its budget is 0.0 MB",
         "  no earlier image within budget is known here",
-        "api: RSS 512.0 MB, its budget is 400.0 MB",
-        "  no earlier image within budget is known here",
-        "api: start-up 3.46 s, its budget is 3.00 s",
-        "  no earlier image within budget is known here",
     ]
-
-
-def test_a_start_that_held_is_not_measured_again_one_that_did_not_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace, image = Workspace(tmp_path), measured(CODE)
-    started(monkeypatch, Started(5, 9, 3), Started(2, 9, 3), Started(4, 9, 3))
-    assert set(over_budget(planned(Budget(startup=3)), image, workspace)) == {"api"}
-    assert over_budget(planned(Budget(startup=3)), image, workspace) == {}
-    assert over_budget(planned(Budget(startup=3)), image, workspace) == {}, (
-        "the second start is remembered"
-    )
-    assert over_budget(planned(Budget(startup=1)), image, workspace)["api"].splitlines() == [
-        "api: start-up 4.00 s, its budget is 1.00 s",
-        "  the image is the last one within budget with 2.00 s",
-    ]
-
-
-def test_without_a_limit_for_it_no_image_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started(monkeypatch)
-    assert over_budget(planned(Budget(uncompressed=MB)), measured(CODE), Workspace(tmp_path)) == {}
-
-
-def test_an_image_that_does_not_start_is_over_its_budget(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started(
-        monkeypatch,
-        NotStarted("api: its command ended with exit code 1 before it listened on port 80\n  no"),
-    )
-    found = over_budget(planned(Budget(rss=MB)), measured(CODE), Workspace(tmp_path))
-    assert found == {
-        "api": "api: its command ended with exit code 1 before it listened on port 80\n  no"
-    }
 
 
 def test_what_is_known_and_cannot_be_read_is_discarded_and_it_says_so(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Starts an image's own command once: how long it takes, or whether it starts at all."""
+"""Starts an image's own command once: whether it does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .processes import accepts, catches, cpu_seconds, descendants, listeners, peak_memory
+from .processes import catches, cpu_seconds, descendants, listeners
 
 EVERY = 0.005  # seconds between two looks at the port: the precision of a figure
 DYING = 0.1  # seconds between an answer of a dying process and its end
@@ -28,17 +28,14 @@ LAST_LINES = 12
 def start_command(arguments: Sequence[str]) -> None:
     """The program `start JSON`; the last line on standard output is the answer, as JSON.
 
-    The object has `command`; `port`, or null; `limit` in seconds; and `alive`: null to measure a
-    start, a command without a port being run to its end with `--help`, or the seconds after which
-    the command is to be alive, which is then checked; `health`: the first two words of its
-    healthcheck; `stop`: the name of the signal that is to end it, "" = not checked.
+    The object has `command`; `port`, or null; `limit` in seconds; `alive`, the seconds after which
+    the command is to be alive; `health`: the first two words of its healthcheck; `stop`: the name of
+    the signal that is to end it, "" = not checked.
     """
     (text,) = arguments
     asked = json.loads(text)
     command, port, limit, alive = (asked[key] for key in ("command", "port", "limit", "alive"))
-    if alive is None:
-        found = measure_start(command, port, limit)
-    elif lacks := _lacking(asked.get("health", ())):
+    if lacks := _lacking(asked.get("health", ())):
         found = {
             "what": "healthcheck",
             "error": f"cannot be run: the image has no {lacks}",
@@ -57,15 +54,6 @@ def _lacking(health: Sequence[str]) -> str:
     python = os.path.basename(program).startswith("python")  # noqa: PTH119
     lacks = python and script.endswith(".py") and not os.path.isfile(script)  # noqa: PTH113
     return script if lacks else ""
-
-
-def measure_start(command: Sequence[str], port: int | None, limit: float) -> dict[str, Any]:
-    """`startup` in seconds and `rss` in bytes, or an `error` and the command's last `words`."""
-    if port:
-        return _started(command, lambda each, began: _until_it_listens(each, port, began, limit))
-    return _started(
-        [*command, "--help"], lambda process, began: _until_it_ends(process, began, limit)
-    )
 
 
 def check_start(
@@ -133,19 +121,6 @@ def _started(words: Sequence[str], watch: Watch) -> dict[str, Any]:
     if process.stdout and not reader.is_alive():  # what left its session may hold the pipe
         process.stdout.close()
     return found if "error" not in found else {**found, "words": "".join(last).rstrip()}
-
-
-def _until_it_listens(
-    process: subprocess.Popen[str], port: int, began: float, limit: float
-) -> dict[str, Any]:
-    while not accepts(port):
-        code = process.poll()
-        if code is not None:
-            return {"error": f"{_how(code)} before it listened on port {port}"}
-        if time.perf_counter() - began > limit:
-            return {"error": f"does not listen on port {port} within {limit:g} s"}
-        time.sleep(EVERY)
-    return {"startup": time.perf_counter() - began, "rss": peak_memory(process.pid)}
 
 
 class _Pace:
@@ -236,23 +211,6 @@ def _while_it_lives(
         if lived > limit or (lived >= alive and settled):
             return {}
         time.sleep(EVERY)
-
-
-def _until_it_ends(process: subprocess.Popen[str], began: float, limit: float) -> dict[str, Any]:
-    """Of a command: its time with `--help`, and the peak of its largest process.
-
-    Not the sum of all: none of them is left to be looked at.
-    """
-    timer = threading.Timer(limit, process.kill)
-    timer.start()
-    _, status, used = os.wait4(process.pid, 0)
-    took = time.perf_counter() - began
-    timer.cancel()
-    process.returncode = code = os.waitstatus_to_exitcode(status)
-    if code:
-        late = f"does not end within {limit:g} s" if took >= limit else _how(code)
-        return {"error": f"{late} with --help"}
-    return {"startup": took, "rss": used.ru_maxrss * 1024}
 
 
 def _how(code: int) -> str:
