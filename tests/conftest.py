@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
+from typing import TYPE_CHECKING
+from unittest.mock import MagicMock
 
 import jinja2
 import pytest
-from hypothesis import HealthCheck, settings
-from tests.engine.schedule import Beside
-from xdist.remote import Producer
 
-# Neither how long an example takes nor how long its making does decides: this machine may be busy.
-settings.register_profile("slimbake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("slimbake")
+if TYPE_CHECKING:
+    from tests.engine.schedule import Beside
+    from xdist.remote import Producer
+
+# Unit tests run with pytest alone: without hypothesis, tests of properties are skipped.
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:
+    absent = MagicMock()
+    absent.given = lambda *_, **__: pytest.mark.skip("hypothesis is not installed")
+    absent.settings = absent.example = lambda *_, **__: lambda test: test
+    sys.modules["hypothesis"] = absent
+else:
+    # Neither how long an example takes nor how long its making does decides: machines are busy.
+    settings.register_profile(
+        "slimbake", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("slimbake")
+
+# pytest-timeout: seconds that end what hangs and show where; no machine is that slow
+os.environ.setdefault("PYTEST_TIMEOUT", "3600")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,12 +91,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(report.nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside | None:
     """Engine tests share what takes long to build; without them, tests are dealt out one by one, as
     xdist does it.
     """
     if config.option.markexpr == "not engine":
         return None
+    from tests.engine.schedule import Beside
+
     # by numbers of tests, which say nothing of how long they take
     config.option.loadscopereorder = False
     return Beside(config, log)

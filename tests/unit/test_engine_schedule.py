@@ -7,6 +7,9 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+
+pytest.importorskip("xdist")
+
 from tests.engine.schedule import EXAMPLE, FIRST, Beside, place
 
 MODULES = {

@@ -8,8 +8,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
+
+pytest.importorskip("numpy")
+
+import numpy as np
 
 from slimbake_models import BATCH, Encoded, Model, load, runtime
 from slimbake_models.model import Settings
