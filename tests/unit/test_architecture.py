@@ -63,9 +63,9 @@ BUDGET = {
     "adopt": 2600,
     "checks": 480,
     "release": 2339,  # exception: 2,100
-    "deploy ci": 917,  # exception: 800
+    "deploy ci": 908,  # exception: 800
     "report": 350,
-    "cli": 1102,  # exception: 1,000
+    "cli": 1000,
 }
 """The most statements of packages, design.md's budget: a feature has to find its room here first. An exception is what a
 package has today, with its budget beside it: it gets smaller and goes, and there are no new ones.

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from slimbake import docker
 from slimbake.checks.surroundings import emulated, foreign, surroundings
@@ -44,9 +43,6 @@ class Verdict:
     startup: float | None  # seconds until it listened; of a command, until its first run had ended
     rss: int | None  # the most bytes that it had resident
     seconds: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def verify(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from slimbake.host.typed import typed
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 
 
@@ -21,54 +22,22 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """For the artifact."""
-        images = Measurement(self.images).as_json()["images"]
-        return {
-            "services": list(self.services),
-            "seconds": self.seconds,
-            "error": self.error,
-            "failed": list(self.failed),
-            "held": list(self.held),
-            "images": images,
-        }
+        return {**asdict(self), "images": Measurement(self.images).as_json()["images"]}
 
 
-def parse_record(said: Any) -> Record:
-    """A record as it was written. Raises KeyError, TypeError, ValueError or AttributeError for
-    anything else.
-    """
-    return Record(
-        services=_names(said["services"]),
-        seconds=float(said["seconds"]),
-        error=str(said["error"]),
-        failed=_names(said["failed"]),
-        held=_names(said["held"]),
-        images=known_images(said["images"]),
-    )
+def parse_record(value: Any) -> Record:
+    """A record as it was written. Raises an error of `WRONG` for anything else."""
+    names = {key: tuple(map(str, value[key])) for key in ("services", "failed", "held")}
+    return typed(Record, {**value, **names, "images": parse_measurement(value).images})
 
 
-def parse_known(said: Any) -> Measurement:
-    """What the images of the main branch weigh, as it was written. Raises as `parse_record` does."""
-    return Measurement(known_images(said["images"]))
-
-
-def known_images(said: Any) -> tuple[Image, ...]:
-    """Images as measurements print them."""
-    return tuple(
-        Image(str(name), str(each["digest"]), tuple(map(_layer, each["layers"])))
-        for name, each in said.items()
-    )
-
-
-def _names(said: Any) -> tuple[str, ...]:
-    return tuple(str(name) for name in said)
-
-
-def _layer(said: Any) -> MeasuredLayer:
-    compressed = said["compressed"]
-    return MeasuredLayer(
-        diff=str(said["diff"]),
-        blob=str(said["blob"]),
-        uncompressed=int(said["uncompressed"]),
-        compressed=None if compressed is None else int(compressed),
-        files=int(said["files"]),
+def parse_measurement(value: Any) -> Measurement:
+    """Images as measurements print them. Raises an error of `WRONG` for anything else."""
+    return Measurement(
+        tuple(
+            Image(
+                name, str(image["digest"]), tuple(typed(MeasuredLayer, e) for e in image["layers"])
+            )
+            for name, image in value["images"].items()
+        )
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from slimbake.ci.model import Record, parse_known, parse_record
+from slimbake.ci.model import Record, parse_measurement, parse_record
 from slimbake.errors import SlimbakeError
 from slimbake.host.files import read_json, write_atomically
 from slimbake.host.workspace import Workspace
@@ -19,7 +19,7 @@ KNOWN = "known"  # in the workspace, which pipelines keep from run to run
 
 def read_known(workspace: Workspace) -> Measurement:
     """What images weighed at the last run on the main branch; nothing where it left nothing."""
-    return workspace.read(KNOWN, parse_known) or Measurement(())
+    return workspace.read(KNOWN, parse_measurement) or Measurement(())
 
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from slimbake import __version__
 from slimbake.config.naming import TOOL
+from slimbake.console import Console
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.host.files import write_atomically
 from slimbake.project import Project
@@ -25,10 +26,6 @@ _WHEEL = f"slimbake-{__version__}-py3-none-any.whl"
 _OF_INDEX = re.compile(
     rf"slimbake=={re.escape(__version__)}(?: \\\n    --hash=sha256:[0-9a-f]{{64}})+\n"
 )
-
-
-class NoTool(UsageError):
-    """Nothing says where pipelines find this slimbake."""
 
 
 def tool_fault(project: Project) -> StaleFiles | None:
@@ -46,26 +43,27 @@ def tool_fault(project: Project) -> StaleFiles | None:
     )
 
 
-def lock_tool(project: Project, machine: Machine) -> tuple[str, ...]:
-    """Write the file where it is stale, remove it where there is no pipeline; the path, if changed.
+def lock_tool(project: Project, machine: Machine, console: Console) -> tuple[str, ...]:
+    """Write the file where it is stale; its path, if it was.
+    Where nothing says where pipelines find this slimbake, a warning: nothing else needs it.
 
-    Raises NoTool, and UsageError where the manifest names another slimbake.
+    Raises UsageError where the manifest names another slimbake.
     """
-    file, named = project.root / TOOL, _named(project)
-    if not _wanted(project) and _there(project).startswith(_HEADER):
-        file.unlink()
-    elif tool_fault(project):
-        if named and _WHEEL not in named:
-            raise UsageError(
-                f"{project.plan.manifest}: ci.slimbake names {named}, and this is slimbake"
-                f" {__version__}",
-                f"name {_WHEEL}, or install the slimbake that it names: pipelines compare what was"
-                " generated with what theirs generates",
-            )
-        pin = _pin(project) if named else _of_index(machine)
-        write_atomically(file, f"{_HEADER}{pin}{_needs()}".encode())
-    else:
+    if not tool_fault(project):
         return ()
+    named = _named(project)
+    if named and _WHEEL not in named:
+        raise UsageError(
+            f"{project.plan.manifest}: ci.slimbake names {named}, and this is slimbake"
+            f" {__version__}",
+            f"name {_WHEEL}, or install the slimbake that it names: pipelines compare what was"
+            " generated with what theirs generates",
+        )
+    if not named and _from_elsewhere():
+        console.say(_NOWHERE)
+        return ()
+    pin = _pin(project) if named else _of_index(machine)
+    write_atomically(project.root / TOOL, f"{_HEADER}{pin}{_needs()}".encode())
     return (TOOL,)
 
 
@@ -96,22 +94,21 @@ def _pin(project: Project) -> str:
     return f"{where} \\\n    --hash=sha256:{digest}\n"
 
 
-def _expect_of_index() -> None:
-    """Raise NoTool where this slimbake came from elsewhere than from a package index."""
+_NOWHERE = f"""\
+warning: pipelines cannot install this slimbake: it came from no package index, and the manifest \
+names no wheel
+  `pip wheel --no-deps CHECKOUT` builds one. Commit it, and add `ci: {{slimbake: {_WHEEL}}}`; or put \
+it on a server, and add `ci: {{slimbake: 'https://HOST/{_WHEEL}#sha256=HASH'}}`"""
+
+
+def _from_elsewhere() -> bool:
+    """Whether this slimbake came from no package index: of one, anybody could own the name."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        elsewhere = distribution("slimbake").read_text("direct_url.json")
-    except PackageNotFoundError:
-        elsewhere = "a folder on sys.path"
-    if elsewhere:  # of an index that it did not come from, anybody could own the name
-        raise NoTool(
-            "pipelines cannot install this slimbake: it came from no package index, and the"
-            " manifest names no wheel",
-            f"`pip wheel --no-deps CHECKOUT` builds one. Commit it, and add `ci: {{slimbake:"
-            f" {_WHEEL}}}`; or put it on a server, and add `ci: {{slimbake:"
-            f" 'https://HOST/{_WHEEL}#sha256=HASH'}}`",
-        )
+        return bool(distribution("slimbake").read_text("direct_url.json"))
+    except PackageNotFoundError:  # a folder on sys.path
+        return True
 
 
 def _of_index(machine: Machine) -> str:
@@ -120,7 +117,6 @@ def _of_index(machine: Machine) -> str:
 
     from slimbake.host.uv import PipCompile
 
-    _expect_of_index()
     with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
         asked, output = Path(scratch, "slimbake.in"), Path(scratch, "slimbake.txt")
         asked.write_text(f"slimbake=={__version__}\n")

@@ -15,7 +15,7 @@ import tempfile
 import click
 
 from slimbake import __version__
-from slimbake.cli.commands import Formatter, LazyGroup, color
+from slimbake.cli.commands import COLOR, LazyGroup
 from slimbake.console import fitting, harmless
 from slimbake.errors import INTERRUPTED, ManifestError, SlimbakeError
 from slimbake.host.files import scratch
@@ -28,9 +28,6 @@ def slimbake() -> None:
 
     `slimbake COMMAND --help` shows a command's options, with examples.
     """
-
-
-click.Context.formatter_class = Formatter
 
 
 def main() -> int:
@@ -48,7 +45,7 @@ def main() -> int:
     atexit.register(gc.freeze)
     try:
         with scratch():
-            return int(slimbake.main(standalone_mode=False, color=color()) or 0)
+            return int(slimbake.main(standalone_mode=False, color=COLOR) or 0)
     except ManifestError as error:
         for problem in error.problems:
             _tell(str(problem))
@@ -58,7 +55,7 @@ def main() -> int:
         _tell("\n  ".join((f"slimbake: {error.message}", *error.hint.splitlines())))
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", color=color())
+        click.echo(error.ctx.get_help() if error.ctx else "", color=COLOR)
         return error.exit_code
     except click.ClickException as error:
         shown = io.StringIO()
@@ -97,7 +94,7 @@ def _three_streams() -> None:
 def _say(text: str, fg: str | None = None, end: str = "\n") -> None:
     """A text on stderr, in colour where that is a terminal."""
     shown = fitting(harmless(text))
-    click.echo((click.style(shown, fg) if fg else shown) + end, err=True, nl=False, color=color())
+    click.echo((click.style(shown, fg) if fg else shown) + end, err=True, nl=False, color=COLOR)
 
 
 def _tell(text: str) -> None:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from slimbake import docker
+from slimbake.ci.records import recorded
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
-    frozen_option,
+    console,
     image_options,
     json_option,
+    layout,
     manifest_option,
     platform_option,
+    print_json,
+    print_text,
+    read,
     record_option,
+    select,
     services_argument,
 )
-
-if TYPE_CHECKING:
-    from slimbake.project import Project
-    from slimbake.release.place import BakeRequest
+from slimbake.errors import UsageError
+from slimbake.images.measure import last_measurement
+from slimbake.project import Project
+from slimbake.release.known import last_images
+from slimbake.release.place import BakeRequest
+from slimbake.release.release import release
+from slimbake.release.released_report import ending, released_json, released_text
+from slimbake.report.hints import requested
 
 
 @click.command(
@@ -54,7 +64,11 @@ if TYPE_CHECKING:
 @platform_option
 @record_option
 @click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
-@frozen_option
+@click.option(
+    "--frozen",
+    is_flag=True,
+    help="Fail on stale locks or generated files instead of updating them, as in CI.",
+)
 def command(
     services: tuple[str, ...],
     file: Path,
@@ -71,11 +85,6 @@ def command(
     record: Path | None,
 ) -> None:
     """Build the services in parallel, run their checks, then tag and push the images that pass."""
-    from slimbake import docker
-    from slimbake.cli.common import read, select
-    from slimbake.errors import UsageError
-    from slimbake.release.place import BakeRequest
-
     if missing and not push:
         raise UsageError("--missing requires --push", "--push --missing")
     if missing and sets:
@@ -102,20 +111,11 @@ def command(
 
 def baked(project: Project, request: BakeRequest, record: Path | None, as_json: bool) -> None:
     """Release what is asked for, record how that ended, and print it."""
-    from slimbake.ci.records import recorded
-    from slimbake.cli.common import console, layout, print_json, print_text, tell_tool
-    from slimbake.images.measure import last_measurement
-    from slimbake.release.known import last_images
-    from slimbake.release.release import release
-    from slimbake.release.released_report import ending, released_json, released_text
-    from slimbake.report.hints import requested
-
     began, before = (
         time.monotonic(),
         last_measurement(last_images(project.workspace), project.workspace),
     )
     released = recorded(record, request.targets, lambda: release(project, request, console))
-    tell_tool(project)
     if as_json:
         print_json(released_json(released))
     else:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from slimbake.checks.mounts import mounted
+from slimbake.checks.parity import measured_parity, parity_table, write_parity
+from slimbake.checks.surroundings import crowded
+from slimbake.checks.verify import Limit, verify
+from slimbake.ci.tool import tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
-    json_option,
     layout,
     manifest_option,
-    print_json,
     read,
     select,
     services_argument,
 )
+from slimbake.console.tables import counted
+from slimbake.deploy.containers import record_reference
 from slimbake.errors import CheckError, StaleFiles, UsageError
-
-if TYPE_CHECKING:
-    from slimbake.checks.verify import Verdict
-    from slimbake.project import Project
-    from slimbake.release.site import Site
+from slimbake.host.files import write_atomically
+from slimbake.lock.removal import unmatched
+from slimbake.lock.wheelhouse.store import store
+from slimbake.project import Project
+from slimbake.release.bake import bake
+from slimbake.release.bare import bare_images, weights_mounted
+from slimbake.release.command import BakeOptions, staged
+from slimbake.release.site import Preparation, Site, hold
+from slimbake.render.generated import drift, laid_out
 
 
 @click.command(
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
 )
 @services_argument
 @manifest_option
-@json_option
 @click.option(
     "--images",
     is_flag=True,
@@ -48,12 +54,7 @@ if TYPE_CHECKING:
     help="Write the answers that parity compares with, from images without optimisation.",
 )
 def command(
-    services: tuple[str, ...],
-    file: Path,
-    as_json: bool,
-    images: bool,
-    record: bool,
-    reference: bool,
+    services: tuple[str, ...], file: Path, images: bool, record: bool, reference: bool
 ) -> None:
     """Check the manifest and all files that it names, the locks and the generated files.
 
@@ -63,32 +64,29 @@ def command(
     project = read(file)
     if reference:
         _reference(project, services)
-        return
-    if not images and (services or as_json or record):
+    elif images:
+        _images(project, services, record)
+    elif services or record:
         raise UsageError("this is about images", "add --images")
-    if images:
-        _images(project, services, as_json, record)
     else:
         _files(project)
 
 
 def _files(project: Project) -> None:
     """Raises StaleFiles."""
-    from slimbake.ci.tool import tool_fault
-    from slimbake.lock.removal import unmatched
-    from slimbake.lock.wheelhouse.store import store
-    from slimbake.render.generated import drift, laid_out
-
-    name, written, targets = project.manifest.file.name, project.asked, project.plan.targets
+    name, written = project.manifest.file.name, project.asked
     for line in unmatched(project.fleet, project.locks, store()):
         console.say(f"warning: {name}: {line}: no file of the locked packages matches")
-    counts = (("service", written.services), ("base", written.bases), ("target", targets))
-    words = ", ".join(f"{len(each)} {noun}{'s' * (len(each) != 1)}" for noun, each in counts)
-    click.echo(f"{name}: {words}")
+    counts = {
+        "service": len(written.services),
+        "base": len(written.bases),
+        "target": len(project.plan.targets),
+    }
+    click.echo(f"{name}: {', '.join(counted(count, noun) for noun, count in counts.items())}")
     project.expect_fresh_locks()
     found = drift(laid_out(project.plan, project.root), project.root)
     if stale := (
-        *(f"  {each.path} differs" for each in found.write),
+        *(f"  {entry.path} differs" for entry in found.write),
         *(f"  {path} is left over" for path in found.remove),
     ):
         raise StaleFiles(
@@ -99,87 +97,62 @@ def _files(project: Project) -> None:
     click.echo(f"the locks are fresh, and {found.files} files are as generated")
 
 
-def _images(project: Project, services: tuple[str, ...], as_json: bool, record: bool) -> None:
+def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
     """Build the services and run what checks them. Raises CheckError."""
-    from slimbake.checks.parity import measured_parity, parity_table, write_parity
-    from slimbake.release.bake import bake
-    from slimbake.release.command import BakeOptions, staged
-    from slimbake.release.site import Preparation, hold
-
     plan = project.plan
-    kinds = {
-        kind: [t.service for t in plan.targets if t.kind == kind] for kind in ("smoke", "parity")
-    }
+    smokes, parities = (
+        {target.service for target in plan.targets if target.kind == kind}
+        for kind in ("smoke", "parity")
+    )
     chosen = select(plan, services)
     if not services:  # the default variant of most services is what parity compares with
-        chosen = tuple(dict.fromkeys((*chosen, *kinds["parity"])))
-    smokes, parities = ([n for n in chosen if n in kinds[kind]] for kind in ("smoke", "parity"))
+        chosen = select(plan, (*chosen, *parities))
     with hold(project, Preparation(targets=chosen), console) as held:
         site = held.stocked(chosen)
         options = BakeOptions(load=site.engine.builder != "docker")
         bake(site, plan.with_weights(chosen), options)
-        tell = console.say if as_json else click.echo
-        if smokes:
-            tell(f"smoke: passed: {', '.join(smokes)}")
+        if passed := [name for name in chosen if name in smokes]:
+            click.echo(f"smoke: passed: {', '.join(passed)}")
         if without := [name for name in chosen if name not in smokes]:
             console.say(f"no smoke: {', '.join(without)}; a bake only starts them")
         names = {n: staged(plan, n, site.around.checkout) for n in plan.with_weights(chosen)}
-        verdicts = _verified(site, chosen, names, tell)
-    figures = measured_parity(project.workspace, parities)
+        verdicts = _verified(site, chosen, names)
+    if figures := measured_parity(project.workspace, (n for n in chosen if n in parities)):
+        click.echo(parity_table(figures, layout()))
     if record:
         write_parity(figures, project.root)
-    if as_json:
-        verified = [each.as_json() for each in verdicts]
-        print_json({"smoke": smokes, "verify": verified, "parity": figures})
-    elif figures:
-        click.echo(parity_table(figures, layout()))
-    if failed := [each.service for each in verdicts if not each.holds]:
+    if failed := [name for name, holds in verdicts.items() if not holds]:
         raise CheckError(
             f"{len(failed)} of {len(verdicts)} verify checks failed: {', '.join(failed)}"
         )
 
 
-def _verified(
-    site: Site, chosen: tuple[str, ...], names: dict[str, str], tell: Callable[[str], None]
-) -> list[Verdict]:
-    """Call the images from outside, one after another."""
-    from slimbake.checks.mounts import mounted
-    from slimbake.checks.surroundings import crowded
-    from slimbake.checks.verify import Limit, verify
-
+def _verified(site: Site, chosen: tuple[str, ...], names: dict[str, str]) -> dict[str, bool]:
+    """Call the images from outside, one after another; whether each holds."""
     plan, limit = mounted(site.plan, names, chosen), Limit(seconds=Limit().seconds * crowded())
-    found = []
-    for service in [each.service for each in plan.services if each.verify]:
-        if service in chosen:
-            found.append(verdict := verify(plan, service, names[service], site.root, limit))
-            tell(_line(verdict))
-            for line in verdict.error.splitlines():
-                console.say(f"  {line}")
+    found = {}
+    for service in (s.service for s in plan.services if s.verify and s.service in chosen):
+        verdict = verify(plan, service, names[service], site.root, limit)
+        figures = (
+            f"{verdict.seconds:.1f} s" if verdict.seconds is not None else "",
+            f"start-up {verdict.startup:.2f} s" if verdict.startup is not None else "",
+            f"{verdict.rss / 10**6:,.1f} MB resident" if verdict.rss is not None else "",
+        )
+        more = f" ({', '.join(filter(None, figures))})" if any(figures) else ""
+        click.echo(f"verify: {service}: {'passed' if verdict.holds else 'failed'}{more}")
+        for line in verdict.error.splitlines():
+            console.say(f"  {line}")
+        found[service] = verdict.holds
     return found
 
 
-def _line(verdict: Verdict) -> str:
-    figures = (
-        f"{verdict.seconds:.1f} s" if verdict.seconds is not None else "",
-        f"start-up {verdict.startup:.2f} s" if verdict.startup is not None else "",
-        f"{verdict.rss / 10**6:,.1f} MB resident" if verdict.rss is not None else "",
-    )
-    words = ", ".join(filter(None, figures))
-    state = "passed" if verdict.holds else "failed"
-    return f"verify: {verdict.service}: {state}{f' ({words})' if words else ''}"
-
-
 def _reference(project: Project, services: tuple[str, ...]) -> None:
-    """Have the smokes that define `reference` write their files. Raises UsageError for none."""
-    from slimbake.deploy.containers import record_reference
-    from slimbake.host.files import write_atomically
-    from slimbake.release.bare import bare_images, weights_mounted
-    from slimbake.release.site import Preparation, hold
-
-    root, files = project.root, _recorded_by(project)
+    """Have the smokes of these services write what parity compares with. Raises UsageError."""
+    root, smokes = project.root, (t for t in project.plan.targets if t.kind == "smoke")
+    files = {smoke.service: root / smoke.context / smoke.smoke_files[1] for smoke in smokes}
     chosen = tuple(name for name in select(project.plan, services) if name in files)
-    if not chosen or any(name not in files for name in services):
-        raise UsageError("no smoke here has a `reference`", "define one: docs/checks.md")
+    if not services or len(chosen) < len(services):
+        raise UsageError("--reference is of services with a smoke", "name them")
     with hold(project, Preparation(targets=chosen), console) as held:
         site = held.stocked(chosen)
         plan = weights_mounted(site, chosen)
@@ -187,13 +160,3 @@ def _reference(project: Project, services: tuple[str, ...]) -> None:
             text = record_reference(plan, image.name, image.image, root)
             write_atomically(files[image.name], text.encode())
             click.echo(files[image.name].relative_to(root))
-
-
-def _recorded_by(project: Project) -> dict[str, Path]:
-    """The reference file of each service whose smoke writes one."""
-    found: dict[str, Path] = {}
-    for smoke in (target for target in project.plan.targets if target.kind == "smoke"):
-        source, path = (project.root / smoke.context / name for name in smoke.smoke_files)
-        if "def reference(" in source.read_text("utf-8"):
-            found[smoke.service] = path
-    return found

@@ -76,7 +76,7 @@ def plan(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
     variants.
     """
     project = read(file)
-    services = _every(project.plan)
+    services = tuple(service.service for service in project.plan.services)
     unchanged: tuple[str, ...] = ()
     if since:
         unchanged = same(project.manifest.file, services, since, console)
@@ -88,10 +88,6 @@ def plan(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
     click.echo(json.dumps(jobs, ensure_ascii=False))
-
-
-def _every(plan: Plan) -> tuple[str, ...]:
-    return tuple(service.service for service in plan.services)
 
 
 def _gitlab(project: Project) -> dict[str, Any]:
@@ -144,7 +140,8 @@ def shared(
     Images that the registry has are skipped. $REGISTRY and $TAG name the images.
     """
     project = read(file)
-    chosen = select(project.plan, services or _every(project.plan))
+    every = tuple(service.service for service in project.plan.services)
+    chosen = select(project.plan, services or every)
     targets = tuple(target.name for target in project.plan.shared_by(chosen))
     request = _request(project.plan, targets, platform)
     released = recorded(record, chosen, lambda: bases(project, request, console))

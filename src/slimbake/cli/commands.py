@@ -56,16 +56,8 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  $ {line}" for line in lines)
 
 
-def color() -> bool | None:
-    """For click: None, which is colour on a terminal; false where NO_COLOR is set."""
-    return False if os.environ.get("NO_COLOR") else None
-
-
-class Formatter(click.HelpFormatter):
-    """Help with bold headings; click leaves the codes out where there is no terminal."""
-
-    def write_heading(self, heading: str) -> None:
-        super().write_heading(click.style(heading, bold=True))
+# For click: None, which is colour on a terminal; false where NO_COLOR is set.
+COLOR = False if os.environ.get("NO_COLOR") else None
 
 
 class LazyGroup(click.Group):

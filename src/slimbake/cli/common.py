@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -52,39 +51,31 @@ def completed(
 service_names = completed(lambda fleet: (each.name for each in fleet.services))
 
 
-def manifest_option(command: F) -> F:
-    """`--manifest`: which file to read, or to write."""
-    return click.option(
-        "-f",
-        "--manifest",
-        "file",
-        type=click.Path(path_type=Path),
-        default=Path("services.yaml"),
-        show_default=True,
-        envvar="SLIMBAKE_MANIFEST",
-        help="Path of the manifest.",
-    )(command)
+manifest_option = click.option(
+    "-f",
+    "--manifest",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("services.yaml"),
+    show_default=True,
+    envvar="SLIMBAKE_MANIFEST",
+    help="Path of the manifest.",
+)
+# all of them where none is named
+services_argument = click.argument(
+    "services", nargs=-1, metavar="[SERVICE]...", shell_complete=service_names
+)
 
 
-def services_argument(command: F) -> F:
-    """`[SERVICE]...`: all of them where none is named."""
-    return click.argument(
-        "services", nargs=-1, metavar="[SERVICE]...", shell_complete=service_names
-    )(command)
+def _after_dashes(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    return words[words[:1] == ("--",) :]
 
 
-def arguments_argument(command: F) -> F:
-    """`[ARGUMENTS]...` of a program, options too; a first `--` is not one of them."""
-
-    def own(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
-        return words[words[:1] == ("--",) :]
-
-    return click.argument("arguments", nargs=-1, type=click.UNPROCESSED, callback=own)(command)
-
-
-def json_option(command: F) -> F:
-    """`--json`: for scripts."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+# of a program, options too; a first `--` is not one of them
+arguments_argument = click.argument(
+    "arguments", nargs=-1, type=click.UNPROCESSED, callback=_after_dashes
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def layout() -> Layout:
@@ -106,41 +97,22 @@ def image_options(command: F) -> F:
     )(command)
 
 
-def platform_option(command: F) -> F:
-    """`--platform`: which of the manifest's."""
-    return click.option(
-        "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
-    )(command)
-
-
-def record_option(command: F) -> F:
-    """`--record`: what a pipeline's summary and the report read."""
-    return click.option(
-        "--record",
-        type=FILE,
-        help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
-    )(command)
-
-
-def frozen_option(command: F) -> F:
-    """`--frozen`: nothing is brought up to date."""
-    return click.option(
-        "--frozen",
-        is_flag=True,
-        help="Fail on stale locks or generated files instead of updating them, as in CI.",
-    )(command)
-
-
-def env_option(command: F) -> F:
-    """`--env`: variables of containers."""
-    return click.option(
-        "-e",
-        "--env",
-        "environment",
-        multiple=True,
-        metavar="NAME[=VALUE]",
-        help="Set a variable of the containers; without a value, pass on this shell's.",
-    )(command)
+platform_option = click.option(
+    "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
+)
+record_option = click.option(
+    "--record",
+    type=FILE,
+    help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
+)
+env_option = click.option(
+    "-e",
+    "--env",
+    "environment",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Set a variable of the containers; without a value, pass on this shell's.",
+)
 
 
 def image_names(plan: Plan, registry: str, tag: str) -> dict[str, str]:
@@ -155,21 +127,7 @@ def read(file: Path) -> Project:
     """The project of a manifest."""
     from slimbake.project import load
 
-    # A large fleet has millions of values, all of them until the end.
-    gc.disable()
-    try:
-        return load(file, console)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def tell_tool(project: Project) -> None:
-    """Say that a pipeline could not install this slimbake, and what to do."""
-    from slimbake.ci.tool import tool_fault
-
-    if fault := tool_fault(project):
-        console.say(f"warning: {fault.message}\n  {fault.hint}")
+    return load(file, console)
 
 
 def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -192,9 +150,14 @@ def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
 console = Console()
 
 
+def json_text(value: Any) -> str:
+    """JSON for scripts and for files of a repository."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def print_json(value: Any) -> None:
     """A result for scripts, on stdout."""
-    click.echo(_json(value))
+    click.echo(json_text(value))
 
 
 def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
@@ -212,18 +175,6 @@ def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
     if missing := [name for name in names if name not in there]:
         console.say(f"left out, as they were not baked yet: {', '.join(missing)}")
     return there
-
-
-def record(value: Any, path: Path) -> None:
-    """Put a result into the repository, for other commands to read, as `print_json` prints it."""
-    from slimbake.host.files import write_atomically
-
-    write_atomically(path, f"{_json(value)}\n".encode())
-    console.say(f"recorded in {path}")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def print_text(text: str) -> None:

@@ -9,8 +9,6 @@ from slimbake.cli.commands import examples
 SHELLS = ("bash", "zsh", "fish")
 # zsh has `compdef`, which click's script ends with, only once this has run.
 _ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
-# In fish click's script splits what a word is for at each comma, and shows the first part alone.
-_FISH = ('string split ","', 'string split --max 1 ","')
 
 
 @click.command(
@@ -29,8 +27,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    root = ctx.find_root().command
     if made := get_completion_class(shell):
-        script = made(root, {}, "slimbake", "_SLIMBAKE_COMPLETE").source()
+        script = made(ctx.find_root().command, {}, "slimbake", "_SLIMBAKE_COMPLETE").source()
         first, rest = script.split("\n", 1)  # zsh finds a function's file by its first line
-        click.echo(f"{first}\n{_ZSH}{rest}" if shell == "zsh" else script.replace(*_FISH))
+        click.echo(f"{first}\n{_ZSH}{rest}" if shell == "zsh" else script)

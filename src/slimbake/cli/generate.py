@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from slimbake.ci.tool import tool_fault
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option, read, tell_tool
+from slimbake.cli.common import console, manifest_option, read
+from slimbake.console.tables import counted
 from slimbake.render.generated import laid_out, update
 from slimbake.warm import remove_lists
 
@@ -23,9 +25,10 @@ def command(file: Path) -> None:
     project = read(file)
     plan, root = project.plan, project.root
     files = laid_out(plan, root)
-    tell_tool(project)
+    if fault := tool_fault(project):
+        console.say(f"warning: {fault.message}\n  {fault.hint}")
     if project.locks.layers or not project.asked.auto:  # else nothing says which layers there are
         remove_lists(project.fleet, console)
     del project  # the plan is all that files are made of; of a large fleet, half of the memory
     done = update(files, root)
-    click.echo(f"{done.files} files: {done.written} written, {done.removed} removed")
+    click.echo(f"{counted(done.files, 'file')}: {done.written} written, {done.removed} removed")

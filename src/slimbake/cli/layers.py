@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
-    json_option,
     layout,
     manifest_option,
-    print_json,
     print_text,
     read,
 )
@@ -23,10 +18,9 @@ from slimbake.console import tables as report
 from slimbake.errors import UsageError
 from slimbake.fleet.layering import report as shown
 from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
-from slimbake.fleet.layering.cost import Cost, cost, least_cost
-from slimbake.fleet.layering.model import Demand, Group, LayerLimits, LayerPlan, Prices
+from slimbake.fleet.layering.cost import cost, least_cost
+from slimbake.fleet.layering.model import LayerLimits, Prices
 from slimbake.fleet.layering.planner import layer_plan
-from slimbake.fleet.layering.report import duplicated
 from slimbake.lock.closures import sizes, written
 from slimbake.lock.locks import locked_pins
 from slimbake.report.hints import share_hints
@@ -34,11 +28,10 @@ from slimbake.report.hints import share_hints
 
 @click.command(
     "layers",
-    epilog=examples("slimbake layers", "slimbake layers --json"),
+    epilog=examples("slimbake layers", "slimbake layers --manifest deploy/services.yaml"),
 )
 @manifest_option
-@json_option
-def command(file: Path, as_json: bool) -> None:
+def command(file: Path) -> None:
     """Show which packages and weights are in which layers, and what the planner would improve.
 
     Sizes are those of bake/sizes.json, where `slimbake sizes --record` wrote them.
@@ -57,19 +50,6 @@ def command(file: Path, as_json: bool) -> None:
         raise UsageError(str(error), "raise `layers:` in the manifest") from None
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
     least = least_cost(fleet)
-    if as_json:
-        print_json(
-            {
-                "written": _json(fleet, hand.plan, costs["written"], hand.names),
-                "planned": _json(fleet, planned, costs["planned"], {}),
-                "bound": {
-                    "host": least.host,
-                    "registry": least.registry,
-                    "pulled": round(least.pulled),
-                },
-            }
-        )
-        return
     now = (
         "as bake/locks/layers.json has them"
         if project.asked.auto
@@ -87,27 +67,3 @@ def command(file: Path, as_json: bool) -> None:
         print_text(f"hint: {line}\n")
     click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout()))
     print_text(f"\n{shown.COST_WORDS}")
-
-
-def _json(
-    fleet: Demand, plan: LayerPlan, counted: Cost, names: Mapping[Group, str]
-) -> dict[str, Any]:
-    """Bytes; the layers of each image, bottom first."""
-
-    return {
-        **asdict(counted),
-        "pulled": round(counted.pulled),
-        "duplicated": dict(duplicated(plan)),
-        "images": {
-            chain.service: [
-                {
-                    "name": names.get(group, ""),
-                    "items": sorted(group),
-                    "host": sum(fleet.by_key[key].host for key in group),
-                    "registry": sum(fleet.by_key[key].registry for key in group),
-                }
-                for group in chain.groups
-            ]
-            for chain in plan.chains
-        },
-    }

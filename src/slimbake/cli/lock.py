@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from slimbake.ci.tool import NoTool, lock_tool, tool_fault
+from slimbake.ci.tool import lock_tool, tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, print_text, read
 from slimbake.config.specs import normalised
+from slimbake.console.tables import counted, megabytes
 from slimbake.errors import StaleFiles, UsageError
-from slimbake.host.machine import Machine, machine
+from slimbake.host.machine import machine
 from slimbake.lock.asked import systems
 from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
@@ -52,8 +53,10 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], warm: bool, fetch
     """
 
     project = read(file)
+    if warm and upgrade:
+        raise UsageError("--warm writes no locks", "give it alone, or with --check")
     if warm:
-        _trace(project, check, bool(upgrade))
+        _trace(project, check)
     elif check:
         project.expect_fresh_locks()
         if fault := tool_fault(project):
@@ -81,7 +84,7 @@ def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
     locked = lock(project.asked, here, console, ALL if ALL[0] in names else names)
     for name in locked:  # before what pipelines install, which may be refused
         click.echo(f"bake/locks/{name}")
-    tool = _tool(project, here)
+    tool = lock_tool(project, here, console)
     if tool or not locked:
         click.echo("\n".join(tool) or "the locks are fresh")
 
@@ -95,31 +98,19 @@ def _fetched(project: Project) -> str:
     wheels = fetch(project.fleet, project.locks, here, kept, console, rehash=True)
     debs = fetch_debian(project.fleet, project.locks, here, kept, console, rehash=True)
     files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
-    total = sum(held.path.stat().st_size for held in files)
-    return f"{len(files)} files, {total / 1e6:,.1f} MB, {wheels.fetched} wheels fetched now: {kept.root}"
+    total = megabytes(sum(held.path.stat().st_size for held in files))
+    fetched = counted(wheels.fetched, "wheel")
+    return f"{counted(len(files), 'file')}, {total}, {fetched} fetched now: {kept.root}"
 
 
-def _trace(project: Project, check: bool, more: bool) -> None:
-    """Trace the starts of all services, and write the warm lists, or compare them. `more`: whether
-    something else is asked for, too.
-    """
-    if more:
-        raise UsageError("--warm writes no locks", "give it alone, or with --check")
+def _trace(project: Project, check: bool) -> None:
+    """Trace the starts of all services, and write the warm lists, or compare them."""
     from slimbake.release.site import Preparation, hold
     from slimbake.release.warm import refreshed
 
-    services = tuple(each.service for each in project.plan.services)
+    services = tuple(service.service for service in project.plan.services)
     with hold(project, Preparation(targets=services), console) as site:
-        found = refreshed(site, services, write=not check)
-    print_text(refreshed_text(found))
-    if check and (words := cold_at_start(found)):
-        raise StaleFiles(words, "run `slimbake lock --warm`")
-
-
-def _tool(project: Project, here: Machine) -> tuple[str, ...]:
-    """What pipelines install. Where nothing says where from, a warning: nothing else needs it."""
-    try:
-        return lock_tool(project, here)
-    except NoTool as error:
-        console.say(f"warning: {error.message}\n  {error.hint}")
-        return ()
+        starts = refreshed(site, services, write=not check)
+    print_text(refreshed_text(starts))
+    if check and (cold := cold_at_start(starts)):
+        raise StaleFiles(cold, "run `slimbake lock --warm`")

@@ -14,17 +14,18 @@ from slimbake.cli.common import (
     image_names,
     image_options,
     json_option,
+    json_text,
     layout,
     manifest_option,
     print_json,
     print_text,
     read,
-    record,
     select,
     service_names,
 )
 from slimbake.config.naming import SIZES
 from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
 from slimbake.images.measure import survey
@@ -84,7 +85,8 @@ def command(
     found = survey(images, workspace)
     sizes = report.sizes_json(found)
     if recorded:
-        record(sizes, file.parent / SIZES)
+        write_atomically(file.parent / SIZES, f"{json_text(sizes)}\n".encode())
+        console.say(f"recorded in {file.parent / SIZES}")
     if as_json:
         print_json(sizes)
         return

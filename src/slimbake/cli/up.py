@@ -40,12 +40,8 @@ def _watch(
     changes = changes_of(root)
     next(changes)  # from here on no edit is missed
     registry = registry or read(file).plan.registry
-
-    def names(plan: Plan) -> Mapping[str, str]:
-        return image_names(plan, registry, tag)
-
     request = BakeRequest(targets=(), registry=registry, tag=tag, keep_going=True)
-    watched = Watched(request, names, given, console)
+    watched = Watched(request, lambda plan: image_names(plan, registry, tag), given, console)
     try:
         watch(lambda: read(file), lambda plan: _baked(plan, services), watched, changes, root)
     finally:

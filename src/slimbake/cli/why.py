@@ -23,7 +23,8 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
-from slimbake.errors import NothingSelected, SetupError, UsageError
+from slimbake.console.tables import counted
+from slimbake.errors import NothingSelected, SetupError
 from slimbake.inside.make.runtime import left_behind
 from slimbake.project import Project
 from slimbake.warm.why import MOVED, Why, answer, changed, cold_modules, is_there, led_on, why
@@ -37,7 +38,6 @@ from slimbake.warm.why import MOVED, Why, answer, changed, cold_modules, is_ther
 @services_argument
 @manifest_option
 @image_options
-@click.option("--rules", "as_rules", is_flag=True, help="List what slimbake does to every layer.")
 @click.option(
     "--extract",
     type=FOLDER,
@@ -51,7 +51,6 @@ def command(
     file: Path,
     tag: str,
     registry: str,
-    as_rules: bool,
     extract: Path | None,
     as_json: bool,
 ) -> None:
@@ -59,16 +58,13 @@ def command(
     in which layer it is, and why there.
 
     PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, a package
-    of the locks, or the name of a rule.
+    of the locks, or the name of a rule. Without PATH, all rules are listed.
     """
 
-    if as_rules:
-        _print_rules(as_json)
-        return
     if path is None:
-        raise UsageError("no PATH", "slimbake why torch.fx, or slimbake why --rules")
+        _print_rules()
+        return
     project = read(file)
-    _expect_path_first(project, path, services)
     explained = "" if as_json or extract else _explained(project, path)
     if explained:
         print_text(explained)
@@ -110,14 +106,6 @@ def _of_images(
         )
 
 
-def _expect_path_first(project: Project, path: str, services: tuple[str, ...]) -> None:
-    known = {each.service for each in project.plan.services}
-    if path in known and (other := next((each for each in services if each not in known), "")):
-        raise UsageError(
-            f"'{path}' is a service, and a path comes first", f"`slimbake why {other} {path}`"
-        )
-
-
 def _explained(project: Project, package: str) -> str:
     """Who needs a package of the locks; "" for what is none."""
     from slimbake.config.specs import normalised
@@ -140,13 +128,10 @@ def _extract(found: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into:
     if not modules:
         raise NothingSelected("no cold store of these images has such a file")
     extract_cold(modules.items(), into)
-    click.echo(f"{len(modules):,} files in {into}")
+    click.echo(f"{counted(len(modules), 'file')} in {into}")
 
 
-def _print_rules(as_json: bool) -> None:
-    if as_json:
-        print_json([each.as_json() | {"about": each.about, "why": each.why} for each in rules()])
-        return
-    for each in rules():
-        only = f" ({', '.join(each.conditions)})" if each.conditions else ""
-        print_text(f"{each.name}: {each.about}{only}\n  {each.why}")
+def _print_rules() -> None:
+    for rule in rules():
+        only = f" ({', '.join(rule.conditions)})" if rule.conditions else ""
+        print_text(f"{rule.name}: {rule.about}{only}\n  {rule.why}")

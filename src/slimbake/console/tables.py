@@ -32,6 +32,11 @@ def some(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 file`, `2 files`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 WIDTH = 80
 _WORD = 12  # letters to which a column of words may shrink
 _GAP = 2

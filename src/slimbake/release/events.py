@@ -305,7 +305,7 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
         target = counted
         error: SlimbakeError = CheckError(
             f"{target.checked} has lost files of packages ({cause}); no tag has moved\n{log}".rstrip(),
-            "`slimbake why --rules` lists what is done to layers; `optimize: false` turns it off",
+            "`slimbake why` lists what is done to layers; `optimize: false` turns it off",
         )
     elif target.kind in CHECKS and step.instruction:
         error = CheckError(

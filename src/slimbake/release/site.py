@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slimbake.console import Console
+from slimbake.console.tables import counted
 from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, expect_engine
 from slimbake.errors import SetupError, StaleFiles
@@ -194,6 +195,6 @@ def regenerated(project: Project, console: Console, frozen: bool = False) -> Pro
     if not frozen:
         done = update(files, project.root)
         if done.written or done.removed:
-            console.say(f"generated {done.written} files")
+            console.say(f"generated {counted(done.written, 'file')}")
         remove_lists(project.fleet, console)
     return project

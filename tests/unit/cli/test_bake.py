@@ -79,7 +79,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
         found.append(request)
         return RELEASED
 
-    monkeypatch.setattr("slimbake.release.release.release", release)
+    monkeypatch.setattr("slimbake.cli.bake.release", release)
     monkeypatch.setattr("slimbake.docker.use_builder", str)
     return found
 
@@ -124,7 +124,7 @@ def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = replace(RELEASED, failed=("jobs",), failures=(CheckError("no"),))
-    monkeypatch.setattr("slimbake.release.release.release", lambda *_: failed)
+    monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
     record = root / "record.json"
     done = CliRunner().invoke(
         slimbake, ["bake", "-f", str(root / "services.yaml"), "--record", str(record)]

@@ -171,24 +171,6 @@ def test_other_shells_ask_what_their_scripts_say(
     assert done.stdout.strip() == offered, done.stderr
 
 
-@pytest.mark.skipif(not which("fish"), reason="fish is not installed")
-def test_fish_shows_all_of_what_a_word_is_for(tmp_path: Path) -> None:
-    words = 'slimbake completion fish | source; complete -C "slimbake ba"'
-    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["fish", "--no-config", "-c", words],
-        env={"PATH": path, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip() == f"bake\t{GROUPS['Every day']['bake']}", done.stderr
-
-
-def test_the_script_of_fish_splits_at_the_first_comma() -> None:
-    assert 'split --max 1 ","' in said("completion", "fish")
-
-
 @pytest.mark.skipif(not which("zsh"), reason="zsh is not installed")
 def test_a_zsh_without_a_configuration_takes_its_script(tmp_path: Path) -> None:
     words = 'eval "$(slimbake completion zsh)"; print -- $_comps[slimbake]'
@@ -232,9 +214,7 @@ def on_a_terminal(*words: str, **env: str) -> bytes:
 
 def test_a_terminal_has_colour_unless_no_color_is_set() -> None:
     assert b"\x1b[31mError: No such command" in on_a_terminal("nothing")
-    assert b"\x1b[1mOptions" in on_a_terminal("doctor", "--help")
     assert b"\x1b[" not in on_a_terminal("nothing", NO_COLOR="1")
-    assert b"\x1b[" not in on_a_terminal("doctor", "--help", NO_COLOR="1")
 
 
 def test_what_is_no_terminal_has_no_colour() -> None:
