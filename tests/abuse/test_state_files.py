@@ -204,10 +204,6 @@ def test_a_file_that_is_harmed_is_named_or_done_without(
     assert slimbake(*state.command, at=example).code == 0
 
 
-def test_there_are_two_hundred_of_them() -> None:
-    assert len(CASES) >= 200
-
-
 READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
     "baked": ({"api": ["a", "b"]}, last_images),
     "costs": ({"api": 1.5}, costs),

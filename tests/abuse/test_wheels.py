@@ -333,11 +333,9 @@ def test_a_wheel_that_no_honest_tool_makes_is_refused_or_harms_nothing(
         *(root / "prefix").rglob("*"),
         *(root / "inside/unpacked/prefix").rglob("*"),
     }
-    for path in (root / "prefix").rglob("*"):
+    laid = [*(root / "prefix").rglob("*")]
+    assert len(laid) > 5
+    for path in laid:
         assert not path.lstat().st_mode & 0o6000, path
         if path.is_symlink() and path.relative_to(root / "prefix").as_posix() not in before:
             assert path.resolve().is_relative_to(root), path
-
-
-def test_there_are_thirty_of_them() -> None:
-    assert len(OVERWRITES) + len(ARCHIVES) >= 30

@@ -127,6 +127,14 @@ class Toy:
     ) -> Ended:
         return slimbake(*words, cwd=self.root, env=env, stdin=stdin)
 
+    def done(
+        self, *words: str, env: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Ended:
+        """The same, of a command that must succeed."""
+        ended = self.slimbake(*words, env=env, stdin=stdin)
+        assert ended.code == 0, ended.stderr
+        return ended
+
     def staged(self, service: str, kind: str = "built") -> str:
         """What this folder's last build of a service is called, checked or not."""
         return f"slimbake/{self.project}/{service}:{kind}-{checkout(self.root)}"

@@ -122,8 +122,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         ):
             (made.root / "tidy" / path).chmod(mode)
         (made.root / "tidy/smoke.py").chmod(0o600)
-        done = made.slimbake("bake", env={"TOY_TOKEN": TOKEN})
-        assert done.code == 0, done.stderr
+        made.done("bake", env={"TOY_TOKEN": TOKEN})
         yield made
 
 
@@ -151,23 +150,11 @@ def test_no_image_has_a_shell_or_a_package_manager(members: list[tarfile.TarInfo
     )
 
 
-def test_no_file_raises_whoever_runs_it(members: list[tarfile.TarInfo]) -> None:
-    assert [member.name for member in members if member.isfile() and member.mode & 0o6000] == []
-
-
 def test_what_an_installer_leaves_is_not_there(members: list[tarfile.TarInfo]) -> None:
     debris = (".lock", "uv_cache.json", ".gitignore")
     assert [member.name for member in members if member.name.endswith(debris)] == []
     mounted = ("tmp/", "inside", "make.pyz", "root/")
     assert [member.name for member in members if member.name.startswith(mounted)] == []
-
-
-@pytest.mark.parametrize("service", ["tidy", "query"])
-def test_it_runs_as_65532(toy: Toy, service: str) -> None:
-    assert (
-        docker("image", "inspect", "--format={{.Config.User}}", toy.image(service)).strip()
-        == "65532:65532"
-    )
 
 
 def test_it_runs_read_only_without_capabilities_or_network(said: dict[str, object]) -> None:

@@ -79,26 +79,22 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 
 def test_a_django_application_with_celery_is_adopted_and_baked(shop: Toy) -> None:
-    done = shop.slimbake("init")
-    assert done.code == 0, done.stderr
+    done = shop.done("init")
     assert "1 own, with a shell, 3 own, 1 kept" in done.stdout
     assert "ready-made, stay in the compose file: db, redis" in done.stdout
-    baked = shop.slimbake("bake", *PYTHON, "--json")
-    assert baked.code == 0, baked.stderr
+    baked = shop.done("bake", *PYTHON, "--json")
     images = baked.json()["images"]
     assert {name: images[name]["checks"] for name in PYTHON} == {
         name: ["start", "inventory"] for name in PYTHON
     }
     assert all(held(shop.image(name)) for name in PYTHON)
-    again = shop.slimbake("init")
-    assert again.code == 0, again.stderr
+    again = shop.done("init")
     assert "services.yaml exists already, and `init` does not change it" in again.stdout
 
 
 def test_it_answers_by_itself(shop: Toy) -> None:
     try:
-        up = shop.slimbake("up", "web")
-        assert up.code == 0, up.stderr
+        up = shop.done("up", "web")
         [port] = re.findall(r"web: 127\.0\.0\.1:(\d+)", up.stderr + up.stdout)
         wait_for(lambda: fetch(f"http://127.0.0.1:{port}/health")[0] == 200, "the shop answers")
     finally:
@@ -148,10 +144,8 @@ def test_what_init_carries_over_bakes_and_starts_untouched(
     root = tmp_path / f"toy-{uuid.uuid4().hex[:8]}"  # after which the project is called
     with fleet(root) as made:
         shutil.copytree(FIXTURE.parent / name, root)
-        done = made.slimbake("init")
-        assert done.code == 0, done.stderr
+        made.done("init")
         wanted = services.split() or [root.name]
-        baked = made.slimbake("bake", *wanted, "--json")
-        assert baked.code == 0, baked.stderr
+        baked = made.done("bake", *wanted, "--json")
         images = baked.json()["images"]
         assert [each for each in wanted if "start" in images[each]["checks"]] == wanted

@@ -47,8 +47,7 @@ def baked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """A fleet of one service that was baked."""
     with fleet(tmp_path_factory.mktemp("killed")) as toy:
         write(toy, "one")
-        done = toy.slimbake("bake")
-        assert done.code == 0, done.stderr
+        toy.done("bake")
         yield toy
 
 
@@ -92,8 +91,7 @@ def test_a_command_of_the_engine_that_was_killed_goes_on(
     wait_for(in_environment(f"TOY={baked.project}"), "the end of what it had started")
     if held(baked.image("one")) != before:
         assert docker("run", "--rm", baked.image("one")) == f"killed {part}\n"
-    done = baked.slimbake(*command)
-    assert done.code == 0, done.stderr
+    baked.done(*command)
     assert [path for path in baked.root.rglob(".*.*") if path.is_file()] == []
     assert baked.slimbake("check").code == 0
 
@@ -135,8 +133,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             },
         )
         for command in (("lock",), ("lock", "--fetch"), ("bake",)):
-            done = toy.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
-            assert done.code == 0, done.stderr
+            toy.done(*command, env={"UV_DEFAULT_INDEX": index.url})
         shutil.copytree(root, folder / "start", symlinks=True)
         yield toy
 

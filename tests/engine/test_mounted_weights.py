@@ -53,8 +53,7 @@ def port() -> int:
 def toys(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Toy]:
     with fleet(tmp_path_factory.mktemp("mounted")) as made:
         made.write(MANIFEST.format(port=port), FILES)
-        baked = made.slimbake("bake")
-        assert baked.code == 0, baked.stderr
+        made.done("bake")
         yield made
         made.slimbake("down", "--volumes")
         made.slimbake("prune", "--all")
@@ -72,12 +71,10 @@ def ids(toys: Toy) -> tuple[str, str]:
 def test_the_service_answers_from_weights_that_its_image_does_not_have(
     toys: Toy, port: int
 ) -> None:
-    started = toys.slimbake("up")
-    assert started.code == 0, started.stderr
+    toys.done("up")
     assert fetch(f"http://127.0.0.1:{port}/") == (200, "one")
     assert toys.slimbake("run", "asks", "me").stdout == "one me\n"
-    verified = toys.slimbake("check", "--images", "answers")
-    assert verified.code == 0, verified.stderr
+    toys.done("check", "--images", "answers")
     assert toys.slimbake("debug", "answers", "cat", "/weights/deep/word.txt").stdout == "one"
     listed = "import os; print([f for _, _, names in os.walk('/weights') for f in names])"
     image = f"{toys.project}/answers:latest"
@@ -102,8 +99,7 @@ def test_an_edit_of_code_leaves_the_weights_and_one_of_weights_the_code(
 ) -> None:
     service, weights = ids(toys)
     toys.write(MANIFEST.format(port=port), FILES | {"answers/answers.py": f"{ANSWERS}# edited\n"})
-    edited = toys.slimbake("bake")
-    assert edited.code == 0, edited.stderr
+    toys.done("bake")
     other, same = ids(toys)
     assert (other != service, same) == (True, weights)
     toys.write(
@@ -111,8 +107,7 @@ def test_an_edit_of_code_leaves_the_weights_and_one_of_weights_the_code(
         FILES | {"answers/answers.py": f"{ANSWERS}# edited\n", "model/deep/word.txt": "two"},
     )
     assert toys.slimbake("lock").code == 0
-    trained = toys.slimbake("bake")
-    assert trained.code == 0, trained.stderr
+    toys.done("bake")
     kept, new = ids(toys)
     assert (kept, new != weights) == (other, True)
     assert toys.slimbake("up", "answers").code == 0
@@ -135,12 +130,10 @@ def test_pushed_weights_are_printed_for_those_that_mount_them(
     toys.write(MANIFEST.format(port=port), FILES)
     assert toys.slimbake("lock").code == 0
     where = f"--registry={registry}/{toys.project}"
-    pushed = toys.slimbake("bake", "--push", where)
-    assert pushed.code == 0, pushed.stderr
+    toys.done("bake", "--push", where)
     again = toys.slimbake("bake", "--push", "--missing", where, "--tag=v2")
     assert "on the registry: answers, asks, weights-model" in again.stderr
-    printed = toys.slimbake("export", "digests", "answers", where, "--tag=v2")
-    assert printed.code == 0, printed.stderr
+    printed = toys.done("export", "digests", "answers", where, "--tag=v2")
     reference = printed.json()["answers"]["weights"]
     assert reference.startswith(f"{registry}/{toys.project}/weights-model@sha256:")
     assert call("docker", "pull", "--quiet", reference).code == 0

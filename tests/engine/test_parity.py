@@ -55,8 +55,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         made.file(
             "services.yaml", manifest.replace("project: atlas\n", f"project: {made.project}\n")
         )
-        done = made.slimbake("bake", SERVICE, "--registry", made.project)
-        assert done.code == 0, done.stderr
+        made.done("bake", SERVICE, "--registry", made.project)
         yield made
 
 
@@ -104,8 +103,7 @@ def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_move
 def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: Toy) -> None:
     path = Path(example.root / CODE / "embedding/app.py")
     path.write_text(path.read_text("utf-8") + f"\n# {example.project}\n", "utf-8")
-    done = example.slimbake("bake", SERVICE, "--registry", example.project)
-    assert done.code == 0, done.stderr
+    done = example.done("bake", SERVICE, "--registry", example.project)
     built = built_steps(done)
     assert f"{SERVICE}-parity" in built
     assert not {name for name in built if name.startswith(("reference-", "weights-", "base-"))}
@@ -130,8 +128,7 @@ def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFac
     file = tmp_path_factory.mktemp("wave") / "bases.json"
     at = {"REGISTRY": f"{registry}/{example.project}"}
     assert example.slimbake("generate").code == 0  # a pipeline finds them fresh
-    done = example.slimbake("ci", "shared", SERVICE, "--digests", str(file), env=at)
-    assert done.code == 0, done.stderr
+    example.done("ci", "shared", SERVICE, "--digests", str(file), env=at)
     return file
 
 

@@ -50,9 +50,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 @pytest.fixture(scope="module")
 def baked(toy: Toy) -> Any:
-    done = toy.slimbake("bake")
-    assert done.code == 0, done.stderr
-    return done
+    return toy.done("bake")
 
 
 def runs(image: str, platform: str) -> list[str]:
@@ -99,8 +97,7 @@ def test_debian_s_packages_are_those_of_each_platform(toy: Toy, baked: Any) -> N
 
 
 def test_the_smoke_ran_on_both(toy: Toy, baked: Any) -> None:
-    done = toy.slimbake("check", "--images", "both")
-    assert done.code == 0, done.stderr
+    toy.done("check", "--images", "both")
     toy.file("app/smoke.py", SMOKE + "    assert app.platform.machine() == 'x86_64'\n")
     done = toy.slimbake("check", "--images", "both")
     toy.file("app/smoke.py", SMOKE)
@@ -129,13 +126,11 @@ def test_both_platforms_wheels_are_locked_and_in_the_layer_s_context_and_nothing
         "x86_64",
         "aarch64",
     ]
-    done = toy.slimbake("lock", "--fetch")
-    assert done.code == 0, done.stderr
+    toy.done("lock", "--fetch")
 
 
 def test_one_platform_alone_is_a_variable_of_the_bake_file(toy: Toy, baked: Any) -> None:
-    done = toy.slimbake("bake", "both", "--tag=arm64", env={"PLATFORMS": "linux/arm64"})
-    assert done.code == 0, done.stderr
+    toy.done("bake", "both", "--tag=arm64", env={"PLATFORMS": "linux/arm64"})
     image = toy.image("both", "arm64")
     assert (
         docker("image", "inspect", "--format={{.Os}}/{{.Architecture}}", image).strip()

@@ -190,6 +190,7 @@ def test_has_no_tests_windows_or_parts_for_development(runtime: Runtime) -> None
     unwanted = re.compile(
         r"(^|/)(tests?|idlelib|tkinter|turtle\.py|ensurepip|pip|dist-packages|.+\.(a|h))(/|$)"
     )
+    assert len(runtime.tree.members) > 500, "the image was read"
     assert [name for name in runtime.tree.members if unwanted.search(name)] == []
 
 
@@ -278,7 +279,9 @@ def test_finds_archived_modules_without_site_too(runtime: Runtime) -> None:
         for option in "-S", "-I", "-E":
             print(subprocess.check_output([sys.executable, option, "-c", text], text=True).split())
     """
-    for line in runtime.run(text).splitlines():
+    lines = runtime.run(text).splitlines()
+    assert len(lines) == 3
+    for line in lines:
         assert line.startswith("['True', '") and line.endswith("/python311.zip/pdb.py']")
 
 
@@ -356,6 +359,7 @@ def test_knows_time_zones(runtime: Runtime) -> None:
 def test_records_each_package_whose_files_it_carries(runtime: Runtime) -> None:
     tree = runtime.tree
     recorded: set[str] = set()
+    assert len(tree.records()) > 10
     for name, paragraph in tree.records().items():
         fields = email.message_from_string(paragraph)
         assert (fields["Package"], fields["Status"]) == (name, "install ok installed")

@@ -187,8 +187,7 @@ def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) ->
     revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
     to = ("--registry", f"{registry}/{fine.project}")
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    done = fine.slimbake("bake", "one", "--json", "--push", *to)
-    assert done.code == 0, done.stderr
+    done = fine.done("bake", "one", "--json", "--push", *to)
     image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
     assert pushed.manifest("latest")[0] == image, "a tag names the platform manifest"
     assert [tag for tag in pushed.tags() if not tag.startswith("fp-")] == [
@@ -239,8 +238,7 @@ def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry
     manifest = (fine.root / "services.yaml").read_text()
     fine.file("services.yaml", f"provenance: max\n{manifest}")
     commit(fine)
-    done = fine.slimbake("bake", "one", *to, env=proxy)
-    assert done.code == 0, done.stderr
+    done = fine.done("bake", "one", *to, env=proxy)
     fine.file("services.yaml", manifest)
     image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
     digest, index = pushed.manifest("attested")
@@ -259,33 +257,6 @@ def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry
         "the SBOM is that of the image, no matter what stands around it"
     )
     assert held(f"{registry}/{fine.project}/one:attested") == image
-
-
-@pytest.mark.slow
-def test_of_a_dockerfile_of_the_user_s_own_no_sbom_is_pushed(fine: Toy, registry: str) -> None:
-    done = fine.slimbake("bake", "own", "--push", "--registry", f"{registry}/{fine.project}")
-    assert done.code == 0, done.stderr
-    assert "own: no SBOM, since its Dockerfile is its own" in done.stderr.splitlines()
-    attached = [tag for tag in Pushed(registry, fine, "own").tags() if tag.startswith("sha256-")]
-    assert [Pushed(registry, fine, "own").sboms(tag.replace("-", ":")) for tag in attached] == [
-        [] for _ in attached
-    ]
-
-
-@pytest.mark.slow
-def test_an_image_of_other_locks_gets_no_sbom(fine: Toy) -> None:
-    assert fine.slimbake("bake", "one").code == 0
-    lock = fine.root / "bake/locks/base-small.txt"
-    before = lock.read_text()
-    lock.write_text(before.replace("six==", "seven=="))
-    done = fine.slimbake("sbom", "one")
-    lock.write_text(before)
-    assert (done.code, done.stdout) == (7, "")
-    assert (
-        done.stderr
-        == "slimbake: the image of one was made from other locks\n  `slimbake bake one` writes"
-        " it again\n"
-    )
 
 
 @pytest.mark.slow

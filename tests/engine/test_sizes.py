@@ -18,10 +18,6 @@ import pytest
 from tests.engine.conftest import Toy, docker, fleet, slimbake
 from tests.engine.toys import write
 
-from slimbake.errors import SetupError
-from slimbake.host.workspace import Workspace
-from slimbake.images.measure import measure_images
-
 WEB = {"api", "storage", "control", "bulk-ingester"}
 ML = {"embedding", "nlg", "hybrid"}
 # Their services have other bases or other packages below them, so these lie in their deltas.
@@ -72,25 +68,6 @@ def test_no_layer_of_any_image_holds_a_whiteout(measured: dict[str, Any]) -> Non
     assert measured["findings"]["whiteouts"] == []
 
 
-@pytest.mark.parametrize(("package", "services"), [("fastapi", WEB | ML), ("torch", ML)])
-def test_images_on_one_base_have_an_identical_chain_of_layers(
-    measured: dict[str, Any], package: str, services: set[str]
-) -> None:
-    found = next(row for row in measured["packages"] if row["name"] == package)
-    assert set(found["images"]) == services
-    assert found["on_host"] == found["uncompressed"], (
-        "one chain: a second would lie on a host once more"
-    )
-    prefixes = {
-        name: [layer["diff"] for layer in measured["images"][name]["layers"]] for name in services
-    }
-    holding = next(
-        row["name"] for row in measured["layers"] if set(row["images"]) == services and row["files"]
-    )
-    chains = {tuple(layers[: layers.index(holding) + 1]) for layers in prefixes.values()}
-    assert len(chains) == 1
-
-
 def test_no_content_over_4_kb_lies_in_two_layers_without_a_reason(measured: dict[str, Any]) -> None:
     duplicates = measured["findings"]["duplicates"]
     assert [each for each in duplicates if not each["reason"]] == []
@@ -114,8 +91,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 
 def bake(toy: Toy, *words: str) -> Any:
-    done = toy.slimbake("bake", "--json", *words)
-    assert done.code == 0, done.stderr
+    done = toy.done("bake", "--json", *words)
     return done.json()
 
 
@@ -182,13 +158,6 @@ def list_of_files(blob: bytes) -> bytes:
         assert content
         assert member.name == "stargz.index.json"
         return content.read()
-
-
-@pytest.mark.slow
-def test_an_image_that_the_engine_cannot_save_is_reported_in_its_own_words() -> None:
-    with pytest.raises(SetupError, match="the engine could not save images") as caught:
-        measure_images({"one": f"sha256:{'0' * 64}"}, Workspace(None))
-    assert "0000" in caught.value.hint
 
 
 def manifest_of(digest: str, folder: Path) -> dict[str, Any]:

@@ -52,16 +52,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             },
         )
         for command in (("lock",), ("lock", "--fetch")):
-            done = made.slimbake(*command, env={"UV_DEFAULT_INDEX": index.url})
-            assert done.code == 0, done.stderr
+            made.done(*command, env={"UV_DEFAULT_INDEX": index.url})
         yield made
 
 
 @pytest.fixture(scope="module")
 def first(toy: Toy) -> str:
     """What the first bake says on stderr."""
-    done = toy.slimbake("bake", env={"CI": ""})
-    assert done.code == 0, done.stderr
+    done = toy.done("bake", env={"CI": ""})
     return done.stderr
 
 
@@ -116,8 +114,7 @@ def test_why_names_the_store_of_a_module_that_went_cold(toy: Toy, first: str) ->
 
 def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) -> None:
     before = (toy.root / LIST).stat().st_mtime_ns
-    done = toy.slimbake("bake", env={"CI": ""})
-    assert done.code == 0, done.stderr
+    done = toy.done("bake", env={"CI": ""})
     assert re.fullmatch(
         r"unchanged: one, two\n0 built, 2 unchanged, 2 checked in \d+ s; \+0 B on a host against the"
         r" last bake\n",
@@ -130,8 +127,7 @@ def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) 
 def test_the_committed_files_alone_give_the_same_layers(toy: Toy, first: str) -> None:
     before = layers(toy, "one")
     assert toy.slimbake("check").code == 0
-    done = toy.slimbake("bake", "--frozen", "--set", "*.no-cache=true", "one")
-    assert done.code == 0, done.stderr
+    toy.done("bake", "--frozen", "--set", "*.no-cache=true", "one")
     assert layers(toy, "one") == before
 
 
@@ -142,8 +138,7 @@ def test_an_edit_of_a_service_leaves_its_base_and_a_trace_adds_what_it_imports(
     before, base = lines(toy), layers(toy, "one")[:-1]
     # a text that no cache knows: a smoke that comes from one says nothing again
     toy.file("one/app.py", APP.format(f"import toy_lib.rare  # {toy.project}"))
-    done = toy.slimbake("bake", env={"CI": ""})
-    assert done.code == 0, done.stderr
+    done = toy.done("bake", env={"CI": ""})
     assert (lines(toy), layers(toy, "one")[:-1]) == (before, base)
     assert (
         "warning: smoke.py imports 1 cold module (toy-lib), with which a start takes about"
@@ -155,7 +150,6 @@ def test_an_edit_of_a_service_leaves_its_base_and_a_trace_adds_what_it_imports(
     assert checked.code == 4
     assert f"{LIST}: a start uses 1: toy_lib/rare.py from the cold store" in checked.stderr
     assert lines(toy) == before
-    traced = toy.slimbake("lock", "--warm")
-    assert traced.code == 0, traced.stderr
+    toy.done("lock", "--warm")
     assert lines(toy) == sorted([*before, "toy_lib/rare.py"])
     assert toy.slimbake("lock", "--warm", "--check").code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -178,40 +177,3 @@ def test_a_module_that_harms_the_census_hides_no_other(
     }
     names.remove("harmful.kills")
     assert imports.in_child(lambda: imports._warm("harmful", names), 4.0).startswith("{")
-
-
-def pipes() -> set[str]:
-    """The pipes that this process holds."""
-    return {
-        each for path in Path("/proc/self/fd").iterdir() if (each := linked(path))[:5] == "pipe:"
-    }
-
-
-def linked(path: Path) -> str:
-    with contextlib.suppress(FileNotFoundError):  # that of the listing itself
-        return str(path.readlink())
-    return ""
-
-
-def test_no_code_of_an_image_holds_the_pipes_of_other_answers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reading, writing = os.pipe()
-    monkeypatch.setattr(imports, "_answers", {writing})
-
-    def below() -> str:
-        ours = pipes()
-        return imports.in_child(lambda: str(len(ours - pipes())), 5)
-
-    ours = pipes()
-    assert (
-        imports.in_child(lambda: str(len(ours - pipes())), 5) == "0"
-    )  # `reading` is the same pipe
-    os.close(reading)
-    assert imports.in_child(lambda: str(len(ours - pipes())), 5) == "1"
-    assert imports.in_child(below, 5) == "1"  # the one that `below` answers by
-    os.close(writing)
-
-
-def test_an_outcome_holds_nothing_that_differs_from_run_to_run() -> None:
-    assert imports.canonical("<object at 0x7f12ab>") == "<object at 0x>"

@@ -20,13 +20,10 @@ from bench.document import (
     pictures,
     precision,
     recording,
-    svg,
     techniques,
 )
-from bench.document.cells import table
 from bench.document.command import files, main
 from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing, sharing
-from bench.document.terminal import Screen
 
 from slimbake.catalogue import rules
 
@@ -287,24 +284,11 @@ def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_giv
     assert not stale, "run bench/results.py"
 
 
-def test_a_cell_that_is_too_long_ends_after_a_whole_part() -> None:
-    cell = table(("heads",), [("; ".join(["`a figure` of it"] * 9),)]).splitlines()[2]
-    assert cell == f"| {'`a figure` of it; ' * 6}... |"
-
-
 def test_a_picture_without_measurements_says_unmeasured() -> None:
     assert "unmeasured" in pictures.layers(NOTHING)
     assert "unmeasured" in pictures.sizes(NOTHING)
     assert "unmeasured" in pictures.sharing(NOTHING)
     assert "unmeasured" in pictures.builds(NOTHING)
-
-
-def test_a_bar_is_as_long_as_its_value() -> None:
-    panel = svg.Panel("sizes", "MB", [("", [svg.Bar("a", 200.0), svg.Bar("<b>", 100.0)])])
-    drawn = svg.chart("sizes", [panel], "")
-    widths = [float(each) for each in re.findall(r'y="\d+" width="([\d.]+)" height="17"', drawn)]
-    assert widths[0] == 2 * widths[1]
-    assert "&lt;b&gt;" in drawn
 
 
 def test_a_recording_shows_its_last_moment_to_readers_who_want_no_motion() -> None:
@@ -315,15 +299,6 @@ def test_a_recording_shows_its_last_moment_to_readers_who_want_no_motion() -> No
     assert re.search(r'<g class="f\d+">[^\n]*line 58', drawn), "the last is always there"
     assert "line 0" in drawn
     assert "Recorded: 60 s" in drawn
-
-
-def test_a_screen_is_written_over_as_a_terminal_is() -> None:
-    screen = Screen()
-    screen.feed("said\r\none\r\ntwo\r\n\x1b[?25l\x1b[2A\r\x1b[2K\x1b[1mONE\x1b[0m\x1b[")
-    assert screen.shown() == ("said", "ONE", "two")
-    screen.feed("1B")
-    screen.feed("\r\n\x1b[1A\x1b[2Kthree")
-    assert screen.shown() == ("said", "three", "two")
 
 
 def test_parity_has_a_row_for_each_image_and_no_figure_that_its_task_lacks() -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bench.document import serving
 from bench.document.inputs import Inputs
-from bench.serve import memory as kernel
-from bench.serve.figures import NODE, Round, figure, replicas, summed
-from bench.serve.load import Load, count, parsed
-from bench.serve.memory import Memory, memory
-from bench.serve.workloads import workloads
+from bench.serve.figures import NODE, Round, figure, summed
+from bench.serve.load import Load, parsed
+from bench.serve.memory import Memory
 
 from slimbake.errors import CheckError
 
@@ -32,19 +28,6 @@ def round_(start: float, rss: int, seconds: float, measured: bool = True) -> Rou
 def test_a_ratio_is_that_within_a_round() -> None:
     found = figure([1.0, 3.0, 2.0], [2.0, 30.0, 4.0])
     assert found == {"median": 2.0, "runs": [1.0, 3.0, 2.0], "ratio": 0.5}
-
-
-@pytest.mark.parametrize(("values", "reference"), [([1.0, None], [1.0, 1.0]), ([], [])])
-def test_what_was_not_measured_in_every_round_has_no_median(
-    values: Sequence[float | None], reference: Sequence[float | None]
-) -> None:
-    assert figure(values, reference) == {"median": None, "runs": values, "ratio": None}
-
-
-def test_replicas_are_whole_and_of_what_is_known() -> None:
-    assert replicas(NODE / 2.5) == 2
-    assert replicas(NODE) == 1
-    assert replicas(None) is None
 
 
 def test_the_first_side_is_what_the_others_are_compared_with() -> None:
@@ -88,12 +71,6 @@ def test_what_hey_says_is_counted_from_the_first_question_to_the_last_answer() -
     assert found.throughput == pytest.approx(6)
 
 
-def test_99_percent_leave_out_the_slowest_of_a_hundred() -> None:
-    rows = [(number / 1000, 200, 0.0) for number in range(1, 101)]
-    assert parsed(said(*rows), "/embed", 1, 100).p99 == 0.099
-    assert parsed(said(*rows[:50]), "/embed", 1, 50).p99 == 0.05
-
-
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
@@ -106,63 +83,6 @@ def test_a_request_that_fails_is_no_figure(rows: list[tuple[float, int, float]],
     with pytest.raises(CheckError) as caught:
         parsed(said(*rows), "/embed", 2, 2)
     assert caught.value.message == f"/embed: of 2 requests of 2 clients {why}"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "clients", "latency", "requests"),
-    [(5, 1, 0.01, 500), (5, 4, 0.01, 500), (5, 16, 0.3, 128)],
-)
-def test_requests_are_as_many_as_fill_the_time_and_eight_of_each_client(
-    seconds: float, clients: int, latency: float, requests: int
-) -> None:
-    assert count(seconds, clients, latency) == requests
-
-
-@pytest.fixture
-def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kernel in which process 7 has a child, 8; and an engine that says that a container is
-    process 7.
-    """
-    children = {7: "8 ", 8: ""}
-    for pid, below in children.items():
-        folder = tmp_path / "proc" / str(pid)
-        (folder / "task" / str(pid)).mkdir(parents=True)
-        (folder / "task" / str(pid) / "children").write_text(below)
-        (folder / "cmdline").write_bytes(b"python\0-m\0nlg\0")
-        (folder / "status").write_text(
-            f"Name:\tpython\nVmHWM:\t  30 kB\nVmRSS:\t{pid} kB\nRssAnon:\t2 kB\n"
-        )
-        (folder / "cgroup").write_text("0::/docker/abc\n")
-    (tmp_path / "cgroup" / "docker" / "abc").mkdir(parents=True)
-    (tmp_path / "cgroup" / "docker" / "abc" / "memory.current").write_text("123456\n")
-    monkeypatch.setattr(kernel, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(kernel, "CGROUPS", tmp_path / "cgroup")
-    state = {"State": {"Pid": 7}, "Path": "python", "Args": ["-m", "nlg"]}
-    monkeypatch.setattr(kernel, "call", lambda *_: json.dumps([state]))
-    return tmp_path / "proc"
-
-
-def test_memory_is_that_of_all_processes(proc: Path) -> None:
-    assert memory("x") == Memory(rss=15 * 1024, anonymous=4 * 1024, peak=60 * 1024, cgroup=123456)
-
-
-def test_memory_of_a_process_that_is_another_is_not_measured(proc: Path) -> None:
-    (proc / "7" / "cmdline").write_bytes(b"sh\0")
-    assert memory("x") is None
-
-
-def test_without_a_readable_cgroup_all_else_is_known(proc: Path) -> None:
-    (proc / "7" / "cgroup").write_text("4:cpu:/docker/abc\n")
-    found = memory("x")
-    assert found is not None
-    assert (found.rss, found.cgroup) == (15 * 1024, None)
-
-
-def test_a_service_is_asked_what_it_understands() -> None:
-    known = workloads()
-    assert [len(json.loads(each.body)["texts"]) for each in known["embedding"]] == [1, 16]
-    assert json.loads(known["nlg"][0].body)["max_new_tokens"] == 32
-    assert known["hybrid"][0].path == "/search"
 
 
 # --- docs/results.md

@@ -126,6 +126,12 @@ def test_python_runs(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         assert len(names["embed"](["a", "b"])) == len(names["ids"](["a", "b"])) == 2
 
 
+def test_there_is_python_of_each_kind() -> None:
+    shown = "".join(block.text for block in blocks("python"))
+    assert all(f"def {name}(" in shown for name in ("load", "verify", "embed"))
+    assert "urlopen" in shown
+
+
 def service() -> SimpleNamespace:
     """As much of a verify's service as the page calls: a search with a storage behind it."""
     state = SimpleNamespace(alive=True, asked=[])
