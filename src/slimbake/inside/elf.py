@@ -22,7 +22,7 @@ MAGIC = b"\x7fELF"
 # Of an image: shared libraries, and the Debian packages that have them.
 LIBRARIES = PREFIX / "libraries.txt"
 _LOAD, _DYNAMIC = 1, 2  # kinds of segments
-_DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 1, 5, 15, 29
+_DT_NEEDED, _DT_STRTAB = 1, 5
 _SYMTAB, _STRTAB, _NOBITS, _SYMTAB_SHNDX = 2, 3, 8, 18
 _ALLOC = 2
 _DEBUG = re.compile(rb"(\.rela?)?\.(z?debug|stab|gdb_index|gnu\.(debuglto_|build\.attributes)).*")
@@ -69,39 +69,27 @@ class _Elf:
 
 
 def is_elf(path: Path) -> bool:
-    """Whether a file begins as an ELF file does."""
+    """Whether a path is a file that begins as an ELF file does."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return file.read(4) == MAGIC
 
 
-@dataclass(frozen=True)
-class Linked:
-    """What a file asks the loader for."""
-
-    needed: tuple[str, ...] = ()
-    """Names of shared libraries."""
-    paths: tuple[str, ...] = ()
-    """Folders of its own (RPATH, RUNPATH) that are looked through for them."""
-
-
-def linked(path: Path) -> Linked:
-    """What a file asks the loader for; nothing where it is no ELF."""
+def needed(path: Path) -> tuple[str, ...]:
+    """The shared libraries that a file asks the loader for, by name; () where it is no ELF."""
     try:
         with path.open("rb") as file:
             if file.read(4) != MAGIC:
-                return Linked()
+                return ()
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                rows = [*_dynamic(data)]
+                return tuple(_needed(data))
     except (OSError, struct.error, IndexError, ValueError, OverflowError):
-        return Linked()
-    return Linked(
-        tuple(name for tag, name in rows if tag == _DT_NEEDED),
-        tuple(name for tag, name in rows if tag != _DT_NEEDED),
-    )
+        return ()
 
 
-def _dynamic(data: mmap.mmap) -> Iterator[tuple[int, str]]:
-    """The entries of the dynamic section that name libraries or their folders."""
+def _needed(data: mmap.mmap) -> Iterator[str]:
+    """The entries of the dynamic section that name libraries."""
     wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
     (phoff,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", data, 32 if wide else 28)
     size, count = struct.unpack_from(f"{order}HH", data, 54 if wide else 42)
@@ -124,9 +112,9 @@ def _dynamic(data: mmap.mmap) -> Iterator[tuple[int, str]]:
         if tables and kind == _LOAD and address <= tables[0] < address + length:
             names = start + tables[0] - address
             for tag, value in rows:
-                if tag in (_DT_NEEDED, _DT_RPATH, _DT_RUNPATH):
+                if tag == _DT_NEEDED:
                     end = data.find(b"\0", names + value)
-                    yield tag, data[names + value : end].decode("utf-8", "replace")
+                    yield data[names + value : end].decode("utf-8", "replace")
             return
 
 

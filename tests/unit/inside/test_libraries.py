@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from slimbake.inside.check.libraries import Unanswered, package_name, unanswered
-from slimbake.inside.elf import Linked, linked
+from slimbake.inside.elf import needed
 
 PYTHON = Path(sys.executable).resolve()
 
 
 def test_needed_libraries_are_read_from_a_program_and_from_nothing_else(tmp_path: Path) -> None:
-    assert "libc.so.6" in linked(PYTHON).needed
+    assert "libc.so.6" in needed(PYTHON)
     broken = tmp_path / "broken.so"
     for content in (b"", b"text", PYTHON.read_bytes()[:200], b"\x7fELF\x02\x01" + b"\xff" * 90):
         broken.write_bytes(content)
-        assert linked(broken) == Linked()
-    assert linked(tmp_path / "absent") == Linked()
+        assert needed(broken) == ()
+    assert needed(tmp_path / "absent") == ()
 
 
 def test_a_library_that_lies_nowhere_is_named_with_who_needs_it_and_its_package(

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from slimbake.inside import debs
-from slimbake.inside.elf import Linked
 from slimbake.inside.make import ldconfig, system
 from slimbake.inside.make.system import Installed
 
@@ -115,10 +114,10 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
     for name, text in (known | static).items():
         (tmp_path / name).write_bytes(text)
 
-    def linked(path: Path) -> Linked:
-        return Linked() if path.name in static else Linked(("libc.so.6",))
+    def needed(path: Path) -> tuple[str, ...]:
+        return () if path.name in static else ("libc.so.6",)
 
-    monkeypatch.setattr(system, "linked", linked)
+    monkeypatch.setattr(system, "needed", needed)
     monkeypatch.setattr(system, "PROGRAM", re.compile(f"{re.escape(str(tmp_path))}/.*"))
     monkeypatch.setattr(system, "is_elf", Path.exists)
     files = {tmp_path / name for name in (*known, *static)}

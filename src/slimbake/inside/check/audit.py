@@ -2,16 +2,14 @@
 
 A trace writes this file as `sitecustomize.py` into a folder of PYTHONPATH, so that every Python
 that is started there reports too; not one with -I, -E or -S. So it imports only the interpreter's
-own modules. Python's audit events (PEP 578) say what Python opens, imports, runs and starts.
+own modules. Python's audit events (PEP 578) say what Python opens, lists, imports and runs.
 """
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import os
 import sys
-from collections.abc import Iterator
 
 LOG = "used"  # the file, beside `sitecustomize.py`, that all processes append to
 PATHS = {
@@ -19,10 +17,6 @@ PATHS = {
     "os.listdir": 0,
     "os.scandir": 0,
     "import": 1,
-    "ctypes.dlopen": 0,
-    "os.exec": 0,
-    "os.posix_spawn": 0,
-    "subprocess.Popen": 0,
     "exec": 0,
 }
 """Events, and which of their arguments names a file; of `exec` it is the code."""
@@ -40,7 +34,6 @@ class AuditHook:
     def __init__(self, folder: str) -> None:
         self._log = os.open(f"{folder}/{LOG}", os.O_WRONLY | os.O_APPEND)
         self._seen: set[tuple[str, str]] = set()
-        self._busy = False
 
     def install(self) -> None:
         """Begin. There is no end: Python cannot remove an audit hook."""
@@ -51,15 +44,6 @@ class AuditHook:
                 if isinstance(path, str) and path.startswith("/"):
                     self.add(path, "import")
         sys.addaudithook(self._hook)
-        os.register_at_fork(before=self.maps)
-        atexit.register(self.maps)
-
-    def maps(self) -> None:
-        """Add what is mapped now: shared libraries, and data that a library maps itself."""
-        self._busy = True
-        for path in mapped("/proc/self/maps"):
-            self.add(path, "map")
-        self._busy = False
 
     def add(self, path: str, how: str) -> None:
         """Append a path, once for all that tells the same of it."""
@@ -75,7 +59,7 @@ class AuditHook:
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
         which = PATHS.get(event)
-        if which is None or self._busy:
+        if which is None:
             return
         path = arguments[which]
         if event == RUNS:
@@ -89,15 +73,6 @@ class AuditHook:
             event = IMPORTS
         if isinstance(path, (bytes, str, os.PathLike)):
             self.add(os.fsdecode(path), event)
-
-
-def mapped(maps: str) -> Iterator[str]:
-    """The files in a process's table of mappings."""
-    with open(maps, errors="surrogateescape") as lines:  # noqa: PTH123
-        for line in lines:
-            *_, inode, path = (*line.rstrip("\n").split(maxsplit=5), "")[:6]
-            if inode != "0" and path.startswith("/"):
-                yield path.removesuffix(" (deleted)")
 
 
 def _sitecustomize() -> None:

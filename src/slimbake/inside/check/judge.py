@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,6 @@ class Judged:
 
     failed: str = ""  # the level that failed, `run` if it came to none, or `time`; "" = it held
     why: str = ""  # in the judge's words; "" where the check itself has said it
-    levels: Mapping[str, float] = field(default_factory=dict)  # that held: seconds
-    defined: tuple[str, ...] = ()
     report: Any = None  # what the child wrote at its end; it may be anything
 
 
@@ -69,14 +67,13 @@ def judge(
     grace: float = GRACE,
     nonroot: bool = False,
     environment: Mapping[str, str] | None = None,
-    output: int = 2,
     hold: Callable[[str, float], None] = lambda *_: None,
 ) -> Judged:
     """Run a check's levels in a child, and end all processes that it leaves behind.
 
     `asked`: what the program `levels` reads; `limit`: seconds, and then `grace`, in which the child
-    itself says where it hangs; `nonroot`: give up root in the child; `output`: gets all that it
-    prints; `hold`: called with each level that holds.
+    itself says where it hangs; `nonroot`: give up root in the child; `hold`: called with each level
+    that holds, and its seconds.
     """
     _guard()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -89,8 +86,8 @@ def judge(
     process = subprocess.Popen(
         [sys.executable, *flags, program, "levels", str(theirs.fileno()), str(report)],
         stdin=question,
-        stdout=output,
-        stderr=output,
+        stdout=2,
+        stderr=2,
         pass_fds=(theirs.fileno(), report, *also),
         start_new_session=True,
         env=environment,
@@ -131,32 +128,26 @@ class _Child:
         self._key = secrets.token_bytes(KEY)
 
     def judged(self, hold: Callable[[str, float], None], report: int) -> Judged:
-        held: dict[str, float] = {}
-        defined: tuple[str, ...] = ()
         level = "run"
         try:
             self._tell(self._key)
-            defined = self._levels()
-            for level in defined:
+            for level in self._levels():
                 nonce = secrets.token_bytes(KEY)
                 self._tell(nonce)
                 began = time.perf_counter()
                 said = self._hear()
                 if said == FAILED:
-                    return Judged(level, "", held, defined, _read(report))
+                    return Judged(level, "", _read(report))
                 if not hmac.compare_digest(said, marker(self._key, level.encode() + nonce)):
                     raise RefusedError("something other than slimbake answers for it")
-                held[level] = time.perf_counter() - began
-                hold(level, held[level])
-            if defined:
-                self._until = time.monotonic() + LAST
-                with contextlib.suppress(RefusedError):  # all levels have held by now
-                    self._hear()
-            return Judged("", "", held, defined, _read(report))
+                hold(level, time.perf_counter() - began)
+            self._until = time.monotonic() + LAST
+            with contextlib.suppress(RefusedError):  # all levels have held by now
+                self._hear()
+            return Judged("", "", _read(report))
         except RefusedError as error:
             where = f" in {level}" if level != "run" else ""
-            why = f"{error.why}{where}"
-            return Judged(error.failed or level, why, held, defined, _read(report))
+            return Judged(error.failed or level, f"{error.why}{where}", _read(report))
 
     def _levels(self) -> tuple[str, ...]:
         """What the check defines, once it is loaded."""

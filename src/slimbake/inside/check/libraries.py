@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..elf import LIBRARIES, linked
+from ..elf import LIBRARIES, needed
 
 # Of other programs, of the engine, and of data: no shared object of the image lies there.
 _ELSEWHERE = frozenset(("dev", "inside", "proc", "run", "sys", "tmp", "weights"))
@@ -48,7 +48,7 @@ def unanswered(root: Path) -> list[Unanswered]:
     there = {path.name for path in files}
     asking: dict[str, list[str]] = {}
     for path in files:
-        for name in linked(path).needed:
+        for name in needed(path):
             if name.rpartition("/")[2] not in there:
                 asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
     known = packages(root)

@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,16 @@ def run_smoke(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     asked = asked_smoke(given.context, "reference" if given.reference else "smoke")
     with turn():
-        judged = judge_smoke(
+        variables = dict(os.environ)
+        if given.as_nonroot:
+            settle(variables)
+            variables = as_nonroot(variables)
+        clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
+        judged = judge(
             asked,
             given.limit,
             nonroot=given.as_nonroot,
+            environment=clean | given_env(variables),
             hold=(lambda *_: None) if given.reference else _say,
         )
     if judged.failed:
@@ -124,25 +130,6 @@ def runs_installed(script: str, prefix: Path, code: Path) -> bool:
     points = (point for each in distributions(path=sites) for point in each.entry_points)
     tops = {p.module.partition(".")[0] for p in points if p.name == script}
     return any((code / top).is_dir() or (code / f"{top}.py").is_file() for top in tops)
-
-
-def judge_smoke(
-    asked: Mapping[str, Any],
-    limit: float,
-    *,
-    nonroot: bool,
-    environment: Mapping[str, str] | None = None,
-    output: int = 2,
-    hold: Callable[[str, float], None] = lambda *_: None,
-) -> Judged:
-    """Judge a smoke in the surroundings in which the image runs."""
-    variables = os.environ if environment is None else environment
-    if nonroot:
-        settle(variables)
-        variables = as_nonroot(variables)
-    clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
-    clean |= given_env(variables)
-    return judge(asked, limit, nonroot=nonroot, environment=clean, output=output, hold=hold)
 
 
 def words(judged: Judged, name: str) -> list[str]:

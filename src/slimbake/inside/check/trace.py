@@ -1,8 +1,7 @@
 """Runs an image's smoke, its verify or its service, and reports which files they use.
 
-Python's audit events report what Python opens, imports, runs, loads and starts (`audit`);
-what the loader or a library maps without Python is in /proc/PID/maps. Nothing reports files that
-are only looked at (stat), or that a library opens and closes itself.
+Python's audit events report what Python opens, lists, imports and runs (`audit`). Nothing reports
+files that are only looked at (stat), or that a library opens itself.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ..cold.layout import TEXT
 from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
 from . import surroundings
-from .audit import LOG, READS, mapped
+from .audit import LOG, READS
 from .processes import cpu_seconds, listeners
 from .turn import turn
 
@@ -34,7 +33,7 @@ GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
 QUIET = 6  # seconds: what has used nothing new for so long is traced
 SERVES = 1  # the same once it listens at its port: a later call may find its modules cold
-LOOKS = 0.2  # seconds between two looks at what processes have mapped: torch's tables are long
+LOOKS = 0.2  # seconds between two looks at what processes have used
 IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
 BYTECODE = INSIDE / "bytecode"  # where Python keeps what it compiles
@@ -53,7 +52,6 @@ class Trace:
         )
         (self._folder / LOG).touch()
         (self._folder / LOG).chmod(0o666)  # they may run as another user
-        self._mapped: set[str] = set()
         self._distinct: set[str] = set()
         self._read = 0  # bytes of the log
 
@@ -77,16 +75,9 @@ class Trace:
         self._distinct.update(path for _, path in _reported(whole))
         return len(self._distinct)
 
-    def maps(self) -> None:
-        """Add what processes that this one may look at have mapped now."""
-        for table in Path("/proc").glob("[0-9]*/maps"):
-            with contextlib.suppress(OSError):
-                self._mapped.update(mapped(str(table)))
-
     def paths(self) -> Iterator[tuple[str, str]]:
         """How something was used, and its path, in the order of first uses; links as they are."""
         yield from _reported((self._folder / LOG).read_bytes())
-        yield from (("map", path) for path in sorted(self._mapped) if _is_file(path))
 
     @property
     def seen(self) -> bool:
@@ -140,7 +131,6 @@ def trace_command(
         (signal.SIGTERM, GRACE),
         (signal.SIGKILL, GRACE),
     ):
-        traced.maps()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(service.pid, number)
         if _ended(service, seconds, traced, quiet):
@@ -175,7 +165,6 @@ def _ended(
             waits = since < IDLE * (now - last) and now - last >= 2 * quiet
             if since >= quiet / 2 or waits:
                 return False
-        traced.maps()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LOOKS)
     return True

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from ..elf import LIBRARIES
+from ..elf import LIBRARIES, is_elf
 from ..step import EPOCH, NONROOT, PREFIX, StepError
 from . import ldconfig
 from .dpkg import ROOT, STATUS_D, copyright_file, debian_owners, paragraphs, require_dpkg
@@ -173,14 +173,6 @@ def kept_below(path: Path) -> Iterator[Path]:
                 yield from kept_below(entry)
     else:
         yield from links_to(path)
-
-
-def is_elf(path: Path) -> bool:
-    """Whether `path` is a program or a shared library."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"\x7fELF"
 
 
 @functools.cache

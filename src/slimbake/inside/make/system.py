@@ -20,14 +20,13 @@ from functools import cache
 from pathlib import Path
 
 from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
-from ..elf import LIBRARIES, linked
+from ..elf import LIBRARIES, is_elf, needed
 from ..step import INSIDE
 from .dpkg import ROOT, STATUS_D, alternative_links, debian_owners, installed_fields, require_dpkg
 from .runtime import (
     cached_libraries,
     copyrights,
     dpkg_records,
-    is_elf,
     lay_out,
     libraries,
     library_owners,
@@ -175,7 +174,7 @@ def _needs_shell(path: Path) -> bool:
         return False
     if interpreter := interpreter_of(path):
         return interpreter.name in SHELLS
-    return bool(linked(path).needed) and bool(STARTS_SHELL.search(path.read_bytes()))
+    return bool(needed(path)) and bool(STARTS_SHELL.search(path.read_bytes()))
 
 
 def _program(path: Path) -> bool:
