@@ -162,7 +162,7 @@ def test_up_fails_for_what_dies_or_ails_with_its_last_words(
     assert started.stderr.splitlines()[-len(words) - 1 :] == [*words, hint]
 
 
-def test_up_of_a_port_that_is_taken_says_so_and_leaves_nothing(toys: Toy, port: int) -> None:
+def test_up_of_a_port_that_is_taken_says_so(toys: Toy, port: int) -> None:
     toys.slimbake("down")
     with socket.create_server(("127.0.0.1", port)):
         started = toys.slimbake("up", "serves", "works")
@@ -170,8 +170,9 @@ def test_up_of_a_port_that_is_taken_says_so_and_leaves_nothing(toys: Toy, port: 
     assert started.stderr.splitlines()[-3:] == [
         f"slimbake: serves: port {port} of this machine is in use by another program",
         "  end that, or give serves another port: `publish:` in the manifest",
-        "  nothing is left running",
+        "  `slimbake down` removes what was started",
     ]
+    toys.slimbake("down")
     assert names(toys) == []
 
 
@@ -292,12 +293,11 @@ def volumes(toys: Toy) -> list[str]:
     return docker("volume", "ls", "--quiet", f"--filter=name={toys.project}").split()
 
 
-def test_up_starts_what_a_service_needs_and_names_what_it_does_not_start(needing: Toy) -> None:
+def test_up_starts_what_a_service_needs_and_nothing_else_of_the_user_s_own_file(
+    needing: Toy,
+) -> None:
     started = needing.done("up")
-    assert started.stdout.splitlines()[1:3] == [
-        "with them, of compose.yaml: db",
-        "not started, of compose.yaml: mail",
-    ]
+    assert started.stdout.splitlines()[1] == "with them, of your own compose file: db"
     project = needing.project
     assert sorted(names(needing)) == [f"{project}-{each}-1" for each in ("api", "db", "free")]
     assert needing.slimbake("down").code == 0
@@ -412,16 +412,6 @@ def test_nothing_starts_after_a_job_that_fails(in_order: Toy) -> None:
 def test_run_starts_nothing_else(in_order: Toy) -> None:
     done = in_order.slimbake("run", "tool", "print('ran')")
     assert (done.code, done.stdout, names(in_order)) == (0, "ran\n", [])
-
-
-def test_compose_reads_what_slimbake_says_to_write(in_order: Toy) -> None:
-    in_order.file("compose.yaml", "services: {proxy: {build: proxy}}\n")
-    made = in_order.slimbake("export", "compose")
-    _, _, lines = made.stdout.partition("\nservices:\n")
-    found = configured(in_order, "services:\n" + lines.partition("\n\n")[0])
-    (in_order.root / "compose.yaml").unlink()
-    assert {"proxy", "web", "job", "model"} <= set(found)
-    assert set(found["proxy"]["depends_on"]) == {"web", "model", "model-other"}
 
 
 # --- in a compose file of the user's own

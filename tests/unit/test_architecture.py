@@ -45,7 +45,7 @@ ORDER = (
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
 
 BUDGET = {
-    "errors console __main__ __init__": 439,  # exception: 400
+    "errors console __main__ __init__": 442,  # exception: 400
     "host": 950,
     "inside": 5676,  # exception: 4,700
     "docker": 750,
@@ -63,7 +63,7 @@ BUDGET = {
     "adopt": 2600,
     "checks": 480,
     "release": 2339,  # exception: 2,100
-    "deploy ci": 908,  # exception: 800
+    "deploy ci": 800,
     "report": 350,
     "cli": 1000,
 }

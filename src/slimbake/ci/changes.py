@@ -4,11 +4,13 @@ no engine.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimbake.errors import ManifestError, UsageError
+from slimbake.console import Console
+from slimbake.errors import ManifestError, SetupError, UsageError
 from slimbake.fingerprint.compare import State, TargetChange, compare
 from slimbake.fingerprint.gather import THIS_TREE, Commit, accounts, unpinned
 from slimbake.host.git import GitRepository, Snapshot
@@ -68,3 +70,20 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     return State(
         found, plan.targets, {service.service: service.budget for service in plan.services}
     )
+
+
+def unchanged_since(
+    file: Path, services: tuple[str, ...], revision: str, console: Console
+) -> tuple[str, ...]:
+    """The services whose image, smoke and all that these stand on is now what it was at a commit.
+
+    A commit that is not here, as in a shallow clone or after a push by force, is a doubt. `file`:
+    the manifest.
+    """
+    try:
+        found = changed(file, revision, os.environ)
+    except (UsageError, SetupError) as error:
+        console.say(f"all are built, to be sure: {error.message}")
+        return ()
+    touched = {each.service for each in found if each.rebuilt}
+    return tuple(name for name in services if name not in touched)

@@ -30,7 +30,11 @@ def matrix(
     """
     wanted = tuple(name for name in selected if name not in unchanged)
     lanes = {
-        lane: tuple(name for name in wanted if _platforms(plan, name, lane))
+        lane: tuple(
+            name
+            for name in wanted
+            if {*(plan.target(name).platforms or plan.platforms)} & {*lane.platforms}
+        )
         for lane in plan.pipeline.lanes
     }
     lanes = {lane: names for lane, names in lanes.items() if names}
@@ -93,11 +97,6 @@ def _merge(plan: Plan, name: str, lanes: Mapping[Lane, tuple[str, ...]]) -> str:
     return f"{target.repository}/{those}/{target.suffix}"
 
 
-def _platforms(plan: Plan, service: str, lane: Lane) -> set[str]:
-    """What of a service is built in a lane."""
-    return set(plan.target(service).platforms or plan.platforms) & set(lane.platforms)
-
-
 class Job(TypedDict):
     """What one job builds: in wave 1 what services share, in wave 2 services on that."""
 
@@ -109,17 +108,11 @@ class Job(TypedDict):
     platform: str  # with several lanes, what is built for; "" = as planned
 
 
-class Matrix(TypedDict):
-    """`bases` and `services`: each a `strategy.matrix`, `{"include": [...]}`, which may be empty."""
-
-    bases: dict[str, list[Job]]
-    services: dict[str, list[Job]]
-    # with several lanes: REPOSITORY/LANE,LANE/SUFFIX of each service; its tag's suffix may be empty
-    merges: list[str]
-    # services that need no job, separated by spaces: a registry holds them, or nothing of them
-    # changed
-    unchanged: str
-
+# `bases` and `services`, each a `strategy.matrix` {"include": [Job, ...]}, whose list may be empty;
+# `merges`, with several lanes REPOSITORY/LANE,LANE/SUFFIX of each service, whose tag's suffix may be
+# empty; and `unchanged`, services that need no job, separated by spaces: a registry holds them, or
+# nothing of them changed.
+Matrix = dict[str, Any]
 
 # The child pipeline of GitLab: the jobs that the generated .gitlab-ci.yml lays out, each as often
 # as the plan has it.

@@ -31,11 +31,6 @@ def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     return tuple(read_json(file, parse_record, hint) for file in files)
 
 
-def write_record(file: Path, record: Record) -> None:
-    """Write it, whole or not at all."""
-    write_atomically(file, (json.dumps(record.as_json(), ensure_ascii=False) + "\n").encode())
-
-
 def recorded(
     file: Path | None, services: tuple[str, ...], bake: Callable[[], Released]
 ) -> Released:
@@ -63,4 +58,5 @@ def recorded(
                 held=tuple(image.target for image in released.on_registry) if released else (),
                 images=released.measurement.images if released else (),
             )
-            write_record(file, record)
+            text = json.dumps(record.as_json(), ensure_ascii=False)
+            write_atomically(file, f"{text}\n".encode())

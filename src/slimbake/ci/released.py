@@ -1,60 +1,49 @@
-"""What a pipeline released and signs."""
+"""What was released, by digest: for what deploys it, and for what signs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from slimbake.plan.model import Plan
 from slimbake.registry.documents import platform_manifests
 from slimbake.release.on_registry import OnRegistry
 from slimbake.release.sbom import file_name
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is signed: an image for one platform, or the index of several."""
-
-    service: str
-    platform: str  # "" = the only one, or the index
-    repository: str
-    digest: str
-    sbom: str = ""  # the file of its SBOM; "" = none is attached to it
-
-    @property
-    def image(self) -> str:
-        """By its digest."""
-        return f"{self.repository}@{self.digest}"
+def deployed(
+    plan: Plan, services: Sequence[str], names: Mapping[str, str], digests: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Each service's image by its digest, which no tag that moves changes, and the image of the
+    weights that its containers mount. `names`: target -> name with a tag.
+    """
+    images = {
+        target: f"{name.rpartition(':')[0]}@{digests[target]}" for target, name in names.items()
+    }
+    weights = {
+        service.service: {"weights": images[service.weights]}
+        for service in plan.services
+        if service.weights in images
+    }
+    return {name: {"image": images[name], **weights.get(name, {})} for name in services}
 
 
 def subjects(
     images: Iterable[OnRegistry], sboms: Mapping[str, Mapping[str, str]]
-) -> tuple[Subject, ...]:
-    """What is signed of these images. `sboms`: service -> platform -> what is attached to it."""
-    return tuple(each for image in images for each in _subjects(image, sboms[image.target]))
-
-
-def _subjects(image: OnRegistry, sboms: Mapping[str, str]) -> Iterator[Subject]:
-    manifests = platform_manifests(image.document)
-    if "" not in manifests:
-        yield Subject(image.target, "", image.repository, image.digest)
-    for platform, each in manifests.items():
-        name = f"{image.target}.{platform.replace('/', '_')}" if platform else image.target
-        sbom = file_name(name) if platform in sboms else ""
-        yield Subject(image.target, platform, image.repository, each.digest, sbom)
-
-
-def released_json(found: Iterable[Subject]) -> dict[str, Any]:
-    """For the job that signs."""
-    images = [
-        {
-            "service": each.service,
-            "platform": each.platform,
-            "image": each.image,
-            "repository": each.repository,
-            "digest": each.digest,
-            "sbom": each.sbom,
-        }
-        for each in found
-    ]
-    return {"images": images}
+) -> Iterator[dict[str, str]]:
+    """What is signed of these images: each by its digest, and of several platforms the index
+    (platform "") and each of its images. `sboms`: service -> platform -> what is attached to it; a
+    subject without one has no file of it.
+    """
+    for image in images:
+        manifests = platform_manifests(image.document)
+        digests = {platform: entry.digest for platform, entry in manifests.items()}
+        for platform, digest in {"": image.digest, **digests}.items():
+            name = f"{image.target}.{platform.replace('/', '_')}" if platform else image.target
+            yield {
+                "service": image.target,
+                "platform": platform,
+                "image": f"{image.repository}@{digest}",
+                "repository": image.repository,
+                "digest": digest,
+                "sbom": file_name(name) if platform in sboms[image.target] else "",
+            }

@@ -1,4 +1,4 @@
-"""What a run of a pipeline came to: each service's state, size, change and budget. Pure."""
+"""What a run of a pipeline came to: each service's state, size and change. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slimbake.ci.model import Record
-from slimbake.console.tables import UNMEASURED, markdown, megabytes, readable
+from slimbake.console.tables import counted, markdown, megabytes, readable
 from slimbake.images.sizes import Image, Measurement
 from slimbake.plan.model import Plan
 
@@ -22,8 +22,6 @@ class SummaryRow:
     state: State
     image: Image | None  # as built; of what was not built, as known before
     before: Image | None
-    limit: int | None  # its budget, uncompressed bytes
-    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +45,9 @@ def summarise(
     of several lanes stands for its first record; it has failed where one of them did.
     """
     built: dict[str, Image] = {}
-    seconds: dict[str, float] = {}
     for record in records:
         for image in record.images:
             built.setdefault(image.name, image)
-            seconds.setdefault(image.name, record.seconds / len(record.images))
     failed = {name for record in records for name in record.failed}
     unchanged = {*unchanged, *(name for record in records for name in record.held)}
     old = {image.name: image for image in before.images}
@@ -61,8 +57,6 @@ def summarise(
             state=_state(each.service, built, failed, unchanged),
             image=built.get(each.service) or old.get(each.service),
             before=old.get(each.service),
-            limit=each.budget.uncompressed,
-            seconds=seconds.get(each.service),
         )
         for each in plan.services
         if each.service in {*selected, *unchanged}
@@ -100,8 +94,6 @@ _HEADINGS = (
     "change",
     "compressed",
     "change",
-    "budget",
-    "seconds",
 )
 
 
@@ -151,15 +143,10 @@ def _cells(row: SummaryRow) -> tuple[str, ...]:
         for size, was in zip(sizes, old, strict=True)
         for cell in (megabytes(size), _change(size, was))
     ]
-    limit = (
-        "none" if row.limit is None else f"{_share(sizes[0], row.limit)} of {megabytes(row.limit)}"
-    )
     return (
         code(row.service),
         row.state,
         *figures,
-        limit,
-        "" if row.seconds is None else f"{row.seconds:.0f}",
     )
 
 
@@ -167,10 +154,6 @@ def _change(size: int | None, was: int | None) -> str:
     if size is None:
         return ""
     return "new" if was is None else "same" if size == was else readable(size - was, signed=True)
-
-
-def _share(size: int | None, limit: int) -> str:
-    return UNMEASURED if size is None else f"{size / limit:.0%}"
 
 
 def _together(summary: Summary) -> str:
@@ -187,7 +170,7 @@ def _together(summary: Summary) -> str:
         )
         lines.append(f"{megabytes(size)}{change} {what}")
     known = "" if summary.before.images else " Nothing is known of the main branch yet."
-    return f"All {len(now.images)} images together: {', '.join(lines)}.{known}"
+    return f"{counted(len(now.images), 'image')} together: {', '.join(lines)}.{known}"
 
 
 def _failure(record: Record) -> str:

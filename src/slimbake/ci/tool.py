@@ -30,9 +30,10 @@ _OF_INDEX = re.compile(
 
 def tool_fault(project: Project) -> StaleFiles | None:
     """Why the pipeline cannot install this slimbake; None where it can, or where there is none."""
-    if not _wanted(project):
+    if project.plan.pipeline.provider == "none" or own_checkout(project.root):
         return None
-    text, named = _there(project), _named(project)
+    file, named = project.root / TOOL, _named(project)
+    text = file.read_text("utf-8", "replace") if file.is_file() else ""
     pin = text.removeprefix(_HEADER).removesuffix(_needs())
     if (_WHEEL in named and pin == _pin(project)) if named else _OF_INDEX.fullmatch(pin):
         return None
@@ -65,15 +66,6 @@ def lock_tool(project: Project, machine: Machine, console: Console) -> tuple[str
     pin = _pin(project) if named else _of_index(machine)
     write_atomically(project.root / TOOL, f"{_HEADER}{pin}{_needs()}".encode())
     return (TOOL,)
-
-
-def _wanted(project: Project) -> bool:
-    return project.plan.pipeline.provider != "none" and not own_checkout(project.root)
-
-
-def _there(project: Project) -> str:
-    file = project.root / TOOL
-    return file.read_text("utf-8", "replace") if file.is_file() else ""
 
 
 def _named(project: Project) -> str:

@@ -11,12 +11,12 @@ from typing import Any
 import click
 import yaml
 
+from slimbake.ci.changes import unchanged_since
 from slimbake.ci.matrix import child, matrix
 from slimbake.ci.records import KNOWN, read_known, recorded
 from slimbake.ci.records import records as read_records
-from slimbake.ci.released import released_json, subjects
+from slimbake.ci.released import subjects
 from slimbake.ci.summary import summarise, summary_text
-from slimbake.ci.unchanged import held, same
 from slimbake.cli.bake import baked
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -39,9 +39,11 @@ from slimbake.host.typed import WRONG
 from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.release.bases import bases
+from slimbake.release.known import offered
 from slimbake.release.on_registry import attached_sboms, released_images
 from slimbake.release.place import BakeRequest
 from slimbake.release.pushed import read_pushed, write_pushed
+from slimbake.release.site import seen
 from slimbake.render.workflow import GITLAB
 
 
@@ -79,11 +81,11 @@ def plan(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
     services = tuple(service.service for service in project.plan.services)
     unchanged: tuple[str, ...] = ()
     if since:
-        unchanged = same(project.manifest.file, services, since, console)
+        unchanged = unchanged_since(project.manifest.file, services, since, console)
     elif missing:
         registry = os.environ.get("REGISTRY") or project.plan.registry
-        images = held(project, services, registry, console)
-        unchanged = tuple(image.target for image in images)
+        known = offered(seen(project, console), services, registry, ask=True)
+        unchanged = tuple(image.target for image in known.held)
     jobs = matrix(project.plan, services, unchanged)
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
@@ -198,12 +200,12 @@ def released(file: Path, sboms: Path | None) -> None:
     ca_bundle = str(machine().ca_bundle or "")
     images = released_images(image_names(project.plan, registry, tag), ca_bundle)
     attached = attached_sboms(images, ca_bundle)
-    found = subjects(images, attached)
+    found = list(subjects(images, attached))
     for subject in found if sboms else ():
-        if subject.sbom and sboms:
-            text = attached[subject.service][subject.platform]
-            write_atomically(sboms / subject.sbom, text.encode())
-    print_json(released_json(found))
+        if subject["sbom"] and sboms:
+            text = attached[subject["service"]][subject["platform"]]
+            write_atomically(sboms / subject["sbom"], text.encode())
+    print_json({"images": found})
 
 
 @command.command(
@@ -222,7 +224,7 @@ def released(file: Path, sboms: Path | None) -> None:
     help="The jobs that were to run, as `slimbake ci plan` printed them.",
 )
 def summary(records: tuple[Path, ...], file: Path, jobs: Path) -> None:
-    """Print what a pipeline built, in Markdown: sizes, changes, budgets.
+    """Print what a pipeline built, in Markdown: sizes, changes, and what failed.
 
     RECORDS are files that `slimbake bake --record` wrote, or folders of them. Changes are those
     since .slimbake/known.json, where sizes are then kept for the next run.

@@ -41,7 +41,7 @@ def command(what: str, services: tuple[str, ...], file: Path, tag: str, registry
         written(project)
         click.echo("\n".join(joining(project)))
         return
-    from slimbake.deploy.digests import deployed
+    from slimbake.ci.released import deployed
     from slimbake.host.machine import machine
     from slimbake.release.on_registry import released_digests
 

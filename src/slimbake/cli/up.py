@@ -82,15 +82,12 @@ def command(
     project = read(file)
     plan = project.plan
     images = image_names(plan, registry, tag)
-    started = compose.up(project, select(plan, services), images, given, console)
+    started, beside = compose.up(project, select(plan, services), images, given, console)
     click.echo(
-        f"up: {', '.join(started.services) or 'nothing'};"
+        f"up: {', '.join(started) or 'nothing'};"
         " `slimbake down` stops them all and removes their containers"
     )
-    if started.beside:
-        click.echo(f"with them, of {started.own}: {', '.join(started.beside)}")
-    if started.left:
-        click.echo(f"not started, of {started.own}: {', '.join(started.left)}")
-        click.echo("`slimbake export compose` says how `docker compose up` starts all of it")
+    if beside:
+        click.echo(f"with them, of your own compose file: {', '.join(beside)}")
     if tools := [service.service for service in plan.services if service.by_hand]:
         click.echo(f"for `slimbake run NAME [ARGUMENT]...`: {', '.join(tools)}")

@@ -46,11 +46,6 @@ class OwnCompose:
         return frozenset(self.keys)
 
     @property
-    def starting(self) -> frozenset[str]:
-        """Those that Compose starts without the name of a profile."""
-        return frozenset(name for name, keys in self.keys.items() if "profiles" not in keys)
-
-    @property
     def built(self) -> frozenset[str]:
         """Those that it builds: bake makes targets of them."""
         return frozenset(name for name, keys in self.keys.items() if "build" in keys)

@@ -9,7 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ from slimbake.docker.beside import OwnServices, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.externals.beside import beside_images, lacking, pull
-from slimbake.host.names import manifest_name
-from slimbake.plan.model import Plan, Running
+from slimbake.plan.model import Running
 from slimbake.project import Project
 from slimbake.release.known import outdated
 from slimbake.render import Generated
@@ -37,16 +36,6 @@ SETTLED = 2.0  # seconds that a restarted service has to be well: who edits wait
 PATIENCE = 15  # seconds of failing health checks, after which `up` says so
 
 
-@dataclass(frozen=True, slots=True)
-class Up:
-    """What was started, and what was not."""
-
-    services: tuple[str, ...]
-    beside: tuple[str, ...]  # services of the repository's own compose file
-    left: tuple[str, ...]  # others of that file
-    own: str  # its name
-
-
 def up(
     project: Project,
     services: Sequence[str],
@@ -54,9 +43,10 @@ def up(
     environment: Mapping[str, str],
     console: Console,
     code: Mapping[str, Path] = {},
-) -> Up:
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Start these services, what they depend on and what their `start: {with: ...}` names, and wait
-    until each is well: healthy, alive, or ended without a fault.
+    until each is well: healthy, alive, or ended without a fault. Gives what was started of the
+    fleet, and of the repository's own compose file.
 
     `code`: service -> a folder that is mounted in place of the code of its image. Left out: programs
     that take arguments, which are for `run`. Raises SetupError for an image that
@@ -65,29 +55,19 @@ def up(
     """
     chosen = project.plan.starting(services, _there(project))
     names = tuple(each.service for each in chosen)
-    own = own_compose(project.root)
     with _given(project, chosen, images, environment, console, code) as (together, beside):
-        _start(together, names, own.name, console)
+        _start(together, names)
         states = _awaited(together, names, beside, console)
     for each in chosen:
         state = states[each.service]
         if state.published:
-            why = why_there(each, project.plan.services)
-            console.say(f"{each.service}: 127.0.0.1:{state.published}{why}")
+            more = "" if each.publish else f" (another has {each.port}; `publish: PORT` sets one)"
+            console.say(f"{each.service}: 127.0.0.1:{state.published}{more}")
         elif state.code is not None:
             console.say(f"{each.service}: finished with exit code 0")
         elif not each.port:
             console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
-    others = sorted(each for each in own.starting if manifest_name(each) not in _names(project))
-    return Up(names, beside, tuple(each for each in others if each not in beside), own.name)
-
-
-def why_there(service: Running, services: Sequence[Running]) -> str:
-    """Why a service does not answer at its own port: another has it."""
-    if service.publish:
-        return ""
-    owner = next((each.service for each in services if each.publish == service.port), "another")
-    return f" (port {service.port} is that of {owner}; `publish: PORT` sets one for this service)"
+    return names, beside
 
 
 def _there(project: Project) -> frozenset[str]:
@@ -98,44 +78,37 @@ def _there(project: Project) -> frozenset[str]:
         return frozenset(name for name, state in together.states().items() if state.code is None)
 
 
-def _start(together: ComposeProject, services: Sequence[str], own: str, console: Console) -> None:
+def _start(together: ComposeProject, services: Sequence[str]) -> None:
     """Have Compose start these services, those that others wait for first. Raises CheckError for one
-    of these that dies or gets unhealthy; else SetupError, with the ports that are taken, and with
-    nothing left of what it started.
+    of these that dies or gets unhealthy; else SetupError, with the ports that are taken.
     """
-    before = together.states()
     try:
         together.up(services)
     except SetupError as error:
-        after = together.states()
-        ports = {name: state.taken for name, state in after.items() if state.taken}
+        states = together.states()
+        ports = {name: state.taken for name, state in states.items() if state.taken}
         if not ports:
-            ran = {n: after[n] for n in services if n in after and not after[n].error}
+            ran = {n: states[n] for n in services if n in states and not states[n].error}
             _expect_well(together, ran)
         users = {port: docker.publishing(port) for port in ports.values()}
-        console.say("removing what was started")
-        if before:
-            together.remove([name for name in after if name not in before])
-        else:
-            together.down(volumes=False)
         what = [
             f"{name}: port {port} of this machine is in use by {users[port]}"
             for name, port in ports.items()
         ]
         hints = [
             f"end that, or give {name} another port: "
-            + ("`publish:` in the manifest" if name in services else f"`ports:` in {own}")
+            + (
+                "`publish:` in the manifest"
+                if name in services
+                else "`ports:` in your own compose file"
+            )
             for name in ports
         ]
-        up = [name for name in before if name in after and after[name].code is None]
-        rest = f"still up, as before: {', '.join(up)}" if up else "nothing is left running"
+        rest = "`slimbake down` removes what was started"
         raise SetupError(
             "\n".join(what or [error.message]),
             "\n".join(filter(None, (*(hints or [error.hint]), rest))),
         ) from None
-
-
-_NOT_STARTED = {126, 127}  # exit codes where a program cannot be started
 
 
 def run(
@@ -149,10 +122,7 @@ def run(
     """Run one service in the foreground, beside what is up; its exit code."""
     chosen = tuple(each for each in project.plan.services if each.service == service)
     with _given(project, chosen, images, environment, console) as (asked, _):
-        code = asked.run(service, arguments)
-    if arguments and code in _NOT_STARTED:
-        console.say(f"`slimbake debug {service}` opens a shell with the usual programs")
-    return code
+        return asked.run(service, arguments)
 
 
 @contextlib.contextmanager
@@ -233,10 +203,11 @@ def _given(
     Volumes are made. Raises SetupError for an image that is missing.
     """
     together = _to_start(project)
-    _tell_outdated(project, _images(project.plan, services, images), console)
+    needed = project.plan.with_weights(tuple(service.service for service in services))
+    _tell_outdated(project, docker.image_ids({name: images[name] for name in needed}), console)
     needs = {each.service: each.start.beside for each in services if each.start.beside}
     own = _own(project, needs, console)
-    fleet = _names(project)
+    fleet = {name for each in project.plan.services for name in (each.service, each.host)}
     beside = own.needed(itertools.chain(*needs.values()), fleet)
     added = own.joined(beside)
     names = tuple(each.service for each in services)
@@ -273,33 +244,12 @@ def _given(
 
 def _tell_outdated(project: Project, images: Mapping[str, str], console: Console) -> None:
     """Say which images were baked here before something that goes into them was edited."""
-    names: tuple[str, ...] = ()
     with contextlib.suppress(SetupError):  # no build would work here, and images start
-        names = outdated(project, images, console)
-    if names:
-        console.say(
-            f"{', '.join(names)}: edited since the last bake, whose image starts:"
-            f" `slimbake bake {' '.join(names)}` makes a new one"
-        )
-
-
-def _images(plan: Plan, services: Sequence[Running], images: Mapping[str, str]) -> dict[str, str]:
-    """The id of each image that these services need. Raises SetupError for those that the engine
-    lacks, with a service that depends on each.
-    """
-    names = tuple(each.service for each in services)
-    above = {name: each.service for each in services for name in plan.awaited(each, names)}
-    found = {name: docker.find_image(images[name]) for name in plan.with_weights(names)}
-    if lacking := [name for name, image in found.items() if not image]:
-        raise SetupError(
-            "\n".join(
-                f"the engine has no image {images[name]}"
-                + (f", and {above[name]} depends on {name}" if name in above else "")
-                for name in lacking
-            ),
-            f"`slimbake bake` builds {'it' if len(lacking) == 1 else 'them'}",
-        )
-    return {name: image.id for name, image in found.items() if image}
+        if names := outdated(project, images, console):
+            console.say(
+                f"{', '.join(names)}: edited since the last bake, whose image starts:"
+                f" `slimbake bake {' '.join(names)}` makes a new one"
+            )
 
 
 def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console) -> OwnServices:
@@ -310,12 +260,6 @@ def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console)
     own = own_services(file, project.plan.project)
     pull(lacking(beside_images(file, own, needs)), console)
     return own
-
-
-def _names(project: Project) -> frozenset[str]:
-    """What the services of the fleet are called in a compose file."""
-    services = project.plan.services
-    return frozenset(itertools.chain(*((each.service, each.host) for each in services)))
 
 
 def restart(project: Project, services: Collection[str]) -> None:
@@ -365,8 +309,10 @@ def _awaited(
         now = time.monotonic()
         for name, state in states.items() if now > began + PATIENCE else ():
             if state.health == "starting" and state.check and name not in said:
-                last = state.check.splitlines()[-1]
-                console.say(f"{name} is not healthy yet: its health check says: {last}")
+                console.say(
+                    f"{name} is not healthy yet: its health check says:"
+                    f" {state.check.splitlines()[-1]}"
+                )
                 said.add(name)
         if any(state.health == "starting" and state.code is None for state in states.values()):
             well_since = None
@@ -403,18 +349,16 @@ def _expect_well(
 
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
-    own, services = own_compose(project.root), project.plan.services
-    if not any(service.service in own.services for service in services):
-        return (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
-    lines = [f"in {own.name}, which defines some of them itself:", "", "services:"]
-    for service in services:  # all: Compose wants to find what one of them depends on
-        extends = f"{{file: {COMPOSE_FILE}, service: {service.service}}}"
-        lines += [f"  {service.service}:", f"    extends: {extends}"]
-    if volumes := dict.fromkeys(volume for service in services for volume, _ in service.volumes):
-        lines += ["volumes:", *(f"  {volume}: {{}}" for volume in volumes)]
+    own = own_compose(project.root)
+    lines = (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
+    both = [each.service for each in project.plan.services if each.service in own.services]
+    if not both:
+        return lines
     return (
         *lines,
         "",
-        "with your other keys below each `extends`, without those that slimbake's file has: build,",
-        "image, command, entrypoint, healthcheck, ports, user, working_dir, security_opt.",
+        f"and without your own {', '.join(both)}; or keep them, and in place of `include`, below each",
+        f"service: extends: {{file: {COMPOSE_FILE}, service: {both[0]}}}",
+        "without those of its keys that slimbake's file has: build, image, command, entrypoint,",
+        "healthcheck, ports, user, working_dir, security_opt.",
     )

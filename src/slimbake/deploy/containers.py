@@ -45,8 +45,8 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     base image has: tools of another system on top of it would break it. Returns the exit code.
     Raises SetupError where such an image has no shell.
     """
-    _must_exist(image)
-    (running,) = _chosen(plan, (service,))
+    docker.image_ids({service: image})
+    running = _running(plan, service)
     if running.own_dockerfile:
         return _debug_own(running, image, arguments)
     options = mounting(running)
@@ -79,7 +79,7 @@ def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
 def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
-    running = _chosen(plan, (service,))[0]
+    running = _running(plan, service)
     return docker.container_output(
         "--network=none",
         *surroundings(running),
@@ -97,13 +97,8 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     )
 
 
-def _chosen(plan: Plan, services: Sequence[str]) -> tuple[Running, ...]:
-    return tuple(service for service in plan.services if service.service in services)
-
-
-def _must_exist(image: str) -> None:
-    if not docker.find_image(image):
-        raise SetupError(f"the engine has no image {image}", "`slimbake bake` builds it")
+def _running(plan: Plan, service: str) -> Running:
+    return next(each for each in plan.services if each.service == service)
 
 
 # Removes from the engine what slimbake made for one project, known by its labels.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimbake.console import QUIET, Console
+from slimbake.console.tables import some
 from slimbake.deploy import compose
 from slimbake.errors import ManifestError, SetupError, SlimbakeError
 from slimbake.fingerprint import Account, Input, Parts, without
@@ -121,8 +122,7 @@ class Watched:
         if not changed:
             return
         if paths := sorted(paths):
-            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            self.console.say(f"{paths[0]}{more} changed: {', '.join(changed)}")
+            self.console.say(f"{some(paths, 1)} changed: {', '.join(changed)}")
         self._seen |= now
         edited = tuple(name for name in services if self._only_code(name, now))
         behind = (name for name in services if name in changed or name not in self._running)
@@ -184,8 +184,8 @@ class Watched:
         folder.chmod(0o755)
         for path in folder.iterdir():  # the folder itself is mounted
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        code = self._running[service].code
-        copy_code(project.root / project.plan.target(service).context, code, folder)
+        context = project.root / project.plan.target(service).context
+        copy_code(context, self._running[service].code, folder)
 
 
 def watch(
@@ -226,10 +226,10 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
     """
     import watchfiles
 
-    root = root.resolve()
+    below = f"{root.resolve()}/"
 
     def counts(_: watchfiles.Change, path: str) -> bool:
-        return _relative(path, root).partition("/")[0] not in _NEVER
+        return path.removeprefix(below).partition("/")[0] not in _NEVER
 
     try:
         # All of the root, so that a folder that is removed, or renamed, is seen when it comes back.
@@ -242,7 +242,7 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
             ignore_permission_denied=True,
         ):
             yield frozenset(
-                _relative(path, root)
+                path.removeprefix(below)
                 for kind, path in changes
                 if kind is not watchfiles.Change.modified or not Path(path).is_dir()
             )
@@ -251,7 +251,3 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
             f"{root} cannot be watched: {error}",
             "raise the limit: sysctl fs.inotify.max_user_watches=524288",
         ) from None
-
-
-def _relative(path: str, root: Path) -> str:
-    return path.removeprefix(f"{root}/")

@@ -87,11 +87,6 @@ class ComposeProject:
             if left := call("volume", "ls", "--quiet", name, mine).split():
                 call("volume", "rm", *left)
 
-    def remove(self, services: Sequence[str]) -> None:
-        """Remove the containers of these services, also while they run."""
-        if services:
-            call(*self._words, "rm", "--force", "--stop", *services)
-
     def restart(self, services: Sequence[str]) -> None:
         """End the containers of these services, and start them again."""
         if services:

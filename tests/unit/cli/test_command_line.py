@@ -14,7 +14,6 @@ from slimbake import docker
 from slimbake.cli import common, slimbake
 from slimbake.cli.common import arguments_argument, held_images
 from slimbake.deploy import compose
-from slimbake.deploy.compose import Up
 from slimbake.docker import images
 from slimbake.docker.images import EngineImage
 from slimbake.errors import SetupError, StaleFiles, UsageError
@@ -130,9 +129,8 @@ def test_up_says_what_it_started_and_how_that_is_removed(
         "project: toy\npython: '3.11'\nservices: {api: {requirements: [rich], command: [rich]}}\n"
     )
     monkeypatch.chdir(tmp_path)
-    started = Up(("api",), ("db",), (), "compose.yaml")
-    monkeypatch.setattr(compose, "up", Mock(return_value=started))
+    monkeypatch.setattr(compose, "up", Mock(return_value=(("api",), ("db",))))
     assert CliRunner().invoke(slimbake, ["up"]).stdout == (
         "up: api; `slimbake down` stops them all and removes their containers\n"
-        "with them, of compose.yaml: db\n"
+        "with them, of your own compose file: db\n"
     )

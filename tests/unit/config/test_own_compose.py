@@ -24,11 +24,6 @@ def test_the_tags_of_compose_are_read() -> None:
     assert found.built == {"web"}
 
 
-def test_compose_starts_no_service_with_a_profile() -> None:
-    text = "x-a: &a {profiles: [build]}\nservices:\n  db: {image: b}\n  base: {<<: *a, build: .}\n"
-    assert defined("compose.yaml", text).starting == {"db"}
-
-
 def test_what_the_compose_file_builds_starts_from_the_manifest_beside_a_service(
     tmp_path: Path,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,10 @@ from slimbake import docker
 from slimbake.checks.start import ALIVE
 from slimbake.checks.surroundings import surroundings
 from slimbake.config.model import VariantEntry
-from slimbake.console import QUIET, Console
+from slimbake.console import Console
 from slimbake.deploy import compose
 from slimbake.docker.compose import ComposeProject, ContainerState
-from slimbake.errors import CheckError, SetupError, UsageError
+from slimbake.errors import CheckError, SetupError, SlimbakeError, UsageError
 from slimbake.plan import plan
 from slimbake.render.compose import compose as text
 
@@ -56,15 +55,6 @@ def test_a_container_of_compose_has_what_checks_have(running: Any) -> None:
         *(f"--volume={each.replace('$$', '$')}" for each in said.get("volumes", ())),
     ]
     assert options == list(surroundings(running, {name: name for name, _ in running.volumes}))
-
-
-def test_a_service_whose_port_another_has_says_why_it_answers_elsewhere() -> None:
-    known = {each.service: each for each in PLAN.services}
-    api, web = known["api"], known["web"]
-    assert compose.why_there(api, PLAN.services) == ""
-    assert compose.why_there(web, PLAN.services) == (
-        " (port 8000 is that of api; `publish: PORT` sets one for this service)"
-    )
 
 
 def test_a_container_gets_the_files_of_variables_that_its_service_names_alone() -> None:
@@ -153,26 +143,22 @@ def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> 
     assert joined(tmp_path, "services: {db: {image: postgres}}") == included
 
 
-def test_a_compose_file_with_some_of_these_services_extends_them(tmp_path: Path) -> None:
+def test_a_compose_file_with_some_of_these_services_leaves_them_out_or_extends_them(
+    tmp_path: Path,
+) -> None:
     own = """\
 x-all: &all {image: "old/api", environment: {A: b}}
 services: {db: {image: postgres}, api: {<<: *all, build: ., ports: ["80:80"], restart: always}}
 """
     assert joined(tmp_path, own, "docker-compose.yml").splitlines() == [
-        "in docker-compose.yml, which defines some of them itself:",
+        "in docker-compose.yml:",
         "",
-        "services:",
-        *itertools.chain(
-            *(
-                (f"  {each}:", f"    extends: {{file: bake/compose.yaml, service: {each}}}")
-                for each in ("api", "api-gpu", "web", "worker", "tool")
-            )
-        ),
-        "volumes:",
-        "  data: {}",
+        "include: [bake/compose.yaml]",
         "",
-        "with your other keys below each `extends`, without those that slimbake's file has: build,",
-        "image, command, entrypoint, healthcheck, ports, user, working_dir, security_opt.",
+        "and without your own api; or keep them, and in place of `include`, below each",
+        "service: extends: {file: bake/compose.yaml, service: api}",
+        "without those of its keys that slimbake's file has: build, image, command, entrypoint,",
+        "healthcheck, ports, user, working_dir, security_opt.",
     ]
 
 
@@ -274,64 +260,64 @@ def test_what_dies_beside_them_is_shown_by_docker(awaited: Any) -> None:
 class Starting:
     """A fleet that Compose cannot start."""
 
-    def __init__(self, before: dict[str, ContainerState], after: dict[str, ContainerState]) -> None:
-        self.looks = [before, after]
-        self.did: list[object] = []
+    def __init__(self, **states: ContainerState) -> None:
+        self.after = states
 
     def states(self) -> dict[str, ContainerState]:
-        return self.looks.pop(0)
+        return self.after
 
     def up(self, services: object) -> None:
         raise SetupError("docker compose failed", "its words")
 
-    def remove(self, services: list[str]) -> None:
-        self.did.append(services)
-
-    def down(self, volumes: bool) -> None:
-        self.did.append(volumes)
+    def last_words(self, service: str, lines: int) -> str:
+        return f"{service} said"
 
 
-def not_started(
-    monkeypatch: pytest.MonkeyPatch, before: dict[str, ContainerState], **after: ContainerState
-) -> tuple[SetupError, list[object]]:
+def not_started(monkeypatch: pytest.MonkeyPatch, **states: ContainerState) -> SlimbakeError:
     monkeypatch.setattr(docker, "publishing", lambda port: f"the user of {port}")
-    asked = Starting(before, {**before, **after})
-    with pytest.raises(SetupError) as caught:
-        compose._start(asked, ("api",), "compose.yaml", QUIET)  # type: ignore[arg-type]
-    return caught.value, asked.did
+    together: Any = Starting(**states)
+    with pytest.raises(SlimbakeError) as caught:
+        compose._start(together, ("api", "migrate"))
+    return caught.value
 
 
-def test_ports_that_are_taken_are_named_with_their_user_and_nothing_is_left(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    taken = {
-        name: ContainerState("x", 128, "", None, f"Bind for 127.0.0.1:{port} failed: already")
-        for name, port in (("api", 80), ("db", 5432))
-    }
-    error, did = not_started(monkeypatch, {}, **taken)
-    assert (error.message.splitlines(), did) == (
-        [
-            "api: port 80 of this machine is in use by the user of 80",
-            "db: port 5432 of this machine is in use by the user of 5432",
-        ],
-        [False],
+def broken(error: str) -> ContainerState:
+    return ContainerState("x", 128, "", None, error)
+
+
+def test_ports_that_are_taken_are_named_with_their_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = not_started(
+        monkeypatch,
+        api=broken("Bind for 127.0.0.1:80 failed: already"),
+        db=broken("Bind for 127.0.0.1:5432 failed: already"),
     )
+    assert isinstance(error, SetupError)
+    assert error.message.splitlines() == [
+        "api: port 80 of this machine is in use by the user of 80",
+        "db: port 5432 of this machine is in use by the user of 5432",
+    ]
     assert error.hint.splitlines() == [
         "end that, or give api another port: `publish:` in the manifest",
-        "end that, or give db another port: `ports:` in compose.yaml",
-        "nothing is left running",
+        "end that, or give db another port: `ports:` in your own compose file",
+        "`slimbake down` removes what was started",
     ]
 
 
-def test_what_was_up_before_stays_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    was = {"web": state(), "job": state()}
-    broken = ContainerState("x", 127, "", None, "no such program")
-    error, did = not_started(monkeypatch, was, web=state(), job=state(137), api=broken)
-    assert (error.message, error.hint.splitlines(), did) == (
+def test_what_compose_cannot_start_is_no_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = not_started(monkeypatch, web=state(), job=state(137), api=broken("no such program"))
+    assert isinstance(error, SetupError)
+    assert (error.message, error.hint.splitlines()) == (
         "docker compose failed",
-        ["its words", "still up, as before: web"],
-        [["api"]],
+        ["its words", "`slimbake down` removes what was started"],
     )
+
+
+def test_what_others_wait_for_and_dies_is_shown_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = not_started(monkeypatch, migrate=state(3), api=state(0))
+    assert isinstance(error, CheckError)
+    assert error.message == "migrate ended with exit code 3\nmigrate said"
 
 
 # --- what depends on what
@@ -363,42 +349,6 @@ def test_a_service_of_the_file_waits_for_every_variant_whose_profile_is_active()
         "cache": {"condition": "service_started"},
     }
     assert "depends_on" not in written["api"]
-
-
-def test_who_needs_an_image_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"r/web", "r/cache"}
-    monkeypatch.setattr(docker, "find_image", lambda name: name in there)
-    images = {each.service: f"r/{each.service}" for each in ORDERED.services}
-    with pytest.raises(SetupError) as caught:
-        compose._images(ORDERED, ORDERED.starting(("web",)), images)
-    assert caught.value.message.splitlines() == [
-        "the engine has no image r/migrate, and web depends on migrate",
-        "the engine has no image r/api, and web depends on api",
-    ]
-    assert caught.value.hint == "`slimbake bake` builds them"
-
-
-def test_what_others_wait_for_and_dies_is_shown_with_its_last_words() -> None:
-    asked = Starting({}, {"migrate": state(3), "web": state(0)})
-    asked.last_words = lambda service, _: f"{service} said"  # type: ignore[attr-defined]
-    with pytest.raises(CheckError) as caught:
-        compose._start(asked, ("web", "migrate"), "", QUIET)  # type: ignore[arg-type]
-    assert caught.value.message == "migrate ended with exit code 3\nmigrate said"
-    assert asked.did == [], "its container is there for `slimbake logs`"
-
-
-def test_what_others_wait_for_and_gets_no_port_or_does_not_start_is_no_failed_check(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(docker, "publishing", lambda port: f"the user of {port}")
-    for error, said in (
-        ("Bind for 127.0.0.1:80 failed: already", "api: port 80 of this machine is in use"),
-        ("no such program", "docker compose failed"),
-    ):
-        asked = Starting({}, {"api": ContainerState("x", 128, "", None, error)})
-        with pytest.raises(SetupError, match=said):
-            compose._start(asked, ("api",), "", QUIET)  # type: ignore[arg-type]
-        assert asked.did == [False]
 
 
 def test_services_that_run_are_restarted_together_and_awaited(

@@ -49,7 +49,6 @@ def test_a_start_of_some_services_warns_of_no_others(
 
 def test_no_services_are_not_all_services(program: Program) -> None:
     FLEET.up([])
-    FLEET.remove([])
     FLEET.restart([])
     assert program.asked == []
 
@@ -141,12 +140,10 @@ def test_services_are_started_from_what_is_there_and_removed_with_all_that_is_le
     program.answer("volume ls", "atlas_data\n")
     program.answer("volume rm", "atlas_data\n")
     FLEET.up(["api", "job"])
-    FLEET.remove(["job"])
     FLEET.down(volumes=True)
     labels = ("com.docker.compose.project=atlas", "slimbake.folder=/bake")
     assert program.asked == [
         f"{COMPOSE} up --detach api job",
-        f"{COMPOSE} rm --force --stop job",
         f"{COMPOSE} down --remove-orphans --volumes",
         "volume ls --quiet " + " ".join(f"--filter=label={label}" for label in labels),
         "volume rm atlas_data",

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from slimbake import report
 from slimbake.ci.model import Record
-from slimbake.ci.records import write_record
 from slimbake.cli import slimbake
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
@@ -149,7 +148,8 @@ def test_a_pipeline_draws_the_page_from_its_records(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "_plotly", lambda: "LIBRARY")
-    write_record(root / "records/one.json", RECORD)
+    (root / "records").mkdir()
+    (root / "records/one.json").write_text(json.dumps(RECORD.as_json()))
     page = root / "report.html"
     words = ["-f", str(root / "services.yaml"), "--record", str(root / "records"), "-o", str(page)]
     done = CliRunner().invoke(slimbake, ["report", *words])
