@@ -55,7 +55,3 @@ def test_a_command_that_was_killed_goes_on(
     wait_for(home.quiet, "the end of what it had started")
     whole(home.left(), known)
     goes_on(home, command, known)
-
-
-def test_there_are_fifty_moments() -> None:
-    assert len(cases()) >= 50

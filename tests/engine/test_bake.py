@@ -95,14 +95,6 @@ def test_a_bake_of_nothing_new_builds_nothing_and_changes_no_digest(fine: Toy) -
 
 
 @pytest.mark.slow
-def test_a_build_again_changes_no_digest(fine: Toy) -> None:
-    before = baked(fine)
-    again = fine.slimbake("bake", "--json", "--set", "*.no-cache=true")
-    assert {"inside", "runtime", "base-small", "wheel-shared", "one", "two"} <= built_steps(again)
-    assert again.json()["images"] == before
-
-
-@pytest.mark.slow
 def test_what_a_build_puts_out_beside_an_image_weighs_what_the_engine_saves(fine: Toy) -> None:
     """After an edit, a layout of what is new is measured; without a record of it, the image as
     saved.

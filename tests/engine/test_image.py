@@ -143,13 +143,6 @@ def said(toy: Toy) -> dict[str, object]:
     return dict(json.loads(docker("run", *HARDENED, toy.image("tidy"))))
 
 
-def test_no_image_has_a_shell_or_a_package_manager(members: list[tarfile.TarInfo]) -> None:
-    names = {Path(member.name).name for member in members if member.isfile() or member.issym()}
-    assert names.isdisjoint(
-        {"sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "uv", "perl"}
-    )
-
-
 def test_what_an_installer_leaves_is_not_there(members: list[tarfile.TarInfo]) -> None:
     debris = (".lock", "uv_cache.json", ".gitignore")
     assert [member.name for member in members if member.name.endswith(debris)] == []

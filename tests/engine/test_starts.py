@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,34 +121,6 @@ def test_the_table_says_what_was_checked(toy: Toy) -> None:
     assert found["skipped"]["unchecked"] == ["start", "smoke"]
     text = toy.slimbake("bake", "serves").stdout
     assert "start (no smoke)" in text
-
-
-def test_check_names_the_services_that_have_no_smoke(toy: Toy) -> None:
-    done = toy.done("check", "--images", *GOOD)
-    assert done.stdout == "smoke: passed: placed\n"
-    names = sorted({*GOOD} - {"placed"})
-    found = done.stderr.partition("no smoke: ")[2].partition("; a bake only starts them")[0]
-    assert sorted(found.split(", ")) == names
-
-
-def test_an_image_says_how_its_containers_run(toy: Toy) -> None:
-    said = json.loads(docker("image", "inspect", "--format={{json .Config}}", toy.image("placed")))
-    assert (said["User"], said["WorkingDir"], said["StopSignal"]) == (
-        "1000:0",
-        "/app/below",
-        "SIGINT",
-    )
-    assert (said["Entrypoint"], said["Cmd"]) == (None, ["python", "-m", "placed"])
-    assert sorted(said["ExposedPorts"]) == ["8005/tcp", "9000/tcp"]
-    second = 10**9
-    assert said["Healthcheck"] == {
-        "Test": ["CMD", "python", "-m", "well"],
-        "Interval": 60 * second,
-        "Timeout": 5 * second,
-        "StartPeriod": 300 * second,
-        "StartInterval": second,
-        "Retries": 2,
-    }
 
 
 def test_an_engine_finds_a_service_with_a_port_healthy(toy: Toy) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,14 +32,6 @@ services:
     stop_signal: SIGINT
     env_file: [.env, serves.env]
     environment: {{FILLED: "${{FROM_DOTENV}}, $$"}}
-  also:
-    context: serves
-    command: [python, -m, http.server, "8000"]
-    port: 8000
-  third:
-    context: serves
-    command: [python, -m, http.server, "8000"]
-    port: 8000
   works: {{context: works, command: [python, -m, works]}}
   ends: {{context: works, command: [python, -c, "print('migrated')"]}}
   dies: {{context: works, command: [python, -m, dies], start: none}}
@@ -72,7 +63,6 @@ http.server.ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """
 FILES = {
     "serves/serves.py": SERVES,
-    "serves/index.html": "here",
     "works/works.py": "import time\nprint('working', flush=True)\ntime.sleep(3600)\n",
     "works/dies.py": "import sys\nsys.exit('DATABASE: is not set')\n",
     "works/asks.py": "import sys\nprint(sys.argv[1:], sys.stdin.read())\nsys.exit(len(sys.argv) - 2)\n",
@@ -138,14 +128,6 @@ def test_up_returns_once_services_are_healthy_in_the_one_environment(toys: Toy, 
     assert toys.slimbake("logs", "works").stdout == "works-1  | working\n"
 
 
-def test_services_with_one_port_get_others_of_the_host(toys: Toy) -> None:
-    started = toys.done("up", "also", "third")
-    lines = [line for line in started.stderr.splitlines() if ": http://" in line]
-    urls = {service: url for service, url, *_ in (re.split(r": | \(", line) for line in lines)}
-    assert urls["also"] == "127.0.0.1:8000" != urls["third"]
-    assert fetch(f"{urls['third']}/index.html") == (200, "here")
-
-
 @pytest.mark.parametrize(
     ("service", "words"),
     [
@@ -185,22 +167,6 @@ def test_run_gives_arguments_variables_and_stdin_and_takes_the_exit_code(toys: T
     code = "import os; print(os.environ['GIVEN'])"
     done = toys.slimbake("run", "-e", "GIVEN=a$b", "serves", "python", "-c", code)
     assert done.stdout == "a$b\n"
-
-
-def test_a_service_that_does_not_name_dot_env_has_nothing_of_it(toys: Toy) -> None:
-    code = "import os; print('FROM_DOTENV' in os.environ)"
-    done = toys.slimbake("run", "also", "python", "-c", code)
-    assert (done.code, done.stdout) == (0, "False\n"), done.stderr
-
-
-def test_up_names_an_image_that_is_not_there_before_it_starts_anything(toys: Toy) -> None:
-    toys.slimbake("down")
-    started = toys.slimbake("up", "--tag=none")
-    assert started.code == 7
-    assert started.stderr.startswith(
-        f"slimbake: the engine has no image {toys.image('serves', 'none')}\n"
-    )
-    assert names(toys) == []
 
 
 def test_another_repository_of_the_name_touches_no_container(toys: Toy, tmp_path: Path) -> None:
