@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from slimbake.docker.command import call
+from slimbake.docker.command import call, client
 from slimbake.errors import SetupError
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
 
 FLOOR = (2, 26, 0)
 FOLDER = "slimbake.folder"  # label of a volume: where the compose file lies that it belongs to
@@ -44,10 +46,9 @@ class ComposeProject:
         """
         name = f"--filter=label={_LABEL}.project={self.name}"
         form = f'--format={{{{.Label "{_LABEL}.project.working_dir"}}}}'
-        here = self.files[0].parent
-        own = {os.path.realpath(each) for each in (here, here.parent)}
+        ours = {os.path.realpath(folder) for folder in [*self.files[0].parents][:2]}
         folders = call("container", "ls", "--all", name, form).splitlines()
-        return next((each for each in folders if os.path.realpath(each) not in own), "")
+        return next((each for each in folders if os.path.realpath(each) not in ours), "")
 
     @property
     def data_elsewhere(self) -> tuple[str, str]:
@@ -57,103 +58,104 @@ class ComposeProject:
         own = f"--filter=label={_LABEL}.project={self.name}"
         form = f'--format={{{{.Name}}}}\t{{{{.Label "{FOLDER}"}}}}'
         rows = (line.split("\t") for line in call("volume", "ls", own, form).splitlines())
-        mine = str(self.files[0].parent)
-        return next(
-            ((name, of) for name, of in rows if of and of != mine and Path(of).is_dir()), ("", "")
-        )
+        others = (row for row in rows if row[1] not in ("", str(self.files[0].parent)))
+        return next(((name, of) for name, of in others if Path(of).is_dir()), ("", ""))
 
     def make_volumes(self, names: Iterable[str]) -> None:
         """Make these volumes where there are none, as Compose would, and with whose they are.
 
         Compose takes a volume that is there for its own, whichever folder it works in.
         """
-        for name in names:
-            labels = {f"{_LABEL}.project": self.name, f"{_LABEL}.volume": name}
-            labels[FOLDER] = str(self.files[0].parent)
-            marks = (f"--label={key}={value}" for key, value in labels.items())
-            call("volume", "create", *marks, f"{self.name}_{name}")
+        with self._client() as docker:
+            for name in names:
+                labels = {
+                    f"{_LABEL}.project": self.name,
+                    f"{_LABEL}.volume": name,
+                    FOLDER: str(self.files[0].parent),
+                }
+                docker.volume.create(f"{self.name}_{name}", labels=labels)
 
     def up(self, services: Sequence[str]) -> None:
         """Start these services in the background; what runs as it should already, stays."""
-        if services:  # without a name, Compose takes all
-            self._show("up", "--detach", *services)
+        with self._client() as docker:
+            docker.compose.up(list(services), detach=True)
 
     def down(self, volumes: bool) -> None:
         """Remove all containers and the network, and the volumes if asked to."""
-        self._show("down", "--remove-orphans", *(("--volumes",) if volumes else ()))
+        with self._client() as docker:
+            docker.compose.down(volumes=volumes, remove_orphans=True)
         if volumes:
-            name = f"--filter=label={_LABEL}.project={self.name}"
-            mine = f"--filter=label={FOLDER}={self.files[0].parent}"
-            if left := call("volume", "ls", "--quiet", name, mine).split():
-                call("volume", "rm", *left)
+            labels = (f"{_LABEL}.project={self.name}", f"{FOLDER}={self.files[0].parent}")
+            if left := call("volume", "ls", "--quiet", *map("--filter=label={}".format, labels)):
+                call("volume", "rm", *left.split())
 
     def restart(self, services: Sequence[str]) -> None:
         """End the containers of these services, and start them again."""
-        if services:
-            call(*self._words, "restart", *services)
+        with self._client() as docker:
+            docker.compose.restart(list(services))
 
     def states(self) -> dict[str, ContainerState]:
         """How the container of each service does."""
-        ids = call(*self._words, "ps", "--quiet", "--all").split()
-        found = json.loads(call("container", "inspect", *ids)) if ids else []
-        services = (container["Config"]["Labels"][f"{_LABEL}.service"] for container in found)
-        return dict(zip(services, map(_state, found), strict=True))
+        found = {}
+        with self._client() as docker:
+            for each in docker.compose.ps(all=True):
+                state = each.state
+                looks = (state.health.log if state.health else None) or ()
+                found[(each.config.labels or {}).get(f"{_LABEL}.service", "")] = ContainerState(
+                    name=each.name,
+                    code=None if state.running else state.exit_code,
+                    health=(state.health.status or "") if state.health else "",
+                    published=next(
+                        (
+                            int(on[0]["HostPort"])
+                            for on in (each.network_settings.ports or {}).values()
+                            if on
+                        ),
+                        None,
+                    ),
+                    error=state.error or "",
+                    check=(looks[-1].output or "").strip() if looks and looks[-1].exit_code else "",
+                )
+        return found
 
     def last_words(self, service: str, lines: int) -> str:
         """The last lines that a service wrote."""
-        text = call(*self._words, "logs", "--no-log-prefix", f"--tail={lines}", service)
-        return text.replace(CLEAR, "").strip()
+        with self._client() as docker:
+            text = docker.compose.logs(service, tail=str(lines), no_log_prefix=True)
+            return str(text).replace(CLEAR, "").strip()
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
         """Show what services wrote, on this process's own stdout; the exit code."""
         words = ("logs", *(("--follow",) if follow else ()), *services)
         if follow or sys.stdout.isatty():
             return self._foreground(*words)
-        sys.stdout.write(call(*self._words, *words).replace(CLEAR, ""))
+        with self._client() as docker:
+            sys.stdout.write(str(docker.compose.logs(list(services))).replace(CLEAR, ""))
         return 0
 
     def run(self, service: str, arguments: Sequence[str]) -> int:
         """Run a service on this process's own stdin, stdout and stderr; its exit code."""
+        # Not python-on-whales: it gives no stdin, and raises on an exit code.
         terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
         return self._foreground("--progress=quiet", "run", "--rm", *terminal, service, *arguments)
 
-    def _show(self, *words: str) -> None:
-        """Run a command of Compose whose progress is shown. Raises SetupError."""
-        if self._foreground(*words):
-            raise SetupError("docker compose failed")
-
     def _foreground(self, *words: str) -> int:
+        with self._client() as docker:
+            compose = [str(word) for word in docker.client_config.docker_compose_cmd]
+        return subprocess.run([*compose, *words], check=False).returncode
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[DockerClient]:
         # A start of some services names some: Compose is to warn of no others.
-        environment = {**os.environ, "COMPOSE_IGNORE_ORPHANS": "true"}
-        command = ["docker", *self._words, *words]
-        return subprocess.run(command, env=environment, check=False).returncode
-
-    @property
-    def _words(self) -> tuple[str, ...]:
+        os.environ.setdefault("COMPOSE_IGNORE_ORPHANS", "true")
         # Of every profile: what was started by its name is to be seen and removed, too.
-        return (
-            "compose",
-            *(f"--file={file}" for file in self.files),
-            "--profile=*",
-            *(f"--env-file={file}" for file in self.env_files),
-            f"--project-name={self.name}",
-        )
-
-
-def _state(container: Any) -> ContainerState:
-    """As `docker container inspect` describes it."""
-    state = container["State"]
-    health = state.get("Health") or {}
-    looks = health.get("Log") or ()
-    ports = (container["NetworkSettings"].get("Ports") or {}).values()
-    return ContainerState(
-        name=container["Name"].removeprefix("/"),
-        code=None if state["Running"] else state["ExitCode"],
-        health=health.get("Status", ""),
-        published=next((int(on[0]["HostPort"]) for on in ports if on), None),
-        error=state.get("Error", ""),
-        check=looks[-1]["Output"].strip() if looks and looks[-1]["ExitCode"] else "",
-    )
+        with client(
+            compose_files=list(self.files),
+            compose_env_files=list(self.env_files),
+            compose_project_name=self.name,
+            compose_profiles=["*"],
+        ) as docker:
+            yield docker
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from typing import IO
 
 from slimbake.docker.command import call
 from slimbake.errors import SetupError
+from slimbake.host import process
 from slimbake.host.files import is_running
 
 OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
+_REMOVE = ("rm", "--force", "--volumes")
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
@@ -40,17 +42,17 @@ def remove_orphans() -> list[str]:
     """Remove the containers and networks whose process has gone; the names of those containers."""
     listed = f'{{{{.ID}}}} {{{{.Names}}}} {{{{.Label "{OWNER}"}}}}'
     rows = _quiet("ps", "--all", f"--filter=label={OWNER}", f"--format={listed}").splitlines()
-    gone = [name for id_, name, owner in map(str.split, rows) if _orphaned(owner) and _removed(id_)]
+    gone = [
+        name
+        for id_, name, owner in map(str.split, rows)
+        if _orphaned(owner) and _quiet(*_REMOVE, id_)
+    ]
     listed = f'{{{{.ID}}}} {{{{.Label "{OWNER}"}}}}'
     rows = _quiet("network", "ls", f"--filter=label={OWNER}", f"--format={listed}").splitlines()
     for id_, owner in map(str.split, rows):
         if _orphaned(owner):
             _quiet("network", "rm", id_)
     return gone
-
-
-def _removed(container: str) -> str:
-    return _quiet("rm", "--force", "--volumes", container)
 
 
 def _orphaned(owner: str) -> bool:
@@ -90,7 +92,7 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
     except subprocess.TimeoutExpired as late:
         code, stdout, stderr = None, late.stdout or b"", late.stderr or b""
     finally:
-        _removed(name)
+        _quiet(*_REMOVE, name)
     if code == NOT_RUN:
         raise SetupError("the engine could not run a container", stderr.decode().strip())
     return Contained(
@@ -144,15 +146,12 @@ def detached(name: str, words: Sequence[str]) -> Iterator[Detached]:
         why = done.stderr.strip().splitlines()
         yield Detached(name, f"cannot be run: {why[-1] if why else ''}" if done.returncode else "")
     finally:
-        _quiet("rm", "--force", "--volumes", name)
+        _quiet(*_REMOVE, name)
 
 
 def _quiet(*arguments: str) -> str:
     """What a docker command writes on stdout, whether it succeeds or not."""
-    words = ["docker", *arguments]
-    return subprocess.run(
-        words, capture_output=True, text=True, check=False, start_new_session=True
-    ).stdout
+    return process.execute(["docker", *arguments]).stdout
 
 
 @contextlib.contextmanager
@@ -168,7 +167,7 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
             stream.seek(0)
             yield None if done.returncode else stream
     finally:
-        _removed(container)
+        _quiet(*_REMOVE, container)
 
 
 def container_output(*words: str, stdin: str = "") -> str:
@@ -182,8 +181,9 @@ def container_output(*words: str, stdin: str = "") -> str:
 def run_foreground(*words: str) -> int:
     """Run a container on this process's own stdin, stdout and stderr; its exit code."""
     terminal = ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
-    command = ("docker", "run", "--rm", "--interactive", *terminal, *words)
-    return subprocess.run(command, check=False).returncode
+    return subprocess.run(
+        ["docker", "run", "--rm", "--interactive", *terminal, *words], check=False
+    ).returncode
 
 
 def publishing(port: str) -> str:

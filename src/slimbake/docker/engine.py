@@ -42,12 +42,10 @@ class DockerEngine:
         """Whether its own builder can put out an image and a layout of it in one build: since
         BuildKit 0.13.
         """
-        newest = re.match(r"\d+", self.version)
         return (
             self.builder == "docker"
             and self.store == "containerd"
-            and newest is not None
-            and int(newest[0]) >= 26
+            and (version_of(self.version) or (0,))[0] >= 26
         )
 
 
@@ -78,8 +76,7 @@ def find() -> DockerEngine | Absent:
         asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK)
     info = json.loads(asked.stdout) if asked.stdout.startswith("{") else {}
     driver, problem = asking.result()
-    endpoint = os.environ.get("DOCKER_HOST", "")
-    found = describe(info, asked.stderr, builder=driver, endpoint=endpoint)
+    found = describe(info, asked.stderr, builder=driver, endpoint=os.environ.get("DOCKER_HOST", ""))
     if isinstance(found, DockerEngine) and not found.builder:
         return Absent("builder", f"buildx does not say which builder it uses: {problem}")
     return found
@@ -105,8 +102,7 @@ def describe(
     if (0, 0, 0) < buildx < BUILDX_FLOOR:
         return Absent(
             "old buildx",
-            f"buildx {version_text(buildx)} is too old: {version_text(BUILDX_FLOOR)} is the oldest"
-            " that serves",
+            f"buildx {'.'.join(map(str, buildx))} is too old: 0.13 is the oldest that serves",
         )
     kinds = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
     return DockerEngine(
@@ -151,8 +147,3 @@ def _builder_driver() -> tuple[str, str]:
         if found := re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE):
             return found[1], ""
     return "", shown.last_lines() or "no answer"
-
-
-def version_text(version: Version) -> str:
-    """A version as people write it."""
-    return ".".join(map(str, version))

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tarfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -83,10 +84,10 @@ def same_image(*names: str) -> bool:
 def project_images(project: str) -> dict[str, tuple[str, ...]]:
     """The images of a project that the engine holds: their ids, each with its names."""
     options = ("--format={{.ID}} {{.Repository}}:{{.Tag}}", f"--filter=label={PROJECT}={project}")
-    found: dict[str, tuple[str, ...]] = {}
-    for line in call("image", "ls", "--no-trunc", *options).splitlines():
-        id_, name = line.split(" ", 1)
-        found[id_] = (*found.get(id_, ()), name)
+    rows = (line.split(" ") for line in call("image", "ls", "--no-trunc", *options).splitlines())
+    found = defaultdict[str, tuple[str, ...]](tuple)
+    for id_, name in rows:
+        found[id_] += (name,)
     return found
 
 
@@ -185,8 +186,6 @@ def registry_answer(name: str, seconds: float) -> tuple[str, str]:
     words = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
     try:
         return str(json.loads(call(*words, timeout=seconds))["digest"]), ""
-    except SetupError as error:
-        known = any(said in error.hint for said in ("not found", "does not exist"))
-        return "", "has no such image" if known else "cannot be reached"
-    except (ValueError, KeyError):
-        return "", "cannot be reached"
+    except (SetupError, ValueError, KeyError) as error:
+        absent = re.search("not found|does not exist", getattr(error, "hint", ""))
+        return "", "has no such image" if absent else "cannot be reached"

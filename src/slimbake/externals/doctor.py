@@ -13,7 +13,7 @@ from slimbake.config.compose import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
 from slimbake.docker.compose import INSTALL
-from slimbake.docker.engine import Absent, DockerEngine, find, remedy, version_text
+from slimbake.docker.engine import Absent, DockerEngine, find, remedy
 from slimbake.errors import SetupError
 from slimbake.externals.beside import BesideImage, beside_images, how_to_get
 from slimbake.externals.resolve import in_engine
@@ -283,3 +283,8 @@ def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:
         "CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own"
     )
     yield DoctorRow("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
+
+
+def version_text(version: tuple[int, ...]) -> str:
+    """A version as people write it."""
+    return ".".join(map(str, version))

@@ -1,4 +1,4 @@
-"""A `docker` that answers as it is taught: the real command lines."""
+"""A `docker` that answers as it is taught: the real command lines, and the real python-on-whales."""
 
 from __future__ import annotations
 
