@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
-from tests.engine.emulation import BINFMT, NoEmulationError, both_externals, emulated
+from tests.engine.emulation import NoEmulationError, both_externals, emulated
 from tests.engine.toys import held
 
 from slimbake.fleet.resolve import DEFAULT_UV
@@ -56,17 +56,6 @@ def baked(toy: Toy) -> Any:
 def runs(image: str, platform: str) -> list[str]:
     """What the image's own program says of itself, run as the given platform's."""
     return docker("run", "--rm", "--network=none", f"--platform={platform}", image).split()
-
-
-def test_the_machine_is_left_as_it_was_found() -> None:
-    """The handler that the tests register is gone with them."""
-    before = sorted(BINFMT.glob("*"))
-    try:
-        with emulated():
-            assert sorted(BINFMT.glob("*"))
-    except NoEmulationError as error:
-        pytest.skip(str(error))
-    assert sorted(BINFMT.glob("*")) == before
 
 
 def test_one_bake_makes_an_image_for_both_platforms_each_with_its_own_wheels(

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, call, docker
+from tests.engine.conftest import Toy, docker
 from tests.engine.engines import own_engine
-from tools.bare.images import python_image, uv_image
+from tools.bare.images import python_image
 
 from slimbake.docker.engine import DockerEngine, expect_engine, find
 from slimbake.externals.doctor import doctor
 from slimbake.fleet.model import External
-from slimbake.fleet.resolve import DEFAULT_UV
 
 pytestmark = pytest.mark.slow
 
@@ -72,20 +71,6 @@ def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is
     assert plain in rows["engine"].found
     assert (state_of_engine(), files(Path("/etc/docker")), (folder / "pid").read_text()) == before
     assert (folder / "daemon.json").read_bytes() == settings
-
-
-def test_local_images_of_externals_build(tmp_path: Path) -> None:
-    python, uv = python_image("3.11"), uv_image(DEFAULT_UV)
-    (tmp_path / "Dockerfile").write_text(f"""\
-FROM {python}
-RUN --mount=type=bind,from={uv},target=/uv ["/uv/uv", "--version"]
-RUN ["python3", "-c", "import bz2, ctypes, lzma, readline, sqlite3, ssl, zoneinfo; zoneinfo.ZoneInfo('Europe/Berlin')"]
-RUN test -s /etc/ssl/certs/ca-certificates.crt
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1
-RUN test -z "$(ls /var/cache/apt/archives/*.deb /var/cache/apt/*.bin)"
-""")
-    built = call("docker", "buildx", "build", "--output=type=cacheonly", str(tmp_path))
-    assert built.code == 0, built.stderr
 
 
 def test_a_bake_starts_on_another_python_of_debian(toy: Toy) -> None:

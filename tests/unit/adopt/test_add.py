@@ -26,10 +26,10 @@ WEB = (
 )
 
 
-def written(folder: Path, text: str, newline: str = "\n") -> Path:
+def written(folder: Path, text: str) -> Path:
     """A manifest with a folder for each context that it names."""
     file = folder / "services.yaml"
-    file.write_bytes(text.replace("\n", newline).encode())
+    file.write_bytes(text.encode())
     for context in re.findall(r"context: +([a-z/-]+)", text):
         (folder / context).mkdir(parents=True, exist_ok=True)
     return file
@@ -114,24 +114,26 @@ def test_an_entry_stands_behind_comments_of_the_block_and_before_those_of_the_fi
     assert file.read_text().endswith("    smoke: smoke.py\n\n# end of services\n")
 
 
-def test_a_file_with_crlf_and_a_byte_order_mark_keeps_them(tmp_path: Path) -> None:
-    file = written(
-        tmp_path, f"\ufeff{HEAD}services:\n  api:\n    context: services/api\n", newline="\r\n"
-    )
-    assert added(file) == ("\n" + entry()).replace("\n", "\r\n")
-    assert file.read_bytes().startswith(b"\xef\xbb\xbfproject")
+API = f"{HEAD}services:\n  api:\n    context: services/api\n"
+LAYOUTS = {
+    "CRLF and a byte order mark": (
+        f"\ufeff{API}".replace("\n", "\r\n"),
+        f"\n{entry()}".replace("\n", "\r\n"),
+    ),
+    "no end of the last line": (
+        f"{HEAD}services:\n  api: {{context: services/api}}",
+        f"\n\n{entry()}",
+    ),
+    "no empty lines": (f"{API}  jobs:\n    context: services/jobs\n", entry()),
+    "an alias": (f"{API.replace('api:', 'api: &one')}  jobs: *one\n", entry()),
+    "a merge": (f"{API.replace('api:', 'api: &one')}  jobs:\n    <<: *one\n", entry()),
+}
 
 
-def test_a_last_line_without_its_end_gets_one(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services:\n  api: {{context: services/api}}")
-    assert added(file) == "\n\n" + entry()
-
-
-def test_services_without_empty_lines_between_them_stay_so(tmp_path: Path) -> None:
-    text = (
-        f"{HEAD}services:\n  api:\n    context: services/api\n  jobs:\n    context: services/jobs\n"
-    )
-    assert added(written(tmp_path, text)) == entry()
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_of_a_file_stays(tmp_path: Path, layout: str) -> None:
+    text, more = LAYOUTS[layout]
+    assert added(written(tmp_path, text)) == more
 
 
 def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -> None:
@@ -145,6 +147,7 @@ def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -
     [
         f"{HEAD}services: {{api: {{context: services/api}} }}\n",
         '{"project": "toy", "python": "3.11", "services": {}}\n',
+        f"<<: {{services: {{api: {{context: services/api}} }} }}\n{HEAD}",
     ],
 )
 def test_services_in_braces_are_left_alone(tmp_path: Path, text: str) -> None:
@@ -152,15 +155,6 @@ def test_services_in_braces_are_left_alone(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="laid out in a way that cannot be extended safely"):
         add(file, "worker", None, None, QUIET)
     assert file.read_text() == text
-
-
-def test_a_last_service_that_is_an_alias_or_merges_another_is_no_obstacle(tmp_path: Path) -> None:
-    text = f"{HEAD}services:\n  api: &one\n    context: services/api\n  jobs: *one\n"
-    assert added(written(tmp_path, text)) == entry()
-    merged = f"{HEAD}services:\n  api: &one\n    context: services/api\n  jobs:\n    <<: *one\n"
-    other = tmp_path / "other"
-    other.mkdir()
-    assert added(written(other, merged)) == entry()
 
 
 def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(
@@ -179,13 +173,6 @@ def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(
     assert raised.value.hint == "put this in by hand:\n" + entry()
     assert file.read_text() == text
     assert not (tmp_path / "services/worker").exists()
-
-
-def test_services_that_are_merged_from_elsewhere_are_left_alone(tmp_path: Path) -> None:
-    file = written(tmp_path, f"<<: {{services: {{api: {{context: services/api}} }} }}\n{HEAD}")
-    assert [service.name for service in manifest(file).services] == ["api"]
-    with pytest.raises(UsageError, match="laid out in a way that cannot be extended safely"):
-        add(file, "worker", None, None, QUIET)
 
 
 def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> None:
