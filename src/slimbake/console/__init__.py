@@ -16,9 +16,6 @@ if TYPE_CHECKING:  # a command that is done at once shows no progress
     from slimbake.console.progress import ProgressView
     from slimbake.console.tracker import Tracker
 
-EVERY = 10.0  # seconds between lines of a status where there is no terminal
-
-
 # What a terminal could take for a command: C0 but tab and line break, DEL, C1; what shows text in
 # another order than it is, or not at all; and surrogates, which cannot be written.
 _CONTROL = re.compile(
@@ -128,42 +125,15 @@ class Console:
             yield self._screen is not None
 
     @contextlib.contextmanager
-    def tracked(
-        self, title: str, steps: Iterable[str] = (), line: str = "", long: bool = False
-    ) -> Iterator[Tracker]:
-        """The steps of some work: a view on a terminal; elsewhere `line`, and one for each step.
-        `long`: a step may take so long that there is a line at times, too.
-        """
+    def tracked(self, title: str, steps: Iterable[str] = (), line: str = "") -> Iterator[Tracker]:
+        """The steps of some work: a view on a terminal; elsewhere `line`, and one for each step."""
         from slimbake.console.tracker import Tracker
 
         if line and not self._screen:
             self.say(line)
         tracker = Tracker(title, steps, (lambda _: None) if self._screen else self.say)
-        beats = self._at_times(tracker.view) if long else contextlib.nullcontext()
-        with self.live(tracker.view), beats:
+        with self.live(tracker.view):
             yield tracker
-
-    @contextlib.contextmanager
-    def _at_times(self, view: Callable[[], ProgressView]) -> Iterator[None]:
-        """Where there is no terminal, say every few seconds how much is done, and what runs."""
-        from slimbake.console.progress import headline
-
-        over = threading.Event()
-
-        def repeat() -> None:
-            while not over.wait(EVERY):
-                self.say(headline(view(), running=True))
-
-        if self._screen:
-            yield
-            return
-        thread = threading.Thread(target=repeat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
     @contextlib.contextmanager
     def bytes(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -186,26 +156,6 @@ class Console:
 
         with self.live(view):
             yield count
-
-    @contextlib.contextmanager
-    def status(self) -> Iterator[Callable[[ProgressView], None]]:
-        """A view of work whose steps turn up as it goes: on a terminal what was given last,
-        elsewhere a line when the title changes, and at times.
-        """
-        from slimbake.console.progress import ProgressView, headline
-
-        shown = ProgressView("", 0.0, tally="begins", part=0.0)
-        last, said = "", -EVERY
-
-        def tell(view: ProgressView) -> None:
-            nonlocal shown, last, said
-            shown = view
-            if not live and (view.title != last or time.monotonic() - said >= EVERY):
-                last, said = view.title, time.monotonic()
-                self.say(headline(view))
-
-        with self.live(lambda: shown) as live:
-            yield tell
 
 
 # Says nothing.

@@ -47,19 +47,15 @@ class ProgressView:
     part: float | None = None  # of it, that is done; None = of the items
 
 
-def headline(view: ProgressView, running: bool = False) -> str:
-    """In one line: what is done of how much, after which time, what waits, and for how long.
-    `running`: what runs, too.
-    """
-    active = [item.name for item in view.items if item.state == "running"] if running else []
+def headline(view: ProgressView) -> str:
+    """In one line: what is done of how much, after which time, what waits, and for how long."""
     waits = (
         f"{len(names)} wait{'s' * (len(names) == 1)} for {', '.join(awaited)}"
         for awaited, names in _waiting(view.items)[:WAITING]
         if awaited
     )
     words = f"{view.title}: {_tally(view)} after {clock(view.seconds)}"
-    runs = (f"running: {some(active, RUNNING)}",) if active else ()
-    return "; ".join((words, *runs, *waits, *_left(view)))
+    return "; ".join((words, *waits, *_left(view)))
 
 
 def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:
@@ -99,20 +95,10 @@ def _group(items: Sequence[WorkItem], width: int) -> Iterator[tuple[str, str]]:
         yield _cut(f"  {mark} {item.name.ljust(names)}{after}  {item.doing}", width), style
     if active[RUNNING:]:
         yield f"    and {len(active) - RUNNING} more", "cyan"
-    yield from _waits(items, width)
-
-
-def _waits(items: Iterable[WorkItem], width: int) -> Iterator[tuple[str, str]]:
-    """A line for each that several wait for, and one for all other items that wait."""
-    lines = _waiting(items)
-    many = [line for line in lines if len(line[1]) > 1][: WAITING - 1]
-    rest = [line for line in lines if line not in many]
-    if len(rest) > 1:
-        rest = [((), [name for _, names in rest for name in names])]
-    for awaited, names in (*many, *rest):
-        verb = "waits" if len(names) == 1 else "wait"
+    for awaited, waiting in _waiting(items)[:WAITING]:
+        verb = "waits" if len(waiting) == 1 else "wait"
         tail = f" {verb} for {', '.join(awaited)}" if awaited else f" {verb}"
-        yield _cut(f"    {some(names, _NAMED)}{tail}", width), "dim"
+        yield _cut(f"    {some(waiting, _NAMED)}{tail}", width), "dim"
 
 
 def _waiting(items: Iterable[WorkItem]) -> list[tuple[tuple[str, ...], list[str]]]:

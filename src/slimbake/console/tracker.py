@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from slimbake.console.progress import ENDED, ProgressView, WorkItem
+from slimbake.console.progress import ProgressView, WorkItem
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -26,7 +26,6 @@ class Tracker:
         self._items = {name: WorkItem(name, "waits") for name in steps}
         self._began: dict[str, float] = {}
         self._start = time.monotonic()
-        self._alike = False
 
     def expect(self, steps: Iterable[str]) -> None:
         """There are these steps, too."""
@@ -61,7 +60,7 @@ class Tracker:
             with self.step(job[0], f"{verb} {job[0]}" if verb else ""):
                 return run(job[1])
 
-        found, self._alike = tuple(jobs), True
+        found = tuple(jobs)
         self.expect(name for name, _ in found)
         with ThreadPoolExecutor(at_once) as pool:
             try:
@@ -75,18 +74,10 @@ class Tracker:
         self._items[name] = replace(self._items[name], state=state, seconds=seconds)
 
     def view(self) -> ProgressView:
-        """This moment. Where steps are alike, the pace of those that are done says what is left."""
+        """This moment."""
         now, began = time.monotonic(), dict(self._began)
         items = tuple(
             replace(item, seconds=now - began[item.name]) if item.name in began else item
             for item in tuple(self._items.values())
         )
-        done = sum(item.state == "done" for item in items)
-        rest = sum(item.state not in ENDED for item in items)
-        seconds = now - self._start
-        return ProgressView(
-            self._title,
-            seconds,
-            items,
-            left=seconds / done * rest if self._alike and done > 1 else None,
-        )
+        return ProgressView(self._title, now - self._start, items)

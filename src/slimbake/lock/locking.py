@@ -60,7 +60,7 @@ def lock(
     """
     with (
         exclusively(f"lock-{fleet.project}", console),
-        console.tracked("lock", long=True) as work,
+        console.tracked("lock") as work,
     ):
         return _Locking(fleet, machine, console, upgrade, work).run()
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.patience import wait_for
 
-from slimbake import console
 from slimbake.console import Console, harmless
 
 ORDERS = "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff"
@@ -52,17 +48,3 @@ def test_no_line_is_a_command_of_a_runner(
 def test_the_console_says_what_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     Console().under("one").say(OSC)
     assert capsys.readouterr().err == ("one: \\x1b]0;a title\\x07\\x9d0;b\\x9c\\x9b2J\n")
-
-
-def test_where_there_is_no_terminal_a_long_step_says_how_much_is_done_at_times(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(console, "EVERY", 0.001)
-    said: list[str] = []
-    with Console(said.append).tracked("lock", ["web", "api", "job"], long=True) as work:
-        with work.step("web"):
-            pass
-        with work.step("api", "locking api"):
-            line = r"lock: 1 of 3 done after \d+ s; running: api"
-            wait_for(lambda: any(re.fullmatch(line, each) for each in said), "a line")
-    assert "locking api" in said
