@@ -117,3 +117,7 @@ class SetupError(SlimbakeError):
     """Docker, buildx, uv, an external or the network is missing or too old."""
 
     exit_code = SETUP
+
+
+class DockerError(SetupError):
+    """Docker did not do what it was asked: perhaps there is no engine that could."""

@@ -52,8 +52,11 @@ def main() -> int:
         _say(error.message, "red")
         return error.exit_code
     except SlimbakeError as error:
-        _tell("\n  ".join((f"slimbake: {error.message}", *error.hint.splitlines())))
-        return error.exit_code
+        from slimbake.externals.doctor import without_engine
+
+        reason = without_engine(error)
+        _tell("\n  ".join((f"slimbake: {reason.message}", *reason.hint.splitlines())))
+        return reason.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", color=COLOR)
         return error.exit_code

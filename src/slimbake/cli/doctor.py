@@ -29,12 +29,15 @@ def command(file: Path, as_json: bool) -> None:
 
     if file.is_file():
         project = read(file)
-        plan = project.plan
         report = doctor(
-            plan.externals,
-            merged(project.root, (target.name for target in plan.targets)),
+            project.plan.externals,
+            merged(project.root, (target.name for target in project.plan.targets)),
             project.root,
-            {each.service: each.start.beside for each in plan.services if each.start.beside},
+            {
+                each.service: each.start.beside
+                for each in project.plan.services
+                if each.start.beside
+            },
         )
         following = "`slimbake bake`"
     else:

@@ -45,8 +45,9 @@ def command(services: tuple[str, ...], file: Path, as_json: bool, since: str | N
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
     else:
         rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
-        headings = ("target", "kind", "needs", "dockerfile")
-        click.echo(text_table(headings, rows, left=4, layout=layout()))
+        click.echo(
+            text_table(("target", "kind", "needs", "dockerfile"), rows, left=4, layout=layout())
+        )
 
 
 def _changes(file: Path, since: str, targets: set[str], as_json: bool) -> None:

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from slimbake.errors import SetupError
+from slimbake.errors import DockerError, SetupError
 from slimbake.host import process
 
 if TYPE_CHECKING:
@@ -25,11 +25,14 @@ def call(
 ) -> str:
     """Run a docker command and return its stdout. `timeout` is in seconds; `env` comes on top.
 
-    Raises SetupError with Docker's own words.
+    Raises DockerError with Docker's own words.
     """
-    done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout, env=env)
+    try:
+        done = process.execute(["docker", *arguments], stdin=stdin, timeout=timeout, env=env)
+    except SetupError as error:
+        raise DockerError(error.message, error.hint) from None
     if not done.ok:
-        raise SetupError(f"docker {arguments[0]} failed", done.stderr.strip())
+        raise DockerError(f"docker {arguments[0]} failed", done.stderr.strip())
     return done.stdout
 
 
@@ -42,7 +45,7 @@ def succeeds(*arguments: str) -> bool:
 def client(**settings: Any) -> Iterator[DockerClient]:
     """python-on-whales' client for the engine that Docker's own settings choose.
 
-    Turns its exceptions into a SetupError with Docker's own words, as `call` raises it.
+    Turns its exceptions into a DockerError with Docker's own words, as `call` raises it.
     """
     from python_on_whales import ClientNotFoundError, DockerClient, DockerException
 
@@ -50,6 +53,6 @@ def client(**settings: Any) -> Iterator[DockerClient]:
         yield DockerClient(**settings)
     except DockerException as error:
         command = error.docker_command[1]
-        raise SetupError(f"docker {command} failed", (error.stderr or "").strip()) from None
+        raise DockerError(f"docker {command} failed", (error.stderr or "").strip()) from None
     except ClientNotFoundError:
-        raise SetupError("docker is not installed", "see what slimbake doctor says") from None
+        raise DockerError("docker is not installed", "see what slimbake doctor says") from None

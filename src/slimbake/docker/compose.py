@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimbake.docker.command import call, client
-from slimbake.errors import SetupError
+from slimbake.errors import DockerError, SetupError
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -195,4 +195,4 @@ def require_compose() -> None:
     """Raise SetupError where there is no Docker Compose, or an old one."""
     if (version := compose_version()) < FLOOR:
         found = f"{version[0]}.{version[1]} is too old" if version else "is not installed"
-        raise SetupError(f"Docker Compose {found}: 2.26 is the oldest that serves", INSTALL)
+        raise DockerError(f"Docker Compose {found}: 2.26 is the oldest that serves", INSTALL)

@@ -151,7 +151,9 @@ def detached(name: str, words: Sequence[str]) -> Iterator[Detached]:
 
 def _quiet(*arguments: str) -> str:
     """What a docker command writes on stdout, whether it succeeds or not."""
-    return process.execute(["docker", *arguments]).stdout
+    with contextlib.suppress(SetupError):  # there is no docker
+        return process.execute(["docker", *arguments]).stdout
+    return ""
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from slimbake.docker.command import call, succeeds
-from slimbake.errors import SetupError
+from slimbake.errors import DockerError, SetupError
 from slimbake.host import process
 
 PROJECT = "slimbake.project"  # label of a project's images, and so of every container from them
@@ -102,7 +102,7 @@ def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     form = "--format={{.Id}} {{json .RepoTags}}"
     done = process.execute(["docker", "image", "inspect", form, *ids], timeout=process.LOOK)
     if not done.ok and not any(words in done.stderr.lower() for words in _NO_IMAGE):
-        raise SetupError("docker image failed", done.stderr.strip())
+        raise DockerError("docker image failed", done.stderr.strip())
     found = (line.split(" ", 1) for line in done.stdout.splitlines() if line)
     return {id_: tuple(json.loads(names) or ()) for id_, names in found}
 

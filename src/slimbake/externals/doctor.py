@@ -14,7 +14,7 @@ from slimbake.docker.beside import own_services
 from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
 from slimbake.docker.compose import INSTALL
 from slimbake.docker.engine import Absent, DockerEngine, find, remedy
-from slimbake.errors import SetupError
+from slimbake.errors import DockerError, SetupError, SlimbakeError
 from slimbake.externals.beside import BesideImage, beside_images, how_to_get
 from slimbake.externals.resolve import in_engine
 from slimbake.fleet.model import External
@@ -83,6 +83,14 @@ class DoctorFacts:
     uv: str
     # Of the repository's own compose file: its name, and the bake targets that it would change.
     merged: tuple[str, ...] = ()
+
+
+def without_engine(error: SlimbakeError) -> SlimbakeError:
+    """Of what Docker did not do, that there is no engine and what to do, where that is why."""
+    absent = find() if isinstance(error, DockerError) else None
+    if isinstance(absent, Absent) and absent.what in ("client", "daemon", "permission"):
+        return SetupError(absent.found, remedy(absent, machine()))
+    return error
 
 
 def merged(root: Path, targets: Iterable[str]) -> tuple[str, ...]:

@@ -173,6 +173,38 @@ def test_a_lock_that_is_not_utf_8(root: Path, run: Run, name: str) -> None:
     assert "remove it and run `slimbake lock`" in said
 
 
+NEEDING_DOCKER = ("bake", "up", "down", "logs", "run one", "debug one", "sizes", "why six", "prune")
+
+
+@pytest.mark.parametrize("command", NEEDING_DOCKER)
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("none", "Docker is not installed: no `docker` on PATH"),
+        ("deaf", "the Docker engine does not answer: Cannot connect to the Docker daemon"),
+    ],
+)
+def test_without_an_engine_every_command_says_the_same(
+    root: Path,
+    run: Run,
+    command: str,
+    state: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "bin").mkdir()
+    if state == "deaf":
+        client = tmp_path / "bin/docker"
+        client.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
+        client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    code, said = run(*command.split())
+    assert code == 7
+    assert said.startswith(f"slimbake: {message}")
+    assert len(said.splitlines()) == 2, "and one line that says what to do"
+
+
 def test_a_bug_is_still_a_bug_and_shows_its_trace_where_no_log_can_be_written(
     root: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
