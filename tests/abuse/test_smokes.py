@@ -343,10 +343,7 @@ HOSTILE = {
         """,
         "something other than slimbake answers for it in load",
     ),
-    "closes every descriptor": (
-        "import os\ndef load(): os.closerange(3, 64)",
-        "in load",
-    ),
+    "closes every descriptor": ("import os\ndef load(): os.closerange(3, 64)", "in load"),
     "forges at import": (f"{FORGE}\nforge()\nos._exit(0)", "something other than slimbake"),
     "forges in a level": (
         f"{FORGE}\ndef load():\n    forge()\n    os._exit(0)",

@@ -312,11 +312,7 @@ ARCHIVES: Mapping[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("what", ARCHIVES)
 def test_a_wheel_that_no_honest_tool_makes_is_refused_or_harms_nothing(
-    root: Path,
-    tmp_path: Path,
-    install_in: Install,
-    what: str,
-    capfd: pytest.CaptureFixture[str],
+    root: Path, tmp_path: Path, install_in: Install, what: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wheel = make_wheel(tmp_path / "evil", "evil")
     wheel.write_bytes(ARCHIVES[what](wheel.read_bytes()))

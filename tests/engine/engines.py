@@ -80,14 +80,7 @@ def own_engine(
         argv += ["sh", "-c", _ON_AN_EMPTY, "/run/containerd"]
         argv += ["sh", "-c", _ON_AN_EMPTY, str(data)] if in_memory else []
         argv += ["dockerd", "--config-file", str(config)]
-        argv += [
-            "--host",
-            made.host,
-            "--data-root",
-            str(data),
-            "--exec-root",
-            f"{folder}/exec",
-        ]
+        argv += ["--host", made.host, "--data-root", str(data), "--exec-root", f"{folder}/exec"]
         with (folder / "log").open("wb") as log:
             daemon = subprocess.Popen(
                 [*argv, "--pidfile", f"{folder}/pid"], env=_SYSTEM, stdout=log, stderr=log

@@ -66,9 +66,7 @@ def first(fine: Toy) -> Ended:
 def test_stdout_holds_the_table_and_nothing_else(first: Ended) -> None:
     lines = first.stdout.splitlines()
     assert lines[0].split("  ")[0] == "image"
-    assert [line.split()[0] for line in lines] == [
-        *("image", "one", "two", "together:", "each"),
-    ]
+    assert [line.split()[0] for line in lines] == [*("image", "one", "two", "together:", "each")]
 
 
 def test_stderr_holds_one_plain_line_for_each_step(first: Ended) -> None:

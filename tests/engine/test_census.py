@@ -76,11 +76,7 @@ def test_at_least_200_documented_calls_have_the_same_outcome_in_the_example(
 def test_what_distilling_leaves_out_of_the_standard_library_is_named(toy: Toy) -> None:
     assert toy.slimbake("bake").code == 0
     whole, runtime = (
-        set(offered(each)["stdlib"])
-        for each in (
-            python_image("3.11"),
-            toy.image("one"),
-        )
+        set(offered(each)["stdlib"]) for each in (python_image("3.11"), toy.image("one"))
     )
     gone = whole - runtime
     named = {

@@ -139,10 +139,7 @@ class Runtime:
 @pytest.fixture(scope="session")
 def python_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The external Python image in Debian's layout and in the official one."""
-    debian, official = (
-        python_image("3.11"),
-        "slimbake-test/python-official:3.11",
-    )
+    debian, official = (python_image("3.11"), "slimbake-test/python-official:3.11")
     dockerfile = (HERE / "official-layout.Dockerfile").read_text()
     build(dockerfile, tmp_path_factory.mktemp("official"), f"--tag={official}", python=debian)
     return {"debian": debian, "official": official}
@@ -157,12 +154,7 @@ def runtime(
     folder = tmp_path_factory.mktemp("runtime")
     python, image = python_images[request.param], f"slimbake-test/runtime-{request.param}"
     build(RUNTIME, folder, f"--tag={image}", python=python)
-    build(
-        RUNTIME,
-        folder,
-        f"--output=type=tar,dest={folder / 'root.tar'}",
-        python=python,
-    )
+    build(RUNTIME, folder, f"--output=type=tar,dest={folder / 'root.tar'}", python=python)
     return Runtime(python, image, Tree(folder / "root.tar"))
 
 
@@ -421,10 +413,7 @@ def test_carries_a_debian_package_and_what_it_links(runtime: Runtime, tmp_path: 
     packages = '"libpq5", "libblas3", "libgcc-s1", "postgresql-client", "libmagic1"'
     dockerfile = SYSTEM.replace("PACKAGES", packages)
     image, tar = f"{runtime.image}-system", tmp_path / "root.tar"
-    contexts: dict[str, Any] = {
-        "python": runtime.python,
-        "runtime": runtime.image,
-    }
+    contexts: dict[str, Any] = {"python": runtime.python, "runtime": runtime.image}
     build(dockerfile, tmp_path, f"--tag={image}", **contexts)
     build(dockerfile, tmp_path, "--target=carried", f"--output=type=tar,dest={tar}", **contexts)
     load = """

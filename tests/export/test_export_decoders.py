@@ -154,8 +154,7 @@ def test_texts_of_several_lengths_side_by_side(exported: Exported) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "bits", "least"),
-    [({"type": "int8"}, 8, 0.999), ({"type": "int4"}, 4, 0.9)],
+    ("precision", "bits", "least"), [({"type": "int8"}, 8, 0.999), ({"type": "int4"}, 4, 0.9)]
 )
 def test_in_blocks_each_large_matrix_has_its_bits(
     exported: Exported, tmp_path: Path, precision: dict[str, str], bits: int, least: float

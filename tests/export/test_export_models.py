@@ -196,11 +196,7 @@ def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) ->
     import onnx
 
     exclude = ["Gather", "encoder.layer.1.*"]
-    export_model(
-        made(hidden_size=128),
-        tmp_path / "out",
-        {"type": "int8", "exclude": exclude},
-    )
+    export_model(made(hidden_size=128), tmp_path / "out", {"type": "int8", "exclude": exclude})
     graph = onnx.load(tmp_path / "out/model.onnx").graph
     stored = {
         weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.UINT8

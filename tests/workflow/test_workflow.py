@@ -130,10 +130,7 @@ def test_without_a_registry_nothing_is_pushed() -> None:
     found = loaded("no-registry")
     assert list(found["jobs"]) == ["plan", "check", "summary", "comment"]
     assert "pull_request'" not in found["jobs"]["check"]["if"]
-    assert set(found["env"]) == {
-        "BUILDX_NO_DEFAULT_ATTESTATIONS",
-        "SLIMBAKE_MANIFEST",
-    }
+    assert set(found["env"]) == {"BUILDX_NO_DEFAULT_ATTESTATIONS", "SLIMBAKE_MANIFEST"}
     assert "CACHE" not in json.dumps(found)
 
 
@@ -737,8 +734,7 @@ def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ci", "left"),
-    [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})],
+    ("ci", "left"), [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})]
 )
 def test_another_provider_has_another_file_and_removes_that_of_the_last(
     tmp_path: Path, ci: Ci | None, left: set[str]

@@ -374,11 +374,7 @@ def smoke(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-ISB", program("check", folder.parent), "smoke", f"--context={folder}"],
         cwd=folder,
-        env={
-            **os.environ,
-            "SLIMBAKE_SMOKE": "smoke.py",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
+        env={**os.environ, "SLIMBAKE_SMOKE": "smoke.py", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -146,10 +146,7 @@ def test_a_bump_asks_about_a_package_and_what_requires_it(bumped: str, asked: se
 def test_other_programs_or_another_python_ask_about_all() -> None:
     before = package_keys(OFFERED, b"")
     markers = {**MARKERS, "python_version": "3.12"}
-    for other in (
-        package_keys(OFFERED, b"x"),
-        package_keys({**OFFERED, "markers": markers}, b""),
-    ):
+    for other in (package_keys(OFFERED, b"x"), package_keys({**OFFERED, "markers": markers}, b"")):
         assert not {*before.items()} & {*other.items()}
 
 
