@@ -149,7 +149,7 @@ def test_two_services_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
         "  (asked for in the manifest, a/requirements.txt)\n"
     ) in done.stderr
     assert "left depend on core<2" in " ".join(done.stderr.split())
-    assert "relax one of these requirements" in done.stderr.splitlines()[-1]
+    assert "correct a name or relax one of these requirements" in done.stderr.splitlines()[-1]
     assert not (repo.root / "bake/locks").exists()
 
 

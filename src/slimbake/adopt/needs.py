@@ -263,7 +263,7 @@ class _Reader:
             self._needs.torch = found[1]
         elif "://" in value:
             what = "its packages come from an index that it names"
-            advice = "give uv that index on each machine that builds (docs/how-to/private-index.md)"
+            advice = "give uv that index on each machine that builds"
             self._needs.notes.append(Note("breaks", self._place, what, advice))
 
     def _listed(self, value: str) -> None:

@@ -13,6 +13,7 @@ from slimbake.plan.model import Running
 # Of the first line, which is ours: a start check's, or the engine's.
 _NO_PROGRAM = re.compile(r"its command cannot be run: .*No such file or directory: '([^']+)'")
 _NOT_EXECUTABLE = re.compile(r"its command cannot be run: .*Permission denied: '([^']+)'")
+_NO_COMMAND = re.compile(r"its command is missing")
 _NO_HEALTH = re.compile(r"its healthcheck cannot be run")
 _OTHER_PORT = re.compile(r"does not listen on port \d+ but on ")
 _LOOPBACK = re.compile(r"of the container's loopback only")  # it has its cure
@@ -50,8 +51,10 @@ def _of_line(line: str, service: Running) -> str:
         return lacks if service.own_dockerfile else f"{lacks}{whence}"
     if program := _NOT_EXECUTABLE.search(line):
         return f"make {program[1]} executable: `chmod +x`"
+    if _NO_COMMAND.search(line):
+        return f"write `services.{service.host}.command`"
     if _NO_HEALTH.search(line):
-        return "let `healthcheck` name what the image has: docs/how-to/healthchecks.md"
+        return "let `healthcheck` name what the image has"
     if _OTHER_PORT.search(line):
         return f"let `services.{service.host}.port` and the command name the same port"
     return ""

@@ -66,7 +66,6 @@ def missing_library(lines: Iterable[str], service: Running) -> str:
     return (
         f"the image has no {library}: name the Debian package that has it in"
         f" `services.{service.host}.system`; {named}`apt-file search {library}` finds it"
-        " (docs/how-to/system-packages.md)"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 
 from slimbake.errors import SetupError
 
@@ -38,6 +39,13 @@ def fault_of(error: Exception) -> SetupError | None:
     reason = (error.strerror or str(error)).lower()
     if error.errno == errno.ENOENT and reason.startswith("no usable temporary directory"):
         return SetupError(reason, "set TMPDIR to a folder that is writable and has space")
+    if error.errno == errno.ENOENT and error.filename is None:
+        return SetupError("the working directory was removed", "change to a folder that is there")
+    if error.errno == errno.ENOENT and str(error.filename).startswith(tempfile.gettempdir()):
+        return SetupError(
+            f"{error.filename} was removed while slimbake used it",
+            "keep what cleans that folder away from it, then run the command again",
+        )
     if hint := _HINTS.get(error.errno or 0):
         named = error.filename2 if error.filename2 is not None else error.filename
         return SetupError(f"{named}: {reason}" if named else reason, hint)

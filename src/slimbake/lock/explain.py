@@ -166,6 +166,6 @@ def no_solution(family: Family, words: str) -> ResolutionError:
     where = f"\n  (asked for in the manifest, {some(list(files), _SHOWN)})" if files else ""
     return ResolutionError(
         f"no solution for {some(names, _SHOWN)}, which share versions{where}\n{words}",
-        "relax one of these requirements; or give a service a base of its own, whose versions are"
-        " its own",
+        "correct a name or relax one of these requirements; or give a service a base of its own,"
+        " whose versions are its own",
     )

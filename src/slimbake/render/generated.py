@@ -112,7 +112,7 @@ def _faults(texts: Mapping[str, str]) -> Iterator[None]:
         )
         raise TemplateFault(
             f"{place}: {words}",
-            "templates are given `plan` and `target`; see docs/how-to/templates.md",
+            "templates are given `plan` and `target`",
         ) from None
 
 

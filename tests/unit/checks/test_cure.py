@@ -72,8 +72,12 @@ def test_the_limits_of_a_start_check_are_named_where_they_may_be_the_reason(
             "make /app/run.sh executable: `chmod +x`",
         ),
         (
+            "api: its command is missing: neither the manifest nor the image has one",
+            "write `services.api.command`",
+        ),
+        (
             "api: its healthcheck cannot be run: the image has no curl",
-            "let `healthcheck` name what the image has: docs/how-to/healthchecks.md",
+            "let `healthcheck` name what the image has",
         ),
     ],
 )

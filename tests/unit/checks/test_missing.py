@@ -90,16 +90,13 @@ def test_a_library_has_a_package_of_debian(line: str) -> None:
     assert lacking(["a", line], running()) == (
         "the image has no libgomp.so.1: name the Debian package that has it in"
         " `services.api.system`; by Debian's rule for names that is `libgomp1`, and"
-        " `apt-file search libgomp.so.1` finds it (docs/how-to/system-packages.md)"
+        " `apt-file search libgomp.so.1` finds it"
     )
 
 
 def test_a_library_whose_package_has_a_name_of_its_own_is_to_be_searched() -> None:
     words = missing_library(["OSError: oddly.so: cannot open shared object file"], running())
-    assert words.endswith(
-        "in `services.api.system`; `apt-file search oddly.so` finds it"
-        " (docs/how-to/system-packages.md)"
-    )
+    assert words.endswith("in `services.api.system`; `apt-file search oddly.so` finds it")
 
 
 def test_the_library_of_an_image_with_a_dockerfile_is_installed_there() -> None:

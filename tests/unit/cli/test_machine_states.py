@@ -153,6 +153,28 @@ def test_no_folder_for_temporary_files(
     assert (code, "set TMPDIR" in said) == (7, True)
 
 
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("{tmp}/slimbake-1/file", "{tmp}/slimbake-1/file was removed while slimbake used it"),
+        (None, "the working directory was removed"),
+    ],
+)
+def test_a_folder_that_somebody_removed_meanwhile(
+    root: Path, run: Run, gone: str | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp = tempfile.gettempdir()
+
+    def fails(**_: object) -> None:
+        raise FileNotFoundError(
+            errno.ENOENT, "No such file or directory", gone and gone.format(tmp=tmp)
+        )
+
+    monkeypatch.setattr("slimbake.cli.plan.command.callback", fails)
+    code, said = run("plan")
+    assert (code, said.splitlines()[0]) == (7, f"slimbake: {message.format(tmp=tmp)}")
+
+
 def test_a_pip_conf_that_cannot_be_read(root: Path, run: Run, modes_count: None) -> None:
     conf = Path(os.environ["HOME"]) / ".config/pip/pip.conf"
     conf.parent.mkdir(parents=True)

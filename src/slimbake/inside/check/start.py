@@ -105,7 +105,9 @@ def _started(words: Sequence[str], watch: Watch) -> dict[str, Any]:
             errors="replace",
             start_new_session=True,
         )
-    except (OSError, IndexError) as error:  # its file was removed; an image without a command
+    except IndexError:
+        return {"error": "is missing: neither the manifest nor the image has one", "words": ""}
+    except OSError as error:  # its file was removed
         return {"error": f"cannot be run: {error}", "words": ""}
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     # A full pipe stops the process that writes into it.
