@@ -16,7 +16,7 @@ from timed import CONSOLE, Run, run
 from slimbake.docker import BUILD_ENVIRONMENT
 from slimbake.project import load
 from slimbake.release.command import BakeOptions, arguments, environment
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 BASELINE = Path("bench/baseline")
 
@@ -60,7 +60,7 @@ class Slimbake:
     def build(self, services: tuple[str, ...]) -> float:
         root, options = self.setting.root, BakeOptions()
         # not timed: it is no part of an image
-        with hold(load(root / MANIFEST), Preparation(targets=services), CONSOLE) as site:
+        with hold(load(root / MANIFEST), CONSOLE) as site:
             site = site.stocked(services)
             words = arguments(site.plan, services, site.around, options)
             variables = {**environment(site.around, options), **BUILD_ENVIRONMENT}

@@ -32,7 +32,7 @@ from slimbake.release.bake import bake
 from slimbake.release.bare import bare_images
 from slimbake.release.command import BakeOptions
 from slimbake.release.place import built_in_engine
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 SECONDS = 3600.0  # for one image; each import in it has a limit of its own
 MEMORY = 6_000_000_000  # bytes
@@ -69,7 +69,7 @@ def pairs(
 ) -> Iterator[tuple[dict[str, Pair], Workspace]]:
     """Both images of each service, built, while the project is held. Raises as `bake` does."""
     names = tuple(services)
-    with hold(project, Preparation(targets=names), console) as site:
+    with hold(project, console) as site:
         site = site.stocked(names)
         result = bake(site, names, BakeOptions())
         optimised = {i.name: i.image for i in built_in_engine(result.left, result)}

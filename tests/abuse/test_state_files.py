@@ -25,8 +25,7 @@ from slimbake.fingerprint.folders import LARGE, _seen
 from slimbake.host.workspace import Workspace
 from slimbake.images.measure import last_measurement
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
-from slimbake.release.known import last_images
-from slimbake.release.timing import costs
+from slimbake.release.inputs import last_images
 from slimbake.render.generated import drift, repair
 
 SEED = 20261127
@@ -206,7 +205,6 @@ def test_a_file_that_is_harmed_is_named_or_done_without(
 
 READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
     "baked": ({"api": ["a", "b"]}, last_images),
-    "costs": ({"api": 1.5}, costs),
     "measured": (
         {IMAGE.digest: [layer.as_json() for layer in IMAGE.layers]},
         lambda workspace: Measurement(

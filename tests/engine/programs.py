@@ -14,7 +14,7 @@ from slimbake.checks.verify import Limit, verify
 from slimbake.cli.common import console, read
 from slimbake.release.bake import bake
 from slimbake.release.command import BakeOptions
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 _ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def bake_all(packages: Literal["wheelhouse", "index"]) -> None:
     """
     project = read(Path("services.yaml"))
     names = tuple(target.name for target in project.plan.targets if target.repository)
-    with hold(project, Preparation(targets=names, frozen=True), console) as found:
+    with hold(project, console) as found:
         fleet = found.project.fleet
         manifest = replace(fleet.manifest, packages=packages)
         held = replace(

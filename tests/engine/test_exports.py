@@ -17,7 +17,7 @@ from slimbake.project import load
 from slimbake.release.bake import bake
 from slimbake.release.command import BakeOptions
 from slimbake.release.place import built_in_engine
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.ma
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    with hold(load(ROOT / "services.yaml"), Preparation(targets=(BASE,)), Console(print)) as site:
+    with hold(load(ROOT / "services.yaml"), Console(print)) as site:
         site = site.stocked((BASE,))
         # It is no image of anybody's, so it has no name of its own, without which it would be gone
         # when this ends.

@@ -20,7 +20,7 @@ from slimbake.project import load
 from slimbake.release.bake import bake
 from slimbake.release.command import BakeOptions, Surroundings
 from slimbake.release.place import built_in_engine
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 SERVICES = ("api", "embedding", "storage", "nlg", "hybrid", "control", "bulk-ingester", "client")
 BASES = {
@@ -73,7 +73,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(baked: dict[str, Any]) -> Fleet:
     project, shared = load(ROOT / "services.yaml"), ("runtime", *BASES)
-    with hold(project, Preparation(targets=SERVICES), Console(print)) as site:
+    with hold(project, Console(print)) as site:
         site = site.stocked(SERVICES)
         result = bake(site, shared, BakeOptions(), checks=False)
         built = built_in_engine(result.left, result)

@@ -52,8 +52,6 @@ FACTS = {
             "taken": [[LINE, "flask", 30_000, 1]],
         },
     },
-    "costs": {"runtime": 1.5, "api": 2.5},
-    "kinds": {"runtime": "runtime", "api": "service"},
     "history": [
         {"commit": "c0ffee", "when": "2026-01-01T00:00:00Z", "sizes": {"api": [800_000, None]}},
         {"commit": "decade", "when": "2026-01-02T00:00:00Z", "sizes": {"api": [900_000, 1]}},
@@ -101,7 +99,6 @@ VIEWS = {
     "map/api/package/taken": ["taken by sources", "numpy 2.0", 'href="#history/api"'],
     "layers": ["runtime aaaaaa", "2 services", "0.9 MB"],
     f"layers/{SHARED}": ["numpy 2.0", SHARED],
-    "time": ["How long each target took", "barlayer", "2.5 s"],
     "history/api": ["2 commits", "+0.1 MB", "budget"],
     "rules": ["removes sources. ", "Compilers read them.", "50 kB", LINE, "on request", "30 kB"],
     f"rules/{quote(LINE, safe='')}": ["All rules", LINE, "api", "30 kB"],

@@ -114,7 +114,6 @@ PURE = (
     "checks.missing",
     "checks.readonly",
     "release.command",
-    "release.costs",
     "release.events",
     "release.sbom_document",
     "release.sbom_model",

@@ -27,10 +27,10 @@ from slimbake.cli.common import (
 from slimbake.errors import UsageError
 from slimbake.images.measure import last_measurement
 from slimbake.project import Project
-from slimbake.release.known import last_images
+from slimbake.release.inputs import last_images
+from slimbake.release.outcome import ending, released_json, released_text
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import release
-from slimbake.release.released_report import ending, released_json, released_text
 from slimbake.report.hints import requested
 
 
@@ -124,3 +124,5 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
             print_text(line)
     last = {image.name: image for image in before.images}
     console.say(ending(released, last, time.monotonic() - began))
+    if not request.push and not docker.running(project.plan.project):
+        console.say("next: slimbake up")

@@ -30,7 +30,7 @@ from slimbake.project import Project
 from slimbake.release.bake import bake
 from slimbake.release.bare import bare_images, weights_mounted
 from slimbake.release.command import BakeOptions, staged
-from slimbake.release.site import Preparation, Site, hold
+from slimbake.release.site import Site, hold
 from slimbake.render.generated import drift, laid_out
 
 
@@ -107,7 +107,7 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
     chosen = select(plan, services)
     if not services:  # the default variant of most services is what parity compares with
         chosen = select(plan, (*chosen, *parities))
-    with hold(project, Preparation(targets=chosen), console) as held:
+    with hold(project, console) as held:
         site = held.stocked(chosen)
         options = BakeOptions(load=site.engine.builder != "docker")
         bake(site, plan.with_weights(chosen), options)
@@ -153,7 +153,7 @@ def _reference(project: Project, services: tuple[str, ...]) -> None:
     chosen = tuple(name for name in select(project.plan, services) if name in files)
     if not services or len(chosen) < len(services):
         raise UsageError("--reference is of services with a smoke", "name them")
-    with hold(project, Preparation(targets=chosen), console) as held:
+    with hold(project, console) as held:
         site = held.stocked(chosen)
         plan = weights_mounted(site, chosen)
         for image in bare_images(site, chosen, checks=False):

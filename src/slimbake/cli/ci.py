@@ -38,11 +38,10 @@ from slimbake.host.machine import machine
 from slimbake.host.typed import WRONG
 from slimbake.plan.model import Plan
 from slimbake.project import Project
-from slimbake.release.bases import bases
-from slimbake.release.known import offered
 from slimbake.release.on_registry import attached_sboms, released_images
 from slimbake.release.place import BakeRequest
-from slimbake.release.pushed import read_pushed, write_pushed
+from slimbake.release.release import offered
+from slimbake.release.shared import read_digests, release_shared, write_digests
 from slimbake.release.site import seen
 from slimbake.render.workflow import GITLAB
 
@@ -84,8 +83,8 @@ def plan(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
         unchanged = unchanged_since(project.manifest.file, services, since, console)
     elif missing:
         registry = os.environ.get("REGISTRY") or project.plan.registry
-        known = offered(seen(project, console), services, registry, ask=True)
-        unchanged = tuple(image.target for image in known.held)
+        known = offered(seen(project, console), services, registry)
+        unchanged = tuple(image.target for image in known)
     jobs = matrix(project.plan, services, unchanged)
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
@@ -146,10 +145,10 @@ def shared(
     chosen = select(project.plan, services or every)
     targets = tuple(target.name for target in project.plan.shared_by(chosen))
     request = _request(project.plan, targets, platform)
-    released = recorded(record, chosen, lambda: bases(project, request, console))
+    released = recorded(record, chosen, lambda: release_shared(project, request, console))
     pushed = {name: released.pushed[name] for name in targets if name in released.pushed}
     if digests:
-        write_pushed(digests, pushed)
+        write_digests(digests, pushed)
     for name, reference in pushed.items():
         click.echo(f"{name} {reference}")
 
@@ -177,7 +176,7 @@ def job(
     """
     project = read(file)
     request = _request(project.plan, select(project.plan, services), platform)
-    pushed = read_pushed(shared, project.plan) if shared else {}
+    pushed = read_digests(shared, project.plan) if shared else {}
     baked(project, replace(request, pushed=pushed), record, as_json=False)
 
 

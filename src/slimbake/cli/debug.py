@@ -23,7 +23,7 @@ from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
 from slimbake.release.bake import bake
 from slimbake.release.command import BakeOptions, staged
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 
 @click.command(
@@ -54,7 +54,7 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     if tag or registry:
         names = image_names(plan, registry, tag or "latest")
     else:
-        with hold(project, Preparation(targets=(service,)), console) as site:
+        with hold(project, console) as site:
             targets = plan.with_weights((service,))
             bake(site.stocked((service,)), targets, BakeOptions(), checks=False)
             names = {name: staged(plan, name, site.around.checkout) for name in targets}

@@ -43,7 +43,7 @@ def command(what: str, services: tuple[str, ...], file: Path, tag: str, registry
         return
     from slimbake.ci.released import deployed
     from slimbake.host.machine import machine
-    from slimbake.release.on_registry import released_digests
+    from slimbake.release.on_registry import released_images
 
     plan = project.plan
     if not (registry or project.manifest.registry):
@@ -53,5 +53,6 @@ def command(what: str, services: tuple[str, ...], file: Path, tag: str, registry
         )
     chosen, names = select(plan, services), image_names(plan, registry, tag)
     names = {name: names[name] for name in plan.with_weights(chosen)}
-    digests = released_digests(names, str(machine().ca_bundle or ""))
+    images = released_images(names, str(machine().ca_bundle or ""))
+    digests = {image.target: image.digest for image in images}
     print_json(deployed(plan, chosen, names, digests))

@@ -105,11 +105,11 @@ def _fetched(project: Project) -> str:
 
 def _trace(project: Project, check: bool) -> None:
     """Trace the starts of all services, and write the warm lists, or compare them."""
-    from slimbake.release.site import Preparation, hold
+    from slimbake.release.site import hold
     from slimbake.release.warm import refreshed
 
     services = tuple(service.service for service in project.plan.services)
-    with hold(project, Preparation(targets=services), console) as site:
+    with hold(project, console) as site:
         starts = refreshed(site, services, write=not check)
     print_text(refreshed_text(starts))
     if check and (cold := cold_at_start(starts)):

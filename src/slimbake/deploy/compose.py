@@ -24,7 +24,7 @@ from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.externals.beside import beside_images, lacking, pull
 from slimbake.plan.model import Running
 from slimbake.project import Project
-from slimbake.release.known import outdated
+from slimbake.release.inputs import outdated
 from slimbake.render import Generated
 from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
 from slimbake.render.documents import Override, document

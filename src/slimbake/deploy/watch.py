@@ -22,7 +22,7 @@ from slimbake.fingerprint import Account, Input, Parts, without
 from slimbake.lock.locks import expect_fresh
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
-from slimbake.release.known import image_accounts, image_fingerprints
+from slimbake.release.inputs import image_accounts, image_fingerprints
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import release
 from slimbake.release.site import seen

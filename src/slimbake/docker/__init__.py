@@ -13,6 +13,7 @@ from slimbake.docker.containers import (
     publishing,
     remove_orphans,
     run_foreground,
+    running,
 )
 from slimbake.docker.images import (
     engine_image,
@@ -50,6 +51,7 @@ __all__ = [
     "remove_image",
     "remove_orphans",
     "run_foreground",
+    "running",
     "same_image",
     "saved",
     "tag_image",

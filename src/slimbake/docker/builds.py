@@ -80,7 +80,8 @@ def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:
     text = ""
     for line in stream:
         text += line
-        if text.startswith("{") and not line.startswith(("}", "{}")):
+        alone = text == line and line.rstrip().endswith("}")
+        if text.startswith("{") and not alone and not line.startswith("}"):
             continue  # within an object
         if text.startswith("{"):
             with contextlib.suppress(ValueError):

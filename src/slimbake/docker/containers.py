@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from slimbake.docker.command import call
+from slimbake.docker.images import PROJECT
 from slimbake.errors import SetupError
 from slimbake.host import process
 from slimbake.host.files import is_running
@@ -117,15 +118,14 @@ class Detached:
 
     def last_lines(self, number: int = 12) -> list[str]:
         """What it has written last."""
-        done = subprocess.run(
+        return subprocess.run(
             ["docker", "logs", f"--tail={number}", self.name],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             check=False,
-        )
-        return done.stdout.splitlines()
+        ).stdout.splitlines()
 
 
 @contextlib.contextmanager
@@ -186,6 +186,11 @@ def run_foreground(*words: str) -> int:
     return subprocess.run(
         ["docker", "run", "--rm", "--interactive", *terminal, *words], check=False
     ).returncode
+
+
+def running(project: str) -> list[str]:
+    """The ids of the running containers of a project's images."""
+    return call("container", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split()
 
 
 def publishing(port: str) -> str:

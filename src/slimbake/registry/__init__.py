@@ -176,7 +176,12 @@ class ImageRepository:
         else:
             found = self.manifest(_fallback(digest))
             listed = found[1] if found else {}
-        return [each for each in listed.get("manifests") or [] if isinstance(each, dict)]
+        entries = listed.get("manifests")
+        return (
+            [each for each in entries if isinstance(each, dict)]
+            if isinstance(entries, list)
+            else []
+        )
 
     def _holding(self, others: list[dict[str, Any]], layer: Descriptor) -> str:
         """The digest of the one of these artifacts that holds exactly that layer; "" where none

@@ -17,12 +17,11 @@ from slimbake.errors import SetupError, SlimbakeError
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.release.command import FILES, BakeOptions, arguments, environment
-from slimbake.release.costs import estimated, measured_costs
 from slimbake.release.events import Progress, Steps, Vertex, failure, transient
 from slimbake.release.show import Board, Plain, show
 from slimbake.release.site import Site
-from slimbake.release.timing import costs
-from slimbake.release.warned import WARNING, keep_warned
+
+WARNING = "slimbake: warning: "  # how lines of our programs begin that a person should read
 
 # Seconds before the next tries of a build that the engine itself gave up; all that was built is
 # cached. The machine is busy then, often with this very build.
@@ -36,8 +35,7 @@ class BakeResult:
     # target -> the ids that an engine may call its image by; of one that was pushed, its digest
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: tuple[SlimbakeError, ...] = ()  # of what was left out, with `keep_going`
-    # of each target that was built from its first step on
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    ran: frozenset[str] = frozenset()  # the targets of which a step ran: the rest is from cache
     left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
 
 
@@ -48,7 +46,7 @@ class _Run:
     digests: Mapping[str, tuple[str, ...]]  # by target
     broken: Vertex | None  # the step that broke it
     text: str  # buildx's own words
-    seconds: Mapping[str, float]
+    ran: frozenset[str]
 
 
 def bake(
@@ -77,7 +75,7 @@ def bake(
         build = partial(_build, site, plan, names, steps)
         run = _patiently(build, options, site.console)
         if run.broken is None:
-            return BakeResult(run.digests, tuple(failures), run.seconds, targets)
+            return BakeResult(run.digests, tuple(failures), run.ran, targets)
         error, culprit = failure(plan, run.broken, run.text)
         if not options.keep_going or not culprit:
             raise error
@@ -122,21 +120,18 @@ def _build(
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
         variables = environment(site.around, options)
         running = docker.Bake(words, site.root, variables)
-        known = costs(site.workspace)
-        expected = estimated(plan, known) if known else {}
-        with show(Board(targets, exported, progress, expected), site.console) as shown:
+        with show(Board(targets, exported, progress), site.console) as shown:
             warnings = _follow(running, progress, shown)
             if not running.code:
                 shown.complete()
         for warning in warnings:
             site.console.say(warning)
-        keep_warned(site.workspace, plan, progress.vertices.values())
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
-            return _Run({}, broken, running.text, {})
+            return _Run({}, broken, running.text, frozenset())
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
-    return _Run(digests, None, running.text, measured_costs(progress.vertices.values()))
+    return _Run(digests, None, running.text, progress.ran)
 
 
 def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:

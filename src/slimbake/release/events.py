@@ -76,6 +76,12 @@ class Progress:
         return bool(last) and all(each and each.state in ("done", "cached") for each in known)
 
     @property
+    def ran(self) -> frozenset[str]:
+        """The targets of which a step ran."""
+        done = (each for each in self.vertices.values() if each.state == "done")
+        return frozenset(each.step.target for each in done if each.step.instruction)
+
+    @property
     def failed(self) -> Vertex | None:
         """The step that broke the build: of those that failed, the one that ended first.
 
@@ -162,13 +168,8 @@ class Steps:
         """The target in whose build BuildKit names a step so; "" for what is no part of its result:
         what buildx reads, and what it puts out.
         """
-        match = _NAME.match(name)
-        if not match:
-            return ""
-        known = match["label"] in self._names
-        stage = (match["stage"] or "") if known else match["label"]
-        inside = bool(stage) and not stage.startswith(("internal", "context"))
-        return (match["label"] if known else only) if inside else ""
+        target, stage = self._place(name, only)
+        return target if stage and not stage.startswith(("internal", "context")) else ""
 
     def step(self, name: str, only: str = "") -> BuildStep:
         """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx
@@ -177,20 +178,23 @@ class Steps:
         match = _NAME.match(name)
         if not match:
             return BuildStep(only if name.startswith(EXPORTS) else "", name, "")
-        label, text = match["label"], match["text"]
-        if label not in self._names:
-            label, match_stage = only, f"{label} {match['stage'] or ''}"
-        else:
-            match_stage = match["stage"] or ""
-        if label not in self._names or label == "internal":
+        text, (target, stage) = match["text"], self._place(name, only)
+        if target not in self._names:
             return BuildStep("", text, "")
-        if match_stage.startswith(("internal", "context")):
+        if stage.startswith(("internal", "context")):
             return BuildStep(
-                label, f"{match_stage}: {text}" if match_stage.startswith("context") else text, ""
+                target, f"{stage}: {text}" if stage.startswith("context") else text, ""
             )
-        below = {target.name for target in self._plan.needed((label,))}
+        below = {each.name for each in self._plan.needed((target,))}
         owners = [owner for owner in self._owners.get(text, ()) if owner in below]
-        return BuildStep(owners[0] if owners else label, title(text), text if owners else "")
+        return BuildStep(owners[0] if owners else target, title(text), text if owners else "")
+
+    def _place(self, name: str, only: str) -> tuple[str, str]:
+        """The target and the stage in BuildKit's name for a step."""
+        match = _NAME.match(name)
+        if match and match["label"] in self._names:
+            return match["label"], match["stage"] or ""
+        return (only, f"{match['label']} {match['stage'] or ''}".strip()) if match else ("", "")
 
 
 def title(instruction: str) -> str:

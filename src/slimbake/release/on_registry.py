@@ -11,15 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from slimbake.console import Console
+from slimbake.console.tables import some
 from slimbake.errors import BuildError, SetupError
 from slimbake.fingerprint.model import fingerprint_tag
-from slimbake.host.typed import WRONG
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import (
     CREATED,
-    INDEXES,
     StoredManifest,
     descriptor_of,
     platform_manifests,
@@ -30,7 +29,7 @@ from slimbake.release.sbom import MEDIA_TYPE as SBOM
 from slimbake.release.statement import stated
 
 if TYPE_CHECKING:  # requests costs 0.1 s
-    from slimbake.registry.session import Host
+    pass
 
 T = TypeVar("T")
 
@@ -66,16 +65,14 @@ def on_registry(
     console: Console,
     *,
     ca_bundle: str = "",
-    provenance: bool = False,
     seconds: float = SECONDS,
 ) -> tuple[OnRegistry, ...]:
     """The images of these services and bases that a registry has, in order, read and checked.
 
-    `fingerprints`: what `released_fingerprints` gives; what has none is missing. One HEAD for each,
+    `fingerprints`: what `registry_fingerprints` gives; what has none is missing. One HEAD for each,
     several at once; then what is there is read: the image under the tag has the digest that the tag
-    gave, and states the target's fingerprint (see `statement`). `provenance`: an image without
-    counts as missing. Doubts are said, in one line; nothing that the registry does or leaves undone
-    is raised.
+    gave, and states the target's fingerprint (see `statement`). Doubts are said, in one line;
+    nothing that the registry does or leaves undone is raised.
     """
     repositories = {
         name: f"{registry}/{plan.target(name).repository}"
@@ -89,8 +86,8 @@ def on_registry(
     found = _answers(repositories, ask, ca_bundle, seconds)
     digests = {name: each for name, each in found.items() if isinstance(each, str)}
 
-    def read(target: str, at: ImageRepository) -> StoredManifest | None:
-        return _checked(at, digests[target], fingerprints[target], provenance)
+    def read(target: str, at: ImageRepository) -> StoredManifest:
+        return _checked(at, digests[target], fingerprints[target])
 
     there = {name: repositories[name] for name in digests}
     images = _answers(there, read, ca_bundle, seconds)
@@ -102,64 +99,37 @@ def on_registry(
     )
 
 
-def released_digests(
-    names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
-) -> dict[str, str]:
-    """What a registry has under these names, target -> REPOSITORY:TAG, by its digest.
+def released_images(
+    names: Mapping[str, str],
+    ca_bundle: str = "",
+    seconds: float = SECONDS,
+    hint: str = "`slimbake bake --push` releases them; `--tag` says which",
+) -> tuple[OnRegistry, ...]:
+    """What a registry has under these names, target -> REPOSITORY:TAG or REPOSITORY@DIGEST, read.
 
     Raises SetupError that lists what it does not have, or its own words.
     """
-    return _under(names, lambda at, tag: at.digest(tag), ca_bundle, seconds)
-
-
-def released_images(
-    names: Mapping[str, str], ca_bundle: str = "", seconds: float = SECONDS
-) -> tuple[OnRegistry, ...]:
-    """The same, read. Raises as `released_digests` does."""
-    found = _under(names, lambda at, tag: at.document(tag), ca_bundle, seconds)
-    repositories = {target: name.rpartition(":")[0] for target, name in names.items()}
-    return tuple(OnRegistry(name, repositories[name], each) for name, each in found.items())
-
-
-def pushed_images(pushed: Mapping[str, str], ca_bundle: str = "") -> tuple[OnRegistry, ...]:
-    """What a registry has by these digests, target -> REPOSITORY@DIGEST, read. Raises SetupError."""
-    parted = {target: image.partition("@") for target, image in pushed.items()}
-    repositories = {target: repository for target, (repository, _, _) in parted.items()}
-    found = _answers(
-        repositories, lambda target, at: at.document(parted[target][2]), ca_bundle, SECONDS
-    )
-    images = {name: each for name, each in found.items() if isinstance(each, StoredManifest)}
-    if missing := [pushed[name] for name in pushed if name not in images]:
-        raise SetupError(
-            f"the registry does not have {', '.join(missing)}", "`slimbake ci shared` pushes them"
-        )
-    return tuple(OnRegistry(name, repositories[name], each) for name, each in images.items())
-
-
-def _under(
-    names: Mapping[str, str],
-    ask: Callable[[ImageRepository, str], T | None],
-    ca_bundle: str,
-    seconds: float,
-) -> dict[str, T]:
-    """What a registry answers for each of these names; SetupError where it has nothing."""
-    parted = {target: name.rpartition(":") for target, name in names.items()}
-    repositories = {target: repository for target, (repository, _, _) in parted.items()}
+    parts = {target: _parts(name) for target, name in names.items()}
+    repositories = {target: repository for target, (repository, _) in parts.items()}
     answers = _answers(
-        repositories, lambda target, at: ask(at, parted[target][2]), ca_bundle, seconds
+        repositories, lambda target, at: at.document(parts[target][1]), ca_bundle, seconds
     )
-    found, faults = dict[str, T](), []
-    hint = "`slimbake bake --push` releases them; `--tag` says which"
-    for target, each in answers.items():
-        if isinstance(each, RegistryError):
-            hint = each.hint
-        if each is None or isinstance(each, RegistryError):
-            faults.append(f"{names[target]}: {each or 'the registry has none'}")
+    images, faults = [], []
+    for target, answer in answers.items():
+        if isinstance(answer, StoredManifest):
+            images.append(OnRegistry(target, repositories[target], answer))
         else:
-            found[target] = each
+            faults.append(f"{names[target]}: {answer or 'the registry has none'}")
+            hint = answer.hint if answer else hint
     if faults:
         raise SetupError("\n".join(faults), hint)
-    return found
+    return tuple(images)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The repository of an image, and its digest or tag."""
+    repository, _, reference = name.partition("@") if "@" in name else name.rpartition(":")
+    return repository, reference
 
 
 def attached_sboms(
@@ -234,34 +204,17 @@ def retag(
         )
 
 
-def _checked(
-    repository: ImageRepository, digest: str, fingerprint: str, provenance: bool
-) -> StoredManifest | None:
-    """An image that was released for a fingerprint; None where it lacks the provenance that is
-    asked for. Raises RegistryError.
-    """
+def _checked(repository: ImageRepository, digest: str, fingerprint: str) -> StoredManifest:
+    """An image that was released for a fingerprint. Raises RegistryError."""
     image = repository.document(digest)
     if image is None:
         raise RegistryError("no image", why="has a tag of no image")
-    try:
-        ours = stated(repository, digest, fingerprint)
-        attested = _attested(image)
-    except WRONG:
-        raise RegistryError("no JSON of the OCI", why="answers what cannot be read") from None
-    if not ours:
+    repository.read(image)
+    if not stated(repository, digest, fingerprint):
         raise RegistryError(
             "no statement", why="has an image that does not say that it was released for this"
         )
-    return image if attested or not provenance else None
-
-
-def _attested(image: StoredManifest) -> bool:
-    """Whether an index holds BuildKit's attestations beside its images."""
-    if image.descriptor.media_type not in INDEXES:
-        return False
-    entries = image.read().get("manifests") or []
-    kinds = {(each.get("annotations") or {}).get("vnd.docker.reference.type") for each in entries}
-    return "attestation-manifest" in kinds
+    return image
 
 
 def _answers(
@@ -285,14 +238,10 @@ def _answers(
         return dict.fromkeys(repositories, host)
     with contextlib.closing(host):
         calls = [
-            partial(_asked, ask, name, repository, host)
+            partial(lambda name, at: ask(name, ImageRepository(at, at=host)), name, repository)
             for name, repository in repositories.items()
         ]
         return dict(zip(repositories, ask_together(calls, seconds, THREADS), strict=True))
-
-
-def _asked(ask: Callable[[str, ImageRepository], T], name: str, repository: str, host: Host) -> T:
-    return ask(name, ImageRepository(repository, at=host))
 
 
 def _say_doubts(answers: Mapping[str, object], console: Console) -> None:
@@ -302,10 +251,5 @@ def _say_doubts(answers: Mapping[str, object], console: Console) -> None:
         if isinstance(answer, RegistryError):
             reasons.setdefault(answer.why, []).append(name)
     if reasons:
-        words = "; ".join(f"{_some(names)}: the registry {why}" for why, names in reasons.items())
-        console.say(f"built to be sure: {words}")
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_NAMED])} and {more} others"
+        words = (f"{some(names, _NAMED)}: the registry {why}" for why, names in reasons.items())
+        console.say(f"built to be sure: {'; '.join(words)}")

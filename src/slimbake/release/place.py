@@ -6,11 +6,11 @@ measured, attached and marked after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from slimbake import docker
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
@@ -18,12 +18,11 @@ from slimbake.images import this_platform
 from slimbake.images.measure import prepare_layouts
 from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
-from slimbake.registry.documents import INDEXES, StoredManifest
+from slimbake.registry.documents import StoredManifest, platform_manifests
 from slimbake.release.bake import BakeResult, bake
 from slimbake.release.command import BakeOptions, staged
-from slimbake.release.known import BAKED, baked, image_accounts, image_fingerprints
+from slimbake.release.inputs import BAKED, baked_images, image_accounts, image_fingerprints
 from slimbake.release.site import Site, built_for
-from slimbake.release.timing import keep_costs
 
 if TYPE_CHECKING:  # requests costs 0.1 s
     from slimbake.registry.session import Host
@@ -68,18 +67,51 @@ class Made:
     """What a place built."""
 
     images: tuple[Built, ...] = ()
+    unchanged: frozenset[str] = frozenset()  # of these, those that were not built at all
+    ran: frozenset[str] = frozenset()  # the targets of which a step ran: the rest is from cache
     failures: tuple[SlimbakeError, ...] = ()
     layouts: Path | None = None  # a folder with OCI layouts of the images, less what is known
 
 
-class Place(Protocol):
-    """Where a release is made."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where images are built, and from where they are pushed.
+
+    `afar`: the builder in use pushes what it builds, and the services' images are then pulled by
+    their digests, for what has to run in them. Else images come into this machine's engine, get
+    their names there, and leave from there.
+    """
+
+    afar: bool = False
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        """Build these targets and hold them to their checks, without moving a tag.
+        """Build these targets and hold them to their checks, without moving a tag. What is unchanged
+        since the engine's own builder last built it is taken as it is.
 
         With `request.keep_going`, what fails is left out. Raises SetupError, BuildError, CheckError.
         """
+        layouts = None if self.afar else _layouts(site, targets)
+        options = self._options(site, targets, request, layouts)
+        # what no fingerprint says
+        unusual = bool(self.afar or request.sets or request.platform or options.load)
+        unchanged, before = ((), {}) if unusual else still_built(site, targets)
+        same = frozenset(image.name for image in unchanged)
+        if same:
+            site.console.say(f"unchanged: {', '.join(image.name for image in unchanged)}")
+        rest = tuple(name for name in targets if name not in same)
+        if not rest:
+            return Made(images=unchanged, unchanged=same, layouts=layouts)
+        result = bake(site, rest, options)
+        new = _pulled(site, result, request) if self.afar else built_in_engine(result.left, result)
+        if not unusual:
+            _keep(site, new, before)
+        return Made(
+            images=tuple(sorted((*unchanged, *new), key=lambda each: targets.index(each.name))),
+            unchanged=same,
+            ran=result.ran,
+            failures=result.failures,
+            layouts=layouts,
+        )
 
     def push(
         self,
@@ -94,133 +126,44 @@ class Place(Protocol):
 
         Raises BuildError.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class OnEngine:
-    """Images come into this machine's engine, get their names there, and leave from there."""
-
-    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        """What is unchanged since it was last built and checked here is taken as it is."""
-        released = [name for name in targets if site.plan.target(name).released]
-        measured = released and site.engine.two_outputs
-        layouts = prepare_layouts(released, site.workspace) if measured else None
-        options = BakeOptions(
-            sets=request.sets,
-            keep_going=request.keep_going,
-            platform=request.platform,
-            load=site.engine.builder != "docker",
-            layouts=str(layouts or ""),
-        )
-        # what no fingerprint says
-        unusual = bool(request.sets or request.platform or options.load)
-        same, before = ((), {}) if unusual else still_built(site, targets)
-        rest = tuple(name for name in targets if name not in {image.name for image in same})
-        if same:
-            site.console.say(f"unchanged: {', '.join(image.name for image in same)}")
-        if not rest:
-            return Made(images=same, layouts=layouts)
-        result = bake(site, rest, options)
-        keep_costs(site.workspace, result.seconds)
-        new = built_in_engine(result.left, result)
-        if not unusual:
-            _keep(site, new, before)
-        images = tuple(sorted((*same, *new), key=lambda image: targets.index(image.name)))
-        return Made(images=images, failures=result.failures, layouts=layouts)
-
-    def push(
-        self,
-        site: Site,
-        images: tuple[Built, ...],
-        names: Mapping[str, str],
-        request: BakeRequest,
-        host: Host,
-    ) -> dict[str, StoredManifest]:
+        if self.afar:
+            return _tag_in_registry(site, images, names, request, host)
         if site.provenance:
             _push_attested(site, images, names, request)
         else:
             jobs = [(names[image.name], image.name) for image in images]
             with site.console.tracked("push") as work:
                 work.each(lambda name: _push(name, names[name]), jobs, 1, "pushing")
-        return {image.name: _held(image, names[image.name], host) for image in images}
-
-
-@dataclass(frozen=True, slots=True)
-class OnBuilder:
-    """The builder in use pushes what it builds from where it is; the services' images are then
-    pulled by their digests, for what has to run in them.
-    """
-
-    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
-        result = bake(site, targets, self._options(site, targets, request))
-        keep_costs(site.workspace, result.seconds)
-        images = tuple(_pushed(site, name, result, request) for name in result.left)
-        return Made(images=_pulled(site, images, request), failures=result.failures)
-
-    def push(
-        self,
-        site: Site,
-        images: tuple[Built, ...],
-        names: Mapping[str, str],
-        request: BakeRequest,
-        host: Host,
-    ) -> dict[str, StoredManifest]:
-        """Only tags move, in the registry itself."""
-        digests = {image.name: image.pushed.rpartition("@")[2] for image in images}
-        if site.provenance:
-            digests = self._attested(site, images, digests, request, host)
-        found = {}
-        for image in images:
-            at, _, tag = names[image.name].rpartition(":")
-            repository = ImageRepository(at, at=host)
-            found[image.name] = _document(repository, image.name, digests[image.name])
-            repository.put(tag, found[image.name])
-        return found
+        return {image.name: _in_registry(image, names[image.name], host) for image in images}
 
     def _options(
-        self, site: Site, targets: Iterable[str], request: BakeRequest, tag: str = STAGED
+        self, site: Site, targets: tuple[str, ...], request: BakeRequest, layouts: Path | None
     ) -> BakeOptions:
-        at = {name: site.plan.target(name) for name in targets}
-        names = {name: reference(each, request.registry, tag) for name, each in at.items()}
-        return BakeOptions(
-            sets=request.sets,
-            keep_going=request.keep_going,
-            platform=request.platform,
-            push=True,
-            names=names,
+        options = BakeOptions(
+            sets=request.sets, keep_going=request.keep_going, platform=request.platform
         )
+        if self.afar:
+            return replace(options, push=True, names=_names(site, targets, request, STAGED))
+        load = site.engine.builder != "docker"
+        return replace(options, load=load, layouts=str(layouts or ""))
 
-    def _attested(
-        self,
-        site: Site,
-        images: tuple[Built, ...],
-        digests: Mapping[str, str],
-        request: BakeRequest,
-        host: Host,
-    ) -> dict[str, str]:
-        """Push each image in an index with BuildKit's provenance, from the cache of the builder that
-        built it.
-        """
-        names = tuple(image.name for image in images)
-        # with their passwords they would stand in it, and what is cached needs none
-        around = replace(site.around, proxies=())
-        options = replace(
-            self._options(site, names, request, ATTESTED),
-            provenance=True,
-            keep_going=False,  # all of it was built before
-        )
-        result = bake(replace(site, around=around), names, options, checks=False)
-        found = {name: result.digests[name][0] for name in names}
-        for image in images:
-            repository = ImageRepository(image.pushed.partition("@")[0], at=host)
-            attested = _document(repository, image.name, found[image.name])
-            checked = _document(repository, image.name, digests[image.name])
-            if not _manifests(checked) <= _manifests(attested):
-                raise BuildError(
-                    f"{image.name}: with provenance, buildx built another image than the one that"
-                    " was checked"
-                )
-        return found
+
+def place_of(site: Site, request: BakeRequest) -> Place:
+    """Where a request is carried out: on the builder in use, where it pushes from elsewhere.
+
+    Raises SetupError for what the place cannot do.
+    """
+    ours = site.engine.builder == "docker"
+    if request.push and not ours:
+        return Place(afar=True)
+    # Without it, an engine pushes layers as gzip of its own, and no index.
+    if request.push and site.engine.store != "containerd":
+        needs = "needs the engine's containerd image store, or a builder of its own"
+        if site.provenance:
+            raise SetupError(f"`provenance: max` {needs}")
+        if site.plan.compression.type == "estargz":
+            raise SetupError(f"`compression: {{type: estargz}}` {needs}")
+    return Place()
 
 
 def reference(target: Target, registry: str, tag: str) -> str:
@@ -228,77 +171,91 @@ def reference(target: Target, registry: str, tag: str) -> str:
     return f"{registry}/{target.repository}:{tag}{target.suffix}"
 
 
-def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
-    """These images as the engine holds them. Raises BuildError and SetupError for one that is not
-    there.
-    """
-    if missing := [name for name in targets if not result.digests.get(name)]:
-        raise BuildError(
-            f"buildx names no image for {', '.join(missing)}",
-            "look whether `--set` or a template of your own changes the target's output",
-        )
-    held = docker.held_images([each for name in targets for each in result.digests[name]])
-    ids = {name: next((d for d in result.digests[name] if d in held), "") for name in targets}
-    if lost := [name for name, image in ids.items() if not image]:
-        raise SetupError(
-            "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
-        )
-    return tuple(Built(name=name, image=image, names=held[image]) for name, image in ids.items())
-
-
 def still_built(
     site: Site, targets: tuple[str, ...]
 ) -> tuple[tuple[Built, ...], Mapping[str, str]]:
     """The targets whose last image still is what would be built, and the fingerprints of all."""
-    known = {name: was for name, was in baked(site.workspace).items() if name in targets}
+    last = {name: was for name, was in baked_images(site.workspace).items() if name in targets}
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        asked = pool.submit(docker.held_images, [image for _, image in known.values()])
+        asked = pool.submit(docker.held_images, [image for _, image in last.values()])
         fingerprints = image_fingerprints(site.plan, image_accounts(site))
     held = asked.result()
-    found = ((name, *known[name]) for name in targets if name in known)
-    same = tuple(
+    found = ((name, *last[name]) for name in targets if name in last)
+    unchanged = tuple(
         Built(name=name, image=image, names=held[image])
         for name, fingerprint, image in found
         if image in held and fingerprint == fingerprints.get(name)
     )
-    return same, fingerprints
+    return unchanged, fingerprints
+
+
+def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
+    """These images as the engine holds them. Raises BuildError and SetupError for one that is not
+    there.
+    """
+    ids = {name: _ids(name, result) for name in targets}
+    held = docker.held_images([each for name in targets for each in ids[name]])
+    images = {name: next((d for d in ids[name] if d in held), "") for name in targets}
+    if lost := [name for name, image in images.items() if not image]:
+        raise SetupError(
+            "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
+        )
+    return tuple(Built(name=name, image=image, names=held[image]) for name, image in images.items())
+
+
+def _ids(name: str, result: BakeResult) -> tuple[str, ...]:
+    if not result.digests.get(name):
+        raise BuildError(
+            f"buildx names no image for {name}",
+            "look whether `--set` or a template of your own changes the target's output",
+        )
+    return result.digests[name]
+
+
+def _layouts(site: Site, targets: tuple[str, ...]) -> Path | None:
+    """The folder for layouts of what is measured, where the engine can write them beside images."""
+    released = [name for name in targets if site.plan.target(name).released]
+    if not released or not site.engine.two_outputs:
+        return None
+    return prepare_layouts(released, site.workspace)
 
 
 def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:
     """Record what was built and checked; not what was edited meanwhile, which may or may not be in
     its image.
     """
-    after, known = image_fingerprints(site.plan, image_accounts(site)), baked(site.workspace)
+    after, record = (
+        image_fingerprints(site.plan, image_accounts(site)),
+        baked_images(site.workspace),
+    )
     for image in images:
-        known.pop(image.name, None)
+        record.pop(image.name, None)
         if (fingerprint := before.get(image.name)) and fingerprint == after.get(image.name):
-            known[image.name] = fingerprint, image.image
+            record[image.name] = fingerprint, image.image
     live = {target.name for target in site.plan.targets if target.released}
-    site.workspace.write(BAKED, {name: known[name] for name in sorted(known) if name in live})
+    site.workspace.write(BAKED, {name: record[name] for name in sorted(record) if name in live})
 
 
-def _pushed(site: Site, name: str, result: BakeResult, request: BakeRequest) -> Built:
-    if not result.digests.get(name):
-        raise BuildError(f"buildx names no image for {name}")
-    at = f"{request.registry}/{site.plan.target(name).repository}"
-    return Built(name=name, pushed=f"{at}@{result.digests[name][0]}")
+def _names(site: Site, targets: tuple[str, ...], request: BakeRequest, tag: str) -> dict[str, str]:
+    return {name: reference(site.plan.target(name), request.registry, tag) for name in targets}
 
 
-def _pulled(site: Site, images: tuple[Built, ...], request: BakeRequest) -> tuple[Built, ...]:
-    """The same, those of services brought into the engine: what a check, an SBOM or a measurement
-    needs is in the very image that the registry holds.
+def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[Built, ...]:
+    """What a builder has pushed; services' images are brought into the engine: what a check, an
+    SBOM or a measurement needs is in the very image that the registry holds.
     """
-    found = []
-    for image in images:
-        target = site.plan.target(image.name)
+    images = []
+    for name in result.left:
+        target, image = site.plan.target(name), ""
+        pushed = f"{request.registry}/{target.repository}@{_ids(name, result)[0]}"
         if target.kind == "service":
-            site.console.say(f"{image.name}: pulled for what has to run in it: {image.pushed}")
-            platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
+            site.console.say(f"{name}: pulled for what has to run in it: {pushed}")
+            wanted = [request.platform] if request.platform else built_for(site.plan, (target,))
             # The last is what runs here: without the containerd store each platform has an id.
-            for platform in sorted(platforms, key=lambda each: each == this_platform()):
-                image = replace(image, image=docker.pull_image(image.pushed, platform))
-        found.append(image)
-    return tuple(found)
+            for platform in sorted(wanted, key=lambda each: each == this_platform()):
+                image = docker.pull_image(pushed, platform)
+        images.append(Built(name=name, image=image, pushed=pushed))
+    return tuple(images)
 
 
 def _push(name: str, under: str) -> None:
@@ -312,36 +269,44 @@ def _push(name: str, under: str) -> None:
         ) from None
 
 
-def _push_attested(
-    site: Site, images: tuple[Built, ...], names: Mapping[str, str], request: BakeRequest
-) -> None:
-    """Push images that were checked, each in an index with BuildKit's provenance (SLSA, `mode=max`)
-    beside it.
-
-    BuildKit gives it at a build only: one more, from cache. The engine keeps the images without it
-    under their names. Raises BuildError, also where that build made anything but what was checked;
-    then nothing is pushed.
+def _bake_attested(
+    site: Site, names: Mapping[str, str], request: BakeRequest, *, push: bool = False
+) -> BakeResult:
+    """Build images that were checked once more, from cache, each in an index with BuildKit's
+    provenance (SLSA, `mode=max`) beside it: BuildKit gives it at a build only. `names`: what they
+    are called. Raises BuildError.
     """
-    called = {
-        image.name: staged(site.plan, image.name, site.around.checkout, "provenance")
-        for image in images
-    }
     # with their passwords they would stand in it, and what is cached needs none
     around = replace(site.around, proxies=())
     options = BakeOptions(
-        sets=request.sets, platform=request.platform, provenance=True, names=called
+        sets=request.sets, platform=request.platform, provenance=True, names=names, push=push
     )
     try:
-        bake(replace(site, around=around), tuple(called), options, checks=False)
+        return bake(replace(site, around=around), tuple(names), options, checks=False)
     except (BuildError, CheckError) as error:
         raise BuildError(f"buildx makes no provenance\n{error.message}", error.hint) from None
+
+
+def _other_image(name: str) -> BuildError:
+    return BuildError(
+        f"{name}: with provenance, buildx built another image than the one that was checked"
+    )
+
+
+def _push_attested(
+    site: Site, images: tuple[Built, ...], names: Mapping[str, str], request: BakeRequest
+) -> None:
+    """Push images with their provenance; the engine keeps those without it under their names.
+
+    Raises BuildError, also where it is of anything but what was checked; then nothing is pushed.
+    """
+    checkout = site.around.checkout
+    called = {i.name: staged(site.plan, i.name, checkout, "provenance") for i in images}
+    _bake_attested(site, called, request)
     try:
         for image in images:
             if not docker.same_image(image.image, called[image.name]):
-                raise BuildError(
-                    f"{image.name}: with provenance, buildx built another image than the one that"
-                    " was checked"
-                )
+                raise _other_image(image.name)
         for image in images:
             docker.tag_image(called[image.name], names[image.name])
             try:
@@ -353,22 +318,44 @@ def _push_attested(
             docker.remove_image(name)
 
 
-def _held(image: Built, name: str, host: Host) -> StoredManifest:
+def _tag_in_registry(
+    site: Site,
+    images: tuple[Built, ...],
+    names: Mapping[str, str],
+    request: BakeRequest,
+    host: Host,
+) -> dict[str, StoredManifest]:
+    """Give what a builder has pushed its tag, or else what it has pushed with provenance of that."""
+    attested: Mapping[str, tuple[str, ...]] = {}
+    if site.provenance:
+        called = _names(site, tuple(image.name for image in images), request, ATTESTED)
+        attested = _bake_attested(site, called, request, push=True).digests
+    found = {}
+    for image in images:
+        at, _, digest = image.pushed.partition("@")
+        repository = ImageRepository(at, at=host)
+        found[image.name] = checked = _document(repository, image.name, digest)
+        if image.name in attested:
+            found[image.name] = _document(repository, image.name, attested[image.name][0])
+            if not _manifests(checked) <= _manifests(found[image.name]):
+                raise _other_image(image.name)
+    for image in images:
+        at, _, tag = names[image.name].rpartition(":")
+        ImageRepository(at, at=host).put(tag, found[image.name])
+    return found
+
+
+def _in_registry(image: Built, name: str, host: Host) -> StoredManifest:
     """What the registry has under the name of an image that the engine pushed. Raises BuildError
     where that is another one.
     """
     at, _, tag = name.rpartition(":")
     repository = ImageRepository(at, at=host)
     found = _document(repository, image.name, tag)
-    content = repository.read(found)
     # Engines with the containerd store call an image by its manifest, those without by its
     # configuration.
-    known = {
-        found.descriptor.digest,
-        *_manifests(found),
-        content.get("config", {}).get("digest"),
-    }
-    if image.image not in known:
+    config = repository.read(found).get("config", {}).get("digest")
+    if image.image not in {found.descriptor.digest, *_manifests(found), config}:
         raise BuildError(
             f"{name} was pushed, and is another image by now: nothing was attached to it"
         )
@@ -384,31 +371,4 @@ def _document(repository: ImageRepository, name: str, what: str) -> StoredManife
 
 def _manifests(found: StoredManifest) -> frozenset[str]:
     """The manifests of an index, without what attests to them; or the one that it is itself."""
-    if found.descriptor.media_type not in INDEXES:
-        return frozenset((found.descriptor.digest,))
-    return frozenset(
-        entry["digest"]
-        for entry in found.read()["manifests"]
-        if entry.get("platform", {}).get("os", "unknown") != "unknown"
-    )
-
-
-def place_of(site: Site, request: BakeRequest) -> Place:
-    """Where a request is carried out: on the builder in use, where it pushes from elsewhere.
-
-    Raises SetupError for what the place cannot do.
-    """
-    ours = site.engine.builder == "docker"
-    if not ours and request.push:
-        return OnBuilder()
-    wanted = {
-        "`provenance: max`": request.push and site.provenance,
-        # without it an engine pushes layers as gzip of its own
-        "`compression: {type: estargz}`": request.push and site.plan.compression.type == "estargz",
-    }
-    asked = [name for name, needed in wanted.items() if needed]
-    if asked and not (ours and site.engine.store == "containerd"):
-        raise SetupError(
-            f"{asked[0]} needs the engine's containerd image store, or a builder of its own"
-        )
-    return OnEngine()
+    return frozenset(each.digest for each in platform_manifests(found).values())

@@ -16,36 +16,36 @@ from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.registry.address import is_loopback
 from slimbake.release.budget import over_budget
-from slimbake.release.known import RegistryOffer, offered, unedited
-from slimbake.release.on_registry import OnRegistry, on_registry, pushed_images, retag
+from slimbake.release.inputs import registry_fingerprints
+from slimbake.release.on_registry import OnRegistry, on_registry, released_images, retag
 from slimbake.release.place import BakeRequest, Built, Made, Place, place_of, reference
 from slimbake.release.publish import publish, sboms
 from slimbake.release.scan import Scans, scanner_here, scans
-from slimbake.release.site import Preparation, Site, hold
-from slimbake.release.starts import checks_of, pull_beside, start_checks
-from slimbake.release.warm import first_lists, say_cold
+from slimbake.release.site import Site, hold
+from slimbake.release.starts import Checks, checks_of, pull_beside, start_checks
+from slimbake.release.warm import first_lists
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
     """What was released, and what was not."""
 
-    measurement: Measurement  # of the services that were built
+    measurement: Measurement  # of what was built, or unchanged
     on_registry: tuple[OnRegistry, ...] = ()  # and not built
+    built: frozenset[str] = frozenset()  # of what was measured: a step of it ran
+    unchanged: frozenset[str] = frozenset()  # likewise: not built at all; the rest is from cache
     # target -> REPOSITORY:TAG, of all that got its name
     names: Mapping[str, str] = field(default_factory=dict)
     # target -> REPOSITORY@DIGEST, of what the registry has now
     pushed: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[str, ...] = ()  # the targets that got no name
     failures: tuple[SlimbakeError, ...] = ()
-    # service -> the checks that its image has passed, and those that it has not
-    checks: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    checks: Mapping[str, Checks] = field(default_factory=dict)  # of each service's image
 
     def expect_all(self) -> None:
         """Raise BuildError or CheckError with all that failed."""
         if self.failures:
-            names = ", ".join(self.names)
-            raise together(self.failures, f"tagged all the same: {names}" if names else "")
+            raise together(self.failures, f"tagged all the same: {', '.join(self.names) or 'none'}")
 
 
 def release(project: Project, request: BakeRequest, console: Console) -> Released:
@@ -58,152 +58,170 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
     goes on from there.
     """
     request = replace(request, targets=project.plan.with_weights(request.targets))
-    wanted = Preparation(
-        targets=request.targets,
-        frozen=request.frozen,
-        platform=request.platform,
-        pushed=request.pushed,
-    )
-    with hold(project, wanted, console) as site:
+    with hold(project, console, frozen=request.frozen, pushed=request.pushed) as site:
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
         scan = _scan(site, request)  # a missing scanner is an error before anything is built
         if not request.keep_going and not request.missing:
-            pull_beside(site, request.targets, request.platform)
-        before = site.project.optimisation.warm.keys()
+            pull_beside(site, request.targets)
         site = first_lists(site, request)
         # what --set changes is in no fingerprint
-        offer = _offer(site, request) if request.push and not request.sets else RegistryOffer()
-        there = {name: request.pushed[name] for name in request.targets if name in request.pushed}
-        if there and request.push:  # another job has pushed them, and they get the tag
-            held = pushed_images(there, site.around.ca_bundle)
-            offer = replace(offer, held=(*(i for i in offer.held if i.target not in there), *held))
-        elif there:  # nothing here has them to give them a name
-            others = tuple(name for name in request.targets if name not in there)
-            request = replace(request, targets=others)
-        rest = tuple(name for name in request.targets if name not in offer.targets)
-        shared = {i.target: i.reference for i in offer.held if site.plan.target(i.target).shared}
+        marked = request.push and not request.sets
+        fingerprints = registry_fingerprints(site, request.platform) if marked else {}
+        held = _held(site, request, fingerprints)
+        there = {*request.pushed, *(image.target for image in held)}
+        if not request.push:  # nothing here has what other jobs pushed, to give it a name
+            asked = tuple(name for name in request.targets if name not in there)
+            request = replace(request, targets=asked)
+        rest = tuple(name for name in request.targets if name not in there)
+        shared = {i.target: i.reference for i in held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest)
         made = place.make(site, rest, request) if rest else Made()
-        if new := site.project.optimisation.warm.keys() - before:
-            say_cold(site, made.images, new)
-        return _released(site, place, request, offer, made, scan)
+        return _released(site, place, request, held, made, fingerprints, scan)
 
 
-def _offer(site: Site, request: BakeRequest) -> RegistryOffer:
-    return offered(
-        site,
-        request.targets,
-        request.registry,
-        platform=request.platform,
-        ask=request.missing,
-        provenance=site.provenance,
+def _held(
+    site: Site, request: BakeRequest, fingerprints: Mapping[str, str]
+) -> tuple[OnRegistry, ...]:
+    """What the registry has, and is only tagged: with `request.missing` what it has for the same
+    inputs, and what other jobs have pushed.
+    """
+    ca_bundle = site.around.ca_bundle
+    pushed = {name: request.pushed[name] for name in request.targets if name in request.pushed}
+    others: tuple[OnRegistry, ...] = ()
+    if pushed and request.push:
+        others = released_images(pushed, ca_bundle, hint="`slimbake ci shared` pushes them")
+    if not request.missing:
+        return others
+    asked = [name for name in request.targets if name not in pushed]
+    return (*offered(site, asked, request.registry, fingerprints), *others)
+
+
+def offered(
+    site: Site, targets: Collection[str], registry: str, fingerprints: Mapping[str, str]
+) -> tuple[OnRegistry, ...]:
+    """The images of these targets that a registry has for these fingerprints. Doubts are said."""
+    ca_bundle = site.around.ca_bundle
+    found = on_registry(
+        site.plan, targets, fingerprints, registry, site.console, ca_bundle=ca_bundle
     )
+    if found:
+        site.console.say(f"on the registry: {', '.join(image.target for image in found)}")
+    return found
 
 
 def _released(
     site: Site,
     place: Place,
     request: BakeRequest,
-    offer: RegistryOffer,
+    held: tuple[OnRegistry, ...],
     made: Made,
+    fingerprints: Mapping[str, str],
     scan: Scan | None,
 ) -> Released:
     """Start what was built, measure it, hold it to its budgets, then tag and push it."""
     plan = site.plan
     images = {i.name: i.image for i in made.images if plan.target(i.name).released and i.image}
     ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
-    weights = {**request.pushed, **{i.target: i.reference for i in offer.held}}
+    weights = {**request.pushed, **{i.target: i.reference for i in held}}
     weights |= {i.name: i.image or i.pushed for i in made.images}
     plan = mounted(plan, weights, ids)
-    there = {**_beside(site, request, offer, ids, weights), **weights}
-    starts = start_checks(site, plan, ids, request.platform, there)
-    dead = starts.failed
-    if dead and not request.keep_going:
-        raise CheckError("\n".join(map(_dead, dead.items())))
+    beside = {**_beside(site, request, ids, weights, fingerprints), **weights}
+    starts = start_checks(site, plan, ids, request.platform, beside)
+    failed = {name: _dead(name, why) for name, why in starts.failed.items()}
+    if failed and not request.keep_going:
+        raise CheckError("\n".join(failed.values()))
     with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
         measurement = measure_images(images, site.workspace, made.layouts)
-    alive = tuple(each for each in measurement.images if each.name not in dead)
+    alive = tuple(each for each in measurement.images if each.name not in failed)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
-    if over and not request.keep_going:
-        raise CheckError(_stopped("over budget", over))
-    bad = {*dead, *over}
-    good = tuple(image for image in made.images if image.name not in bad)
+    _expect_none(over, "over budget", request)
+    failed |= over
+    good = tuple(image for image in made.images if image.name not in failed)
     documents = sboms(site, good, request.platform) if request.push or scan else {}
-    scanned = scans(site, scan, good, documents, offer.held) if scan else Scans({})
-    risky = scanned.refused
-    if risky and not request.keep_going:
-        raise CheckError(_stopped("the scan stops the release", risky))
-    good = tuple(image for image in good if image.name not in risky)
-    held = tuple(image for image in offer.held if image.target not in risky)
-    apart = _apart(plan, request.targets, {*(i.name for i in good), *(i.target for i in held)})
-    good = tuple(image for image in good if image.name in apart)
-    held = tuple(image for image in held if image.target in apart)
-    released = {image.name for image in good} | {image.target for image in held}
+    scanned = scans(site, scan, good, documents, held) if scan else Scans({})
+    _expect_none(scanned.refused, "the scan stops the release", request)
+    failed |= scanned.refused
+    checked = {*(image.name for image in good), *(image.target for image in held)} - {*failed}
+    passed = _apart(plan, request.targets, checked)
+    good = tuple(image for image in good if image.name in passed)
+    held = tuple(image for image in held if image.target in passed)
     names = {
         target.name: reference(target, request.registry, request.tag)
         for target in plan.targets
-        if target.name in released
+        if target.name in passed
     }
     pushed = {image.target: image.reference for image in held}
     _tag(good, names)
     if request.push:
-        marks = unedited(site, offer, request.platform)
+        marks = _unedited(site, request, fingerprints)
         pushed |= publish(site, place, good, names, request, documents, marks)
         retag(held, names, site.around.ca_bundle)
     return Released(
         measurement=measurement,
         on_registry=held,
+        built=_built(plan, made),
+        unchanged=made.unchanged,
         names=names,
         pushed=pushed,
         failed=tuple(name for name in request.targets if name not in names),
-        failures=(
-            *made.failures,
-            *(CheckError(_dead(each)) for each in dead.items()),
-            *(CheckError(each) for each in over.values()),
-            *(CheckError(each) for each in risky.values()),
-        ),
+        failures=(*made.failures, *map(CheckError, failed.values())),
         checks={
-            name: checks_of(plan, name, starts.started.get(name, ""), name in scanned.done)
+            name: checks_of(plan, name, starts, name in scanned.done, made.ran)
             for name in ids
             if name in names
         },
     )
 
 
+def _built(plan: Plan, made: Made) -> frozenset[str]:
+    """The images of which a step ran, be it in what they stand on."""
+    released = {i.name for i in made.images if plan.target(i.name).released} - made.unchanged
+    return frozenset(
+        name for name in released if made.ran & {target.name for target in plan.needed((name,))}
+    )
+
+
+def _unedited(site: Site, request: BakeRequest, before: Mapping[str, str]) -> dict[str, str]:
+    """The fingerprints that still hold: what was edited meanwhile may or may not be in its image."""
+    after = registry_fingerprints(site, request.platform) if before else {}
+    return {name: value for name, value in before.items() if after.get(name) == value}
+
+
 def _beside(
     site: Site,
     request: BakeRequest,
-    offer: RegistryOffer,
     images: Mapping[str, str],
     known: Collection[str],
+    fingerprints: Mapping[str, str],
 ) -> dict[str, str]:
     """What the registry has of the services that start checks of these start beside them, and that
     this bake does not have: where jobs build the changed ones alone, nothing here has the others.
     """
     asked = (each for each in site.plan.services if each.service in images)
     names = {each.service for one in asked for each in site.plan.company(one)} - {*known}
-    if not names or not offer.fingerprints:
+    if not names or not fingerprints:
         return {}
-    held = on_registry(
+    ca_bundle = site.around.ca_bundle
+    found = on_registry(
         site.plan,
         sorted(names),
-        offer.fingerprints,
+        fingerprints,
         request.registry,
         site.console,
-        ca_bundle=site.around.ca_bundle,
+        ca_bundle=ca_bundle,
     )
-    return {image.target: image.reference for image in held}
+    return {image.target: image.reference for image in found}
 
 
-def _apart(plan: Plan, asked: tuple[str, ...], held: Collection[str]) -> set[str]:
+def _apart(plan: Plan, asked: tuple[str, ...], passed: Collection[str]) -> set[str]:
     """Of these targets, those that have no part in what failed: where one service does not hold with
     the weights that it mounts, others wait with it for better ones.
     """
     mounts = {s.service: s.weights for s in plan.services if {s.service, s.weights} <= {*asked}}
-    harmed = {weights for service, weights in mounts.items() if not {service, weights} <= {*held}}
-    return {name for name in held if name not in harmed and mounts.get(name) not in harmed}
+    harmed = {weights for service, weights in mounts.items() if not {service, weights} <= {*passed}}
+    return {name for name in passed if name not in harmed and mounts.get(name) not in harmed}
 
 
 def _scan(site: Site, request: BakeRequest) -> Scan | None:
@@ -220,18 +238,19 @@ def _scan(site: Site, request: BakeRequest) -> Scan | None:
     return None
 
 
-def _stopped(why: str, found: Mapping[str, str]) -> str:
-    lines = "\n".join(found.values())
-    return f"{why}; no tag has moved\n{_indented(lines)}"
+def _expect_none(failed: Mapping[str, str], why: str, request: BakeRequest) -> None:
+    """Raise CheckError for what failed, unless the rest is released all the same."""
+    if failed and not request.keep_going:
+        lines = "\n".join(failed.values())
+        raise CheckError(f"{why}; no tag has moved\n{_indented(lines)}")
 
 
-def _dead(found: tuple[str, str]) -> str:
-    name, why = found
+def _dead(name: str, why: str) -> str:
     return f"the start check of {name} failed; its tag stays where it was\n{_indented(why)}"
 
 
-def _indented(words: str) -> str:
-    return "\n".join(f"  {line}" for line in words.splitlines())
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _tag(images: tuple[Built, ...], names: Mapping[str, str]) -> None:

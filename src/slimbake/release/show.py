@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from slimbake.console import Console
-from slimbake.console.progress import ENDED, ProgressView, WorkItem, clock, headline
+from slimbake.console.progress import ENDED, ProgressView, WorkItem, headline
 from slimbake.plan.model import CHECKS, Target
 from slimbake.release.events import EXPORTS, Progress, Vertex, VertexChange
 
 EVERY = 30.0  # seconds without a line, after which a plain one says how far the build is
-KNOWN = 5.0  # seconds after which a build says how long the rest takes
-NAMED = 5  # targets that a line names
 
 _GROUPS = {"service": "services", **dict.fromkeys(CHECKS, "checks")}  # of others: "shared"
 
@@ -27,14 +25,11 @@ class Board:
         targets: Sequence[Target],
         exported: Collection[str],
         progress: Progress,
-        expected: Mapping[str, float] = {},
     ) -> None:
-        """`targets`: in the plan's order; `exported`: those of which buildx puts something out;
-        `expected`: the seconds of each target, where they are known.
-        """
+        """`targets`: in the plan's order; `exported`: those of which buildx puts something out."""
         self._targets = {target.name: target for target in targets}
         self._rows = {target.name: _Row() for target in targets}
-        self._exported, self._progress, self._expected = exported, progress, expected
+        self._exported, self._progress = exported, progress
         self._began = time.monotonic()
         self._complete = False
 
@@ -73,17 +68,6 @@ class Board:
         shared = tuple(each for each in left if self._targets[each].shared)
         return shared or tuple(each for each in left if self._targets[each].kind != "inside")
 
-    def left(self, states: Mapping[str, str]) -> float | None:
-        """Seconds until all is done: the longest chain of targets that are not, as each took when
-        it was last built. None where that is not known.
-        """
-        chains: dict[str, float] = {}
-        for name, target in self._targets.items():  # each after what it needs
-            own = 0.0 if states[name] in ENDED else self._expected.get(name, 0.0)
-            own = max(0.0, own - self._rows[name].spent)
-            chains[name] = own + max((chains.get(each, 0.0) for each in target.needs), default=0.0)
-        return max(chains.values(), default=0.0) if self._expected else None
-
     def view(self) -> ProgressView:
         """This moment, in groups: what is shared, services, checks."""
         states = self.states()
@@ -100,26 +84,7 @@ class Board:
         )
         order = ("shared", "services", "checks")
         items = tuple(sorted(items, key=lambda item: order.index(item.group)))
-        # At first nobody knows what is cached.
-        left = self.left(states) if self.seconds >= KNOWN else None
-        return ProgressView("bake", self.seconds, items, left)
-
-    def exporting(self) -> tuple[str, ...]:
-        """The targets whose images are still put out, once nothing else is left to do; () until
-        then.
-        """
-        states = self.states()
-        left = tuple(name for name, state in states.items() if state == "exports")
-        return left if len(left) + sum(s in ENDED for s in states.values()) == len(states) else ()
-
-    def running(self) -> tuple[str, ...]:
-        """What is being done, in words."""
-        found = ((name, row.current) for name, row in self._rows.items())
-        return tuple(
-            f"{name}: {vertex.step.title} ({time.time() - vertex.started:.0f} s)"
-            for name, vertex in found
-            if vertex is not None and vertex.state == "running"
-        )
+        return ProgressView("bake", self.seconds, items)
 
     @property
     def seconds(self) -> float:
@@ -159,7 +124,6 @@ class Plain:
         self._board, self._console = board, console
         self._said: dict[str, None] = {}  # what checks said
         self._last = time.monotonic()
-        self._exporting = False
         self._lock = threading.Lock()  # `tick` is called from another thread
 
     def take(self, change: VertexChange) -> None:
@@ -168,14 +132,6 @@ class Plain:
             self._board.take(change)
             if line := self._line(change):
                 self._say(line)
-            left = () if self._exporting or change.line else self._board.exporting()
-            if left:
-                self._exporting = True
-                names = ", ".join(left) if len(left) <= NAMED else f"{len(left)} targets"
-                self._say(
-                    f"all steps are done after {clock(self._board.seconds)}; the builder still"
-                    f" writes the images of {names}"
-                )
 
     def complete(self) -> None:
         """The build has ended well."""
@@ -185,10 +141,7 @@ class Plain:
         """Say how far the build is, where nothing was said for a while."""
         with self._lock:
             if time.monotonic() - self._last >= EVERY:
-                running = self._board.running()
-                more = (f"and {len(running) - NAMED} more",) if len(running) > NAMED else ()
-                words = (headline(self._board.view()), *running[:NAMED], *more)
-                self._say("; ".join(words))
+                self._say(headline(self._board.view(), running=True))
 
     def _say(self, line: str) -> None:
         self._console.say(line)
@@ -246,11 +199,6 @@ class _Row:
     def of_step(self) -> float:
         """Seconds of its step."""
         return _seconds(self.current) if self.current else 0.0
-
-    @property
-    def spent(self) -> float:
-        """Seconds of all its steps until now, as `measured_costs` counts them."""
-        return sum(_seconds(v) for v in tuple(self.vertices.values()) if v.state != "cached")
 
 
 def _seconds(vertex: Vertex) -> float:

@@ -17,11 +17,10 @@ from slimbake.docker import remove_dangling
 from slimbake.docker.engine import DockerEngine, expect_engine
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet import Fleet
 from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
-from slimbake.lock.locks import Locks, expect_fresh, locked_pins
+from slimbake.lock.locks import expect_fresh, locked_pins
 from slimbake.lock.wheelhouse import fetch, fetch_debian
 from slimbake.lock.wheelhouse.store import store
 from slimbake.plan.graph import relinked
@@ -31,17 +30,6 @@ from slimbake.release.command import Surroundings
 from slimbake.release.surroundings import find_links, surroundings
 from slimbake.render.generated import drift, laid_out, update
 from slimbake.warm import remove_lists
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparation:
-    """How a project is prepared."""
-
-    targets: tuple[str, ...]  # that may be built, with their checks
-    frozen: bool = False  # stale locks and generated files are an error, as in CI
-    platform: str = ""  # the only one that is built for; "" = as planned
-    # target -> REPOSITORY@DIGEST: not built here, but stood on
-    pushed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +75,30 @@ class Site:
         if fleet.manifest.packages == "index":
             links = find_links(targets, locked_pins(fleet, locks), self.machine)
             return replace(self, around=replace(self.around, find_links=links))
-        wheels = _wheels(fleet, locks, targets, self)
-        debs = _debs(fleet, locks, targets, self)
-        return replace(self, around=replace(self.around, wheels=wheels, debs=debs))
+        stock, machine, console = store(), self.machine, self.console
+        of_wheels = {target.name: target.lock for target in targets if target.lock}
+        of_debs = {target.name: target.system_lock for target in targets if target.system_lock}
+        only = {*of_wheels.values()}
+        wheels = fetch(fleet, locks, machine, stock, console, only=only).by_layer
+        debs = fetch_debian(fleet, locks, machine, stock, console, only={*of_debs.values()})
+        folders = replace(
+            self.around,  # of each target, with exactly what its lock has
+            wheels={
+                n: str(stock.folder(wheels.get(of, ()), "wheels")) for n, of in of_wheels.items()
+            },
+            debs={n: str(stock.folder(debs[of], "debs")) for n, of in of_debs.items()},
+        )
+        return replace(self, around=folders)
 
 
 @contextlib.contextmanager
-def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
+def hold(
+    project: Project, console: Console, *, frozen: bool = False, pushed: Mapping[str, str] = {}
+) -> Iterator[Site]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
+
+    `frozen`: stale locks and generated files are an error, as in CI; `pushed`: target ->
+    REPOSITORY@DIGEST, not built here, but stood on.
 
     Locks what was never locked, and brings generated files up to date. In the end, images that the
     build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
@@ -103,10 +107,10 @@ def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Si
     own = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{own}", console):
         # Another slimbake may have locked or proven something while this one waited.
-        project = relocked(reread(project), here, console, wanted.frozen, engine)
-        project = regenerated(project, console, wanted.frozen)
+        project = relocked(reread(project), here, console, frozen, engine)
+        project = regenerated(project, console, frozen)
         plan = project.plan
-        around = replace(surroundings(plan, engine, here), pushed=wanted.pushed, checkout=own)
+        around = replace(surroundings(plan, engine, here), pushed=pushed, checkout=own)
         site = Site(
             project=project,
             engine=engine,
@@ -137,26 +141,6 @@ def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
     return {
         platform for target in targets for platform in target.platforms or asked or plan.platforms
     }
-
-
-def _wheels(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> dict[str, str]:
-    """For each target that installs wheels: a folder of the wheelhouse with exactly those."""
-    kept = store()
-    layers = {target.name: target.lock for target in targets if target.lock}
-    only = set(layers.values())
-    held = fetch(fleet, locks, site.machine, kept, site.console, only=only).by_layer
-    return {name: str(kept.folder(held.get(layer, ()), "wheels")) for name, layer in layers.items()}
-
-
-def _debs(fleet: Fleet, locks: Locks, targets: Iterable[Target], site: Site) -> dict[str, str]:
-    """For each target that carries Debian packages: a folder of the wheelhouse with exactly those
-    of its lock.
-    """
-    kept = store()
-    layers = {target.name: target.system_lock for target in targets if target.system_lock}
-    only = set(layers.values())
-    held = fetch_debian(fleet, locks, site.machine, kept, site.console, only=only)
-    return {name: str(kept.folder(held[layer], "debs")) for name, layer in layers.items()}
 
 
 def relocked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from slimbake.inside import zipapp
 from slimbake.inside.check.turn import at_once
 from slimbake.plan.model import CHECKS, Plan, Running
 from slimbake.release.command import staged
-from slimbake.release.place import still_built
 from slimbake.release.site import Site, built_for
 
 HELD = "starts"  # in the workspace: the start checks that held
@@ -37,6 +36,18 @@ class Starts:
     failed: Mapping[str, str]  # service -> why it does not start
     # the services that do, now or before, and the name of the check that says so
     started: Mapping[str, str]
+    ran: frozenset[str] = frozenset()  # the services that were started now
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Of an image: the checks that it has passed, those of them that ran in this bake, and those
+    that it lacks.
+    """
+
+    passed: tuple[str, ...]
+    ran: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def start_checks(
@@ -75,7 +86,8 @@ def start_checks(
     started = {
         each[0].service: ways[keys[each]] for each in asked if each[0].service not in without
     }
-    return Starts({name: why for name, why in outcomes if why}, started)
+    ran = frozenset(name for name, why in outcomes if why is not None)
+    return Starts({name: why for name, why in outcomes if why}, started, ran)
 
 
 def _others(
@@ -118,44 +130,31 @@ def _all_started(
 
 
 def checks_of(
-    plan: Plan, service: str, started: str, scanned: bool
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The checks that an image of a service has passed when it is tagged, and those that are
-    missing. `started`: the start check that held, "" where none did.
-    """
-    kinds = {target.kind for target in plan.targets if target.service == service}
-    held = (
-        *((started,) if started else ()),
-        *(kind for kind in CHECKS if kind in kinds),
-        *(("scan",) if scanned else ()),
-    )
-    return held, (
-        *(() if started else (START,)),
-        *(() if "smoke" in held else ("smoke",)),
-    )
+    plan: Plan, service: str, starts: Starts, scanned: bool, ran: Collection[str]
+) -> Checks:
+    """The checks of an image of a service that is tagged. `ran`: the targets of which a step ran."""
+    targets = [each for each in plan.targets if each.service == service and each.kind in CHECKS]
+    start = starts.started.get(service, "")
+    kinds = {each.kind for each in targets}
+    checks = (start, *(kind for kind in CHECKS if kind in kinds), "scan" if scanned else "")
+    passed = tuple(filter(None, checks))
+    new = {"scan", *(start for name in starts.ran if name == service)}
+    new |= {each.kind for each in targets if each.name in ran}
+    missing = (*(() if start else (START,)), *(() if "smoke" in passed else ("smoke",)))
+    return Checks(passed, tuple(kind for kind in passed if kind in new), missing)
 
 
-def pull_beside(site: Site, services: Iterable[str], platform: str) -> None:
+def pull_beside(site: Site, services: Collection[str]) -> None:
     """Before anything is built, have the engine pull what start checks of these services need of
     the repository's own compose file.
 
-    Raises SetupError. An image that has started here is not started again, and needs nothing.
+    Raises SetupError.
     """
-    running = {each.service: each for each in site.plan.services}
-    asked = (running[name] for name in services if name in running)
+    asked = (each for each in site.plan.services if each.service in services)
     needs = {each.service: names for each in asked if (names := site.plan.needs_beside(each))}
-    if not needs:
-        return
-    file = site.root / own_compose(site.root).name
-    if missing := lacking(beside_images(file, own_services(file), needs)):
-        others = [o.service for name in needs for o in site.plan.company(running[name])]
-        targets = site.plan.with_weights(tuple(dict.fromkeys((*needs, *others))))
-        built = {each.name: each.image for each in still_built(site, targets)[0]}
-        plan, ways = mounted(site.plan, built, targets), _ways(site.workspace)
-        ids = {name: image for name, image in built.items() if name in needs}
-        keys = _keys(site, plan, ids, platform, built)
-        well = {each[0].service for each, k in keys.items() if k in ways}
-        pull((each for each in missing if {*each.needed_by} - well), site.console)
+    if needs:
+        file = site.root / own_compose(site.root).name
+        pull(lacking(beside_images(file, own_services(file), needs)), site.console)
 
 
 def _ways(workspace: Workspace) -> dict[str, str]:

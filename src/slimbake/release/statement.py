@@ -21,13 +21,9 @@ statement, so it is read only of an image that has the tag.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from slimbake.fingerprint.model import fingerprint_tag
-from slimbake.plan.model import CHECKS, Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import StoredManifest
 
@@ -54,29 +50,3 @@ def stated(repository: ImageRepository, digest: str, fingerprint: str) -> bool:
     RegistryError.
     """
     return repository.attached(digest, KIND, fingerprint.encode())
-
-
-def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
-    """Of each image that is pushed its fingerprint, by its target; where one cannot be known there
-    is none.
-
-    `found`: target -> fingerprint. A service has one of its image, its checks and its budget
-    together. Budget and start check are in it since a pushed image held to them: a tighter one is to be checked,
-    which needs the image here, though it changes nothing in the image.
-    """
-    made = {t.name: found[t.name] for t in plan.targets if t.shared and t.name in found}
-    for service in plan.services:
-        checks = (t.name for t in plan.targets if t.kind in CHECKS and t.service == service.service)
-        names = (service.service, *checks)
-        if all(name in found for name in names):
-            held_to = asdict(service.budget), asdict(service.start)
-            words = [*(found[name] for name in names), *held_to]
-            made[service.service] = (
-                "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
-            )
-    return made
-
-
-def platform_fingerprint(fingerprint: str, platform: str) -> str:
-    """The fingerprint of an image that is built for one of its platforms alone."""
-    return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()

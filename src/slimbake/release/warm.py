@@ -6,29 +6,23 @@ machine bears (`inside.check.turn`), and one whose image, code and checks are th
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
 import os
 import shutil
-import tarfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from slimbake.config.naming import RULES, WARM, WEIGHTS_FOLDER
-from slimbake.console.tables import megabytes
-from slimbake.docker.containers import copied
-from slimbake.errors import CheckError, NothingSelected, together
+from slimbake.errors import CheckError, NothingSelected
 from slimbake.fleet.model import Layer, Service
 from slimbake.host.files import write_all, write_atomically
 from slimbake.host.workspace import FOLDER
 from slimbake.images import this_platform
 from slimbake.inside import pyz, zipapp
-from slimbake.inside.cold.layout import Store
 from slimbake.inside.ledger import package_key
 from slimbake.inside.step import PREFIX
 from slimbake.lock.text import lock_digest
@@ -36,8 +30,8 @@ from slimbake.plan.model import Target
 from slimbake.plan.targets import NEVER_BUILT_IN, mounted_context, surroundings
 from slimbake.project import Project, reread
 from slimbake.release.bake import bake
-from slimbake.release.command import TRACES, BakeOptions, staged
-from slimbake.release.place import BakeRequest, Built, still_built
+from slimbake.release.command import TRACES, BakeOptions
+from slimbake.release.place import BakeRequest, still_built
 from slimbake.release.site import Site, regenerated
 from slimbake.warm import remove_lists
 from slimbake.warm.compare import Refreshed, compared
@@ -271,8 +265,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
 
     Only where somebody reviews what a bake writes: not in CI, with `--frozen` or on builders. A
     layer whose check does not hold gets none. Nothing is traced for images that are there and
-    unchanged. Raises BuildError or CheckError with all that fails, unless the rest is to be released
-    all the same: then the bake that follows says why.
+    unchanged. What fails here is left out: the bake that follows says why.
     """
     fleet = site.project.fleet
     names = {each.name for each in fleet.services} & {*request.targets}
@@ -296,12 +289,8 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
         return site
     site.console.say(f"finding out which modules a start needs (once; {WARM}/)")
     began = time.monotonic()
-    stocked = site.stocked(services)
-    traced = traces(stocked, services, keep_going=True)
+    traced = traces(site.stocked(services), services, keep_going=True)
     good = {each.service for each in traced if not each.fault}
-    if not request.keep_going:
-        traceable = {each.name for each in fleet.services if _runs(each)} & services
-        _expect_to_hold(stocked, tuple(n for n in request.targets if n in traceable - good))
     whole = [layer for layer in new if {*layer.services} & services <= good]
     found = lists(site.project, whole, traced)
     _say_untraced(site, [layer for layer in whole if layer.name not in found])
@@ -339,51 +328,6 @@ def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tup
         remove_lists(project.fleet, console)
     _say_untraced(site, [layer for layer in chosen if layer.name not in found])
     return tuple(compared(name, known.get(name, ()), lines) for name, lines in found.items())
-
-
-def _expect_to_hold(site: Site, services: tuple[str, ...]) -> None:
-    """Build and check these services, whose traces did not come to a good end, before the rest is
-    built once more. Raises BuildError or CheckError with all that fails.
-    """
-    smokes = {each.service: each.name for each in site.plan.targets if each.kind == "smoke"}
-    names = {
-        each: staged(site.plan, each, site.around.checkout)
-        for each in services
-        if each not in smokes
-    }
-    asked = tuple(smokes.get(each, each) for each in services)
-    options = BakeOptions(keep_going=True, names=names)
-    if asked and (failures := bake(site, asked, options, checks=False).failures):
-        raise together(failures)
-
-
-def say_cold(site: Site, images: Iterable[Built], layers: Collection[str]) -> None:
-    """Say how much went to the cold stores of these layers."""
-    found: dict[str, str] = {}
-    for image in images:
-        if found.keys() >= {*layers} or not image.image:
-            continue
-        with copied(image.image, str(PREFIX / "cold")) as stream:
-            for name, content in _files(stream):
-                sizes = [
-                    row[3] for _, row in Store(name, functools.partial(_part, content)).entries()
-                ]
-                size = f"{megabytes(sum(sizes))} of source in {megabytes(len(content))}"
-                found[Path(name).stem] = f"{len(sizes):,} modules, {size}"
-    if every := [f"{name}, {found[name]}" for name in sorted(layers) if name in found]:
-        site.console.say(f"went cold: {'; '.join(every)}")
-
-
-def _part(content: bytes, start: int, size: int) -> bytes:
-    return content[start : start + size]
-
-
-def _files(stream: IO[bytes] | None) -> Iterator[tuple[str, bytes]]:
-    if stream:
-        with tarfile.open(fileobj=stream) as tar:
-            for member in tar:
-                if file := tar.extractfile(member):
-                    yield member.name, file.read()
 
 
 def _whole(layer: Layer, default: Collection[str]) -> set[str]:

@@ -12,7 +12,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.measure import last_measurement
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
-from slimbake.release.known import last_images
+from slimbake.release.inputs import last_images
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@
   const services = new Map(D.services.map((s) => [s.name, s]));
   const layers = D.layers;
   const measured = D.services.filter((s) => s.layers);
-  const VIEWS = [["overview", "Overview"], ["map", "Map"], ["layers", "Layers"], ["time", "Bake"],
+  const VIEWS = [["overview", "Overview"], ["map", "Map"], ["layers", "Layers"],
     ["history", "History"], ["rules", "Rules"]];
   const PAGE = 100;
 
@@ -309,30 +309,6 @@
     ].flat();
   }
 
-  function time(wanted = "") {
-    const costs = Object.entries(D.costs).map(([name, took]) => ({name, took}));
-    if (!costs.length) return [note(missing("slimbake bake"))];
-    const input = el("input", {type: "search", value: wanted, "aria-label": "Targets with this in their names",
-      placeholder: "Only targets named ...", onchange: () => { location.hash = at("time", input.value); }});
-    const every = costs.filter((t) => t.name.includes(wanted)).sort((a, b) => b.took - a.took);
-    const most = every.slice(0, 60).reverse();
-    const color = (t) => css({base: "shared", runtime: "shared", wheel: "shared", weights: "shared", service: "own"}[D.kinds[t.name]] || "taken");
-    return [
-      el("div", {class: "tools"}, input),
-      el("p", {}, "How long each target took when this machine last built it from its first step."),
-      every.length > most.length ? el("p", {class: "soft"}, `The ${most.length} longest of ${every.length} are drawn; the table has all.`) : null,
-      key(["shared", "what services share"], ["own", "services"], ["taken", "checks and other targets"]),
-      draw(60 + 22 * most.length, [{type: "bar", orientation: "h", y: most.map((t) => t.name), x: most.map((t) => t.took),
-        marker: {color: most.map(color)}, text: most.map((t) => t.took.toFixed(1) + " s"), hovertemplate: "%{y}: %{text}<extra></extra>"}],
-      {xaxis: axis({title: {text: "seconds"}}), yaxis: axis({dtick: 1}), bargap: 0.25}),
-      table([
-        {title: "Target", value: (t) => t.name, cell: (t) => services.has(t.name) ? of(t.name) : t.name},
-        {title: "Kind", wide: true, value: (t) => D.kinds[t.name] || "", cell: (t) => D.kinds[t.name] || ""},
-        {title: "Took", n: true, value: (t) => t.took, cell: (t) => t.took.toFixed(1) + " s"},
-      ], every, 2),
-    ];
-  }
-
   function history(scope = "") {
     if (!services.has(scope)) scope = "";
     const tools = el("div", {class: "tools"}, picker(scope, (s) => { location.hash = at("history", s); }, "the largest"));
@@ -387,7 +363,7 @@
 
   // --- page -------------------------------------------------------------------------------------
 
-  const RENDER = {overview, map, layers: sharing, time, history, rules};
+  const RENDER = {overview, map, layers: sharing, history, rules};
   function show() {
     const [view, ...words] = location.hash.slice(1).split("/").map(decodeURIComponent);
     const name = RENDER[view] ? view : "overview";

@@ -18,7 +18,6 @@ from slimbake.images.measure import layer_record
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 from slimbake.project import Project
-from slimbake.release.timing import costs
 from slimbake.report.images import MeasuredImage, measured_images
 
 COMMITS = 100  # of a history, the latest ones
@@ -43,7 +42,6 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         if not all(contents[part["diff"]] for part in image["parts"] if part["size"])
     ]
     history = _history(project)
-    built = costs(project.workspace)
     missing = [
         _missing(
             "sizes of " + some(unmeasured, 3),
@@ -55,7 +53,6 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
             "slimbake sizes " + " ".join(unread[:3]),
             bool(unread),
         ),
-        _missing("how long targets take", "slimbake bake", not built),
         _missing(
             "sizes over commits: no commit has bake/sizes.json",
             "slimbake sizes --record",
@@ -66,8 +63,6 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
         "project": plan.project,
         "services": list(_services(plan, found)),
         "layers": _layers(found, contents),
-        "costs": built,
-        "kinds": {target.name: target.kind for target in plan.targets},
         "history": history,
         "rules": [{"name": each.name, "about": each.about, "why": each.why} for each in rules()],
         "missing": [each for each in missing if each],

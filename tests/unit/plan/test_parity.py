@@ -29,7 +29,7 @@ from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.plan.parity import LIMITS
 from slimbake.release.command import BakeOptions, Surroundings, arguments
-from slimbake.release.statement import released_fingerprints
+from slimbake.release.inputs import released_fingerprints
 
 ROOT = Path(__file__).parents[3]
 MODEL = WeightsEntry("package", "some-model")

@@ -29,14 +29,11 @@ from slimbake.registry.documents import MANIFEST, StoredManifest, stored_manifes
 from slimbake.registry.session import Host
 from slimbake.release import release as releasing
 from slimbake.release.command import Surroundings
+from slimbake.release.inputs import released_fingerprints, variant_fingerprint
 from slimbake.release.place import BakeRequest, Built, Made
-from slimbake.release.site import Preparation, Site
+from slimbake.release.site import Site
 from slimbake.release.starts import Starts
-from slimbake.release.statement import (
-    mark,
-    platform_fingerprint,
-    released_fingerprints,
-)
+from slimbake.release.statement import mark
 
 MB = 1_000_000
 BARE = Surroundings(externals={})
@@ -125,7 +122,7 @@ class Played:
     def has(self, name: str, fingerprint: str = "", platform: str = "") -> str:
         """Have the registry hold a target's image, as it was released before; its digest."""
         fingerprint = fingerprint or self.fingerprints[name]
-        fingerprint = platform_fingerprint(fingerprint, platform) if platform else fingerprint
+        fingerprint = variant_fingerprint(fingerprint, platform) if platform else fingerprint
         self.server.blobs["sha256:0"] = b"{}"
         found = manifest(name)
         tag = fingerprint_tag(fingerprint)
@@ -180,29 +177,30 @@ def play(
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(folder / "wheelhouse"))
 
     @contextlib.contextmanager
-    def hold(project: Project, wanted: Preparation, console: Console) -> Iterator[Site]:
+    def hold(
+        project: Project, console: Console, *, frozen: bool, pushed: Mapping[str, str]
+    ) -> Iterator[Site]:
         externals = dict.fromkeys(made.standins, "docker-image://stand-in")
-        around = Surroundings(externals=externals, standins=made.standins, pushed=wanted.pushed)
+        around = Surroundings(externals=externals, standins=made.standins, pushed=pushed)
         yield replace(site(project, around=around), console=console)
 
     def fetch(*_: Any, only: Collection[str]) -> Any:
         made.fetched |= set(only)
         return SimpleNamespace(by_layer={})
 
-    def fingerprints(
+    def accounts(
         _: Any,
         root: Path,
         workspace: Any,
         externals: ExternalDigests,
         variables: Mapping[str, str],
         *__: object,
-    ) -> dict[str, str]:
+    ) -> tuple[Account, ...]:
         made.asked_with.append(variables)
         named = externals.standins or ""
-        return {name: digest(f"{value}{named}") for name, value in made.inputs.items()}
-
-    def accounts(*asked: Any) -> tuple[Account, ...]:
-        return tuple(Account(name, (), (), each) for name, each in fingerprints(*asked).items())
+        return tuple(
+            Account(name, (), (), digest(f"{value}{named}")) for name, value in made.inputs.items()
+        )
 
     def measure(ids: Mapping[str, str], *_: Any) -> Measurement:
         layers = {
@@ -228,8 +226,7 @@ def play(
     )
     monkeypatch.setattr(releasing, "mounted", made.mounted)
     monkeypatch.setattr("slimbake.release.site.fetch", fetch)
-    monkeypatch.setattr("slimbake.release.known.fingerprints", fingerprints)
-    monkeypatch.setattr("slimbake.release.known.accounts", accounts)
+    monkeypatch.setattr("slimbake.release.inputs.accounts", accounts)
     monkeypatch.setattr("slimbake.release.publish.sbom", sbom)
     monkeypatch.setattr("slimbake.docker.tag_image", lambda _, name: made.tags.append(name))
     return made

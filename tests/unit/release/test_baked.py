@@ -21,8 +21,8 @@ from slimbake.project import Project
 from slimbake.release import place
 from slimbake.release.bake import BakeResult
 from slimbake.release.command import BakeOptions, Surroundings
-from slimbake.release.known import baked, last_images
-from slimbake.release.place import BakeRequest, Built, Made, OnEngine
+from slimbake.release.inputs import baked_images, last_images
+from slimbake.release.place import BakeRequest, Built, Made, Place
 from slimbake.release.site import Site
 
 BOTH = ("api", "embed")
@@ -41,7 +41,7 @@ class Engine:
 
     def make(self, *targets: str, **said: Any) -> Made:
         request = BakeRequest(targets=targets or BOTH, registry="r.example", **said)
-        return OnEngine().make(self.site, request.targets, request)
+        return Place().make(self.site, request.targets, request)
 
     def builds(self, *targets: str, **said: Any) -> list[str]:
         """What is built where these are asked for."""
@@ -147,7 +147,7 @@ def test_a_service_that_is_gone_is_forgotten(engine: Engine, tmp_path: Path) -> 
     less = project(tmp_path, service("api"))
     engine.site = replace(engine.site, project=replace(less, workspace=engine.site.workspace))
     engine.make("api")
-    assert baked(engine.site.workspace).keys() == {"api"}
+    assert baked_images(engine.site.workspace).keys() == {"api"}
 
 
 @pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
@@ -155,7 +155,7 @@ def test_what_is_built_otherwise_is_always_built_and_is_not_what_was_baked(
     engine: Engine, said: dict[str, Any]
 ) -> None:
     assert engine.builds(**said) == ["api", "embed"]
-    assert baked(engine.site.workspace) == {}
+    assert baked_images(engine.site.workspace) == {}
     engine.make()
     assert engine.builds(**said) == ["api", "embed"]
     assert engine.builds() == []

@@ -26,8 +26,9 @@ from slimbake.registry.address import Endpoint
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.registry.errors import RegistryError
 from slimbake.registry.session import Host
-from slimbake.release.on_registry import OnRegistry, on_registry, released_digests, retag
-from slimbake.release.statement import KIND, mark, released_fingerprints
+from slimbake.release.inputs import released_fingerprints
+from slimbake.release.on_registry import OnRegistry, on_registry, released_images, retag
+from slimbake.release.statement import KIND, mark
 
 IMAGE: dict[str, Any] = {
     "schemaVersion": 2,
@@ -75,7 +76,7 @@ def release(
 
 
 def look(
-    server: Registry, *names: str, provenance: bool = False, seconds: float = 20
+    server: Registry, *names: str, seconds: float = 20
 ) -> tuple[tuple[OnRegistry, ...], list[str]]:
     """What is found of services whose fingerprints are all the same, and what is said."""
     said: list[str] = []
@@ -87,7 +88,6 @@ def look(
         dict.fromkeys(names, FINGERPRINT),
         f"{server.name}/a",
         Console(said.append),
-        provenance=provenance,
         seconds=seconds,
     )
     return found, said
@@ -268,7 +268,7 @@ def test_of_many_doubts_a_few_are_named() -> None:
     made = plan(fleet(*map(service, services)))
     known = dict.fromkeys(services, FINGERPRINT)
     assert on_registry(made, services, known, name, Console(said.append)) == ()
-    assert said == ["built to be sure: s0, s1, s2 and 997 others: the registry cannot be reached"]
+    assert said == ["built to be sure: s0, s1, s2 and 997 more: the registry cannot be reached"]
 
 
 def test_a_registry_without_tls_where_there_should_be_some_is_a_doubt() -> None:
@@ -303,7 +303,7 @@ def test_who_may_read_is_in_docker_s_configuration(
 
 def test_whoever_may_not_read_learns_of_the_account_and_not_of_a_release() -> None:
     with registry(auth="basic") as server, pytest.raises(SetupError, match="401") as caught:
-        released_digests({"one": f"{server.name}/a/b:latest"})
+        released_images({"one": f"{server.name}/a/b:latest"})
     assert "docker login" in caught.value.hint
 
 
@@ -492,14 +492,6 @@ def test_a_statement_that_cannot_be_read_is_a_doubt(artifact: bytes) -> None:
         ]
         server.faults["GET"] = iter(answers)
         assert ask(server) == doubt("answers what cannot be read")
-
-
-def test_with_provenance_an_image_without_is_built() -> None:
-    with registry() as server:
-        release(server)
-        assert ask(server, provenance=True) == ({}, [])
-        digest = release(server, ATTESTED)
-        assert ask(server, provenance=True) == ({"b": digest}, [])
 
 
 @pytest.mark.parametrize(

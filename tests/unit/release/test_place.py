@@ -32,14 +32,11 @@ from slimbake.release.command import BakeOptions, Surroundings
 from slimbake.release.place import (
     BakeRequest,
     Built,
-    OnBuilder,
-    OnEngine,
     Place,
     place_of,
 )
 from slimbake.release.release import Released, release
 from slimbake.release.site import Site
-from slimbake.release.timing import costs
 
 SERVICES = ("api", "nlg", "hybrid", "client")
 FLEET = fleet(
@@ -91,7 +88,7 @@ class Builder:
             raise failures[0]
         good = tuple(name for name in targets if name not in failed)
         digests = {name: (self.put(name, options),) for name in good}
-        return BakeResult(digests, failures, dict.fromkeys(good, 1.5), good)
+        return BakeResult(digests, failures, frozenset(good), good)
 
     def put(self, name: str, options: BakeOptions) -> str:
         self.server.blobs["sha256:0"] = b"{}"
@@ -120,8 +117,8 @@ def builder(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Builder:
     made = Builder(machine.server)
     monkeypatch.setattr(places, "bake", made.bake)
     monkeypatch.setattr(docker, "pull_image", made.pull)
-    monkeypatch.setattr(places, "place_of", lambda *_: OnBuilder())
-    monkeypatch.setattr("slimbake.release.release.place_of", lambda *_: OnBuilder())
+    monkeypatch.setattr(places, "place_of", lambda *_: Place(afar=True))
+    monkeypatch.setattr("slimbake.release.release.place_of", lambda *_: Place(afar=True))
     return made
 
 
@@ -172,7 +169,6 @@ def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
     assert done.names == {name: f"{at}/{name}:v1" for name in SERVICES}
     assert done.pushed == {name: f"{at}/{name}@{digest(name)}" for name in SERVICES}
     assert tagged(machine, "v1") == sorted(SERVICES)
-    assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
     assert {options.names[name] for options in builder.options for name in options.names} == {
         f"{at}/{name}:staged" for name in SERVICES
     }, "nobody uses these names before the checks hold"
@@ -245,20 +241,21 @@ def test_what_the_registry_has_is_only_tagged_and_nothing_of_it_is_built(
 def test_one_builder_builds_all_at_once_and_pushes_services_alone(
     machine: Played, builder: Builder
 ) -> None:
-    made = OnBuilder().make(site(machine.project), SERVICES, asking(machine, platform="linux/x"))
+    made = Place(afar=True).make(
+        site(machine.project), SERVICES, asking(machine, platform="linux/x")
+    )
     assert builder.asked == [(SERVICES, True)]
     assert [image.name for image in made.images] == list(SERVICES)
     assert [image.image for image in made.images] == [
         f"{digest(name)} for linux/x" for name in SERVICES
     ]
-    assert costs(machine.project.workspace) == dict.fromkeys(SERVICES, 1.5)
 
 
 def test_of_several_platforms_what_is_run_here_is_this_machine_s(
     machine: Played, builder: Builder
 ) -> None:
     both = unlocked(fleet(service("api"), platforms=("linux/riscv64", this_platform())))
-    (image,) = OnBuilder().make(site(both), ("api",), asking(machine)).images
+    (image,) = Place(afar=True).make(site(both), ("api",), asking(machine)).images
     assert image.image.endswith(f" for {this_platform()}")
     assert {platform for _, platform in builder.pulled} == {"linux/riscv64", this_platform()}
 
@@ -266,9 +263,11 @@ def test_of_several_platforms_what_is_run_here_is_this_machine_s(
 def test_an_image_that_buildx_does_not_name_is_an_error(
     machine: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "bake", lambda _, targets, __: BakeResult({}, (), {}, targets))
+    monkeypatch.setattr(
+        places, "bake", lambda _, targets, __: BakeResult({}, (), frozenset(), targets)
+    )
     with pytest.raises(BuildError, match="buildx names no image for api"):
-        OnBuilder().make(site(machine.project), ("api",), asking(machine))
+        Place(afar=True).make(site(machine.project), ("api",), asking(machine))
 
 
 # --- provenance
@@ -294,9 +293,9 @@ def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
     around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
     held = site(attesting(machine).project, around=around)
     request = asking(machine)
-    made = OnBuilder().make(held, SERVICES, request)
+    made = Place(afar=True).make(held, SERVICES, request)
     names = {name: f"{request.registry}/{name}:v1" for name in SERVICES}
-    OnBuilder().push(held, made.images, names, request, host(machine))
+    Place(afar=True).push(held, made.images, names, request, host(machine))
     assert [bool(site.around.proxies) for site in builder.sites] == [True, False]
 
 
@@ -356,7 +355,7 @@ def send(machine: Played, held: Site, **said: Any) -> dict[str, Any]:
     request = asking(machine, **said)
     images = (Built(name="api", image=digest("api")),)
     names = {"api": f"{request.registry}/api:v1"}
-    return dict(OnEngine().push(held, images, names, request, host(machine)))
+    return dict(Place().push(held, images, names, request, host(machine)))
 
 
 def test_an_image_that_the_registry_lost_at_once_is_an_error(
@@ -448,7 +447,7 @@ def built(
         machine.inputs |= machine.edited
         engine.images |= {f"{name}:built": digest(name) for name in targets}
         digests = {name: (digest(name),) for name in targets}
-        return BakeResult(digests, seconds=dict.fromkeys(targets, 2.5), left=targets)
+        return BakeResult(digests, left=targets)
 
     monkeypatch.setattr(places, "bake", bake)
     monkeypatch.setattr(
@@ -461,14 +460,13 @@ def test_what_is_unchanged_and_still_there_is_not_built_again(
     machine: Played, engine: Engine, built: list[Any]
 ) -> None:
     held, request = site(machine.project, machine.said), asking(machine)
-    first = OnEngine().make(held, SERVICES, request)
-    assert OnEngine().make(held, SERVICES, request).images == first.images
+    first = Place().make(held, SERVICES, request)
+    assert Place().make(held, SERVICES, request).images == first.images
     assert [targets for targets, _ in built] == [SERVICES]
     assert machine.said == [f"unchanged: {', '.join(SERVICES)}"]
-    assert costs(held.workspace) == dict.fromkeys(SERVICES, 2.5)
     machine.inputs["nlg-smoke"] = "sha256:edited"
     engine.remove("client:built")
-    made = OnEngine().make(held, SERVICES, request)
+    made = Place().make(held, SERVICES, request)
     assert built[-1][0] == ("nlg", "client")
     assert [image.name for image in made.images] == list(SERVICES)
 
@@ -477,7 +475,7 @@ def test_what_was_edited_during_its_build_is_built_again(machine: Played, built:
     machine.edited = {"nlg-smoke": "sha256:edited"}
     held, request = site(machine.project), asking(machine)
     for _ in range(2):
-        OnEngine().make(held, SERVICES, request)
+        Place().make(held, SERVICES, request)
     assert [targets for targets, _ in built] == [SERVICES, ("nlg",)]
 
 
@@ -486,9 +484,9 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
     machine: Played, built: list[Any], said: dict[str, Any]
 ) -> None:
     held = site(machine.project)
-    OnEngine().make(held, ("api",), asking(machine))
-    OnEngine().make(held, ("api",), asking(machine, **said))
-    OnEngine().make(held, ("api",), asking(machine))
+    Place().make(held, ("api",), asking(machine))
+    Place().make(held, ("api",), asking(machine, **said))
+    Place().make(held, ("api",), asking(machine))
     assert [targets for targets, _ in built] == [("api",), ("api",)]
     assert all(getattr(built[1][1], name) == value for name, value in said.items())
 
@@ -496,7 +494,7 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
 def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:
     held = site(machine.project, engine=CONTAINER)
     for _ in range(2):
-        OnEngine().make(held, ("api",), asking(machine, push=False))
+        Place().make(held, ("api",), asking(machine, push=False))
     assert [options.load for _, options in built] == [True, True]
 
 
@@ -506,9 +504,9 @@ def test_layouts_are_written_of_services_alone_which_are_measured(
     layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
     held = site(machine.project)
     held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
-    assert OnEngine().make(held, ("runtime", "base-web"), asking(machine)).layouts is None
+    assert Place().make(held, ("runtime", "base-web"), asking(machine)).layouts is None
     folder = held.workspace.path("layouts")
-    assert OnEngine().make(held, SERVICES, asking(machine)).layouts == folder
+    assert Place().make(held, SERVICES, asking(machine)).layouts == folder
     assert [options.layouts for _, options in built] == ["", str(folder)]
     assert sorted(path.name for path in folder.iterdir()) == sorted(("blobs", *SERVICES))
 
@@ -542,10 +540,10 @@ AFAR = replace(CONTAINER, builder="remote")
 @pytest.mark.parametrize(
     ("engine", "said", "expected"),
     [
-        (ENGINE, {}, OnEngine()),
-        (ENGINE, {"push": True}, OnEngine()),
-        (AFAR, {}, OnEngine()),  # which has it brought there
-        (AFAR, {"push": True}, OnBuilder()),
+        (ENGINE, {}, Place()),
+        (ENGINE, {"push": True}, Place()),
+        (AFAR, {}, Place()),  # which has it brought there
+        (AFAR, {"push": True}, Place(afar=True)),
     ],
 )
 def test_who_pushes_is_whoever_has_what_was_built(
@@ -562,15 +560,15 @@ def test_provenance_needs_an_engine_that_keeps_an_index() -> None:
     with pytest.raises(SetupError, match=words):
         place_of(site(unlocked(attested), engine=graph), request)
     here = replace(request, push=False)
-    assert place_of(site(unlocked(attested), engine=graph), here) == OnEngine()
+    assert place_of(site(unlocked(attested), engine=graph), here) == Place()
 
 
 def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> None:
     graph = replace(ENGINE, store="graph")
     lazy = fleet(service("api"), compression=CompressionEntry(type="estargz"))
     request = BakeRequest(targets=("api",), registry="r.example", push=True)
-    assert place_of(site(unlocked(lazy), engine=ENGINE), request) == OnEngine()
+    assert place_of(site(unlocked(lazy), engine=ENGINE), request) == Place()
     with pytest.raises(SetupError, match="estargz}` needs the engine's containerd image store"):
         place_of(site(unlocked(lazy), engine=graph), request)
     here = replace(request, push=False)
-    assert place_of(site(unlocked(lazy), engine=graph), here) == OnEngine()
+    assert place_of(site(unlocked(lazy), engine=graph), here) == Place()

@@ -18,7 +18,7 @@ from slimbake.fleet import Fleet
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.release import publish as publishing
-from slimbake.release.place import BakeRequest, Built, OnEngine
+from slimbake.release.place import BakeRequest, Built, Place
 from slimbake.release.publish import publish, sboms
 from slimbake.release.sbom import MEDIA_TYPE as KIND_OF_SBOM
 from slimbake.release.statement import KIND, stated
@@ -56,7 +56,7 @@ def send(
     images, names = (Built(name="api", image=digest),), {"api": f"{server.name}/a/b:latest"}
     request = BakeRequest(targets=("api",), registry=f"{server.name}/a", push=True)
     documents = sboms(held, images)
-    return publish(held, OnEngine(), images, names, request, documents, fingerprints)
+    return publish(held, Place(), images, names, request, documents, fingerprints)
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
@@ -115,7 +115,7 @@ def test_what_services_share_is_pushed_without_an_sbom() -> None:
         )
         request = BakeRequest(targets=("runtime",), registry=server.name, push=True)
         assert sboms(held, images) == {}
-        found = publish(held, OnEngine(), images, names, request, {}, {})
+        found = publish(held, Place(), images, names, request, {}, {})
         assert [line for line in server.asked if line.startswith(("PUT", "POST"))] == []
     assert found == {"runtime": f"{server.name}/r@{digest}"}
 
@@ -124,7 +124,7 @@ def test_what_services_share_is_pushed_without_an_sbom() -> None:
 def test_where_nothing_was_built_nothing_is_pushed(provenance: bool, pushed: list[str]) -> None:
     held = site(unlocked(fleet(service("api"), provenance="max" if provenance else "none")))
     request = BakeRequest(targets=(), registry="r.example", push=True)
-    assert publish(held, OnEngine(), (), {}, request, {}, {"api": FINGERPRINT}) == {}
+    assert publish(held, Place(), (), {}, request, {}, {"api": FINGERPRINT}) == {}
     assert pushed == []
 
 

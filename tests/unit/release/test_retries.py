@@ -17,7 +17,7 @@ WORDS = "#1 building\nERROR: failed to solve: DeadlineExceeded: context deadline
 
 def broken() -> baking._Run:
     vertex = Vertex(BuildStep("", "bake", ""), "failed", error="the daemon gave up: " + WORDS)
-    return baking._Run({}, vertex, WORDS, {})
+    return baking._Run({}, vertex, WORDS, frozenset())
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_it_goes_on_after_a_pause(
     pauses: list[float] = []
 
     monkeypatch.setattr("slimbake.release.bake.time.sleep", pauses.append)
-    builds += [broken(), broken(), baking._Run({"api": ("sha256:1",)}, None, "", {})]
+    builds += [broken(), broken(), baking._Run({"api": ("sha256:1",)}, None, "", frozenset())]
     said: list[str] = []
     done = bake(site(PROJECT, said), ("api",), BakeOptions())
     assert done.digests == {"api": ("sha256:1",)}

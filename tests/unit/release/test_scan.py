@@ -74,10 +74,10 @@ def test_without_its_scanner_nothing_is_built_to_be_pushed(machine: Played) -> N
 
 def test_what_stays_here_needs_no_scanner_and_it_says_so(machine: Played, tmp_path: Path) -> None:
     done = run(machine, push=False)
-    assert done.checks["one"][0] == ("start", "inventory")
+    assert done.checks["one"].passed == ("start", "inventory")
     assert "not scanned: grype is not on PATH" in machine.said
     install(tmp_path, "grype")
-    assert run(machine, push=False).checks["one"][0] == ("start", "inventory", "scan")
+    assert run(machine, push=False).checks["one"].passed == ("start", "inventory", "scan")
 
 
 def test_without_scan_no_scanner_is_asked_for(
@@ -88,7 +88,7 @@ def test_without_scan_no_scanner_is_asked_for(
     with registry(referrers=True) as server:
         done = run(play_here(monkeypatch, tmp_path, unlocked(made), server))
     assert set(done.names) == set(SERVICES)
-    assert done.checks["one"][0] == ("start", "inventory")
+    assert done.checks["one"].passed == ("start", "inventory")
 
 
 @pytest.mark.parametrize("scan", [GRYPE, TRIVY])
@@ -118,7 +118,7 @@ def test_a_scanner_reads_the_sbom_in_the_folder_of_the_manifest(
     install(tmp_path, "grype")
     done = run(machine)
     assert set(done.names) == set(SERVICES)
-    assert done.checks["one"][0] == ("start", "inventory", "scan")
+    assert done.checks["one"].passed == ("start", "inventory", "scan")
     asked = [line.split(" ", 1) for line in (tmp_path / "asked").read_text().splitlines()]
     assert {where for where, _ in asked} == {str(machine.project.root)}
     assert [re.sub(r"sbom:/\S+/", "sbom:", words) for _, words in asked] == [

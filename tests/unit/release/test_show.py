@@ -122,21 +122,6 @@ def test_what_waits_says_for_which_base_and_how_far_the_whole_is(build: Build) -
     ]
 
 
-def test_what_is_left_is_the_longest_chain_as_it_was_measured(build: Build) -> None:
-    build.plan_all()
-    assert build.board.left(build.board.states()) is None, "nothing was measured"
-    known = {"runtime": 4.0, "base-files": 10.0, "one": 3.0, "two": 8.0, "one-smoke": 2.0}
-    targets = [target for target in PLAN.targets if target.name in NAMES]
-    build.board = Board(targets, ("one", "two"), build.progress, known)
-    assert build.board.left(build.board.states()) == 4 + 10 + 8
-    build.plain = Plain(build.board, Console(build.said.append))
-    build.event("runtime", "runtime", 1, 2)
-    build.event("base-files", "base-files", 2, 5)
-    assert build.board.left(build.board.states()) == 8
-    build.plain.complete()
-    assert build.board.left(build.board.states()) == 0
-
-
 def test_a_step_that_each_target_tells_again_is_said_once(build: Build) -> None:
     build.plan_all()
     for target in ("base-files", "one", "two"):
@@ -160,18 +145,6 @@ def test_a_line_of_a_check_is_said_once(build: Build) -> None:
     assert build.said == ["one-smoke: smoke: a", "one-smoke: smoke: b"]
 
 
-def test_one_line_says_that_images_are_put_out_and_nothing_else_is_left(build: Build) -> None:
-    build.plan_all()
-    for number, name in enumerate(NAMES, 1):
-        assert not any("still writes" in line for line in build.said)
-        build.event(name, name, number, number + 1)
-    build.event("one", "image", 7, 8)
-    build.event("two", "image", 7)
-    assert [line for line in build.said if "still writes" in line] == [
-        "all steps are done after 0 s; the builder still writes the images of one, two"
-    ]
-
-
 def test_a_build_that_is_silent_says_how_far_it_is(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +157,7 @@ def test_a_build_that_is_silent_says_how_far_it_is(
     monkeypatch.setattr(showing, "EVERY", 0.0)
     build.plain.tick()
     assert build.said[before].startswith(
-        "bake: 1 of 5 done after 0 s; 2 wait for base-files; 1 waits for one; base-files: RUN base ("
+        "bake: 1 of 5 done after 0 s; running: base-files; 2 wait for base-files; 1 waits for one"
     )
 
 

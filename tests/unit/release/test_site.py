@@ -23,7 +23,7 @@ from slimbake.lock.text import lock_text
 from slimbake.project import Project, load, reread
 from slimbake.release import site
 from slimbake.release.command import Surroundings, staged
-from slimbake.release.site import Preparation, hold
+from slimbake.release.site import hold
 
 MANIFEST = """\
 project: toys
@@ -70,7 +70,7 @@ def test_locks_that_were_made_while_it_waited_are_those_that_count(
         yield
 
     monkeypatch.setattr(site, "exclusively", held)
-    with hold(before, Preparation(targets=("api",)), QUIET) as ready:
+    with hold(before, QUIET) as ready:
         assert ready.project.locks.pins("base-web") == (Pin("thing", "2"),)
         assert ready.plan == reread(project).plan != before.plan
 
@@ -81,7 +81,7 @@ def test_a_frozen_build_refuses_locks_that_nobody_made(
     monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
     with (
         pytest.raises(StaleFiles, match="not locked yet: the packages of base-web; the digests"),
-        hold(project, Preparation(targets=("api",), frozen=True), QUIET),
+        hold(project, QUIET, frozen=True),
     ):
         pass
 
@@ -103,7 +103,7 @@ def test_an_image_that_cannot_be_had_is_reported_before_anything_is_locked(
     file.write_text(f"{MANIFEST[:-2]}, {step}}}\n")
     with (
         pytest.raises(SetupError, match="cannot be reached"),
-        hold(load(file), Preparation(targets=("api",)), QUIET),
+        hold(load(file), QUIET),
     ):
         pass
     assert "node:22" in asked and "lock" not in asked
@@ -118,8 +118,8 @@ def test_two_folders_of_one_project_do_not_wait_for_each_other(
     said: list[str] = []
     console = Console(said.append)
     with (
-        hold(held, Preparation(targets=("api",)), console) as one,
-        hold(load(other / "services.yaml"), Preparation(targets=("api",)), console) as two,
+        hold(held, console) as one,
+        hold(load(other / "services.yaml"), console) as two,
     ):
         names = [staged(site.plan, "api", site.around.checkout) for site in (one, two)]
     assert len({*names}) == 2
@@ -132,9 +132,9 @@ def test_images_without_a_name_are_looked_for_after_a_build_alone(
     removed: list[str] = []
     monkeypatch.setattr(site, "remove_dangling", removed.append)
     held = lock_all(project, "1")
-    with hold(held, Preparation(targets=("api",)), QUIET):
+    with hold(held, QUIET):
         pass
     assert removed == []
-    with hold(held, Preparation(targets=("api",)), QUIET) as ready:
+    with hold(held, QUIET) as ready:
         ready.built.set()
     assert removed == [project.manifest.project]

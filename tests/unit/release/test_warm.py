@@ -13,7 +13,7 @@ from tests.unit.machines import ENGINE
 from tests.unit.release.played import site
 
 from slimbake.console import Console
-from slimbake.errors import BuildError, CheckError, SlimbakeError
+from slimbake.errors import CheckError, SlimbakeError
 from slimbake.plan.model import Plan
 from slimbake.project import load
 from slimbake.release import warm
@@ -230,31 +230,13 @@ def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh)
     assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
 
 
-def test_what_fails_in_a_trace_is_built_and_checked_before_the_rest_and_reported_at_once(
-    fresh: Fresh,
-) -> None:
-    fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
-    fresh.bakes.broken = ("job",)
-    fresh.bakes.failures = (
-        CheckError("the smoke of api failed"),
-        BuildError("job does not build"),
-    )
-    with pytest.raises(BuildError) as caught:
-        fresh.first()
-    assert caught.value.message == "the smoke of api failed\njob does not build"
-    assert fresh.bakes.built == ["_trace-api", "_trace-job", "api-smoke", "job"]
-    assert fresh.bakes.stocked == [True, True], "others would download what is here"
-    assert fresh.lists == {}
-
-
 @pytest.mark.parametrize("keep_going", [True, False])
 def test_what_fails_in_a_trace_alone_stops_nothing(keep_going: bool, fresh: Fresh) -> None:
-    """With --keep-going, what else fails is reported by the bake."""
+    """What fails is reported by the bake."""
     fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
     fresh.first(keep_going=keep_going)
     assert fresh.lists == {"job": ["six.py"]}
-    asked_again = [] if keep_going else ["api-smoke"]
-    assert fresh.bakes.built == ["_trace-api", "_trace-job", *asked_again]
+    assert fresh.bakes.built == ["_trace-api", "_trace-job"]
 
 
 def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: Fresh) -> None:

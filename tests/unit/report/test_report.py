@@ -20,7 +20,6 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part, Taken
 from slimbake.images.sizes import Image, MeasuredLayer
 from slimbake.project import load
-from slimbake.release.timing import keep_costs
 from slimbake.report.recorded import recorded_facts
 
 MANIFEST = """\
@@ -67,7 +66,6 @@ def test_what_was_never_recorded_names_the_command_that_records_it(root: Path) -
     found = facts(root)
     assert [(each["what"], each["command"]) for each in found["missing"]] == [
         ("sizes of api, model", "slimbake bake api model"),
-        ("how long targets take", "slimbake bake"),
         (
             "sizes over commits: no commit has bake/sizes.json",
             "slimbake sizes --record",
@@ -88,13 +86,6 @@ def test_layers_say_whose_they_are_what_is_in_them_and_what_rules_took(root: Pat
     api = found["services"][0]
     assert (api["layers"], api["budget"]) == ([RUNTIME, CODE], {"size": 1_000_000, "packed": None})
     assert found["missing"][0]["command"] == "slimbake sizes api"
-
-
-def test_how_long_targets_take_is_what_bakes_here_measured(root: Path) -> None:
-    workspace = Workspace(root)
-    keep_costs(workspace, {"api": 2.0})
-    keep_costs(workspace, {"model": 1.0})
-    assert facts(root)["costs"] == {"api": 2.0, "model": 1.0}
 
 
 def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
@@ -155,4 +146,4 @@ def test_a_pipeline_draws_the_page_from_its_records(
     done = CliRunner().invoke(slimbake, ["report", *words])
     assert done.exit_code == 0, done.output
     assert RUNTIME in page.read_text("utf-8")
-    assert "not recorded: how long targets take; `slimbake bake` records it" in done.output
+    assert "not recorded: sizes over commits: no commit has bake/sizes.json" in done.output

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from tests.unit.fleets import fleet, service
+import pytest
+from tests.unit.fleets import fleet, service, unlocked
+from tests.unit.release.played import site
 
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
-from slimbake.fingerprint.model import fingerprint_tag
+from slimbake.fingerprint.model import Account, fingerprint_tag
 from slimbake.plan import plan
-from slimbake.release.statement import platform_fingerprint, released_fingerprints
+from slimbake.release.inputs import (
+    registry_fingerprints,
+    released_fingerprints,
+)
 
 FINGERPRINT = "sha256:" + "5" * 64
 PUSHED_ONCE = ("weights-a-model-onnx-fp32", "reference-a-model-a")
@@ -64,13 +69,27 @@ def test_a_service_of_which_anything_is_unknown_has_none() -> None:
     assert released_fingerprints(SMOKED, {smoke_of("one"): "sha256:1"}) == {}
 
 
-def test_one_platform_of_an_image_for_several_is_another_image() -> None:
-    platforms = ("linux/amd64", "linux/arm64")
-    found = {FINGERPRINT, *(platform_fingerprint(FINGERPRINT, platform) for platform in platforms)}
-    assert len(found) == 3
-
-
 def test_a_tag_is_one_that_registries_take() -> None:
     assert fingerprint_tag(FINGERPRINT) == "fp-" + "5" * 40
     (made,) = released_fingerprints(SMOKED, {"two": "x"}).values()
     assert len(fingerprint_tag(made)) == 43
+
+
+def test_an_image_for_one_platform_or_with_provenance_is_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def accounts(*_: object) -> tuple[Account, ...]:
+        return (Account("one", (), (), FINGERPRINT), Account("runtime", (), (), FINGERPRINT))
+
+    monkeypatch.setattr("slimbake.release.inputs.accounts", accounts)
+    plain, attested = (
+        site(unlocked(fleet(service("one"), provenance=each))) for each in ("none", "max")
+    )
+    images = [
+        registry_fingerprints(plain),
+        registry_fingerprints(plain, "linux/arm64"),
+        registry_fingerprints(attested),
+        registry_fingerprints(attested, "linux/arm64"),
+    ]
+    assert [each.keys() for each in images] == [{"one", "runtime"}] * 4
+    assert len({each[name] for each in images for name in each}) == 8

@@ -8,6 +8,7 @@ from typing import Any
 from slimbake.console.tables import FOLDED, Layout, readable, text_table
 from slimbake.images.sizes import Image, Measurement, size_summary, size_table
 from slimbake.release.release import Released
+from slimbake.release.starts import Checks
 
 _HELD = "on the registry"
 
@@ -27,21 +28,28 @@ def released_text(released: Released, layout: Layout = FOLDED) -> str:
 
 
 def ending(released: Released, before: Mapping[str, Image], seconds: float) -> str:
-    """One line on how a bake ended. `before`: the images of the last bake, as far as they are known."""
-    images = released.measurement.images
+    """One line on what happened. `before`: the images of the last bake, as far as they are known."""
+    images, checks = released.measurement.images, released.checks.values()
     same = sum(i.name in before and before[i.name].digest == i.digest for i in images)
-    words = [f"{len(images) - same} built", f"{same} unchanged"]
-    if released.on_registry:
-        words.append(f"{len(released.on_registry)} on the registry")
-    if released.failed:
-        words.append(f"{len(released.failed)} failed")
-    words.append(f"{sum(bool(passed) for passed, _ in released.checks.values())} checked")
-    line = f"{', '.join(words)} in {seconds:.0f} s"
+    ran = sum(len(each.ran) for each in checks)
+    counts = {
+        "built": len(released.built),
+        "from cache": len(images) - len(released.built) - len(released.unchanged),
+        "unchanged": len(released.unchanged),
+        "on the registry": len(released.on_registry),
+        "failed": len(released.failed),
+    }
+    words = [f"{count} {what}" for what, count in counts.items() if count]
+    parts = [f"{', '.join(words) or 'nothing built'} in {seconds:.0f} s"]
+    if images:
+        parts.append(f"digests: {len(images) - same} new, {same} as before")
+        remembered = sum(len(each.passed) for each in checks) - ran
+        parts.append(f"checks: {ran} run, {remembered} remembered")
     if images and all(image.name in before for image in images):
         last = Measurement(tuple(before[image.name] for image in images))
-        change = released.measurement.host - last.host
-        line += f"; {readable(change, signed=True)} on a host against the last bake"
-    return line
+        change = readable(released.measurement.host - last.host, signed=True)
+        parts.append(f"{change} on a host against the last bake")
+    return "; ".join(parts)
 
 
 def released_json(released: Released) -> dict[str, Any]:
@@ -49,14 +57,14 @@ def released_json(released: Released) -> dict[str, Any]:
     `on_registry`.
     """
     found = released.measurement.as_json()
-    for name, (passed, missing) in released.checks.items():
-        found["images"][name] |= {"checks": passed, "unchecked": missing}
+    for name, checks in released.checks.items():
+        found["images"][name] |= {"checks": checks.passed, "unchecked": checks.missing}
     held = {image.target: {"digest": image.digest} for image in released.on_registry}
     return {**found, "on_registry": held}
 
 
 def _checks(released: Released, name: str) -> str:
     """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`."""
-    passed, missing = released.checks.get(name, ((), ()))
-    lacks = f"({', '.join(f'no {each}' for each in missing)})" if missing else ""
-    return " ".join(filter(None, (*passed, lacks)))
+    checks = released.checks.get(name, Checks(()))
+    lacks = f"({', '.join(f'no {each}' for each in checks.missing)})" if checks.missing else ""
+    return " ".join(filter(None, (*checks.passed, lacks)))

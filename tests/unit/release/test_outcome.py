@@ -10,8 +10,9 @@ from tests.unit.release.played import manifest
 from slimbake.console.tables import Layout, readable
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.on_registry import OnRegistry
+from slimbake.release.outcome import ending, released_json, released_text
 from slimbake.release.release import Released
-from slimbake.release.released_report import ending, released_json, released_text
+from slimbake.release.starts import Checks
 
 MEASURED = Measurement(
     (
@@ -43,20 +44,28 @@ def test_where_nothing_was_built_there_is_no_sum() -> None:
     assert [line.split()[0] for line in lines] == ["image", "nlg"]
 
 
-def test_the_last_line_says_what_was_built_checked_and_saved() -> None:
-    released = Released(MEASURED, HELD, checks={"api": (("start",), ("smoke",))})
+def test_the_last_line_says_what_happened() -> None:
     (image,) = MEASURED.images
-    line = "1 built, 0 unchanged, 1 on the registry, 1 checked in 43 s"
-    assert ending(released, {}, 42.7) == line
+    checks = {"api": Checks(("start", "smoke"), ran=("smoke",))}
+    built = Released(MEASURED, HELD, built=frozenset({"api"}), checks=checks)
+    rest = "; checks: 1 run, 1 remembered"
+    line = "1 built, 1 on the registry in 43 s; digests: 1 new, 0 as before"
+    assert ending(built, {}, 42.7) == line + rest
     fewer = replace(image, digest="sha256:1", layers=())
     change = MEASURED.host - Measurement((fewer,)).host
-    assert ending(released, {"api": fewer}, 42.7) == (
-        f"{line}; {readable(change, signed=True)} on a host against the last bake"
+    assert ending(built, {"api": fewer}, 42.7) == (
+        f"{line}{rest}; {readable(change, signed=True)} on a host against the last bake"
     )
-    same = ending(replace(released, failed=("nlg",)), {"api": image}, 1)
-    assert same.startswith(
-        "0 built, 1 unchanged, 1 on the registry, 1 failed, 1 checked in 1 s; +0 B"
+    cached = replace(built, built=frozenset(), failed=("nlg",))
+    assert ending(cached, {"api": image}, 1).startswith(
+        "1 from cache, 1 on the registry, 1 failed in 1 s; digests: 0 new, 1 as before; checks: "
     )
+    unchanged = Released(MEASURED, unchanged=frozenset({"api"}), checks={"api": Checks(("start",))})
+    assert ending(unchanged, {"api": image}, 1) == (
+        "1 unchanged in 1 s; digests: 0 new, 1 as before; checks: 0 run, 1 remembered;"
+        " +0 B on a host against the last bake"
+    )
+    assert ending(Released(Measurement(())), {}, 1) == "nothing built in 1 s"
 
 
 def test_scripts_are_reported_too() -> None:

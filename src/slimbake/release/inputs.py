@@ -1,0 +1,128 @@
+"""What images depend on here, what they were last built from, and what a registry knows them by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from slimbake.console import Console
+from slimbake.fingerprint import Account, accounts, of_services
+from slimbake.host.workspace import Workspace
+from slimbake.lock.locks import EXTERNALS, LAYERS
+from slimbake.plan.model import CHECKS, Plan
+from slimbake.project import Project
+from slimbake.release.site import Site, seen
+from slimbake.render import Generated
+from slimbake.render.generated import laid_out
+
+BAKED = "baked"  # in the workspace: of each service its fingerprint, and its image's id
+
+
+def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
+    """What each image is known by on a registry, by its target; where that is unknown there is none.
+
+    `platform`: the only one that is built for. An image for it, or with provenance, is another one.
+    """
+    # An image is the same under whichever name it is pushed.
+    unnamed = {k: v for k, v in os.environ.items() if k not in ("REGISTRY", "TAG")}
+    found = {each.target: each.fingerprint for each in image_accounts(site, variables=unnamed)}
+    kinds = (platform, "provenance" if site.provenance else "")
+    return {
+        name: variant_fingerprint(value, *filter(None, kinds))
+        for name, value in released_fingerprints(site.plan, found).items()
+    }
+
+
+def outdated(project: Project, images: Mapping[str, str], console: Console) -> tuple[str, ...]:
+    """Those of these images that were baked here from other inputs than today's, or whose locks do
+    not hold any more. Of an image that was baked elsewhere, nothing is known.
+
+    `images`: target -> id. Raises SetupError.
+    """
+    known = baked_images(project.workspace)
+    mine = [name for name, image in images.items() if name in known and known[name][1] == image]
+    if not mine:
+        return ()
+    generated = {each.path: each for each in laid_out(project.plan, project.root)}
+    accounts_now = image_accounts(seen(project, console), generated)
+    now = image_fingerprints(project.plan, accounts_now)
+    stale = {each.name for each in project.stale_locks}
+    return tuple(
+        name
+        for name in mine
+        if (accounts_now and now.get(name) != known[name][0])
+        or stale & lock_names(project.plan, name)
+    )
+
+
+def lock_names(plan: Plan, target: str) -> set[str]:
+    """The names of all locks that say what a target is made of."""
+    below = plan.needed((target,))
+    return {EXTERNALS, LAYERS, *(e.lock for e in below), *(e.system_lock for e in below)}
+
+
+def image_accounts(
+    site: Site,
+    files: Mapping[str, Generated] | None = None,
+    variables: Mapping[str, str] = os.environ,
+) -> tuple[Account, ...]:
+    """What each target depends on here. `files`: generated ones, in place of those on disk."""
+    externals = site.around.external_digests
+    try:
+        return accounts(site.plan, site.root, site.workspace, externals, variables, files)
+    except OSError:  # something is being moved about just now
+        return ()
+
+
+def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
+    """Of each service that has one: of all that its image and its checks depend on. And of each
+    image of weights.
+    """
+    every = {each.target: each.fingerprint for each in found if each.fingerprint}
+    mounted = (each.name for each in plan.targets if each.mounted and each.name in every)
+    return of_services(plan, every) | {name: every[name] for name in mounted}
+
+
+def last_images(workspace: Workspace) -> dict[str, str]:
+    """The id of each service's image as it was last built and checked here."""
+    return {name: image for name, (_, image) in baked_images(workspace).items()}
+
+
+def baked_images(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    """Of each service that was built here, its fingerprint then, and its image's id."""
+
+    def parse(said: Any) -> dict[str, tuple[str, str]]:
+        return {str(name): (str(was), str(image)) for name, (was, image) in said.items()}
+
+    return workspace.read(BAKED, parse) or {}
+
+
+def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
+    """Of each image that is pushed its fingerprint, by its target; where one cannot be known there
+    is none.
+
+    `found`: target -> fingerprint, "" for unknown. A service has one of its image, its checks, its start check and
+    its budget together: a pushed image held to them, and a tighter one is to be checked.
+    """
+    made = {t.name: found[t.name] for t in plan.targets if t.shared and found.get(t.name)}
+    for service in plan.services:
+        checks = (t.name for t in plan.targets if t.kind in CHECKS and t.service == service.service)
+        names = (service.service, *checks)
+        if all(map(found.get, names)):
+            held_to = asdict(service.budget), asdict(service.start)
+            words = [*(found[name] for name in names), *held_to]
+            made[service.service] = (
+                "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+            )
+    return made
+
+
+def variant_fingerprint(fingerprint: str, *kinds: str) -> str:
+    """The fingerprint of an image that is built for one platform alone, or with provenance."""
+    if not kinds:
+        return fingerprint
+    return "sha256:" + hashlib.sha256(" ".join((fingerprint, *kinds)).encode()).hexdigest()
