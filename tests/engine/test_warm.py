@@ -115,8 +115,8 @@ def test_a_second_bake_builds_nothing_and_changes_no_list(toy: Toy, first: str) 
     before = (toy.root / LIST).stat().st_mtime_ns
     done = toy.done("bake", env={"CI": ""})
     assert re.fullmatch(
-        r"unchanged: one, two\n0 built, 2 unchanged, 2 checked in \d+ s; \+0 B on a host against the"
-        r" last bake\n",
+        r"unchanged: one, two\n2 unchanged in \d+ s; digests: 0 new, 2 as before; checks: 0 run,"
+        r" \d remembered; \+0 B on a host against the last bake\nnext: slimbake up\n",
         done.stderr,
     )
     assert (toy.root / LIST).stat().st_mtime_ns == before

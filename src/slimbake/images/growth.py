@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from slimbake.console.tables import readable
 from slimbake.images.detail import Contents
 from slimbake.images.sizes import MeasuredLayer
 
@@ -108,3 +109,42 @@ def _by_package(
         for part in contents[layer.diff].parts:
             found[part.owner.name] = found.get(part.owner.name, 0) + part.uncompressed
     return found
+
+
+_SHOWN = 3  # packages of a target
+
+
+def since(
+    before: BudgetedImage | None, after: BudgetedImage, kind: str, changes: Sequence[Growth]
+) -> str:
+    """What grew since the last measurement within budget, for one limit."""
+    if before is None:
+        return "no earlier image within budget is known here"
+    if before.digest == after.digest:
+        return "the image is the last one within budget"
+    reported = [_growth(each, kind) for each in changes]
+    unit = " compressed" if kind == "compressed" else ""
+    grew = f"{', '.join(reported)}" if reported else f"not a byte{unit} more"
+    last = f"since {before.digest.removeprefix('sha256:')[:12]}, the last within budget"
+    return f"{last}: {grew}"
+
+
+def _growth(each: Growth, kind: str) -> str:
+    packages = each.packages
+    # its code: the target's name says it
+    if {package.name for package in packages} <= {"/app", each.name}:
+        packages = ()
+    shown = [_package(package) for package in packages[:_SHOWN]]
+    if len(packages) > _SHOWN:
+        rest = sum(package.bytes for package in packages[_SHOWN:])
+        shown.append(f"{len(packages) - _SHOWN} more {readable(rest, signed=True)}")
+    inside = ", ".join(shown)
+    if inside and kind == "compressed":
+        inside = f"uncompressed: {inside}"
+    return f"{readable(each.bytes, signed=True)} {each.name}" + (f" ({inside})" if inside else "")
+
+
+def _package(package: GrownPackage) -> str:
+    return " ".join(
+        filter(None, (package.name, readable(package.bytes, signed=True), package.only))
+    )

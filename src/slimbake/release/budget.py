@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from slimbake.config.model import Budget
-from slimbake.console.tables import megabytes, readable
+from slimbake.console.tables import megabytes
 from slimbake.errors import SetupError
 from slimbake.host.typed import typed
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents
-from slimbake.images.growth import BudgetedImage, GrownPackage, Growth, grown
+from slimbake.images.growth import BudgetedImage, grown, since
 from slimbake.images.measure import survey
 from slimbake.images.sizes import MeasuredLayer, Measurement
 from slimbake.plan.graph import layers
@@ -87,9 +87,6 @@ def _parsed(said: Any) -> dict[str, BudgetedImage]:
     }
 
 
-_SHOWN = 3  # packages of a target
-
-
 def over(
     found: BudgetedImage, compressed: int | None, budget: Budget
 ) -> tuple[tuple[str, str], ...]:
@@ -104,40 +101,4 @@ def over(
         (kind, f"{kind} {megabytes(size)}, its budget is {megabytes(limit)}")
         for kind, size, limit in sizes
         if limit is not None and size is not None and size > limit
-    )
-
-
-def since(
-    before: BudgetedImage | None, after: BudgetedImage, kind: str, changes: Sequence[Growth]
-) -> str:
-    """What grew since the last measurement within budget, for one limit."""
-    if before is None:
-        return "no earlier image within budget is known here"
-    if before.digest == after.digest:
-        return "the image is the last one within budget"
-    reported = [_growth(each, kind) for each in changes]
-    unit = " compressed" if kind == "compressed" else ""
-    grew = f"{', '.join(reported)}" if reported else f"not a byte{unit} more"
-    last = f"since {before.digest.removeprefix('sha256:')[:12]}, the last within budget"
-    return f"{last}: {grew}"
-
-
-def _growth(each: Growth, kind: str) -> str:
-    packages = each.packages
-    # its code: the target's name says it
-    if {package.name for package in packages} <= {"/app", each.name}:
-        packages = ()
-    shown = [_package(package) for package in packages[:_SHOWN]]
-    if len(packages) > _SHOWN:
-        rest = sum(package.bytes for package in packages[_SHOWN:])
-        shown.append(f"{len(packages) - _SHOWN} more {readable(rest, signed=True)}")
-    inside = ", ".join(shown)
-    if inside and kind == "compressed":
-        inside = f"uncompressed: {inside}"
-    return f"{readable(each.bytes, signed=True)} {each.name}" + (f" ({inside})" if inside else "")
-
-
-def _package(package: GrownPackage) -> str:
-    return " ".join(
-        filter(None, (package.name, readable(package.bytes, signed=True), package.only))
     )

@@ -99,13 +99,17 @@ def _held(
 
 
 def offered(
-    site: Site, targets: Collection[str], registry: str, fingerprints: Mapping[str, str]
+    site: Site,
+    targets: Collection[str],
+    registry: str,
+    fingerprints: Mapping[str, str] | None = None,
 ) -> tuple[OnRegistry, ...]:
-    """The images of these targets that a registry has for these fingerprints. Doubts are said."""
+    """The images of these targets that a registry has for these fingerprints, those of now if none
+    are given. Doubts are said.
+    """
+    inputs = registry_fingerprints(site) if fingerprints is None else fingerprints
     ca_bundle = site.around.ca_bundle
-    found = on_registry(
-        site.plan, targets, fingerprints, registry, site.console, ca_bundle=ca_bundle
-    )
+    found = on_registry(site.plan, targets, inputs, registry, site.console, ca_bundle=ca_bundle)
     if found:
         site.console.say(f"on the registry: {', '.join(image.target for image in found)}")
     return found

@@ -13,12 +13,12 @@ from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part
-from slimbake.images.growth import BudgetedImage, grown
+from slimbake.images.growth import BudgetedImage, grown, since
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.plan import plan
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
-from slimbake.release.budget import over_budget, since
+from slimbake.release.budget import over_budget
 
 MB = 1_000_000
 
