@@ -28,7 +28,7 @@ from slimbake.errors import UsageError
 from slimbake.images.measure import last_measurement
 from slimbake.project import Project
 from slimbake.release.inputs import last_images
-from slimbake.release.outcome import ending, released_json, released_text
+from slimbake.release.outcome import ending, next_step, released_json, released_text
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import release
 from slimbake.report.hints import requested
@@ -122,7 +122,6 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
         print_text(released_text(released, layout()))
         for line in requested(project.fleet, request.targets):
             print_text(line)
-    last = {image.name: image for image in before.images}
-    console.say(ending(released, last, time.monotonic() - began))
-    if not request.push and not docker.running(project.plan.project):
-        console.say("next: slimbake up")
+    console.say(ending(released, before, time.monotonic() - began))
+    if not request.push and (step := next_step(project.plan.project)):
+        console.say(step)

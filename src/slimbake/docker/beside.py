@@ -58,13 +58,12 @@ class OwnServices:
 
     def images(self, services: Iterable[str]) -> dict[str, str]:
         """The image of each of these services; none of one that is built."""
-        chosen = {name: self.services[name] for name in services}
-        return {name: each["image"] for name, each in chosen.items() if "build" not in each}
+        return {n: self.services[n]["image"] for n in services if "build" not in self.services[n]}
 
     def variables(self, host: str) -> dict[str, str]:
         """The variables of the service that has this name in a manifest."""
-        said = self._named(host).get("environment") or {}
-        return {key: value for key, value in said.items() if value is not None}
+        variables: dict[str, str | None] = self._named(host).get("environment") or {}
+        return {key: value for key, value in variables.items() if value is not None}
 
     def alone(self, services: Iterable[str]) -> dict[str, Any]:
         """A compose file of these services without a way out, that leaves nothing behind."""
@@ -115,8 +114,11 @@ class OwnServices:
         """`depends_on` of the service that has this name in a manifest: these services, each as the
         file says, or started.
         """
-        said = self._named(host).get("depends_on") or {}
-        return {each: said.get(each, {"condition": "service_started"}) for each in services}
+        depends_on = self._named(host).get("depends_on") or {}
+        return {
+            service: depends_on.get(service, {"condition": "service_started"})
+            for service in services
+        }
 
     @property
     def services(self) -> Any:
@@ -191,10 +193,14 @@ def beside(
             except SetupError as error:
                 words = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
                 needs = ", ".join((*services, *(each.host for each in fleet)))
-                why = f"what its start check needs did not start: {needs}"
-                raise NotBeside(why, f"{error.hint.splitlines()[-1]}\n{words}") from None
-            given = (f"--env={k}={v}".replace("$$", "$") for k, v in named.items())
-            yield (f"--network={name}_default", *given)
+                raise NotBeside(
+                    f"what its start check needs did not start: {needs}",
+                    f"{error.hint.splitlines()[-1]}\n{words}",
+                ) from None
+            yield (
+                f"--network={name}_default",
+                *(f"--env={k}={v}".replace("$$", "$") for k, v in named.items()),
+            )
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
 

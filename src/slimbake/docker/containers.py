@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 from slimbake.docker.command import call
-from slimbake.docker.images import PROJECT
 from slimbake.errors import SetupError
 from slimbake.host import process
 from slimbake.host.files import is_running
@@ -110,10 +109,8 @@ class Detached:
 
     def state(self) -> tuple[int | None, int]:
         """Its exit code, None while it runs; its first process, as the engine's machine has it."""
-        said = _quiet(
-            "inspect", "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", self.name
-        )
-        status, code, pid = (*said.split(), "gone", "1", "0")[:3]
+        form = "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}"
+        status, code, pid = (*_quiet("inspect", form, self.name).split(), "gone", "1", "0")[:3]
         return (None if status in {"created", "running"} else int(code)), int(pid)
 
     def last_lines(self, number: int = 12) -> list[str]:
@@ -188,12 +185,12 @@ def run_foreground(*words: str) -> int:
     ).returncode
 
 
-def running(project: str) -> list[str]:
-    """The ids of the running containers of a project's images."""
-    return call("container", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split()
+def running(condition: str) -> list[str]:
+    """The names of the running containers that a filter of `docker ps` lets through."""
+    return call("container", "ls", f"--filter={condition}", "--format={{.Names}}").split()
 
 
 def publishing(port: str) -> str:
     """Who has this port of the engine's machine: a container by its name, or another program."""
-    names = call("container", "ls", f"--filter=publish={port}", "--format={{.Names}}").split()
-    return f"the container {names[0]}" if names else "another program"
+    names = (f"the container {name}" for name in running(f"publish={port}"))
+    return next(names, "another program")

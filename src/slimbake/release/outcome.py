@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from slimbake import docker
 from slimbake.console.tables import FOLDED, Layout, readable, text_table
-from slimbake.images.sizes import Image, Measurement, size_summary, size_table
+from slimbake.docker.images import PROJECT
+from slimbake.images.sizes import Measurement, size_summary, size_table
 from slimbake.release.release import Released
 from slimbake.release.starts import Checks
 
@@ -27,8 +28,9 @@ def released_text(released: Released, layout: Layout = FOLDED) -> str:
     return "\n".join(parts)
 
 
-def ending(released: Released, before: Mapping[str, Image], seconds: float) -> str:
-    """One line on what happened. `before`: the images of the last bake, as far as they are known."""
+def ending(released: Released, last: Measurement, seconds: float) -> str:
+    """One line on what happened. `last`: of the last bake, as far as it is known."""
+    before = {image.name: image for image in last.images}
     images, checks = released.measurement.images, released.checks.values()
     same = sum(i.name in before and before[i.name].digest == i.digest for i in images)
     ran = sum(len(each.ran) for each in checks)
@@ -46,10 +48,15 @@ def ending(released: Released, before: Mapping[str, Image], seconds: float) -> s
         remembered = sum(len(each.passed) for each in checks) - ran
         parts.append(f"checks: {ran} run, {remembered} remembered")
     if images and all(image.name in before for image in images):
-        last = Measurement(tuple(before[image.name] for image in images))
-        change = readable(released.measurement.host - last.host, signed=True)
+        same_images = Measurement(tuple(before[image.name] for image in images))
+        change = readable(released.measurement.host - same_images.host, signed=True)
         parts.append(f"{change} on a host against the last bake")
     return "; ".join(parts)
+
+
+def next_step(project: str) -> str:
+    """What to do after a bake that pushes nothing; "" where something of the project runs."""
+    return "" if docker.running(f"label={PROJECT}={project}") else "next: slimbake up"
 
 
 def released_json(released: Released) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 from slimbake.console import Console
 from slimbake.console.progress import ENDED, ProgressView, WorkItem, headline
+from slimbake.console.tables import some
 from slimbake.plan.model import CHECKS, Target
 from slimbake.release.events import EXPORTS, Progress, Vertex, VertexChange
 
+NAMED = 5  # targets that a line names
 EVERY = 30.0  # seconds without a line, after which a plain one says how far the build is
 
 _GROUPS = {"service": "services", **dict.fromkeys(CHECKS, "checks")}  # of others: "shared"
@@ -141,7 +143,9 @@ class Plain:
         """Say how far the build is, where nothing was said for a while."""
         with self._lock:
             if time.monotonic() - self._last >= EVERY:
-                self._say(headline(self._board.view(), running=True))
+                names = [n for n, state in self._board.states().items() if state == "running"]
+                running = (f"running: {some(names, NAMED)}",) if names else ()
+                self._say("; ".join((headline(self._board.view()), *running)))
 
     def _say(self, line: str) -> None:
         self._console.say(line)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from tests.unit.release.played import manifest
 
+from slimbake import docker
 from slimbake.console.tables import Layout, readable
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.on_registry import OnRegistry
-from slimbake.release.outcome import ending, released_json, released_text
+from slimbake.release.outcome import ending, next_step, released_json, released_text
 from slimbake.release.release import Released
 from slimbake.release.starts import Checks
 
@@ -26,6 +28,7 @@ MEASURED = Measurement(
 HELD = (OnRegistry("nlg", "r.example/nlg", manifest("nlg")),)
 DIGEST = manifest("nlg").descriptor.digest
 WIDE = Layout(0)
+NONE = Measurement(())
 
 
 def test_what_was_not_built_has_no_sizes() -> None:
@@ -50,22 +53,22 @@ def test_the_last_line_says_what_happened() -> None:
     built = Released(MEASURED, HELD, built=frozenset({"api"}), checks=checks)
     rest = "; checks: 1 run, 1 remembered"
     line = "1 built, 1 on the registry in 43 s; digests: 1 new, 0 as before"
-    assert ending(built, {}, 42.7) == line + rest
+    assert ending(built, NONE, 42.7) == line + rest
     fewer = replace(image, digest="sha256:1", layers=())
     change = MEASURED.host - Measurement((fewer,)).host
-    assert ending(built, {"api": fewer}, 42.7) == (
+    assert ending(built, Measurement((fewer,)), 42.7) == (
         f"{line}{rest}; {readable(change, signed=True)} on a host against the last bake"
     )
     cached = replace(built, built=frozenset(), failed=("nlg",))
-    assert ending(cached, {"api": image}, 1).startswith(
+    assert ending(cached, MEASURED, 1).startswith(
         "1 from cache, 1 on the registry, 1 failed in 1 s; digests: 0 new, 1 as before; checks: "
     )
     unchanged = Released(MEASURED, unchanged=frozenset({"api"}), checks={"api": Checks(("start",))})
-    assert ending(unchanged, {"api": image}, 1) == (
+    assert ending(unchanged, MEASURED, 1) == (
         "1 unchanged in 1 s; digests: 0 new, 1 as before; checks: 0 run, 1 remembered;"
         " +0 B on a host against the last bake"
     )
-    assert ending(Released(Measurement(())), {}, 1) == "nothing built in 1 s"
+    assert ending(Released(NONE), NONE, 1) == "nothing built in 1 s"
 
 
 def test_scripts_are_reported_too() -> None:
@@ -73,3 +76,12 @@ def test_scripts_are_reported_too() -> None:
     assert found["on_registry"] == {"nlg": {"digest": DIGEST}}
     assert list(found["images"]) == ["api"]
     assert released_json(Released(MEASURED))["on_registry"] == {}
+
+
+@pytest.mark.parametrize(("containers", "step"), [([], "next: slimbake up"), (["one"], "")])
+def test_where_nothing_runs_yet_the_next_step_is_up(
+    containers: list[str], step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = {"label=slimbake.project=atlas": containers}
+    monkeypatch.setattr(docker, "running", running.__getitem__)
+    assert next_step("atlas") == step

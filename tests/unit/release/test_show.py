@@ -157,7 +157,7 @@ def test_a_build_that_is_silent_says_how_far_it_is(
     monkeypatch.setattr(showing, "EVERY", 0.0)
     build.plain.tick()
     assert build.said[before].startswith(
-        "bake: 1 of 5 done after 0 s; running: base-files; 2 wait for base-files; 1 waits for one"
+        "bake: 1 of 5 done after 0 s; 2 wait for base-files; 1 waits for one; running: base-files"
     )
 
 
