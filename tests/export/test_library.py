@@ -144,11 +144,6 @@ def test_what_a_model_was_not_made_for_is_refused(both: Both) -> None:
         other.rerank("a", ["b"])
 
 
-def test_a_folder_without_a_model_is_no_name_on_a_hub(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="holds no model: no config"):
-        load(tmp_path)
-
-
 def test_a_graph_needs_neither_torch_nor_transformers(both: Both, tmp_path: Path) -> None:
     of_family("Bert", tmp_path / "torch", HEADS["classification"], **ONE)
     export_model(tmp_path / "torch", tmp_path / "onnx", FP32)
