@@ -105,7 +105,7 @@ def together(failures: Sequence[SlimbakeError], hint: str = "") -> BuildError | 
     if len(failures) == 1 and not hint and isinstance(failures[0], BuildError | CheckError):
         return failures[0]
     only_checks = all(isinstance(error, CheckError) for error in failures)
-    parts = (part for each in failures for part in (each.message, _indented(each.hint)))
+    parts = (part for failure in failures for part in (failure.message, _indented(failure.hint)))
     return (CheckError if only_checks else BuildError)("\n".join(filter(None, parts)), hint)
 
 

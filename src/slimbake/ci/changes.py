@@ -53,7 +53,7 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     """What the files of a commit come to, or without one those that are worked on."""
     project = load(file)
     plan, root = project.plan, project.root
-    files = {each.path: each for each in laid_out(plan, root)}
+    files = {file.path: file for file in laid_out(plan, root)}
     commit, workspace = THIS_TREE, project.workspace
     if snapshot:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
@@ -63,12 +63,14 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
             for path in files
             if (root / path).is_file()
         }
-        foreign = frozenset(p for p, each in there.items() if each.content != files[p].content)
+        foreign = frozenset(
+            p for p, generated in there.items() if generated.content != files[p].content
+        )
         files |= there
         commit, workspace = Commit(snapshot.submodules, foreign), Workspace(None)
-    found = accounts(plan, root, workspace, unpinned(plan), variables, files, commit)
+    described = accounts(plan, root, workspace, unpinned(plan), variables, files, commit)
     return State(
-        found, plan.targets, {service.service: service.budget for service in plan.services}
+        described, plan.targets, {service.service: service.budget for service in plan.services}
     )
 
 
@@ -81,9 +83,9 @@ def unchanged_since(
     the manifest.
     """
     try:
-        found = changed(file, revision, os.environ)
+        changes = changed(file, revision, os.environ)
     except (UsageError, SetupError) as error:
         console.say(f"all are built, to be sure: {error.message}")
         return ()
-    touched = {each.service for each in found if each.rebuilt}
+    touched = {change.service for change in changes if change.rebuilt}
     return tuple(name for name in services if name not in touched)

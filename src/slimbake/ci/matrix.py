@@ -28,11 +28,11 @@ def matrix(
 
     `unchanged`: those of them that need no job. Beyond 256 jobs, each builds several services.
     """
-    wanted = tuple(name for name in selected if name not in unchanged)
+    building = tuple(name for name in selected if name not in unchanged)
     lanes = {
         lane: tuple(
             name
-            for name in wanted
+            for name in building
             if {*(plan.target(name).platforms or plan.platforms)} & {*lane.platforms}
         )
         for lane in plan.pipeline.lanes
@@ -50,7 +50,7 @@ def matrix(
                 job for lane, names in lanes.items() for job in _services(plan, lane, names, shared)
             ]
         },
-        "merges": [_merge(plan, name, lanes) for name in wanted]
+        "merges": [_merge(plan, name, lanes) for name in building]
         if len(plan.pipeline.lanes) > 1
         else [],
         "unchanged": " ".join(name for name in selected if name in unchanged),
@@ -83,10 +83,10 @@ def _units(plan: Plan, names: tuple[str, ...]) -> list[tuple[str, ...]]:
     """
     place = {name: index for index, name in enumerate(names)}
     units = {name: (name,) for name in names}
-    for each in plan.services:
-        for other in plan.company(each):
-            both = {*units.get(each.service, ()), *units.get(other.service, ())}
-            if {each.service, other.service} <= both:
+    for service in plan.services:
+        for other in plan.company(service):
+            both = {*units.get(service.service, ()), *units.get(other.service, ())}
+            if {service.service, other.service} <= both:
                 units |= dict.fromkeys(both, tuple(sorted(both, key=place.__getitem__)))
     return [unit for name, unit in units.items() if unit[0] == name]
 

@@ -53,17 +53,17 @@ def summarise(
     old = {image.name: image for image in before.images}
     rows = tuple(
         SummaryRow(
-            service=each.service,
-            state=_state(each.service, built, failed, unchanged),
-            image=built.get(each.service) or old.get(each.service),
-            before=old.get(each.service),
+            service=service.service,
+            state=_state(service.service, built, failed, unchanged),
+            image=built.get(service.service) or old.get(service.service),
+            before=old.get(service.service),
         )
-        for each in plan.services
-        if each.service in {*selected, *unchanged}
+        for service in plan.services
+        if service.service in {*selected, *unchanged}
     )
-    live = {each.service for each in plan.services}
-    held = {name: image for name, image in built.items() if name not in failed}
-    images = {name: image for name, image in {**old, **held}.items() if name in live}
+    live = {service.service for service in plan.services}
+    passed = {name: image for name, image in built.items() if name not in failed}
+    images = {name: image for name, image in {**old, **passed}.items() if name in live}
     return Summary(
         rows=rows,
         failures=tuple(record for record in records if record.error),
@@ -114,14 +114,14 @@ def summary_text(summary: Summary) -> str:
     return "\n".join([*head, *_table(shown), *tail])[:_LONGEST].rstrip() + "\n"
 
 
-def code(words: str) -> str:
+def code(text: str) -> str:
     """Any text in code font: each character that Markdown or HTML could read is a number."""
-    return f"<code>{_inert(words)}</code>"
+    return f"<code>{_inert(text)}</code>"
 
 
-def _inert(words: str) -> str:
+def _inert(text: str) -> str:
     return "".join(
-        c if c.isalnum() and c.isascii() else " " if c == " " else f"&#{ord(c)};" for c in words
+        c if c.isalnum() and c.isascii() else " " if c == " " else f"&#{ord(c)};" for c in text
     )
 
 
@@ -169,8 +169,8 @@ def _together(summary: Summary) -> str:
             else ""
         )
         lines.append(f"{megabytes(size)}{change} {what}")
-    known = "" if summary.before.images else " Nothing is known of the main branch yet."
-    return f"{counted(len(now.images), 'image')} together: {', '.join(lines)}.{known}"
+    missing = "" if summary.before.images else " Nothing is known of the main branch yet."
+    return f"{counted(len(now.images), 'image')} together: {', '.join(lines)}.{missing}"
 
 
 def _failure(record: Record) -> str:

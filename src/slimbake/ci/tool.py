@@ -110,8 +110,10 @@ def _of_index(machine: Machine) -> str:
     from slimbake.host.uv import PipCompile
 
     with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-        asked, output = Path(scratch, "slimbake.in"), Path(scratch, "slimbake.txt")
-        asked.write_text(f"slimbake=={__version__}\n")
-        words = ("--no-deps", "--generate-hashes", "--no-annotate")
-        PipCompile(machine, "3.11", "linux/amd64", Path(scratch)).compile([asked], output, words)
+        requirements, output = Path(scratch, "slimbake.in"), Path(scratch, "slimbake.txt")
+        requirements.write_text(f"slimbake=={__version__}\n")
+        arguments = ("--no-deps", "--generate-hashes", "--no-annotate")
+        PipCompile(machine, "3.11", "linux/amd64", Path(scratch)).compile(
+            [requirements], output, arguments
+        )
         return output.read_text()

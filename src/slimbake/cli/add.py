@@ -24,7 +24,7 @@ from slimbake.cli.common import (
 @click.option(
     "--base",
     metavar="NAME",
-    shell_complete=completed(lambda fleet: (each.name for each in fleet.bases)),
+    shell_complete=completed(lambda fleet: (base.name for base in fleet.bases)),
     help="Base of the service.  [default: none]",
 )
 @click.option("--port", type=int, help="Port of the service.  [default: the next free one]")

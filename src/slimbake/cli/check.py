@@ -84,17 +84,17 @@ def _files(project: Project) -> None:
     }
     click.echo(f"{name}: {', '.join(counted(count, noun) for noun, count in counts.items())}")
     project.expect_fresh_locks()
-    found = drift(laid_out(project.plan, project.root), project.root)
+    difference = drift(laid_out(project.plan, project.root), project.root)
     if stale := (
-        *(f"  {entry.path} differs" for entry in found.write),
-        *(f"  {path} is left over" for path in found.remove),
+        *(f"  {entry.path} differs" for entry in difference.write),
+        *(f"  {path} is left over" for path in difference.remove),
     ):
         raise StaleFiles(
             "\n".join(("generated files are stale", *stale)), "run `slimbake generate`"
         )
     if fault := tool_fault(project):
         raise fault
-    click.echo(f"the locks are fresh, and {found.files} files are as generated")
+    click.echo(f"the locks are fresh, and {difference.files} files are as generated")
 
 
 def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
@@ -107,8 +107,8 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
     chosen = select(plan, services)
     if not services:  # the default variant of most services is what parity compares with
         chosen = select(plan, (*chosen, *parities))
-    with hold(project, console) as held:
-        site = held.stocked(chosen)
+    with hold(project, console) as prepared:
+        site = prepared.stocked(chosen)
         options = BakeOptions(load=site.engine.builder != "docker")
         bake(site, plan.with_weights(chosen), options)
         if passed := [name for name in chosen if name in smokes]:
@@ -130,7 +130,7 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
 def _verified(site: Site, chosen: tuple[str, ...], names: dict[str, str]) -> dict[str, bool]:
     """Call the images from outside, one after another; whether each holds."""
     plan, limit = mounted(site.plan, names, chosen), Limit(seconds=Limit().seconds * crowded())
-    found = {}
+    holding = {}
     for service in (s.service for s in plan.services if s.verify and s.service in chosen):
         verdict = verify(plan, service, names[service], site.root, limit)
         figures = (
@@ -142,8 +142,8 @@ def _verified(site: Site, chosen: tuple[str, ...], names: dict[str, str]) -> dic
         click.echo(f"verify: {service}: {'passed' if verdict.holds else 'failed'}{more}")
         for line in verdict.error.splitlines():
             console.say(f"  {line}")
-        found[service] = verdict.holds
-    return found
+        holding[service] = verdict.holds
+    return holding
 
 
 def _reference(project: Project, services: tuple[str, ...]) -> None:
@@ -153,8 +153,8 @@ def _reference(project: Project, services: tuple[str, ...]) -> None:
     chosen = tuple(name for name in select(project.plan, services) if name in files)
     if not services or len(chosen) < len(services):
         raise UsageError("--reference is of services with a smoke", "name them")
-    with hold(project, console) as held:
-        site = held.stocked(chosen)
+    with hold(project, console) as prepared:
+        site = prepared.stocked(chosen)
         plan = weights_mounted(site, chosen)
         for image in bare_images(site, chosen, checks=False):
             text = record_reference(plan, image.name, image.image, root)

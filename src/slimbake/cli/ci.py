@@ -83,8 +83,8 @@ def plan(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
         unchanged = unchanged_since(project.manifest.file, services, since, console)
     elif missing:
         registry = os.environ.get("REGISTRY") or project.plan.registry
-        known = offered(seen(project, console), services, registry)
-        unchanged = tuple(image.target for image in known)
+        registry_images = offered(seen(project, console), services, registry)
+        unchanged = tuple(image.target for image in registry_images)
     jobs = matrix(project.plan, services, unchanged)
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
@@ -199,12 +199,12 @@ def released(file: Path, sboms: Path | None) -> None:
     ca_bundle = str(machine().ca_bundle or "")
     images = released_images(image_names(project.plan, registry, tag), ca_bundle)
     attached = attached_sboms(images, ca_bundle)
-    found = list(subjects(images, attached))
-    for subject in found if sboms else ():
+    signable = list(subjects(images, attached))
+    for subject in signable if sboms else ():
         if subject["sbom"] and sboms:
             text = attached[subject["service"]][subject["platform"]]
             write_atomically(sboms / subject["sbom"], text.encode())
-    print_json({"images": found})
+    print_json({"images": signable})
 
 
 @command.command(

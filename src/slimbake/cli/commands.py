@@ -83,8 +83,8 @@ class LazyGroup(click.Group):
         from click.shell_completion import CompletionItem
 
         names = (name for name in _COMMANDS if name.startswith(incomplete))
-        found = [CompletionItem(name, help=_COMMANDS[name]) for name in names]
-        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+        items = [CompletionItem(name, help=_COMMANDS[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -40,15 +40,15 @@ def completed(
         from slimbake.fleet import resolve
 
         try:
-            found = names(resolve(manifest(Path(ctx.params.get("file") or "services.yaml"))))
+            offered = names(resolve(manifest(Path(ctx.params.get("file") or "services.yaml"))))
         except (SlimbakeError, OSError):
             return []
-        return [name for name in dict.fromkeys(found) if name and name.startswith(incomplete)]
+        return [name for name in dict.fromkeys(offered) if name and name.startswith(incomplete)]
 
     return complete
 
 
-service_names = completed(lambda fleet: (each.name for each in fleet.services))
+service_names = completed(lambda fleet: (service.name for service in fleet.services))
 
 
 manifest_option = click.option(
@@ -67,8 +67,10 @@ services_argument = click.argument(
 )
 
 
-def _after_dashes(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
-    return words[words[:1] == ("--",) :]
+def _after_dashes(
+    _: click.Context, __: click.Parameter, arguments: tuple[str, ...]
+) -> tuple[str, ...]:
+    return arguments[arguments[:1] == ("--",) :]
 
 
 # of a program, options too; a first `--` is not one of them
@@ -134,13 +136,13 @@ def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     """The services named, in the plan's order; where none is, the first variant of each. Raises
     UsageError and NothingSelected.
     """
-    known = [service.service for service in plan.services]
+    services = [service.service for service in plan.services]
     for name in names:
-        if name not in known:
-            hint = did_you_mean(name, known) or f"the services are: {some(known, _SHOWN)}"
+        if name not in services:
+            hint = did_you_mean(name, services) or f"the services are: {some(services, _SHOWN)}"
             raise UsageError(f"there is no service '{name}' in {plan.manifest}", hint)
     chosen = frozenset(names or plan.group("default"))
-    selected = tuple(name for name in known if name in chosen)
+    selected = tuple(name for name in services if name in chosen)
     if not selected:
         raise NothingSelected(f"{plan.manifest} has no services", "`slimbake add NAME` makes one")
     return selected
@@ -168,8 +170,8 @@ def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
     """
     from slimbake import docker
 
-    found = {name: docker.find_image(image) for name, image in names.items()} if every else {}
-    there = {name: image.id for name, image in found.items() if image}
+    images = {name: docker.find_image(image) for name, image in names.items()} if every else {}
+    there = {name: image.id for name, image in images.items() if image}
     if not there:
         return docker.image_ids(names)
     if missing := [name for name in names if name not in there]:

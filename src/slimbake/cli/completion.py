@@ -27,7 +27,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    if made := get_completion_class(shell):
-        script = made(ctx.find_root().command, {}, "slimbake", "_SLIMBAKE_COMPLETE").source()
+    if completion := get_completion_class(shell):
+        script = completion(ctx.find_root().command, {}, "slimbake", "_SLIMBAKE_COMPLETE").source()
         first, rest = script.split("\n", 1)  # zsh finds a function's file by its first line
         click.echo(f"{first}\n{_ZSH}{rest}" if shell == "zsh" else script)

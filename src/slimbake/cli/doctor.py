@@ -34,9 +34,9 @@ def command(file: Path, as_json: bool) -> None:
             merged(project.root, (target.name for target in project.plan.targets)),
             project.root,
             {
-                each.service: each.start.beside
-                for each in project.plan.services
-                if each.start.beside
+                service.service: service.start.beside
+                for service in project.plan.services
+                if service.start.beside
             },
         )
         following = "`slimbake bake`"

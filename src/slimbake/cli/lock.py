@@ -72,10 +72,10 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], warm: bool, fetch
 def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
     pins = locked_pins(project.fleet, project.locks)
     names = tuple(name if name in ALL else normalised(name) for name in upgrade)
-    held = {pin.name for layer in pins.values() for pin in layer}
+    locked_names = {pin.name for layer in pins.values() for pin in layer}
     for system in systems(project.fleet):
-        held |= {deb.name for deb in project.locks.debs(system.layer.system_lock)}
-    if unknown := [name for name in names if name not in {*held, *ALL}]:
+        locked_names |= {deb.name for deb in project.locks.debs(system.layer.system_lock)}
+    if unknown := [name for name in names if name not in {*locked_names, *ALL}]:
         raise UsageError(
             f"no lock holds {', '.join(unknown)}",
             "`slimbake lock --upgrade` without a name takes all",
@@ -97,8 +97,8 @@ def _fetched(project: Project) -> str:
     kept, here = store(), machine()
     wheels = fetch(project.fleet, project.locks, here, kept, console, rehash=True)
     debs = fetch_debian(project.fleet, project.locks, here, kept, console, rehash=True)
-    files = {held for layer in (*wheels.by_layer.values(), *debs.values()) for held in layer}
-    total = megabytes(sum(held.path.stat().st_size for held in files))
+    files = {file for layer in (*wheels.by_layer.values(), *debs.values()) for file in layer}
+    total = megabytes(sum(file.path.stat().st_size for file in files))
     fetched = counted(wheels.fetched, "wheel")
     return f"{counted(len(files), 'file')}, {total}, {fetched} fetched now: {kept.root}"
 

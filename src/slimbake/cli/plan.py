@@ -54,22 +54,25 @@ def _changes(file: Path, since: str, targets: set[str], as_json: bool) -> None:
     """What changed of these targets; where there is none, of all, and of those that are gone."""
     from slimbake.ci.changes import changed
 
-    found = [
-        each for each in changed(file, since, os.environ) if not targets or each.target in targets
+    changes = [
+        change
+        for change in changed(file, since, os.environ)
+        if not targets or change.target in targets
     ]
     if as_json:
         print_json(
             {
-                each.target: {
-                    "status": each.status,
-                    "rebuilt": each.rebuilt,
-                    "reasons": list(each.reasons),
+                entry.target: {
+                    "status": entry.status,
+                    "rebuilt": entry.rebuilt,
+                    "reasons": list(entry.reasons),
                 }
-                for each in found
+                for entry in changes
             }
         )
         return
     rows = [
-        (each.target, each.status, "; ".join(each.reasons) or "no input changed") for each in found
+        (entry.target, each.status, "; ".join(each.reasons) or "no input changed")
+        for entry in changes
     ]
     click.echo(text_table(("target", "state", "why"), rows, 3, layout()))

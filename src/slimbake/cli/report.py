@@ -43,6 +43,6 @@ def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
 
     project = read(file)
     facts, page = write_report(project, records(paths), output)
-    for each in facts["missing"]:
-        console.say(f"not recorded: {each['what']}; `{each['command']}` records it")
+    for figure in facts["missing"]:
+        console.say(f"not recorded: {figure['what']}; `{figure['command']}` records it")
     click.echo(f"{os.path.relpath(page)}: {page.stat().st_size / 1e6:.1f} MB")

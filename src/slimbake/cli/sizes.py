@@ -78,24 +78,24 @@ def command(
     project = read(file) if services or not names else None
     if project:
         references = image_names(project.plan, registry, tag)
-        every = tuple(each.service for each in project.plan.services)  # all variants
+        every = tuple(service.service for service in project.plan.services)  # all variants
         chosen = select(project.plan, every if recorded else services)
-        own = {name: references[name] for name in chosen}
-        images |= held_images(own, every=not services)
-    found = survey(images, workspace)
-    sizes = report.sizes_json(found)
+        services_images = {name: references[name] for name in chosen}
+        images |= held_images(services_images, every=not services)
+    surveyed = survey(images, workspace)
+    sizes = report.sizes_json(surveyed)
     if recorded:
         write_atomically(file.parent / SIZES, f"{json_text(sizes)}\n".encode())
         console.say(f"recorded in {file.parent / SIZES}")
     if as_json:
         print_json(sizes)
         return
-    print_text(report.sizes_text(found, by, layout()))
+    print_text(report.sizes_text(surveyed, by, layout()))
     if project:
         pins = locked_pins(project.fleet, project.locks)
-        for line in requested(project.fleet, {i.name for i in found.measurement.images}):
+        for line in requested(project.fleet, {i.name for i in surveyed.measurement.images}):
             print_text(line)
-        for line in size_hints(project.fleet, project.plan, pins, found.measurement):
+        for line in size_hints(project.fleet, project.plan, pins, surveyed.measurement):
             print_text(f"hint: {line}")
 
 
@@ -110,9 +110,9 @@ def _short_name(image: str) -> str:
 
 def _identity(image: str) -> str:
     """The id of an engine's image. Raises UsageError where the engine has none of that name."""
-    found = docker.find_image(image)
-    if found is None:
+    held = docker.find_image(image)
+    if held is None:
         raise UsageError(
             f"the engine has no image '{image}'", "`docker pull` and `docker load` bring it"
         )
-    return found.id
+    return held.id

@@ -25,7 +25,7 @@ from slimbake.plan.model import Plan
 def _baked(plan: Plan, services: tuple[str, ...]) -> tuple[str, ...]:
     """What `--watch` bakes: these services, and what `up` starts for them."""
     chosen = select(plan, services)
-    starting = (each.service for each in plan.starting(chosen))
+    starting = (service.service for service in plan.starting(chosen))
     return tuple(dict.fromkeys((*chosen, *starting)))
 
 

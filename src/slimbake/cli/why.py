@@ -80,29 +80,32 @@ def _of_images(
 ) -> None:
     """Print, or extract, what rules did to a path in images. Raises NothingSelected."""
     every = {name: changed(image) for name, image in ids.items()}
-    found = {name: files for name, each in every.items() if (files := why(each, path))}
+    matches = {name: files for name, entries in every.items() if (files := why(entries, path))}
     if extract:
-        _extract(found, ids, extract)
+        _extract(matches, ids, extract)
     elif as_json:
         print_json(
             {
-                name: [{"layer": each.layer, **each.entry.as_json()} for each in files]
-                for name, files in found.items()
+                name: [{"layer": file.layer, **file.entry.as_json()} for file in files]
+                for name, files in matches.items()
             }
         )
-    elif found:
-        for line in answer(path, found):
+    elif matches:
+        for line in answer(path, matches):
             print_text(line)
     elif reason := left_behind(path):
         print_text(f"runtime: no image has {path} of the standard library: {reason}")
     else:
-        python, services = project.fleet.python, {each.service for each in project.plan.services}
+        python, services = (
+            project.fleet.python,
+            {service.service for service in project.plan.services},
+        )
         there = next((n for n, image in ids.items() if is_there(image, path, python)), "")
         raise NothingSelected(
             f"nothing removed, moved or changed {path} in these images",
             f"{there} has it on disk, as its package installed it"
             if there
-            else led_on([one for each in every.values() for one in each], path, services),
+            else led_on([entry for entries in every.values() for entry in entries], path, services),
         )
 
 
@@ -117,13 +120,13 @@ def _explained(project: Project, package: str) -> str:
     return explanation(normalised(package), families(project.fleet), pins)
 
 
-def _extract(found: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:
+def _extract(matches: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:
     """Write what is cold of these files. Raises NothingSelected where nothing is."""
     from slimbake.images.cold import extract_cold
 
     modules: dict[str, bytes] = {}
-    for name, files in found.items():
-        cold = {each.entry.path for each in files if each.entry.by in MOVED}
+    for name, files in matches.items():
+        cold = {file.entry.path for file in files if file.entry.by in MOVED}
         modules |= {path: code for path, code in cold_modules(ids[name]) if path in cold}
     if not modules:
         raise NothingSelected("no cold store of these images has such a file")

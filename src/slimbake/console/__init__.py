@@ -32,12 +32,12 @@ def harmless(text: str) -> str:
     """
     text = _CONTROL.sub(_escaped, text.replace("\r\n", "\n"))
     if os.environ.get("GITHUB_ACTIONS"):
-        text = _COMMAND.sub(lambda found: "#\\#" if found[1] is None else f"{found[1]}\\:", text)
+        text = _COMMAND.sub(lambda match: "#\\#" if match[1] is None else f"{match[1]}\\:", text)
     return text
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode()
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode()
 
 
 def _to_stderr(line: str) -> None:

@@ -54,8 +54,8 @@ def headline(view: ProgressView) -> str:
         for awaited, names in _waiting(view.items)[:WAITING]
         if awaited
     )
-    words = f"{view.title}: {_tally(view)} after {clock(view.seconds)}"
-    return "; ".join((words, *waits, *_left(view)))
+    done = f"{view.title}: {_tally(view)} after {clock(view.seconds)}"
+    return "; ".join((done, *waits, *_left(view)))
 
 
 def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:
@@ -64,10 +64,10 @@ def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:
     A group shows its first running and failed items, and for what others wait; the rest is counted.
     """
     counts = bool(view.items or view.tally)
-    words = "  ".join((*([_tally(view)] if counts else ()), clock(view.seconds), *_left(view)))
-    room = min(_BAR, width - len(view.title) - len(words) - 4)
+    figures = "  ".join((*([_tally(view)] if counts else ()), clock(view.seconds), *_left(view)))
+    room = min(_BAR, width - len(view.title) - len(figures) - 4)
     bar = f"  {_bar(_part(view), room)}" if counts and room >= 8 else ""
-    yield _cut(f"{view.title}{bar}  {words}", width), "bold"
+    yield _cut(f"{view.title}{bar}  {figures}", width), "bold"
     groups = list(dict.fromkeys(item.group for item in view.items))
     column = max((len(group) for group in groups), default=0)
     for group in groups:
@@ -103,11 +103,11 @@ def _group(items: Sequence[WorkItem], width: int) -> Iterator[tuple[str, str]]:
 
 def _waiting(items: Iterable[WorkItem]) -> list[tuple[tuple[str, ...], list[str]]]:
     """For what items wait, and their names; first what most wait for."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    waiting: dict[tuple[str, ...], list[str]] = {}
     for item in items:
         if item.state == "waits":
-            found.setdefault(item.awaits, []).append(item.name)
-    return sorted(found.items(), key=lambda each: -len(each[1]))
+            waiting.setdefault(item.awaits, []).append(item.name)
+    return sorted(waiting.items(), key=lambda group: -len(group[1]))
 
 
 def _tally(view: ProgressView) -> str:

@@ -68,7 +68,7 @@ def folded(text: str, width: int) -> str:
         return text
     from textwrap import TextWrapper
 
-    found = []
+    lines = []
     for line in text.split("\n"):
         text = line.lstrip()
         indent = " " * (len(line) - len(text))
@@ -79,8 +79,8 @@ def folded(text: str, width: int) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        found += wrapper.wrap(text) if len(line) > width else [line]
-    return "\n".join(found)
+        lines += wrapper.wrap(text) if len(line) > width else [line]
+    return "\n".join(lines)
 
 
 def text_table(
@@ -94,31 +94,34 @@ def text_table(
     """
     columns = tuple(zip(headings, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    words = [at < left or not any(map(_figure, cells)) for at, (_, *cells) in enumerate(columns)]
+    textual = [at < left or not any(map(_figure, cells)) for at, (_, *cells) in enumerate(columns)]
     least = [
         min(width, _WORD if word else max(map(len, cells), default=0))
-        for width, word, (_, *cells) in zip(widths, words, columns, strict=True)
+        for width, word, (_, *cells) in zip(widths, textual, columns, strict=True)
     ]
     while layout.width and sum(widths) + _GAP * (len(widths) - 1) > layout.width:
         able = [column for column, width in enumerate(widths) if width > least[column]]
         if not able:
             break
         widths[max(able, key=widths.__getitem__)] -= 1
-    return "\n".join(text for line in (headings, *rows) for text in _lines(line, widths, words))
+    return "\n".join(text for line in (headings, *rows) for text in _lines(line, widths, textual))
 
 
 def _figure(cell: str) -> bool:
     return cell == UNMEASURED or cell.lstrip("+-")[:1].isdigit()
 
 
-def _lines(line: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> Iterator[str]:
+def _lines(line: Sequence[str], widths: Sequence[int], textual: Sequence[bool]) -> Iterator[str]:
     """A row of the table, in as many lines as its tallest cell has."""
     cells = [_wrapped(cell, width) for cell, width in zip(line, widths, strict=True)]
     for texts in zip_longest(*cells, fillvalue=""):
-        parts = zip(texts, widths, words, strict=True)
+        parts = zip(texts, widths, textual, strict=True)
         yield (
             (" " * _GAP)
-            .join(text.ljust(width) if word else text.rjust(width) for text, width, word in parts)
+            .join(
+                text.ljust(width) if is_text else text.rjust(width)
+                for text, width, is_text in parts
+            )
             .rstrip()
         )
 

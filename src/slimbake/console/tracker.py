@@ -60,11 +60,11 @@ class Tracker:
             with self.step(job[0], f"{verb} {job[0]}" if verb else ""):
                 return run(job[1])
 
-        found = tuple(jobs)
-        self.expect(name for name, _ in found)
+        steps = tuple(jobs)
+        self.expect(name for name, _ in steps)
         with ThreadPoolExecutor(at_once) as pool:
             try:
-                return tuple(pool.map(one, found))
+                return tuple(pool.map(one, steps))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

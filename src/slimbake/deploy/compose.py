@@ -54,25 +54,29 @@ def up(
     dies or gets unhealthy.
     """
     chosen = project.plan.starting(services, _there(project))
-    names = tuple(each.service for each in chosen)
+    names = tuple(service.service for service in chosen)
     with _given(project, chosen, images, environment, console, code) as (together, beside):
         _start(together, names)
         states = _awaited(together, names, beside, console)
-    for each in chosen:
-        state = states[each.service]
+    for service in chosen:
+        state = states[service.service]
         if state.published:
-            more = "" if each.publish else f" (another has {each.port}; `publish: PORT` sets one)"
-            console.say(f"{each.service}: 127.0.0.1:{state.published}{more}")
+            more = (
+                ""
+                if service.publish
+                else f" (another has {service.port}; `publish: PORT` sets one)"
+            )
+            console.say(f"{service.service}: 127.0.0.1:{state.published}{more}")
         elif state.code is not None:
-            console.say(f"{each.service}: finished with exit code 0")
-        elif not each.port:
-            console.say(f"{each.service}: runs without a `port`, so nothing of it is published")
+            console.say(f"{service.service}: finished with exit code 0")
+        elif not service.port:
+            console.say(f"{service.service}: runs without a `port`, so nothing of it is published")
     return names, beside
 
 
 def _there(project: Project) -> frozenset[str]:
     """The services that run, where it matters: a variant that runs stands for its service."""
-    if not any(each.copied for each in project.plan.services):
+    if not any(service.copied for service in project.plan.services):
         return frozenset()
     with started(project) as together:
         return frozenset(name for name, state in together.states().items() if state.code is None)
@@ -120,9 +124,9 @@ def run(
     console: Console,
 ) -> int:
     """Run one service in the foreground, beside what is up; its exit code."""
-    chosen = tuple(each for each in project.plan.services if each.service == service)
-    with _given(project, chosen, images, environment, console) as (asked, _):
-        return asked.run(service, arguments)
+    chosen = tuple(running for running in project.plan.services if running.service == service)
+    with _given(project, chosen, images, environment, console) as (together, _):
+        return together.run(service, arguments)
 
 
 @contextlib.contextmanager
@@ -130,9 +134,9 @@ def started(project: Project) -> Iterator[ComposeProject]:
     """The fleet as it was started, to be looked at or ended: files of variables may have gone, and
     what set those without which Compose reads nothing (`${KEY:?}`).
     """
-    with_files = (each.service for each in project.plan.services if each.env_file)
+    with_files = (service.service for service in project.plan.services if service.env_file)
     without = "".join(f"  {name}: {{env_file: !reset []}}\n" for name in with_files)
-    values = (value for each in project.plan.services for _, value in each.environment)
+    values = (value for service in project.plan.services for _, value in service.environment)
     named = {name for value in values for name in re.findall(r"\$\{(\w+)", value)}
     with (
         tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file,
@@ -152,9 +156,9 @@ def started(project: Project) -> Iterator[ComposeProject]:
 def _to_start(project: Project) -> ComposeProject:
     """The fleet for Compose. Raises SetupError where a file of variables is missing."""
     missing = [
-        f"services.{each.service}.env_file: there is no {name}"
-        for each in project.plan.services
-        for name in each.env_file
+        f"services.{service.service}.env_file: there is no {name}"
+        for service in project.plan.services
+        for name in service.env_file
         if not (project.root / name).is_file()
     ]
     if missing:
@@ -167,7 +171,7 @@ def _prepared(project: Project) -> ComposeProject:
     where the containers of that name are another repository's.
     """
     require_compose()
-    filled = any(each.environment for each in project.plan.services)
+    filled = any(service.environment for service in project.plan.services)
     env_files = (project.root / ".env",) if filled and (project.root / ".env").is_file() else ()
     together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,), env_files)
     if elsewhere := together.elsewhere:
@@ -205,39 +209,43 @@ def _given(
     together = _to_start(project)
     needed = project.plan.with_weights(tuple(service.service for service in services))
     _tell_outdated(project, docker.image_ids({name: images[name] for name in needed}), console)
-    needs = {each.service: each.start.beside for each in services if each.start.beside}
+    needs = {service.service: service.start.beside for service in services if service.start.beside}
     own = _own(project, needs, console)
-    fleet = {name for each in project.plan.services for name in (each.service, each.host)}
+    fleet = {name for service in project.plan.services for name in (service.service, service.host)}
     beside = own.needed(itertools.chain(*needs.values()), fleet)
     added = own.joined(beside)
-    names = tuple(each.service for each in services)
+    names = tuple(service.service for service in services)
     plan = mounted(project.plan, images, names)
-    volumes = {each.service: each.weights_volume for each in plan.services}
+    volumes = {service.service: service.weights_volume for service in plan.services}
     variables = {name: literal(text) for name, text in environment.items()}
-    for each in services:
-        on_top: dict[str, Any] = {"image": literal(images[each.service]), "pull_policy": "never"}
+    for service in services:
+        on_top: dict[str, Any] = {"image": literal(images[service.service]), "pull_policy": "never"}
         on_top["environment"] = variables
-        awaited = plan.awaited(each, names).items()
+        awaited = plan.awaited(service, names).items()
         first: dict[str, Any] = {name: {"condition": how} for name, how in awaited}
-        if each.start.beside:
-            on_top["environment"] = {**own.variables(each.host), **variables}
-            first |= own.awaits(each.host, own.needed(each.start.beside, fleet))
-        if first or each.depends_on:
+        if service.start.beside:
+            on_top["environment"] = {**own.variables(service.host), **variables}
+            first |= own.awaits(service.host, own.needed(service.start.beside, fleet))
+        if first or service.depends_on:
             on_top["depends_on"] = Override(first)
         on_top["volumes"] = []
-        if each.service in code:
-            folder = {"type": "bind", "source": literal(str(code[each.service])), "target": "/app"}
+        if service.service in code:
+            folder = {
+                "type": "bind",
+                "source": literal(str(code[service.service])),
+                "target": "/app",
+            }
             on_top["volumes"].append({**folder, "read_only": True})
-        if volume := volumes[each.service]:  # in place of `type: image`, which old engines lack
+        if volume := volumes[service.service]:  # in place of `type: image`, which old engines lack
             on_top["volumes"].append(mount("volume", volume))
             added["volumes"][volume] = {"name": volume, "external": True}
-        added["services"][each.service] = on_top
+        added["services"][service.service] = on_top
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
         file.write(document(added))
         file.flush()
         theirs = (k for k, v in added["volumes"].items() if v == {"name": f"{together.name}_{k}"})
         # of all services: Compose makes those of the ones that do not start, too
-        every = (volume for each in project.plan.services for volume, _ in each.volumes)
+        every = (volume for service in project.plan.services for volume, _ in service.volumes)
         together.make_volumes((*every, *theirs))
         yield replace(together, files=(*together.files, Path(file.name))), beside
 
@@ -257,9 +265,9 @@ def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console)
     if not needs:
         return OwnServices({"services": {}})
     file = project.root / own_compose(project.root).name
-    own = own_services(file, project.plan.project)
-    pull(lacking(beside_images(file, own, needs)), console)
-    return own
+    file_services = own_services(file, project.plan.project)
+    pull(lacking(beside_images(file, file_services, needs)), console)
+    return file_services
 
 
 def restart(project: Project, services: Collection[str]) -> None:
@@ -280,13 +288,13 @@ def written(project: Project) -> None:
 
 def variables(given: Iterable[str]) -> dict[str, str]:
     """What `--env` names: NAME=VALUE, or NAME alone for this process's own."""
-    found = {}
-    for each in given:
-        name, equals, value = each.partition("=")
+    values = {}
+    for text in given:
+        name, equals, value = text.partition("=")
         if not equals and name not in os.environ:
             raise UsageError(f"--env {name}: there is no such variable here", "--env NAME=VALUE")
-        found[name] = value if equals else os.environ[name]
-    return found
+        values[name] = value if equals else os.environ[name]
+    return values
 
 
 def _awaited(
@@ -300,20 +308,20 @@ def _awaited(
     Say of which the health check fails meanwhile. Raises CheckError, with the last words of one that
     dies or gets unhealthy.
     """
-    began, said = time.monotonic(), set[str]()
+    began, told = time.monotonic(), set[str]()
     well_since: float | None = None
     while True:
-        found = together.states()
-        states = {service: found[service] for service in (*services, *beside)}
+        containers = together.states()
+        states = {service: containers[service] for service in (*services, *beside)}
         _expect_well(together, states, beside)
         now = time.monotonic()
         for name, state in states.items() if now > began + PATIENCE else ():
-            if state.health == "starting" and state.check and name not in said:
+            if state.health == "starting" and state.check and name not in told:
                 console.say(
                     f"{name} is not healthy yet: its health check says:"
                     f" {state.check.splitlines()[-1]}"
                 )
-                said.add(name)
+                told.add(name)
         if any(state.health == "starting" and state.code is None for state in states.values()):
             well_since = None
         else:
@@ -335,23 +343,27 @@ def _expect_well(
     together: ComposeProject, states: Mapping[str, ContainerState], beside: Sequence[str] = ()
 ) -> None:
     """Raise CheckError for those that died or are unhealthy, with their last words."""
-    ill = {n: each for n, each in states.items() if each.code or each.health == "unhealthy"}
+    ill = {n: state for n, state in states.items() if state.code or state.health == "unhealthy"}
     if ill:
         logs = (
-            f"`docker logs {each.name}`" if name in beside else f"`slimbake logs {name}`"
-            for name, each in ill.items()
+            f"`docker logs {state.name}`" if name in beside else f"`slimbake logs {name}`"
+            for name, state in ill.items()
         )
         raise CheckError(
-            "\n".join(_why_ill(name, each, together) for name, each in ill.items()),
+            "\n".join(_why_ill(name, state, together) for name, state in ill.items()),
             f"{', '.join(logs)}: all that they wrote; `slimbake down` removes the others",
         )
 
 
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
-    own = own_compose(project.root)
-    lines = (f"in {own.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
-    both = [each.service for each in project.plan.services if each.service in own.services]
+    compose_file = own_compose(project.root)
+    lines = (f"in {compose_file.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
+    both = [
+        service.service
+        for service in project.plan.services
+        if service.service in compose_file.services
+    ]
     if not both:
         return lines
     return (

@@ -98,7 +98,7 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
 
 
 def _running(plan: Plan, service: str) -> Running:
-    return next(each for each in plan.services if each.service == service)
+    return next(running for running in plan.services if running.service == service)
 
 
 # Removes from the engine what slimbake made for one project, known by its labels.
@@ -112,10 +112,10 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     What another folder of the same project has built stays, as long as that folder is there. An
     image that a container still runs stays.
     """
-    own = checkout(root)
+    here = checkout(root)
     gone = [*docker.remove_orphans(), *remove_volumes(project), *docker.remove_dangling(project)]
     for names in docker.project_images(project).values():
-        others = {name for name in names if _of_another(name, own)}
+        others = {name for name in names if _of_another(name, here)}
         ours = (
             name
             for name in names
@@ -125,7 +125,7 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     return tuple(gone)
 
 
-def _of_another(name: str, own: str) -> bool:
+def _of_another(name: str, here: str) -> bool:
     """Whether a name was given while another folder, which is still there, was built."""
     word = name.rpartition(":")[2].partition("-")[2]
-    return name.startswith(OURS) and word not in ("", own) and stands_for(word) is not None
+    return name.startswith(OURS) and word not in ("", here) and stands_for(word) is not None

@@ -56,12 +56,12 @@ def sources(project: Project) -> dict[str, Source]:
     whole = image_fingerprints(plan, accounts)
     mounts = not own_templates(root)  # other stages may stand in a template of the user's own
     services = {service.service for service in plan.services}
-    found = {}
+    described = {}
     for account in (account for account in accounts if account.target in services):
         name = account.target
         code = next((entry for entry in account.inputs if entry.kind == "context"), None)
-        found[name] = _source(plan.target(name), account, code, whole.get(name, ""), mounts)
-    return found
+        described[name] = _source(plan.target(name), account, code, whole.get(name, ""), mounts)
+    return described
 
 
 def _source(
