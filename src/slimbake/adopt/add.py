@@ -86,7 +86,7 @@ def skeleton(manifest: Manifest, service: str, base: str | None) -> Skeleton:
 
 def _required(manifest: Manifest, base: str | None) -> set[str]:
     """The normalised names of what a base and all that it extends require."""
-    by_name = {each.name: each for each in manifest.bases}
+    by_name = {base.name: base for base in manifest.bases}
     names: set[str] = set()
     while base in by_name:
         asked = by_name[base].requirements

@@ -68,7 +68,7 @@ def code_of(
     if not code and not apart:
         return Code()
     folder = _code_folder(code, workdir, repository)
-    sources = [each.source for each in (*code, *apart)]
+    sources = [pair.source for pair in (*code, *apart)]
     tops = [s if not repository.is_file(s) else posixpath.dirname(s) or "." for s in sources]
     context = common([*tops, *([folder[0]] if folder else [])])
     if context != build.context and _differs(build, context, repository):
@@ -76,21 +76,21 @@ def code_of(
     elif f"{build.dockerfile}{_IGNORE}" in repository.files:
         what = f"{build.dockerfile}{_IGNORE} says what is copied"
         raise KeepError(Place(f"{build.dockerfile}{_IGNORE}"), what, f"name it {_IGNORE}")
-    moves = {each.target: _inside(APP, each.source, context) for each in (*code, *apart)}
+    moves = {pair.target: _inside(APP, pair.source, context) for pair in (*code, *apart)}
     if folder:
         moves.setdefault(folder[1], _inside(APP, folder[0], context))
     moves.pop("/", None)
     include: list[str] = []
     if context not in sources:
         for path in sorted({posixpath.relpath(source, context) for source in sources}):
-            if not any(below(path, each) for each in include):
+            if not any(below(path, pattern) for pattern in include):
                 include.append(path)
     changed = {old: new for old, new in moves.items() if old != new}
-    used = [each.source for each in apart]
+    used = [pair.source for pair in apart]
     if folder:  # other folders are of other services: what lies where it works is its own
         inner = posixpath.relpath(workdir, folder[1]) if below(workdir, folder[1]) else "."
         used.append(posixpath.normpath(posixpath.join(folder[0], inner)))
-    files = [file for each in used for file in repository.below(each)]
+    files = [file for path in used for file in repository.below(path)]
     copied = (file for file in files if any(below(file, source) for source in sources))
     old = [path for path in changed if path.count("/") and path != "/"]
     _refuse_old_paths(old, copied, repository)
@@ -107,29 +107,29 @@ def _sorted(
     repository: Repository,
 ) -> tuple[list[Pair], list[Pair]]:
     """What lies together as in the repository, and single files elsewhere that commands name."""
-    pairs = [each for each in dict.fromkeys(pairs) if not each.mount]
+    pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
     count: dict[tuple[str, str], int] = {}
-    for each in pairs:
-        weight = 1 if repository.is_file(each.source) else 1000
-        count[_top(each)] = count.get(_top(each), 0) + weight
+    for pair in pairs:
+        weight = 1 if repository.is_file(pair.source) else 1000
+        count[_top(pair)] = count.get(_top(pair), 0) + weight
     own = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=None)
     code, apart = [], []
-    for each in pairs:
-        if _top(each) == own:
-            code.append(each)
-        elif repository.is_file(each.source) and _is_named(each.target, named):
-            apart.append(each)
+    for pair in pairs:
+        if _top(pair) == own:
+            code.append(pair)
+        elif repository.is_file(pair.source) and _is_named(pair.target, named):
+            apart.append(pair)
         elif not (
-            repository.is_file(each.source) and (each.source in read or lists_packages(each.source))
+            repository.is_file(pair.source) and (pair.source in read or lists_packages(pair.source))
         ):
-            what = f"{each.source} is copied to {each.target}, and the code lies elsewhere"
+            what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
             advice = "copy it to where it lies beside the code in the repository"
-            raise KeepError(each.place, what, advice)
+            raise KeepError(pair.place, what, advice)
     if (
         code
         and not apart
         and all(lists_packages(e.source) for e in code if repository.is_file(e.source))
-    ) and all(repository.is_file(each.source) for each in code):
+    ) and all(repository.is_file(pair.source) for pair in code):
         return [], []  # only what packages are installed from
     return code, apart
 

@@ -69,7 +69,7 @@ def compose_files(repository: Repository) -> tuple[list[str], list[str]]:
     named = [f for f in named if not f.startswith(".") and "/." not in f]
     usual: dict[str, str] = {}
     for name in OWN:
-        for file in (each for each in named if posixpath.basename(each) == name):
+        for file in (path for path in named if posixpath.basename(path) == name):
             usual.setdefault(posixpath.dirname(file), file)
     own = [usual[""]] if "" in usual else sorted(usual.values())
     return own, [f for f in named if f not in own]
@@ -117,8 +117,8 @@ class _Reader:
         if file in self._included:  # in a circle, or twice
             return found
         self._included.add(file)
-        for each in _listed(top.get("include")):
-            paths = _listed(each.get("path")) if isinstance(each, dict) else [each]
+        for included in _listed(top.get("include")):
+            paths = _listed(included.get("path")) if isinstance(included, dict) else [included]
             for path in map(_text, paths):
                 inner = _joined(posixpath.dirname(file), path)
                 found |= self.services(inner, self.top(inner), depth + 1)
@@ -196,13 +196,13 @@ def _long(said: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
         found["environment"] = _mapping(said["environment"], passed=True)
     depends = said.get("depends_on")
     if isinstance(depends, list):
-        found["depends_on"] = {_text(each): {} for each in depends}
+        found["depends_on"] = {_text(name): {} for name in depends}
     files = (
-        each.get("path") if isinstance(each, dict) else each
-        for each in _listed(said.get("env_file"))
+        path.get("path") if isinstance(path, dict) else path
+        for path in _listed(said.get("env_file"))
     )
     if "env_file" in said:
-        found["env_file"] = [_joined(folder, _text(each)) for each in files]
+        found["env_file"] = [_joined(folder, _text(file)) for file in files]
     for key in _LISTS:
         if key in found:
             found[key] = _listed(found[key])
@@ -217,7 +217,7 @@ def _merged(below: Raw, above: Raw) -> Raw:
         if isinstance(old, dict) and isinstance(value, dict) and key != "healthcheck":
             found[key] = _merged(old, value)
         elif isinstance(old, list) and isinstance(value, list) and key in _LISTS:
-            found[key] = [*old, *(each for each in value if each not in old)]
+            found[key] = [*old, *(item for item in value if item not in old)]
         else:
             found[key] = value
     return found
@@ -228,7 +228,7 @@ def _service(name: str, said: Raw) -> ComposeService:
     environment = said.get("environment", {})
     volumes, mounts = _volumes(said.get("volumes", ()))
     stays = [key for key in said if key and key not in _READ]
-    stays += [f"the mount of {each}" for each in mounts]
+    stays += [f"the mount of {mount}" for mount in mounts]
     depends = said.get("depends_on", {})
     return ComposeService(
         name=name,
@@ -310,11 +310,11 @@ def _health(said: Any, place: Place) -> Health | None:
 
 
 def _ports(said: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
-    for each in said:
-        if isinstance(each, dict):
-            host, own = _text(each.get("published")), _text(each.get("target"))
+    for item in said:
+        if isinstance(item, dict):
+            host, own = _text(item.get("published")), _text(item.get("target"))
         else:
-            text = expand(_text(each), {}).partition("/")[0]
+            text = expand(_text(item), {}).partition("/")[0]
             *front, own = text.split(":")
             host = front[-1] if front else ""
         if number := _number(expand(own, {})):
@@ -325,11 +325,11 @@ def _volumes(said: Sequence[Any]) -> tuple[dict[str, str], list[str]]:
     """Named volumes with their paths, and what else is mounted."""
     named: dict[str, str] = {}
     others: list[str] = []
-    for each in said:
-        if isinstance(each, dict):
-            source, target = _text(each.get("source")), _text(each.get("target"))
+    for item in said:
+        if isinstance(item, dict):
+            source, target = _text(item.get("source")), _text(item.get("target"))
         else:
-            source, _, target = _text(each).partition(":")
+            source, _, target = _text(item).partition(":")
             target = target.partition(":")[0]
         if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", source) and target.startswith("/"):
             named[source] = target
@@ -344,7 +344,7 @@ def _mapping(said: Any, passed: bool = False) -> dict[str, str]:
     if isinstance(said, dict):
         pairs = [(key, value is None, _text(value)) for key, value in said.items()]
     else:
-        split = (_text(each).partition("=") for each in _listed(said))
+        split = (_text(item).partition("=") for item in _listed(said))
         pairs = [(name, not equals, value) for name, equals, value in split]
     for name, alone, value in pairs:
         if not alone:

@@ -32,7 +32,7 @@ def find(stages: list[Stage], name: str) -> Stage | None:
     """The stage of this name or number; "" is the last."""
     if name.isdecimal():
         return stages[int(name)] if int(name) < len(stages) else None
-    named = (each for each in reversed(stages) if not name or each.name == name.lower())
+    named = (stage for stage in reversed(stages) if not name or stage.name == name.lower())
     return next(named, None)
 
 
@@ -158,7 +158,7 @@ class _Reader:
         if instruction.documents:
             self._odd(stage, place, "a file that stands in the Dockerfile", "put it beside it")
             return
-        if odd := next((each for each in sources if _ADDRESS.match(each)), ""):
+        if odd := next((source for source in sources if _ADDRESS.match(source)), ""):
             self._odd(
                 stage, place, f"a download: {odd.partition('?')[0]}", "keep it in the repository"
             )

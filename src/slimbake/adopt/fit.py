@@ -49,11 +49,11 @@ def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
         except ManifestError as error:
             return tuple(
                 replace(
-                    each,
-                    file=file.name if each.file == copy.name else each.file,
-                    message=each.message.replace(copy.name, file.name),
+                    problem,
+                    file=file.name if problem.file == copy.name else problem.file,
+                    message=problem.message.replace(copy.name, file.name),
                 )
-                for each in error.problems
+                for problem in error.problems
             )
 
 
@@ -62,7 +62,7 @@ def python_for(drafts: Sequence[Draft], repository: Repository) -> str:
     that every project allows.
     """
     said = Counter(
-        each.python for each in drafts if each.python in PYTHONS and each.outcome != "kept"
+        draft.python for draft in drafts if draft.python in PYTHONS and draft.outcome != "kept"
     )
     if said:
         return max(said, key=lambda version: (said[version], int(version[2:])))
@@ -78,7 +78,9 @@ def python_for(drafts: Sequence[Draft], repository: Repository) -> str:
         )
     ]
     usual = PYTHONS[: PYTHONS.index(_USUAL) + 1]
-    return next((each for each in reversed(usual) if all(_allows(w, each) for w in wanted)), _USUAL)
+    return next(
+        (version for version in reversed(usual) if all(_allows(w, version) for w in wanted)), _USUAL
+    )
 
 
 def _allows(wanted: str, version: str) -> bool:
@@ -98,15 +100,15 @@ def _allows(wanted: str, version: str) -> bool:
 def with_python(drafts: Iterable[Draft], version: str) -> list[Draft]:
     """The drafts; one whose image has another version of Python keeps its Dockerfile."""
     found = []
-    for each in drafts:
-        if each.outcome != "kept" and each.python not in ("", version):
-            what = f"its image has Python {each.python}, and the others {version}"
+    for draft in drafts:
+        if draft.outcome != "kept" and draft.python not in ("", version):
+            what = f"its image has Python {draft.python}, and the others {version}"
             advice = f"build it from python:{version}, where the service works with it"
-            if each.python not in PYTHONS:
-                what = f"its image has Python {each.python}, and slimbake's {PYTHONS[0]} to {PYTHONS[-1]}"
+            if draft.python not in PYTHONS:
+                what = f"its image has Python {draft.python}, and slimbake's {PYTHONS[0]} to {PYTHONS[-1]}"
                 advice = f"build it from python:{PYTHONS[0]} or newer"
-            each = kept(each, Note("other", each.origin[-1], what, advice))
-        found.append(each)
+            draft = kept(draft, Note("other", draft.origin[-1], what, advice))
+        found.append(draft)
     return found
 
 
@@ -123,14 +125,16 @@ def fitting(
     """
     drafts, lost = list(drafts), list[Note]()
     while not isinstance(problems := checked(file, text(drafts)), Manifest):
-        by_name = {each.name: each for each in drafts}
-        ours = [(each, at) for each in problems if (at := _key(each, by_name))]
+        by_name = {draft.name: draft for draft in drafts}
+        ours = [(problem, at) for problem in problems if (at := _key(problem, by_name))]
         if not ours:  # it is about files that several may read: each alone shows whose they are
             ours = [
-                (problem, (each.name, "", ""))
-                for each in drafts
-                for problem in _problems(file, text([_without_others(each)]))[:1]
-            ] or [(problems[0], (each.name, "", "")) for each in drafts if each.outcome != "kept"]
+                (problem, (draft.name, "", ""))
+                for draft in drafts
+                for problem in _problems(file, text([_without_others(draft)]))[:1]
+            ] or [
+                (problems[0], (draft.name, "", "")) for draft in drafts if draft.outcome != "kept"
+            ]
         if not ours:
             break
         for problem, (name, key, inner) in ours:
@@ -160,7 +164,7 @@ def _corrected(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | 
     if key in entry and (key in _MAY_GO or (draft.outcome == "kept" and key not in _OWN)):
         value = entry[key]
         if isinstance(value, dict) and inner in value and len(value) > 1:
-            entry[key] = {name: each for name, each in value.items() if name != inner}
+            entry[key] = {name: item for name, item in value.items() if name != inner}
         elif isinstance(value, list) and inner.isdecimal() and int(inner) < len(value) > 1:
             entry[key] = [each for number, each in enumerate(value) if number != int(inner)]
         else:
@@ -208,7 +212,7 @@ def apart_by_pins(parsed: Manifest) -> str:
     pins: dict[str, tuple[str, str]] = {}
     for service in parsed.services:
         asked = service.requirements
-        for spec in (*asked.specs, *(each.spec for each in asked.constraints)):
+        for spec in (*asked.specs, *(constraint.spec for constraint in asked.constraints)):
             if found := _PINNED.match(spec.partition(";")[0].strip()):
                 name, version = name_of(found[1]), found[2]
                 other = pins.setdefault(name, (version, service.name))

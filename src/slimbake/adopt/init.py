@@ -66,9 +66,9 @@ def init(file: Path, request: InitRequest, console: Console) -> list[str]:
 
 
 def _next_steps(file: Path) -> list[str]:
-    about_others = (each for each in manifest(file).warnings if each.file != file.name)
+    about_others = (warning for warning in manifest(file).warnings if warning.file != file.name)
     return [
-        *(f"warning: {each}" for each in about_others),
+        *(f"warning: {note}" for note in about_others),
         "",
         "next:",
         "  slimbake bake   locks, builds, checks and tags every image",
@@ -110,7 +110,7 @@ def start(file: Path, request: InitRequest) -> Started:
     if torch and not isinstance(checked(file, text(drafts, torch)), Manifest):
         torch, torch_notes = "", []  # none asks for it
     why = apart_by_pins(parsed) if parsed else ""
-    notes = [*found.notes, *lost, *torch_notes, *(n for each in drafts for n in each.notes)]
+    notes = [*found.notes, *lost, *torch_notes, *(n for draft in drafts for n in draft.notes)]
     return Started(text(drafts, torch, why), tuple(drafts), tuple(dict.fromkeys(notes)), found.left)
 
 
@@ -133,15 +133,15 @@ def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
 
 def _torch(drafts: Sequence[Draft]) -> tuple[str, list[Note]]:
     """Which build of torch a fleet has, and what that changes."""
-    own = [each for each in drafts if each.outcome != "kept"]
-    said = Counter(each.torch for each in own if each.torch and each.torch != "auto")
-    plain = [each for each in own if each.wants_torch]
-    gpu = [each for each in plain if each.gpu]
+    own = [draft for draft in drafts if draft.outcome != "kept"]
+    said = Counter(draft.torch for draft in own if draft.torch and draft.torch != "auto")
+    plain = [draft for draft in own if draft.wants_torch]
+    gpu = [draft for draft in plain if draft.gpu]
     build = max(said, key=lambda name: said[name], default="pypi" if gpu else "")
-    place = next((each.wants_torch for each in plain if each.wants_torch), None)
+    place = next((draft.wants_torch for draft in plain if draft.wants_torch), None)
     if place is None or build == "pypi":
         return build, []
-    names = ", ".join(each.name for each in plain)
+    names = ", ".join(draft.name for draft in plain)
     what = f"{names}: torch is its {build or 'cpu'} build, and PyPI's has CUDA"
     return build, [Note("breaks", place, what, "`torch: pypi` in the manifest for CUDA")]
 
@@ -152,7 +152,7 @@ def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
             f"there is no service '{request.service}' here",
             "`slimbake init --dry-run` lists those that it finds",
         )
-    listed = "".join(f"\n{each}" for each in notes)
+    listed = "".join(f"\n{note}" for note in notes)
     return (
         "nothing here says how a service is built: no compose file that builds one, no Dockerfile"
         + listed,
@@ -163,14 +163,14 @@ def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
 
 def _further(file: Path, decided: Started, request: InitRequest, console: Console) -> list[str]:
     """With a manifest that is there: what it lacks, or the one service that is wanted."""
-    known = {each.name for each in manifest(file).services}
-    lacking = [each for each in decided.drafts if each.name not in known]
+    known = {service.name for service in manifest(file).services}
+    lacking = [draft for draft in decided.drafts if draft.name not in known]
     if not request.service:
         lines = [f"{file.name} exists already, and `init` does not change it"]
         return lines + (
             [
-                f"it lacks {each.name} ({each.origin[0]}): `slimbake init --service {each.name}`"
-                for each in lacking
+                f"it lacks {draft.name} ({draft.origin[0]}): `slimbake init --service {draft.name}`"
+                for draft in lacking
             ]
             or ["every service found here is in it; `slimbake add NAME` adds a new one"]
         )
@@ -204,23 +204,23 @@ def report(decided: Started) -> list[str]:
     """What became of each service, in a line, and the notes by their rank."""
     rows = [
         (
-            each.name,
-            each.outcome,
-            str(each.origin[0]) if not each.why else f"{each.why.place}: {each.why.what}",
+            draft.name,
+            draft.outcome,
+            str(draft.origin[0]) if not draft.why else f"{draft.why.place}: {draft.why.what}",
         )
-        for each in decided.drafts
+        for draft in decided.drafts
     ]
     lines = text_table(("service", "becomes", "from, or why"), rows, left=3).splitlines()
-    count = Counter(each.outcome for each in decided.drafts)
+    count = Counter(draft.outcome for draft in decided.drafts)
     lines += ["", ", ".join(f"{number} {outcome}" for outcome, number in count.items())]
     if decided.left:
         lines.append(
             f"ready-made, stay in the compose file: {', '.join(n for n, _ in decided.left)}"
         )
     advised: dict[str, list[str]] = {}
-    for each in decided.drafts:
-        if each.why and each.why.advice:
-            advised.setdefault(each.why.advice, []).append(each.name)
+    for draft in decided.drafts:
+        if draft.why and draft.why.advice:
+            advised.setdefault(draft.why.advice, []).append(draft.name)
     if advised:
         lines += ["", "what would have slimbake build what is kept:"]
         lines += [f"  {', '.join(names)}: {advice}" for advice, names in advised.items()]
@@ -230,10 +230,10 @@ def report(decided: Started) -> list[str]:
 def _ranked(notes: Sequence[Note]) -> Iterator[str]:
     """The notes by rank, each once; what stays in the compose file in one line of each place."""
     for rank, title in RANKS.items():
-        found = _once([each for each in notes if each.rank == rank], rank)
+        found = _once([note for note in notes if note.rank == rank], rank)
         if found:
             yield from ("", f"what {title}:")
-            yield from (f"  {line}" for each in found[:_SHOWN] for line in str(each).split("\n"))
+            yield from (f"  {line}" for note in found[:_SHOWN] for line in str(note).split("\n"))
             if len(found) > _SHOWN:
                 yield f"  and {len(found) - _SHOWN} more"
 
@@ -242,11 +242,11 @@ def _once(notes: Sequence[Note], rank: Rank) -> list[Note]:
     """Notes that say one thing of several places, together; what only stays, in one for each file."""
     places: dict[tuple[str, str], list[Place]] = {}
     stays: dict[str, dict[str, None]] = {}
-    for each in notes:
-        if rank == "compose" and not each.advice:
-            stays.setdefault(each.place.file, {}).update(dict.fromkeys(each.what.split(", ")))
+    for note in notes:
+        if rank == "compose" and not note.advice:
+            stays.setdefault(note.place.file, {}).update(dict.fromkeys(note.what.split(", ")))
         else:
-            places.setdefault((each.what, each.advice), []).append(each.place)
+            places.setdefault((note.what, note.advice), []).append(note.place)
     found = [Note(rank, Place(file), ", ".join(what)) for file, what in stays.items()]
     for (what, advice), at in places.items():
         more = f" (and in {len(set(at)) - 1} more places)" if len(set(at)) > 1 else ""

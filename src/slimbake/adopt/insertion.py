@@ -132,9 +132,9 @@ def _holds(old: str, new: str, name: str, entry: Entry) -> bool:
 def _plainly(value: Any) -> Any:
     """A value as the manifest's reader gives it."""
     if isinstance(value, dict):
-        return {key: _plainly(each) for key, each in value.items()}
+        return {key: _plainly(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plainly(each) for each in value]
+        return [_plainly(item) for item in value]
     return Word("true" if value else "false") if isinstance(value, bool) else value
 
 

@@ -141,8 +141,8 @@ def _torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
     """Where a service asks for torch, and does not say which build."""
     if needs.torch:
         return None
-    for each in needs.requirements:
-        if re.fullmatch(r"torch(?:[=<>~!\[ ].*)?", each):
+    for requirement in needs.requirements:
+        if re.fullmatch(r"torch(?:[=<>~!\[ ].*)?", requirement):
             return stage.place
     for file in needs.files:
         text = repository.text(file) or ""
@@ -180,7 +180,7 @@ class _Service:
         if not any(found.values()):
             what = "it has no CMD and no ENTRYPOINT: it starts nothing"
             raise KeepError(stage.place, what, "write CMD, or `command` in the compose file")
-        return {key: each for key, each in found.items() if each}
+        return {key: item for key, item in found.items() if item}
 
     def entry(self, code: Code, folder: str) -> tuple[bool, Entry]:
         """The entry, and whether a shell runs its command. `folder`: today's context."""
@@ -195,9 +195,9 @@ class _Service:
         if code.include:
             entry["include"] = list(code.include)
         commands = self.commands()
-        for key, each in commands.items():
-            first = each is next(iter(commands.values()))
-            entry[key] = self._words(each, code, there, first=first)
+        for key, item in commands.items():
+            first = item is next(iter(commands.values()))
+            entry[key] = self._words(item, code, there, first=first)
         if there != APP:
             entry["workdir"] = there
         env = self._env(code)
@@ -394,7 +394,7 @@ class _Service:
         targets = [old for old, _ in code.moves] + [self._stage.workdir]
         for path in self._needs.folders:
             moved = code.moved(path)
-            covered = any(f"{each}/".startswith(f"{path}/") for each in targets)
+            covered = any(f"{target}/".startswith(f"{path}/") for target in targets)
             home = moved.startswith((NONROOT_HOME, HOME, "/tmp", "/var/lib", "/etc", "/usr"))  # noqa: S108
             inner = self._source_folder(moved, code)
             if not (

@@ -102,30 +102,38 @@ def _composed(
     """What compose files build, what they have ready-made, and what lies elsewhere. `apart`: there
     are others, whose volumes may have the same names.
     """
-    builds = {each.image: each.build for each in facts.services if each.image and each.build}
+    builds = {
+        service.image: service.build
+        for service in facts.services
+        if service.image and service.build
+    }
     ready = {e.name for e in facts.services if not e.build and e.image and e.image not in builds}
-    depends = {each.name: set(each.depends_on) for each in facts.services}
+    depends = {service.name: set(service.depends_on) for service in facts.services}
     root = facts.files[0] if facts.files else ""
     startable = {n for n in ready if depends[n] <= ready} if root in OWN else set()
     found, left, notes = [], [], []
-    for each in facts.services:
-        build = each.build or builds.get(each.image)
+    for service in facts.services:
+        build = service.build or builds.get(service.image)
         if build is None:
-            left.append((each.name, each.image or "no image"))
+            left.append((service.name, service.image or "no image"))
         elif (
             re.match(r"[a-z+]+:|git@|\$", build.context)
             or build.context.startswith("../")
             or build.dockerfile.startswith("../")
         ):
-            what = f"{each.name} is built from {build.context}, which is outside of this repository"
-            notes.append(Note("breaks", each.place, what, "run init in the folder that has both"))
+            what = (
+                f"{service.name} is built from {build.context}, which is outside of this repository"
+            )
+            notes.append(
+                Note("breaks", service.place, what, "run init in the folder that has both")
+            )
         else:
             if apart:
                 folder = clean(posixpath.dirname(root).replace("/", "-"), "root")
-                named = {f"{folder}-{name}": path for name, path in each.volumes.items()}
-                each = replace(each, volumes=named)
-            beside = tuple(name for name in each.depends_on if name in startable)
-            found.append(Candidate(name=each.name, build=build, compose=each, ready=beside))
+                named = {f"{folder}-{name}": path for name, path in service.volumes.items()}
+                service = replace(service, volumes=named)
+            beside = tuple(name for name in service.depends_on if name in startable)
+            found.append(Candidate(name=service.name, build=build, compose=service, ready=beside))
     return found, left, notes
 
 
@@ -136,8 +144,8 @@ def _alone(
     one lies beside it, one such as Dockerfile.dev is another way to build them.
     """
     used = {each.build.dockerfile for each in composed}
-    files = [each for each in repository.files if _is_dockerfile(each, repository)]
-    plain = {posixpath.dirname(each) for each in files if "." not in posixpath.basename(each)}
+    files = [file for file in repository.files if _is_dockerfile(file, repository)]
+    plain = {posixpath.dirname(file) for file in files if "." not in posixpath.basename(file)}
     found, others = [], []
     for file in files:
         if file in used:
@@ -246,11 +254,15 @@ def _called(file: str, repository: Repository) -> str:
 
 def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[Candidate]:
     """The candidates with names that the manifest takes, each once."""
-    count = Counter(clean(each.name, "service") for each in candidates)
+    count = Counter(clean(candidate.name, "service") for candidate in candidates)
     taken: set[str] = set()
-    for each in candidates:
-        name = clean(each.name, "service")
-        file = each.compose.place.file if each.compose else posixpath.dirname(each.build.dockerfile)
+    for candidate in candidates:
+        name = clean(candidate.name, "service")
+        file = (
+            candidate.compose.place.file
+            if candidate.compose
+            else posixpath.dirname(candidate.build.dockerfile)
+        )
         if count[name] > 1 and posixpath.dirname(file):
             parent = posixpath.basename(posixpath.dirname(file))
             name = clean(f"{parent or repository.root.name}-{name}", "service")
@@ -258,7 +270,7 @@ def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[
             number = next(n for n in range(2, len(candidates) + 2) if f"{name}-{n}" not in taken)
             name = f"{name}-{number}"
         taken.add(name)
-        yield replace(each, name=name)
+        yield replace(candidate, name=name)
 
 
 def clean(text: str, default: str) -> str:

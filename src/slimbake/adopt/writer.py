@@ -63,7 +63,7 @@ def manifest_text(
     if layers:
         lines.append(f"layers: none  # {one_line(layers)}")
     lines += ["", "services:" if drafts else "services: {}"]
-    shared = _shared([each.entry for each in drafts])
+    shared = _shared([draft.entry for draft in drafts])
     named: set[str] = set()
     for number, each in enumerate(drafts):
         lines += [""] if number else []
@@ -128,10 +128,10 @@ def _lines(key: str, value: Any, indent: int) -> Iterator[str]:
         return
     yield f"{margin}{key}:"
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _lines(scalar(name), each, indent + 2)
+        for name, item in value.items():
+            yield from _lines(scalar(name), item, indent + 2)
     else:
-        yield from (f"{margin}  - {flowing(each)}" for each in value)
+        yield from (f"{margin}  - {flowing(item)}" for item in value)
 
 
 def flowing(value: Any) -> str:
@@ -139,7 +139,7 @@ def flowing(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        pairs = ", ".join(f"{scalar(key)}: {flowing(each)}" for key, each in value.items())
+        pairs = ", ".join(f"{scalar(key)}: {flowing(item)}" for key, item in value.items())
         return f"{{{pairs}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(flowing, value))}]"

@@ -72,7 +72,7 @@ def _changes(file: Path, since: str, targets: set[str], as_json: bool) -> None:
         )
         return
     rows = [
-        (entry.target, each.status, "; ".join(each.reasons) or "no input changed")
+        (entry.target, entry.status, "; ".join(entry.reasons) or "no input changed")
         for entry in changes
     ]
     click.echo(text_table(("target", "state", "why"), rows, 3, layout()))

@@ -33,7 +33,7 @@ def _hints(kind: Hashable) -> Mapping[str, Any]:
 def _fits(value: object, hint: Any) -> bool:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, each) for each in typing.get_args(hint))
+        return any(_fits(value, kind) for kind in typing.get_args(hint))
     if origin is typing.Literal:
         return value in typing.get_args(hint)
     if hint is float:
