@@ -308,7 +308,7 @@ def _awaited(
     Say of which the health check fails meanwhile. Raises CheckError, with the last words of one that
     dies or gets unhealthy.
     """
-    began, told = time.monotonic(), set[str]()
+    began, reported = time.monotonic(), set[str]()
     well_since: float | None = None
     while True:
         containers = together.states()
@@ -316,12 +316,12 @@ def _awaited(
         _expect_well(together, states, beside)
         now = time.monotonic()
         for name, state in states.items() if now > began + PATIENCE else ():
-            if state.health == "starting" and state.check and name not in told:
+            if state.health == "starting" and state.check and name not in reported:
                 console.say(
                     f"{name} is not healthy yet: its health check says:"
                     f" {state.check.splitlines()[-1]}"
                 )
-                told.add(name)
+                reported.add(name)
         if any(state.health == "starting" and state.code is None for state in states.values()):
             well_since = None
         else:
