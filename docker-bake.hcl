@@ -873,7 +873,7 @@ target "embedding-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
     "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
@@ -891,7 +891,7 @@ target "nlg-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
     "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
@@ -909,7 +909,7 @@ target "hybrid-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
     "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]

@@ -25,9 +25,8 @@ WORDS = (
 )
 SIZE, PLACES = 32, 64
 CONFIG = {
-    "architectures": ["BertForSequenceClassification"],
+    "architectures": ["BertModel"],
     "model_type": "bert",
-    "id2label": {"0": "score"},
     "vocab_size": len(WORDS),
     "hidden_size": SIZE,
     "num_hidden_layers": 2,
@@ -43,28 +42,28 @@ from slimbake_models import load
 model = load()
 app = FastAPI()
 
-@app.post("/rerank")
-def rerank(query: str, texts: list[str]) -> list[float]:
-    return model.rerank(query, texts)
+@app.post("/embed")
+def embed(texts: list[str]) -> list[list[float]]:
+    return model.encode(texts).tolist()
 
 if __name__ == "__main__":
     uvicorn.run(app, host="0.0.0.0", port=8000)
 """
 SMOKE = """\
 def load():
-    from main import rerank
-    assert len(set(rerank("the model", ["is in the", "a", "you"]))) == 3
+    from main import embed
+    assert len({tuple(vector) for vector in embed(["is in the", "a", "you"])}) == 3
 """
 VERIFY = """\
 def verify(service):
-    answer = service.post("/rerank?query=the+model", ["is in the", "a", "you"])
+    answer = service.post("/embed", ["is in the", "a", "you"])
     assert answer.status == 200 and len(answer.json()) == 3, answer.text
 """
 PARITY = """\
 from main import model
 ids = model.ids
-def logits(texts):
-    return [row.tolist() for row in model.logits(texts)]
+def embed(texts):
+    return model.encode(texts).tolist()
 """
 MANIFEST = """\
 bases:
@@ -100,28 +99,27 @@ def shapes() -> dict[str, tuple[int, ...]]:
         "intermediate.dense": (2 * SIZE, SIZE),
         "output.dense": (SIZE, 2 * SIZE),
     }
-    dense = {f"bert.encoder.layer.{n}.{name}": layers[name] for n in (0, 1) for name in layers}
-    dense |= {"bert.pooler.dense": (SIZE, SIZE), "classifier": (1, SIZE)}
+    dense = {f"encoder.layer.{n}.{name}": layers[name] for n in (0, 1) for name in layers}
     norms = [
-        f"bert.encoder.layer.{n}.{part}.LayerNorm"
+        f"encoder.layer.{n}.{part}.LayerNorm"
         for n in (0, 1)
         for part in ("attention.output", "output")
     ]
     rows = {"word": len(WORDS), "position": PLACES, "token_type": 2}
     return {
-        **{f"bert.embeddings.{name}_embeddings.weight": (n, SIZE) for name, n in rows.items()},
+        **{f"embeddings.{name}_embeddings.weight": (n, SIZE) for name, n in rows.items()},
         **{f"{name}.weight": shape for name, shape in dense.items()},
         **{f"{name}.bias": shape[:1] for name, shape in dense.items()},
         **{
             f"{name}.{part}": (SIZE,)
-            for name in ("bert.embeddings.LayerNorm", *norms)
+            for name in ("embeddings.LayerNorm", *norms)
             for part in ("weight", "bias")
         },
     }
 
 
 def save_model(folder: Path) -> None:
-    """A small cross-encoder with random weights, as transformers would save it."""
+    """A small encoder with random weights, as transformers would save it."""
     folder.mkdir()
     draw, header, content = np.random.default_rng(7), {}, b""
     for name, shape in shapes().items():
@@ -146,14 +144,14 @@ def test_a_service_of_15_lines_runs_on_both_runtimes(toy: Toy) -> None:
     shutil.copy(ROOT / "examples/atlas/parity/sentences.jsonl", toy.root / "texts.jsonl")
     shutil.copytree(ROOT / "bake/locks", toy.root / "bake/locks")
     shutil.copytree(ROOT / "libs/slimbake-models", toy.root / "libs/slimbake-models")
-    scores = {}
+    vectors = {}
     for variant, service in (("torch", "rank"), ("onnx", "rank-onnx")):
         for words in (("bake",), ("check", "--images")):
             toy.done(*words, service)
         image = toy.image("rank", "latest" if variant == "torch" else "latest-onnx")
-        asks = "import main; print(main.rerank('the model', ['is in the', 'a', 'you']))"
+        asks = "import main; print(main.embed(['is in the', 'a', 'you']))"
         said = docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", asks)
-        scores[variant] = json.loads(said)
-    assert scores["onnx"] == pytest.approx(scores["torch"], abs=1e-4)
+        vectors[variant] = np.array(json.loads(said))
+    assert vectors["onnx"] == pytest.approx(vectors["torch"], abs=1e-4)
     figures = json.loads((toy.root / ".slimbake/parity/rank-onnx/parity.json").read_text())
-    assert (figures["task"], figures["labels"], figures["decisions"]) == ("classification", 1, 1)
+    assert figures["task"] == "embedding" and figures["min-cosine"] > 0.99999

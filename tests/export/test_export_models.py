@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,16 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.export.harm import export_harmed
 from tests.unit.programs import written
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from slimbake.inside.check.agreement import agreement_of_embeddings, judge  # noqa: E402
 from slimbake.inside.export import tracing  # noqa: E402
 from slimbake.inside.export.model import export_model  # noqa: E402
 from slimbake.inside.export.quantise import quantise_graph  # noqa: E402
+from slimbake.inside.export.reference import embedding_answers  # noqa: E402
+from slimbake.inside.parity_texts import Texts  # noqa: E402
 from slimbake.inside.step import hashed  # noqa: E402
+from slimbake.plan.parity import LIMITS  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
@@ -377,3 +383,43 @@ def test_an_excluded_node_that_is_not_there_is_reported(made: Made, tmp_path: Pa
         tracing.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"
     ):
         export_model(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})
+
+
+# --- parity
+
+
+def some_texts() -> Texts:
+    draw = random.Random(0)  # noqa: S311 - texts for a test
+
+    def text() -> str:
+        return " ".join(draw.choices(WORDS[5:-1], k=draw.randint(1, 12)))
+
+    return Texts(
+        sentence=tuple(text() for _ in range(20)),
+        document=tuple(text() for _ in range(40)),
+        query=tuple(text() for _ in range(10)),
+    )
+
+
+def keeps_limits(reference: dict[str, Any], out: Path, precision: str) -> bool:
+    """Whether the graph's vectors keep the limits of its precision."""
+    vectors = graph_vectors(out, reference["texts"]).tolist()
+    figures = agreement_of_embeddings(reference, vectors) | {"strings": 1, "different": []}
+    # Random weights make near ties, which trained ones do not.
+    limits = LIMITS[precision] | {"top10": 0.8}
+    return all(line.holds for line in judge("embedding", figures, limits))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_is_exported_keeps_the_limits_and_what_is_harmed_does_not(
+    precision: str, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "model", tmp_path / "out"
+    of_family("Bert", folder)
+    reference = embedding_answers(folder, some_texts())
+    export_model(folder, out / "whole", {"type": precision})
+    assert keeps_limits(reference, out / "whole", precision)
+    harmed = export_harmed(folder, out, {"type": precision})
+    assert harmed.keys() == {"swapped", "pooled", "shifted", "lengths"}
+    for name, graph in harmed.items():
+        assert not keeps_limits(reference, graph, precision), name

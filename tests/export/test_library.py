@@ -16,7 +16,6 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-from tests.export.test_export_classifiers import HEADS, NAMES, ONE, PAIRS  # noqa: E402
 from tests.export.test_export_models import FP32, TEXTS, of_family  # noqa: E402
 
 from slimbake.inside.export.model import export_model  # noqa: E402
@@ -27,15 +26,19 @@ pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it wil
 GENERATES: dict[str, Any] = {"num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3}
 KINDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "embeds": ("Roberta", transformers.AutoModel, {}),
-    "ranks": ("Bert", HEADS["classification"], ONE),
-    "classifies": ("DebertaV2", HEADS["classification"], NAMES),
-    "labels": (
-        "Bert",
-        HEADS["token-classification"],
-        {"id2label": {0: "O", 1: "B-CAT", 2: "I-CAT"}},
-    ),
     "generates": ("Llama", transformers.AutoModelForCausalLM, GENERATES),
 }
+TEXT = transformers.AutoModelForSequenceClassification
+LABELS: dict[str, tuple[str, Any, dict[str, Any]]] = {  # of torch alone
+    "ranks": ("Bert", TEXT, {"id2label": {0: "score"}}),
+    "classifies": ("DebertaV2", TEXT, {"id2label": {0: "bad", 1: "fair", 2: "good"}}),
+    "labels": (
+        "Bert",
+        transformers.AutoModelForTokenClassification,
+        {"id2label": {0: "O", 1: "B-CAT", 2: "I-CAT"}},
+    ),
+}
+PAIRS = [("the cat sat", "on the mat"), ("dogs", "the dog sat on the mat " * 20), ("", "cat")]
 Both = Callable[[str], tuple[Model, Model]]
 
 
@@ -82,39 +85,44 @@ def test_each_token_but_the_special_ones_has_a_vector(both: Both) -> None:
     assert counts == [len(ids) - 2 for ids in other.ids(TEXTS)]
 
 
-def test_a_reranker_scores_pairs(both: Both) -> None:
-    one, other = both("ranks")
-    scores = other.rerank("the cat", TEXTS)
-    assert scores == pytest.approx(one.rerank("the cat", TEXTS), abs=1e-4)
+def classifier(kind: str, folder: Path) -> Model:
+    family, auto, config = LABELS[kind]
+    of_family(family, folder, auto, **config)
+    return load(folder)
+
+
+def test_a_reranker_scores_pairs(tmp_path: Path) -> None:
+    model = classifier("ranks", tmp_path)
+    scores = model.rerank("the cat", TEXTS)
     assert len({round(score, 3) for score in scores}) > 1
-    (odds,) = other.classify([("the cat", TEXTS[0])])
-    assert odds["score"] == pytest.approx(1 / (1 + np.exp(-scores[0])))
+    (odds,) = model.classify([("the cat", TEXTS[0])])
+    assert odds["score"] == pytest.approx(1 / (1 + np.exp(-scores[0])), abs=1e-4)
 
 
-def test_a_classifier_gives_each_label_its_probability(both: Both) -> None:
-    one, other = both("classifies")
+def test_a_classifier_gives_each_label_its_probability(tmp_path: Path) -> None:
+    model = classifier("classifies", tmp_path)
     texts: list[str | tuple[str, str]] = [*TEXTS, *PAIRS]
-    for mine, theirs in zip(other.classify(texts), one.classify(texts), strict=True):
-        assert mine == pytest.approx(theirs, abs=1e-4)
-        assert list(mine) == ["bad", "fair", "good"]
-        assert sum(mine.values()) == pytest.approx(1, abs=1e-5)
-    (several,) = other.classify(TEXTS[:1], several=True)
-    (logits,) = other.logits(TEXTS[:1])
+    for odds in model.classify(texts):
+        assert list(odds) == ["bad", "fair", "good"]
+        assert sum(odds.values()) == pytest.approx(1, abs=1e-5)
+    (several,) = model.classify(TEXTS[:1], several=True)
+    (logits,) = model.logits(TEXTS[:1])
     assert list(several.values()) == pytest.approx((1 / (1 + np.exp(-logits))).tolist())
+    for ask in (lambda: model.encode(["a"]), lambda: next(model.generate("a"))):
+        with pytest.raises(WrongTaskError, match="this is a model for classification, not for"):
+            ask()
+    with pytest.raises(WrongTaskError, match="a model with 3 labels ranks nothing"):
+        model.rerank("a", ["b"])
 
 
-def test_parts_of_a_text_have_labels(both: Both) -> None:
-    one, other = both("labels")
-    found = other.label(TEXTS)
-    shown = [[(part.label, part.start, part.end) for part in parts] for parts in found]
-    assert shown == [
-        [(part.label, part.start, part.end) for part in parts] for parts in one.label(TEXTS)
-    ]
+def test_parts_of_a_text_have_labels(tmp_path: Path) -> None:
+    model = classifier("labels", tmp_path)
+    found = model.label(TEXTS)
     assert {part.label for parts in found for part in parts} == {"CAT"}
     for text, parts in zip(TEXTS, found, strict=True):
         assert [part.text for part in parts] == [text[part.start : part.end] for part in parts]
         assert all(0 < part.score <= 1 for part in parts)
-    assert {part.label for part in other.label(TEXTS, outside="none")[0]} <= {"O", "CAT"}
+    assert {part.label for part in model.label(TEXTS, outside="none")[0]} <= {"O", "CAT"}
 
 
 def test_a_generator_writes_the_same(both: Both) -> None:
@@ -135,23 +143,14 @@ def test_threads_take_turns(both: Both) -> None:
         assert list(pool.map(lambda text: list(other.generate(text, 8)), TEXTS)) == alone
 
 
-def test_what_a_model_was_not_made_for_is_refused(both: Both) -> None:
-    _, other = both("classifies")
-    for ask in (lambda: other.encode(["a"]), lambda: next(other.generate("a"))):
-        with pytest.raises(WrongTaskError, match="this is a model for classification, not for"):
-            ask()
-    with pytest.raises(WrongTaskError, match="a model with 3 labels ranks nothing"):
-        other.rerank("a", ["b"])
-
-
 def test_a_graph_needs_neither_torch_nor_transformers(both: Both, tmp_path: Path) -> None:
-    of_family("Bert", tmp_path / "torch", HEADS["classification"], **ONE)
+    of_family("Bert", tmp_path / "torch")
     export_model(tmp_path / "torch", tmp_path / "onnx", FP32)
     program = (
         "import sys\n"
         "sys.modules |= dict.fromkeys(('torch', 'transformers', 'onnx', 'safetensors'))\n"
         "from slimbake_models import load\n"
-        "print(load(sys.argv[1]).rerank('the cat', ['sat', 'dogs']))\n"
+        "print(load(sys.argv[1]).encode(['the cat', 'dogs']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "onnx"],

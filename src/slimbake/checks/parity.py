@@ -51,8 +51,6 @@ _COLUMNS = (  # heading, key of a figure, how it is written
     ("top-10", "top10", ".4f"),
     ("greedy tokens", "tokens", ".4f"),
     ("perplexity", "service", ".4f"),
-    ("decisions", "decisions", ".4f"),
-    ("logits", "logits", ".4f"),
 )
 
 

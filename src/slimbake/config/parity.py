@@ -13,11 +13,7 @@ from slimbake.config.words import Word
 
 Raw = dict[str, Any]
 
-LIMITS = (
-    *("min-cosine", "mean-cosine", "top10"),
-    *("tokens", "perplexity", "logprobs"),
-    *("decisions", "logits"),
-)
+LIMITS = ("min-cosine", "mean-cosine", "top10", "tokens", "perplexity", "logprobs")
 _FILES = {
     "check": "a Python file in the context that asks the service's code, such as parity.py",
     "texts": "a file with the texts that it is measured on, relative to the manifest",

@@ -13,14 +13,10 @@ from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-Task = Literal["embedding", "generation", "classification", "token-classification"]
+Task = Literal["embedding", "generation"]
 
 # Heads that predict the next token; GPT-2 and its contemporaries are LMHeadModels.
 GENERATORS = ("ForCausalLM", "LMHeadModel")
-CLASSIFIERS: dict[str, Task] = {
-    "ForSequenceClassification": "classification",  # of a text, or of a pair of texts
-    "ForTokenClassification": "token-classification",
-}
 # What transformers makes a fast tokenizer from without the package sentencepiece.
 TOKENIZERS = ({"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"})
 # Written for models that read images or sound.
@@ -77,7 +73,7 @@ def files_in(folder: Path) -> ModelFiles:
 
 
 def model_task(files: ModelFiles) -> Task:
-    """What a model is for: a vector for each text, text that goes on, or labels.
+    """What a model is for: a vector for each text, or text that goes on.
 
     Raises UnsupportedModelError where its export would be another model, or cannot succeed.
     """
@@ -105,36 +101,12 @@ def model_task(files: ModelFiles) -> Task:
     if architecture.endswith("Model"):
         model_pooling(files)
         return "embedding"
-    for end, task in CLASSIFIERS.items():
-        if architecture.endswith(end):
-            model_labels(files)
-            return task
-    heads = ", ".join(f"...{end}" for end in (*GENERATORS, *CLASSIFIERS))
+    heads = ", ".join(f"...{end}" for end in GENERATORS)
     raise UnsupportedModelError(
         f"{architecture} has a head that an export would drop: embedding models (...Model) and"
         f" the heads {heads} can be exported",
         f"if these are the weights of an embedding model, save them without the head: {SAVE}",
     )
-
-
-def model_labels(files: ModelFiles) -> tuple[str, ...]:
-    """The labels of a classifier, in the order of its logits.
-
-    Raises UnsupportedModelError where config.json does not number them.
-    """
-    config = _config(files)
-    named, count = config.get("id2label"), config.get("num_labels")
-    if named is None:  # transformers writes neither for its default
-        return tuple(f"LABEL_{number}" for number in range(2 if count is None else int(count)))
-    keys = [str(number) for number in range(len(named))]
-    if not isinstance(named, dict) or not keys or {*named} != {*keys}:
-        raise UnsupportedModelError("config.json: id2label does not number the labels from 0")
-    if count not in (None, len(keys)):
-        raise UnsupportedModelError(
-            f"config.json: id2label names {len(keys)} labels, and num_labels says {count}",
-            "make both say what the weights of the head have",
-        )
-    return tuple(str(named[key]) for key in keys)
 
 
 def model_pooling(files: ModelFiles) -> str:

@@ -1,8 +1,7 @@
 """The texts that parity is measured on: a set from a file, and strings that tokenizers get wrong.
 
 A set is a file of JSON lines. Each is an object with one key: `sentence`, `document`, `query`,
-`prompt` or `passage` with a text; `pair` with a list of two texts; or `source`, which says where
-texts come from and is not read.
+`prompt` or `passage` with a text; or `source`, which says where texts come from and is not read.
 """
 
 # ruff: noqa: RUF001 - look-alike characters are the point of these strings
@@ -13,9 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .ranking import RANKED
-
-TASKS = ("embedding", "generation", "classification", "token-classification")
+TASKS = ("embedding", "generation")
 
 # A smaller set is refused: 500 texts miss a fault that shows in one text of a hundred with 0.7 %.
 LEAST_SENTENCES = 500  # of all kinds that embeddings are compared on
@@ -39,23 +36,11 @@ class Texts:
     query: tuple[str, ...] = ()
     prompt: tuple[str, ...] = ()
     passage: tuple[str, ...] = ()
-    pair: tuple[tuple[str, str], ...] = ()
 
     @property
     def embedded(self) -> tuple[str, ...]:
         """All texts that embeddings are compared on."""
         return (*self.sentence, *self.document, *self.query)
-
-    @property
-    def classified(self) -> tuple[str | tuple[str, str], ...]:
-        """What a classifier reads: RANKED documents beside each query, pairs, and sentences."""
-        some = min(RANKED, len(self.document))
-        ranked = (
-            (query, self.document[(number * some + place) % len(self.document)])
-            for number, query in enumerate(self.query)
-            for place in range(some)
-        )
-        return (*ranked, *self.pair, *self.sentence)
 
 
 KINDS = tuple(each.name for each in fields(Texts))
@@ -79,12 +64,9 @@ def parse_texts(text: str) -> Texts:
         if kind not in KINDS:
             allowed = ", ".join(("source", *KINDS))
             raise TextsError(f"line {number} has the unknown key {kind!r}; allowed: {allowed}")
-        texts = value if kind == "pair" else [value]
-        as_many = isinstance(texts, list) and len(texts) == (2 if kind == "pair" else 1)
-        if not as_many or not all(isinstance(text, str) and text.strip() for text in texts):
-            what = "two texts that are" if kind == "pair" else "a text that is"
-            raise TextsError(f"line {number}: a {kind} is {what} not empty")
-        found[kind][tuple(value) if kind == "pair" else value] = None
+        if not isinstance(value, str) or not value.strip():
+            raise TextsError(f"line {number}: a {kind} is a text that is not empty")
+        found[kind][value] = None
     return Texts(**{kind: tuple(texts) for kind, texts in found.items()})
 
 
@@ -97,12 +79,6 @@ def too_small(texts: Texts, task: str) -> str:
             (len(texts.document), LEAST_DOCUMENTS, "documents"),
             (len(texts.query), LEAST_QUERIES, "queries"),
         )
-    elif task == "classification":
-        what = f"sentences, pairs, and queries with {RANKED} documents each"
-        wanted = ((len(set(texts.classified)), LEAST_SENTENCES, what),)
-    elif task == "token-classification":
-        what = "sentences, documents and queries"
-        wanted = ((len(set(texts.embedded)), LEAST_SENTENCES, what),)
     else:
         words = sum(len(passage.split()) for passage in texts.passage)
         wanted = (

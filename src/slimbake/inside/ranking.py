@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from operator import mul
 
 NEAREST = 10
-RANKED = 10  # documents that a classifier reads beside each query
 INFINITE = 1e9  # JSON has no infinity
 
 Vector = Sequence[float]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from slimbake.inside.check.agreement import (
     agreement_of_embeddings,
     agreement_of_generations,
-    agreement_of_logits,
     cosine,
     judge,
     length,
@@ -32,8 +31,6 @@ LIMITS = {
     "tokens": 1.0,
     "perplexity": 0.02,
     "logprobs": 0.06,
-    "decisions": 0.97,
-    "logits": 0.1,
 }
 
 
@@ -211,62 +208,6 @@ def test_log_probabilities_that_are_none_are_an_infinite_change(bad: list[float]
     figures = agreement_of_generations(PROMPTS, [[1, 2, 3, 4], [5, 6]], [bad, [-1.0]])
     assert (figures["perplexity"], figures["logprobs"]) == (pytest.approx(INFINITE), INFINITE)
     assert holding("generation", figures)[-2:] == [False, False]
-
-
-LABELLED: dict[str, Any] = {
-    "texts": ["one", ["two", "beside it"], "three"],
-    "logits": [[[2.0, 0.0, -2.0]], [[0.0, 3.0, 0.0]], [[1.0, 1.0, -5.0]]],
-}
-RANKED_TEXTS: dict[str, Any] = {
-    "texts": [f"text {number}" for number in range(12)],
-    "logits": [[[float(number)]] for number in range(12)],
-}
-
-
-@pytest.mark.parametrize("known", [LABELLED, RANKED_TEXTS])
-def test_logits_that_are_equal_keep_all_limits(known: dict[str, Any]) -> None:
-    figures = agreement_of_logits(known, known["logits"])
-    assert (figures["decisions"], figures["logits"]) == (1, 0)
-    assert holding("classification", figures) == [True, True, True]
-
-
-def test_between_labels_that_are_equal_there_is_no_decision() -> None:
-    others = [[[1.0, 0.0, -2.0]], [[0.0, 3.0, 0.0]], [[1.0, 1.1, -5.0]]]
-    figures = agreement_of_logits(LABELLED, others)
-    assert (figures["decided"], figures["decisions"]) == (2, 1)
-    assert figures["worst"][0]["text"] == "one"
-
-
-def test_with_one_label_ten_texts_each_are_in_torchs_order_or_not() -> None:
-    swapped = [[[{0: 1.0, 1: 0.0}.get(number, number)]] for number in range(12)]
-    figures = agreement_of_logits(RANKED_TEXTS, swapped)
-    assert figures["decided"] == 45 + 1
-    assert figures["decisions"] == pytest.approx(45 / 46)
-
-
-def test_logits_of_another_head_keep_no_limit() -> None:
-    turned = [[[-number for number in row] for row in rows] for rows in LABELLED["logits"]]
-    assert holding("token-classification", agreement_of_logits(LABELLED, turned)) == [
-        True,
-        False,
-        False,
-    ]
-
-
-def test_a_scale_that_differs_is_seen_though_no_decision_changes() -> None:
-    scaled = [[[1.2 * number for number in row] for row in rows] for rows in LABELLED["logits"]]
-    assert holding("classification", agreement_of_logits(LABELLED, scaled)) == [True, True, False]
-
-
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 0.0])
-@pytest.mark.parametrize("known", [LABELLED, RANKED_TEXTS])
-def test_logits_that_are_none_or_all_the_same_keep_no_limit(
-    number: float, known: dict[str, Any]
-) -> None:
-    logits = [[[number] * len(row) for row in rows] for rows in known["logits"]]
-    figures = agreement_of_logits(known, logits)
-    assert holding("classification", figures) == [True, False, False]
-    json.dumps(figures, allow_nan=False)
 
 
 @given(st.floats())

@@ -10,7 +10,6 @@ import pytest
 from slimbake.inside.model_task import (
     UnsupportedModelError,
     files_in,
-    model_labels,
     model_task,
 )
 
@@ -36,8 +35,6 @@ def folder_of_model(folder: Path, architecture: str, **files: object) -> Path:
         ("GPT2LMHeadModel", "generation"),
         ("BertModel", "embedding"),
         ("XLMRobertaModel", "embedding"),
-        ("BertForSequenceClassification", "classification"),
-        ("DebertaV2ForTokenClassification", "token-classification"),
     ],
 )
 def test_the_class_that_saved_a_model_tells_its_task(
@@ -58,26 +55,10 @@ def test_a_sentence_transformer_embeds_whichever_class_trained_it(
     assert model_task(files_in(folder)) == "embedding"
 
 
-def test_a_reranker_classifies_though_sentence_transformers_saved_it(tmp_path: Path) -> None:
+def test_a_head_is_not_dropped(tmp_path: Path) -> None:
     folder = folder_of_model(tmp_path, "BertForSequenceClassification", modules=SENTENCES[:1])
-    assert model_task(files_in(folder)) == "classification"
-
-
-@pytest.mark.parametrize(
-    ("said", "labels"),
-    [
-        ({"id2label": {"1": "yes", "0": "no"}}, ("no", "yes")),
-        ({"id2label": {"0": "score"}, "num_labels": 1}, ("score",)),
-        ({"num_labels": 3}, ("LABEL_0", "LABEL_1", "LABEL_2")),
-        ({}, ("LABEL_0", "LABEL_1")),
-    ],
-)
-def test_labels_stand_in_the_order_of_their_numbers(
-    tmp_path: Path, said: dict[str, object], labels: tuple[str, ...]
-) -> None:
-    config = {"architectures": ["BertForTokenClassification"], "vocab_size": 8, **said}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert model_labels(files_in(tmp_path)) == labels
+    with pytest.raises(UnsupportedModelError, match="has a head that an export would drop"):
+        model_task(files_in(folder))
 
 
 @pytest.mark.parametrize("files", [("vocab.txt",), ("vocab.json", "merges.txt")])

@@ -42,18 +42,6 @@ GENERATION = {
     "prompts": [{"text": "one", "ids": [1, 2, 3, 4], "sure": 4}],
     "passages": [{"ids": [1, 2, 3], "logprobs": [-1.0, -1.0]}],
 }
-CLASSIFICATION = {
-    "task": "classification",
-    "strings": ["", "a"],
-    "ids": [[1], [1, 2]],
-    "texts": ["one", ["one", "two"]],
-    "logits": [[[1.0, -1.0]], [[-1.0, 2.0]]],
-}
-OF_TOKENS = CLASSIFICATION | {
-    "task": "token-classification",
-    "texts": ["one", "one two"],
-    "logits": [[[1.0, -1.0]], [[-1.0, 2.0], [0.0, 1.0]]],
-}
 LIMITS = {
     "min-cosine": 0.99,
     "mean-cosine": 0.995,
@@ -61,8 +49,6 @@ LIMITS = {
     "tokens": 1.0,
     "perplexity": 0.01,
     "logprobs": 0.06,
-    "decisions": 0.97,
-    "logits": 0.1,
 }
 EMBEDS = """
     import math, subject
@@ -74,15 +60,6 @@ EMBEDS = """
 GENERATES = """
     def generate(prompt, n): return [1, 2, 3, 4][:n]
     def logprobs(ids): return [-1.0] * (len(ids) - 1)
-    def ids(texts): return [[1], [1, 2]]
-"""
-CLASSIFIES = """
-    def logits(texts): return [[1.0, -1.0] if text == "one" else [-1.0, 2.0] for text in texts]
-    def ids(texts): return [[1], [1, 2]]
-"""
-LABELS_TOKENS = """
-    def logits(texts):
-        return [[[1.0, -1.0]] if text == "one" else [[-1.0, 2.0], [0.0, 1.0]] for text in texts]
     def ids(texts): return [[1], [1, 2]]
 """
 
@@ -216,42 +193,6 @@ def test_answers_that_are_others_or_none_fail(broken: str, words: str, run: Run)
     done = run(f"{dedent(GENERATES)}\n{broken}\n", GENERATION)
     assert done.returncode == 1
     assert words in "\n".join(verdict(done))
-
-
-@pytest.mark.parametrize(
-    ("text", "reference"), [(CLASSIFIES, CLASSIFICATION), (LABELS_TOKENS, OF_TOKENS)]
-)
-def test_logits_that_are_the_same_hold(
-    text: str, reference: dict[str, Any], run: Run, tmp_path: Path
-) -> None:
-    done = run(text, reference)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "out.json").read_text())
-    assert (figures["texts"], figures["decisions"], figures["logits"]) == (2, 1, 0)
-
-
-@pytest.mark.parametrize(
-    ("broken", "words"),
-    [
-        (
-            "def logits(texts): return [[-1.0, 1.0] for text in texts]",
-            "equal decisions 0.500000, at least 0.97: FAILED",
-        ),
-        ("def logits(texts): return [[1.0, -1.0]]", "gave 1 answers, and 2 are wanted"),
-        ("def logits(texts): return [[1.0]] * 2", "of a row gave 1 numbers, and 2 are wanted"),
-        ("logits = None", "parity.py defines no logits()"),
-    ],
-)
-def test_logits_that_are_others_or_none_fail(broken: str, words: str, run: Run) -> None:
-    done = run(f"{dedent(CLASSIFIES)}\n{broken}\n", CLASSIFICATION)
-    assert done.returncode == 1
-    assert words in "\n".join(verdict(done))
-
-
-def test_a_row_of_logits_is_wanted_for_each_token(run: Run) -> None:
-    done = run(LABELS_TOKENS.replace(", [0.0, 1.0]]", "]"), OF_TOKENS)
-    assert done.returncode == 1
-    assert "tokens gave 1 rows, and 2 are wanted" in "\n".join(verdict(done))
 
 
 @pytest.mark.parametrize(

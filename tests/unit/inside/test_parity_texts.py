@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,10 @@ PARITY = Path(__file__).parents[3] / "examples/atlas/parity"
 WORDS = st.text().filter(lambda text: text.strip())
 
 
-ROWS = st.tuples(st.sampled_from([kind for kind in KINDS if kind != "pair"]), WORDS)
-PAIRS = st.tuples(st.just("pair"), st.tuples(WORDS, WORDS))
+ROWS = st.tuples(st.sampled_from(KINDS), WORDS)
 
 
-@given(st.lists(ROWS | PAIRS), st.booleans())
+@given(st.lists(ROWS), st.booleans())
 def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, Any]], plain: bool) -> None:
     lines = [json.dumps({kind: text}, ensure_ascii=plain) for kind, text in rows]
     found = parse_texts("\n".join(['{"source": []}', "", *lines]))
@@ -51,9 +49,6 @@ def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, Any]], pla
         ),
         ('{"sentence": 1}', "line 2: a sentence is a text that is not empty"),
         ('{"sentence": " "}', "line 2: a sentence is a text that is not empty"),
-        ('{"pair": "ab"}', "line 2: a pair is two texts that are not empty"),
-        ('{"pair": ["a"]}', "line 2: a pair is two texts that are not empty"),
-        ('{"pair": ["a", ""]}', "line 2: a pair is two texts that are not empty"),
     ],
 )
 def test_a_line_that_is_none_is_named(line: str, words: str) -> None:
@@ -96,27 +91,6 @@ def test_a_set_that_says_too_little_of_generation_is_refused() -> None:
     assert too_small(Texts(prompt=prompts, passage=("word " * 200,) * 10), "generation") == ""
     assert too_small(Texts(prompt=prompts[1:], passage=("word " * 199,) * 10), "generation") == (
         "19 prompts, at least 20 are wanted; 1,990 words of passages, at least 2,000 are wanted"
-    )
-
-
-def test_a_classifier_reads_ten_documents_beside_each_query_then_pairs_then_sentences() -> None:
-    texts = replace(made(2, 15, 2), pair=(("a", "b"),))
-    *ranked, pair, one, two = texts.classified
-    assert (pair, one, two) == (("a", "b"), "sentence 0", "sentence 1")
-    numbers = [number % 15 for number in range(20)]
-    assert ranked == [
-        (f"query {place // 10}", f"document {number}") for place, number in enumerate(numbers)
-    ]
-
-
-def test_a_set_that_says_too_little_of_labels_is_refused() -> None:
-    pairs = tuple((f"{number}", "same") for number in range(250))
-    assert too_small(Texts(pair=pairs, sentence=made(250, 0, 0).sentence), "classification") == ""
-    assert too_small(made(0, 100, 49), "classification") == (
-        "490 sentences, pairs, and queries with 10 documents each, at least 500 are wanted"
-    )
-    assert too_small(made(250, 100, 149), "token-classification") == (
-        "499 sentences, documents and queries, at least 500 are wanted"
     )
 
 

@@ -8,18 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from operator import mul
 from typing import Any
 
-from ..ranking import INFINITE, NEAREST, RANKED, Vector, nearest
+from ..ranking import INFINITE, NEAREST, Vector, nearest
 
 WORST = 5  # cases that are printed
 # The most by which a vector's length may differ, relative: cosines do not see a length.
 LENGTH = 1e-3
-# Of the spread of torch's logits. What lies nearer together is no decision: the order of sums may
-# turn it.
-SURE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +37,7 @@ GENERATION = (
     FigureLimit("perplexity", "change of perplexity", False),
     FigureLimit("logprobs", "difference of log-probabilities", False),
 )
-CLASSIFICATION = (
-    FigureLimit("decisions", "equal decisions", True),
-    FigureLimit("logits", "difference of logits", False),
-)
-OF_TASK = {
-    "embedding": EMBEDDING,
-    "generation": GENERATION,
-    "classification": CLASSIFICATION,
-    "token-classification": CLASSIFICATION,
-}
+OF_TASK = {"embedding": EMBEDDING, "generation": GENERATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,73 +119,6 @@ def agreement_of_generations(
     }
 
 
-def agreement_of_logits(
-    reference: Mapping[str, Any], logits: Sequence[Sequence[Vector]]
-) -> dict[str, Any]:
-    """Compare logits, a row of labels for each text or for each token of it, with torch's.
-
-    A decision is the likeliest label of a row; of a model with one label, which of two texts among
-    RANKED gets more. Differences are in units of the spread of torch's logits.
-    """
-    texts, theirs = reference["texts"], reference["logits"]
-    spread = _spread([number for rows in theirs for row in rows for number in row])
-    squares = [
-        [
-            (m - t) ** 2
-            for mine, other in zip(*rows, strict=True)
-            for m, t in zip(mine, other, strict=True)
-        ]
-        for rows in zip(logits, theirs, strict=True)
-    ]
-    every = [number for each in squares for number in each]
-    off = [math.sqrt(sum(each) / max(1, len(each))) / spread for each in squares]
-    off = [each if math.isfinite(each) else INFINITE for each in off]
-    mean = math.sqrt(sum(every) / len(every)) / spread
-    pairs = _decisions(theirs, logits, SURE * spread)
-    order = sorted(range(len(texts)), key=lambda place: -off[place])
-    return {
-        "texts": len(texts),
-        "labels": len(theirs[0][0]),
-        "decided": len(pairs),
-        "decisions": sum(pairs) / max(1, len(pairs)),
-        "logits": mean if math.isfinite(mean) else INFINITE,
-        "worst": [{"off": off[place], "text": texts[place]} for place in order[:WORST]],
-    }
-
-
-def _decisions(
-    theirs: Sequence[Sequence[Vector]], mine: Sequence[Sequence[Vector]], sure: float
-) -> list[bool]:
-    """Whether each of torch's decisions is the same here; those that it is not sure of are none."""
-    pairs = [pair for rows in zip(mine, theirs, strict=True) for pair in zip(*rows, strict=True)]
-    if len(pairs[0][1]) > 1:
-        return [_likeliest(*pair) for pair in pairs if _margin(pair[1]) >= sure]
-    single = [(own[0], other[0]) for own, other in pairs]
-    return [
-        (one[0] - two[0]) * (one[1] - two[1]) > 0
-        for first in range(0, len(single), RANKED)
-        for one, two in combinations(single[first : first + RANKED], 2)
-        if abs(one[1] - two[1]) >= sure
-    ]
-
-
-def _margin(row: Vector) -> float:
-    second, first = sorted(row)[-2:]
-    return first - second
-
-
-def _likeliest(mine: Vector, theirs: Vector) -> bool:
-    """Whether torch's likeliest label is likelier than all others."""
-    best = theirs.index(max(theirs))
-    return all(mine[best] > number for label, number in enumerate(mine) if label != best)
-
-
-def _spread(numbers: Sequence[float]) -> float:
-    """The standard deviation."""
-    mean = sum(numbers) / len(numbers)
-    return math.sqrt(sum((number - mean) ** 2 for number in numbers) / len(numbers))
-
-
 def perplexity(loss: float) -> float:
     """The perplexity of a mean loss in nats per token."""
     return min(math.exp(min(loss, 700.0)), INFINITE) if math.isfinite(loss) else INFINITE
@@ -234,8 +154,6 @@ def worst_cases(task: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
     """The worst cases, a line each."""
     if task == "embedding":
         return tuple(f"{each['cosine']:.6f} {shown(each['text'])}" for each in figures["worst"])
-    if task != "generation":
-        return tuple(f"{each['off']:.6f} {shown(str(each['text']))}" for each in figures["worst"])
     return tuple(
         f"{each['equal']} of {each['of']} tokens after {shown(each['text'])}"
         for each in figures["worst"]

@@ -2,8 +2,7 @@
 
 `SLIMBAKE_PARITY` names the file in the build context that asks the service's own code: `embed(texts)` and
 `ids(texts)` of a model that embeds; `generate(prompt, n)`, `logprobs(ids)` and `ids(texts)` of one
-that generates; `logits(texts)` and `ids(texts)` of a classifier, where some of `texts` may be lists
-of two texts. `SLIMBAKE_LIMITS` is JSON: the limits of the figures.
+that generates. `SLIMBAKE_LIMITS` is JSON: the limits of the figures.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from ..step import INSIDE
 from .agreement import (
     agreement_of_embeddings,
     agreement_of_generations,
-    agreement_of_logits,
     judge,
     worst_cases,
 )
@@ -38,8 +36,6 @@ BATCH = 16  # texts that are embedded at once
 FUNCTIONS = {
     "embedding": ("embed", "ids"),
     "generation": ("generate", "logprobs", "ids"),
-    "classification": ("logits", "ids"),
-    "token-classification": ("logits", "ids"),
 }
 
 
@@ -153,27 +149,9 @@ def _generation(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, 
     return agreement_of_generations(reference, greedy, logprobs)
 
 
-def _classification(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:
-    texts, of_tokens = reference["texts"], reference["task"] == "token-classification"
-    logits: list[list[list[float]]] = []
-    for first in range(0, len(texts), BATCH):
-        batch = texts[first : first + BATCH]
-        answers = list(service.logits(list(batch)))
-        _must_be_as_many(answers, batch, "logits(texts)", "answers")
-        for answer, theirs in zip(answers, reference["logits"][first:], strict=False):
-            rows = [list(map(float, row)) for row in (answer if of_tokens else [answer])]
-            _must_be_as_many(rows, theirs, "logits(texts) of a text's tokens", "rows")
-            for row in rows:
-                _must_be_as_many(row, theirs[0], "logits(texts) of a row", "numbers")
-            logits.append(rows)
-    return agreement_of_logits(reference, logits)
-
-
 _MEASURE = {
     "embedding": _embedding,
     "generation": _generation,
-    "classification": _classification,
-    "token-classification": _classification,
 }
 
 

@@ -7,61 +7,46 @@ without such files it takes their mean, without padding.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..model_task import UnsupportedModelError, files_in, model_pooling
 from .tracing import STAY, ExportError, load_model, name_axes, save_graph, trace_graph
 
-INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("token_embeddings", "sentence_embedding")
 UNLIMITED = 10**9  # transformers writes a larger number for a tokenizer without a limit
 
 
 def export_encoder(folder: Path, out: Path) -> dict[str, Any]:
-    """Write `out`/model.onnx in float32; return what goes into inference.json.
+    """Write `out`/model.onnx in float32, of any batch and length; return what goes into
+    inference.json: how a service makes its inputs, and what the vectors are.
 
     Raises ExportError.
     """
     pooling = _pooling(folder)
-    from transformers import AutoModel
+    import torch
+    from transformers import AutoModel, AutoTokenizer
 
     # The pooler is trained for another task, is often left out, and is not exported.
     model = load_model(folder, AutoModel, unused="pooler.")
-    said = export_texts(_module(model, pooling), folder, INPUTS, OUTPUTS, out)
-    return {"pooling": pooling, "dimension": model.config.hidden_size, **said}
-
-
-def export_texts(
-    module: Any, folder: Path, names: Sequence[str], outputs: Sequence[str], out: Path
-) -> dict[str, Any]:
-    """Write `out`/model.onnx: the graph of a module that reads whole texts, of any batch and length.
-
-    `names`: its inputs. Returns how a service makes them: longest text, inputs, padding. Raises
-    ExportError.
-    """
-    import torch
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    length = _max_length(folder, module.model.base_model, tokenizer)
+    length = _max_length(folder, model.base_model, tokenizer)
     # Batch and length differ and are not 1, so that no axis is taken for another or for a constant.
-    values = {
+    inputs = {
         "input_ids": torch.full((2, 7), tokenizer.pad_token_id or 0),
         "attention_mask": torch.tensor([[1] * 7, [1] * 5 + [0] * 2]),
-        "token_type_ids": torch.tensor([[0] * 3 + [1] * 4, [0] * 2 + [1] * 3 + [0] * 2]),
     }
-    inputs = {name: values[name] for name in names}
     axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1, max=length)}
-    graph = trace_graph(module, inputs, dict.fromkeys(inputs, axes), outputs)
+    graph = trace_graph(_module(model, pooling), inputs, dict.fromkeys(inputs, axes), OUTPUTS)
     shape = map(str, graph.graph.inputs[0].shape)
     name_axes(graph, dict(zip(shape, ("batch", "length"), strict=True)))
     save_graph(graph, out / "model.onnx")
     return {
+        "pooling": pooling,
+        "dimension": model.config.hidden_size,
         "max_length": length,
         "inputs": list(inputs),
-        "outputs": list(outputs),
+        "outputs": list(OUTPUTS),
         "padding": {"id": tokenizer.pad_token_id or 0, "token": tokenizer.pad_token or ""},
     }
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from ..model_task import Task, UnsupportedModelError, files_in, model_task
 from ..step import hashed
-from .classifier import export_classifier
 from .decoder import export_decoder
 from .encoder import export_encoder
 from .quantise import quantise_graph
@@ -59,12 +58,8 @@ def export_model(folder: Path, out: Path, precision: dict[str, Any]) -> None:
     }
     task = _task(folder)
     out.mkdir(parents=True, exist_ok=True)
-    if task == "generation":
-        inference = export_decoder(folder, out)
-    elif task == "embedding":
-        inference = export_encoder(folder, out)
-    else:
-        inference = export_classifier(folder, out, task)
+    exporter = export_decoder if task == "generation" else export_encoder
+    inference = exporter(folder, out)
     _accompany(folder, out)
     quantise_graph(out / GRAPH, precision)
     check_graph(out / GRAPH)

@@ -16,7 +16,6 @@ from ..model_task import Task, UnsupportedModelError, files_in, model_task
 from ..parity_texts import Texts, TextsError, hostile, parse_texts, too_small
 from ..ranking import nearest
 from ..step import INSIDE, StepError
-from .classifier import load_classifier
 
 CONTEXT = Path(os.environ.get("PARITY_CONTEXT", INSIDE / "context"))
 TOKENS = 64  # greedy ones after each prompt
@@ -48,10 +47,8 @@ def make_reference(arguments: Sequence[str]) -> None:
             raise TextsError(f"it is too small for {task}: {why}")
         if task == "generation":
             answers = generation_answers(folder, found)
-        elif task == "embedding":
-            answers = embedding_answers(folder, found)
         else:
-            answers = classifier_answers(folder, found, task)
+            answers = embedding_answers(folder, found)
     except TextsError as error:
         raise NoReferenceError(f"parity: the set of texts is refused: {error}") from None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -103,39 +100,6 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
         "documents": documents,
         "queries": queries,
         "nearest": [nearest(vectors[place], held) for place in queries],
-    }
-
-
-def classifier_answers(folder: Path, texts: Texts, task: Task) -> dict[str, Any]:
-    """The logits of all texts and pairs, a row of labels for each text, or for each token."""
-    import torch
-    from transformers import AutoTokenizer
-
-    torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = load_classifier(folder, task)
-    longest = _longest(folder, tokenizer, model.base_model)
-
-    def encoded(text: str | tuple[str, str]) -> Any:
-        both = (text,) if isinstance(text, str) else text
-        return tokenizer(*both, truncation=True, max_length=longest, return_tensors="pt")
-
-    def rows(text: str | tuple[str, str]) -> list[list[float]]:
-        with torch.inference_mode():
-            logits = model(**encoded(text)).logits[0]
-        each = logits if task == "token-classification" else logits.unsqueeze(0)
-        return [[round(number, DIGITS) for number in row] for row in each.tolist()]
-
-    inputs = texts.classified if task == "classification" else texts.embedded
-    logits = [rows(text) for text in inputs]
-    if len({tuple(row) for each in logits for row in each}) == 1:
-        raise NoReferenceError("parity: the model gives all texts the same logits")
-    strings = hostile(sorted(tokenizer.all_special_tokens))
-    return {
-        "strings": strings,
-        "ids": [encoded(text)["input_ids"][0].tolist() for text in strings],
-        "texts": inputs,
-        "logits": logits,
     }
 
 

@@ -646,7 +646,7 @@ target "embed-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "ask \"it\" $${x}.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.5, \"tokens\": 0.0, \"perplexity\": 0.001, \"logprobs\": 0.06}"
     "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   platforms = ["linux/amd64"]
@@ -665,7 +665,7 @@ target "rank-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06, \"decisions\": 0.95, \"logits\": 0.1}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99, \"mean-cosine\": 0.995, \"top10\": 0.97, \"tokens\": 0.0, \"perplexity\": 0.02, \"logprobs\": 0.06}"
     "SLIMBAKE_TMPFS" = "/home/nonroot"
     "SLIMBAKE_ENV" = "{\"TOKEN\": \"none\"}"
   }

@@ -487,7 +487,7 @@ target "embed-onnx-parity" {
   }
   args = {
     "SLIMBAKE_PARITY" = "parity.py"
-    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99999, \"mean-cosine\": 0.999999, \"top10\": 0.995, \"tokens\": 1.0, \"perplexity\": 0.0001, \"logprobs\": 0.001, \"decisions\": 0.999, \"logits\": 0.001}"
+    "SLIMBAKE_LIMITS" = "{\"min-cosine\": 0.99999, \"mean-cosine\": 0.999999, \"top10\": 0.995, \"tokens\": 1.0, \"perplexity\": 0.0001, \"logprobs\": 0.001}"
     "SLIMBAKE_TMPFS" = "/home/nonroot"
   }
   output = ["type=cacheonly"]
