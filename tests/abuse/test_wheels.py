@@ -19,7 +19,7 @@ from tests.unit.trees import EPOCH, state
 from tests.wheels import LONG_AGO, make_wheel, metadata
 
 from slimbake.inside.make import install, layer
-from slimbake.inside.make.settle import LayerError, normalise, tree
+from slimbake.inside.make.tree import LayerError, normalise, tree
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/{VERSION}/site-packages"

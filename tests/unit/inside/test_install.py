@@ -18,7 +18,7 @@ from slimbake.inside import FOLDER
 from slimbake.inside.ledger import LedgerEntry, read_ledger
 from slimbake.inside.make import PROGRAMS, install
 from slimbake.inside.make.collisions import SITE_HERE, claims_of, refuse_collisions
-from slimbake.inside.make.settle import LayerError
+from slimbake.inside.make.tree import LayerError
 from slimbake.inside.step import dispatch
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from tests.unit.trees import EPOCH, state
 
-from slimbake.inside.make import layer, settle
+from slimbake.inside.make import layer
+from slimbake.inside.make.tree import LayerError, normalise, tree
 from slimbake.lock.locks import weights_text
 
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The build context, where a step sees it."""
-    for module in (layer, settle):
-        monkeypatch.setattr(module, "INSIDE", tmp_path / "inside")
+    monkeypatch.setattr(layer, "INSIDE", tmp_path / "inside")
     (tmp_path / "inside/context").mkdir(parents=True)
     return tmp_path / "inside/context"
 
@@ -35,7 +35,7 @@ def test_files_get_the_modes_that_git_has_and_one_time(tmp_path: Path) -> None:
         (root / name).touch()
         (root / name).chmod(mode)
     (root / "link").symlink_to("nowhere")
-    settle.normalise(settle.tree(root))
+    normalise(tree(root))
     assert {name: mode for name, (mode, _, _) in state(root).items()} == {
         ".": "drwxr-xr-x",
         "folder": "drwxr-xr-x",
@@ -53,7 +53,7 @@ def test_a_folder_that_got_a_new_entry_keeps_the_one_time(tmp_path: Path) -> Non
     old.parent.mkdir()
     old.touch()
     new.touch()
-    settle.normalise(iter([new]))
+    normalise(iter([new]))
     assert (new.stat().st_mtime, new.parent.stat().st_mtime) == (EPOCH, EPOCH)
     assert old.stat().st_mtime > EPOCH  # what lay there before belongs to another layer
 
@@ -63,7 +63,7 @@ def test_a_link_is_given_the_time_and_never_what_it_names(tmp_path: Path) -> Non
     target.touch(mode=0o600)
     (tmp_path / "root").mkdir()
     (tmp_path / "root/link").symlink_to(target)
-    settle.normalise(settle.tree(tmp_path / "root"))
+    normalise(tree(tmp_path / "root"))
     assert (tmp_path / "root/link").lstat().st_mtime == EPOCH
     assert target.stat().st_mtime > EPOCH and stat.filemode(target.stat().st_mode) == "-rw-------"
 
@@ -72,7 +72,7 @@ def test_a_tree_is_walked_folders_after_what_they_hold_links_too(tmp_path: Path)
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/c").touch()
     (tmp_path / "a/to-folder").symlink_to("b")
-    paths = [path.relative_to(tmp_path).as_posix() for path in settle.tree(tmp_path)]
+    paths = [path.relative_to(tmp_path).as_posix() for path in tree(tmp_path)]
     assert sorted(paths) == [".", "a", "a/b", "a/b/c", "a/to-folder"]
     assert paths.index("a/b/c") < paths.index("a/b") < paths.index("a") < paths.index(".")
 
@@ -90,8 +90,8 @@ def test_a_link_that_leads_out_of_the_context_is_refused(
     (context / "folder/up").symlink_to("..")
     (context.parent / "outside").touch()
     (context / "link").symlink_to(link)
-    with pytest.raises(settle.LayerError) as caught:
-        settle.copy_context(tmp_path / "app")
+    with pytest.raises(LayerError) as caught:
+        layer.copy_context(tmp_path / "app")
     assert str(caught.value) == f"link is a link that leads out of the build context: {link}"
     assert not (tmp_path / "app").exists()
 
@@ -101,8 +101,8 @@ def test_an_absolute_link_is_refused_even_into_the_context_since_that_is_not_the
 ) -> None:
     (context / "file").touch()
     (context / "link").symlink_to(context / "file")
-    with pytest.raises(settle.LayerError, match="link is a link that leads out"):
-        settle.copy_context(tmp_path / "app")
+    with pytest.raises(LayerError, match="link is a link that leads out"):
+        layer.copy_context(tmp_path / "app")
 
 
 def test_links_within_the_context_stay_links(context: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_links_within_the_context_stay_links(context: Path, tmp_path: Path) -> N
     (context / "folder/file").write_text("text")
     (context / "folder/up").symlink_to("../link")
     (context / "link").symlink_to("folder/file")
-    settle.copy_context(tmp_path / "app")
+    layer.copy_context(tmp_path / "app")
     assert (tmp_path / "app/link").readlink() == Path("folder/file")
     assert (tmp_path / "app/folder/up").read_text() == "text"
 
@@ -120,7 +120,7 @@ def test_code_is_compiled_and_its_bytecode_does_not_go_by_times(
 ) -> None:
     (context / "module.py").write_text("value = 1\n")
     (context / "broken.py").write_text("def:\n")
-    settle.copy_code([str(tmp_path / "app")])
+    layer.copy_code([str(tmp_path / "app")])
     pyc = Path(importlib.util.cache_from_source(str(tmp_path / "app/module.py")))
     assert pyc.read_bytes()[4:8] == b"\x01\x00\x00\x00"  # PEP 552: by hash, unchecked
     assert (tmp_path / "app/module.py").read_text() == "value = 1\n"
@@ -138,7 +138,7 @@ def test_the_same_code_gives_the_same_layer_whenever_and_by_whomever_it_was_writ
                 path.unlink(missing_ok=True)
                 path.write_text("value = {1, 2, 3}\n")
                 os.utime(path, (mtime, mtime))
-            settle.copy_code([str(tmp_path / name / "app")])
+            layer.copy_code([str(tmp_path / name / "app")])
         finally:
             os.umask(before)
         return {
@@ -179,7 +179,7 @@ def test_weights_that_are_not_what_the_lock_names_are_refused_by_name(
     (context / "model.bin").write_bytes(b"model")
     locks(context, weights_text(context))
     change(context)
-    with pytest.raises(settle.LayerError) as caught:
+    with pytest.raises(LayerError) as caught:
         layer.copy_weights([str(tmp_path / "weights")])
     assert str(caught.value) == f"weights differ from the lock: {named}; run `slimbake lock`"
 

@@ -5,7 +5,7 @@ PROGRAMS = {
     "unpack": ".install:unpack_wheels",
     "lay": ".install:lay_packages",
     "install-local": ".install:install_local",
-    "copy-code": ".settle:copy_code",
+    "copy-code": ".layer:copy_code",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",

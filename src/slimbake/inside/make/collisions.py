@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..step import SITE
-from .settle import LayerError, tree
+from .tree import LayerError, tree
 
 CODE = frozenset((".py", ".so", ".pth"))
 OURS = ("cold", "ledger")  # folders of the prefix that only slimbake writes

@@ -21,7 +21,7 @@ from ..cold.select import select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE
 from .collisions import SITE_HERE, Claim, claims_of, merged, refuse_collisions
 from .layer import OFFLINE, TMP, compile_modules, link_identical, run_uv
-from .settle import LayerError, normalise, tree
+from .tree import LayerError, normalise, tree
 
 LOCK = TMP / "lock.txt"
 LOCAL = TMP / "local"

@@ -23,7 +23,9 @@ from typing import Any
 
 from ..fetch import source_line
 from ..step import EPOCH, INSIDE, hashed
-from .settle import TESTS, LayerError, copy_context, normalise, refuse_links_out, tree
+from .tree import LayerError, normalise, refuse_links_out, tree
+
+TESTS = frozenset(("test", "tests"))
 
 # The version of a package, for setuptools-scm, hatch-vcs, PDM and Poetry's plug-in.
 VERSIONS = (
@@ -38,15 +40,38 @@ LINKED = 4096  # bytes: of smaller files a tar's headers are most
 TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
 
 
-def compile_modules(paths: Iterable[Path]) -> list[Path]:
-    """Compile modules, on all cores, and return those that now have bytecode.
+def copy_code(arguments: Sequence[str]) -> None:
+    """The program `copy-code TARGET`: copy the build context and compile it.
+
+    Sources stay: tracebacks and `inspect` read them.
+    """
+    target = Path(*arguments)
+    copy_context(target)
+    compile_modules(tree(target), target)
+    normalise(tree(target))
+
+
+def copy_context(into: Path) -> None:
+    """Copy the build context. Raises LayerError for a link that is absolute or leads out of it."""
+    source = INSIDE / "context"
+    refuse_links_out(source, "the build context")
+    shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
+
+
+def compile_modules(paths: Iterable[Path], root: Path = Path("/")) -> list[Path]:
+    """Compile modules below a root, on all cores, and return those that now have bytecode.
 
     A file that does not compile fails when it is imported.
 
     A package's own tests are not compiled: nobody imports them in an image, and in an ML base the
     bytecode of tests alone is 42 MB (torch 2.13, sympy, numpy).
     """
-    modules = [path for path in paths if path.suffix == ".py" and TESTS.isdisjoint(path.parts)]
+    modules = [
+        path
+        for path in paths
+        if path.suffix == ".py" and path.is_file()
+        if TESTS.isdisjoint(path.relative_to(root).parts)
+    ]
     compile_one = functools.partial(
         compileall.compile_file,
         quiet=2,

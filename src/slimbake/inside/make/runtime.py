@@ -26,7 +26,7 @@ from ..step import EPOCH, NONROOT, PREFIX, StepError
 from . import ldconfig
 from .dpkg import ROOT, STATUS_D, copyright_file, debian_owners, paragraphs, require_dpkg
 from .layer import link_identical
-from .settle import tree
+from .tree import tree
 
 PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(os.__file__).resolve().parent

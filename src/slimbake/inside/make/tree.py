@@ -1,0 +1,43 @@
+"""Trees of files, as every layer has them: Git's modes, one constant time, no links out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..step import EPOCH, StepError
+
+
+class LayerError(StepError):
+    """The step cannot make its layer."""
+
+
+def refuse_links_out(source: Path, what: str) -> None:
+    """Raise LayerError for a link below a folder that is absolute or leads out of it."""
+    for path in filter(Path.is_symlink, tree(source)):
+        target = path.readlink()
+        if target.is_absolute() or not path.resolve().is_relative_to(source.resolve()):
+            name = path.relative_to(source)
+            raise LayerError(f"{name} is a link that leads out of {what}: {target}")
+
+
+def tree(root: Path) -> Iterator[Path]:
+    """Every path below `root` and `root` itself, folders after their contents."""
+    for name, folders, files in os.walk(root, topdown=False):
+        folder = Path(name)
+        links = [each for each in folders if os.path.islink(f"{name}/{each}")]  # noqa: PTH114 - sooner
+        yield from (folder / each for each in sorted([*files, *links]))
+        yield folder
+
+
+def normalise(paths: Iterable[Path]) -> None:
+    """Give paths Git's modes and one time, and their parent folders the same time."""
+    touched: set[Path] = set()
+    for path in paths:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+        touched.add(path.parent)
+    for folder in sorted(touched, key=lambda folder: len(folder.parts), reverse=True):
+        os.utime(folder, (EPOCH, EPOCH))
