@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.programs import written
 
 from slimbake.inside.check import trace
 from slimbake.inside.rules import LayerFiles
@@ -46,13 +47,15 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRe
 
 
 @pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> Callable[..., trace.Trace]:
+def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., trace.Trace]:
     """A command of a service, traced; these tests lie in /tmp."""
     monkeypatch.setattr(trace, "_NOT_FILES", ("/proc/",))
+    monkeypatch.setattr(sys, "argv", [str(written("check", tmp_path))])
 
     def run(command: list[str], port: int | None = None) -> trace.Trace:
         made = trace.Trace()
-        trace.trace_command(made, command, port)
+        asked = {"verify": "", "command": command, "fixed": 0, "port": port, "environment": {}}
+        trace.trace_service(made, asked, trace.ASKS)
         return made
 
     return run

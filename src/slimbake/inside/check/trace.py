@@ -11,7 +11,6 @@ import json
 import os
 import pkgutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,10 +24,9 @@ from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
 from . import surroundings
 from .audit import LOG, READS
-from .processes import cpu_seconds, listeners
+from .processes import cpu_seconds, descendants, listeners
 from .turn import turn
 
-SECONDS = 60  # in which a service answers
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
 QUIET = 6  # seconds: what has used nothing new for so long is traced
@@ -37,6 +35,17 @@ LOOKS = 0.2  # seconds between two looks at what processes have used
 IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
 BYTECODE = INSIDE / "bytecode"  # where Python keeps what it compiles
+# The verify of a service that has none: a server is asked, another command runs to its end.
+ASKS = """
+import contextlib, http.client
+def verify(service):
+    if service.port is None:
+        service.run()
+        return
+    for path in ("/health", "/slimbake-asks-for-what-is-not-there"):
+        with contextlib.suppress(OSError, http.client.HTTPException):  # of another protocol
+            service.get(path)
+"""
 # Of no image:
 _NOT_FILES = ("/proc/", "/dev/", "/sys/", "/inside/", "/check.pyz", "/tmp/")  # noqa: S108
 
@@ -97,48 +106,6 @@ def _is_file(path: str) -> bool:
     return not path.startswith(_NOT_FILES)
 
 
-def trace_command(
-    traced: Trace,
-    command: Sequence[str],
-    port: int | None,
-    *,
-    quiet: float = SECONDS,
-    environment: Mapping[str, str] = {},
-    **user: Any,
-) -> None:
-    """Run the service's own command to its end, or ask a server and then end it; how it ends does
-    not matter.
-
-    A smoke calls its service in process: what only a server imports is seen here. `quiet`: seconds
-    after which a command that uses nothing new is ended; `environment`: variables beside the
-    trace's; `user`: as subprocess.Popen takes it.
-    """
-    try:
-        service = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            env={**traced.environment, **environment},
-            start_new_session=True,
-            **user,
-        )
-    except OSError:  # it is not there, or no program: the start check says so
-        return
-    if port:
-        _ask(port, service)
-    for number, seconds in (
-        (0, 0 if port else SECONDS),
-        (signal.SIGTERM, GRACE),
-        (signal.SIGKILL, GRACE),
-    ):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(service.pid, number)
-        if _ended(service, seconds, traced, quiet):
-            break
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(service.pid, signal.SIGKILL)  # what it has left behind
-
-
 def _ended(
     process: subprocess.Popen[bytes],
     seconds: float,
@@ -170,26 +137,6 @@ def _ended(
     return True
 
 
-def _ask(port: int, service: subprocess.Popen[bytes]) -> None:
-    """Ask a server on loopback, once it listens, for its health page and for what is not there."""
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until and service.poll() is None:
-        try:
-            for path in ("/health", "/slimbake-asks-for-what-is-not-there"):
-                with socket.create_connection(("127.0.0.1", port), 5) as connection:
-                    connection.sendall(
-                        f"GET {path} HTTP/1.1\r\n"
-                        "Host: localhost\r\nConnection: close\r\n\r\n".encode()
-                    )
-                    if not connection.recv(1 << 16).startswith(b"HTTP/1."):
-                        return
-                    while connection.recv(1 << 16):
-                        pass
-            return
-        except OSError:
-            time.sleep(0.1)
-
-
 def trace_starts(arguments: Sequence[str]) -> None:
     """The program `starts FILE`: writes what a service's start and checks use of its packages.
 
@@ -205,37 +152,38 @@ def trace_starts(arguments: Sequence[str]) -> None:
 
 
 def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
-    command, verify, port = asked["command"], asked["verify"], asked["port"]
+    command, verify = asked["command"], asked["verify"]
     os.environ["HOME"] = surroundings.home()
     fault, traced = "", Trace()
     if asked["smoke"]:
         fault = _check(traced, ("smoke", "--as-nonroot"))
-    if verify and command:
-        question = {
-            "source": (INSIDE / "context" / verify).read_text("utf-8"),
-            "name": verify,
-            "command": command,
-            "fixed": asked["fixed"],
-            "port": port,
-            "env": asked["environment"],
-            "limit": LIMIT,
-        }
-        # It calls each route more than once: a bake has no time for the last of them.
-        given = json.dumps(question)
-        _check(traced, ("verify",), given, quiet=QUIET, port=port, **surroundings.as_service())
-    elif command:
-        trace_command(
-            traced,
-            command,
-            port,
-            quiet=QUIET,
-            environment=asked["environment"],
-            **surroundings.as_service(),
-        )
+    if command:
+        source = (INSIDE / "context" / verify).read_text("utf-8") if verify else ASKS
+        trace_service(traced, asked, source, **surroundings.as_service())
     seen = traced.seen
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
+
+
+def trace_service(traced: Trace, asked: Mapping[str, Any], source: str, **user: Any) -> None:
+    """Run the service and its verify, of this text; how they end does not matter.
+
+    A smoke calls its service in process: what only a server imports is seen here. `asked`: see
+    `trace_starts`; `user`: as subprocess.Popen takes it.
+    """
+    question = {
+        "source": source,
+        "name": asked["verify"] or "verify.py",
+        "command": asked["command"],
+        "fixed": asked["fixed"],
+        "port": asked["port"],
+        "env": asked["environment"],
+        "limit": LIMIT,
+    }
+    # It calls each route more than once: a bake has no time for the last of them.
+    given = json.dumps(question)
+    _check(traced, ("verify",), given, quiet=QUIET, port=asked["port"], **user)
 
 
 def _check(
@@ -265,8 +213,9 @@ def _check(
             **user,
         )
         _ended(check, LIMIT + GRACE, traced, quiet, port)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(check.pid, signal.SIGKILL)
+        for pid in (check.pid, *descendants(check.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         code = check.wait()
         said.seek(0)
         last = said.read().splitlines()[-LAST_LINES:]
