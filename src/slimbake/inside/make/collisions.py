@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import configparser
 import csv
-import filecmp
 import hashlib
 import os
 import posixpath
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..step import SITE
-from .tree import LayerError, tree
+from .tree import LayerError, same_file, tree
 
 CODE = frozenset((".py", ".so", ".pth"))
 OURS = ("cold", "ledger")  # folders of the prefix that only slimbake writes
@@ -147,7 +146,7 @@ def merged(source: Path, prefix: Path) -> list[Path]:
         if path.is_dir() and not path.is_symlink():
             same = target.is_dir() or not os.path.lexists(target)
         elif os.path.lexists(target):
-            same = _same(path, target)
+            same = same_file(path, target)
         else:
             same = not digest or path.is_symlink() or digest == _digest(path.read_bytes())
             new.append((path, target))
@@ -171,9 +170,3 @@ def _recorded(prefix: Path) -> dict[Path, tuple[str, str]]:
         for name, digest in recorded_files(record.read_text()):
             found[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
     return found
-
-
-def _same(one: Path, other: Path) -> bool:
-    if one.is_symlink() or other.is_symlink():
-        return one.is_symlink() == other.is_symlink() and one.readlink() == other.readlink()
-    return other.is_file() and filecmp.cmp(one, other, shallow=False)

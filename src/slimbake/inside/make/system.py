@@ -8,7 +8,6 @@ lacks them: see `companions`.
 
 from __future__ import annotations
 
-import filecmp
 import re
 import shutil
 import subprocess
@@ -34,6 +33,7 @@ from .runtime import (
     set_times,
     within,
 )
+from .tree import same_file
 
 DOCUMENTATION = re.compile(
     r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/|/.*/man/man\d[^/]*/"
@@ -233,16 +233,6 @@ def package_files(names: Collection[str]) -> set[Path]:
     return paths | copyrights(paths)
 
 
-def has_same(runtime: Path, path: Path) -> bool:
-    """Whether `runtime` has the same file or link at `path` as this image."""
-    there = within(runtime, path)
-    if path.is_symlink() and there.is_symlink():
-        return path.readlink() == there.readlink()
-    if path.is_symlink() or there.is_symlink():
-        return False
-    return there.is_file() and filecmp.cmp(path, there, shallow=False)
-
-
 def install_locked(_: Sequence[str] = ()) -> None:
     """The program `install-debs`: install the packages of the lock here, for what builds a wheel."""
     install_debs(debs_of(LOCK), INSIDE / "debs")
@@ -293,7 +283,7 @@ def carry_debs(arguments: Sequence[str]) -> None:
     there = {path.stem for path in within(runtime, STATUS_D).glob("*.md5sums")}
     chosen = companions(packages, there)
     print(f"slimbake: system: {' '.join(sorted(chosen))}", file=sys.stderr)
-    paths = {path for path in package_files(chosen) if not has_same(runtime, path)}
+    paths = {path for path in package_files(chosen) if not same_file(path, within(runtime, path))}
     out.mkdir(exist_ok=True)
     texts = dpkg_records(paths, runtime) | {str(LIBRARIES): library_owners()}
     lay_out(out, paths, texts, {})

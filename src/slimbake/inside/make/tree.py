@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,3 +42,10 @@ def normalise(paths: Iterable[Path]) -> None:
         touched.add(path.parent)
     for folder in sorted(touched, key=lambda folder: len(folder.parts), reverse=True):
         os.utime(folder, (EPOCH, EPOCH))
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are files with the same bytes, or links to the same path."""
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() == other.is_symlink() and one.readlink() == other.readlink()
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
