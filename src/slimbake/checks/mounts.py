@@ -20,9 +20,9 @@ def mounted(plan: Plan, images: Mapping[str, str], services: Collection[str]) ->
         return plan
     volumes = {name: image_volume(images[name], plan.project) for name in sorted(wanted)}
     given = (
-        replace(each, weights_volume=volumes.get(each.weights, ""))
-        if each.service in services
-        else each
-        for each in plan.services
+        replace(service, weights_volume=volumes.get(service.weights, ""))
+        if service.service in services
+        else service
+        for service in plan.services
     )
     return replace(plan, services=tuple(given))

@@ -22,20 +22,20 @@ def measured_parity(workspace: Workspace, services: Iterable[str]) -> dict[str, 
     """The figures of these services as they were last measured here; of several platforms, the
     first by name.
     """
-    found = {}
+    measured = {}
     for service in services:
         for path in sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))[:1]:
             with contextlib.suppress(OSError, ValueError):
-                found[service] = dict(json.loads(path.read_text("utf-8")))
-    return found
+                measured[service] = dict(json.loads(path.read_text("utf-8")))
+    return measured
 
 
 def write_parity(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
     """Keep figures in the repository, beside those of other services."""
-    known = read_parity(root)
-    for service, each in figures.items():
-        known[service] = {key: value for key, value in each.items() if key not in _LOCAL}
-    write_atomically(root / FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+    kept = read_parity(root)
+    for service, numbers in figures.items():
+        kept[service] = {key: value for key, value in numbers.items() if key not in _LOCAL}
+    write_atomically(root / FILE, (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
 
 
 def read_parity(root: Path) -> dict[str, dict[str, Any]]:
@@ -56,14 +56,16 @@ _COLUMNS = (  # heading, key of a figure, how it is written
 
 def parity_table(figures: Mapping[str, Mapping[str, Any]], layout: Layout = FOLDED) -> str:
     """A row for each service, with the figures that some of them have."""
-    columns = [each for each in _COLUMNS if any(each[1] in found for found in figures.values())]
+    columns = [
+        column for column in _COLUMNS if any(column[1] in numbers for numbers in figures.values())
+    ]
     headings = ("service", "token ids", *(heading for heading, _, _ in columns), "seconds")
     rows = []
-    for service, found in figures.items():
-        ids = f"{found['strings'] - len(found['different'])} of {found['strings']}"
-        cells = {key: format(found[key], form) for _, key, form in columns if key in found}
-        if "service" in found:
-            cells["service"] += f" ({found['service'] / found['reference'] - 1:+.3%})"
+    for service, numbers in figures.items():
+        ids = f"{numbers['strings'] - len(numbers['different'])} of {numbers['strings']}"
+        cells = {key: format(numbers[key], form) for _, key, form in columns if key in numbers}
+        if "service" in numbers:
+            cells["service"] += f" ({numbers['service'] / numbers['reference'] - 1:+.3%})"
         written = (cells.get(key, "") for _, key, _ in columns)
-        rows.append((service, ids, *written, f"{found['seconds']:.1f}"))
+        rows.append((service, ids, *written, f"{numbers['seconds']:.1f}"))
     return text_table(headings, rows, layout=layout)

@@ -67,21 +67,21 @@ def company(
         beside=plan.needs_beside(service),
         fleet=tuple(
             Neighbour(
-                host=each.host,
+                host=other.host,
                 said={
-                    **alone(each, plan),
-                    "image": images[each.service],
+                    **alone(other, plan),
+                    "image": images[other.service],
                     "pull_policy": "never",
                     **({"platform": platform} if platform else {}),
                 },
-                env_files=tuple(root / name for name in each.env_file),
-                fixed={name: literal(text) for name, text in each.start.env},
-                after=(*each.start.beside, *each.start.fleet),
+                env_files=tuple(root / name for name in other.env_file),
+                fixed={name: literal(text) for name, text in other.start.env},
+                after=(*other.start.beside, *other.start.fleet),
             )
-            for each in others
-            if each.service in images
+            for other in others
+            if other.service in images
         ),
-        missing=tuple(each.service for each in others if each.service not in images),
+        missing=tuple(other.service for other in others if other.service not in images),
     )
 
 
@@ -113,11 +113,11 @@ def starts(
         )
         both = " ".join((*company.missing, service.service))
         return StartFound(f"{why}\nbake them together: `slimbake bake {both}`")
-    found = docker.engine_image(image)
-    command = [*found.entrypoint, *(service.start.arguments or service.replaced or found.command)]
+    config = docker.engine_image(image)
+    command = [*config.entrypoint, *(service.start.arguments or service.replaced or config.command)]
     if not command and service.start.how == "runs":
         return StartFound(None)
-    asked = {
+    request = {
         "command": command,
         "port": service.port if service.start.how == "listens" else None,
         "health": service.healthcheck.test[:2] if service.healthcheck else (),
@@ -129,9 +129,9 @@ def starts(
     only_here = (f"--env={key}={value}" for key, value in service.start.env)
     options = (*only_here, *foreign(platform))
     if not (company.beside or company.fleet):
-        known = without_compose(service.environment).items()
-        alone = ("--network=none", *(f"--env={key}={value}" for key, value in known))
-        return _checked(image, service, asked, (*alone, *options))
+        known_variables = without_compose(service.environment).items()
+        alone = ("--network=none", *(f"--env={key}={value}" for key, value in known_variables))
+        return _checked(image, service, request, (*alone, *options))
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
@@ -139,10 +139,10 @@ def starts(
         with beside(
             name, file, company.beside, service.host, variables, given, company.fleet
         ) as network:
-            said = (*network, *options)
+            around = (*network, *options)
             until = time.monotonic() + _SETTLING
             while True:
-                one = _checked(image, service, asked, said)
+                one = _checked(image, service, request, around)
                 if not one.why or time.monotonic() > until:
                     return one
                 time.sleep(1)
@@ -154,47 +154,47 @@ def without_compose(environment: Pairs) -> dict[str, str]:
     """The variables of containers as Compose would fill them in where nothing else is set; without
     those that only a shell or `.env` has.
     """
-    found = {}
+    filled = {}
     for name, written in environment:
-        parts = (_DEFAULT.sub(r"\1", each) for each in written.split("$$"))
+        parts = (_DEFAULT.sub(r"\1", part) for part in written.split("$$"))
         value = "\0".join(parts)
         if "$" not in value:
-            found[name] = value.replace("\0", "$")
-    return found
+            filled[name] = value.replace("\0", "$")
+    return filled
 
 
 def _checked(
     image: str,
     service: Running,
-    asked: Mapping[str, Any],
+    request: Mapping[str, Any],
     options: Sequence[str],
 ) -> StartFound:
     try:
-        found = _run(image, service, asked, options)
+        outcome = _run(image, service, request, options)
     except NotStarted as error:
         return StartFound(_hinted(error.message, service))
     except NoPython:
-        words = (
+        command = (
             *(*surroundings(service), *options),
             *(image, *(service.start.arguments or service.replaced)),
         )
         name = f"slimbake-start-{secrets.token_hex(6)}"
-        why = engine_start(name, words, asked["port"], asked["limit"], asked["alive"])
+        why = engine_start(name, command, request["port"], request["limit"], request["alive"])
         return StartFound(
             why and _hinted(f"{service.service}: its command {why}", service), by_engine=True
         )
-    return StartFound("", warning=deaf(service.service, asked, found))
+    return StartFound("", warning=deaf(service.service, request, outcome))
 
 
-def deaf(name: str, asked: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def deaf(name: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
     """What to do about a service that its stop signal does not end; "" where it does."""
-    if "deaf" not in found:
+    if "deaf" not in outcome:
         return ""
-    first, signal = shlex.join(asked["command"]), asked["stop"]
+    first, signal = shlex.join(request["command"]), request["stop"]
     first = f"{first[:_SHOWN]}..." if len(first) > _SHOWN else first
     advice = (
         "begin the command with `exec`, or write it as a list"
-        if found["deaf"]
+        if outcome["deaf"]
         else f'handle {signal}, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
     )
     return (
@@ -211,31 +211,31 @@ def _hinted(why: str, service: Running) -> str:
 def _run(
     image: str,
     service: Running,
-    asked: Mapping[str, Any],
+    request: Mapping[str, Any],
     options: Sequence[str],
 ) -> dict[str, Any]:
-    words = (
+    command = (
         *surroundings(service),
         *options,
         f"--entrypoint={service.python}",
         image,
-        *from_stdin("start", json.dumps(asked)),
+        *from_stdin("start", json.dumps(request)),
     )
-    name, limit = f"slimbake-start-{secrets.token_hex(6)}", asked["limit"]
-    done = contained(name, words, with_check_pyz(), limit + _GRACE)
+    name, limit = f"slimbake-start-{secrets.token_hex(6)}", request["limit"]
+    done = contained(name, command, with_check_pyz(), limit + _GRACE)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
         raise NoPython(f"the image of {service.service} has no {service.python}")
     try:
-        found = dict(json.loads(done.stdout.splitlines()[-1]))
+        outcome = dict(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError):
         raise SetupError(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]
         ) from None
-    if "error" in found:
-        reported = f"{service.service}: its {found.get('what', 'command')} {found['error']}"
+    if "error" in outcome:
+        reported = f"{service.service}: its {outcome.get('what', 'command')} {outcome['error']}"
         raise NotStarted(
-            "\n".join((reported, *(f"  {line}" for line in found["words"].splitlines())))
+            "\n".join((reported, *(f"  {line}" for line in outcome["words"].splitlines())))
         )
-    return found
+    return outcome

@@ -57,8 +57,8 @@ def lacking(images: Iterable[BesideImage]) -> tuple[BesideImage, ...]:
 def pull(images: Iterable[BesideImage], console: Console) -> None:
     """Have the engine pull these images. Raises SetupError for all that it cannot."""
     wanted: dict[str, list[BesideImage]] = {}
-    for each in images:
-        wanted.setdefault(each.image, []).append(each)
+    for neighbour in images:
+        wanted.setdefault(neighbour.image, []).append(neighbour)
     if not wanted:
         return
     console.say(f"pulling {', '.join(wanted)}")

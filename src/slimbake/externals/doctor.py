@@ -112,21 +112,23 @@ def doctor(
     compose file in `root`. Without a manifest, it asks for the Python of a new one.
     """
     engine = find()
-    wanted = tuple(externals) or (External("python", f"python:{NEWEST}-slim-{DEBIAN}"),)
+    required = tuple(externals) or (External("python", f"python:{NEWEST}-slim-{DEBIAN}"),)
     beside, unreadable = _beside(root, needs) if root and needs else ((), "")
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     if isinstance(engine, DockerEngine):
         # Only the engine's own builder sees the engine's images.
-        images = {each.reference: engine.builder == "docker" for each in wanted}
-        found = _whereabouts({**images, **{each.image: True for each in beside}})
+        images = {external.reference: engine.builder == "docker" for external in required}
+        places = _whereabouts({**images, **{neighbour.image: True for neighbour in beside}})
     here = machine()
     folders = here.packages.find_links_folders
     return report(
         DoctorFacts(
             here=here,
             engine=engine,
-            externals=tuple((each, found.get(each.reference, "")) for each in wanted),
-            beside=tuple((each, found.get(each.image, "")) for each in beside),
+            externals=tuple(
+                (external, places.get(external.reference, "")) for external in required
+            ),
+            beside=tuple((neighbour, places.get(neighbour.image, "")) for neighbour in beside),
             unreadable=unreadable,
             missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
             uv=uv_version(),
@@ -152,8 +154,8 @@ def _whereabouts(images: Mapping[str, bool]) -> dict[str, str]:
     def where(image: str) -> str:
         if images[image] and in_engine(image):
             return "engine"
-        digest, said = docker.registry_answer(image, _SECONDS)
-        return "registry" if digest else said
+        digest, refusal = docker.registry_answer(image, _SECONDS)
+        return "registry" if digest else refusal
 
     with ThreadPoolExecutor(len(images)) as pool:
         return dict(zip(images, pool.map(where, images), strict=True))
@@ -191,12 +193,12 @@ def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]
             " daemon.json",
         )
     yield DoctorRow("buildx", "ok", version_text(engine.buildx))
-    found = version_text(engine.compose) if engine.compose else "not installed"
+    version = version_text(engine.compose) if engine.compose else "not installed"
     if (engine.compose or ()) < COMPOSE_FLOOR:
-        needs = f"{found}: `up`, `run` and `logs` need {version_text(COMPOSE_FLOOR)} or newer"
+        needs = f"{version}: `up`, `run` and `logs` need {version_text(COMPOSE_FLOOR)} or newer"
         yield DoctorRow("compose", "warn", needs, INSTALL)
     else:
-        yield DoctorRow("compose", "ok", found)
+        yield DoctorRow("compose", "ok", version)
     if engine.builder == "docker":
         yield DoctorRow("builder", "ok", "docker")
     else:
@@ -244,29 +246,29 @@ def _images(facts: DoctorFacts) -> Iterator[DoctorRow]:
         yield DoctorRow(
             "start: with", "fail", f"Compose cannot read the compose file: {facts.unreadable}"
         )
-    for each, where in facts.beside:
-        check, who = f"image {each.image}", f"{', '.join(each.needed_by)} start with it"
+    for neighbour, where in facts.beside:
+        check, who = f"image {neighbour.image}", f"{', '.join(neighbour.needed_by)} start with it"
         if where in _THERE:
-            yield DoctorRow(check, "ok", f"in the {where}; {who} ({each.place})")
+            yield DoctorRow(check, "ok", f"in the {where}; {who} ({neighbour.place})")
         elif isinstance(facts.engine, DockerEngine):
-            found = f"not in the engine, and {where}; {who} ({each.place})"
-            yield DoctorRow(check, "warn", found, how_to_get((each.image,)))
+            line = f"not in the engine, and {where}; {who} ({neighbour.place})"
+            yield DoctorRow(check, "warn", line, how_to_get((neighbour.image,)))
 
 
 def _disk(free: int) -> DoctorRow:
-    found = f"{free / 1e9:.1f} GB free where Docker keeps its data"
+    room = f"{free / 1e9:.1f} GB free where Docker keeps its data"
     if free < _DISK_FAIL:
         return DoctorRow(
-            "disk", "fail", found, "free some space: slimbake prune, docker system prune"
+            "disk", "fail", room, "free some space: slimbake prune, docker system prune"
         )
     if free < _DISK_WARN:
         return DoctorRow(
             "disk",
             "warn",
-            found,
+            room,
             "a cold bake of an ML fleet may need 8 GB: slimbake prune, docker system prune",
         )
-    return DoctorRow("disk", "ok", found)
+    return DoctorRow("disk", "ok", room)
 
 
 def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:

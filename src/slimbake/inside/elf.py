@@ -209,13 +209,17 @@ def same_when_loaded(before: bytes, after: bytes) -> bool:
     if was is None or now is None or len(was.segments) != len(now.segments):
         return False
     kept = {
-        (each.name, before[each.start : each.end])
-        for each in was.sections
-        if not each.loaded
-        and each.kind not in (_SYMTAB, _SYMTAB_SHNDX, _STRTAB, _NOBITS, 0)
-        and not _DEBUG.fullmatch(each.name)
+        (section.name, before[section.start : section.end])
+        for section in was.sections
+        if not section.loaded
+        and section.kind not in (_SYMTAB, _SYMTAB_SHNDX, _STRTAB, _NOBITS, 0)
+        and not _DEBUG.fullmatch(section.name)
     }
-    left = {(each.name, after[each.start : each.end]) for each in now.sections if not each.loaded}
+    left = {
+        (section.name, after[section.start : section.end])
+        for section in now.sections
+        if not section.loaded
+    }
     return (
         kept <= left
         and _within(was) == _within(now)
@@ -230,11 +234,11 @@ def same_when_loaded(before: bytes, after: bytes) -> bool:
 def _within(elf: _Elf) -> list[tuple[bytes, int, int]]:
     """The sections that are mapped: in which segment, and where there."""
     return [
-        (each.name, number, each.start - start)
-        for each in elf.sections
-        if each.loaded and each.kind != _NOBITS and each.end > each.start
+        (section.name, number, section.start - start)
+        for section in elf.sections
+        if section.loaded and section.kind != _NOBITS and section.end > section.start
         for number, (start, end) in enumerate(elf.segments)
-        if start <= each.start and each.end <= end
+        if start <= section.start and section.end <= end
     ]
 
 
@@ -288,7 +292,7 @@ def _read(data: bytes) -> _Elf | None:
         )
         for name, kind, flags, _, start, size, link, _, align in entries
     )
-    ends = (each.end for each in sections if each.kind not in (0, _NOBITS))
+    ends = (section.end for section in sections if section.kind not in (0, _NOBITS))
     last = max(*ends, shoff + shnum * shentsize, *(end for _, end in segments))
     return _Elf(
         order,

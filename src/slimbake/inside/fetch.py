@@ -80,30 +80,30 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
     with ThreadPoolExecutor(PARALLEL) as pool:
         for done in [pool.submit(bring, wheels) for wheels in locate_wheels(lock, torch)]:
             done.result()
-    said = source_line(lock)
-    if said and not said.get("address", "").startswith("git+"):  # another stage has a commit
-        url = said.get("address") or locate_sources(said)
+    source = source_line(lock)
+    if source and not source.get("address", "").startswith("git+"):  # another stage has a commit
+        url = source.get("address") or locate_sources(source)
         if url.startswith("file:"):
-            shutil.copyfile(unquote(urlsplit(url).path), target / said["file"])
+            shutil.copyfile(unquote(urlsplit(url).path), target / source["file"])
         else:
-            download(url, target / said["file"], said["sha256"], open_)
+            download(url, target / source["file"], source["sha256"], open_)
 
 
 def source_line(lock: str) -> dict[str, Any]:
     """What a lock says that a wheel is built from; nothing where it says nothing of the kind."""
-    found = re.search(r"^# source (\{.*\})$", lock, re.MULTILINE)
-    return dict(json.loads(found[1])) if found else {}
+    match = re.search(r"^# source (\{.*\})$", lock, re.MULTILINE)
+    return dict(json.loads(match[1])) if match else {}
 
 
-def locate_sources(said: dict[str, Any]) -> str:
+def locate_sources(source: dict[str, Any]) -> str:
     """Where the index has the sources of a lock. Raises FetchError."""
-    done = _ask(f"{said['name']}=={said['version']}\n", ("--no-binary", said["name"]))
+    done = _ask(f"{source['name']}=={source['version']}\n", ("--no-binary", source["name"]))
     packages = tomllib.loads(done.stdout).get("packages", []) if not done.returncode else []
     for each in (package["sdist"] for package in packages if "sdist" in package):
-        if each.get("hashes", {}).get("sha256") == said["sha256"]:
+        if each.get("hashes", {}).get("sha256") == source["sha256"]:
             return str(each.get("url") or f"file://{quote(each['path'])}")
     raise FetchError(
-        f"the index does not have {said['file']} with sha256 {said['sha256']}\n{done.stderr}"
+        f"the index does not have {source['file']} with sha256 {source['sha256']}\n{done.stderr}"
     )
 
 
@@ -115,8 +115,8 @@ def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
     """
     named = [wheel for wheel in wheels if wheel.sha256 in locked]
     local = [wheel for wheel in wheels if wheel.url.startswith("file:")]
-    if found := named or local or ([] if locked else wheels):
-        return found[0]
+    if candidates := named or local or ([] if locked else wheels):
+        return candidates[0]
     names = ", ".join(f"{wheel_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
     raise FetchError(
         f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(locked))}"
@@ -127,8 +127,8 @@ def locked_hashes(lock: str) -> dict[tuple[str, str], set[str]]:
     """The hashes that a lock names for each (package, version); none if they were not known."""
     pin = r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)[^\n]*((?:\n    --hash=sha256:[^\n]+)*)"
     return {
-        (found[1], found[2]): set(re.findall(r"[0-9a-f]{64}", found[3]))
-        for found in re.finditer(pin, lock, re.MULTILINE)
+        (match[1], match[2]): set(re.findall(r"[0-9a-f]{64}", match[3]))
+        for match in re.finditer(pin, lock, re.MULTILINE)
     }
 
 
@@ -142,20 +142,20 @@ def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
 
     Pins with markers of other interpreters have none. Raises FetchError.
     """
-    asked = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
-    if not asked:
+    requirements = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
+    if not requirements:
         return []
     # Wheels that the machine's indexes lack may be on PyTorch's own index.
-    elsewhere = torch and f"+{torch}" in asked
+    elsewhere = torch and f"+{torch}" in requirements
     for more in ((), ("--torch-backend", torch))[: 2 if elsewhere else 1]:
-        done = _ask(asked, more)
+        done = _ask(requirements, more)
         if not done.returncode:
             packages = tomllib.loads(done.stdout).get("packages", [])
             return [[_located(package, each) for each in package["wheels"]] for package in packages]
     raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
 
 
-def _ask(asked: str, more: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _ask(requirements: str, more: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Where uv finds these requirements, as a pylock.toml."""
     command = [
         *(str(INSIDE / "uv"), "pip", "compile", "-", "--format", "pylock.toml", "--no-deps"),
@@ -163,9 +163,9 @@ def _ask(asked: str, more: Sequence[str]) -> subprocess.CompletedProcess[str]:
         # Versions are exact, and files are compared with the lock: no index can slip in others.
         *("--index-strategy", "unsafe-best-match"),
     ]
-    found = INSIDE / "find-links"
-    if found.is_dir() and any(found.iterdir()):
-        command += ["--find-links", str(found)]
+    links = INSIDE / "find-links"
+    if links.is_dir() and any(links.iterdir()):
+        command += ["--find-links", str(links)]
     files = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
     environment = {
         **os.environ,
@@ -178,7 +178,7 @@ def _ask(asked: str, more: Sequence[str]) -> subprocess.CompletedProcess[str]:
         [*command, *more],
         check=False,
         env=environment,
-        input=asked,
+        input=requirements,
         capture_output=True,
         text=True,
     )
@@ -204,7 +204,7 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
 
     Credentials come from the URL itself, from an index at the same host and port, or from .netrc.
     """
-    known = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
+    owners = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
 
     def authorised(
         request: urllib.request.Request, owner: SplitResult | None
@@ -225,7 +225,7 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
 
         def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
             request = super().redirect_request(*arguments)
-            return request and authorised(request, known.get(_origin(urlsplit(request.full_url))))
+            return request and authorised(request, owners.get(_origin(urlsplit(request.full_url))))
 
     context = ssl.create_default_context(cafile=str(ca) if ca else None)
     director = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), Redirects)
@@ -234,7 +234,7 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
         parts = urlsplit(url)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
         request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - http(s) only
-        owner = parts if parts.username else known.get(_origin(parts))
+        owner = parts if parts.username else owners.get(_origin(parts))
         return director.open(authorised(request, owner), timeout=TIMEOUT)
 
     return open_
@@ -246,10 +246,10 @@ def _origin(parts: SplitResult) -> tuple[str, str]:
 
 def _netrc(host: str) -> tuple[str, str] | None:
     try:
-        found = netrc.netrc().authenticators(host)
+        login = netrc.netrc().authenticators(host)
     except (OSError, netrc.NetrcParseError):
         return None
-    return (found[0], found[2]) if found else None
+    return (login[0], login[2]) if login else None
 
 
 def download(
@@ -283,10 +283,10 @@ def download(
                     f"{path.name}: the index broke off {ATTEMPTS} times: {problem}"
                 ) from None
             time.sleep(0.5 * 2**attempt)
-        found = hashed(part)
-        if sha256 and found != sha256:
+        digest = hashed(part)
+        if sha256 and digest != sha256:
             raise FetchError(
-                f"{path.name} is not what the lock names: sha256 {found}, wanted {sha256}"
+                f"{path.name} is not what the lock names: sha256 {digest}, wanted {sha256}"
             )
         part.replace(path)
     finally:

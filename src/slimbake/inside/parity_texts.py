@@ -43,7 +43,7 @@ class Texts:
         return (*self.sentence, *self.document, *self.query)
 
 
-KINDS = tuple(each.name for each in fields(Texts))
+KINDS = tuple(field.name for field in fields(Texts))
 
 
 def parse_texts(text: str) -> Texts:

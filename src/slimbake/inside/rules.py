@@ -171,7 +171,9 @@ def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = 
             print(f"slimbake: warning: {rule.name} matches no file of this layer")
         return sorted(names)
     if "unsought" in rule.conditions:
-        sought = tuple(each for each in suffixes(rule) if each in below or layer.sought(each))
+        sought = tuple(
+            suffix for suffix in suffixes(rule) if suffix in below or layer.sought(suffix)
+        )
         names = [name for name in names if not name.endswith(sought)]
     return sorted(
         name

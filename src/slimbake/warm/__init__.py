@@ -34,36 +34,36 @@ class Optimisation:
         """
         every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
         file = self.fleet.manifest.file.name
-        found = {}
-        for each in every:
-            layer = each.layer
-            own = requested(each.removal, file, each.place) if layer.installs else ()
+        rules_of = {}
+        for owner in every:
+            layer = owner.layer
+            removals = requested(owner.removal, file, owner.place) if layer.installs else ()
             if layer.name in self.optimised:
                 compiles = self._compiles(layer)
                 pins = self.locks.exact(layer.lock)
-                own += tuple(
+                removals += tuple(
                     rule
                     for rule in rules()
                     if rule.concerns(pins) and not (compiles and "no-compiler" in rule.conditions)
                 )
-            if own:
-                found[layer.name] = own
-        return found
+            if removals:
+                rules_of[layer.name] = removals
+        return rules_of
 
     @cached_property
     def optimised(self) -> Mapping[str, Layer]:
         """The layers of packages that are optimised, by name: some service holds them, their locks
         name packages, and `optimize` is not `false`. Packages of the repository stay as they are.
         """
-        own = (service for service in self.fleet.services if service.dockerfile is None)
-        every: tuple[Base | Service, ...] = (*self.fleet.bases, *own)
+        generated = (service for service in self.fleet.services if service.dockerfile is None)
+        every: tuple[Base | Service, ...] = (*self.fleet.bases, *generated)
         return {
-            each.layer.name: each.layer
-            for each in every
-            if each.optimize
-            and each.layer.services
-            and each.layer.installs
-            and ((text := self.locks.text(each.layer.lock)) is None or names_packages(text))
+            owner.layer.name: owner.layer
+            for owner in every
+            if owner.optimize
+            and owner.layer.services
+            and owner.layer.installs
+            and ((text := self.locks.text(owner.layer.lock)) is None or names_packages(text))
         }
 
     @cached_property
@@ -74,8 +74,8 @@ class Optimisation:
         """
         if not (self.fleet.root / WARM).is_dir():
             return {}
-        found = {name: read_warm(self.fleet.root, name) for name in self.optimised}
-        return {name: lines for name, lines in found.items() if lines is not None}
+        lists = {name: read_warm(self.fleet.root, name) for name in self.optimised}
+        return {name: lines for name, lines in lists.items() if lines is not None}
 
     def _compiles(self, layer: Layer) -> bool:
         """Whether an image on a layer may have a compiler: what a Dockerfile or template of the
@@ -85,7 +85,7 @@ class Optimisation:
         return any(
             service.dockerfile
             or service.template
-            or any(each.name in self._compiling for each in service.layer.closure)
+            or any(layer.name in self._compiling for layer in service.layer.closure)
             for service in on
         )
 
@@ -94,12 +94,12 @@ class Optimisation:
         """The layers that bring a compiler, by name."""
         every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
         return frozenset(
-            each.layer.name
-            for each in every
+            owner.layer.name
+            for owner in every
             if compilers(
                 (
-                    *(name for name, _ in self.locks.exact(each.layer.lock)),
-                    *(deb.name for deb in self.locks.debs(each.layer.system_lock)),
+                    *(name for name, _ in self.locks.exact(owner.layer.lock)),
+                    *(deb.name for deb in self.locks.debs(owner.layer.system_lock)),
                 )
             )
         )
@@ -125,7 +125,7 @@ def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
 def remove_lists(fleet: Fleet, console: Console) -> None:
     """Remove the warm lists of layers that a fleet does not have."""
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    layers = {each.layer.name for each in every}
+    layers = {base.layer.name for base in every}
     for file in sorted((fleet.root / WARM).glob("*.txt")):
         if file.stem not in layers:
             file.unlink()

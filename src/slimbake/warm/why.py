@@ -82,62 +82,62 @@ def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
                     yield member.name.rpartition("/")[2], content.read()
 
 
-def why(found: Iterable[Why], asked: str) -> tuple[Why, ...]:
+def why(entries: Iterable[Why], subject: str) -> tuple[Why, ...]:
     """The files that a person means: a rule by its name, a path, a folder, a glob, or the name of a
     module or of something in it (`torch.fx`, `transformers.models.gpt2.GPT2Model`).
     """
-    found = tuple(found)
-    if by := tuple(each for each in found if each.entry.by == asked):
+    entries = tuple(entries)
+    if by := tuple(entry for entry in entries if entry.entry.by == subject):
         return by
-    path = asked.rpartition(_SITE)[2] if _SITE in asked else asked
+    path = subject.rpartition(_SITE)[2] if _SITE in subject else subject
     path = path.removeprefix("/opt/slimbake") if path.startswith("/opt/slimbake/") else path
     if "/" not in path and not path.endswith((".py", ".so")) and "*" not in path:
         path = path.replace(".", "/")
     path = path.rstrip("/")
     globs = (path, f"{path}/**", f"{path}.py", f"{path}.*.so", f"{path}.so")
     means = matcher(globs)
-    files = tuple(each for each in found if means(each.entry.path))
+    files = tuple(entry for entry in entries if means(entry.entry.path))
     module = path.rpartition("/")[0]
     # The last word may be a name that a removed module had.
     if (
         not files
-        and path != asked
-        and {each.entry.path for each in found}
+        and path != subject
+        and {entry.entry.path for entry in entries}
         & {
             f"{module}.py",
             f"{module}/__init__.py",
         }
     ):
-        return why(found, module)
+        return why(entries, module)
     return files
 
 
-def is_there(image: str, asked: str, python: str) -> bool:
+def is_there(image: str, subject: str, python: str) -> bool:
     """Whether a package, module or file lies on disk in an image of this version of Python."""
-    path = asked.rpartition(_SITE)[2].removeprefix("/")
+    path = subject.rpartition(_SITE)[2].removeprefix("/")
     path = path if "/" in path or path.endswith((".py", ".so")) else path.replace(".", "/")
-    for each in (f"{path}/__init__.py", f"{path}.py", path):
-        with copied(image, f"{_PREFIX}/lib/python{python}{_SITE}{each}") as stream:
+    for name in (f"{path}/__init__.py", f"{path}.py", path):
+        with copied(image, f"{_PREFIX}/lib/python{python}{_SITE}{name}") as stream:
             if stream is not None:
                 return True
     return False
 
 
-def led_on(found: Collection[Why], asked: str, services: Collection[str]) -> str:
+def led_on(entries: Collection[Why], subject: str, services: Collection[str]) -> str:
     """What to do for whoever asked for something that nothing has touched and no image has."""
-    if asked in services:
+    if subject in services:
         return (
-            f"'{asked}' is a service: `slimbake why MODULE {asked}` asks for a module in its image,"
-            f" `slimbake sizes {asked} --by package` lists its packages"
+            f"'{subject}' is a service: `slimbake why MODULE {subject}` asks for a module in its image,"
+            f" `slimbake sizes {subject} --by package` lists its packages"
         )
-    top = asked.partition(".")[0]
+    top = subject.partition(".")[0]
     if top in sys.stdlib_module_names:
         return "it is Python's own, and the runtime has it"
-    depth = asked.count(".") + 1
-    names = {each.entry.by for each in found} | {
-        ".".join(each.entry.path.removesuffix(".py").split("/")[:depth]) for each in found
+    depth = subject.count(".") + 1
+    names = {entry.entry.by for entry in entries} | {
+        ".".join(entry.entry.path.removesuffix(".py").split("/")[:depth]) for entry in entries
     }
-    if near := get_close_matches(asked, sorted(names), 1):
+    if near := get_close_matches(subject, sorted(names), 1):
         return f"did you mean '{near[0]}'?"
     return (
         "it is not in these images either, so no lock brings it: list its package under"
@@ -145,21 +145,21 @@ def led_on(found: Collection[Why], asked: str, services: Collection[str]) -> str
     )
 
 
-def answer(path: str, found: Mapping[str, Sequence[Why]]) -> Iterator[str]:
+def answer(path: str, touched: Mapping[str, Sequence[Why]]) -> Iterator[str]:
     """The lines that say what became of the files that were found in each image, by rule and layer."""
-    known_rules = {each.name: each for each in rules()}
+    known_rules = {rule.name: rule for rule in rules()}
     images: dict[tuple[str, str], list[str]] = {}
     entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
-    for name, files in found.items():
-        for each in files:
-            images.setdefault((each.entry.by, each.layer), []).append(name)
-            entries.setdefault((each.entry.by, each.layer), {})[each.entry.path] = each.entry
+    for name, files in touched.items():
+        for file in files:
+            images.setdefault((file.entry.by, file.layer), []).append(name)
+            entries.setdefault((file.entry.by, file.layer), {})[file.entry.path] = file.entry
     if len(entries) > 1:
         yield f"{path}: {short_answer(entries)}"
     most = _FEW if len(entries) > 1 else _SHOWN
     for (by, layer), names in images.items():
-        words = f"{by} ({MOVED[by]})" if by in MOVED else by
-        yield f"{words}, on {layer}, in {', '.join(dict.fromkeys(names))}"
+        cause = f"{by} ({MOVED[by]})" if by in MOVED else by
+        yield f"{cause}, on {layer}, in {', '.join(dict.fromkeys(names))}"
         if rule := known_rules.get(by):
             yield f"  {rule.about}: {rule.why.rstrip('.')}"
         removed = list(entries[by, layer].values())

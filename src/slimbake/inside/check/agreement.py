@@ -92,7 +92,7 @@ def agreement_of_generations(
     """Compare greedy ids after the prompts, and log-probabilities of the passages' ids."""
     prompts, passages = reference["prompts"], reference["passages"]
     # After a choice between two equally likely tokens nothing can be compared.
-    wanted = [each["ids"][: each["sure"]] for each in prompts]
+    wanted = [prompt["ids"][: prompt["sure"]] for prompt in prompts]
     equal = [_leading(mine, theirs) for mine, theirs in zip(greedy, wanted, strict=True)]
     pairs = [
         pair

@@ -101,19 +101,19 @@ def take_inventory(_: Sequence[str]) -> int:
     layers = {row.package: below.layers.get(row.package, layer) for row in rows}
     entries = {entry.path: entry for entry in ledgers(PREFIX)}
     disk, stamps = read_files(site, rows, entries, below)
-    found = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
-    wanted = [*locked(LOCK.read_text()), *map(package_key, local)]
-    missing = absent({**dict.fromkeys(wanted, layer), **below.layers}, layers, entries.values())
-    losses = [*missing, *found.losses]
+    result = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
+    required = [*locked(LOCK.read_text()), *map(package_key, local)]
+    missing = absent({**dict.fromkeys(required, layer), **below.layers}, layers, entries.values())
+    losses = [*missing, *result.losses]
     libraries = unanswered(ROOT)
     receipt = {
         "layers": layers,
         "files": stamps,
-        "counts": asdict(found),
-        "libraries": [each.name for each in libraries],
+        "counts": asdict(result),
+        "libraries": [library.name for library in libraries],
     }
     OUT.write_text(json.dumps(receipt))
-    print(summary(found))
+    print(summary(result))
     for library in libraries:
         if library.name not in below.libraries:
             print(f"slimbake: warning: {layer}: {library}")
@@ -124,9 +124,9 @@ def take_inventory(_: Sequence[str]) -> int:
     return 1 if losses else 0
 
 
-def summary(found: Inventory) -> str:
+def summary(result: Inventory) -> str:
     """An inventory in one line."""
-    words = {
+    texts = {
         "disk": "on disk",
         "cold": "in the cold store",
         "changed": "changed by rules",
@@ -134,9 +134,9 @@ def summary(found: Inventory) -> str:
         "requested": "removed on request",
         "lost": "lost",
     }
-    counted = {**found.files, "lost": len(found.losses)}
-    parts = (f"{counted[fate]:,} {text}" for fate, text in words.items() if counted.get(fate))
-    return f"inventory: {sum(found.files.values()):,} files: {', '.join(parts)}"
+    counted = {**result.files, "lost": len(result.losses)}
+    parts = (f"{counted[fate]:,} {text}" for fate, text in texts.items() if counted.get(fate))
+    return f"inventory: {sum(result.files.values()):,} files: {', '.join(parts)}"
 
 
 def inventory(
@@ -198,12 +198,12 @@ def _fate(
 
 
 def absent(
-    wanted: Mapping[str, str], there: Collection[str], ledger: Iterable[LedgerEntry]
+    required: Mapping[str, str], there: Collection[str], ledger: Iterable[LedgerEntry]
 ) -> Iterator[Loss]:
     """The packages of these, package -> layer, of which neither metadata nor a ledger tells."""
     explained = {entry.package for entry in ledger}
-    for name in sorted(wanted.keys() - {*there} - explained):
-        yield Loss("METADATA", name, "", wanted[name], LOST)
+    for name in sorted(required.keys() - {*there} - explained):
+        yield Loss("METADATA", name, "", required[name], LOST)
 
 
 def recorded(site: Path) -> Iterator[Row]:
@@ -212,8 +212,10 @@ def recorded(site: Path) -> Iterator[Row]:
         package, _, version = record.parent.stem.rpartition("-")
         for path, digest, *_ in csv.reader(record.read_text("utf-8").splitlines()):
             algorithm, _, value = digest.partition("=")
-            known = (algorithm, base64.urlsafe_b64decode(f"{value}==").hex()) if value else None
-            yield Row(name_of(path, site), known, package_key(package), version)
+            recorded_digest = (
+                (algorithm, base64.urlsafe_b64decode(f"{value}==").hex()) if value else None
+            )
+            yield Row(name_of(path, site), recorded_digest, package_key(package), version)
 
 
 def name_of(path: str, site: Path) -> str:
@@ -227,8 +229,8 @@ def name_of(path: str, site: Path) -> str:
 def locked(lock: str) -> Iterator[str]:
     """The packages that a lock has for every platform."""
     for line in lock.splitlines():
-        if (found := re.match(r"([A-Za-z0-9][\w.-]*)==", line)) and ";" not in line:
-            yield package_key(found[1])
+        if (pin := re.match(r"([A-Za-z0-9][\w.-]*)==", line)) and ";" not in line:
+            yield package_key(pin[1])
 
 
 def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
@@ -258,12 +260,12 @@ def read_files(
 
     A file that a rule changed has its SHA-256, even where the RECORD has another hash.
     """
-    wanted = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
-    wanted |= {(name, "sha256") for name, _ in wanted if name in ledger and ledger[name].after}
+    required = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
+    required |= {(name, "sha256") for name, _ in required if name in ledger and ledger[name].after}
     stamps: dict[str, tuple[Stamp, Digest]] = {}
 
-    def read(asked: tuple[str, str]) -> tuple[tuple[str, str], str] | None:
-        name, algorithm = asked
+    def read(wanted: tuple[str, str]) -> tuple[tuple[str, str], str] | None:
+        name, algorithm = wanted
         path = Path(f"{site.parents[2]}{name}" if name[0] == "/" else f"{site}/{name}")
         try:
             with path.open("rb", buffering=0) as file:
@@ -275,10 +277,10 @@ def read_files(
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         stamps[name] = stamp, digest
-        return asked, digest[1]
+        return wanted, digest[1]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(filter(None, pool.map(read, sorted(wanted)))), stamps
+        return dict(filter(None, pool.map(read, sorted(required)))), stamps
 
 
 def read_below(file: Path) -> Below:

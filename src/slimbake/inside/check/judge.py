@@ -135,10 +135,10 @@ class _Child:
                 nonce = secrets.token_bytes(KEY)
                 self._tell(nonce)
                 began = time.perf_counter()
-                said = self._hear()
-                if said == FAILED:
+                message = self._hear()
+                if message == FAILED:
                     return Judged(level, "", _read(report))
-                if not hmac.compare_digest(said, marker(self._key, level.encode() + nonce)):
+                if not hmac.compare_digest(message, marker(self._key, level.encode() + nonce)):
                     raise RefusedError("something other than slimbake answers for it")
                 hold(level, time.perf_counter() - began)
             self._until = time.monotonic() + LAST
@@ -151,10 +151,10 @@ class _Child:
 
     def _levels(self) -> tuple[str, ...]:
         """What the check defines, once it is loaded."""
-        said = self._hear()
-        if said == FAILED:
+        message = self._hear()
+        if message == FAILED:
             raise RefusedError("")
-        text, mark = said[KEY:], said[:KEY]
+        text, mark = message[KEY:], message[:KEY]
         if not hmac.compare_digest(mark, marker(self._key, text)):
             raise RefusedError("something other than slimbake answers for it")
         return tuple(json.loads(text))
@@ -170,7 +170,7 @@ class _Child:
             self._channel.settimeout(EVERY)
             try:
                 room = socket.CMSG_SPACE(_CREDENTIALS.size)
-                said, about, _, _ = self._channel.recvmsg(1 << 16, room)
+                message, about, _, _ = self._channel.recvmsg(1 << 16, room)
             except TimeoutError:
                 if ended:
                     raise RefusedError(ended) from None
@@ -179,13 +179,13 @@ class _Child:
                 continue
             except ConnectionResetError:
                 continue  # it ended without reading all: what it has said before is still there
-            if not said:
+            if not message:
                 time.sleep(0 if ended else EVERY)
                 raise RefusedError(self._ended() or "it closed what slimbake hears it by")
             senders = [_CREDENTIALS.unpack(data)[0] for _, kind, data in about if kind == 2]
             if senders != [self._process.pid]:
                 raise RefusedError("another process answers for it: it has forked")
-            return said
+            return message
 
     def _ended(self) -> str:
         """How the child has ended, or that it was stopped; "" while it runs."""

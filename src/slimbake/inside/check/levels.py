@@ -43,26 +43,26 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     channel, report = map(int, arguments)
     os.set_inheritable(channel, False)
     os.set_inheritable(report, False)
-    with open(0, "rb", closefd=False) as question:
-        asked = json.load(question)
+    with open(0, "rb", closefd=False) as file:
+        question = json.load(file)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     # Of a smoke the service's code, as `python -m` has it, and as an installed program does not; a
     # verify sees a service from outside.
-    here = () if asked["kind"] == "verify" else (str(Path.cwd()),)
-    sys.path[:] = [*sys.path[1:], *here] if asked.get("installed") else [*here, *sys.path[1:]]
+    here = () if question["kind"] == "verify" else (str(Path.cwd()),)
+    sys.path[:] = [*sys.path[1:], *here] if question.get("installed") else [*here, *sys.path[1:]]
     # Garbage collection takes a fifth of the time in which torch and transformers are imported.
     gc.disable()
-    kind = _kind(asked, report)
+    kind = _kind(question, report)
     for name in [name for name in sys.modules if name.partition(".")[0] == "slimbake"]:
         del sys.modules[name]
-    _answer(channel, kind, watch(asked["name"]))
+    _answer(channel, kind, watch(question["name"]))
 
 
-def _kind(asked: Mapping[str, Any], report: int) -> Kind:
-    faulthandler.dump_traceback_later(max(asked["until"] - time.monotonic(), 0.1))
-    return KINDS[asked["kind"]](asked, report)
+def _kind(question: Mapping[str, Any], report: int) -> Kind:
+    faulthandler.dump_traceback_later(max(question["until"] - time.monotonic(), 0.1))
+    return KINDS[question["kind"]](question, report)
 
 
 def watch(name: str) -> list[str]:
@@ -171,11 +171,13 @@ class Smoke:
 
     FUNCTIONS = (("import", "imports"), ("load", "load"), ("parity", "parity"))
 
-    def __init__(self, asked: Mapping[str, Any], report: int) -> None:
-        self._asked, self._report = asked, report
+    def __init__(self, question: Mapping[str, Any], report: int) -> None:
+        self._question, self._report = question, report
 
     def load(self) -> list[Level]:
-        module = load_check(self._asked["source"].encode("latin-1"), self._asked["name"], "smoke")
+        module = load_check(
+            self._question["source"].encode("latin-1"), self._question["name"], "smoke"
+        )
         found = [
             (level, getattr(module, name), ())
             for level, name in self.FUNCTIONS
@@ -183,24 +185,24 @@ class Smoke:
         ]
         if not found:
             defined = "none of imports(), load(), parity(reference)"
-            raise LevelError(f"{self._asked['name']} defines {defined}")
+            raise LevelError(f"{self._question['name']} defines {defined}")
         return [self._given(*each) for each in found]
 
     def _given(self, level: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Level:
         if level != "parity":
             return level, function, given
-        if self._asked["reference"] is None:
+        if self._question["reference"] is None:
             stores = "`slimbake check --reference SERVICE` stores it"
-            raise LevelError(f"parity has no {self._asked['stored']}: {stores}")
-        return level, function, (json.loads(self._asked["reference"]),)
+            raise LevelError(f"parity has no {self._question['stored']}: {stores}")
+        return level, function, (json.loads(self._question["reference"]),)
 
     def end(self) -> None:
-        files = {getattr(each, "__file__", None) for each in list(sys.modules.values())}
+        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         self._tell(sorted(file for file in files if isinstance(file, str)))
 
     def fail(self, error: BaseException) -> None:
         known = isinstance(error, LevelError)
-        told = f"Traceback (most recent call last):\n{described(error, self._asked['name'])}"
+        told = f"Traceback (most recent call last):\n{described(error, self._question['name'])}"
         sys.stderr.write(f"smoke: {error}\n" if known else told)
 
     def _tell(self, report: Any) -> None:
@@ -212,7 +214,9 @@ class Reference(Smoke):
     """`reference()`, whose result the judge is told."""
 
     def load(self) -> list[Level]:
-        module = load_check(self._asked["source"].encode("latin-1"), self._asked["name"], "smoke")
+        module = load_check(
+            self._question["source"].encode("latin-1"), self._question["name"], "smoke"
+        )
 
         def reference() -> None:
             self._computed = module.reference()
@@ -226,14 +230,16 @@ class Reference(Smoke):
 class Verify:
     """`verify(service)`, and then what every service must do."""
 
-    def __init__(self, asked: Mapping[str, Any], report: int) -> None:
+    def __init__(self, question: Mapping[str, Any], report: int) -> None:
         from .verify import Verification
 
-        self._verification = Verification(asked, report)
-        self._asked = asked
+        self._verification = Verification(question, report)
+        self._question = question
 
     def load(self) -> list[Level]:
-        module = load_check(self._asked["source"].encode("latin-1"), self._asked["name"], "verify")
+        module = load_check(
+            self._question["source"].encode("latin-1"), self._question["name"], "verify"
+        )
         return self._verification.levels(module)
 
     def end(self) -> None:

@@ -98,7 +98,7 @@ def measure_answers(
     if missing := [f"{name}()" for name in functions]:
         raise ParityError(f"{os.environ['SLIMBAKE_PARITY']} defines no {', '.join(missing)}")
     strings = reference["strings"]
-    ids = [list(map(int, each)) for each in service.ids(list(strings))]
+    ids = [list(map(int, row)) for row in service.ids(list(strings))]
     _must_be_as_many(ids, strings, "ids(texts)", "lists")
     pairs = zip(strings, ids, reference["ids"], strict=True)
     figures = {
@@ -110,14 +110,14 @@ def measure_answers(
     }
     figures["seconds"] = round(time.perf_counter() - started, 2)
     verdict = judge(task, figures, limits)
-    holds = all(each.holds for each in verdict)
+    holds = all(line.holds for line in verdict)
     figures["holds"] = holds
-    numbers = {key: each for key, each in figures.items() if key not in ("worst", "different")}
+    numbers = {key: figure for key, figure in figures.items() if key not in ("worst", "different")}
     print(json.dumps(numbers))
     for line in worst_cases(task, figures):
         print(f"  {line}")
-    for each in verdict:
-        print(f"parity: {each.words}")
+    for judged in verdict:
+        print(f"parity: {judged.words}")
     sys.stdout.flush()
     return figures, holds
 
@@ -127,7 +127,7 @@ def _embedding(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, A
     vectors: list[list[float]] = []
     for first in range(0, len(texts), BATCH):  # several at once, so that padding matters
         batch = texts[first : first + BATCH]
-        answers = [list(map(float, each)) for each in service.embed(batch)]
+        answers = [list(map(float, vector)) for vector in service.embed(batch)]
         _must_be_as_many(answers, batch, "embed(texts)", "vectors")
         vectors += answers
     size = len(reference["vectors"][0])
@@ -138,13 +138,13 @@ def _embedding(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, A
 
 def _generation(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:
     greedy = [
-        list(map(int, service.generate(each["text"], reference["tokens"])))
-        for each in reference["prompts"]
+        list(map(int, service.generate(prompt["text"], reference["tokens"])))
+        for prompt in reference["prompts"]
     ]
     logprobs = []
-    for each in reference["passages"]:
-        answer = list(map(float, service.logprobs(list(each["ids"]))))
-        _must_be_as_many(answer, each["ids"][1:], "logprobs(ids)", "numbers")
+    for passage in reference["passages"]:
+        answer = list(map(float, service.logprobs(list(passage["ids"]))))
+        _must_be_as_many(answer, passage["ids"][1:], "logprobs(ids)", "numbers")
         logprobs.append(answer)
     return agreement_of_generations(reference, greedy, logprobs)
 
@@ -155,6 +155,8 @@ _MEASURE = {
 }
 
 
-def _must_be_as_many(found: Sequence[Any], wanted: Sequence[Any], what: str, noun: str) -> None:
-    if len(found) != len(wanted):
-        raise ParityError(f"{what} gave {len(found)} {noun}, and {len(wanted)} are wanted")
+def _must_be_as_many(
+    answers: Sequence[Any], questions: Sequence[Any], what: str, noun: str
+) -> None:
+    if len(answers) != len(questions):
+        raise ParityError(f"{what} gave {len(answers)} {noun}, and {len(questions)} are wanted")

@@ -42,29 +42,29 @@ def run_smoke(arguments: Sequence[str]) -> int:
     parser.add_argument("--reference", action="store_true")
     parser.add_argument("--context", type=Path, default=CONTEXT)
     parser.add_argument("--limit", type=float, default=LIMIT)
-    given = parser.parse_args(arguments)
-    asked = asked_smoke(given.context, "reference" if given.reference else "smoke")
+    options = parser.parse_args(arguments)
+    question = asked_smoke(options.context, "reference" if options.reference else "smoke")
     with turn():
         variables = dict(os.environ)
-        if given.as_nonroot:
+        if options.as_nonroot:
             settle(variables)
             variables = as_nonroot(variables)
         clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
         judged = judge(
-            asked,
-            given.limit,
-            nonroot=given.as_nonroot,
+            question,
+            options.limit,
+            nonroot=options.as_nonroot,
             environment=clean | given_env(variables),
-            hold=(lambda *_: None) if given.reference else _say,
+            hold=(lambda *_: None) if options.reference else _say,
         )
     if judged.failed:
-        for line in words(judged, asked["name"]):
+        for line in words(judged, question["name"]):
             print(line, file=sys.stderr)
         return 1
-    if given.reference:
+    if options.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
         return int(judged.report is None)
-    for line in remarks(judged.report, PREFIX, asked["name"]):
+    for line in remarks(judged.report, PREFIX, question["name"]):
         print(line, file=sys.stderr)
     return 0
 
@@ -127,7 +127,9 @@ def runs_installed(script: str, prefix: Path, code: Path) -> bool:
     from importlib.metadata import distributions
 
     sites = [str(site) for site in prefix.glob(SITE)]
-    points = (point for each in distributions(path=sites) for point in each.entry_points)
+    points = (
+        point for distribution in distributions(path=sites) for point in distribution.entry_points
+    )
     tops = {p.module.partition(".")[0] for p in points if p.name == script}
     return any((code / top).is_dir() or (code / f"{top}.py").is_file() for top in tops)
 

@@ -33,16 +33,16 @@ def start_command(arguments: Sequence[str]) -> None:
     the signal that is to end it, "" = not checked.
     """
     (text,) = arguments
-    asked = json.loads(text)
-    command, port, limit, alive = (asked[key] for key in ("command", "port", "limit", "alive"))
-    if lacks := _lacking(asked.get("health", ())):
+    request = json.loads(text)
+    command, port, limit, alive = (request[key] for key in ("command", "port", "limit", "alive"))
+    if lacks := _lacking(request.get("health", ())):
         found = {
             "what": "healthcheck",
             "error": f"cannot be run: the image has no {lacks}",
             "words": "",
         }
     else:
-        found = check_start(command, port, limit, alive, asked.get("stop", ""))
+        found = check_start(command, port, limit, alive, request.get("stop", ""))
     print(json.dumps(found), flush=True)  # nobody waits for more
 
 
@@ -92,12 +92,12 @@ def _deaf(process: subprocess.Popen[str], stop: str) -> dict[str, Any]:
 Watch = Callable[["subprocess.Popen[str]", float], dict[str, Any]]
 
 
-def _started(words: Sequence[str], watch: Watch) -> dict[str, Any]:
+def _started(command: Sequence[str], watch: Watch) -> dict[str, Any]:
     """What comes of watching a command, which is killed then."""
     began = time.perf_counter()
     try:
         process = subprocess.Popen(
-            words,
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

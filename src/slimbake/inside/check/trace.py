@@ -151,39 +151,39 @@ def trace_starts(arguments: Sequence[str]) -> None:
     Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def _starts(asked: Mapping[str, Any]) -> dict[str, Any]:
-    command, verify = asked["command"], asked["verify"]
+def _starts(service: Mapping[str, Any]) -> dict[str, Any]:
+    command, verify = service["command"], service["verify"]
     os.environ["HOME"] = surroundings.home()
     fault, traced = "", Trace()
-    if asked["smoke"]:
+    if service["smoke"]:
         fault = _check(traced, ("smoke", "--as-nonroot"))
     if command:
         source = (INSIDE / "context" / verify).read_text("utf-8") if verify else ASKS
-        trace_service(traced, asked, source, **surroundings.as_service())
+        trace_service(traced, service, source, **surroundings.as_service())
     seen = traced.seen
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
 
-def trace_service(traced: Trace, asked: Mapping[str, Any], source: str, **user: Any) -> None:
+def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user: Any) -> None:
     """Run the service and its verify, of this text; how they end does not matter.
 
-    A smoke calls its service in process: what only a server imports is seen here. `asked`: see
+    A smoke calls its service in process: what only a server imports is seen here. `service`: see
     `trace_starts`; `user`: as subprocess.Popen takes it.
     """
     question = {
         "source": source,
-        "name": asked["verify"] or "verify.py",
-        "command": asked["command"],
-        "fixed": asked["fixed"],
-        "port": asked["port"],
-        "env": asked["environment"],
+        "name": service["verify"] or "verify.py",
+        "command": service["command"],
+        "fixed": service["fixed"],
+        "port": service["port"],
+        "env": service["environment"],
         "limit": LIMIT,
     }
     # It calls each route more than once: a bake has no time for the last of them.
     given = json.dumps(question)
-    _check(traced, ("verify",), given, quiet=QUIET, port=asked["port"], **user)
+    _check(traced, ("verify",), given, quiet=QUIET, port=service["port"], **user)
 
 
 def _check(

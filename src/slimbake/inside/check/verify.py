@@ -30,16 +30,16 @@ def verify_service(_: Sequence[str]) -> int:
     whether the check itself has `explained` what failed; all other output goes to standard error.
     """
     given = json.load(sys.stdin)
-    asked = {**given, "kind": "verify", "source": given["source"].encode().decode("latin-1")}
-    judged = judge(asked, given["limit"], grace=GRACE)
+    question = {**given, "kind": "verify", "source": given["source"].encode().decode("latin-1")}
+    judged = judge(question, given["limit"], grace=GRACE)
     report = judged.report if isinstance(judged.report, dict) else {}
     error = str(report.get("error") or "") if judged.failed else ""
     explained = bool(error) or not judged.failed
     if not explained:
         error = f"it is not believed: {judged.why}" if judged.why else "it failed"
     figures = {key: _figure(report.get(key)) for key in ("startup", "rss", "seconds")}
-    found = {"holds": not judged.failed, "error": error, "explained": explained}
-    print(json.dumps({**found, **figures}))
+    verdict = {"holds": not judged.failed, "error": error, "explained": explained}
+    print(json.dumps({**verdict, **figures}))
     return int(bool(judged.failed))
 
 
@@ -50,17 +50,17 @@ def _figure(said: Any) -> float | int | None:
 class Verification:
     """A verify and its service, in the process that runs it; its report is written once."""
 
-    def __init__(self, asked: Mapping[str, Any], report: int) -> None:
+    def __init__(self, question: Mapping[str, Any], report: int) -> None:
         self.service = VerifiedService(
-            asked["command"],
-            asked["fixed"],
-            asked["port"],
-            asked.get("stop"),
-            max(PATIENCE, asked["limit"] / 5),  # the limit is longer on a busy machine
+            question["command"],
+            question["fixed"],
+            question["port"],
+            question.get("stop"),
+            max(PATIENCE, question["limit"] / 5),  # the limit is longer on a busy machine
         )
-        self.service.env |= asked.get("env", {})
-        self._report, self._name = report, asked["name"]
-        self._until, self._limit = asked["until"], asked["limit"]
+        self.service.env |= question.get("env", {})
+        self._report, self._name = report, question["name"]
+        self._until, self._limit = question["until"], question["limit"]
         self._began = time.perf_counter()
         self._once = threading.Lock()
 
@@ -87,25 +87,30 @@ class Verification:
         service = self.service
         if error:
             ended = service.ended()
-            words = (
+            last_lines = (
                 "\n".join(f"  {line}" for line in service.words) if ended or service.failed else ""
             )
-            parts = (error, "" if ended in error else ended, words and "its last words:", words)
+            parts = (
+                error,
+                "" if ended in error else ended,
+                last_lines and "its last words:",
+                last_lines,
+            )
             error = "\n".join(filter(None, parts))
         service.kill()
-        found = {
+        verdict = {
             "error": error,
             "startup": service.startup,
             "rss": service.peak,
             "seconds": time.perf_counter() - self._began,
         }
-        os.write(self._report, json.dumps(found).encode())
+        os.write(self._report, json.dumps(verdict).encode())
 
     def fail(self, error: BaseException) -> None:
         """End with what went wrong, and where in the check."""
         known = isinstance(error, VerifyError | LevelError)
-        told = str(error) if known else described(error, self._name)
-        self.end("\n".join(told.splitlines()[-LAST_LINES:]))
+        text = str(error) if known else described(error, self._name)
+        self.end("\n".join(text.splitlines()[-LAST_LINES:]))
 
     def _late(self, thread: int) -> None:
         """The time is up: say where the check hangs."""

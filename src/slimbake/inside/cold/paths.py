@@ -110,8 +110,8 @@ class Layer:
             self.module(name)
         found: dict[tuple[str, str], str] = {}
         for _ in range(ROUNDS):
-            for each in [*self._modules.values()]:
-                found.update(each.calls())  # the same again where it has no news
+            for module in [*self._modules.values()]:
+                found.update(module.calls())  # the same again where it has no news
         return found
 
     def file(self, dotted: str) -> str:
@@ -202,9 +202,9 @@ class Module:
         if isinstance(node, ast.ImportFrom):
             package = self._name.split("/")[: -node.level] if node.level else []
             of = "".join(f"{each}." for each in (*package, node.module) if each)
-        for each in node.names:
-            top = each.name.partition(".")[0]  # `import a.b` binds `a`
-            self._imported[each.asname or top] = of + (each.name if each.asname else top)
+        for alias in node.names:
+            top = alias.name.partition(".")[0]  # `import a.b` binds `a`
+            self._imported[alias.asname or top] = of + (alias.name if alias.asname else top)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, around: Scope) -> Scope:
         """The scope of a function, in which its parameters are bound."""
@@ -212,7 +212,9 @@ class Module:
         words = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
         defaults = (*[None] * (len(words) - len(node.args.defaults)), *node.args.defaults)
         keywords = zip(
-            (each.arg for each in node.args.kwonlyargs), node.args.kw_defaults, strict=True
+            (argument.arg for argument in node.args.kwonlyargs),
+            node.args.kw_defaults,
+            strict=True,
         )
         for word, default in (*zip(words, defaults, strict=True), *keywords):
             scope[word].append(default or ANY)
@@ -238,8 +240,8 @@ class Module:
 
     def _taken(self, node: ast.Call) -> Iterator[tuple[tuple[str, str], str]]:
         call, owner = _called(node), getattr(node.func, "value", None)
-        given = [self._value(each) for each in node.args]
-        named = {each.arg or "": self._value(each.value) for each in node.keywords}
+        given = [self._value(arg) for arg in node.args]
+        named = {keyword.arg or "": self._value(keyword.value) for keyword in node.keywords}
         on = _paths(self._value(owner)) if call in _KNOWN else NONE
         values = on.union(*given, *named.values())
         if call in _MAKE_PATHS | _HARMLESS or not _paths(values):
@@ -304,7 +306,7 @@ class Module:
             case ast.BinOp(op=ast.Add()):
                 return _added([self._value(node.left), self._value(node.right)])
             case ast.JoinedStr():
-                return _added([self._value(each) for each in node.values])
+                return _added([self._value(value) for value in node.values])
             case ast.Call():
                 return self._of_call(node)
             case ast.Compare() | ast.Lambda():
@@ -336,7 +338,7 @@ class Module:
         )
 
     def _of_call(self, node: ast.Call) -> Iterable[str]:
-        given = [self._value(each) for each in node.args]
+        given = [self._value(arg) for arg in node.args]
         on = self._value(getattr(node.func, "value", None))
         first, *rest = (on, *given) if _paths(on) else (given or [NONE])
         match _called(node):
@@ -369,13 +371,13 @@ def _called(node: ast.Call) -> str:
 
 
 def _paths(values: Values) -> Values:
-    return frozenset(each for each in values if each.startswith(SITE))
+    return frozenset(value for value in values if value.startswith(SITE))
 
 
 def _joined(paths: Values, *names: Values) -> Values:
     """Paths with names behind each."""
-    for each in names:
-        every = each if each and len(paths) * len(each) <= MOST else ANY
+    for name in names:
+        every = name if name and len(paths) * len(name) <= MOST else ANY
         absolute, bare = _paths(every), every - _paths(every)
         paths = absolute.union(_wide(posixpath.join(a, b)) for a in paths for b in bare)
     return paths
@@ -392,7 +394,7 @@ def _wide(path: str) -> str:
 
 def _added(parts: list[Values]) -> Iterable[str]:
     """Texts one behind the other."""
-    every = itertools.product(*(each or ANY for each in parts))
+    every = itertools.product(*(part or ANY for part in parts))
     return itertools.islice(map("".join, every), MOST) if any(parts) else ()
 
 
@@ -400,7 +402,7 @@ def _few(values: Values) -> Values:
     """The same, or what means more than each of too many."""
     if len(values) <= MOST:
         return values
-    return frozenset(f"{posixpath.dirname(each)}/*" for each in _paths(values))
+    return frozenset(f"{posixpath.dirname(path)}/*" for path in _paths(values))
 
 
 def parsed(content: bytes) -> ast.Module:

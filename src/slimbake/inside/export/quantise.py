@@ -71,13 +71,15 @@ def _part(graph: Any) -> None:
     weights = {weight.name: weight for weight in graph.graph.initializer}
     replaced = set()
     for node in graph.graph.node:
-        values = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        values = {
+            attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
         turned, scale = values.pop("transB", 0), values.pop("alpha", 1.0)
         if node.op_type == "FusedMatMul" and node.input[1] in weights and not values:
             name = node.input[1]
             whole = numpy_helper.to_array(weights[name])
-            own = (whole.swapaxes(-1, -2) if turned else whole) * whole.dtype.type(scale)
-            graph.graph.initializer.append(numpy_helper.from_array(own.copy(), f"{name}.own"))
+            copy = (whole.swapaxes(-1, -2) if turned else whole) * whole.dtype.type(scale)
+            graph.graph.initializer.append(numpy_helper.from_array(copy.copy(), f"{name}.own"))
             node.input[1], node.op_type, node.domain = f"{name}.own", "MatMul", ""
             del node.attribute[:]
             replaced.add(name)
@@ -91,15 +93,15 @@ def _excluded(graph: Any, exclude: Sequence[str]) -> tuple[list[str], list[str]]
     heavy = {"MatMul", "Gemm", "Gather", "Attention"}
     weighty = [node.name for node in graph.graph.node if node.op_type in heavy]
     names: list[str] = []
-    for each in exclude:
-        found = fnmatch.filter((node.name for node in graph.graph.node), each)
-        if each not in kinds and not found:
+    for pattern in exclude:
+        matches = fnmatch.filter((node.name for node in graph.graph.node), pattern)
+        if pattern not in kinds and not matches:
             some = ", ".join(weighty[:8]) + (", ..." if len(weighty) > 8 else "")
-            words = f"operators are {', '.join(sorted(kinds))}; nodes with weights are {some}"
+            names_there = f"operators are {', '.join(sorted(kinds))}; nodes with weights are {some}"
             raise ExportError(
-                f"precision.exclude: the graph has no operator or node {each!r}: {words}"
+                f"precision.exclude: the graph has no operator or node {pattern!r}: {names_there}"
             )
-        names += found
+        names += matches
     return sorted(kinds & set(exclude)), sorted(set(names))
 
 
@@ -125,7 +127,7 @@ def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: i
     for number, node in enumerate(nodes):
         for name in filter(weights.__contains__, node.input):
             users.setdefault(name, []).append(number)
-    made: dict[int, list[Any]] = {}
+    replaced: dict[int, list[Any]] = {}
     for name, numbers in users.items():
         mine = [nodes[number] for number in numbers]
         kind = mine[0].op_type
@@ -135,9 +137,9 @@ def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: i
         free = kind not in kinds and names.isdisjoint(node.name for node in mine)
         if kind in _PLACES and whole and free and _large(weights[name]):
             maker = _table if kind == "Gather" else partial(_matrix, turned=bool(turned), bits=bits)
-            made |= zip(numbers, maker(graph, weights[name], mine), strict=True)
+            replaced |= zip(numbers, maker(graph, weights[name], mine), strict=True)
             graph.graph.initializer.remove(weights[name])
-    changed = [each for number, node in enumerate(nodes) for each in made.get(number, (node,))]
+    changed = [new for number, node in enumerate(nodes) for new in replaced.get(number, (node,))]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in changed]
     del graph.graph.node[:]
     graph.graph.node.extend(copies)
@@ -154,7 +156,7 @@ def _turned(node: Any) -> bool | None:
     """Whether a node takes its weight transposed; None where it does more with it than others."""
     from onnx import helper
 
-    values = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     turned = bool(values.pop("transB", 0))
     return turned if values.items() <= _PLAIN.items() else None
 
@@ -212,7 +214,7 @@ def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
     integers = np.rint(rows / scale).astype(np.int8)
     for end, values in (("", integers), (".scale", scale)):
         graph.graph.initializer.append(numpy_helper.from_array(values, f"{name}{end}"))
-    made = []
+    lookups = []
     for node in nodes:
         ids, out = node.input[1], node.output[0]
         chosen = [
@@ -222,13 +224,13 @@ def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
         floats, to = f"{out}.rows.cast", TensorProto.FLOAT
         cast = helper.make_node("Cast", [f"{out}.rows"], [floats], f"{out}/Cast", to=to)
         scaled = helper.make_node("Mul", [floats, f"{out}.scales"], [out], f"{out}/Mul")
-        made.append([*chosen, cast, scaled])
-    return made
+        lookups.append([*chosen, cast, scaled])
+    return lookups
 
 
 def _knows(graph: Any, domain: str) -> None:
     """Declare that a graph uses operators of a domain."""
     from onnx import helper
 
-    if all(each.domain != domain for each in graph.opset_import):
+    if all(opset.domain != domain for opset in graph.opset_import):
         graph.opset_import.append(helper.make_opsetid(domain, 1))

@@ -159,7 +159,7 @@ def save_graph(graph: Any, path: Path) -> None:
     import onnx_ir
 
     weights = (value.const_value for value in graph.graph.initializers.values())
-    size = sum(each.nbytes for each in weights if each is not None)
+    size = sum(weight.nbytes for weight in weights if weight is not None)
     onnx_ir.save(graph, str(path), external_data=f"{path.name}.data" if size > LIMIT else None)
 
 

@@ -80,7 +80,7 @@ def scripts_of(entry_points: str) -> list[tuple[str, str]]:
     except configparser.Error:
         return []  # uv refuses it
     groups = ("console_scripts", "gui_scripts")
-    return [item for each in groups if parser.has_section(each) for item in parser[each].items()]
+    return [item for group in groups if parser.has_section(group) for item in parser[group].items()]
 
 
 def refuse_collisions(claims: Iterable[Claim], prefix: Path) -> dict[Path, Claim]:

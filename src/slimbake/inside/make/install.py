@@ -42,10 +42,10 @@ def unpack_wheels(arguments: Sequence[str]) -> None:
     # There may be wheels for other platforms, too.
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
     wheels = [each for each in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(each.name)]
-    own = sorted(INSIDE.glob("own/*/*.whl"))
-    unpack((INSIDE / "lock.txt").read_text(), wheels, own, into)
+    local = sorted(INSIDE.glob("own/*/*.whl"))
+    unpack((INSIDE / "lock.txt").read_text(), wheels, local, into)
     layer = rules.LayerFiles(into, tree(into))
-    stripped = [each for name in strip for each in rules.strip_symbols(layer, name)]
+    stripped = [entry for name in strip for entry in rules.strip_symbols(layer, name)]
     (folder / STRIPPED).write_text(json.dumps([each.as_json() for each in stripped]))
 
 
@@ -58,12 +58,12 @@ def lay_packages(_: Sequence[str] = ()) -> None:
     """
     settings = json.loads((INSIDE / "rules.json").read_text())
     stripped = [
-        ledger.LedgerEntry(**each) for each in json.loads((UNPACKED / STRIPPED).read_text())
+        ledger.LedgerEntry(**entry) for entry in json.loads((UNPACKED / STRIPPED).read_text())
     ]
     before = {*tree(PREFIX)}
     new = merged(UNPACKED / "prefix", PREFIX)
     layer = rules.LayerFiles(PREFIX, new)
-    found = optimised(layer, settings, stripped)
+    result = optimised(layer, settings, stripped)
     modules = list(layer.files.values())
     if settings.get("warm"):
         warm = (INSIDE / "warm.txt").read_text().splitlines()
@@ -74,7 +74,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
         compile_modules(modules)
     if settings["rules"] or settings.get("warm"):
         link_identical(layer.files.values())
-    write_ledger(settings["layer"], found)
+    write_ledger(settings["layer"], result)
     settle(before, new)
 
 
@@ -100,7 +100,7 @@ def optimised(
     """Apply the rules to a layer; return what they did, and what was `stripped` before. Warns where code looks for files that a layer
     below is without. Raises RuleError.
     """
-    asked = [rules.parse_rule(each) for each in settings["rules"]]
+    requested = [rules.parse_rule(rule) for rule in settings["rules"]]
     below = [
         ledger.read_ledger(path.read_bytes())
         for path in sorted((PREFIX / "ledger").glob("*.json.gz"))
@@ -113,10 +113,10 @@ def optimised(
             " `optimize: false` there"
         )
     sought_below = {suffix for each in below for suffix in each.sought}
-    entries = rules.apply_rules(layer, asked, sought_below)
+    entries = rules.apply_rules(layer, requested, sought_below)
     entries += (each for each in stripped if each.path in layer.files)
     suffixes = [
-        each for rule in asked if "unsought" in rule.conditions for each in rules.suffixes(rule)
+        each for rule in requested if "unsought" in rule.conditions for each in rules.suffixes(rule)
     ]
     taken = {Path(entry.path).suffix for entry in entries if not entry.after}
     return ledger.Ledger(
@@ -126,14 +126,14 @@ def optimised(
     )
 
 
-def unpack(lock: str, wheels: Sequence[Path], own: Sequence[Path], into: Path) -> None:
+def unpack(lock: str, wheels: Sequence[Path], local: Sequence[Path], into: Path) -> None:
     """Install the wheels of a lock, and these local ones, below a folder. Raises LayerError, also
     where they would write over each other's modules.
     """
     (into / SITE_HERE).mkdir(parents=True)  # a lock may have no wheel for this platform
-    claims = [claim for wheel in (*wheels, *own) for claim in claimed(wheel, into)]
+    claims = [claim for wheel in (*wheels, *local) for claim in claimed(wheel, into)]
     contested = refuse_collisions(claims, into)
-    install_wheels(lock, own, into)
+    install_wheels(lock, local, into)
     remove_debris(into)
     for path, claim in contested.items():  # uv installs in parallel: the slowest would win
         path.write_bytes(claim.content())
@@ -157,7 +157,7 @@ def claimed(wheel: Path, into: Path) -> list[Claim]:
         raise LayerError(f"{wheel.name} is damaged: {error}") from None
 
 
-def install_wheels(lock: str, own: Sequence[Path], into: Path) -> None:
+def install_wheels(lock: str, local: Sequence[Path], into: Path) -> None:
     """Have uv install the wheels that a lock names, then these local ones, below a folder."""
     arguments = ("pip", "install", "--python", str(PREFIX / "bin" / "python"), "--no-deps")
     cache = into / ".uv"  # on the same file system: uv links what it unpacked, and copies nothing
@@ -165,7 +165,7 @@ def install_wheels(lock: str, own: Sequence[Path], into: Path) -> None:
     locked = re.search(r"^[A-Za-z0-9][\w.-]*==", lock, re.MULTILINE)
     for sources in (
         [*OFFLINE, "--requirements", str(LOCK)] if locked else [],
-        ["--no-index", *map(str, own)] if own else [],
+        ["--no-index", *map(str, local)] if local else [],
     ):
         if sources:
             to = ("--prefix", str(into), "--no-build")
@@ -173,13 +173,13 @@ def install_wheels(lock: str, own: Sequence[Path], into: Path) -> None:
     shutil.rmtree(cache, ignore_errors=True)
 
 
-def write_ledger(layer: str, found: ledger.Ledger) -> None:
+def write_ledger(layer: str, result: ledger.Ledger) -> None:
     """Leave the ledger in the layer, and the hook by which a failed import names the rule."""
-    if found == ledger.Ledger():
+    if result == ledger.Ledger():
         return
     folder = PREFIX / "ledger"
     folder.mkdir(exist_ok=True)
-    (folder / f"{layer}.json.gz").write_bytes(ledger.ledger_bytes(found))
+    (folder / f"{layer}.json.gz").write_bytes(ledger.ledger_bytes(result))
     module = next(PREFIX.glob(SITE)) / "_slimbake_ledger.py"
     if not module.exists():  # a layer below may have it
         module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")

@@ -90,9 +90,9 @@ def link_identical(paths: Iterable[Path]) -> None:
     """
     alike: dict[tuple[int, int], list[Path]] = {}
     for path in sorted(paths):
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and found.st_size >= LINKED:
-            alike.setdefault((found.st_size, found.st_mode), []).append(path)
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_size >= LINKED:
+            alike.setdefault((status.st_size, status.st_mode), []).append(path)
     for group in alike.values():
         firsts: dict[str, Path] = {}
         for path in group if len(group) > 1 else ():
@@ -125,7 +125,7 @@ def take_outputs(arguments: Sequence[str]) -> None:
     FOLDER of the image will be, below OUT.
     """
     out, source = Path(arguments[0]), INSIDE / "step"
-    paths = [source / each for each in arguments[2:]]
+    paths = [source / output for output in arguments[2:]]
     if lost := [str(path.relative_to(source)) for path in paths if not path.exists()]:
         raise LayerError(
             f"build: the step made no {', '.join(lost)}; `outputs` names what it makes"
@@ -170,20 +170,20 @@ def build_wheel(arguments: Sequence[str]) -> None:
     the sources that the lock names.
     """
     target, source = Path(*arguments), TMP / "source"  # build backends write beside the sources
-    said = source_line((INSIDE / "lock.txt").read_text())
-    if said and said["file"].endswith(".whl"):
+    origin = source_line((INSIDE / "lock.txt").read_text())
+    if origin and origin["file"].endswith(".whl"):
         target.mkdir(parents=True)
-        shutil.copyfile(sources_file(said), target / said["file"])
+        shutil.copyfile(sources_file(origin), target / origin["file"])
         normalise(tree(target))
         return
-    if said:
-        root = unpack_sources(said, source)
+    if origin:
+        root = unpack_sources(origin, source)
     else:
         root = Path(shutil.copytree(INSIDE / "context", source, symlinks=True))
     normalise(tree(source))
     # Without Git's history, what asks it for a version is told. A package of the repository that
     # does so has one version at every commit: otherwise each commit would build its layer again.
-    settings = dict.fromkeys(VERSIONS, said.get("version", "0"))
+    settings = dict.fromkeys(VERSIONS, origin.get("version", "0"))
     try:
         run_uv(
             *("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE),
@@ -193,7 +193,7 @@ def build_wheel(arguments: Sequence[str]) -> None:
         )
     except LayerError as error:
         raise LayerError(
-            f"{error}: the wheel of {said.get('name', 'this package')} did not build. If it needs a"
+            f"{error}: the wheel of {origin.get('name', 'this package')} did not build. If it needs a"
             " compiler or headers, name their Debian packages where it is required, in the manifest:"
             " wheels: {system: [gcc]}. If it imports a module that its [build-system] does not"
             " require, copy its sources into the repository, add the package to `requires` there,"
@@ -203,20 +203,20 @@ def build_wheel(arguments: Sequence[str]) -> None:
     normalise(tree(target))
 
 
-def sources_file(said: Mapping[str, Any]) -> Path:
+def sources_file(origin: Mapping[str, Any]) -> Path:
     """The file of sources that a lock names. Raises LayerError where it is another."""
-    path = INSIDE / "wheels" / str(said["file"])
+    path = INSIDE / "wheels" / str(origin["file"])
     if not path.is_file():
-        raise LayerError(f"{said['file']} is missing among the files of the lock")
-    if hashed(path) != said["sha256"]:
-        raise LayerError(f"{said['file']} is not what the lock names: sha256 {hashed(path)}")
+        raise LayerError(f"{origin['file']} is missing among the files of the lock")
+    if hashed(path) != origin["sha256"]:
+        raise LayerError(f"{origin['file']} is not what the lock names: sha256 {hashed(path)}")
     return path
 
 
-def unpack_sources(said: Mapping[str, Any], into: Path) -> Path:
+def unpack_sources(origin: Mapping[str, Any], into: Path) -> Path:
     """Unpack the sources that a lock names; the folder that the package lies in."""
-    git = said.get("address", "").startswith("git+")
-    archive = INSIDE / "context" / said["file"] if git else sources_file(said)
+    git = origin.get("address", "").startswith("git+")
+    archive = INSIDE / "context" / origin["file"] if git else sources_file(origin)
     if git and not archive.is_file():  # a stage has the commit from its repository
         return Path(shutil.copytree(INSIDE / "context", into, symlinks=True))
     if zipfile.is_zipfile(archive):
@@ -228,7 +228,7 @@ def unpack_sources(said: Mapping[str, Any], into: Path) -> Path:
             safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             opened.extractall(into, **safe)  # noqa: S202
     (root,) = into.iterdir() if len(list(into.iterdir())) == 1 else (into,)
-    below = said.get("address", "").partition("subdirectory=")[2].partition("&")[0]
+    below = origin.get("address", "").partition("subdirectory=")[2].partition("&")[0]
     return root / below if below and not git else root
 
 
@@ -241,10 +241,10 @@ def make_folders(arguments: Sequence[str]) -> None:
     _name(user, f"app:x:{user}:{group}::{HOME}:/sbin/nologin", ACCOUNTS / "passwd")
     _name(group, f"app:x:{group}:", ACCOUNTS / "group")
     for path in map(Path, paths):
-        made = [folder for folder in (path, *path.parents) if not folder.exists()]
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, user, group)
-        for folder in {path, *made, *(folder.parent for folder in made)}:
+        for folder in {path, *new, *(folder.parent for folder in new)}:
             os.utime(folder, (EPOCH, EPOCH))
 
 

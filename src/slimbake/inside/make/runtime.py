@@ -189,16 +189,16 @@ def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     missing = re.findall(r"^\t(\S+) => not found", listed, re.MULTILINE)
     # Both paths of the loader itself count: the left one is the one that programs name.
-    found = re.findall(r"^\t(?:(\S+) => )?(/.+) \(0x", listed, re.MULTILINE)
-    paths = [Path(path) for line in found for path in line if path.startswith("/")]
+    lines = re.findall(r"^\t(?:(\S+) => )?(/.+) \(0x", listed, re.MULTILINE)
+    paths = [Path(path) for line in lines for path in line if path.startswith("/")]
     return {step for path in paths for step in links_to(path)}, missing
 
 
 @functools.cache
 def cached_libraries() -> dict[str, Path]:
     """The shared libraries in the folders of the loader, by their names there."""
-    found = ldconfig.listed(Path(ldconfig.CACHE).read_bytes())
-    return {name: Path(path).resolve() for name, _, path in reversed(found)}
+    entries = ldconfig.listed(Path(ldconfig.CACHE).read_bytes())
+    return {name: Path(path).resolve() for name, _, path in reversed(entries)}
 
 
 def library_owners() -> str:
@@ -206,8 +206,8 @@ def library_owners() -> str:
     names the package of one that an image lacks.
     """
     owners = debian_owners()
-    known = ((name, owners.get(path)) for name, path in sorted(cached_libraries().items()))
-    return "".join(f"{name} {package}\n" for name, package in known if package)
+    owned = ((name, owners.get(path)) for name, path in sorted(cached_libraries().items()))
+    return "".join(f"{name} {package}\n" for name, package in owned if package)
 
 
 def copyrights(paths: Iterable[Path]) -> set[Path]:
@@ -285,18 +285,20 @@ def runtime_files() -> set[Path]:
     paths = {PYTHON, *kept_below(STDLIB)}
     paths |= {path for data in DATA for path in kept_below(Path(data))}
     for elf in sorted(filter(is_elf, paths)):
-        found, missing = libraries(elf, *(SONAMES if elf == PYTHON else ()))
+        linked, missing = libraries(elf, *(SONAMES if elf == PYTHON else ()))
         if missing:
             raise RuntimeFault(f"the Python image lacks {', '.join(missing)}, which {elf} needs")
-        paths |= found
+        paths |= linked
     return paths | {path for path in ROOT.iterdir() if path.is_symlink()}  # the usrmerge
 
 
 def compiled(module: Path, path: str) -> Path:
     """The bytecode of a module that lies at `path` in the image, valid whatever its time becomes."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    made = py_compile.compile(str(module), dfile=path, doraise=True, invalidation_mode=unchecked)
-    return Path(str(made))
+    bytecode = py_compile.compile(
+        str(module), dfile=path, doraise=True, invalidation_mode=unchecked
+    )
+    return Path(str(bytecode))
 
 
 def archived(library: Path, paths: Iterable[Path]) -> set[str]:
@@ -315,8 +317,8 @@ def archived(library: Path, paths: Iterable[Path]) -> set[str]:
 def archive_library(library: Path, path: str) -> None:
     """Move modules of the library into the archive before it, which is at `path` in the image."""
     named = archived(library, library.rglob("*"))
-    modules = [found for name in named for found in (library / name).rglob("*.py")]
-    modules += [found for name in named if (found := library / f"{name}.py").exists()]
+    modules = [module for name in named for module in (library / name).rglob("*.py")]
+    modules += [module for name in named if (module := library / f"{name}.py").exists()]
     with zipfile.ZipFile(library.parent / Path(path).name, "w") as archive:
         for module in sorted(modules):
             name = str(module.relative_to(library))

@@ -79,28 +79,30 @@ def install_debs(debs: Sequence[Deb], folder: Path) -> None:
 def installed() -> dict[str, Installed]:
     """The packages of this image, by name."""
     fields = ("Package", "Priority", "Provides", "Pre-Depends", "Depends")
-    found: dict[str, Installed] = {}
+    packages: dict[str, Installed] = {}
     for name, priority, provides, *needs in installed_fields(*fields):
         depends = ",".join(needs)
-        wanted = tuple(tuple(_names(each, "|")) for each in depends.split(",") if each.strip())
-        found[name] = Installed(priority, tuple(_names(provides, ",")), wanted)
-    return found
+        depended = tuple(
+            tuple(_names(clause, "|")) for clause in depends.split(",") if clause.strip()
+        )
+        packages[name] = Installed(priority, tuple(_names(provides, ",")), depended)
+    return packages
 
 
 def _names(field: str, separator: str) -> Iterator[str]:
-    for each in field.split(separator):
-        if each.strip():
-            yield each.split()[0].partition(":")[0]
+    for clause in field.split(separator):
+        if clause.strip():
+            yield clause.split()[0].partition(":")[0]
 
 
 @cache
 def own_files() -> dict[str, set[Path]]:
     """The files of each installed package, without its documentation."""
-    found: dict[str, set[Path]] = {}
+    files: dict[str, set[Path]] = {}
     for path, name in debian_owners().items():
         if (path.is_file() or path.is_symlink()) and not DOCUMENTATION.match(str(path)):
-            found.setdefault(name, set()).add(path)
-    return found
+            files.setdefault(name, set()).add(path)
+    return files
 
 
 def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
@@ -112,27 +114,27 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
     drivers, and no package brings what only its installation needs.
     """
     chosen: set[str] = set()
-    asked = {_first((name,)) for name in names}
-    shell = bool(SHELLS & asked) or within(INSIDE / "base", "/usr/bin/sh").exists()
+    requested = {_first((name,)) for name in names}
+    shell = bool(SHELLS & requested) or within(INSIDE / "base", "/usr/bin/sh").exists()
     needing: dict[Path, str] = {}  # a program that needs a shell -> its package
-    waiting = [*asked]
+    waiting = [*requested]
     while waiting:
         name = waiting.pop()
         if name in chosen or name not in installed():
             continue
         chosen.add(name)
-        depends = [found for each in installed()[name].depends if (found := _first(each))]
+        depends = [package for names in installed()[name].depends if (package := _first(names))]
         files = own_files().get(name, set())
-        if not files and name in asked:  # a metapackage
-            asked |= {*depends}
+        if not files and name in requested:  # a metapackage
+            requested |= {*depends}
             more = {*depends}
         else:
-            more = {each for each in depends if _program_or_data(each)}
-        more = {each for each in more if installed()[each].priority not in EVERYWHERE}
+            more = {package for package in depends if _program_or_data(package)}
+        more = {package for package in more if installed()[package].priority not in EVERYWHERE}
         for elf in sorted(filter(is_elf, files)):
             more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
         more |= _interpreters(files)
-        if name in asked and not shell:
+        if name in requested and not shell:
             needing |= dict.fromkeys(filter(_needs_shell, files), name)
         waiting += sorted(more - {""} - {*runtime})
     _tell_of_shells(needing)
@@ -141,10 +143,10 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
 
 def _first(names: Sequence[str]) -> str:
     """The package of this image that answers a dependency, under its own name or another's."""
-    known = installed()
-    own = (name for name in names if name in known)
-    others = (name for name, package in known.items() if {*package.provides} & {*names})
-    return next(own, "") or next(others, "")
+    packages = installed()
+    named = (name for name in names if name in packages)
+    others = (name for name, package in packages.items() if {*package.provides} & {*names})
+    return next(named, "") or next(others, "")
 
 
 @cache
@@ -158,12 +160,12 @@ def _interpreters(files: Collection[Path]) -> set[str]:
     """The packages of the interpreters of a package's programs that are scripts, less shells: an
     image has one only if its service asks for it.
     """
-    found = set()
+    packages = set()
     for path in filter(_program, files):
         if (interpreter := interpreter_of(path)) and interpreter.name not in SHELLS:
             link = interpreter.parent.resolve() / interpreter.name
-            found |= {debian_owners().get(each, "") for each in (link, interpreter.resolve())}
-    return found
+            packages |= {debian_owners().get(file, "") for file in (link, interpreter.resolve())}
+    return packages
 
 
 def _needs_shell(path: Path) -> bool:
@@ -203,11 +205,11 @@ def interpreter_of(path: Path) -> Path | None:
         return None
     with path.open("rb") as file:
         line = file.readline(256)
-    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
-    if words and words[0].endswith("/env"):
-        program = next((word for word in words[1:] if word[0] != "-" and "=" not in word), "")
+    command = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+    if command and command[0].endswith("/env"):
+        program = next((word for word in command[1:] if word[0] != "-" and "=" not in word), "")
         return Path(shutil.which(program) or f"/usr/bin/{program}")
-    return Path(words[0]) if words else None
+    return Path(command[0]) if command else None
 
 
 def alternatives(paths: set[Path]) -> set[Path]:
@@ -219,17 +221,17 @@ def alternatives(paths: set[Path]) -> set[Path]:
 
 def package_files(names: Collection[str]) -> set[Path]:
     """The files of the installed packages `names`, and the shared libraries that they need."""
-    own = (path for name in names for path in own_files().get(name, ()))
-    paths = {step for path in own for step in links_to(path)}
+    carried = (path for name in names for path in own_files().get(name, ()))
+    paths = {step for path in carried for step in links_to(path)}
     paths |= alternatives(paths)
     for elf in sorted(filter(is_elf, paths)):
-        found, missing = libraries(elf)
+        linked, missing = libraries(elf)
         for name in missing:  # no error: a plug-in may rely on what its program has loaded
             print(
                 f"slimbake: system: {elf} needs {name}, which the loader does not find",
                 file=sys.stderr,
             )
-        paths |= found
+        paths |= linked
     return paths | copyrights(paths)
 
 
