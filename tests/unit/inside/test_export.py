@@ -60,29 +60,16 @@ def test_the_options_of_a_precision_are_read_under_the_manifest_s_keys() -> None
 # --- pooling and length
 
 
+POOLING = "1_Pooling/config.json"
+
+
 @pytest.mark.parametrize(
     ("files", "pooling"),
     [
         ({}, "mean"),
-        (
-            {
-                "1_Pooling/config.json": {
-                    "pooling_mode_mean_tokens": True,
-                    "pooling_mode_cls_token": False,
-                }
-            },
-            "mean",
-        ),
-        (
-            {
-                "1_Pooling/config.json": {
-                    "pooling_mode_mean_tokens": False,
-                    "pooling_mode_cls_token": True,
-                }
-            },
-            "cls",
-        ),
-        ({"1_Pooling/config.json": {"pooling_mode": "cls"}}, "cls"),
+        ({POOLING: {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}}, "mean"),
+        ({POOLING: {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}}, "cls"),
+        ({POOLING: {"pooling_mode": "cls"}}, "cls"),
     ],
 )
 def test_pooling_is_what_sentence_transformers_stored(
@@ -91,35 +78,24 @@ def test_pooling_is_what_sentence_transformers_stored(
     assert encoder._pooling(beside(tmp_path, files)) == pooling
 
 
+BOTH = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (
-            {"1_Pooling/config.json": {"pooling_mode_max_tokens": True}},
-            "pools by pooling_mode_max_tokens, not by mean",
-        ),
-        (
-            {
-                "1_Pooling/config.json": {
-                    "pooling_mode_mean_tokens": True,
-                    "pooling_mode_cls_token": True,
-                }
-            },
-            "pools by",
-        ),
-        ({"1_Pooling/config.json": {"pooling_mode_mean_tokens": False}}, "pools by nothing"),
-        (
-            {"modules.json": [{"type": "sentence_transformers.models.Dense"}]},
-            "steps that are not exported: Dense",
-        ),
+        ({POOLING: {"pooling_mode_max_tokens": True}}, "by pooling_mode_max_tokens, not by mean"),
+        ({POOLING: BOTH}, "pools by"),
+        ({POOLING: {"pooling_mode_mean_tokens": False}}, "pools by nothing"),
+        ({"modules.json": [{"type": "a.models.Dense"}]}, "steps that are not exported: Dense"),
     ],
 )
 def test_pooling_that_the_graph_would_not_hold_is_refused(
     tmp_path: Path, files: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(ExportError, match="`inference: torch`") as said:
+    with pytest.raises(ExportError, match="`inference: torch`") as caught:
         encoder._pooling(beside(tmp_path, files))
-    assert words in str(said.value)
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

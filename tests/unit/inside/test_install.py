@@ -155,46 +155,39 @@ def test_of_a_file_that_several_wheels_have_the_last_one_by_name_stays_whichever
     assert (site / "LICENSE [1]").stat().st_mtime == EPOCH
 
 
-def collide(inside: Path, first: dict[str, bytes], second: dict[str, bytes]) -> None:
+@pytest.mark.parametrize(
+    ("name", "other", "refused", "printed"),
+    [
+        ("shared/__init__.py", b"2", True, False),
+        ("shared/__init__.py", b"1", False, False),
+        ("shared/LICENSE", b"2", False, True),
+    ],
+)
+def test_modules_that_two_wheels_would_put_in_one_place_are_refused_and_other_files_named(
+    name: str,
+    other: bytes,
+    refused: bool,
+    printed: bool,
+    inside: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     wheels = [
-        make_wheel(inside / "wheels", name, files=files)
-        for name, files in (("a", first), ("b", second))
+        make_wheel(inside / "wheels", "a", files={name: b"1", "a.py": b""}),
+        make_wheel(inside / "wheels", "b", files={name: other, "b.py": b""}),
     ]
     prefix = inside.parent / "prefix"
     claims = [claim for wheel in wheels for claim in claims_of(wheel, prefix)]
-    refuse_collisions(claims, prefix)
-
-
-def test_modules_that_two_packages_would_put_in_one_place_are_named(
-    inside: Path, uv: list[tuple[str, ...]]
-) -> None:
-    with pytest.raises(LayerError) as caught:
-        collide(
-            inside,
-            {"shared/__init__.py": b"1", "a.py": b""},
-            {"shared/__init__.py": b"2", "b.py": b""},
-        )
-    assert (
-        str(caught.value)
-        == f"packages collide: {SITE_HERE}/shared/__init__.py is in a-1-py3-none-any.whl and, with other contents, in"
+    collision = (
+        f"{SITE_HERE}/{name} is in a-1-py3-none-any.whl and, with other contents, in"
         " b-1-py3-none-any.whl"
     )
-
-
-def test_the_same_module_in_two_packages_does_no_harm(
-    inside: Path, uv: list[tuple[str, ...]]
-) -> None:
-    collide(inside, {"shared/__init__.py": b"1"}, {"shared/__init__.py": b"1"})
-
-
-def test_other_files_in_one_place_are_named_and_left(
-    inside: Path, uv: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    collide(inside, {"shared/LICENSE": b"1"}, {"shared/LICENSE": b"2"})
-    assert (
-        "shared/LICENSE is in a-1-py3-none-any.whl and, with other contents, in b-1-py3"
-        in capsys.readouterr().out
-    )
+    if refused:
+        with pytest.raises(LayerError) as caught:
+            refuse_collisions(claims, prefix)
+        assert str(caught.value) == f"packages collide: {collision}"
+    else:
+        refuse_collisions(claims, prefix)
+    assert (collision in capsys.readouterr().out) is printed
 
 
 def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
@@ -305,9 +298,16 @@ def test_rules_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_all
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
-def test_the_same_rules_give_the_same_layer(inside: Path, unpacking: Path, tmp_path: Path) -> None:
-    tell(inside, DATA)
+@pytest.mark.parametrize("warm", [False, True])
+def test_the_same_rules_and_warm_list_give_the_same_layer(
+    warm: bool, inside: Path, unpacking: Path, tmp_path: Path
+) -> None:
+    files = {"keep/__init__.py": b"", "keep/late.py": b"", "keep/data.bin": b"1234"}
+    make_wheel(inside / "wheels", "keep", files=files)
+    (inside / "warm.txt").write_text("keep/__init__.py\n")
+    tell(inside, DATA, warm=warm)
     make_layer(inside)
+    assert (inside.parent / "prefix/cold").is_dir() is warm
     first = laid(inside)
     (inside.parent / "prefix").rename(tmp_path / "first")
     unpacking.mkdir(parents=True)
@@ -403,22 +403,6 @@ def test_in_an_optimised_layer_identical_files_are_links_of_one(
         [2, 2, 1] if optimised else [1, 1, 1]
     )
     assert {name: (unpacking / name).read_bytes() for name in files} == files
-
-
-def test_the_same_warm_list_gives_the_same_layer(
-    inside: Path, unpacking: Path, tmp_path: Path
-) -> None:
-    files = {"keep/__init__.py": b"", "keep/late.py": b""}
-    make_wheel(inside / "wheels", "keep", files=files)
-    (inside / "warm.txt").write_text("keep/__init__.py\n")
-    tell(inside, warm=True)
-    make_layer(inside)
-    assert (inside.parent / "prefix/cold").is_dir()
-    first = laid(inside)
-    (inside.parent / "prefix").rename(tmp_path / "first")
-    unpacking.mkdir(parents=True)
-    make_layer(inside)
-    assert laid(inside) == first
 
 
 def test_a_layer_that_is_not_optimised_has_no_cold_store_though_a_list_is_mounted(
