@@ -163,55 +163,40 @@ def test_a_generation_that_is_the_same_holds(run: Run, tmp_path: Path) -> None:
     assert (figures["tokens"], figures["perplexity"], figures["predicted"]) == (1, 0, 2)
 
 
-@pytest.mark.parametrize(
-    ("broken", "words"),
-    [
-        (
-            "def generate(prompt, n): return [1, 2, 9, 4]",
-            "equal greedy tokens 0.500000, at least 1: FAILED",
-        ),
-        (
-            "def logprobs(ids): return [-1.1] * (len(ids) - 1)",
-            "change of perplexity 0.105171, at most 0.01: FAILED",
-        ),
-        (
-            "def logprobs(ids): return [-1.0] * len(ids)",
-            "logprobs(ids) gave 3 numbers, and 2 are wanted",
-        ),
-        (
-            "def ids(texts): return [[1], [2, 1]]",
-            "token ids are equal on 1 of 2 strings: FAILED",
-        ),
-        ("def ids(texts): return [[1]]", "ids(texts) gave 1 lists, and 2 are wanted"),
-        ("generate = None", "parity.py defines no generate()"),
-        ("def generate(prompt, n): raise SystemExit(0)", "parity.py could not be run"),
-        ("def generate(prompt, n): raise RuntimeError", "parity.py could not be run"),
-        ("import nowhere", "parity.py could not be run"),
-    ],
-)
-def test_answers_that_are_others_or_none_fail(broken: str, words: str, run: Run) -> None:
-    done = run(f"{dedent(GENERATES)}\n{broken}\n", GENERATION)
-    assert done.returncode == 1
-    assert words in "\n".join(verdict(done))
+OTHER_ANSWERS = {
+    "def generate(prompt, n): return [1, 2, 9, 4]": (
+        "equal greedy tokens 0.500000, at least 1: FAILED"
+    ),
+    "def logprobs(ids): return [-1.1] * (len(ids) - 1)": (
+        "change of perplexity 0.105171, at most 0.01: FAILED"
+    ),
+    "def logprobs(ids): return [-1.0] * len(ids)": "logprobs(ids) gave 3 numbers, and 2 are wanted",
+    "def ids(texts): return [[1], [2, 1]]": "token ids are equal on 1 of 2 strings: FAILED",
+    "def ids(texts): return [[1]]": "ids(texts) gave 1 lists, and 2 are wanted",
+    "generate = None": "parity.py defines no generate()",
+    "def generate(prompt, n): raise SystemExit(0)": "parity.py could not be run",
+    "def generate(prompt, n): raise RuntimeError": "parity.py could not be run",
+    "import nowhere": "parity.py could not be run",
+}
+OTHER_VECTORS = {
+    "def embed(texts): return [[1.0, 0.0]]": "embed(texts) gave 1 vectors, and 16 are wanted",
+    "def embed(texts): return [[1.0] for _ in texts]": "vectors of [1] numbers, where torch's have 2",
+    "del ids, embed": "parity.py defines no embed(), ids()",
+    "def embed(texts): return [[float('nan')] * 2 for _ in texts]": "minimum cosine -1.000000",
+}
 
 
 @pytest.mark.parametrize(
-    ("broken", "words"),
+    ("honest", "reference", "broken", "words"),
     [
-        ("def embed(texts): return [[1.0, 0.0]]", "embed(texts) gave 1 vectors, and 16 are wanted"),
-        (
-            "def embed(texts): return [[1.0] for _ in texts]",
-            "vectors of [1] numbers, where torch's have 2",
-        ),
-        ("del ids, embed", "parity.py defines no embed(), ids()"),
-        (
-            "def embed(texts): return [[float('nan')] * 2 for _ in texts]",
-            "minimum cosine -1.000000",
-        ),
+        *((GENERATES, GENERATION, *case) for case in OTHER_ANSWERS.items()),
+        *((EMBEDS, EMBEDDING, *case) for case in OTHER_VECTORS.items()),
     ],
 )
-def test_vectors_that_are_others_or_none_fail(broken: str, words: str, run: Run) -> None:
-    done = run(f"{dedent(EMBEDS)}\n{broken}\n", EMBEDDING)
+def test_answers_that_are_others_or_none_fail(
+    honest: str, reference: dict[str, Any], broken: str, words: str, run: Run
+) -> None:
+    done = run(f"{dedent(honest)}\n{broken}\n", reference)
     assert done.returncode == 1
     assert words in "\n".join(verdict(done))
 
