@@ -126,6 +126,19 @@ def test_an_empty_matrix_starts_no_job() -> None:
     assert jobs["unchanged"]["if"].endswith("fromJSON(needs.plan.outputs.matrix).unchanged != ''")
 
 
+@forms
+def test_a_stale_lock_ends_the_plan_before_it_decides_any_job(form: str) -> None:
+    scripts = [step.get("run", "") for step in loaded(form)["jobs"]["plan"]["steps"]]
+    [check] = [at for at, script in enumerate(scripts) if script == "slimbake check"]
+    [decides] = [at for at, script in enumerate(scripts) if "slimbake ci plan" in script]
+    assert check < decides
+
+
+@pytest.mark.parametrize("form", GITLAB_FORMS)
+def test_a_stale_lock_ends_gitlabs_plan_too(form: str) -> None:
+    assert gitlab(form)["plan"]["script"][0] == "slimbake check"
+
+
 def test_without_a_registry_nothing_is_pushed() -> None:
     found = loaded("no-registry")
     assert list(found["jobs"]) == ["plan", "check", "summary", "comment"]

@@ -6,6 +6,7 @@ measured, attached and marked after it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimbake import docker
-from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
+from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError, UsageError
 from slimbake.images import this_platform
 from slimbake.images.measure import prepare_layouts
 from slimbake.plan.model import Target
@@ -50,6 +51,13 @@ class BakeRequest:
     pushed: Mapping[str, str] = field(default_factory=dict)
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     frozen: bool = False  # stale locks and generated files are an error
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]{0,127}", self.tag, re.ASCII):
+            raise UsageError(
+                f"'{self.tag}' cannot be the tag of an image",
+                "use at most 128 letters, digits, '_', '.' and '-', neither '.' nor '-' first",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

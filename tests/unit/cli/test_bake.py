@@ -48,9 +48,17 @@ def root(tmp_path: Path) -> Path:
             "what --set changes is in no fingerprint, so --missing cannot know it",
             "leave out one of them",
         ),
+        *(
+            (
+                ("--tag", tag),
+                f"'{tag}' cannot be the tag of an image",
+                "use at most 128 letters, digits, '_', '.' and '-', neither '.' nor '-' first",
+            )
+            for tag in ("v1+x", "v1/x", "-v1", "")
+        ),
     ],
 )
-def test_what_does_not_go_together_is_reported(
+def test_what_does_not_go_together_and_what_is_no_tag_is_reported(
     root: Path, words: tuple[str, ...], message: str, hint: str
 ) -> None:
     done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])
