@@ -27,21 +27,23 @@ def test_nothing_that_changed_needs_no_job(root: Path) -> None:  # noqa: F811
     assert since(root, "HEAD") == ([], ["api", "embed"], "")
 
 
-def test_an_edit_gives_its_service_a_job_committed_or_not(root: Path) -> None:  # noqa: F811
-    (root / "services/api/main.py").write_text("print('edited')\n")
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("services/api/main.py", "print('edited')\n"),
+        ("services/api/smoke.py", "def imports(): 1 / 1\n"),
+        ("bake/locks/base-web.txt", "httpx==2\n"),
+    ],
+)
+def test_an_edit_gives_what_stands_on_it_a_job_committed_or_not(
+    root: Path,  # noqa: F811
+    path: str,
+    text: str,
+) -> None:
+    (root / path).write_text(text)
     assert since(root, "HEAD") == (["api"], ["embed"], "")
     commit(root)
     assert since(root, "HEAD~1") == (["api"], ["embed"], "")
-
-
-def test_an_edited_smoke_is_run(root: Path) -> None:  # noqa: F811
-    (root / "services/api/smoke.py").write_text("def imports(): 1 / 1\n")
-    assert since(root, "HEAD")[0] == ["api"]
-
-
-def test_a_base_gives_all_that_stands_on_it_a_job(root: Path) -> None:  # noqa: F811
-    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
-    assert since(root, "HEAD")[0] == ["api"]
 
 
 @pytest.mark.parametrize("revision", ["0" * 40, "no-such-branch", "--output=/tmp/x"])

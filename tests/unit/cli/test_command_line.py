@@ -1,4 +1,4 @@
-"""What `slimbake bake` refuses before it does anything, and what `check` finds stale."""
+"""What `check` finds stale, words of programs, images that are not there, what `up` says."""
 
 from __future__ import annotations
 
@@ -17,33 +17,6 @@ from slimbake.deploy import compose
 from slimbake.docker import images
 from slimbake.docker.images import EngineImage
 from slimbake.errors import SetupError, StaleFiles, UsageError
-
-
-@pytest.mark.parametrize(
-    ("words", "message", "hint"),
-    [
-        (["--missing"], "--missing requires --push", "--push --missing"),
-        (
-            ["--push", "--missing", "--set", "one.args.A=1"],
-            "what --set changes is in no fingerprint, so --missing cannot know it",
-            "leave out one of them",
-        ),
-    ],
-)
-def test_what_makes_no_sense_with_missing_is_refused(
-    words: list[str], message: str, hint: str, tmp_path: Path
-) -> None:
-    folder = tmp_path / "one"
-    folder.mkdir()
-    file = tmp_path / "services.yaml"
-    file.write_text(
-        'project: x\npython: "3.11"\nservices: {one: {context: one, command: [python, -V], smoke:'
-        " smoke.py}}\n"
-    )
-    (folder / "smoke.py").write_text("def imports():\n    pass\n")
-    with pytest.raises(UsageError) as caught:
-        slimbake.main(["bake", "--manifest", str(file), *words], standalone_mode=False)
-    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 def test_check_counts_in_words_and_names_what_is_stale(tmp_path: Path) -> None:
