@@ -140,9 +140,8 @@ def attached(server: Registry, slimbake: Slimbake, root: Path) -> None:
 
 
 DEEDS: dict[str, tuple[Deed, str]] = {
-    "digests": (digests, "HEAD"),
-    "missing, asked": (missing, "HEAD"),
-    "missing, read": (missing, "GET"),
+    "digests": (digests, "GET"),
+    "missing": (missing, "GET"),
     "tagged": (tagged, "PUT"),
     "attached, asked": (attached, "POST"),
     "attached": (attached, "PUT"),

@@ -46,7 +46,8 @@ class Afar:
         return ImageRepository(f"{self.to}/{service}")
 
     def digest(self, service: str, tag: str = "latest") -> str:
-        return self.repository(service).digest(tag) or ""
+        found = self.repository(service).document(tag)
+        return found.descriptor.digest if found else ""
 
 
 @contextlib.contextmanager
@@ -122,9 +123,9 @@ def _files(toy: Toy) -> dict[str, str]:
 
 
 def _document(afar: Afar, service: str) -> dict[str, Any]:
-    found = afar.repository(service).manifest("latest")
+    found = afar.repository(service).document("latest")
     assert found
-    return found[1]
+    return found.read()
 
 
 def test_a_remote_builder_pushes_what_the_engine_s_own_would(afar: Afar) -> None:
@@ -167,9 +168,9 @@ def test_provenance_from_afar_is_of_the_image_that_was_checked(afar: Afar) -> No
     assert done.code == 0, done.stderr
     afar.toy.file("services.yaml", manifest)
     assert afar.bake().code == 0
-    index = afar.repository("one").manifest("attested")
+    index = afar.repository("one").document("attested")
     assert index
-    entries = index[1]["manifests"]
+    entries = index.read()["manifests"]
     assert afar.digest("one") in {each["digest"] for each in entries}
     kinds = [each.get("annotations", {}).get("vnd.docker.reference.type") for each in entries]
     assert "attestation-manifest" in kinds

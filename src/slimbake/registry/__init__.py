@@ -4,10 +4,10 @@ referrers.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from slimbake.host.typed import WRONG
@@ -42,17 +42,12 @@ class ImageRepository:
         """`name`: of an image without its tag; `ca_bundle`: a file, "" for requests' own; `at`:
         where it is asked through connections that others use too.
         """
-        from slimbake.registry.session import Host
+        from slimbake.registry.session import Auth, Host
 
         where = endpoint(name)
         self._name, self._url = name, where.url
         self._host = at or Host(where, ca_bundle)
-        self._auth = self._host.auth()
-
-    def manifest(self, reference: str) -> tuple[Descriptor, dict[str, Any]] | None:
-        """The manifest or index under a tag or digest; None where there is none."""
-        found = self.document(reference)
-        return (found.descriptor, self.read(found)) if found else None
+        self._auth = Auth(self._host)
 
     def document(self, reference: str) -> StoredManifest | None:
         """The manifest or index under a tag or digest, as stored; None where there is none."""
@@ -61,35 +56,16 @@ class ImageRepository:
         )
         if answer.status_code == 404:
             return None
-        found = stored_manifest(_media_type(answer, MANIFEST), answer.content)
+        media_type = _media_type(answer, MANIFEST)
+        if answer.status_code != 200 or media_type not in DOCUMENTS:
+            what = f"answers with {answer.status_code} and no manifest"
+            raise self._unusable(reference, what, "answers with no manifest")
+        found = stored_manifest(media_type, answer.content)
         if is_digest(reference) and reference != found.descriptor.digest:
             raise self._unusable(
                 reference, f"answers with {found.descriptor.digest}", "answers with another image"
             )
         return found
-
-    def digest(self, tag: str) -> str | None:
-        """The digest of what a tag names, without reading it; None where there is none.
-
-        What a registry must say of a manifest it has to say: its digest, and that it is a manifest.
-        """
-        answer = self._ask(
-            "HEAD", f"manifests/{tag}", {"Accept": ", ".join(DOCUMENTS)}, allowed=(404,)
-        )
-        if answer.status_code == 404:
-            return None
-        given = str(answer.headers.get("docker-content-digest", ""))
-        if answer.status_code != 200 or _media_type(answer) not in DOCUMENTS:
-            raise self._unusable(
-                tag,
-                f"answers with {answer.status_code} and no manifest",
-                "answers with no manifest",
-            )
-        if not is_digest(given):
-            raise self._unusable(
-                tag, f"gives the digest {given or 'of nothing'}", "gives no digest"
-            )
-        return given
 
     def put(self, tag: str, found: StoredManifest) -> None:
         """Have a tag name a document that the repository holds."""
@@ -101,22 +77,12 @@ class ImageRepository:
                 tag, f"did not take {found.descriptor.digest}", "does not take a tag"
             )
 
-    @contextlib.contextmanager
-    def blob(self, digest: str) -> Iterator[IO[bytes]]:
-        """A blob as a stream, as it is stored. Raises also where it breaks off."""
-        import urllib3
-
-        with self._ask("GET", f"blobs/{digest}", stream=True) as answer:
-            answer.raw.decode_content = False
-            answer.raw.auto_close = False  # at its end a reader asks once more
-            try:
-                yield answer.raw
-            except urllib3.exceptions.HTTPError as error:
-                raise self._unusable(digest, f"broke off\n{error}", "breaks off") from None
-
-    def close(self) -> None:
-        """End the connections, also those that others use."""
-        self._host.close()
+    def blob(self, digest: str) -> bytes:
+        """A small blob."""
+        content: bytes = self._ask("GET", f"blobs/{digest}").content
+        if descriptor_of("", content).digest != digest:
+            raise self._unusable(digest, "gives other bytes", "gives other bytes")
+        return content
 
     def attach(
         self,
@@ -174,8 +140,8 @@ class ImageRepository:
         if answer.status_code == 200 and _media_type(answer) == INDEX:
             listed = self.read(stored_manifest(INDEX, answer.content))
         else:
-            found = self.manifest(_fallback(digest))
-            listed = found[1] if found else {}
+            found = self.document(_fallback(digest))
+            listed = self.read(found) if found else {}
         entries = listed.get("manifests")
         return (
             [each for each in entries if isinstance(each, dict)]
@@ -188,34 +154,33 @@ class ImageRepository:
         does.
         """
         for other in others:
-            found = (
-                self.manifest(str(other.get("digest")))
-                if other.get("artifactType") == layer.media_type
-                else None
-            )
-            try:
-                layers = [each["digest"] for each in found[1].get("layers", [])] if found else []
-            except WRONG:
-                what, why = "has what is no artifact", "answers what cannot be read"
-                raise self._unusable(str(other.get("digest")), what, why) from None
-            if found and layers == [layer.digest]:
-                return found[0].digest
+            if other.get("artifactType") != layer.media_type:
+                continue
+            reference = str(other.get("digest"))
+            if found := self.document(reference):
+                try:
+                    layers = [each["digest"] for each in self.read(found).get("layers", [])]
+                except WRONG:
+                    what, why = "has what is no artifact", "answers what cannot be read"
+                    raise self._unusable(reference, what, why) from None
+                if layers == [layer.digest]:
+                    return found.descriptor.digest
         return ""
 
     def _upload(self, blob: Descriptor, content: bytes) -> None:
-        place = self._ask("POST", "blobs/uploads/").headers.get("location")
-        if not place:
+        location = self._ask("POST", "blobs/uploads/").headers.get("location")
+        if not location:
             raise self._unusable("a place to upload to", "names none", "takes no upload")
-        place = urljoin(self._url, place)
-        place += f"{'&' if '?' in place else '?'}digest={blob.digest}"
+        place = (
+            f"{urljoin(self._url, location)}{'&' if '?' in location else '?'}digest={blob.digest}"
+        )
         self._ask("PUT", place, {"Content-Type": "application/octet-stream"}, content)
 
     def _put(self, made: StoredManifest, tag: str = "") -> Any:
-        called = made.descriptor
         return self._ask(
             "PUT",
-            f"manifests/{tag or called.digest}",
-            {"Content-Type": called.media_type},
+            f"manifests/{tag or made.descriptor.digest}",
+            {"Content-Type": made.descriptor.media_type},
             made.content,
         )
 
@@ -238,13 +203,12 @@ class ImageRepository:
         headers: Mapping[str, str] = {},
         data: bytes | None = None,
         allowed: tuple[int, ...] = (),
-        stream: bool = False,
     ) -> Any:
         import requests
 
         url = path if "://" in path else f"{self._url}/{path}"
         try:
-            answer = self._send(method, url, headers, data, stream)
+            answer = self._send(method, url, headers, data)
         except requests.RequestException as error:
             why = failure_words(error)
             words = f"{self._name}: the registry {why} ({method} {path})\n{error}"
@@ -261,24 +225,17 @@ class ImageRepository:
             why=f"answers {answer.status_code}",
         )
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None, stream: bool
-    ) -> Any:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Any:
         """Ask, and where that is refused once more: with another token, since the one at hand may
         be for reading.
         """
 
-        def send(headers: Mapping[str, str]) -> Any:
-            session, verify = self._host.session, self._host.verify
-            return session.request(
-                method, url, data=data, headers=headers, stream=stream, verify=verify
-            )
-
-        answer = send({**headers, **self._auth.known()})
+        send = partial(self._host.session.request, method, url, data=data, verify=self._host.verify)
+        answer = send(headers={**headers, **self._auth.known()})
         if answer.status_code not in {401, 403}:
             return answer
         opened = self._auth.opened(answer)
-        return send({**headers, **opened}) if opened else answer
+        return send(headers={**headers, **opened}) if opened else answer
 
 
 def _written(manifest: Mapping[str, Any]) -> StoredManifest:

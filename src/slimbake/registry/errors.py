@@ -19,10 +19,10 @@ class RegistryError(BuildError):
 def failure_words(error: Exception) -> str:
     """A failure of the network in a few words."""
     names = {each.__name__ for each in type(error).__mro__}  # not imported for this: it costs 0.1 s
-    if "Timeout" in names:
-        return "gives no answer in time"
-    if "SSLError" in names:
-        return "TLS fails"
-    if "TooManyRedirects" in names:
-        return "redirects without end"
-    return "cannot be reached" if "ConnectionError" in names else "answers what cannot be read"
+    words = {
+        "Timeout": "gives no answer in time",
+        "SSLError": "TLS fails",
+        "TooManyRedirects": "redirects without end",
+        "ConnectionError": "cannot be reached",
+    }
+    return next((words[n] for n in words if n in names), "answers what cannot be read")

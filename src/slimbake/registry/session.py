@@ -15,7 +15,7 @@ from typing import Any, Self
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import InvalidHeader, ReadTimeoutError
 
 from slimbake.errors import SetupError
 from slimbake.host import process
@@ -72,8 +72,8 @@ def _host(name: str) -> str:
 
 def _helper(configuration: Mapping[str, Any], name: str) -> str:
     """The helper that Docker asks for this registry, without `docker-credential-`; "" for none."""
-    chosen = _mapping(configuration, "credHelpers").get(name) or configuration.get("credsStore")
-    return chosen if isinstance(chosen, str) else ""
+    helpers = _mapping(configuration, "credHelpers")
+    return str(helpers.get(name) or configuration.get("credsStore") or "")
 
 
 def _from_helper(helper: str, name: str) -> Credentials | None:
@@ -105,34 +105,26 @@ def _account(name: object, password: object) -> Credentials | None:
 
 
 def _mapping(outer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = outer.get(key)
-    return found if isinstance(found, dict) else {}
+    return found if isinstance((found := outer.get(key)), dict) else {}
 
 
 CONNECTIONS = 32  # at once, to one registry
 RETRIES = 3
-LONGEST = 30.0  # seconds; a registry that wants more of a pause has said no
+LONGEST = 30.0  # seconds; a registry that wants more of a pause is asked before
 TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte; callers limit a call as a whole
 
 
 class _Patience(Retry):
-    """urllib3's Retry with three corrections.
-
-    By itself it waits up to six hours if a registry asks for it, retries after a read timeout, and
-    raises for a Retry-After that it cannot parse.
-    """
+    """urllib3's Retry, but a read timeout is not tried again, and no pause is hours long."""
 
     def increment(self, *words: Any, **more: Any) -> Self:
-        error, response = more.get("error"), more.get("response")
-        if isinstance(error, ReadTimeoutError):
+        if isinstance(error := more.get("error"), ReadTimeoutError):
             raise error
-        if response is not None and (self.get_retry_after(response) or 0) > LONGEST:
-            raise MaxRetryError(more["_pool"], None)
         return super().increment(*words, **more)
 
     def parse_retry_after(self, retry_after: str) -> float:
         try:
-            return super().parse_retry_after(retry_after)
+            return min(LONGEST, super().parse_retry_after(retry_after))
         except (InvalidHeader, ValueError, OverflowError):
             return 0.0  # as if there were none
 
@@ -171,7 +163,7 @@ class Host:
         self.session = Session()
         self.session.trust_env = not at.plain  # no proxy leads to this machine's loopback
         self.verify: str | bool = ca_bundle or True
-        self._plain = at.plain
+        self.plain = at.plain
         try:
             asked = self.session.get(at.root, verify=self.verify)
         except requests.RequestException as error:
@@ -179,12 +171,8 @@ class Host:
             raise RegistryError(
                 f"{at.host}: the registry does not answer\n{error}", why=failure_words(error)
             ) from None
-        self._basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
-        self._login = credentials(at.login)
-
-    def auth(self) -> Auth:
-        """What opens one repository: a token is for one of them only."""
-        return Auth(self.session, self.verify, self._login, basic=self._basic, plain=self._plain)
+        self.basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
+        self.login = credentials(at.login)
 
     def close(self) -> None:
         """End the connections."""
@@ -196,27 +184,21 @@ class Auth:
     over a password.
     """
 
-    def __init__(
-        self,
-        session: Any,
-        verify: str | bool,
-        login: Credentials | None,
-        *,
-        basic: bool,
-        plain: bool,
-    ) -> None:
+    def __init__(self, host: Host) -> None:
+        """Opens one repository: a token is for one of them only."""
         import oras.auth
 
-        name = "basic" if basic else "token"
-        self._ways = oras.auth.get_auth_backend(name, session, insecure=plain, tls_verify=verify)
-        self._session, self._verify = session, verify
-        self._basic, self._login = basic, login
-        if login and not login.identity:
-            self._ways.set_basic_auth(login.name, login.password)
+        name = "basic" if host.basic else "token"
+        self._ways = oras.auth.get_auth_backend(
+            name, host.session, insecure=host.plain, tls_verify=host.verify
+        )
+        self._host, self._login = host, host.login
+        if self._login and not self._login.identity:
+            self._ways.set_basic_auth(self._login.name, self._login.password)
 
     def known(self) -> dict[str, str]:
         """The headers of a call, as far as they are known before it is answered."""
-        if self._basic and (self._login is None or self._login.identity):
+        if self._host.basic and (self._login is None or self._login.identity):
             return {}
         return dict(self._ways.get_auth_header())
 
@@ -226,7 +208,7 @@ class Auth:
         A token that was refused may have been for reading. Raises ValueError and AttributeError
         where what gives out tokens says something else, and requests' RequestException.
         """
-        if self._basic:
+        if self._host.basic:
             return {}  # it was given already
         self._ways.token = None
         if self._login and self._login.identity:
@@ -241,7 +223,7 @@ class Auth:
         wanted = parse_auth_header(refusal.headers.get("www-authenticate", ""))
         form = {"grant_type": "refresh_token", "client_id": "slimbake", "refresh_token": identity}
         form |= {name: value for name in ("service", "scope") if (value := getattr(wanted, name))}
-        given = self._session.post(wanted.realm, data=form, verify=self._verify)
+        given = self._host.session.post(wanted.realm, data=form, verify=self._host.verify)
         token = given.json().get("access_token") if given.ok else None
         self._ways.token = token
         return dict(self._ways.get_auth_header())

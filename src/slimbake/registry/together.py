@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import queue
+import contextlib
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
 
 from slimbake.registry.errors import RegistryError
 
@@ -22,47 +22,30 @@ def ask_together(
     behind: Python can end none, and none keeps the process from ending, which is why this is no
     ThreadPoolExecutor.
     """
-    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
+    answers: list[Future[T]] = [Future() for _ in calls]
+    jobs = list(zip(calls, answers, strict=True))[::-1]
     over = threading.Event()
-    for index in range(len(calls)):
-        waiting.put(index)
 
     def work() -> None:
-        while not over.is_set():
-            try:
-                index = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                done.put((index, calls[index]()))
-            except Exception as error:
-                done.put((index, error))
+        with contextlib.suppress(IndexError):  # no job is left
+            while not over.is_set():
+                call, answer = jobs.pop()
+                try:
+                    answer.set_result(call())
+                except Exception as error:
+                    answer.set_exception(error)
 
     for _ in range(min(threads, len(calls))):
         threading.Thread(target=work, daemon=True, name="ask a registry").start()
-    return _collected(done, len(calls), seconds, over)
-
-
-def _collected(
-    done: queue.SimpleQueue[tuple[int, T | Exception]],
-    count: int,
-    seconds: float,
-    over: threading.Event,
-) -> list[T | RegistryError]:
+    wait(answers, seconds)
+    over.set()
     why = f"gives no answer within {seconds:g} s"
-    found: list[T | RegistryError] = [
-        RegistryError(f"the registry {why}", why=why) for _ in range(count)
-    ]
-    deadline = time.monotonic() + seconds
+    late = RegistryError(f"the registry {why}", why=why)
+    return [_given(answer) if answer.done() else late for answer in answers]
+
+
+def _given(answer: Future[Any]) -> Any:
     try:
-        for _ in range(count):
-            index, value = done.get(timeout=max(0.001, deadline - time.monotonic()))
-            if isinstance(value, Exception) and not isinstance(value, RegistryError):
-                raise value
-            found[index] = value
-    except queue.Empty:
-        pass
-    finally:
-        over.set()
-    return found
+        return answer.result()
+    except RegistryError as error:
+        return error

@@ -20,7 +20,6 @@ from slimbake.registry.address import endpoint
 from slimbake.registry.documents import (
     CREATED,
     StoredManifest,
-    descriptor_of,
     platform_manifests,
 )
 from slimbake.registry.errors import RegistryError
@@ -69,10 +68,9 @@ def on_registry(
 ) -> tuple[OnRegistry, ...]:
     """The images of these services and bases that a registry has, in order, read and checked.
 
-    `fingerprints`: what `registry_fingerprints` gives; what has none is missing. One HEAD for each,
-    several at once; then what is there is read: the image under the tag has the digest that the tag
-    gave, and states the target's fingerprint (see `statement`). Doubts are said, in one line;
-    nothing that the registry does or leaves undone is raised.
+    `fingerprints`: what `registry_fingerprints` gives; what has none is missing. One question for
+    each, several at once; what is there has to state the target's fingerprint (see `statement`).
+    Doubts are said, in one line; nothing that the registry does or leaves undone is raised.
     """
     repositories = {
         name: f"{registry}/{plan.target(name).repository}"
@@ -80,18 +78,11 @@ def on_registry(
         if name in fingerprints
     }
 
-    def ask(target: str, at: ImageRepository) -> str | None:
-        return at.digest(fingerprint_tag(fingerprints[target]))
+    def read(target: str, at: ImageRepository) -> StoredManifest | None:
+        return _checked(at, fingerprints[target])
 
-    found = _answers(repositories, ask, ca_bundle, seconds)
-    digests = {name: each for name, each in found.items() if isinstance(each, str)}
-
-    def read(target: str, at: ImageRepository) -> StoredManifest:
-        return _checked(at, digests[target], fingerprints[target])
-
-    there = {name: repositories[name] for name in digests}
-    images = _answers(there, read, ca_bundle, seconds)
-    _say_doubts({**found, **images}, console)
+    images = _answers(repositories, read, ca_bundle, seconds)
+    _say_doubts(images, console)
     return tuple(
         OnRegistry(name, repositories[name], each)
         for name, each in images.items()
@@ -161,18 +152,15 @@ def _attached_sbom(repository: ImageRepository, digest: str) -> str:
     if not sboms:
         return ""
     latest = max(sboms, key=lambda each: (each.get("annotations") or {}).get(CREATED, ""))
-    artifact = repository.manifest(str(latest["digest"]))
+    digest = str(latest["digest"])
+    artifact = repository.document(digest)
     try:
-        blob = str(artifact[1]["layers"][0]["digest"]) if artifact else ""
+        blob = str(repository.read(artifact)["layers"][0]["digest"]) if artifact else ""
     except (KeyError, IndexError, TypeError):
         blob = ""
     if not blob:
-        raise RegistryError(f"{latest['digest']} is no SBOM", why="has an SBOM of no content")
-    with repository.blob(blob) as stream:
-        content = stream.read()
-    if descriptor_of("", content).digest != blob:
-        raise RegistryError(f"{blob}: the registry gives other bytes", why="gives other bytes")
-    return content.decode()
+        raise RegistryError(f"{digest} is no SBOM", why="has an SBOM of no content")
+    return repository.blob(blob).decode()
 
 
 def retag(
@@ -204,13 +192,12 @@ def retag(
         )
 
 
-def _checked(repository: ImageRepository, digest: str, fingerprint: str) -> StoredManifest:
-    """An image that was released for a fingerprint. Raises RegistryError."""
-    image = repository.document(digest)
-    if image is None:
-        raise RegistryError("no image", why="has a tag of no image")
-    repository.read(image)
-    if not stated(repository, digest, fingerprint):
+def _checked(repository: ImageRepository, fingerprint: str) -> StoredManifest | None:
+    """The image that was released for a fingerprint; None where there is none. Raises
+    RegistryError.
+    """
+    image = repository.document(fingerprint_tag(fingerprint))
+    if image and not stated(repository, image.descriptor.digest, fingerprint):
         raise RegistryError(
             "no statement", why="has an image that does not say that it was released for this"
         )

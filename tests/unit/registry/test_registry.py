@@ -35,9 +35,10 @@ def attach(
     """Attach something to an image that the registry has: the image and what was made."""
     server.put("latest", MANIFEST, IMAGE)
     repository = ImageRepository(f"{server.name}/a/b")
-    found = repository.manifest("latest")
+    found = repository.document("latest")
     assert found is not None
-    return found[0], repository.attach(found[0], KIND, "b.cdx.json", content, said)
+    image = found.descriptor
+    return image, repository.attach(image, KIND, "b.cdx.json", content, said)
 
 
 @pytest.mark.parametrize("referrers", [True, False])
@@ -146,7 +147,7 @@ def test_a_registry_that_is_not_there_is_named() -> None:
 
 def test_a_manifest_that_is_not_there_is_none() -> None:
     with registry() as server:
-        assert ImageRepository(f"{server.name}/a/b").manifest("latest") is None
+        assert ImageRepository(f"{server.name}/a/b").document("latest") is None
 
 
 def test_names_are_read_as_docker_reads_them() -> None:

@@ -104,7 +104,7 @@ def doubt(why: str) -> tuple[dict[str, str], list[str]]:
     return {}, [f"built to be sure: b: the registry {why}"]
 
 
-def faulty(server: Registry, *faults: Fault, method: str = "HEAD") -> None:
+def faulty(server: Registry, *faults: Fault, method: str = "GET") -> None:
     server.faults[method] = iter(faults)
 
 
@@ -118,15 +118,15 @@ def test_what_has_the_tag_and_says_so_is_there_and_all_else_is_absent() -> None:
         assert ask(server) == ({}, [])
 
 
-def test_what_is_absent_costs_one_head_and_what_has_no_fingerprint_nothing() -> None:
+def test_what_is_absent_costs_one_question_and_what_has_no_fingerprint_nothing() -> None:
     with registry() as server:
         made = plan(fleet(service("one"), service("two"), service("own")))
         known = {"one": FINGERPRINT, "two": FINGERPRINT}
         assert on_registry(made, ("two", "own", "one"), known, server.name, QUIET) == ()
         assert sorted(server.asked) == [
             "GET /v2/",
-            f"HEAD /v2/one/manifests/{TAG}",
-            f"HEAD /v2/two/manifests/{TAG}",
+            f"GET /v2/one/manifests/{TAG}",
+            f"GET /v2/two/manifests/{TAG}",
         ]
 
 
@@ -150,17 +150,7 @@ def test_nothing_to_ask_for_asks_nobody() -> None:
         (Fault(403), "answers 403"),
         (Fault(400), "answers 400"),
         (Fault(200, {"Content-Type": "text/html"}, b"<html>sign in"), "answers with no manifest"),
-        (Fault(200, {}), "answers with no manifest"),
         (Fault(204, {"Content-Type": MANIFEST}), "answers with no manifest"),
-        (Fault(200, {"Content-Type": MANIFEST}), "gives no digest"),
-        (
-            Fault(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": "sha256:0"}),
-            "gives no digest",
-        ),
-        (
-            Fault(200, {"Content-Type": MANIFEST, "Docker-Content-Digest": f"md5:{'0' * 64}"}),
-            "gives no digest",
-        ),
         (Fault(401, {"WWW-Authenticate": "Bearer"}), "answers what cannot be read"),
         (
             Fault(401, {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:1/"'}),
@@ -174,7 +164,7 @@ def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(
     with registry() as server:
         faulty(server, fault)
         assert ask(server) == doubt(why)
-        assert server.asked.count(f"HEAD /v2/a/b/manifests/{TAG}") == 1
+        assert server.asked.count(f"GET /v2/a/b/manifests/{TAG}") == 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504])
@@ -205,7 +195,7 @@ def test_a_bad_moment_that_does_not_pass_is_a_doubt(
     fault: Fault, why: str, slept: list[float]
 ) -> None:
     with registry() as server:
-        server.faults["HEAD"] = itertools.repeat(fault)
+        server.faults["GET"] = itertools.repeat(fault)
         assert ask(server) == doubt(why)
     assert len(slept) == 2, "at once, and then after two pauses"
 
@@ -232,19 +222,19 @@ def test_who_is_asked_to_come_back_then_comes_back_then(
 
 
 @pytest.mark.parametrize("after", ["3600", 3600, "9" * 400])
-def test_who_is_asked_to_come_back_much_later_does_not(
+def test_who_is_asked_to_come_back_much_later_asks_before_and_gives_up(
     after: str | int, slept: list[float]
 ) -> None:
     with registry() as server:
-        faulty(server, Fault(429, {"Retry-After": header(after)}))
+        server.faults["GET"] = itertools.repeat(Fault(429, {"Retry-After": header(after)}))
         assert ask(server) == doubt("answers 429")
-    assert slept == []
+    assert max(slept, default=0) <= 30
 
 
 @pytest.mark.parametrize("how", ["never", "dripping"])
 def test_a_registry_that_does_not_come_to_an_end_is_left(how: Literal["never", "dripping"]) -> None:
     with registry() as server:
-        server.faults["HEAD"] = itertools.repeat(Fault(how=how))
+        server.faults["GET"] = itertools.repeat(Fault(how=how))
         found, said = ask(server, "one", "two", seconds=0.3)
     assert found == {}
     assert said == ["built to be sure: one, two: the registry gives no answer within 0.3 s"]
@@ -283,7 +273,7 @@ def test_a_redirect_is_followed_but_not_for_ever() -> None:
         aside = Fault(307, {"Location": f"/v2/a/elsewhere/manifests/{TAG}"})
         faulty(server, aside)
         assert ask(server) == ({"b": digest}, [])
-        server.faults["HEAD"] = itertools.repeat(aside)
+        server.faults["GET"] = itertools.repeat(aside)
         assert ask(server) == doubt("redirects without end")
 
 
@@ -328,7 +318,7 @@ def test_every_repository_has_a_token_of_its_own(tmp_path: Path) -> None:
             [],
         )
         tokens = [number for number, line in enumerate(server.asked) if line == "GET /token"]
-        heads = [number for number, line in enumerate(server.asked) if line.startswith("HEAD")]
+        heads = [number for number, line in enumerate(server.asked) if line.startswith("GET /v2/")]
         assert sum(number < max(heads) for number in tokens) == 3
 
 
@@ -416,7 +406,7 @@ def test_all_doubts_are_one_line() -> None:
     with registry() as server:
         for value in known.values():
             server.put(fingerprint_tag(value), MANIFEST, IMAGE)
-        server.faults["HEAD"] = iter((Fault(403),))
+        server.faults["GET"] = iter((Fault(403),))
         at = f"{server.name}/a"
         assert on_registry(both, ("b", "c"), known, at, Console(said.append)) == ()
     (line,) = said
@@ -446,14 +436,9 @@ def test_a_tag_that_moves_between_two_questions_does_not_move_us() -> None:
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        (Fault(404), "has a tag of no image"),
         (Fault(403), "answers 403"),
         (Fault(500), "answers 500"),
-        (Fault(200, {"Content-Type": MANIFEST}, b"garbage"), "answers with another image"),
-        (
-            Fault(200, {"Content-Type": MANIFEST}, json.dumps(IMAGE).encode()[:-9]),
-            "answers with another image",
-        ),
+        (Fault(200, {"Content-Type": MANIFEST}, b"garbage"), "answers what cannot be read"),
     ],
 )
 def test_an_image_that_cannot_be_read_is_a_doubt(fault: Fault, why: str) -> None:

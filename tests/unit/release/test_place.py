@@ -193,8 +193,8 @@ def test_each_service_has_its_sbom_and_all_have_their_fingerprints(
     run(machine)
     for name in SERVICES:
         repository = ImageRepository(f"{machine.server.name}/atlas/{name}")
-        found = [repository.manifest(each["digest"]) for each in repository.referrers(digest(name))]
-        texts = [machine.server.blobs[each[1]["layers"][0]["digest"]] for each in found if each]
+        found = [repository.document(each["digest"]) for each in repository.referrers(digest(name))]
+        texts = [machine.server.blobs[each.read()["layers"][0]["digest"]] for each in found if each]
         assert texts == [f"of {name}".encode(), machine.fingerprints[name].encode()]
 
 

@@ -61,8 +61,8 @@ def send(
 
 def attached(server: Registry, digest: str) -> list[bytes]:
     repository = ImageRepository(f"{server.name}/a/b")
-    found = [repository.manifest(each["digest"]) for each in repository.referrers(digest)]
-    return [server.blobs[artifact[1]["layers"][0]["digest"]] for artifact in found if artifact]
+    found = [repository.document(each["digest"]) for each in repository.referrers(digest)]
+    return [server.blobs[artifact.read()["layers"][0]["digest"]] for artifact in found if artifact]
 
 
 def test_each_platform_of_an_image_gets_its_own() -> None:
@@ -137,8 +137,8 @@ TAG = "fp-" + "5" * 40
 def known(server: Registry) -> bool:
     """Whether what has the tag of the fingerprint says that it was released for it."""
     repository = ImageRepository(f"{server.name}/a/b")
-    digest = repository.digest(TAG)
-    return bool(digest and stated(repository, digest, FINGERPRINT))
+    image = repository.document(TAG)
+    return bool(image and stated(repository, image.descriptor.digest, FINGERPRINT))
 
 
 def single(server: Registry) -> str:
