@@ -32,10 +32,10 @@ def missing_module(lines: Iterable[str], service: Running) -> str:
     """Where to list the package of a module that a service's last words miss; "" where they miss
     none. Of several the last: it is what ended the program.
     """
-    found = [match[1] for line in lines if (match := _MISSING.search(line.rstrip()))]
-    if not found:
+    modules = [match[1] for line in lines if (match := _MISSING.search(line.rstrip()))]
+    if not modules:
         return ""
-    module = found[-1]
+    module = modules[-1]
     if service.own_dockerfile:
         return f"the image has no `{module}`: install the package that has it in the Dockerfile"
     if module.partition(".")[0] in sys.stdlib_module_names:
@@ -55,10 +55,10 @@ def missing_library(lines: Iterable[str], service: Running) -> str:
     """Where to name the Debian package of a shared library that a service's last words miss; ""
     where they miss none.
     """
-    found = [match[1] for line in lines if (match := _LIBRARY.search(line))]
-    if not found:
+    libraries = [match[1] for line in lines if (match := _LIBRARY.search(line))]
+    if not libraries:
         return ""
-    library = found[-1]
+    library = libraries[-1]
     if service.own_dockerfile:
         return f"the image has no {library}: install the package that has it in the Dockerfile"
     guess = package_name(library)
@@ -71,10 +71,10 @@ def missing_library(lines: Iterable[str], service: Running) -> str:
 
 def missing_variable(lines: Iterable[str], service: Running) -> str:
     """How checks get a variable that a service's last words miss; "" where they miss none."""
-    found = [match[1] or "KEY" for line in lines if (match := _UNSET.search(line))]
-    if not found:
+    variables = [match[1] or "KEY" for line in lines if (match := _UNSET.search(line))]
+    if not variables:
         return ""
     return (
-        f"if a variable is not set: `start: {{env: {{{found[-1]}: VALUE}}}}` of"
+        f"if a variable is not set: `start: {{env: {{{variables[-1]}: VALUE}}}}` of"
         f" `services.{service.host}` gives it to the checks, and no image has it"
     )

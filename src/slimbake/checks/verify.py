@@ -60,7 +60,7 @@ def verify(
     The container has gone when this returns or is interrupted. Raises SetupError where the engine
     cannot run it.
     """
-    running = next(each for each in plan.services if each.service == service)
+    running = next(running for running in plan.services if running.service == service)
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
     words = (
         "--network=none",
@@ -107,7 +107,7 @@ def question(
     env: Mapping[str, str] = {},
 ) -> str:
     """What the container gets on standard input: check.pyz, the check, and how the service is run."""
-    asked = {
+    question = {
         "source": file.read_text("utf-8"),
         "name": name,
         "command": command,
@@ -117,30 +117,30 @@ def question(
         "limit": limit,
         "stop": stop,
     }
-    return with_check_pyz(json.dumps(asked))
+    return with_check_pyz(json.dumps(question))
 
 
 def _command(image: str, running: Running) -> tuple[list[str], int]:
     """What a container of the image runs, and how many words of it stand before arguments."""
-    found = docker.engine_image(image)
-    return [*found.entrypoint, *(running.replaced or found.command)], len(found.entrypoint)
+    config = docker.engine_image(image)
+    return [*config.entrypoint, *(running.replaced or config.command)], len(config.entrypoint)
 
 
 def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
     lines = done.stdout.splitlines()
     last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
     try:
-        found = dict(json.loads(lines[-1]))
-        if not found.pop("explained"):
-            found["error"] = f"{found['error']}\n{last}".rstrip()
-        verdict = Verdict(service=service, **found)
+        report = dict(json.loads(lines[-1]))
+        if not report.pop("explained"):
+            report["error"] = f"{report['error']}\n{last}".rstrip()
+        verdict = Verdict(service=service, **report)
     except (IndexError, KeyError, ValueError, TypeError):
-        said = (
+        end = (
             f"it has not ended within {limit.seconds:g} s"
             if done.code is None
             else f"it ended with {done.code}"
         )
-        error = f"{said}, and without a verdict\n{last}".rstrip()
+        error = f"{end}, and without a verdict\n{last}".rstrip()
         verdict = Verdict(
             service=service, holds=False, error=error, startup=None, rss=None, seconds=None
         )

@@ -79,13 +79,15 @@ class UnknownDebsError(DebsError):
         self.similar = similar
 
 
-def suggestions(name: str, known: Sequence[str]) -> list[str]:
+def suggestions(name: str, packages: Sequence[str]) -> list[str]:
     """The packages whose names come nearest to one that is none, such as the same library's in
     another version: best first, three at most.
     """
     stem = re.sub(r"[0-9.-]*(t64)?$", "", name)
-    kin = [each for each in known if re.sub(r"[0-9.-]*(t64)?$", "", each) == stem]
-    alike = difflib.get_close_matches(name, [each for each in known if each[:2] == name[:2]])
+    kin = [package for package in packages if re.sub(r"[0-9.-]*(t64)?$", "", package) == stem]
+    alike = difflib.get_close_matches(
+        name, [package for package in packages if package[:2] == name[:2]]
+    )
     return list(dict.fromkeys((*difflib.get_close_matches(name, kin, cutoff=0), *alike)))[:3]
 
 
@@ -102,8 +104,8 @@ def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
             lines = shown.partition("Reverse Provides:")[2].splitlines()
             providers = sorted({line.split()[0] for line in lines if line.strip()})
             if len(providers) != 1:
-                known = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-                unknown[name] = providers[:6] or suggestions(name, known)
+                packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
+                unknown[name] = providers[:6] or suggestions(name, packages)
     return unknown
 
 
@@ -117,8 +119,8 @@ def resolve_debs(names: Sequence[str], arch: str) -> list[Deb]:
         status = f"Dir::State::status={nothing.name}"
         words = ("--simulate", "--no-install-recommends", "-o", status)
         simulated = apt("apt-get", *of, *words, "install", *names)
-    found = re.findall(r"^Inst (\S+) \((\S+) ", simulated, re.MULTILINE)
-    shown = apt("apt-cache", *of, "show", *(f"{name}={version}" for name, version in found))
+    installs = re.findall(r"^Inst (\S+) \((\S+) ", simulated, re.MULTILINE)
+    shown = apt("apt-cache", *of, "show", *(f"{name}={version}" for name, version in installs))
     debs = {}
     for paragraph in shown.strip().split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", paragraph, re.MULTILINE))
@@ -126,7 +128,7 @@ def resolve_debs(names: Sequence[str], arch: str) -> list[Deb]:
         file = f"{name}_{version.replace(':', '%3a')}_{of_arch}.deb"
         size, sha256 = int(fields["Size"]), fields["SHA256"]
         debs[name, version] = Deb(name, version, of_arch, file, size, sha256)
-    return [debs[name.partition(":")[0], version] for name, version in found]
+    return [debs[name.partition(":")[0], version] for name, version in installs]
 
 
 def format_debs(debs: Sequence[Deb]) -> str:
@@ -169,9 +171,9 @@ def verify_debs(debs: Sequence[Deb], folder: Path) -> list[Path]:
     """The files of the packages. Raises DebsError for one that is not what the lock names."""
     paths = [folder / deb.file for deb in debs]
     for deb, path in zip(debs, paths, strict=True):
-        found = hashed(path) if path.is_file() else "nothing"
-        if found != deb.sha256:
-            raise DebsError(f"{deb.file} has sha256 {found}, the lock {deb.sha256}")
+        digest = hashed(path) if path.is_file() else "nothing"
+        if digest != deb.sha256:
+            raise DebsError(f"{deb.file} has sha256 {digest}, the lock {deb.sha256}")
     return paths
 
 

@@ -97,7 +97,7 @@ def _needed(data: mmap.mmap) -> Iterator[str]:
     for at in range(phoff, phoff + size * count, size):
         entry = struct.unpack_from(f"{order}{'IIQQQQ' if wide else 'IIIII'}", data, at)
         kind, start, address, length = (
-            entry[each] for each in ((0, 2, 3, 5) if wide else (0, 1, 2, 4))
+            entry[place] for place in ((0, 2, 3, 5) if wide else (0, 1, 2, 4))
         )
         segments.append((kind, start, address, length))
     pair = f"{order}{'qQ' if wide else 'iI'}"
@@ -143,10 +143,10 @@ def strip_elf(source: Path, target: Path) -> bool:
 
 def _going(elf: _Elf) -> Iterator[int]:
     tables = (_SYMTAB, _SYMTAB_SHNDX)
-    symbols = {number for number, each in enumerate(elf.sections) if each.kind in tables}
+    symbols = {number for number, section in enumerate(elf.sections) if section.kind in tables}
     symbols |= {elf.sections[number].link for number in symbols} - {elf.names}
-    for number, each in enumerate(elf.sections):
-        if _apart(elf, each) and (number in symbols or _DEBUG.fullmatch(each.name)):
+    for number, section in enumerate(elf.sections):
+        if _apart(elf, section) and (number in symbols or _DEBUG.fullmatch(section.name)):
             yield number
 
 
@@ -182,15 +182,15 @@ def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
         (value,) = elf.word.unpack_from(made, moved(place))
         elf.word.pack_into(made, moved(place), moved(value))
     offset = 0x18 if elf.wide else 0x10  # of a section's place in its header
-    for number, each in enumerate(elf.sections):
+    for number, section in enumerate(elf.sections):
         if number in goes:
             headers[number * size : (number + 1) * size] = bytes(size)
             continue
-        start = moved(each.start)
-        if _apart(elf, each):
-            made += bytes(-len(made) % max(1, each.align))
+        start = moved(section.start)
+        if _apart(elf, section):
+            made += bytes(-len(made) % max(1, section.align))
             start = len(made)
-            made += data[each.start : each.end]
+            made += data[section.start : section.end]
         elf.word.pack_into(headers, number * size + offset, start)
     made += bytes(-len(made) % 8)
     elf.word.pack_into(made, 0x28 if elf.wide else 0x20, len(made))

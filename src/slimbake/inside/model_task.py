@@ -177,9 +177,9 @@ def _config(files: ModelFiles) -> dict[str, Any]:
 
 def _architecture(config: dict[str, Any]) -> str:
     """The class that saved the model."""
-    found = config.get("architectures")
-    if isinstance(found, list) and found and isinstance(found[0], str):
-        return found[0]
+    names = config.get("architectures")
+    if isinstance(names, list) and names and isinstance(names[0], str):
+        return names[0]
     raise UnsupportedModelError(
         "config.json does not name the model's class (`architectures`), so nothing says what the"
         " model is for",
@@ -189,8 +189,8 @@ def _architecture(config: dict[str, Any]) -> str:
 
 def _refuse_custom_code(config: dict[str, Any], files: ModelFiles) -> None:
     tokenizer = files.json("tokenizer_config.json")
-    for name, found in (("config.json", config), ("tokenizer_config.json", tokenizer)):
-        if isinstance(found, dict) and found.get("auto_map"):
+    for name, settings in (("config.json", config), ("tokenizer_config.json", tokenizer)):
+        if isinstance(settings, dict) and settings.get("auto_map"):
             raise UnsupportedModelError(
                 f"{name} names code of the model's own (`auto_map`, for trust_remote_code), and no"
                 " build runs such code",
@@ -207,16 +207,16 @@ def _refuse_weights(config: dict[str, Any], files: ModelFiles) -> None:
         )
     if files.top("*.safetensors"):
         return
-    if found := files.top("*.bin", "*.pt", "*.pth"):
+    if pickles := files.top("*.bin", "*.pt", "*.pth"):
         raise UnsupportedModelError(
-            f"the weights are no safetensors but a pickle, which can run code: {found[0]}",
+            f"the weights are no safetensors but a pickle, which can run code: {pickles[0]}",
             f"convert them with the class that config.json names in place of AutoModel: {SAVE}",
         )
     raise UnsupportedModelError("there are no weights: no *.safetensors")
 
 
 def _refuse_tokenizer(files: ModelFiles) -> None:
-    if any(each <= files.names for each in TOKENIZERS):
+    if any(names <= files.names for names in TOKENIZERS):
         return
     save = "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
     if pieces := files.top("*.model"):

@@ -48,7 +48,7 @@ KINDS = tuple(field.name for field in fields(Texts))
 
 def parse_texts(text: str) -> Texts:
     """The set in a file. Raises TextsError, which names the line."""
-    found: dict[str, dict[Any, None]] = {kind: {} for kind in KINDS}
+    by_kind: dict[str, dict[Any, None]] = {kind: {} for kind in KINDS}
     for number, line in enumerate(text.split("\n"), start=1):  # texts may hold other separators
         if not line.strip():
             continue
@@ -66,29 +66,29 @@ def parse_texts(text: str) -> Texts:
             raise TextsError(f"line {number} has the unknown key {kind!r}; allowed: {allowed}")
         if not isinstance(value, str) or not value.strip():
             raise TextsError(f"line {number}: a {kind} is a text that is not empty")
-        found[kind][value] = None
-    return Texts(**{kind: tuple(texts) for kind, texts in found.items()})
+        by_kind[kind][value] = None
+    return Texts(**{kind: tuple(texts) for kind, texts in by_kind.items()})
 
 
 def too_small(texts: Texts, task: str) -> str:
     """Why a set is too small for one of TASKS; "" where it is not. Equal texts count once."""
-    wanted: tuple[tuple[int, int, str], ...]
+    demands: tuple[tuple[int, int, str], ...]
     if task == "embedding":
-        wanted = (
+        demands = (
             (len(set(texts.embedded)), LEAST_SENTENCES, "sentences, documents and queries"),
             (len(texts.document), LEAST_DOCUMENTS, "documents"),
             (len(texts.query), LEAST_QUERIES, "queries"),
         )
     else:
         words = sum(len(passage.split()) for passage in texts.passage)
-        wanted = (
+        demands = (
             (len(texts.prompt), LEAST_PROMPTS, "prompts"),
             (len(texts.passage), LEAST_PASSAGES, "passages"),
             (words, LEAST_WORDS, "words of passages"),
         )
     return "; ".join(
         f"{count:,} {what}, at least {least:,} are wanted"
-        for count, least, what in wanted
+        for count, least, what in demands
         if count < least
     )
 

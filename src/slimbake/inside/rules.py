@@ -119,8 +119,8 @@ class LayerFiles:
 
 def module_of(name: str) -> str:
     """The module of a bytecode file; the name itself for any other file."""
-    found = _PYC.fullmatch(name)
-    return f"{found['folder']}{found['module']}.py" if found else name
+    match = _PYC.fullmatch(name)
+    return f"{match['folder']}{match['module']}.py" if match else name
 
 
 def apply_rules(
@@ -190,8 +190,8 @@ def is_named(layer: LayerFiles, name: str) -> bool:
     library, any code that may load it.
     """
     bare = name.rpartition("/")[2]
-    library, found, _ = bare.partition(".so")
-    if not found:
+    library, end, _ = bare.partition(".so")
+    if not end:
         return bare.encode() in layer.names_in(layer.owner(name)[0])
     return any(
         f"{library}.so".encode() in path.read_bytes()

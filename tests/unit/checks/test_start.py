@@ -145,11 +145,18 @@ def test_another_port_is_named(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "port"), [(["/nowhere/uvicorn"], 8000), (["/nowhere"], None), ([], 8000)]
+    ("command", "port", "error"),
+    [
+        (["/nowhere/uvicorn"], 8000, "cannot be run: "),
+        (["/nowhere"], None, "cannot be run: "),
+        ([], 8000, "is missing: neither the manifest nor the image has one"),
+    ],
 )
-def test_a_command_that_cannot_be_run_does_not_start(command: list[str], port: int | None) -> None:
-    found = check_start(command, port, 5, 1)
-    assert found["error"].startswith("cannot be run: ") and found["words"] == ""
+def test_a_command_that_cannot_be_run_does_not_start(
+    command: list[str], port: int | None, error: str
+) -> None:
+    outcome = check_start(command, port, 5, 1)
+    assert outcome["error"].startswith(error) and outcome["words"] == ""
 
 
 @pytest.mark.parametrize(

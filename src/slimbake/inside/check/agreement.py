@@ -53,8 +53,8 @@ def cosine(one: Vector, other: Vector) -> float:
     lengths = length(one) * length(other)
     if len(one) != len(other) or not lengths > 0 or not math.isfinite(lengths):
         return -1.0
-    found = sum(map(mul, one, other)) / lengths
-    return min(found, 1.0) if math.isfinite(found) else -1.0
+    value = sum(map(mul, one, other)) / lengths
+    return min(value, 1.0) if math.isfinite(value) else -1.0
 
 
 def length(vector: Vector) -> float:
@@ -70,15 +70,15 @@ def agreement_of_embeddings(
     pairs = list(zip(vectors, theirs, strict=True))
     cosines = [cosine(mine, other) for mine, other in pairs]
     documents = [vectors[place] for place in reference["documents"]]
-    found = [nearest(vectors[place], documents) for place in reference["queries"]]
-    ranked = zip(found, reference["nearest"], strict=True)
+    places = [nearest(vectors[place], documents) for place in reference["queries"]]
+    ranked = zip(places, reference["nearest"], strict=True)
     shared = [len({*mine} & {*other}) for mine, other in ranked]
     order = sorted(range(len(texts)), key=lambda place: cosines[place])
     return {
         "texts": len(texts),
         "min-cosine": min(cosines),
         "mean-cosine": sum(cosines) / len(cosines),
-        "queries": len(found),
+        "queries": len(places),
         "documents": len(documents),
         "top10": sum(shared) / (NEAREST * len(shared)),
         "length": max(_relative(length(mine), length(other)) for mine, other in pairs),
@@ -92,20 +92,20 @@ def agreement_of_generations(
     """Compare greedy ids after the prompts, and log-probabilities of the passages' ids."""
     prompts, passages = reference["prompts"], reference["passages"]
     # After a choice between two equally likely tokens nothing can be compared.
-    wanted = [prompt["ids"][: prompt["sure"]] for prompt in prompts]
-    equal = [_leading(mine, theirs) for mine, theirs in zip(greedy, wanted, strict=True)]
+    sure = [prompt["ids"][: prompt["sure"]] for prompt in prompts]
+    equal = [_leading(mine, theirs) for mine, theirs in zip(greedy, sure, strict=True)]
     pairs = [
         pair
-        for answer, each in zip(logprobs, passages, strict=True)
-        for pair in zip(answer, each["logprobs"], strict=True)
+        for answer, passage in zip(logprobs, passages, strict=True)
+        for pair in zip(answer, passage["logprobs"], strict=True)
     ]
     mine, theirs = (-sum(column) / len(pairs) for column in zip(*pairs, strict=True))
     squares = sum((m - t) * (m - t) for m, t in pairs) / len(pairs)
-    order = sorted(range(len(prompts)), key=lambda place: equal[place] / max(1, len(wanted[place])))
+    order = sorted(range(len(prompts)), key=lambda place: equal[place] / max(1, len(sure[place])))
     return {
         "prompts": len(prompts),
-        "ids": sum(map(len, wanted)),
-        "tokens": sum(equal) / max(1, sum(map(len, wanted))),
+        "ids": sum(map(len, sure)),
+        "tokens": sum(equal) / max(1, sum(map(len, sure))),
         "passages": len(passages),
         "predicted": len(pairs),
         "reference": perplexity(theirs),
@@ -113,7 +113,7 @@ def agreement_of_generations(
         "perplexity": abs(perplexity(mine - theirs) - 1),
         "logprobs": math.sqrt(squares) if math.isfinite(squares) else INFINITE,
         "worst": [
-            {"equal": equal[place], "of": len(wanted[place]), "text": prompts[place]["text"]}
+            {"equal": equal[place], "of": len(sure[place]), "text": prompts[place]["text"]}
             for place in order[:WORST]
         ],
     }
@@ -130,8 +130,8 @@ def judge(task: str, figures: Mapping[str, Any], limits: Mapping[str, float]) ->
     for limit in OF_TASK[task]:
         value, bound = figures[limit.key], limits[limit.key]
         holds = value >= bound if limit.least else value <= bound
-        wanted = f"at {'least' if limit.least else 'most'} {bound:g}"
-        lines.append(Judged(holds, f"{limit.words} {value:.6f}, {wanted}: {_verdict(holds)}"))
+        demand = f"at {'least' if limit.least else 'most'} {bound:g}"
+        lines.append(Judged(holds, f"{limit.words} {value:.6f}, {demand}: {_verdict(holds)}"))
     if task == "embedding":
         holds = figures["length"] <= LENGTH
         words = (
@@ -153,10 +153,10 @@ def _ids(figures: Mapping[str, Any]) -> Judged:
 def worst_cases(task: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
     """The worst cases, a line each."""
     if task == "embedding":
-        return tuple(f"{each['cosine']:.6f} {shown(each['text'])}" for each in figures["worst"])
+        return tuple(f"{case['cosine']:.6f} {shown(case['text'])}" for case in figures["worst"])
     return tuple(
-        f"{each['equal']} of {each['of']} tokens after {shown(each['text'])}"
-        for each in figures["worst"]
+        f"{case['equal']} of {case['of']} tokens after {shown(case['text'])}"
+        for case in figures["worst"]
     )
 
 

@@ -56,11 +56,15 @@ def python_distributions(packages: Path) -> Iterator[dict[str, str]]:
     """The distributions in a folder of packages, and those that one of them vendors."""
     records: dict[str, str] = {}
     for path in sorted(packages.glob("*.dist-info")):
-        found = PathDistribution(path)
-        yield {"name": found.metadata["Name"], "version": found.version, "within": ""}
-        records[found.metadata["Name"]] = found.read_text("RECORD") or ""
+        distribution = PathDistribution(path)
+        yield {"name": distribution.metadata["Name"], "version": distribution.version, "within": ""}
+        records[distribution.metadata["Name"]] = distribution.read_text("RECORD") or ""
     for path in sorted(packages.glob("*/**/*.dist-info")):
         listed = f"{path.relative_to(packages)}/METADATA,"
         owner = next((name for name, record in records.items() if listed in record), "")
-        found = PathDistribution(path)
-        yield {"name": found.metadata["Name"], "version": found.version, "within": owner}
+        distribution = PathDistribution(path)
+        yield {
+            "name": distribution.metadata["Name"],
+            "version": distribution.version,
+            "within": owner,
+        }

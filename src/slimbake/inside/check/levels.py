@@ -73,12 +73,12 @@ def watch(name: str) -> list[str]:
     unseen: list[str] = []
 
     def noted(where: str, report: Callable[[Any], object]) -> Callable[[Any], None]:
-        def hook(found: Any) -> None:
-            frames = traceback.walk_tb(found.exc_traceback)
+        def hook(failure: Any) -> None:
+            frames = traceback.walk_tb(failure.exc_traceback)
             if any(frame.f_code.co_filename == name for frame, _ in frames):
-                error = found.exc_type.__name__
+                error = failure.exc_type.__name__
                 unseen.append(f"{error} in {where}, which it does not notice")
-            report(found)
+            report(failure)
 
         return hook
 
@@ -140,7 +140,7 @@ def _answer(channel: int, kind: Kind, unseen: list[str]) -> NoReturn:
                 raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
             if result is False:
                 raise error_of(f"{name} returned False: a level that fails raises")
-            if [each for each in watched if each() is not None]:
+            if [hook for hook in watched if hook() is not None]:
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"
             result = unrun  # what it holds and has not run shows now
@@ -178,15 +178,15 @@ class Smoke:
         module = load_check(
             self._question["source"].encode("latin-1"), self._question["name"], "smoke"
         )
-        found = [
+        levels = [
             (level, getattr(module, name), ())
             for level, name in self.FUNCTIONS
             if getattr(module, name, None) is not None
         ]
-        if not found:
+        if not levels:
             defined = "none of imports(), load(), parity(reference)"
             raise LevelError(f"{self._question['name']} defines {defined}")
-        return [self._given(*each) for each in found]
+        return [self._given(*level) for level in levels]
 
     def _given(self, level: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Level:
         if level != "parity":

@@ -23,15 +23,15 @@ def process_status(pid: int | str) -> dict[str, str]:
 
 def descendants(pid: int) -> dict[int, dict[str, str]]:
     """The status of all processes that a process has started, and these in turn."""
-    found = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
+    every = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
     children: dict[str, list[str]] = {}
-    for each, status in found.items():
-        children.setdefault(status.get("PPid", ""), []).append(each)
+    for number, status in every.items():
+        children.setdefault(status.get("PPid", ""), []).append(number)
     tree, below = [str(pid)], {}
     while tree:
-        for each in children.get(tree.pop(), ()):
-            below[int(each)] = found[each]
-            tree.append(each)
+        for number in children.get(tree.pop(), ()):
+            below[int(number)] = every[number]
+            tree.append(number)
     return below
 
 
@@ -74,22 +74,22 @@ def listeners(tables: Path = Path("/proc/net")) -> dict[int, bool]:
     """The TCP ports on which something in a network namespace listens, and whether any of these
     sockets can be reached from outside of it. `tables`: of which namespace; this one's by default.
     """
-    found: dict[int, bool] = {}
+    ports: dict[int, bool] = {}
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), (tables / name).open() as table:
             for row in (line.split() for line in table):
                 address, _, port = row[1].partition(":")
                 if row[3] == "0A" and address != _DNS:
                     outside = not address.endswith(_LOOPBACK) and address != _LOOPBACK_6
-                    found[int(port, 16)] = found.get(int(port, 16), False) or outside
-    return found
+                    ports[int(port, 16)] = ports.get(int(port, 16), False) or outside
+    return ports
 
 
 def cpu_seconds(pid: int) -> float:
     """The processor time that a process and all its descendants have taken."""
     ticks = 0
-    for each in (pid, *descendants(pid)):
+    for process in (pid, *descendants(pid)):
         with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15]))  # its own, and of children that it waited for
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -36,14 +36,14 @@ def start_command(arguments: Sequence[str]) -> None:
     request = json.loads(text)
     command, port, limit, alive = (request[key] for key in ("command", "port", "limit", "alive"))
     if lacks := _lacking(request.get("health", ())):
-        found = {
+        outcome = {
             "what": "healthcheck",
             "error": f"cannot be run: the image has no {lacks}",
             "words": "",
         }
     else:
-        found = check_start(command, port, limit, alive, request.get("stop", ""))
-    print(json.dumps(found), flush=True)  # nobody waits for more
+        outcome = check_start(command, port, limit, alive, request.get("stop", ""))
+    print(json.dumps(outcome), flush=True)  # nobody waits for more
 
 
 def _lacking(health: Sequence[str]) -> str:
@@ -69,10 +69,10 @@ def check_start(
 
     def watch(process: subprocess.Popen[str], began: float) -> dict[str, Any]:
         if port:
-            found = _until_it_serves(process, port, began + limit, alive)
+            outcome = _until_it_serves(process, port, began + limit, alive)
         else:
-            found = _while_it_lives(process, began, limit, alive)
-        return found or _deaf(process, stop)
+            outcome = _while_it_lives(process, began, limit, alive)
+        return outcome or _deaf(process, stop)
 
     return _started(command, watch)
 
@@ -114,7 +114,7 @@ def _started(command: Sequence[str], watch: Watch) -> dict[str, Any]:
     reader = threading.Thread(target=lambda: last.extend(process.stdout or ()), daemon=True)
     reader.start()
     try:
-        found = watch(process, began)
+        outcome = watch(process, began)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -122,7 +122,7 @@ def _started(command: Sequence[str], watch: Watch) -> dict[str, Any]:
     reader.join(1)
     if process.stdout and not reader.is_alive():  # what left its session may hold the pipe
         process.stdout.close()
-    return found if "error" not in found else {**found, "words": "".join(last).rstrip()}
+    return outcome if "error" not in outcome else {**outcome, "words": "".join(last).rstrip()}
 
 
 class _Pace:
@@ -152,9 +152,9 @@ def _until_it_serves(
 ) -> dict[str, Any]:
     pace, listened = _Pace(process.pid), False
     while True:
-        found = listeners()
-        listened = listened or port in found
-        if found.get(port) and (_answers(port, process, pace, until) or pace.idle(SILENT)):
+        ports = listeners()
+        listened = listened or port in ports
+        if ports.get(port) and (_answers(port, process, pace, until) or pace.idle(SILENT)):
             try:
                 process.wait(DYING)
             except subprocess.TimeoutExpired:
@@ -164,8 +164,8 @@ def _until_it_serves(
             lacking = "answered" if listened else "listened"
             return {"error": f"{_how(code)} before it {lacking} on port {port}"}
         late = time.perf_counter() > until
-        if late or (found and pace.idle(max(2.0, 2 * alive))):
-            return {"error": _elsewhere(port, found)}
+        if late or (ports and pace.idle(max(2.0, 2 * alive))):
+            return {"error": _elsewhere(port, ports)}
         time.sleep(EVERY)
 
 
@@ -190,13 +190,13 @@ def _answers(port: int, process: subprocess.Popen[str], pace: _Pace, until: floa
     return False
 
 
-def _elsewhere(port: int, found: Mapping[int, bool]) -> str:
+def _elsewhere(port: int, ports: Mapping[int, bool]) -> str:
     """Where a command listens that does not listen where it should."""
-    if found.get(port):
+    if ports.get(port):
         return f"listens on port {port}, and answers nothing there"
-    if port in found:
+    if port in ports:
         return f"listens on port {port} of the container's loopback only: bind it to 0.0.0.0"
-    others = " and ".join(map(str, sorted(found)))
+    others = " and ".join(map(str, sorted(ports)))
     return f"does not listen on port {port}{f' but on {others}' if others else ''}"
 
 

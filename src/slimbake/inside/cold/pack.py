@@ -77,15 +77,15 @@ def store_bytes(
     """
     blocks = list(_blocks(sources))
     with ThreadPoolExecutor() as pool:
-        packed = list(pool.map(zlib.compress, (b"".join(each.values()) for each in blocks)))
-    known = sorted(set(dists.values()))
+        packed = list(pool.map(zlib.compress, (b"".join(block.values()) for block in blocks)))
+    names = sorted(set(dists.values()))
     # The places of blocks depend on the size of the index, which has them: they are counted from it.
     rows: dict[str, list[str]] = {}
     start = 0
     for block, content in zip(blocks, packed, strict=True):
         offset = 0
         for path, source in block.items():
-            numbers = (known.index(dists[path]), start, len(content), len(source))
+            numbers = (names.index(dists[path]), start, len(content), len(source))
             row = (*numbers, int(path in compiled), offset, zlib.crc32(source))
             folder, _, name = path.removesuffix(".py").rpartition("/")
             rows.setdefault(folder, []).append("\t".join((name, *map(str, row))))
@@ -94,7 +94,7 @@ def store_bytes(
                 rows.setdefault(above, []).append("\t".join((f"{package}/{name}", *map(str, row))))
             offset += len(source)
         start += len(content)
-    return b"".join([*_index(known, rows), *packed])
+    return b"".join([*_index(names, rows), *packed])
 
 
 def _blocks(sources: Mapping[str, bytes]) -> Iterator[Mapping[str, bytes]]:

@@ -73,11 +73,11 @@ def reached(sources: Mapping[str, bytes], counts: Collection[str]) -> dict[str, 
     folders: dict[str, list[str]] = defaultdict(list)
     for name in sources:
         folders[posixpath.dirname(name)].append(name)
-    found: dict[str, str] = {}
+    stays: dict[str, str] = {}
     for (path, kind), call in Layer({name: sources[name] for name in counts}).calls().items():
         for name in _meant(path, kind, folders):
-            found.setdefault(name, call)
-    return found
+            stays.setdefault(name, call)
+    return stays
 
 
 def _meant(path: str, kind: str, folders: Mapping[str, list[str]]) -> Iterator[str]:
@@ -101,18 +101,18 @@ class Layer:
 
     def __init__(self, sources: Mapping[str, bytes]) -> None:
         self._sources = sources
-        self._builds = {n for n, text in sources.items() if any(each in text for each in _BUILDS)}
+        self._builds = {n for n, text in sources.items() if any(word in text for word in _BUILDS)}
         self._modules: dict[str, Module] = {}
 
     def calls(self) -> dict[tuple[str, str], str]:
         """Each path and how it is taken -> the call that does so."""
         for name in sorted(self._builds):
             self.module(name)
-        found: dict[tuple[str, str], str] = {}
+        calls: dict[tuple[str, str], str] = {}
         for _ in range(ROUNDS):
             for module in [*self._modules.values()]:
-                found.update(module.calls())  # the same again where it has no news
-        return found
+                calls.update(module.calls())  # the same again where it has no news
+        return calls
 
     def file(self, dotted: str) -> str:
         """The file of a module by its dotted name; "" where the layer has none."""
@@ -153,13 +153,13 @@ class Module:
 
     def calls(self) -> dict[tuple[str, str], str]:
         """Each path and how it is taken -> the call that does so. It hands paths to functions."""
-        found: dict[tuple[str, str], str] = {}
+        calls: dict[tuple[str, str], str] = {}
         if self._news:
             self._news = False
             self._known.clear()
             for node in self._calls:
-                found.update(self._taken(node))
-        return found
+                calls.update(self._taken(node))
+        return calls
 
     def given(self, name: str, values: Sequence[Values], named: Mapping[str, Values]) -> bool:
         """Call the functions of a name with these values; whether there is any."""
@@ -176,8 +176,8 @@ class Module:
                 self._scopes[node] = scopes
             case ast.Call():
                 self._calls.append(node)
-                for each in node.args if _called(node) in _GROWS else ():
-                    self._bind(getattr(node.func, "value", node.func), each, scopes)
+                for argument in node.args if _called(node) in _GROWS else ():
+                    self._bind(getattr(node.func, "value", node.func), argument, scopes)
             case ast.Import() | ast.ImportFrom():
                 self._import(node)
             case ast.Assign():
@@ -201,7 +201,7 @@ class Module:
         of = ""
         if isinstance(node, ast.ImportFrom):
             package = self._name.split("/")[: -node.level] if node.level else []
-            of = "".join(f"{each}." for each in (*package, node.module) if each)
+            of = "".join(f"{part}." for part in (*package, node.module) if part)
         for alias in node.names:
             top = alias.name.partition(".")[0]  # `import a.b` binds `a`
             self._imported[alias.asname or top] = of + (alias.name if alias.asname else top)
@@ -209,7 +209,7 @@ class Module:
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, around: Scope) -> Scope:
         """The scope of a function, in which its parameters are bound."""
         scope: Scope = defaultdict(list)
-        words = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+        words = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
         defaults = (*[None] * (len(words) - len(node.args.defaults)), *node.args.defaults)
         keywords = zip(
             (argument.arg for argument in node.args.kwonlyargs),
@@ -229,8 +229,8 @@ class Module:
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 values = getattr(value, "elts", ())
                 alike = len(values) == len(targets)
-                for number, each in enumerate(targets):
-                    self._bind(each, values[number] if alike else value, scopes)
+                for number, element in enumerate(targets):
+                    self._bind(element, values[number] if alike else value, scopes)
             case ast.Name(id=name):
                 scopes[-1][name].append(value)
             case ast.Attribute(attr=name):
@@ -264,7 +264,7 @@ class Module:
         file = self._layer.file(module) if dotted else self._name
         words = {word: value or ANY for word, value in named.items()}
         return bool(file) and self._layer.module(file).given(
-            name or _called(node), [each or ANY for each in given], words
+            name or _called(node), [value or ANY for value in given], words
         )
 
     def _dotted(self, node: ast.AST) -> str:
@@ -277,7 +277,7 @@ class Module:
     def _meaning(self, bound: Iterable[ast.AST | Values | None]) -> Values:
         """What a name means that is bound to all of these."""
         every = (
-            each if isinstance(each, frozenset) else self._value(each) or ANY for each in bound
+            value if isinstance(value, frozenset) else self._value(value) or ANY for value in bound
         )
         return _few(NONE.union(*every))
 

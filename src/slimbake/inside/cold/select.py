@@ -106,9 +106,9 @@ def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> 
 def _named(content: bytes) -> Iterator[str]:
     """The names of `.py` files that a module names. Many do for `__init__.py`, and open none."""
     for end in _NAMED.finditer(content):
-        found = _NAME.search(content[max(0, end.start() - 80) : end.start()])
-        if found and found[0] != b"__init__":
-            yield f"{found[0].decode('ascii', 'replace')}.py"
+        stem = _NAME.search(content[max(0, end.start() - 80) : end.start()])
+        if stem and stem[0] != b"__init__":
+            yield f"{stem[0].decode('ascii', 'replace')}.py"
 
 
 def is_program(content: bytes) -> bool:
@@ -124,20 +124,23 @@ def is_program(content: bytes) -> bool:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             return True
         if isinstance(node, ast.If) and any(
-            isinstance(each, ast.Constant) and each.value == "__main__"
-            for each in ast.walk(node.test)
+            isinstance(part, ast.Constant) and part.value == "__main__"
+            for part in ast.walk(node.test)
         ):
             return True
         if not isinstance(node, (ast.expr, *_SCOPES)):
             left += ast.iter_child_nodes(node)
-    return not any(isinstance(each, (*_SCOPES, ast.Assign, ast.AnnAssign)) for each in tree.body)
+    return not any(
+        isinstance(statement, (*_SCOPES, ast.Assign, ast.AnnAssign)) for statement in tree.body
+    )
 
 
 def finds_files(content: bytes) -> bool:
     """Whether a module has a finder of its own that looks for files itself."""
     return any(
         isinstance(node, ast.ClassDef)
-        and {"find_spec", "find_module"} & {getattr(each, "name", "") for each in node.body}
+        and {"find_spec", "find_module"}
+        & {getattr(statement, "name", "") for statement in node.body}
         and _LOADS_FILES.search(ast.unparse(node).encode())
         for node in ast.walk(parsed(content))
     )
@@ -166,8 +169,8 @@ def top_name(name: str) -> str:
 
 def modules(files: Iterable[str]) -> set[str]:
     """The modules of these files that are no packages, each as its path without any suffix."""
-    found = re.compile(r"(.*/|)([^/.]+)(\.py|\..*so|\.so)")
-    return {match[1] + match[2] for match in map(found.fullmatch, files) if match}
+    pattern = re.compile(r"(.*/|)([^/.]+)(\.py|\..*so|\.so)")
+    return {match[1] + match[2] for match in map(pattern.fullmatch, files) if match}
 
 
 def _start_modules(layer: LayerFiles) -> Iterable[str]:

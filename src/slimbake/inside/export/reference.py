@@ -42,13 +42,13 @@ def make_reference(arguments: Sequence[str]) -> None:
     }
     try:
         task = task_of(folder)
-        found = parse_texts((CONTEXT / os.environ["TEXTS"]).read_text(encoding="utf-8-sig"))
-        if why := too_small(found, task):
+        texts = parse_texts((CONTEXT / os.environ["TEXTS"]).read_text(encoding="utf-8-sig"))
+        if why := too_small(texts, task):
             raise TextsError(f"it is too small for {task}: {why}")
         if task == "generation":
-            answers = generation_answers(folder, found)
+            answers = generation_answers(folder, texts)
         else:
-            answers = embedding_answers(folder, found)
+            answers = embedding_answers(folder, texts)
     except TextsError as error:
         raise NoReferenceError(f"parity: the set of texts is refused: {error}") from None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     first = len(texts.sentence)
     documents = list(range(first, first + len(texts.document)))
     queries = list(range(first + len(texts.document), len(every)))
-    held = [vectors[place] for place in documents]
+    candidates = [vectors[place] for place in documents]
     strings = hostile(sorted(tokenizer.all_special_tokens))
     return {
         "strings": strings,
@@ -99,7 +99,7 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
         "vectors": vectors,
         "documents": documents,
         "queries": queries,
-        "nearest": [nearest(vectors[place], held) for place in queries],
+        "nearest": [nearest(vectors[place], candidates) for place in queries],
     }
 
 

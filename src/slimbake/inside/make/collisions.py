@@ -65,7 +65,7 @@ def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
             path = Path(posixpath.normpath(root / below))
             if not path.is_relative_to(prefix):
                 raise LayerError(f"{wheel.name} would write outside of {prefix}: {member}")
-            if path.relative_to(prefix).parts[:1] in [(each,) for each in OURS]:
+            if path.relative_to(prefix).parts[:1] in [(folder,) for folder in OURS]:
                 raise LayerError(f"{wheel.name} would write into a folder of slimbake's: {member}")
             if not member.endswith("/"):
                 yield Claim(wheel, path, member)
@@ -164,9 +164,9 @@ def merged(source: Path, prefix: Path) -> list[Path]:
 
 def _recorded(prefix: Path) -> dict[Path, tuple[str, str]]:
     """The files that RECORDs below a prefix list: path below it -> package and version, hash."""
-    found: dict[Path, tuple[str, str]] = {}
+    files: dict[Path, tuple[str, str]] = {}
     for record in sorted(prefix.glob(f"{SITE}/*.dist-info/RECORD")):
         site = record.parents[1].relative_to(prefix)
         for name, digest in recorded_files(record.read_text()):
-            found[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
-    return found
+            files[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
+    return files

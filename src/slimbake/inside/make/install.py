@@ -41,12 +41,12 @@ def unpack_wheels(arguments: Sequence[str]) -> None:
     strip = filter(None, [os.environ.get("STRIP")])
     # There may be wheels for other platforms, too.
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
-    wheels = [each for each in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(each.name)]
+    wheels = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
     local = sorted(INSIDE.glob("own/*/*.whl"))
     unpack((INSIDE / "lock.txt").read_text(), wheels, local, into)
     layer = rules.LayerFiles(into, tree(into))
     stripped = [entry for name in strip for entry in rules.strip_symbols(layer, name)]
-    (folder / STRIPPED).write_text(json.dumps([each.as_json() for each in stripped]))
+    (folder / STRIPPED).write_text(json.dumps([entry.as_json() for entry in stripped]))
 
 
 def lay_packages(_: Sequence[str] = ()) -> None:
@@ -105,24 +105,27 @@ def optimised(
         ledger.read_ledger(path.read_bytes())
         for path in sorted((PREFIX / "ledger").glob("*.json.gz"))
     ]
-    without = {suffix for each in below for suffix in each.without}
+    without = {suffix for record in below for suffix in record.without}
     if lacking := sorted(suffix for suffix in without if layer.sought(suffix)):
         print(
             f"slimbake: warning: code of {settings['layer']} looks for files *{', *'.join(lacking)},"
             " which the layers below are without: require its package in the base, or say"
             " `optimize: false` there"
         )
-    sought_below = {suffix for each in below for suffix in each.sought}
+    sought_below = {suffix for record in below for suffix in record.sought}
     entries = rules.apply_rules(layer, requested, sought_below)
-    entries += (each for each in stripped if each.path in layer.files)
+    entries += (entry for entry in stripped if entry.path in layer.files)
     suffixes = [
-        each for rule in requested if "unsought" in rule.conditions for each in rules.suffixes(rule)
+        suffix
+        for rule in requested
+        if "unsought" in rule.conditions
+        for suffix in rules.suffixes(rule)
     ]
     taken = {Path(entry.path).suffix for entry in entries if not entry.after}
     return ledger.Ledger(
         tuple(entries),
-        sought=tuple(each for each in suffixes if layer.sought(each)),
-        without=tuple(each for each in suffixes if each in taken),
+        sought=tuple(suffix for suffix in suffixes if layer.sought(suffix)),
+        without=tuple(suffix for suffix in suffixes if suffix in taken),
     )
 
 
