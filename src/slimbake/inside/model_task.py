@@ -105,7 +105,8 @@ def model_task(files: ModelFiles) -> Task:
     raise UnsupportedModelError(
         f"{architecture} has a head that an export would drop: embedding models (...Model) and"
         f" the heads {heads} can be exported",
-        f"if these are the weights of an embedding model, save them without the head: {SAVE}",
+        "`inference: torch` runs it; of an embedding model, save the weights without the head:"
+        f" {SAVE}",
     )
 
 
