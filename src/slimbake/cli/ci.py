@@ -41,8 +41,8 @@ from slimbake.project import Project
 from slimbake.release.on_registry import attached_sboms, released_images
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import offered
-from slimbake.release.shared import read_digests, release_shared, write_digests
 from slimbake.release.site import seen
+from slimbake.release.wave import read_digests, release_shared, write_digests
 from slimbake.render.workflow import GITLAB
 
 

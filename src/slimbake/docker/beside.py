@@ -69,7 +69,7 @@ class OwnServices:
         """A compose file of these services without a way out, that leaves nothing behind."""
         return {
             **self._files(),
-            "services": {each: _alone(self.services[each]) for each in services},
+            "services": {service: _alone(self.services[service]) for service in services},
             "networks": {"default": {"internal": True, "labels": owned()}},
         }
 
@@ -101,10 +101,10 @@ class OwnServices:
     def joined(self, services: Collection[str]) -> dict[str, Any]:
         """What these services and their volumes are in a compose file of the fleet."""
         found = {}
-        for each in services:
-            said = {k: v for k, v in self.services[each].items() if k not in _OTHER_NETWORKS}
+        for service in services:
+            said = {k: v for k, v in self.services[service].items() if k not in _OTHER_NETWORKS}
             needs = {n: how for n, how in said.pop("depends_on", {}).items() if n in services}
-            found[each] = {**said, **({"depends_on": needs} if needs else {})}
+            found[service] = {**said, **({"depends_on": needs} if needs else {})}
         mounts = [mount for each in found.values() for mount in each.get("volumes", ())]
         named = {each.get("source") for each in mounts if each["type"] == "volume"}
         volumes = {k: v for k, v in self.said.get("volumes", {}).items() if k in named}

@@ -66,7 +66,7 @@ def finding_lines(found: Findings) -> list[str]:
             f"  {copy.path} in {_layer(copy.layer)} ({', '.join(copy.images)})"
             for copy in found.whiteouts
         ]
-    lines += _duplicates([each for each in found.duplicates if not each.reason])
+    lines += _duplicates([duplicate for duplicate in found.duplicates if not duplicate.reason])
     return lines
 
 

@@ -144,7 +144,7 @@ class ImageRepository:
             listed = self.read(found) if found else {}
         entries = listed.get("manifests")
         return (
-            [each for each in entries if isinstance(each, dict)]
+            [entry for entry in entries if isinstance(entry, dict)]
             if isinstance(entries, list)
             else []
         )

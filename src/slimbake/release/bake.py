@@ -80,7 +80,7 @@ def bake(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        targets = tuple(each for each in targets if culprit not in _below(plan, each))
+        targets = tuple(target for target in targets if culprit not in _below(plan, target))
     return BakeResult(failures=tuple(failures))
 
 

@@ -78,7 +78,7 @@ class Progress:
     @property
     def ran(self) -> frozenset[str]:
         """The targets of which a step ran."""
-        done = (each for each in self.vertices.values() if each.state == "done")
+        done = (vertex for vertex in self.vertices.values() if vertex.state == "done")
         return frozenset(each.step.target for each in done if each.step.instruction)
 
     @property
@@ -281,7 +281,7 @@ def transient(vertex: Vertex, text: str) -> bool:
 
 def _counted(plan: Plan, log: Sequence[str]) -> Target | None:
     """The inventory that its log names: buildx may show it under the name of one that stands on it."""
-    every = (each for each in plan.targets if each.kind == "inventory")
+    every = (target for target in plan.targets if target.kind == "inventory")
     return next((each for each in every if f"inventory of {each.checked}" in log), None)
 
 
@@ -300,9 +300,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     target = plan.target(step.target)
     last = vertex.log[-LAST_LINES:]
     lacks = "".join(
-        lacking(last, each) or missing_variable(last, each)
-        for each in plan.services
-        if each.service == target.service
+        lacking(last, service) or missing_variable(last, service)
+        for service in plan.services
+        if service.service == target.service
     )
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
     if target.kind == "inventory" and (counted := _counted(plan, vertex.log)):

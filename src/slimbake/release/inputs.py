@@ -83,7 +83,7 @@ def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
     image of weights.
     """
     every = {each.target: each.fingerprint for each in found if each.fingerprint}
-    mounted = (each.name for each in plan.targets if each.mounted and each.name in every)
+    mounted = (target.name for target in plan.targets if target.mounted and target.name in every)
     return of_services(plan, every) | {name: every[name] for name in mounted}
 
 

@@ -148,7 +148,11 @@ def attached_sboms(
 
 def _attached_sbom(repository: ImageRepository, digest: str) -> str:
     """The SBOM that was attached last to a manifest; "" where there is none."""
-    sboms = [each for each in repository.referrers(digest) if each.get("artifactType") == SBOM]
+    sboms = [
+        referrer
+        for referrer in repository.referrers(digest)
+        if referrer.get("artifactType") == SBOM
+    ]
     if not sboms:
         return ""
     latest = max(sboms, key=lambda each: (each.get("annotations") or {}).get(CREATED, ""))

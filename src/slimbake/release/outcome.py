@@ -33,7 +33,7 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
     before = {image.name: image for image in last.images}
     images, checks = released.measurement.images, released.checks.values()
     same = sum(i.name in before and before[i.name].digest == i.digest for i in images)
-    ran = sum(len(each.ran) for each in checks)
+    ran = sum(len(check.ran) for check in checks)
     counts = {
         "built": len(released.built),
         "from cache": len(images) - len(released.built) - len(released.unchanged),

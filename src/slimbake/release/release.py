@@ -203,8 +203,8 @@ def _beside(
     """What the registry has of the services that start checks of these start beside them, and that
     this bake does not have: where jobs build the changed ones alone, nothing here has the others.
     """
-    asked = (each for each in site.plan.services if each.service in images)
-    names = {each.service for one in asked for each in site.plan.company(one)} - {*known}
+    asked = (service for service in site.plan.services if service.service in images)
+    names = {neighbour.service for one in asked for neighbour in site.plan.company(one)} - {*known}
     if not names or not fingerprints:
         return {}
     ca_bundle = site.around.ca_bundle

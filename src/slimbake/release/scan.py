@@ -70,9 +70,9 @@ def scans(
     without one, of a user's own Dockerfile, is scanned as a whole. Raises RegistryError.
     """
     subjects = [
-        _Subject(each.name, each.image, documents.get(each.name, {}))
-        for each in images
-        if site.plan.target(each.name).kind == "service"
+        _Subject(image.name, image.image, documents.get(image.name, {}))
+        for image in images
+        if site.plan.target(image.name).kind == "service"
     ]
     there = tuple(each for each in held if site.plan.target(each.target).kind == "service")
     attached = attached_sboms(there, site.around.ca_bundle)

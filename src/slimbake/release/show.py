@@ -66,7 +66,7 @@ class Board:
 
     def awaited(self, name: str, states: dict[str, str]) -> tuple[str, ...]:
         """The unfinished targets that a target needs; only the shared ones, if there are any."""
-        left = [each for each in self._targets[name].needs if states.get(each, "done") not in ENDED]
+        left = [need for need in self._targets[name].needs if states.get(need, "done") not in ENDED]
         shared = tuple(each for each in left if self._targets[each].shared)
         return shared or tuple(each for each in left if self._targets[each].kind != "inside")
 

@@ -101,8 +101,13 @@ def _others(
     not built with them, and of the weights that it mounts: where that is known, the one that a
     registry has, else the last one that was built here.
     """
-    asked = (each for each in plan.services if each.service in images)
-    others = {each for one in asked for each in plan.company(one) if each.service not in images}
+    asked = (service for service in plan.services if service.service in images)
+    others = {
+        neighbour
+        for one in asked
+        for neighbour in plan.company(one)
+        if neighbour.service not in images
+    }
     names = {name for each in others for name in (each.service, each.weights) if name}
     there = {
         name: docker.pull_image(at, platform) if "@" in (at := elsewhere[name]) else at
@@ -133,7 +138,9 @@ def checks_of(
     plan: Plan, service: str, starts: Starts, scanned: bool, ran: Collection[str]
 ) -> Checks:
     """The checks of an image of a service that is tagged. `ran`: the targets of which a step ran."""
-    targets = [each for each in plan.targets if each.service == service and each.kind in CHECKS]
+    targets = [
+        target for target in plan.targets if target.service == service and target.kind in CHECKS
+    ]
     start = starts.started.get(service, "")
     kinds = {each.kind for each in targets}
     checks = (start, *(kind for kind in CHECKS if kind in kinds), "scan" if scanned else "")
@@ -150,7 +157,7 @@ def pull_beside(site: Site, services: Collection[str]) -> None:
 
     Raises SetupError.
     """
-    asked = (each for each in site.plan.services if each.service in services)
+    asked = (service for service in site.plan.services if service.service in services)
     needs = {each.service: names for each in asked if (names := site.plan.needs_beside(each))}
     if needs:
         file = site.root / own_compose(site.root).name
@@ -174,7 +181,9 @@ def _keys(
 
     def beside(service: Running) -> tuple[Any, ...]:
         """What decides what is started beside it."""
-        others = [(asdict(each), known.get(each.service)) for each in plan.company(service)]
+        others = [
+            (asdict(neighbour), known.get(neighbour.service)) for neighbour in plan.company(service)
+        ]
         return (text, others) if service.start.beside or others else ()
 
     return {

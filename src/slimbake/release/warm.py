@@ -78,7 +78,7 @@ def traces(
     Raises as `bake`.
     """
     fleet = site.project.fleet
-    chosen = [each for each in fleet.services if each.name in services and _runs(each)]
+    chosen = [service for service in fleet.services if service.name in services and _runs(service)]
     smokes = {each.service: each for each in site.plan.targets if each.kind == "smoke"}
     targets = tuple(_target(each, smokes.get(each.name)) for each in chosen)
     names = tuple(target.name for target in targets)
@@ -137,7 +137,7 @@ def _text(arguments: Iterable[str], own: bool, mounts: bool, packages: str) -> s
 def _runs(service: Service) -> bool:
     """Whether anything is known to run in its image, and uses packages there."""
     layers = (*service.layer.chain, service.layer)
-    return any(each.installs for each in layers) and bool(service.smoke or _command(service))
+    return any(layer.installs for layer in layers) and bool(service.smoke or _command(service))
 
 
 def _command(service: Service) -> tuple[str, ...]:
@@ -268,7 +268,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     unchanged. What fails here is left out: the bake that follows says why.
     """
     fleet = site.project.fleet
-    names = {each.name for each in fleet.services} & {*request.targets}
+    names = {service.name for service in fleet.services} & {*request.targets}
     new = [
         layer
         for layer in site.project.optimisation.optimised.values()

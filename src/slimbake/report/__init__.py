@@ -15,7 +15,7 @@ from slimbake.ci.model import Record
 from slimbake.errors import SetupError
 from slimbake.host.files import write_atomically
 from slimbake.project import Project
-from slimbake.report.recorded import recorded_facts
+from slimbake.report.facts import recorded_facts
 
 PAGE = "report.html"
 

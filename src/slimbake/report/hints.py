@@ -30,7 +30,7 @@ def size_hints(fleet: Fleet, plan: Plan, pins: Pins, measured: Measurement) -> t
     """What would make these images smaller: another runtime of a model, another precision, another
     compression. Estimates are called so.
     """
-    services = {each.name: each for each in fleet.services}
+    services = {service.name: service for service in fleet.services}
     found: list[str] = []
     for image in measured.images:
         names = layers(plan, image.name) if image.name in services else ()

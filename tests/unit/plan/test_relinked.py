@@ -13,7 +13,7 @@ from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
-from slimbake.release import shared
+from slimbake.release import wave
 from slimbake.release.command import BakeOptions, Surroundings, arguments, environment
 
 DIGEST = "sha256:" + "a" * 64
@@ -105,8 +105,8 @@ def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
 
 
 def test_what_one_job_wrote_another_reads(tmp_path: Path) -> None:
-    shared.write_digests(tmp_path / "bases.json", AT)
-    assert shared.read_digests(tmp_path / "bases.json", fleet()) == AT
+    wave.write_digests(tmp_path / "bases.json", AT)
+    assert wave.read_digests(tmp_path / "bases.json", fleet()) == AT
 
 
 REFUSED = [
@@ -129,7 +129,7 @@ REFUSED = [
 def test_a_file_that_no_job_wrote_is_refused(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "bases.json").write_text(content)
     with pytest.raises(UsageError, match=said):
-        shared.read_digests(tmp_path / "bases.json", fleet())
+        wave.read_digests(tmp_path / "bases.json", fleet())
 
 
 def test_a_plan_that_stands_on_images_differs_in_nothing_else() -> None:

@@ -20,7 +20,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part, Taken
 from slimbake.images.sizes import Image, MeasuredLayer
 from slimbake.project import load
-from slimbake.report.recorded import recorded_facts
+from slimbake.report.facts import recorded_facts
 
 MANIFEST = """\
 project: toy

@@ -34,7 +34,7 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
     plan = project.plan
     images = measured_images(plan, project.root, project.workspace) if not records else {}
     found = {name: _image(image) for name, image in images.items()} | _of_records(plan, records)
-    unmeasured = [each.service for each in plan.services if each.service not in found]
+    unmeasured = [service.service for service in plan.services if service.service not in found]
     contents = _contents(found, project.workspace)
     unread = [
         name

@@ -22,9 +22,9 @@ from slimbake.config.model import (
 )
 from slimbake.errors import BuildError, UsageError
 from slimbake.fleet import resolve
-from slimbake.release import shared
+from slimbake.release import wave
 from slimbake.release.place import BakeRequest
-from slimbake.release.shared import release_shared
+from slimbake.release.wave import release_shared
 
 SHARED = ("runtime", "base-web", "base-ml")
 WRITTEN = Manifest(
@@ -82,8 +82,8 @@ def test_all_that_services_stand_on_is_built_once_and_reported_by_its_digest(
     assert machine.built == list(SHARED)
     assert list(found) == list(SHARED)
     assert all(found[name].startswith(f"{machine.server.name}/{name}@sha256:") for name in SHARED)
-    shared.write_digests(tmp_path / "bases.json", found)
-    assert shared.read_digests(tmp_path / "bases.json", PLAN) == found
+    wave.write_digests(tmp_path / "bases.json", found)
+    assert wave.read_digests(tmp_path / "bases.json", PLAN) == found
 
 
 def test_only_what_the_named_services_need_is_built(machine: Played) -> None:
