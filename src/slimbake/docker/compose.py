@@ -139,10 +139,10 @@ class ComposeProject:
         terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
         return self._foreground("--progress=quiet", "run", "--rm", *terminal, service, *arguments)
 
-    def _foreground(self, *words: str) -> int:
+    def _foreground(self, *arguments: str) -> int:
         with self._client() as docker:
             compose = [str(word) for word in docker.client_config.docker_compose_cmd]
-        return subprocess.run([*compose, *words], check=False).returncode
+        return subprocess.run([*compose, *arguments], check=False).returncode
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[DockerClient]:

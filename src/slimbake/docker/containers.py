@@ -71,7 +71,7 @@ class Contained:
     out_of_memory: bool
 
 
-def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Contained:
+def contained(name: str, arguments: Sequence[str], stdin: str, seconds: float) -> Contained:
     """Run a container of this name to its end, or for so many seconds; it has gone afterwards,
     interrupted or not. One that the engine was still making then is left to `prune`.
 
@@ -80,7 +80,7 @@ def contained(name: str, words: Sequence[str], stdin: str, seconds: float) -> Co
     starved = False
     try:
         done = subprocess.run(
-            ["docker", "run", "--interactive", f"--name={name}", *_labels(), *words],
+            ["docker", "run", "--interactive", f"--name={name}", *_labels(), *arguments],
             input=stdin.encode(),
             capture_output=True,
             timeout=seconds,
@@ -126,13 +126,13 @@ class Detached:
 
 
 @contextlib.contextmanager
-def detached(name: str, words: Sequence[str]) -> Iterator[Detached]:
+def detached(name: str, arguments: Sequence[str]) -> Iterator[Detached]:
     """A container of this name, which has gone afterwards. Raises SetupError where the engine could
     not make it.
     """
     try:
         done = subprocess.run(
-            ["docker", "run", "--detach", f"--name={name}", *_labels(), *words],
+            ["docker", "run", "--detach", f"--name={name}", *_labels(), *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -169,19 +169,19 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
         _quiet(*_REMOVE, container)
 
 
-def container_output(*words: str, stdin: str = "") -> str:
+def container_output(*arguments: str, stdin: str = "") -> str:
     """Run a container to its end, remove it, and return its stdout.
 
     Raises SetupError with Docker's own words.
     """
-    return call("run", "--rm", "--interactive", *_labels(), *words, stdin=stdin)
+    return call("run", "--rm", "--interactive", *_labels(), *arguments, stdin=stdin)
 
 
-def run_foreground(*words: str) -> int:
+def run_foreground(*arguments: str) -> int:
     """Run a container on this process's own stdin, stdout and stderr; its exit code."""
     terminal = ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
     return subprocess.run(
-        ["docker", "run", "--rm", "--interactive", *terminal, *words], check=False
+        ["docker", "run", "--rm", "--interactive", *terminal, *arguments], check=False
     ).returncode
 
 

@@ -117,10 +117,10 @@ TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte; callers limit
 class _Patience(Retry):
     """urllib3's Retry, but a read timeout is not tried again, and no pause is hours long."""
 
-    def increment(self, *words: Any, **more: Any) -> Self:
+    def increment(self, *arguments: Any, **more: Any) -> Self:
         if isinstance(error := more.get("error"), ReadTimeoutError):
             raise error
-        return super().increment(*words, **more)
+        return super().increment(*arguments, **more)
 
     def parse_retry_after(self, retry_after: str) -> float:
         try:
@@ -150,9 +150,9 @@ class Session(requests.Session):
         # Of a cookie, some registries take us for a browser.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
-    def request(self, *words: Any, **more: Any) -> requests.Response:
+    def request(self, *arguments: Any, **more: Any) -> requests.Response:
         """As requests has it, with our limits of time."""
-        return super().request(*words, **{"timeout": TIMEOUTS, **more})
+        return super().request(*arguments, **{"timeout": TIMEOUTS, **more})
 
 
 class Host:

@@ -74,7 +74,7 @@ def _contents(ids: Mapping[str, str], workspace: Workspace) -> Mapping[str, Cont
     return None
 
 
-def _parsed(said: Any) -> dict[str, BudgetedImage]:
+def _parsed(content: Any) -> dict[str, BudgetedImage]:
     return {
         name: BudgetedImage(
             **{
@@ -83,7 +83,7 @@ def _parsed(said: Any) -> dict[str, BudgetedImage]:
                 "names": tuple(each["names"]),
             }
         )
-        for name, each in said.items()
+        for name, each in content.items()
     }
 
 

@@ -95,8 +95,8 @@ def last_images(workspace: Workspace) -> dict[str, str]:
 def baked_images(workspace: Workspace) -> dict[str, tuple[str, str]]:
     """Of each service that was built here, its fingerprint then, and its image's id."""
 
-    def parse(said: Any) -> dict[str, tuple[str, str]]:
-        return {str(name): (str(was), str(image)) for name, (was, image) in said.items()}
+    def parse(content: Any) -> dict[str, tuple[str, str]]:
+        return {str(name): (str(was), str(image)) for name, (was, image) in content.items()}
 
     return workspace.read(BAKED, parse) or {}
 

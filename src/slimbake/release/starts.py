@@ -211,5 +211,5 @@ def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -
     return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()
 
 
-def _parsed(said: Any) -> tuple[str, ...]:
-    return tuple(line for line in map(str, said) if " " in line)
+def _parsed(content: Any) -> tuple[str, ...]:
+    return tuple(line for line in map(str, content) if " " in line)

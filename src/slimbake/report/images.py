@@ -50,11 +50,11 @@ def measured_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, M
     return known
 
 
-def _committed(plan: Plan, said: Any) -> dict[str, MeasuredImage]:
+def _committed(plan: Plan, content: Any) -> dict[str, MeasuredImage]:
     return {
         service.service: _image(plan, service.service, image["digest"], image["layers"])
         for service in plan.services
-        if (image := said["images"].get(service.service))
+        if (image := content["images"].get(service.service))
     }
 
 
