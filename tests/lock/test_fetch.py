@@ -278,7 +278,7 @@ def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_again_when_it_changes_ther
     assert ", 0 wheels fetched now" in repo.run("lock", "--fetch").stdout
     second = make_wheel(folder, "torch", "2.0+cpu", files={"torch.py": b"built again"}).read_bytes()
     assert repo.run("lock", "--check").code == 0, "its bytes are not pinned"
-    assert ", 1 wheels fetched now" in repo.run("lock", "--fetch").stdout
+    assert ", 1 wheel fetched now" in repo.run("lock", "--fetch").stdout
     taken = [path for path in repo.wheelhouse.rglob(name) if path.read_bytes() == second]
     assert taken and taken[0].parent.name == fetch.hashed(taken[0])
     shutil.rmtree(folder)
