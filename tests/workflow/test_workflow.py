@@ -7,7 +7,7 @@ import re
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -20,10 +20,11 @@ from slimbake.config.model import Ci
 from slimbake.errors import UsageError
 from slimbake.render import MARK, quoting
 from slimbake.render.generated import drift, generate, repair
-from slimbake.render.workflow import GITHUB, GITLAB, UPGRADE
+from slimbake.render.workflow import ACTION, ACTION_FOLDER, GITHUB, GITLAB, UPGRADE
 
 Loaded = dict[str, Any]
 forms = pytest.mark.parametrize("form", FORMS)
+DECIDING = "Check the files, and decide the jobs"
 
 
 def loaded(form: str) -> Loaded:
@@ -56,8 +57,7 @@ def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form
     }
     assert given.pop("comment") == {"pull-requests": "write"}
     write = {"contents": "read", "packages": "write"}
-    pushing = {"bases": write, "services": write, "unchanged": write}
-    own = 'registry: "ghcr.io"' in workflow(FORMS[form])
+    own = FORMS[form].registry.startswith("ghcr.io")
     packages = {"packages": "write"} if own else {}
     signing = {"signed": ["id-token"], "attested": ["attestations", "id-token"]}
     rights = signing.get(form.partition("-")[0], [])
@@ -65,8 +65,8 @@ def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form
         {**dict.fromkeys(rights, "write"), **packages} if rights else {}
     )
     read = {"contents": "read", "packages": "read"}
-    expected = {"plan": read, **({"released": read} if rights else {}), **pushing} if own else {}
-    assert given == expected
+    pushing = dict.fromkeys(("shared", "services", "tag"), write)
+    assert given == ({"plan": read, **pushing} if own else {})
 
 
 @forms
@@ -83,30 +83,52 @@ def test_every_job_ends_in_time_and_leaves_no_credentials_in_the_checkout(form: 
         if not any("checkout@" in s.get("uses", "") for s in job["steps"])
     }
     # They run nothing of the repository, and need none of it.
-    assert without == {"comment"} | {"merge", "sign"} & set(jobs)
+    assert without == {"comment"} | {"sign"} & set(jobs)
+    local = {name for name, job in jobs.items() if f"./{ACTION_FOLDER}" in json.dumps(job)}
+    assert local == set(jobs) - without
 
 
 @forms
 def test_actions_are_pinned_to_commits(form: str) -> None:
-    used = re.findall(r"uses: (\S+)(.*)", workflow(FORMS[form]))
+    text = workflow(FORMS[form]) + workflow(FORMS[form], path=ACTION)
+    used = re.findall(r"uses: (\S+)(.*)", text)
+    local = {action for action, _ in used if action.startswith("./")}
+    assert local == {f"./{ACTION_FOLDER}"}
     assert all(
         re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) and re.fullmatch(r" # v\d\S*", note)
         for action, note in used
+        if action not in local
     )
 
 
-def test_a_pull_request_builds_in_one_job_without_the_registry_account() -> None:
+def test_github_s_default_form_is_short_enough_to_be_read() -> None:
+    assert len(workflow(FORMS["registry"]).splitlines()) <= 150
+    assert len(workflow(GITLAB_FORMS["registry"]).splitlines()) <= 110
+
+
+PUSHES = "(github.ref == 'refs/heads/main' || github.ref_type == 'tag')"
+
+
+def test_only_the_branch_that_pushes_and_tags_have_the_account_of_the_registry() -> None:
     jobs = loaded("registry")["jobs"]
-    assert jobs["check"]["if"].startswith("github.event_name == 'pull_request' && ")
-    assert jobs["bases"]["if"].startswith("github.event_name != 'pull_request' && ")
-    assert jobs["unchanged"]["if"].startswith("github.event_name != 'pull_request' && ")
-    assert jobs["services"]["needs"] == ["plan", "bases"]
+    assert jobs["check"]["if"].startswith(f"${{{{ !{PUSHES} && ")
+    assert jobs["shared"]["if"].startswith(f"{PUSHES} && ")
+    assert f"&& {PUSHES}" in jobs["tag"]["if"]
+    assert jobs["services"]["needs"] == ["plan", "shared"]
     check = json.dumps(jobs["check"])
-    assert "login-action" not in check
+    assert "secrets.REGISTRY" not in check
     assert "--push" not in check
-    assert "CACHE_TO" not in check
-    [login] = [step for step in jobs["plan"]["steps"] if "login" in step.get("uses", "")]
-    assert login["if"] == "github.event_name != 'pull_request'"
+    [setup] = [step for step in jobs["plan"]["steps"] if step.get("uses", "").startswith("./")]
+    assert setup["with"]["password"] == f"${{{{ {PUSHES} && secrets.REGISTRY_PASSWORD }}}}"
+    other = workflow(FORMS["another-branch"])
+    assert 'branches: ["release/v1"]' in other
+    assert "refs/heads/main" not in other and "'refs/heads/release/v1'" in other
+
+
+def test_a_pull_request_a_merge_queue_and_a_person_start_it_too() -> None:
+    on = loaded("registry")[True]  # type: ignore[index]
+    assert set(on) == {"pull_request", "merge_group", "workflow_dispatch", "push"}
+    assert "pull_request_target" not in workflow(FORMS["registry"])
 
 
 def test_the_job_that_may_write_to_a_pull_request_runs_nothing_of_it_and_none_of_a_fork() -> None:
@@ -119,38 +141,24 @@ def test_the_job_that_may_write_to_a_pull_request_runs_nothing_of_it_and_none_of
 
 def test_an_empty_matrix_starts_no_job() -> None:
     jobs = loaded("registry")["jobs"]
-    guards = {"check": "bases", "bases": "bases", "services": "services"}
-    for name, wave in guards.items():
-        assert f"fromJSON(needs.plan.outputs.matrix).{wave}.include[0] != null" in jobs[name]["if"]
+    for name in ("check", "shared"):
+        assert "fromJSON(needs.plan.outputs.matrix).shared[0] != null" in jobs[name]["if"]
         assert jobs[name]["strategy"]["fail-fast"] is False
-    assert jobs["unchanged"]["if"].endswith("fromJSON(needs.plan.outputs.matrix).unchanged != ''")
-
-
-@forms
-def test_a_stale_lock_ends_the_plan_before_it_decides_any_job(form: str) -> None:
-    scripts = [step.get("run", "") for step in loaded(form)["jobs"]["plan"]["steps"]]
-    [check] = [at for at, script in enumerate(scripts) if script == "slimbake check"]
-    [decides] = [at for at, script in enumerate(scripts) if "slimbake ci plan" in script]
-    assert check < decides
-
-
-@pytest.mark.parametrize("form", GITLAB_FORMS)
-def test_a_stale_lock_ends_gitlabs_plan_too(form: str) -> None:
-    assert gitlab(form)["plan"]["script"][0] == "slimbake check"
+    # After a job that was skipped, no job starts by itself.
+    assert "if" not in jobs["services"]
 
 
 def test_without_a_registry_nothing_is_pushed() -> None:
     found = loaded("no-registry")
     assert list(found["jobs"]) == ["plan", "check", "summary", "comment"]
-    assert "pull_request'" not in found["jobs"]["check"]["if"]
-    assert set(found["env"]) == {"BUILDX_NO_DEFAULT_ATTESTATIONS", "SLIMBAKE_MANIFEST"}
-    assert "CACHE" not in json.dumps(found)
+    assert PUSHES not in json.dumps(found)
+    assert "password" not in workflow(FORMS["no-registry"], path=ACTION)
 
 
 OWN_ACCOUNT = ("${{ secrets.REGISTRY_USERNAME }}", "${{ secrets.REGISTRY_PASSWORD }}")
 LOGINS = [
     ("registry", "registry.example.com", OWN_ACCOUNT),
-    ("registry-of-github", "ghcr.io", ("${{ github.actor }}", "${{ secrets.GITHUB_TOKEN }}")),
+    ("registry-of-github", "ghcr.io", ("${{ github.actor }}", "${{ github.token }}")),
     ("registry-on-a-port", "localhost:5000", OWN_ACCOUNT),
     ("docker-hub", None, OWN_ACCOUNT),
 ]
@@ -160,69 +168,66 @@ LOGINS = [
 def test_the_registry_is_logged_in_to_by_its_own_account(
     form: str, host: str | None, account: tuple[str, str]
 ) -> None:
-    jobs = loaded(form)["jobs"]
-    found = {
-        name: step["with"]
-        for name, job in jobs.items()
+    given = {
+        name: (step["with"]["username"], step["with"]["password"])
+        for name, job in loaded(form)["jobs"].items()
         for step in job["steps"]
-        if "login" in step.get("uses", "")
+        if "password" in step.get("with", {})
     }
-    expected = {
-        **({"registry": host} if host else {}),
-        "username": account[0],
-        "password": account[1],
-    }
-    assert found == dict.fromkeys(("plan", "bases", "services", "unchanged"), expected)
+    assert given.pop("plan") == (account[0], account[1].replace("${{ ", f"${{{{ {PUSHES} && "))
+    assert given == dict.fromkeys(("shared", "services", "tag"), account)
+    action = yaml.safe_load(workflow(FORMS[form], path=ACTION))
+    [login] = [step for step in action["runs"]["steps"] if "login-action" in step.get("uses", "")]
+    assert login["if"] == "inputs.password != ''"
+    assert login["with"].pop("registry", None) == host
 
 
 def test_build_secrets_reach_the_jobs_that_build_services_and_no_other() -> None:
     jobs = loaded("registry")["jobs"]
     given_to = {name for name, job in jobs.items() if "secrets.INDEX_TOKEN" in json.dumps(job)}
-    assert given_to == {"check", "services", "unchanged"}
+    assert given_to == {"check", "services"}
     for name in given_to:
         [step] = [step for step in jobs[name]["steps"] if "secrets.INDEX_TOKEN" in json.dumps(step)]
-        assert step["run"].splitlines()[1].startswith(("slimbake bake ", "slimbake ci job "))
+        assert step["run"].startswith("slimbake ci job")
 
 
 def test_jobs_that_release_services_have_a_scanner_where_the_manifest_asks_for_scans() -> None:
-    assert "grype" not in workflow(FORMS["registry"])
+    assert "grype" not in workflow(FORMS["registry"], path=ACTION)
     assert "grype" not in workflow(GITLAB_FORMS["registry"])
     jobs = loaded("scanned")["jobs"]
-    having = {name for name, job in jobs.items() if "download-grype" in json.dumps(job)}
-    assert having == {"check", "services", "unchanged"}
+    having = {name for name, job in jobs.items() if '"scanner": true' in json.dumps(job)}
+    assert having == {"check", "services", "tag"}
     made = yaml.safe_load(workflow(GITLAB_FORMS["scanned"]))
     having = {
         name for name, job in made.items() if "apk add --quiet --no-cache grype" in json.dumps(job)
     }
-    assert having == {".check", ".services", ".unchanged"}
+    assert having == {".check", ".services", ".tag"}
     asked = Ci(upgrade="17 4 * * 1")
     upgrade = workflow(fleet(ci=asked, scan=GRYPE), path=UPGRADE)
-    assert "grype" not in upgrade, "what is still to be fixed must not stop what is"
+    assert "scanner" not in upgrade, "what is still to be fixed must not stop what is"
 
 
 def test_the_scanner_of_the_manifest_is_installed() -> None:
-    github = workflow(FORMS["scanned-by-trivy"])
+    github = workflow(FORMS["scanned-by-trivy"], path=ACTION)
     assert "aquasecurity/setup-trivy@" in github and "grype" not in github
+    assert "anchore/scan-action/download-grype@" in workflow(FORMS["scanned"], path=ACTION)
     gitlab = workflow(GITLAB_FORMS["scanned-by-trivy"])
     assert "apk add --quiet --no-cache trivy" in gitlab and "grype" not in gitlab
 
 
 def test_what_was_released_is_signed_by_a_job_that_runs_nothing_of_it() -> None:
-    for form in ("signed", "attested"):
+    for form in ("signed", "attested", "signed-elsewhere", "attested-elsewhere"):
         jobs = loaded(form)["jobs"]
-        assert jobs["released"]["needs"] == ["plan", "services", "unchanged"]
-        assert "github.event_name != 'pull_request'" in jobs["released"]["if"]
-        assert "!failure()" in jobs["released"]["if"]
-        assert jobs["sign"]["needs"] == "released"
+        # What other jobs released is signed although one has failed.
+        assert jobs["tag"]["needs"] == ["plan", "services"]
+        assert jobs["tag"]["if"].startswith("${{ !cancelled() && ")
+        assert jobs["sign"]["needs"] == "tag"
         assert "slimbake" not in json.dumps(jobs["sign"])
-    jobs = loaded("signed-elsewhere")["jobs"]
-    assert jobs["released"]["needs"] == ["plan", "services", "merge"]
     for form in set(FORMS) - {"signed", "signed-elsewhere", "attested", "attested-elsewhere"}:
         text = workflow(FORMS[form])
         assert "id-token" not in text
         assert "attestations" not in text
-    (sign,) = (name for name in yaml.safe_load(workflow(GITLAB_FORMS["signed"])) if name == "sign")
-    job = yaml.safe_load(workflow(GITLAB_FORMS["signed"]))[sign]
+    job = yaml.safe_load(workflow(GITLAB_FORMS["signed"]))["sign"]
     assert job["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
     assert job["rules"][0]["when"] == "never", "not for a merge request"
     assert "id_tokens" not in workflow(GITLAB_FORMS["registry"])
@@ -261,56 +266,8 @@ def test_provenance_and_sboms_are_attested_by_digest() -> None:
 
 def test_emulation_is_set_up_only_where_another_platform_is_built_than_the_runners() -> None:
     for form in ("registry", "native-runners"):
-        assert "setup-qemu-action" not in workflow(FORMS[form])
-    jobs = loaded("two-platforms")["jobs"]
-    emulating = {n for n, job in jobs.items() if "setup-qemu" in json.dumps(job)}
-    assert emulating == {"check", "bases", "services", "unchanged"}
-
-
-def test_each_lane_has_tags_and_a_platform_of_its_own_and_the_images_are_merged() -> None:
-    assert "merge" not in loaded("registry")["jobs"]
-    jobs = loaded("native-runners")["jobs"]
-    for name in ("bases", "services"):
-        assert jobs[name]["env"]["TAG"].endswith("-${{ matrix.lane }}")
-        assert jobs[name]["env"]["PLATFORM"] == "${{ matrix.platform }}"
-    assert jobs["merge"]["needs"] == ["plan", "services"]
-    # Fingerprints are of one lane: each job asks for its own.
-    decide = next(step for step in jobs["plan"]["steps"] if step.get("id") == "matrix")
-    assert "--missing" not in decide["run"]
-
-
-CACHES = [
-    (
-        "registry",
-        "type=registry,ref=registry.example.com/toy/{target}:buildcache.${{ matrix.lane }}",
-    ),
-    ("cache-of-github", "type=gha,scope=toy.{target}.${{ matrix.lane }}"),
-    ("no-cache", None),
-    ("no-registry", None),
-]
-
-
-@pytest.mark.parametrize(("form", "spec"), CACHES)
-def test_caches_have_a_scope_for_each_target_and_lane_and_are_written_by_pushes_alone(
-    form: str, spec: str | None
-) -> None:
-    jobs = loaded(form)["jobs"]
-    reading = {
-        name: job["env"]["CACHE_FROM"]
-        for name, job in jobs.items()
-        if "CACHE_FROM" in job.get("env", {})
-    }
-    writing = {
-        name: step["env"]["CACHE_TO"]
-        for name, job in jobs.items()
-        for step in job["steps"]
-        if "CACHE_TO" in step.get("env", {})
-    }
-    assert reading == ({} if spec is None else dict.fromkeys(("check", "bases", "services"), spec))
-    assert set(writing) == (set() if spec is None else {"bases", "services"})
-    assert all(each.startswith(f"{spec},mode=max") for each in writing.values())
-    runtime = {name for name, job in jobs.items() if "ghaction-github-runtime" in json.dumps(job)}
-    assert runtime == ({"check", "bases", "services"} if form == "cache-of-github" else set())
+        assert "setup-qemu-action" not in workflow(FORMS[form], path=ACTION)
+    assert "setup-qemu-action" in workflow(FORMS["two-platforms"], path=ACTION)
 
 
 def test_a_name_from_outside_can_neither_break_out_of_the_file_nor_be_evaluated() -> None:
@@ -376,29 +333,19 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
-DECISIONS = [
-    ("registry", "", ["--missing"]),
-    ("registry", "abc", ["--since", "abc"]),
-    ("native-runners", "", []),
-    ("no-registry", "abc", ["--since", "abc"]),
-]
-
-
-@pytest.mark.parametrize(("form", "since", "words"), DECISIONS)
-def test_the_jobs_are_what_slimbake_matrix_says(
-    runner: Runner, form: str, since: str, words: list[str]
-) -> None:
-    said = json.dumps({"bases": {"include": []}})
-    runner.stub("slimbake", f"echo '{said}'")
-    assert runner.run("plan", "Decide the jobs", {"SINCE": since}, form) == 0
-    assert runner.called() == ["slimbake", "ci", "plan", *words]
-    assert runner.output.read_text() == f"matrix={said}\n"
-    assert (runner.folder / "matrix.json").read_text() == f"{said}\n"
+@pytest.mark.parametrize("form", ["registry", "no-registry"])
+@pytest.mark.parametrize("since", ["", "abc"])
+def test_the_jobs_are_what_slimbake_s_plan_says(runner: Runner, form: str, since: str) -> None:
+    matrix = json.dumps({"shared": []})
+    runner.stub("slimbake", f"echo '{matrix}'")
+    assert runner.run("plan", DECIDING, {"SINCE": since}, form) == 0
+    assert runner.called() == ["slimbake", "ci", "plan", "--since", since]
+    assert runner.output.read_text() == f"matrix={matrix}\n"
 
 
 def test_a_matrix_that_cannot_be_made_ends_the_job(runner: Runner) -> None:
-    runner.stub("slimbake", "exit 2")
-    assert runner.run("plan", "Decide the jobs", {"SINCE": ""}) == 2
+    runner.stub("slimbake", "exit 4")
+    assert runner.run("plan", DECIDING, {"SINCE": ""}) == 4
     assert runner.output.read_text() == ""
 
 
@@ -411,6 +358,7 @@ OWN = {
 UPGRADING_FORMS = {name: workflow(plan, path=UPGRADE) for name, plan in UPGRADES.items()}
 EVERY = {
     **{f"github-{name}": workflow(plan) for name, plan in FORMS.items()},
+    **{f"action-{name}": workflow(plan, path=ACTION) for name, plan in FORMS.items()},
     **{f"gitlab-{name}": workflow(plan) for name, plan in GITLAB_FORMS.items()},
     **{f"upgrade-{name}": text for name, text in UPGRADING_FORMS.items()},
     **{f"own-{name}": text for name, text in OWN.items()},
@@ -450,7 +398,7 @@ def test_what_is_not_pinned_is_found(good: str, bad: str) -> None:
     assert unpinned(text.replace(good, bad))
 
 
-UPGRADING = "Upgrade, then build and check everything"
+UPGRADING = "Upgrade, then build and check what that changed"
 PROPOSING = "Open a pull request, or bring the open one up to date"
 
 
@@ -473,8 +421,9 @@ def test_only_the_job_that_opens_the_pull_request_may_write_and_it_runs_nothing_
 
 
 @pytest.mark.parametrize("form", UPGRADES)
-def test_an_upgrade_builds_every_service_and_leaves_what_it_changed(
-    runner: Runner, form: str
+@pytest.mark.parametrize("job", [{"services": "jobs api"}, None])
+def test_an_upgrade_builds_what_it_changed_and_leaves_that(
+    runner: Runner, form: str, job: dict[str, str] | None
 ) -> None:
     def git(*words: str) -> str:
         return subprocess.check_output(("git", *words), cwd=runner.folder, text=True)
@@ -482,16 +431,17 @@ def test_an_upgrade_builds_every_service_and_leaves_what_it_changed(
     git("init", "--quiet")
     (runner.folder / ".gitignore").write_text("*\n!bake\n!bake/**\n")
     (runner.folder / "bake").mkdir()
-    jobs = json.dumps({"services": {"include": [{"services": "jobs api"}, {"services": "api"}]}})
+    jobs = json.dumps({"shared": [job] if job else []})
     runner.stub(
         "slimbake",
-        f"case $* in 'ci plan'*) echo '{jobs}';; lock*) echo new > bake/lock;; 'ci summary'*) echo '## Sizes';; esac",
+        f"case $* in 'ci plan'*) echo '{jobs}';; lock*) echo new > bake/lock;;"
+        " 'ci summary'*) echo '## Sizes';; esac",
     )
     assert runner.run("upgrade", UPGRADING, {}, of=upgrade(form)) == 0
-    said = runner.called()
-    at = said.index("bake")
-    record = f"{runner.folder}/record.json"
-    assert said[at : at + 5] == ["bake", "--record", record, "api", "jobs"]
+    called = runner.called()
+    assert called[called.index("plan") + 1 :][:2] == ["--since", "HEAD"]
+    built = [json.dumps(job, separators=(",", ":"))] if job else []
+    assert [called[at + 1] for at, word in enumerate(called) if word == "--job"] == built
     assert "+new" in (runner.folder / "upgrade.patch").read_text()
     assert (runner.folder / "said").read_text() == "## Sizes\n"
 
@@ -509,79 +459,53 @@ def test_an_upgrade_is_proposed_once_and_nothing_where_all_is_new(
     patch.write_text("a patch")
     assert runner.run("propose", PROPOSING, {}, of=upgrade("registry")) == 0
     said = runner.called()
-    pushed = ["push", "--force", "origin", "HEAD:refs/heads/slimbake/upgrade"]
-    assert said[said.index("push") :][:4] == pushed
+    assert said[said.index("push") :][:4] == [
+        "push",
+        "--force",
+        "origin",
+        "HEAD:refs/heads/slimbake/upgrade",
+    ]
     assert (verb in said) and ({"create", "edit"} - {verb}).isdisjoint(said)
 
 
-BUILDS = [
-    (
-        "check",
-        "Build what has changed and run its smokes",
-        ["bake", "--frozen", "--keep-going", "--record", "T/record.json"],
-    ),
-    (
-        "bases",
-        "Build and push what is missing of bases and exported models",
-        ["ci", "shared", "--digests", "T/bases.json", "--record", "T/record.json"],
-    ),
-    (
-        "services",
-        "Build on what was pushed, check, and push what passes",
-        ["ci", "job", "--shared", "T/bases.json", "--record", "T/record.json"],
-    ),
-    ("unchanged", "Tag what is unchanged", ["ci", "job"]),
-]
+COMMANDS = {
+    "check": "slimbake ci job",
+    "shared": "slimbake ci shared",
+    "services": "slimbake ci job --push",
+    "tag": "slimbake ci tag",
+}
 
 
-@pytest.mark.parametrize(("job", "step", "words"), BUILDS)
-def test_a_job_builds_its_services_with_one_command_and_ends_as_that_does(
-    runner: Runner, job: str, step: str, words: list[str]
-) -> None:
-    runner.stub("slimbake", "exit 6")
-    assert runner.run(job, step, {"SERVICES": "api jobs"}) == 6
-    expected = [word.replace("T/", f"{runner.folder}/") for word in words]
-    assert runner.called() == ["slimbake", *expected, "api", "jobs"]
+@forms
+def test_each_job_is_one_command_that_is_given_its_entry_of_the_matrix(form: str) -> None:
+    jobs = loaded(form)["jobs"]
+    for name in COMMANDS.keys() & jobs.keys() - ({"tag"} if "sign" in jobs else set()):
+        [step] = [step for step in jobs[name]["steps"] if "run" in step]
+        assert step["run"] == COMMANDS[name]
+        assert step.get("env", {}).get("JOB") == (
+            None if name == "tag" else "${{ toJSON(matrix) }}"
+        )
 
 
-@pytest.mark.parametrize(("job", "step", "words"), BUILDS[:3])
-def test_with_several_lanes_a_job_builds_for_its_own_platform(
-    runner: Runner, job: str, step: str, words: list[str]
-) -> None:
-    runner.stub("slimbake")
-    assert (
-        runner.run(job, step, {"SERVICES": "api", "PLATFORM": "linux/arm64"}, "native-runners") == 0
-    )
-    called = runner.called()
-    assert called[called.index("--platform") + 1] == "linux/arm64"
-
-
-MERGE = {"MERGES": "api/linux_amd64,linux_arm64/ model/linux_arm64/-cuda", "TAG": "v1"}
-AT = "registry.example.com/toy"
-CREATE = ("docker", "buildx", "imagetools", "create", "--tag")
-MERGED = [
-    *(*CREATE, f"{AT}/api:v1", f"{AT}/api:v1-linux_amd64", f"{AT}/api:v1-linux_arm64"),
-    *(*CREATE, f"{AT}/model:v1-cuda", f"{AT}/model:v1-linux_arm64-cuda"),
-]
-
-
-def test_images_of_all_lanes_come_under_one_tag(runner: Runner) -> None:
-    runner.stub("docker")
-    step = "Put the images of each service under one tag"
-    assert runner.run("merge", step, MERGE, "native-runners") == 0
-    assert runner.called() == MERGED
-    assert in_gitlab(runner, ".merge", MERGE, "native-runners") == 0
-    assert runner.called() == MERGED
+@pytest.mark.parametrize("form", ["signed", "attested"])
+def test_what_is_signed_goes_to_the_job_that_signs(runner: Runner, form: str) -> None:
+    image = {"service": "api", "platform": "", "repository": "r/api", "digest": "d", "sbom": ""}
+    listed = json.dumps({"images": [{**image, "image": "r/api@d"}]})
+    runner.stub("slimbake", f"echo '{listed}'")
+    assert runner.run("tag", "Tag what is unchanged, and list what was released", {}, form) == 0
+    assert json.loads(runner.output.read_text().removeprefix("images=")) == [image]
+    assert json.loads((runner.folder / "released/images.json").read_text())["images"]
 
 
 def test_the_summary_goes_to_the_run_and_to_the_next_job(runner: Runner) -> None:
     runner.stub("slimbake", "echo '## Images'")
     assert runner.run("summary", "Say what was built", {}) == 0
-    plan = f"{runner.folder}/matrix.json"
-    records = f"{runner.folder}/records"
-    assert runner.called() == ["slimbake", "ci", "summary", "--plan", plan, records]
-    for name in ("said", "summary.md"):
-        assert (runner.folder / name).read_text() == "## Images\n"
+    assert runner.called() == ["slimbake", "ci", "summary"]
+    assert (
+        (runner.folder / "said").read_text()
+        == (runner.folder / "summary.md").read_text()
+        == "## Images\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -611,93 +535,14 @@ def gitlab(form: str) -> Loaded:
 def test_a_merge_request_of_gitlab_is_built_by_jobs_that_neither_log_in_nor_push(form: str) -> None:
     found = gitlab(form)
     assert MARK in workflow(GITLAB_FORMS[form]).partition("\n")[0]
-    check = json.dumps(found[".check"])
-    assert "docker login" not in check
-    assert "--push" not in check
-    assert "CACHE_TO" not in check
-    pushing = {".bases", ".services", ".unchanged", ".merge"} & found.keys()
+    assert found[".check"]["script"][-1] == "slimbake ci job"
+    pushing = {".shared", ".services", ".tag"} if form != "no-registry" else set()
+    assert {name for name in found if name.startswith(".")} == {".check", ".summary", *pushing}
     for name in pushing:
         assert found[name]["rules"][0] == {"if": "$CI_MERGE_REQUEST_ID", "when": "never"}
-    assert bool(pushing) == (".bases" in found) == (form != "no-registry")
-    assert (".merge" in found) == (form in ("native-runners", "signed-in-lanes"))
-
-
-def in_gitlab(runner: Runner, job: str, env: dict[str, str], form: str = "registry") -> int:
-    """Run a job's script as GitLab's runner does, in the shell of its image, with stubs."""
-    found = gitlab(form)
-    said = {**found["variables"], **found[job].get("variables", {})}
-    values = {
-        name: value["value"] if isinstance(value, dict) else value for name, value in said.items()
-    }
-    (runner.folder / ".slimbake/records").mkdir(parents=True, exist_ok=True)
-    runner.calls.write_text("")
-    script = "\n".join(found[job]["script"])
-    paths = {"PATH": f"{runner.folder}/bin:/usr/bin:/bin"}
-    return subprocess.run(
-        ["sh", "-e", "-c", script],
-        env={**values, **paths, **env},
-        cwd=runner.folder,
-        capture_output=True,
-        check=False,
-    ).returncode
-
-
-GITLAB_DECISIONS = [
-    ("registry", {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc"}, ["--since", "abc"]),
-    ("registry", {}, ["--missing"]),
-    ("native-runners", {}, []),
-    ("no-registry", {"CI_COMMIT_BEFORE_SHA": "def"}, ["--since", "def"]),
-]
-
-
-@pytest.mark.parametrize(("form", "env", "words"), GITLAB_DECISIONS)
-def test_gitlabs_plan_decides_as_githubs_does(
-    runner: Runner, form: str, env: dict[str, str], words: list[str]
-) -> None:
-    for name, script in (("slimbake", "echo said"), ("docker", ""), ("wget", "exit 8")):
-        runner.stub(name, script)
-    assert in_gitlab(runner, "plan", env, form) == 0
-    called = runner.called()
-    assert called[called.index("ci") :] == ["ci", "plan", *words, "--gitlab", ".slimbake/child.yml"]
-    assert ("login" in called) == (words == ["--missing"])
-    assert (runner.folder / ".slimbake/matrix.json").read_text() == "said\n"
-
-
-GITLAB_BUILDS = [
-    (".check", ["bake", "--frozen", "--keep-going", "--record", ".slimbake/records/7.json"]),
-    (
-        ".bases",
-        [
-            *("ci", "shared", "--digests", ".slimbake/bases.json"),
-            *("--record", ".slimbake/records/bases-linux_amd64.json"),
-        ],
-    ),
-    (
-        ".services",
-        [
-            *("ci", "job"),
-            *("--shared", ".slimbake/bases.json", "--record", ".slimbake/records/7.json"),
-        ],
-    ),
-    (".unchanged", ["ci", "job"]),
-]
-
-
-@pytest.mark.parametrize(("job", "words"), GITLAB_BUILDS)
-def test_gitlabs_jobs_run_the_same_commands(runner: Runner, job: str, words: list[str]) -> None:
-    runner.stub("slimbake", "exit 6")
-    values = {"SERVICES": "api jobs", "RECORD": "7", "LANE": "linux_amd64"}
-    assert in_gitlab(runner, job, values) == 6
-    assert runner.called() == ["slimbake", *words, "api", "jobs"]
-
-
-def test_gitlabs_summary_reads_the_matrix_of_its_variable(runner: Runner) -> None:
-    runner.stub("slimbake", "echo '## Images'")
-    runner.stub("wget", "exit 8")
-    matrix = '{"unchanged":"a \'b\' $c"}'
-    assert in_gitlab(runner, ".summary", {"MATRIX": matrix}) == 0
-    assert (runner.folder / ".slimbake/matrix.json").read_text() == matrix
-    assert (runner.folder / "summary.md").read_text() == "## Images\n"
+    logins = [line for line in found["default"]["before_script"] if "docker login" in line]
+    assert len(logins) == bool(pushing)
+    assert all(line.startswith('test -n "$CI_MERGE_REQUEST_ID" || ') for line in logins)
 
 
 def test_gitlab_expands_no_variable_in_a_name_from_outside() -> None:
@@ -707,8 +552,8 @@ def test_gitlab_expands_no_variable_in_a_name_from_outside() -> None:
 
 def test_slimbakes_own_checkout_installs_itself_and_others_what_is_locked(tmp_path: Path) -> None:
     def installs() -> list[str]:
-        text = next(file.text for file in generate(fleet(), tmp_path) if file.path == GITHUB)
-        script: str = yaml.safe_load(text)["jobs"]["plan"]["steps"][1]["run"]
+        text = next(file.text for file in generate(fleet(), tmp_path) if file.path == ACTION)
+        script: str = yaml.safe_load(text)["runs"]["steps"][-1]["run"]
         return [line.partition(" install ")[2] for line in script.splitlines()[1:-1]]
 
     locked = "--quiet --only-binary :all: --require-hashes --requirement "
@@ -720,6 +565,37 @@ def test_slimbakes_own_checkout_installs_itself_and_others_what_is_locked(tmp_pa
         f"{locked}requirements/runtime.txt --requirement requirements/build.txt",
         "--quiet --no-index --no-deps --no-build-isolation .",
     ]
+
+
+NEWER = {
+    "uses: actions/checkout@": f"{'a' * 40} # v8.0.0",
+    "image: docker:": f"30-cli@sha256:{'b' * 64}",
+}
+
+
+@pytest.mark.parametrize(("provider", "path"), [("github", GITHUB), ("gitlab", GITLAB)])
+def test_a_pin_that_a_bot_changed_stays_and_no_file_is_stale(
+    tmp_path: Path, provider: Literal["github", "gitlab"], path: str
+) -> None:
+    plan = fleet(ci=Ci(provider=provider))
+    repair(drift(generate(plan, tmp_path), tmp_path), tmp_path)
+    file = tmp_path / path
+    pin = r"(uses: actions/checkout@|image: docker:)[^\s]+( # v\S+)?"
+    changed = re.sub(pin, lambda match: match[1] + NEWER[match[1]], file.read_text())
+    assert changed != file.read_text()
+    file.write_text(changed)
+    assert not drift(generate(plan, tmp_path), tmp_path)
+    file.write_text(changed.replace("timeout", "time-out"))
+    repair(drift(generate(plan, tmp_path), tmp_path), tmp_path)
+    assert file.read_text() == changed
+
+
+@pytest.mark.parametrize("other", ["v8", "main", "a" * 39])
+def test_a_pin_that_is_no_commit_makes_the_file_stale(tmp_path: Path, other: str) -> None:
+    repair(drift(generate(fleet(), tmp_path), tmp_path), tmp_path)
+    file = tmp_path / GITHUB
+    file.write_text(re.sub(r"(actions/checkout@)\S+", rf"\g<1>{other}", file.read_text()))
+    assert [each.path for each in drift(generate(fleet(), tmp_path), tmp_path).write] == [GITHUB]
 
 
 def test_an_empty_template_means_no_workflow_and_removes_the_generated_one(tmp_path: Path) -> None:
@@ -747,7 +623,8 @@ def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ci", "left"), [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})]
+    ("ci", "left"),
+    [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})],
 )
 def test_another_provider_has_another_file_and_removes_that_of_the_last(
     tmp_path: Path, ci: Ci | None, left: set[str]

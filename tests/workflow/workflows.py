@@ -59,7 +59,7 @@ def _templates() -> dict[str, str]:
 
 def workflow(of: Plan, path: str = "") -> str:
     """The text of the pipeline that a plan gives, or of another file of it."""
-    path = path or TEMPLATES[of.pipeline.provider][1]
+    path = path or next(iter(TEMPLATES[of.pipeline.provider]))
     return next(file.text for file in render(of, _templates(), {}) if file.path == path)
 
 
@@ -76,7 +76,7 @@ FORMS = {
     "no-registry": fleet(None),
     "two-platforms": fleet(platforms=BOTH),
     "native-runners": fleet(platforms=BOTH, ci=Ci(runners=ARM)),
-    "cache-of-github": fleet(ci=Ci(cache="gha")),
+    "another-branch": fleet(ci=Ci(branch="release/v1")),
     "no-cache": fleet(ci=Ci(cache="none")),
     "strange-file": fleet(file=STRANGE),
     "scanned": fleet(scan=GRYPE),

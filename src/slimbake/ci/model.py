@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from slimbake.host.typed import typed
@@ -14,11 +15,12 @@ class Record:
     """How one job ended."""
 
     services: tuple[str, ...]
-    seconds: float  # of the whole job's build, smokes and push
     error: str = ""  # "" = all of it holds
     failed: tuple[str, ...] = ()
     held: tuple[str, ...] = ()  # that the registry had already
     images: tuple[Image, ...] = ()  # what was built and measured, also of what is over its budget
+    # target -> REPOSITORY@DIGEST, of what the registry has now
+    pushed: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For the artifact."""

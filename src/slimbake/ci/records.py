@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from slimbake.ci.model import Record, parse_measurement, parse_record
-from slimbake.errors import SlimbakeError
+from slimbake.errors import SlimbakeError, UsageError
 from slimbake.host.files import read_json, write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images.sizes import Measurement
+from slimbake.plan.model import Plan
 from slimbake.release.release import Released
 
 KNOWN = "known"  # in the workspace, which pipelines keep from run to run
+RECORDS = "records"  # a folder of it, which jobs of a pipeline pass on
+PLAN = "plan"  # the matrix, beside the records of its jobs
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 
 
 def read_known(workspace: Workspace) -> Measurement:
@@ -25,10 +29,30 @@ def read_known(workspace: Workspace) -> Measurement:
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     """The records in these files and folders. Raises UsageError for a file that is none."""
     files = [
-        f for path in paths for f in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
+        file
+        for path in paths
+        for file in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
+        if file.name != f"{PLAN}.json"
     ]
     hint = "`slimbake bake --record` writes such files"
     return tuple(read_json(file, parse_record, hint) for file in files)
+
+
+def record_file(workspace: Workspace, name: str) -> Path:
+    """Where a job of a pipeline leaves its record, or `ci plan` its matrix."""
+    return workspace.path(f"{RECORDS}/{name}.json")
+
+
+def shared_images(file: Path, plan: Plan) -> dict[str, str]:
+    """What the first wave pushed, by its record. Raises UsageError where it left none, or one that
+    is not of this plan.
+    """
+    hint = "`slimbake ci shared` writes it in the first wave: run all jobs again"
+    pushed = dict(read_json(file, parse_record, hint).pushed)
+    shared = {target.name for target in plan.targets if target.shared}
+    if not (pushed.keys() <= shared and all(map(_REFERENCE.fullmatch, pushed.values()))):
+        raise UsageError(f"{file} is not of what services of {plan.manifest} share", hint)
+    return pushed
 
 
 def recorded(
@@ -38,7 +62,6 @@ def recorded(
 
     Raises what `bake` raises, or what failed in it, once that is recorded.
     """
-    started = time.monotonic()
     released: Released | None = None
     error = ""
     try:
@@ -52,11 +75,11 @@ def recorded(
         if file:
             record = Record(
                 services=services,
-                seconds=round(time.monotonic() - started, 1),
                 error=error,
                 failed=released.failed if released else services,
                 held=tuple(image.target for image in released.on_registry) if released else (),
                 images=released.measurement.images if released else (),
+                pushed=released.pushed if released else {},
             )
             text = json.dumps(record.as_json(), ensure_ascii=False)
             write_atomically(file, f"{text}\n".encode())

@@ -20,7 +20,7 @@ class SummaryRow:
 
     service: str
     state: State
-    image: Image | None  # as built; of what was not built, as known before
+    image: Image | None  # as built, also of what is over its budget
     before: Image | None
 
 
@@ -55,7 +55,7 @@ def summarise(
         SummaryRow(
             service=service.service,
             state=_state(service.service, built, failed, unchanged),
-            image=built.get(service.service) or old.get(service.service),
+            image=built.get(service.service),
             before=old.get(service.service),
         )
         for service in plan.services
@@ -134,9 +134,7 @@ def _table(rows: Sequence[SummaryRow]) -> list[str]:
 
 def _cells(row: SummaryRow) -> tuple[str, ...]:
     now, before = row.image, row.before
-    # over its budget
-    measured = row.state == "built" or (row.state == "failed" and now is not before)
-    sizes = [now.uncompressed, now.compressed] if now and measured else [None, None]
+    sizes = [now.uncompressed, now.compressed] if now else [None, None]
     old = [before.uncompressed, before.compressed] if before else [None, None]
     figures = [
         cell

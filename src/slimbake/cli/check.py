@@ -83,6 +83,11 @@ def _files(project: Project) -> None:
         "target": len(project.plan.targets),
     }
     click.echo(f"{name}: {', '.join(counted(count, noun) for noun, count in counts.items())}")
+    click.echo(f"the locks are fresh, and {expect_fresh(project)} files are as generated")
+
+
+def expect_fresh(project: Project) -> int:
+    """Raise StaleFiles where a lock or a generated file is out of date; how many files those are."""
     project.expect_fresh_locks()
     difference = drift(laid_out(project.plan, project.root), project.root)
     if stale := (
@@ -94,7 +99,7 @@ def _files(project: Project) -> None:
         )
     if fault := tool_fault(project):
         raise fault
-    click.echo(f"the locks are fresh, and {difference.files} files are as generated")
+    return difference.files
 
 
 def _images(project: Project, services: tuple[str, ...], record: bool) -> None:

@@ -6,43 +6,39 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import yaml
 
 from slimbake.ci.changes import unchanged_since
-from slimbake.ci.matrix import child, matrix
-from slimbake.ci.records import KNOWN, read_known, recorded
-from slimbake.ci.records import records as read_records
+from slimbake.ci.matrix import Job, child, matrix
+from slimbake.ci.records import (
+    KNOWN,
+    PLAN,
+    RECORDS,
+    read_known,
+    record_file,
+    recorded,
+    records,
+    shared_images,
+)
 from slimbake.ci.released import subjects
 from slimbake.ci.summary import summarise, summary_text
 from slimbake.cli.bake import baked
+from slimbake.cli.check import expect_fresh
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    FILE,
-    FOLDER,
-    console,
-    image_names,
-    manifest_option,
-    platform_option,
-    print_json,
-    read,
-    record_option,
-    select,
-    services_argument,
-)
+from slimbake.cli.common import FILE, FOLDER, F, console, manifest_option, print_json, read, select
 from slimbake.errors import UsageError
 from slimbake.host.files import read_json, write_atomically
 from slimbake.host.machine import machine
 from slimbake.host.typed import WRONG
 from slimbake.plan.model import Plan
+from slimbake.plan.pipeline import caches, image_tag
 from slimbake.project import Project
-from slimbake.release.on_registry import attached_sboms, released_images
+from slimbake.release.on_registry import attached_sboms
 from slimbake.release.place import BakeRequest
-from slimbake.release.release import offered
-from slimbake.release.site import seen
-from slimbake.release.wave import read_digests, release_shared, write_digests
+from slimbake.release.wave import held, release_shared, tagged
 from slimbake.render.workflow import GITLAB
 
 
@@ -50,44 +46,42 @@ from slimbake.render.workflow import GITLAB
 def command() -> None:
     """The steps of a pipeline, which the generated workflows run.
 
-    `plan` says which jobs build what, `shared` builds what they share, `job` builds on that,
-    `released` lists what is signed, `summary` says what they built.
+    `plan` checks the files and says which jobs build what, `shared` builds what they share, `job`
+    builds on that, `tag` tags what is unchanged, `summary` says what they built. $REGISTRY and $TAG
+    name the images. What a job leaves for the next ones lies in .slimbake/records.
     """
 
 
-@command.command(epilog=examples("slimbake ci plan", "slimbake ci plan --missing > plan.json"))
+@command.command(epilog=examples("slimbake ci plan", "slimbake ci plan --since main"))
 @manifest_option
-@click.option(
-    "--missing", is_flag=True, help="Leave out services that are already in the registry."
-)
 @click.option(
     "--since",
     default="",
     metavar="REV",
-    help="Leave out services that have not changed since a commit.",
+    help="Leave out services that have not changed since a commit."
+    "  [default: those that are in the registry]",
 )
 @click.option(
-    "--gitlab",
-    type=FILE,
-    metavar="FILE",
-    help="Also write GitLab's child pipeline to FILE.",
+    "--gitlab", type=FILE, metavar="FILE", help="Also write GitLab's child pipeline to FILE."
 )
-def plan(file: Path, missing: bool, since: str, gitlab: Path | None) -> None:
-    """Print the jobs of a pipeline, in waves, as one line of JSON: every service in all its
-    variants.
+def plan(file: Path, since: str, gitlab: Path | None) -> None:
+    """Check the files as `slimbake check` does, then print the jobs as one line of JSON.
+
+    If slimbake cannot know whether a service has changed, the service has a job.
     """
     project = read(file)
-    services = tuple(service.service for service in project.plan.services)
-    unchanged: tuple[str, ...] = ()
-    if since:
-        unchanged = unchanged_since(project.manifest.file, services, since, console)
-    elif missing:
-        registry = os.environ.get("REGISTRY") or project.plan.registry
-        registry_images = offered(seen(project, console), services, registry)
-        unchanged = tuple(image.target for image in registry_images)
-    jobs = matrix(project.plan, services, unchanged)
+    plan = project.plan
+    expect_fresh(project)
+    services = tuple(service.service for service in plan.services)
+    unchanged = (
+        unchanged_since(project.manifest.file, services, since, console)
+        if since
+        else held(project, services, os.environ.get("REGISTRY") or plan.registry, console)
+    )
+    jobs = matrix(plan, services, unchanged)
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
+    project.workspace.write(f"{RECORDS}/{PLAN}", jobs)
     click.echo(json.dumps(jobs, ensure_ascii=False))
 
 
@@ -103,141 +97,132 @@ def _gitlab(project: Project) -> dict[str, Any]:
         ) from None
 
 
-def _request(plan: Plan, targets: tuple[str, ...], platform: str) -> BakeRequest:
-    """What every job of a pipeline that pushes asks for."""
+def _parse_job(_: click.Context, __: click.Parameter, text: str) -> Job:
+    try:
+        fields = json.loads(text)
+        return cast(Job, {key: str(fields[key]) for key in Job.__annotations__})
+    except WRONG:
+        raise UsageError(
+            "--job is no job of a pipeline",
+            "`slimbake ci plan` prints the jobs, under `shared` and `services`",
+        ) from None
+
+
+def _job_option(function: F) -> F:
+    return click.option(
+        "--job",
+        envvar="JOB",
+        required=True,
+        metavar="JSON",
+        callback=_parse_job,
+        help="The job, as `slimbake ci plan` prints it. [default: $JOB]",
+    )(function)
+
+
+def _request(plan: Plan, job: Job, targets: tuple[str, ...], push: bool) -> BakeRequest:
+    """What a job asks for; with several lanes, each pushes under tags of its own."""
+    os.environ |= {**caches(plan, job["lane"], push), **os.environ}
+    tag = image_tag(os.environ.get("TAG") or "latest")
     return BakeRequest(
         targets=targets,
         registry=os.environ.get("REGISTRY") or plan.registry,
-        tag=os.environ.get("TAG", "latest"),
-        push=True,
-        missing=True,
+        tag=f"{tag}-{job['lane']}" if job["platform"] else tag,
+        push=push,
+        missing=push,
         keep_going=True,
-        platform=platform,
+        platform=job["platform"],
         frozen=True,
     )
 
 
-@command.command(
-    epilog=examples("slimbake ci shared --digests shared.json", "slimbake ci shared api")
-)
-@services_argument
+@command.command(epilog=examples("slimbake ci shared", "slimbake ci shared -f fleet.yaml"))
 @manifest_option
-@click.option(
-    "--digests",
-    type=FILE,
-    help="Write the digests of the pushed images to FILE, for `slimbake ci job --shared`.",
-)
-@platform_option
-@record_option
-def shared(
-    services: tuple[str, ...],
-    file: Path,
-    digests: Path | None,
-    platform: str,
-    record: Path | None,
-) -> None:
-    """Build and push once what services share: the runtime, bases and exported models.
+@_job_option
+def shared(file: Path, job: Job) -> None:
+    """Build and push once what the services of a job share: bases and exported models.
 
-    Images that the registry has are skipped. $REGISTRY and $TAG name the images.
+    Images that the registry has are skipped.
     """
     project = read(file)
-    every = tuple(service.service for service in project.plan.services)
-    chosen = select(project.plan, services or every)
-    targets = tuple(target.name for target in project.plan.shared_by(chosen))
-    request = _request(project.plan, targets, platform)
-    released = recorded(record, chosen, lambda: release_shared(project, request, console))
-    pushed = {name: released.pushed[name] for name in targets if name in released.pushed}
-    if digests:
-        write_digests(digests, pushed)
-    for name, reference in pushed.items():
-        click.echo(f"{name} {reference}")
+    services = select(project.plan, tuple(job["services"].split()))
+    targets = tuple(target.name for target in project.plan.shared_by(services))
+    request = _request(project.plan, job, targets, push=True)
+    released = recorded(
+        record_file(project.workspace, job["id"]),
+        services,
+        lambda: release_shared(project, request, console),
+    )
+    click.echo("\n".join(f"{name} {reference}" for name, reference in released.pushed.items()))
 
 
-@command.command(epilog=examples("slimbake ci job api", "slimbake ci job api --shared shared.json"))
-@services_argument
+@command.command(epilog=examples("slimbake ci job", "slimbake ci job --push"))
 @manifest_option
-@click.option(
-    "--shared",
-    type=FILE,
-    help="Build on the images listed in FILE, which `slimbake ci shared --digests` wrote.",
-)
-@platform_option
-@record_option
-def job(
-    services: tuple[str, ...],
-    file: Path,
-    shared: Path | None,
-    platform: str,
-    record: Path | None,
-) -> None:
-    """Build, check and push the services of one job, each that passes.
+@_job_option
+@click.option("--push", is_flag=True, help="Build on what `slimbake ci shared` pushed, and push.")
+def job(file: Path, job: Job, push: bool) -> None:
+    """Build and check the services of one job; with --push, push each that passes.
 
-    It is `bake --frozen --push --missing --keep-going`. $REGISTRY and $TAG name the images.
+    It is `bake --frozen --keep-going`, with --push also `--push --missing`.
     """
     project = read(file)
-    request = _request(project.plan, select(project.plan, services), platform)
-    pushed = read_digests(shared, project.plan) if shared else {}
-    baked(project, replace(request, pushed=pushed), record, as_json=False)
+    services = select(project.plan, tuple(job["services"].split()))
+    request = _request(project.plan, job, services, push)
+    if push:
+        first = record_file(project.workspace, job["lane"])
+        request = replace(request, pushed=shared_images(first, project.plan))
+    baked(project, request, record_file(project.workspace, job["id"]), as_json=False)
 
 
-@command.command(epilog=examples("slimbake ci released", "slimbake ci released --sboms sboms"))
+@command.command(epilog=examples("slimbake ci tag", "slimbake ci tag --sboms sboms"))
 @manifest_option
 @click.option(
     "--sboms",
     type=FOLDER,
     help="Write the SBOMs that are attached to the images into this folder.",
 )
-def released(file: Path, sboms: Path | None) -> None:
-    """List the images that the registry has under $TAG, by digest, for the job that signs them."""
+def tag(file: Path, sboms: Path | None) -> None:
+    """Give unchanged images the tag of the run, and list all that have it, by digest.
+
+    Images of several lanes come together under one tag. Nothing is pulled or built: a registry
+    gives a digest another name.
+    """
     project = read(file)
-    if project.plan.pipeline.sign == "none":
-        raise UsageError(
-            f"{file.name} has no `ci: {{sign: ...}}`, so nothing is signed",
-            "add `ci: {sign: cosign}`, or `sign: github` for GitHub's attestations",
-        )
-    registry, tag = os.environ.get("REGISTRY", ""), os.environ.get("TAG", "latest")
-    ca_bundle = str(machine().ca_bundle or "")
-    images = released_images(image_names(project.plan, registry, tag), ca_bundle)
-    attached = attached_sboms(images, ca_bundle)
-    signable = list(subjects(images, attached))
-    for subject in signable if sboms else ():
+    tag, registry = os.environ.get("TAG") or "latest", os.environ.get("REGISTRY")
+    images = tagged(project, registry or project.plan.registry, image_tag(tag), console)
+    attached = attached_sboms(images, str(machine().ca_bundle or ""))
+    found = list(subjects(images, attached))
+    for subject in found:
         if subject["sbom"] and sboms:
             text = attached[subject["service"]][subject["platform"]]
             write_atomically(sboms / subject["sbom"], text.encode())
-    print_json({"images": signable})
+    print_json({"images": found})
 
 
-@command.command(
-    epilog=examples(
-        "slimbake ci summary --plan plan.json records/",
-        "slimbake ci summary --plan plan.json record.json > summary.md",
-    )
-)
-@click.argument("records", nargs=-1, type=click.Path(path_type=Path))
+@command.command(epilog=examples("slimbake ci summary", "slimbake ci summary > summary.md"))
 @manifest_option
-@click.option(
-    "--plan",
-    "jobs",
-    type=FILE,
-    required=True,
-    help="The jobs that were to run, as `slimbake ci plan` printed them.",
-)
-def summary(records: tuple[Path, ...], file: Path, jobs: Path) -> None:
-    """Print what a pipeline built, in Markdown: sizes, changes, and what failed.
+def summary(file: Path) -> None:
+    """Print what a pipeline built, in Markdown: sizes, changes, budgets.
 
-    RECORDS are files that `slimbake bake --record` wrote, or folders of them. Changes are those
-    since .slimbake/known.json, where sizes are then kept for the next run.
+    Changes are those since .slimbake/known.json, where sizes are then kept for the next run.
     """
     project = read(file)
-    selected, unchanged = read_json(jobs, _jobs, "`slimbake ci plan > FILE` writes one")
-    before = read_known(project.workspace)
-    result = summarise(project.plan, selected, unchanged, read_records(records), before)
+    selected, same = read_json(
+        record_file(project.workspace, PLAN), _services, "`slimbake ci plan` writes it"
+    )
+    result = summarise(
+        project.plan,
+        selected,
+        same,
+        records([project.workspace.path(RECORDS)]),
+        read_known(project.workspace),
+    )
     project.workspace.write(KNOWN, result.known.as_json())
     click.echo(summary_text(result), nl=False)
 
 
-def _jobs(value: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _services(matrix: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The services that jobs build, and those that need none."""
-    jobs = value["services"]["include"]
-    built = tuple(name for job in jobs for name in job["services"].split())
-    return built, tuple(value["unchanged"].split())
+    return (
+        tuple(name for job in matrix["shared"] for name in job["services"].split()),
+        tuple(matrix["unchanged"].split()),
+    )

@@ -145,7 +145,8 @@ class Ci:
 
     provider: Literal["github", "gitlab", "none"] | None = None
     runners: Pairs = ()  # platform -> label of the runners that it is built on
-    cache: Literal["registry", "gha", "none"] | None = None
+    branch: str = "main"  # that pushes, on GitHub
+    cache: Literal["registry", "none"] | None = None
     upgrade: str = ""  # when packages are upgraded, as cron has it; "" = never
     slimbake: str = ""  # the wheel that is installed: a path, or an address; "" = of an index
     sign: Sign = "none"

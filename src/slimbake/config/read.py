@@ -379,6 +379,7 @@ def ci(raw: Raw) -> Ci:
     return Ci(
         provider=raw.get("provider"),
         runners=pairs(raw, "runners"),
+        branch=raw.get("branch", "main"),
         cache=raw.get("cache"),
         upgrade=raw.get("upgrade", ""),
         slimbake=raw.get("slimbake", ""),

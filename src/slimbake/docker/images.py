@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -120,6 +120,13 @@ def remove_dangling(project: str) -> list[str]:
 def remove_image(name: str) -> bool:
     """Remove an image, or one of its names; false where a container still uses it."""
     return succeeds("image", "rm", name)
+
+
+def merge_images(name: str, images: Iterable[str]) -> None:
+    """Have a registry know several images of it, each for other platforms, under one name; no engine
+    is asked. Raises SetupError with Docker's own words.
+    """
+    call("buildx", "imagetools", "create", f"--tag={name}", *images)
 
 
 def tag_image(name: str, other: str) -> None:

@@ -326,7 +326,8 @@ class Pipeline:
     """
 
     provider: Literal["github", "gitlab", "none"]
-    cache: Literal["registry", "gha", "none"]  # where steps of builds are cached
+    branch: str  # that pushes
+    cache: Literal["registry", "none"]  # where steps of builds are cached
     upgrade: str  # when packages are upgraded, as cron has it; "" = never
     scanner: str  # of vulnerabilities, which its jobs need; "" = none
     sign: Sign  # how it signs what it released
@@ -348,6 +349,10 @@ class Plan:
     groups: tuple[Group, ...]
     services: tuple[Running, ...]
     pipeline: Pipeline
+
+    def in_lane(self, name: str, lane: Lane) -> bool:
+        """Whether something of an image is built in a lane."""
+        return not {*lane.platforms}.isdisjoint(self.target(name).platforms or self.platforms)
 
     def group(self, name: str) -> tuple[str, ...]:
         """The targets of a group; none where there is no such group."""

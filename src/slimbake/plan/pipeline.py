@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from slimbake.config.model import Ci
 from slimbake.fleet.model import Fleet
-from slimbake.plan.model import Lane, Pipeline
+from slimbake.plan.model import Lane, Pipeline, Plan
 
 HOST = "linux/amd64"  # what a provider's runners are, where nothing is said of them
 ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
@@ -34,6 +36,7 @@ def pipeline(fleet: Fleet) -> Pipeline:
     cache = ci.cache or ("registry" if fleet.manifest.registry else "none")
     return Pipeline(
         provider=provider if fleet.manifest.ci else "none",
+        branch=ci.branch,
         cache=cache,
         upgrade=ci.upgrade if provider == "github" else "",
         scanner=fleet.manifest.scan.scanner if fleet.manifest.scan else "",
@@ -42,9 +45,20 @@ def pipeline(fleet: Fleet) -> Pipeline:
     )
 
 
-def scope(project: str, target: str, lane: str) -> str:
-    """The scope of the cache of a target in a lane: no other target, lane or project has it.
-
-    The names of projects and targets hold no dot, so that the first two dots part the three.
+def caches(plan: Plan, lane: str, push: bool) -> dict[str, str]:
+    """Where a job reads the caches of targets and where it writes them, as the bake file has it: in
+    the registry, one for each target and lane.
     """
-    return f"{project}.{target}.{lane}"
+    if plan.pipeline.cache == "none":
+        return {}
+    place = f"type=registry,ref={plan.registry}/{{target}}:buildcache.{lane}"
+    more = f"compression={plan.compression.type},ignore-error=true"
+    to = f"{place},mode=max,image-manifest=true,oci-mediatypes=true,{more}"
+    return {"CACHE_FROM": place, "CACHE_TO": to if push else ""}
+
+
+def image_tag(name: str) -> str:
+    """A tag of images, of one that Git has: `-` replaces what a registry does not allow. A lane and
+    a variant may follow, and a registry takes 128 characters.
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip(".-")[:100]

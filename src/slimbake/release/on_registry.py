@@ -95,10 +95,12 @@ def released_images(
     ca_bundle: str = "",
     seconds: float = SECONDS,
     hint: str = "`slimbake bake --push` releases them; `--tag` says which",
+    *,
+    every: bool = True,
 ) -> tuple[OnRegistry, ...]:
     """What a registry has under these names, target -> REPOSITORY:TAG or REPOSITORY@DIGEST, read.
 
-    Raises SetupError that lists what it does not have, or its own words.
+    Raises SetupError with its own words, and where `every` is set for what it does not have.
     """
     parts = {target: _parts(name) for target, name in names.items()}
     repositories = {target: repository for target, (repository, _) in parts.items()}
@@ -109,7 +111,7 @@ def released_images(
     for target, answer in answers.items():
         if isinstance(answer, StoredManifest):
             images.append(OnRegistry(target, repositories[target], answer))
-        else:
+        elif answer or every:
             faults.append(f"{names[target]}: {answer or 'the registry has none'}")
             hint = answer.hint if answer else hint
     if faults:

@@ -1,24 +1,22 @@
-"""Wave 1 of a pipeline: what services share is built once and pushed, and a file tells every job
-that stands on it: target -> REPOSITORY@DIGEST.
+"""What a pipeline does before and after the jobs that build services: what they share is built once
+and pushed, and images that are unchanged, or of several lanes, get the tag of the run.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
+from slimbake import docker
 from slimbake.console import Console
-from slimbake.errors import UsageError
-from slimbake.host.files import read_json, write_atomically
+from slimbake.errors import SetupError
+from slimbake.host.machine import machine
 from slimbake.plan.model import Plan
 from slimbake.project import Project
-from slimbake.release.place import BakeRequest
-from slimbake.release.release import Released, release
-
-_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
+from slimbake.release.on_registry import OnRegistry, released_images
+from slimbake.release.place import BakeRequest, reference
+from slimbake.release.release import Released, offered, release
+from slimbake.release.site import seen
 
 
 def release_shared(project: Project, request: BakeRequest, console: Console) -> Released:
@@ -36,25 +34,55 @@ def release_shared(project: Project, request: BakeRequest, console: Console) -> 
     return replace(released, failed=(), failures=())
 
 
-def write_digests(file: Path, pushed: Mapping[str, str]) -> None:
-    """Write the file, whole or not at all."""
-    write_atomically(file, (json.dumps(pushed, indent=1) + "\n").encode())
+def held(
+    project: Project, targets: tuple[str, ...], registry: str, console: Console
+) -> tuple[str, ...]:
+    """Those of the images that a registry has as this machine would build them; doubts are said.
 
-
-def read_digests(file: Path, plan: Plan) -> dict[str, str]:
-    """What the file says. Raises UsageError where it is no such file, or names what is not in the
-    plan.
+    None without a registry, or with several lanes: fingerprints are of one, and each job asks for its
+    own. Raises SetupError.
     """
-    hint = "`slimbake ci shared --digests FILE` writes one"
-    said = read_json(file, lambda said: said, hint)
-    shared = {target.name for target in plan.targets if target.shared}
-    if not isinstance(said, dict) or not all(
-        isinstance(v, str) and _REFERENCE.fullmatch(v) for v in said.values()
-    ):
-        raise UsageError(f"{file} holds something else than images by their digests", hint)
-    if unknown := sorted(set(said) - shared):
-        raise UsageError(
-            f"{file} names what services of {plan.manifest} do not share: {', '.join(unknown)}",
-            "build them again",
+    if not project.manifest.registry or len(project.plan.pipeline.lanes) > 1:
+        return ()
+    found = offered(seen(project, console), targets, registry)
+    return tuple(image.target for image in found)
+
+
+def tagged(project: Project, registry: str, tag: str, console: Console) -> tuple[OnRegistry, ...]:
+    """The images that have a run's tag by now; what has none is said: its job failed.
+
+    Raises as `release` does, CheckError where a `scan:` does not let an unchanged image pass.
+    """
+    plan = project.plan
+    targets = plan.with_weights(tuple(service.service for service in plan.services))
+    names = {name: reference(plan.target(name), registry, tag) for name in targets}
+    if len(plan.pipeline.lanes) > 1:
+        _merge(plan, registry, tag, names, console)
+    elif unchanged := held(project, targets, registry, console):
+        request = BakeRequest(
+            targets=unchanged,
+            registry=registry,
+            tag=tag,
+            push=True,
+            missing=True,
+            keep_going=True,
+            frozen=True,
         )
-    return said
+        release(project, request, console).expect_all()
+    images = released_images(names, str(machine().ca_bundle or ""), every=False)
+    if missing := names.keys() - {image.target for image in images}:
+        console.say(
+            f"without the tag {tag}, see the logs of their jobs: {', '.join(sorted(missing))}"
+        )
+    return images
+
+
+def _merge(plan: Plan, registry: str, tag: str, names: Mapping[str, str], console: Console) -> None:
+    """Put what the lanes pushed of each image under one tag, where all of them did."""
+    for name, image in names.items():
+        lanes = (lane for lane in plan.pipeline.lanes if plan.in_lane(name, lane))
+        tags = (f"{tag}-{lane.name}" for lane in lanes)
+        try:
+            docker.merge_images(image, [reference(plan.target(name), registry, t) for t in tags])
+        except SetupError as error:
+            console.say(f"{name}: {error.hint}")

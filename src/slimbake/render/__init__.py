@@ -99,17 +99,15 @@ def _pieces(pieces: Iterator[str]) -> Iterator[bytes]:
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:
     """The pipeline of the CI system that is named; a template that says nothing makes no file."""
-    if plan.pipeline.provider == "none":
-        return {}
-    chosen = [TEMPLATES[plan.pipeline.provider]]
-    if plan.pipeline.upgrade:
-        chosen.append(("upgrade.yml.j2", UPGRADE))
+    chosen = dict(TEMPLATES[plan.pipeline.provider])
+    if plan.pipeline.provider != "none" and plan.pipeline.upgrade:
+        chosen[UPGRADE] = "upgrade.yml.j2"
     # Braces in pairs are GitHub's own there.
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
-    said = workflow(plan, own)
+    values = workflow(plan, own)
     texts = {
-        path: braces.get_template(template).render(plan=plan, workflow=said)
-        for template, path in chosen
+        path: braces.get_template(template).render(plan=plan, workflow=values)
+        for path, template in chosen.items()
     }
     return {path: text for path, text in texts.items() if text.strip()}
 

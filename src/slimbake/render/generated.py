@@ -22,7 +22,7 @@ from slimbake.errors import UsageError
 from slimbake.host.files import staged, write_all
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
-from slimbake.render.workflow import PIPELINES
+from slimbake.render.workflow import PIPELINES, with_pins
 
 _INSTALLED = Path(__file__).parents[1] / "_data"
 # The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
@@ -77,6 +77,9 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
     texts = _templates(plan, root)
     with _faults(texts):
         for file in render(plan, texts, _programs(plan), own_checkout(root), _compiled()):
+            if file.path in PIPELINES:
+                there = _content(root / file.path).decode("utf-8", "replace")
+                file = Generated.of(file.path, with_pins(file.text, there))
             whole = isinstance(file.parts, tuple)
             yield file if whole else Generated(file.path, _Guarded(file.parts, texts))
     yield schema()

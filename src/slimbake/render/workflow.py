@@ -4,19 +4,31 @@ file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from slimbake.config.naming import TOOL
 from slimbake.plan.model import Plan
-from slimbake.plan.pipeline import scope
 
 GITHUB = ".github/workflows/bake.yml"
 GITLAB = ".gitlab-ci.yml"
 UPGRADE = ".github/workflows/upgrade.yml"
-TEMPLATES = {"github": ("bake.yml.j2", GITHUB), "gitlab": ("gitlab-ci.yml.j2", GITLAB)}
-PIPELINES = (GITHUB, GITLAB, UPGRADE)
+ACTION_FOLDER = ".github/actions/slimbake"  # what jobs of GitHub's workflows begin with
+ACTION = f"{ACTION_FOLDER}/action.yml"
+TEMPLATES = {
+    "github": {GITHUB: "bake.yml.j2", ACTION: "action.yml.j2"},
+    "gitlab": {GITLAB: "gitlab-ci.yml.j2"},
+    "none": {},
+}
+PIPELINES = (GITHUB, ACTION, GITLAB, UPGRADE)
 
 GITHUB_REGISTRY = "ghcr.io"
+
+# an action at a commit, with its version; an image with its tag, at a digest
+_PIN = re.compile(
+    r"((?:uses: |image: |services: \[\")[\w./-]+[@:])"
+    r"((?:[\w.-]+@sha256:)?[0-9a-f]{40,64}(?: # v[\w.]+)?)"
+)
 
 _LOCKED = "--only-binary :all: --require-hashes"
 _OWN = (
@@ -37,8 +49,7 @@ class Workflow:
     lanes: bool  # there are several: each pushes images of its own, which are merged
     runner: str  # of jobs that build nothing for a platform
     secrets: tuple[str, ...]  # the variables that hold build secrets
-    cache_from: str  # as the bake file reads it, with LANE for the lane's name; "" = nowhere
-    cache_to: str
+    action: str = ACTION_FOLDER
 
 
 def workflow(plan: Plan, own: bool) -> Workflow:
@@ -46,7 +57,6 @@ def workflow(plan: Plan, own: bool) -> Workflow:
     host = plan.registry.partition("/")[0]
     login = host if "." in host or ":" in host or host == "localhost" else ""
     secrets = {s.name for target in plan.targets for s in target.secrets if s.source == "env"}
-    cache_from, cache_to = _caches(plan)
     return Workflow(
         install=_OWN if own else (f"{_LOCKED} --requirement {TOOL}",),
         pushes=plan.registry != plan.project,
@@ -56,21 +66,12 @@ def workflow(plan: Plan, own: bool) -> Workflow:
         lanes=len(plan.pipeline.lanes) > 1,
         runner=plan.pipeline.lanes[0].runner,
         secrets=tuple(sorted(secrets)),
-        cache_from=cache_from,
-        cache_to=cache_to,
     )
 
 
-def _caches(plan: Plan) -> tuple[str, str]:
-    """Where a job reads the caches of targets, and where it writes them: one scope for each target
-    and lane.
+def with_pins(text: str, there: str) -> str:
+    """A pipeline with the pins of the file that is there: Dependabot and Renovate change them, and
+    a pin that is no full commit or digest does not count.
     """
-    match plan.pipeline.cache:
-        case "gha":
-            at = f"type=gha,scope={scope(plan.project, '{target}', 'LANE')}"
-            return at, f"{at},mode=max,ignore-error=true"
-        case "registry":
-            at = f"type=registry,ref={plan.registry}/{{target}}:buildcache.LANE"
-            more = f"compression={plan.compression.type},ignore-error=true"
-            return at, f"{at},mode=max,image-manifest=true,oci-mediatypes=true,{more}"
-    return "", ""
+    pins = dict(_PIN.findall(there))
+    return _PIN.sub(lambda match: f"{match[1]}{pins.get(match[1], match[2])}", text)

@@ -16,7 +16,15 @@ from markdown_it import MarkdownIt
 from tests.unit.release.played import manifest
 
 from slimbake.ci.model import Record
-from slimbake.ci.records import KNOWN, read_known, recorded, records
+from slimbake.ci.records import (
+    KNOWN,
+    PLAN,
+    read_known,
+    record_file,
+    recorded,
+    records,
+    shared_images,
+)
 from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
@@ -54,7 +62,7 @@ API = image("api", 20_000_000)
 
 def test_what_was_built_is_compared_with_the_main_branch() -> None:
     before = Measurement((image("api", 18_000_000), image("old", 1)))
-    record = Record(services=("api",), seconds=12.0, images=(API,))
+    record = Record(services=("api",), images=(API,))
     made = summarise(fleet("api", "jobs"), ("api",), ("jobs",), (record,), before)
     assert made.rows == (
         SummaryRow(
@@ -84,7 +92,6 @@ def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
     before = Measurement((API,))
     record = Record(
         services=("api",),
-        seconds=5.0,
         failed=("api",),
         error="api: the smoke failed\n  <b>ValueError</b>",
     )
@@ -99,7 +106,7 @@ def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
 
 
 def test_a_shared_job_that_failed_says_why_none_of_its_services_was_built() -> None:
-    record = Record(services=("api", "jobs"), seconds=5.0, failed=("api", "jobs"), error="no disk")
+    record = Record(services=("api", "jobs"), failed=("api", "jobs"), error="no disk")
     summary = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Measurement(()))
     assert [row.state for row in summary.rows] == ["failed", "failed"]
     text = summary_text(summary)
@@ -108,7 +115,7 @@ def test_a_shared_job_that_failed_says_why_none_of_its_services_was_built() -> N
 
 
 def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
-    record = Record(services=("a", "b"), seconds=30.0, images=(image("a", 1), image("b", 2)))
+    record = Record(services=("a", "b"), images=(image("a", 1), image("b", 2)))
     made = summarise(fleet("a", "b"), ("a", "b"), (), (record,), Measurement(()))
     assert [row.state for row in made.rows] == ["built", "built"]
     assert "Nothing is known of the main branch yet." in summary_text(made)
@@ -116,8 +123,8 @@ def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
 
 
 def test_a_service_of_two_lanes_has_failed_where_one_of_them_did() -> None:
-    good = Record(services=("api",), seconds=1.0, images=(API,))
-    bad = Record(services=("api",), seconds=1.0, failed=("api",), error="no space left")
+    good = Record(services=("api",), images=(API,))
+    bad = Record(services=("api",), failed=("api",), error="no space left")
     assert [
         row.state
         for row in summarise(fleet("api"), ("api",), (), (good, bad), Measurement(())).rows
@@ -125,16 +132,14 @@ def test_a_service_of_two_lanes_has_failed_where_one_of_them_did() -> None:
 
 
 def test_what_a_job_found_on_the_registry_is_unchanged() -> None:
-    record = Record(services=("api", "jobs"), seconds=3.0, held=("jobs",), images=(API,))
+    record = Record(services=("api", "jobs"), held=("jobs",), images=(API,))
     made = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Measurement(()))
     assert [row.state for row in made.rows] == ["built", "unchanged"]
 
 
 def test_what_is_over_its_budget_is_shown_with_what_it_weighs() -> None:
     heavy = image("api", 60_000_000)
-    record = Record(
-        services=("api",), seconds=3.0, failed=("api",), error="api: over", images=(heavy,)
-    )
+    record = Record(services=("api",), failed=("api",), error="api: over", images=(heavy,))
     made = summarise(fleet("api"), ("api",), (), (record,), Measurement((API,)))
     assert "| <code>api</code> | failed | 100.0 MB | +40.0 MB |" in summary_text(made)
     assert made.known.images == (API,)
@@ -174,12 +179,12 @@ BREAKS = [
 @pytest.mark.parametrize("hostile", BREAKS)
 def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
     def said(name: str, error: str) -> str:
-        good = Record(services=("api",), seconds=1.0, images=(API,))
+        good = Record(services=("api",), images=(API,))
         made = summarise(
             fleet("api"),
             ("api",),
             (),
-            (good, Record(services=(name,), seconds=1, error=error)),
+            (good, Record(services=(name,), error=error)),
             Measurement(()),
         )
         row = SummaryRow(service=name, state="built", image=API, before=None)
@@ -204,11 +209,8 @@ def test_a_text_in_code_font_is_one_piece_of_one_line_without_a_character_that_m
 
 def test_a_comment_never_grows_too_long_and_says_what_it_left_out() -> None:
     names = tuple(f"service-{number}" for number in range(2000))
-    found = tuple(Record(services=(name,), seconds=1.0, images=(image(name, 5),)) for name in names)
-    bad = tuple(
-        Record(services=(name,), seconds=1.0, failed=(name,), error="<" * 5000)
-        for name in names[:3]
-    )
+    found = tuple(Record(services=(name,), images=(image(name, 5),)) for name in names)
+    bad = tuple(Record(services=(name,), failed=(name,), error="<" * 5000) for name in names[:3])
     said = summary_text(summarise(fleet(*names), names, (), (*found, *bad), Measurement(())))
     assert len(said) < 65_536
     assert said.count("| built |") + said.count("| failed |") == MOST
@@ -233,16 +235,14 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
         recorded(None, ("api", "jobs"), lambda: partly)
     found = {path.stem: records([path])[0] for path in tmp_path.iterdir()}
     assert set(found) == {"good", "bad", "partly"}
-    assert found["good"] == Record(services=("api",), seconds=found["good"].seconds, images=(API,))
+    assert found["good"] == Record(services=("api",), images=(API,))
     assert found["bad"] == Record(
         services=("api",),
-        seconds=found["bad"].seconds,
         error="the smoke failed\nfix it",
         failed=("api",),
     )
     assert found["partly"] == Record(
         services=("api", "jobs"),
-        seconds=found["partly"].seconds,
         error="jobs is over its budget\ntagged all the same: api",
         failed=("jobs",),
         images=(API,),
@@ -255,6 +255,38 @@ def test_a_record_says_what_the_registry_had(tmp_path: Path) -> None:
     recorded(tmp_path / "record.json", ("api",), lambda: done)
     (found,) = records([tmp_path])
     assert (found.held, found.failed, found.images) == (("api",), (), ())
+
+
+DIGEST = f"sha256:{'a' * 64}"
+REFUSED = [
+    {"runtime": "r.example.com/toy/runtime:latest"},
+    {"runtime": f"x,dest=/etc@{DIGEST}"},
+    {"api": f"r.example.com/toy/api@{DIGEST}"},
+]
+
+
+def leave(file: Path, pushed: dict[str, str]) -> None:
+    """What a job that pushed this leaves."""
+    recorded(file, (), lambda: Released(Measurement(()), pushed=pushed))
+
+
+def test_what_the_first_wave_pushed_is_read_from_its_record(tmp_path: Path) -> None:
+    file = tmp_path / "lane.json"
+    with pytest.raises(UsageError) as raised:
+        shared_images(file, fleet("api"))
+    assert (
+        raised.value.hint == "`slimbake ci shared` writes it in the first wave: run all jobs again"
+    )
+    pushed = {"runtime": f"r.example.com/toy/runtime@{DIGEST}"}
+    leave(file, pushed)
+    assert shared_images(file, fleet("api")) == pushed
+
+
+@pytest.mark.parametrize("pushed", REFUSED)
+def test_a_record_of_something_else_is_refused(tmp_path: Path, pushed: dict[str, str]) -> None:
+    leave(file := tmp_path / "lane.json", pushed)
+    with pytest.raises(UsageError, match=r"is not of what services of services\.yaml share"):
+        shared_images(file, fleet("api"))
 
 
 def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:
@@ -277,18 +309,18 @@ def test_the_command_reads_what_jobs_left_and_writes_what_is_known(tmp_path: Pat
     (tmp_path / "api").mkdir()
     file = tmp_path / "services.yaml"
     file.write_text('project: toy\npython: "3.11"\nservices: {api: {context: api}}\n')
-    (tmp_path / "matrix.json").write_text(
-        json.dumps({"services": {"include": [{"services": "api"}]}, "unchanged": ""})
-    )
+    plan = record_file(Workspace(tmp_path), PLAN)
+    plan.parent.mkdir(parents=True)
+    plan.write_text(json.dumps({"shared": [{"services": "api"}], "unchanged": ""}))
     released = Released(Measurement((API,)))
-    recorded(tmp_path / "records" / "api.json", ("api",), lambda: released)
-    words = ["ci", "summary", "--manifest", str(file), "--plan", str(tmp_path / "matrix.json")]
-    done = CliRunner().invoke(slimbake, [*words, str(tmp_path / "records")])
+    recorded(plan.with_name("api.json"), ("api",), lambda: released)
+    words = ["ci", "summary", "--manifest", str(file)]
+    done = CliRunner().invoke(slimbake, words)
     assert done.exit_code == 0, done.output
     assert "<code>api</code> | built" in done.stdout
     assert read_known(Workspace(tmp_path)) == Measurement((API,))
 
-    (tmp_path / "matrix.json").write_text("{}")
+    plan.write_text("{}")
     refused = CliRunner().invoke(slimbake, words)
     assert isinstance(refused.exception, UsageError)
-    assert refused.exception.hint == "`slimbake ci plan > FILE` writes one"
+    assert refused.exception.hint == "`slimbake ci plan` writes it"

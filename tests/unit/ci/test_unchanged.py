@@ -1,26 +1,22 @@
-"""Which services need no job, from Git alone: `matrix --since`."""
+"""Which services need no job, from Git alone: `ci plan --since`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from tests.unit.ci.test_changes import commit, committed, git, root  # noqa: F401 - fixtures
 
-from slimbake.cli import slimbake
+from slimbake.ci.changes import unchanged_since
+from slimbake.console import Console
 
 
 def since(root: Path, revision: str) -> tuple[list[str], list[str], str]:  # noqa: F811
-    """The services that get a job, those that need none, and what is said."""
-    done = CliRunner().invoke(
-        slimbake, ["ci", "plan", "--manifest", str(root / "services.yaml"), "--since", revision]
-    )
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    jobs = [job["services"] for job in found["services"]["include"]]
-    return jobs, found["unchanged"].split(), done.stderr
+    """The services that need a job, those that need none, and what is said."""
+    lines: list[str] = []
+    file = root / "services.yaml"
+    same = unchanged_since(file, ("api", "embed"), revision, Console(lines.append))
+    return [name for name in ("api", "embed") if name not in same], list(same), "".join(lines)
 
 
 def test_nothing_that_changed_needs_no_job(root: Path) -> None:  # noqa: F811

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from slimbake.ci.records import recorded
 from slimbake.cli import slimbake
 from slimbake.errors import MANIFEST, CheckError, UsageError
 from slimbake.images.sizes import Measurement
@@ -105,27 +108,75 @@ def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRe
     assert json.loads(done.stdout)["on_registry"] == {}
 
 
+JOB = {"id": "lane-1", "name": "jobs", "services": "jobs", "lane": "lane", "runner": "r"}
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a command sets for buildx goes with its process, and here with the test."""
+    before = {**os.environ}
+    for name in ("CACHE_FROM", "CACHE_TO"):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def run_job(root: Path, *words: str, job: str = "", **more: str) -> Result:
+    """Run `ci job` as a pipeline does."""
+    text = job or json.dumps({**JOB, "platform": "", **more})
+    env = {"JOB": text, "TAG": "v2+x", "REGISTRY": "other.example.com"}
+    return CliRunner().invoke(
+        slimbake, ["ci", "job", "-f", str(root / "services.yaml"), *words], env=env
+    )
+
+
 def test_a_job_of_a_pipeline_builds_on_what_another_pushed(
     root: Path, asked: list[BakeRequest]
 ) -> None:
-    shared, record = root / "shared.json", root / "record.json"
-    shared.write_text(json.dumps({"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}))
-    files = ("--shared", str(shared), "--record", str(record))
-    done = CliRunner().invoke(
-        slimbake,
-        ["ci", "job", "-f", str(root / "services.yaml"), *files, "jobs"],
-        env={"TAG": "v2", "REGISTRY": "other.example.com"},
-    )
+    records = root / ".slimbake/records"
+    pushed = {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
+    first = Released(Measurement(()), pushed=pushed)
+    recorded(records / "lane.json", (), lambda: first)
+    done = run_job(root, "--push")
     assert done.exception is None, done.output
     (request,) = asked
     assert (request.push, request.missing, request.keep_going, request.frozen) == (True,) * 4
     assert (request.targets, request.tag, request.registry) == (
         ("jobs",),
-        "v2",
+        "v2-x",
         "other.example.com",
     )
-    assert request.pushed == {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
-    assert json.loads(record.read_text())["services"] == ["jobs"]
+    assert request.pushed == pushed
+    assert json.loads((records / "lane-1.json").read_text())["services"] == ["jobs"]
+    place = f"type=registry,ref={REGISTRY}/{{target}}:buildcache.lane"
+    assert os.environ["CACHE_FROM"] == place
+    assert os.environ["CACHE_TO"].startswith(f"{place},mode=max,")
+
+
+def test_a_job_of_a_pull_request_pushes_nothing_and_of_several_lanes_each_has_its_tag(
+    root: Path, asked: list[BakeRequest]
+) -> None:
+    done = run_job(root, platform="linux/arm64")
+    assert done.exception is None, done.output
+    (request,) = asked
+    assert (request.push, request.missing, request.frozen) == (False, False, True)
+    assert (request.platform, request.tag) == ("linux/arm64", "v2-x-lane")
+    assert os.environ["CACHE_TO"] == ""
+
+
+@pytest.mark.parametrize("job", ["[]", "{", "{}", '"jobs"'])
+def test_what_is_no_job_is_refused(root: Path, asked: list[BakeRequest], job: str) -> None:
+    error = run_job(root, job=job).exception
+    assert isinstance(error, UsageError)
+    assert error.message == "--job is no job of a pipeline"
+
+
+def test_a_job_whose_first_wave_left_nothing_says_so(root: Path, asked: list[BakeRequest]) -> None:
+    error = run_job(root, "--push").exception
+    assert isinstance(error, UsageError)
+    assert ".slimbake/records/lane.json cannot be read" in error.message
+    assert not asked
 
 
 def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(

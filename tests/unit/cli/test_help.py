@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shlex
@@ -47,8 +48,14 @@ def test_help_lists_every_command_in_its_group() -> None:
     assert max(map(len, lines)) <= 80
 
 
+JOB = {"id": "1", "name": "api", "services": "api", "lane": "l", "runner": "", "platform": ""}
+
+
 @pytest.mark.parametrize("name", EVERY)
-def test_every_command_has_two_examples_that_it_takes(name: str) -> None:
+def test_every_command_has_two_examples_that_it_takes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB", json.dumps(JOB))  # as a pipeline gives it
     epilog = EVERY[name].epilog or ""
     typed = [line.strip()[2:] for line in epilog.splitlines() if line.startswith("  $ ")]
     assert len(typed) == 2

@@ -5,15 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import pytest
-
 from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
-from slimbake.errors import UsageError
 from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
-from slimbake.release import wave
 from slimbake.release.command import BakeOptions, Surroundings, arguments, environment
 
 DIGEST = "sha256:" + "a" * 64
@@ -102,34 +98,6 @@ def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
         "base-ml",
     ]
     assert [target.name for target in fleet().shared_by(("jobs",))] == ["runtime", "base-web"]
-
-
-def test_what_one_job_wrote_another_reads(tmp_path: Path) -> None:
-    wave.write_digests(tmp_path / "bases.json", AT)
-    assert wave.read_digests(tmp_path / "bases.json", fleet()) == AT
-
-
-REFUSED = [
-    ("{", "cannot be read"),
-    ("[]", "holds something else than images by their digests"),
-    ('{"runtime": 1}', "holds something else than images by their digests"),
-    (
-        '{"runtime": "registry.example.com/toy/runtime:latest"}',
-        "holds something else than images by their digests",
-    ),
-    (f'{{"runtime": "x,dest=/etc@{DIGEST}"}}', "holds something else than images by their digests"),
-    (
-        f'{{"api": "registry.example.com/toy/api@{DIGEST}"}}',
-        "names what services of s.yaml do not share: api",
-    ),
-]
-
-
-@pytest.mark.parametrize(("content", "said"), REFUSED)
-def test_a_file_that_no_job_wrote_is_refused(tmp_path: Path, content: str, said: str) -> None:
-    (tmp_path / "bases.json").write_text(content)
-    with pytest.raises(UsageError, match=said):
-        wave.read_digests(tmp_path / "bases.json", fleet())
 
 
 def test_a_plan_that_stands_on_images_differs_in_nothing_else() -> None:

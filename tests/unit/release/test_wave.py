@@ -22,7 +22,6 @@ from slimbake.config.model import (
 )
 from slimbake.errors import BuildError, UsageError
 from slimbake.fleet import resolve
-from slimbake.release import wave
 from slimbake.release.place import BakeRequest
 from slimbake.release.wave import release_shared
 
@@ -82,8 +81,6 @@ def test_all_that_services_stand_on_is_built_once_and_reported_by_its_digest(
     assert machine.built == list(SHARED)
     assert list(found) == list(SHARED)
     assert all(found[name].startswith(f"{machine.server.name}/{name}@sha256:") for name in SHARED)
-    wave.write_digests(tmp_path / "bases.json", found)
-    assert wave.read_digests(tmp_path / "bases.json", PLAN) == found
 
 
 def test_only_what_the_named_services_need_is_built(machine: Played) -> None:

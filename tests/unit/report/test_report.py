@@ -55,7 +55,7 @@ IMAGES = (
     Image("api", f"sha256:{'1' * 64}", (measured(RUNTIME, 700_000), measured(CODE, 300))),
     Image("model", f"sha256:{'2' * 64}", (measured(RUNTIME, 700_000),)),
 )
-RECORD = Record(services=("api", "model"), seconds=1.0, images=IMAGES)
+RECORD = Record(services=("api", "model"), images=IMAGES)
 
 
 def facts(root: Path, *records: Record) -> Any:

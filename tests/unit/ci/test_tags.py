@@ -1,4 +1,4 @@
-"""What a pipeline released and signs, by digest."""
+"""`slimbake ci tag`: what has the tag of a run, by digest."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from click.testing import CliRunner, Result
 from tests.unit.registries import Registry, registry
 
 from slimbake.cli import slimbake
-from slimbake.errors import SetupError, UsageError
+from slimbake.errors import SetupError
+from slimbake.images.sizes import Measurement
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST, Descriptor
+from slimbake.release import wave as tags
+from slimbake.release.place import BakeRequest
+from slimbake.release.release import Released
 from slimbake.release.sbom import MEDIA_TYPE
 
 FLEET = """\
 project: atlas
 registry: registry.example.com/atlas
 python: "3.11"
-ci: {sign: %s}
+ci: {%s}
 services:
   api: {context: api}
   jobs: {context: api, variants: {cpu: {}, gpu: {}}}
@@ -34,6 +38,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(tags, "held", lambda *_: ())
     (tmp_path / "api").mkdir()
     with registry(referrers=True) as server:
         server.blobs["sha256:0"] = b"{}"
@@ -56,13 +61,13 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
         yield server
 
 
-def run(tmp_path: Path, held: Registry, *more: str, sign: str = "cosign") -> Result:
+def run(tmp_path: Path, held: Registry, *more: str, ci: str = "", tag: str = "1.2") -> Result:
     file = tmp_path / "services.yaml"
-    file.write_text(FLEET % sign)
+    file.write_text(FLEET % ci)
     done = CliRunner().invoke(
         slimbake,
-        ["ci", "released", f"--manifest={file}", *more],
-        env={"REGISTRY": f"{held.name}/atlas", "TAG": "1.2"},
+        ["ci", "tag", f"--manifest={file}", *more],
+        env={"REGISTRY": f"{held.name}/atlas", "TAG": tag},
     )
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -101,12 +106,58 @@ def test_all_variants_are_listed_as_the_pipeline_releases_them(
     assert {e["service"] for e in found["images"]} == {"api", "jobs", "jobs-gpu"}
 
 
-def test_what_nobody_signs_has_no_command(tmp_path: Path, held: Registry) -> None:
-    with pytest.raises(UsageError, match="so nothing is signed"):
-        run(tmp_path, held, sign="none")
-
-
-def test_what_was_not_released_has_no_signature(tmp_path: Path, held: Registry) -> None:
+def test_what_has_no_tag_is_said_and_the_rest_is_listed(tmp_path: Path, held: Registry) -> None:
     del held.manifests["1.2"]
-    with pytest.raises(SetupError, match=r"api:1\.2: the registry has none"):
-        run(tmp_path, held)
+    done = run(tmp_path, held)
+    assert {e["service"] for e in json.loads(done.stdout)["images"]} == {"jobs-gpu"}
+    assert "without the tag 1.2, see the logs of their jobs: api, jobs" in done.stderr
+
+
+@pytest.mark.parametrize("tag", ["1+2", "1/2", "-1+2", "1:2"])
+def test_what_no_tag_of_an_image_may_have_is_replaced(
+    tmp_path: Path, held: Registry, tag: str
+) -> None:
+    for suffix in ("", "-gpu"):
+        held.manifests[f"1-2{suffix}"] = held.manifests[f"1.2{suffix}"]
+    found = json.loads(run(tmp_path, held, tag=tag).stdout)
+    assert {e["service"] for e in found["images"]} == {"api", "jobs", "jobs-gpu"}
+
+
+def test_unchanged_images_are_released_again_under_the_tag(
+    tmp_path: Path, held: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[BakeRequest] = []
+
+    def release(_: object, request: BakeRequest, __: object) -> Released:
+        asked.append(request)
+        return Released(Measurement(()))
+
+    monkeypatch.setattr(tags, "held", lambda *_: ("api",))
+    monkeypatch.setattr(tags, "release", release)
+    run(tmp_path, held)
+    (request,) = asked
+    assert (request.targets, request.tag) == (("api",), "1.2")
+    assert (request.push, request.missing, request.keep_going, request.frozen) == (True,) * 4
+
+
+def test_what_several_lanes_pushed_comes_under_one_tag(
+    tmp_path: Path, held: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: dict[str, list[str]] = {}
+
+    def merge(name: str, images: list[str]) -> None:
+        if name.endswith("-gpu"):
+            raise SetupError("docker buildx failed", "jobs:1.2-linux_arm64-gpu: not found")
+        merged[name.removeprefix(f"{held.name}/atlas/")] = [
+            image.removeprefix(f"{held.name}/atlas/") for image in images
+        ]
+
+    monkeypatch.setattr("slimbake.docker.merge_images", merge)
+    (tmp_path / "api").mkdir(exist_ok=True)
+    lanes = "runners: {linux/amd64: a, linux/arm64: b}}\nplatforms: [linux/amd64, linux/arm64]\n#"
+    done = run(tmp_path, held, ci=lanes)
+    assert merged == {
+        f"{name}:1.2": [f"{name}:1.2-linux_amd64", f"{name}:1.2-linux_arm64"]
+        for name in ("api", "jobs")
+    }
+    assert "jobs-gpu: jobs:1.2-linux_arm64-gpu: not found" in done.stderr
