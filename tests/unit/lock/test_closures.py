@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -102,14 +101,3 @@ def test_the_command_shows_both_plans_and_their_distance_to_the_lower_bound() ->
     )
     for line in expected:
         assert re.search(line, shown.output, re.MULTILINE), line
-
-
-def test_the_command_gives_scripts_bytes() -> None:
-    arguments = ["-f", str(ROOT / "services.yaml"), "--json"]
-    made = json.loads(CliRunner().invoke(command, arguments, catch_exceptions=False).output)
-    assert set(made) == {"written", "planned", "bound"}
-    assert made["planned"]["host"] >= made["bound"]["host"]
-    assert made["planned"]["pulled"] < made["written"]["pulled"]
-    layer = made["written"]["images"]["hybrid"][1]
-    assert layer["name"] == "base-ml"
-    assert layer["host"] > layer["registry"] > 0
