@@ -4,8 +4,6 @@ of its ways, and another tag for what is there.
 
 from __future__ import annotations
 
-import datetime
-import email.utils
 import itertools
 import json
 from pathlib import Path
@@ -167,15 +165,6 @@ def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(
         assert server.asked.count(f"GET /v2/a/b/manifests/{TAG}") == 1
 
 
-@pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504])
-def test_a_bad_moment_is_waited_for(status: int, slept: list[float]) -> None:
-    with registry() as server:
-        digest = release(server)
-        faulty(server, Fault(status), Fault(status), Fault(status))
-        assert ask(server) == ({"b": digest}, [])
-    assert all(low <= seconds <= low + 0.5 for low, seconds in zip((1, 2), slept, strict=True))
-
-
 def test_a_connection_that_is_cut_is_made_again() -> None:
     with registry() as server:
         digest = release(server)
@@ -198,37 +187,6 @@ def test_a_bad_moment_that_does_not_pass_is_a_doubt(
         server.faults["GET"] = itertools.repeat(fault)
         assert ask(server) == doubt(why)
     assert len(slept) == 2, "at once, and then after two pauses"
-
-
-def header(after: str | int) -> str:
-    """What Retry-After says: a number of seconds as it is, or the time in so many seconds from now."""
-    if isinstance(after, str):
-        return after
-    when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=after)
-    return email.utils.format_datetime(when, usegmt=True)
-
-
-@pytest.mark.parametrize("after", ["7", 7])
-def test_who_is_asked_to_come_back_then_comes_back_then(
-    after: str | int, slept: list[float]
-) -> None:
-    with registry() as server:
-        digest = release(server)
-        faulty(server, Fault(429, {"Retry-After": header(after)}))
-        assert ask(server) == ({"b": digest}, [])
-    assert slept
-    assert all(0 < seconds <= 7.5 for seconds in slept)
-    assert isinstance(after, int) or slept[0] >= 7
-
-
-@pytest.mark.parametrize("after", ["3600", 3600, "9" * 400])
-def test_who_is_asked_to_come_back_much_later_asks_before_and_gives_up(
-    after: str | int, slept: list[float]
-) -> None:
-    with registry() as server:
-        server.faults["GET"] = itertools.repeat(Fault(429, {"Retry-After": header(after)}))
-        assert ask(server) == doubt("answers 429")
-    assert max(slept, default=0) <= 30
 
 
 @pytest.mark.parametrize("how", ["never", "dripping"])

@@ -456,29 +456,6 @@ def built(
     return calls
 
 
-def test_what_is_unchanged_and_still_there_is_not_built_again(
-    machine: Played, engine: Engine, built: list[Any]
-) -> None:
-    held, request = site(machine.project, machine.said), asking(machine)
-    first = Place().make(held, SERVICES, request)
-    assert Place().make(held, SERVICES, request).images == first.images
-    assert [targets for targets, _ in built] == [SERVICES]
-    assert machine.said == [f"unchanged: {', '.join(SERVICES)}"]
-    machine.inputs["nlg-smoke"] = "sha256:edited"
-    engine.remove("client:built")
-    made = Place().make(held, SERVICES, request)
-    assert built[-1][0] == ("nlg", "client")
-    assert [image.name for image in made.images] == list(SERVICES)
-
-
-def test_what_was_edited_during_its_build_is_built_again(machine: Played, built: list[Any]) -> None:
-    machine.edited = {"nlg-smoke": "sha256:edited"}
-    held, request = site(machine.project), asking(machine)
-    for _ in range(2):
-        Place().make(held, SERVICES, request)
-    assert [targets for targets, _ in built] == [SERVICES, ("nlg",)]
-
-
 @pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
 def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
     machine: Played, built: list[Any], said: dict[str, Any]

@@ -266,10 +266,16 @@ def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build
 # --- failure
 
 
-def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
+@pytest.fixture
+def broken(steps: Steps) -> Vertex:
+    """The smoke that failed in the build that was recorded."""
     progress, _ = played(steps, "failing.jsonl")
     assert progress.failed is not None
-    error, culprit = failure(PLAN, progress.failed, "")
+    return progress.failed
+
+
+def test_a_smoke_that_fails_is_a_check_that_does_not_hold(broken: Vertex) -> None:
+    error, culprit = failure(PLAN, broken, "")
     assert isinstance(error, CheckError) and culprit == "two-smoke"
     assert error.message.startswith(
         "the smoke of two failed (exit code: 1); its tag stays where it was\n  "
@@ -277,42 +283,36 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(steps: Steps) -> None:
     assert error.message.endswith("  smoke: load failed")
 
 
-def test_a_smoke_that_misses_a_module_says_where_to_list_its_package(steps: Steps) -> None:
-    progress, _ = played(steps, "failing.jsonl")
-    assert progress.failed is not None
-    progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
-    error, _ = failure(PLAN, progress.failed, "")
-    assert error.hint.startswith(
-        "the image has no `six`: add the package that has it to `services.two.requirements`"
-    )
+@pytest.mark.parametrize(
+    ("log", "hint"),
+    [
+        (
+            ("ModuleNotFoundError: No module named 'six'",),
+            "the image has no `six`: add the package that has it to `services.two.requirements`",
+        ),
+        (
+            ("KeyError: 'VAULT_URL'", "smoke: import failed"),
+            "`start: {env: {VAULT_URL: VALUE}}` of `services.two`",
+        ),
+        (
+            ("OSError: libgomp.so.1: cannot open shared object file: No such file",),
+            "`services.two.system`; by Debian's rule for names that is `libgomp1`",
+        ),
+    ],
+)
+def test_a_smoke_that_misses_something_says_where_to_list_it(
+    broken: Vertex, log: tuple[str, ...], hint: str
+) -> None:
+    broken.log += log
+    assert hint in failure(PLAN, broken, "")[0].hint
 
 
-def test_a_smoke_that_misses_a_variable_says_what_gives_it_to_checks(steps: Steps) -> None:
-    progress, _ = played(steps, "failing.jsonl")
-    assert progress.failed is not None
-    progress.failed.log += ["KeyError: 'VAULT_URL'", "smoke: import failed"]
-    error, _ = failure(PLAN, progress.failed, "")
-    assert "`start: {env: {VAULT_URL: VALUE}}` of `services.two`" in error.hint
-
-
-def test_each_of_several_failures_says_what_to_do_about_it(steps: Steps) -> None:
-    progress, _ = played(steps, "failing.jsonl")
-    assert progress.failed is not None
+def test_each_of_several_failures_says_what_to_do_about_it(broken: Vertex) -> None:
     other = BuildError("one does not build", "fix it")
-    progress.failed.log.append("ModuleNotFoundError: No module named 'six'")
-    error = together([other, failure(PLAN, progress.failed, "")[0]])
+    broken.log.append("ModuleNotFoundError: No module named 'six'")
+    error = together([other, failure(PLAN, broken, "")[0]])
     assert error.message.startswith("one does not build\n  fix it\nthe smoke of two failed")
     assert "\n  the image has no `six`: add the package that has it to `services.two" in str(error)
-
-
-def test_a_smoke_that_misses_a_library_names_the_package_of_debian(steps: Steps) -> None:
-    progress, _ = played(steps, "failing.jsonl")
-    assert progress.failed is not None
-    progress.failed.log.append(
-        "OSError: libgomp.so.1: cannot open shared object file: No such file"
-    )
-    error, _ = failure(PLAN, progress.failed, "")
-    assert "`services.two.system`; by Debian's rule for names that is `libgomp1`" in error.hint
 
 
 MEASURED = plan(
@@ -329,26 +329,16 @@ MEASURED = plan(
 )
 
 
-@pytest.mark.parametrize(
-    ("target", "words"),
-    [
-        (
-            "embed-parity",
-            (
-                "the parity of embed failed (exit code: 1); its tag stays where it was\n "
-                " parity: worst"
-            ),
-        ),
-    ],
-)
-def test_a_parity_that_fails_is_a_check_that_does_not_hold(target: str, words: str) -> None:
+def test_a_parity_that_fails_is_a_check_that_does_not_hold() -> None:
     error = 'process "python /check.pyz parity" did not complete successfully: exit code: 1'
-    vertex = Vertex(
-        BuildStep(target, "parity", "RUN"), "failed", error=error, log=["parity: worst"]
+    step = BuildStep("embed-parity", "parity", "RUN")
+    found, culprit = failure(
+        MEASURED, Vertex(step, "failed", error=error, log=["parity: worst"]), ""
     )
-    found, culprit = failure(MEASURED, vertex, "")
-    assert isinstance(found, CheckError) and culprit == target
-    assert found.message == words
+    assert isinstance(found, CheckError) and culprit == "embed-parity"
+    assert found.message == (
+        "the parity of embed failed (exit code: 1); its tag stays where it was\n  parity: worst"
+    )
 
 
 @pytest.mark.parametrize("shown", ["base-ml-onnx-inventory", "embed-inventory"])
@@ -443,16 +433,6 @@ def test_the_last_words_of_buildx_stand_behind_the_events(says: Path, tmp_path: 
     assert bake.code == 3
     assert bake.text.startswith("smoke.Dockerfile:8\n--------------------\n")
     assert bake.text.endswith("did not complete successfully: exit code: 1\n")
-
-
-def test_words_on_the_line_of_a_closing_brace_lose_no_event(says: Path, tmp_path: Path) -> None:
-    says.write_text(
-        'warning: first\n{\n  "logs": []\n}\n{"vertexes": []}\n{\n  "logs": null\n}ERROR:'
-        " last\nwords\n"
-    )
-    bake = Bake([], tmp_path, {})
-    assert list(bake.events()) == [{"logs": []}, {"vertexes": []}, {"logs": None}]
-    assert bake.text == "warning: first\nERROR: last\nwords\n"
 
 
 @pytest.mark.parametrize(
