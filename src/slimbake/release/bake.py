@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -70,12 +70,14 @@ def bake(
         raise SetupError(f"the build wants secrets that are not there\n{words}")
     steps = Steps(plan, _dockerfiles(plan, site.root))
     failures: list[SlimbakeError] = []
+    ran: frozenset[str] = frozenset()
     while targets:
         names = plan.with_checks(targets) if checks else targets
         build = partial(_build, site, plan, names, steps)
         run = _patiently(build, options, site.console)
+        ran |= run.ran
         if run.broken is None:
-            return BakeResult(run.digests, tuple(failures), run.ran, targets)
+            return BakeResult(run.digests, tuple(failures), ran, targets)
         error, culprit = failure(plan, run.broken, run.text)
         if not options.keep_going or not culprit:
             raise error
@@ -100,7 +102,8 @@ def _patiently(
             f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
         )
         time.sleep(pause)
-        run = build(options)
+        again = build(options)
+        run = replace(again, ran=run.ran | again.ran)
     return run
 
 
@@ -128,7 +131,7 @@ def _build(
             site.console.say(warning)
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
-            return _Run({}, broken, running.text, frozenset())
+            return _Run({}, broken, running.text, progress.ran)
         found = json.loads(metadata.read_text("utf-8"))
     digests = {name: _identifiers(entry) for name, entry in found.items()}
     return _Run(digests, None, running.text, progress.ran)

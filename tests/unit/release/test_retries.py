@@ -17,7 +17,7 @@ WORDS = "#1 building\nERROR: failed to solve: DeadlineExceeded: context deadline
 
 def broken() -> baking._Run:
     vertex = Vertex(BuildStep("", "bake", ""), "failed", error="the daemon gave up: " + WORDS)
-    return baking._Run({}, vertex, WORDS, frozenset())
+    return baking._Run({}, vertex, WORDS, frozenset({"runtime"}))
 
 
 @pytest.fixture
@@ -34,10 +34,15 @@ def test_it_goes_on_after_a_pause(
     pauses: list[float] = []
 
     monkeypatch.setattr("slimbake.release.bake.time.sleep", pauses.append)
-    builds += [broken(), broken(), baking._Run({"api": ("sha256:1",)}, None, "", frozenset())]
+    builds += [
+        broken(),
+        broken(),
+        baking._Run({"api": ("sha256:1",)}, None, "", frozenset({"api"})),
+    ]
     said: list[str] = []
     done = bake(site(PROJECT, said), ("api",), BakeOptions())
     assert done.digests == {"api": ("sha256:1",)}
+    assert done.ran == {"runtime", "api"}, "also what ran before it gave up"
     assert pauses == [2.0, 15.0]
     assert said == [
         f"the builder gave up, as one that is busy; again in {seconds} s: {WORDS.splitlines()[1]}"
