@@ -7,7 +7,7 @@ from slimbake.host.workspace import FOLDER
 from slimbake.plan.model import Plan
 from slimbake.release.bake import bake
 from slimbake.release.command import BakeOptions, staged
-from slimbake.release.place import Built, built_in_engine
+from slimbake.release.place import BuiltImage, built_in_engine
 from slimbake.release.site import Site
 from slimbake.render import bare_files
 
@@ -16,7 +16,7 @@ BARE = "bare"  # in the workspace: what steps that install are to do
 
 def bare_images(
     site: Site, services: tuple[str, ...], *, checks: bool = True, platform: str = ""
-) -> tuple[Built, ...]:
+) -> tuple[BuiltImage, ...]:
     """Build these services without optimisation, and run their checks. They are never pushed.
 
     Raises as `bake` does.

@@ -61,7 +61,7 @@ class BakeRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class BuiltImage:
     """An image that was built and checked, and has no name yet that anyone uses."""
 
     name: str  # its target
@@ -71,10 +71,10 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class BuiltImages:
     """What a place built."""
 
-    images: tuple[Built, ...] = ()
+    images: tuple[BuiltImage, ...] = ()
     unchanged: frozenset[str] = frozenset()  # of these, those that were not built at all
     ran: frozenset[str] = frozenset()  # the targets of which a step ran: the rest is from cache
     failures: tuple[SlimbakeError, ...] = ()
@@ -82,7 +82,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BuildPlace:
     """Where images are built, and from where they are pushed.
 
     `afar`: the builder in use pushes what it builds, and the services' images are then pulled by
@@ -92,7 +92,7 @@ class Place:
 
     afar: bool = False
 
-    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
+    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> BuiltImages:
         """Build these targets and hold them to their checks, without moving a tag. What is unchanged
         since the engine's own builder last built it is taken as it is.
 
@@ -108,12 +108,12 @@ class Place:
             site.console.say(f"unchanged: {', '.join(image.name for image in unchanged)}")
         rest = tuple(name for name in targets if name not in same)
         if not rest:
-            return Made(images=unchanged, unchanged=same, layouts=layouts)
+            return BuiltImages(images=unchanged, unchanged=same, layouts=layouts)
         result = bake(site, rest, options)
         new = _pulled(site, result, request) if self.afar else built_in_engine(result.left, result)
         if not unusual:
             _keep(site, new, before)
-        return Made(
+        return BuiltImages(
             images=tuple(sorted((*unchanged, *new), key=lambda each: targets.index(each.name))),
             unchanged=same,
             ran=result.ran,
@@ -124,7 +124,7 @@ class Place:
     def push(
         self,
         site: Site,
-        images: tuple[Built, ...],
+        images: tuple[BuiltImage, ...],
         names: Mapping[str, str],
         request: BakeRequest,
         host: Host,
@@ -156,14 +156,14 @@ class Place:
         return replace(options, load=load, layouts=str(layouts or ""))
 
 
-def place_of(site: Site, request: BakeRequest) -> Place:
+def place_of(site: Site, request: BakeRequest) -> BuildPlace:
     """Where a request is carried out: on the builder in use, where it pushes from elsewhere.
 
     Raises SetupError for what the place cannot do.
     """
     ours = site.engine.builder == "docker"
     if request.push and not ours:
-        return Place(afar=True)
+        return BuildPlace(afar=True)
     # Without it, an engine pushes layers as gzip of its own, and no index.
     if request.push and site.engine.store != "containerd":
         needs = "needs the engine's containerd image store, or a builder of its own"
@@ -171,7 +171,7 @@ def place_of(site: Site, request: BakeRequest) -> Place:
             raise SetupError(f"`provenance: max` {needs}")
         if site.plan.compression.type == "estargz":
             raise SetupError(f"`compression: {{type: estargz}}` {needs}")
-    return Place()
+    return BuildPlace()
 
 
 def reference(target: Target, registry: str, tag: str) -> str:
@@ -181,7 +181,7 @@ def reference(target: Target, registry: str, tag: str) -> str:
 
 def still_built(
     site: Site, targets: tuple[str, ...]
-) -> tuple[tuple[Built, ...], Mapping[str, str]]:
+) -> tuple[tuple[BuiltImage, ...], Mapping[str, str]]:
     """The targets whose last image still is what would be built, and the fingerprints of all."""
     last = {name: was for name, was in baked_images(site.workspace).items() if name in targets}
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
@@ -190,14 +190,14 @@ def still_built(
     held = asked.result()
     found = ((name, *last[name]) for name in targets if name in last)
     unchanged = tuple(
-        Built(name=name, image=image, names=held[image])
+        BuiltImage(name=name, image=image, names=held[image])
         for name, fingerprint, image in found
         if image in held and fingerprint == fingerprints.get(name)
     )
     return unchanged, fingerprints
 
 
-def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built, ...]:
+def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[BuiltImage, ...]:
     """These images as the engine holds them. Raises BuildError and SetupError for one that is not
     there.
     """
@@ -208,7 +208,9 @@ def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built
         raise SetupError(
             "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
         )
-    return tuple(Built(name=name, image=image, names=held[image]) for name, image in images.items())
+    return tuple(
+        BuiltImage(name=name, image=image, names=held[image]) for name, image in images.items()
+    )
 
 
 def _ids(name: str, result: BakeResult) -> tuple[str, ...]:
@@ -228,7 +230,7 @@ def _layouts(site: Site, targets: tuple[str, ...]) -> Path | None:
     return prepare_layouts(released, site.workspace)
 
 
-def _keep(site: Site, images: tuple[Built, ...], before: Mapping[str, str]) -> None:
+def _keep(site: Site, images: tuple[BuiltImage, ...], before: Mapping[str, str]) -> None:
     """Record what was built and checked; not what was edited meanwhile, which may or may not be in
     its image.
     """
@@ -248,7 +250,7 @@ def _names(site: Site, targets: tuple[str, ...], request: BakeRequest, tag: str)
     return {name: reference(site.plan.target(name), request.registry, tag) for name in targets}
 
 
-def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[Built, ...]:
+def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[BuiltImage, ...]:
     """What a builder has pushed; services' images are brought into the engine: what a check, an
     SBOM or a measurement needs is in the very image that the registry holds.
     """
@@ -262,7 +264,7 @@ def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[Built
             # The last is what runs here: without the containerd store each platform has an id.
             for platform in sorted(wanted, key=lambda each: each == this_platform()):
                 image = docker.pull_image(pushed, platform)
-        images.append(Built(name=name, image=image, pushed=pushed))
+        images.append(BuiltImage(name=name, image=image, pushed=pushed))
     return tuple(images)
 
 
@@ -302,7 +304,7 @@ def _other_image(name: str) -> BuildError:
 
 
 def _push_attested(
-    site: Site, images: tuple[Built, ...], names: Mapping[str, str], request: BakeRequest
+    site: Site, images: tuple[BuiltImage, ...], names: Mapping[str, str], request: BakeRequest
 ) -> None:
     """Push images with their provenance; the engine keeps those without it under their names.
 
@@ -328,7 +330,7 @@ def _push_attested(
 
 def _tag_in_registry(
     site: Site,
-    images: tuple[Built, ...],
+    images: tuple[BuiltImage, ...],
     names: Mapping[str, str],
     request: BakeRequest,
     host: Host,
@@ -353,7 +355,7 @@ def _tag_in_registry(
     return found
 
 
-def _in_registry(image: Built, name: str, host: Host) -> StoredManifest:
+def _in_registry(image: BuiltImage, name: str, host: Host) -> StoredManifest:
     """What the registry has under the name of an image that the engine pushed. Raises BuildError
     where that is another one.
     """

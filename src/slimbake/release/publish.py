@@ -15,7 +15,7 @@ from slimbake.plan.origin import is_ours
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import CREATED, StoredManifest, platform_manifests
-from slimbake.release.place import BakeRequest, Built, Place
+from slimbake.release.place import BakeRequest, BuildPlace, BuiltImage
 from slimbake.release.sbom import MEDIA_TYPE, file_name, sbom
 from slimbake.release.site import Site, built_for
 from slimbake.release.statement import mark
@@ -24,7 +24,7 @@ Documents = Mapping[str, Mapping[str, str]]
 """Target -> platform, "" for the only one -> its SBOM."""
 
 
-def sboms(site: Site, images: tuple[Built, ...], platform: str = "") -> Documents:
+def sboms(site: Site, images: tuple[BuiltImage, ...], platform: str = "") -> Documents:
     """The SBOMs of the services among these images, for each platform that they are built for.
 
     Raises SetupError for one that cannot be made.
@@ -55,8 +55,8 @@ def sboms(site: Site, images: tuple[Built, ...], platform: str = "") -> Document
 
 def publish(
     site: Site,
-    place: Place,
-    images: tuple[Built, ...],
+    place: BuildPlace,
+    images: tuple[BuiltImage, ...],
     names: Mapping[str, str],
     request: BakeRequest,
     documents: Documents,

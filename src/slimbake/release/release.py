@@ -18,7 +18,14 @@ from slimbake.registry.address import is_loopback
 from slimbake.release.budget import over_budget
 from slimbake.release.inputs import registry_fingerprints
 from slimbake.release.on_registry import OnRegistry, on_registry, released_images, retag
-from slimbake.release.place import BakeRequest, Built, Made, Place, place_of, reference
+from slimbake.release.place import (
+    BakeRequest,
+    BuildPlace,
+    BuiltImage,
+    BuiltImages,
+    place_of,
+    reference,
+)
 from slimbake.release.publish import publish, sboms
 from slimbake.release.scan import Scans, scanner_here, scans
 from slimbake.release.site import Site, hold
@@ -77,8 +84,8 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         rest = tuple(name for name in request.targets if name not in there)
         shared = {i.target: i.reference for i in held if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest)
-        made = place.make(site, rest, request) if rest else Made()
-        return _released(site, place, request, held, made, fingerprints, scan)
+        build = place.make(site, rest, request) if rest else BuiltImages()
+        return _released(site, place, request, held, build, fingerprints, scan)
 
 
 def _held(
@@ -117,19 +124,19 @@ def offered(
 
 def _released(
     site: Site,
-    place: Place,
+    place: BuildPlace,
     request: BakeRequest,
     held: tuple[OnRegistry, ...],
-    made: Made,
+    build: BuiltImages,
     fingerprints: Mapping[str, str],
     scan: Scan | None,
 ) -> Released:
     """Start what was built, measure it, hold it to its budgets, then tag and push it."""
     plan = site.plan
-    images = {i.name: i.image for i in made.images if plan.target(i.name).released and i.image}
+    images = {i.name: i.image for i in build.images if plan.target(i.name).released and i.image}
     ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
     weights = {**request.pushed, **{i.target: i.reference for i in held}}
-    weights |= {i.name: i.image or i.pushed for i in made.images}
+    weights |= {i.name: i.image or i.pushed for i in build.images}
     plan = mounted(plan, weights, ids)
     beside = {**_beside(site, request, ids, weights, fingerprints), **weights}
     starts = start_checks(site, plan, ids, request.platform, beside)
@@ -137,12 +144,12 @@ def _released(
     if failed and not request.keep_going:
         raise CheckError("\n".join(failed.values()))
     with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
-        measurement = measure_images(images, site.workspace, made.layouts)
+        measurement = measure_images(images, site.workspace, build.layouts)
     alive = tuple(each for each in measurement.images if each.name not in failed)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     _expect_none(over, "over budget", request)
     failed |= over
-    good = tuple(image for image in made.images if image.name not in failed)
+    good = tuple(image for image in build.images if image.name not in failed)
     documents = sboms(site, good, request.platform) if request.push or scan else {}
     scanned = scans(site, scan, good, documents, held) if scan else Scans({})
     _expect_none(scanned.refused, "the scan stops the release", request)
@@ -165,25 +172,25 @@ def _released(
     return Released(
         measurement=measurement,
         on_registry=held,
-        built=_built(plan, made),
-        unchanged=made.unchanged,
+        built=_built(plan, build),
+        unchanged=build.unchanged,
         names=names,
         pushed=pushed,
         failed=tuple(name for name in request.targets if name not in names),
-        failures=(*made.failures, *map(CheckError, failed.values())),
+        failures=(*build.failures, *map(CheckError, failed.values())),
         checks={
-            name: checks_of(plan, name, starts, name in scanned.done, made.ran)
+            name: checks_of(plan, name, starts, name in scanned.done, build.ran)
             for name in ids
             if name in names
         },
     )
 
 
-def _built(plan: Plan, made: Made) -> frozenset[str]:
+def _built(plan: Plan, build: BuiltImages) -> frozenset[str]:
     """The images of which a step ran, be it in what they stand on."""
-    released = {i.name for i in made.images if plan.target(i.name).released} - made.unchanged
+    released = {i.name for i in build.images if plan.target(i.name).released} - build.unchanged
     return frozenset(
-        name for name in released if made.ran & {target.name for target in plan.needed((name,))}
+        name for name in released if build.ran & {target.name for target in plan.needed((name,))}
     )
 
 
@@ -257,7 +264,7 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def _tag(images: tuple[Built, ...], names: Mapping[str, str]) -> None:
+def _tag(images: tuple[BuiltImage, ...], names: Mapping[str, str]) -> None:
     """Move the engine's tags to exactly what was built and checked."""
     for image in images:
         if image.image and names[image.name] not in image.names:

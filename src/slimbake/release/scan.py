@@ -15,7 +15,7 @@ from slimbake.errors import SetupError
 from slimbake.host.process import execute
 from slimbake.images import this_platform
 from slimbake.release.on_registry import OnRegistry, attached_sboms
-from slimbake.release.place import Built
+from slimbake.release.place import BuiltImage
 from slimbake.release.publish import Documents
 from slimbake.release.site import Site
 
@@ -60,7 +60,7 @@ def scanner_here(scan: Scan, *, required: bool) -> bool:
 def scans(
     site: Site,
     scan: Scan,
-    images: tuple[Built, ...],
+    images: tuple[BuiltImage, ...],
     documents: Documents,
     held: tuple[OnRegistry, ...],
 ) -> Scans:

@@ -30,7 +30,7 @@ from slimbake.registry.session import Host
 from slimbake.release import release as releasing
 from slimbake.release.command import Surroundings
 from slimbake.release.inputs import released_fingerprints, variant_fingerprint
-from slimbake.release.place import BakeRequest, Built, Made
+from slimbake.release.place import BakeRequest, BuiltImage, BuiltImages
 from slimbake.release.site import Site
 from slimbake.release.starts import Starts
 from slimbake.release.statement import mark
@@ -86,7 +86,7 @@ class Played:
         known = {name: digest(value) for name, value in self.inputs.items()}
         return released_fingerprints(self.project.plan, known)
 
-    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> Made:
+    def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> BuiltImages:
         failures = tuple(self.broken[name] for name in targets if name in self.broken)
         if failures and not request.keep_going:
             raise failures[0]
@@ -95,13 +95,15 @@ class Played:
         self.built += left
         self.inputs |= self.edited
         self.stood_on = dict(site.around.pushed)
-        images = tuple(Built(name=name, image=manifest(name).descriptor.digest) for name in left)
-        return Made(images=images, failures=failures)
+        images = tuple(
+            BuiltImage(name=name, image=manifest(name).descriptor.digest) for name in left
+        )
+        return BuiltImages(images=images, failures=failures)
 
     def push(
         self,
         site: Site,
-        images: tuple[Built, ...],
+        images: tuple[BuiltImage, ...],
         names: Mapping[str, str],
         request: BakeRequest,
         host: Host,

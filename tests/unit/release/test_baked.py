@@ -22,7 +22,7 @@ from slimbake.release import place
 from slimbake.release.bake import BakeResult
 from slimbake.release.command import BakeOptions, Surroundings
 from slimbake.release.inputs import baked_images, last_images
-from slimbake.release.place import BakeRequest, Built, Made, Place
+from slimbake.release.place import BakeRequest, BuildPlace, BuiltImage, BuiltImages
 from slimbake.release.site import Site
 
 BOTH = ("api", "embed")
@@ -39,9 +39,9 @@ class Engine:
     fails: str = ""
     meanwhile: Callable[[], object] = lambda: None  # while it builds
 
-    def make(self, *targets: str, **said: Any) -> Made:
+    def make(self, *targets: str, **said: Any) -> BuiltImages:
         request = BakeRequest(targets=targets or BOTH, registry="r.example", **said)
-        return Place().make(self.site, request.targets, request)
+        return BuildPlace().make(self.site, request.targets, request)
 
     def builds(self, *targets: str, **said: Any) -> list[str]:
         """What is built where these are asked for."""
@@ -90,8 +90,8 @@ def test_what_was_baked_is_unchanged_until_something_changes(
     assert engine.builds() == ["api", "embed"]
     engine.built.clear()
     assert engine.make("embed", "api").images == (
-        Built(name="embed", image="sha256:embed", names=("embed:built",)),
-        Built(name="api", image="sha256:api", names=("api:built",)),
+        BuiltImage(name="embed", image="sha256:embed", names=("embed:built",)),
+        BuiltImage(name="api", image="sha256:api", names=("api:built",)),
     )
     assert (engine.built, engine.said) == ([], ["unchanged: embed, api"])
     (tmp_path / "services/embed/smoke.py").write_text("def load(): ...")

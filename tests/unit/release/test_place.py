@@ -31,8 +31,8 @@ from slimbake.release.bake import BakeResult
 from slimbake.release.command import BakeOptions, Surroundings
 from slimbake.release.place import (
     BakeRequest,
-    Built,
-    Place,
+    BuildPlace,
+    BuiltImage,
     place_of,
 )
 from slimbake.release.release import Released, release
@@ -117,8 +117,8 @@ def builder(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Builder:
     made = Builder(machine.server)
     monkeypatch.setattr(places, "bake", made.bake)
     monkeypatch.setattr(docker, "pull_image", made.pull)
-    monkeypatch.setattr(places, "place_of", lambda *_: Place(afar=True))
-    monkeypatch.setattr("slimbake.release.release.place_of", lambda *_: Place(afar=True))
+    monkeypatch.setattr(places, "place_of", lambda *_: BuildPlace(afar=True))
+    monkeypatch.setattr("slimbake.release.release.place_of", lambda *_: BuildPlace(afar=True))
     return made
 
 
@@ -241,7 +241,7 @@ def test_what_the_registry_has_is_only_tagged_and_nothing_of_it_is_built(
 def test_one_builder_builds_all_at_once_and_pushes_services_alone(
     machine: Played, builder: Builder
 ) -> None:
-    made = Place(afar=True).make(
+    made = BuildPlace(afar=True).make(
         site(machine.project), SERVICES, asking(machine, platform="linux/x")
     )
     assert builder.asked == [(SERVICES, True)]
@@ -255,7 +255,7 @@ def test_of_several_platforms_what_is_run_here_is_this_machine_s(
     machine: Played, builder: Builder
 ) -> None:
     both = unlocked(fleet(service("api"), platforms=("linux/riscv64", this_platform())))
-    (image,) = Place(afar=True).make(site(both), ("api",), asking(machine)).images
+    (image,) = BuildPlace(afar=True).make(site(both), ("api",), asking(machine)).images
     assert image.image.endswith(f" for {this_platform()}")
     assert {platform for _, platform in builder.pulled} == {"linux/riscv64", this_platform()}
 
@@ -267,7 +267,7 @@ def test_an_image_that_buildx_does_not_name_is_an_error(
         places, "bake", lambda _, targets, __: BakeResult({}, (), frozenset(), targets)
     )
     with pytest.raises(BuildError, match="buildx names no image for api"):
-        Place(afar=True).make(site(machine.project), ("api",), asking(machine))
+        BuildPlace(afar=True).make(site(machine.project), ("api",), asking(machine))
 
 
 # --- provenance
@@ -293,9 +293,9 @@ def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
     around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
     held = site(attesting(machine).project, around=around)
     request = asking(machine)
-    made = Place(afar=True).make(held, SERVICES, request)
+    made = BuildPlace(afar=True).make(held, SERVICES, request)
     names = {name: f"{request.registry}/{name}:v1" for name in SERVICES}
-    Place(afar=True).push(held, made.images, names, request, host(machine))
+    BuildPlace(afar=True).push(held, made.images, names, request, host(machine))
     assert [bool(site.around.proxies) for site in builder.sites] == [True, False]
 
 
@@ -353,9 +353,9 @@ def engine(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def send(machine: Played, held: Site, **said: Any) -> dict[str, Any]:
     """Push the image of `api`, which has its name in the engine already."""
     request = asking(machine, **said)
-    images = (Built(name="api", image=digest("api")),)
+    images = (BuiltImage(name="api", image=digest("api")),)
     names = {"api": f"{request.registry}/api:v1"}
-    return dict(Place().push(held, images, names, request, host(machine)))
+    return dict(BuildPlace().push(held, images, names, request, host(machine)))
 
 
 def test_an_image_that_the_registry_lost_at_once_is_an_error(
@@ -461,9 +461,9 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
     machine: Played, built: list[Any], said: dict[str, Any]
 ) -> None:
     held = site(machine.project)
-    Place().make(held, ("api",), asking(machine))
-    Place().make(held, ("api",), asking(machine, **said))
-    Place().make(held, ("api",), asking(machine))
+    BuildPlace().make(held, ("api",), asking(machine))
+    BuildPlace().make(held, ("api",), asking(machine, **said))
+    BuildPlace().make(held, ("api",), asking(machine))
     assert [targets for targets, _ in built] == [("api",), ("api",)]
     assert all(getattr(built[1][1], name) == value for name, value in said.items())
 
@@ -471,7 +471,7 @@ def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
 def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:
     held = site(machine.project, engine=CONTAINER)
     for _ in range(2):
-        Place().make(held, ("api",), asking(machine, push=False))
+        BuildPlace().make(held, ("api",), asking(machine, push=False))
     assert [options.load for _, options in built] == [True, True]
 
 
@@ -481,9 +481,9 @@ def test_layouts_are_written_of_services_alone_which_are_measured(
     layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
     held = site(machine.project)
     held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
-    assert Place().make(held, ("runtime", "base-web"), asking(machine)).layouts is None
+    assert BuildPlace().make(held, ("runtime", "base-web"), asking(machine)).layouts is None
     folder = held.workspace.path("layouts")
-    assert Place().make(held, SERVICES, asking(machine)).layouts == folder
+    assert BuildPlace().make(held, SERVICES, asking(machine)).layouts == folder
     assert [options.layouts for _, options in built] == ["", str(folder)]
     assert sorted(path.name for path in folder.iterdir()) == sorted(("blobs", *SERVICES))
 
@@ -498,8 +498,8 @@ def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.Mon
         }
     )
     assert places.built_in_engine(("api", "nlg"), result) == (
-        Built(name="api", image="sha256:manifest of api", names=("a:1",)),
-        Built(name="nlg", image="sha256:configuration of nlg"),
+        BuiltImage(name="api", image="sha256:manifest of api", names=("a:1",)),
+        BuiltImage(name="nlg", image="sha256:configuration of nlg"),
     )
     with pytest.raises(SetupError, match="does not hold what was just built") as caught:
         places.built_in_engine(("api", "client"), result)
@@ -517,14 +517,14 @@ AFAR = replace(CONTAINER, builder="remote")
 @pytest.mark.parametrize(
     ("engine", "said", "expected"),
     [
-        (ENGINE, {}, Place()),
-        (ENGINE, {"push": True}, Place()),
-        (AFAR, {}, Place()),  # which has it brought there
-        (AFAR, {"push": True}, Place(afar=True)),
+        (ENGINE, {}, BuildPlace()),
+        (ENGINE, {"push": True}, BuildPlace()),
+        (AFAR, {}, BuildPlace()),  # which has it brought there
+        (AFAR, {"push": True}, BuildPlace(afar=True)),
     ],
 )
 def test_who_pushes_is_whoever_has_what_was_built(
-    engine: Any, said: dict[str, Any], expected: Place
+    engine: Any, said: dict[str, Any], expected: BuildPlace
 ) -> None:
     request = BakeRequest(targets=("api",), registry="r.example", **said)
     assert place_of(site(unlocked(FLEET), engine=engine), request) == expected
@@ -537,15 +537,15 @@ def test_provenance_needs_an_engine_that_keeps_an_index() -> None:
     with pytest.raises(SetupError, match=words):
         place_of(site(unlocked(attested), engine=graph), request)
     here = replace(request, push=False)
-    assert place_of(site(unlocked(attested), engine=graph), here) == Place()
+    assert place_of(site(unlocked(attested), engine=graph), here) == BuildPlace()
 
 
 def test_an_engine_that_pushes_gzip_of_its_own_is_not_asked_for_estargz() -> None:
     graph = replace(ENGINE, store="graph")
     lazy = fleet(service("api"), compression=CompressionEntry(type="estargz"))
     request = BakeRequest(targets=("api",), registry="r.example", push=True)
-    assert place_of(site(unlocked(lazy), engine=ENGINE), request) == Place()
+    assert place_of(site(unlocked(lazy), engine=ENGINE), request) == BuildPlace()
     with pytest.raises(SetupError, match="estargz}` needs the engine's containerd image store"):
         place_of(site(unlocked(lazy), engine=graph), request)
     here = replace(request, push=False)
-    assert place_of(site(unlocked(lazy), engine=graph), here) == Place()
+    assert place_of(site(unlocked(lazy), engine=graph), here) == BuildPlace()

@@ -18,7 +18,7 @@ from slimbake.fleet import Fleet
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.release import publish as publishing
-from slimbake.release.place import BakeRequest, Built, Place
+from slimbake.release.place import BakeRequest, BuildPlace, BuiltImage
 from slimbake.release.publish import publish, sboms
 from slimbake.release.sbom import MEDIA_TYPE as KIND_OF_SBOM
 from slimbake.release.statement import KIND, stated
@@ -53,10 +53,10 @@ def send(
     server: Registry, digest: str, whole: Fleet, fingerprints: Mapping[str, str] = {}
 ) -> dict[str, str]:
     held = site(unlocked(whole))
-    images, names = (Built(name="api", image=digest),), {"api": f"{server.name}/a/b:latest"}
+    images, names = (BuiltImage(name="api", image=digest),), {"api": f"{server.name}/a/b:latest"}
     request = BakeRequest(targets=("api",), registry=f"{server.name}/a", push=True)
     documents = sboms(held, images)
-    return publish(held, Place(), images, names, request, documents, fingerprints)
+    return publish(held, BuildPlace(), images, names, request, documents, fingerprints)
 
 
 def attached(server: Registry, digest: str) -> list[bytes]:
@@ -95,13 +95,13 @@ def test_an_image_that_somebody_else_pushed_meanwhile_is_left_alone() -> None:
 def test_a_dockerfile_of_the_users_own_has_no_sbom_and_it_says_so() -> None:
     said: list[str] = []
     own = unlocked(fleet(service("api", dockerfile="own.Dockerfile")))
-    assert sboms(site(own, said), (Built(name="api", image="sha256:1"),)) == {}
+    assert sboms(site(own, said), (BuiltImage(name="api", image="sha256:1"),)) == {}
     assert said == ["api: no SBOM, since its Dockerfile is its own"]
 
 
 def test_an_image_for_one_platform_alone_is_asked_for_that() -> None:
     held = site(unlocked(fleet(service("api"), platforms=PLATFORMS)))
-    image = Built(name="api", image="sha256:1")
+    image = BuiltImage(name="api", image="sha256:1")
     assert sboms(held, (image,), PLATFORMS[1]) == {"api": {PLATFORMS[1]: f"api {PLATFORMS[1]}"}}
 
 
@@ -110,12 +110,12 @@ def test_what_services_share_is_pushed_without_an_sbom() -> None:
     with registry() as server:
         digest = image(server, "latest", "linux/amd64")["digest"]
         images, names = (
-            (Built(name="runtime", image=digest),),
+            (BuiltImage(name="runtime", image=digest),),
             {"runtime": f"{server.name}/r:latest"},
         )
         request = BakeRequest(targets=("runtime",), registry=server.name, push=True)
         assert sboms(held, images) == {}
-        found = publish(held, Place(), images, names, request, {}, {})
+        found = publish(held, BuildPlace(), images, names, request, {}, {})
         assert [line for line in server.asked if line.startswith(("PUT", "POST"))] == []
     assert found == {"runtime": f"{server.name}/r@{digest}"}
 
@@ -124,7 +124,7 @@ def test_what_services_share_is_pushed_without_an_sbom() -> None:
 def test_where_nothing_was_built_nothing_is_pushed(provenance: bool, pushed: list[str]) -> None:
     held = site(unlocked(fleet(service("api"), provenance="max" if provenance else "none")))
     request = BakeRequest(targets=(), registry="r.example", push=True)
-    assert publish(held, Place(), (), {}, request, {}, {"api": FINGERPRINT}) == {}
+    assert publish(held, BuildPlace(), (), {}, request, {}, {"api": FINGERPRINT}) == {}
     assert pushed == []
 
 

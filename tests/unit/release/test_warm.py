@@ -19,7 +19,7 @@ from slimbake.project import load
 from slimbake.release import warm
 from slimbake.release.bake import BakeResult
 from slimbake.release.command import BakeOptions, arguments
-from slimbake.release.place import BakeRequest, Built
+from slimbake.release.place import BakeRequest, BuiltImage
 from slimbake.release.site import Site
 from slimbake.release.warm import first_lists, refreshed, traces
 from slimbake.warm import remove_lists
@@ -184,7 +184,7 @@ def test_a_layer_of_which_not_all_is_baked_gets_no_list(fresh: Fresh) -> None:
 def test_images_that_are_there_and_unchanged_are_not_traced(
     fresh: Fresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = tuple(Built(name=name) for name in ("api", "job"))
+    there = tuple(BuiltImage(name=name) for name in ("api", "job"))
     monkeypatch.setattr(warm, "still_built", lambda *_: (there, {}))
     fresh.first()
     assert (fresh.bakes.built, fresh.lists) == ([], {})
