@@ -281,8 +281,14 @@ def transient(vertex: Vertex, text: str) -> bool:
 
 def _counted(plan: Plan, log: Sequence[str]) -> Target | None:
     """The inventory that its log names: buildx may show it under the name of one that stands on it."""
-    every = (target for target in plan.targets if target.kind == "inventory")
-    return next((each for each in every if f"inventory of {each.checked}" in log), None)
+    return next(
+        (
+            target
+            for target in plan.targets
+            if target.kind == "inventory" and f"inventory of {target.checked}" in log
+        ),
+        None,
+    )
 
 
 def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:

@@ -71,9 +71,10 @@ def image_accounts(
     variables: Mapping[str, str] = os.environ,
 ) -> tuple[Account, ...]:
     """What each target depends on here. `files`: generated ones, in place of those on disk."""
-    externals = site.around.external_digests
     try:
-        return accounts(site.plan, site.root, site.workspace, externals, variables, files)
+        return accounts(
+            site.plan, site.root, site.workspace, site.around.external_digests, variables, files
+        )
     except OSError:  # something is being moved about just now
         return ()
 
@@ -83,8 +84,11 @@ def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
     image of weights.
     """
     every = {each.target: each.fingerprint for each in found if each.fingerprint}
-    mounted = (target.name for target in plan.targets if target.mounted and target.name in every)
-    return of_services(plan, every) | {name: every[name] for name in mounted}
+    return of_services(plan, every) | {
+        target.name: every[target.name]
+        for target in plan.targets
+        if target.mounted and target.name in every
+    }
 
 
 def last_images(workspace: Workspace) -> dict[str, str]:

@@ -48,8 +48,8 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
         remembered = sum(len(each.passed) for each in checks) - ran
         parts.append(f"checks: {ran} run, {remembered} remembered")
     if images and all(image.name in before for image in images):
-        same_images = Measurement(tuple(before[image.name] for image in images))
-        change = readable(released.measurement.host - same_images.host, signed=True)
+        host = Measurement(tuple(before[image.name] for image in images)).host
+        change = readable(released.measurement.host - host, signed=True)
         parts.append(f"{change} on a host against the last bake")
     return "; ".join(parts)
 

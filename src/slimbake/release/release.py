@@ -115,8 +115,9 @@ def offered(
     are given. Doubts are said.
     """
     inputs = registry_fingerprints(site) if fingerprints is None else fingerprints
-    ca_bundle = site.around.ca_bundle
-    found = on_registry(site.plan, targets, inputs, registry, site.console, ca_bundle=ca_bundle)
+    found = on_registry(
+        site.plan, targets, inputs, registry, site.console, ca_bundle=site.around.ca_bundle
+    )
     if found:
         site.console.say(f"on the registry: {', '.join(image.target for image in found)}")
     return found
@@ -214,14 +215,13 @@ def _beside(
     names = {neighbour.service for one in asked for neighbour in site.plan.company(one)} - {*known}
     if not names or not fingerprints:
         return {}
-    ca_bundle = site.around.ca_bundle
     found = on_registry(
         site.plan,
         sorted(names),
         fingerprints,
         request.registry,
         site.console,
-        ca_bundle=ca_bundle,
+        ca_bundle=site.around.ca_bundle,
     )
     return {image.target: image.reference for image in found}
 

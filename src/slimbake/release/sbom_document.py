@@ -146,9 +146,12 @@ def _distribution(package: Distribution, lock: Locked | None, within: str = "") 
 
 
 def _model(package: Locked) -> Component:
-    purl = PackageURL("pypi", name=package.name, version=package.version)
     return _library(
-        package.name, package.version, purl, package, kind=ComponentType.MACHINE_LEARNING_MODEL
+        package.name,
+        package.version,
+        PackageURL("pypi", name=package.name, version=package.version),
+        package,
+        kind=ComponentType.MACHINE_LEARNING_MODEL,
     )
 
 

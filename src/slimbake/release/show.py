@@ -144,8 +144,8 @@ class Plain:
         with self._lock:
             if time.monotonic() - self._last >= EVERY:
                 names = [n for n, state in self._board.states().items() if state == "running"]
-                running = (f"running: {some(names, NAMED)}",) if names else ()
-                self._say("; ".join((headline(self._board.view()), *running)))
+                running = f"; running: {some(names, NAMED)}" if names else ""
+                self._say(f"{headline(self._board.view())}{running}")
 
     def _say(self, line: str) -> None:
         self._console.say(line)
