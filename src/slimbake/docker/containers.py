@@ -192,5 +192,4 @@ def running(condition: str) -> list[str]:
 
 def publishing(port: str) -> str:
     """Who has this port of the engine's machine: a container by its name, or another program."""
-    names = (f"the container {name}" for name in running(f"publish={port}"))
-    return next(names, "another program")
+    return next((f"the container {name}" for name in running(f"publish={port}")), "another program")

@@ -77,8 +77,8 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
 def same_image(*names: str) -> bool:
     """Whether these images have the same layers and the same configuration."""
-    lines = call("image", "inspect", "--format={{json .RootFS}} {{json .Config}}", *names)
-    return len(set(lines.splitlines())) == 1
+    form = "--format={{json .RootFS}} {{json .Config}}"
+    return len(set(call("image", "inspect", form, *names).splitlines())) == 1
 
 
 def project_images(project: str) -> dict[str, tuple[str, ...]]:
@@ -160,8 +160,7 @@ def pull_image(name: str, platform: str) -> str:
     """Bring an image of a registry into the engine; returns its id. `name`: by its digest;
     `platform`: where it is not the engine's.
     """
-    foreign = (f"--platform={platform}",) if platform else ()
-    call("image", "pull", "--quiet", *foreign, name)
+    call("image", "pull", "--quiet", *([f"--platform={platform}"] if platform else []), name)
     return engine_image(name).id
 
 

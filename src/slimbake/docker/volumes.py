@@ -47,8 +47,11 @@ def image_volume(image: str, project: str) -> str:
 def remove_volumes(project: str) -> list[str]:
     """Remove those of a project that no container has; their names."""
     filters = (f"--filter=label={PROJECT}={project}", f"--filter=label={IMAGE}")
-    listed = call("volume", "ls", "--quiet", *filters)
-    return [name for name in listed.split() if succeeds("volume", "rm", name)]
+    return [
+        name
+        for name in call("volume", "ls", "--quiet", *filters).split()
+        if succeeds("volume", "rm", name)
+    ]
 
 
 def _discard(name: str) -> None:
