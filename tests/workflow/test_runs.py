@@ -104,6 +104,11 @@ class Repository:
     def head(self) -> str:
         return call("git", "-C", str(self.toy.root), "rev-parse", "HEAD").stdout.strip()
 
+    def said(self, name: str) -> str:
+        """What a stand-in noted in the last run."""
+        file = self.folder / name
+        return file.read_text() if file.is_file() else ""
+
     def digests(self, tag: str) -> dict[str, str]:
         """What a tag names, by service; of those that have it."""
         pushed = {name: Pushed(self.registry, self.toy, name) for name in SERVICES}
@@ -159,6 +164,7 @@ class Repository:
             # Here no image of Docker can be had, and no job may write to /opt.
             del pipeline["default"]["image"], pipeline["default"]["services"]
             text = json.dumps(pipeline).replace("/opt/slimbake", str(self.folder / "venv"))
+            (self.toy.root / ".slimbake").mkdir(exist_ok=True)
             (self.toy.root / ".slimbake/run.yml").write_text(text)
             words = [str(node), str(programs / "node_modules/.bin/gitlab-ci-local"), *jobs]
             words += ["--file", ".slimbake/run.yml", "--force-shell-executor", "--no-color"]
@@ -224,8 +230,7 @@ def test_every_job_of_github_s_workflow_runs_from_an_empty_registry_to_a_failing
     ran |= run.jobs.keys()
     first = made.digests(made.head())
     assert set(first) == set(SERVICES)
-    logins = (made.folder / "logins").read_text().split()
-    assert sorted(set(logins)) == ["ada", "plan", "services", "shared", "tag"]
+    assert sorted(set(made.said("logins").split())) == ["ada", "plan", "services", "shared", "tag"]
 
     # An edit builds one service, and the others get the tag.
     base = made.head()
@@ -249,15 +254,15 @@ def test_every_job_of_github_s_workflow_runs_from_an_empty_registry_to_a_failing
     succeeded(run, "plan", "check", "summary")
     ran |= run.jobs.keys()
     assert made.digests(made.head()) == {}
-    assert not (made.folder / "logins").exists()
-    assert not (made.folder / "gh").exists()
+    assert made.said("logins") == ""
+    assert "comments" not in made.said("gh")
 
     # One of the repository's own has a comment.
     run = made.act("pull_request", pull_request(made.head()), *ACCOUNT)
     succeeded(run, "plan", "summary", "comment")
     ran |= run.jobs.keys()
-    assert f"repos/{OURS}/issues/7/comments" in (made.folder / "gh").read_text()
-    assert not (made.folder / "logins").exists()
+    assert f"repos/{OURS}/issues/7/comments" in made.said("gh")
+    assert made.said("logins") == ""
 
     # A requirement without `slimbake lock` is red, and nothing is built.
     manifest = (toy.root / "services.yaml").read_text()
