@@ -203,7 +203,7 @@ target "base-ml" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
-    "slimbake.lock" = "sha256:facd4fb3dfeb4c4ff2ea1edc5ba95d89b4ea9d804a10014756d2de95f3267824"
+    "slimbake.lock" = "sha256:a193f7e0fed860cb6d2904c937e5a64884b900a3e3d8fb6493eb441f5704f3eb"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml"
@@ -378,7 +378,7 @@ target "embedding" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
-    "slimbake.lock" = "sha256:67b6bff28815b435d96ecfa52bc762359639679e7c48fd14d4b452a4d80f27f2"
+    "slimbake.lock" = "sha256:5dc67082066adfb97ffe9b67ef4d8bae367d3fa1135c6d84b0e6be427ee87847"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "embedding"
@@ -463,7 +463,7 @@ target "nlg" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
-    "slimbake.lock" = "sha256:6de29c9fe0344bb68f0eee3dd86c96d5562666e6d43499737ebf33b234e1794e"
+    "slimbake.lock" = "sha256:9df22102fc82686b074b646cddd21cb7c77a6923bcd17c106665cc88efe7996d"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "nlg"
@@ -523,7 +523,7 @@ target "hybrid" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
-    "slimbake.lock" = "sha256:8dc8f4b4d9b6bca4d80afda558d2cb39c43666b8c5c720341eda69d26ff39f2d"
+    "slimbake.lock" = "sha256:6975cdd25e53f46257a1c38c0ec8c36d816a4c48e6f1a28e28c66b779dd86466"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "hybrid"

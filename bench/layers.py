@@ -17,12 +17,12 @@ from layering import compared
 from layering.exact import best
 from layering.fleets import Case, example, synthetic, tiny
 from layering.judged import faults
+from slimbake.fleet.layering.space import Space
 from timed import say
 
 from slimbake.fleet.layering.cost import Cost, cost, least_cost
 from slimbake.fleet.layering.model import LayerLimits, LayerPlan, Prices
 from slimbake.fleet.layering.planner import layer_plan
-from slimbake.fleet.layering.space import Space
 
 SIZES = (50, 200, 1_000)
 NIXPKGS = 100

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.config.naming import LOCKS
-from slimbake.fleet.layering import cost
-from slimbake.fleet.layering.model import Demand, Item, LayerPlan, demand
+from slimbake.fleet.layering.model import Demand, Item, LayerPlan, demand, item_name
 from slimbake.lock.closures import sizes, written
 from slimbake.lock.locks import locked_pins
 from slimbake.lock.text import parse_pins
@@ -40,7 +39,7 @@ def example(root: Path) -> Case:
     project = load(root / "services.yaml")
     pins = locked_pins(project.fleet, project.locks)
     found = written(project.fleet, pins, sizes(Path(__file__).with_name("example.json")))
-    key = {cost.item_name(item.key): item.key for item in found.fleet.items}
+    key = {item_name(item.key): item.key for item in found.fleet.items}
     requires: dict[str, list[str]] = {}
     roots = {item.key for item in found.fleet.items}
     for path in sorted((root / LOCKS).glob("*.txt")):
@@ -99,20 +98,6 @@ def synthetic(services: int, seed: int = 1) -> Case:
     return Case(f"{services} services", demand(images), requires, asked)
 
 
-def tiny(seed: int, services: int = 4, items: int = 6) -> Demand:
-    """A fleet small enough to find its best plan by going through all of them."""
-    dice = random.Random(f"tiny:{seed}")  # noqa: S311
-    found = []
-    for number in range(items):
-        host = int(dice.lognormvariate(math.log(5e6), 1.5))
-        found.append(Item(f"p{number}", "1", host, int(host * dice.uniform(0.2, 0.9))))
-    density = dice.uniform(0.4, 0.8)
-    return demand(
-        (f"s{number}", [item for item in found if dice.random() < density] or found[:1])
-        for number in range(services)
-    )
-
-
 def closure(wanted: list[str], requires: dict[str, tuple[str, ...]]) -> set[str]:
     """Items and all that they require."""
     found: set[str] = set()
@@ -127,7 +112,7 @@ def closure(wanted: list[str], requires: dict[str, tuple[str, ...]]) -> set[str]
 
 def _weights(number: int, dice: random.Random) -> Item:
     host = int(dice.uniform(20e6, 400e6))
-    return Item(f"model{number}", "", host, int(host * 0.9), kind="weights")
+    return Item(f"model{number}", "", host, int(host * 0.9))
 
 
 def _zipf(dice: random.Random, count: int) -> int:

@@ -18,7 +18,7 @@ from slimbake.config.model import (
     WeightsEntry,
 )
 from slimbake.fleet import resolve
-from slimbake.lock.model import families, inputs
+from slimbake.lock.model import locked_layers, question, settled
 from slimbake.plan import plan
 from slimbake.render.generated import generate
 
@@ -131,11 +131,11 @@ def test_renaming_everything_changes_only_names_in_what_locks_depend_on(
     names = names_for(manifest, shuffled)
 
     def digests(of: Manifest) -> dict[str, str]:
-        return {
-            name: digest
-            for family in families(resolve(of))
-            for name, digest in inputs(family, "3.11", PROJECTS).items()
-        }
+        found: dict[str, str] = {}
+        for layer in locked_layers(resolve(of)):
+            below = [found[each.name] for each in settled(layer)]
+            found[layer.name] = question(layer, "3.11", PROJECTS, below)
+        return found
 
     before = {renamed(name, names): digest for name, digest in digests(manifest).items()}
     assert before == digests(with_names(manifest, names))

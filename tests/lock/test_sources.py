@@ -75,7 +75,7 @@ def test_a_git_source_is_pinned_to_its_commit_and_built_in_a_target_of_its_own(
     assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in lock and "via tool" in lock
     made = load(repo.root / "services.yaml").plan
     recipe = made.target("api").recipe
-    assert recipe and recipe.install and recipe.install.wheels == ("tool",)
+    assert recipe and recipe.install and recipe.install.wheels == (("tool", "wheel-tool"),)
     assert "wheel-tool" in made.target("api").needs
     assert repo.run("lock", "--check").code == 0
 
@@ -337,16 +337,13 @@ def test_a_base_that_breaks_what_a_lock_pins_is_reported_with_both(
     (repo.root / "api" / name).write_text(lock)
     done = repo.run("lock")
     assert done.code == 2
-    assert "no solution for base-web, api, which share versions\n" in done.stderr
-    assert f"(asked for in the manifest, api/pyproject.toml, api/{name})" in done.stderr
+    assert "no solution for api, which takes the versions of base-web\n" in done.stderr
+    assert f"(asked for in the manifest, api/{name}:2, api/pyproject.toml)" in done.stderr
     repo.fleet("[]", api="pyproject.toml")
     assert repo.run("lock").code == 0 and repo.pins("api") == ["httpx==0.27"]
 
 
-@pytest.mark.parametrize("shared", ["layers: auto\n", "bases: {web: {requirements: [httpx]}}\n"])
-def test_locks_of_two_services_that_contradict_each_other_are_reported_with_both(
-    shared: str, repo: Repo, plain: Index
-) -> None:
+def test_locks_of_two_services_that_differ_are_both_kept(repo: Repo, plain: Index) -> None:
     services = {"api": ("poetry.lock", "0.27"), "web": ("uv.lock", "0.28")}
     for name, (lock, version) in services.items():
         plain.add("httpx", version)
@@ -355,12 +352,54 @@ def test_locks_of_two_services_that_contradict_each_other_are_reported_with_both
         (repo.root / name).mkdir(exist_ok=True)
         (repo.root / name / "pyproject.toml").write_text(project(name, "1", "httpx"))
         (repo.root / name / lock).write_text(text)
-    base = "base: web, " if "bases" in shared else ""
-    entries = (f"  {n}: {{{base}context: {n}, requirements: pyproject.toml}}\n" for n in services)
-    repo.write(f"{shared}services:\n{''.join(entries)}", {})
+    entries = (f"  {n}: {{context: {n}, requirements: pyproject.toml}}\n" for n in services)
+    repo.write(f"services:\n{''.join(entries)}", {})
+    assert repo.run("lock").code == 0
+    assert (repo.pins("api"), repo.pins("web")) == (["httpx==0.27"], ["httpx==0.28"])
+
+
+PINNED = '[[package]]\nname = "httpx"\nversion = "{}"\nsource = {{ registry = "x" }}\n'
+
+
+def test_the_lock_of_a_service_wins_over_those_of_the_packages_that_it_uses(
+    repo: Repo, plain: Index
+) -> None:
+    for version in ("0.26", "0.27", "0.28"):
+        plain.add("httpx", version)
+    files = {
+        "api/pyproject.toml": project("api", "1", "httpx"),
+        "api/uv.lock": PINNED.format("0.28"),
+        "libs/one/pyproject.toml": project("one", "1", "httpx"),
+        "libs/one/uv.lock": PINNED.format("0.27"),
+        "libs/two/pyproject.toml": project("two", "1", "httpx"),
+        "libs/two/uv.lock": PINNED.format("0.26"),
+    }
+    entry = "services:\n  api: {{context: api, requirements: [{}], start: none}}\n"
+    repo.write(entry.format("api/pyproject.toml, ./libs/one, ./libs/two"), files)
+    assert repo.run("lock").code == 0
+    assert repo.pins("api") == ["httpx==0.28"]
+    repo.write(entry.format("./libs/one, ./libs/two"), files)
+    assert repo.run("lock", "--upgrade").code == 0
+    assert repo.pins("api") == ["httpx==0.27"], "of two libraries, the first says it"
+
+
+def test_a_library_that_contradicts_the_lock_of_a_service_is_an_error_with_files_and_lines(
+    repo: Repo, plain: Index
+) -> None:
+    for version in ("0.27", "0.28"):
+        plain.add("httpx", version)
+    files = {
+        "api/pyproject.toml": project("api", "1", "httpx"),
+        "api/uv.lock": PINNED.format("0.28"),
+        "libs/one/pyproject.toml": project("one", "1", "httpx<0.28"),
+    }
+    entry = "  api: {context: api, requirements: [api/pyproject.toml, ./libs/one], start: none}\n"
+    repo.write(f"services:\n{entry}", files)
     done = repo.run("lock")
     assert done.code == 2
-    assert "api/poetry.lock" in done.stderr and "web/uv.lock" in done.stderr
+    line = files["libs/one/pyproject.toml"].splitlines()
+    at = next(number for number, text in enumerate(line, 1) if "httpx" in text)
+    assert "api/uv.lock:2" in done.stderr and f"libs/one/pyproject.toml:{at}" in done.stderr
 
 
 def test_a_file_that_the_requirements_allow_by_no_hash_is_refused(repo: Repo, plain: Index) -> None:

@@ -136,7 +136,7 @@ def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behi
     done = repo.run("lock")
     assert done.code == 2
     assert done.stderr.splitlines()[-3:] == [
-        "slimbake: a base with `torch: cpu` would hold CUDA packages",
+        "slimbake: `torch: cpu` is chosen, and there would be CUDA packages",
         "  rank: nvidia-cudnn-cu12==1, required by scores -> nvidia-cudnn-cu12",
         "  require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
     ]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
 from slimbake.fleet import Fleet, Layer, resolve
+from slimbake.fleet.layering.sharing import Sharing
+from slimbake.host.wheels import Wheel
 from slimbake.host.workspace import Workspace
+from slimbake.lock.asked import asks as lock_asks
 from slimbake.lock.locks import Locks
+from slimbake.lock.model import Pin
 from slimbake.plan import plan
 from slimbake.project import Project
 from slimbake.warm import Optimisation
@@ -44,6 +49,17 @@ def unlocked(made: Fleet) -> Project:
     """A project of a fleet that nobody has locked."""
     locks = Locks({})
     return Project(made, made, locks, Optimisation(made, locks), plan(made), Workspace(None))
+
+
+def questions(made: Fleet) -> dict[str, str]:
+    """What each lock of a fleet answers, where none is written and nothing is shared."""
+    return lock_asks(made, Sharing(), lambda _: "")
+
+
+def pinned(name: str, version: str = "1", size: int = 1_000, via: tuple[str, ...] = ("",)) -> Pin:
+    """A package with one wheel, whose hash says which it is."""
+    digest = hashlib.sha256(f"{name} {version} {size}".encode()).hexdigest()
+    return Pin(name, version, (Wheel(f"{name}-{version}-py3-none-any.whl", size, digest),), via)
 
 
 def below(layer: Layer) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from slimbake.adopt.model import Draft, Entry, Note, Place, Repository
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
-from slimbake.config.specs import name_of
 from slimbake.errors import ManifestError, Problem
 from slimbake.host.files import apart
 
@@ -37,7 +36,6 @@ _MAY_GO = frozenset(
 _KEY = re.compile(
     r'services\.(?:"([^"]+)"|([\w-]+))(?:\.(\w+))?(?:\."?([^"\[\]]+?)"?(?:\[\d+\].*)?$|\[(\d+)\])?'
 )
-_PINNED = re.compile(r"([\w.-]+)(?:\[[^\]]*\])?==([\w.+!-]+)$")
 
 
 def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
@@ -119,10 +117,8 @@ def kept(draft: Draft, why: Note) -> Draft:
 
 def fitting(
     file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
-) -> tuple[list[Draft], list[Note], Manifest | None]:
-    """The drafts that the manifest's reader takes, notes on those that nothing saves, and what it
-    reads.
-    """
+) -> tuple[list[Draft], list[Note]]:
+    """The drafts that the manifest's reader takes, and notes on those that nothing saves."""
     drafts, lost = list(drafts), list[Note]()
     while not isinstance(problems := checked(file, text(drafts)), Manifest):
         by_name = {draft.name: draft for draft in drafts}
@@ -149,7 +145,7 @@ def fitting(
             if after is None or after.outcome != before.outcome:
                 ours = [(p, k) for p, k in ours if k[0] != name]
         drafts = list(by_name.values())
-    return drafts, lost, problems if isinstance(problems, Manifest) else None
+    return drafts, lost
 
 
 def _without_others(draft: Draft) -> Draft:
@@ -203,19 +199,3 @@ def _key(problem: Problem, by_name: dict[str, Draft]) -> tuple[str, str, str] | 
 def _problems(file: Path, text: str) -> tuple[Problem, ...]:
     found = checked(file, text)
     return found if isinstance(found, tuple) else ()
-
-
-def apart_by_pins(parsed: Manifest) -> str:
-    """The package of which two services pin different versions, in words; "" for none: then they have
-    no solution together.
-    """
-    pins: dict[str, tuple[str, str]] = {}
-    for service in parsed.services:
-        asked = service.requirements
-        for spec in (*asked.specs, *(constraint.spec for constraint in asked.constraints)):
-            if found := _PINNED.match(spec.partition(";")[0].strip()):
-                name, version = name_of(found[1]), found[2]
-                other = pins.setdefault(name, (version, service.name))
-                if other[0] != version and other[1] != service.name:
-                    return f"{name} {other[0]} in {other[1]}, {version} in {service.name}"
-    return ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slimbake.adopt.fit import apart_by_pins, checked, fitting, python_for, with_python
+from slimbake.adopt.fit import checked, fitting, python_for, with_python
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.model import RANKS, Draft, Note, Place, Rank, Repository
 from slimbake.adopt.services import adoption
@@ -103,15 +103,14 @@ def start(file: Path, request: InitRequest) -> Started:
     drafts = with_python(found.drafts, python)
     torch, torch_notes = _torch(drafts)
 
-    def text(drafts: Sequence[Draft], torch: str = "", layers: str = "") -> str:
-        return manifest_text(found.project, python, drafts, torch=torch, layers=layers)
+    def text(drafts: Sequence[Draft], torch: str = "") -> str:
+        return manifest_text(found.project, python, drafts, torch=torch)
 
-    drafts, lost, parsed = fitting(file, drafts, text)
+    drafts, lost = fitting(file, drafts, text)
     if torch and not isinstance(checked(file, text(drafts, torch)), Manifest):
         torch, torch_notes = "", []  # none asks for it
-    why = apart_by_pins(parsed) if parsed else ""
     notes = [*found.notes, *lost, *torch_notes, *(n for draft in drafts for n in draft.notes)]
-    return Started(text(drafts, torch, why), tuple(drafts), tuple(dict.fromkeys(notes)), found.left)
+    return Started(text(drafts, torch), tuple(drafts), tuple(dict.fromkeys(notes)), found.left)
 
 
 def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:

@@ -52,16 +52,12 @@ _ORDER = [
 ]
 
 
-def manifest_text(
-    project: str, python: str, drafts: Sequence[Draft], *, torch: str = "", layers: str = ""
-) -> str:
-    """The text of a manifest. `layers`: a comment on `layers: none`, "" = it is not written."""
+def manifest_text(project: str, python: str, drafts: Sequence[Draft], *, torch: str = "") -> str:
+    """The text of a manifest."""
     lines = [SCHEMA_LINE, *(f"# {line}" for line in _HEAD)]
     lines += [f"project: {scalar(project)}", f"python: {yaml(python)}"]
     if torch:
         lines.append(f"torch: {torch}")
-    if layers:
-        lines.append(f"layers: none  # {one_line(layers)}")
     lines += ["", "services:" if drafts else "services: {}"]
     shared = _shared([draft.entry for draft in drafts])
     named: set[str] = set()

@@ -15,11 +15,9 @@ from slimbake.cli.common import (
 )
 from slimbake.config.naming import SIZES
 from slimbake.console import tables as report
-from slimbake.errors import UsageError
 from slimbake.fleet.layering import report as shown
-from slimbake.fleet.layering.bases import as_layer_plan, planned_bases
 from slimbake.fleet.layering.cost import cost, least_cost
-from slimbake.fleet.layering.model import LayerLimits, Prices
+from slimbake.fleet.layering.model import LIMIT, RESERVED
 from slimbake.fleet.layering.planner import layer_plan
 from slimbake.lock.closures import sizes, written
 from slimbake.lock.locks import locked_pins
@@ -32,7 +30,7 @@ from slimbake.report.hints import share_hints
 )
 @manifest_option
 def command(file: Path) -> None:
-    """Show which packages and weights are in which layers, and what the planner would improve.
+    """Show which packages are in which layers, and what the planner would improve.
 
     Sizes are those of bake/sizes.json, where `slimbake sizes --record` wrote them.
     """
@@ -42,28 +40,19 @@ def command(file: Path) -> None:
     recorded = project.root / SIZES
     bytes_ = sizes(recorded) if recorded.is_file() else {}
     hand = written(project.fleet, locked_pins(project.fleet, project.locks), bytes_)
-    fleet, prices = hand.fleet, Prices()
-    limits = LayerLimits(project.manifest.layer_limit or LayerLimits().layers)
-    try:
-        planned = as_layer_plan(planned_bases(fleet, layer_plan(fleet, limits, prices)))
-    except ValueError as error:
-        raise UsageError(str(error), "raise `layers:` in the manifest") from None
+    fleet = hand.fleet
+    planned = layer_plan(fleet, (project.manifest.layer_limit or LIMIT) - RESERVED)
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
     least = least_cost(fleet)
-    now = (
-        "as bake/locks/layers.json has them"
-        if project.asked.auto
-        else "as the manifest writes them"
-    )
-    better = costs["planned"].value(prices) < costs["written"].value(prices) - 1
-    others = [("as the planner would lay them", planned)] if better else []
-    for title, plan in ((now, hand.plan), *others):
-        click.echo(f"Layers of packages and weights, {title}:\n")
+    better = costs["planned"].value < 0.99 * costs["written"].value
+    others = [("as the planner would lay them without bases", planned)] if better else []
+    for title, plan in (("as they are", hand.plan), *others):
+        click.echo(f"Layers of packages, {title}:\n")
         rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
         click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout()) + "\n")
         for line in shown.duplicates(fleet, plan):
             click.echo(line)
-    for line in () if project.asked.auto else share_hints(project.fleet, hand):
+    for line in share_hints(project.fleet, hand):
         print_text(f"hint: {line}\n")
     click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout()))
     print_text(f"\n{shown.COST_WORDS}")

@@ -114,10 +114,10 @@ def _explained(project: Project, package: str) -> str:
     from slimbake.config.specs import normalised
     from slimbake.lock.explain import explanation
     from slimbake.lock.locks import locked_pins
-    from slimbake.lock.model import families
+    from slimbake.lock.model import locked_layers
 
     pins = locked_pins(project.fleet, project.locks)
-    return explanation(normalised(package), families(project.fleet), pins)
+    return explanation(normalised(package), locked_layers(project.fleet), pins)
 
 
 def _extract(matches: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:

@@ -104,13 +104,6 @@ def _own(entry: _Entry, raw: Raw, report: ProblemReport) -> None:
                 " there are"
             )
             report.key(path, message, did_you_mean(name, known))
-    if not raw.get("bases") and raw.get("layers") != "none":
-        for name in (name for name, variant in variants.items() if "torch" in variant):
-            report.key(
-                (*entry.path, "variants", name, "torch"),
-                "the layers that slimbake finds have one torch",
-                "write bases, or `layers: none`",
-            )
 
 
 def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:

@@ -44,6 +44,7 @@ class Constraint:
 
     spec: str  # PEP 508
     file: str
+    library: bool = False  # of the lock of a package that is used: it says what others leave open
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,8 +340,7 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
-    # how services share packages where no base is named
-    layers: Literal["auto", "none"] | None = None
+    layers: Literal["auto", "none"] | None = None  # how services share packages
     layer_limit: int | None = None  # of an image, at most
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from

@@ -95,9 +95,7 @@ class RequirementsReader:
                 relative = "files and folders in a list are relative to the manifest"
                 there = relative if is_path(written) or _is_file(written) else ""
                 self._report.value((*path, index), error.message, error.hint or there)
-        # The locks of libraries pin what the service itself leaves open.
-        left = (each for each in locks.constraints if not _excluded(each.spec, found.specs))
-        found.add(replace(locks.value(), constraints=tuple(left)))
+        found.add(replace(locks.value(), constraints=tuple(_left_open(found, locks))))
         return found.value()
 
     def _named(self, written: str, folder: str) -> Requirements:
@@ -294,6 +292,15 @@ class RequirementsReader:
             constraints=(*found.constraints, *wanted),
             indexes=tuple(found.indexes),
         )
+
+
+def _left_open(found: Collected, locks: Collected) -> Iterator[Constraint]:
+    """What the locks of libraries pin that nothing else says, each package by the first of them."""
+    first = {name_of(each.spec): each.file for each in reversed(found.constraints)}
+    for each in locks.constraints:
+        file = first.setdefault(name_of(each.spec), each.file)
+        if file == each.file and not _excluded(each.spec, found.specs):
+            yield replace(each, library=True)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[Position, str]]:

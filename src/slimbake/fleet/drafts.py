@@ -2,9 +2,8 @@
 
 The first variant of a base or service keeps the name; the others are copies, named after the entry
 and the variant. A base `ml` of services that run on ONNX Runtime gives two others: `ml-onnx`, which
-these services stand on in its place, and `ml-export`, which no image holds. Both are resolved with
-the family of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy.
-`ml-export` stands on the runtime alone, so that a change of anything that exports do not need
+these services stand on in its place, and `ml-export`, which no image holds. Both take the versions
+of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy. `ml-export` stands on the runtime alone, so that a change of anything that exports do not need
 exports no model again, and no rule has taken anything that they do.
 """
 
@@ -56,8 +55,8 @@ class BaseDraft:
     copied: bool = False
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = NOTHING
-    exports: str = ""  # the base whose models are exported on this one
-    weights: WeightsDraft | None = None  # of a base that slimbake found
+    agrees: tuple[str, ...] = ()  # bases whose versions it takes, beside those below
+    exports: bool = False  # models are exported on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +98,9 @@ class ServiceDraft:
         return self.entry.wheels
 
     @property
-    def installs(self) -> bool:
-        """Whether it asks for packages."""
-        return bool(self.requirements.specs or self.requirements.packages)
-
-    @property
     def mounts(self) -> bool:
         """Whether its weights are an image of their own, which its containers mount."""
         return self.entry.weights is not None and self.entry.weights.mount == "image"
-
-    @property
-    def asks(self) -> bool:
-        """Whether its image has packages or weights."""
-        return self.installs or (self.weights is not None and not self.mounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +296,11 @@ def _with_exports(found: Drafts) -> Drafts:
         if service.inference == ONNX and service.base and service.weights:
             below = written[service.base]
             onnx, export = derived(below.name, ONNX), derived(below.name, EXPORT)
+            agrees: tuple[str, ...] = (below.name,)
             if onnx not in written:
                 made[below.name].setdefault(onnx, _running(below))
-            made[below.name].setdefault(export, _writing(below))
+                agrees = (below.name, onnx)
+            made[below.name].setdefault(export, _writing(below, agrees))
             precision = service.precision or Precision("fp32")
             precision = replace(precision, exclude=tuple(sorted(precision.exclude)))
             weights = replace(service.weights, base=export, precision=precision)
@@ -327,10 +318,11 @@ def _running(base: BaseDraft) -> BaseDraft:
         system=(),
         torch=None,
         removal=Removal(),
+        agrees=(base.name,),
     )
 
 
-def _writing(base: BaseDraft) -> BaseDraft:
+def _writing(base: BaseDraft, agrees: tuple[str, ...]) -> BaseDraft:
     """The base that models of `base` are exported on: what it asks for, and what writes graphs."""
     # Packages of the repository change with every edit, and no class of transformers is among them.
     specs = tuple(dict.fromkeys((*base.requirements.specs, *WRITES)))
@@ -341,7 +333,8 @@ def _writing(base: BaseDraft) -> BaseDraft:
         requirements=asked,
         optimize=False,
         removal=Removal(),
-        exports=base.name,
+        agrees=agrees,
+        exports=True,
     )
 
 
@@ -351,12 +344,12 @@ def _derived(base: BaseDraft, end: str) -> BaseDraft:
 
 
 def parents_first(bases: Iterable[BaseDraft]) -> tuple[BaseDraft, ...]:
-    """Each base after the one that it extends or exports for; otherwise in the same order."""
+    """Each base after those that it extends or agrees with; otherwise in the same order."""
     by_name = {base.name: base for base in bases}
     ordered: dict[str, BaseDraft] = {}
 
     def visit(base: BaseDraft) -> None:
-        for below in filter(None, (base.extends, base.exports)):
+        for below in filter(None, (base.extends, *base.agrees)):
             visit(by_name[below])
         ordered.setdefault(base.name, base)
 

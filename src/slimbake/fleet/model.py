@@ -36,17 +36,18 @@ Kind = Literal["base", "export", "service", "weights", "wheel"]
 class Layer:
     """One content-addressed part of an image, or what only builds take files from.
 
-    Its name is that of its target, its lock and its warm list: nothing else puts one together, or
-    takes one apart.
+    Its name is that of its target: nothing else puts one together, or takes one apart.
     """
 
     name: str
     kind: Kind  # `export`: a base that models are exported on, which no image holds
-    lock: str  # the name of its lock; exported weights have that of the weights they are made from
+    # the name of its lock and warm list: one for equal layers in several places; exported weights
+    # have that of the weights they are made from
+    lock: str
     chain: tuple[Layer, ...] = ()  # the layers of packages below, bottom first
     services: tuple[str, ...] = ()  # whose images hold it
     platforms: Platforms = ()  # what it is built for, sorted
-    family: str = ""  # the name of the layer that its family begins with: resolved together
+    agrees: tuple[Layer, ...] = ()  # beside those below, whose versions it takes, too
     asks: Requirements
     torch: str = ""  # the build of torch: "cpu", "cu128"; "" = as the index has it
     onnx: bool = False  # of a service: its model runs without torch
@@ -129,7 +130,9 @@ class Compression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A layer of packages that several services share."""
+    """A layer of packages that several services share: by the manifest, or since their locks are
+    equal there.
+    """
 
     name: str
     layer: Layer
@@ -138,7 +141,6 @@ class Base:
     copied: bool  # it is not the first variant
     packages: tuple[Package, ...]  # that it installs: what bases below it have is left out
     system: tuple[str, ...]
-    weights: Weights | None  # of layers that slimbake finds
     optimize: bool
     removal: Removal
 
@@ -202,6 +204,13 @@ class Service(Container):
         return self.context != PROGRAMS
 
     @property
+    def shares(self) -> bool:
+        """Whether its packages may lie in layers of several services: not where the manifest removes
+        files of them, or names a Dockerfile of its own.
+        """
+        return self.layer.installs and not (self.removal.remove or self.dockerfile)
+
+    @property
     def checks(self) -> tuple[str, ...]:
         """The files that only check its image, relative to the root."""
         parity, texts = (self.parity.check, self.parity.texts) if self.parity else ("", "")
@@ -218,11 +227,6 @@ class Service(Container):
         """The weights that its image holds."""
         return None if self.mounts else self.weights
 
-    @property
-    def holds_weights_below(self) -> bool:
-        """Whether a base of its has its weights already."""
-        return any(self.weights == base.weights for base in self.bases if base.weights)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
@@ -233,7 +237,7 @@ class Fleet:
     python: str
     registry: str  # the project where the manifest names none: nothing is pushed there
     platforms: Platforms  # what services are built for that say nothing, in the manifest's order
-    auto: bool  # slimbake finds which packages lie in which layers
+    auto: bool  # what is equal in the locks of several services is one layer of all of them
     externals: tuple[External, ...]
     compression: Compression
     bases: tuple[Base, ...]  # each after those that it stands on

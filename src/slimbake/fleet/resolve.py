@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 from slimbake.config.model import (
     CompressionType,
@@ -34,7 +33,6 @@ from slimbake.config.naming import (
 )
 from slimbake.fleet.drafts import (
     BaseDraft,
-    Drafts,
     ServiceDraft,
     WeightsDraft,
     drafts,
@@ -54,9 +52,6 @@ from slimbake.fleet.model import (
 )
 from slimbake.host.sources import Source
 
-if TYPE_CHECKING:
-    from slimbake.fleet.layering.bases import PlannedBases
-
 Draft = BaseDraft | ServiceDraft
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
@@ -66,17 +61,12 @@ DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 
 DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 
 
-def resolve(
-    manifest: Manifest,
-    found: PlannedBases | None = None,
-    sources: Mapping[str, tuple[Source, ...]] = {},
-) -> Fleet:
+def resolve(manifest: Manifest, sources: Mapping[str, tuple[Source, ...]] = {}) -> Fleet:
     """Decide all that a manifest leaves open but what only locks know.
 
-    `found`: the layers that slimbake found for a fleet without bases, as its locks have them;
     `sources`: lock -> what its packages are built from that have no wheel.
     """
-    return _Resolution(manifest, found, sources).fleet()
+    return _Resolution(manifest, sources).fleet()
 
 
 def with_digests(fleet: Fleet, digests: Mapping[str, str]) -> Fleet:
@@ -85,36 +75,17 @@ def with_digests(fleet: Fleet, digests: Mapping[str, str]) -> Fleet:
     return replace(fleet, externals=tuple(externals))
 
 
-def keeps(fleet: Fleet, found: PlannedBases) -> PlannedBases:
-    """Found layers without services that are gone, and without bases that no other stands on."""
-    return _kept({s.name for s in fleet.services if s.layer.installs or s.laid}, found)
-
-
-def _kept(asking: set[str], found: PlannedBases) -> PlannedBases:
-    stands = tuple(stand for stand in found.stands if stand.service in asking)
-    served = {base for stand in stands for base in found.below(stand.base)}
-    return replace(found, bases=tuple(b for b in found.bases if b in served), stands=stands)
-
-
 class _Resolution:
-    def __init__(
-        self,
-        manifest: Manifest,
-        found: PlannedBases | None,
-        sources: Mapping[str, tuple[Source, ...]],
-    ) -> None:
+    def __init__(self, manifest: Manifest, sources: Mapping[str, tuple[Source, ...]]) -> None:
         self._manifest = manifest
-        self._auto = not manifest.bases and manifest.layers != "none"
         self._sources = sources
         self._platforms: Platforms = manifest.platforms or DEFAULT_PLATFORMS
-        asked = drafts(manifest)
-        self._names = _names(asked.weights)
-        self._settled = _with_found(asked, found, self._names, manifest) if found else asked
-        self._bases = parents_first(self._settled.bases)
-        self._services = self._settled.services
+        expanded = drafts(manifest)
+        self._names = _names(expanded.weights)
+        self._bases = parents_first(expanded.bases)
+        self._services = expanded.services
         self._layers: dict[str, Layer] = {}  # of bases, by the base's name
         self._chains: dict[str, tuple[Layer, ...]] = {}
-        self._family = self._families()
         self._torch = self._builds()
         self._on = self._built_for()
         self._published = _published(manifest.services)
@@ -128,13 +99,13 @@ class _Resolution:
         weights = self._weights()
         bases: dict[str, Base] = {}
         for draft in self._bases:
-            bases[draft.name] = self._base(draft, packages, weights)
+            bases[draft.name] = self._base(draft, packages)
         by_layer = {base.layer.name: base for base in bases.values()}
         stacks = {
             name: tuple(by_layer[layer.name] for layer in base.layer.closure)
             for name, base in bases.items()
         }
-        services = (self._service(each, stacks, packages, weights) for each in self._services)
+        services = tuple(self._service(each, stacks, packages, weights) for each in self._services)
         manifest = self._manifest
         return Fleet(
             manifest=manifest,
@@ -142,13 +113,13 @@ class _Resolution:
             python=manifest.python,
             registry=manifest.registry or manifest.project,
             platforms=self._platforms,
-            auto=self._auto,
+            auto=self._manifest.layers != "none" and sum(each.shares for each in services) > 1,
             externals=self._externals(),
             compression=_compression(manifest),
             bases=tuple(bases.values()),
             weights=tuple(weights.values()),
             packages=(*packages.values(), *self._built.values()),
-            services=tuple(services),
+            services=services,
         )
 
     def _optimized(self, said: bool | None) -> bool:
@@ -164,17 +135,12 @@ class _Resolution:
         images |= {step_image(image): image for image in steps if image}
         return tuple(External(name, image) for name, image in images.items())
 
-    def _families(self) -> dict[str, str]:
-        """The root of each base's family: what exports is resolved with what it exports for."""
-        found: dict[str, str] = {}
-        for base in self._bases:
-            kin = base.extends or base.exports
-            found[base.name] = found[kin] if kin else base.name
-        return found
-
     def _builds(self) -> dict[str, str]:
-        """The build of torch of each base; a family has one, whichever of its bases names it."""
-        roots = self._family
+        """The build of torch of each base: what stands on one root has one, whoever names it."""
+        roots: dict[str, str] = {}
+        for base in self._bases:
+            below = base.extends or next(iter(base.agrees), "")
+            roots[base.name] = roots[below] if below else base.name
         named = {roots[b.name]: b.torch for b in self._bases if b.torch and b.torch != INDEX}
         return {name: named.get(root, "") for name, root in roots.items()}
 
@@ -225,16 +191,13 @@ class _Resolution:
             chain=self._chain(base.extends),
             services=tuple(standing[base.name]),
             platforms=self._on[base.name],
-            family=base_layer(self._family[base.name]),
+            agrees=tuple(layer for each in base.agrees for layer in self._chain(each)),
             asks=base.requirements,
             torch=self._torch[base.name],
         )
 
     def _service_layer(self, service: ServiceDraft) -> Layer:
         own = service.torch or self._manifest.torch or INDEX
-        # Services whose layers slimbake finds are one family: what they have in common can only be
-        # shared so.
-        family = "" if self._auto and not self._bases else service.name
         return Layer(
             name=service.name,
             kind="service",
@@ -242,7 +205,6 @@ class _Resolution:
             chain=self._chain(service.base),
             services=(service.name,),
             platforms=self._own_platforms(service),
-            family=self._layers[service.base].family if service.base else family,
             asks=service.requirements,
             torch=self._torch[service.base] if service.base else "" if own == INDEX else own,
             onnx=service.inference == ONNX,
@@ -275,9 +237,8 @@ class _Resolution:
         for lock, sources in sorted(self._sources.items()):
             holders = by_lock.get(lock, [])
             names = {each.name for each in holders if isinstance(each, BaseDraft)}
-            # In layers that slimbake finds, any service may be the one whose package it is.
             above: Iterable[Draft] = ()
-            if not holders or self._auto:
+            if not holders:  # a layer that is shared: any service may be one of it
                 above = self._services
             elif names:
                 above = [each for each in every if names & _chain_of(each, below)]
@@ -298,7 +259,6 @@ class _Resolution:
             kind="wheel",
             lock=name,
             platforms=self._together([self._platforms, *map(self._own_platforms, self._services)]),
-            family=name,
             asks=Requirements(source.requires),
         )
         return Package(source.name, "", layer, source, () if source.wheel else system)
@@ -314,7 +274,6 @@ class _Resolution:
             kind="wheel",
             lock=name,
             platforms=self._together(built_for),
-            family=name,
             asks=Requirements(package.build),
         )
         return Package(package.name, package.path, layer, system=_wanted(asking))
@@ -337,7 +296,6 @@ class _Resolution:
                 lock=weights_layer(self._names[draft.origin]),
                 services=tuple(using.get(draft, ())),
                 platforms=self._together(built_for[draft.origin]),
-                family=weights_layer(name),
                 asks=Requirements((draft.entry.value,)),
             )
             export = None
@@ -358,12 +316,7 @@ class _Resolution:
             *(self._built[each.name] for each in sources if each.name in self._built),
         )
 
-    def _base(
-        self,
-        draft: BaseDraft,
-        packages: Mapping[LocalPackage, Package],
-        weights: Mapping[WeightsDraft, Weights],
-    ) -> Base:
+    def _base(self, draft: BaseDraft, packages: Mapping[LocalPackage, Package]) -> Base:
         layer = self._layers[draft.name]
         return Base(
             name=draft.name,
@@ -373,7 +326,6 @@ class _Resolution:
             copied=draft.copied,
             packages=self._installed(layer, draft.requirements, packages),
             system=draft.system,
-            weights=weights[draft.weights] if draft.weights else None,
             optimize=self._optimized(draft.optimize),
             removal=draft.removal,
         )
@@ -516,51 +468,3 @@ def _identity(weights: WeightsDraft) -> str:
 def short(text: str) -> str:
     """What tells two things apart whose names would be the same."""
     return hashlib.sha256(text.encode()).hexdigest()[:6]
-
-
-def _with_found(
-    asked: Drafts,
-    found: PlannedBases,
-    names: Mapping[WeightsDraft, str],
-    manifest: Manifest,
-) -> Drafts:
-    """The drafts as if a person had written the bases that slimbake found."""
-    asking = {s.name for s in asked.services if s.asks}
-    known = _kept(asking, found)
-    local = {package.name: package for s in asked.services for package in s.requirements.packages}
-    weights = {weights_layer(name): each for each, name in names.items()}
-    stands = {stand.service: stand for stand in known.stands}
-
-    def asks(items: Iterable[str]) -> Requirements:
-        listed = sorted(name for name in items if name not in weights)
-        return Requirements(
-            specs=tuple(name for name in listed if name not in local),
-            packages=tuple(local[name] for name in listed if name in local),
-        )
-
-    def service(each: ServiceDraft) -> ServiceDraft:
-        stand = stands.get(each.name)
-        if stand is None:  # it is newer than the locks, or needs nothing
-            return each
-        own = asks(name for group in stand.own for name in group)
-        own = replace(own, files=each.requirements.files)
-        return replace(each, base=stand.base or None, requirements=own)
-
-    off: set[str] = set()  # the layers on which a service wants no optimisation
-    for each in asked.services:
-        if each.entry.optimize is False and (stand := stands.get(each.name)):
-            off |= {base.name for base in known.below(stand.base)}
-    bases = (
-        BaseDraft(
-            name=base.name,
-            entry=base.name,
-            extends=base.parent or None,
-            requirements=asks(base.items),
-            # Which of them holds torch, if any does, is nothing that the others' wheels depend on.
-            torch=manifest.torch,
-            optimize=False if base.name in off else None,
-            weights=next((weights[name] for name in base.items if name in weights), None),
-        )
-        for base in known.bases
-    )
-    return Drafts(tuple(bases), tuple(map(service, asked.services)))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from slimbake.config.naming import base_layer
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
-from slimbake.fleet.layering.bases import PlannedBases
+from slimbake.fleet.layering.sharing import Sharing
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
-from slimbake.lock import auto
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
@@ -20,7 +19,8 @@ from slimbake.lock.locks import (
     Stale,
     weights_text,
 )
-from slimbake.lock.model import Family, families, inputs, text_digest
+from slimbake.lock.model import locked_layers, question, settled, text_digest
+from slimbake.lock.text import lock_digest
 
 # A line of pyproject.toml or setup.cfg, and what is before it in its table.
 _OWN_VERSION = re.compile(
@@ -40,7 +40,7 @@ class System:
 
 def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
-    asked = asks(fleet, locks.layers)
+    asked = asks(fleet, locks.layers, lambda name: locks.text(name) or "")
     found = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
     changed = {each.name for each in found if not each.why}
     if not changed:
@@ -89,34 +89,29 @@ def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:
     yield from fleet.services
 
 
-def asks(fleet: Fleet, found: PlannedBases | None) -> dict[str, str]:
-    """Of each lock by its name: the digest of all that it answers. `found`: the layers found."""
-    every = families(fleet)
-    asked = {name: value for each in every for name, value in _inputs(each, fleet).items()}
-    if any(each.found for each in every):
-        # A base may hold weights: which ones is a part of the question.
-        for name, weights in weighted(fleet).items():
-            asked[name] = text_digest(f"{asked.get(name, '')} {weights}")
-        bases = auto.installing(fleet, found)
-        asked |= dict.fromkeys((base_layer(base.name) for base in bases), _asked_layers(fleet))
-        asked[LAYERS] = _asked_layers(fleet)
+def asks(fleet: Fleet, sharing: Sharing, text: Callable[[str], str]) -> dict[str, str]:
+    """Of each lock by its name: the digest of all that it answers. `sharing`: the layers that the
+    locks share; `text`: of a lock by its name.
+    """
+    asked = {layer.lock: asked_of(layer, fleet, text) for layer in locked_layers(fleet)}
+    if fleet.auto:
+        layers = dict.fromkeys(base_layer(layer.lock) for layer in sharing.layers)
+        asked |= dict.fromkeys((*layers, LAYERS), asked_layers(fleet))
     for package in fleet.packages:
         if package.source:
             name = package.layer.name
             asked[name] = text_digest(f"{asked[name]} {package.source.text()}")
-    asked |= {name: text_digest(text) for name, text in weights_texts(fleet).items()}
+    asked |= {name: text_digest(content) for name, content in weights_texts(fleet).items()}
     asked |= {each.layer.system_lock: _asked_system(each, fleet) for each in systems(fleet)}
     images = (f"{external.name} {external.image}" for external in fleet.externals)
     return asked | {EXTERNALS: text_digest("\n".join(images))}
 
 
-def weighted(fleet: Fleet) -> dict[str, str]:
-    """The weights in each service's image: where they come from, and what they are called."""
-    return {
-        service.name: f"{each.source}:{each.value} {each.name}"
-        for service in fleet.services
-        if (each := service.laid)
-    }
+def asked_of(layer: Layer, fleet: Fleet, text: Callable[[str], str]) -> str:
+    """The digest of all that the lock of a layer answers."""
+    projects = {package.path: _project(fleet, package.path) for package in layer.asks.packages}
+    below = [lock_digest([text(each.lock)]) for each in settled(layer)]
+    return question(layer, fleet.python, projects, below)
 
 
 def weights_texts(fleet: Fleet) -> dict[str, str]:
@@ -144,13 +139,11 @@ def _asked_system(system: System, fleet: Fleet) -> str:
     return text_digest("\n".join(words))
 
 
-def _asked_layers(fleet: Fleet) -> str:
-    return text_digest(f"layers {fleet.manifest.layer_limit}")
-
-
-def _inputs(family: Family, fleet: Fleet) -> Mapping[str, str]:
-    paths = {package.path for layer in family.layers for package in layer.asks.packages}
-    return inputs(family, fleet.python, {path: _project(fleet, path) for path in paths})
+def asked_layers(fleet: Fleet) -> str:
+    """The digest of what the manifest says of layers that services share."""
+    said = [(each.name, each.optimize, each.shares) for each in fleet.services]
+    odd = [each for each in said if each[1:] != (True, True)]
+    return text_digest(f"layers {fleet.manifest.layer_limit} {odd}")
 
 
 def _project(fleet: Fleet, path: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from slimbake.config.specs import name_of
 from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
 from slimbake.fleet.model import Layer
 from slimbake.host.sources import Source
-from slimbake.lock.model import Family, Pin
+from slimbake.lock.model import Pin
 
 _SHOWN = 6  # chains of one package
 
@@ -24,7 +25,7 @@ _CUDA = re.compile(
 
 
 class ResolutionError(SlimbakeError):
-    """The requirements of a family contradict each other, or the manifest; carries an explanation."""
+    """Requirements contradict each other, or the manifest; carries an explanation."""
 
     exit_code = MANIFEST
 
@@ -40,10 +41,10 @@ class Holder:
     chains: tuple[tuple[str, ...], ...]
 
 
-def holders(package: str, family: Family, locked: Locked) -> tuple[Holder, ...]:
-    """The layers of a family that hold a package, parents first."""
+def holders(package: str, layers: Iterable[Layer], locked: Locked) -> tuple[Holder, ...]:
+    """The layers that hold a package, parents first."""
     found = []
-    for layer in family.layers:
+    for layer in layers:
         pin = next((pin for pin in locked.get(layer.name, ()) if pin.name == package), None)
         if pin:
             known = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
@@ -64,52 +65,51 @@ def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[
     return chains
 
 
-def explanation(package: str, families: Iterable[Family], locked: Locked) -> str:
+def explanation(package: str, layers: Iterable[Layer], locked: Locked) -> str:
     """Who needs a package, and in which layer it is; "" where no lock holds it."""
     lines = []
-    for family in families:
-        for owner in holders(package, family, locked):
-            lines.append(f"{package} {owner.pin.version} in {owner.layer.name}")
-            lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
-            if len(owner.chains) > _SHOWN:
-                lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
+    for owner in holders(package, layers, locked):
+        lines.append(f"{package} {owner.pin.version} in {owner.layer.name}")
+        lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
+        if len(owner.chains) > _SHOWN:
+            lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
     return "\n".join(lines)
 
 
-def refuse_cuda(family: Family, locked: Locked) -> None:
-    """Raise ResolutionError where a family with `torch: cpu` holds a CUDA package, with the
+def _way(package: str, layer: Layer, locked: Locked) -> str:
+    """The requirement behind a package of a layer, and what leads from there to it."""
+    chains = (chain for owner in holders(package, [layer], locked) for chain in owner.chains)
+    return " -> ".join(next(chains, (package,)))
+
+
+def refuse_cuda(layer: Layer, pins: Sequence[Pin]) -> None:
+    """Raise ResolutionError where a layer with `torch: cpu` holds a CUDA package, with the
     requirement behind it.
     """
-    if family.torch != "cpu":
-        return
-    lines = []
-    for layer in family.layers:
-        for pin in locked[layer.name]:
-            if _CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version):
-                (owner,) = (
-                    o for o in holders(pin.name, family, locked) if o.layer.name == layer.name
-                )
-                way = " -> ".join(owner.chains[0]) if owner.chains else pin.name
-                lines.append(f"{layer.name}: {pin.name}=={pin.version}, required by {way}")
-    if lines:
+    lines = [
+        f"{layer.name}: {pin.name}=={pin.version}, required by"
+        f" {_way(pin.name, layer, {layer.name: tuple(pins)})}"
+        for pin in pins
+        if _CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version)
+    ]
+    if layer.torch == "cpu" and lines:
         raise ResolutionError(
-            f"a {'fleet' if family.found else 'base'} with `torch: cpu` would hold CUDA packages\n"
+            "`torch: cpu` is chosen, and there would be CUDA packages\n"
             + "\n".join(f"  {line}" for line in lines),
             "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
         )
 
 
-def refuse_torch(family: Family, locked: Locked) -> None:
-    """Raise ResolutionError where a service that runs on ONNX Runtime would hold torch, with what
+def refuse_torch(layers: Iterable[Layer], locked: Locked) -> None:
+    """Raise ResolutionError where services that run on ONNX Runtime would hold torch, with what
     requires it.
     """
-    lines = []
-    for layer in family.layers:
-        below = {each.name for each in layer.closure} if layer.onnx else frozenset()
-        for owner in holders("torch", family, locked) if below else ():
-            if owner.layer.name in below:
-                way = " -> ".join(owner.chains[0]) if owner.chains else "torch"
-                lines.append(f"{layer.name}: torch in {owner.layer.name}, required by {way}")
+    lines = [
+        f"{layer.name}: torch in {part.name}, required by {_way('torch', part, locked)}"
+        for layer in layers
+        for part in (layer.closure if layer.onnx else ())
+        if any(pin.name == "torch" for pin in locked.get(part.name, ()))
+    ]
     if lines:
         raise ResolutionError(
             "services with `inference: onnx` would hold torch\n"
@@ -118,34 +118,38 @@ def refuse_torch(family: Family, locked: Locked) -> None:
         )
 
 
-def refuse_no_torch(family: Family, locked: Locked) -> None:
-    """Raise ResolutionError where a build of torch is chosen and nothing of the family needs torch."""
-    layers = [layer for layer in family.layers if layer.torch]
-    held = (pin.name.startswith("torch") for pins in locked.values() for pin in pins)
-    if layers and not family.found and not any(held):
+def refuse_no_torch(layers: Sequence[Layer], locked: Locked) -> None:
+    """Raise ResolutionError where a build of torch is chosen, and nothing that has it needs torch."""
+    having = {
+        layer.torch
+        for layer in layers
+        if any(pin.name.startswith("torch") for pin in locked[layer.name])
+    }
+    without = [layer for layer in layers if layer.torch and layer.torch not in having]
+    if without:
         raise ResolutionError(
-            f"`torch: {layers[0].torch}` chooses a build of torch, and no package of"
-            f" {', '.join(layer.name for layer in layers)} needs torch",
+            f"`torch: {without[0].torch}` chooses a build of torch, and no package of"
+            f" {some([layer.name for layer in without], _SHOWN)} needs torch",
             "add torch to the requirements, or remove this key",
         )
 
 
-def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source]) -> None:
+def refuse_hashes(layer: Layer, pins: Iterable[Pin], sources: Mapping[str, Source]) -> None:
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
     allows.
     """
     lines = []
-    for layer in family.layers:
-        for allowed in layer.asks.hashes:
-            for owner in holders(allowed.name, family, locked):
-                source = sources.get(allowed.name)
-                files = {wheel.file: wheel.sha256 for wheel in owner.pin.wheels}
-                files |= {source.file: source.sha256} if source else {}
-                lines += [
-                    f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
-                    for file, sha256 in files.items()
-                    if sha256 and sha256 not in allowed.sha256
-                ]
+    locked = {pin.name: pin for pin in pins}
+    for allowed in layer.asks.hashes:
+        if pin := locked.get(allowed.name):
+            source = sources.get(allowed.name)
+            files = {wheel.file: wheel.sha256 for wheel in pin.wheels}
+            files |= {source.file: source.sha256} if source else {}
+            lines += [
+                f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
+                for file, sha256 in files.items()
+                if sha256 and sha256 not in allowed.sha256
+            ]
     if lines:
         raise ResolutionError(
             "the index has other files than the requirements allow\n"
@@ -155,17 +159,37 @@ def refuse_hashes(family: Family, locked: Locked, sources: Mapping[str, Source])
         )
 
 
-def no_solution(family: Family, words: str) -> ResolutionError:
-    """The error for a family that has no solution; `words` are uv's."""
-    names = [layer.name for layer in family.layers]
-    files = dict.fromkeys(
-        file
-        for layer in family.layers
-        for file in (*layer.asks.files, *(each.file for each in layer.asks.constraints))
-    )
-    where = f"\n  (asked for in the manifest, {some(list(files), _SHOWN)})" if files else ""
+def no_solution(layer: Layer, words: str, read: Callable[[str], str]) -> ResolutionError:
+    """The error for a layer that has no solution; `words` are uv's, `read` gives the text of a file.
+
+    Of locks and projects it names the lines that say something of the packages in those words.
+    """
+    asks = layer.asks
+    named = {*re.findall(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", words)}
+    projects = {f"{package.path}/pyproject.toml": named for package in asks.packages}
+    locks = {
+        each.file: {name_of(each.spec)} for each in asks.constraints if name_of(each.spec) in named
+    }
+    lines = [
+        f"{file}:{number}"
+        for file, packages in (locks | projects).items()
+        for number in _lines(read(file), packages)
+    ]
+    others = (file for file in asks.files if not any(line.startswith(f"{file}:") for line in lines))
+    where = [*lines, *others]
+    shown = f"\n  (asked for in the manifest, {some(where, _SHOWN)})" if where else ""
+    stands = ", ".join(below.name for below in layer.chain)
     return ResolutionError(
-        f"no solution for {some(names, _SHOWN)}, which share versions{where}\n{words}",
-        "correct a name or relax one of these requirements; or give a service a base of its own,"
-        " whose versions are its own",
+        f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
+        f"{shown}\n{words}",
+        "correct a name or relax one of these requirements"
+        + ("; or take the service off that base" if stands else ""),
     )
+
+
+def _lines(text: str, packages: Collection[str]) -> Iterator[int]:
+    """The lines of a lock or project that name one of these packages first, as a requirement or pin."""
+    for number, line in enumerate(text.splitlines(), 1):
+        name = re.match(r'\s*(?:name = |dependencies = \[)?"?([A-Za-z0-9][\w.-]*)', line)
+        if name and name_of(name[1]) in packages:
+            yield number

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
 from slimbake.config.model import IndexLine
-from slimbake.config.naming import LOCKS, base_layer
+from slimbake.config.naming import base_layer
 from slimbake.console import Console
 from slimbake.console.tracker import Tracker
 from slimbake.fleet import resolve
-from slimbake.fleet.layering.bases import PlannedBases
-from slimbake.fleet.layering.model import LayerLimits
-from slimbake.fleet.model import Fleet
+from slimbake.fleet.layering.sharing import Sharing
+from slimbake.fleet.model import Fleet, Layer
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
-from slimbake.lock import auto
-from slimbake.lock.asked import asks, stale, systems, weighted, weights_texts
-from slimbake.lock.explain import ResolutionError
+from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
+from slimbake.lock.auto import alignment, arrange, cut
+from slimbake.lock.explain import ResolutionError, refuse_no_torch, refuse_torch
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
     SYSTEM_HEADER,
     LockRecord,
-    Locks,
+    closure,
     externals_text,
-    kept_layers,
     layers_text,
-    lock_file,
-    parse_layers,
     read_locks,
     write_locks,
 )
-from slimbake.lock.model import Family, Pin, families, text_digest
-from slimbake.lock.resolve import resolve_family, steps
+from slimbake.lock.model import Pin, locked_layers, settled, text_digest
+from slimbake.lock.resolve import exact, resolve_layer, still_asked
 from slimbake.lock.text import lock_text, parse_pins, source_of
 from slimbake.lock.wheelhouse.sources import described
 from slimbake.lock.wheelhouse.store import store
@@ -77,119 +76,160 @@ class _Locking:
         self._machine, self._console, self._work = machine, console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
-        self._old = {each.name for each in stale(fleet, self._locks)}
-        self._texts: dict[str, str] = {}  # of what is new
-        self._sources = dict(self._locks.sources)  # a lock -> what its packages are built from
+        found = stale(fleet, self._locks)
+        self._old = {each.name for each in found}
+        self._broken = {each.name for each in found if each.damaged}
         # What has no wheel is known when the rest is resolved.
-        self._fleet = resolve(fleet.manifest)
+        packages = tuple(package for package in fleet.packages if not package.source)
+        self._fleet = replace(fleet, packages=packages)
+        self._texts: dict[str, str] = {}  # of what is new
+        self._pins: dict[str, tuple[Pin, ...]] = {}  # of each layer, all beside what it stands on
+        known = [source for sources in self._locks.sources.values() for source in sources]
+        self._sources = {source.origin: source for source in known}
+        shared = {base_layer(each.lock) for each in self._locks.layers.layers}
+        live = {layer.lock for layer in locked_layers(fleet)} | shared
+        # Of a base that is gone there is nothing but its lock, which says what it is by its name.
+        gone = (name for name in self._locks.packages - live if name.startswith(base_layer("")))
+        self._gone = sorted(gone)
 
     def run(self) -> tuple[str, ...]:
         for line in index_lines(self._fleet, self._machine):
             self._console.say(line)
-        # Weights first: the layers that are found depend on their bytes.
-        ordered = tuple(reversed(families(self._fleet)))
+        layers = locked_layers(self._fleet)
         externals = EXTERNALS in self._old or self._all
-        for family in ordered:
-            self._work.expect(steps(family) if self._moving(family) is not None else ())
+        self._work.expect(layer.name for layer in layers if self._moving(layer) is not None)
         self._work.expect(["external images"] if externals else ())
-        for family in ordered:
-            self._resolve(family)
-        self._build()
+        above = [layer for layer in layers if layer.kind == "service"]
+        for layer in layers:
+            if layer.kind != "service":
+                self._resolve(layer)
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            for done in [pool.submit(self._resolve, layer) for layer in above]:
+                done.result()
+        refuse_torch(above, self._pins)
+        refuse_no_torch(layers, self._pins)
+        sharing = self._share()
+        self._build(sharing)
         self._texts |= weights_texts(self._fleet)
         self._resolve_systems()
         if externals:
             with self._work.step("external images"):
                 self._texts[EXTERNALS] = self._externals()
-        found = parse_layers(self._texts[LAYERS]) if LAYERS in self._texts else None
-        asked = asks(self._fleet, found or self._locks.layers)
+        asked = asks(self._fleet, sharing, self._text)
         records = {name: self._record(name, value) for name, value in asked.items()}
         return write_locks(self._fleet.root, self._texts, records)
 
-    def _build(self) -> None:
-        """Resolve what builds the wheels of packages that have none."""
-        live = {name for name in self._sources if name in self._texts or self._locks.text(name)}
-        found = (
-            self._locks.layers if LAYERS not in self._texts else parse_layers(self._texts[LAYERS])
-        )
-        asking = {layer.lock for family in families(self._fleet) for layer in family.layers}
-        asking |= {base_layer(base.name) for base in auto.installing(self._fleet, found)}
-        sources = {name: self._sources[name] for name in live & asking}
-        if not sources:
-            return
-        self._fleet = resolve(self._fleet.manifest, sources=sources)
-        for package in self._fleet.packages:
-            if package.source:
-                self._resolve(Family((package.layer,), ""), package.source)
+    def _text(self, name: str) -> str:
+        return self._texts[name] if name in self._texts else self._locks.text(name) or ""
 
     def _record(self, name: str, asked: str) -> LockRecord:
-        if name in self._texts:
-            return LockRecord(asked, text_digest(self._texts[name]))
-        return self._locks.records[name]
+        return LockRecord(asked, text_digest(self._text(name)))
 
-    def _moving(self, family: Family, source: Source | None = None) -> set[str] | None:
-        """The packages of a family that may move; None where its locks are fresh as they are.
-        `source`: what a wheel is built from, with the packages of this family.
+    def _share(self) -> Sharing:
+        """Which layers services share, and the locks of these and of the services."""
+        fleet, before = self._fleet, self._locks.layers
+        pins = {each.name: self._pins[each.name] for each in fleet.services if each.layer.installs}
+        sharing = before if fleet.auto else Sharing()
+        moved = LAYERS in self._old or not self._texts.keys().isdisjoint(pins)
+        if fleet.auto and (moved or not before.services.keys() <= pins.keys()):
+            locks = {
+                layer.lock: self._locks.pins(base_layer(layer.lock)) for layer in before.layers
+            }
+            with self._work.step("layers", "finding what services share"):
+                sharing = arrange(fleet, pins, before, locks)
+        self._texts |= {name: lock_text(own) for name, own in cut(sharing, pins).items()}
+        if fleet.auto:
+            self._texts[LAYERS] = layers_text(sharing)
+        if line := alignment(pins):
+            self._console.say(line)
+        return sharing
+
+    def _build(self, sharing: Sharing) -> None:
+        """Resolve what builds the wheels of packages that have none."""
+        locks = {layer.lock for layer in locked_layers(self._fleet)}
+        locks |= {base_layer(layer.lock) for layer in sharing.layers}
+        sources = {}
+        for name in sorted(locks):
+            built = {pin.built for pin in parse_pins(self._text(name)) if pin.built}
+            if found := tuple(sorted(self._sources[origin] for origin in built)):
+                sources[name] = found
+        if not sources:
+            return
+        self._fleet = resolve(self._fleet.manifest, sources)
+        for package in self._fleet.packages:
+            if package.source:
+                self._resolve(package.layer, package.source)
+
+    def _moving(self, layer: Layer, source: Source | None = None) -> set[str] | None:
+        """The packages of a layer that may move; None where its lock is fresh as it is.
+        `source`: what its wheel is built from.
         """
-        known = pinned(family, self._fleet, self._locks)
-        wanted = known.keys() if self._all else known.keys() & self._upgrade
-        answering = self._answering(family)
-        fresh = answering.isdisjoint(self._old) and answering <= {*self._locks.records, LAYERS}
+        pins = self._known(layer)
+        wanted = pins.keys() if self._all else pins.keys() & self._upgrade
+        record = self._locks.records.get(layer.lock)
+        fresh = record is not None and self._broken.isdisjoint(self._held(layer))
         if source:
-            text = self._locks.text(family.layers[0].lock) or ""
-            fresh = fresh and source_of(text) == source
-        return None if fresh and not wanted else {*wanted}
+            return None if source_of(self._text(layer.lock)) == source and not wanted else {*wanted}
+        same = record and record.asked == asked_of(layer, self._fleet, self._text)
+        return None if fresh and same and not wanted else {*wanted}
 
-    def _resolve(self, family: Family, source: Source | None = None) -> None:
-        """A family; `source`: what a wheel is built from, with the packages of this family."""
-        wanted = self._moving(family, source)
-        if wanted is not None:
-            self._resolve_stale(family, pinned(family, self._fleet, self._locks), wanted, source)
-        elif family.found and (layers := kept_layers(self._fleet, self._locks)):
-            self._texts[LAYERS] = layers_text(layers)
-
-    def _resolve_stale(
-        self,
-        family: Family,
-        known: Mapping[str, Pin],
-        wanted: Collection[str],
-        source: Source | None,
-    ) -> None:
-        """`known`: what is pinned now; `wanted`: the packages that may move."""
-        kept = [pin for name, pin in known.items() if name not in wanted]
-        fleet = self._fleet
-        at = {each.name: each for sources in self._locks.sources.values() for each in sources}
-        at = {name: each for name, each in at.items() if name not in wanted}
-        resolved = resolve_family(
-            family,
-            fleet.root,
-            fleet.python,
-            self._machine,
-            kept,
-            self._console,
-            self._work,
-            at,
+    def _held(self, layer: Layer) -> set[str]:
+        """The locks that hold what is pinned for a layer."""
+        sharing = self._locks.layers
+        chain = (
+            sharing.chain(sharing.services.get(layer.name, "")) if layer.kind == "service" else ()
         )
-        found = resolved.pins
-        built = self._described(resolved.sources, family)
-        if family.found:
-            if self._locks.text(LAYERS) and not self._locks.layers:
-                self._console.say(
-                    f"{LOCKS}/{lock_file(LAYERS)} cannot be read: slimbake finds the layers again"
-                )
-            with self._work.step("layers", "finding the layers"):
-                layers = arranged(fleet, self._locks, found, self._texts)
-            self._texts[LAYERS] = layers_text(layers)
-            found = auto.cut(fleet, layers, found)
-        self._texts |= {name: lock_text(pins, source) for name, pins in found.items()}
-        for name, pins in found.items():
-            self._sources[name] = tuple(built[pin.name] for pin in pins if pin.built)
+        return {layer.lock, *(base_layer(shared.lock) for shared in chain)}
 
-    def _described(self, sources: Mapping[str, Source], family: Family) -> dict[str, Source]:
+    def _known(self, layer: Layer) -> dict[str, Pin]:
+        """What the locks pin of a layer by now; of a new base, what services on it have."""
+        if layer.kind not in ("base", "service"):
+            return {pin.name: pin for pin in self._locks.pins(layer.lock)}
+        if layer.kind == "service":
+            return closure(self._locks, layer.lock, self._gone)
+        pins: dict[str, Pin] = {}
+        if layer.lock not in self._locks.records:
+            for service in layer.services:
+                pins |= closure(self._locks, service, self._gone)
+        return pins | {pin.name: pin for pin in self._locks.pins(layer.lock)}
+
+    def _resolve(self, layer: Layer, source: Source | None = None) -> None:
+        """Resolve a layer if it is stale. `source`: what its wheel is built from."""
+        known, moving = self._known(layer), self._moving(layer, source)
+        below = {pin.name: pin for part in layer.chain for pin in self._pins[part.name]}
+        if moving is None:
+            self._pins[layer.name] = tuple(pin for name, pin in known.items() if name not in below)
+            return
+        given = {pin.name: pin for part in settled(layer) for pin in self._pins[part.name]}
+        kept = {name: pin for name, pin in known.items() if name not in moving}
+        at = still_asked(layer, self._sources_of(kept))
+        with self._work.step(layer.name, f"locking {layer.name}"):
+            resolved = resolve_layer(
+                layer,
+                self._fleet.root,
+                self._fleet.python,
+                self._machine,
+                exact(kept.values(), at),
+                given,
+                self._console,
+                self._sources_of(given),
+            )
+        for built in self._described(resolved.sources, layer).values():
+            self._sources[built.origin] = built
+        pins = tuple(pin for pin in resolved.pins if pin.name not in below)
+        self._pins[layer.name] = pins
+        self._texts[layer.lock] = lock_text(pins, source)
+
+    def _sources_of(self, pins: Mapping[str, Pin]) -> dict[str, Source]:
+        return {
+            name: self._sources[p.built] for name, p in pins.items() if p.built in self._sources
+        }
+
+    def _described(self, sources: Mapping[str, Source], layer: Layer) -> dict[str, Source]:
         """Sources with what builds them."""
-        if family.layers[0].kind == "wheel" and sources:
-            names = ", ".join(sorted(sources))
+        if layer.kind == "wheel" and sources:
             raise ResolutionError(
-                f"{family.layers[0].name} is built with packages that have no wheel: {names}",
+                f"{layer.name} is built with packages that have no wheel: {', '.join(sorted(sources))}",
                 "ask for versions of [build-system] requires that have wheels",
             )
         for each in sources.values():
@@ -197,15 +237,6 @@ class _Locking:
                 line = f"{each.name} {each.version} is built from {each.origin.partition('#')[0]}"
                 self._console.say(f"{line}, in a stage of its own")
         return described(sources, self._machine, store(), self._console)
-
-    def _answering(self, family: Family) -> frozenset[str]:
-        """The locks that answer a family."""
-        own = {layer.lock for layer in family.layers}
-        if family.found:
-            found = auto.installing(self._fleet, self._locks.layers)
-            own |= {base_layer(base.name) for base in found}
-            own |= {LAYERS, *weighted(self._fleet)}
-        return frozenset(own)
 
     def _resolve_systems(self) -> None:
         """Raises ManifestError with every package that Debian does not have."""
@@ -273,46 +304,3 @@ def _meant(names: Sequence[str]) -> str:
     if not names:
         return "`apt-cache search WORD` finds packages on a Debian machine"
     return f"did you mean {' or '.join(repr(name) for name in names)}?"
-
-
-def pinned(family: Family, fleet: Fleet, locks: Locks) -> dict[str, Pin]:
-    """What the locks pin of a family, by the package's name: also in bases that it has no more, or
-    that were found.
-    """
-    names = [layer.lock for layer in family.layers]
-    if family.layers[0].kind not in ("weights", "wheel"):
-        live = {layer.lock for each in families(fleet) for layer in each.layers}
-        # Of a base that is gone there is nothing but its lock, which says what it is by its name.
-        gone = (name for name in locks.packages - live if name.startswith(base_layer("")))
-        names = [*sorted(gone), *names]
-    return {pin.name: pin for name in names for pin in locks.pins(name)}
-
-
-def arranged(
-    fleet: Fleet, locks: Locks, closures: auto.Closures, texts: Mapping[str, str]
-) -> PlannedBases:
-    """The layers that the planner finds for what each service needs. `texts`: new locks by name.
-
-    Raises ResolutionError where no plan keeps the manifest's limit.
-    """
-    try:
-        return auto.arrange(fleet, closures, dict(_bytes(fleet, locks, texts)), locks.layers)
-    except ValueError as error:
-        limit = fleet.manifest.layer_limit or LayerLimits().layers
-        raise ResolutionError(
-            f"layers: {{limit: {limit}}} is too few: {error}",
-            "raise the limit: the runtime has two layers, the code one, weights and packages one"
-            " each at least",
-        ) from None
-
-
-def _bytes(fleet: Fleet, locks: Locks, texts: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    """The bytes of each model's weights, by their layer."""
-    for weights in fleet.weights:
-        name = weights.layer.name
-        if weights.source == "path":
-            files = (fleet.root / weights.value).rglob("*")
-            yield name, sum(path.stat().st_size for path in files if path.is_file())
-        else:
-            pins = parse_pins(texts[name]) if name in texts else locks.pins(name)
-            yield name, sum(wheel.bytes or auto.UNKNOWN for pin in pins for wheel in pin.wheels)

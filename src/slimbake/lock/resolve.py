@@ -1,14 +1,14 @@
-"""Resolves a family once and cuts the result by ownership."""
+"""Resolves what one layer needs, with the versions of what it stands on."""
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -16,24 +16,20 @@ from packaging.version import Version
 
 from slimbake.config.specs import name_of
 from slimbake.console import Console
-from slimbake.console.tables import some
-from slimbake.console.tracker import Tracker
 from slimbake.fleet.model import Layer
+from slimbake.fleet.shared import TORCH
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
-from slimbake.host.uv import Found, NoSolution, PipCompile
-from slimbake.host.wheels import Located, Wheel, fit, marker
+from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
+from slimbake.host.wheels import fit, marker
+from slimbake.inside.fetch import hashed
 from slimbake.lock.explain import (
     no_solution,
     refuse_cuda,
     refuse_hashes,
-    refuse_no_torch,
-    refuse_torch,
 )
-from slimbake.lock.model import Family, Pin, merged
+from slimbake.lock.model import Pin, merged
 
-# What PyTorch's indexes have a build of for each kind of machine.
-BUILDS = ("torch", "torchaudio", "torchvision")
 _BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # how such an index's address ends, and a mirror's
 
 
@@ -77,23 +73,25 @@ def _via(text: str) -> tuple[str, ...]:
 
 
 class Uv(PipCompile):
-    """`uv pip compile` for one family on one platform."""
+    """`uv pip compile` for one layer on one platform."""
 
     def __init__(
         self,
-        family: Family,
+        layer: Layer,
         root: Path,
         python: str,
         platform: str,
         machine: Machine,
         work: Path,
+        below: Mapping[str, str] = {},
     ) -> None:
-        self._root, self._family = root, family
-        requirements = [Requirement(spec) for layer in family.layers for spec in layer.asks.specs]
-        machine = _for_build(machine, family.torch)
+        """`below`: the versions, or addresses, that the layer takes as they are."""
+        self._root, self._layer, self._below = root, layer, below
+        requirements = [Requirement(spec) for spec in layer.asks.specs]
+        machine = _for_build(machine, layer.torch)
         folders = machine.packages.find_links_folders
         files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
-        torch = _build(files, family, python, platform)
+        torch = _build(files, layer, python, platform)
         mirrored = any(_BUILD.search(each) for each in machine.packages.extra_index_urls)
         there = mirrored or any(each.startswith("torch==") for each in torch)
         super().__init__(
@@ -101,51 +99,53 @@ class Uv(PipCompile):
             python,
             platform,
             work,
-            constraints=(*torch, *family.constraints),
+            constraints=(
+                *(each for each in torch if name_of(each) not in below),
+                *(exactly(*pin) for pin in below.items()),
+            ),
             sources=[
                 canonicalize_name(each.name)
                 for each in requirements
                 if each.url and not each.url.partition("#")[0].endswith(".whl")
             ],
-            prereleases=any(layer.asks.prereleases for layer in family.layers),
-            torch="" if there else family.torch,
+            prereleases=bool(layer.asks.prereleases),
+            torch="" if there else layer.torch,
         )
 
-    def resolve(
-        self,
-        layers: Sequence[Layer],
-        known: Mapping[str, str],
-        name: str,
-    ) -> tuple[Needed, ...]:
-        """What these layers need together; `known`: versions that are kept where they still fit.
+    def resolve(self, known: Mapping[str, str]) -> tuple[Needed, ...]:
+        """What the layer needs, also of what it stands on; `known`: versions that are kept where they
+        still fit.
 
         Raises NoSolution and SetupError.
         """
-        output = self._work / f"{name}.txt"
+        layer, output = self._layer, self._work / "needed.txt"
         kept = (f"{each}=={version}\n" for each, version in known.items() if "://" not in version)
         output.write_text("".join(kept))
-        asked = []
-        for layer in layers:
-            asked.append(self._work / f"{name}.{layer.name}.in")
-            extras = {each: f"[{','.join(more)}]" for each, more in layer.asks.extras}
-            local = (
-                f"{package.name}{extras.get(package.name, '')} @"
-                f" {(self._root / package.path).as_uri()}"
-                for package in layer.asks.packages
-            )
-            specs = (self._at_commit(spec, known) for spec in layer.asks.specs)
-            asked[-1].write_text("".join(f"{line}\n" for line in (*specs, *local)))
-        constraints = [each.spec for layer in layers for each in layer.asks.constraints]
-        own = {package.name for layer in layers for package in layer.asks.packages}
+        extras = {each: f"[{','.join(more)}]" for each, more in layer.asks.extras}
+        local = (
+            f"{package.name}{extras.get(package.name, '')} @ {(self._root / package.path).as_uri()}"
+            for package in layer.asks.packages
+        )
+        specs = (self._at_commit(spec, known) for spec in layer.asks.specs)
+        asked = self._work / f"{layer.name}.in"
+        asked.write_text("".join(f"{line}\n" for line in (*specs, *local)))
+        # What lies below has its version, whatever the lock of a library pins.
+        constraints = dict.fromkeys(
+            each.spec
+            for each in layer.asks.constraints
+            if not (each.library and name_of(each.spec) in self._below)
+        )
+        own = {package.name for package in layer.asks.packages}
         words = [
             word
             for each in sorted(own)
             for word in ("--no-binary", each, "--no-emit-package", each)
         ]
-        words += [] if self._family.dependencies else ["--no-deps"]
+        words += ["--no-deps"] if layer.kind == "weights" else []
         words += ["--annotation-style", "line"]
-        self.compile(asked, output, words, [*dict.fromkeys(constraints)])
-        return tuple(each for each in parse_compiled(output.read_text()) if each.name not in own)
+        self.compile([asked], output, words, [*constraints])
+        needed = parse_compiled(output.read_text())
+        return tuple(each for each in needed if each.name not in own)
 
     def _at_commit(self, spec: str, known: Mapping[str, str]) -> str:
         """A requirement of a Git source with the commit that it has by now, so that a branch which
@@ -168,24 +168,27 @@ def _for_build(machine: Machine, torch: str) -> Machine:
     return replace(machine, packages=replace(machine.packages, extra_index_urls=tuple(urls)))
 
 
-def _build(files: Iterable[str], family: Family, python: str, platform: str) -> tuple[str, ...]:
-    """Constraints by which uv takes, of the wheels in folders, the newest of the family's build of
+def _build(files: Iterable[str], layer: Layer, python: str, platform: str) -> tuple[str, ...]:
+    """Constraints by which uv takes, of the wheels in folders, the newest of the layer's build of
     torch that its requirements allow, and none of another build.
     """
-    asked = [Requirement(spec) for layer in family.layers for spec in layer.asks.specs]
-    wanted = {name: Requirement(name).specifier for name in BUILDS if family.torch}
-    wanted |= {canonicalize_name(each.name): each.specifier for each in asked}
+    asked = [Requirement(spec) for spec in layer.asks.specs]
+    asked += [Requirement(each.spec) for each in layer.asks.constraints]
+    wanted = {name: Requirement(name).specifier for name in sorted(TORCH) if layer.torch}
+    for each in asked:
+        name = canonicalize_name(each.name)
+        wanted[name] = each.specifier & wanted.get(name, each.specifier)
     newest: dict[str, Version] = {}
     others: dict[str, None] = {}
     for file in files:
         name, version, _, _ = parse_wheel_filename(file)
         if name not in wanted or version.local is None:
             continue
-        if version.local == family.torch:
+        if version.local == layer.torch:
             fits = fit(file, python, platform) is not None
             if fits and wanted[name].contains(version, prereleases=True):
                 newest[name] = max(version, newest.get(name, version))
-        elif not family.torch and "+" not in str(wanted[name]):
+        elif not layer.torch and "+" not in str(wanted[name]):
             others[f"{name}!={version}"] = None
     return (*(f"{name}=={version}" for name, version in newest.items()), *others)
 
@@ -197,9 +200,9 @@ def _marker(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a family needs."""
+    """What a layer needs, what it stands on included."""
 
-    pins: dict[str, tuple[Pin, ...]]  # the name of each layer -> what it adds
+    pins: tuple[Pin, ...]
     sources: dict[str, Source]  # of what has no wheel, by the package's name
 
 
@@ -211,124 +214,74 @@ def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
     }
 
 
-def resolve_family(
-    family: Family,
+def resolve_layer(
+    layer: Layer,
     root: Path,
     python: str,
     machine: Machine,
-    known: Sequence[Pin],
+    known: Mapping[str, str],
+    below: Mapping[str, Pin],
     console: Console,
-    work: Tracker,
     sources: Mapping[str, Source] = {},
 ) -> Resolved:
-    """The pins that each layer adds to what it stands on, and the sources of what has no wheel.
+    """The pins of all that a layer needs, and the sources of what has no wheel.
 
-    `known`: pins of an earlier lock, kept where they still fit; `sources`: theirs; `work`: shows the
-    steps, among them those of `steps`. Raises
-    ResolutionError where requirements contradict each other, a family for CPUs would hold CUDA, or
-    a service on ONNX Runtime torch; SetupError where uv or an index fails.
+    `known`: versions of an earlier lock, kept where they still fit; `below`: pins that it takes as
+    they are; `sources`: theirs. Raises ResolutionError where requirements contradict each other, a
+    layer for CPUs would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index
+    fails.
     """
-    found: dict[str, dict[str, tuple[Pin, ...]]] = {}
+    found: dict[str, tuple[Pin, ...]] = {}
     built: dict[str, Source] = {}
-    at = still_asked(family, sources)
-    for platform in family.platforms:
-        here = family.on(platform)
+    for platform in layer.platforms:
+        here = [pin for pin in below.values() if not pin.marker or marker(platform) in pin.marker]
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-            uv = Uv(here, root, python, platform, machine, Path(scratch))
+            under = exact(here, sources)
+            uv = Uv(layer, root, python, platform, machine, Path(scratch), under)
             try:
-                resolved = _resolved(here, uv, exact(known, at), work, _on(family, platform))
+                needed = uv.resolve(known)
+                versions = [(each.name, each.version) for each in needed]
+                there = uv.locate(versions, "wheels") if versions else Found({}, {})
             except NoSolution as error:
-                raise no_solution(here, str(error)) from None
-            found[marker(platform)] = resolved.pins
-            built |= resolved.sources
+                raise no_solution(layer, str(error), partial(_read, root)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
-    locked = {
-        layer.name: merged(
-            {on: pins[layer.name] for on, pins in found.items() if layer.name in pins}
-        )
-        for layer in family.layers
-    }
-    refuse_cuda(family, locked)
-    refuse_torch(family, locked)
-    refuse_hashes(family, locked, built)
-    refuse_no_torch(family, locked)
-    return Resolved(locked, with_asked(family, built))
+        built |= there.sources
+        found[marker(platform)] = tuple(_pin(each, there) for each in needed)
+    pins = merged(found)
+    refuse_cuda(layer, pins)
+    refuse_hashes(layer, pins, built)
+    return Resolved(pins, with_asked(layer, built))
 
 
-def steps(family: Family) -> Iterator[str]:
-    """What it takes to resolve a family, as far as that is known before: the versions that all of
-    it has, then what each layer needs of it.
-    """
-    for platform in family.platforms:
-        here = family.on(platform)
-        yield f"{_together(here)}{_on(family, platform)}"
-        if len(here.layers) > 1:
-            yield from (f"{layer.name}{_on(family, platform)}" for layer in here.layers)
+def _read(root: Path, file: str) -> str:
+    path = root / file
+    return path.read_text("utf-8", errors="replace") if path.is_file() else ""
 
 
-def _together(family: Family) -> str:
-    return some([layer.name for layer in family.layers], 1)
+def _pin(needed: Needed, there: Found) -> Pin:
+    if source := there.sources.get(needed.name):
+        return Pin(needed.name, source.version, (), needed.via, built=source.origin)
+    located = there.wheels[needed.name][0]
+    wheel = located.wheel
+    if not wheel.sha256:  # uv says no hash of a file in a folder
+        wheel = replace(wheel, sha256=hashed(Path(unquote(urlsplit(located.url).path))))
+    return Pin(needed.name, needed.version, (wheel,), needed.via)
 
 
-def _on(family: Family, platform: str) -> str:
-    return f" on {platform}" if len(family.platforms) > 1 else ""
-
-
-def still_asked(family: Family, sources: Mapping[str, Source]) -> dict[str, Source]:
+def still_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Of these sources, those whose address is asked for as it was: they stay at their commit."""
-    asked = {address for _, address in _addresses(family)}
+    asked = {address for _, address in _addresses(layer)}
     return {name: each for name, each in sources.items() if each.asked in asked}
 
 
-def with_asked(family: Family, sources: Mapping[str, Source]) -> dict[str, Source]:
-    """Sources, with the address by which the family asks for each."""
-    asked = dict(_addresses(family))
+def with_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Sources, with the address by which a layer asks for each."""
+    asked = dict(_addresses(layer))
     return {name: replace(each, asked=asked.get(name, "")) for name, each in sources.items()}
 
 
-def _addresses(family: Family) -> Iterator[tuple[str, str]]:
-    for layer in family.layers:
-        for spec in layer.asks.specs:
-            if " @ " in spec:
-                yield name_of(spec), spec.partition(" @ ")[2].partition(" ; ")[0]
-
-
-def _pinned(found: Located) -> Wheel:
-    """A wheel that lies in a folder of this machine lends a lock no hash: it may not be upstream's."""
-    return replace(found.wheel, sha256="") if found.local else found.wheel
-
-
-def _resolved(family: Family, uv: Uv, known: dict[str, str], work: Tracker, on: str) -> Resolved:
-    names = [layer.name for layer in family.layers]
-    with work.step(f"{_together(family)}{on}", f"locking {', '.join(names)}{on}"):
-        whole = uv.resolve(family.layers, known, "family")
-    versions = {needed.name: needed.version for needed in whole}
-
-    def needed_by(layer: Layer) -> dict[str, tuple[str, ...]]:
-        if layer.closure == family.layers:
-            return {needed.name: needed.via for needed in whole}
-        line = f"resolving {layer.name}{on} ({names.index(layer.name) + 1} of {len(names)})"
-        with work.step(f"{layer.name}{on}", line):
-            found = uv.resolve(layer.closure, versions, layer.name)
-        return {needed.name: needed.via for needed in found}
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        closures = dict(zip(names, pool.map(needed_by, family.layers), strict=True))
-    with work.step(f"wheels of {_together(family)}{on}"):
-        there = uv.locate(versions.items(), "wheels") if versions else Found({}, {})
-
-    def pinned(name: str, via: tuple[str, ...]) -> Pin:
-        if source := there.sources.get(name):
-            return Pin(name, source.version, (), via, built=source.origin)
-        return Pin(name, versions[name], (_pinned(there.wheels[name][0]),), via)
-
-    owned: dict[str, tuple[Pin, ...]] = {}
-    for layer in family.layers:
-        below = frozenset().union(*(closures[parent.name] for parent in layer.closure[:-1]))
-        owned[layer.name] = tuple(
-            sorted(
-                pinned(name, via) for name, via in closures[layer.name].items() if name not in below
-            )
-        )
-    return Resolved(owned, there.sources)
+def _addresses(layer: Layer) -> Iterator[tuple[str, str]]:
+    for spec in layer.asks.specs:
+        if " @ " in spec:
+            yield name_of(spec), spec.partition(" @ ")[2].partition(" ; ")[0]

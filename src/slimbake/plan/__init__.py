@@ -52,15 +52,13 @@ def plan(
 
 def _targets(fleet: Fleet, carried: make.Carried) -> Iterator[Target]:
     """All but the inventories, which are made from these."""
-    below = {base.weights.layer.name for base in fleet.bases if base.weights}
     models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
     checks = make.checks(fleet.services)
     yield make.inside(fleet, bool(carried.warm))
     yield make.runtime(fleet)
     yield from (make.wheel(package, fleet) for package in fleet.packages)
-    yield from (target for name, target in models.items() if name in below)
     yield from (make.base(base, fleet, carried) for base in fleet.bases)
-    yield from (target for name, target in models.items() if name not in below)
+    yield from models.values()
     yield from (make.service(service, fleet, carried, checks) for service in fleet.services)
     yield from (make.smoke(service) for service in fleet.services if service.smoke)
     yield from parities(fleet)

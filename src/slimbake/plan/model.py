@@ -69,9 +69,10 @@ class Install:
 
     lock: str  # file name under locks/
     locked: bool = True  # whether the lock names a package
-    # the names of packages that are built from sources, each by its target `wheel-<name>`
-    wheels: tuple[str, ...] = ()
-    local: tuple[str, ...] = ()  # and of those of the repository, likewise
+    # what its files in the layer are called: by content, so that equal layers are one
+    content: str = ""
+    wheels: Pairs = ()  # packages that are built from sources, each with its target
+    local: tuple[str, ...] = ()  # those of the repository, each by its target `wheel-<name>`
     # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
     torch: str = ""
     rules: tuple[Rule, ...] = ()

@@ -29,7 +29,7 @@ from slimbake.config.shells import reaped
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
-from slimbake.lock.text import names_packages
+from slimbake.lock.text import lock_digest, names_packages
 from slimbake.plan.model import (
     LOCK,
     REFERENCE,
@@ -60,7 +60,7 @@ class Carried:
 
     locks: Mapping[str, str]  # file name -> text
     rules: Mapping[str, tuple[Rule, ...]]  # by layer
-    warm: frozenset[str]  # the layers that have a list of the modules that starts need
+    warm: frozenset[str]  # the locks whose layers have a list of the modules that starts need
 
 
 def inside(fleet: Fleet, warm: bool) -> Target:
@@ -143,13 +143,11 @@ def base(base: Base, fleet: Fleet, carried: Carried) -> Target:
             template="base.Dockerfile.j2",
             system=base.system,
             system_lock=_system_lock(base),
-            shared_weights=bool(base.weights),
             install=_install(base, carried),
         ),
         contexts=(
             *_layer_contexts(base, fleet),
             *_below(base),
-            *_weights_context(base.weights),
             *_wheel_contexts(base.packages),
         ),
         labels=labels(fleet, name, ((PROMISE, _promise(fleet, name)),)),
@@ -231,7 +229,7 @@ def service(
     service: Service, fleet: Fleet, carried: Carried, checks: Mapping[str, Sequence[str]]
 ) -> Target:
     """One image. `checks`: see above; they are no code of its context."""
-    own = None if service.holds_weights_below else service.laid
+    own = service.laid
     recipe = Recipe(
         template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
         system=service.system,
@@ -389,7 +387,7 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
         base = dict(target.contexts).get("base", "").removeprefix("target:")
         if lock := install.lock if install else locks.get(base, ""):
             locks[target.name] = lock
-            built = (*install.wheels, *install.local) if install else ()
+            built = (*dict(install.wheels), *install.local) if install else ()
             local = (("LOCAL", " ".join(sorted(built))),) if built else ()
             below = once(("below", f"target:{inventory_name(base)}"))
             yield Target(
@@ -441,7 +439,8 @@ def _install(asker: Base | Service, carried: Carried) -> Install | None:
     return Install(
         lock=lock,
         locked=text is None or names_packages(text),
-        wheels=tuple(sorted(each.name for each in asker.packages if each.source)),
+        content=lock_digest([text]).removeprefix("sha256:")[:16] if text else layer,
+        wheels=tuple(sorted((p.name, p.layer.name) for p in asker.packages if p.source)),
         local=tuple(sorted(each.name for each in asker.packages if not each.source)),
         torch=asker.layer.torch,
         rules=carried.rules.get(layer, ()),

@@ -13,6 +13,7 @@ from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PROGRAMS, RULES, WA
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
 from slimbake.fleet import Fleet, resolve, with_digests
+from slimbake.fleet.shared import with_layers
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
@@ -65,8 +66,7 @@ def load(file: Path, console: Console = QUIET) -> Project:
     _expect_within(str(file.parent))
     for warning in written.warnings:
         console.say(f"warning: {warning}")
-    asked = resolve(written)
-    return _project(asked, Workspace(asked.root, console))
+    return _project(written, Workspace(file.parent, console))
 
 
 def _expect_within(root: str) -> None:
@@ -81,16 +81,14 @@ def _expect_within(root: str) -> None:
 
 def reread(project: Project) -> Project:
     """The project as its locks and warm lists are now; the manifest is not read again."""
-    return _project(project.asked, project.workspace)
+    return _project(project.manifest, project.workspace)
 
 
-def _project(asked: Fleet, workspace: Workspace) -> Project:
-    locks = read_locks(asked.root)
-    if locks.sources or any(package.source for package in asked.packages):
-        asked = resolve(asked.manifest, sources=locks.sources)
-    found = locks.layers if asked.auto else None
-    settled = resolve(asked.manifest, found, locks.sources) if found else asked
-    fleet = with_digests(settled, locks.digests)
+def _project(written: Manifest, workspace: Workspace) -> Project:
+    locks = read_locks(written.file.parent)
+    asked = resolve(written, locks.sources)
+    shared = with_layers(asked, locks.layers, locks.sources) if asked.auto else asked
+    fleet = with_digests(shared, locks.digests)
     optimisation = Optimisation(fleet, locks)
     decided = plan(fleet, locks.texts, optimisation.rules, optimisation.warm)
     return Project(asked, fleet, locks, optimisation, decided, workspace)

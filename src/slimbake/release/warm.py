@@ -243,14 +243,14 @@ def _faulty(folder: Path, service: Service) -> bool:
 def lists(
     project: Project, layers: Iterable[Layer], traced: Iterable[Traced]
 ) -> dict[str, tuple[str, ...]]:
-    """The list of each of these layers of which a service was traced, by its name."""
+    """The list of each of these layers of which a service was traced, by its lock."""
     known = {each.service: each for each in traced}
     found = {}
     for layer in layers:
         on = [known[name] for name in layer.services if name in known and known[name].seen]
         pins = {package_key(pin.name) for pin in project.locks.pins(layer.lock)}
         if on:
-            found[layer.name] = warm_lines(on, pins)
+            found[layer.lock] = warm_lines(on, pins)
     return found
 
 
@@ -272,7 +272,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     new = [
         layer
         for layer in site.project.optimisation.optimised.values()
-        if layer.name not in site.project.optimisation.warm and names & {*layer.services}
+        if layer.lock not in site.project.optimisation.warm and names & {*layer.services}
     ]
     if not new:
         return site
@@ -293,7 +293,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     good = {each.service for each in traced if not each.fault}
     whole = [layer for layer in new if {*layer.services} & services <= good]
     found = lists(site.project, whole, traced)
-    _say_untraced(site, [layer for layer in whole if layer.name not in found])
+    _say_untraced(site, [layer for layer in whole if layer.lock not in found])
     if not found:
         return site
     write_lists(site.root, found)
@@ -326,7 +326,7 @@ def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tup
     if write:
         write_lists(site.root, found)
         remove_lists(project.fleet, console)
-    _say_untraced(site, [layer for layer in chosen if layer.name not in found])
+    _say_untraced(site, [layer for layer in chosen if layer.lock not in found])
     return tuple(compared(name, known.get(name, ()), lines) for name, lines in found.items())
 
 

@@ -147,6 +147,7 @@ def _rules_file(plan: Plan, target: Target) -> dict[str, str]:
     head = {
         "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
         "layer": target.lock,
+        "content": install.content,
         **({"warm": True} if install.warm else {}),
         "compile": True,
     }

@@ -27,7 +27,7 @@ class Optimisation:
 
     @cached_property
     def rules(self) -> Mapping[str, tuple[Rule, ...]]:
-        """The rules of each layer that has any, by name.
+        """The rules of each layer that has any, by its lock.
 
         Where an image on a layer may have a compiler, rules with the condition `no-compiler` are
         left out: the step that makes the layer cannot see what lies above it.
@@ -38,7 +38,7 @@ class Optimisation:
         for owner in every:
             layer = owner.layer
             removals = requested(owner.removal, file, owner.place) if layer.installs else ()
-            if layer.name in self.optimised:
+            if layer.lock in self.optimised:
                 compiles = self._compiles(layer)
                 pins = self.locks.exact(layer.lock)
                 removals += tuple(
@@ -47,18 +47,18 @@ class Optimisation:
                     if rule.concerns(pins) and not (compiles and "no-compiler" in rule.conditions)
                 )
             if removals:
-                rules_of[layer.name] = removals
+                rules_of[layer.lock] = removals
         return rules_of
 
     @cached_property
     def optimised(self) -> Mapping[str, Layer]:
-        """The layers of packages that are optimised, by name: some service holds them, their locks
+        """The layers of packages that are optimised, by their locks: some service holds them, their locks
         name packages, and `optimize` is not `false`. Packages of the repository stay as they are.
         """
         generated = (service for service in self.fleet.services if service.dockerfile is None)
         every: tuple[Base | Service, ...] = (*self.fleet.bases, *generated)
         return {
-            owner.layer.name: owner.layer
+            owner.layer.lock: owner.layer
             for owner in every
             if owner.optimize
             and owner.layer.services
@@ -68,7 +68,7 @@ class Optimisation:
 
     @cached_property
     def warm(self) -> Mapping[str, tuple[str, ...]]:
-        """The lines of each warm list that lies in the repository, by layer.
+        """The lines of each warm list that lies in the repository, by the layer's lock.
 
         Raises UsageError for a file that is no such list.
         """
@@ -125,7 +125,7 @@ def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
 def remove_lists(fleet: Fleet, console: Console) -> None:
     """Remove the warm lists of layers that a fleet does not have."""
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    layers = {base.layer.name for base in every}
+    layers = {base.layer.lock for base in every}
     for file in sorted((fleet.root / WARM).glob("*.txt")):
         if file.stem not in layers:
             file.unlink()

@@ -23,11 +23,9 @@ from slimbake.fingerprint import fingerprints
 from slimbake.fleet import Fleet
 from slimbake.fleet.drafts import RUNS
 from slimbake.fleet.model import Base, Export
-from slimbake.host.wheels import Wheel
 from slimbake.inside.export.model import export_arguments
-from slimbake.lock.closures import written
 from slimbake.lock.explain import ResolutionError, refuse_torch
-from slimbake.lock.model import Pin, families
+from slimbake.lock.model import Pin, locked_layers, settled
 from slimbake.plan import plan
 from slimbake.plan.graph import layers, relinked
 from slimbake.plan.model import Plan
@@ -79,7 +77,8 @@ def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_w
     assert [each.name for each in found.bases] == ["web", "ml", "ml-onnx", "ml-export"]
     runs = base(found, "ml-onnx")
     assert (below(runs.layer), runs.layer.asks, runs.system) == ("base-web", asks(*RUNS), ())
-    assert (runs.layer.kind, runs.layer.family, runs.layer.torch) == ("base", "base-web", "cpu")
+    assert (runs.layer.kind, runs.layer.torch) == ("base", "cpu")
+    assert [each.name for each in settled(runs.layer)] == ["base-web", "base-ml"]
 
 
 def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_rules() -> (
@@ -88,7 +87,8 @@ def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_an
     found = made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",))))
     writes, ml = base(found, "ml-export"), base(found, "ml")
     assert (writes.layer.chain, writes.layer.kind) == ((), "export")
-    assert (writes.layer.family, writes.layer.torch) == (ml.layer.family, "cpu")
+    assert settled(writes.layer) == (*ml.layer.closure, base(found, "ml-onnx").layer)
+    assert writes.layer.torch == "cpu"
     assert writes.system == ("libpq5",)
     assert writes.layer.asks.specs[:2] == ("torch", "scipy")
     assert {"onnx", "onnxruntime", "transformers"} <= set(writes.layer.asks.specs)
@@ -136,10 +136,11 @@ def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on()
     assert [each.name for each in found.bases] == ["web", "ml", "ml-export", "ml-onnx"]
     onnx_base = base(found, "ml-onnx")
     assert (onnx_base.entry, onnx_base.layer.asks) == (own.name, own.requirements)
-    assert (onnx_base.layer.chain, onnx_base.layer.family) == ((), "base-ml-onnx")
+    assert settled(onnx_base.layer) == ()
+    assert settled(base(found, "ml-export").layer) == base(found, "ml").layer.closure
     assert (onnx_base.layer.kind, onnx_base.layer.torch) == ("base", "")
     assert (onnx_base.variant, onnx_base.copied, onnx_base.system) == ("", False, own.system)
-    assert (onnx_base.weights, onnx_base.optimize) == (None, True)
+    assert onnx_base.optimize
     assert below(found.service("rank").layer) == "base-ml-onnx"
 
 
@@ -159,13 +160,10 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
     ]
     assert below(base(found, "ml-cuda-onnx").layer) == "base-web-cuda"
     writes = base(found, "ml-cuda-export").layer
-    assert (writes.kind, writes.family) == ("export", base(found, "ml-cuda").layer.family)
+    assert writes.kind == "export"
+    assert {"base-ml-cuda", "base-ml-cuda-onnx"} <= {each.name for each in settled(writes)}
     target = plan(found).target("base-ml-cuda-onnx")
     assert (target.repository, target.suffix) == ("base-ml-onnx", "-cuda")
-    assert [[layer.name for layer in family.layers] for family in families(found)][:2] == [
-        ["base-web", "base-ml", "base-ml-onnx", "base-ml-export"],
-        ["base-web-cuda", "base-ml-cuda", "base-ml-cuda-onnx", "base-ml-cuda-export"],
-    ]
 
 
 @pytest.mark.parametrize(
@@ -232,9 +230,7 @@ def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itsel
     names = [target.name for target in found.targets]
     order = ["base-ml-export", "weights-a-model", "weights-a-model-onnx-fp32", "rank"]
     assert [name for name in names if name in order] == order
-    assert "weights-a-model" in [
-        layer.name for family in families(made(onnx("rank"))) for layer in family.layers
-    ]
+    assert "weights-a-model" in [layer.name for layer in locked_layers(made(onnx("rank")))]
 
 
 def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_with() -> None:
@@ -266,8 +262,7 @@ def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use
         assert found.target(name).platforms == ("linux/arm64",)
     assert {
         layer.name: layer.platforms
-        for family in families(made(onnx("rank", platforms=("linux/arm64",))))
-        for layer in family.layers
+        for layer in locked_layers(made(onnx("rank", platforms=("linux/arm64",))))
     }["base-ml-export"] == ("linux/arm64",)
 
 
@@ -406,27 +401,14 @@ def test_code_and_other_packages_export_nothing(
     assert found.isdisjoint({EXPORTED, "base-ml-export", "weights-a-model"})
 
 
-def test_the_layers_of_an_exported_model_are_weighed_by_its_precision() -> None:
-    pin = Pin("a-model", "3", (Wheel("a_model-3-py3-none-any.whl", 90, "0" * 64),))
-    found = written(both(), {"weights-a-model": (pin,)}, {})
-    sizes = {
-        item.name: item.registry for item in found.fleet.by_key.values() if item.kind == "weights"
-    }
-    assert sizes == {"weights-a-model": 90, EXPORTED: 22}
-
-
 def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:
-    (family,) = (
-        f
-        for f in families(made(onnx("rank", requirements=asks("sentence-transformers"))))
-        if f.torch
-    )
+    layers = locked_layers(made(onnx("rank", requirements=asks("sentence-transformers"))))
     torch, sentences = (
         Pin("torch", "2", via=("sentence-transformers",)),
         Pin("sentence-transformers", "6", via=("",)),
     )
-    refuse_torch(family, {"base-ml": (torch,), "base-ml-export": (torch,)})
+    refuse_torch(layers, {"base-ml": (torch,), "base-ml-export": (torch,)})
     with pytest.raises(
         ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"
     ):
-        refuse_torch(family, {"base-ml": (torch,), "rank": (torch, sentences)})
+        refuse_torch(layers, {"base-ml": (torch,), "rank": (torch, sentences)})

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service, written
+from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
 from slimbake.config.model import BaseEntry, Healthcheck, Precision, VariantEntry, WeightsEntry
-from slimbake.fleet import Fleet, resolve, with_digests
-from slimbake.fleet.layering.bases import PlannedBase, PlannedBases, Stand
+from slimbake.fleet import with_digests
 from slimbake.fleet.model import Base, Service
-from slimbake.fleet.resolve import keeps
 from slimbake.inside.step import NONROOT
 
 MODEL = WeightsEntry("package", "a-model")
@@ -139,20 +137,6 @@ def test_a_layer_is_built_for_all_that_anything_on_it_is_and_else_for_what_the_f
     assert found.every_platform == both
 
 
-def test_a_family_is_called_after_the_layer_that_it_begins_with() -> None:
-    assert {name: layer.family for name, layer in FLEET.layers.items()} == {
-        **dict.fromkeys(("base-web", "base-ml", "base-vision"), "base-web"),
-        **dict.fromkeys(("base-ml-onnx", "base-ml-export"), "base-web"),
-        **dict.fromkeys(("api", "see", "rank"), "base-web"),
-        "base-spare": "base-spare",
-        "alone": "alone",
-        "weights-a-model": "weights-a-model",
-        "weights-a-model-onnx-int8": "weights-a-model-onnx-int8",
-        "wheel-auth": "wheel-auth",
-        "wheel-common": "wheel-common",
-    }
-
-
 def test_packages_that_a_base_has_are_asked_for_and_not_installed_above_it() -> None:
     every: tuple[Base | Service, ...] = (*FLEET.bases, *FLEET.services)
     installed = {
@@ -178,81 +162,6 @@ def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
     assert found.external("python").reference == f"{python}@sha256:1"
     assert found.external("uv").reference == FLEET.external("uv").image
     assert replace(found.external("python"), image="mine@sha256:2").reference == "mine@sha256:2"
-
-
-# --- layers that slimbake finds
-
-OPEN = written(
-    service("a", requirements=asks("rich", packages=(COMMON,)), weights=MODEL),
-    service("b", requirements=asks("rich", "torch", packages=(COMMON,)), weights=MODEL),
-    service("c", requirements=asks("torch"), platforms=("linux/arm64",)),
-    torch="cpu",
-)
-FOUND = PlannedBases(
-    (
-        PlannedBase("rich", "", frozenset({"rich", "common"})),
-        PlannedBase("weights-a-model", "rich", frozenset({"weights-a-model"})),
-    ),
-    (
-        Stand("a", "weights-a-model", ()),
-        Stand("b", "weights-a-model", (frozenset({"torch", "numpy"}),)),
-        Stand("c", "", (frozenset({"numpy"}), frozenset({"torch"}))),
-    ),
-)
-
-
-def named(found: Fleet) -> dict[str, tuple[str, str]]:
-    """The layer of each base and service: what it lies on, and its family."""
-    kinds = ("base", "service")
-    layers = (layer for layer in found.layers.values() if layer.kind in kinds)
-    return {layer.name: (below(layer), layer.family) for layer in layers}
-
-
-def test_services_whose_layers_are_to_be_found_are_one_family_that_begins_with_none() -> None:
-    asked = resolve(OPEN)
-    assert asked.auto and named(asked) == dict.fromkeys(("a", "b", "c"), ("", ""))
-    assert not resolve(replace(OPEN, layers="none")).auto
-    assert named(resolve(replace(OPEN, layers="none"))) == {name: ("", name) for name in "abc"}
-
-
-def test_found_layers_are_resolved_again_with_names() -> None:
-    found = resolve(OPEN, FOUND)
-    assert named(found) == {
-        "base-rich": ("", "base-rich"),
-        "base-weights-a-model": ("base-rich", "base-rich"),
-        "a": ("base-weights-a-model", "base-rich"),
-        "b": ("base-weights-a-model", "base-rich"),
-        "c": ("", "c"),
-    }
-    assert found.layers["base-rich"].services == ("a", "b")
-    assert {name: layer.asks for name, layer in found.layers.items() if layer.kind != "wheel"} == {
-        "base-rich": asks("rich", packages=(COMMON,)),
-        "base-weights-a-model": asks(),
-        "a": asks(),
-        "b": asks("numpy", "torch"),
-        "c": asks("numpy", "torch"),
-        "weights-a-model": asks("a-model"),
-    }
-    assert [base.weights and base.weights.name for base in found.bases] == [None, "a-model"]
-    assert [each.holds_weights_below for each in found.services] == [True, True, False]
-
-
-def test_a_service_is_built_for_its_own_platforms_whoever_finds_its_layer() -> None:
-    for found in (resolve(OPEN), resolve(OPEN, FOUND)):
-        assert found.layers["c"].platforms == ("linux/arm64",)
-        assert found.layers["a"].platforms == ("linux/amd64",)
-
-
-def test_a_service_that_no_found_layer_knows_asks_for_all_itself() -> None:
-    newer = replace(OPEN, services=(*OPEN.services, service("new", requirements=asks("rich"))))
-    layer = resolve(newer, FOUND).layers["new"]
-    assert (layer.chain, layer.family, layer.asks) == ((), "new", asks("rich"))
-
-
-def test_what_is_found_for_services_that_are_gone_is_not_kept() -> None:
-    only_c = resolve(replace(OPEN, services=OPEN.services[2:]))
-    assert keeps(only_c, FOUND) == PlannedBases((), FOUND.stands[2:])
-    assert resolve(only_c.manifest, FOUND).bases == ()
 
 
 # --- variants and exports together

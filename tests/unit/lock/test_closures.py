@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from slimbake.cli.layers import command
 from slimbake.errors import UsageError
-from slimbake.fleet.layering.model import LayerLimits
 from slimbake.lock.auto import UNPACKED
 from slimbake.lock.closures import Written, sizes, written
 from slimbake.lock.locks import locked_pins
@@ -61,9 +60,8 @@ def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -
     found = read(toy / "services.yaml", {})
     item = found.fleet.by_key
     assert (item["one==1.0"].host, item["one==1.0"].registry) == (int(1000 * UNPACKED), 1000)
-    assert (item["weights-model"].host, item["weights-model"].kind) == (50, "weights")
     web = frozenset({"one==1.0"})
-    assert found.plan.chain("a").groups == (web, frozenset({"weights-model"}))
+    assert found.plan.chain("a").groups == (web,)
     assert found.plan.chain("b").groups == (web, frozenset({"two==2.0"}))
     assert found.names[web] == "base-web"
 
@@ -83,7 +81,7 @@ def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
 
 def test_the_examples_layers_hold_what_its_services_need() -> None:
     found = read(ROOT / "services.yaml", sizes(MEASURED))
-    assert faults(found.fleet, found.plan, LayerLimits()) == ()
+    assert faults(found.fleet, found.plan) == ()
     assert found.names[found.plan.chain("api").groups[0]] == "base-web"
     assert found.fleet.by_key["torch==2.13.0+cpu"].host > 500e6
 

@@ -1,15 +1,24 @@
-"""Who needs a package and why it lies where it does; CUDA in a family for CPUs; what conflicts, and
+"""Who needs a package and why it lies where it does; CUDA for CPUs; what conflicts, and
 the ways out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from slimbake.config.model import Requirements
 from slimbake.fleet import Layer
-from slimbake.lock.explain import ResolutionError, explanation, holders, refuse_cuda
-from slimbake.lock.model import Family, Pin
+from slimbake.lock.explain import (
+    ResolutionError,
+    explanation,
+    holders,
+    refuse_cuda,
+    refuse_no_torch,
+    refuse_torch,
+)
+from slimbake.lock.model import Pin
 
 
 def base(name: str, *specs: str, on: tuple[Layer, ...] = ()) -> Layer:
@@ -27,7 +36,7 @@ WEB = base("base-web", "frame")
 ML = base("base-ml", "torch", on=(WEB,))
 RANK = own("rank", "scipy", on=(WEB, ML))
 API = own("api", "scipy", on=(WEB,), file="services/api/requirements.txt")
-FAMILY = Family((WEB, ML, RANK, API), "cpu")
+LAYERS = (WEB, ML, RANK, API)
 
 
 def pin(name: str, *via: str, version: str = "1") -> Pin:
@@ -43,13 +52,13 @@ LOCKED = {
 
 
 def test_a_package_s_holders_are_given_with_the_ways_from_a_requirement_down_to_it() -> None:
-    (web,) = holders("core", FAMILY, LOCKED)
+    (web,) = holders("core", LAYERS, LOCKED)
     assert (web.layer, web.chains) == (WEB, (("frame", "core"), ("frame", "mid", "core")))
-    assert [(each.layer.name, each.chains) for each in holders("numpy", FAMILY, LOCKED)] == [
+    assert [(each.layer.name, each.chains) for each in holders("numpy", LAYERS, LOCKED)] == [
         ("base-ml", (("torch", "numpy"),)),
         ("api", (("scipy", "numpy"),)),
     ]
-    assert holders("absent", FAMILY, LOCKED) == ()
+    assert holders("absent", LAYERS, LOCKED) == ()
 
 
 def test_what_lies_in_a_parent_is_followed_through_it() -> None:
@@ -59,18 +68,18 @@ def test_what_lies_in_a_parent_is_followed_through_it() -> None:
         "rank": (),
         "api": (),
     }
-    assert holders("deep", FAMILY, locked)[0].chains == (("frame", "deep"),)
+    assert holders("deep", LAYERS, locked)[0].chains == (("frame", "deep"),)
 
 
 def test_packages_that_need_each_other_in_a_circle_have_an_end() -> None:
-    alone = Family((own("tool", "a"),), "")
+    alone = [own("tool", "a")]
     locked = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
     assert holders("c", alone, locked)[0].chains == (("a", "b", "c"),)
     assert holders("a", alone, locked)[0].chains == (("a",),)
 
 
 def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> None:
-    alone = Family((own("tool"),), "")
+    alone = [own("tool")]
     assert holders("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (
         ("atlas-common", "a"),
     )
@@ -78,21 +87,21 @@ def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> No
 
 def test_an_explanation_says_the_layer_and_the_ways() -> None:
     assert (
-        explanation("core", [FAMILY], LOCKED)
+        explanation("core", LAYERS, LOCKED)
         == "core 1 in base-web\n  frame -> core\n  frame -> mid -> core"
     )
     assert (
-        explanation("numpy", [FAMILY], LOCKED)
+        explanation("numpy", LAYERS, LOCKED)
         == "numpy 1 in base-ml\n  torch -> numpy\nnumpy 1 in api\n  scipy -> numpy"
     )
-    assert explanation("absent", [FAMILY], LOCKED) == ""
+    assert explanation("absent", LAYERS, LOCKED) == ""
 
 
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
     users = [f"user{number}" for number in range(9)]
-    alone = Family((own("tool", *users),), "")
+    alone = [own("tool", *users)]
     shown = explanation(
-        "a", [alone], {"tool": (pin("a", *users), *(pin(user, "") for user in users))}
+        "a", alone, {"tool": (pin("a", *users), *(pin(user, "") for user in users))}
     )
     assert shown.count("-> a") == 6 and "  and 3 more ways" in shown
 
@@ -109,22 +118,35 @@ def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
         ("jax-cuda12-plugin-cu12", "1"),
     ],
 )
-def test_cuda_in_a_family_for_cpus_is_an_error_that_names_the_requirement(
+def test_cuda_in_a_layer_for_cpus_is_an_error_that_names_the_requirement(
     name: str, version: str
 ) -> None:
-    held = LOCKED | {"rank": (pin("scipy", ""), pin(name, "scipy", version=version))}
+    pins = (pin("scipy", ""), pin(name, "scipy", version=version))
     with pytest.raises(ResolutionError) as caught:
-        refuse_cuda(FAMILY, held)
+        refuse_cuda(replace(RANK, torch="cpu"), pins)
     assert (
         str(caught.value)
-        == f"a base with `torch: cpu` would hold CUDA packages\n  rank: {name}=={version}, required"
-        f" by scipy -> {name}"
+        == f"`torch: cpu` is chosen, and there would be CUDA packages\n  rank: {name}=={version},"
+        f" required by scipy -> {name}"
     )
     assert caught.value.exit_code == 2 and "torch: pypi" in caught.value.hint
     for torch in ("", "cu128"):
-        refuse_cuda(Family(FAMILY.layers, torch), held)
+        refuse_cuda(replace(RANK, torch=torch), pins)
 
 
 @pytest.mark.parametrize("name", ["nvidia-ml-py", "torch", "cudatext", "tritonclient"])
 def test_what_only_sounds_like_cuda_is_none(name: str) -> None:
-    refuse_cuda(FAMILY, LOCKED | {"rank": (pin(name, "", version="2.13.0+cpu"),)})
+    refuse_cuda(replace(RANK, torch="cpu"), (pin(name, "", version="2.13.0+cpu"),))
+
+
+def test_a_build_of_torch_that_nothing_needs_is_refused() -> None:
+    layers = (replace(WEB, torch="cpu"), replace(API, torch="cpu"))
+    with pytest.raises(ResolutionError, match="no package of base-web, api needs torch"):
+        refuse_no_torch(layers, LOCKED)
+    refuse_no_torch((*layers, replace(ML, torch="cpu")), LOCKED)
+
+
+def test_torch_below_a_service_on_onnx_runtime_is_refused_with_what_requires_it() -> None:
+    with pytest.raises(ResolutionError) as caught:
+        refuse_torch([replace(RANK, onnx=True), API], LOCKED)
+    assert "rank: torch in base-ml, required by torch" in caught.value.message

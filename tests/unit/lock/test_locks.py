@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, pinned, questions, service
 
 from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet import Fleet
-from slimbake.lock.asked import asks as lock_asks
+from slimbake.fleet.layering.sharing import SharedLayer, Sharing
 from slimbake.lock.asked import stale
-from slimbake.lock.locking import pinned
 from slimbake.lock.locks import (
     EXTERNALS,
     INPUTS,
@@ -23,14 +22,17 @@ from slimbake.lock.locks import (
     LockRecord,
     Locks,
     Stale,
+    closure,
     expect_fresh,
+    layers_text,
     lock_file,
+    parse_layers,
     read_locks,
     weights_text,
     write_locks,
 )
-from slimbake.lock.model import families, text_digest
-from slimbake.lock.text import HEADER
+from slimbake.lock.model import text_digest
+from slimbake.lock.text import HEADER, lock_text
 
 RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest("text")}"}}}}'
 
@@ -57,7 +59,8 @@ def test_a_lock_is_stale_for_one_reason(
 ) -> None:
     files = {lock_file(INPUTS): RECORDED} | ({} if text is None else {lock_file(name): text})
     found = Locks(files).compared(name, asked)
-    assert found == (None if why is None else Stale(name, why, new))
+    damaged = (why or "").endswith(("missing", "edited"))
+    assert found == (None if why is None else Stale(name, why, new, damaged))
 
 
 def test_what_was_never_locked_is_said_in_words() -> None:
@@ -78,7 +81,7 @@ def test_what_has_changed_since_it_was_locked_is_said_once_and_in_words() -> Non
         services = (service("api", base="web", requirements=asked), service("job", base="web"))
         return fleet(*services, bases=bases, python=python)
 
-    records = {name: LockRecord(value, "") for name, value in lock_asks(made(), None).items()}
+    records = {name: LockRecord(value, "") for name, value in questions(made()).items()}
     lines = json.dumps({name: asdict(each) for name, each in records.items()})
     texts = {lock_file(name): "" for name in records} | {lock_file(INPUTS): lines}
 
@@ -100,7 +103,7 @@ def test_a_package_of_the_repository_asks_by_the_files_that_it_has(tmp_path: Pat
     setup.write_text("setup(install_requires=['httpx'])")
     api = service("api", requirements=asks(packages=(COMMON,)))
     asked = fleet(api, file=tmp_path / "services.yaml")
-    records = {name: LockRecord(value, "") for name, value in lock_asks(asked, None).items()}
+    records = {name: LockRecord(value, "") for name, value in questions(asked).items()}
     setup.write_bytes("# café\nsetup(install_requires=['rich'])".encode("latin-1"))
     lines = json.dumps({name: asdict(each) for name, each in records.items()})
     locks = Locks({**{lock_file(name): "" for name in records}, lock_file(INPUTS): lines})
@@ -131,10 +134,10 @@ def test_a_new_version_of_a_package_of_the_repository_leaves_locks_fresh(
     asked = []
     for version in ("2.3.1", "2.3.2"):
         place.write_text(text.replace("VERSION", version))
-        asked.append(lock_asks(fleet(api, file=tmp_path / "services.yaml"), None))
+        asked.append(questions(fleet(api, file=tmp_path / "services.yaml")))
     assert (asked[0] != asked[1]) == counts
     place.write_text(f"{text}\n# more\n")
-    assert lock_asks(fleet(api, file=tmp_path / "services.yaml"), None) != asked[1]
+    assert questions(fleet(api, file=tmp_path / "services.yaml")) != asked[1]
 
 
 def test_what_is_recorded_is_read_again_and_is_a_line_each(tmp_path: Path) -> None:
@@ -157,18 +160,53 @@ def test_what_is_no_record_records_nothing(text: str) -> None:
     assert Locks({lock_file(INPUTS): text}).records == {}
 
 
-def test_pins_of_a_base_that_is_gone_are_kept_and_those_of_a_service_that_is_gone_are_not() -> None:
-    made = fleet(service("api", requirements=asks("httpx")), layers="none")
+def test_all_that_a_service_has_is_in_its_lock_and_in_those_of_the_layers_that_it_shares() -> None:
+    sharing = Sharing(
+        (SharedLayer("torch", "", frozenset({"torch"}), "torch"),), {"api": "torch", "web": ""}
+    )
     texts = {
-        "api": "httpx==1",
-        "base-gone": "numpy==1",
-        "gone": "rich==1",
-        "wheel-gone": "hatch==1",
+        "api.txt": lock_text([pinned("httpx")]),
+        "base-torch.txt": lock_text([pinned("torch")]),
+        "base-gone.txt": lock_text([pinned("rich")]),
+        "layers.json": layers_text(sharing),
     }
-    locks = Locks({lock_file(name): f"{HEADER}{text}\n" for name, text in texts.items()})
-    assert locks.packages == texts.keys()
-    (family,) = families(made)
-    assert pinned(family, made, locks).keys() == {"httpx", "numpy"}
+    locks = Locks(texts)
+    assert locks.layers == sharing
+    assert closure(locks, "api").keys() == {"httpx", "torch"}
+    assert closure(locks, "api", ["base-gone"]).keys() == {"httpx", "torch", "rich"}
+    assert closure(locks, "web") == {}
+
+
+GOOD = '{"layers": {"a": {"on": "", "lock": "a", "holds": ["x"]}}, "services": {"s": "a"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<<<<<<< HEAD",
+        "[]",
+        GOOD.replace('"on": ""', '"on": "b"'),
+        GOOD.replace('"on": ""', '"on": "a"'),
+        GOOD.replace('"lock": "a"', '"lock": "b"'),
+        GOOD.replace('"s": "a"', '"s": "b"'),
+        GOOD.replace('"x"', '"../x"'),
+        GOOD.replace('"x"', "1"),
+    ],
+)
+def test_a_file_of_layers_that_says_what_cannot_be_shares_nothing(text: str) -> None:
+    assert parse_layers(GOOD).services == {"s": "a"}
+    assert parse_layers(text) == Sharing()
+
+
+def test_a_lock_without_hashes_is_stale_whatever_is_recorded_of_it() -> None:
+    text = f"{HEADER}# httpx-1-py3-none-any.whl 5\nhttpx==1\n"
+    record = f'{{"api": {{"asked": "asked", "lock": "{text_digest(text)}"}}}}'
+    found = Locks({"api.txt": text, lock_file(INPUTS): record}).compared("api", "asked")
+    assert found and found.damaged
+    assert found.why == (
+        "bake/locks/api.txt:3: 'httpx==1' is no exact version with a SHA-256 for each wheel"
+    )
 
 
 def test_debian_packages_of_a_service_are_asked_for_its_own_platforms() -> None:
@@ -177,7 +215,7 @@ def test_debian_packages_of_a_service_are_asked_for_its_own_platforms() -> None:
         services = (
             service(each, system=("libx",), platforms=said[each]) for each in (name, *others)
         )
-        return lock_asks(fleet(*services), None)[f"{name}.system"]
+        return questions(fleet(*services))[f"{name}.system"]
 
     assert asked("a") == asked("a", "b")
     assert asked("a") != asked("b")

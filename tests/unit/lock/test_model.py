@@ -1,30 +1,27 @@
-"""Families, and what their locks depend on."""
+"""Which layers have locks, and what these depend on."""
 
 from __future__ import annotations
 
 import pytest
-from tests.unit.fleets import AUTH, COMMON, asks, below, fleet, service
+from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
 from slimbake.config.model import BaseEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.host.wheels import Wheel
-from slimbake.lock.model import Family, Pin, families, inputs, merged
+from slimbake.lock.model import Pin, locked_layers, merged, question, settled
 
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
-
-
-def shape(found: Fleet) -> list[list[tuple[str, str]]]:
-    return [[(layer.name, below(layer)) for layer in family.layers] for family in families(found)]
 
 
 def digests(
     found: Fleet, python: str = "3.11", projects: dict[str, str] = PROJECTS
 ) -> dict[str, str]:
-    return {
-        name: value
-        for family in families(found)
-        for name, value in inputs(family, python, projects).items()
-    }
+    """What each lock answers, where the locks below are what they answer."""
+    answers: dict[str, str] = {}
+    for layer in locked_layers(found):
+        below = [answers[each.name] for each in settled(layer)]
+        answers[layer.name] = question(layer, python, projects, below)
+    return answers
 
 
 BASES = (
@@ -34,89 +31,49 @@ BASES = (
 )
 
 
-def test_a_family_is_a_root_base_and_everything_that_stands_on_it_parents_first() -> None:
+def test_each_layer_comes_after_those_whose_versions_it_takes() -> None:
     found = fleet(
         service("rank", base="ml", requirements=asks("scipy")),
         service("api", base="web", requirements=asks("httpx")),
-        service("tool", base="other", requirements=asks("rich")),
-        bases=BASES,
-    )
-    assert shape(found) == [
-        [("base-web", ""), ("base-ml", "base-web"), ("rank", "base-ml"), ("api", "base-web")],
-        [("base-other", ""), ("tool", "base-other")],
-    ]
-    assert [family.torch for family in families(found)] == ["cpu", ""]
-
-
-def test_a_service_without_a_base_is_a_family_and_one_without_requirements_has_no_layer() -> None:
-    found = fleet(
         service("tool", requirements=asks("rich")),
         service("bare"),
-        service("thin", base="other"),
-        bases=BASES[2:],
+        bases=BASES,
     )
-    assert shape(found) == [[("base-other", "")], [("tool", "")]]
+    layers = {layer.name: [each.name for each in settled(layer)] for layer in locked_layers(found)}
+    assert layers == {
+        "base-web": [],
+        "base-ml": ["base-web"],
+        "base-other": [],
+        "rank": ["base-web", "base-ml"],
+        "api": ["base-web"],
+        "tool": [],
+    }
 
 
-def test_services_without_any_base_are_one_family_unless_none_of_their_layers_is_to_be_found() -> (
-    None
-):
-    services = (
-        service("a", requirements=asks("rich")),
-        service("b", requirements=asks("click")),
-        service("bare"),
-    )
-    assert (
-        shape(fleet(*services))
-        == shape(fleet(*services, layers="auto"))
-        == [[("a", ""), ("b", "")]]
-    )
-    assert shape(fleet(*services, layers="none")) == [[("a", "")], [("b", "")]]
-    assert [
-        [family.found for family in families(fleet(*services, layers=each))]
-        for each in ("auto", "none")
-    ] == [
-        [True],
-        [False, False],
-    ]
-    assert [family.torch for family in families(fleet(*services, torch="cpu"))] == ["cpu"]
-
-
-def test_what_is_to_be_found_is_resolved_for_every_platform_of_the_fleet() -> None:
+def test_a_service_is_locked_for_its_own_platforms() -> None:
     services = (
         service("a", requirements=asks("rich"), platforms=("linux/arm64",)),
         service("b", requirements=asks("click")),
     )
-    both = ("linux/amd64", "linux/arm64")
-    (family,) = families(fleet(*services))
-    assert [layer.platforms for layer in family.layers] == [both, both]
-    apart = families(fleet(*services, layers="none"))
-    assert [each.platforms for each in apart] == [("linux/arm64",), ("linux/amd64",)]
+    layers = locked_layers(fleet(*services))
+    assert [layer.platforms for layer in layers] == [("linux/arm64",), ("linux/amd64",)]
 
 
-def test_a_lock_that_bases_may_be_taken_from_answers_another_question() -> None:
+def test_how_services_share_is_no_part_of_what_their_locks_answer() -> None:
     service_ = service("a", requirements=asks("rich"))
-    assert digests(fleet(service_))["a"] != digests(fleet(service_, layers="none"))["a"]
+    assert digests(fleet(service_)) == digests(fleet(service_, layers="none"))
 
 
-def test_a_package_that_carries_weights_is_a_family_of_its_own_without_its_dependencies() -> None:
+def test_a_package_that_carries_weights_has_one_lock_whoever_uses_it() -> None:
     model = WeightsEntry("package", "some-model")
-    found = families(
+    layers = locked_layers(
         fleet(
             service("a", weights=model),
             service("b", weights=model),
             service("c", weights=WeightsEntry("path", "x")),
         )
     )
-    assert [(f.layers[0].name, f.layers[0].asks.specs, f.dependencies) for f in found] == [
-        ("weights-some-model", ("some-model",), False)
-    ]
-
-
-def test_a_layer_s_closure_is_all_that_it_stands_on_and_itself() -> None:
-    family = families(fleet(service("rank", base="ml", requirements=asks("scipy")), bases=BASES))[0]
-    (rank,) = (layer for layer in family.layers if layer.name == "rank")
-    assert [layer.name for layer in rank.closure] == ["base-web", "base-ml", "rank"]
+    assert [(each.name, each.kind) for each in layers] == [("weights-some-model", "weights")]
 
 
 def test_order_changes_nothing_that_a_lock_depends_on() -> None:
@@ -171,21 +128,14 @@ def test_a_lock_depends_on(other: dict[str, str]) -> None:
     assert other["a"] != digests(ONE)["a"]
 
 
-def test_a_lock_depends_on_the_family_s_build_of_torch() -> None:
+def test_a_lock_depends_on_its_build_of_torch() -> None:
     pypi = (BaseEntry("ml", extends="web", requirements=asks("torch"), torch="pypi"), *BASES[1:])
     assert digests(fleet(bases=BASES))["base-ml"] != digests(fleet(bases=pypi))["base-ml"]
 
 
-def test_a_neighbour_in_the_family_changes_no_lock() -> None:
-    # Known pins are kept, so a service more in a family need not change what is locked for the
-    # others.
+def test_a_neighbour_changes_no_lock() -> None:
     with_b = fleet(A, service("b", base="web", requirements=asks("rich")), bases=BASES)
     assert digests(with_b) == digests(ONE) | {"b": digests(with_b)["b"]}
-
-
-def test_another_family_changes_no_lock() -> None:
-    with_tool = fleet(A, service("tool", base="other", requirements=asks("rich")), bases=BASES)
-    assert digests(with_tool)["a"] == digests(ONE)["a"]
 
 
 def test_two_services_that_swap_their_names_are_locked_again() -> None:
@@ -228,11 +178,6 @@ def test_two_services_that_swap_their_bases_are_locked_again() -> None:
         )
 
     assert found("x", "y") != found("y", "x")
-
-
-def test_a_family_is_a_value() -> None:
-    assert families(ONE) == families(ONE)
-    assert isinstance(families(ONE)[0], Family)
 
 
 AMD64, ARM64 = 'platform_machine == "x86_64"', 'platform_machine == "aarch64"'

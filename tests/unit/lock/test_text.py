@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from slimbake.host.wheels import Wheel, marker
 from slimbake.lock.model import Pin
 from slimbake.lock.resolve import Needed, parse_compiled
-from slimbake.lock.text import HEADER, lock_text, parse_pins
+from slimbake.lock.text import HEADER, Fault, lock_text, parse_pins
 
 A, B = "a" * 64, "b" * 64
 
@@ -23,8 +24,9 @@ LOCK = (
     f"    --hash=sha256:{A} \\\n"
     f"    --hash=sha256:{B}\n"
     "# asked for\n"
-    "# torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl 160000000 unresolved\n"
-    "torch==2.13.0+cpu\n"
+    "# torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl 160000000\n"
+    "torch==2.13.0+cpu \\\n"
+    f"    --hash=sha256:{A}\n"
 )
 PINS = (
     Pin(
@@ -40,13 +42,13 @@ PINS = (
     Pin(
         "torch",
         "2.13.0+cpu",
-        (Wheel("torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl", 160_000_000, ""),),
+        (Wheel("torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl", 160_000_000, A),),
         ("",),
     ),
 )
 
 
-def test_a_lock_says_what_is_pinned_who_needs_it_and_where_a_hash_is_missing() -> None:
+def test_a_lock_says_what_is_pinned_and_who_needs_it() -> None:
     assert lock_text(PINS[::-1]) == LOCK
 
 
@@ -59,13 +61,13 @@ WHEELS = st.builds(
     Wheel,
     st.from_regex(r"[a-z0-9_.+-]{1,20}\.whl", fullmatch=True),
     st.none() | st.integers(0, 10**12),
-    st.just("") | st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
 )
 PIN = st.builds(
     Pin,
     NAMES,
     st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}(rc1|\.post2)?(\+[a-z0-9]{1,6})?", fullmatch=True),
-    st.lists(WHEELS, max_size=3, unique=True).map(
+    st.lists(WHEELS, min_size=1, max_size=3, unique=True).map(
         lambda wheels: tuple(sorted(wheels, key=lambda w: w.file))
     ),
     st.sets(st.just("") | NAMES, max_size=4).map(lambda names: tuple(sorted(names))),
@@ -84,16 +86,39 @@ def test_all_that_is_pinned_is_read_again(pins: list[Pin]) -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_read_without_a_fault(text: str) -> None:
-    parse_pins(text)
+def test_any_text_is_read_or_refused_with_its_line(text: str) -> None:
+    with contextlib.suppress(Fault):
+        parse_pins(text)
+
+
+HASHED = f"only==1 \\\n    --hash=sha256:{A}\n"
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "# only==1 a comment\n", "--index-url https://index.example.com\n", "<<<<<<< HEAD\n"],
+    ("text", "line"),
+    [
+        ("# only==1 a comment\n", 1),
+        ("--index-url https://index.example.com\n", 1),
+        ("-r other.txt\n", 1),
+        ("-e .\n", 1),
+        ("<<<<<<< HEAD\n", 1),
+        ("only==1\n", 1),
+        (f"# only-1-py3-none-any.whl 5\n{HASHED}only @ https://example.com/only.whl\n", 4),
+        (HASHED.replace("==", ">="), 1),
+        (HASHED.replace("==1", "==1.*"), 1),
+        (HASHED.replace("sha256", "md5"), 2),
+        (HASHED.replace(A, A[:-1]), 2),
+        (HASHED.replace(A, f"{A} --index-url=https://x"), 1),
+        (HASHED.replace("==1", "==1 ; python_version > '3' --pre"), 1),
+        (f"# only-1.whl 5\n# only-2.whl 5\n{HASHED}", 1),
+    ],
 )
-def test_what_is_no_pin_is_passed_over(text: str) -> None:
-    assert parse_pins(text) == ()
+def test_all_else_is_refused_with_its_line(text: str, line: int) -> None:
+    good = f"{HEADER}# other-1.whl 5\n{HASHED}"
+    with pytest.raises(Fault) as caught:
+        parse_pins(good + text)
+    assert str(caught.value).startswith(f"{good.count(chr(10)) + line}: ")
+    assert parse_pins(good)[0].hashes == (f"sha256:{A}",)
 
 
 # --- what uv answers
@@ -115,4 +140,4 @@ def test_a_resolution_says_what_needs_what_and_what_is_ours() -> None:
 
 def test_pins_are_compared_by_all_they_say() -> None:
     assert dataclasses.replace(PINS[0], marker="") != PINS[0]
-    assert PINS[0].hashes == (f"sha256:{A}", f"sha256:{B}") and PINS[1].hashes == ()
+    assert PINS[0].hashes == (f"sha256:{A}", f"sha256:{B}")

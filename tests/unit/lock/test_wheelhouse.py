@@ -16,10 +16,7 @@ from slimbake.console import Console
 from slimbake.host.files import half_of
 from slimbake.inside.fetch import FetchError
 from slimbake.lock.locks import Locks
-from slimbake.lock.model import Pin
-from slimbake.lock.wheelhouse.store import Held, Store, Unresolved, store
-
-TORCH = Pin("torch", "2+cpu")
+from slimbake.lock.wheelhouse.store import Held, Store, store
 
 
 @pytest.fixture
@@ -145,53 +142,6 @@ def test_the_store_lies_where_the_machine_says(
 
 
 # --- wheels whose upstream hash is unknown
-
-
-def test_a_wheel_is_remembered_per_package_version_and_platform(
-    kept: Store, tmp_path: Path
-) -> None:
-    path = tmp_path / "torch.whl"
-    path.write_bytes(b"torch")
-    Unresolved(kept).take(TORCH, "linux/amd64", path)
-    held = Unresolved(kept).held(TORCH, "linux/amd64")
-    assert (
-        held
-        and held.path.read_bytes() == b"torch"
-        and held.sha256 == hashlib.sha256(b"torch").hexdigest()
-    )
-    assert Unresolved(kept).held(TORCH, "linux/arm64") is None
-    assert Unresolved(kept).held(Pin("torch", "3+cpu"), "linux/amd64") is None
-
-
-def test_a_wheel_that_is_now_another_is_not_held_and_one_that_is_gone_is(
-    kept: Store, tmp_path: Path
-) -> None:
-    path = tmp_path / "torch.whl"
-    path.write_bytes(b"torch")
-    known = Unresolved(kept)
-    known.take(TORCH, "linux/amd64", path)
-    os.utime(path, (1, 1))
-    assert known.held(TORCH, "linux/amd64") is None
-    path.unlink()
-    assert known.held(TORCH, "linux/amd64") is not None
-
-
-def test_a_wheel_that_was_downloaded_has_no_place_that_could_change(
-    kept: Store, tmp_path: Path
-) -> None:
-    path = tmp_path / "torch.whl"
-    path.write_bytes(b"torch")
-    known = Unresolved(kept)
-    known.take(TORCH, "linux/amd64", path, lasting=False)
-    path.write_bytes(b"another")
-    assert known.held(TORCH, "linux/amd64") is not None
-
-
-@pytest.mark.parametrize("text", ["", "[]", "<<<", '{"torch==2+cpu linux/amd64": {}}'])
-def test_a_record_that_cannot_be_read_holds_nothing(text: str, kept: Store) -> None:
-    kept.root.mkdir()
-    (kept.root / "unresolved.json").write_text(text)
-    assert Unresolved(kept).held(TORCH, "linux/amd64") is None
 
 
 def test_a_damaged_debian_package_is_named_and_fetched_again(

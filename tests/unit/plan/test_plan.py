@@ -273,7 +273,7 @@ def test_weights_in_a_package_have_a_lock_and_the_network() -> None:
 def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> None:
     decided = plan(fleet(service("api"), service("web", requirements=asks("httpx"))))
     assert recipe(decided, "api").install is None
-    assert recipe(decided, "web").install == Install(lock="web.txt")
+    assert recipe(decided, "web").install == Install(lock="web.txt", content="web")
 
 
 def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> None:

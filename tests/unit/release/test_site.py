@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fleets import pinned, questions
 from tests.unit.machines import ENGINE, debian
 
 from slimbake.console import QUIET, Console
@@ -16,9 +17,8 @@ from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.externals import resolve
 from slimbake.fleet.model import External
-from slimbake.lock.asked import asks
 from slimbake.lock.locks import LockRecord, write_locks
-from slimbake.lock.model import Pin, text_digest
+from slimbake.lock.model import text_digest
 from slimbake.lock.text import lock_text
 from slimbake.project import Project, load, reread
 from slimbake.release import site
@@ -51,8 +51,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def lock_all(project: Project, version: str) -> Project:
     """Lock it as another process would, with this version of all that it asks for."""
-    asked = asks(project.asked, None)
-    pins = {"base-web": (Pin("thing", version),)}
+    asked = questions(project.asked)
+    pins = {"base-web": (pinned("thing", version),)}
     texts = {name: lock_text(pins.get(name, ())) for name in asked}
     records = {name: LockRecord(value, text_digest(texts[name])) for name, value in asked.items()}
     write_locks(project.root, texts, records)
@@ -71,7 +71,7 @@ def test_locks_that_were_made_while_it_waited_are_those_that_count(
 
     monkeypatch.setattr(site, "exclusively", held)
     with hold(before, QUIET) as ready:
-        assert ready.project.locks.pins("base-web") == (Pin("thing", "2"),)
+        assert ready.project.locks.pins("base-web") == (pinned("thing", "2"),)
         assert ready.plan == reread(project).plan != before.plan
 
 

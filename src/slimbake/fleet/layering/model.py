@@ -4,30 +4,34 @@ registry. Pure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 # What one layer holds: the keys of items.
 Group = frozenset[str]
 
+LIMIT = 10  # layers of an image, where the manifest says nothing
+RESERVED = 3  # of these: the runtime's two layers and the service's code
+WORTH = 4_000_000  # bytes that one layer more must save
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is never split between layers: one package at one version, or the weights of one model."""
+    """What is never split between layers: the wheels of one package at one version."""
 
     name: str
     version: str  # "" where it has none
     host: int  # bytes of its files: what it takes unpacked, on a host
     registry: int  # bytes of its files compressed: what it takes on a registry and to pull
-    rate: float = 1.0  # how often it changes, compared with other items; 1 where nothing is known
-    kind: Literal["package", "weights"] = "package"  # weights lie in a layer of their own
+    variety: str = ""  # what else tells it from another: other files, other rules
 
     @property
     def key(self) -> str:
         """What tells it from every other item: another version is another item."""
-        return f"{self.name}=={self.version}" if self.version else self.name
+        version = f"{self.version}#{self.variety}" if self.variety else self.version
+        return f"{self.name}=={version}" if version else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,14 @@ class Demand:
     @cached_property
     def by_key(self) -> dict[str, Item]:
         return {item.key: item for item in self.items}
+
+    def host(self, group: Iterable[str]) -> int:
+        """Bytes on a host of these items."""
+        return sum(self.by_key[key].host for key in group)
+
+    def registry(self, group: Iterable[str]) -> int:
+        """Bytes on a registry of these items."""
+        return sum(self.by_key[key].registry for key in group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,37 +91,35 @@ class LayerPlan:
         return frozenset(group for chain in self.chains for group in chain.groups)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerLimits:
-    """How many layers an image may have, and how many of those the planner must leave alone."""
-
-    layers: int = 10
-    reserved: int = 3  # the runtime's two layers and the service's code
-
-    @property
-    def free(self) -> int:
-        """Layers for items."""
-        return self.layers - self.reserved
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What one byte counts, by where it lies: the weights of the planner's objective."""
-
-    host: float = 1.0
-    registry: float = 1.0
-    pulled: float = 10.0  # by one typical update: a plan lives for some ten of them
-    waste: float = 1.0
-    moved: float = 1.0  # of what has not changed since an earlier plan, and yet lies in a new layer
+def shared_groups(fleet: Demand, plan: LayerPlan) -> frozenset[Group]:
+    """The layers that several images have, in whichever place, and that are worth one."""
+    counts = Counter(group for chain in plan.chains for group in chain.groups)
+    return frozenset(
+        group
+        for group, count in counts.items()
+        if count > 1 and fleet.host(group) * (count - 1) >= WORTH
+    )
 
 
 def demand(images: Iterable[tuple[str, Iterable[Item]]]) -> Demand:
     """A fleet from the items of each service. Of items with one key, the first counts."""
-    known: dict[str, Item] = {}
-    found = []
-    for service, items in images:
-        held = tuple(items)
-        for item in held:
-            known.setdefault(item.key, item)
-        found.append(Needs(service, frozenset(item.key for item in held)))
-    return Demand(tuple(found), tuple(known[key] for key in sorted(known)))
+    items: dict[str, Item] = {}
+    needs = []
+    for service, asked in images:
+        keys = []
+        for item in asked:
+            key = item.key
+            items.setdefault(key, item)
+            keys.append(key)
+        needs.append(Needs(service, frozenset(keys)))
+    return Demand(tuple(needs), tuple(items[key] for key in sorted(items)))
+
+
+def item_name(key: str) -> str:
+    """The name of an item, from its key."""
+    return key.partition("==")[0]
+
+
+def item_names(group: Iterable[str]) -> frozenset[str]:
+    """The names of a group's items: what stays when versions change."""
+    return frozenset(map(item_name, group))

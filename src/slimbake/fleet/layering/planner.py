@@ -2,153 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import reduce
-from operator import and_, or_
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from slimbake.fleet.layering.cost import item_name, item_names
-from slimbake.fleet.layering.model import Chain, Demand, LayerLimits, LayerPlan, Prices
-from slimbake.fleet.layering.space import IMPOSSIBLE, Path, Space, bits
-from slimbake.fleet.layering.split import split_tree
-from slimbake.fleet.layering.tree import Ground, agglomerate, contract, divide
+from slimbake.fleet.layering.cost import cost
+from slimbake.fleet.layering.cuts import Cutter
+from slimbake.fleet.layering.model import (
+    LIMIT,
+    RESERVED,
+    WORTH,
+    Chain,
+    Demand,
+    Group,
+    LayerPlan,
+    Needs,
+    item_name,
+    item_names,
+    shared_groups,
+)
+from slimbake.fleet.layering.tree import Node, tree
 
-# Distinct images up to which all kinds of drafts are made, and trees are grown from the leaves.
-_MIDDLE, _MANY = 60, 300
+_MANY = 300  # images from which on one depth of a tree is tried
+_WORTH_LATER = 20_000_000  # what one must save, where others would have to pull what they have in another layer
+_BETTER = 0.05  # of the bytes on hosts and registries, what another plan must save
+
+# The shared layers of each service, bottom first, as an earlier plan had them.
+Previous = Mapping[str, tuple[Group, ...]]
 
 
 def layer_plan(
-    fleet: Demand,
-    limits: LayerLimits | None = None,
-    prices: Prices | None = None,
-    previous: LayerPlan | None = None,
+    fleet: Demand, limit: int = LIMIT - RESERVED, previous: Previous | None = None
 ) -> LayerPlan:
-    """The best plan found for a fleet: without waste, within the limit, and the same for the same
-    fleet.
+    """The best plan found for a fleet, with at most so many layers of items for each image, and the
+    same for the same fleet.
 
-    `previous`: the plan as it was before the fleet changed. What it has and a new plan moves counts
-    (`Prices.moved`), so a layer changes only where that saves more than it costs. Raises ValueError
-    where no plan keeps the limit: it leaves no layer, or fewer than an image has weights.
+    `previous`: the plan as it was before the fleet changed. What has not changed stays where it is,
+    unless another plan is much better.
     """
-    if not fleet.images:
-        return LayerPlan(())
-    space = Space(fleet, prices or Prices(), limits or LayerLimits())
-    if previous:
-        keep_previous(space, previous)
-    found = [*_trees(space), *_by_rules(space)]
-    found += [carried_over(space, previous)] if previous else []
-    best = min(found, key=lambda paths: (space.value(paths), paths))
-    if space.value(best) == IMPOSSIBLE:
-        raise ValueError(f"no plan has at most {space.limits.free} layers for items")
-    return space.plan(best)
+    plan = _new(fleet, limit)
+    if kept := previous and _carried(fleet, limit, previous):
+        now, then = cost(fleet, kept), cost(fleet, plan)
+        if (1 - _BETTER) * (now.host + now.registry) <= then.host + then.registry:
+            return kept
+    return plan
 
 
-def _by_rules(space: Space) -> Iterator[list[Path]]:
-    """What a person would do by a rule, which no plan shall be worse than: all of an image in one
-    layer; what all share below it.
+def _new(fleet: Demand, limit: int, worth: int = WORTH) -> LayerPlan:
+    """A tree, as high as may be or with some layers to spare for cuts."""
+    heights = {limit, max(1, limit - 2)} if len(fleet.images) < _MANY else {limit}
+    plans = [_cut_tree(fleet, limit, height, worth) for height in sorted(heights)]
+    return min(plans, key=lambda plan: cost(fleet, plan).value)
+
+
+def _cut_tree(fleet: Demand, limit: int, height: int, worth: int) -> LayerPlan:
+    root = tree(fleet, height, worth)
+    Cutter(fleet, root, limit, worth).run()
+    return _plan(fleet, _chains(root, ()))
+
+
+def _plan(fleet: Demand, chains: Iterable[Chain], kept: Collection[Group] = ()) -> LayerPlan:
+    """A plan in the fleet's order. What a service has alone is one layer, above all others, unless it
+    is among `kept`.
     """
-    yield [_filled(space, (), image) for image in space.images]
-    common = reduce(and_, space.images)
-    base = _filled(space, (), common)
-    yield [_filled(space, base, image & ~common) for image in space.images]
+    by_service = {chain.service: chain for chain in chains}
+    plan = LayerPlan(tuple(by_service[image.service] for image in fleet.images))
+    shared = shared_groups(fleet, plan).union(kept)
+    settled = []
+    for chain in plan.chains:
+        own = [group for group in chain.groups if group not in shared]
+        groups = [group for group in chain.groups if group in shared]
+        groups += [frozenset[str]().union(*own)] if own else []
+        settled.append(Chain(chain.service, tuple(groups)))
+    return LayerPlan(tuple(settled))
 
 
-def _trees(space: Space) -> Iterator[list[Path]]:
-    """Trees from the leaves up and from the root down, each fitted into the limit and cut."""
-    count, most = len(space.images), space.limits.free
-    for part in (1.0, 0.2) if count <= _MIDDLE else (1.0,):
-        ground = Ground(space, part)
-        for tree in (divide(ground, most), *((agglomerate(ground),) if count <= _MANY else ())):
-            for layers in range(1 if count <= _MIDDLE else max(1, most - 2), most + 1):
-                yield split_tree(space, ground, contract(ground, tree, layers))
+def _chains(node: Node, below: tuple[Group, ...]) -> Iterator[Chain]:
+    here = (*below, *node.layers)
+    if node.service:
+        yield Chain(node.service, here)
+    for child in node.children:
+        yield from _chains(child, here)
 
 
-# Carry a plan over to the fleet as it is now, so that what has not changed keeps its layers.
+def _carried(fleet: Demand, limit: int, previous: Previous) -> LayerPlan | None:
+    """The earlier plan for the fleet as it is; None where it breaks the limit.
 
-
-def keep_previous(space: Space, previous: LayerPlan) -> None:
-    """Have the space count what a plan moves, compared with an earlier one. A new version of an
-    item is no move.
+    A layer stays while any service needs just that; else it holds what most of its services need of
+    it now, in other versions. Others, and services that are new, stand
+    on the heaviest layers that hold nothing else than they need. What lies above is planned anew.
     """
-    kept = set()
-    for image, chain in _chains(space, previous):
-        for group in chain.groups:
-            mask = _mask(space, image, group)
-            if len(item_names(group)) == mask.bit_count():
-                kept.add(mask)
-    before = item_names(key for group in previous.groups for key in group)
-    space.kept = frozenset(kept)
-    space.known = space.mask(key for key in space.keys if item_name(key) in before)
-
-
-def carried_over(space: Space, previous: LayerPlan) -> list[Path]:
-    """The earlier plan for the fleet as it is: services that are new stand where they cost least,
-    and so do new items.
-    """
-    paths: list[Path] = [()] * len(space.images)
-    for image, chain in _chains(space, previous):
-        layers = (_mask(space, image, group) for group in chain.groups)
-        path = tuple(layer for layer in layers if layer)
-        # else an earlier rule: begin again
-        if sum(path) == reduce(or_, path, 0) and len(path) <= space.limits.free:
-            paths[image] = path
-    missing = {
-        image: needs & ~reduce(or_, paths[image], 0) for image, needs in enumerate(space.images)
-    }
-    for image in [image for image, path in enumerate(paths) if not path]:
-        paths[image] = _stand(space, paths, image)
-        del missing[image]
-    groups: dict[tuple[int, ...], int] = {}
-    for item in range(len(space.keys)):
-        images = tuple(image for image, absent in missing.items() if absent >> item & 1)
-        if images:
-            kind = space.weights >> item & 1
-            at = (*images, -item - 1) if kind else images
-            groups[at] = groups.get(at, 0) | 1 << item
-    for at, part in groups.items():
-        for image in (image for image in at if image >= 0):
-            path = paths[image]
-            ways = [(*path[:depth], part, *path[depth:]) for depth in range(len(path) + 1)]
-            ways += [
-                (*path[:depth], layer | part, *path[depth + 1 :])
-                for depth, layer in enumerate(path)
-            ]
-            paths[image] = min(
-                ways, key=lambda way: space.value([*paths[:image], way, *paths[image + 1 :]])
-            )
-    return paths
-
-
-def _stand(space: Space, paths: list[Path], image: int) -> Path:
-    """A path for a new image: on layers that are there, and the rest in one of its own."""
-    needs = space.images[image]
-    ways: list[Path] = [_filled(space, (), needs)]
-    for prefix in dict.fromkeys(path[:depth] for path in paths for depth in range(len(path) + 1)):
-        held = reduce(or_, prefix, 0)
-        if held & needs == held:
-            ways.append(_filled(space, prefix, needs ^ held))
-    return min(ways, key=lambda way: space.value([*paths, way]))
-
-
-def _filled(space: Space, path: Path, rest: int) -> Path:
-    """A path, and what remains above it."""
-    others = rest & ~space.weights
-    models = tuple(1 << model for model in bits(rest & space.weights))
-    return (*path, *models, others) if others else (*path, *models)
-
-
-def _chains(space: Space, previous: LayerPlan) -> Iterator[tuple[int, Chain]]:
-    """Of each distinct image, the earlier layers of one of its services, where there are any."""
-    before = {chain.service: chain for chain in previous.chains}
-    for image, services in enumerate(space.services):
-        for service in services:
-            if service in before:
-                yield image, before[service]
-                break
-
-
-def _mask(space: Space, image: int, group: frozenset[str]) -> int:
-    """What an image needs of a group now, in whichever version."""
-    wanted = item_names(group)
-    return sum(
-        1 << item for item in bits(space.images[image]) if item_name(space.keys[item]) in wanted
-    )
+    needs = {image.service: image.items for image in fleet.images}
+    contents: dict[tuple[Group, ...], Counter[Group]] = defaultdict(Counter)
+    for service in needs.keys() & previous.keys():
+        chain = previous[service]
+        for at, group in enumerate(chain, 1):
+            same = group <= needs[service]
+            names = item_names(group)
+            now = group if same else {key for key in needs[service] if item_name(key) in names}
+            contents[chain[:at]][frozenset(now)] += len(needs) if same else 1
+    stacks: dict[tuple[Group, ...], tuple[Group, ...]] = {(): ()}
+    for place in sorted(contents, key=len):
+        most = max(contents[place], key=lambda group: (contents[place][group], sorted(group)))
+        stacks[place] = (*stacks[place[:-1]], *((most,) if most else ()))
+    held = {place: frozenset[str]().union(*stack) for place, stack in stacks.items()}
+    size = {place: fleet.host(keys) for place, keys in held.items()}
+    standing: dict[tuple[Group, ...], list[Needs]] = defaultdict(list)
+    for service, items in needs.items():
+        place = previous.get(service, ())
+        if not (place in held and place and held[place] <= items):
+            place = max((at for at in held if held[at] <= items), key=lambda at: size[at])
+        standing[place].append(Needs(service, items - held[place]))
+    chains = []
+    for place, rests in standing.items():
+        free = limit - len(stacks[place])
+        if free < 1 and any(rest.items for rest in rests):
+            return None
+        above = _new(Demand(tuple(rests), fleet.items), max(1, free), _WORTH_LATER)
+        chains += [Chain(each.service, (*stacks[place], *each.groups)) for each in above.chains]
+    return _plan(fleet, chains, {group for stack in stacks.values() for group in stack})

@@ -9,12 +9,11 @@ from slimbake.fleet.layering.cost import Cost
 from slimbake.fleet.layering.model import Demand, Group, LayerPlan
 
 GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a registry")
-COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "waste", "layers")
+COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "layers")
 COST_WORDS = (
     "written: as they are now; planned: as the planner would lay them; lower bound: no plan is below"
-    " it. Waste: what an image holds and its service does not need. Without"
-    " --measured, bytes are those of wheels, and on a host estimated from them; `slimbake sizes`"
-    " measures images."
+    " it. Without a record of `slimbake sizes`, bytes are those of wheels, and on a host estimated"
+    " from them."
 )
 _WEIGHS = 50_000  # bytes below which a table says 0.0 MB
 _NAMED = 3  # items of a layer that are named, the heaviest
@@ -81,7 +80,6 @@ def cost_rows(costs: Mapping[str, Cost], least: Cost) -> list[tuple[str, ...]]:
             _megabytes(each.host),
             _megabytes(each.registry),
             _megabytes(each.pulled),
-            _megabytes(each.waste),
             str(each.layers),
         )
         for name, each in costs.items()
@@ -91,7 +89,6 @@ def cost_rows(costs: Mapping[str, Cost], least: Cost) -> list[tuple[str, ...]]:
         (
             "lower bound",
             *map(_megabytes, (least.host, least.registry, least.pulled)),
-            _megabytes(0),
             "",
         ),
     ]

@@ -74,7 +74,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
         compile_modules(modules)
     if settings["rules"] or settings.get("warm"):
         link_identical(layer.files.values())
-    write_ledger(settings["layer"], result)
+    write_ledger(settings["content"], result)
     settle(before, new)
 
 
@@ -176,13 +176,13 @@ def install_wheels(lock: str, local: Sequence[Path], into: Path) -> None:
     shutil.rmtree(cache, ignore_errors=True)
 
 
-def write_ledger(layer: str, result: ledger.Ledger) -> None:
+def write_ledger(name: str, result: ledger.Ledger) -> None:
     """Leave the ledger in the layer, and the hook by which a failed import names the rule."""
     if result == ledger.Ledger():
         return
     folder = PREFIX / "ledger"
     folder.mkdir(exist_ok=True)
-    (folder / f"{layer}.json.gz").write_bytes(ledger.ledger_bytes(result))
+    (folder / f"{name}.json.gz").write_bytes(ledger.ledger_bytes(result))
     module = next(PREFIX.glob(SITE)) / "_slimbake_ledger.py"
     if not module.exists():  # a layer below may have it
         module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
-from slimbake.fleet.model import Fleet
-from slimbake.host.files import apart, remove_halves
+from slimbake.fleet.model import Fleet, Layer
+from slimbake.host.files import remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.wheels import MACHINES, Located, Wheel, fit
@@ -23,9 +23,9 @@ from slimbake.inside.debs import Deb
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
-from slimbake.lock.model import Family, Pin, families
+from slimbake.lock.model import Pin, locked_layers
 from slimbake.lock.wheelhouse import sources as kept
-from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store, Unresolved
+from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Wheels:
 class _Wanted:
     """A wheel that some layer installs."""
 
-    family: Family = field(compare=False)
-    layer: str
+    layer: Layer = field(compare=False)
+    lock: str
     platform: str
     pin: Pin
     wheel: Wheel
@@ -64,9 +64,8 @@ def fetch(
     then stays, and the same command goes on from there. Raises ManifestError where a package has a
     model that cannot be exported as a service asks.
     """
-    unresolved = Unresolved(store)
-    wanted = tuple(each for each in _wanted(fleet, locks) if only is None or each.layer in only)
-    found = {each: _held(each, store, unresolved) for each in wanted}
+    wanted = tuple(each for each in _wanted(fleet, locks) if only is None or each.lock in only)
+    found = {each: _held(each, store) for each in wanted}
     damaged = (
         {held for held in set(found.values()) if held and store.damaged(held)} if rehash else set()
     )
@@ -77,19 +76,17 @@ def fetch(
     if missing:
         with store.exclusively(console):
             # Another process may have brought some of it by now.
-            missing = [each for each in missing if not _held(each, store, unresolved)]
+            missing = [each for each in missing if not _held(each, store)]
             if missing:
                 located = _locate(missing, fleet, machine, console)
-                _bring(missing, located, store, unresolved, machine, console)
-            found |= {
-                each: _held(each, store, unresolved) for each, held in found.items() if not held
-            }
+                _bring(missing, located, store, machine, console)
+            found |= {each: _held(each, store) for each, held in found.items() if not held}
     by_layer: dict[str, list[Held]] = {}
     for name, source in _sources(fleet, machine, store, console, rehash, only).items():
         by_layer.setdefault(name, []).append(source)
     for each, file in found.items():
         assert file is not None  # noqa: S101 - it was just put there
-        by_layer.setdefault(each.layer, []).append(file)
+        by_layer.setdefault(each.lock, []).append(file)
     fetched = len({(each.pin.name, each.pin.version, each.wheel) for each in missing})
     return Wheels(
         {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
@@ -150,19 +147,16 @@ def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
     def fits(wheel: Wheel, platform: str) -> bool:
         return fit(wheel.file, fleet.python, platform) is not None
 
-    for family in families(fleet):
-        for layer in family.layers:
-            for pin in locks.pins(layer.name):
-                for wheel in pin.wheels:
-                    on = [platform for platform in layer.platforms if fits(wheel, platform)]
-                    if on or not any(fits(wheel, platform) for platform in MACHINES):
-                        yield _Wanted(family, layer.name, (on or layer.platforms)[0], pin, wheel)
+    for layer in {layer.lock: layer for layer in locked_layers(fleet)}.values():
+        for pin in locks.pins(layer.lock):
+            for wheel in pin.wheels:
+                on = [platform for platform in layer.platforms if fits(wheel, platform)]
+                if on or not any(fits(wheel, platform) for platform in MACHINES):
+                    yield _Wanted(layer, layer.lock, (on or layer.platforms)[0], pin, wheel)
 
 
-def _held(wanted: _Wanted, store: Store, unresolved: Unresolved) -> Held | None:
-    if wanted.wheel.sha256:
-        return store.held(wanted.wheel.sha256, wanted.wheel.file, wanted.wheel.bytes)
-    return unresolved.held(wanted.pin, wanted.platform)
+def _held(wanted: _Wanted, store: Store) -> Held | None:
+    return store.held(wanted.wheel.sha256, wanted.wheel.file, wanted.wheel.bytes)
 
 
 def _locate(
@@ -178,10 +172,10 @@ def _locate(
     located: dict[_Wanted, Located] = {}
     together: dict[tuple[str, str], list[_Wanted]] = {}
     for each in missing:
-        together.setdefault((each.family.layers[0].name, each.platform), []).append(each)
+        together.setdefault((each.lock, each.platform), []).append(each)
     for (_, platform), here in together.items():
         with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
-            uv = Uv(here[0].family, fleet.root, fleet.python, platform, machine, Path(scratch))
+            uv = Uv(here[0].layer, fleet.root, fleet.python, platform, machine, Path(scratch))
             try:
                 found = uv.locate(
                     sorted({(each.pin.name, each.pin.version) for each in here}), "wheels"
@@ -206,14 +200,10 @@ def _chosen(wanted: _Wanted, there: tuple[Located, ...]) -> Located:
     name, sha256 = wanted.wheel.file, wanted.wheel.sha256
     best = min(
         there,
-        key=lambda at: (
-            bool(sha256) and at.wheel.sha256 != sha256,
-            not at.local,
-            at.wheel.file != name,
-        ),
+        key=lambda at: (at.wheel.sha256 != sha256, not at.local, at.wheel.file != name),
     )
     at = best.wheel
-    if not sha256 or at.sha256 in {sha256, ""}:  # without a hash, it is compared when it is taken
+    if at.sha256 in {sha256, ""}:  # of a file in a folder, it is compared when it is taken
         return best
     owner = str(Path(unquote(urlsplit(best.url).path)).parent) if best.local else "the index"
     raise SetupError(
@@ -226,7 +216,6 @@ def _bring(
     missing: list[_Wanted],
     located: Mapping[_Wanted, Located],
     store: Store,
-    unresolved: Unresolved,
     machine: Machine,
     console: Console,
 ) -> None:
@@ -240,9 +229,7 @@ def _bring(
     open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
     title = f"fetching {len(once)} wheel{'s' * (len(once) != 1)}"
     with console.bytes(title, needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
-        jobs = [
-            pool.submit(_one, each, located[each], store, unresolved, open_, shown) for each in once
-        ]
+        jobs = [pool.submit(_one, each, located[each], store, open_, shown) for each in once]
         try:
             for job in jobs:
                 job.result()
@@ -262,29 +249,18 @@ def _one(
     wanted: _Wanted,
     at: Located,
     store: Store,
-    unresolved: Unresolved,
     open_: Open,
     shown: Callable[[int], None],
 ) -> None:
     address = urlsplit(at.url)
     if address.scheme == "file":
-        path = Path(unquote(address.path))
-        if wanted.wheel.sha256:
-            store.take(path, wanted.wheel.sha256, wanted.wheel.file)
-        else:
-            unresolved.take(wanted.pin, wanted.platform, path)
+        store.take(Path(unquote(address.path)), wanted.wheel.sha256, wanted.wheel.file)
         shown(at.wheel.bytes or 0)
-    elif wanted.wheel.sha256:
+    else:
         path = store.path(wanted.wheel.sha256, wanted.wheel.file)
         if path.parent.is_dir():
             remove_halves(path.parent, (path.name,))
         download(at.url, path, wanted.wheel.sha256, open_, shown)
-    else:
-        with apart(store.root / "new") as folder:
-            folder.mkdir(parents=True)
-            path = folder / at.wheel.file
-            download(at.url, path, at.wheel.sha256, open_, shown)
-            unresolved.take(wanted.pin, wanted.platform, path, lasting=False)
 
 
 def _full(needed: int, free: int, store: Store) -> SetupError:

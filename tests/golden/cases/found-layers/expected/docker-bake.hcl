@@ -48,7 +48,7 @@ group "default" {
 }
 
 group "bases" {
-  targets = ["runtime", "base-fastapi", "base-starlette", "base-numpy", "base-weights-models-small"]
+  targets = ["runtime"]
 }
 
 target "_common" {
@@ -142,115 +142,20 @@ target "weights-models-small" {
   output = ["type=cacheonly"]
 }
 
-target "base-fastapi" {
-  inherits = ["_common", "_online"]
-  description = "Packages that services share"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/base-fastapi.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "base-fastapi"
-    "slimbake.lock" = "sha256:06c31892d6a0e2de4f54a6be5ac1a063de01098097cd24090ef4bbd7795ad88c"
-    "slimbake.project" = "found"
-    "slimbake.promise" = "kept"
-    "slimbake.target" = "base-fastapi"
-  }
-  output = image("base-fastapi")
-  tags = ["${REGISTRY}/base-fastapi:${TAG}"]
-  cache-from = cache(CACHE_FROM, "base-fastapi")
-  cache-to = cache(CACHE_TO, "base-fastapi")
-}
-
-target "base-starlette" {
-  inherits = ["_common", "_online"]
-  description = "Packages that services share"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/base-starlette.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:base-fastapi"
-    "runtime" = "target:runtime"
-    "wheel-our-common" = "target:wheel-our-common"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "base-starlette"
-    "slimbake.lock" = "sha256:03a4c54e3a135afe5a7c437adf2276bd0c0d1caabd6c8e4a0cda67a43a79c5c7"
-    "slimbake.project" = "found"
-    "slimbake.promise" = "kept"
-    "slimbake.target" = "base-starlette"
-  }
-  output = image("base-starlette")
-  tags = ["${REGISTRY}/base-starlette:${TAG}"]
-  cache-from = cache(CACHE_FROM, "base-starlette")
-  cache-to = cache(CACHE_TO, "base-starlette")
-}
-
-target "base-numpy" {
-  inherits = ["_common", "_online"]
-  description = "Packages that services share"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/base-numpy.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:base-starlette"
-    "runtime" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "base-numpy"
-    "slimbake.lock" = "sha256:804dce6b8a185f38ce60ec2445b73618e6c4588f3a3bf92cdba15d9b4c2c7a56"
-    "slimbake.project" = "found"
-    "slimbake.promise" = "kept"
-    "slimbake.target" = "base-numpy"
-  }
-  output = image("base-numpy")
-  tags = ["${REGISTRY}/base-numpy:${TAG}"]
-  cache-from = cache(CACHE_FROM, "base-numpy")
-  cache-to = cache(CACHE_TO, "base-numpy")
-}
-
-target "base-weights-models-small" {
-  inherits = ["_common"]
-  description = "Packages that services share"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/base-weights-models-small.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:base-numpy"
-    "weights" = "target:weights-models-small"
-  }
-  labels = {
-    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
-    "org.opencontainers.image.title" = "base-weights-models-small"
-    "slimbake.lock" = "sha256:92e2e4233e4e40ec7f1d6cff2c27a72e9b531176111f71ed3c09a2d1f65f0584"
-    "slimbake.project" = "found"
-    "slimbake.promise" = "kept"
-    "slimbake.target" = "base-weights-models-small"
-  }
-  output = image("base-weights-models-small")
-  tags = ["${REGISTRY}/base-weights-models-small:${TAG}"]
-  cache-from = cache(CACHE_FROM, "base-weights-models-small")
-  cache-to = cache(CACHE_TO, "base-weights-models-small")
-}
-
 target "api" {
-  inherits = ["_common"]
+  inherits = ["_common", "_online"]
   description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "base" = "target:base-starlette"
+    "base" = "target:runtime"
+    "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.lock" = "sha256:03a4c54e3a135afe5a7c437adf2276bd0c0d1caabd6c8e4a0cda67a43a79c5c7"
+    "slimbake.lock" = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     "slimbake.project" = "found"
     "slimbake.promise" = "kept"
     "slimbake.target" = "api"
@@ -262,18 +167,20 @@ target "api" {
 }
 
 target "embed" {
-  inherits = ["_common"]
+  inherits = ["_common", "_online"]
   description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "base" = "target:base-weights-models-small"
+    "base" = "target:runtime"
+    "weights" = "target:weights-models-small"
+    "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
-    "slimbake.lock" = "sha256:92e2e4233e4e40ec7f1d6cff2c27a72e9b531176111f71ed3c09a2d1f65f0584"
+    "slimbake.lock" = "sha256:c2a2c7fe9f749b61505ca131da30b964e7d0025ae7f0797aaa5616bc7f1cfbde"
     "slimbake.project" = "found"
     "slimbake.promise" = "kept"
     "slimbake.target" = "embed"
@@ -291,13 +198,14 @@ target "rank" {
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "base" = "target:base-weights-models-small"
-    "runtime" = "target:runtime"
+    "base" = "target:runtime"
+    "weights" = "target:weights-models-small"
+    "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
-    "slimbake.lock" = "sha256:882818b3ecf94a8f2723c1f2db98d0198018fc4b71ba1119309cec355c15d76c"
+    "slimbake.lock" = "sha256:c77abe9ab1c0d0b9d66198b8fb3f7ed4591c42fb57ea4b1f964bcf7856505229"
     "slimbake.project" = "found"
     "slimbake.promise" = "kept"
     "slimbake.target" = "rank"
@@ -330,74 +238,6 @@ target "plain" {
   cache-to = cache(CACHE_TO, "plain")
 }
 
-target "base-fastapi-inventory" {
-  inherits = ["_common"]
-  description = "The inventory of files of packages"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/inventory.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:base-fastapi"
-  }
-  args = {
-    "CHECKED" = "base-fastapi"
-    "LOCK" = "base-fastapi.txt"
-  }
-  output = ["type=cacheonly"]
-}
-
-target "base-starlette-inventory" {
-  inherits = ["_common"]
-  description = "The inventory of files of packages"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/inventory.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:base-starlette"
-    "below" = "target:base-fastapi-inventory"
-  }
-  args = {
-    "CHECKED" = "base-starlette"
-    "LOCK" = "base-starlette.txt"
-    "LOCAL" = "our-common"
-  }
-  output = ["type=cacheonly"]
-}
-
-target "base-numpy-inventory" {
-  inherits = ["_common"]
-  description = "The inventory of files of packages"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/inventory.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:base-numpy"
-    "below" = "target:base-starlette-inventory"
-  }
-  args = {
-    "CHECKED" = "base-numpy"
-    "LOCK" = "base-numpy.txt"
-  }
-  output = ["type=cacheonly"]
-}
-
-target "base-weights-models-small-inventory" {
-  inherits = ["_common"]
-  description = "The inventory of files of packages"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/inventory.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "image" = "target:base-weights-models-small"
-    "below" = "target:base-numpy-inventory"
-  }
-  args = {
-    "CHECKED" = "base-weights-models-small"
-    "LOCK" = "base-numpy.txt"
-  }
-  output = ["type=cacheonly"]
-}
-
 target "api-inventory" {
   inherits = ["_common"]
   description = "The inventory of files of packages of api"
@@ -406,11 +246,11 @@ target "api-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api"
-    "below" = "target:base-starlette-inventory"
   }
   args = {
     "CHECKED" = "api"
-    "LOCK" = "base-starlette.txt"
+    "LOCK" = "api.txt"
+    "LOCAL" = "our-common"
   }
   output = ["type=cacheonly"]
 }
@@ -423,11 +263,11 @@ target "embed-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed"
-    "below" = "target:base-weights-models-small-inventory"
   }
   args = {
     "CHECKED" = "embed"
-    "LOCK" = "base-numpy.txt"
+    "LOCK" = "embed.txt"
+    "LOCAL" = "our-common"
   }
   output = ["type=cacheonly"]
 }
@@ -440,11 +280,11 @@ target "rank-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"
-    "below" = "target:base-weights-models-small-inventory"
   }
   args = {
     "CHECKED" = "rank"
     "LOCK" = "rank.txt"
+    "LOCAL" = "our-common"
   }
   output = ["type=cacheonly"]
 }

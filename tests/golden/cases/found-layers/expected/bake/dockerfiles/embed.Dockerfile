@@ -2,6 +2,14 @@
 
 FROM base AS below
 USER 0:0
+COPY --from=weights / /weights
+# Install the packages of this repository in a layer of their own: an edit rebuilds no other.
+RUN --network=none \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=tmpfs,target=/tmp \
+    --mount=type=bind,from=wheel-our-common,target=/inside/own/our-common \
+    ["python", "/make.pyz", "install-local"]
 
 # Copy the build context, and compile it.
 FROM below AS code

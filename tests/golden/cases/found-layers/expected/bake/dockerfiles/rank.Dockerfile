@@ -3,7 +3,7 @@
 FROM scratch AS find-links
 
 # Download the locked wheels. A build context named `wheels` replaces this stage.
-FROM runtime AS wheels
+FROM base AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/rank.txt,target=/inside/lock.txt \
@@ -16,7 +16,7 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     ["python", "/make.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
-FROM runtime AS unpacked
+FROM base AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
@@ -29,6 +29,7 @@ RUN --network=none \
 
 FROM base AS below
 USER 0:0
+COPY --from=weights / /weights
 # Lay what stays of them, by the rules of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
@@ -36,6 +37,13 @@ RUN --network=none \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/make.pyz", "lay"]
+# Install the packages of this repository in a layer of their own: an edit rebuilds no other.
+RUN --network=none \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
+    --mount=type=bind,from=inside,source=uv,target=/inside/uv \
+    --mount=type=tmpfs,target=/tmp \
+    --mount=type=bind,from=wheel-our-common,target=/inside/own/our-common \
+    ["python", "/make.pyz", "install-local"]
 
 # Copy the build context, and compile it.
 FROM below AS code
