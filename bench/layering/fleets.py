@@ -8,54 +8,11 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
-from pathlib import Path
 
-from slimbake.config.naming import LOCKS
-from slimbake.fleet.layering.model import Demand, Item, LayerPlan, demand, item_name
-from slimbake.lock.closures import sizes, written
-from slimbake.lock.locks import locked_pins
-from slimbake.lock.text import parse_pins
-from slimbake.project import load
+from slimbake.fleet.layering.model import Demand, Item, demand
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A fleet, and what each of its items requires directly: the popularity contest goes by that."""
-
-    name: str
-    fleet: Demand
-    requires: dict[str, tuple[str, ...]]
-    asked: dict[str, tuple[str, ...]]
-    """Service -> what it asks for itself."""
-    written: LayerPlan | None = None
-    """The layers that a person wrote."""
-
-
-def example(root: Path) -> Case:
-    """The worked example: its locks, the bytes on a host that `slimbake sizes --json` measured
-    (example.json).
-    """
-    project = load(root / "services.yaml")
-    pins = locked_pins(project.fleet, project.locks)
-    found = written(project.fleet, pins, sizes(Path(__file__).with_name("example.json")))
-    key = {item_name(item.key): item.key for item in found.fleet.items}
-    requires: dict[str, list[str]] = {}
-    roots = {item.key for item in found.fleet.items}
-    for path in sorted((root / LOCKS).glob("*.txt")):
-        for pin in parse_pins(path.read_text("utf-8")):
-            for needer in pin.via:
-                if needer in key and pin.name in key:
-                    requires.setdefault(key[needer], []).append(key[pin.name])
-            if "" not in pin.via:
-                roots.discard(key.get(pin.name, ""))
-    asked = {image.service: tuple(sorted(image.items & roots)) for image in found.fleet.images}
-    return Case(
-        "the example", found.fleet, {k: tuple(v) for k, v in requires.items()}, asked, found.plan
-    )
-
-
-def synthetic(services: int, seed: int = 1) -> Case:
+def synthetic(services: int, seed: int = 1) -> Demand:
     """A fleet of so many services.
 
     Packages: some more than services grow, by the square root. The n-th is asked for in proportion
@@ -85,7 +42,6 @@ def synthetic(services: int, seed: int = 1) -> Case:
     models = [_weights(number, dice) for number in range(3 + services // 40)]
     everything = {item.key: item for item in (*items, *stacks, *models)}
     images = []
-    asked = {}
     for number in range(services):
         wanted = [items[_zipf(dice, count)].key for _ in range(dice.randint(2, 10))]
         if dice.random() < 1 / 3:
@@ -93,9 +49,8 @@ def synthetic(services: int, seed: int = 1) -> Case:
             if dice.random() < 1 / 2:
                 wanted.append(models[_zipf(dice, len(models))].key)
         name = f"s{number:04}"
-        asked[name] = tuple(sorted(set(wanted)))
         images.append((name, [everything[key] for key in sorted(closure(wanted, requires))]))
-    return Case(f"{services} services", demand(images), requires, asked)
+    return demand(images)
 
 
 def closure(wanted: list[str], requires: dict[str, tuple[str, ...]]) -> set[str]:

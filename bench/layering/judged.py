@@ -1,4 +1,4 @@
-"""What makes a plan of layers useless, whatever it costs."""
+"""What makes a plan of layers useless."""
 
 from __future__ import annotations
 

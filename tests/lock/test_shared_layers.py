@@ -148,7 +148,7 @@ def test_what_was_edited_or_is_gone_is_locked_again_as_it_was(
     assert repo.run("lock", "--check").code == 0
 
 
-def test_a_lock_without_a_hash_is_refused_whatever_inputs_says(repo: Repo) -> None:
+def test_a_lock_without_a_hash_is_refused_though_inputs_agree(repo: Repo) -> None:
     services(repo, **THREE)
     assert repo.run("lock").code == 0
     file, inputs = repo.root / "bake/locks/ner.txt", repo.root / "bake/locks/inputs.json"

@@ -49,7 +49,7 @@ def versioned(services: int, seed: int = 1) -> Demand:
     times another version than most have.
     """
     dice = random.Random(seed)  # noqa: S311
-    fleet = synthetic(services).fleet
+    fleet = synthetic(services)
 
     def own(key: str) -> Item:
         item = fleet.by_key[key]

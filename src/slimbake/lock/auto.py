@@ -41,7 +41,7 @@ def arrange(fleet: Fleet, pins: Pins, previous: Sharing, before: Pins) -> Sharin
     taken = {base.name for base in fleet.bases}
     previous = Sharing() if taken & previous.by_name.keys() else previous
     for services in standing.values():
-        wheels = demand((s.name, _items(pins.get(s.name, ()), s)) for s in services)
+        wheels = demand((s.name, items(pins.get(s.name, ()), s)) for s in services)
         old = previous.of({service.name for service in services})
         chains = {
             service.name: tuple(
@@ -60,7 +60,7 @@ def arrange(fleet: Fleet, pins: Pins, previous: Sharing, before: Pins) -> Sharin
     return Sharing(tuple(layers), tops)
 
 
-def _items(pins: Iterable[Pin], service: Service) -> Iterator[Item]:
+def items(pins: Iterable[Pin], service: Service) -> Iterator[Item]:
     """The wheels of a service: equal in name, version, files, platforms, and what the rules of the
     promise make of them.
     """
@@ -76,7 +76,7 @@ def _items(pins: Iterable[Pin], service: Service) -> Iterator[Item]:
 
 
 def _keys(pins: Iterable[Pin], service: Service) -> Group:
-    return frozenset(item.key for item in _items(pins, service))
+    return frozenset(item.key for item in items(pins, service))
 
 
 def cut(sharing: Sharing, pins: Pins) -> dict[str, tuple[Pin, ...]]:

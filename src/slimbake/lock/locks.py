@@ -151,7 +151,7 @@ class Stale:
     name: str
     why: str  # a sentence; "" = what it answers has changed
     new: bool = False  # it was never locked: nothing that anybody reviewed would change
-    damaged: bool = False  # it cannot be believed, whatever is asked
+    damaged: bool = False  # it cannot be trusted
 
 
 def expect_fresh(stale: Iterable[Stale]) -> None:

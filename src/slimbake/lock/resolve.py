@@ -129,7 +129,7 @@ class Uv(PipCompile):
         specs = (self._at_commit(spec, known) for spec in layer.asks.specs)
         asked = self._work / f"{layer.name}.in"
         asked.write_text("".join(f"{line}\n" for line in (*specs, *local)))
-        # What lies below has its version, whatever the lock of a library pins.
+        # What lies below has its version: the lock of a library does not count.
         constraints = dict.fromkeys(
             each.spec
             for each in layer.asks.constraints

@@ -199,7 +199,7 @@ def test_a_file_of_layers_that_says_what_cannot_be_shares_nothing(text: str) -> 
     assert parse_layers(text) == Sharing()
 
 
-def test_a_lock_without_hashes_is_stale_whatever_is_recorded_of_it() -> None:
+def test_a_lock_without_hashes_is_stale_though_its_record_agrees() -> None:
     text = f"{HEADER}# httpx-1-py3-none-any.whl 5\nhttpx==1\n"
     record = f'{{"api": {{"asked": "asked", "lock": "{text_digest(text)}"}}}}'
     found = Locks({"api.txt": text, lock_file(INPUTS): record}).compared("api", "asked")

@@ -89,7 +89,7 @@ def _carried(fleet: Demand, limit: int, previous: Previous) -> LayerPlan | None:
 
     A layer stays while any service needs just that; else it holds what most of its services need of
     it now, in other versions. Others, and services that are new, stand
-    on the heaviest layers that hold nothing else than they need. What lies above is planned anew.
+    on the heaviest layers that hold nothing else than they need. What lies above is planned again.
     """
     needs = {image.service: image.items for image in fleet.images}
     contents: dict[tuple[Group, ...], Counter[Group]] = defaultdict(Counter)

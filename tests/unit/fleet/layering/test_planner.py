@@ -168,6 +168,6 @@ def test_a_thousand_services_are_planned_in_three_seconds() -> None:
 
 
 def test_synthetic_fleets_share_most_of_what_they_could() -> None:
-    of = synthetic(50).fleet
+    of = synthetic(50)
     made, least = cost(of, layer_plan(of)), least_cost(of)
     assert made.registry < 1.1 * least.registry and made.host < 1.3 * least.host
