@@ -13,13 +13,12 @@ from slimbake.cli.common import (
     print_text,
     read,
 )
-from slimbake.config.naming import SIZES
 from slimbake.console import tables as report
 from slimbake.fleet.layering import report as shown
 from slimbake.fleet.layering.cost import cost, least_cost
 from slimbake.fleet.layering.model import LIMIT, RESERVED
 from slimbake.fleet.layering.planner import layer_plan
-from slimbake.lock.closures import sizes, written
+from slimbake.lock.closures import written
 from slimbake.lock.locks import locked_pins
 from slimbake.report.hints import share_hints
 
@@ -32,14 +31,12 @@ from slimbake.report.hints import share_hints
 def command(file: Path) -> None:
     """Show which packages are in which layers, and what the planner would improve.
 
-    Sizes are those of bake/sizes.json, where `slimbake sizes --record` wrote them.
+    Sizes are those of the wheels, and on a host estimated from them.
     """
 
     project = read(file)
     project.expect_fresh_locks()
-    recorded = project.root / SIZES
-    bytes_ = sizes(recorded) if recorded.is_file() else {}
-    hand = written(project.fleet, locked_pins(project.fleet, project.locks), bytes_)
+    hand = written(project.fleet, locked_pins(project.fleet, project.locks))
     fleet = hand.fleet
     planned = layer_plan(fleet, (project.manifest.layer_limit or LIMIT) - RESERVED)
     costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}

@@ -13,10 +13,6 @@ from slimbake.host.wheels import Wheel
 FORMAT = 3  # of lock files: another one makes every lock stale
 
 
-# name==version of a package -> its bytes on a host and, where they were measured, on a registry.
-Sizes = Mapping[str, int]
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Pin:
     """One exact package."""

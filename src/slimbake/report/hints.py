@@ -11,7 +11,7 @@ from slimbake.fleet.drafts import RUNS
 from slimbake.fleet.layering.report import duplicated
 from slimbake.fleet.model import Base, Fleet, Service
 from slimbake.images.sizes import Measurement
-from slimbake.lock.auto import UNPACKED
+from slimbake.lock.auto import UNPACKED, alignment
 from slimbake.lock.closures import Written
 from slimbake.lock.model import Pin
 from slimbake.plan.graph import layers
@@ -39,6 +39,12 @@ def size_hints(fleet: Fleet, plan: Plan, pins: Pins, measured: Measurement) -> t
             for name, layer in zip(names, image.layers, strict=True):
                 sizes[name] += layer.uncompressed
             found += _of_model(fleet, services[image.name], pins, sizes)
+    held = {
+        name: tuple(pin for layer in each.layer.closure for pin in pins.get(layer.name, ()))
+        for name, each in services.items()
+    }
+    if line := alignment(held):
+        found.append(line)
     if fleet.compression.type == "gzip":
         found.append("`compression: {type: zstd, level: 9}` compresses better than gzip")
     return tuple(found)

@@ -10,15 +10,12 @@ from bench.layering.judged import faults
 from click.testing import CliRunner
 
 from slimbake.cli.layers import command
-from slimbake.errors import UsageError
 from slimbake.lock.auto import UNPACKED
-from slimbake.lock.closures import Written, sizes, written
+from slimbake.lock.closures import Written, written
 from slimbake.lock.locks import locked_pins
-from slimbake.lock.model import Sizes
 from slimbake.project import load
 
 ROOT = Path(__file__).parents[3]
-MEASURED = ROOT / "bench" / "layering" / "example.json"
 
 MANIFEST = """\
 project: toy
@@ -39,9 +36,9 @@ TWO = (
 )
 
 
-def read(file: Path, measured: Sizes) -> Written:
+def read(file: Path) -> Written:
     project = load(file)
-    return written(project.fleet, locked_pins(project.fleet, project.locks), measured)
+    return written(project.fleet, locked_pins(project.fleet, project.locks))
 
 
 @pytest.fixture
@@ -57,7 +54,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -> None:
-    found = read(toy / "services.yaml", {})
+    found = read(toy / "services.yaml")
     item = found.fleet.by_key
     assert (item["one==1.0"].host, item["one==1.0"].registry) == (int(1000 * UNPACKED), 1000)
     web = frozenset({"one==1.0"})
@@ -66,21 +63,8 @@ def test_layers_are_read_from_the_manifest_and_bytes_from_its_locks(toy: Path) -
     assert found.names[web] == "base-web"
 
 
-def test_measured_bytes_come_before_those_of_the_lock(toy: Path) -> None:
-    found = read(toy / "services.yaml", {"one==1.0": 9999}).fleet.by_key
-    assert (found["one==1.0"].host, found["one==1.0"].registry) == (9999, 1000)
-
-
-def test_a_file_that_is_no_measurement_is_an_error(tmp_path: Path) -> None:
-    file = tmp_path / "sizes.json"
-    for text in ("no json", "[]", '{"packages": [{"kind": "python"}]}'):
-        file.write_text(text)
-        with pytest.raises(UsageError, match="cannot be read"):
-            sizes(file)
-
-
 def test_the_examples_layers_hold_what_its_services_need() -> None:
-    found = read(ROOT / "services.yaml", sizes(MEASURED))
+    found = read(ROOT / "services.yaml")
     assert faults(found.fleet, found.plan) == ()
     assert found.names[found.plan.chain("api").groups[0]] == "base-web"
     assert found.fleet.by_key["torch==2.13.0+cpu"].host > 500e6

@@ -12,8 +12,7 @@ GROUP_HEADINGS = ("layer", "shared by", "holds", "items", "on a host", "on a reg
 COST_HEADINGS = ("", "on a host", "on a registry", "pulled by an update", "layers")
 COST_WORDS = (
     "written: as they are now; planned: as the planner would lay them; lower bound: no plan is below"
-    " it. Without a record of `slimbake sizes`, bytes are those of wheels, and on a host estimated"
-    " from them."
+    " it. Bytes are those of wheels, and on a host estimated from them."
 )
 _WEIGHS = 50_000  # bytes below which a table says 0.0 MB
 _NAMED = 3  # items of a layer that are named, the heaviest
