@@ -27,7 +27,9 @@ def command(file: Path) -> None:
     files = laid_out(plan, root)
     if fault := tool_fault(project):
         console.say(f"warning: {fault.message}\n  {fault.hint}")
-    if project.locks.layers or not project.asked.auto:  # else nothing says which layers there are
+    if (
+        project.locks.layers.layers or not project.asked.auto
+    ):  # else nothing says which layers there are
         remove_lists(project.fleet, console)
     del project  # the plan is all that files are made of; of a large fleet, half of the memory
     done = update(files, root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -79,7 +80,15 @@ def _of_images(
     project: Project, path: str, ids: Mapping[str, str], extract: Path | None, as_json: bool
 ) -> None:
     """Print, or extract, what rules did to a path in images. Raises NothingSelected."""
-    every = {name: changed(image) for name, image in ids.items()}
+    recipes = (target.recipe for target in project.plan.targets)
+    installs = (recipe.install for recipe in recipes if recipe and recipe.install)
+    called = {install.content: install.lock.removesuffix(".txt") for install in installs}
+    every = {
+        name: tuple(
+            replace(entry, layer=called.get(entry.layer, entry.layer)) for entry in changed(image)
+        )
+        for name, image in ids.items()
+    }
     matches = {name: files for name, entries in every.items() if (files := why(entries, path))}
     if extract:
         _extract(matches, ids, extract)

@@ -146,8 +146,7 @@ def _rules_file(plan: Plan, target: Target) -> dict[str, str]:
         return {}
     head = {
         "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
-        "layer": target.lock,
-        "content": install.content,
+        "layer": install.content,
         **({"warm": True} if install.warm else {}),
         "compile": True,
     }

@@ -100,8 +100,10 @@ def test_lists_of_layers_that_are_gone_go_where_it_is_known_which_layers_there_a
     root: Path, run: Run
 ) -> None:
     write_lists(root, {"gone": ()})
-    assert run("generate") == (0, "")
-    (root / "services.yaml").write_text(MANIFEST.replace("services:", "layers: none\nservices:"))
+    two = MANIFEST.replace("{one: {", "{two: {context: one, requirements: [six]}, one: {")
+    (root / "services.yaml").write_text(two)
+    assert "gone.txt" not in run("generate")[1]
+    (root / "services.yaml").write_text(two.replace("services:", "layers: none\nservices:"))
     code, said = run("generate")
     assert (code, "gone.txt is removed" in said) == (0, True)
 

@@ -350,14 +350,16 @@ def test_a_base_may_carry_the_name_of_a_service(tmp_path: Path) -> None:
         ("layers: auto\n", "auto", None, True),
         ("layers: {limit: 8}\n", "auto", 8, True),
         ("layers: none\n", "none", None, False),
-        ("bases:\n  web: {requirements: [fastapi]}\n", None, None, False),
-        ("bases: {}\nlayers: auto\n", "auto", None, True),
+        ("bases:\n  web: {requirements: [fastapi]}\n", None, None, True),
+        ("bases:\n  web: {requirements: [fastapi]}\nlayers: none\n", "none", None, False),
     ],
 )
-def test_layers_are_found_where_no_base_is_written_and_nobody_says_none(
+def test_services_share_what_is_equal_unless_somebody_says_none(
     tmp_path: Path, written: str, layers: str | None, limit: int | None, auto: bool
 ) -> None:
-    found = read(tmp_path, f"{HEAD}{written}services: {{}}\n")
+    services = "".join(f"  {n}: {{context: {n}, requirements: [six]}}\n" for n in "ab")
+    files = {"a/app.py": "", "b/app.py": ""}
+    found = read(tmp_path, f"{HEAD}{written}services:\n{services}", files)
     assert (found.layers, found.layer_limit, resolve(found).auto) == (layers, limit, auto)
 
 

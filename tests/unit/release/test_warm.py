@@ -35,7 +35,7 @@ services:
   job: {context: ., base: web, requirements: [six], command: [job, "${HOME}"]}
   bare: {context: ., command: [python, -m, bare]}
 """
-LOCK = "{0}==1 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+LOCK = "# {0}-1-py3-none-any.whl 5\n{0}==1 \\\n    --hash=sha256:" + "0" * 64 + "\n"
 USED: dict[str, dict[str, str]] = {
     "api": {"fastapi/__init__.py": "fastapi", "fastapi/cli.py": "fastapi"},
     "job": {"fastapi/__init__.py": "fastapi", "six.py": "six"},

@@ -39,7 +39,7 @@ def go_cold(layer: LayerFiles, selected: Selected, settings: Mapping[str, Any]) 
     }
     content = {name: layer.files[name].read_bytes() for name in names}
     dists = {name: infos[layer.owner(name)] for name in names}
-    store = layer.prefix / "cold" / f"{settings['content']}{layout.SUFFIX}"
+    store = layer.prefix / "cold" / f"{settings['layer']}{layout.SUFFIX}"
     store.parent.mkdir(exist_ok=True)
     store.write_bytes(store_bytes(content, dists, {*selected.sources}))
     for name in names:

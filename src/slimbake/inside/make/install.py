@@ -74,7 +74,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
         compile_modules(modules)
     if settings["rules"] or settings.get("warm"):
         link_identical(layer.files.values())
-    write_ledger(settings["content"], result)
+    write_ledger(settings["layer"], result)
     settle(before, new)
 
 
@@ -108,7 +108,7 @@ def optimised(
     without = {suffix for record in below for suffix in record.without}
     if lacking := sorted(suffix for suffix in without if layer.sought(suffix)):
         print(
-            f"slimbake: warning: code of {settings['layer']} looks for files *{', *'.join(lacking)},"
+            f"slimbake: warning: code of this layer looks for files *{', *'.join(lacking)},"
             " which the layers below are without: require its package in the base, or say"
             " `optimize: false` there"
         )

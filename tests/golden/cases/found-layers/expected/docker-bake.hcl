@@ -48,7 +48,7 @@ group "default" {
 }
 
 group "bases" {
-  targets = ["runtime"]
+  targets = ["runtime", "base-fastapi", "base-starlette", "base-numpy"]
 }
 
 target "_common" {
@@ -125,6 +125,77 @@ target "wheel-our-common" {
   output = ["type=cacheonly"]
 }
 
+target "base-fastapi" {
+  inherits = ["_common", "_online"]
+  description = "Packages that services share"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-fastapi.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "base-fastapi"
+    "slimbake.lock" = "sha256:23135c31da17179ea77cfa3db6cbf254067608250c48c59d78781e909a3bcbd9"
+    "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
+    "slimbake.target" = "base-fastapi"
+  }
+  output = image("base-fastapi")
+  tags = ["${REGISTRY}/base-fastapi:${TAG}"]
+  cache-from = cache(CACHE_FROM, "base-fastapi")
+  cache-to = cache(CACHE_TO, "base-fastapi")
+}
+
+target "base-starlette" {
+  inherits = ["_common", "_online"]
+  description = "Packages that services share"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-starlette.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-fastapi"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "base-starlette"
+    "slimbake.lock" = "sha256:14aa1468fe25b404b5c3e6e90963607ec0f23166200d2fb11b358c90c445270c"
+    "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
+    "slimbake.target" = "base-starlette"
+  }
+  output = image("base-starlette")
+  tags = ["${REGISTRY}/base-starlette:${TAG}"]
+  cache-from = cache(CACHE_FROM, "base-starlette")
+  cache-to = cache(CACHE_TO, "base-starlette")
+}
+
+target "base-numpy" {
+  inherits = ["_common", "_online"]
+  description = "Packages that services share"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-numpy.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:base-starlette"
+    "runtime" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
+    "org.opencontainers.image.title" = "base-numpy"
+    "slimbake.lock" = "sha256:662a418cb33b1750d4247b51fcbf5a4340b628f8e9d873cf420434410ba8c3e8"
+    "slimbake.project" = "found"
+    "slimbake.promise" = "kept"
+    "slimbake.target" = "base-numpy"
+  }
+  output = image("base-numpy")
+  tags = ["${REGISTRY}/base-numpy:${TAG}"]
+  cache-from = cache(CACHE_FROM, "base-numpy")
+  cache-to = cache(CACHE_TO, "base-numpy")
+}
+
 target "weights-models-small" {
   inherits = ["_common"]
   description = "The files of a model"
@@ -149,13 +220,14 @@ target "api" {
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "base" = "target:runtime"
+    "base" = "target:base-starlette"
+    "runtime" = "target:runtime"
     "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "api"
-    "slimbake.lock" = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    "slimbake.lock" = "sha256:14aa1468fe25b404b5c3e6e90963607ec0f23166200d2fb11b358c90c445270c"
     "slimbake.project" = "found"
     "slimbake.promise" = "kept"
     "slimbake.target" = "api"
@@ -173,14 +245,15 @@ target "embed" {
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "base" = "target:runtime"
+    "base" = "target:base-numpy"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-models-small"
     "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embed"
-    "slimbake.lock" = "sha256:c2a2c7fe9f749b61505ca131da30b964e7d0025ae7f0797aaa5616bc7f1cfbde"
+    "slimbake.lock" = "sha256:55cff2fbcda38c6eb3f3566b220bc477472d0ee58b55419f0368fb4b480aa8c9"
     "slimbake.project" = "found"
     "slimbake.promise" = "kept"
     "slimbake.target" = "embed"
@@ -198,14 +271,15 @@ target "rank" {
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "base" = "target:runtime"
+    "base" = "target:base-numpy"
+    "runtime" = "target:runtime"
     "weights" = "target:weights-models-small"
     "wheel-our-common" = "target:wheel-our-common"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "rank"
-    "slimbake.lock" = "sha256:c77abe9ab1c0d0b9d66198b8fb3f7ed4591c42fb57ea4b1f964bcf7856505229"
+    "slimbake.lock" = "sha256:8befdecec2d7a084f08eba86c5da6c1f72575c4243305b4e039ce36b8284a419"
     "slimbake.project" = "found"
     "slimbake.promise" = "kept"
     "slimbake.target" = "rank"
@@ -238,6 +312,56 @@ target "plain" {
   cache-to = cache(CACHE_TO, "plain")
 }
 
+target "base-fastapi-inventory" {
+  inherits = ["_common"]
+  description = "The inventory of files of packages"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-fastapi"
+  }
+  args = {
+    "CHECKED" = "base-fastapi"
+    "LOCK" = "base-fastapi.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-starlette-inventory" {
+  inherits = ["_common"]
+  description = "The inventory of files of packages"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-starlette"
+    "below" = "target:base-fastapi-inventory"
+  }
+  args = {
+    "CHECKED" = "base-starlette"
+    "LOCK" = "base-starlette.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-numpy-inventory" {
+  inherits = ["_common"]
+  description = "The inventory of files of packages"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:base-numpy"
+    "below" = "target:base-starlette-inventory"
+  }
+  args = {
+    "CHECKED" = "base-numpy"
+    "LOCK" = "base-numpy.txt"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "api-inventory" {
   inherits = ["_common"]
   description = "The inventory of files of packages of api"
@@ -246,6 +370,7 @@ target "api-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api"
+    "below" = "target:base-starlette-inventory"
   }
   args = {
     "CHECKED" = "api"
@@ -263,6 +388,7 @@ target "embed-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embed"
+    "below" = "target:base-numpy-inventory"
   }
   args = {
     "CHECKED" = "embed"
@@ -280,6 +406,7 @@ target "rank-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:rank"
+    "below" = "target:base-numpy-inventory"
   }
   args = {
     "CHECKED" = "rank"

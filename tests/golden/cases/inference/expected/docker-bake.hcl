@@ -246,6 +246,24 @@ target "base-vision" {
   cache-to = cache(CACHE_TO, "base-vision")
 }
 
+target "base-vision-export" {
+  inherits = ["_common", "_online"]
+  description = "Where models are exported"
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/base-vision-export.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "base" = "target:runtime"
+  }
+  labels = {
+    "org.opencontainers.image.title" = "base-vision-export"
+    "slimbake.project" = "graphs"
+    "slimbake.promise" = "kept"
+    "slimbake.target" = "base-vision-export"
+  }
+  output = ["type=cacheonly"]
+}
+
 target "base-vision-onnx" {
   inherits = ["_common", "_online"]
   description = "Packages that services share"
@@ -267,24 +285,6 @@ target "base-vision-onnx" {
   tags = ["${REGISTRY}/base-vision-onnx:${TAG}"]
   cache-from = cache(CACHE_FROM, "base-vision-onnx")
   cache-to = cache(CACHE_TO, "base-vision-onnx")
-}
-
-target "base-vision-export" {
-  inherits = ["_common", "_online"]
-  description = "Where models are exported"
-  context = "bake/programs"
-  dockerfile = "../dockerfiles/base-vision-export.Dockerfile"
-  contexts = {
-    "inside" = "target:inside"
-    "base" = "target:runtime"
-  }
-  labels = {
-    "org.opencontainers.image.title" = "base-vision-export"
-    "slimbake.project" = "graphs"
-    "slimbake.promise" = "kept"
-    "slimbake.target" = "base-vision-export"
-  }
-  output = ["type=cacheonly"]
 }
 
 target "weights-some-model-v2" {

@@ -3,7 +3,7 @@
 FROM scratch AS find-links
 
 # Download the locked wheels. A build context named `wheels` replaces this stage.
-FROM base AS wheels
+FROM runtime AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/rank.txt,target=/inside/lock.txt \
@@ -16,7 +16,7 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     ["python", "/make.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
-FROM base AS unpacked
+FROM runtime AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
