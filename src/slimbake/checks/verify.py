@@ -41,8 +41,6 @@ class Verdict:
     holds: bool
     error: str
     startup: float | None  # seconds until it listened; of a command, until its first run had ended
-    rss: int | None  # the most bytes that it had resident
-    seconds: float | None
 
 
 def verify(
@@ -141,9 +139,7 @@ def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
             else f"it ended with {done.code}"
         )
         error = f"{end}, and without a verdict\n{last}".rstrip()
-        verdict = Verdict(
-            service=service, holds=False, error=error, startup=None, rss=None, seconds=None
-        )
+        verdict = Verdict(service=service, holds=False, error=error, startup=None)
     if not done.out_of_memory:
         return verdict
     error = (

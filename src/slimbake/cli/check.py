@@ -138,12 +138,7 @@ def _verified(site: Site, chosen: tuple[str, ...], names: dict[str, str]) -> dic
     holding = {}
     for service in (s.service for s in plan.services if s.verify and s.service in chosen):
         verdict = verify(plan, service, names[service], site.root, limit)
-        figures = (
-            f"{verdict.seconds:.1f} s" if verdict.seconds is not None else "",
-            f"start-up {verdict.startup:.2f} s" if verdict.startup is not None else "",
-            f"{verdict.rss / 10**6:,.1f} MB resident" if verdict.rss is not None else "",
-        )
-        more = f" ({', '.join(filter(None, figures))})" if any(figures) else ""
+        more = f" (start-up {verdict.startup:.2f} s)" if verdict.startup is not None else ""
         click.echo(f"verify: {service}: {'passed' if verdict.holds else 'failed'}{more}")
         for line in verdict.error.splitlines():
             console.say(f"  {line}")

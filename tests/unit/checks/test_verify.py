@@ -98,7 +98,7 @@ def run(tmp_path: Path) -> Run:
     return call
 
 
-def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(run: Run) -> None:
+def test_a_verify_that_holds_says_how_long_the_start_took(run: Run) -> None:
     found = run("""
         def verify(service):
             print("checking")
@@ -110,8 +110,7 @@ def test_a_verify_that_holds_says_how_long_the_start_took_and_how_much_memory(ru
             assert streamed.pieces == (b"one", b"two") and streamed.headers["transfer-encoding"] == "chunked"
         """)
     assert found["error"] == ""
-    assert 0 < found["startup"] < found["seconds"]
-    assert 5e6 < found["rss"] < 1e9
+    assert found["startup"] > 0
     assert "checking\n" in found["said"] and "serving\n" in found["said"]
 
 
@@ -154,6 +153,8 @@ def test_a_verify_that_fails_says_where(run: Run) -> None:
         '  File "app/verify.py", line 6, in compare',
         '    assert answer == {"path": "/b"}, answer',
         "AssertionError: {'path': '/a'}",
+        "its last words:",
+        "  serving",
     ]
 
 
@@ -165,19 +166,20 @@ def test_a_verify_that_hangs_is_cut_off_and_says_where(run: Run) -> None:
             time.sleep(3600)
         """
     found = far_enough(
-        lambda limit: run(hangs, limit=limit), lambda found: "line 5, in verify" in found["error"]
+        lambda limit: run(hangs, limit=limit), lambda found: "line 5 in verify" in found["said"]
     )
-    assert re.match("it has not ended within [0-9]+ s, and hangs here:\n", found["error"])
-    assert 'File "app/verify.py", line 5, in verify' in found["error"]
+    assert re.fullmatch("it has not ended within [0-9]+ s", found["error"])
+    assert not found["explained"]
+    assert 'File "app/verify.py", line 5 in verify' in "\n".join(found["said"].splitlines()[-12:])
 
 
 def test_a_service_that_never_listens_is_distinguished_from_a_check_that_hangs(run: Run) -> None:
     serves = "import time\nprint('loading', flush=True)\ntime.sleep(3600)"
     found = far_enough(
         lambda limit: run("def verify(service): service.get('/')", serves, limit=limit),
-        lambda found: "loading" in found["error"],
+        lambda found: "loading" in found["said"],
     )
-    assert "in start" in found["error"] and found["error"].endswith("its last words:\n  loading")
+    assert "in start" in found["said"]
 
 
 def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(run: Run) -> None:
@@ -186,7 +188,7 @@ def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(run: R
     )
     first, *rest = found["error"].splitlines()
     assert first.startswith(
-        "it does not start: the service ended by itself, with exit code 1 before it listened on"
+        "it does not start: the service ended with exit code 1 before it listened on"
     )
     assert rest == ["its last words:", "  DATABASE: is not set"]
 
@@ -194,7 +196,7 @@ def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(run: R
 def test_a_service_that_dies_on_a_request_is_reported_with_its_last_words(run: Run) -> None:
     found = run("def verify(service): service.get('/die')")
     assert found["error"].splitlines()[-4:] == [
-        "the service ended by itself, with exit code 3",
+        "the service ended with exit code 3",
         "its last words:",
         "  serving",
         "  out of luck",
@@ -209,7 +211,7 @@ def test_a_service_that_dies_behind_the_back_of_its_verify_is_found_out(run: Run
             with contextlib.suppress(Exception):
                 service.get("/die")
         """)
-    assert found["error"].startswith("the service ended by itself, with exit code 3")
+    assert found["error"].startswith("the service ended with exit code 3")
 
 
 def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
@@ -231,14 +233,15 @@ def test_a_service_that_would_not_end_with_its_container_is_found_out(
     handler: str, error: str, run: Run
 ) -> None:
     serves = SERVES.replace("lambda *_: os._exit(0)", handler)
-    assert run("def verify(service): service.get('/')", serves)["error"] == error
+    found = run("def verify(service): service.get('/')", serves)
+    assert found["error"] == f"{error}\nits last words:\n  serving"
 
 
 def test_a_service_ends_on_the_signal_that_the_manifest_names(run: Run) -> None:
     check = "def verify(service): service.get('/')"
     assert run(check, SERVES.replace("SIGTERM", "SIGINT"), stop="SIGINT")["error"] == ""
     error = "it has no handler for SIGQUIT: process 1 of a container ignores it"
-    assert run(check, stop="SIGQUIT")["error"] == error
+    assert run(check, stop="SIGQUIT")["error"].startswith(error)
 
 
 def test_a_service_finds_its_upstreams_and_the_check_what_they_were_asked(run: Run) -> None:
@@ -301,7 +304,7 @@ def test_a_command_is_run_as_often_as_wanted(run: Run) -> None:
         listens=False,
     )
     assert found["error"] == ""
-    assert 0 < found["startup"] < found["seconds"] and found["rss"] > 1e6
+    assert found["startup"] > 0
 
 
 def test_a_command_does_not_listen(run: Run) -> None:
@@ -322,7 +325,7 @@ def test_a_command_does_not_listen(run: Run) -> None:
 def test_a_verify_that_checks_nothing_fails(check: str, error: str, run: Run) -> None:
     found = run(check)
     assert found["error"].splitlines()[-1] == error
-    assert (found["startup"], found["rss"]) == (None, None)
+    assert found["startup"] is None
 
 
 CALLS = "def verify(service):\n    assert service.get('/a').status == 200\n"

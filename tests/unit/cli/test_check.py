@@ -69,8 +69,6 @@ def verdict(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             holds=not said.error,
             error=said.error,
             startup=0.25,
-            rss=None,
-            seconds=1.0,
         )
 
     monkeypatch.setattr("slimbake.cli.check.verify", verify)
@@ -87,7 +85,7 @@ def test_images_are_built_and_checked_by_all_that_services_have(
     done = check("--images")
     assert done.exception is None, done.output
     assert built == [("api", "jobs")]
-    assert done.stdout == "smoke: passed: api\nverify: api: passed (1.0 s, start-up 0.25 s)\n"
+    assert done.stdout == "smoke: passed: api\nverify: api: passed (start-up 0.25 s)\n"
     assert "no smoke: jobs; a bake only starts them\n" in done.stderr
     assert verdict.images == ["slimbake/toy/api:built-x"]
 

@@ -19,12 +19,15 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .judge import ENDED, FAILED, KEY
+
+if TYPE_CHECKING:
+    from .verify import Verification
 
 Level = tuple[str, Callable[..., Any], tuple[Any, ...]]
 _UNCALLED = (FunctionType, MethodType, BuiltinFunctionType, functools.partial)
@@ -60,8 +63,12 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     _answer(channel, kind, watch(question["name"]))
 
 
-def _kind(question: Mapping[str, Any], report: int) -> Kind:
+def _kind(question: Mapping[str, Any], report: int) -> Smoke | Verification:
     faulthandler.dump_traceback_later(max(question["until"] - time.monotonic(), 0.1))
+    if question["kind"] == "verify":
+        from .verify import Verification  # a smoke needs no clients of HTTP
+
+        return Verification(question, report)
     return KINDS[question["kind"]](question, report)
 
 
@@ -98,7 +105,7 @@ def watch(name: str) -> list[str]:
     return unseen
 
 
-def _answer(channel: int, kind: Kind, unseen: list[str]) -> NoReturn:
+def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoReturn:
     """Load the check, run its levels, and answer for each. `unseen`: see `watch`.
 
     One frame from before the check is loaded to the end: a check can replace the code of any other
@@ -227,30 +234,7 @@ class Reference(Smoke):
         self._tell(self._computed)
 
 
-class Verify:
-    """`verify(service)`, and then what every service must do."""
-
-    def __init__(self, question: Mapping[str, Any], report: int) -> None:
-        from .verify import Verification
-
-        self._verification = Verification(question, report)
-        self._question = question
-
-    def load(self) -> list[Level]:
-        module = load_check(
-            self._question["source"].encode("latin-1"), self._question["name"], "verify"
-        )
-        return self._verification.levels(module)
-
-    def end(self) -> None:
-        self._verification.end("")
-
-    def fail(self, error: BaseException) -> None:
-        self._verification.fail(error)
-
-
-Kind = Smoke | Verify
-KINDS: dict[str, type[Kind]] = {"smoke": Smoke, "reference": Reference, "verify": Verify}
+KINDS = {"smoke": Smoke, "reference": Reference}
 
 
 def load_check(source: bytes, name: str, module_name: str) -> ModuleType:
@@ -270,12 +254,6 @@ def load_check(source: bytes, name: str, module_name: str) -> ModuleType:
 def described(error: BaseException, name: str) -> str:
     """A traceback from the check's first line on; all of it if no line of the check is in it."""
     told = traceback.TracebackException.from_exception(error)
-    frames = traceback.format_list(from_check(told.stack, name))
-    return "".join([*frames, *told.format_exception_only()])
-
-
-def from_check(stack: Iterable[traceback.FrameSummary], name: str) -> list[traceback.FrameSummary]:
-    """The frames from the check's first one on; all if it has none."""
-    frames = list(stack)
-    first = next((place for place, frame in enumerate(frames) if frame.filename == name), 0)
-    return frames[first:]
+    names = [frame.filename for frame in told.stack]
+    frames = told.stack[names.index(name) if name in names else 0 :]
+    return "".join([*traceback.format_list(frames), *told.format_exception_only()])

@@ -1,16 +1,71 @@
-"""What the kernel says of a service's processes: memory, signals, and who listens at a port."""
+"""Runs a service's command; and what the kernel says of processes: signals, and who listens at a port."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
+import signal
 import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+LAST_LINES = 12  # of what a command writes
 
 _LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
 _LOOPBACK_6 = "0" * 24 + "01000000"
 _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}  # the number of this system call
 _DNS = "0B00007F"  # 127.0.0.11: Docker answers there for the names of a network
+
+
+class Launched:
+    """A command that runs in a session of its own. What it writes goes to standard error, and the last
+    lines of it are kept.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Raises OSError where it cannot be run, IndexError where there is none."""
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        self.lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        # A full pipe stops the process that writes into it.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def ended(self, seconds: float = 0) -> str:
+        """How it has ended, or does within so many seconds; "" while it runs."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return ""
+        self._reader.join(1)  # what left its session may hold the pipe
+        return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    def kill(self) -> None:
+        """Kill it and what it has started in its session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join(1)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
+        with self.process.stdout as stream:
+            for line in stream:
+                sys.stderr.write(line)
+                self.lines.append(line.rstrip())
 
 
 def process_status(pid: int | str) -> dict[str, str]:
@@ -33,12 +88,6 @@ def descendants(pid: int) -> dict[int, dict[str, str]]:
             below[int(number)] = every[number]
             tree.append(number)
     return below
-
-
-def peak_memory(pid: int) -> int:
-    """Resident bytes of a process and all its descendants: the sum of their peaks."""
-    tree = (process_status(pid), *descendants(pid).values())
-    return sum(int(status.get("VmHWM", "0").split()[0]) * 1024 for status in tree)
 
 
 def catches(pid: int, number: int) -> bool:

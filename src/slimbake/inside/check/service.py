@@ -5,28 +5,25 @@ A verify asks the service at its port, or runs it as a command.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import http.client
 import http.server
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps, loads
-from typing import IO, Any
+from typing import Any
 
-from .processes import accepts, catches, peak_memory
+from .processes import LAST_LINES, Launched, accepts, catches
 
 ENDS_WITHIN = 5.0  # seconds after the signal that stops it
 PATIENCE = 60.0  # seconds for one answer, and for one run of a command
 DYING = 0.1  # seconds between a connection that a dying process closes and its end
-LAST_WORDS = 8  # lines
 
 
 class VerifyError(AssertionError):
@@ -144,12 +141,10 @@ class VerifiedService:
         self.env: dict[str, str] = {}  # added to the image's own variables at the next start
         self.port = port
         self.startup: float | None = None  # seconds
-        self.peak: int | None = None  # resident bytes
-        self.words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
-        self.failed = False  # whether its last answer was an error of its own, or none came
         self._command, self._fixed, self._patience = command, fixed, patience
         self._stop = signal.Signals[stop or "SIGTERM"]
-        self._process: subprocess.Popen[str] | None = None
+        self._launched: Launched | None = None
+        self._lines: Sequence[str] = ()  # what the last run of a command has written
         self._upstreams: list[Upstream] = []
         self._lock = threading.Lock()
 
@@ -167,20 +162,18 @@ class VerifiedService:
         `body`, if given, is sent as it is in place of `json`.
         """
         with self._lock:
-            if self._process is None:
+            if self._launched is None:
                 self.start()
         sent = {"Connection": "close", **headers}
         if body is None and json is not None:
             body, sent = dumps(json).encode(), {"Content-Type": "application/json", **sent}
         connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=self._patience)
         with contextlib.closing(connection):
-            self.failed = True  # until there is an answer
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
             pieces = tuple(iter(lambda: answer.read1(1 << 20), b""))
         if answer.length:
             raise http.client.IncompleteRead(b"".join(pieces), answer.length)
-        self.failed = answer.status >= 500
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, pieces)
 
     def get(self, path: str, **more: Any) -> Answer:
@@ -210,10 +203,8 @@ class VerifiedService:
             check=False,
         )
         self.startup = self.startup or time.perf_counter() - began
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.peak = max(self.peak or 0, used.ru_maxrss * 1024)
         sys.stderr.write(done.stderr)
-        self.words.extend(done.stderr.splitlines())
+        self._lines = done.stderr.splitlines()[-LAST_LINES:]
         return Done(done.returncode, done.stdout, done.stderr)
 
     def upstream(self, answer: Callable[[str, str, Any], Any], variable: str = "") -> Upstream:
@@ -229,22 +220,9 @@ class VerifiedService:
         if self.port is None:
             raise VerifyError("a service without a port does not listen: call run()")
         began = time.perf_counter()
-        self._process = process = subprocess.Popen(
-            self._command,
-            env={**os.environ, **self.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
-        self._teller = threading.Thread(target=self._tell, args=(process.stdout,), daemon=True)
-        self._teller.start()
+        self._launched = Launched(self._command, {**os.environ, **self.env})
         while not accepts(self.port):
-            if process.poll() is not None:
+            if self._launched.process.poll() is not None:
                 raise VerifyError(
                     f"it does not start: {self.ended()} before it listened on port {self.port}"
                 )
@@ -258,48 +236,31 @@ class VerifiedService:
 
     def stop(self) -> None:
         """End the service as Docker would. Raises VerifyError where it ended before, or does not."""
-        process = self._process
-        if process is None:
+        if self._launched is None:
             return
         if ended := self.ended():
             raise VerifyError(ended)
-        self.measure()
-        name = self._stop.name
+        process, name = self._launched.process, self._stop.name
         if not catches(process.pid, self._stop):
             raise VerifyError(f"it has no handler for {name}: process 1 of a container ignores it")
         process.send_signal(self._stop)
-        try:
-            process.wait(ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            raise VerifyError(f"it did not end within {ENDS_WITHIN:g} s of {name}") from None
-        self._process = None
+        if not self._launched.ended(ENDS_WITHIN):
+            raise VerifyError(f"it did not end within {ENDS_WITHIN:g} s of {name}")
+        self._launched = None
 
     def kill(self) -> None:
         """Kill the service and everything that it started."""
-        if self._process is not None:
-            self.measure()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._teller.join(1)
-
-    def measure(self) -> None:
-        """Take the peak memory of the service and of what it started so far."""
-        if self._process is not None and (peak := peak_memory(self._process.pid)):
-            self.peak = max(peak, self.peak or 0)
+        if self._launched is not None:
+            self._launched.kill()
 
     def ended(self) -> str:
         """How the service has ended by itself; "" while it runs."""
-        if self._process is None:
-            return ""
-        try:
-            code = self._process.wait(DYING)
-        except subprocess.TimeoutExpired:
-            return ""
-        self._teller.join(1)
-        return "the service ended by itself, " + (
-            f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        )
+        ended = self._launched.ended(DYING) if self._launched is not None else ""
+        return ended and f"the service {ended}"
+
+    def last_lines(self) -> Sequence[str]:
+        """What it has written last."""
+        return self._launched.lines if self._launched is not None else self._lines
 
     def finish(self) -> None:
         """Check what every service must do once its verify holds: answer, and end on SIGTERM."""
@@ -309,8 +270,3 @@ class VerifiedService:
             if upstream.error is not None:
                 raise upstream.error
         self.stop()
-
-    def _tell(self, stream: IO[str]) -> None:
-        for line in stream:
-            sys.stderr.write(line)
-            self.words.append(line.rstrip())

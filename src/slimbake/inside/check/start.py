@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import json
 import os
@@ -10,19 +9,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .processes import catches, cpu_seconds, descendants, listeners
+from .processes import Launched, catches, cpu_seconds, descendants, listeners
 
 EVERY = 0.005  # seconds between two looks at the port: the precision of a figure
 DYING = 0.1  # seconds between an answer of a dying process and its end
 SILENT = 2.0  # seconds without processor time after which what listens is believed to serve
 LOOK = 0.1  # seconds between two looks at a command's processor time
 IDLE = 0.05  # of a processor, below which a command does nothing
-LAST_LINES = 12
 
 
 def start_command(arguments: Sequence[str]) -> None:
@@ -67,14 +64,22 @@ def check_start(
     since an import that fails on a busy machine fails late.
     """
 
-    def watch(process: subprocess.Popen[str], began: float) -> dict[str, Any]:
+    began = time.perf_counter()
+    try:
+        launched = Launched(command, os.environ)
+    except IndexError:
+        return {"error": "is missing: neither the manifest nor the image has one", "words": ""}
+    except OSError as error:  # its file was removed
+        return {"error": f"cannot be run: {error}", "words": ""}
+    try:
         if port:
-            outcome = _until_it_serves(process, port, began + limit, alive)
+            outcome = _until_it_serves(launched, port, began + limit, alive)
         else:
-            outcome = _while_it_lives(process, began, limit, alive)
-        return outcome or _deaf(process, stop)
-
-    return _started(command, watch)
+            outcome = _while_it_lives(launched, began, limit, alive)
+        outcome = outcome or _deaf(launched.process, stop)
+    finally:
+        launched.kill()
+    return {**outcome, "words": "\n".join(launched.lines)} if "error" in outcome else outcome
 
 
 def _deaf(process: subprocess.Popen[str], stop: str) -> dict[str, Any]:
@@ -87,42 +92,6 @@ def _deaf(process: subprocess.Popen[str], stop: str) -> dict[str, Any]:
     if catches(process.pid, number):
         return {}
     return {"deaf": any(catches(pid, number) for pid in descendants(process.pid))}
-
-
-Watch = Callable[["subprocess.Popen[str]", float], dict[str, Any]]
-
-
-def _started(command: Sequence[str], watch: Watch) -> dict[str, Any]:
-    """What comes of watching a command, which is killed then."""
-    began = time.perf_counter()
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except IndexError:
-        return {"error": "is missing: neither the manifest nor the image has one", "words": ""}
-    except OSError as error:  # its file was removed
-        return {"error": f"cannot be run: {error}", "words": ""}
-    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-    # A full pipe stops the process that writes into it.
-    reader = threading.Thread(target=lambda: last.extend(process.stdout or ()), daemon=True)
-    reader.start()
-    try:
-        outcome = watch(process, began)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    reader.join(1)
-    if process.stdout and not reader.is_alive():  # what left its session may hold the pipe
-        process.stdout.close()
-    return outcome if "error" not in outcome else {**outcome, "words": "".join(last).rstrip()}
 
 
 class _Pace:
@@ -147,22 +116,18 @@ class _Pace:
         return bool(before) and used - before[-1] < IDLE * seconds
 
 
-def _until_it_serves(
-    process: subprocess.Popen[str], port: int, until: float, alive: float
-) -> dict[str, Any]:
-    pace, listened = _Pace(process.pid), False
+def _until_it_serves(launched: Launched, port: int, until: float, alive: float) -> dict[str, Any]:
+    process, listened = launched.process, False
+    pace = _Pace(process.pid)
     while True:
         ports = listeners()
         listened = listened or port in ports
-        if ports.get(port) and (_answers(port, process, pace, until) or pace.idle(SILENT)):
-            try:
-                process.wait(DYING)
-            except subprocess.TimeoutExpired:
-                return {}
-        code = process.poll()
-        if code is not None:
+        serves = ports.get(port) and (_answers(port, process, pace, until) or pace.idle(SILENT))
+        if serves and not launched.ended(DYING):
+            return {}
+        if ended := launched.ended():
             lacking = "answered" if listened else "listened"
-            return {"error": f"{_how(code)} before it {lacking} on port {port}"}
+            return {"error": f"{ended} before it {lacking} on port {port}"}
         late = time.perf_counter() > until
         if late or (ports and pace.idle(max(2.0, 2 * alive))):
             return {"error": _elsewhere(port, ports)}
@@ -200,20 +165,13 @@ def _elsewhere(port: int, ports: Mapping[int, bool]) -> str:
     return f"does not listen on port {port}{f' but on {others}' if others else ''}"
 
 
-def _while_it_lives(
-    process: subprocess.Popen[str], began: float, limit: float, alive: float
-) -> dict[str, Any]:
-    pace = _Pace(process.pid)
+def _while_it_lives(launched: Launched, began: float, limit: float, alive: float) -> dict[str, Any]:
+    pace = _Pace(launched.process.pid)
     while True:
-        code = process.poll()
-        if code is not None:
-            return {} if code == 0 else {"error": _how(code)}
+        if ended := launched.ended():
+            return {"error": ended} if launched.process.returncode else {}
         lived = time.perf_counter() - began
         settled = pace.seconds >= alive or pace.idle(max(1.0, alive / 5))
         if lived > limit or (lived >= alive and settled):
             return {}
         time.sleep(EVERY)
-
-
-def _how(code: int) -> str:
-    return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
