@@ -65,19 +65,16 @@ _HARMLESS = _words(
 )
 
 
-def reached(sources: Mapping[str, bytes], counts: Collection[str]) -> dict[str, str]:
-    """The modules that must stay on disk, and what reaches each: path below site-packages -> call.
+def reached(sources: Mapping[str, bytes], counts: Collection[str]) -> set[str]:
+    """The modules that must stay on disk, by their paths below site-packages.
 
     `counts`: the modules whose code counts.
     """
     folders: dict[str, list[str]] = defaultdict(list)
     for name in sources:
         folders[posixpath.dirname(name)].append(name)
-    stays: dict[str, str] = {}
-    for (path, kind), call in Layer({name: sources[name] for name in counts}).calls().items():
-        for name in _meant(path, kind, folders):
-            stays.setdefault(name, call)
-    return stays
+    taken = Layer({name: sources[name] for name in counts}).taken()
+    return {name for path, kind in taken for name in _meant(path, kind, folders)}
 
 
 def _meant(path: str, kind: str, folders: Mapping[str, list[str]]) -> Iterator[str]:
@@ -104,15 +101,15 @@ class Layer:
         self._builds = {n for n, text in sources.items() if any(word in text for word in _BUILDS)}
         self._modules: dict[str, Module] = {}
 
-    def calls(self) -> dict[tuple[str, str], str]:
-        """Each path and how it is taken -> the call that does so."""
+    def taken(self) -> set[tuple[str, str]]:
+        """Each path, and how it is taken."""
         for name in sorted(self._builds):
             self.module(name)
-        calls: dict[tuple[str, str], str] = {}
+        taken: set[tuple[str, str]] = set()
         for _ in range(ROUNDS):
             for module in [*self._modules.values()]:
-                calls.update(module.calls())  # the same again where it has no news
-        return calls
+                taken |= module.taken()  # the same again where it has no news
+        return taken
 
     def file(self, dotted: str) -> str:
         """The file of a module by its dotted name; "" where the layer has none."""
@@ -151,15 +148,13 @@ class Module:
         """What a name of the module means."""
         return self._meaning(self._names.get(name, ()))
 
-    def calls(self) -> dict[tuple[str, str], str]:
-        """Each path and how it is taken -> the call that does so. It hands paths to functions."""
-        calls: dict[tuple[str, str], str] = {}
-        if self._news:
-            self._news = False
-            self._known.clear()
-            for node in self._calls:
-                calls.update(self._taken(node))
-        return calls
+    def taken(self) -> set[tuple[str, str]]:
+        """Each path, and how it is taken. It hands paths to functions."""
+        if not self._news:
+            return set()
+        self._news = False
+        self._known.clear()
+        return {path for node in self._calls for path in self._taken(node)}
 
     def given(self, name: str, values: Sequence[Values], named: Mapping[str, Values]) -> bool:
         """Call the functions of a name with these values; whether there is any."""
@@ -238,7 +233,7 @@ class Module:
             case ast.Subscript(value=inner) | ast.Starred(value=inner):
                 self._bind(inner, value, scopes)
 
-    def _taken(self, node: ast.Call) -> Iterator[tuple[tuple[str, str], str]]:
+    def _taken(self, node: ast.Call) -> Iterator[tuple[str, str]]:
         call, owner = _called(node), getattr(node.func, "value", None)
         given = [self._value(arg) for arg in node.args]
         named = {keyword.arg or "": self._value(keyword.value) for keyword in node.keywords}
@@ -253,9 +248,8 @@ class Module:
                 values = _joined(on, frozenset(("**" if call == "rglob" else ".",)), *given)
             kind = "file" if call in _FILES else "tree" if call in _TREES else "folder"
             for path in _paths(values):
-                if call in _ASKS and path.endswith("*"):
-                    continue
-                yield (path, kind), f"{self._name}, line {node.lineno}: {call or 'a call'}"
+                if not (call in _ASKS and path.endswith("*")):
+                    yield path, kind
 
     def _passed(self, node: ast.Call, given: Sequence[Values], named: Mapping[str, Values]) -> bool:
         """Hand a function of the layer what it is called with; False where it is none."""

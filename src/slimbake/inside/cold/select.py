@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..rules import LayerFiles
@@ -28,8 +28,6 @@ class Selected:
     modules: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     """Of modules that a start imports: their bytecode stays on disk."""
-    reached: Mapping[str, str] = field(default_factory=dict)
-    """Modules that stay on disk since code reaches them by paths: which call does so."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,6 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
     return Selected(
         modules=tuple(name for name in movable if name not in imported),
         sources=tuple(name for name in movable if name in imported),
-        reached=by_path,
     )
 
 
