@@ -121,7 +121,7 @@ def llama(folder: Path, tokenizer: Path) -> None:
 
 def forms(
     weights: Path,
-    precisions: dict[str, dict[str, Any]],
+    precisions: dict[str, str],
     prompts: list[list[int]],
     windows: Any,
 ) -> dict[str, Any]:

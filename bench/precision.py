@@ -34,13 +34,13 @@ TEXTS, QUERIES, NEAREST = 600, 200, 10
 RUNS = 150  # single texts, of which the median counts
 BATCH = 16
 
-PRECISIONS: dict[str, dict[str, Any]] = {  # of encoders and decoders
-    "ONNX, fp32": {"type": "fp32"},
-    "ONNX, fp16": {"type": "fp16"},
-    "ONNX, int8": {"type": "int8"},
-    "ONNX, int4": {"type": "int4"},
+PRECISIONS: dict[str, str] = {  # of encoders and decoders
+    "ONNX, fp32": "fp32",
+    "ONNX, fp16": "fp16",
+    "ONNX, int8": "int8",
+    "ONNX, int4": "int4",
 }
-FORMS: dict[str, dict[str, Any] | None] = {
+FORMS: dict[str, str | None] = {
     "torch, fp32": None,
     "torch, int8 (quantize_dynamic)": None,
     **PRECISIONS,

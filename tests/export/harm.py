@@ -11,7 +11,7 @@ from typing import Any
 from slimbake.inside.export.model import export_model
 
 
-def export_harmed(folder: Path, out: Path, precision: dict[str, Any]) -> dict[str, Path]:
+def export_harmed(folder: Path, out: Path, precision: str) -> dict[str, Path]:
     """Export the model in FOLDER once for each way to harm it: way -> folder."""
     made = {}
     for harm in (swapped, pooled, shifted):

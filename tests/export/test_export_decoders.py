@@ -153,11 +153,9 @@ def test_texts_of_several_lengths_side_by_side(exported: Exported) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("precision", "bits", "least"), [({"type": "int8"}, 8, 0.999), ({"type": "int4"}, 4, 0.9)]
-)
+@pytest.mark.parametrize(("precision", "bits", "least"), [("int8", 8, 0.999), ("int4", 4, 0.9)])
 def test_in_blocks_each_large_matrix_has_its_bits(
-    exported: Exported, tmp_path: Path, precision: dict[str, str], bits: int, least: float
+    exported: Exported, tmp_path: Path, precision: str, bits: int, least: float
 ) -> None:
     """The head among them; what is small keeps floats."""
     path = quantised(exported, precision, tmp_path)
@@ -174,7 +172,7 @@ def test_in_blocks_each_large_matrix_has_its_bits(
     assert agreement(path, exported.graph) > least
 
 
-def quantised(exported: Exported, precision: dict[str, str], folder: Path) -> Path:
+def quantised(exported: Exported, precision: str, folder: Path) -> Path:
     path = folder / "model.onnx"
     path.write_bytes(exported.graph.read_bytes())
     quantise_graph(path, precision)

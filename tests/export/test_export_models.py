@@ -48,7 +48,7 @@ WORDS = (
     "##s",
 )
 TEXTS = ["the cat sat", "dogs", "", "the dog sat on the mat " * 20, "unheard"]
-FP32 = {"type": "fp32"}
+FP32 = "fp32"
 Made = Callable[..., Path]
 Module: Any = torch.nn.Module
 
@@ -165,7 +165,7 @@ def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precisi
             "export",
             str(folder),
             str(tmp_path / seed),
-            f"--precision={precision}",
+            precision,
         ]
         subprocess.run(words, check=True, env=environment, cwd=tmp_path)
     first, second = (
@@ -180,7 +180,7 @@ def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precisi
 def test_coarser_numbers_are_near_and_smaller(made: Made, tmp_path: Path, precision: str) -> None:
     folder = made(hidden_size=128, intermediate_size=512)
     export_model(folder, tmp_path / "fp32", FP32)
-    export_model(folder, tmp_path / "out", {"type": precision})
+    export_model(folder, tmp_path / "out", precision)
     cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
     assert cosines.min() > 0.98
     sizes = [(tmp_path / name / "model.onnx").stat().st_size for name in ("fp32", "out")]
@@ -191,25 +191,11 @@ def test_where_weights_alone_are_integers_a_text_has_one_vector_no_matter_what_i
     made: Made, tmp_path: Path
 ) -> None:
     folder = made(hidden_size=128, intermediate_size=512)
-    export_model(folder, tmp_path / "out", {"type": "int8"})
+    export_model(folder, tmp_path / "out", "int8")
     together = graph_vectors(tmp_path / "out", TEXTS)
     for text, vector in zip(TEXTS, together, strict=True):
         assert graph_vectors(tmp_path / "out", [text])[0] == pytest.approx(vector, abs=1e-5)
     assert (together * torch_vectors(folder, TEXTS)).sum(axis=1).min() > 0.999
-
-
-def test_what_is_excluded_is_not_stored_in_8_bits(made: Made, tmp_path: Path) -> None:
-    import onnx
-
-    exclude = ["Gather", "encoder.layer.1.*"]
-    export_model(made(hidden_size=128), tmp_path / "out", {"type": "int8", "exclude": exclude})
-    graph = onnx.load(tmp_path / "out/model.onnx").graph
-    stored = {
-        weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.UINT8
-    }
-    whole = {weight.name: list(weight.dims) for weight in graph.initializer}
-    assert len(stored) == 4, "of one layer: queries, keys and values as one, and three more"
-    assert whole["model.embeddings.word_embeddings.weight"] == [len(WORDS), 128]
 
 
 # --- other families
@@ -240,7 +226,7 @@ def test_each_family_of_encoders_gives_torchs_vectors(family: str, tmp_path: Pat
     expected = torch_vectors(folder, TEXTS)
     assert graph_vectors(out, TEXTS) == pytest.approx(expected, abs=1e-5)
     graph = (out / "model.onnx").read_bytes()
-    for precision, least in (({"type": "int8"}, 0.99), ({"type": "int4"}, 0.9)):
+    for precision, least in (("int8", 0.99), ("int4", 0.9)):
         (out / "model.onnx").write_bytes(graph)
         quantise_graph(out / "model.onnx", precision)
         assert (graph_vectors(out, TEXTS) * expected).sum(axis=1).min() > least
@@ -285,7 +271,7 @@ def test_a_graph_over_the_limit_has_its_weights_beside_it(
 ) -> None:
     monkeypatch.setattr(tracing, "LIMIT", 1000)
     folder = made()
-    export_model(folder, tmp_path / "out", {"type": precision})
+    export_model(folder, tmp_path / "out", precision)
     said = json.loads((tmp_path / "out/inference.json").read_text())
     assert sorted(said["sha256"]) == ["model.onnx", "model.onnx.data"]
     cosines = (graph_vectors(tmp_path / "out", TEXTS) * torch_vectors(folder, TEXTS)).sum(axis=1)
@@ -361,10 +347,8 @@ def test_an_operator_without_a_translation_is_named() -> None:
 
     with pytest.raises(tracing.ExportError) as said:
         tracing.trace_graph(Whole().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
-    assert (
-        str(said.value) == "the exporter does not know the operator slimbake_test.strange.default;"
-        " `inference: torch` runs this service as it is"
-    )
+    assert "slimbake_test.strange.default" in str(said.value)
+    assert str(said.value).endswith("; `inference: torch` runs this service as it is")
 
 
 def test_what_cannot_be_traced_is_reported_with_the_way_out() -> None:
@@ -376,13 +360,6 @@ def test_what_cannot_be_traced_is_reported_with_the_way_out() -> None:
         tracing.ExportError, match=r"torch cannot trace Branching: .*; `inference: torch` runs"
     ):
         tracing.trace_graph(Branching().eval(), {"x": torch.ones(2, 3)}, {"x": None}, ["y"])
-
-
-def test_an_excluded_node_that_is_not_there_is_reported(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(
-        tracing.ExportError, match=r"encoder\.layer\.0\.attention\.self\.query/MatMul"
-    ):
-        export_model(made(), tmp_path / "out", {"type": "int8", "exclude": ["nowhere"]})
 
 
 # --- parity
@@ -417,9 +394,9 @@ def test_what_is_exported_keeps_the_limits_and_what_is_harmed_does_not(
     folder, out = tmp_path / "model", tmp_path / "out"
     of_family("Bert", folder)
     reference = embedding_answers(folder, some_texts())
-    export_model(folder, out / "whole", {"type": precision})
+    export_model(folder, out / "whole", precision)
     assert keeps_limits(reference, out / "whole", precision)
-    harmed = export_harmed(folder, out, {"type": precision})
+    harmed = export_harmed(folder, out, precision)
     assert harmed.keys() == {"swapped", "pooled", "shifted", "lengths"}
     for name, graph in harmed.items():
         assert not keeps_limits(reference, graph, precision), name

@@ -99,12 +99,8 @@ class Secret:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """How the numbers of an exported model are kept."""
-
-    type: Literal["fp32", "fp16", "int8", "int4"]
-    exclude: tuple[str, ...] = ()  # names and types of operators that stay as they are
+Precision = Literal["fp32", "fp16", "int8", "int4"]
+"""How the numbers of an exported model are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from slimbake.config.model import (
     Manifest,
     Pairs,
     Parity,
-    Precision,
     Removal,
     Requirements,
     Scan,
@@ -118,7 +117,7 @@ class Reader:
                 name=name,
                 torch=variant.get("torch"),
                 inference=variant.get("inference"),
-                precision=self._precision(variant),
+                precision=variant.get("precision"),
                 parity=self._parity(variant, (*at, name, "parity"), folder),
                 requirements=self._required(variant, (*at, name, "requirements"), folder),
                 env=pairs(variant, "env"),
@@ -159,7 +158,7 @@ class Reader:
             ),
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
-            precision=self._precision(raw),
+            precision=raw.get("precision"),
             parity=self._parity(has, (*at, "parity"), folder),
             start=self._start(raw, at),
             depends_on=self._order.before(name),
@@ -305,13 +304,6 @@ class Reader:
         return StartCheck(
             how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(said, "env")
         )
-
-    def _precision(self, raw: Raw) -> Precision | None:
-        if not (said := raw.get("precision")):
-            return None
-        if isinstance(said, str):
-            said = {"type": said}
-        return Precision(said.get("type", "fp32"), tuple(said.get("exclude", ())))
 
     def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
         said = raw.get("parity")

@@ -301,8 +301,7 @@ def _with_exports(found: Drafts) -> Drafts:
                 made[below.name].setdefault(onnx, _running(below))
                 agrees = (below.name, onnx)
             made[below.name].setdefault(export, _writing(below, agrees))
-            precision = service.precision or Precision("fp32")
-            precision = replace(precision, exclude=tuple(sorted(precision.exclude)))
+            precision = service.precision or "fp32"
             weights = replace(service.weights, base=export, precision=precision)
             service = replace(service, base=onnx, weights=weights)
         services.append(service)

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from slimbake.config.model import (
     CompressionType,
@@ -454,13 +454,13 @@ def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
 
 def _slug(weights: WeightsDraft) -> str:
     bare = re.sub(r"[^a-z0-9]+", "-", weights.entry.value.lower()).strip("-")
-    return f"{bare}-onnx-{weights.precision.type}" if weights.precision else bare
+    return f"{bare}-onnx-{weights.precision}" if weights.precision else bare
 
 
 def _identity(weights: WeightsDraft) -> str:
     export = ""
     if weights.precision:
-        said = {"base": weights.base, "precision": asdict(weights.precision)}
+        said = {"base": weights.base, "precision": weights.precision}
         export = json.dumps(said, sort_keys=True)
     return f"{weights.entry.source}:{weights.entry.value}{export}"
 

@@ -6,7 +6,7 @@ shared, and those of the cold store lie in `cold`. They import the standard libr
 slimbake.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
-`ledger`, `rules`, `debs`, `fetch`, `model_task` and `parity_texts`.
+`ledger`, `rules`, `debs` and `fetch`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "rules",
         "step",
     ),
-    "export": ("model_task", "parity_texts", "ranking", "step"),
+    "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-TASKS = ("embedding", "generation")
-
 # A smaller set is refused: 500 texts miss a fault that shows in one text of a hundred with 0.7 %.
 LEAST_SENTENCES = 500  # of all kinds that embeddings are compared on
 LEAST_DOCUMENTS = 100  # among which the nearest ten are searched
@@ -53,25 +51,20 @@ def parse_texts(text: str) -> Texts:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise TextsError(f"line {number} is no JSON: {error}") from None
-        if not isinstance(row, dict) or len(row) != 1:
-            raise TextsError(f"line {number} is no object with one key")
-        ((kind, value),) = row.items()
+            ((kind, value),) = json.loads(line).items()
+        except (ValueError, AttributeError):
+            raise TextsError(f"line {number} is no object of JSON with one key") from None
         if kind == "source":
             continue
-        if kind not in KINDS:
-            allowed = ", ".join(("source", *KINDS))
-            raise TextsError(f"line {number} has the unknown key {kind!r}; allowed: {allowed}")
-        if not isinstance(value, str) or not value.strip():
-            raise TextsError(f"line {number}: a {kind} is a text that is not empty")
+        if kind not in KINDS or not isinstance(value, str) or not value.strip():
+            kinds = ", ".join(KINDS)
+            raise TextsError(f"line {number} has no text for one of the keys source, {kinds}")
         by_kind[kind][value] = None
     return Texts(**{kind: tuple(texts) for kind, texts in by_kind.items()})
 
 
 def too_small(texts: Texts, task: str) -> str:
-    """Why a set is too small for one of TASKS; "" where it is not. Equal texts count once."""
+    """Why a set is too small for one of the tasks; "" where it is not. Equal texts count once."""
     demands: tuple[tuple[int, int, str], ...]
     if task == "embedding":
         demands = (

@@ -95,7 +95,7 @@ class ExportStep:
     """One step that exports a model."""
 
     model: str  # what the exported weights are called
-    options: tuple[str, ...]  # its precision, as the program that exports is given it
+    precision: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ def _reference(made: _Reference, name: str, fleet: Fleet) -> Target:
 def _parity(service: Service, reference: str) -> Target:
     parity, weights = service.parity, service.weights
     assert parity and weights and weights.export  # noqa: S101 - for the type checker
-    limits = LIMITS[weights.export.precision.type] | dict(parity.limits)
+    limits = LIMITS[weights.export.precision] | dict(parity.limits)
     dockerfile, recipe = check_file("parity", service)
     return Target(
         name=f"{service.name}-parity",

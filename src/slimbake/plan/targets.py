@@ -192,10 +192,7 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
             template="export.Dockerfile.j2",
             export=ExportStep(
                 model=weights.name,
-                options=(
-                    f"--precision={export.precision.type}",
-                    *(f"--exclude={operator}" for operator in export.precision.exclude),
-                ),
+                precision=export.precision,
             ),
             lock=f"{weights.layer.lock}.txt",  # it is those weights, in another form
         ),

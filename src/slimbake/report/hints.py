@@ -73,7 +73,7 @@ def _of_model(
         return
     if service.inference == ONNX:
         less = int(_INT8 * sizes.get(weights, 0))
-        if service.precision and service.precision.type == "fp32" and less > least:
+        if service.precision == "fp32" and less > least:
             yield f"{service.name}: `precision: int8` saves about {readable(less)} (an estimate)"
         return
     others = [each for each in fleet.services if each.entry == service.entry]

@@ -15,7 +15,6 @@ from slimbake.config.model import (
     ExternalEntry,
     Healthcheck,
     Manifest,
-    Precision,
     Removal,
     Requirements,
     Secret,
@@ -230,7 +229,7 @@ services:
     env: {A: "1"}
     weights: {path: models/mini}
     variants:
-      cuda: {env: {B: "2"}, inference: onnx, precision: {type: int8}}
+      cuda: {env: {B: "2"}, inference: onnx, precision: int8}
 """
     files = {
         "rank/app.py": "",
@@ -267,7 +266,7 @@ services:
                     VariantEntry(
                         "cuda",
                         inference="onnx",
-                        precision=Precision("int8"),
+                        precision="int8",
                         env=(("B", "2"),),
                     ),
                 ),

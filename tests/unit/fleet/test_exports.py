@@ -23,7 +23,6 @@ from slimbake.fingerprint import fingerprints
 from slimbake.fleet import Fleet
 from slimbake.fleet.drafts import RUNS
 from slimbake.fleet.model import Base, Export
-from slimbake.inside.export.model import export_arguments
 from slimbake.lock.explain import ResolutionError, refuse_torch
 from slimbake.lock.model import Pin, locked_layers, settled
 from slimbake.plan import plan
@@ -38,9 +37,9 @@ ML = BaseEntry(
     "ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu"
 )
 MODEL, FOLDER = WeightsEntry("package", "a-model"), WeightsEntry("path", "models/small")
-INT8 = Precision("int8")
-PART = Precision("int8", exclude=("Gather",))
-BOTH = (VariantEntry("torch"), VariantEntry("onnx", inference="onnx", precision=Precision("int8")))
+INT8: Precision = "int8"
+PART: Precision = "int4"
+BOTH = (VariantEntry("torch"), VariantEntry("onnx", inference="onnx", precision="int8"))
 EXPORTED = "weights-a-model-onnx-int8"
 
 
@@ -73,7 +72,7 @@ def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_w
     assert below(rank.layer) == "base-ml-onnx"
     assert rank.weights
     assert (rank.weights.source, rank.weights.value) == ("package", "a-model")
-    assert rank.weights.export == Export(base(found, "ml-export").layer, Precision("fp32"))
+    assert rank.weights.export == Export(base(found, "ml-export").layer, "fp32")
     assert [each.name for each in found.bases] == ["web", "ml", "ml-onnx", "ml-export"]
     runs = base(found, "ml-onnx")
     assert (below(runs.layer), runs.layer.asks, runs.system) == ("base-web", asks(*RUNS), ())
@@ -122,7 +121,7 @@ def test_a_variant_says_it_in_place_of_its_service() -> None:
     ]
     half = onnx(
         "rank",
-        precision=Precision("fp16"),
+        precision="fp16",
         variants=(VariantEntry("a"), VariantEntry("b", inference="torch")),
     )
     assert [
@@ -169,9 +168,8 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (Precision("int8"), INT8),
-        (Precision("int8", exclude=("b", "a")), Precision("int8", exclude=("a", "b"))),
-        (Precision("fp32"), Precision("fp32")),
+        ("int8", INT8),
+        ("fp32", "fp32"),
     ],
 )
 def test_settings_that_come_to_the_same_are_one_export(one: Precision, other: Precision) -> None:
@@ -186,9 +184,7 @@ def test_exports_with_other_settings_have_names_that_differ() -> None:
         for t in plan(made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=PART))).targets
         if t.recipe and t.recipe.export
     ]
-    assert names[0] == "weights-a-model-onnx-fp32"
-    assert len(set(names)) == 3
-    assert all(name.startswith(f"{EXPORTED}-") for name in names[1:])
+    assert names == [f"weights-a-model-onnx-{each}" for each in ("fp32", "int8", "int4")]
 
 
 # --- the plan
@@ -312,18 +308,11 @@ def rendered(of: Plan) -> dict[str, str]:
     return {each.path: each.text for each in render(of, texts, {})}
 
 
-def test_a_precision_reaches_the_program_as_options() -> None:
-    odd = 'a"b\\\n${x}, c'
-    made_of = made(onnx("rank", precision=Precision("int8", exclude=(odd,))))
-    step = rendered(plan(made_of))[f"bake/dockerfiles/{EXPORTED}.Dockerfile"].split("\nRUN ")[1]
-    *_, words = step.split("\n\n")[0].split("\\\n    ")
-    program, *given = json.loads(words)[2:]
-    assert (program, export_arguments(program, given)[2]) == (
-        "export",
-        {"type": "int8", "exclude": [odd]},
-    )
-    plain = "bake/dockerfiles/weights-a-model-onnx-fp32.Dockerfile"
-    assert '"/weights", "--precision=fp32"]\n' in rendered(plan(made(onnx("rank"))))[plain]
+def test_a_precision_reaches_the_program() -> None:
+    found = rendered(plan(made(onnx("rank"), onnx("embed", precision="int8"))))
+    for precision in ("fp32", "int8"):
+        text = found[f"bake/dockerfiles/weights-a-model-onnx-{precision}.Dockerfile"]
+        assert f'"/inside/weights", "/weights", "{precision}"]\n' in text
 
 
 def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_them() -> None:
@@ -368,7 +357,7 @@ ON_EXPORT = {
     ("path", "old", "new", "expected"),
     [
         ("bake/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
-        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", "=int8", "=int4", ON_EXPORT),
+        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", '"int8"]', '"int4"]', ON_EXPORT),
         ("bake/locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
         (
             "bake/locks/base-ml-onnx.txt",

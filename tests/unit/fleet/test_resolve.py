@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
-from slimbake.config.model import BaseEntry, Healthcheck, Precision, VariantEntry, WeightsEntry
+from slimbake.config.model import BaseEntry, Healthcheck, VariantEntry, WeightsEntry
 from slimbake.fleet import with_digests
 from slimbake.fleet.model import Base, Service
 from slimbake.inside.step import NONROOT
@@ -21,7 +21,7 @@ BASES = (
 SERVICES = (
     service("api", base="web", requirements=asks("httpx")),
     service("see", base="vision", requirements=asks(packages=(COMMON, AUTH)), weights=MODEL),
-    service("rank", base="ml", weights=MODEL, inference="onnx", precision=Precision("int8")),
+    service("rank", base="ml", weights=MODEL, inference="onnx", precision="int8"),
     service("alone", requirements=asks("rich", packages=(COMMON,))),
 )
 FLEET = fleet(*SERVICES, bases=BASES)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.unit.programs import written
 
-from slimbake.inside.export import encoder, model, quantise
+from slimbake.inside.export.task import max_length, model_pooling
 from slimbake.inside.export.tracing import ExportError
 
 
@@ -32,7 +32,7 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
 def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(
     tmp_path: Path,
 ) -> None:
-    words = [tmp_path / "nothing", tmp_path / "out", "--precision=int8"]
+    words = [tmp_path / "nothing", tmp_path / "out", "int8"]
     done = subprocess.run(
         [sys.executable, "-S", str(written("export", tmp_path)), "export", *map(str, words)],
         capture_output=True,
@@ -41,20 +41,12 @@ def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_tra
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"slimbake: {tmp_path}/nothing: there is no config.json, which says what the model is; name"
-        " the folder that save_pretrained of transformers wrote; `inference: torch` runs this"
-        " service as it is\n"
+        "slimbake: there is no config.json that names the model's class (`architectures`): name a"
+        " folder that save_pretrained of transformers wrote. Of a GGUF file, these are the weights"
+        " that it was made from; an adapter has to be merged into its model; `inference: torch` runs"
+        " this service as it is\n"
     )
     assert not (tmp_path / "out").exists()
-
-
-def test_the_options_of_a_precision_are_read_under_the_manifest_s_keys() -> None:
-    words = ["--precision=int8", "--exclude=-a", "--exclude=b c"]
-    assert model.export_arguments("export", ["/in", "/out", *words]) == (
-        Path("/in"),
-        Path("/out"),
-        {"type": "int8", "exclude": ["-a", "b c"]},
-    )
 
 
 # --- pooling and length
@@ -75,7 +67,7 @@ POOLING = "1_Pooling/config.json"
 def test_pooling_is_what_sentence_transformers_stored(
     tmp_path: Path, files: dict[str, Any], pooling: str
 ) -> None:
-    assert encoder._pooling(beside(tmp_path, files)) == pooling
+    assert model_pooling(beside(tmp_path, files)) == pooling
 
 
 BOTH = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
@@ -94,7 +86,7 @@ def test_pooling_that_the_graph_would_not_hold_is_refused(
     tmp_path: Path, files: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ExportError, match="`inference: torch`") as caught:
-        encoder._pooling(beside(tmp_path, files))
+        model_pooling(beside(tmp_path, files))
     assert words in str(caught.value)
 
 
@@ -110,9 +102,7 @@ def test_texts_are_read_as_far_as_the_model_is_said_to_read(
     tmp_path: Path, files: dict[str, Any], tokenizer: int, positions: int, length: int
 ) -> None:
     model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=positions))
-    read = encoder._max_length(
-        beside(tmp_path, files), model, SimpleNamespace(model_max_length=tokenizer)
-    )
+    read = max_length(beside(tmp_path, files), model, SimpleNamespace(model_max_length=tokenizer))
     assert read == length
 
 
@@ -125,59 +115,14 @@ def test_places_that_positions_keep_for_padding_are_none_of_a_text(
         config=SimpleNamespace(max_position_embeddings=514),
         embeddings=SimpleNamespace(position_embeddings=table),
     )
-    read = encoder._max_length(tmp_path, model, SimpleNamespace(model_max_length=10**30))
+    read = max_length(tmp_path, model, SimpleNamespace(model_max_length=10**30))
     assert read == length
 
 
 def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="how long a text may be"):
-        encoder._max_length(
+        max_length(
             tmp_path,
             SimpleNamespace(config=SimpleNamespace()),
             SimpleNamespace(model_max_length=10**30),
         )
-
-
-# --- what is excluded
-
-NODES = {
-    "encoder.layer.0.attention.self.query/MatMul": "MatMul",
-    "encoder.layer.0.output.dense/MatMul": "MatMul",
-    "encoder.layer.1.output.dense/MatMul": "MatMul",
-    "embeddings.word_embeddings/Gather": "Gather",
-}
-
-
-def graph() -> Any:
-    return SimpleNamespace(
-        graph=SimpleNamespace(
-            node=[SimpleNamespace(name=name, op_type=kind) for name, kind in NODES.items()]
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("exclude", "kinds", "names"),
-    [
-        ([], [], []),
-        (["Gather"], ["Gather"], []),
-        (["*.output.dense/MatMul"], [], [name for name in NODES if ".output." in name]),
-        (
-            ["encoder.layer.1.*", "encoder.layer.1.output.dense/MatMul"],
-            [],
-            ["encoder.layer.1.output.dense/MatMul"],
-        ),
-    ],
-)
-def test_operators_and_nodes_are_excluded_by_name(
-    exclude: list[str], kinds: list[str], names: list[str]
-) -> None:
-    assert quantise._excluded(graph(), exclude) == (kinds, names)
-
-
-def test_what_is_excluded_and_not_there_is_an_error_that_says_what_is() -> None:
-    with pytest.raises(
-        ExportError,
-        match=r"no operator or node 'encoder.layer.7.\*': operators are Gather, MatMul; nodes",
-    ):
-        quantise._excluded(graph(), ["encoder.layer.7.*"])

@@ -1,4 +1,4 @@
-"""What a model is for, by the files beside its weights. Why one is refused: tests/errors."""
+"""What a model is for, by the files beside its weights."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside.model_task import (
-    UnsupportedModelError,
-    files_in,
-    model_task,
-)
+from slimbake.inside.export.task import model_task
+from slimbake.inside.export.tracing import ExportError
 
 SENTENCES = [
     {"path": path, "type": f"sentence_transformers.models.{step}"}
@@ -40,7 +37,7 @@ def folder_of_model(folder: Path, architecture: str, **files: object) -> Path:
 def test_the_class_that_saved_a_model_tells_its_task(
     tmp_path: Path, architecture: str, task: str
 ) -> None:
-    assert model_task(files_in(folder_of_model(tmp_path, architecture))) == task
+    assert model_task(folder_of_model(tmp_path, architecture)) == task
 
 
 @pytest.mark.parametrize("architecture", ["MPNetForMaskedLM", "LlamaForCausalLM"])
@@ -48,27 +45,41 @@ def test_a_sentence_transformer_embeds_whichever_class_trained_it(
     tmp_path: Path, architecture: str
 ) -> None:
     folder = folder_of_model(tmp_path, architecture, modules=SENTENCES)
-    assert model_task(files_in(folder)) == "embedding"
+    assert model_task(folder) == "embedding"
     (folder / "modules.json").unlink()
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling/config.json").write_text('{"pooling_mode": "cls"}')
-    assert model_task(files_in(folder)) == "embedding"
+    assert model_task(folder) == "embedding"
 
 
 def test_a_head_is_not_dropped(tmp_path: Path) -> None:
     folder = folder_of_model(tmp_path, "BertForSequenceClassification", modules=SENTENCES[:1])
-    with pytest.raises(UnsupportedModelError, match="has a head that an export would drop"):
-        model_task(files_in(folder))
+    with pytest.raises(ExportError, match="has a head that an export would drop"):
+        model_task(folder)
 
 
-@pytest.mark.parametrize("files", [("vocab.txt",), ("vocab.json", "merges.txt")])
-def test_a_tokenizer_that_transformers_converts_itself_will_do(
-    tmp_path: Path, files: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("config.json", {"model_type": "bert"}, "names the model's class"),
+        ("config.json", [], "names the model's class"),
+        (
+            "config.json",
+            {"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True},
+            "has an encoder and a decoder",
+        ),
+        (
+            "config.json",
+            {"architectures": ["BertModel"], "quantization_config": {"quant_method": "gptq"}},
+            "quantised already",
+        ),
+        ("preprocessor_config.json", {}, "reads images or sound"),
+    ],
+)
+def test_a_model_whose_graph_would_be_another_is_refused(
+    tmp_path: Path, file: str, content: object, why: str
 ) -> None:
     folder = folder_of_model(tmp_path, "BertModel")
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(UnsupportedModelError, match=r"no tokenizer\.json"):
-        model_task(files_in(folder))
-    for name in files:
-        (folder / name).touch()
-    assert model_task(files_in(folder)) == "embedding"
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(ExportError, match=why):
+        model_task(folder)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tests.unit.programs import written
 
-from slimbake.inside.export.reference import NoReferenceError, pooling, task_of
+from slimbake.inside.export.reference import normalises
 from slimbake.inside.ranking import nearest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -207,61 +207,17 @@ def test_what_the_service_prints_does_not_get_between_the_figures(run: Run, tmp_
     assert json.loads((tmp_path / "out.json").read_text())["holds"]
 
 
-def folder(root: Path, **files: object) -> Path:
-    for name, content in files.items():
-        path = root / {"pooling": "1_Pooling/config.json"}.get(name, f"{name}.json")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content))
-    return root
-
-
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("steps", "expected"),
     [
-        ({}, ("mean", True)),
-        (
-            {"pooling": {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}},
-            ("mean", True),
-        ),
-        ({"pooling": {"pooling_mode_cls_token": True}}, ("cls", True)),
-        ({"pooling": {"pooling_mode": "max"}}, ("max", True)),
-        ({"modules": [{"type": "a.Transformer"}, {"type": "a.Pooling"}]}, ("mean", False)),
-        (
-            {
-                "modules": [
-                    {"type": "a.Pooling"},
-                    {"type": "sentence_transformers.models.Normalize"},
-                ]
-            },
-            ("mean", True),
-        ),
+        (None, True),
+        ([{"type": "a.Transformer"}, {"type": "a.Pooling"}], False),
+        ([{"type": "a.Pooling"}, {"type": "sentence_transformers.models.Normalize"}], True),
     ],
 )
-def test_how_vectors_are_made_is_read_from_the_models_folder(
-    files: dict[str, object], expected: tuple[str, bool], tmp_path: Path
+def test_whether_vectors_get_length_1_is_read_from_the_models_folder(
+    steps: object, expected: bool, tmp_path: Path
 ) -> None:
-    assert pooling(folder(tmp_path, **files)) == expected
-
-
-def test_a_pooling_that_is_not_known_makes_no_reference(tmp_path: Path) -> None:
-    with pytest.raises(
-        NoReferenceError, match="pools by mean_sqrt_len, of which no reference can be made"
-    ):
-        pooling(folder(tmp_path, pooling={"pooling_mode_mean_sqrt_len_tokens": True}))
-
-
-@pytest.mark.parametrize(
-    ("architecture", "task"), [("BertModel", "embedding"), ("GemmaForCausalLM", "generation")]
-)
-def test_the_task_is_that_of_the_class_that_saved_the_model(
-    architecture: str, task: str, tmp_path: Path
-) -> None:
-    config = {"architectures": [architecture], "vocab_size": 8}
-    folder(tmp_path, config=config, tokenizer={})
-    (tmp_path / "model.safetensors").touch()
-    assert task_of(tmp_path) == task
-
-
-def test_without_a_model_there_is_no_reference(tmp_path: Path) -> None:
-    with pytest.raises(NoReferenceError, match="there is no model to compare with"):
-        task_of(tmp_path)
+    if steps is not None:
+        (tmp_path / "modules.json").write_text(json.dumps(steps))
+    assert normalises(tmp_path) is expected

@@ -15,7 +15,6 @@ from slimbake.config import manifest as read
 from slimbake.config.model import (
     BaseEntry,
     Parity,
-    Precision,
     ServiceEntry,
     VariantEntry,
     WeightsEntry,
@@ -41,7 +40,7 @@ def measured(
     name: str, parity: Parity | None = TEXTS, precision: str = "int8", **said: object
 ) -> ServiceEntry:
     said = {"base": "ml", "weights": MODEL, "inference": "onnx", **said}
-    return service(name, precision=Precision(precision), parity=parity, **said)  # type: ignore[arg-type]
+    return service(name, precision=precision, parity=parity, **said)
 
 
 def decided(*services: ServiceEntry, **said: object) -> Plan:

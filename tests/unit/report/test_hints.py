@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import asks, fleet, service
 
-from slimbake.config.model import BaseEntry, CompressionEntry, Precision, Removal, WeightsEntry
+from slimbake.config.model import BaseEntry, CompressionEntry, Removal, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.fleet.layering.model import Chain, Demand, Item, LayerPlan
 from slimbake.host.wheels import Wheel
@@ -57,7 +57,7 @@ def test_a_model_that_runs_with_torch_may_do_without() -> None:
 
 
 def test_a_model_in_fp32_may_be_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    fp32 = model("say", inference="onnx", precision=Precision("fp32"))
+    fp32 = model("say", inference="onnx", precision="fp32")
     made = fleet(fp32, bases=(ML,))
     weights = made.services[0].weights
     assert weights

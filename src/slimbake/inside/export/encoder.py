@@ -6,15 +6,13 @@ without such files it takes their mean, without padding.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..model_task import UnsupportedModelError, files_in, model_pooling
-from .tracing import STAY, ExportError, load_model, name_axes, save_graph, trace_graph
+from .task import max_length, model_pooling
+from .tracing import load_model, name_axes, save_graph, trace_graph
 
 OUTPUTS = ("token_embeddings", "sentence_embedding")
-UNLIMITED = 10**9  # transformers writes a larger number for a tokenizer without a limit
 
 
 def export_encoder(folder: Path, out: Path) -> dict[str, Any]:
@@ -23,14 +21,14 @@ def export_encoder(folder: Path, out: Path) -> dict[str, Any]:
 
     Raises ExportError.
     """
-    pooling = _pooling(folder)
+    pooling = model_pooling(folder)
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     # The pooler is trained for another task, is often left out, and is not exported.
     model = load_model(folder, AutoModel, unused="pooler.")
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    length = _max_length(folder, model.base_model, tokenizer)
+    length = max_length(folder, model.base_model, tokenizer)
     # Batch and length differ and are not 1, so that no axis is taken for another or for a constant.
     inputs = {
         "input_ids": torch.full((2, 7), tokenizer.pad_token_id or 0),
@@ -73,37 +71,3 @@ def _module(model: Any, pooling: str) -> Any:
             return dict(zip(OUTPUTS, (tokens, vectors), strict=True))
 
     return Encoder().eval()
-
-
-def _pooling(folder: Path) -> str:
-    """How a text's vector is pooled. Raises ExportError for a way that the graph cannot have."""
-    try:
-        return model_pooling(files_in(folder))
-    except UnsupportedModelError as error:
-        raise ExportError(f"{error.message}; {STAY}") from None
-
-
-def _max_length(folder: Path, model: Any, tokenizer: Any) -> int:
-    """The tokens that are read of a text: by sentence-transformers, else by tokenizer and model.
-
-    RoBERTa and what comes of it count positions from after that of the padding.
-    """
-    settings = _json(folder / "sentence_bert_config.json") or {}
-    if settings.get("max_seq_length"):
-        return int(settings["max_seq_length"])
-    positions = getattr(model.config, "max_position_embeddings", UNLIMITED)
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    padding = getattr(table, "padding_idx", None)
-    found = min(tokenizer.model_max_length, positions - (0 if padding is None else padding + 1))
-    if found >= UNLIMITED:
-        raise ExportError(
-            f"neither tokenizer_config.json nor config.json says how long a text may be; {STAY}"
-        )
-    return int(found)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except ValueError as error:
-        raise ExportError(f"{path.name} is no JSON: {error}") from error

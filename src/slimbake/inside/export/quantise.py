@@ -9,13 +9,11 @@ beside the scale.
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Collection, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .tracing import ExportError, save_graph
+from .tracing import save_graph
 
 BLOCK = 32  # weights of a column that share a scale: docs/inference-figures.md has the trade-off
 LEAST = 4096  # weights below which nothing is gained
@@ -24,39 +22,26 @@ _PLACES = {"MatMul": 1, "Gemm": 1, "Gather": 0}  # of the weight, among the inpu
 _PLAIN = {"axis": 0, "transA": 0, "alpha": 1.0, "beta": 1.0}
 
 
-def quantise_graph(path: Path, precision: dict[str, Any]) -> None:
-    """Replace the float32 graph at `path`. Raises ExportError for a wrong `exclude`.
-
-    `precision`: `type` is fp32 (nothing is done), fp16, int8 or int4; `exclude` are operators, or
-    globs of nodes' names.
+def quantise_graph(path: Path, precision: str) -> None:
+    """Replace the float32 graph at `path` by one of `precision`: fp32 (nothing is done), fp16, int8
+    or int4.
     """
-    if precision["type"] == "fp32":
+    if precision == "fp32":
         return
     import onnx
     import onnx_ir
+    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     graph = onnx.load(path)
     _forget_weights_shapes(graph)
-    exclude = precision.get("exclude", ())
-    if precision["type"] == "fp16":
-        graph = _halved(graph, exclude)
+    if precision == "fp16":  # inputs and outputs stay as they are for the service
+        graph = convert_float_to_float16(graph, keep_io_types=True)
     else:
         _part(graph)
-        kinds, names = _excluded(graph, exclude)
-        store_in_blocks(graph, kinds, set(names), int(precision["type"].removeprefix("int")))
+        store_in_blocks(graph, int(precision.removeprefix("int")))
     for old in path.parent.glob(f"{path.name}*"):
         old.unlink()
     save_graph(onnx_ir.from_proto(graph), path)
-
-
-def _halved(graph: Any, exclude: Sequence[str]) -> Any:
-    """Weights and arithmetic in 16 bits; inputs and outputs stay as they are for the service."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    kinds, names = _excluded(graph, exclude)
-    return convert_float_to_float16(
-        graph, keep_io_types=True, op_block_list=kinds or None, node_block_list=names or None
-    )
 
 
 def _part(graph: Any) -> None:
@@ -87,24 +72,6 @@ def _part(graph: Any) -> None:
         graph.graph.initializer.remove(weights[name])
 
 
-def _excluded(graph: Any, exclude: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The operators and the nodes that `exclude` names. Raises ExportError for other names."""
-    kinds = {node.op_type for node in graph.graph.node}
-    heavy = {"MatMul", "Gemm", "Gather", "Attention"}
-    weighty = [node.name for node in graph.graph.node if node.op_type in heavy]
-    names: list[str] = []
-    for pattern in exclude:
-        matches = fnmatch.filter((node.name for node in graph.graph.node), pattern)
-        if pattern not in kinds and not matches:
-            some = ", ".join(weighty[:8]) + (", ..." if len(weighty) > 8 else "")
-            names_there = f"operators are {', '.join(sorted(kinds))}; nodes with weights are {some}"
-            raise ExportError(
-                f"precision.exclude: the graph has no operator or node {pattern!r}: {names_there}"
-            )
-        names += matches
-    return sorted(kinds & set(exclude)), sorted(set(names))
-
-
 def _forget_weights_shapes(graph: Any) -> None:
     """Remove the listed shapes of weights: they would be wrong for those that are transposed."""
     weights = {weight.name for weight in graph.graph.initializer}
@@ -113,11 +80,9 @@ def _forget_weights_shapes(graph: Any) -> None:
     graph.graph.value_info.extend(left)
 
 
-def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: int) -> None:
+def store_in_blocks(graph: Any, bits: int) -> None:
     """Replace the constant matrices of MatMul and Gemm by integers of 8 or 4 bits, and those of
     Gather by 8-bit integers, with their scales.
-
-    Those of excluded operators (`kinds`) and nodes (`names`) stay.
     """
     import onnx
 
@@ -134,8 +99,7 @@ def store_in_blocks(graph: Any, kinds: Collection[str], names: Set[str], bits: i
         turned = _turned(mine[0])
         uses = {(node.op_type, list(node.input).index(name), _turned(node)) for node in mine}
         whole = turned is not None and uses == {(kind, _PLACES.get(kind), turned)}
-        free = kind not in kinds and names.isdisjoint(node.name for node in mine)
-        if kind in _PLACES and whole and free and _large(weights[name]):
+        if kind in _PLACES and whole and _large(weights[name]):
             maker = _table if kind == "Gather" else partial(_matrix, turned=bool(turned), bits=bits)
             replaced |= zip(numbers, maker(graph, weights[name], mine), strict=True)
             graph.graph.initializer.remove(weights[name])

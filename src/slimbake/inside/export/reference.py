@@ -1,7 +1,7 @@
 """Makes the answers that parity is measured against: torch's own, in float32, one text at a time.
 
-It uses no code of the service and none of the export, so a fault of theirs does not show here in
-the same way. One thread: the same input gives the same bytes.
+It uses no code of the service, and of the export only what reads a model's folder, so a fault of
+theirs does not show here in the same way. One thread: the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..model_task import Task, UnsupportedModelError, files_in, model_task
 from ..parity_texts import Texts, TextsError, hostile, parse_texts, too_small
 from ..ranking import nearest
 from ..step import INSIDE, StepError
+from .task import max_length, model_pooling, model_task, read_json
+from .tracing import load_model
 
 CONTEXT = Path(os.environ.get("PARITY_CONTEXT", INSIDE / "context"))
 TOKENS = 64  # greedy ones after each prompt
@@ -41,7 +42,7 @@ def make_reference(arguments: Sequence[str]) -> None:
         "TRANSFORMERS_VERBOSITY": "error",
     }
     try:
-        task = task_of(folder)
+        task = model_task(folder)
         texts = parse_texts((CONTEXT / os.environ["TEXTS"]).read_text(encoding="utf-8-sig"))
         if why := too_small(texts, task):
             raise TextsError(f"it is too small for {task}: {why}")
@@ -56,14 +57,6 @@ def make_reference(arguments: Sequence[str]) -> None:
     out.write_text(f"{text}\n", encoding="ascii")
 
 
-def task_of(folder: Path) -> Task:
-    """What a model is for. Raises NoReferenceError where nothing can be compared with it."""
-    try:
-        return model_task(files_in(folder))
-    except UnsupportedModelError as error:
-        raise NoReferenceError(f"parity: there is no model to compare with: {error}") from None
-
-
 def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     """Vectors of all texts, pooled as the folder says, and the nearest documents of each query."""
     import torch
@@ -71,9 +64,9 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
-    pool, normalises = pooling(folder)
-    longest = _longest(folder, tokenizer, model)
+    model = load_model(folder, AutoModel, unused="pooler.")
+    pooling, of_length_1 = model_pooling(folder), normalises(folder)
+    longest = max_length(folder, model, tokenizer)
 
     def ids(text: str) -> list[int]:
         return list(tokenizer(text, truncation=True, max_length=longest)["input_ids"])
@@ -81,8 +74,8 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     def vector(text: str) -> list[float]:
         with torch.inference_mode():
             tokens = model(input_ids=torch.tensor([ids(text)])).last_hidden_state[0]
-            pooled = {"mean": tokens.mean(dim=0), "cls": tokens[0], "max": tokens.amax(dim=0)}[pool]
-            made = torch.nn.functional.normalize(pooled, dim=0) if normalises else pooled
+            pooled = tokens[0] if pooling == "cls" else tokens.mean(dim=0)
+            made = torch.nn.functional.normalize(pooled, dim=0) if of_length_1 else pooled
         return [round(number, DIGITS) for number in made.tolist()]
 
     every = texts.embedded
@@ -103,38 +96,10 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     }
 
 
-def pooling(folder: Path) -> tuple[str, bool]:
-    """How tokens' vectors are pooled (mean, cls, max), and whether the result gets length 1.
-
-    As sentence-transformers stores it beside a model; without such files the mean, of length 1.
-    """
-    config = _json(folder / "1_Pooling/config.json") or {}
-    modes = [
-        key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
-        for key, on in config.items()
-        if key.startswith("pooling_mode_") and on
-    ]
-    if "pooling_mode" in config:
-        modes = [config["pooling_mode"]]
-    if len(modes) > 1 or not {*modes} <= {"mean", "cls", "max"}:
-        raise NoReferenceError(
-            f"parity: 1_Pooling/config.json pools by {', '.join(modes)},"
-            " of which no reference can be made"
-        )
-    steps = _json(folder / "modules.json")
-    normalises = steps is None or any(str(step["type"]).endswith("Normalize") for step in steps)
-    return (modes or ["mean"])[0], normalises
-
-
-def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
-    """The tokens that are read of a text."""
-    if limit := (_json(folder / "sentence_bert_config.json") or {}).get("max_seq_length"):
-        return int(limit)
-    # Some keep the first places of the table of positions for padding, and count on from there.
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    kept = getattr(table, "padding_idx", None)
-    places = getattr(model.config, "max_position_embeddings", 10**9)
-    return int(min(tokenizer.model_max_length, places if kept is None else places - kept - 1))
+def normalises(folder: Path) -> bool:
+    """Whether vectors get length 1: as sentence-transformers stores it, without such files they do."""
+    steps = read_json(folder / "modules.json")
+    return steps is None or any(str(step["type"]).endswith("Normalize") for step in steps)
 
 
 def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:
@@ -144,8 +109,7 @@ def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    auto, dtype = AutoModelForCausalLM, torch.float32
-    model = auto.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+    model = load_model(folder, AutoModelForCausalLM)
     window = model.config.get_text_config().max_position_embeddings
     stored = model.generation_config.eos_token_id
     ends = sorted({*(stored if isinstance(stored, list) else [stored])} - {None})
@@ -202,7 +166,3 @@ def _fitting(ids: list[int], text: str, most: int) -> list[int]:
             f"{len(ids)} tokens, of which the model reads {most} at most here: {text[:60]!a}"
         )
     return ids
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -43,7 +43,7 @@ def load_model(folder: Path, auto: Any, unused: str = "") -> Any:
             use_safetensors=True,
             ignore_mismatched_sizes=True,
         )
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (ImportError, OSError, SafetensorError, ValueError, KeyError) as error:
         raise ExportError(
             f"{folder} holds no model that can be read: {_first_line(error)}"
         ) from error
@@ -70,17 +70,21 @@ def trace_graph(
     `dynamic`: for each input the axes that vary, as torch.export wants it. `outputs`: the names of
     the outputs. Raises ExportError for an operator without a translation.
     """
-    from torch.onnx.errors import OnnxExporterError
     from transformers.exporters import OnnxConfig, OnnxExporter
 
     config = OnnxConfig(dynamic_shapes=dict(dynamic), ort_fusions="cpu")
     try:
         graph, _ = OnnxExporter().export_program(module, dict(inputs), config)
-    except OnnxExporterError as error:
-        raise ExportError(f"{_untranslated(error)}; {STAY}") from error
     except Exception as error:
+        causes: list[BaseException] = [
+            error
+        ]  # an operator that torch cannot translate is in the last
+        while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
+            causes.append(cause)
         name = type(getattr(module, "model", module)).__name__
-        raise ExportError(f"torch cannot trace {name}: {_first_line(error)}; {STAY}") from error
+        raise ExportError(
+            f"torch cannot trace {name}: {_first_line(causes[-1])}; {STAY}"
+        ) from error
     if len(graph.graph.outputs) != len(outputs):
         raise ExportError(
             f"the graph has {len(graph.graph.outputs)} outputs instead of {len(outputs)}; {STAY}"
@@ -89,20 +93,6 @@ def trace_graph(
         value.name = name
     _tidy(graph)
     return graph
-
-
-def _untranslated(error: BaseException) -> str:
-    """Which operator could not be translated: torch names it deep in the causes."""
-    texts = [str(cause) for cause in _causes(error)]
-    targets = (
-        r"call_function\[target=(?:torch\.ops\.)?([\w.:]+)",
-        r"<OpOverload\(op='([\w.:]+)'",
-    )
-    found = [re.search(target, text) for target in targets for text in texts]
-    operator = next((match[1] for match in found if match), "")
-    if not operator:
-        return f"torch cannot translate the model to ONNX: {_first_line(_causes(error)[-1])}"
-    return f"the exporter does not know the operator {operator}"
 
 
 def _tidy(graph: Any) -> None:
@@ -178,16 +168,6 @@ def check_graph(path: Path) -> None:
         raise ExportError(
             f"the exported graph is not valid: {_first_line(error)}; {STAY}"
         ) from error
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """An error, its cause, the cause's cause, and so on."""
-    found = [error]
-    while (cause := found[-1].__cause__ or found[-1].__context__) is not None:
-        if cause in found:
-            break
-        found.append(cause)
-    return found
 
 
 def _first_line(error: BaseException) -> str:
