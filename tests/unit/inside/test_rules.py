@@ -126,7 +126,7 @@ def test_the_ledger_tells_layers_above_what_code_looks_for(
     above = {"lazy": {"lazy/__init__.py": b"f'{stem}.pyi'", "lazy/b.pyi": b"x"}}
     second = optimised(prefix(tmp_path, above), settings | {"layer": "service"})
     assert (second.sought, second.without) == ((".pyi",), ())
-    assert "code of service looks for files *.pyi" in capsys.readouterr().out
+    assert "code of this layer looks for files *.pyi" in capsys.readouterr().out
 
 
 def test_symbols_are_stripped_and_the_ledger_has_the_new_hash(tmp_path: Path) -> None:
