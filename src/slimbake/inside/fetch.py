@@ -108,23 +108,23 @@ def locate_sources(source: dict[str, Any]) -> str:
 
 
 def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
-    """The wheel of a package whose hash the lock names; any wheel if the lock names no hash.
+    """The wheel of a package whose hash the lock names.
 
     The index may have got other wheels since. A wheel in a folder has no hash yet: the step that
     installs it verifies it. Raises FetchError.
     """
     named = [wheel for wheel in wheels if wheel.sha256 in locked]
     local = [wheel for wheel in wheels if wheel.url.startswith("file:")]
-    if candidates := named or local or ([] if locked else wheels):
+    if candidates := named or local:
         return candidates[0]
     names = ", ".join(f"{wheel_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
     raise FetchError(
-        f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(locked))}"
+        f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(locked)) or 'no hash'}"
     )
 
 
 def locked_hashes(lock: str) -> dict[tuple[str, str], set[str]]:
-    """The hashes that a lock names for each (package, version); none if they were not known."""
+    """The hashes that a lock names for each (package, version)."""
     pin = r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)[^\n]*((?:\n    --hash=sha256:[^\n]+)*)"
     return {
         (match[1], match[2]): set(re.findall(r"[0-9a-f]{64}", match[3]))

