@@ -30,7 +30,9 @@ LOCK = """\
 from pathlib import Path
 from slimbake.host.wheels import Wheel
 from slimbake.lock.asked import asks
-from slimbake.lock.locks import EXTERNALS, EXTERNALS_HEADER, LockRecord, write_locks
+from slimbake.fleet.layering.sharing import Sharing
+from slimbake.lock.locks import EXTERNALS, EXTERNALS_HEADER, LAYERS, LockRecord, layers_text
+from slimbake.lock.locks import write_locks
 from slimbake.lock.model import Pin, text_digest
 from slimbake.lock.text import lock_text
 from slimbake.project import load
@@ -44,7 +46,8 @@ texts = {layer.lock: lock_text(pins(layer)) for layer in layers}
 digest = "sha256:" + "0" * 64
 lines = (f"{each.name} {each.image} {digest}\\n" for each in fleet.externals)
 texts[EXTERNALS] = EXTERNALS_HEADER + "".join(lines)
-asked = asks(fleet, None)
+texts |= {LAYERS: layers_text(Sharing())} if fleet.auto else {}
+asked = asks(fleet, Sharing(), lambda name: texts.get(name, ""))
 records = {name: LockRecord(asked[name], text_digest(text)) for name, text in texts.items()}
 assert records.keys() == asked.keys()
 write_locks(fleet.root, texts, records)
