@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,7 @@ class Rule:
     strip: bool = False
     requested: bool = False  # by `remove:` of the manifest
 
-    def concerns(self, pins: Pairs) -> bool:
+    def concerns(self, pins: Iterable[tuple[str, str]]) -> bool:
         """Whether a layer with these packages, name and version, can have what it takes."""
         wanted = dict(self.packages)
         return not wanted or any(

@@ -59,7 +59,7 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
         there = {
-            path: Generated(path, ((root / path).read_bytes(),))
+            path: Generated(path, (root / path).read_bytes())
             for path in files
             if (root / path).is_file()
         }

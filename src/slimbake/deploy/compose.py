@@ -282,7 +282,7 @@ def restart(project: Project, services: Collection[str]) -> None:
 
 def written(project: Project) -> None:
     """Write the compose file, where it is missing or stale."""
-    file = Generated(COMPOSE_FILE, tuple(compose(project.plan)))
+    file = Generated(COMPOSE_FILE, b"".join(compose(project.plan)))
     repair(Drift(drift((file,), project.root).write, ()), project.root)
 
 

@@ -57,36 +57,22 @@ def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
         EXTERNALS: "the images from outside (`externals`, `build`) have changed",
     }
     for weights in fleet.weights:
-        files = f"the files in {weights.value} have changed"
-        found[weights.layer.lock] = files if weights.source == "path" else "`weights` has changed"
-    for each in _asking(fleet):
-        where = dict.fromkeys((fleet.manifest.file.name, *_files(fleet, each)))
-        who = f"the base {each.name}" if isinstance(each, Base) else each.name
-        found[each.layer.system_lock] = f"`system` of {each.name} has changed"
+        edited = f"the files in {weights.value} have changed"
+        found[weights.layer.lock] = edited if weights.source == "path" else "`weights` has changed"
+    owners: tuple[Base | Service | Package, ...] = (*fleet.packages, *fleet.bases, *fleet.services)
+    for owner in owners:  # each after the base below it
+        who = f"the base {owner.name}" if isinstance(owner, Base) else owner.name
+        asks = owner.layer.asks
+        if isinstance(owner, Package) and owner.path:  # its project says more than what it requires
+            files = _project_files(fleet, owner.path)
+        else:
+            files = (*asks.files, *_project_files(fleet, *(each.path for each in asks.packages)))
+        where = dict.fromkeys((fleet.manifest.file.name, *files))
+        found[owner.layer.system_lock] = f"`system` of {owner.name} has changed"
         own = f"what {who} asks for has changed ({', '.join(where)})"
-        below = next((layer.lock for layer in each.layer.chain if layer.lock in changed), "")
-        found[each.layer.lock] = found.get(below, own)
+        below = next((layer.lock for layer in owner.layer.chain if layer.lock in changed), "")
+        found[owner.layer.lock] = found.get(below, own)
     return found
-
-
-def _files(fleet: Fleet, each: Base | Service | Package) -> tuple[str, ...]:
-    """The files that say which packages it asks for, beside the manifest."""
-    own = () if isinstance(each, Package) and each.path else each.layer.asks.files
-    return (*own, *_files_of_projects(fleet, each))
-
-
-def _files_of_projects(fleet: Fleet, each: Base | Service | Package) -> tuple[str, ...]:
-    """Those of packages of the repository, which say more than what these require."""
-    if isinstance(each, Package) and each.path:
-        return _project_files(fleet, each.path)
-    return _project_files(fleet, *(package.path for package in each.layer.asks.packages))
-
-
-def _asking(fleet: Fleet) -> Iterator[Base | Service | Package]:
-    """All that asks for packages, each after the base below it."""
-    yield from fleet.packages
-    yield from fleet.bases
-    yield from fleet.services
 
 
 def asks(fleet: Fleet, sharing: Sharing, text: Callable[[str], str]) -> dict[str, str]:

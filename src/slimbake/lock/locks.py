@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from slimbake.config.model import Pairs
 from slimbake.config.naming import LOCKS, base_layer
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet.layering.sharing import SharedLayer, Sharing
@@ -21,7 +20,7 @@ from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.lock.model import Pin, locked_layers, text_digest
-from slimbake.lock.text import BUILT, HEADER, Fault, exact_packages, parse_pins, source_of
+from slimbake.lock.text import BUILT, HEADER, Fault, parse_pins, source_of
 
 # Locks of what is no package: weights that lie in the repository, externals, and the layers that
 # several services share.
@@ -207,10 +206,6 @@ class Locks:
             except Fault:
                 self._pins[name] = ()
         return self._pins[name]
-
-    def exact(self, name: str) -> Pairs:
-        """Name and version of each package of a lock: a fraction of `pins`, and not kept."""
-        return exact_packages(self.text(name) or "")
 
     @cached_property
     def sources(self) -> dict[str, tuple[Source, ...]]:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from slimbake.config.model import Pairs
 from slimbake.host.sources import Source, parse_source
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Pin
@@ -45,12 +44,6 @@ def lock_text(pins: Iterable[Pin], source: Source | None = None) -> str:
 def names_packages(text: str) -> bool:
     """Whether a lock names any package: a layer may ask for what all lies below it."""
     return _EXACT.search(text) is not None
-
-
-@lru_cache(64)  # most are asked for again at once, those of bases by each service
-def exact_packages(text: str) -> Pairs:
-    """Name and version of each package that a lock names, sorted, as `parse_pins` has them."""
-    return tuple(sorted(_split(each)[:2] for each in _EXACT.findall(text)))
 
 
 def _split(exact: str) -> tuple[str, str, str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 
 import jinja2
 
@@ -25,37 +24,20 @@ BAKE_FILE = "docker-bake.hcl"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One generated file: its path relative to the root, and its bytes, piece by piece."""
+    """One generated file: its path relative to the root, and its bytes."""
 
     path: str
-    parts: Iterable[bytes]  # whoever iterates again gets the same
+    content: bytes
 
     @classmethod
     def of(cls, path: str, text: str) -> Generated:
-        """A file that is laid out already."""
-        return cls(path, (text.encode(),))
-
-    @property
-    def content(self) -> bytes:
-        """The file as bytes, all of them."""
-        return b"".join(self.parts)
+        """A file of text."""
+        return cls(path, text.encode())
 
     @property
     def text(self) -> str:
         """The file as text; bytes that are not UTF-8 become surrogates."""
         return self.content.decode("utf-8", "surrogateescape")
-
-
-@dataclass(frozen=True, slots=True)
-class _Laid:
-    """Parts that are laid out whenever they are asked for: those of a large fleet's bake file take as
-    much memory as its plan.
-    """
-
-    lay: Callable[[], Iterator[bytes]]
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self.lay()
 
 
 def render(
@@ -73,11 +55,10 @@ def render(
     not exist.
     """
     environment = _environment(templates, compiled)
-    bake_template = environment.get_template("docker-bake.hcl.j2")
-    yield Generated(BAKE_FILE, _Laid(lambda: _pieces(bake_template.generate(plan=plan))))
-    yield Generated(COMPOSE_FILE, _Laid(lambda: compose(plan)))
+    yield Generated.of(BAKE_FILE, environment.get_template("docker-bake.hcl.j2").render(plan=plan))
+    yield Generated(COMPOSE_FILE, b"".join(compose(plan)))
     for path, content in programs.items():
-        yield Generated(f"{PROGRAMS}/{path}", (content,))
+        yield Generated(f"{PROGRAMS}/{path}", content)
     for path, text in _pipeline(plan, environment, own).items():
         yield Generated.of(path, text)
     shared = {BAKE_FILE}  # several services have one Dockerfile for their smokes
@@ -89,12 +70,6 @@ def render(
             yield Generated.of(target.dockerfile, text)
             for path, text in (_ignore_file(plan, target) | _rules_file(plan, target)).items():
                 yield Generated.of(path, text)
-
-
-def _pieces(pieces: Iterator[str]) -> Iterator[bytes]:
-    """What a template gives: some thousand pieces at a time, as a bake file can have millions."""
-    while some := tuple(islice(pieces, 10_000)):
-        yield "".join(some).encode()
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:

@@ -80,21 +80,8 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
             if file.path in PIPELINES:
                 there = _content(root / file.path).decode("utf-8", "replace")
                 file = Generated.of(file.path, with_pins(file.text, there))
-            whole = isinstance(file.parts, tuple)
-            yield file if whole else Generated(file.path, _Guarded(file.parts, texts))
+            yield file
     yield schema()
-
-
-@dataclass(frozen=True, slots=True)
-class _Guarded:
-    """Parts that are laid out later: their faults are those of templates, too."""
-
-    parts: Iterable[bytes]
-    texts: Mapping[str, str]
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _faults(self.texts):
-            yield from self.parts
 
 
 @contextlib.contextmanager
@@ -172,7 +159,7 @@ def update(files: Iterable[Generated], root: Path) -> Updated:
     written = 0
     with staged() as write:
         for file in _differing(files, root, paths):
-            write(f"{root}/{file.path}", file.parts)
+            write(f"{root}/{file.path}", (file.content,))
             written += 1
     remove = tuple(_obsolete(root, paths))
     for path in remove:
@@ -184,10 +171,10 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
     """Those that are not on disk as they are here; `paths` gets the path of each."""
     for file in files:
         paths.add(file.path)
-        there = _other(f"{root}/{file.path}", file.parts)
-        if there is None:
+        there = _content(root / file.path)
+        if there == file.content:
             continue
-        if there and not _is_ours(there):
+        if there and not _is_ours(there.partition(b"\n")[0]):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
@@ -198,23 +185,6 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
                 ),
             )
         yield file
-
-
-def _other(place: str, parts: Iterable[bytes]) -> bytes | None:
-    """`_first_line` of what is not a file of just these bytes, else None. It is read as far as they
-    are the same.
-    """
-    try:
-        file = open(place, "rb")  # noqa: PTH123, SIM115 - a fleet has tens of thousands
-    except FileNotFoundError:
-        return b""
-    except (IsADirectoryError, NotADirectoryError):
-        return b"\0"
-    with file:
-        if all(file.read(len(part)) == part for part in parts) and not file.read(1):
-            return None
-        file.seek(0)
-        return file.readline()
 
 
 def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
@@ -290,24 +260,18 @@ def _programs(plan: Plan) -> dict[str, bytes]:
     return {inside.pyz(kind): inside.zipapp(kind) for kind, there in wanted.items() if there}
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except (IsADirectoryError, NotADirectoryError):
-        return b"\0"  # not ours
-
-
-def _first_line(place: str | Path) -> bytes:
+def _content(place: Path) -> bytes:
     """Of a file; what is never ours where there is something else, b"" where there is nothing."""
     try:
-        with open(place, "rb") as file:  # noqa: PTH123 - a fleet has tens of thousands
-            return file.readline()
+        return place.read_bytes()
     except FileNotFoundError:
         return b""
     except (IsADirectoryError, NotADirectoryError):
         return b"\0"
+
+
+def _first_line(place: Path) -> bytes:
+    return _content(place).partition(b"\n")[0]
 
 
 def _is_ours(first_line: bytes) -> bool:

@@ -40,7 +40,7 @@ class Optimisation:
             removals = requested(owner.removal, file, owner.place) if layer.installs else ()
             if layer.lock in self.optimised:
                 compiles = self._compiles(layer)
-                pins = self.locks.exact(layer.lock)
+                pins = [(pin.name, pin.version) for pin in self.locks.pins(layer.lock)]
                 removals += tuple(
                     rule
                     for rule in rules()
@@ -98,7 +98,7 @@ class Optimisation:
             for owner in every
             if compilers(
                 (
-                    *(name for name, _ in self.locks.exact(owner.layer.lock)),
+                    *(pin.name for pin in self.locks.pins(owner.layer.lock)),
                     *(deb.name for deb in self.locks.debs(owner.layer.system_lock)),
                 )
             )

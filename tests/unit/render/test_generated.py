@@ -222,14 +222,6 @@ def test_an_update_writes_what_differs_and_removes_what_is_left_over(tmp_path: P
     assert drift(files, tmp_path).files == len(files)
 
 
-def test_the_bake_file_of_a_large_fleet_is_laid_out_in_pieces(tmp_path: Path) -> None:
-    large = plan(fleet(*(service(f"s{number}") for number in range(400))))
-    bake = next(file for file in laid_out(large, tmp_path) if file.path == "docker-bake.hcl")
-    pieces = list(bake.parts)
-    assert max(map(len, pieces)) < len(bake.content) / 2
-    assert b"".join(pieces) == bake.content
-
-
 def test_a_fault_of_the_bake_file_s_template_is_named_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
@@ -316,7 +308,7 @@ def test_a_file_is_replaced_whole_and_readable_for_all(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_compared_too(tmp_path: Path) -> None:
     path, program = (
         "bake/dockerfiles/tool.pyz",
-        Generated("bake/dockerfiles/tool.pyz", (OURS.encode() + b"\0",)),
+        Generated("bake/dockerfiles/tool.pyz", OURS.encode() + b"\0"),
     )
     repair(drift([program], tmp_path), tmp_path)
     assert (tmp_path / path).read_bytes() == program.content

@@ -45,7 +45,8 @@ def given(fleet: Fleet, **packages: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def lock(package: str) -> str:
-    return f"{package}==1.20 \\\n    --hash=sha256:{'0' * 64}\n"
+    wheel = f"# {package}-1.20-py3-none-any.whl 5\n"
+    return f"{wheel}{package}==1.20 \\\n    --hash=sha256:{'0' * 64}\n"
 
 
 def test_each_layer_gets_all_rules_that_concern_its_packages(made: Callable[..., Fleet]) -> None:
