@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from slimbake.inside.check import inventory
+from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.ledger import LedgerEntry, package_key
 from slimbake.inside.step import PREFIX, SITE
 
@@ -227,7 +228,9 @@ def _sources(site: Path) -> Iterator[tuple[str, str]]:
         for path in _files(site)
         if path.suffix == ".py"
     )
-    for path, content in itertools.chain(on_disk, inventory.cold_files(PREFIX)):
+    stores = (Store(str(file)) for file in sorted(PREFIX.glob(f"cold/*{SUFFIX}")))
+    cold = itertools.chain.from_iterable(store.contents() for store in stores)
+    for path, content in itertools.chain(on_disk, cold):
         if name := module_name(path):
             dotted = f"{name}.__init__" if path.endswith("/__init__.py") else name
             yield dotted, content.decode("utf-8", "replace")

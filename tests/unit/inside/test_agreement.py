@@ -108,7 +108,7 @@ def test_one_vector_that_is_wrong_is_the_worst_case_and_keeps_no_limit() -> None
     vectors = list(known["vectors"])
     vectors[27] = [-number for number in vectors[27]]
     figures = agreement_of_embeddings(known, vectors)
-    assert figures["worst"][0] == {"cosine": pytest.approx(-1), "text": "text 27"}
+    assert figures["worst"][0] == "-1.000000 'text 27'"
     assert figures["mean-cosine"] == pytest.approx(1 - 2 / 30)
     assert figures["top10"] == pytest.approx(0.9)
     assert holding("embedding", figures) == [True, False, False, False, True]

@@ -1,4 +1,4 @@
-"""Roots whose packages dpkg keeps, and roots that are refused by the name of what does."""
+"""Roots whose packages dpkg keeps, and roots that are refused."""
 
 from __future__ import annotations
 
@@ -22,20 +22,10 @@ def test_a_root_of_debian_is_what_is_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
-    [
-        ("lib/apk/db/installed", r"with apk \(Alpine, Wolfi"),
-        ("usr/lib/apk/db/installed", r"with apk \(Alpine, Wolfi"),
-        ("var/lib/rpm/rpmdb.sqlite", r"with rpm \(Red Hat, Fedora"),
-        ("usr/lib/sysimage/rpm/rpmdb.sqlite", r"with rpm \(Red Hat, Fedora"),
-        ("etc/os-release", "with nothing that slimbake knows"),
-        ("var/lib/dpkg/status.d/libc6", "with nothing that slimbake knows"),  # distroless
-    ],
+    "file", ["lib/apk/db/installed", "var/lib/rpm/rpmdb.sqlite", "var/lib/dpkg/status.d/libc6"]
 )
-def test_another_root_is_refused_by_name_with_what_to_do(
-    tmp_path: Path, file: str, said: str
-) -> None:
-    with pytest.raises(PackagesFault, match=said) as caught:
+def test_another_root_is_refused_with_what_to_do(tmp_path: Path, file: str) -> None:
+    with pytest.raises(PackagesFault, match="images of Alpine and Red Hat") as caught:
         require_dpkg(root(tmp_path, file))
     assert "python:3.12-slim" in str(caught.value) and "dockerfile" in str(caught.value)
 

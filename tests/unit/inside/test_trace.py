@@ -137,26 +137,20 @@ def test_what_another_process_uses_again_is_nothing_new(
     assert distinct_after("more") > once
 
 
-def test_a_check_of_a_server_has_less_time_once_the_server_listens(folder: Path) -> None:
-    """What it asks for the hundredth time uses nothing new; without a port it may be computing."""
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_check_of_a_server_has_less_time_once_the_server_listens(
+    folder: Path, listens: bool
+) -> None:
+    """What it asks for the hundredth time uses nothing new."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     limit = 8 * trace.SERVES
-    busy = (
-        "import socket, time\n"
-        f"server = socket.create_server(('127.0.0.1', {port}))\n"
-        "until = time.process_time() + 60\n"
-        "while time.process_time() < until: pass\n"
-    )
-    for asked, whole in ((port, False), (None, True)):
-        began = time.monotonic()
-        check = subprocess.Popen([sys.executable, "-c", busy])
-        try:
-            assert not trace._ended(check, limit, trace.Trace(), limit, asked)
-        finally:
-            check.kill()
-            check.wait()
-        assert (time.monotonic() - began >= limit) is whole
+    server = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", server]) as check:
+        trace._watch(check, trace.Trace(), limit, limit, port if listens else None)
+        check.kill()
+    assert (time.monotonic() - began < limit) is listens
 
 
 def test_the_verify_of_a_trace_has_the_variables_of_start(

@@ -82,7 +82,7 @@ def agreement_of_embeddings(
         "documents": len(documents),
         "top10": sum(shared) / (NEAREST * len(shared)),
         "length": max(_relative(length(mine), length(other)) for mine, other in pairs),
-        "worst": [{"cosine": cosines[place], "text": texts[place]} for place in order[:WORST]],
+        "worst": [f"{cosines[place]:.6f} {shown(texts[place])}" for place in order[:WORST]],
     }
 
 
@@ -113,7 +113,7 @@ def agreement_of_generations(
         "perplexity": abs(perplexity(mine - theirs) - 1),
         "logprobs": math.sqrt(squares) if math.isfinite(squares) else INFINITE,
         "worst": [
-            {"equal": equal[place], "of": len(sure[place]), "text": prompts[place]["text"]}
+            f"{equal[place]} of {len(sure[place])} tokens after {shown(prompts[place]['text'])}"
             for place in order[:WORST]
         ],
     }
@@ -148,16 +148,6 @@ def _ids(figures: Mapping[str, Any]) -> Judged:
     cases = "".join(f"\n  {shown(text)}" for text in different[:WORST])
     verdict = f"token ids are equal on {count}: {_verdict(not different)}{cases}"
     return Judged(not different, verdict)
-
-
-def worst_cases(task: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
-    """The worst cases, a line each."""
-    if task == "embedding":
-        return tuple(f"{case['cosine']:.6f} {shown(case['text'])}" for case in figures["worst"])
-    return tuple(
-        f"{case['equal']} of {case['of']} tokens after {shown(case['text'])}"
-        for case in figures["worst"]
-    )
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -241,14 +241,13 @@ def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
 
 def cold_digests(prefix: Path) -> dict[str, str]:
     """The SHA-256 of what the cold stores of all layers give. Raises StepError for a broken one."""
-    return {name: hashlib.sha256(content).hexdigest() for name, content in cold_files(prefix)}
-
-
-def cold_files(prefix: Path) -> Iterator[tuple[str, bytes]]:
-    """The files in the cold stores of all layers. Raises StepError for a broken one."""
+    stores = sorted(prefix.glob(f"cold/*{SUFFIX}"))
     try:
-        for file in sorted(prefix.glob(f"cold/*{SUFFIX}")):
-            yield from Store(str(file)).contents()
+        return {
+            name: hashlib.sha256(content).hexdigest()
+            for file in stores
+            for name, content in Store(str(file)).contents()
+        }
     except StoreError as error:
         raise StepError(str(error)) from None
 

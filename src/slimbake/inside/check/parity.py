@@ -20,12 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from ..step import INSIDE
-from .agreement import (
-    agreement_of_embeddings,
-    agreement_of_generations,
-    judge,
-    worst_cases,
-)
+from .agreement import agreement_of_embeddings, agreement_of_generations, judge
 from .levels import load_check
 from .surroundings import become_nonroot, settle
 from .turn import turn
@@ -114,8 +109,8 @@ def measure_answers(
     figures["holds"] = holds
     numbers = {key: figure for key, figure in figures.items() if key not in ("worst", "different")}
     print(json.dumps(numbers))
-    for line in worst_cases(task, figures):
-        print(f"  {line}")
+    for case in figures["worst"]:
+        print(f"  {case}")
     for judged in verdict:
         print(f"parity: {judged.words}")
     sys.stdout.flush()

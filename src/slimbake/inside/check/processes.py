@@ -6,7 +6,6 @@ import collections
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -107,15 +106,6 @@ def _waits_for_signals(pid: int) -> bool:
     with contextlib.suppress(OSError):  # of a kernel that hides the names of its functions
         number = Path(f"/proc/{pid}/syscall").read_text().partition(" ")[0]
         return number == _SIGTIMEDWAIT.get(os.uname().machine)
-    return False
-
-
-def accepts(port: int) -> bool:
-    """Whether a process listens at a port and accepts a connection."""
-    # To connect blindly may connect a port above 32767 with itself.
-    if port in listeners():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
     return False
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from json import dumps, loads
 from typing import Any
 
-from .processes import LAST_LINES, Launched, accepts, catches
+from .processes import LAST_LINES, Launched, catches, listeners
 
 ENDS_WITHIN = 5.0  # seconds after the signal that stops it
 PATIENCE = 60.0  # seconds for one answer, and for one run of a command
@@ -221,7 +221,7 @@ class VerifiedService:
             raise VerifyError("a service without a port does not listen: call run()")
         began = time.perf_counter()
         self._launched = Launched(self._command, {**os.environ, **self.env})
-        while not accepts(self.port):
+        while self.port not in listeners():
             if self._launched.process.poll() is not None:
                 raise VerifyError(
                     f"it does not start: {self.ended()} before it listened on port {self.port}"

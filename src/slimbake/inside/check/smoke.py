@@ -16,7 +16,6 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
-from ..cold.layout import SUFFIX, Store
 from ..step import INSIDE, PREFIX, SITE
 from .inventory import recorded
 from .judge import LIMIT, Judged, judge
@@ -26,8 +25,6 @@ from .turn import turn
 CONTEXT = INSIDE / "context"
 MODULES = (".py", ".so")
 SHOWN = 3  # names of packages
-# Seconds that a byte of a cold module costs a start: 50 kB in 9.8 ms (bench/cold.py).
-A_BYTE = 0.2e-6
 LITTLE = 0.1  # of the modules of the packages, below which a smoke is told so
 
 
@@ -88,21 +85,13 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
     # Of a warm module the bytecode is on disk, and its source only where a start reads that.
     cold = {f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())}
     if cold:
-        slower = sum(size for name, size in _sizes(prefix) if name in cold) * A_BYTE
         packages = sorted({modules[each] for each in cold})
         more = f" and {len(packages) - SHOWN} more" if len(packages) > SHOWN else ""
         yield (
             f"slimbake: warning: {name} imports {len(cold):,} cold module{'s' * (len(cold) > 1)}"
-            f" ({', '.join(packages[:SHOWN])}{more}), with which a start takes about"
-            f" {slower:.2g} s longer; `slimbake lock --warm` keeps them on disk"
+            f" ({', '.join(packages[:SHOWN])}{more}), with which a start takes longer;"
+            " `slimbake lock --warm` keeps them on disk"
         )
-
-
-def _sizes(prefix: Path) -> Iterator[tuple[str, int]]:
-    """The path of each module in the cold stores, and its bytes."""
-    site = next(prefix.glob(SITE), prefix)
-    for store in sorted(prefix.glob(f"cold/*{SUFFIX}")):
-        yield from ((f"{site}/{name}", row[3]) for name, row in Store(str(store)).entries())
 
 
 def asked_smoke(context: Path = CONTEXT, kind: str = "smoke") -> dict[str, Any]:

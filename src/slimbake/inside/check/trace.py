@@ -24,15 +24,14 @@ from ..rules import LayerFiles, module_of
 from ..step import INSIDE, PREFIX
 from . import surroundings
 from .audit import LOG, READS
-from .processes import cpu_seconds, descendants, listeners
+from .processes import descendants, listeners
 from .turn import turn
 
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
-QUIET = 6  # seconds: what has used nothing new for so long is traced
+QUIET = 30  # seconds: what has used nothing new for so long is traced
 SERVES = 1  # the same once it listens at its port: a later call may find its modules cold
 LOOKS = 0.2  # seconds between two looks at what processes have used
-IDLE = 0.05  # of a processor, below which a process does nothing
 LAST_LINES = 12
 BYTECODE = INSIDE / "bytecode"  # where Python keeps what it compiles
 # The verify of a service that has none: a server is asked, another command runs to its end.
@@ -98,43 +97,29 @@ def _reported(log: bytes) -> Iterator[tuple[str, str]]:
     """The lines of a log that are about files of an image: how each was used, and its path."""
     for line in filter(None, log.split(b"\0")):
         how, _, path = os.fsdecode(line).partition("\t")
-        if _is_file(path):
+        if not path.startswith(_NOT_FILES):
             yield how, path
 
 
-def _is_file(path: str) -> bool:
-    return not path.startswith(_NOT_FILES)
-
-
-def _ended(
+def _watch(
     process: subprocess.Popen[bytes],
-    seconds: float,
     traced: Trace,
+    seconds: float,
     quiet: float,
     port: int | None = None,
-) -> bool:
-    """Whether a process ends within so many seconds, and before it has used nothing new for
-    `quiet` seconds, at least half of them its own; or for twice as long, while it only waits. Of a
-    `port` where something listens: for SERVES seconds since then.
+) -> None:
+    """Wait until a process ends, for so many seconds, and until it has used nothing new for `quiet`
+    seconds; once something listens at `port`, for SERVES seconds.
     """
-    last = time.monotonic()
-    until, used, spent = last + seconds, traced.distinct(), cpu_seconds(process.pid)
-    while process.poll() is None:
-        now = time.monotonic()
-        if now >= until:
-            return False
-        if (found := traced.distinct()) > used:
-            used, last, spent = found, now, cpu_seconds(process.pid)
+    last, used = time.monotonic(), 0
+    until = last + seconds
+    while process.poll() is None and time.monotonic() < min(until, last + quiet):
+        if (count := traced.distinct()) > used:
+            used, last = count, time.monotonic()
         if port and port in listeners():
-            port, quiet, last, spent = None, SERVES, now, cpu_seconds(process.pid)
-        if now - last >= quiet:
-            since = cpu_seconds(process.pid) - spent
-            waits = since < IDLE * (now - last) and now - last >= 2 * quiet
-            if since >= quiet / 2 or waits:
-                return False
+            port, quiet, last = None, SERVES, time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LOOKS)
-    return True
 
 
 def trace_starts(arguments: Sequence[str]) -> None:
@@ -212,7 +197,7 @@ def _check(
             start_new_session=True,
             **user,
         )
-        _ended(check, LIMIT + GRACE, traced, quiet, port)
+        _watch(check, traced, LIMIT + GRACE, quiet, port)
         for pid in (check.pid, *descendants(check.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

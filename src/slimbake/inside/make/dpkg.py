@@ -15,13 +15,6 @@ ROOT = Path("/")
 DPKG = Path("/var/lib/dpkg")
 STATUS_D = DPKG / "status.d"  # the records of an image, as distroless lays them out
 
-_OTHERS = {  # where package managers keep what is installed: their names
-    "lib/apk/db": "apk (Alpine, Wolfi, Chainguard)",
-    "usr/lib/apk/db": "apk (Alpine, Wolfi, Chainguard)",
-    "var/lib/rpm": "rpm (Red Hat, Fedora, SUSE, Amazon Linux)",
-    "usr/lib/sysimage/rpm": "rpm (Red Hat, Fedora, SUSE, Amazon Linux)",
-}
-
 
 class PackagesFault(StepError):
     """The external image has no package manager that slimbake knows."""
@@ -29,15 +22,13 @@ class PackagesFault(StepError):
 
 def require_dpkg(root: Path = ROOT) -> None:
     """Raise PackagesFault where something else than dpkg keeps the packages of a root."""
-    if (root / "var/lib/dpkg/info").is_dir() and (root / "var/lib/dpkg/status").is_file():
-        return
-    other = next((name for path, name in _OTHERS.items() if (root / path).exists()), "")
-    raise PackagesFault(
-        f"the Python image keeps its packages with {other or 'nothing that slimbake knows'}, and"
-        " slimbake makes runtimes of images with dpkg.\nslimbake: name one of Debian or Ubuntu in"
-        " `externals: {python: {image: ...}}`, such as python:3.12-slim, or give the service a"
-        " `dockerfile` of its own"
-    )
+    if not (root / "var/lib/dpkg/info").is_dir() or not (root / "var/lib/dpkg/status").is_file():
+        raise PackagesFault(
+            "the Python image does not keep its packages with dpkg, as images of Alpine and Red Hat"
+            " do not, and slimbake makes runtimes of images with dpkg.\nslimbake: name one of Debian"
+            " or Ubuntu in `externals: {python: {image: ...}}`, such as python:3.12-slim, or give the"
+            " service a `dockerfile` of its own"
+        )
 
 
 @functools.cache
