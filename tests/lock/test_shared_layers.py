@@ -113,11 +113,23 @@ def test_a_service_that_goes_leaves_nothing_behind_and_a_new_one_is_locked_by_a_
     assert chain(repo, "new")[0] == "base-torch" and made.target("new")
 
 
+def test_the_last_of_several_services_keeps_all_that_it_has(repo: Repo) -> None:
+    services(repo, **THREE)
+    assert repo.run("lock").code == 0
+    services(repo, ner=THREE["ner"])
+    assert repo.run("lock", "--check").code == 0
+    made = load(repo.root / "services.yaml").plan
+    assert "base-torch" in {target.name for target in made.targets}
+    assert repo.run("lock").code == 0
+    assert closure(repo, "ner") == ["fastapi==1", "numpy==1", "sympy==1", "torch==2"]
+
+
 def test_none_gives_each_service_all_that_it_has_and_auto_shares_it_again(repo: Repo) -> None:
     services(repo, **THREE)
     assert repo.run("lock").code == 0
     shared = repo.locked()
     services(repo, "layers: none\n", **THREE)
+    assert repo.run("lock", "--check").code == 4, "each lock holds a part of what its service needs"
     assert repo.run("lock").code == 0
     assert repo.pins("ner") == ["fastapi==1", "numpy==1", "sympy==1", "torch==2"]
     assert not [name for name in repo.locked() if name.startswith(("base-", "layers"))]

@@ -105,7 +105,7 @@ class _Resolution:
             name: tuple(by_layer[layer.name] for layer in base.layer.closure)
             for name, base in bases.items()
         }
-        services = tuple(self._service(each, stacks, packages, weights) for each in self._services)
+        services = (self._service(each, stacks, packages, weights) for each in self._services)
         manifest = self._manifest
         return Fleet(
             manifest=manifest,
@@ -113,13 +113,13 @@ class _Resolution:
             python=manifest.python,
             registry=manifest.registry or manifest.project,
             platforms=self._platforms,
-            auto=self._manifest.layers != "none" and sum(each.shares for each in services) > 1,
+            auto=self._manifest.layers != "none",
             externals=self._externals(),
             compression=_compression(manifest),
             bases=tuple(bases.values()),
             weights=tuple(weights.values()),
             packages=(*packages.values(), *self._built.values()),
-            services=services,
+            services=tuple(services),
         )
 
     def _optimized(self, said: bool | None) -> bool:

@@ -80,7 +80,9 @@ def asks(fleet: Fleet, sharing: Sharing, text: Callable[[str], str]) -> dict[str
     locks share; `text`: of a lock by its name.
     """
     asked = {layer.lock: asked_of(layer, fleet, text) for layer in locked_layers(fleet)}
-    if fleet.auto:
+    if not fleet.auto:  # their locks hold a part of what they need now
+        asked |= {name: f"{asked[name]} alone" for name in sharing.services if name in asked}
+    elif sharing.layers or sum(service.shares for service in fleet.services) > 1:
         layers = dict.fromkeys(base_layer(layer.lock) for layer in sharing.layers)
         asked |= dict.fromkeys((*layers, LAYERS), asked_layers(fleet))
     for package in fleet.packages:

@@ -138,7 +138,7 @@ class _Locking:
             with self._work.step("layers", "finding what services share"):
                 sharing = arrange(fleet, pins, before, locks)
         self._texts |= {name: lock_text(own) for name, own in cut(sharing, pins).items()}
-        if fleet.auto:
+        if sharing.layers or (fleet.auto and sum(each.shares for each in fleet.services) > 1):
             self._texts[LAYERS] = layers_text(sharing)
         if line := alignment(pins):
             self._console.say(line)
