@@ -132,9 +132,18 @@ class Repository:
             folder = ACTIONS / action.partition("/")[2]
             assert folder.is_dir(), f"{action} has no stand-in"
             words += ["--local-repository", f"{action}@{sha}={folder}"]
-        return self._ended(words, self._jobs_of_act)
+        done = self._ended(words)
+        lines = [json.loads(line) for line in done.text.splitlines() if line.startswith("{")]
+        ended = {
+            line["matrix"]["name"] if line["jobID"] == "services" else line["jobID"]: line[
+                "jobResult"
+            ]
+            for line in lines
+            if "jobResult" in line
+        }
+        return Run(done.code, "\n".join(line["msg"] for line in lines), ended)
 
-    def _ended(self, words: list[str], jobs: Any) -> Run:
+    def _ended(self, words: list[str]) -> Run:
         done = subprocess.run(
             words,
             cwd=self.toy.root,
@@ -143,18 +152,7 @@ class Repository:
             text=True,
             check=False,
         )
-        text = done.stdout + done.stderr
-        return Run(done.returncode, text, jobs(text))
-
-    @staticmethod
-    def _jobs_of_act(text: str) -> dict[str, str]:
-        lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
-        return {
-            (line["matrix"].get("name") if line["jobID"] == "services" else "")
-            or line["jobID"]: line["jobResult"]
-            for line in lines
-            if "jobResult" in line
-        }
+        return Run(done.returncode, done.stdout + done.stderr)
 
     def gitlab(self, node: Path, programs: Path, **variables: str) -> Run:  # noqa: F811
         """Run a pipeline of GitLab, and its child."""
@@ -164,6 +162,7 @@ class Repository:
             # Here no image of Docker can be had, and no job may write to /opt.
             del pipeline["default"]["image"], pipeline["default"]["services"]
             text = json.dumps(pipeline).replace("/opt/slimbake", str(self.folder / "venv"))
+            text = text.replace("python3 -m venv", f"{self.folder}/bin/python3 -m venv")
             (self.toy.root / ".slimbake").mkdir(exist_ok=True)
             (self.toy.root / ".slimbake/run.yml").write_text(text)
             words = [str(node), str(programs / "node_modules/.bin/gitlab-ci-local"), *jobs]
@@ -175,31 +174,26 @@ class Repository:
                 **variables,
             }
             words += [f"--variable={name}={value}" for name, value in given.items()]
-            child = self._ended(words, self._jobs_of_gitlab)
-            ran = Run(child.code, ran.text + child.text, ran.jobs | child.jobs)
+            done = self._ended(words)
+            ended = re.findall(r"^ *(PASS|FAIL)  (.+?) *$", done.text, re.MULTILINE)
+            results = {name: "success" if how == "PASS" else "failure" for how, name in ended}
+            ran = Run(done.code, ran.text + done.text, ran.jobs | results)
             if ran.code:
                 break
         return ran
-
-    @staticmethod
-    def _jobs_of_gitlab(text: str) -> dict[str, str]:
-        ended = re.findall(r"^ *(PASS|FAIL|WARN)  (.+?) *$", text, re.MULTILINE)
-        return {name: "success" if how == "PASS" else "failure" for how, name in ended}
 
 
 ACCOUNT = ("REGISTRY_USERNAME=ada", "REGISTRY_PASSWORD=secret")
 EVERY = ("plan", "shared", *SERVICES, "tag", "summary")
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Repository]:  # noqa: F811
-    with fleet(tmp_path_factory.mktemp("repository")) as toy:
+@pytest.fixture
+def repository(tmp_path: Path, registry: str) -> Iterator[Repository]:  # noqa: F811
+    with fleet(tmp_path / "repository") as toy:
         root = str(toy.root)
         assert call("git", "init", "--quiet", "--initial-branch=main", root).code == 0
         call("git", "-C", root, "remote", "add", "origin", f"https://github.com/{OURS}")
-        made = Repository(toy, registry, tmp_path_factory.mktemp("runs"))
-        made.provider("github")
-        yield made
+        yield Repository(toy, registry, tmp_path / "runs")
 
 
 def pull_request(base: str, head: str = OURS) -> dict[str, Any]:
@@ -218,10 +212,63 @@ def succeeded(run: Run, *jobs: str) -> None:
 MAIN = {"ref": "refs/heads/main"}
 
 
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """Node.js as gitlab-ci-local wants it, which Debian's is too old for."""
+    words = (tool("uv"), "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE)
+    done = call(*words, "node", "-e", "console.log(process.execPath)")
+    if done.code and os.environ.get("CI") != "true":
+        pytest.skip(f"uv cannot get {NODE}: {done.stderr[-300:]}")
+    assert done.code == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def test_every_job_of_gitlab_s_pipeline_runs(
+    repository: Repository,
+    node: Path,
+    programs: Path,  # noqa: F811
+) -> None:
+    made, toy = repository, repository.toy
+    made.provider("gitlab")
+    account = {"REGISTRY_USERNAME": "ada", "REGISTRY_PASSWORD": "secret"}
+
+    # A push to an empty registry builds everything.
+    lane = "(linux_amd64)"
+    run = made.gitlab(node, programs, **account)
+    builds = [f"bake {name} {lane}" for name in SERVICES]
+    succeeded(run, "plan", f"shared {lane}", *builds, "tag", "summary")
+    assert set(made.digests(made.head())) == set(SERVICES)
+    ran = {*run.jobs}
+
+    # A merge request builds what it changes, and logs in nowhere.
+    base = made.head()
+    toy.file("api/app.py", f"print('merged')  # {toy.project}\n")
+    made.settle()
+    request = {
+        "CI_MERGE_REQUEST_ID": "1",
+        "CI_PIPELINE_SOURCE": "merge_request_event",
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
+    }
+    run = made.gitlab(node, programs, **request)
+    succeeded(run, "plan", f"check {lane}", "summary")
+    assert "Login Succeeded" not in run.text
+    assert made.digests(made.head()) == {}
+    ran |= {*run.jobs}
+
+    pipeline = yaml.safe_load((toy.root / GITLAB).read_text())
+    names = {
+        name.removeprefix(".").replace("services", "bake")
+        for name in pipeline
+        if "script" in pipeline[name]
+    }
+    assert {re.split(r"[ (]", job)[0] for job in ran} == names
+
+
 def test_every_job_of_github_s_workflow_runs_from_an_empty_registry_to_a_failing_smoke(
     repository: Repository,
 ) -> None:
     made, toy = repository, repository.toy
+    made.provider("github")
     ran: set[str] = set()
 
     # A push to an empty registry builds everything.
@@ -282,62 +329,8 @@ def test_every_job_of_github_s_workflow_runs_from_an_empty_registry_to_a_failing
     assert {name for name, how in run.jobs.items() if how == "failure"} == {"client"}
     assert set(made.digests(made.head())) == {"api", "embed"}
     assert "| <code>client</code> | failed |" in run.text
-    assert "the&#32;weights" in run.text or "the weights are wrong" in run.text
+    assert "the weights are wrong" in run.text
 
     # All that a user gets has run.
     jobs = yaml.safe_load((toy.root / GITHUB).read_text())["jobs"]
     assert {("services" if job in SERVICES else job) for job in ran} == set(jobs)
-
-
-@pytest.fixture(scope="module")
-def node() -> Path:
-    """Node.js as gitlab-ci-local wants it, which Debian's is too old for."""
-    words = (tool("uv"), "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE)
-    done = call(*words, "node", "-e", "console.log(process.execPath)")
-    if done.code and os.environ.get("CI") != "true":
-        pytest.skip(f"uv cannot get {NODE}: {done.stderr[-300:]}")
-    assert done.code == 0, done.stderr
-    return Path(done.stdout.strip())
-
-
-def test_every_job_of_gitlab_s_pipeline_runs_and_gives_the_same_digests(
-    repository: Repository,
-    node: Path,
-    programs: Path,  # noqa: F811
-) -> None:
-    made, toy = repository, repository.toy
-    made.provider("gitlab")
-    account = {"REGISTRY_USERNAME": "ada", "REGISTRY_PASSWORD": "secret"}
-
-    # What GitHub's workflow pushed for the same content is there.
-    toy.file("api/app.py", f"print('edited at last')  # {toy.project}\n")
-    made.settle()
-    run = made.gitlab(node, programs, **account)
-    lane = "(linux_amd64)"
-    succeeded(run, "plan", f"shared {lane}", f"bake api {lane}", "tag", "summary")
-    assert set(made.digests(made.head())) == set(SERVICES)
-    assert "Unchanged, and not built: 2." in run.text
-    ran = {*run.jobs}
-
-    # A merge request builds what it changes, and logs in nowhere.
-    base = made.head()
-    toy.file("api/app.py", f"print('merged')  # {toy.project}\n")
-    made.settle()
-    request = {
-        "CI_MERGE_REQUEST_ID": "1",
-        "CI_PIPELINE_SOURCE": "merge_request_event",
-        "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
-    }
-    run = made.gitlab(node, programs, **request)
-    succeeded(run, "plan", f"check {lane}", "summary")
-    assert "Login Succeeded" not in run.text
-    assert made.digests(made.head()) == {}
-    ran |= {*run.jobs}
-
-    pipeline = yaml.safe_load((toy.root / GITLAB).read_text())
-    names = {
-        name.removeprefix(".").replace("services", "bake")
-        for name in pipeline
-        if "script" in pipeline[name]
-    }
-    assert {re.split(r"[ (]", job)[0] for job in ran} == names
