@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from platform import machine
@@ -199,9 +200,10 @@ def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_p
     repo.monkeypatch.delenv("UV_DEFAULT_INDEX")
     repo.monkeypatch.delenv("UV_NO_CONFIG")
     there = "aarch64" if machine() == "x86_64" else "x86_64"
+    sha256 = hashlib.sha256(other.files[f"torch-2.0+cu128-{ANY}.whl"]).hexdigest()
     lock = (
-        f'torch==2.0+cu128\nelsewhere==1 ; platform_machine == "{there}" \\\n   '
-        f" --hash=sha256:{'0' * 64}\n"
+        f"torch==2.0+cu128 \\\n    --hash=sha256:{sha256}\n"
+        f'elsewhere==1 ; platform_machine == "{there}" \\\n    --hash=sha256:{"0" * 64}\n'
     )
     fetch.fetch_lock(lock, tmp_path / "wheels", "cu128")
     assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]

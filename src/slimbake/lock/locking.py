@@ -116,14 +116,13 @@ class _Locking:
             with self._work.step("external images"):
                 self._texts[EXTERNALS] = self._externals()
         asked = asks(self._fleet, sharing, self._text)
-        records = {name: self._record(name, value) for name, value in asked.items()}
+        records = {
+            name: LockRecord(value, text_digest(self._text(name))) for name, value in asked.items()
+        }
         return write_locks(self._fleet.root, self._texts, records)
 
     def _text(self, name: str) -> str:
         return self._texts[name] if name in self._texts else self._locks.text(name) or ""
-
-    def _record(self, name: str, asked: str) -> LockRecord:
-        return LockRecord(asked, text_digest(self._text(name)))
 
     def _share(self) -> Sharing:
         """Which layers services share, and the locks of these and of the services."""
@@ -204,7 +203,7 @@ class _Locking:
         kept = {name: pin for name, pin in known.items() if name not in moving}
         at = still_asked(layer, self._sources_of(kept))
         with self._work.step(layer.name, f"locking {layer.name}"):
-            resolved = resolve_layer(
+            needed, sources = resolve_layer(
                 layer,
                 self._fleet.root,
                 self._fleet.python,
@@ -214,9 +213,9 @@ class _Locking:
                 self._console,
                 self._sources_of(given),
             )
-        for built in self._described(resolved.sources, layer).values():
+        for built in self._described(sources, layer).values():
             self._sources[built.origin] = built
-        pins = tuple(pin for pin in resolved.pins if pin.name not in below)
+        pins = tuple(pin for pin in needed if pin.name not in below)
         self._pins[layer.name] = pins
         self._texts[layer.lock] = lock_text(pins, source)
 

@@ -210,23 +210,16 @@ class Locks:
     @cached_property
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """What the packages of each lock are built from that have no wheel, by the lock's name."""
-        known = {each.origin: each for text in self.texts.values() if (each := source_of(text))}
-        found: dict[str, tuple[Source, ...]] = {}
-        for name in sorted(self.packages):
-            if BUILT in (self.text(name) or ""):
-                built = sorted(pin.built for pin in self.pins(name) if pin.built in known)
-                if sources := tuple(known[origin] for origin in built):
-                    found[name] = sources
-        return found
+        built = (name for name in sorted(self.packages) if BUILT in (self.text(name) or ""))
+        found = {
+            name: tuple(self._origins[p.built] for p in self.pins(name) if p.built in self._origins)
+            for name in built
+        }
+        return {name: sources for name, sources in found.items() if sources}
 
-    def lacks_sources(self, name: str) -> str:
-        """A package of this lock that is built from sources of which no lock says anything; "" where
-        there is none.
-        """
-        if BUILT not in (self.text(name) or ""):
-            return ""
-        known = {each.name for each in self.sources.get(name, ())}
-        return next((p.name for p in self.pins(name) if p.built and p.name not in known), "")
+    @cached_property
+    def _origins(self) -> dict[str, Source]:
+        return {each.origin: each for text in self.texts.values() if (each := source_of(text))}
 
     def debs(self, name: str) -> tuple[Deb, ...]:
         """The Debian packages of a lock of those; none where there is no lock."""
@@ -272,9 +265,10 @@ class Locks:
             parse_pins(text if text.startswith(HEADER) else "")
         except Fault as error:
             return Stale(name, f"{file}:{error}", damaged=True)
-        if lacking := self.lacks_sources(name):
-            why = f"no lock says what {lacking} of {file} is built from"
-            return Stale(name, why, damaged=True)
+        for pin in self.pins(name) if BUILT in text else ():
+            if pin.built and pin.built not in self._origins:
+                why = f"no lock says what {pin.name} of {file} is built from"
+                return Stale(name, why, damaged=True)
         return None
 
 

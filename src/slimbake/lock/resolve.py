@@ -198,14 +198,6 @@ def _marker(address: str) -> str:
     return f" ; {marker}" if found else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """What a layer needs, what it stands on included."""
-
-    pins: tuple[Pin, ...]
-    sources: dict[str, Source]  # of what has no wheel, by the package's name
-
-
 def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
     """Name -> version; of Git sources, the address with its commit."""
     return {
@@ -223,7 +215,7 @@ def resolve_layer(
     below: Mapping[str, Pin],
     console: Console,
     sources: Mapping[str, Source] = {},
-) -> Resolved:
+) -> tuple[tuple[Pin, ...], dict[str, Source]]:
     """The pins of all that a layer needs, and the sources of what has no wheel.
 
     `known`: versions of an earlier lock, kept where they still fit; `below`: pins that it takes as
@@ -251,7 +243,7 @@ def resolve_layer(
     pins = merged(found)
     refuse_cuda(layer, pins)
     refuse_hashes(layer, pins, built)
-    return Resolved(pins, with_asked(layer, built))
+    return pins, with_asked(layer, built)
 
 
 def _read(root: Path, file: str) -> str:
