@@ -13,8 +13,6 @@ from pathlib import Path
 import platformdirs
 from tools.bare.apt import sources as apt_sources
 
-from slimbake.host.machine import machine
-
 SUITES = ("forky", "sid")
 BINARY = Path("usr/libexec/docker/cli-plugins/docker-buildx")
 FETCH_LIMIT = 180  # seconds for each of apt's two steps
@@ -41,10 +39,10 @@ def _fetched(apt: Path) -> Path:
     """The package as a file, by an apt that has all its files in one folder: the machine's stay as
     they are.
     """
-    here = machine()
-    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    system = platform.freedesktop_os_release()
+    codename = system.get("VERSION_CODENAME", "")
     source = next((each for each in apt_sources() if codename in each.suites), None)
-    if here.system != "debian" or source is None:
+    if system["ID"] != "debian" or source is None:
         raise Unavailable("this machine has no mirror of Debian")
     for folder in (
         "etc/sources.list.d",

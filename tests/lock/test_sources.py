@@ -14,7 +14,6 @@ from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import sdist_bytes, wheel_bytes
 
-from slimbake.host.uv import _failure
 from slimbake.project import load
 
 
@@ -103,7 +102,7 @@ def test_a_git_source_that_is_gone_is_named_with_the_command_that_shows_it(
     done = repo.run("lock")
     assert done.code == 7
     assert f"the Git source of tool @ git+file://{tmp_path}/gone@v1 cannot be had" in done.stderr
-    assert f"`git ls-remote file://{tmp_path}/gone v1` shows" in done.stderr
+    assert "`git ls-remote` of that address shows" in done.stderr
 
 
 def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
@@ -115,16 +114,6 @@ def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
     subprocess.run(["rm", "-rf", repo.wheelhouse, upstream], check=True)
     done = repo.run("lock", "--fetch")
     assert done.code == 7 and f"Git cannot get the commit {at} of file://{upstream}" in done.stderr
-
-
-def test_a_package_that_is_called_otherwise_than_its_address_says_is_reported() -> None:
-    said = (
-        "error: Failed to download and build `upstream @\n       git+file:///x/upstream`\n"
-        "  cause: Package metadata name `tool` does not match given name `upstream`\n"
-    )
-    error = _failure(said, "")
-    assert str(error) == "the package at the address of 'upstream' is called 'tool'"
-    assert error.hint == "write its name before the address: tool @ ..."
 
 
 def test_a_commit_is_kept_in_the_wheelhouse_by_itself(

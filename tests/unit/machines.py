@@ -11,7 +11,6 @@ from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources
 
 DEBIAN = Machine(
-    system="debian",
     root=True,
     packages=PackageSources(),
     ca_bundle=None,

@@ -255,6 +255,62 @@ def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> 
     assert calls & {"open", "print", "input", "exec", "eval"} == set()
 
 
+OPENING = {
+    "host.files": "`content`, which opens what lies in a repository; this machine's state; a word's file",
+    "host.git": "a commit that was fetched for this archive",
+    "host.machine": "pip's settings",
+    "host.uv": "uv's answer",
+    "catalogue": "slimbake's own",
+    "config.structure": "slimbake's own",
+    "render.generated": "slimbake's own templates and schema",
+    "report": "slimbake's own page",
+    "fingerprint.gather": "slimbake's own template",
+    "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
+    "lock.locks": "weights, hashed after their kind was looked at",
+    "lock.removal": "wheels in the wheelhouse",
+    "lock.resolve": "uv's answer",
+    "lock.wheelhouse.store": "the wheelhouse",
+    "lock.wheelhouse.sources": "archives in the wheelhouse",
+    "registry.session": "Docker's settings",
+    "ci.tool": "slimbake's own requirements, uv's answer",
+    "cli": "its own standard streams",
+    "docker.volumes": "a stream of the engine",
+    "externals.debs": "an answer of apt",
+    "images.streams": "a stream of the engine",
+    "images.measure": "images",
+    "warm.why": "a stream of the engine",
+    "release.bake": "an answer of buildx",
+    "release.scan": "an image, written for the scanner",
+    "release.warm": "what a build exported",
+}
+"""Modules that open files other than by `host.files.content`, and what those are: none lies in a repository, where a link
+could lead to this machine's secrets.
+"""
+OPENS = {"open", "read_text", "read_bytes", "fdopen", "ZipFile"}
+
+
+def test_what_lies_in_a_repository_is_opened_by_one_function() -> None:
+    opening = {
+        module.removeprefix("slimbake.")
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) in OPENS
+        if package(module) != "inside" and not _by_content(node)
+    }
+    assert opening == set(OPENING)
+
+
+def _by_content(call: ast.Call) -> bool:
+    """Whether it is a call of the function `read_text` of host.files."""
+    return isinstance(call.func, ast.Name) and call.func.id == "read_text"
+
+
+def test_git_is_started_by_one_module() -> None:
+    started = {module for module in MODULES if "git" in commands(module)}
+    assert started == {"slimbake.host.git"}
+
+
 def test_only_the_command_line_knows_click() -> None:
     assert {package(module) for module in MODULES if "click" in imports(module)} == {"cli"}
 

@@ -22,7 +22,7 @@ from slimbake.config.model import Manifest
 from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.errors import ManifestError, UsageError
-from slimbake.host.files import apart
+from slimbake.host.files import apart, content
 from slimbake.render.generated import SHIPPED
 
 # The files of a new service: a small app that works, and a smoke that fails when it does not.
@@ -60,16 +60,14 @@ class Skeleton:
         return dict(sorted(files.items()))
 
     def _templates(self, root: Path) -> dict[str, str]:
-        folders = (
-            templates / FOLDER / part
-            for templates in (SHIPPED / "templates", root / "templates")
-            for part in ("any", self.kind)
-        )
-        return {
-            path.relative_to(folder).as_posix().removesuffix(".j2"): path.read_text("utf-8")
-            for folder in folders
-            for path in sorted(folder.rglob("*.j2"))
-        }
+        texts = {}
+        for top in (SHIPPED, root):
+            for part in ("any", self.kind):
+                folder = top / "templates" / FOLDER / part
+                for path in sorted(folder.rglob("*.j2")):
+                    name = path.relative_to(folder).as_posix().removesuffix(".j2")
+                    texts[name] = content(top, path.relative_to(top)).decode()
+        return texts
 
 
 def skeleton(manifest: Manifest, service: str, base: str | None) -> Skeleton:
@@ -165,7 +163,9 @@ def _laid(folder: Path, files: Mapping[str, str]) -> bool:
         return False
     there = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     return {path.relative_to(folder).as_posix() for path in there} == files.keys() and all(
-        path.is_file() and path.read_bytes() == files[path.relative_to(folder).as_posix()].encode()
+        path.is_file()
+        and content(folder, path.relative_to(folder))
+        == files[path.relative_to(folder).as_posix()].encode()
         for path in there
     )
 

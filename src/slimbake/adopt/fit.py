@@ -40,7 +40,7 @@ _KEY = re.compile(
 
 def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
     """What the manifest's reader says of a text in the file's place."""
-    with apart(file.resolve()) as copy:
+    with apart(file) as copy:
         copy.write_text(text, "utf-8")
         try:
             return manifest(copy)

@@ -54,7 +54,7 @@ def init(file: Path, request: InitRequest, console: Console) -> list[str]:
     Raises UsageError where there is nothing to adopt, ManifestError where the manifest that is
     there is wrong.
     """
-    file = file.resolve()
+    file = file.parent.resolve() / file.name
     decided = start(file, request)
     if file.exists():
         return _further(file, decided, request, console)
@@ -95,7 +95,7 @@ def start(file: Path, request: InitRequest) -> Started:
 
     Raises UsageError where nothing in it can become a service.
     """
-    repository = survey(file.resolve().parent)
+    repository = survey(file.parent.resolve())
     found = adoption(repository, tuple(_compose(request.compose, repository)), request.service)
     if not found.drafts:
         raise UsageError(*_nothing(request, found.notes))

@@ -20,7 +20,7 @@ from slimbake.adopt.writer import flowing, scalar
 from slimbake.config.document import read_yaml
 from slimbake.config.words import Word
 from slimbake.errors import UsageError
-from slimbake.host.files import write_atomically
+from slimbake.host.files import content, write_atomically
 
 Entry = Mapping[str, Any]
 
@@ -140,6 +140,6 @@ def _plainly(value: Any) -> Any:
 
 def write_text(file: Path, text: str) -> None:
     """Put a manifest's new text in its place, with the byte order mark and mode that it had."""
-    before = file.read_bytes()
-    content = (_BOM if before.startswith(_BOM) else b"") + text.encode()
-    write_atomically(file, content, file.stat().st_mode & 0o777)
+    before = content(file.parent, file.name)
+    after = (_BOM if before.startswith(_BOM) else b"") + text.encode()
+    write_atomically(file, after, file.stat().st_mode & 0o777)

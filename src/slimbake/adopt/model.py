@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,7 @@ class Repository:
     """A repository's files. Paths are POSIX and relative to its root."""
 
     root: Path
+    content: Callable[[str], bytes]  # of a file; raises OSError
     files: tuple[str, ...]  # sorted
     folders: frozenset[str]  # "." among them
     partial: bool = False  # whether there are more than it was read for
@@ -92,19 +94,10 @@ class Repository:
             return False
 
     def _read(self, path: str) -> str | None:
-        """Links that lead out, pipes and devices are never opened."""
-        if path not in self._known:
-            return None
-        real = self.root / path  # its folders are no links: those were not walked into
-        try:
-            if real.is_symlink() and not real.resolve().is_relative_to(self.root.resolve()):
-                return None
-            found = real.stat()
-            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-                return None
-            return real.read_bytes().decode("utf-8-sig")
-        except (OSError, ValueError):
-            return None
+        with contextlib.suppress(OSError, ValueError):
+            if path in self._known and (self.root / path).stat().st_size <= LARGEST:
+                return self.content(path).decode("utf-8-sig")
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
 from slimbake.adopt.model import Repository
 from slimbake.config.naming import BAKE, SCHEMA
+from slimbake.host.files import content
 
 MOST = 200_000  # files
 # What a checkout has beside its sources.
@@ -41,4 +43,11 @@ def survey(root: Path) -> Repository:
             partial = True
             break
     found = tuple(sorted(files))
-    return Repository(root, found, frozenset(folders), partial, _known=frozenset(found))
+    return Repository(
+        root,
+        functools.partial(content, root),
+        found,
+        frozenset(folders),
+        partial,
+        _known=frozenset(found),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from slimbake.config.naming import PARITY
 from slimbake.console.tables import FOLDED, Layout, text_table
-from slimbake.host.files import write_atomically
+from slimbake.host.files import content, write_atomically
 from slimbake.host.workspace import Workspace
 
 FILE = PARITY
@@ -26,7 +26,7 @@ def measured_parity(workspace: Workspace, services: Iterable[str]) -> dict[str, 
     for service in services:
         for path in sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))[:1]:
             with contextlib.suppress(OSError, ValueError):
-                measured[service] = dict(json.loads(path.read_text("utf-8")))
+                measured[service] = dict(json.loads(content(path.parent, path.name)))
     return measured
 
 
@@ -41,7 +41,7 @@ def write_parity(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
 def read_parity(root: Path) -> dict[str, dict[str, Any]]:
     """What is kept; empty where nothing is."""
     with contextlib.suppress(OSError, ValueError):
-        return dict(json.loads((root / FILE).read_text("utf-8")))
+        return dict(json.loads(content(root, FILE)))
     return {}
 
 

@@ -16,7 +16,7 @@ from slimbake import docker
 from slimbake.checks.cure import cure
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
-from slimbake.config.compose import own_compose
+from slimbake.config.files import own_compose
 from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
 from slimbake.docker.containers import contained

@@ -13,6 +13,7 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.checks.surroundings import emulated, foreign, surroundings
 from slimbake.docker.containers import Contained, contained
+from slimbake.host.files import content
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
@@ -81,9 +82,9 @@ def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> s
     image.
     """
     command, fixed = _command(image, running)
-    file, stop = root / running.verify, running.stop_signal
+    stop = running.stop_signal
     return question(
-        file,
+        content(root, running.verify).decode(),
         running.verify,
         command,
         fixed,
@@ -95,7 +96,7 @@ def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> s
 
 
 def question(
-    file: Path,
+    source: str,
     name: str,
     command: list[str],
     fixed: int,
@@ -106,7 +107,7 @@ def question(
 ) -> str:
     """What the container gets on standard input: check.pyz, the check, and how the service is run."""
     question = {
-        "source": file.read_text("utf-8"),
+        "source": source,
         "name": name,
         "command": command,
         "fixed": fixed,

@@ -13,6 +13,7 @@ from slimbake.console import Console
 from slimbake.errors import ManifestError, SetupError, UsageError
 from slimbake.fingerprint.compare import State, TargetChange, compare
 from slimbake.fingerprint.gather import THIS_TREE, Commit, accounts, unpinned
+from slimbake.host.files import content
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
 from slimbake.project import load
@@ -59,7 +60,7 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
         there = {
-            path: Generated(path, (root / path).read_bytes())
+            path: Generated(path, content(root, path))
             for path in files
             if (root / path).is_file()
         }
@@ -68,9 +69,10 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
         )
         files |= there
         commit, workspace = Commit(snapshot.submodules, foreign), Workspace(None)
-    described = accounts(plan, root, workspace, unpinned(plan), variables, files, commit)
     return State(
-        described, plan.targets, {service.service: service.budget for service in plan.services}
+        accounts(plan, root, workspace, unpinned(plan), variables, files, commit),
+        plan.targets,
+        {service.service: service.budget for service in plan.services},
     )
 
 

@@ -14,7 +14,7 @@ from slimbake import __version__
 from slimbake.config.naming import TOOL
 from slimbake.console import Console
 from slimbake.errors import StaleFiles, UsageError
-from slimbake.host.files import write_atomically
+from slimbake.host.files import content, write_atomically
 from slimbake.project import Project
 from slimbake.render.generated import SHIPPED, own_checkout
 
@@ -32,8 +32,8 @@ def tool_fault(project: Project) -> StaleFiles | None:
     """Why the pipeline cannot install this slimbake; None where it can, or where there is none."""
     if project.plan.pipeline.provider == "none" or own_checkout(project.root):
         return None
-    file, named = project.root / TOOL, _named(project)
-    text = file.read_text("utf-8", "replace") if file.is_file() else ""
+    named, there = _named(project), (project.root / TOOL).is_file()
+    text = content(project.root, TOOL).decode("utf-8", "replace") if there else ""
     pin = text.removeprefix(_HEADER).removesuffix(_needs())
     if (_WHEEL in named and pin == _pin(project)) if named else _OF_INDEX.fullmatch(pin):
         return None
@@ -82,8 +82,8 @@ def _pin(project: Project) -> str:
     """The requirement of the wheel that the manifest names."""
     wheel, _, digest = _named(project).partition("#sha256=")
     where = f"slimbake @ {wheel}" if digest else f"./{wheel}"
-    digest = digest or hashlib.sha256((project.root / wheel).read_bytes()).hexdigest()
-    return f"{where} \\\n    --hash=sha256:{digest}\n"
+    sha256 = digest or hashlib.sha256(content(project.root, wheel)).hexdigest()
+    return f"{where} \\\n    --hash=sha256:{sha256}\n"
 
 
 _NOWHERE = f"""\

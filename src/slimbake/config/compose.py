@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, cast
 
 import yaml
@@ -51,15 +50,6 @@ class OwnCompose:
         return frozenset(name for name, keys in self.keys.items() if "build" in keys)
 
 
-def own_compose(root: Path) -> OwnCompose:
-    """What a repository's own compose file defines; nothing of one that cannot be read."""
-    for name in OWN:
-        with contextlib.suppress(OSError, ValueError):
-            if (found := defined(name, (root / name).read_text("utf-8"))).name:
-                return found
-    return OwnCompose()
-
-
 @lru_cache(maxsize=8)  # each service that starts beside others asks for it
 def defined(name: str, text: str) -> OwnCompose:
     """What the compose file of this name and text defines itself; nothing of one that cannot be
@@ -84,12 +74,12 @@ def dotenv(text: str) -> dict[str, str]:
     return found
 
 
-def image_lines(file: Path) -> dict[str, int]:
+def image_lines(text: str) -> dict[str, int]:
     """The line of each service's image in a compose file; of none, where it cannot be read."""
-    with contextlib.suppress(OSError, *_UNREADABLE):
+    with contextlib.suppress(*_UNREADABLE):
         return {
             name: key.start_mark.line + 1
-            for name, said in _service_nodes(file.read_text("utf-8"))
+            for name, said in _service_nodes(text)
             for key, _ in said
             if key.value == "image"
         }

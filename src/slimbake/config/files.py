@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
@@ -9,9 +10,11 @@ import stat
 from difflib import get_close_matches
 from pathlib import Path
 
+from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.document import Position
 from slimbake.config.report import RefusedError
 from slimbake.errors import ManifestError, Problem
+from slimbake.host.files import content
 
 # What YAML does not count as printable; libyaml refuses it too, but without a line and column.
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
@@ -20,7 +23,7 @@ _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\u
 def yaml_text(path: Path) -> str:
     """The text of a YAML file; ManifestError when it has none."""
     try:
-        text = decoded(_bytes(path))
+        text = decoded(content(path.parent, path.name))
     except RefusedError as error:
         raise unreadable(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
@@ -59,10 +62,13 @@ def os_reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-def _bytes(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise ValueError("it is a folder" if path.is_dir() else "it is no regular file")
-    return path.read_bytes()
+def own_compose(root: Path) -> OwnCompose:
+    """What a repository's own compose file defines; nothing of one that cannot be read."""
+    for name in OWN:
+        with contextlib.suppress(OSError, ValueError):
+            if (found := defined(name, content(root, name).decode())).name:
+                return found
+    return OwnCompose()
 
 
 class ManifestFolder:
@@ -123,9 +129,7 @@ class ManifestFolder:
     def read(self, relative: str) -> str:
         """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read."""
         try:
-            # No Path: a fleet has tens of thousands of files.
-            with open(self._find(relative, relative)[0], "rb") as file:  # noqa: PTH123
-                return decoded(file.read())
+            return decoded(content(self._root, relative))
         except OSError as error:
             raise RefusedError(f"'{relative}' cannot be read: {os_reason(error)}") from error
 

@@ -6,9 +6,9 @@ import posixpath
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from slimbake.config.compose import own_compose
 from slimbake.config.document import KeyPath
 from slimbake.config.files import ManifestFolder as Repository
+from slimbake.config.files import own_compose
 from slimbake.config.inference import without_export
 from slimbake.config.model import (
     BaseEntry,

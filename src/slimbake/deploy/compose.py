@@ -16,7 +16,7 @@ from typing import Any
 from slimbake import docker
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import ALIVE
-from slimbake.config.compose import OWN, own_compose
+from slimbake.config.files import own_compose
 from slimbake.console import QUIET, Console
 from slimbake.docker.beside import OwnServices, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
@@ -358,7 +358,7 @@ def _expect_well(
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
     compose_file = own_compose(project.root)
-    lines = (f"in {compose_file.name or OWN[0]}:", "", f"include: [{COMPOSE_FILE}]")
+    lines = (f"in {compose_file.name or "compose.yaml"}:", "", f"include: [{COMPOSE_FILE}]")
     both = [
         service.service
         for service in project.plan.services

@@ -140,6 +140,9 @@ def own_services(file: Path, project: str = "") -> OwnServices:
     Raises SetupError where there is no Compose, or where it cannot read the file.
     """
     require_compose()
+    for name in (".env", file.name):  # Compose shows what it cannot read of them
+        if (file.parent / name).exists():
+            content(file.parent, name)
     words = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
     placeholders: dict[str, str] = {}
     while True:

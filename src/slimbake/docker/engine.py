@@ -15,7 +15,6 @@ from typing import Any, Literal
 from slimbake.docker.compose import version_of
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.host.machine import Machine, machine
 
 Version = tuple[int, int, int]
 
@@ -63,7 +62,7 @@ def expect_engine() -> DockerEngine:
     """
     found = find()
     if isinstance(found, Absent):
-        raise SetupError(found.found, remedy(found, machine()))
+        raise SetupError(found.found, remedy(found))
     return found
 
 
@@ -115,21 +114,28 @@ def describe(
     )
 
 
-def remedy(absent: Absent, here: Machine) -> str:
+_CHOICES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION")
+_INSTALL = (
+    "install Docker Engine with buildx and Compose: https://docs.docker.com/engine/install/ (on"
+    " Debian: `apt-get install docker.io docker-cli docker-buildx docker-compose`; on Ubuntu:"
+    " `apt-get install docker.io docker-buildx docker-compose-v2`)"
+)
+
+
+def remedy(absent: Absent) -> str:
     """What to do about an engine that is absent, on this machine: commands, where they are known."""
     if absent.what == "permission":
         return "run slimbake as root, or put yourself into the group `docker` and log in again"
     if absent.what == "daemon":
-        if os.environ.get("DOCKER_HOST"):
-            return "start the engine that DOCKER_HOST names, or unset DOCKER_HOST"
+        if names := [name for name in _CHOICES if os.environ.get(name)]:
+            return (
+                f"start the engine that {' and '.join(names)} name, or unset them: Docker then uses"
+                " this machine's own"
+            )
         return "start it, as root: `systemctl start docker`"
     if absent.what == "builder":
         return "see `docker buildx ls`; `docker buildx use default` chooses the engine's own"
-    if here.system in {"debian", "ubuntu"}:
-        compose = "docker-compose docker-cli" if here.system == "debian" else "docker-compose-v2"
-        names = f"docker.io docker-buildx {compose}"
-        return f"as root: `apt-get update && apt-get install --yes {names}`"
-    return "install Docker Engine with buildx and Compose: https://docs.docker.com/engine/install/"
+    return _INSTALL
 
 
 def _plugin(info: Mapping[str, Any], name: str) -> str:

@@ -13,6 +13,7 @@ from slimbake.console import Console
 from slimbake.docker.beside import OwnServices
 from slimbake.errors import SetupError
 from slimbake.externals.resolve import in_engine
+from slimbake.host.files import content
 from slimbake.images import this_platform
 
 
@@ -34,7 +35,7 @@ def beside_images(
     for service, names in needs.items():
         for each in own.needed(names):
             needing.setdefault(each, []).append(service)
-    lines = image_lines(file)
+    lines = image_lines(content(file.parent, file.name).decode("utf-8", "replace"))
     return tuple(
         BesideImage(
             image=image,

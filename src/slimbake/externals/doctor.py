@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from slimbake import docker
-from slimbake.config.compose import own_compose
+from slimbake.config.files import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
 from slimbake.docker.compose import INSTALL
@@ -89,7 +89,7 @@ def without_engine(error: SlimbakeError) -> SlimbakeError:
     """Of what Docker did not do, that there is no engine and what to do, where that is why."""
     absent = find() if isinstance(error, DockerError) else None
     if isinstance(absent, Absent) and absent.what in ("client", "daemon", "permission"):
-        return SetupError(absent.found, remedy(absent, machine()))
+        return SetupError(absent.found, remedy(absent))
     return error
 
 
@@ -165,7 +165,7 @@ def report(facts: DoctorFacts) -> Diagnosis:
     """What the facts mean."""
     return Diagnosis(
         (
-            *_engine(facts.engine, facts.here),
+            *_engine(facts.engine),
             *_merged(facts.merged),
             *_externals(facts),
             *_images(facts),
@@ -176,9 +176,9 @@ def report(facts: DoctorFacts) -> Diagnosis:
     )
 
 
-def _engine(engine: DockerEngine | Absent, here: Machine) -> Iterator[DoctorRow]:
+def _engine(engine: DockerEngine | Absent) -> Iterator[DoctorRow]:
     if isinstance(engine, Absent):
-        yield DoctorRow("engine", "fail", engine.found, remedy(engine, here))
+        yield DoctorRow("engine", "fail", engine.found, remedy(engine))
         return
     yield DoctorRow("engine", "ok", f"Docker {engine.version} at {engine.endpoint}")
     if engine.store == "containerd":

@@ -14,6 +14,7 @@ from slimbake.fingerprint.folders import Folders, Hashes
 from slimbake.fingerprint.model import BELOW, Account, ExternalDigests, Input, account, digest
 from slimbake.fingerprint.steps import settings
 from slimbake.host.dockerignore import Ignore
+from slimbake.host.files import content
 from slimbake.host.workspace import Workspace
 from slimbake.lock.text import EXACT
 from slimbake.plan.model import Plan, Target
@@ -100,7 +101,7 @@ class _Gatherer:
         self._folders = Folders(str(root), self._hashes, commit.submodules)
         self._targets = {target.name: target for target in plan.targets}
         self._found: dict[str, Account] = {}
-        self._content: dict[str, bytes | None] = {}
+        self._content: dict[str, str | None] = {}
         self._ignores: dict[str, Ignore] = {}
         self._inputs_inside: dict[str, Input | str | None] = {}
         self._read: dict[tuple[object, ...], Reads] = {}
@@ -250,13 +251,10 @@ class _Gatherer:
             made = self._files.get(path)
             return made.text if made else None
         if path not in self._content:
-            file = self._root / path
-            self._content[path] = file.read_bytes() if file.is_file() else None
-        return _decoded(self._content[path])
-
-
-def _decoded(content: bytes | None) -> str | None:
-    return None if content is None else content.decode("utf-8", "surrogateescape")
+            there = (self._root / path).is_file()
+            text = content(self._root, path).decode("utf-8", "surrogateescape") if there else None
+            self._content[path] = text
+        return self._content[path]
 
 
 def _external(name: str, image: str, externals: ExternalDigests | None) -> str:

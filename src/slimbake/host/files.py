@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,7 @@ from slimbake.host.typed import WRONG
 
 T = TypeVar("T")
 CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
+LARGEST = 64 << 20  # bytes of a file of a repository
 
 
 def state_folder() -> Path:
@@ -84,22 +86,12 @@ def apart(place: Path) -> Iterator[Path]:
     is still there, and so is what killed processes left of theirs.
     """
     remove_halves(place.parent, (place.name,))
-    with _half(place) as half:
-        yield half
-
-
-@contextlib.contextmanager
-def _half(place: Path) -> Iterator[Path]:
-    half = _half_name(place)
+    half = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
     _remove(half)
     try:
         yield half
     finally:
         _remove(half)
-
-
-def _half_name(place: Path) -> Path:
-    return place.with_name(f".{place.name}.{os.getpid()}-{threading.get_native_id()}")
 
 
 @contextlib.contextmanager
@@ -209,12 +201,8 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
             Path(folder).mkdir(parents=True, exist_ok=True)
         names.setdefault(folder, {})[name] = None
         half = f"{folder}/.{name}{own}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            number = os.open(half, flags)
-        except FileExistsError:  # a process that was killed left it
-            os.unlink(half)  # noqa: PTH108
-            number = os.open(half, flags)
+        _remove(Path(half))  # a process that was killed left it
+        number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(number, "wb", _BUFFER) as file:
             file.writelines(parts)
             file.flush()
@@ -246,25 +234,43 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "no regular file")
 
 
-def read_text(file: str | Path, hint: str, called: str = "") -> str:
-    """A file of text that slimbake wrote. Raises UsageError, with `hint`, where it is not UTF-8.
+def content(root: str | Path, path: str | Path) -> bytes:
+    """Read a file of a repository. Nothing else opens what lies there: anybody may have written it.
 
-    `called`: its name for people.
+    `path`: below `root`. Raises OSError: EXDEV where a link leads out of `root`, ENXIO for what is
+    no regular file, EOVERFLOW for more than LARGEST.
     """
+    # Who opens a FIFO waits for somebody who writes into it, unless told not to.
+    with open(
+        f"{root}/{path}", "rb", opener=lambda *how: os.open(how[0], how[1] | os.O_NONBLOCK)
+    ) as file:
+        status, place = os.fstat(file.fileno()), os.readlink(f"/proc/self/fd/{file.fileno()}")  # noqa: PTH115
+        if not place.startswith(f"{os.path.realpath(root).rstrip('/')}/"):
+            reason = f"a link leads out of the repository, to {place}"
+            raise OSError(errno.EXDEV, reason, str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.ENXIO, f"it is {kind_of(status.st_mode)}", str(path))
+        if status.st_size > LARGEST:
+            raise OSError(errno.EOVERFLOW, f"it has {status.st_size:,} bytes", str(path))
+        return file.read()
+
+
+def read_text(root: Path, path: str, hint: str) -> str:
+    """A file of text that slimbake wrote. Raises UsageError, with `hint`, where it is not UTF-8."""
     try:
-        with open(file, encoding="utf-8") as opened:  # noqa: PTH123
-            return opened.read()
+        return content(root, path).decode()
     except UnicodeDecodeError as error:
         byte = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        raise UsageError(f"{called or file} is not UTF-8: {byte}", hint) from None
+        raise UsageError(f"{path} is not UTF-8: {byte}", hint) from None
 
 
-def read_json(file: Path, parse: Callable[[Any], T], hint: str, called: str = "") -> T:
+def read_json(file: Path, parse: Callable[[Any], T], hint: str, root: Path | None = None) -> T:
     """What a file of JSON says. Raises UsageError, with `hint`, where it cannot be read or `parse`
-    takes it for something else. `called`: its name for people, where that is another.
+    takes it for something else. `root`: of the repository that has it; None for what the command
+    line names.
     """
     try:
-        return parse(json.loads(file.read_text("utf-8")))
+        return parse(json.loads(content(root, file) if root else file.read_bytes()))
     except (OSError, *WRONG) as error:
-        message = f"{called or file} cannot be read: {type(error).__name__}: {error}"
+        message = f"{file} cannot be read: {type(error).__name__}: {error}"
         raise UsageError(message, hint) from None

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from slimbake.errors import SetupError, UsageError
 from slimbake.host import process
 
-_QUIET = (
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "core.sparseCheckout=false",
+# Of what a repository's own configuration may say: programs that Git would start.
+_OFF = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.sparseCheckout", "false"),
+    ("log.showSignature", "false"),
+    ("safe.bareRepository", "explicit"),
 )
+_FILTER = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
+_ELSEWHERE = ("system\t", "global\t", "command\t")  # not the repository's, whose filters stay
 _SHALLOW = (
     "fetch the commits that are missing: git fetch --unshallow (GitHub Actions: fetch-depth: 0)"
 )
@@ -33,11 +37,35 @@ class Snapshot:
     submodules: dict[str, str]  # folder below it -> commit, of those whose files are not to be had
 
 
+def settings(folder: Path, around: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables under which Git starts no program that the repository around a folder names: no hook,
+    no monitor, and none of its own filters. Those of this user and this machine stay.
+
+    `around`: the variables that Git gets beside them. Raises SetupError where there is no Git.
+    """
+    words = ("--includes", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    listed = process.execute(["git", "-C", folder, "config", *words], env=around).stdout
+    own = (line for line in listed.splitlines() if not line.startswith(_ELSEWHERE))
+    filters = {line.partition("\t")[2].rpartition(".")[0] for line in own}
+    off = [*_OFF, *((f"{name}.{key}", value) for name in filters for key, value in _FILTER)]
+    before = int(around.get("GIT_CONFIG_COUNT") or 0)  # this user's
+    variables = {"GIT_CONFIG_COUNT": str(before + len(off))}
+    for number, (name, value) in enumerate(off, before):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def _git(folder: Path, *words: str, env: Mapping[str, str] = {}) -> process.Completed:
+    """Run Git: nothing else does."""
+    variables = settings(folder, {**os.environ, **env})
+    return process.execute(["git", "-C", folder, *words], env={**env, **variables})
+
+
 def revision(folder: Path) -> str:
     """The commit of a folder, with `-dirty` where files differ; "" without Git or a repository."""
     words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     with contextlib.suppress(SetupError):  # no Git
-        found = process.execute(["git", "-C", folder, *words])
+        found = _git(folder, *words)
         return found.stdout.strip() if found.ok else ""
     return ""
 
@@ -73,16 +101,16 @@ def export(address: str, commit: str, below: str, target: Path) -> None:
 
 def _fetch(address: str, commit: str, into: Path) -> None:
     """Check out a commit in an empty folder. A server may give branches and tags alone."""
-    run = [*("git", "-C", str(into)), *_QUIET, "-c", "protocol.file.allow=always"]
-    process.execute([*run, "init", "--quiet"])
-    one = process.execute([*run, "fetch", "--quiet", "--depth=1", "--", address, commit])
+    run = partial(_git, into, "-c", "protocol.file.allow=always")
+    run("init", "--quiet")
+    one = run("fetch", "--quiet", "--depth=1", "--", address, commit)
     every = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-    got = one if one.ok else process.execute([*run, "fetch", "--quiet", "--", address, *every])
+    got = one if one.ok else run("fetch", "--quiet", "--", address, *every)
     for words in (
         ("checkout", "--quiet", "--detach", commit),
         ("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"),
     ):
-        got = process.execute([*run, *words]) if got.ok else got
+        got = run(*words) if got.ok else got
     if not got.ok:
         raise SetupError(
             f"Git cannot get the commit {commit} of {address}\n{got.last_lines(3)}",
@@ -102,7 +130,7 @@ class GitRepository:
             "--is-shallow-repository",
             "--show-prefix",
         )
-        asked = process.execute(["git", "-C", folder, "rev-parse", *words])
+        asked = _git(folder, "rev-parse", *words)
         if not asked.ok:
             if "dubious ownership" in asked.stderr:
                 raise SetupError(
@@ -175,15 +203,13 @@ class GitRepository:
             }
             steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
             where = ("--", prefix) if prefix else ()
-            listed = process.execute(
-                ["git", *_QUIET, "-C", into, "ls-tree", "-r", "-z", commit, *where], env=own
-            )
+            listed = _git(into, "ls-tree", "-r", "-z", commit, *where, env=own)
             if not listed.ok:
                 raise SetupError(f"Git cannot list {commit}", listed.last_lines())
             if not listed.stdout:
                 return
             for step in steps:
-                done = process.execute(["git", *_QUIET, "-C", into, *step], env=own)
+                done = _git(into, *step, env=own)
                 if not done.ok:
                     raise SetupError(f"Git cannot write the files of {commit}", done.last_lines())
         for line in listed.stdout.split("\0"):
@@ -203,4 +229,4 @@ class GitRepository:
         yield path, commit
 
     def _run(self, *words: str) -> process.Completed:
-        return process.execute(["git", *_QUIET, "-C", self._folder, *words])
+        return _git(self._folder, *words)

@@ -19,8 +19,6 @@ _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 class Machine:
     """The settings of this machine that a build has to respect."""
 
-    # The distribution's ID as os-release has it (`debian`); empty where it has none.
-    system: str
     root: bool
     packages: PackageSources
     # The bundle of certificates that a variable or pip.conf names; None where none does.
@@ -46,23 +44,17 @@ def read_machine(
     # As pip does: files in a folder that this user may not enter are none.
     present = [path for path in paths if os.path.isfile(_under(top, path))]  # noqa: PTH113
     paths = pip_config_paths(environ, home, prefix, present)
-    texts = [_settings(_under(top, path)) for path in paths if path in present]
+    # Raises OSError where one cannot be read: to go on with another index would be a surprise.
+    files = [_under(top, path) for path in paths if path in present]
+    texts = [file.read_text("utf-8", "replace") for file in files]
     pip = pip_settings(texts, environ)
-    release = parse_os_release(_text(top / "etc/os-release") or _text(top / "usr/lib/os-release"))
     return Machine(
-        system=release.get("ID", ""),
         root=root,
         packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
         disk_free=_disk_free(top / "var/lib/docker"),
     )
-
-
-def parse_os_release(text: str) -> dict[str, str]:
-    """The settings of an os-release file (os-release(5))."""
-    pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
 
 
 def proxies(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -81,20 +73,6 @@ def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | Non
 
 def _under(top: Path, path: Path) -> Path:
     return top / path.relative_to("/") if path.is_absolute() and top != Path("/") else path
-
-
-def _settings(path: Path) -> str:
-    """The text of a file that pip reads. Raises OSError where it cannot be read: to go on with
-    another index would be a surprise.
-    """
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _disk_free(folder: Path) -> int:

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from slimbake.errors import SetupError
 
@@ -61,45 +60,15 @@ def execute(
     cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
     caller's.
     """
-    with ended(
-        _start(
-            argv,
-            env=env,
-            reads=bool(stdin),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-        )
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(stdin or None, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            return Completed(_words(argv), TIMED_OUT, "", f"no answer within {timeout:g} s")
-        return Completed(_words(argv), process.returncode, stdout, stderr)
-
-
-def _words(argv: Sequence[str | Path]) -> tuple[str, ...]:
-    return tuple(os.fspath(word) for word in argv)
-
-
-def _start(
-    argv: Sequence[str | Path],
-    *,
-    env: Mapping[str, str] | None,
-    reads: bool = False,
-    stdout: int | IO[bytes],
-    stderr: int,
-    cwd: Path | None = None,
-) -> subprocess.Popen[str]:
-    words = _words(argv)
+    words = tuple(os.fspath(word) for word in argv)
     try:
         # A session of its own: no prompt finds a terminal; what ends the process ends all that it
         # started.
-        return subprocess.Popen(
+        started = subprocess.Popen(
             words,
-            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},
             cwd=cwd,
             text=True,
@@ -109,6 +78,12 @@ def _start(
         )
     except FileNotFoundError:
         raise SetupError(f"{words[0]} is not installed", "see what slimbake doctor says") from None
+    with ended(started) as process:
+        try:
+            stdout, stderr = process.communicate(stdin or None, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return Completed(words, TIMED_OUT, "", f"no answer within {timeout:g} s")
+        return Completed(words, process.returncode, stdout, stderr)
 
 
 @contextlib.contextmanager

@@ -201,29 +201,11 @@ def _unbuilt(text: str) -> SetupError | None:
     named = re.search(r"Failed to \w+(?: and \w+)? `([^`]+)`", flat)
     asked = named[1] if named else "a package"
     if _GIT.search(flat):
-        address, at, revision = asked.partition(" @ git+")[2].partition("#")[0].rpartition("@")
-        if not at or "/" not in address.partition("://")[2]:  # the `@` of a user, or none
-            address, revision = f"{address}{at}{revision}", ""
         reason = [line.strip() for line in text.splitlines() if "fatal:" in line]
         return SetupError(
             f"the Git source of {asked} cannot be had\n" + "\n".join(reason[:2]),
-            f"`git ls-remote {' '.join(filter(None, (address, revision)))}` shows whether this"
-            " machine reaches it, and whether it has the revision",
-        )
-    if wrong := re.search(
-        r"Package metadata name `([^`]+)` does not match given name `([^`]+)`", flat
-    ):
-        return SetupError(
-            f"the package at the address of '{wrong[2]}' is called '{wrong[1]}'",
-            f"write its name before the address: {wrong[1]} @ ...",
-        )
-    if named and (missing := re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", flat)):
-        return SetupError(
-            f"the sources of {asked} import '{missing[1]}' to build, which their [build-system] does"
-            " not require",
-            "require a version that has a wheel, or that names it; or copy the sources into the"
-            " repository, name it in [build-system] requires of their pyproject.toml, and require"
-            " that folder",
+            "`git ls-remote` of that address shows whether this machine reaches it, and which"
+            " revisions it has",
         )
     if named and re.search(r"build backend|Failed to build|requirements from `", flat):
         return SetupError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from slimbake.console import QUIET, Console
-from slimbake.host.files import write_atomically
+from slimbake.host.files import content, write_atomically
 from slimbake.host.typed import WRONG
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Workspace:
         if file is None or not file.is_file():
             return None
         try:
-            return parse(json.loads(file.read_bytes()))
+            return parse(json.loads(content(file.parent, file.name)))
         except OSError:
             return None
         except WRONG:

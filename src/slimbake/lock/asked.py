@@ -12,6 +12,7 @@ from slimbake.config.naming import base_layer
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
 from slimbake.fleet.layering.sharing import Sharing
 from slimbake.fleet.model import Base, Fleet, Layer, Package, Service
+from slimbake.host.files import content
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
@@ -138,11 +139,10 @@ def _project(fleet: Fleet, path: str) -> str:
     """What its files say, less its own version, which no lock holds. In setup.py that may be a part of
     what it requires.
     """
-    files = (fleet.root / name for name in _project_files(fleet, path))
     return "".join(
-        text if file.name == SETUP_PY else _OWN_VERSION.sub(r"\1", text)
-        for file in files
-        for text in (file.read_text("utf-8", errors="backslashreplace"),)
+        text if name.endswith(SETUP_PY) else _OWN_VERSION.sub(r"\1", text)
+        for name in _project_files(fleet, path)
+        for text in (content(fleet.root, name).decode("utf-8", "backslashreplace"),)
     )
 
 

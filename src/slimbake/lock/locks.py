@@ -279,7 +279,7 @@ def read_locks(root: Path) -> Locks:
         return Locks({})
     with os.scandir(folder) as found:  # without a look at each file: a fleet has tens of thousands
         names = sorted(e.name for e in found if _is_lock(e.name) and e.is_file())
-    return Locks({name: _read(folder, name) for name in names})
+    return Locks({name: _read(root, name) for name in names})
 
 
 def _is_lock(name: str) -> bool:
@@ -295,27 +295,27 @@ def write_locks(
     """
     folder = root / LOCKS
     files = {lock_file(n): t for n, t in (*texts.items(), (INPUTS, _records_text(records)))}
-    changed = tuple(name for name, text in files.items() if _text(folder, name) != text)
+    changed = tuple(name for name, text in files.items() if _text(root, name) != text)
     write_all({folder / name: files[name].encode() for name in changed})
-    _remove_others(folder, {lock_file(name) for name in (*records, INPUTS)})
+    _remove_others(root, {lock_file(name) for name in (*records, INPUTS)})
     return changed
 
 
-def _remove_others(folder: Path, live: Collection[str]) -> None:
-    found = folder / lock_file(LAYERS)
-    for path in (*folder.glob("*.txt"), *([found] if found.is_file() else [])):
-        ours = path == found or _read(folder, path.name).startswith(_HEADERS)
+def _remove_others(root: Path, live: Collection[str]) -> None:
+    found = root / LOCKS / lock_file(LAYERS)
+    for path in (*found.parent.glob("*.txt"), *([found] if found.is_file() else [])):
+        ours = path == found or _read(root, path.name).startswith(_HEADERS)
         if path.name not in live and ours:
             path.unlink()
 
 
-def _text(folder: Path, name: str) -> str | None:
-    return _read(folder, name) if (folder / name).is_file() else None
+def _text(root: Path, name: str) -> str | None:
+    return _read(root, name) if (root / LOCKS / name).is_file() else None
 
 
-def _read(folder: Path, name: str) -> str:
+def _read(root: Path, name: str) -> str:
     hint = "take it from Git again, or remove it and run `slimbake lock`"
-    return read_text(f"{folder}/{name}", hint, f"{LOCKS}/{name}")
+    return read_text(root, f"{LOCKS}/{name}", hint)
 
 
 def _records_text(records: Mapping[str, LockRecord]) -> str:

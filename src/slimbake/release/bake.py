@@ -14,6 +14,8 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.console import Console
 from slimbake.errors import SetupError, SlimbakeError
+from slimbake.host.files import content
+from slimbake.host.git import settings
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.release.command import FILES, BakeOptions, arguments, environment
@@ -121,7 +123,9 @@ def _build(
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
-        variables = environment(site.around, options)
+        # For the provenance, buildx asks Git.
+        git = settings(site.root) if options.provenance else {}
+        variables = {**environment(site.around, options), **git}
         running = docker.Bake(words, site.root, variables)
         with show(Board(targets, exported, progress), site.console) as shown:
             warnings = _follow(running, progress, shown)
@@ -159,7 +163,7 @@ def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
     paths = {target.dockerfile for target in plan.targets}
     return {
-        path: (root / path).read_text("utf-8", errors="replace")
+        path: content(root, path).decode("utf-8", "replace")
         for path in paths
         if (root / path).is_file()
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from slimbake import docker
 from slimbake.config.naming import LOCKS
 from slimbake.errors import SetupError
+from slimbake.host.files import content
 from slimbake.inside import debs, from_stdin, with_check_pyz
 from slimbake.lock.text import parse_pins
 from slimbake.plan.model import Plan
@@ -60,7 +61,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         *from_stdin("contents", site=True),
         stdin=with_check_pyz(),
     )
-    texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
+    texts = {name: content(root, f"{LOCKS}/{name}").decode() for name in names}
     return document(
         plan.project,
         service,

@@ -11,9 +11,10 @@ from typing import Any
 from slimbake import docker
 from slimbake.checks.mounts import mounted
 from slimbake.checks.start import StartFound, company, starts
-from slimbake.config.compose import own_compose
+from slimbake.config.files import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.externals.beside import beside_images, lacking, pull
+from slimbake.host.files import content
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.inside import zipapp
@@ -177,7 +178,7 @@ def _keys(
     """
     running = {service.service: service for service in plan.services}
     own = own_compose(site.root).name
-    text = (site.root / own).read_text("utf-8") if own else ""
+    text = content(site.root, own).decode() if own else ""
 
     def beside(service: Running) -> tuple[Any, ...]:
         """What decides what is started beside it."""

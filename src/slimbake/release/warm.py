@@ -19,7 +19,7 @@ from pathlib import Path
 from slimbake.config.naming import RULES, WARM, WEIGHTS_FOLDER
 from slimbake.errors import CheckError, NothingSelected
 from slimbake.fleet.model import Layer, Service
-from slimbake.host.files import write_all, write_atomically
+from slimbake.host.files import content, write_all, write_atomically
 from slimbake.host.workspace import FOLDER
 from slimbake.images import this_platform
 from slimbake.inside import pyz, zipapp
@@ -92,7 +92,8 @@ def traces(
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     for file in sorted((site.root / RULES).glob("*.json")):
         site.workspace.write_text(
-            f"{_NAME}/rules/{file.name}", _uncompiled(file.read_text("utf-8"))
+            f"{_NAME}/rules/{file.name}",
+            _uncompiled(content(site.root, f"{RULES}/{file.name}").decode()),
         )
     site.workspace.write_text(
         f"{_NAME}/bake.json", json.dumps(_bake_file(targets, again), indent=1)
@@ -183,7 +184,7 @@ def _packages(project: Project) -> str:
     for package in project.fleet.packages:
         folder = project.root / package.path
         for path in sorted(folder.rglob("*.py")) if package.path else ():
-            found.update(path.read_bytes())
+            found.update(content(project.root, path.relative_to(project.root)))
     return found.hexdigest()[:16]
 
 

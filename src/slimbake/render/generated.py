@@ -19,7 +19,7 @@ from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
-from slimbake.host.files import staged, write_all
+from slimbake.host.files import content, staged, write_all
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PIPELINES, with_pins
@@ -68,7 +68,7 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
     generates it.
     """
     for target in plan.targets:
-        if target.recipe is None and _is_ours(_first_line(root / target.dockerfile)):
+        if target.recipe is None and _is_ours(_content(root, target.dockerfile)):
             raise UsageError(
                 f"{target.dockerfile}, the own Dockerfile of {target.name}, says '{MARK}': it would"
                 " be removed as such",
@@ -171,10 +171,10 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
     """Those that are not on disk as they are here; `paths` gets the path of each."""
     for file in files:
         paths.add(file.path)
-        there = _content(root / file.path)
+        there = _content(root, file.path)
         if there == file.content:
             continue
-        if there and not _is_ours(there.partition(b"\n")[0]):
+        if there and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
                 "move it away, or "
@@ -192,7 +192,7 @@ def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
     for path in (BAKE_FILE, *PIPELINES, *sorted(p for p in _there(root) if p not in paths)):
         file = root / path
         ours = path not in paths and file.is_file() and not file.is_symlink()
-        if ours and _is_ours(_first_line(file)):
+        if ours and _is_ours(_content(root, path)):
             yield path
 
 
@@ -216,10 +216,10 @@ def _templates(plan: Plan, root: Path) -> dict[str, str]:
     texts = {path.name: path.read_text("utf-8") for path in paths}
     for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
         if path.is_file():
-            texts[path.name] = _own_template(path)
+            texts[path.name] = _own_template(root, path.relative_to(root))
     for target in plan.targets:
         if target.recipe and target.recipe.template not in texts:
-            texts[target.recipe.template] = _own_template(root / target.recipe.template)
+            texts[target.recipe.template] = _own_template(root, Path(target.recipe.template))
     return texts
 
 
@@ -230,13 +230,15 @@ def own_templates(root: Path) -> frozenset[str]:
     return frozenset(
         path.name
         for path, own in folders.items()
-        if own != path and own.is_file() and own.read_bytes() != path.read_bytes()
+        if own != path
+        and own.is_file()
+        and content(root, own.relative_to(root)) != path.read_bytes()
     )
 
 
-def _own_template(path: Path) -> str:
+def _own_template(root: Path, path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return content(root, path).decode()
     except UnicodeDecodeError:
         raise TemplateFault(f"{path} is not UTF-8", "save it as UTF-8") from None
 
@@ -245,7 +247,7 @@ def own_checkout(root: Path) -> bool:
     """Whether this is slimbake's own repository, whose pipeline installs it from there."""
     # A TOML parser would cost more time than the whole workflow.
     found = re.search(
-        rb"""^name\s*=\s*["']slimbake["']""", _content(root / "pyproject.toml"), re.MULTILINE
+        rb"""^name\s*=\s*["']slimbake["']""", _content(root, "pyproject.toml"), re.MULTILINE
     )
     return found is not None
 
@@ -260,19 +262,15 @@ def _programs(plan: Plan) -> dict[str, bytes]:
     return {inside.pyz(kind): inside.zipapp(kind) for kind, there in wanted.items() if there}
 
 
-def _content(place: Path) -> bytes:
+def _content(root: Path, path: str) -> bytes:
     """Of a file; what is never ours where there is something else, b"" where there is nothing."""
     try:
-        return place.read_bytes()
+        return content(root, path)
     except FileNotFoundError:
         return b""
     except (IsADirectoryError, NotADirectoryError):
         return b"\0"
 
 
-def _first_line(place: Path) -> bytes:
-    return _content(place).partition(b"\n")[0]
-
-
-def _is_ours(first_line: bytes) -> bool:
-    return MARK.encode() in first_line
+def _is_ours(text: bytes) -> bool:
+    return MARK.encode() in text.partition(b"\n")[0]

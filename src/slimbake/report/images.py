@@ -42,7 +42,7 @@ def measured_images(plan: Plan, root: Path, workspace: Workspace) -> dict[str, M
     known: dict[str, MeasuredImage] = {}
     if (root / SIZES).is_file():
         hint = "`slimbake sizes --record` writes one"
-        known = read_json(root / SIZES, lambda said: _committed(plan, said), hint, SIZES)
+        known = read_json(Path(SIZES), lambda said: _committed(plan, said), hint, root)
     last = {name: image for name, image in last_images(workspace).items() if name in services}
     for image in last_measurement(last, workspace).images:
         parts = [layer.as_json() for layer in image.layers]

@@ -12,6 +12,7 @@ from slimbake.config.naming import WARM
 from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.fleet.model import Base, Fleet, Layer, Service
+from slimbake.host.files import content
 from slimbake.lock.locks import Locks
 from slimbake.lock.text import names_packages
 from slimbake.warm.compilers import compilers
@@ -114,7 +115,7 @@ def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
     if not file.is_file():
         return None
     try:
-        return parse_warm(file.read_text("utf-8"))
+        return parse_warm(content(root, f"{WARM}/{file.name}").decode())
     except ValueError as error:
         raise UsageError(
             f"{WARM}/{file.name}: {error}",

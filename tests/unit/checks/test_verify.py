@@ -79,7 +79,7 @@ def run(tmp_path: Path) -> Run:
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
         port_or_none = port if listens else None
         given = question(
-            tmp_path / "verify.py", "app/verify.py", command, 3, port_or_none, limit, stop, env
+            dedent(check), "app/verify.py", command, 3, port_or_none, limit, stop, env
         )
         done = subprocess.run(
             [sys.executable, *ARGUMENTS],

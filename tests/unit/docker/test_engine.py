@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.machines import debian
 from tests.unit.processes import faked, programs
 
 from slimbake.docker import engine
@@ -89,24 +88,25 @@ def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
 
 
 @pytest.mark.parametrize(
-    ("what", "here", "words"),
+    ("what", "chosen", "words"),
     [
-        (
-            "client",
-            debian(),
-            "apt-get install --yes docker.io docker-buildx docker-compose docker-cli",
-        ),
-        ("client", debian(system="ubuntu"), "docker.io docker-buildx docker-compose-v2"),
-        ("client", debian(system="fedora"), "install Docker Engine with buildx and Compose: https"),
-        ("permission", debian(root=False), "group `docker`"),
-        ("daemon", debian(root=False), "systemctl start docker"),
+        ("client", "", "install Docker Engine with buildx and Compose: https"),
+        ("client", "", "docker.io docker-buildx docker-compose-v2"),
+        ("permission", "", "group `docker`"),
+        ("daemon", "", "systemctl start docker"),
+        ("daemon", "DOCKER_HOST", "unset"),
+        ("daemon", "DOCKER_CONTEXT", "the engine that DOCKER_CONTEXT name"),
+        ("daemon", "DOCKER_API_VERSION", "the engine that DOCKER_API_VERSION name"),
     ],
 )
 def test_the_advice_fits_the_machine(
-    what: Any, here: Any, words: str, monkeypatch: pytest.MonkeyPatch
+    what: Any, chosen: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
-    assert words in remedy(Absent(what, ""), here)
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    if chosen:
+        monkeypatch.setenv(chosen, "elsewhere")
+    assert words in remedy(Absent(what, ""))
 
 
 def asked(
@@ -144,4 +144,4 @@ def test_a_builder_that_buildx_never_tells_is_absent_in_its_words(
     found, _ = asked(monkeypatch, tmp_path, *["ERROR: no builder afar found"] * 3)
     assert isinstance(found, Absent) and found.what == "builder"
     assert found.found.endswith("which builder it uses: ERROR: no builder afar found")
-    assert "docker buildx use default" in remedy(found, debian())
+    assert "docker buildx use default" in remedy(found)

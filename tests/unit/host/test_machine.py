@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimbake.host.machine import Machine, parse_os_release, proxies, read_machine
+from slimbake.host.machine import Machine, proxies, read_machine
 from slimbake.host.pip import package_sources, pip_config_paths, pip_settings, without_credentials
 
 HOME = Path("/home/ann")
@@ -23,7 +23,7 @@ def read(top: Path, files: Mapping[str, str], environ: Mapping[str, str] | None 
 
 def test_a_bare_machine_is_set_to_nothing(tmp_path: Path) -> None:
     bare = read(tmp_path, {})
-    assert (bare.system, bare.root) == ("", False)
+    assert not bare.root
     assert bare.packages == package_sources({}, {}, HERE)
     assert (bare.ca_bundle, bare.proxies) == (None, ())
     assert bare.disk_free > 0
@@ -124,12 +124,3 @@ def test_of_a_proxy_in_both_cases_the_lower_one_counts() -> None:
         "NO_PROXY": "localhost",
     }
     assert proxies(environ) == (("HTTP_PROXY", "http://lower:1"), ("NO_PROXY", "localhost"))
-
-
-def test_os_release_is_read_without_its_quotes() -> None:
-    text = 'PRETTY_NAME="Debian GNU/Linux"\n# a comment\nID=debian\nVERSION_ID="13"\nBROKEN\n'
-    assert parse_os_release(text) == {
-        "PRETTY_NAME": "Debian GNU/Linux",
-        "ID": "debian",
-        "VERSION_ID": "13",
-    }
