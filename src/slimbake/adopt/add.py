@@ -108,7 +108,7 @@ def add(
     written; all text that stood in the manifest stays as it was. Raises ManifestError where the
     manifest is wrong already, UsageError where this service cannot be added.
     """
-    file = manifest_file.resolve()
+    file = manifest_file.parent.resolve() / manifest_file.name
     old = manifest(file)
     text = yaml_text(file)
     if any(service.name == name for service in old.services):

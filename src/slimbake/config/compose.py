@@ -39,6 +39,7 @@ class OwnCompose:
 
     name: str = ""
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by service
+    text: str = ""
 
     @property
     def services(self) -> frozenset[str]:
@@ -58,7 +59,7 @@ def defined(name: str, text: str) -> OwnCompose:
     with contextlib.suppress(*_UNREADABLE):
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
         said = {k: each if isinstance(each, dict) else {} for k, each in services.items()}
-        return OwnCompose(name, {k: frozenset(each) for k, each in said.items()})
+        return OwnCompose(name, {k: frozenset(each) for k, each in said.items()}, text)
     return OwnCompose()
 
 

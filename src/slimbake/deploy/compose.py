@@ -358,7 +358,7 @@ def _expect_well(
 def joining(project: Project) -> tuple[str, ...]:
     """What to write into a compose file of one's own for the fleet to be part of it."""
     compose_file = own_compose(project.root)
-    lines = (f"in {compose_file.name or "compose.yaml"}:", "", f"include: [{COMPOSE_FILE}]")
+    lines = (f"in {compose_file.name or 'compose.yaml'}:", "", f"include: [{COMPOSE_FILE}]")
     both = [
         service.service
         for service in project.plan.services

@@ -17,6 +17,7 @@ from slimbake.docker.command import call
 from slimbake.docker.compose import CLEAR, require_compose
 from slimbake.docker.containers import owned
 from slimbake.errors import CheckError, SetupError
+from slimbake.host.files import content
 from slimbake.host.names import manifest_name
 
 LAST_LINES = 12
@@ -140,9 +141,9 @@ def own_services(file: Path, project: str = "") -> OwnServices:
     Raises SetupError where there is no Compose, or where it cannot read the file.
     """
     require_compose()
-    for name in (".env", file.name):  # Compose shows what it cannot read of them
-        if (file.parent / name).exists():
-            content(file.parent, name)
+    # Compose shows what it cannot read of them.
+    for path in filter(Path.exists, (file, file.with_name(".env"))):
+        content(file.parent, path.name)
     words = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
     placeholders: dict[str, str] = {}
     while True:

@@ -114,7 +114,6 @@ def describe(
     )
 
 
-_CHOICES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION")
 _INSTALL = (
     "install Docker Engine with buildx and Compose: https://docs.docker.com/engine/install/ (on"
     " Debian: `apt-get install docker.io docker-cli docker-buildx docker-compose`; on Ubuntu:"
@@ -127,11 +126,9 @@ def remedy(absent: Absent) -> str:
     if absent.what == "permission":
         return "run slimbake as root, or put yourself into the group `docker` and log in again"
     if absent.what == "daemon":
-        if names := [name for name in _CHOICES if os.environ.get(name)]:
-            return (
-                f"start the engine that {' and '.join(names)} name, or unset them: Docker then uses"
-                " this machine's own"
-            )
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION"):
+            if os.environ.get(name):
+                return f"start the engine that {name} names, or unset it: Docker then uses its own"
         return "start it, as root: `systemctl start docker`"
     if absent.what == "builder":
         return "see `docker buildx ls`; `docker buildx use default` chooses the engine's own"

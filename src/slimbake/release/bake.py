@@ -123,9 +123,8 @@ def _build(
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
-        # For the provenance, buildx asks Git.
-        git = settings(site.root) if options.provenance else {}
-        variables = {**environment(site.around, options), **git}
+        variables = environment(site.around, options)
+        variables |= settings(site.root) if options.provenance else {}  # for it, buildx asks Git
         running = docker.Bake(words, site.root, variables)
         with show(Board(targets, exported, progress), site.console) as shown:
             warnings = _follow(running, progress, shown)

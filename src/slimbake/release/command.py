@@ -119,11 +119,6 @@ def staged(plan: Plan, target: str, checkout: str = "", kind: str = "built") -> 
     return f"slimbake/{plan.project}/{target}:{'-'.join(filter(None, (kind, checkout)))}"
 
 
-def is_git(target: Target) -> bool:
-    """Whether a stage of its Dockerfile gets a commit from Git."""
-    return bool(target.recipe and "#" in target.recipe.source)
-
-
 def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
     """The variables of the bake file and of buildx that this machine sets."""
     variables = {
@@ -139,6 +134,8 @@ def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
 
 def _overrides(target: Target, around: Surroundings) -> list[str]:
     used = dict(target.contexts)
+    # Whether a stage of its Dockerfile gets a commit from Git.
+    from_git = target.recipe and "#" in target.recipe.source
     found = [
         f"contexts.{name}={value}"
         for name, value in around.externals.items()
@@ -148,7 +145,7 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
     for name, folders in (
         ("wheels", around.wheels),
-        ("sources", around.wheels if is_git(target) else {}),
+        ("sources", around.wheels if from_git else {}),
         ("debs", around.debs),
         ("find-links", around.find_links),
     ):

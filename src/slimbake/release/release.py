@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -253,15 +254,11 @@ def _expect_none(failed: Mapping[str, str], why: str, request: BakeRequest) -> N
     """Raise CheckError for what failed, unless the rest is released all the same."""
     if failed and not request.keep_going:
         lines = "\n".join(failed.values())
-        raise CheckError(f"{why}; no tag has moved\n{_indented(lines)}")
+        raise CheckError(f"{why}; no tag has moved\n{textwrap.indent(lines, '  ')}")
 
 
 def _dead(name: str, why: str) -> str:
-    return f"the start check of {name} failed; its tag stays where it was\n{_indented(why)}"
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    return f"the start check of {name} failed; its tag stays where it was\n{textwrap.indent(why, '  ')}"
 
 
 def _tag(images: tuple[BuiltImage, ...], names: Mapping[str, str]) -> None:

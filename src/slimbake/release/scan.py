@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from slimbake import docker
@@ -78,9 +79,7 @@ def scans(
     attached = attached_sboms(there, site.around.ca_bundle)
     subjects += [_held(site, each, attached[each.target]) for each in there]
 
-    def look(subject: _Subject) -> str:
-        return _refusal(site, scan, subject)
-
+    look = partial(_refusal, site, scan)
     jobs = [(each.service, each) for each in subjects]
     with site.console.tracked("scan", (name for name, _ in jobs)) as work:
         # The first may bring the scanner's database up to date: the others wait for it.

@@ -14,7 +14,6 @@ from slimbake.checks.start import StartFound, company, starts
 from slimbake.config.files import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.externals.beside import beside_images, lacking, pull
-from slimbake.host.files import content
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.inside import zipapp
@@ -177,8 +176,7 @@ def _keys(
     start beside them, too.
     """
     running = {service.service: service for service in plan.services}
-    own = own_compose(site.root).name
-    text = content(site.root, own).decode() if own else ""
+    text = own_compose(site.root).text
 
     def beside(service: Running) -> tuple[Any, ...]:
         """What decides what is started beside it."""

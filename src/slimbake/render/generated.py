@@ -78,7 +78,7 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
     with _faults(texts):
         for file in render(plan, texts, _programs(plan), own_checkout(root), _compiled()):
             if file.path in PIPELINES:
-                there = _content(root / file.path).decode("utf-8", "replace")
+                there = _content(root, file.path).decode("utf-8", "replace")
                 file = Generated.of(file.path, with_pins(file.text, there))
             yield file
     yield schema()

@@ -78,9 +78,7 @@ def run(tmp_path: Path) -> Run:
         (tmp_path / "verify.py").write_text(dedent(check))
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
         port_or_none = port if listens else None
-        given = question(
-            dedent(check), "app/verify.py", command, 3, port_or_none, limit, stop, env
-        )
+        given = question(dedent(check), "app/verify.py", command, 3, port_or_none, limit, stop, env)
         done = subprocess.run(
             [sys.executable, *ARGUMENTS],
             input=given,

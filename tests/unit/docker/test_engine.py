@@ -95,8 +95,8 @@ def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
         ("permission", "", "group `docker`"),
         ("daemon", "", "systemctl start docker"),
         ("daemon", "DOCKER_HOST", "unset"),
-        ("daemon", "DOCKER_CONTEXT", "the engine that DOCKER_CONTEXT name"),
-        ("daemon", "DOCKER_API_VERSION", "the engine that DOCKER_API_VERSION name"),
+        ("daemon", "DOCKER_CONTEXT", "the engine that DOCKER_CONTEXT names"),
+        ("daemon", "DOCKER_API_VERSION", "that DOCKER_API_VERSION names"),
     ],
 )
 def test_the_advice_fits_the_machine(

@@ -1,0 +1,169 @@
+"""Links of a repository that lead out, what is no file, and what is too large: no command shows a word of what lies
+elsewhere, waits for a FIFO or reads without end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.abuse.conftest import Slimbake
+
+KEY = "wJalrXUtnFEMI"
+SECRETS = {
+    "a word": f"{KEY}\n",
+    "a mapping": f"{KEY}: {KEY}\n",
+    "a template": f"{{{{ {KEY} }}}}\n",
+    "of slimbake": f"# slimbake {KEY}\n{KEY}=={KEY}\n",
+}
+MANIFEST = """\
+project: toys
+python: "3.11"
+registry: 127.0.0.1:1/toys
+bases: {web: {requirements: [core]}}
+services:
+  one: {context: one, base: web, requirements: requirements.txt, smoke: smoke.py}
+  two: {context: two, dockerfile: two/Dockerfile}
+"""
+FILES = {
+    "services.yaml": MANIFEST,
+    "one/requirements.txt": "frame\n",
+    "one/smoke.py": "import frame\n",
+    "one/.dockerignore": "*.md\n",
+    "two/Dockerfile": "FROM scratch\nCOPY a /a\n",
+    "two/a": "a\n",
+    "compose.yaml": "services: {three: {build: three}}\n",
+    "three/Dockerfile": 'FROM python:3.11\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nCMD ["a"]\n',
+    "three/requirements.txt": "leaf\n",
+    "three/.env": "A=1\n",
+    "pyproject.toml": "[project]\nname = 'toys'\nversion = '1'\n",
+    "templates/runtime.Dockerfile.j2": "FROM scratch\n",
+    "docker-bake.hcl.j2": "# {{ 1 }}\n",
+    "templates/service-skeleton/any/smoke.py.j2": "import frame\n",
+    "bake/warm/base-web.txt": "core.py\n",
+    "bake/sizes.json": "{}\n",
+    "bake/parity.json": "{}\n",
+    "bake/slimbake.txt": "a\n",
+    ".gitlab-ci.yml": "a: 1\n",
+    ".slimbake/hashes.json": "{}\n",
+}
+MADE = (
+    *("bake/locks/base-web.txt", "bake/locks/one.txt", "bake/locks/inputs.json"),
+    *("bake/dockerfiles/base-web.Dockerfile", "bake/services.schema.json"),
+)  # by `lock` and `generate`
+COMMANDS = (
+    *("check", "plan", "generate", "lock --check", "ci plan", "report", "sizes", "bake one"),
+    *("init --dry-run", "add new --base web", "export"),
+)
+
+
+def _file(place: Path, outside: Path) -> None:
+    place.symlink_to(outside / "credentials")
+
+
+def _far(place: Path, outside: Path) -> None:
+    place.symlink_to(os.path.relpath(outside / "credentials", place.parent))
+
+
+def _chain(place: Path, outside: Path) -> None:
+    between = place.with_name("between")
+    between.symlink_to(outside / "credentials")
+    place.symlink_to("between")
+
+
+def _folder(place: Path, outside: Path) -> None:
+    """The folder that it lies in leads out."""
+    inside = outside / "folder"
+    inside.mkdir()
+    (inside / place.name).write_text((outside / "credentials").read_text())
+    for path in place.parent.iterdir():
+        path.rename(inside / path.name)
+    place.parent.rmdir()
+    place.parent.symlink_to(inside)
+
+
+def _fifo(place: Path, _: Path) -> None:
+    os.mkfifo(place)
+
+
+def _huge(place: Path, _: Path) -> None:
+    with place.open("wb") as file:
+        file.truncate(1 << 33)
+
+
+def _process(place: Path, _: Path) -> None:
+    place.symlink_to("/proc/self/environ")
+
+
+def _device(place: Path, _: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+PLACED: tuple[Callable[[Path, Path], None], ...] = (
+    *(_file, _chain, _folder, _fifo, _huge, _process, _device),
+)
+
+
+@pytest.fixture(scope="module")
+def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Locked, and what is generated."""
+    root = tmp_path_factory.mktemp("links")
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    for command in ("lock", "generate"):
+        words = [sys.executable, "-m", "slimbake", command]
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A file of a repository in whose place something else lies, and all commands."""
+
+    repository: Path
+    slimbake: Slimbake
+    folder: Path
+
+    def __call__(self, file: str, place: Callable[[Path, Path], None], text: str) -> None:
+        root, outside = self.folder / "repository", self.folder / "outside"
+        outside.mkdir()
+        (outside / "credentials").write_text(text)
+        shutil.copytree(self.repository, root)
+        (root / file).unlink()
+        place(root / file, outside)
+        for command in COMMANDS:
+            ended = self.slimbake(*command.split(), at=root)
+            assert KEY not in ended.stdout + ended.stderr, command
+
+
+@pytest.fixture
+def attack(repository: Path, slimbake: Slimbake, tmp_path: Path) -> Attack:
+    return Attack(repository, slimbake, tmp_path)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("file", [*FILES, *MADE])
+def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: Attack) -> None:
+    attack(file, _far, SECRETS[secret])
+
+
+@pytest.mark.parametrize("place", PLACED, ids=lambda place: place.__name__)
+@pytest.mark.parametrize("file", [*FILES, *MADE])
+def test_what_is_no_file_is_not_read(
+    file: str,
+    place: Callable[[Path, Path], None],
+    attack: Attack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if place is _folder and "/" not in file:
+        pytest.skip("the repository itself")
+    monkeypatch.setenv("SLIMBAKE_TEST", KEY)
+    attack(file, place, SECRETS["a mapping"])
