@@ -60,9 +60,7 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
         there = {
-            path: Generated(path, content(root, path))
-            for path in files
-            if (root / path).is_file()
+            path: Generated(path, content(root, path)) for path in files if (root / path).is_file()
         }
         foreign = frozenset(
             p for p, generated in there.items() if generated.content != files[p].content
