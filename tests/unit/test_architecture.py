@@ -269,7 +269,6 @@ OPENING = {
     "lock.locks": "weights, hashed after their kind was looked at",
     "lock.removal": "wheels in the wheelhouse",
     "lock.resolve": "uv's answer",
-    "lock.wheelhouse.store": "the wheelhouse",
     "lock.wheelhouse.sources": "archives in the wheelhouse",
     "registry.session": "Docker's settings",
     "ci.tool": "slimbake's own requirements, uv's answer",

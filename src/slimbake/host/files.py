@@ -240,7 +240,7 @@ def content(root: str | Path, path: str | Path) -> bytes:
     `path`: below `root`. Raises OSError: EXDEV where a link leads out of `root`, ENXIO for what is
     no regular file, EOVERFLOW for more than LARGEST.
     """
-    # Who opens a FIFO waits for somebody who writes into it, unless told not to.
+    # Who opens a FIFO waits for somebody who writes into it, unless it says that it will not.
     with open(
         f"{root}/{path}", "rb", opener=lambda *how: os.open(how[0], how[1] | os.O_NONBLOCK)
     ) as file:

@@ -18,6 +18,7 @@ from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.fleet.model import Layer
 from slimbake.fleet.shared import TORCH
+from slimbake.host.files import content
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
@@ -247,8 +248,7 @@ def resolve_layer(
 
 
 def _read(root: Path, file: str) -> str:
-    path = root / file
-    return path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    return content(root, file).decode("utf-8", "replace") if (root / file).is_file() else ""
 
 
 def _pin(needed: Needed, there: Found) -> Pin:
