@@ -5,10 +5,8 @@ would answer the same questions in a module like this one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..debs import apt
 from ..step import StepError
 
 ROOT = Path("/")
@@ -59,10 +57,3 @@ def alternative_links() -> list[Path]:
     """The links by which one of several packages answers a name, such as libblas.so.3."""
     heads = (file.read_text().split("\n\n")[0] for file in (DPKG / "alternatives").iterdir())
     return [Path(line) for head in heads for line in head.splitlines() if line.startswith("/")]
-
-
-def installed_fields(*fields: str) -> Iterator[list[str]]:
-    """These fields of each installed package. Raises DebsError."""
-    shown = "\t".join(f"${{{field}}}" for field in fields)
-    for line in apt("dpkg-query", "--show", f"--showformat={shown}\n").splitlines():
-        yield line.split("\t")

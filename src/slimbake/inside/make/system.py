@@ -8,6 +8,7 @@ lacks them: see `companions`.
 
 from __future__ import annotations
 
+import email
 import re
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
 from ..elf import LIBRARIES, is_elf, needed
 from ..step import INSIDE
-from .dpkg import ROOT, STATUS_D, alternative_links, debian_owners, installed_fields, require_dpkg
+from .dpkg import STATUS_D, alternative_links, debian_owners, paragraphs, require_dpkg
 from .runtime import (
     cached_libraries,
     copyrights,
@@ -40,8 +41,6 @@ DOCUMENTATION = re.compile(
 )
 STARTS_SHELL = re.compile(rb"\0(?:/bin/sh|popen|system)\0")  # its own text, or glibc's functions
 PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
-# Where the libraries of an image lie, links to them, and the folders that its loader looks into.
-_LOADED = ("usr/lib", "usr/local/lib", "etc/alternatives", "etc/ld.so.conf.d", "etc/ld.so.conf")
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
 # Debian's own words for what every installation has: their dependents name them for the sake of
 # scripts that run when a package is installed.
@@ -65,8 +64,8 @@ def install_debs(debs: Sequence[Deb], folder: Path) -> None:
     locked versions.
     """
     files = dict(zip(debs, verify_debs(debs, folder), strict=True))
-    states = installed_fields("Package", "db:Status-Status")
-    there = {name for name, state in states if state == "installed"}
+    state = "\nStatus: install ok installed\n"
+    there = {name for name, text in paragraphs().items() if state in text}
     command = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
     if lacking := [str(path) for deb, path in files.items() if deb.name not in there]:
         try:
@@ -78,14 +77,15 @@ def install_debs(debs: Sequence[Deb], folder: Path) -> None:
 @cache
 def installed() -> dict[str, Installed]:
     """The packages of this image, by name."""
-    fields = ("Package", "Priority", "Provides", "Pre-Depends", "Depends")
     packages: dict[str, Installed] = {}
-    for name, priority, provides, *needs in installed_fields(*fields):
-        depends = ",".join(needs)
+    for name, text in paragraphs().items():
+        fields = email.message_from_string(text)
+        depends = ",".join(fields.get(field, "") for field in ("Pre-Depends", "Depends"))
         depended = tuple(
             tuple(_names(clause, "|")) for clause in depends.split(",") if clause.strip()
         )
-        packages[name] = Installed(priority, tuple(_names(provides, ",")), depended)
+        provides = tuple(_names(fields.get("Provides", ""), ","))
+        packages[name] = Installed(fields.get("Priority", ""), provides, depended)
     return packages
 
 
@@ -244,36 +244,12 @@ def write_cache(out: Path, runtime: Path) -> None:
     """The loader's cache of the image that has `out` on top of `runtime`: the loader finds what lies
     in folders of its own by it, and `ldconfig -p` prints it.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        for path in ROOT.iterdir():
-            if path.is_symlink():  # the usrmerge
-                (root / path.name).symlink_to(path.readlink())
+    with tempfile.TemporaryDirectory() as root:
         for tree in (runtime, out):
-            for part in _LOADED:
-                if (tree / part).is_dir():
-                    shutil.copytree(
-                        tree / part,
-                        root / part,
-                        symlinks=True,
-                        dirs_exist_ok=True,
-                        ignore=_no_library,
-                    )
-                elif (tree / part).is_file():
-                    (root / "etc").mkdir(exist_ok=True)
-                    shutil.copyfile(tree / part, root / part)
+            shutil.copytree(tree, root, symlinks=True, dirs_exist_ok=True)
         subprocess.run(["/sbin/ldconfig", "-X", "-r", root], check=True)
         (out / "etc").mkdir(exist_ok=True)
-        shutil.copyfile(root / "etc/ld.so.cache", out / "etc/ld.so.cache")
-
-
-def _no_library(folder: str, names: Sequence[str]) -> list[str]:
-    return [
-        name
-        for name in names
-        if name.startswith("python")
-        or not ((Path(folder) / name).is_dir() or ".so" in name or name.endswith(".conf"))
-    ]
+        shutil.copyfile(Path(root, "etc/ld.so.cache"), out / "etc/ld.so.cache")
 
 
 def carry_debs(arguments: Sequence[str]) -> None:
