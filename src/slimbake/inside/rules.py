@@ -108,13 +108,18 @@ class LayerFiles:
 
     def name(self, path: Path) -> str:
         """The name of a file in globs and ledgers."""
-        whole = os.path.normpath(path)
-        site = f"{self.site}/"
-        return whole[len(site) :] if whole.startswith(site) else whole[len(str(self.prefix)) :]
+        return file_name(path, self.site)
 
     def owner(self, name: str) -> tuple[str, str]:
         """Package and version of a file; bytecode belongs to the package of its module."""
         return self.owners.get(name) or self.owners.get(module_of(name), ("", ""))
+
+
+def file_name(path: Path | str, site: Path) -> str:
+    """The name of a file: below site-packages, or with a leading `/` below the prefix."""
+    whole = os.path.normpath(path)
+    below = whole.removeprefix(f"{site}/")
+    return below if below != whole else whole.removeprefix(str(site.parents[2]))
 
 
 def module_of(name: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from ..cold.layout import SUFFIX, Store, StoreError
 from ..ledger import LedgerEntry, package_key, read_ledger
+from ..rules import file_name
 from ..step import INSIDE, PREFIX, SITE, StepError
 from .libraries import unanswered
 
@@ -215,15 +216,9 @@ def recorded(site: Path) -> Iterator[Row]:
             recorded_digest = (
                 (algorithm, base64.urlsafe_b64decode(f"{value}==").hex()) if value else None
             )
-            yield Row(name_of(path, site), recorded_digest, package_key(package), version)
-
-
-def name_of(path: str, site: Path) -> str:
-    """How ledgers name a file that a RECORD lists."""
-    if not path.startswith(("../", "/")):
-        return path
-    whole = os.path.normpath(site / path)
-    return whole.removeprefix(str(site.parents[2]))
+            yield Row(
+                file_name(f"{site}/{path}", site), recorded_digest, package_key(package), version
+            )
 
 
 def locked(lock: str) -> Iterator[str]:

@@ -303,8 +303,6 @@ class Module:
                 return _added([self._value(value) for value in node.values])
             case ast.Call():
                 return self._of_call(node)
-            case ast.Compare() | ast.Lambda():
-                return ()
         return itertools.chain.from_iterable(map(self._value, ast.iter_child_nodes(node)))
 
     def _of_name(self, node: ast.Name, name: str) -> Iterable[str]:
@@ -323,8 +321,6 @@ class Module:
                 return (f"{SITE}/{where}",) if file else ()
             case "parent":
                 return map(posixpath.dirname, self._value(inner))
-            case "name" | "stem" | "suffix" | "parts":
-                return ()
             case "module_finder" | "origin" | "path" | "submodule_search_locations":
                 return self._value(inner)
         return self._meaning(self._attributes.get(name, ())) | self._layer.exported(
@@ -386,10 +382,13 @@ def _wide(path: str) -> str:
     return "/".join(parts)
 
 
-def _added(parts: list[Values]) -> Iterable[str]:
+def _added(parts: list[Values]) -> Values:
     """Texts one behind the other."""
-    every = itertools.product(*(part or ANY for part in parts))
-    return itertools.islice(map("".join, every), MOST) if any(parts) else ()
+    texts = frozenset(("",))
+    for part in parts:
+        every = part if part and len(texts) * len(part) <= MOST else ANY
+        texts = frozenset(text + more for text in texts for more in every)
+    return texts if any(parts) else NONE
 
 
 def _few(values: Values) -> Values:
