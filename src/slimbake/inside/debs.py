@@ -80,15 +80,8 @@ class UnknownDebsError(DebsError):
 
 
 def suggestions(name: str, packages: Sequence[str]) -> list[str]:
-    """The packages whose names come nearest to one that is none, such as the same library's in
-    another version: best first, three at most.
-    """
-    stem = re.sub(r"[0-9.-]*(t64)?$", "", name)
-    kin = [package for package in packages if re.sub(r"[0-9.-]*(t64)?$", "", package) == stem]
-    alike = difflib.get_close_matches(
-        name, [package for package in packages if package[:2] == name[:2]]
-    )
-    return list(dict.fromkeys((*difflib.get_close_matches(name, kin, cutoff=0), *alike)))[:3]
+    """The packages whose names come nearest to one that is none: best first, three at most."""
+    return difflib.get_close_matches(name, [each for each in packages if each[:2] == name[:2]])
 
 
 def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
