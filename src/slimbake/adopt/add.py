@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import jinja2
+from jinja2.sandbox import SandboxedEnvironment
 
 from slimbake.adopt.init import in_folder
 from slimbake.adopt.insertion import Entry, insert, write_text
@@ -48,7 +49,7 @@ class Skeleton:
     def files(self, root: Path, port: object) -> dict[str, str]:
         """Path in the service's folder -> text; the repository's own templates win, file by file."""
         values = {"name": self.service, "package": self.package, "port": port}
-        environment = jinja2.Environment(  # noqa: S701 - no HTML
+        environment = SandboxedEnvironment(
             undefined=jinja2.StrictUndefined, keep_trailing_newline=True
         )
         files = {

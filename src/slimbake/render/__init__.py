@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import jinja2
+from jinja2.sandbox import SandboxedEnvironment
 
 from slimbake.catalogue import Rule
 from slimbake.config.naming import PROGRAMS, RULES
@@ -146,7 +147,8 @@ def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
 def _environment(
     templates: Mapping[str, str], compiled: jinja2.BytecodeCache | None
 ) -> jinja2.Environment:
-    environment = jinja2.Environment(
+    # A template is data: it reads what it is given, and reaches nothing of Python.
+    environment = SandboxedEnvironment(
         # Named as files, so that an error tells in which template it arose.
         loader=jinja2.FunctionLoader(
             lambda name: (templates[name], name, None) if name in templates else None
@@ -154,7 +156,7 @@ def _environment(
         bytecode_cache=compiled,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - no HTML: each language has a quoting filter of its own
+        autoescape=False,
     )
     filters: dict[str, Callable[..., str]] = {
         "hcl": quoting.hcl,

@@ -124,7 +124,7 @@ class _Compiled(jinja2.FileSystemBytecodeCache):
 
 
 def _compiled() -> _Compiled | None:
-    folder = Path(platformdirs.user_cache_dir("slimbake")) / "templates"
+    folder = Path(platformdirs.user_cache_dir("slimbake")) / "sandboxed"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
