@@ -47,7 +47,9 @@ def cure(why: str, service: Running) -> str:
 def _of_line(line: str, service: Running) -> str:
     if program := _NO_PROGRAM.search(line):
         lacks = f"the image has no `{program[1]}`, or not the interpreter that its first line names"
-        whence = ": programs come with packages of `requirements` and `system`"
+        whence = (
+            ": programs come with packages of `requirements` and `system`, sh with `shell: true`"
+        )
         return lacks if service.own_dockerfile else f"{lacks}{whence}"
     if program := _NOT_EXECUTABLE.search(line):
         return f"make {program[1]} executable: `chmod +x`"

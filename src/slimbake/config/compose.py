@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
@@ -73,23 +73,3 @@ def dotenv(text: str) -> dict[str, str]:
             quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
             found[name.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
     return found
-
-
-def image_lines(text: str) -> dict[str, int]:
-    """The line of each service's image in a compose file; of none, where it cannot be read."""
-    with contextlib.suppress(*_UNREADABLE):
-        return {
-            name: key.start_mark.line + 1
-            for name, said in _service_nodes(text)
-            for key, _ in said
-            if key.value == "image"
-        }
-    return {}
-
-
-def _service_nodes(text: str) -> Iterator[tuple[str, list[tuple[yaml.Node, yaml.Node]]]]:
-    """Each service of a compose file, with the nodes of its keys and values."""
-    top: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
-    services = {key.value: value for key, value in top.value}["services"]
-    for name, said in services.value:
-        yield name.value, said.value if isinstance(said, yaml.MappingNode) else []

@@ -43,27 +43,11 @@ _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\}|\(.*\))|`[^`]+`")
 
 def containers(services: Raw, report: ProblemReport) -> None:
     """Report what is wrong with how containers run."""
-    _published(services, report)
     for name, service in services.items():
         at: KeyPath = ("services", name)
         _paths(service, at, report)
         _own_dockerfile(service, at, report)
         _commands(service, at, report)
-        if "port" in service and service["port"] in service.get("expose", ()):
-            index = service["expose"].index(service["port"])
-            report.value((*at, "expose", index), "this is its `port` already", "remove it")
-
-
-def _published(services: Raw, report: ProblemReport) -> None:
-    owners: dict[int, str] = {}
-    for name, service in services.items():
-        port = service.get("publish")
-        owner = owners.setdefault(port, name) if port else name
-        if owner != name:
-            where = report.where(("services", owner, "publish"))
-            message = f"services.{owner} is published on port {port} already ({where})"
-            hint = "all services share one host: publish each on a port of its own"
-            report.value(("services", name, "publish"), message, hint)
 
 
 def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:

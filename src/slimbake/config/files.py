@@ -7,7 +7,6 @@ import os
 import posixpath
 import re
 import stat
-from difflib import get_close_matches
 from pathlib import Path
 
 from slimbake.config.compose import OWN, OwnCompose, defined
@@ -169,8 +168,5 @@ class ManifestFolder:
         link = Path(self._root, relative)
         if link.is_symlink():
             return RefusedError(f"'{text}' is a link to nothing", f"it names '{link.readlink()}'")
-        names = [each.name for each in link.parent.iterdir()] if link.parent.is_dir() else []
-        close = get_close_matches(link.name, sorted(names), n=1)
-        near = f"did you mean '{text.removesuffix(link.name)}{close[0]}'?" if close else ""
         tried = "" if relative == posixpath.normpath(text) else f": there is no '{relative}'"
-        return RefusedError(f"'{text}' does not exist{tried}", near)
+        return RefusedError(f"'{text}' does not exist{tried}")

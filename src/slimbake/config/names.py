@@ -26,7 +26,6 @@ LINKS = frozenset(
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
 )
 
-_PLURAL = {"smoke": "smokes", "parity": "parities"}
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?/)"
@@ -35,37 +34,20 @@ IMAGE = re.compile(rf"{_HOST}?{_COMPONENT}(?:/{_COMPONENT})*{_TAG}?(?:@sha256:[0
 IMAGE_FORM = "allowed: [host/]name[:tag][@sha256:...], the name in lower case, without 'https://'"
 
 
-def check_names(kind: str, listed: Collection[str], report: ProblemReport) -> None:
-    """Report names of `kind` (bases, services) that derive the target of another, or one of
-    slimbake's.
-    """
-    for name in listed:
-        twin = name.lower()
-        if twin != name and twin in listed:
-            other = report.where((kind, twin))
-            report.key(
-                (kind, name),
-                f"differs only by case from '{twin}' ({other})",
-                "give it another name",
-            )
-        elif kind == "services":
-            _derived(name, listed, report)
+def check_names(services: Collection[str], report: ProblemReport) -> None:
+    """Report services that are called as a target of slimbake's, or as one of another service."""
+    for name in services:
+        _check(name, services, report)
 
 
-def _derived(name: str, services: Collection[str], report: ProblemReport) -> None:
+def _check(name: str, services: Collection[str], report: ProblemReport) -> None:
     prefix = next((each for each in PREFIXES if name.startswith(each)), None)
     if name in RESERVED:
         message = f"'{name}' is a name of slimbake's own"
     elif prefix:
         message = f"names that begin with '{prefix}' are for {PREFIXES[prefix]}"
     elif end := next((each for each in CHECKS if name.endswith(each)), ""):
-        owner, check = name.removesuffix(end), end.removeprefix("-")
-        whose = (
-            f"the {check} of services.{owner}"
-            if owner in services
-            else f"the {_PLURAL[check]} of services"
-        )
-        message = f"names that end with '{end}' are for {whose}"
+        message = f"names that end with '{end}' are for checks of services"
     elif name.endswith(f"-{INVENTORY}") and (owner := name.rpartition("-")[0]) in services:
         message = f"'{name}' is the inventory of services.{owner}"
     else:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
-from slimbake.config.files import ManifestFolder as Repository
 from slimbake.config.model import ENDED, HEALTHY, STARTED, Pairs
-from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
+from slimbake.config.report import ProblemReport, did_you_mean
 from slimbake.config.rules import cycles
 from slimbake.config.words import TRUTH
 
 Raw = dict[str, Any]
-
-_CHECK = re.compile(r"^[ \t]*HEALTHCHECK[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
 class _Dependency(NamedTuple):
@@ -27,9 +23,9 @@ class _Dependency(NamedTuple):
 class Order:
     """The order in which a manifest's services start."""
 
-    def __init__(self, raw: Raw, repository: Repository, report: ProblemReport) -> None:
+    def __init__(self, raw: Raw, report: ProblemReport) -> None:
         self._services: Raw = raw.get("services", {})
-        self._repository, self._report = repository, report
+        self._report = report
 
     def before(self, service: str) -> Pairs:
         """The services that one depends on, and the condition of each; of one that is not written,
@@ -76,31 +72,23 @@ class Order:
             message = f"'{each.name}' says `up: false`, so `slimbake up` does not start it"
             fix = f"remove that from services.{each.name}, or this"
             self._report.key(at, message, fix)
-        elif each.condition == HEALTHY and other and not self._has_health(each.name):
+        elif each.condition == HEALTHY and other and not self._has_health(each.name, own=True):
             fix = f"give services.{each.name} a `healthcheck`, or wait for {STARTED} or {ENDED}"
             self._report.value((*at, "condition"), f"'{each.name}' has no healthcheck", fix)
 
-    def _has_health(self, name: str) -> bool:
-        """Whether the engine asks containers of a service how they are."""
+    def _has_health(self, name: str, own: bool = False) -> bool:
+        """Whether the engine asks containers of a service how they are; `own`: of an image that has
+        a Dockerfile of its own, which may say so.
+        """
         service = self._services.get(name, {})
         said = service.get("healthcheck", TRUTH[0])
         if said == TRUTH[1]:
             return False
         if _tests(said):
             return True
-        own = service.get("dockerfile")
-        if own:
-            return self._asks(own)
+        if "dockerfile" in service:
+            return own
         return not self._report.lacks(service, "port", ("services", name))
-
-    def _asks(self, dockerfile: str) -> bool:
-        """Whether the image of a Dockerfile has a healthcheck: what its last one says."""
-        try:
-            text = self._repository.read(self._repository.file(dockerfile))
-        except RefusedError:  # reported where it is named
-            return False
-        said = _CHECK.findall(text)
-        return bool(said) and said[-1].upper() != "NONE"
 
 
 def _tests(healthcheck: Any) -> bool:

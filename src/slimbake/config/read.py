@@ -37,7 +37,6 @@ from slimbake.config.report import ProblemReport as Report
 from slimbake.config.report import RefusedError, did_you_mean
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import cycles, folder_context
-from slimbake.config.shells import shells
 from slimbake.config.sizes import size
 from slimbake.config.words import TRUTH
 from slimbake.host.dockerignore import only
@@ -59,10 +58,9 @@ class Reader:
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
-        self._services = services = raw.get("services", {})
-        shells(services, raw.get("bases", {}), self._report)
+        self._services = raw.get("services", {})
         self._requirements.for_python(raw.get("python", ""))
-        self._order = Order(raw, self._repository, self._report)
+        self._order = Order(raw, self._report)
         self._order.check()
         made = Manifest(
             file=self._file,

@@ -29,8 +29,7 @@ _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "g
 def rules(raw: Raw, report: ProblemReport) -> None:
     """Report every fault that lies between the parts of a manifest whose structure is sound."""
     services: Raw = raw.get("services", {})
-    check_names("bases", raw.get("bases", {}), report)
-    check_names("services", services, report)
+    check_names(services, report)
     _bases(raw, report)
     inference(raw, report)
     parity(raw, report)

@@ -38,7 +38,7 @@ def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], Pr
     sound = found.value if isinstance(found.value, dict) else {}
     wanted = _schema(schema)
     for error in _dialect()(wanted).iter_errors(found.value):
-        for key_path in _report_error(error, found.value, report):
+        for key_path in _report_error(error, report):
             sound = _without(sound, key_path) if key_path else {}
     return sound, report
 
@@ -113,7 +113,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {**_inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions), **own}
 
 
-def _report_error(error: ValidationError, root: Any, report: ProblemReport) -> Iterable[KeyPath]:
+def _report_error(error: ValidationError, report: ProblemReport) -> Iterable[KeyPath]:
     """Report one of jsonschema's errors; gives the key paths of what is not to be looked at any
     more.
     """
@@ -121,13 +121,7 @@ def _report_error(error: ValidationError, root: Any, report: ProblemReport) -> I
     found: Any = error.instance
     schema: Any = error.schema
     if "propertyNames" in error.absolute_schema_path:
-        twin = (
-            path in (("bases",), ("services",))
-            and found != found.lower()
-            and found.lower() in root[path[0]]
-        )
-        if not twin:  # the rules say so
-            report.key((*path, found), *_bad_name(path, found, error.validator, schema))
+        report.key((*path, found), *_bad_name(path, found, error.validator, schema))
         return ()
     match error.validator:
         case "additionalProperties":

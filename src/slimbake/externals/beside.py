@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.config.compose import image_lines
 from slimbake.console import Console
 from slimbake.docker.beside import OwnServices
 from slimbake.errors import SetupError
 from slimbake.externals.resolve import in_engine
-from slimbake.host.files import content
 from slimbake.images import this_platform
 
 
@@ -22,7 +20,7 @@ class BesideImage:
     """An image that a service of the compose file runs, and who needs it."""
 
     image: str
-    place: str  # docker-compose.yml:3
+    place: str  # docker-compose.yml
     service: str  # of the compose file
     needed_by: tuple[str, ...]  # services of the fleet
 
@@ -35,11 +33,10 @@ def beside_images(
     for service, names in needs.items():
         for each in own.needed(names):
             needing.setdefault(each, []).append(service)
-    lines = image_lines(content(file.parent, file.name).decode("utf-8", "replace"))
     return tuple(
         BesideImage(
             image=image,
-            place=f"{file.name}:{lines[name]}" if name in lines else file.name,
+            place=file.name,
             service=name,
             needed_by=tuple(needing[name]),
         )

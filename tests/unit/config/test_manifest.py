@@ -501,26 +501,20 @@ def test_what_a_list_waits_for_is_decided_by_healthchecks(tmp_path: Path) -> Non
     found = read(
         tmp_path,
         f"""{HEAD}services:
-  api: {{context: api, command: [run], depends_on: [a, b, c, d, e, f, g, h, i, j]}}
+  api: {{context: api, command: [run], depends_on: [a, b, c, d, e, f, g]}}
   a: {{context: api, command: [run]}}
   b: {{context: api, command: [run], port: 80}}
   c: {{context: api, command: [run], port: 81, healthcheck: false}}
   d: {{context: api, command: [run], healthcheck: [run, well]}}
   e: {{context: api, command: [run], port: 82, healthcheck: {{interval: 1s}}}}
-  f: {{context: api, dockerfile: api/with.Dockerfile}}
-  g: {{context: api, dockerfile: api/without.Dockerfile, port: 83}}
-  h: {{context: api, dockerfile: api/without.Dockerfile, healthcheck: [run, well]}}
-  i: {{context: api, dockerfile: api/with.Dockerfile, healthcheck: false}}
-  j: {{context: api, dockerfile: api/with.Dockerfile, healthcheck: {{retries: 1}}}}
+  f: {{context: api, dockerfile: api/Dockerfile, port: 83}}
+  g: {{context: api, dockerfile: api/Dockerfile, healthcheck: [run, well]}}
   long: {{context: api, command: [run], depends_on: {{b: {{condition: service_started}}}}}}
 """,
-        {
-            "api/with.Dockerfile": "FROM a AS b\nHEALTHCHECK NONE\nFROM b\nhealthcheck CMD true\n",
-            "api/without.Dockerfile": "FROM a\nRUN HEALTHCHECK\n",
-        },
+        {"api/Dockerfile": "FROM a\nHEALTHCHECK CMD true\n"},
     ).services
     healthy = {name for name, how in found[0].depends_on if how == "service_healthy"}
-    assert healthy == {"b", "d", "e", "f", "h", "j"}
+    assert healthy == {"b", "d", "e", "g"}
     assert {how for _, how in found[0].depends_on} == {"service_healthy", "service_started"}
     assert found[-1].depends_on == (("b", "service_started"),)
 
