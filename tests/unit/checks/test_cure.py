@@ -65,7 +65,7 @@ def test_the_limits_of_a_start_check_are_named_where_they_may_be_the_reason(
         (
             "api: its command cannot be run: [Errno 2] No such file or directory: 'manage'",
             "the image has no `manage`, or not the interpreter that its first line names:"
-            " programs come with packages of `requirements` and `system`",
+            " programs come with packages of `requirements` and `system`, sh with `shell: true`",
         ),
         (
             "api: its command cannot be run: [Errno 13] Permission denied: '/app/run.sh'",

@@ -48,7 +48,7 @@ def test_what_the_engine_lacks_is_pulled_and_all_that_cannot_be_is_said(
     with pytest.raises(SetupError) as caught:
         pull((REDIS, DB), QUIET)
     assert caught.value.message == (
-        "compose.yaml:4: the engine has no image redis:7, and cannot pull it (no such host)\n"
+        "compose.yaml: the engine has no image redis:7, and cannot pull it (no such host)\n"
         "  api, job cannot start without 'redis'"
     )
     assert "bring in redis:7 with `docker load`" in caught.value.hint
