@@ -38,6 +38,7 @@ _REFUSED = re.compile(
     r"An index(?: URL)? \((?P<address>[^)]+)\) (?:could not be queried due to a lack of valid"
     r" authentication credentials|returned an?) \(?(?P<status>40[137] \w+(?: required)?)"
 )
+_LONGEST = 3600.0  # seconds: a slow index ends, and so does a build for what sources depend on
 _GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
 
@@ -134,6 +135,7 @@ class PipCompile:
                 **_settings(self._machine),
                 "DIST_EXTRA_CONFIG": str(self._setuptools),
             },
+            timeout=_LONGEST,
         )
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
         if not done.ok:

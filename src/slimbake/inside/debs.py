@@ -79,11 +79,6 @@ class UnknownDebsError(DebsError):
         self.similar = similar
 
 
-def suggestions(name: str, packages: Sequence[str]) -> list[str]:
-    """The packages whose names come nearest to one that is none: best first, three at most."""
-    return difflib.get_close_matches(name, [each for each in packages if each[:2] == name[:2]])
-
-
 def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
     """Of those that cannot be installed, what may be meant: of a virtual package, what provides it.
     apt takes the only package that provides a name for that one, as after a rename.
@@ -98,7 +93,9 @@ def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
             providers = sorted({line.split()[0] for line in lines if line.strip()})
             if len(providers) != 1:
                 packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-                unknown[name] = providers[:6] or suggestions(name, packages)
+                unknown[name] = providers[:6] or difflib.get_close_matches(
+                    name, [each for each in packages if each[:2] == name[:2]]
+                )
     return unknown
 
 

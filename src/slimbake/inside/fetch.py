@@ -34,6 +34,8 @@ from .step import hashed as hashed
 ATTEMPTS = 5
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
+SLOWEST = 10_000  # bytes a second, after so many seconds
+MOST = 16 << 30  # bytes of a file whose size no lock says
 PARALLEL = 8
 
 
@@ -253,19 +255,24 @@ def _netrc(host: str) -> tuple[str, str] | None:
 
 
 def download(
-    url: str, path: Path, sha256: str, open_: Open, took: Callable[[int], None] = lambda _: None
+    url: str,
+    path: Path,
+    sha256: str,
+    open_: Open,
+    took: Callable[[int], None] = lambda _: None,
+    most: int = MOST,
 ) -> None:
     """Put a file in place, whole and verified, or not at all; resume after a broken connection.
 
-    `took` gets each number of bytes that arrived. Raises FetchError, which names the file, and
-    OSError where the disk is full.
+    `took` gets each number of bytes that arrived; `most`: the bytes that it may have. Raises
+    FetchError, which names the file, and OSError where the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                _continue(url, part, open_, took)
+                _continue(url, part, open_, took, most)
                 break
             except urllib.error.HTTPError as error:
                 error.close()  # it holds the connection
@@ -278,11 +285,9 @@ def download(
                 if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
                     raise
                 problem = error
-            if attempt == ATTEMPTS:
-                raise FetchError(
-                    f"{path.name}: the index broke off {ATTEMPTS} times: {problem}"
-                ) from None
             time.sleep(0.5 * 2**attempt)
+        else:
+            raise FetchError(f"{path.name}: the index broke off {ATTEMPTS} times: {problem}")
         digest = hashed(part)
         if sha256 and digest != sha256:
             raise FetchError(
@@ -293,14 +298,21 @@ def download(
         part.unlink(missing_ok=True)
 
 
-def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None]) -> None:
+def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None], most: int) -> None:
+    began = time.monotonic()
     there = part.stat().st_size if part.exists() else 0
     with open_(url, {"Range": f"bytes={there}-"} if there else {}) as answer:
-        appended = there and answer.status == 206
-        with part.open("ab" if appended else "wb") as file:
-            while chunk := answer.read(CHUNK):
+        there = there if answer.status == 206 else 0  # else it begins again
+        with part.open("ab" if there else "wb") as file:
+            while chunk := answer.read1(CHUNK):  # what has arrived
                 file.write(chunk)
                 took(len(chunk))
+                if file.tell() > most:
+                    raise FetchError(f"{wheel_name(url)}: the index sends more than {most:,} bytes")
+                if time.monotonic() - began > TIMEOUT + (file.tell() - there) / SLOWEST:
+                    raise FetchError(
+                        f"{wheel_name(url)}: the index sends {SLOWEST} bytes a second at most"
+                    )
         length = answer.headers.get("Content-Length")
-        if length and part.stat().st_size != int(length) + (there if appended else 0):
+        if length and part.stat().st_size != int(length) + there:
             raise OSError("it ended early")

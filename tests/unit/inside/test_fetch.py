@@ -5,10 +5,13 @@ discreet.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -289,3 +292,61 @@ def test_the_host_of_an_index_is_compared_with_its_port() -> None:
         "https",
         "index.example.com:8443",
     )
+
+
+# --- an index that does not end
+
+
+@pytest.fixture
+def flood() -> Iterator[str]:
+    """An address that sends without end: as it is named, in large pieces or a byte at a time."""
+
+    class Flood(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            slow, chunked, lying = (word in self.path for word in ("slow", "chunked", "lying"))
+            self.send_response(200)
+            if chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            elif lying:
+                self.send_header("Content-Length", "1000000000000")
+            else:
+                self.send_header("Connection", "close")
+            self.end_headers()
+            piece = b"x" * (1 if slow else 100_000)
+            with contextlib.suppress(OSError):
+                for _ in range(100_000):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+                    threading.Event().wait(0.01 if slow else 0)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Flood)
+    server.daemon_threads, server.block_on_close = True, False
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["closed", "chunked", "lying"])
+@pytest.mark.parametrize("most", [0, 1, 250_000])
+def test_a_download_ends_at_the_size_that_the_lock_says(
+    kind: str, most: int, flood: str, tmp_path: Path
+) -> None:
+    took: list[int] = []
+    with pytest.raises(FetchError, match=f"{kind}: the index sends more than {most:,} bytes"):
+        download(f"{flood}/{kind}", tmp_path / "x" / "f", "0", opener((), None), took.append, most)
+    assert sum(took) <= most + fetch.CHUNK
+    assert list((tmp_path / "x").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["slow", "slow-chunked", "slow-lying"])
+def test_an_index_that_sends_byte_by_byte_is_left(
+    kind: str, flood: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "TIMEOUT", 1)
+    with pytest.raises(FetchError, match="bytes a second at most"):
+        download(f"{flood}/{kind}", tmp_path / "x" / "f", "0", opener((), None))
+    assert list((tmp_path / "x").iterdir()) == []

@@ -69,7 +69,7 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
         and "/" in name.removesuffix("/__init__.py")
         and (name not in imported or name in compiled)
         and lines.isdisjoint((f"{name}{SOURCE}", f"{name}{TEXT}", f"{name.rpartition('/')[0]}/"))
-        and top_name(name) not in bare
+        and name.partition("/")[0].partition(".")[0] not in bare
         and importable(name, layer.files, twins)
         and name not in by_path
         and name not in taken.programs
@@ -157,11 +157,6 @@ def importable(name: str, files: Mapping[str, object], twins: Container[str]) ->
         return False
     # Of `a.py`, `a.so` and `a/__init__.py` the last is found first: the disk would say otherwise.
     return module != "__init__" or bool(ways and ways[-1] not in twins)
-
-
-def top_name(name: str) -> str:
-    """The first part of a module's dotted name."""
-    return name.partition("/")[0].partition(".")[0]
 
 
 def modules(files: Iterable[str]) -> set[str]:

@@ -20,7 +20,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.wheels import MACHINES, Located, Wheel, fit
 from slimbake.inside.debs import Deb
-from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
+from slimbake.inside.fetch import MOST, PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin, locked_layers
@@ -260,7 +260,7 @@ def _one(
         path = store.path(wanted.wheel.sha256, wanted.wheel.file)
         if path.parent.is_dir():
             remove_halves(path.parent, (path.name,))
-        download(at.url, path, wanted.wheel.sha256, open_, shown)
+        download(at.url, path, wanted.wheel.sha256, open_, shown, wanted.wheel.bytes or MOST)
 
 
 def _full(needed: int, free: int, store: Store) -> SetupError:

@@ -19,7 +19,7 @@ from slimbake.host import git
 from slimbake.host.files import half_of
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
-from slimbake.inside.fetch import FetchError, download, opener
+from slimbake.inside.fetch import MOST, FetchError, download, opener
 from slimbake.lock.wheelhouse.store import Held, Store
 
 DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
@@ -72,7 +72,7 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
             return Held(source.sha256, store.take(path, source.sha256, source.file))
         target = store.path(source.sha256, source.file)
         open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
-        download(url, target, source.sha256, open_)
+        download(url, target, source.sha256, open_, most=source.bytes or MOST)
         return Held(source.sha256, target)
     except (FetchError, OSError) as error:
         raise SetupError(
