@@ -72,11 +72,7 @@ def record(root: Path, services: list[str]) -> None:
             for _, size in ({**shared, **own}[d],)
         ]
         baked[name] = [digest("fingerprint", name), digest("image", name)]
-    for name, value in {
-        "measured": images,
-        "baked": baked,
-        "costs": dict.fromkeys(services, 3.5),
-    }.items():
+    for name, value in {"measured": images, "baked": baked}.items():
         (kept / f"{name}.json").write_text(json.dumps(value))
 
 

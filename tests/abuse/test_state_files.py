@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ STATES = [
     State(".slimbake/known.json", ("ci", "summary"), 24),
     State(".slimbake/records/plan.json", ("ci", "summary"), 24),
     State(".slimbake/records/lane-0.json", ("ci", "summary"), 24),
-    State("bake/sizes.json", ("report", "--output", "../report.html"), 24),
+    State("bake/sizes.json", ("layers",), 24),
 ]
 
 
@@ -206,7 +206,7 @@ def test_a_file_that_is_harmed_is_named_or_done_without(
 READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
     "baked": ({"api": ["a", "b"]}, last_images),
     "measured": (
-        {IMAGE.digest: [layer.as_json() for layer in IMAGE.layers]},
+        {IMAGE.digest: [asdict(layer) for layer in IMAGE.layers]},
         lambda workspace: Measurement(
             last_measurement({"api": IMAGE.digest}, workspace).images
         ).as_json(),

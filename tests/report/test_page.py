@@ -7,140 +7,132 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
+from tests.unit.report.baked import Page, bake, write_fleet
+from tests.unit.report.equal import assert_equal
 
 from slimbake import report
+from slimbake.cli import slimbake
+from slimbake.project import load
+from slimbake.report.facts import recorded_facts
 
-pytest.importorskip("plotly")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
 ]
-SHARED, OWN = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
-LINE = "services.yaml: services.api.remove: flask/**"
-BUDGET = {"size": 1_000_000, "packed": None}
-PARTS = [["/opt", "python", "numpy", "2.0", 600_000, 9], ["/usr", "cold", "/cold", "", 100_000, 1]]
-OWN_PARTS = [["/opt", "python", "flask", "3.0", 800_000, 9], ["/opt", "cold", "/c", "", 100_000, 1]]
-FACTS = {
-    "project": "<b>toy</b>",
-    "services": [
-        {"name": "api", "digest": "1" * 12, "layers": [SHARED, OWN], "budget": BUDGET},
-        {"name": "model", "digest": "2" * 12, "layers": [SHARED], "budget": BUDGET},
-        {"name": "unbuilt", "digest": "", "layers": None, "budget": BUDGET},
-    ],
-    "layers": {
-        SHARED: {
-            "diff": SHARED,
-            "target": "runtime",
-            "size": 700_000,
-            "packed": 300_000,
-            "users": ["api", "model"],
-            "parts": PARTS,
-            "taken": [["sources", "numpy", 50_000, 4]],
-        },
-        OWN: {
-            "diff": OWN,
-            "target": "api",
-            "size": 900_000,
-            "packed": None,
-            "users": ["api"],
-            "parts": OWN_PARTS,
-            "taken": [[LINE, "flask", 30_000, 1]],
-        },
-    },
-    "history": [
-        {"commit": "c0ffee", "when": "2026-01-01T00:00:00Z", "sizes": {"api": [800_000, None]}},
-        {"commit": "decade", "when": "2026-01-02T00:00:00Z", "sizes": {"api": [900_000, 1]}},
-    ],
-    "rules": [{"name": "sources", "about": "removes sources", "why": "Compilers read them."}],
-    "missing": [{"what": "sizes of unbuilt", "command": "slimbake bake unbuilt"}],
-}
-# Visits each view, then presses keys, and leaves what came of it where the test can read it.
-VISITS = """
-(async () => {
-  const rest = () => new Promise((done) => setTimeout(done, 150));
-  const press = (key, on) => on.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-  const said = {};
-  for (const view of VIEWS) {
-    location.hash = view;
-    await rest();
-    const right = [...document.querySelectorAll(".chart svg")].map((s) => s.getBoundingClientRect().right);
-    said[view] = {
-      html: document.getElementById("main").innerHTML,
-      fits: document.documentElement.scrollWidth <= innerWidth && right.every((r) => r <= innerWidth),
-    };
-  }
-  press("/", document.body);
-  const search = document.getElementById("search");
-  said.focused = document.activeElement === search;
-  search.value = "mode";
-  search.dispatchEvent(new Event("input"));
-  press("Enter", search);
-  said.hash = location.hash;
-  const theme = () => document.documentElement.dataset.theme;
-  const before = theme();
-  press("t", document.body);
-  said.themes = [before, theme()].sort();
-  press("6", document.body);
-  await rest();
-  said.title = document.title;
-  document.body.textContent = JSON.stringify(said);
-  document.body.id = "said";
-})();
+DARK, LIGHT = 0, 1  # as Chromium numbers the schemes that a reader prefers
+# Uses the page as a reader does, and leaves what came of it where the test can read it.
+VISIT = """
+const color = (of, key) => getComputedStyle(document.querySelector(of))[key];
+const box = (element) => { const {x, y, width, height} = element.getBoundingClientRect(); return [x, y, width, height]; };
+const shown = (of) => [...document.querySelectorAll(of)].filter((e) => e.getClientRects().length).length;
+const reachable = [...document.querySelectorAll("a, input, [tabindex='0']")];
+const result = {
+  fits: document.documentElement.scrollWidth <= innerWidth,
+  back: color("body", "backgroundColor"), fore: color("body", "color"),
+  map: box(document.querySelector(".map")),
+  tiles: [...document.querySelectorAll(".map svg")].map((e) => [Number(e.dataset.bytes), ...box(e.querySelector("rect"))]),
+  reachable: reachable.length,
+  focused: reachable.filter((e) => { e.focus(); return document.activeElement === e; }).length,
+  outlined: (() => { const tile = document.querySelector(".map a"); tile.focus();
+    return getComputedStyle(tile.querySelector("rect")).strokeWidth; })(),
+  unnamed: [...document.querySelectorAll(".map a")].filter((e) => !e.querySelector("title").textContent).length,
+  rows: shown("tbody tr"),
+};
+const search = document.getElementById("find");
+search.value = " NumPy ";
+search.dispatchEvent(new Event("input"));
+result.filtered = [shown("tbody tr"), document.getElementById("count").textContent, document.querySelectorAll(".map .off").length];
+search.value = "";
+search.dispatchEvent(new Event("input"));
+result.again = shown("tbody tr");
+result.page = document.documentElement.outerHTML;
+document.body.textContent = JSON.stringify(result);
+document.body.id = "result";
 """
-VIEWS = {
-    "overview": ["slimbake bake unbuilt", "160 %", "unmeasured"],
-    # the colour of what is a service's own, though a part of its layer is cold
-    "map": ["numpy 2.0", "sources", "runtime aaaaaa", "fill: rgb(179, 89, 0)"],
-    "map/api/package/taken": ["taken by sources", "numpy 2.0", 'href="#history/api"'],
-    "layers": ["runtime aaaaaa", "2 services", "0.9 MB"],
-    f"layers/{SHARED}": ["numpy 2.0", SHARED],
-    "history/api": ["2 commits", "+0.1 MB", "budget"],
-    "rules": ["removes sources. ", "Compilers read them.", "50 kB", LINE, "on request", "30 kB"],
-    f"rules/{quote(LINE, safe='')}": ["All rules", LINE, "api", "30 kB"],
-    "map/nosuch": ["numpy 2.0"],
-}
 
 
-@pytest.fixture(scope="module", params=[1200, 500])
-def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What a browser of this width shows: one start of it for all views."""
-    folder = tmp_path_factory.mktemp("page")
-    page = folder / "page.html"
-    script = VISITS.replace("VIEWS", json.dumps(list(VIEWS)))
-    text = report.page(FACTS, report._plotly())
-    page.write_text(text.replace("</body>", f"<script>{script}</script></body>"))
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What `slimbake sizes --json` says of a fleet, and the page of it."""
+    root = write_fleet(tmp_path_factory.mktemp("fleet"))
+    with pytest.MonkeyPatch.context() as patch:
+        bake(root, patch)
+        words = ["sizes", "--json", "-f", str(root / "services.yaml")]
+        sizes = json.loads(CliRunner().invoke(slimbake, words).stdout)
+        return sizes, report.page(recorded_facts(load(root / "services.yaml"), ()))
+
+
+def browsed(page: str, folder: Path, width: int, scheme: int, script: str) -> tuple[str, str]:
+    """A page as Chromium has it after a script, which its policy allows too; and its log."""
+    allowed = page.replace("script-src ", f"script-src '{report._allowed(script)}' ", 1)
+    file = folder / "page.html"
+    file.write_text(allowed.replace("</html>", f"<script>{script}</script></html>"))
     words = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom")
-    more = (f"--user-data-dir={folder}/chrome", f"--window-size={request.param},900")
+    more = (f"--user-data-dir={folder}/chrome", f"--window-size={width},900")
+    prefers = f"--blink-settings=preferredColorScheme={scheme}"
     done = subprocess.run(
-        [str(CHROMIUM), *words, *more, "--virtual-time-budget=20000", page.as_uri()],
+        [str(CHROMIUM), *words, *more, prefers, "--virtual-time-budget=20000", file.as_uri()],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "Uncaught" not in done.stderr, done.stderr
-    found = re.search(r'<body id="said">(.*)</body>', done.stdout, re.DOTALL)
-    assert found, done.stderr
-    return json.loads(html.unescape(found[1]))
+    return done.stdout, done.stderr
 
 
-def test_each_view_shows_what_is_recorded_and_fits_the_screen(said: Any) -> None:
-    for view, words in VIEWS.items():
-        assert [word for word in words if word not in said[view]["html"]] == [], view
-        assert said[view]["fits"], view
+@pytest.fixture(scope="module", params=[(1200, LIGHT), (500, DARK)], ids=["wide", "phone and dark"])
+def visit(
+    fleet: Any, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """What a reader meets, at this width and with this preference."""
+    width, scheme = request.param
+    dom, log = browsed(fleet[1], tmp_path_factory.mktemp("page"), width, scheme, VISIT)
+    assert "CONSOLE" not in log, log
+    found = re.search(r'<body id="result">(.*)</body>', dom, re.DOTALL)
+    assert found, log
+    return {**json.loads(html.unescape(found[1])), "dark": scheme == DARK}
 
 
-def test_a_name_is_text_and_never_an_element(said: Any) -> None:
-    assert "<b>toy" not in said["map"]["html"]
-    assert "toy" in said["map"]["html"]
+def test_every_size_that_a_browser_shows_is_one_of_sizes(fleet: Any, visit: Any) -> None:
+    assert_equal(Page(visit["page"]), fleet[0])
 
 
-def test_the_keyboard_reaches_search_views_and_colours(said: Any) -> None:
-    assert said["focused"]
-    assert said["hash"] == "#map/model"
-    assert said["themes"] == ["dark", "light"]
-    assert said["title"] == "<b>toy</b>: Rules"
+def test_the_page_fits_the_screen_and_has_its_colours(visit: Any) -> None:
+    assert visit["fits"]
+    bright = [sum(map(int, re.findall(r"\d+", visit[key])[:3])) for key in ("back", "fore")]
+    assert (bright[0] < bright[1]) == visit["dark"]
+
+
+def test_tiles_are_as_large_as_their_bytes_and_stay_in_the_map(visit: Any) -> None:
+    left, top, width, height = visit["map"]
+    whole = sum(size for size, *_ in visit["tiles"])
+    for size, x, y, wide, high in visit["tiles"]:
+        assert wide * high == pytest.approx(width * height * size / whole, rel=0.01, abs=2)
+        assert left - 1 <= x <= x + wide <= left + width + 1
+        assert top - 1 <= y <= y + high <= top + height + 1
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit: Any) -> None:
+    assert visit["focused"] == visit["reachable"]
+    assert visit["outlined"] == "8px"
+    assert visit["unnamed"] == 0
+
+
+def test_the_filter_leaves_what_has_the_words_in_it(visit: Any) -> None:
+    rows, count, off = visit["filtered"]
+    assert (rows, count) == (2, "2 rows"), "the layer that holds numpy, and the package"
+    assert off == len(visit["tiles"]) - 1
+    assert visit["again"] == visit["rows"] > rows
+
+
+def test_a_script_from_elsewhere_does_not_run(fleet: Any, tmp_path: Path) -> None:
+    page = fleet[1].replace("</main>", "<script>document.title = 'owned'</script></main>")
+    dom, log = browsed(page, tmp_path, 1200, LIGHT, "document.body.id = 'ran'")
+    assert "Content Security Policy" in log
+    assert "<title>toy: slimbake report</title>" in dom
+    assert 'id="ran"' in dom

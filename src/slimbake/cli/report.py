@@ -23,7 +23,7 @@ from slimbake.host.workspace import FOLDER
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Take sizes from what `slimbake bake --record` wrote: a file, or a folder of them.",
+    help="Show instead what `slimbake bake --record` wrote: a file, or a folder of them.",
 )
 @click.option(
     "-o",
@@ -33,16 +33,17 @@ from slimbake.host.workspace import FOLDER
     metavar="FILE",
 )
 def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
-    """Write one HTML page about the fleet: sizes, sharing, the last bake, history, rules.
+    """Write one HTML page about the fleet: sizes, sharing, packages, rules, history.
 
-    The page needs no network. slimbake builds and measures nothing for it: what is not recorded
-    yet is listed with the command that records it. Needs plotly, the extra `report`.
+    The page shows the images of the last bake on this machine, and needs no network. slimbake
+    builds and measures nothing for it: what is not recorded yet is listed with the command that
+    records it.
     """
     from slimbake.ci.records import records
     from slimbake.report import write_report
 
     project = read(file)
     facts, page = write_report(project, records(paths), output)
-    for figure in facts["missing"]:
-        console.say(f"not recorded: {figure['what']}; `{figure['command']}` records it")
-    click.echo(f"{os.path.relpath(page)}: {page.stat().st_size / 1e6:.1f} MB")
+    for what, how in facts["missing"]:
+        console.say(f"not recorded: {what}; `{how}` records it")
+    click.echo(f"{os.path.relpath(page)}: {page.stat().st_size / 1e3:,.0f} kB")

@@ -138,7 +138,7 @@ def _record(workspace: Workspace) -> dict[str, Layers]:
 def _write(workspace: Workspace, record: Mapping[str, Layers]) -> None:
     latest = list(record.items())[-_KEPT_IMAGES:]
     workspace.write(
-        IMAGES, {image: [layer.as_json() for layer in layers] for image, layers in latest}
+        IMAGES, {image: [asdict(layer) for layer in layers] for image, layers in latest}
     )
     workspace.trim(LAYERS, _KEPT_LAYERS)
 

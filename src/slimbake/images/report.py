@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from slimbake.console.tables import Layout, readable, text_table
 from slimbake.images import views
 from slimbake.images.detail import Survey
-from slimbake.images.sizes import size_summary, size_table
+from slimbake.images.sizes import SizeTable, size_summary, size_table
 from slimbake.images.views import Duplicate, Findings, Row, findings
 
-Table = tuple[Sequence[str], list[tuple[str, ...]]]
 VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
     "layer": views.by_layer,
     "package": views.by_package,
@@ -28,7 +27,7 @@ def sizes_text(survey: Survey, by: str, layout: Layout) -> str:
     return "\n".join((text_table(*sizes_table(survey, by), 2, layout), *lines))
 
 
-def sizes_table(survey: Survey, by: str) -> Table:
+def sizes_table(survey: Survey, by: str) -> SizeTable:
     """Headings and rows, by image, layer, package or directory."""
     if by == "image":
         return size_table(survey.measurement)
@@ -63,7 +62,7 @@ def finding_lines(found: Findings) -> list[str]:
     if found.whiteouts:
         lines.append(f"deleted in a later layer, but still carried: {len(found.whiteouts)} files")
         lines += [
-            f"  {copy.path} in {_layer(copy.layer)} ({', '.join(copy.images)})"
+            f"  {copy.path} in layer {_short(copy.layer)} ({', '.join(copy.images)})"
             for copy in found.whiteouts
         ]
     lines += _duplicates([duplicate for duplicate in found.duplicates if not duplicate.reason])
@@ -90,7 +89,9 @@ def _duplicates(found: list[Duplicate]) -> list[str]:
     lines = [f"in two layers: {len(found)} files over 4 kB, {readable(waste)} of copies"]
     for each in found[:_SHOWN]:
         places = {copy.layer: copy for copy in each.copies}.values()
-        where = ", ".join(f"{_layer(copy.layer)} ({' '.join(copy.images)})" for copy in places)
+        where = ", ".join(
+            f"layer {_short(copy.layer)} ({' '.join(copy.images)})" for copy in places
+        )
         lines.append(f"  {each.copies[0].path} {readable(each.uncompressed)}: {where}")
     if len(found) > _SHOWN:
         lines.append(f"  and {len(found) - _SHOWN} more (`--json` has all)")
@@ -99,7 +100,3 @@ def _duplicates(found: list[Duplicate]) -> list[str]:
 
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
-
-
-def _layer(digest: str) -> str:
-    return f"layer {_short(digest)}"

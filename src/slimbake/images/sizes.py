@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from slimbake.console.tables import megabytes
@@ -30,9 +31,6 @@ class MeasuredLayer:
     compressed: int | None  # bytes of the blob; None where the store holds it uncompressed
     files: int
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -51,25 +49,29 @@ class Image:
         return total(layer.compressed for layer in self.layers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measurement:
     images: tuple[Image, ...]
 
+    @cached_property
+    def _chains(self) -> Counter[str]:
+        return Counter(chain for image in self.images for chain in chains(image))
+
+    @cached_property
+    def _blobs(self) -> Counter[str]:
+        return Counter(blob for i in self.images for blob in {layer.blob for layer in i.layers})
+
     def shared(self, image: Image) -> tuple[MeasuredLayer, ...]:
         """The layers that another image stands on too, by chain: identical from the bottom up."""
-        users = Counter(chain for each in self.images for chain in chains(each))
         return tuple(
             layer
             for layer, chain in zip(image.layers, chains(image), strict=True)
-            if users[chain] > 1
+            if self._chains[chain] > 1
         )
 
     def own_on_registry(self, image: Image) -> int | None:
         """Bytes of the blobs that no other image has."""
-        users = Counter(
-            blob for each in self.images for blob in {layer.blob for layer in each.layers}
-        )
-        own = {layer.blob: layer.compressed for layer in image.layers if users[layer.blob] == 1}
+        own = {e.blob: e.compressed for e in image.layers if self._blobs[e.blob] == 1}
         return total(own.values())
 
     @property
@@ -102,7 +104,7 @@ class Measurement:
                     "compressed": image.compressed,
                     "shared_uncompressed": sum(layer.uncompressed for layer in self.shared(image)),
                     "own_on_registry": self.own_on_registry(image),
-                    "layers": [layer.as_json() for layer in image.layers],
+                    "layers": [asdict(layer) for layer in image.layers],
                 }
                 for image in self.images
             },

@@ -1,149 +1,224 @@
-"""`slimbake report`: what is recorded comes onto one page, and what is not says what records it."""
+"""`slimbake report`: the images of the last bake come onto one page, in the figures of `sizes`."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.unit.report.baked import (
+    CODE,
+    FLASK,
+    HOSTILE,
+    IMAGES,
+    LINE,
+    NUMPY,
+    RUNTIME,
+    Page,
+    bake,
+    write_fleet,
+)
+from tests.unit.report.equal import assert_equal
 
 from slimbake import report
 from slimbake.ci.model import Record
 from slimbake.cli import slimbake
-from slimbake.errors import SetupError
-from slimbake.host.workspace import Workspace
-from slimbake.images.detail import Contents, Owner, Part, Taken
-from slimbake.images.sizes import Image, MeasuredLayer
+from slimbake.cli.common import select
+from slimbake.images.sizes import Measurement
 from slimbake.project import load
 from slimbake.report.facts import recorded_facts
 
-MANIFEST = """\
-project: toy
-python: "3.11"
-services:
-  api: {context: api, command: [python, -V], budget: {uncompressed: 1MB}}
-  model: {context: api, command: [python, -V]}
-"""
-RUNTIME, CODE = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
-HELD = Contents(
-    700_000,
-    9,
-    (),
-    (Part("/opt", Owner("python", "numpy", "2.0"), 700_000, 9),),
-    (),
-    taken=(Taken("sources", "numpy", 50_000, 4),),
-)
+RECORD = Record(services=("api", "model"), images=IMAGES)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "api").mkdir()
-    (tmp_path / "services.yaml").write_text(MANIFEST)
-    return tmp_path
+    return write_fleet(tmp_path)
 
 
-def measured(diff: str, size: int) -> MeasuredLayer:
-    return MeasuredLayer(diff, diff, size, size // 2, 9)
+@pytest.fixture
+def baked(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    bake(root, monkeypatch)
+    return root
 
 
-IMAGES = (
-    Image("api", f"sha256:{'1' * 64}", (measured(RUNTIME, 700_000), measured(CODE, 300))),
-    Image("model", f"sha256:{'2' * 64}", (measured(RUNTIME, 700_000),)),
-)
-RECORD = Record(services=("api", "model"), images=IMAGES)
+def facts(root: Path, *records: Record) -> dict[str, Any]:
+    return recorded_facts(load(root / "services.yaml"), records)
 
 
-def facts(root: Path, *records: Record) -> Any:
-    return json.loads(json.dumps(recorded_facts(load(root / "services.yaml"), records)))
+def page(root: Path, *records: Record) -> Page:
+    return Page(report.page(facts(root, *records)))
 
 
-def test_what_was_never_recorded_names_the_command_that_records_it(root: Path) -> None:
-    found = facts(root)
-    assert [(each["what"], each["command"]) for each in found["missing"]] == [
-        ("sizes of api, model", "slimbake bake api model"),
-        (
-            "sizes over commits: no commit has bake/sizes.json",
-            "slimbake sizes --record",
-        ),
-    ]
-    assert [service["layers"] for service in found["services"]] == [None, None]
+def run(root: Path, *words: str) -> str:
+    done = CliRunner().invoke(slimbake, [words[0], "-f", str(root / "services.yaml"), *words[1:]])
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
-def test_layers_say_whose_they_are_what_is_in_them_and_what_rules_took(root: Path) -> None:
-    workspace = Workspace(root)
-    workspace.write(f"layers/{RUNTIME[7:]}", asdict(HELD))
-    found = facts(root, RECORD)
-    runtime, code = found["layers"][RUNTIME], found["layers"][CODE]
-    assert (runtime["users"], runtime["size"]) == (["api", "model"], 700_000)
-    assert runtime["parts"] == [["/opt", "python", "numpy", "2.0", 700_000, 9]]
-    assert runtime["taken"] == [["sources", "numpy", 50_000, 4]]
-    assert code["users"] == ["api"] and "parts" not in code
-    api = found["services"][0]
-    assert (api["layers"], api["budget"]) == ([RUNTIME, CODE], {"size": 1_000_000, "packed": None})
-    assert found["missing"][0]["command"] == "slimbake sizes api"
-
-
-def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
+def commit(root: Path, *files: str) -> None:
+    """A commit for each of these texts of bake/sizes.json."""
     sizes = root / "bake/sizes.json"
     sizes.parent.mkdir(parents=True)
     git = ("git", "-C", root, "-c", "user.name=a", "-c", "user.email=a@example.com")
     subprocess.run([*git, "init", "--quiet"], check=True)
-    for number, text in enumerate(("[]", '{"images": {"api": {"uncompressed": 5,', "", "7", "9")):
-        image = {"uncompressed": int(text or 0), "compressed": None} if text.isdigit() else {}
-        sizes.write_text(json.dumps({"images": {"api": image}}) if image else text)
+    for number, text in enumerate(files):
+        sizes.write_text(text)
         subprocess.run([*git, "add", "-A"], check=True)
         subprocess.run([*git, "commit", "--quiet", "-m", str(number)], check=True)
-    sizes.unlink()
-    assert [each["sizes"] for each in facts(root)["history"]] == [
-        {"api": [7, None]},
-        {"api": [9, None]},
+
+
+def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
+    sizes = json.loads(run(baked, "sizes", "--json"))
+    assert_equal(page(baked), sizes)
+    by_digest = {row["name"]: row for row in sizes["layers"]}
+    assert by_digest[RUNTIME]["on_host"] == 700_000, "of two images, on one host once"
+    assert by_digest[NUMPY]["on_host"] == 2 * 1_609_123, "on different layers below it"
+
+
+def test_a_service_that_was_not_baked_here_is_called_so_though_a_commit_has_its_size(
+    baked: Path,
+) -> None:
+    image = {"uncompressed": 7, "compressed": 7, "digest": "x", "layers": []}
+    commit(baked, json.dumps({"images": {"api": image, "unbaked": image}}))
+    rows = {row.service: row.cells for row in page(baked).rows["services"]}
+    assert rows["unbaked"] == ["unbaked", "not baked here"]
+    assert facts(baked)["missing"] == [("sizes of unbaked", "slimbake bake unbaked")]
+
+
+def test_before_a_bake_the_page_says_how_to_make_one(root: Path) -> None:
+    assert facts(root)["missing"] == [("sizes of api, model, unbaked", "slimbake bake")]
+    assert page(root).tiles == []
+
+
+def test_commands_that_the_page_proposes_name_what_there_is(baked: Path) -> None:
+    (baked / f".slimbake/layers/{FLASK.removeprefix('sha256:')}.json").unlink()
+    plan = load(baked / "services.yaml").plan
+    missing = facts(baked)["missing"]
+    assert [what for what, _ in missing] == [
+        "sizes of unbaked",
+        "packages of api",
+        "sizes over commits: no commit has bake/sizes.json",
     ]
+    for command in (line for _, lines in missing for line in lines.split(" && ")):
+        program, name, *words = command.split(" ")
+        assert program == "slimbake" and name in ("bake", "sizes")
+        if words != ["--record"]:
+            assert select(plan, tuple(words)) == tuple(words)
 
 
-def test_text_of_a_fleet_is_data_on_the_page_and_nothing_else() -> None:
-    hostile = {"project": "</script><script>alert(1)</script>@@SCRIPT@@ \\u003c"}
-    page = report.page(hostile, "LIBRARY")
-    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert data
-    assert json.loads(data[1]) == hostile
-    assert page.count("<script") == 3
-    assert "LIBRARY" in page
+def test_a_layer_that_nobody_read_is_one_part_and_its_size_stays(baked: Path) -> None:
+    (baked / f".slimbake/layers/{FLASK.removeprefix('sha256:')}.json").unlink()
+    sizes = facts(baked)["sizes"]
+    packages = {row["name"]: row["on_host"] for row in sizes["packages"]}
+    assert packages["not read here"] == 900_000 and "flask" not in packages
+    assert {name: image["uncompressed"] for name, image in sizes["images"].items()} == {
+        image.name: image.uncompressed for image in IMAGES
+    }
 
 
-def test_without_the_extra_the_error_says_how_to_get_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "find_spec", lambda _: None)
-    done = CliRunner().invoke(slimbake, ["report", "-f", str(root / "services.yaml")])
-    assert isinstance(done.exception, SetupError)
-    assert done.exception.hint == "pip install 'plotly<8,>=7'"
+def test_rules_say_what_they_took_and_whose_line_asked_for_it(baked: Path) -> None:
+    rows = [row.cells for row in page(baked).rows["rules"][1:]]
+    assert rows[0] == [LINE, "removes files on request", "30.0 kB"]
+    assert (rows[1][0], rows[1][2]) == ("sources", "50.0 kB")
+    assert rows[1][1].startswith("removes headers and sources")
 
 
-def test_without_a_name_the_page_lies_where_git_ignores_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "_plotly", lambda: "LIBRARY")
-    done = CliRunner().invoke(slimbake, ["report", "-f", str(root / "services.yaml")])
-    assert done.exit_code == 0, done.output
-    assert "LIBRARY" in (root / ".slimbake/report.html").read_text("utf-8")
+def test_a_budget_that_is_exceeded_is_called_so(baked: Path) -> None:
+    (api,) = (row for row in page(baked).rows["services"] if row.service == "api")
+    assert api.cells[-1] == "321 %, over of 1.0 MB uncompressed"
+
+
+def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
+    image = '{"images": {"api": {"uncompressed": %s}}}'
+    texts = (image % "7", "[]", '{"images": {"api": {"uncompressed": 5,', image % "Infinity")
+    commit(root, *texts, image % "1000", image % '"x"', image % "9")
+    (service,) = facts(root)["history"]
+    assert (service["name"], service["most"]) == ("api", 1000)
+    assert [size for _, size in service["points"]] == [7, 1000, 9]
+    (_, row) = page(root).rows["history"]
+    assert row.cells[2:5] == ["7 B", "9 B", "+2 B"]
+
+
+def test_one_commit_is_a_line_too(root: Path) -> None:
+    commit(root, '{"images": {"api": {"uncompressed": 0}}}')
+    lines = [given["points"] for name, given in page(root).elements if name == "polyline"]
+    assert [line.split() for line in lines] == [["0.0,31.0", "100.0,31.0"]]
+
+
+def test_names_of_packages_are_text_and_never_elements(baked: Path) -> None:
+    text = report.page(facts(baked))
+    parsed = Page(text)
+    names = [row.cells[:2] for row in parsed.rows["packages"]]
+    assert [HOSTILE, HOSTILE] in names
+    assert any(tile["data-name"] == f"{HOSTILE} {HOSTILE}" for tile in parsed.tiles)
+    assert [name for name, _ in parsed.elements].count("script") == 1
+    assert not any(key.startswith("on") for _, given in parsed.elements for key in given)
+
+
+def test_the_page_loads_nothing_and_allows_its_own_style_and_script_alone(baked: Path) -> None:
+    text = report.page(facts(baked))
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    script, style = (
+        re.findall(f"<{tag}>(.*)</{tag}>", text, re.DOTALL)[0] for tag in ("script", "style")
+    )
+    assert policy == (
+        f"default-src 'none'; style-src '{report._allowed(style)}'; script-src '{report._allowed(script)}';"
+        " base-uri 'none'; form-action 'none'"
+    )
+    given = [(name, attributes) for name, attributes in Page(text).elements]
+    assert not [each for each in given if {"src", "style", "xlink:href"} & {*each[1]}]
+    assert all(each[1]["href"].startswith("#") for each in given if "href" in each[1])
+
+
+def test_links_lead_to_what_is_on_the_page_and_tiles_have_titles(baked: Path) -> None:
+    elements = page(baked).elements
+    ids = [given["id"] for _, given in elements if "id" in given]
+    assert len(ids) == len({*ids})
+    links = [given["href"] for name, given in elements if name == "a"]
+    assert {link.removeprefix("#") for link in links} <= {*ids}
+    places = [at for at, (_, given) in enumerate(elements) if "data-bytes" in given]
+    assert [[name for name, _ in elements[at - 2 : at]] for at in places] == [["a", "title"]] * len(
+        places
+    )
+
+
+def test_what_is_too_small_to_see_shares_a_tile(baked: Path) -> None:
+    names = {tile["data-name"]: tile["data-layer"] for tile in page(baked).tiles}
+    assert names["1 smaller layer"] == ""
+    assert CODE not in names.values()
+
+
+def test_eight_services_with_many_packages_stay_a_small_page(baked: Path) -> None:
+    found = facts(baked)
+    found["sizes"]["packages"] *= 40
+    for group in found["map"]:
+        group["tiles"] *= 20
+    assert len(report.page(found)) < 400_000
+
+
+def test_without_a_name_the_page_lies_where_git_ignores_it(root: Path) -> None:
+    assert re.search(r"\.slimbake/report.html: \d+ kB\n", run(root, "report"))
+    assert "toy" in (root / ".slimbake/report.html").read_text("utf-8")
     assert (root / ".slimbake/.gitignore").read_text() == "*\n"
-    assert ".slimbake/report.html: " in done.output
 
 
-def test_a_pipeline_draws_the_page_from_its_records(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "_plotly", lambda: "LIBRARY")
-    (root / "records").mkdir()
-    (root / "records/one.json").write_text(json.dumps(RECORD.as_json()))
-    page = root / "report.html"
-    words = ["-f", str(root / "services.yaml"), "--record", str(root / "records"), "-o", str(page)]
-    done = CliRunner().invoke(slimbake, ["report", *words])
-    assert done.exit_code == 0, done.output
-    assert RUNTIME in page.read_text("utf-8")
-    assert "not recorded: sizes over commits: no commit has bake/sizes.json" in done.output
+def test_a_pipeline_draws_the_page_from_its_records_alone(baked: Path) -> None:
+    other = Record(services=("model",), images=IMAGES[1:])
+    (baked / "records").mkdir()
+    (baked / "records/one.json").write_text(json.dumps(other.as_json()))
+    file = baked / "report.html"
+    assert "not recorded" not in run(
+        baked, "report", "--record", str(baked / "records"), "-o", str(file)
+    )
+    parsed = Page(file.read_text("utf-8"))
+    rows = {row.service: row.cells[1:] for row in parsed.rows["services"]}
+    assert rows["api"] == rows["unbaked"] == ["in no record"]
+    assert_equal(parsed, facts(baked, other)["sizes"])
+    assert facts(baked, other)["sizes"]["images"]["model"] == (
+        Measurement(IMAGES[1:]).as_json()["images"]["model"]
+    ) | {"layers": facts(baked, other)["sizes"]["images"]["model"]["layers"]}
