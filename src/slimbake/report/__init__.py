@@ -33,9 +33,9 @@ def write_report(
     text = page(facts)
     if file is None:
         project.workspace.write_text(PAGE, text)
-        return facts, project.workspace.path(PAGE)
-    write_atomically(file, text.encode())
-    return facts, file
+    else:
+        write_atomically(file, text.encode())
+    return facts, file or project.workspace.path(PAGE)
 
 
 def page(facts: Mapping[str, Any]) -> str:

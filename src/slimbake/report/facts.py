@@ -49,8 +49,10 @@ def recorded_facts(project: Project, records: Sequence[Record]) -> Value:
     names = [service.service for service in plan.services]
     images = tuple(baked[name] for name in names if name in baked)
     distinct = {layer.diff: layer for image in images for layer in image.layers}
-    contents = {diff: _contents(layer, workspace) for diff, layer in distinct.items()}
-    survey = Survey(Measurement(images), contents)
+    survey = Survey(
+        Measurement(images),
+        {diff: _contents(layer, workspace) for diff, layer in distinct.items()},
+    )
     sizes = sizes_json(survey)
     unbaked = [name for name in names if name not in baked]
     unread = [
