@@ -142,4 +142,4 @@ def write_text(file: Path, text: str) -> None:
     """Put a manifest's new text in its place, with the byte order mark and mode that it had."""
     before = content(file.parent, file.name)
     after = (_BOM if before.startswith(_BOM) else b"") + text.encode()
-    write_atomically(file, after, file.stat().st_mode & 0o777)
+    write_atomically(file.resolve(), after, file.stat().st_mode & 0o777)
