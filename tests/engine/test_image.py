@@ -32,11 +32,6 @@ services:
     context: private
     dockerfile: private/Dockerfile
     secrets: {token: {env: TOY_TOKEN}}
-  template:
-    context: query
-    template: query/own.Dockerfile.j2
-    secrets: {token: {env: TOY_TOKEN}}
-    requirements: [six]
 """
 
 TIDY = """
@@ -70,23 +65,6 @@ RUN --mount=type=secret,id=token {json.dumps(["python", "-c", READ])}
 USER 65532:65532
 ENTRYPOINT ["python", "-c", "print(open('/length').read())"]
 """
-TEMPLATE = '{%- import "_macros.j2" as make with context -%}\n' + "\n".join(
-    (
-        "{{ make.header() }}",
-        (
-            "{{ make.wheels(target.recipe.install.lock, target.recipe.install.torch,"
-            " target.recipe.secrets) }}"
-        ),
-        "{{ make.unpack(target.recipe.install) }}",
-        "FROM base",
-        "USER 0:0",
-        "{{ make.lay(target.recipe.install) }}",
-        f"RUN --mount=type=secret,id=token {json.dumps(['python', '-c', READ])}",
-        "USER 65532:65532",
-        'ENTRYPOINT ["python", "-c", "import six; print(open(\'/length\').read())"]',
-        "",
-    )
-)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +79,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         }
         files = {
             "query/query.py": "",
-            "query/own.Dockerfile.j2": TEMPLATE,
             "private/Dockerfile": PRIVATE,
         }
         made.write(MANIFEST, code | files)
@@ -194,9 +171,8 @@ def test_a_debian_package_of_a_service_is_carried_along(toy: Toy) -> None:
     )
 
 
-@pytest.mark.parametrize("service", ["private", "template"])
-def test_a_secret_is_usable_in_a_step_and_kept_nowhere(toy: Toy, service: str) -> None:
-    image = toy.image(service)
+def test_a_secret_is_usable_in_a_step_and_kept_nowhere(toy: Toy) -> None:
+    image = toy.image("private")
     assert docker("run", "--rm", image) == f"{len(TOKEN)}\n"
     assert TOKEN not in docker("history", "--no-trunc", image) + docker("image", "inspect", image)
     blobs = saved(image, toy.root)

@@ -27,13 +27,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     template = (SHIPPED / "templates/service.Dockerfile.j2").read_text("utf-8")
     harmed = template.replace(
         "USER {{ recipe.user }}",
-        'COPY harm.py /harm.py\nRUN ["python", "/harm.py"]\nUSER {{ recipe.user }}',
+        '{% if target.name == "one" %}COPY harm.py /harm.py\nRUN ["python", "/harm.py"]\n'
+        "{% endif %}USER {{ recipe.user }}",
     )
     assert harmed != template
     with fleet(tmp_path_factory.mktemp("inventory")) as made:
         made.write(
             "bases: {small: {requirements: [idna, six==1.17.0]}}\nservices:\n"
-            + entry("one", "    base: small\n    template: one.Dockerfile.j2\n")
+            + entry("one", "    base: small\n")
             + entry("two", "    base: small\n"),
             {
                 **{f"{name}/app.py": "" for name in ("one", "two")},
@@ -42,7 +43,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
                     for name in ("one", "two")
                 },
                 "one/harm.py": HARM,
-                "one.Dockerfile.j2": harmed,
+                "templates/service.Dockerfile.j2": harmed,
             },
         )
         yield made

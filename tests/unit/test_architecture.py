@@ -51,13 +51,13 @@ BUDGET = {
     "docker": 750,
     "registry": 420,
     "images": 850,
-    "config": 2647,  # exception: 2,600
+    "config": 2641,  # exception: 2,600
     "catalogue": 220,
     "fleet": 1350,
     "externals": 350,
     "lock": 1408,  # exception: 1,400
     "warm": 600,
-    "plan render": 1163,  # exception: 1,100
+    "plan render": 1100,
     "fingerprint": 630,  # exception: 600
     "project": 80,
     "adopt": 2600,

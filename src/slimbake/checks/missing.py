@@ -44,7 +44,8 @@ def missing_module(lines: Iterable[str], service: Running) -> str:
             " that needs it keeps its Dockerfile, with `dockerfile:`"
         )
     return (
-        f"the image has no `{module}`: add the package that has it to {service.listed_in}, and run"
+        f"the image has no `{module}`: add the package that has it to"
+        f" `services.{service.host}.requirements`, and run"
         " `slimbake lock`\n"
         "if it is code of yours: `context` must contain it, and `env: {PYTHONPATH: /app/FOLDER}`"
         " name its folder"

@@ -99,10 +99,6 @@ def _own_dockerfile(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         if key in service:
             message = f"'{key}' has no effect on an image of a `dockerfile`"
             report.warning((*at, key), message, f"write {instruction} there, and remove this")
-    if "build" in service and "template" in service and "dockerfile" not in service:
-        message = "slimbake's own template runs these steps, and this service has another"
-        hint = "copy what it does from templates/service.Dockerfile.j2, or remove one of the two"
-        report.warning((*at, "build"), message, hint)
 
 
 def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:
@@ -129,6 +125,6 @@ def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     ):
         message = "there is no `port` to connect to"
         report.key((*at, "healthcheck"), message, "say what is run: `test: [python, -m, ...]`")
-    if not {"command", "entrypoint", "dockerfile", "template"} & {*service} and start != "none":
+    if not {"command", "entrypoint", "dockerfile"} & {*service} and start != "none":
         hint = "write `command`, or `start: none` if who runs the image names one"
         report.warning(at, "it has no command, so its image starts nothing", hint)

@@ -312,7 +312,6 @@ class ServiceEntry(Container):
     budget: Budget = Budget()
     dockerfile: str | None = None
     target: str = ""  # the stage of it; "" = its last
-    template: str | None = None
     contexts: Pairs = ()
     args: Pairs = ()
     labels: Pairs = ()

@@ -17,10 +17,6 @@ PYLOCK = "pylock.toml"
 
 Entry = Mapping[str, Any]
 
-REFRESH: Mapping[str, str] = {
-    UV_LOCK: "`uv lock` refreshes it",
-    POETRY_LOCK: "`poetry lock` refreshes it",
-}
 # What slimbake does not read, and the command that writes what it does.
 EXPORTS: Mapping[str, str] = {
     "Pipfile": "pipenv requirements > requirements.txt",

@@ -167,7 +167,6 @@ class Reader:
             dockerfile=self._root_file(raw, at, "dockerfile"),
             target=raw.get("target", ""),
             include=tuple(raw.get("include", ())),
-            template=self._root_file(raw, at, "template"),
             contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
             args=pairs(raw, "args"),
             labels=pairs(raw, "labels"),

@@ -22,7 +22,7 @@ Raw = dict[str, Any]
 
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _NO_BASES = "there are no bases: add it under `bases:`"
-_IN_CONTEXT = ("include", "smoke", "verify", "reference", "dockerfile", "template", "build")
+_IN_CONTEXT = ("include", "smoke", "verify", "reference", "dockerfile", "build")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 
 

@@ -177,7 +177,6 @@ class Service(Container):
     budget: Budget
     dockerfile: str | None
     target: str
-    template: str | None
     contexts: Pairs
     args: Pairs
     labels: Pairs

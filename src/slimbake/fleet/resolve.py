@@ -368,7 +368,6 @@ class _Resolution:
             budget=draft.budget,
             dockerfile=entry.dockerfile,
             target=entry.target,
-            template=entry.template,
             contexts=entry.contexts,
             args=entry.args,
             labels=entry.labels,

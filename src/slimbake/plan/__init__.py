@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.catalogue import Rule
 from slimbake.config.model import container
-from slimbake.config.pinned import REFRESH
 from slimbake.fleet.model import Fleet, Service
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered
@@ -107,19 +105,7 @@ def _running(service: Service) -> Running:
         own_dockerfile=bool(service.dockerfile),
         env=service.env if service.dockerfile else (),
         weights=service.weights.layer.name if service.weights and service.mounts else "",
-        listed=_listed(service),
     )
-
-
-def _listed(service: Service) -> str:
-    asks = service.layer.asks
-    folders = tuple(f"{package.path}/" for package in asks.packages)
-    file = next((each for each in asks.files if not each.startswith(folders)), "")
-    if not file and not asks.specs and folders:  # it is in the repository's own packages alone
-        return f"the dependencies of {folders[-1]}"
-    if refresh := REFRESH.get(posixpath.basename(file)):
-        return f"the dependencies that {file} locks ({refresh})"
-    return file
 
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:

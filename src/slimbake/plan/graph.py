@@ -67,15 +67,14 @@ def layers(plan: Plan, service: str) -> tuple[str, ...]:
     """The name of the target that lays each layer, bottom first: runtime, bases, weights, the
     service itself.
 
-    () where a Dockerfile or a template of the user's own lays some of them: their number is not
-    known here.
+    () where a Dockerfile of the user's own lays some of them: their number is not known here.
     """
     found: list[str] = []
     for target in plan.held((service,)):
         if target.kind == "runtime":
             found += (target.name, target.name)  # its files, and the folder that it works in
         elif target.kind in ("base", "service"):
-            if target.recipe is None or target.recipe.template.startswith("./"):
+            if target.recipe is None:
                 return ()
             found += _own(target)
     return tuple(found)

@@ -37,21 +37,6 @@ measured against; `control`: what parity must notice, which nothing stands on an
 does not ask for it.
 """
 
-_ABOUT: dict[Kind, str] = {
-    "inside": "Programs that run in builds",
-    "runtime": "CPython and its libraries, below every image",
-    "base": "Packages that services share",
-    "export": "Where models are exported",
-    "wheel": "A wheel that is built from its sources",
-    "weights": "The files of a model",
-    "reference": "The answers of torch that parity compares with",
-    "service": "The image",
-    "inventory": "The inventory of files of packages",
-    "smoke": "The smoke",
-    "parity": "The parity with torch",
-    "trace": "The trace of what a start reads",
-}
-
 SMOKE, REFERENCE = "SLIMBAKE_SMOKE", "SLIMBAKE_REFERENCE"
 """Arguments of a smoke's target: names that no image has for a variable of its own."""
 LOCK = "LOCK"
@@ -117,8 +102,7 @@ class PlannedStep:
 class Recipe(Container):
     """What the Dockerfile of a target does, in the order in which its layers lie."""
 
-    # file name under templates/; a service's own: "./" and its path, relative to the root
-    template: str
+    template: str  # file name under templates/
     system: tuple[str, ...] = ()  # Debian packages
     system_lock: str = ""  # and the file name of their lock; "" = none
     # weights that several services share lie before what is not shared
@@ -182,12 +166,6 @@ class Target:
     # some step reaches the package indexes: gets the machine's CA and uv settings as secrets
     online: bool = False
     ignore: tuple[str, ...] = ()  # lines of the .dockerignore beside its Dockerfile
-
-    @property
-    def about(self) -> str:
-        """What it is, in a few words: `docker buildx bake --list=targets` shows them."""
-        said = _ABOUT[self.kind]
-        return f"{said} of {self.service}" if self.service else said
 
     @property
     def lock(self) -> str:
@@ -263,7 +241,6 @@ class Running(Container):
     weights: str = ""  # the target of the image of weights that it mounts; "" = none
     # the engine's volume with them, where it is known; see `slimbake.checks.mounts`
     weights_volume: str = ""
-    listed: str = ""  # the file that people list its own packages in, in words; "" = the manifest
 
     @property
     def python(self) -> str:
@@ -274,12 +251,6 @@ class Running(Container):
     def replaced(self) -> tuple[str, ...]:
         """What runs in place of the CMD of an image that has a Dockerfile of its own; () = nothing."""
         return self.command if self.own_dockerfile else ()
-
-    @property
-    def listed_in(self) -> str:
-        """Where people list its own packages: a key, and the file that it names."""
-        key = f"`services.{self.host}.requirements`"
-        return f"{self.listed} ({key})" if self.listed else key
 
     @property
     def by_hand(self) -> bool:

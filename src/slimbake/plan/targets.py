@@ -228,7 +228,7 @@ def service(
     """One image. `checks`: see above; they are no code of its context."""
     own = service.laid
     recipe = Recipe(
-        template=f"./{service.template}" if service.template else "service.Dockerfile.j2",
+        template="service.Dockerfile.j2",
         system=service.system,
         system_lock=_system_lock(service),
         shared_weights=bool(own and own.shared),

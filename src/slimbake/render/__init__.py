@@ -46,16 +46,14 @@ def render(
     templates: Mapping[str, str],
     programs: Mapping[str, bytes],
     own: bool = False,
-    compiled: jinja2.BytecodeCache | None = None,
 ) -> Iterator[Generated]:
     """Lay out the plan, file by file: all of a large fleet's together take more memory than it.
 
     `templates`: template name -> text. `programs`: what runs in containers, file name -> content.
-    `own`: the repository is slimbake's own, which pipelines install. `compiled`: keeps compiled
-    templates. Raises jinja2.TemplateError where a template is wrong or names something that does
-    not exist.
+    `own`: the repository is slimbake's own, which pipelines install. Raises jinja2.TemplateError
+    where a template is wrong or names something that does not exist.
     """
-    environment = _environment(templates, compiled)
+    environment = _environment(templates)
     yield Generated.of(BAKE_FILE, environment.get_template("docker-bake.hcl.j2").render(plan=plan))
     yield Generated(COMPOSE_FILE, b"".join(compose(plan)))
     for path, content in programs.items():
@@ -144,16 +142,13 @@ def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
     return {f"{target.dockerfile}.dockerignore": "\n".join(lines) + "\n"}
 
 
-def _environment(
-    templates: Mapping[str, str], compiled: jinja2.BytecodeCache | None
-) -> jinja2.Environment:
+def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
     # A template is data: it reads what it is given, and reaches nothing of Python.
     environment = SandboxedEnvironment(
         # Named as files, so that an error tells in which template it arose.
         loader=jinja2.FunctionLoader(
             lambda name: (templates[name], name, None) if name in templates else None
         ),
-        bytecode_cache=compiled,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
-import platformdirs
-from jinja2.bccache import Bucket
 
 from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
@@ -74,9 +72,9 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
                 " be removed as such",
                 "it is yours now: remove its first line",
             )
-    texts = _templates(plan, root)
+    texts = _templates(root)
     with _faults(texts):
-        for file in render(plan, texts, _programs(plan), own_checkout(root), _compiled()):
+        for file in render(plan, texts, _programs(plan), own_checkout(root)):
             if file.path in PIPELINES:
                 there = _content(root, file.path).decode("utf-8", "replace")
                 file = Generated.of(file.path, with_pins(file.text, there))
@@ -111,25 +109,6 @@ def schema() -> Generated:
     text = MANIFEST_SCHEMA.read_text("utf-8").removeprefix("{\n")
     first = f'{{ "$comment": "{MARK}: the keys of services.yaml, for editors.",\n'
     return Generated.of(SCHEMA, f"{first}{text}")
-
-
-class _Compiled(jinja2.FileSystemBytecodeCache):
-    """Compiled templates in this user's cache: a fifth of the time of `generate`, which works
-    without, too.
-    """
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        with contextlib.suppress(OSError):  # a full disk
-            super().dump_bytecode(bucket)
-
-
-def _compiled() -> _Compiled | None:
-    folder = Path(platformdirs.user_cache_dir("slimbake")) / "sandboxed"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return _Compiled(str(folder)) if folder.stat().st_uid == os.getuid() else None
 
 
 def _place(error: Exception, templates: Mapping[str, str]) -> str:
@@ -211,15 +190,12 @@ def repair(found: Drift, root: Path) -> None:
         (root / path).unlink(missing_ok=True)
 
 
-def _templates(plan: Plan, root: Path) -> dict[str, str]:
+def _templates(root: Path) -> dict[str, str]:
     paths = (*(SHIPPED / "templates").glob("*.j2"), SHIPPED / "docker-bake.hcl.j2")
     texts = {path.name: path.read_text("utf-8") for path in paths}
     for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
         if path.is_file():
             texts[path.name] = _own_template(root, path.relative_to(root))
-    for target in plan.targets:
-        if target.recipe and target.recipe.template not in texts:
-            texts[target.recipe.template] = _own_template(root, Path(target.recipe.template))
     return texts
 
 

@@ -79,13 +79,12 @@ class Optimisation:
         return {name: lines for name, lines in lists.items() if lines is not None}
 
     def _compiles(self, layer: Layer) -> bool:
-        """Whether an image on a layer may have a compiler: what a Dockerfile or template of the
-        user's own installs is not known.
+        """Whether an image on a layer may have a compiler: what a Dockerfile of the user's own
+        installs is not known.
         """
         on = [self.fleet.service(name) for name in layer.services]
         return any(
             service.dockerfile
-            or service.template
             or any(layer.name in self._compiling for layer in service.layer.closure)
             for service in on
         )

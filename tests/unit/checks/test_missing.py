@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import fleet, service
 
 from slimbake.checks.missing import (
     lacking,
@@ -13,7 +13,6 @@ from slimbake.checks.missing import (
     missing_module,
     missing_variable,
 )
-from slimbake.config.model import Requirements
 from slimbake.plan import plan
 from slimbake.plan.model import Running
 
@@ -30,33 +29,9 @@ def said(*words: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("requirements", "where"),
-    [
-        (asks("httpx"), "`services.api.requirements`"),
-        (
-            Requirements(("httpx",), files=("services/api/base.txt", "common.txt")),
-            "services/api/base.txt (`services.api.requirements`)",
-        ),
-        (
-            Requirements(("httpx==1",), files=("uv.lock",)),
-            "the dependencies that uv.lock locks (`uv lock` refreshes it)"
-            " (`services.api.requirements`)",
-        ),
-        (
-            Requirements(packages=(COMMON,), files=("libs/common/uv.lock",)),
-            "the dependencies of libs/common/ (`services.api.requirements`)",
-        ),
-        (
-            Requirements(("httpx",), packages=(COMMON,), files=("libs/common/uv.lock",)),
-            "`services.api.requirements`",
-        ),
-    ],
-)
-def test_a_package_is_added_to_the_list_or_the_file_of_the_service(
-    requirements: Requirements, where: str
-) -> None:
-    words = missing_module(said("No module named 'a.b'"), running(requirements=requirements))
+def test_a_package_is_added_to_the_requirements_of_the_service() -> None:
+    words = missing_module(said("No module named 'a.b'"), running())
+    where = "`services.api.requirements`"
     assert f"no `a.b`: add the package that has it to {where}, and run `slimbake lock`" in words
 
 

@@ -108,7 +108,6 @@ services:
     smoke: smoke.py
     reference: checks/reference.json
     budget: {uncompressed: 1.2GB, compressed: 1000}
-    template: templates/hub.j2
     entrypoint: [python]
     publish: 8080
     expose: [9000, 9001]
@@ -142,7 +141,6 @@ services:
         "services/hub/app.py": "",
         "own.Dockerfile": "",
         "docs/index.md": "",
-        "templates/hub.j2": "",
         "models/mini/config.json": "",
     }
     assert read(tmp_path, text, files) == Manifest(
@@ -181,7 +179,6 @@ services:
                 smoke="smoke.py",
                 reference="checks/reference.json",
                 budget=Budget(1_200_000_000, 1000),
-                template="templates/hub.j2",
                 contexts=(
                     ("docs", "docs"),
                     ("debian", "docker-image://debian:13"),
@@ -432,22 +429,6 @@ services:
         f" `dockerfile`\n  write {instruction} there, and remove this"
         for column, key, instruction in ((78, "workdir", "WORKDIR"),)
     ]
-
-
-def test_steps_beside_a_template_of_ones_own_are_a_warning(tmp_path: Path) -> None:
-    text = """\
-project: atlas
-python: "3.13"
-services:
-  own: {context: ., template: templates/own.j2, build: [{run: [make], outputs: [made]}]}
-"""
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates/own.j2").touch()
-    (found,) = read(tmp_path, text, {}).warnings
-    assert (found.path, found.message) == (
-        "services.own.build",
-        "slimbake's own template runs these steps, and this service has another",
-    )
 
 
 def test_what_only_a_shell_would_read_is_a_warning(tmp_path: Path) -> None:

@@ -398,12 +398,6 @@ def test_a_service_may_bring_its_own_dockerfile_and_keep_the_rest() -> None:
     assert dict(target.labels)["x"] == "y"
 
 
-def test_a_service_may_bring_its_own_template_even_one_named_like_a_shipped_one() -> None:
-    decided = plan(fleet(service("odd", template="service.Dockerfile.j2"), service("api")))
-    assert recipe(decided, "odd").template == "./service.Dockerfile.j2"
-    assert recipe(decided, "api").template == "service.Dockerfile.j2"
-
-
 def test_labels_are_sorted_and_a_service_s_own_win() -> None:
     labels = (
         plan(fleet(service("api", labels=(("z", "1"), ("org.opencontainers.image.title", "mine")))))

@@ -132,15 +132,6 @@ def test_a_repository_s_own_templates_win_file_by_file(tmp_path: Path) -> None:
     assert mine["bake/dockerfiles/api.Dockerfile"] == shipped["bake/dockerfiles/api.Dockerfile"]
 
 
-def test_a_service_s_own_template_is_its_alone_even_if_named_like_a_shipped_one(
-    tmp_path: Path,
-) -> None:
-    put(tmp_path, "service.Dockerfile.j2", OURS + "FROM {{ target.name }}\n")
-    found = texts(fleet(service("odd", template="service.Dockerfile.j2"), service("api")), tmp_path)
-    assert found["bake/dockerfiles/odd.Dockerfile"] == OURS + "FROM odd\n"
-    assert "FROM base" in found["bake/dockerfiles/api.Dockerfile"]
-
-
 def test_a_service_with_its_own_dockerfile_gets_none_generated(tmp_path: Path) -> None:
     put(tmp_path, "api/Dockerfile", "FROM base\n")
     found = texts(fleet(service("api", dockerfile="api/Dockerfile")), tmp_path)

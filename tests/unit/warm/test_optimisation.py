@@ -33,7 +33,6 @@ def made(tmp_path: Path) -> Callable[..., Fleet]:
         )
         return load(tmp_path / "services.yaml").asked
 
-    (tmp_path / "own.j2").touch()
     return load_with
 
 
@@ -86,10 +85,9 @@ def test_what_the_manifest_removes_goes_first_and_without_optimisation_too(
     assert given(bare)["api"][0] == LINE.format("services.api", "b.py")
 
 
-@pytest.mark.parametrize(("service", "package"), [(", template: own.j2", "httpx"), ("", "ziglang")])
 def test_what_only_compilers_read_stays_below_an_image_that_may_have_one(
-    service: str, package: str, made: Callable[..., Fleet]
+    made: Callable[..., Fleet],
 ) -> None:
-    found = given(made(service=service), api=package)
+    found = given(made(), api="ziglang")
     assert found == dict.fromkeys(LOCKS, WITH_COMPILER)
     assert "symbols" in WITH_COMPILER and "sources" not in WITH_COMPILER

@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -89,7 +88,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -110,7 +108,6 @@ target "runtime" {
 
 target "web" {
   inherits = ["_common", "_online"]
-  description = "The image of web"
   context = "web"
   dockerfile = "../bake/dockerfiles/web.Dockerfile"
   contexts = {
@@ -143,7 +140,6 @@ target "web" {
 
 target "web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of web"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -91,7 +91,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   labels = {
@@ -104,7 +103,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -125,7 +123,6 @@ target "runtime" {
 
 target "api" {
   inherits = ["_common"]
-  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -147,7 +144,6 @@ target "api" {
 
 target "api-gpu" {
   inherits = ["_common"]
-  description = "The image of api-gpu"
   context = "api"
   dockerfile = "../bake/dockerfiles/api-gpu.Dockerfile"
   contexts = {
@@ -172,7 +168,6 @@ target "api-gpu" {
 
 target "admin" {
   inherits = ["_common"]
-  description = "The image of admin"
   context = "api"
   dockerfile = "../bake/dockerfiles/admin.Dockerfile"
   contexts = {
@@ -194,7 +189,6 @@ target "admin" {
 
 target "other" {
   inherits = ["_common"]
-  description = "The image of other"
   context = "api"
   dockerfile = "../bake/dockerfiles/other.Dockerfile"
   contexts = {
@@ -216,7 +210,6 @@ target "other" {
 
 target "worker" {
   inherits = ["_common"]
-  description = "The image of worker"
   context = "job"
   dockerfile = "../bake/dockerfiles/worker.Dockerfile"
   contexts = {
@@ -238,7 +231,6 @@ target "worker" {
 
 target "tool" {
   inherits = ["_common"]
-  description = "The image of tool"
   context = "job"
   dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
@@ -260,7 +252,6 @@ target "tool" {
 
 target "tool-with-defaults" {
   inherits = ["_common"]
-  description = "The image of tool-with-defaults"
   context = "job"
   dockerfile = "../bake/dockerfiles/tool-with-defaults.Dockerfile"
   contexts = {
@@ -282,7 +273,6 @@ target "tool-with-defaults" {
 
 target "theirs" {
   inherits = ["_common"]
-  description = "The image of theirs"
   context = "job"
   dockerfile = "Dockerfile"
   contexts = {
@@ -303,7 +293,6 @@ target "theirs" {
 
 target "theirs-asked" {
   inherits = ["_common"]
-  description = "The image of theirs-asked"
   context = "job"
   dockerfile = "Dockerfile"
   contexts = {
@@ -324,7 +313,6 @@ target "theirs-asked" {
 
 target "theirs-hurried" {
   inherits = ["_common"]
-  description = "The image of theirs-hurried"
   context = "job"
   dockerfile = "Dockerfile"
   contexts = {
@@ -345,7 +333,6 @@ target "theirs-hurried" {
 
 target "theirs-silent" {
   inherits = ["_common"]
-  description = "The image of theirs-silent"
   context = "job"
   dockerfile = "Dockerfile"
   contexts = {
@@ -366,7 +353,6 @@ target "theirs-silent" {
 
 target "api-smoke" {
   inherits = ["_common"]
-  description = "The smoke of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -385,7 +371,6 @@ target "api-smoke" {
 
 target "api-gpu-smoke" {
   inherits = ["_common"]
-  description = "The smoke of api-gpu"
   context = "api"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {

@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -89,7 +88,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -110,7 +108,6 @@ target "runtime" {
 
 target "wheel-our-common" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "libs/common"
   dockerfile = "../../bake/dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
@@ -127,7 +124,6 @@ target "wheel-our-common" {
 
 target "base-fastapi" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-fastapi.Dockerfile"
   contexts = {
@@ -150,7 +146,6 @@ target "base-fastapi" {
 
 target "base-starlette" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-starlette.Dockerfile"
   contexts = {
@@ -174,7 +169,6 @@ target "base-starlette" {
 
 target "base-numpy" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-numpy.Dockerfile"
   contexts = {
@@ -198,7 +192,6 @@ target "base-numpy" {
 
 target "weights-models-small" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "models/small"
   dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
@@ -215,7 +208,6 @@ target "weights-models-small" {
 
 target "api" {
   inherits = ["_common", "_online"]
-  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -240,7 +232,6 @@ target "api" {
 
 target "embed" {
   inherits = ["_common", "_online"]
-  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -266,7 +257,6 @@ target "embed" {
 
 target "rank" {
   inherits = ["_common", "_online"]
-  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -292,7 +282,6 @@ target "rank" {
 
 target "plain" {
   inherits = ["_common"]
-  description = "The image of plain"
   context = "plain"
   dockerfile = "../bake/dockerfiles/plain.Dockerfile"
   contexts = {
@@ -314,7 +303,6 @@ target "plain" {
 
 target "base-fastapi-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -330,7 +318,6 @@ target "base-fastapi-inventory" {
 
 target "base-starlette-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -347,7 +334,6 @@ target "base-starlette-inventory" {
 
 target "base-numpy-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -364,7 +350,6 @@ target "base-numpy-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -382,7 +367,6 @@ target "api-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -400,7 +384,6 @@ target "embed-inventory" {
 
 target "rank-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of rank"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

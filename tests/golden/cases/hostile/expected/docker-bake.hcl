@@ -75,7 +75,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -93,7 +92,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -114,7 +112,6 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -136,7 +133,6 @@ target "base-web" {
 
 target "target" {
   inherits = ["_common"]
-  description = "The image of target"
   context = "we ird/$${HOME} %%{if} 'x'"
   dockerfile = "../../bake/dockerfiles/target.Dockerfile"
   contexts = {
@@ -176,7 +172,6 @@ target "target" {
 
 target "target-smoke" {
   inherits = ["_common"]
-  description = "The smoke of target"
   context = "we ird/$${HOME} %%{if} 'x'"
   dockerfile = "../../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -193,7 +188,6 @@ target "target-smoke" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -209,7 +203,6 @@ target "base-web-inventory" {
 
 target "target-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of target"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -99,7 +99,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -117,7 +116,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -138,7 +136,6 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -160,7 +157,6 @@ target "base-web" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -184,7 +180,6 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
@@ -207,7 +202,6 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
@@ -225,7 +219,6 @@ target "base-ml-export" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision.Dockerfile"
   contexts = {
@@ -248,7 +241,6 @@ target "base-vision" {
 
 target "base-vision-export" {
   inherits = ["_common", "_online"]
-  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision-export.Dockerfile"
   contexts = {
@@ -266,7 +258,6 @@ target "base-vision-export" {
 
 target "base-vision-onnx" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision-onnx.Dockerfile"
   contexts = {
@@ -289,7 +280,6 @@ target "base-vision-onnx" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
@@ -307,7 +297,6 @@ target "weights-some-model-v2" {
 
 target "weights-some-model-v2-onnx-int8" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2-onnx-int8.Dockerfile"
   contexts = {
@@ -330,7 +319,6 @@ target "weights-some-model-v2-onnx-int8" {
 
 target "weights-models-small" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "models/small"
   dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
@@ -347,7 +335,6 @@ target "weights-models-small" {
 
 target "weights-models-small-onnx-int8" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-models-small-onnx-int8.Dockerfile"
   contexts = {
@@ -369,7 +356,6 @@ target "weights-models-small-onnx-int8" {
 
 target "weights-models-small-onnx-fp32" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-models-small-onnx-fp32.Dockerfile"
   contexts = {
@@ -391,7 +377,6 @@ target "weights-models-small-onnx-fp32" {
 
 target "weights-models-small-onnx-int4" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-models-small-onnx-int4.Dockerfile"
   contexts = {
@@ -413,7 +398,6 @@ target "weights-models-small-onnx-int4" {
 
 target "api" {
   inherits = ["_common"]
-  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -435,7 +419,6 @@ target "api" {
 
 target "embed" {
   inherits = ["_common"]
-  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -459,7 +442,6 @@ target "embed" {
 
 target "embed-onnx" {
   inherits = ["_common"]
-  description = "The image of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed-onnx.Dockerfile"
   contexts = {
@@ -483,7 +465,6 @@ target "embed-onnx" {
 
 target "rank" {
   inherits = ["_common", "_online"]
-  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -508,7 +489,6 @@ target "rank" {
 
 target "say" {
   inherits = ["_common"]
-  description = "The image of say"
   context = "say"
   dockerfile = "../bake/dockerfiles/say.Dockerfile"
   contexts = {
@@ -531,7 +511,6 @@ target "say" {
 
 target "see" {
   inherits = ["_common"]
-  description = "The image of see"
   context = "see"
   dockerfile = "../bake/dockerfiles/see.Dockerfile"
   contexts = {
@@ -554,7 +533,6 @@ target "see" {
 
 target "tell" {
   inherits = ["_common"]
-  description = "The image of tell"
   context = "tell"
   dockerfile = "../bake/dockerfiles/tell.Dockerfile"
   contexts = {
@@ -577,7 +555,6 @@ target "tell" {
 
 target "embed-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -594,7 +571,6 @@ target "embed-smoke" {
 
 target "embed-onnx-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -611,7 +587,6 @@ target "embed-onnx-smoke" {
 
 target "reference-some-model-v2-p-q-c-1" {
   inherits = ["_common"]
-  description = "The answers of torch that parity compares with"
   context = "texts"
   dockerfile = "../bake/dockerfiles/reference-some-model-v2-p-q-c-1.Dockerfile"
   contexts = {
@@ -636,7 +611,6 @@ target "reference-some-model-v2-p-q-c-1" {
 
 target "embed-onnx-parity" {
   inherits = ["_common"]
-  description = "The parity with torch of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -655,7 +629,6 @@ target "embed-onnx-parity" {
 
 target "rank-parity" {
   inherits = ["_common"]
-  description = "The parity with torch of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/parity.Dockerfile"
   contexts = {
@@ -675,7 +648,6 @@ target "rank-parity" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -691,7 +663,6 @@ target "base-web-inventory" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -709,7 +680,6 @@ target "base-ml-inventory" {
 
 target "base-ml-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -726,7 +696,6 @@ target "base-ml-onnx-inventory" {
 
 target "base-vision-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -743,7 +712,6 @@ target "base-vision-inventory" {
 
 target "base-vision-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -760,7 +728,6 @@ target "base-vision-onnx-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -777,7 +744,6 @@ target "api-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -795,7 +761,6 @@ target "embed-inventory" {
 
 target "embed-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -813,7 +778,6 @@ target "embed-onnx-inventory" {
 
 target "rank-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of rank"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -831,7 +795,6 @@ target "rank-inventory" {
 
 target "say-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of say"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -848,7 +811,6 @@ target "say-inventory" {
 
 target "see-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of see"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -865,7 +827,6 @@ target "see-inventory" {
 
 target "tell-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of tell"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -90,7 +89,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -111,7 +109,6 @@ target "runtime" {
 
 target "wheel-our-auth" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "libs/auth"
   dockerfile = "../../bake/dockerfiles/wheel-our-auth.Dockerfile"
   contexts = {
@@ -128,7 +125,6 @@ target "wheel-our-auth" {
 
 target "wheel-our-common" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "libs/common"
   dockerfile = "../../bake/dockerfiles/wheel-our-common.Dockerfile"
   contexts = {
@@ -145,7 +141,6 @@ target "wheel-our-common" {
 
 target "wheel-our-disk" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "libs/disk"
   dockerfile = "../../bake/dockerfiles/wheel-our-disk.Dockerfile"
   contexts = {
@@ -162,7 +157,6 @@ target "wheel-our-disk" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -185,7 +179,6 @@ target "base-web" {
 
 target "base-store" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-store.Dockerfile"
   contexts = {
@@ -209,7 +202,6 @@ target "base-store" {
 
 target "api" {
   inherits = ["_common", "_online"]
-  description = "The image of api"
   context = "services/api"
   dockerfile = "../../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -233,7 +225,6 @@ target "api" {
 
 target "keeper" {
   inherits = ["_common", "_online"]
-  description = "The image of keeper"
   context = "services/keeper"
   dockerfile = "../../bake/dockerfiles/keeper.Dockerfile"
   contexts = {
@@ -257,7 +248,6 @@ target "keeper" {
 
 target "alone" {
   inherits = ["_common", "_online"]
-  description = "The image of alone"
   context = "services/alone"
   dockerfile = "../../bake/dockerfiles/alone.Dockerfile"
   contexts = {
@@ -280,7 +270,6 @@ target "alone" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -297,7 +286,6 @@ target "base-web-inventory" {
 
 target "base-store-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -315,7 +303,6 @@ target "base-store-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -333,7 +320,6 @@ target "api-inventory" {
 
 target "keeper-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of keeper"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -351,7 +337,6 @@ target "keeper-inventory" {
 
 target "alone-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of alone"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

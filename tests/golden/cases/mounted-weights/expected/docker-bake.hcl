@@ -95,7 +95,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -113,7 +112,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -134,7 +132,6 @@ target "runtime" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -156,7 +153,6 @@ target "base-ml" {
 
 target "base-ml-onnx" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
@@ -178,7 +174,6 @@ target "base-ml-onnx" {
 
 target "base-ml-export" {
   inherits = ["_common", "_online"]
-  description = "Where models are exported"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
@@ -196,7 +191,6 @@ target "base-ml-export" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
@@ -216,7 +210,6 @@ target "weights-some-model-v2" {
 
 target "weights-some-model-v2-onnx-fp32" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2-onnx-fp32.Dockerfile"
   contexts = {
@@ -238,7 +231,6 @@ target "weights-some-model-v2-onnx-fp32" {
 
 target "weights-models-small" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "models/small"
   dockerfile = "../../bake/dockerfiles/weights-models-small.Dockerfile"
   contexts = {
@@ -258,7 +250,6 @@ target "weights-models-small" {
 
 target "embed" {
   inherits = ["_common"]
-  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -280,7 +271,6 @@ target "embed" {
 
 target "embed-onnx" {
   inherits = ["_common"]
-  description = "The image of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed-onnx.Dockerfile"
   contexts = {
@@ -302,7 +292,6 @@ target "embed-onnx" {
 
 target "rank" {
   inherits = ["_common"]
-  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -324,7 +313,6 @@ target "rank" {
 
 target "tell" {
   inherits = ["_common"]
-  description = "The image of tell"
   context = "rank"
   dockerfile = "../bake/dockerfiles/tell.Dockerfile"
   contexts = {
@@ -347,7 +335,6 @@ target "tell" {
 
 target "keep" {
   inherits = ["_common"]
-  description = "The image of keep"
   context = "rank"
   dockerfile = "../keep.Dockerfile"
   contexts = {
@@ -368,7 +355,6 @@ target "keep" {
 
 target "embed-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke-weights.Dockerfile"
   contexts = {
@@ -385,7 +371,6 @@ target "embed-smoke" {
 
 target "embed-onnx-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke-weights.Dockerfile"
   contexts = {
@@ -402,7 +387,6 @@ target "embed-onnx-smoke" {
 
 target "rank-smoke" {
   inherits = ["_common"]
-  description = "The smoke of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/smoke-weights.Dockerfile"
   contexts = {
@@ -420,7 +404,6 @@ target "rank-smoke" {
 
 target "tell-smoke" {
   inherits = ["_common"]
-  description = "The smoke of tell"
   context = "rank"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -436,7 +419,6 @@ target "tell-smoke" {
 
 target "keep-smoke" {
   inherits = ["_common"]
-  description = "The smoke of keep"
   context = "rank"
   dockerfile = "../bake/dockerfiles/smoke-own-weights.Dockerfile"
   contexts = {
@@ -452,7 +434,6 @@ target "keep-smoke" {
 
 target "reference-some-model-v2-texts" {
   inherits = ["_common"]
-  description = "The answers of torch that parity compares with"
   context = "."
   dockerfile = "bake/dockerfiles/reference-some-model-v2-texts.Dockerfile"
   contexts = {
@@ -476,7 +457,6 @@ target "reference-some-model-v2-texts" {
 
 target "embed-onnx-parity" {
   inherits = ["_common"]
-  description = "The parity with torch of embed-onnx"
   context = "embed"
   dockerfile = "../bake/dockerfiles/parity-weights.Dockerfile"
   contexts = {
@@ -495,7 +475,6 @@ target "embed-onnx-parity" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -511,7 +490,6 @@ target "base-ml-inventory" {
 
 target "base-ml-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -527,7 +505,6 @@ target "base-ml-onnx-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -544,7 +521,6 @@ target "embed-inventory" {
 
 target "embed-onnx-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed-onnx"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   labels = {
@@ -84,7 +83,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -105,7 +103,6 @@ target "runtime" {
 
 target "tool" {
   inherits = ["_common"]
-  description = "The image of tool"
   context = "tool"
   dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
@@ -127,7 +124,6 @@ target "tool" {
 
 target "files" {
   inherits = ["_common"]
-  description = "The image of files"
   context = "bake/programs"
   dockerfile = "../dockerfiles/files.Dockerfile"
   contexts = {

@@ -44,7 +44,7 @@ function "image" {
 
 
 group "default" {
-  targets = ["by-hand", "from-template", "guarded"]
+  targets = ["by-hand", "second", "guarded"]
 }
 
 group "bases" {
@@ -75,7 +75,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -93,7 +92,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -114,7 +112,6 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -136,7 +133,6 @@ target "base-web" {
 
 target "by-hand" {
   inherits = ["_common"]
-  description = "The image of by-hand"
   context = "by-hand"
   dockerfile = "Dockerfile"
   contexts = {
@@ -161,11 +157,10 @@ target "by-hand" {
   cache-to = cache(CACHE_TO, "by-hand")
 }
 
-target "from-template" {
+target "second" {
   inherits = ["_common", "_online"]
-  description = "The image of from-template"
-  context = "from-template"
-  dockerfile = "../bake/dockerfiles/from-template.Dockerfile"
+  context = "second"
+  dockerfile = "../bake/dockerfiles/second.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
@@ -178,18 +173,17 @@ target "from-template" {
     "owner" = "people"
     "slimbake.project" = "ways"
     "slimbake.promise" = "kept"
-    "slimbake.target" = "from-template"
+    "slimbake.target" = "second"
   }
   platforms = ["linux/arm64"]
-  output = image("from-template")
-  tags = ["${REGISTRY}/from-template:${TAG}"]
-  cache-from = cache(CACHE_FROM, "from-template")
-  cache-to = cache(CACHE_TO, "from-template")
+  output = image("second")
+  tags = ["${REGISTRY}/second:${TAG}"]
+  cache-from = cache(CACHE_FROM, "second")
+  cache-to = cache(CACHE_TO, "second")
 }
 
 target "guarded" {
   inherits = ["_common", "_online"]
-  description = "The image of guarded"
   context = "guarded"
   dockerfile = "../bake/dockerfiles/guarded.Dockerfile"
   contexts = {
@@ -217,7 +211,6 @@ target "guarded" {
 
 target "by-hand-smoke" {
   inherits = ["_common"]
-  description = "The smoke of by-hand"
   context = "by-hand"
   dockerfile = "../bake/dockerfiles/smoke-own.Dockerfile"
   contexts = {
@@ -234,7 +227,6 @@ target "by-hand-smoke" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -248,19 +240,18 @@ target "base-web-inventory" {
   output = ["type=cacheonly"]
 }
 
-target "from-template-inventory" {
+target "second-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of from-template"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "image" = "target:from-template"
+    "image" = "target:second"
     "below" = "target:base-web-inventory"
   }
   args = {
-    "CHECKED" = "from-template"
-    "LOCK" = "from-template.txt"
+    "CHECKED" = "second"
+    "LOCK" = "second.txt"
   }
   platforms = ["linux/arm64"]
   output = ["type=cacheonly"]
@@ -268,7 +259,6 @@ target "from-template-inventory" {
 
 target "guarded-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of guarded"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -75,7 +75,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -93,7 +92,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -114,7 +112,6 @@ target "runtime" {
 
 target "weights-weights" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "weights"
   dockerfile = "../bake/dockerfiles/weights-weights.Dockerfile"
   contexts = {
@@ -131,7 +128,6 @@ target "weights-weights" {
 
 target "app" {
   inherits = ["_common", "_online"]
-  description = "The image of app"
   context = "."
   dockerfile = "bake/dockerfiles/app.Dockerfile"
   contexts = {
@@ -154,7 +150,6 @@ target "app" {
 
 target "app-smoke" {
   inherits = ["_common"]
-  description = "The smoke of app"
   context = "."
   dockerfile = "bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -170,7 +165,6 @@ target "app-smoke" {
 
 target "app-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of app"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -89,7 +88,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -110,7 +108,6 @@ target "runtime" {
 
 target "wheel-docopt" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "bake/programs"
   dockerfile = "../dockerfiles/wheel-docopt.Dockerfile"
   contexts = {
@@ -127,7 +124,6 @@ target "wheel-docopt" {
 
 target "wheel-tool" {
   inherits = ["_common", "_online"]
-  description = "A wheel that is built from its sources"
   context = "bake/programs"
   dockerfile = "../dockerfiles/wheel-tool.Dockerfile"
   contexts = {
@@ -145,7 +141,6 @@ target "wheel-tool" {
 
 target "one" {
   inherits = ["_common", "_online"]
-  description = "The image of one"
   context = "one"
   dockerfile = "../bake/dockerfiles/one.Dockerfile"
   contexts = {
@@ -169,7 +164,6 @@ target "one" {
 
 target "two" {
   inherits = ["_common", "_online"]
-  description = "The image of two"
   context = "two"
   dockerfile = "../bake/dockerfiles/two.Dockerfile"
   contexts = {
@@ -193,7 +187,6 @@ target "two" {
 
 target "one-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of one"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -210,7 +203,6 @@ target "one-inventory" {
 
 target "two-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of two"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

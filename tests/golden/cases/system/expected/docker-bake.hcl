@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -89,7 +88,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -110,7 +108,6 @@ target "runtime" {
 
 target "base-database" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-database.Dockerfile"
   contexts = {
@@ -133,7 +130,6 @@ target "base-database" {
 
 target "base-plain-files" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-plain-files.Dockerfile"
   contexts = {
@@ -156,7 +152,6 @@ target "base-plain-files" {
 
 target "importer" {
   inherits = ["_common", "_online"]
-  description = "The image of importer"
   context = "importer"
   dockerfile = "../bake/dockerfiles/importer.Dockerfile"
   contexts = {
@@ -179,7 +174,6 @@ target "importer" {
 
 target "reader" {
   inherits = ["_common", "_online"]
-  description = "The image of reader"
   context = "reader"
   dockerfile = "../bake/dockerfiles/reader.Dockerfile"
   contexts = {
@@ -202,7 +196,6 @@ target "reader" {
 
 target "base-database-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -218,7 +211,6 @@ target "base-database-inventory" {
 
 target "importer-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of importer"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -235,7 +227,6 @@ target "importer-inventory" {
 
 target "reader-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of reader"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

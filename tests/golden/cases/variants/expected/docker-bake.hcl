@@ -107,7 +107,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -125,7 +124,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -146,7 +144,6 @@ target "runtime" {
 
 target "base-web" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
@@ -169,7 +166,6 @@ target "base-web" {
 
 target "base-web-cuda" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web-cuda.Dockerfile"
   contexts = {
@@ -192,7 +188,6 @@ target "base-web-cuda" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -216,7 +211,6 @@ target "base-ml" {
 
 target "base-ml-cuda" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-cuda.Dockerfile"
   contexts = {
@@ -240,7 +234,6 @@ target "base-ml-cuda" {
 
 target "tool-gpu" {
   inherits = ["_common", "_online"]
-  description = "The image of tool-gpu"
   context = "tool"
   dockerfile = "../bake/dockerfiles/tool-gpu.Dockerfile"
   contexts = {
@@ -263,7 +256,6 @@ target "tool-gpu" {
 
 target "api" {
   inherits = ["_common"]
-  description = "The image of api"
   context = "api"
   dockerfile = "../bake/dockerfiles/api.Dockerfile"
   contexts = {
@@ -287,7 +279,6 @@ target "api" {
 
 target "embed" {
   inherits = ["_common", "_online"]
-  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -315,7 +306,6 @@ target "embed" {
 
 target "embed-cuda" {
   inherits = ["_common", "_online"]
-  description = "The image of embed-cuda"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed-cuda.Dockerfile"
   contexts = {
@@ -344,7 +334,6 @@ target "embed-cuda" {
 
 target "tool" {
   inherits = ["_common", "_online"]
-  description = "The image of tool"
   context = "tool"
   dockerfile = "../bake/dockerfiles/tool.Dockerfile"
   contexts = {
@@ -366,7 +355,6 @@ target "tool" {
 
 target "embed-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -383,7 +371,6 @@ target "embed-smoke" {
 
 target "embed-cuda-smoke" {
   inherits = ["_common"]
-  description = "The smoke of embed-cuda"
   context = "embed"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -400,7 +387,6 @@ target "embed-cuda-smoke" {
 
 target "tool-smoke" {
   inherits = ["_common"]
-  description = "The smoke of tool"
   context = "tool"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -416,7 +402,6 @@ target "tool-smoke" {
 
 target "tool-gpu-smoke" {
   inherits = ["_common"]
-  description = "The smoke of tool-gpu"
   context = "tool"
   dockerfile = "../bake/dockerfiles/smoke.Dockerfile"
   contexts = {
@@ -433,7 +418,6 @@ target "tool-gpu-smoke" {
 
 target "base-web-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -450,7 +434,6 @@ target "base-web-inventory" {
 
 target "base-web-cuda-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -467,7 +450,6 @@ target "base-web-cuda-inventory" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -485,7 +467,6 @@ target "base-ml-inventory" {
 
 target "base-ml-cuda-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -503,7 +484,6 @@ target "base-ml-cuda-inventory" {
 
 target "tool-gpu-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of tool-gpu"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -520,7 +500,6 @@ target "tool-gpu-inventory" {
 
 target "api-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of api"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -538,7 +517,6 @@ target "api-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -556,7 +534,6 @@ target "embed-inventory" {
 
 target "embed-cuda-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed-cuda"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -574,7 +551,6 @@ target "embed-cuda-inventory" {
 
 target "tool-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of tool"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

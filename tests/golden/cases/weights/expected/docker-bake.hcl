@@ -71,7 +71,6 @@ target "_online" {
 
 target "inside" {
   inherits = ["_common"]
-  description = "Programs that run in builds"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
@@ -89,7 +88,6 @@ target "inside" {
 
 target "runtime" {
   inherits = ["_common"]
-  description = "CPython and its libraries, below every image"
   context = "bake/programs"
   dockerfile = "../dockerfiles/runtime.Dockerfile"
   contexts = {
@@ -110,7 +108,6 @@ target "runtime" {
 
 target "base-ml" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
@@ -132,7 +129,6 @@ target "base-ml" {
 
 target "base-vision" {
   inherits = ["_common", "_online"]
-  description = "Packages that services share"
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-vision.Dockerfile"
   contexts = {
@@ -155,7 +151,6 @@ target "base-vision" {
 
 target "weights-some-model-v2" {
   inherits = ["_common", "_online"]
-  description = "The files of a model"
   context = "bake/programs"
   dockerfile = "../dockerfiles/weights-some-model-v2.Dockerfile"
   contexts = {
@@ -172,7 +167,6 @@ target "weights-some-model-v2" {
 
 target "weights-speak-model" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "speak/model"
   dockerfile = "../../bake/dockerfiles/weights-speak-model.Dockerfile"
   contexts = {
@@ -189,7 +183,6 @@ target "weights-speak-model" {
 
 target "weights-models-small-en-7ef02e" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "models/small.en"
   dockerfile = "../../bake/dockerfiles/weights-models-small-en-7ef02e.Dockerfile"
   contexts = {
@@ -206,7 +199,6 @@ target "weights-models-small-en-7ef02e" {
 
 target "weights-models-small-en-758b84" {
   inherits = ["_common"]
-  description = "The files of a model"
   context = "models/small-en"
   dockerfile = "../../bake/dockerfiles/weights-models-small-en-758b84.Dockerfile"
   contexts = {
@@ -223,7 +215,6 @@ target "weights-models-small-en-758b84" {
 
 target "embed" {
   inherits = ["_common"]
-  description = "The image of embed"
   context = "embed"
   dockerfile = "../bake/dockerfiles/embed.Dockerfile"
   contexts = {
@@ -246,7 +237,6 @@ target "embed" {
 
 target "rank" {
   inherits = ["_common", "_online"]
-  description = "The image of rank"
   context = "rank"
   dockerfile = "../bake/dockerfiles/rank.Dockerfile"
   contexts = {
@@ -270,7 +260,6 @@ target "rank" {
 
 target "speak" {
   inherits = ["_common", "_online"]
-  description = "The image of speak"
   context = "speak"
   dockerfile = "../bake/dockerfiles/speak.Dockerfile"
   contexts = {
@@ -294,7 +283,6 @@ target "speak" {
 
 target "listen" {
   inherits = ["_common"]
-  description = "The image of listen"
   context = "listen"
   dockerfile = "../bake/dockerfiles/listen.Dockerfile"
   contexts = {
@@ -317,7 +305,6 @@ target "listen" {
 
 target "answer" {
   inherits = ["_common"]
-  description = "The image of answer"
   context = "answer"
   dockerfile = "../bake/dockerfiles/answer.Dockerfile"
   contexts = {
@@ -340,7 +327,6 @@ target "answer" {
 
 target "base-ml-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -356,7 +342,6 @@ target "base-ml-inventory" {
 
 target "base-vision-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -373,7 +358,6 @@ target "base-vision-inventory" {
 
 target "embed-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of embed"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -390,7 +374,6 @@ target "embed-inventory" {
 
 target "rank-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of rank"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -407,7 +390,6 @@ target "rank-inventory" {
 
 target "speak-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of speak"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {
@@ -424,7 +406,6 @@ target "speak-inventory" {
 
 target "listen-inventory" {
   inherits = ["_common"]
-  description = "The inventory of files of packages of listen"
   context = "bake/programs"
   dockerfile = "../dockerfiles/inventory.Dockerfile"
   contexts = {

@@ -6,7 +6,7 @@ FROM scratch AS find-links
 FROM runtime AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
-    --mount=type=bind,from=inside,source=locks/from-template.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/second.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=find-links,target=/inside/find-links \
     --mount=type=secret,id=slimbake-ca,target=/inside/ca.pem \
@@ -14,23 +14,41 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/make.pyz", "fetch-wheels", "/wheels"]
+
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
 FROM runtime AS unpacked
 USER 0:0
 ARG STRIP="symbols"
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
-    --mount=type=bind,from=inside,source=locks/from-template.txt,target=/inside/lock.txt \
+    --mount=type=bind,from=inside,source=locks/second.txt,target=/inside/lock.txt \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/make.pyz", "unpack", "/unpacked"]
-FROM first
+
+FROM base AS below
+USER 0:0
 # Lay what stays of them, by the rules of this layer.
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
-    --mount=type=bind,from=inside,source=rules/from-template.json,target=/inside/rules.json \
+    --mount=type=bind,from=inside,source=rules/second.json,target=/inside/rules.json \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/make.pyz", "lay"]
+
+# Copy the build context, and compile it.
+FROM below AS code
+RUN --network=none \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
+    --mount=type=bind,target=/inside/context \
+    ["python", "-IS", "/make.pyz", "copy-code", "/app"]
+
+FROM below
+COPY --from=code /app /app
+EXPOSE 9000
+USER 65532:65532
+HEALTHCHECK --interval=10s --timeout=5s \
+    --start-period=5m --start-interval=1s --retries=3 \
+    CMD ["python", "-I", "-S", "-c", "import socket; socket.create_connection(('localhost', 9000), 4)"]
 CMD ["python", "-m", "second"]
