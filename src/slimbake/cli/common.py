@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from slimbake.config.report import did_you_mean
-from slimbake.console import Console
+from slimbake.console import Console, harmless
 from slimbake.console.tables import WIDTH, Layout, folded, some
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
@@ -180,5 +180,7 @@ def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
 
 
 def print_text(text: str) -> None:
-    """A result for people, on stdout: on a terminal its lines fold, a pipe gets them as they are."""
-    click.echo(folded(text, layout().width))
+    """A result for people, on stdout: on a terminal its lines fold, a pipe gets them as they are.
+    What an image holds, such as a file's name, moves no cursor.
+    """
+    click.echo(folded(harmless(text), layout().width))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import IO, Any
 
 from slimbake.errors import SetupError
+from slimbake.host.typed import WRONG
 from slimbake.images.detail import (
     Contents,
     File,
@@ -41,7 +42,7 @@ def read_layer(blob: str, stored: Any) -> tuple[str, Contents]:
         tar = Digested(plain(stored))
         contents = layer_contents(members(tar))
         return tar.digest(), contents
-    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error, *WRONG) as error:
         raise SetupError(f"the layer {blob} cannot be read: {error}") from None
 
 

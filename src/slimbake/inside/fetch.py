@@ -313,6 +313,7 @@ def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None], mo
                     raise FetchError(
                         f"{wheel_name(url)}: the index sends {SLOWEST} bytes a second at most"
                     )
-        length = answer.headers.get("Content-Length")
-        if length and part.stat().st_size != int(length) + there:
+        if (length := answer.headers.get("Content-Length")) and part.stat().st_size != int(
+            length
+        ) + there:
             raise OSError("it ended early")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,12 +72,15 @@ def ledger_bytes(ledger: Ledger) -> bytes:
 
 
 def read_ledger(content: bytes) -> Ledger:
-    """Read what `ledger_bytes` wrote."""
-    rules: dict[str, dict[str, list[Any]]] = json.loads(gzip.decompress(content))
+    """Read what `ledger_bytes` wrote. Raises what `json.loads` does, and zlib.error."""
+    # An image may hold anything: what unpacks to more is cut off, and then is no JSON.
+    rules: dict[str, dict[str, list[Any]]] = json.loads(
+        zlib.decompressobj(31).decompress(content, 64 << 20)
+    )
     layer = rules.pop("", {})
     return Ledger(
         tuple(
-            LedgerEntry(path, before, after, by, *owner.split(" ", 1), *digest)
+            LedgerEntry(str(path), int(before), int(after), by, *owner.split(" ", 1), *digest)
             for by, packages in rules.items()
             for owner, files in packages.items()
             for path, before, after, *digest in files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tarfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +12,8 @@ from difflib import get_close_matches
 from slimbake.catalogue import rules
 from slimbake.console.tables import readable
 from slimbake.docker.containers import copied
+from slimbake.errors import SetupError
+from slimbake.host.typed import WRONG
 from slimbake.images.cold import store_of
 from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
@@ -46,7 +49,7 @@ def changed(image: str) -> tuple[Why, ...]:
         *(
             Why(name.removesuffix(".json.gz"), entry)
             for name, content in _files(image, LEDGERS)
-            for entry in read_ledger(content).entries
+            for entry in _ledger(name, content)
         ),
         *(
             Why(name.removesuffix(SUFFIX), entry)
@@ -54,6 +57,16 @@ def changed(image: str) -> tuple[Why, ...]:
             for entry in _moved(store_of(name.removesuffix(SUFFIX), content))
         ),
     )
+
+
+def _ledger(name: str, content: bytes) -> tuple[LedgerEntry, ...]:
+    """Raises SetupError for what is no ledger."""
+    try:
+        return read_ledger(content).entries
+    except (zlib.error, *WRONG) as error:
+        raise SetupError(
+            f"the ledger {name} of the image cannot be read: {error}", "bake the image again"
+        ) from None
 
 
 def cold_modules(image: str) -> Iterator[tuple[str, bytes]]:

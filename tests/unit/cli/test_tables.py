@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, _NamedTextIOWrapper
 
 from slimbake.cli import slimbake as program
+from slimbake.cli.common import print_text
 from slimbake.externals.doctor import Diagnosis, DoctorRow
 
 ROOT = Path(__file__).parents[3]
@@ -53,3 +54,8 @@ def test_a_pipe_gets_whole_rows(name: str) -> None:
 @pytest.mark.parametrize("name", sorted({*OFFLINE} - {"layers"}))
 def test_a_script_gets_json(name: str) -> None:
     assert json.loads(printed(name, "--json"))
+
+
+def test_what_an_image_holds_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    print_text("a\x1b[2Jb\u202ec\0d\x9be\u2066f")
+    assert capsys.readouterr().out == "a\\x1b[2Jb\\u202ec\\x00d\\x9be\\u2066f\n"
