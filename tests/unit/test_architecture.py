@@ -51,7 +51,7 @@ BUDGET = {
     "docker": 750,
     "registry": 420,
     "images": 850,
-    "config": 2641,  # exception: 2,600
+    "config": 2600,
     "catalogue": 220,
     "fleet": 1350,
     "externals": 350,

@@ -21,7 +21,6 @@ class Collected:
     hashes: dict[Hashed, None] = field(default_factory=dict)
     indexes: dict[IndexLine, None] = field(default_factory=dict)
     prereleases: dict[str, None] = field(default_factory=dict)
-    listed: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.file:
@@ -38,7 +37,6 @@ class Collected:
         self.hashes.update(dict.fromkeys(other.hashes))
         self.indexes.update(dict.fromkeys(other.indexes))
         self.prereleases.update(dict.fromkeys(other.prereleases))
-        self.listed.update(dict.fromkeys(other.listed))
 
     def constrain(self, constraints: Iterable[Constraint]) -> None:
         """Versions that packages have, wherever they come from."""
@@ -46,8 +44,6 @@ class Collected:
 
     def value(self) -> Requirements:
         """All of it."""
-        included = {spec for spec, _ in self.listed}
-        own = [(spec, self.file) for spec in self.specs if self.file and spec not in included]
         return Requirements(
             once(tuple(self.specs)),
             tuple(self.packages),
@@ -57,5 +53,4 @@ class Collected:
             tuple(self.hashes),
             tuple(self.indexes),
             tuple(self.prereleases),
-            (*self.listed, *own),
         )

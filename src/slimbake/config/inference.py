@@ -46,26 +46,7 @@ def inference(raw: Raw, report: ProblemReport) -> None:
                 "'onnx' is exported on a base that requires torch, and there is no base",
                 hint,
             )
-        if "torch" in _said(raw, each):
-            message = "'onnx' runs without torch, and `torch` chooses a build of it"
-            report.value(
-                each.path, message, "remove `torch` here: the model is exported with the base's own"
-            )
     _taken(raw, asked, report)
-    for name, service in raw.get("services", {}).items():
-        runs = [each.path for each in asked if each.service == name]
-        at: KeyPath = ("services", name)
-        _precision(service, at, bool(runs), report)
-        for variant, said in service.get("variants", {}).items():
-            own = said.get("inference", service.get("inference")) == ONNX
-            _precision(said, (*at, "variants", variant), own, report)
-
-
-def _said(raw: Raw, asked: _Asked) -> Raw:
-    """The variant that an export is asked for in; nothing of a service as a whole."""
-    variants: Raw = raw["services"][asked.service].get("variants", {})
-    found: Raw = variants[str(asked.path[3])] if len(asked.path) > 4 else {}
-    return found
 
 
 def _asked(raw: Raw) -> Iterator[_Asked]:
@@ -96,14 +77,6 @@ def _taken(raw: Raw, asked: list[_Asked], report: ProblemReport) -> None:
             if derived(base, end) in copied:
                 message = f"slimbake makes a base '{derived(base, end)}', as is a variant of this"
                 report.key(("bases", base), message, "give this variant another name")
-
-
-def _precision(said: Raw, at: KeyPath, runs: bool, report: ProblemReport) -> None:
-    if "precision" not in said:
-        return
-    if not runs:
-        message = "`precision` is that of an exported model, and nothing here is exported"
-        report.key((*at, "precision"), message, "add `inference: onnx`, or remove this key")
 
 
 def without_export(manifest: Manifest, report: ProblemReport) -> None:

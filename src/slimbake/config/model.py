@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -78,8 +78,6 @@ class Requirements:
     hashes: tuple[Hashed, ...] = ()
     indexes: tuple[IndexLine, ...] = ()
     prereleases: tuple[str, ...] = ()  # the files that allow them
-    # specs that files list, each with its file: for messages
-    listed: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

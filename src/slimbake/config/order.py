@@ -84,15 +84,8 @@ class Order:
         said = service.get("healthcheck", TRUTH[0])
         if said == TRUTH[1]:
             return False
-        if _tests(said):
+        if isinstance(said, list) or (isinstance(said, dict) and "test" in said):
             return True
         if "dockerfile" in service:
             return own
         return not self._report.lacks(service, "port", ("services", name))
-
-
-def _tests(healthcheck: Any) -> bool:
-    """Whether what is written says itself what is run."""
-    return isinstance(healthcheck, list) or (
-        isinstance(healthcheck, dict) and "test" in healthcheck
-    )

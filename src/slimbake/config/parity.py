@@ -30,11 +30,10 @@ def parity(raw: Raw, report: ProblemReport) -> None:
             for each, variant in service.get("variants", {}).items()
         }
         for path, entry in {at: service, **said}.items():
-            if "parity" in entry and path not in runs and (path != at or not runs):
-                message = (
-                    "parity is that of an exported model with torch's, and nothing here is exported"
-                )
-                report.key((*path, "parity"), message, "add `inference: onnx`, or remove this key")
+            for key in ("parity", "precision"):
+                if key in entry and path not in runs and (path != at or not runs):
+                    message = f"`{key}` is that of an exported model, and nothing here is exported"
+                    report.key((*path, key), message, "add `inference: onnx`, or remove this key")
         for path, whole in runs.items():
             own = path if "parity" in said.get(path, {}) else at
             for key in _FILES if own != at or "parity" in service else ():

@@ -142,12 +142,6 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemRepor
         path = (*at, name)
         if name in LINKS or name.startswith((*PREFIXES, STEPS)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
-        elif not IMAGE.fullmatch(name):
-            report.key(
-                path,
-                f"'{name}' cannot be the name of a context",
-                "allowed: lower-case letters, digits, '.', '_', '-'",
-            )
         found = _ADDRESS.fullmatch(value)
         scheme, rest = (found[1], found[2]) if found else ("", "")
         if found and scheme not in _SCHEMES:

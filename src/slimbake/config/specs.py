@@ -18,7 +18,7 @@ _ADDRESS = re.compile(
 )
 _SOURCES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _SCHEMES = ("https://", "http://", "git+https://", "git+http://", "git+ssh://", "git+file://")
-_FORM = "write a name, extras, versions: httpx, httpx[http2], httpx>=0.27,<1"
+_FORM = "one package to an item: name, extras, versions, as in httpx[http2]==0.28 or httpx>=0.27,<1"
 _BUILT = (
     "put the package into the repository as a folder (./libs/name), or on the package index that"
     " you use"
@@ -56,7 +56,7 @@ def lockable(spec: str) -> str:
     try:
         Requirement(spec)
     except InvalidRequirement as error:
-        raise RefusedError(f"'{spec}' is no requirement", _advice(spec)) from error
+        raise RefusedError(f"'{spec}' is no requirement", _FORM) from error
     return spec
 
 
@@ -116,11 +116,3 @@ def takes(spec: str, version: str) -> bool:
     """Whether a checked requirement takes a version, where its marker holds. An address takes any."""
     versions = _VERSIONS.search(spec.partition(";")[0])
     return is_address(spec) or not versions or within(version, re.sub(r"[\s()]", "", versions[0]))
-
-
-def _advice(spec: str) -> str:
-    if fix := re.fullmatch(r"([\w.-]+(?:\[[\w,. -]*\])?)\s*=\s*([\w.*+!-]+)", spec):
-        return f"versions are compared with '==': {fix[1]}=={fix[2]}"
-    if re.fullmatch(r"[\w.-]+(\s+[\w.-]+)+", spec):
-        return "one package to an item"
-    return _FORM

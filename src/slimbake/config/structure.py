@@ -230,6 +230,7 @@ _NAMED = {
     "secrets": "secret",
     "labels": "label",
     "packages": "package",
+    "contexts": "context",
 }
 
 
@@ -277,21 +278,11 @@ def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Wording:
         quoted = f'write it in quotes: "{text}"' if "string" in types else form
         return f"{text} is read as {meaning}, and {wanted} is wanted", quoted
     if isinstance(found, str | Word | int):
-        if "array" in types and not {*"'\""} & {*str(found)}:
-            form = (
-                f"write a list: [{', '.join(map(_flow, re.split(r'[ ,]+', str(found).strip())))}]"
-            )
-        elif types in (["integer"], ["number"]) and isinstance(unquoted(str(found)), int):
+        if types in (["integer"], ["number"]) and isinstance(unquoted(str(found)), int):
             form = f"write it without quotes: {found}"
         return f"the text '{getattr(found, 'text', found)}', and {wanted} is wanted", form
     kind = "a list" if isinstance(found, list) else "a mapping"
     return f"{kind}, and {wanted} is wanted", form
-
-
-def _flow(word: str) -> str:
-    """A word as it may stand in a YAML list of one line."""
-    bare = re.fullmatch(r"[A-Za-z./_-][A-Za-z0-9./_=-]*", word) and isinstance(unquoted(word), str)
-    return word if bare and word != "-" else json.dumps(word, ensure_ascii=False)
 
 
 def _form(path: KeyPath, schema: dict[str, Any]) -> str:

@@ -27,8 +27,7 @@ def base(name: str, *specs: str, on: tuple[Layer, ...] = ()) -> Layer:
 
 def own(name: str, *specs: str, on: tuple[Layer, ...] = (), file: str = "") -> Layer:
     """The layer of a service; `file`: what lists its requirements, beside a lock."""
-    listed = tuple((spec, file) for spec in specs if file)
-    asked = Requirements(specs, files=(file, "uv.lock") if file else (), listed=listed)
+    asked = Requirements(specs, files=(file, "uv.lock") if file else ())
     return Layer(name=name, kind="service", lock=name, chain=on, asks=asked)
 
 
