@@ -67,8 +67,8 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
             elif member.size > LARGE:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
             files.append((path, member.size, digest))
-    found = _sorted_out(files, owners(records), tuple(whiteouts))
-    return replace(found, taken=_taken(ledger))
+    contents = _sorted_out(files, owners(records), tuple(whiteouts))
+    return replace(contents, taken=_taken(ledger))
 
 
 def _taken(ledger: Iterable[LedgerEntry]) -> tuple[Taken, ...]:
@@ -76,7 +76,7 @@ def _taken(ledger: Iterable[LedgerEntry]) -> tuple[Taken, ...]:
     for entry in ledger:
         size, files = sums.get((entry.by, entry.package), (0, 0))
         sums[entry.by, entry.package] = (size + entry.before - entry.after, files + 1)
-    return tuple(Taken(*key, *each) for key, each in sorted(sums.items()))
+    return tuple(Taken(*key, *amounts) for key, amounts in sorted(sums.items()))
 
 
 def clean(name: str) -> str:
@@ -91,18 +91,18 @@ def top(path: str) -> str:
 
 
 def _sorted_out(
-    files: list[tuple[str, int, str]], known: Mapping[str, Owner], whiteouts: tuple[str, ...]
+    files: list[tuple[str, int, str]], owned: Mapping[str, Owner], whiteouts: tuple[str, ...]
 ) -> Contents:
     sums: dict[tuple[str, Owner], tuple[int, int]] = {}
     large = []
     for path, size, digest in files:
-        whose = owner(path, known)
-        key = (top(path), whose)
+        package = owner(path, owned)
+        key = (top(path), package)
         total, count = sums.get(key, (0, 0))
         sums[key] = (total + size, count + 1)
         if digest:
             large.append(File(path, size, f"sha256:{digest}"))
     parts = tuple(
-        Part(directory, whose, *each) for (directory, whose), each in sorted(sums.items())
+        Part(directory, package, *amounts) for (directory, package), amounts in sorted(sums.items())
     )
     return Contents(sum(size for _, size, _ in files), len(files), whiteouts, parts, tuple(large))

@@ -42,36 +42,36 @@ def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
     """The owner of each file that the records of packages name: dist-info's RECORD, dpkg's
     status.d.
     """
-    found: dict[str, Owner] = {}
+    owned: dict[str, Owner] = {}
     for path, text in records.items():
         if match := _RECORD.fullmatch(path):
             owner = _package(match)
             for row in csv.reader(text.splitlines()):
                 if row:
-                    found[
+                    owned[
                         posixpath.normpath(posixpath.join("/", match["site"], row[0])).lstrip("/")
                     ] = owner
         elif match := _DEBIAN.fullmatch(path):
             status = records.get(path.removesuffix(".md5sums"), "")
             version = re.search(r"^Version: *(.+)$", status, re.MULTILINE)
             owner = Owner("debian", match["name"].partition(":")[0], version[1] if version else "")
-            found[path] = owner
+            owned[path] = owner
             if match["sums"]:
                 for line in text.splitlines():
                     named = line.partition(" ")[2].strip().lstrip("/")
-                    found[
+                    owned[
                         _MERGED.sub(r"usr/\1/", named, count=1) if _MERGED.match(named) else named
                     ] = owner
-    return found
+    return owned
 
 
-def owner(path: str, known: Mapping[str, Owner]) -> Owner:
+def owner(path: str, owned: Mapping[str, Owner]) -> Owner:
     """Whose the file at a path is; bytecode is whose its module is."""
-    if found := known.get(path):
-        return found
+    if package := owned.get(path):
+        return package
     if match := _PYC.fullmatch(path):
-        if found := known.get(f"{match['folder']}{match['module']}.py"):
-            return found
+        if package := owned.get(f"{match['folder']}{match['module']}.py"):
+            return package
     elif match := _RECORD.fullmatch(path):
         return _package(match)
     if match := _COLD.fullmatch(path):  # of many packages
@@ -126,15 +126,15 @@ class Contents:
     taken: tuple[Taken, ...] = ()
 
     @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> Contents:
+    def of_json(cls, content: Mapping[str, Any]) -> Contents:
         """From its `asdict`. Raises KeyError and TypeError for anything else."""
         parts = tuple(
-            typed(Part, {**part, "owner": typed(Owner, part["owner"])}) for part in found["parts"]
+            typed(Part, {**part, "owner": typed(Owner, part["owner"])}) for part in content["parts"]
         )
-        large = tuple(typed(File, file) for file in found["large"])
-        read = {"whiteouts": tuple(found["whiteouts"]), "parts": parts, "large": large}
+        large = tuple(typed(File, file) for file in content["large"])
+        read = {"whiteouts": tuple(content["whiteouts"]), "parts": parts, "large": large}
         return cls(
-            **{**found, **read, "taken": tuple(typed(Taken, each) for each in found["taken"])}
+            **{**content, **read, "taken": tuple(typed(Taken, entry) for entry in content["taken"])}
         )
 
 

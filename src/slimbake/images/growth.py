@@ -49,15 +49,15 @@ def grown(
     more. A layer that nobody knows a name of is named by its digest.
     """
     old, new = _by_name(before), _by_name(after)
-    found = []
+    changes = []
     for name in dict.fromkeys((*old, *new)):
         change = _bytes(new.get(name, ()), kind) - _bytes(old.get(name, ()), kind)
         packages = (
             () if contents is None else _packages(old.get(name, ()), new.get(name, ()), contents)
         )
         if change:
-            found.append(Growth(name, change, packages))
-    return tuple(sorted(found, key=lambda each: (-each.bytes, each.name)))
+            changes.append(Growth(name, change, packages))
+    return tuple(sorted(changes, key=lambda growth: (-growth.bytes, growth.name)))
 
 
 def _by_name(image: BudgetedImage) -> dict[str, tuple[MeasuredLayer, ...]]:
@@ -65,12 +65,12 @@ def _by_name(image: BudgetedImage) -> dict[str, tuple[MeasuredLayer, ...]]:
     names = (
         image.names
         if named
-        else tuple(f"layer {each.diff.removeprefix('sha256:')[:12]}" for each in image.layers)
+        else tuple(f"layer {layer.diff.removeprefix('sha256:')[:12]}" for layer in image.layers)
     )
-    found: dict[str, tuple[MeasuredLayer, ...]] = {}
+    by_name: dict[str, tuple[MeasuredLayer, ...]] = {}
     for name, layer in zip(names, image.layers, strict=True):
-        found[name] = (*found.get(name, ()), layer)
-    return found
+        by_name[name] = (*by_name.get(name, ()), layer)
+    return by_name
 
 
 def _bytes(layers: Sequence[MeasuredLayer], kind: Kind) -> int:
@@ -86,7 +86,7 @@ def _packages(
     contents: Mapping[str, Contents],
 ) -> tuple[GrownPackage, ...]:
     old, new = _by_package(before, contents), _by_package(after, contents)
-    found = (
+    packages = (
         GrownPackage(
             name,
             new.get(name, 0) - old.get(name, 0),
@@ -96,7 +96,8 @@ def _packages(
     )
     return tuple(
         sorted(
-            (each for each in found if each.bytes), key=lambda each: (-abs(each.bytes), each.name)
+            (package for package in packages if package.bytes),
+            key=lambda package: (-abs(package.bytes), package.name),
         )
     )
 
@@ -104,11 +105,11 @@ def _packages(
 def _by_package(
     layers: Sequence[MeasuredLayer], contents: Mapping[str, Contents]
 ) -> dict[str, int]:
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for layer in layers:
         for part in contents[layer.diff].parts:
-            found[part.owner.name] = found.get(part.owner.name, 0) + part.uncompressed
-    return found
+            sizes[part.owner.name] = sizes.get(part.owner.name, 0) + part.uncompressed
+    return sizes
 
 
 _SHOWN = 3  # packages of a target
@@ -129,10 +130,10 @@ def since(
     return f"{last}: {grew}"
 
 
-def _growth(each: Growth, kind: str) -> str:
-    packages = each.packages
+def _growth(growth: Growth, kind: str) -> str:
+    packages = growth.packages
     # its code: the target's name says it
-    if {package.name for package in packages} <= {"/app", each.name}:
+    if {package.name for package in packages} <= {"/app", growth.name}:
         packages = ()
     shown = [_package(package) for package in packages[:_SHOWN]]
     if len(packages) > _SHOWN:
@@ -141,7 +142,9 @@ def _growth(each: Growth, kind: str) -> str:
     inside = ", ".join(shown)
     if inside and kind == "compressed":
         inside = f"uncompressed: {inside}"
-    return f"{readable(each.bytes, signed=True)} {each.name}" + (f" ({inside})" if inside else "")
+    return f"{readable(growth.bytes, signed=True)} {growth.name}" + (
+        f" ({inside})" if inside else ""
+    )
 
 
 def _package(package: GrownPackage) -> str:

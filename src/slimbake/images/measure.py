@@ -58,7 +58,7 @@ def survey(images: Mapping[str, str], workspace: Workspace) -> Survey:
     """
     record = _record(workspace)
     diffs = {layer.diff for id_ in images.values() for layer in record.get(id_, ())}
-    contents = {diff: found for diff in diffs if (found := layer_record(diff, workspace))}
+    contents = {diff: layer for diff in diffs if (layer := layer_record(diff, workspace))}
     unread = sorted(
         id_
         for id_ in {*images.values()}
@@ -206,10 +206,10 @@ class _Blobs:
         document: Mapping[str, Any] = self._documents.get(id_, {})
         if "manifests" in document:
             by_platform = platforms(document)
-            own = by_platform.get(this_platform(), next(iter(by_platform.values()), None))
-            return self._manifest(own.digest) if own else {}
+            entry = by_platform.get(this_platform(), next(iter(by_platform.values()), None))
+            return self._manifest(entry.digest) if entry else {}
         if "rootfs" in document:
-            manifests = (each for each in self._documents.values() if "layers" in each)
+            manifests = (document for document in self._documents.values() if "layers" in document)
             return next((m for m in manifests if m["config"]["digest"] == id_), {})
         return document
 

@@ -56,16 +56,18 @@ def sizes_json(survey: Survey) -> dict[str, Any]:
     return {**sizes, "findings": findings(survey).as_json()}
 
 
-def finding_lines(found: Findings) -> list[str]:
+def finding_lines(findings: Findings) -> list[str]:
     """What is wasted, a line for each. What has a reason is in the JSON alone."""
     lines = []
-    if found.whiteouts:
-        lines.append(f"deleted in a later layer, but still carried: {len(found.whiteouts)} files")
+    if findings.whiteouts:
+        lines.append(
+            f"deleted in a later layer, but still carried: {len(findings.whiteouts)} files"
+        )
         lines += [
             f"  {copy.path} in layer {_short(copy.layer)} ({', '.join(copy.images)})"
-            for copy in found.whiteouts
+            for copy in findings.whiteouts
         ]
-    lines += _duplicates([duplicate for duplicate in found.duplicates if not duplicate.reason])
+    lines += _duplicates([duplicate for duplicate in findings.duplicates if not duplicate.reason])
     return lines
 
 
@@ -82,19 +84,19 @@ def _row(row: Row, fleet: int) -> tuple[str, ...]:
     )
 
 
-def _duplicates(found: list[Duplicate]) -> list[str]:
-    if not found:
+def _duplicates(duplicates: list[Duplicate]) -> list[str]:
+    if not duplicates:
         return []
-    waste = sum(each.waste for each in found)
-    lines = [f"in two layers: {len(found)} files over 4 kB, {readable(waste)} of copies"]
-    for each in found[:_SHOWN]:
-        places = {copy.layer: copy for copy in each.copies}.values()
+    waste = sum(duplicate.waste for duplicate in duplicates)
+    lines = [f"in two layers: {len(duplicates)} files over 4 kB, {readable(waste)} of copies"]
+    for duplicate in duplicates[:_SHOWN]:
+        places = {copy.layer: copy for copy in duplicate.copies}.values()
         where = ", ".join(
             f"layer {_short(copy.layer)} ({' '.join(copy.images)})" for copy in places
         )
-        lines.append(f"  {each.copies[0].path} {readable(each.uncompressed)}: {where}")
-    if len(found) > _SHOWN:
-        lines.append(f"  and {len(found) - _SHOWN} more (`--json` has all)")
+        lines.append(f"  {duplicate.copies[0].path} {readable(duplicate.uncompressed)}: {where}")
+    if len(duplicates) > _SHOWN:
+        lines.append(f"  and {len(duplicates) - _SHOWN} more (`--json` has all)")
     return lines
 
 

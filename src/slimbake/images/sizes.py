@@ -71,8 +71,10 @@ class Measurement:
 
     def own_on_registry(self, image: Image) -> int | None:
         """Bytes of the blobs that no other image has."""
-        own = {e.blob: e.compressed for e in image.layers if self._blobs[e.blob] == 1}
-        return total(own.values())
+        sizes = {
+            layer.blob: layer.compressed for layer in image.layers if self._blobs[layer.blob] == 1
+        }
+        return total(sizes.values())
 
     @property
     def registry(self) -> int | None:
@@ -115,17 +117,17 @@ class Measurement:
 
 def chains(image: Image) -> list[str]:
     """For each layer, what a host knows it by: its own digest and those of all below it."""
-    found, chain = [], ""
+    chains_of_layers, chain = [], ""
     for layer in image.layers:
         chain = f"{chain} {layer.diff}"
-        found.append(chain)
-    return found
+        chains_of_layers.append(chain)
+    return chains_of_layers
 
 
 def total(values: Iterable[int | None]) -> int | None:
     """The sum; None if any value is unmeasured."""
-    known = list(values)
-    return None if None in known else sum(value for value in known if value is not None)
+    figures = list(values)
+    return None if None in figures else sum(value for value in figures if value is not None)
 
 
 _OF_SEVERAL = 4  # the first of the columns that compare images

@@ -47,10 +47,10 @@ def by_directory(survey: Survey) -> tuple[Row, ...]:
     return _by_part(survey, lambda part: ("directory", part.directory, ""))
 
 
-def described(found: Contents) -> str:
+def described(contents: Contents) -> str:
     """What is in a layer, in a few words: its largest part, and how many others."""
     names: dict[str, None] = {}
-    for part in sorted(found.parts, key=lambda part: -part.uncompressed):
+    for part in sorted(contents.parts, key=lambda part: -part.uncompressed):
         names.setdefault(" ".join(filter(None, (part.owner.name, part.owner.version))), None)
     if not names:
         return "no files"
@@ -142,10 +142,10 @@ class Findings:
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: bytes; null where unmeasured."""
-        found = asdict(self)
-        for made, duplicate in zip(found["duplicates"], self.duplicates, strict=True):
-            made["waste"] = duplicate.waste
-        return found
+        content = asdict(self)
+        for entry, duplicate in zip(content["duplicates"], self.duplicates, strict=True):
+            entry["waste"] = duplicate.waste
+        return content
 
 
 def findings(survey: Survey) -> Findings:
@@ -155,7 +155,9 @@ def findings(survey: Survey) -> Findings:
         for diff in dict.fromkeys(layer.diff for layer in image.layers):
             users[diff] = (*users.get(diff, ()), image.name)
     whiteouts = tuple(
-        Copy(d, path, users[d]) for d, found in survey.contents.items() for path in found.whiteouts
+        Copy(d, path, users[d])
+        for d, contents in survey.contents.items()
+        for path in contents.whiteouts
     )
     return Findings(whiteouts, _duplicates(survey, users))
 
@@ -163,16 +165,16 @@ def findings(survey: Survey) -> Findings:
 def _duplicates(survey: Survey, users: Mapping[str, tuple[str, ...]]) -> tuple[Duplicate, ...]:
     copies: dict[str, list[Copy]] = {}
     sizes: dict[str, int] = {}
-    for diff, found in survey.contents.items():
-        for file in found.large:
+    for diff, contents in survey.contents.items():
+        for file in contents.large:
             copies.setdefault(file.digest, []).append(Copy(diff, file.path, users[diff]))
             sizes[file.digest] = file.uncompressed
     doubled = (
-        Duplicate(digest, sizes[digest], tuple(each), _reason(each))
-        for digest, each in copies.items()
-        if len({copy.layer for copy in each}) > 1
+        Duplicate(digest, sizes[digest], tuple(places), _reason(places))
+        for digest, places in copies.items()
+        if len({copy.layer for copy in places}) > 1
     )
-    return tuple(sorted(doubled, key=lambda each: (-each.waste, each.digest)))
+    return tuple(sorted(doubled, key=lambda duplicate: (-duplicate.waste, duplicate.digest)))
 
 
 def is_licence(path: str) -> bool:

@@ -31,33 +31,33 @@ def size_hints(fleet: Fleet, plan: Plan, pins: Pins, measured: Measurement) -> t
     compression. Estimates are called so.
     """
     services = {service.name: service for service in fleet.services}
-    found: list[str] = []
+    lines: list[str] = []
     for image in measured.images:
         names = layers(plan, image.name) if image.name in services else ()
         if len(names) == len(image.layers):
             sizes: Counter[str] = Counter()
             for name, layer in zip(names, image.layers, strict=True):
                 sizes[name] += layer.uncompressed
-            found += _of_model(fleet, services[image.name], pins, sizes)
-    held = {
-        name: tuple(pin for layer in each.layer.closure for pin in pins.get(layer.name, ()))
-        for name, each in services.items()
+            lines += _of_model(fleet, services[image.name], pins, sizes)
+    pins_by_service = {
+        name: tuple(pin for layer in service.layer.closure for pin in pins.get(layer.name, ()))
+        for name, service in services.items()
     }
-    if line := alignment(held):
-        found.append(line)
+    if line := alignment(pins_by_service):
+        lines.append(line)
     if fleet.compression.type == "gzip":
-        found.append("`compression: {type: zstd, level: 9}` compresses better than gzip")
-    return tuple(found)
+        lines.append("`compression: {type: zstd, level: 9}` compresses better than gzip")
+    return tuple(lines)
 
 
 def requested(fleet: Fleet, services: Collection[str]) -> tuple[str, ...]:
     """Which of these images the manifest removes files from, and by which key."""
     by_key: dict[str, list[str]] = {}
     for service in fleet.services:
-        own: tuple[Base | Service, ...] = (*service.bases, service)
-        for each in own if service.name in services else ():
-            if each.removal.remove:
-                by_key.setdefault(f"{each.place}.remove", []).append(service.name)
+        layers_of_service: tuple[Base | Service, ...] = (*service.bases, service)
+        for layer in layers_of_service if service.name in services else ():
+            if layer.removal.remove:
+                by_key.setdefault(f"{layer.place}.remove", []).append(service.name)
     return tuple(
         f"removed on request: files of {', '.join(names)}, by {key}; `slimbake why` lists them"
         for key, names in by_key.items()
@@ -76,9 +76,9 @@ def _of_model(
         if service.precision == "fp32" and less > least:
             yield f"{service.name}: `precision: int8` saves about {readable(less)} (an estimate)"
         return
-    others = [each for each in fleet.services if each.entry == service.entry]
-    base = next((each for each in reversed(service.bases) if _cpu_torch(pins, each)), None)
-    if base is None or any(each.inference == ONNX for each in others):
+    variants = [other for other in fleet.services if other.entry == service.entry]
+    base = next((base for base in reversed(service.bases) if _cpu_torch(pins, base)), None)
+    if base is None or any(variant.inference == ONNX for variant in variants):
         return
     lock = base_layer(base.name)
     wheels = sum(pin.bytes or 0 for pin in _going(pins[lock]))
@@ -111,12 +111,14 @@ def share_hints(fleet: Fleet, hand: Written) -> tuple[str, ...]:
     for chain in hand.plan.chains:
         for key in twice.keys() & {key for group in chain.groups for key in group}:
             holding[key].append(chain.service)
-    bases = {each.name: [base.name for base in reversed(each.bases)] for each in fleet.services}
+    bases = {
+        service.name: [base.name for base in reversed(service.bases)] for service in fleet.services
+    }
     of_base: dict[str, list[str]] = {}
     for key, having in holding.items():
         common = Counter(base for service in having for base in bases.get(service, ()))
         nearest = bases.get(having[0], ()) if having else ()
-        if base := next((each for each in nearest if common[each] == len(having)), ""):
+        if base := next((name for name in nearest if common[name] == len(having)), ""):
             of_base.setdefault(base, []).append(key)
     lines = []
     for base, keys in of_base.items():
