@@ -21,17 +21,24 @@ _KEYWORDS = frozenset(("for", "while", "until", "case", "{", "[", "[[", "test", 
 _UNSET = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 
+_LONGEST = 1024  # characters of a value: variables may double each other
+
+
 class OnlyAShellError(Exception):
     """A text that is more than plain commands; it says what."""
 
 
 def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
-    """A text with its variables filled in; those without a value are empty, or stay with `keep`."""
+    """A text with its variables filled in; those without a value are empty, or stay with `keep`.
+    What is enormous stays, too.
+    """
 
     def value(found: re.Match[str]) -> str:
         if found[0] == r"\$":
             return found[0] if keep else "$"
         known = values.get(found["bare"] or found["name"])
+        if len(known or "") > _LONGEST:
+            return found[0]
         how, other = found["how"] or "", found["other"] or ""
         is_set = bool(known) if how.startswith(":") else known is not None
         if how.endswith("+"):
