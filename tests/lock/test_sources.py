@@ -327,7 +327,7 @@ def test_a_base_that_breaks_what_a_lock_pins_is_reported_with_both(
     done = repo.run("lock")
     assert done.code == 2
     assert "no solution for api, which takes the versions of base-web\n" in done.stderr
-    assert f"(asked for in the manifest, api/{name}:2, api/pyproject.toml)" in done.stderr
+    assert f"(asked for in the manifest, api/pyproject.toml, api/{name})" in done.stderr
     repo.fleet("[]", api="pyproject.toml")
     assert repo.run("lock").code == 0 and repo.pins("api") == ["httpx==0.27"]
 
@@ -372,7 +372,7 @@ def test_the_lock_of_a_service_wins_over_those_of_the_packages_that_it_uses(
     assert repo.pins("api") == ["httpx==0.27"], "of two libraries, the first says it"
 
 
-def test_a_library_that_contradicts_the_lock_of_a_service_is_an_error_with_files_and_lines(
+def test_a_library_that_contradicts_the_lock_of_a_service_is_an_error_with_their_files(
     repo: Repo, plain: Index
 ) -> None:
     for version in ("0.27", "0.28"):
@@ -386,9 +386,7 @@ def test_a_library_that_contradicts_the_lock_of_a_service_is_an_error_with_files
     repo.write(f"services:\n{entry}", files)
     done = repo.run("lock")
     assert done.code == 2
-    line = files["libs/one/pyproject.toml"].splitlines()
-    at = next(number for number, text in enumerate(line, 1) if "httpx" in text)
-    assert "api/uv.lock:2" in done.stderr and f"libs/one/pyproject.toml:{at}" in done.stderr
+    assert "api/uv.lock" in done.stderr and "libs/one/pyproject.toml" in done.stderr
 
 
 def test_a_file_that_the_requirements_allow_by_no_hash_is_refused(repo: Repo, plain: Index) -> None:

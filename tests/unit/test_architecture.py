@@ -55,10 +55,10 @@ BUDGET = {
     "catalogue": 220,
     "fleet": 1350,
     "externals": 350,
-    "lock": 1408,  # exception: 1,400
+    "lock": 1400,
     "warm": 600,
     "plan render": 1100,
-    "fingerprint": 630,  # exception: 600
+    "fingerprint": 600,
     "project": 80,
     "adopt": 2600,
     "checks": 480,

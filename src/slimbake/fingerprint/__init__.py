@@ -8,7 +8,6 @@ cache. What counts, and what does not, is in docs/fingerprints.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from slimbake.fingerprint.gather import accounts
 from slimbake.fingerprint.model import (
@@ -20,9 +19,7 @@ from slimbake.fingerprint.model import (
     fingerprint_tag,
     without,
 )
-from slimbake.host.workspace import Workspace
 from slimbake.plan.model import CHECKS, Plan
-from slimbake.render import Generated
 
 __all__ = [
     "Account",
@@ -31,45 +28,23 @@ __all__ = [
     "Parts",
     "accounts",
     "fingerprint_tag",
-    "fingerprints",
     "of_services",
     "without",
 ]
-
-
-def fingerprints(
-    plan: Plan,
-    root: Path,
-    workspace: Workspace,
-    externals: ExternalDigests | None = None,
-    variables: Mapping[str, str] = {},
-    files: Mapping[str, Generated] | None = None,
-) -> dict[str, str]:
-    """The fingerprint of each target by its name; a target that depends on what cannot be known
-    here has none.
-
-    Arguments and errors are those of `accounts`, which also says why.
-    """
-    found = accounts(plan, root, workspace, externals, variables, files)
-    return {each.target: each.fingerprint for each in found if each.fingerprint}
 
 
 def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
     """Of each service the one fingerprint that covers its image and its checks: an image that has
     it was checked.
 
-    `found`: of the targets. A check stands on the image, so that its fingerprint says both.
+    `found`: of the targets.
     """
-    last: dict[str, list[str]] = {service.service: [] for service in plan.services}
+    names = {service.service: [service.service] for service in plan.services}
     for target in plan.targets:
         if target.kind in CHECKS and target.service:
-            last[target.service].append(target.name)
-    of = {
-        service: [found.get(name, "") for name in names or [service]]
-        for service, names in last.items()
-    }
+            names[target.service].append(target.name)
     return {
-        service: each[0] if len(each) == 1 else digest("\0".join(each))
-        for service, each in of.items()
-        if all(each)
+        service: digest("\0".join(found[name] for name in each))
+        for service, each in names.items()
+        if all(map(found.get, each))
     }

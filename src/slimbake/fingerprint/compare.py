@@ -57,8 +57,7 @@ def compare(before: State, after: State) -> tuple[TargetChange, ...]:
         for each, target in zip(after.accounts, after.targets, strict=True)
     ]
     for name, target in gone.items():
-        reason = ("is no longer in the manifest",)
-        found.append(TargetChange(name, target.service, "gone", reason))
+        found.append(TargetChange(name, target.service, "gone", ("is no longer in the manifest",)))
     return tuple(found)
 
 
@@ -66,8 +65,9 @@ def _checked(change: TargetChange, before: State, after: State) -> TargetChange:
     """The image of a service may be the same under another budget, which has to be measured against
     all the same.
     """
-    name = change.target
-    if change.status == "same" and before.budgets.get(name) != after.budgets.get(name):
+    if change.status == "same" and (
+        before.budgets.get(change.target) != after.budgets.get(change.target)
+    ):
         return replace(change, status="changed", reasons=("its budget changed",))
     return change
 
@@ -89,20 +89,12 @@ def _reasons(old: Account, new: Account) -> Iterator[str]:
     for key in sorted(before.keys() | after.keys(), key=lambda key: (key[0] == "settings", key)):
         one, other = before.get(key), after.get(key)
         if one is None or other is None or one.digest != other.digest:
-            yield _reason(one, other)
+            yield _reason(" ".join(key).removeprefix("target "), one, other)
 
 
-def _reason(old: Input | None, new: Input | None) -> str:
-    either = new or old
-    if either is None:
-        raise ValueError("an input of neither state")
-    if either.kind == "target":
-        return f"{either.name} " + (
-            "changed" if old and new else "was added below it" if new else "was below it"
-        )
-    name = f"{either.kind} {either.name}"
+def _reason(name: str, old: Input | None, new: Input | None) -> str:
     if not old or not new:
-        return f"{name} " + ("was added" if new else "was removed")
+        return f"{name} was {'added' if new else 'removed'}"
     if old.parts or new.parts:
         return f"{name}: {', '.join(_files(dict(old.parts), dict(new.parts)))}"
     return f"{name} changed"

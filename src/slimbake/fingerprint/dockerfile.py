@@ -94,7 +94,7 @@ class _Reader:
         said = _said(value)
         source = said.get("from")
         if '"' in value:
-            self.unknown.append(f"`{_short(instruction)}` quotes a mount")
+            self.unknown.append(f"`{instruction}` quotes a mount")
         elif source and source.lower() == INSIDE and INSIDE in self._links:
             path = _VARIABLE.sub(
                 lambda found: self._given.get(found[1] or found[2], found[0]),
@@ -111,7 +111,7 @@ class _Reader:
         if name.lower() == INSIDE and INSIDE in self._links:
             self.inside.add("")
         elif name.lower() not in self._known and not name.isdigit() and not _PINNED.fullmatch(name):
-            self.unknown.append(f"`{_short(instruction)}` names an image without its digest")
+            self.unknown.append(f"`{instruction}` names an image without its digest")
 
 
 @functools.cache
@@ -120,7 +120,3 @@ def _said(mount: str) -> Mapping[str, str]:
     return {
         key.lower(): text for key, _, text in (part.partition("=") for part in mount.split(","))
     }
-
-
-def _short(instruction: str) -> str:
-    return instruction if len(instruction) < 80 else f"{instruction[:76]} ..."

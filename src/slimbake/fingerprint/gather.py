@@ -102,9 +102,7 @@ class _Gatherer:
         self._targets = {target.name: target for target in plan.targets}
         self._found: dict[str, Account] = {}
         self._content: dict[str, str | None] = {}
-        self._ignores: dict[str, Ignore] = {}
         self._inputs_inside: dict[str, Input | str | None] = {}
-        self._read: dict[tuple[object, ...], Reads] = {}
         self._variables = variables
         self._own_templates = own_templates(root)
         self._foreign = commit.foreign
@@ -129,7 +127,7 @@ class _Gatherer:
         yield from self._settings(target)
         if self._standins and target.labels:  # they are named in a label
             yield Input("stand-ins", ",".join(self._standins), "")
-        read = self._reads(text, target)
+        read = reads(text, [name for name, _ in target.contexts], dict(target.args))
         yield from read.unknown
         if read.context:
             yield from self._context(target)
@@ -154,13 +152,6 @@ class _Gatherer:
             value = self._variables.get(name, values[name])
             yield Input("variable", name, digest(value))
 
-    def _reads(self, text: str, target: Target) -> Reads:
-        links = tuple(name for name, _ in target.contexts)
-        key = text, links, target.args  # the smokes of a fleet share one Dockerfile
-        if key not in self._read:
-            self._read[key] = reads(text, links, dict(target.args))
-        return self._read[key]
-
     def _context(self, target: Target) -> Found:
         # As BuildKit looks for it: beside the Dockerfile, and only then in the context.
         beside = self._text(
@@ -172,7 +163,7 @@ class _Gatherer:
         """What of a folder is sent. `ignore`: the text of its .dockerignore, None for its own."""
         text = self._text(str(PurePosixPath(path, ".dockerignore"))) if ignore is None else ignore
         try:
-            folder = self._folders(path, self._patterns(text))
+            folder = self._folders(path, Ignore(text or ""))
         except ValueError as error:
             yield f"the .dockerignore of {path} has a pattern that Docker refuses: {error}"
         except (FileNotFoundError, NotADirectoryError):
@@ -184,11 +175,6 @@ class _Gatherer:
                     f"{name} would be sent with {path}, and differs in every checkout: name it in"
                     " .dockerignore"
                 )
-
-    def _patterns(self, text: str | None) -> Ignore:
-        if (text := text or "") not in self._ignores:
-            self._ignores[text] = Ignore(text)
-        return self._ignores[text]
 
     def _linked(self, name: str, value: str) -> Found:
         """What stands behind a named context."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from slimbake.config.specs import name_of
 from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
 from slimbake.fleet.model import Layer
@@ -159,25 +158,17 @@ def refuse_hashes(layer: Layer, pins: Iterable[Pin], sources: Mapping[str, Sourc
         )
 
 
-def no_solution(layer: Layer, words: str, read: Callable[[str], str]) -> ResolutionError:
-    """The error for a layer that has no solution; `words` are uv's, `read` gives the text of a file.
-
-    Of locks and projects it names the lines that say something of the packages in those words.
-    """
+def no_solution(layer: Layer, words: str) -> ResolutionError:
+    """The error for a layer that has no solution; `words` are uv's."""
     asks = layer.asks
-    named = {*re.findall(r"[a-z0-9][a-z0-9._-]*[a-z0-9]", words)}
-    projects = {f"{package.path}/pyproject.toml": named for package in asks.packages}
-    locks = {
-        each.file: {name_of(each.spec)} for each in asks.constraints if name_of(each.spec) in named
-    }
-    lines = [
-        f"{file}:{number}"
-        for file, packages in (locks | projects).items()
-        for number in _lines(read(file), packages)
-    ]
-    others = (file for file in asks.files if not any(line.startswith(f"{file}:") for line in lines))
-    where = [*lines, *others]
-    shown = f"\n  (asked for in the manifest, {some(where, _SHOWN)})" if where else ""
+    files = dict.fromkeys(
+        (
+            *asks.files,
+            *(f"{package.path}/pyproject.toml" for package in asks.packages),
+            *(constraint.file for constraint in asks.constraints),
+        )
+    )
+    shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
     stands = ", ".join(below.name for below in layer.chain)
     return ResolutionError(
         f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
@@ -185,11 +176,3 @@ def no_solution(layer: Layer, words: str, read: Callable[[str], str]) -> Resolut
         "correct a name or relax one of these requirements"
         + ("; or take the service off that base" if stands else ""),
     )
-
-
-def _lines(text: str, packages: Collection[str]) -> Iterator[int]:
-    """The lines of a lock or project that name one of these packages first, as a requirement or pin."""
-    for number, line in enumerate(text.splitlines(), 1):
-        name = re.match(r'\s*(?:name = |dependencies = \[)?"?([A-Za-z0-9][\w.-]*)', line)
-        if name and name_of(name[1]) in packages:
-            yield number

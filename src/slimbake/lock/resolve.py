@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,7 +17,6 @@ from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.fleet.model import Layer
 from slimbake.fleet.shared import TORCH
-from slimbake.host.files import content
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
@@ -236,7 +234,7 @@ def resolve_layer(
                 versions = [(each.name, each.version) for each in needed]
                 there = uv.locate(versions, "wheels") if versions else Found({}, {})
             except NoSolution as error:
-                raise no_solution(layer, str(error), partial(_read, root)) from None
+                raise no_solution(layer, str(error)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
         built |= there.sources
@@ -245,10 +243,6 @@ def resolve_layer(
     refuse_cuda(layer, pins)
     refuse_hashes(layer, pins, built)
     return pins, with_asked(layer, built)
-
-
-def _read(root: Path, file: str) -> str:
-    return content(root, file).decode("utf-8", "replace") if (root / file).is_file() else ""
 
 
 def _pin(needed: Needed, there: Found) -> Pin:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, repository
+from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, fingerprints, repository
 from tests.unit.fleets import COMMON, asks, below, fleet, service
 
 from slimbake.config.model import (
@@ -19,7 +19,6 @@ from slimbake.config.model import (
     VariantEntry,
     WeightsEntry,
 )
-from slimbake.fingerprint import fingerprints
 from slimbake.fleet import Fleet
 from slimbake.fleet.drafts import RUNS
 from slimbake.fleet.model import Base, Export
