@@ -52,7 +52,6 @@ class PipCompile:
         platform: str,
         work: Path,
         *,
-        constraints: Sequence[str] = (),
         sources: Collection[str] = (),
         prereleases: bool = False,
         torch: str = "",
@@ -62,7 +61,8 @@ class PipCompile:
         `torch`: the build that PyTorch's own index is asked for, "" to leave it out.
         """
         self._machine, self._python, self._platform = machine, python, platform
-        self._work, self._constraints = work, constraints
+        self._work = work
+        self.constraints: Sequence[str] = ()
         self._torch = torch
         self._prereleases = prereleases
         # setuptools (65 and later) writes what it knows of a project to the project's own folder.
@@ -99,7 +99,7 @@ class PipCompile:
     def _compile(
         self, asked: Sequence[Path], output: Path, words: Sequence[str], more: Sequence[str]
     ) -> None:
-        if lines := (*self._constraints, *more):
+        if lines := (*self.constraints, *more):
             constraints = output.with_suffix(".constraints")
             constraints.write_text("".join(f"{line}\n" for line in lines))
             words = [*words, "--constraints", str(constraints)]

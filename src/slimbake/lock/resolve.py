@@ -98,10 +98,6 @@ class Uv(PipCompile):
             python,
             platform,
             work,
-            constraints=(
-                *(each for each in torch if name_of(each) not in below),
-                *(exactly(*pin) for pin in below.items()),
-            ),
             sources=[
                 canonicalize_name(each.name)
                 for each in requirements
@@ -109,6 +105,10 @@ class Uv(PipCompile):
             ],
             prereleases=bool(layer.asks.prereleases),
             torch="" if there else layer.torch,
+        )
+        self.constraints = (
+            *(each for each in torch if name_of(each) not in below),
+            *(exactly(*pin) for pin in below.items()),
         )
 
     def resolve(self, known: Mapping[str, str]) -> tuple[Needed, ...]:
