@@ -1,0 +1,54 @@
+"""Programs that look at packages in their own ways do in an optimised image what they do without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.engine.conftest import Toy, call, fleet
+from tests.engine.toys import SMOKE
+
+pytestmark = pytest.mark.slow
+
+PROGRAMS = sorted((Path(__file__).parents[1] / "fixtures/programs").glob("*.py"))
+PACKAGES = (
+    "alembic celery coverage cython debugpy django gevent hypothesis ipython mypy numpy pytest sphinx"
+    " sqlalchemy twisted"
+)
+ENTRY = "  {0}: {{context: one, command: [python, -m, app], smoke: smoke.py, requirements: requirements.txt{1}}}\n"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """One service with and without optimisation."""
+    with fleet(tmp_path_factory.mktemp("programs")) as made:
+        made.write(
+            "services:\n" + ENTRY.format("one", "") + ENTRY.format("plain", ", optimize: false"),
+            {
+                "one/app.py": f"import django  # {made.project}\n",
+                "one/smoke.py": SMOKE,
+                "one/requirements.txt": PACKAGES.replace(" ", "\n") + "\n",
+            },
+        )
+        for command in ("lock", "bake"):
+            done = made.slimbake(command)
+            assert done.code == 0, done.stderr
+        yield made
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_a_program_does_what_it_does_without_optimisation(toy: Toy, program: Path) -> None:
+    words = (
+        "docker",
+        "run",
+        "--rm",
+        "-i",
+        "--tmpfs=/tmp",
+        "--env=HOME=/tmp",
+        "--entrypoint=python",
+    )
+    code = program.read_text()
+    plain, one = (call(*words, toy.image(service), "-", stdin=code) for service in ("plain", "one"))
+    assert plain.code == 0 and plain.stdout, plain.stderr
+    assert (one.code, one.stdout) == (0, plain.stdout), one.stderr
