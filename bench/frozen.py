@@ -7,7 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from slimbake.config.naming import LOCKS
-from slimbake.lock.text import parse_pins
+from slimbake.lock.model import Pin
+from slimbake.lock.text import Fault, parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
 
@@ -23,7 +24,7 @@ def requirements(plan: Plan, root: Path) -> dict[str, str]:
         pins = {
             pin
             for lock in locks(plan, service)
-            for pin in parse_pins((root / LOCKS / lock).read_text("utf-8"))
+            for pin in _pins((root / LOCKS / lock).read_text("utf-8"))
         }
         if pins:
             lines = sorted(f"{pin.name}=={pin.version}\n" for pin in pins)
@@ -32,6 +33,14 @@ def requirements(plan: Plan, root: Path) -> dict[str, str]:
             # other.
             texts[service] = f"# All that {service} has, frozen.\n{''.join(lines)}"
     return texts
+
+
+def _pins(text: str) -> tuple[Pin, ...]:
+    """What a lock pins; nothing of one that lists files of weights, which lie in the repository."""
+    try:
+        return parse_pins(text)
+    except Fault:
+        return ()
 
 
 def freeze(plan: Plan, root: Path) -> tuple[str, ...]:
