@@ -7,10 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from slimbake.config.naming import LOCKS
-from slimbake.lock.model import Pin
-from slimbake.lock.text import Fault, parse_pins
 from slimbake.plan.model import Plan
 from slimbake.plan.origin import locks
+from slimbake.release.sbom import read_sbom_locks
 
 REQUIREMENTS = Path("bench/baseline/requirements")
 
@@ -21,26 +20,14 @@ def requirements(plan: Plan, root: Path) -> dict[str, str]:
     """
     texts = {}
     for service in plan.group("default"):
-        pins = {
-            pin
-            for lock in locks(plan, service)
-            for pin in _pins((root / LOCKS / lock).read_text("utf-8"))
-        }
-        if pins:
-            lines = sorted(f"{pin.name}=={pin.version}\n" for pin in pins)
+        names = locks(plan, service)
+        held = read_sbom_locks({name: (root / LOCKS / name).read_text("utf-8") for name in names})
+        if lines := sorted({f"{each.name}=={each.version}\n" for each in held.packages}):
             # The first line makes each file another one: api and bulk-ingester, say, have the same
             # packages, and an engine would find the one's install in its cache when it builds the
             # other.
             texts[service] = f"# All that {service} has, frozen.\n{''.join(lines)}"
     return texts
-
-
-def _pins(text: str) -> tuple[Pin, ...]:
-    """What a lock pins; nothing of one that lists files of weights, which lie in the repository."""
-    try:
-        return parse_pins(text)
-    except Fault:
-        return ()
 
 
 def freeze(plan: Plan, root: Path) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def archive() -> bytes:
     file = io.BytesIO(zipapp("check"))
     with zipfile.ZipFile(file, "a") as zipped:
         for path in sorted(Path(__file__).with_name("programs").glob("*.py")):
-            zipped.writestr(f"programs/{path.name}", path.read_bytes())
+            # not by its name alone: that would write the time of day, and change the digest
+            zipped.writestr(zipfile.ZipInfo(f"programs/{path.name}"), path.read_bytes())
     return file.getvalue()
 
 

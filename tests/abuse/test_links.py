@@ -161,15 +161,17 @@ def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: A
     attack(file, _far, SECRETS[secret])
 
 
-@pytest.mark.parametrize("place", PLACED, ids=lambda place: place.__name__)
-@pytest.mark.parametrize("file", SOME)
+@pytest.mark.parametrize(
+    ("file", "place"),
+    # The folder of a file at the root is the repository itself.
+    [(file, place) for file in SOME for place in PLACED if place is not _folder or "/" in file],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_what_is_no_file_is_not_read(
     file: str,
     place: Callable[[Path, Path], None],
     attack: Attack,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if place is _folder and "/" not in file:
-        pytest.skip("the repository itself")
     monkeypatch.setenv("SLIMBAKE_TEST", KEY)
     attack(file, place, SECRETS["a mapping"])

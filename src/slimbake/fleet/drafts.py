@@ -3,7 +3,7 @@
 The first variant of a base or service keeps the name; the others are copies, named after the entry
 and the variant. A base `ml` of services that run on ONNX Runtime gives two others: `ml-onnx`, which
 these services stand on in its place, and `ml-export`, which no image holds. Both take the versions
-of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy. `ml-export` stands on the runtime alone, so that a change of anything that exports do not need
+of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy. `ml-export` is built on the runtime alone, so that a change of anything that exports do not need
 exports no model again, and no rule has taken anything that they do.
 """
 

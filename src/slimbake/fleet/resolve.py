@@ -136,7 +136,7 @@ class _Resolution:
         return tuple(External(name, image) for name, image in images.items())
 
     def _builds(self) -> dict[str, str]:
-        """The build of torch of each base: what stands on one root has one, whoever names it."""
+        """The build of torch of each base: one for all bases above the same root."""
         roots: dict[str, str] = {}
         for base in self._bases:
             below = base.extends or next(iter(base.agrees), "")

@@ -83,7 +83,7 @@ class _Locking:
         packages = tuple(package for package in fleet.packages if not package.source)
         self._fleet = replace(fleet, packages=packages)
         self._texts: dict[str, str] = {}  # of what is new
-        self._pins: dict[str, tuple[Pin, ...]] = {}  # of each layer, all beside what it stands on
+        self._pins: dict[str, tuple[Pin, ...]] = {}  # by layer, without the layers beneath
         known = [source for sources in self._locks.sources.values() for source in sources]
         self._sources = {source.origin: source for source in known}
         shared = {base_layer(each.lock) for each in self._locks.layers.layers}

@@ -1,4 +1,4 @@
-"""Resolves what one layer needs, with the versions of what it stands on."""
+"""Resolves the requirements of one layer, with the versions of the layers beneath."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class SharedLayer:
 
 @dataclass(frozen=True)
 class Sharing:
-    """The shared layers of a fleet, and the highest one of each service that stands on any."""
+    """The shared layers of a fleet, and the highest one in the image of each service that has any."""
 
     layers: tuple[SharedLayer, ...] = ()
     services: Mapping[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Sharing:
         return {layer.name: layer for layer in self.layers}
 
     def chain(self, name: str) -> tuple[SharedLayer, ...]:
-        """A layer and all that it stands on, bottom first; nothing for ""."""
+        """A layer with all layers beneath, bottom first; empty for ""."""
         layers: list[SharedLayer] = []
         while name:
             layers.insert(0, self.by_name[name])

@@ -41,7 +41,7 @@ class ParityError(Exception):
 def run_parity(arguments: Sequence[str]) -> int:
     """The program `parity REFERENCE OUT [--as-nonroot] [--context FOLDER]`: OUT gets the figures.
 
-    `--as-nonroot`: read the files as root, whatever their modes, and ask as 65532.
+    `--as-nonroot`: read the files as root, since their modes may exclude others, and run the service as 65532.
     """
     parser = argparse.ArgumentParser(prog="parity")
     parser.add_argument("reference", type=Path)
