@@ -26,6 +26,7 @@ _COMPILER = re.compile(
     re.IGNORECASE,
 )
 _TESTS = re.compile(r"(.*/)?tests?/.*")
+_INCLUDE = re.compile(rb"#\s*include.*")
 _WORD = re.compile(rb"[\w.+-]+")
 
 
@@ -62,7 +63,7 @@ class LayerFiles:
             self.name(path): path for path in paths if path.is_file() or path.is_symlink()
         }
         self.owners: dict[str, tuple[str, str]] = {}
-        self._words: dict[str, frozenset[bytes]] = {}
+        self._words: dict[str, set[bytes]] = {}
         for name, path in self.files.items():
             if name.endswith(".dist-info/RECORD") and name.count("/") == 1:
                 package, _, version = name.partition(".dist-info/")[0].rpartition("-")
@@ -96,14 +97,14 @@ class LayerFiles:
         names = (self.name(path) for path in files)
         return tuple(sorted(name for name in names if _COMPILER.fullmatch(name)))
 
-    def names_in(self, package: str) -> frozenset[bytes]:
+    def names_in(self, package: str) -> set[bytes]:
         """Every word in the Python code of a package, besides its tests: what names a file."""
         if package not in self._words:
             words: set[bytes] = set()
             for name, path in self.files.items():
                 if name.endswith(".py") and self.owner(name)[0] == package:
                     words.update(() if _TESTS.match(name) else _WORD.findall(path.read_bytes()))
-            self._words[package] = frozenset(words)
+            self._words[package] = words
         return self._words[package]
 
     def name(self, path: Path) -> str:
@@ -180,14 +181,17 @@ def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = 
             suffix for suffix in suffixes(rule) if suffix in below or layer.sought(suffix)
         )
         names = [name for name in names if not name.endswith(sought)]
-    return sorted(
+    left = {
         name
         for name in names
-        if layer.owner(name)[0]
-        and not METADATA.fullmatch(name)
-        and not LICENCE.fullmatch(name)
-        and not ("unnamed" in rule.conditions and is_named(layer, name))
-    )
+        if layer.owner(name)[0] and not METADATA.fullmatch(name) and not LICENCE.fullmatch(name)
+    }
+    while named := {n for n in left if "unnamed" in rule.conditions and is_named(layer, n)}:
+        left -= named
+        for name in named:  # what a file that stays names stays, but for what a compiler includes
+            text = _INCLUDE.sub(b"", layer.files[name].read_bytes())
+            layer.names_in(layer.owner(name)[0]).update(_WORD.findall(text))
+    return sorted(left)
 
 
 def is_named(layer: LayerFiles, name: str) -> bool:

@@ -89,6 +89,19 @@ def test_headers_go_unless_something_compiles_or_code_names_them(tmp_path: Path)
     assert apply_rules(compiling, [HEADERS]) == []
 
 
+def test_a_source_that_one_that_stays_asks_for_stays(tmp_path: Path) -> None:
+    """So Cython's utility code is put together: from texts of C that name each other."""
+    files = THING | {
+        "thing/named.h": b"//@requires: asked.h::Type\n#include <included.h>\n",
+        "thing/asked.h": b"//@requires: deeper.h::Type",
+        "thing/deeper.h": b"",
+        "thing/included.h": b"",
+        "thing/ask.py": b"open(HERE + 'named.h')",
+    }
+    layer = prefix(tmp_path, {"thing": files})
+    assert [entry.path for entry in apply_rules(layer, [HEADERS])] == ["thing/included.h"]
+
+
 def test_what_a_package_does_not_list_stays(tmp_path: Path) -> None:
     prefix(tmp_path, {"thing": THING})
     ours = tmp_path / "lib/python3.11/site-packages/ours.h"
