@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
 import shlex
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ from typing import Any
 from slimbake import docker
 from slimbake.checks.cure import cure
 from slimbake.checks.engine_start import engine_start
+from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
 from slimbake.config.files import own_compose
 from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
-from slimbake.docker.containers import contained
+from slimbake.docker.containers import Detached, contained
 from slimbake.errors import CheckError, SetupError
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
@@ -28,6 +31,7 @@ from slimbake.render.compose import alone, literal
 # seconds for one start: torch alone is twenty times slower on a busy machine
 LIMIT = 300.0
 ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
+SILENT = 30.0  # seconds after which the log of a command that still starts is shown
 _GRACE = 120.0  # seconds for the engine to make the container and to remove it
 # A new database may listen before it is ready, or restart once: an engine would start what ended
 # again.
@@ -99,12 +103,13 @@ def starts(
     root: Path,
     platform: str = "",
     company: Company = NOBODY,
+    say: Callable[[str], None] = lambda _: None,
 ) -> StartFound:
     """Whether an image starts as its service's start check has it, beside services of the compose
     file in `root` and of the fleet where it names some.
 
-    `platform`: the one of the image to start, where that is not this machine's own. Raises
-    SetupError where the engine cannot run it.
+    `platform`: the one of the image to start, where that is not this machine's own. `say` gets the
+    last lines of one that takes long. Raises SetupError where the engine cannot run it.
     """
     if company.missing:
         names = ", ".join(company.missing)
@@ -131,7 +136,7 @@ def starts(
     if not (company.beside or company.fleet):
         known_variables = without_compose(service.environment).items()
         alone = ("--network=none", *(f"--env={key}={value}" for key, value in known_variables))
-        return _checked(image, service, request, (*alone, *options))
+        return _checked(image, service, request, (*alone, *options), say)
     variables = [root / name for name in service.env_file if (root / name).is_file()]
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
     try:
@@ -142,7 +147,7 @@ def starts(
             around = (*network, *options)
             until = time.monotonic() + _SETTLING
             while True:
-                one = _checked(image, service, request, around)
+                one = _checked(image, service, request, around, say)
                 if not one.why or time.monotonic() > until:
                     return one
                 time.sleep(1)
@@ -168,9 +173,12 @@ def _checked(
     service: Running,
     request: Mapping[str, Any],
     options: Sequence[str],
+    say: Callable[[str], None],
 ) -> StartFound:
+    name = f"slimbake-start-{secrets.token_hex(6)}"
     try:
-        outcome = _run(image, service, request, options)
+        with _silence(name, service.service, say):
+            outcome = _run(name, image, service, request, options)
     except NotStarted as error:
         return StartFound(_hinted(error.message, service))
     except NoPython:
@@ -178,12 +186,34 @@ def _checked(
             *(*surroundings(service), *options),
             *(image, *(service.start.arguments or service.replaced)),
         )
-        name = f"slimbake-start-{secrets.token_hex(6)}"
-        why = engine_start(name, command, request["port"], request["limit"], request["alive"])
+        with _silence(name, service.service, say):
+            why = engine_start(name, command, request["port"], request["limit"], request["alive"])
         return StartFound(
             why and _hinted(f"{service.service}: its command {why}", service), by_engine=True
         )
     return StartFound("", warning=deaf(service.service, request, outcome))
+
+
+@contextlib.contextmanager
+def _silence(name: str, service: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say what a container of this name has written where the block takes long."""
+
+    def show() -> None:
+        container = Detached(name, "")
+        if container.state()[0] is None:
+            lines = container.last_lines()
+            shown = (*(f"  {line}" for line in lines), unwritable(lines))
+            wrote = "its last lines:" if lines else "it has written nothing"
+            head = f"{service}: still starting after {SILENT:g} s; {wrote}"
+            say("\n".join((head, *filter(None, shown))))
+
+    timer = threading.Timer(SILENT, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def deaf(name: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
@@ -209,6 +239,7 @@ def _hinted(why: str, service: Running) -> str:
 
 
 def _run(
+    name: str,
     image: str,
     service: Running,
     request: Mapping[str, Any],
@@ -221,7 +252,7 @@ def _run(
         image,
         *from_stdin("start", json.dumps(request)),
     )
-    name, limit = f"slimbake-start-{secrets.token_hex(6)}", request["limit"]
+    limit = request["limit"]
     done = contained(name, command, with_check_pyz(), limit + _GRACE)
     if done.code is None:
         raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")

@@ -25,8 +25,10 @@ def emulated(platform: str) -> int:
 
 
 def crowded() -> int:
-    """By how many times limits are longer on a machine that has more to do than its cores can."""
-    return max(1, math.ceil(os.getloadavg()[0] / (os.cpu_count() or 1)))
+    """By how many times limits are longer on a machine that has more to do than its cores can: at
+    most three times, so that a person sees the end of a check that hangs.
+    """
+    return min(3, max(1, math.ceil(os.getloadavg()[0] / (os.cpu_count() or 1))))
 
 
 def foreign(platform: str) -> tuple[str, ...]:

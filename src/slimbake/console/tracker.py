@@ -62,12 +62,11 @@ class Tracker:
 
         steps = tuple(jobs)
         self.expect(name for name, _ in steps)
-        with ThreadPoolExecutor(at_once) as pool:
-            try:
-                return tuple(pool.map(one, steps))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = ThreadPoolExecutor(at_once)
+        try:
+            return tuple(pool.map(one, steps))
+        finally:  # what fails, or who interrupts, does not wait for the others
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _end(self, name: str, state: str) -> None:
         seconds = time.monotonic() - self._began.pop(name)

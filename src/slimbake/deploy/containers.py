@@ -113,7 +113,11 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     image that a container still runs stays.
     """
     here = checkout(root)
-    gone = [*docker.remove_orphans(), *remove_volumes(project), *docker.remove_dangling(project)]
+    gone = [
+        *docker.remove_owned(docker.orphaned),
+        *remove_volumes(project),
+        *docker.remove_dangling(project),
+    ]
     for names in docker.project_images(project).values():
         others = {name for name in names if _of_another(name, here)}
         ours = (

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -38,27 +38,30 @@ def _labels() -> list[str]:
     return [f"--label={key}={value}" for key, value in owned().items()]
 
 
-def remove_orphans() -> list[str]:
-    """Remove the containers and networks whose process has gone; the names of those containers."""
-    listed = f'{{{{.ID}}}} {{{{.Names}}}} {{{{.Label "{OWNER}"}}}}'
-    rows = _quiet("ps", "--all", f"--filter=label={OWNER}", f"--format={listed}").splitlines()
-    gone = [
-        name
-        for id_, name, owner in map(str.split, rows)
-        if _orphaned(owner) and _quiet(*_REMOVE, id_)
-    ]
-    listed = f'{{{{.ID}}}} {{{{.Label "{OWNER}"}}}}'
-    rows = _quiet("network", "ls", f"--filter=label={OWNER}", f"--format={listed}").splitlines()
-    for id_, owner in map(str.split, rows):
-        if _orphaned(owner):
-            _quiet("network", "rm", id_)
-    return gone
-
-
-def _orphaned(owner: str) -> bool:
+def orphaned(owner: str) -> bool:
     """Whether a process of this machine has gone; of another machine's nobody here knows."""
     host, _, number = owner.rpartition("/")
     return host == socket.gethostname() and number.isdigit() and not is_running(int(number))
+
+
+def of_this_process(owner: str) -> bool:
+    """Whether this process removes what has this owner."""
+    return owner == owned()[OWNER]
+
+
+def remove_owned(by: Callable[[str], bool]) -> list[str]:
+    """Remove the containers and networks of such owners; their names."""
+    removed = []
+    for listing, name, remove in (
+        (("ps", "--all"), "Names", _REMOVE),
+        (("network", "ls"), "Name", ("network", "rm")),
+    ):
+        form = f'--format={{{{.ID}}}} {{{{.{name}}}}} {{{{.Label "{OWNER}"}}}}'
+        rows = _quiet(*listing, f"--filter=label={OWNER}", form).splitlines()
+        removed += [
+            n for id_, n, owner in map(str.split, rows) if by(owner) and _quiet(*remove, id_)
+        ]
+    return removed
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,26 +123,33 @@ def _all_started(
 ) -> tuple[StartFound, ...]:
     """What came of starting each of these images. `known`: service -> the engine's id."""
     steps = [" ".join(filter(None, (each[0].service, each[2]))) for each in asked]
-    line = f"starting {', '.join(steps) if len(steps) <= NAMED else f'{len(steps)} images'}"
+    named = ", ".join(steps) if len(steps) <= NAMED else f"{len(steps)} images"
 
     def run(one: tuple[Running, str, str]) -> StartFound:
         service, image, platform = one
-        others = company(plan, service, site.root, known, platform)
-        return starts(image, service, site.root, platform, others)
+        return starts(
+            image,
+            service,
+            site.root,
+            platform,
+            company(plan, service, site.root, known, platform),
+            site.console.say,
+        )
 
-    with site.console.tracked("start checks", line=line) as work:
-        return work.each(run, zip(steps, asked, strict=True), at_once())
+    with site.console.tracked("start checks", line=f"starting {named}") as work:
+        try:
+            return work.each(run, zip(steps, asked, strict=True), at_once())
+        except BaseException:  # what still starts is nobody's any more
+            docker.remove_owned(docker.of_this_process)
+            raise
 
 
 def checks_of(
     plan: Plan, service: str, starts: Starts, scanned: bool, ran: Collection[str]
 ) -> Checks:
     """The checks of an image of a service that is tagged. `ran`: the targets of which a step ran."""
-    targets = [
-        target for target in plan.targets if target.service == service and target.kind in CHECKS
-    ]
-    start = starts.started.get(service, "")
-    kinds = {each.kind for each in targets}
+    targets = [target for target in plan.targets if target.service == service]
+    start, kinds = starts.started.get(service, ""), {each.kind for each in targets}
     checks = (start, *(kind for kind in CHECKS if kind in kinds), "scan" if scanned else "")
     passed = tuple(filter(None, checks))
     new = {"scan", *(start for name in starts.ran if name == service)}
@@ -205,9 +212,8 @@ def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
 
 
 def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -> str:
-    asked = (asdict(service), image, platform, beside)
-    program = hashlib.sha256(zipapp("check")).hexdigest()
-    return hashlib.sha256(json.dumps([asked, program]).encode()).hexdigest()
+    asked = (asdict(service), image, platform, beside, hashlib.sha256(zipapp("check")).hexdigest())
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _parsed(content: Any) -> tuple[str, ...]:

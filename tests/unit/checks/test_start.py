@@ -7,15 +7,17 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from textwrap import dedent
 from typing import Any
 
 import pytest
-from tests.patience import far_enough
+from tests.patience import far_enough, wait_for
 
-from slimbake.checks.start import deaf, without_compose
+from slimbake.checks.start import _silence, deaf, without_compose
+from slimbake.docker.containers import Detached
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.inside.check import start
 from slimbake.inside.check.start import check_start
@@ -210,6 +212,41 @@ def test_what_to_do_about_a_service_that_no_signal_ends() -> None:
     assert deaf("api", asked, {"deaf": False}) == (
         f'{waits}handle SIGTERM, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "lines", "shown"),
+    [
+        (None, [], ["api: still starting after 0 s; it has written nothing"]),
+        (
+            None,
+            ["PermissionError: [Errno 13] Permission denied: '/app/db.sqlite3'"],
+            [
+                "api: still starting after 0 s; its last lines:\n"
+                "  PermissionError: [Errno 13] Permission denied: '/app/db.sqlite3'\n"
+                "it cannot write to /app/db.sqlite3: a container is read-only but for /tmp, `tmpfs`"
+                " and `volumes`; let it write to one of these, such as `tmpfs: [/var/cache/NAME]`"
+            ],
+        ),
+        (1, ["gone"], []),
+    ],
+)
+def test_a_start_that_takes_long_is_shown(
+    code: int | None, lines: list[str], shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    def state(_: Detached) -> tuple[int | None, int]:
+        looked.set()
+        return code, 0
+
+    monkeypatch.setattr("slimbake.checks.start.SILENT", 0.0)
+    monkeypatch.setattr(Detached, "state", state)
+    monkeypatch.setattr(Detached, "last_lines", lambda _: lines)
+    said: list[str] = []
+    with _silence("name", "api", said.append):
+        assert looked.wait(60)
+        wait_for(lambda: said == shown, "what is shown")
 
 
 def test_a_start_check_without_compose_knows_what_compose_would_fill_in_by_default() -> None:

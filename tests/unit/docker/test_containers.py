@@ -11,7 +11,13 @@ import pytest
 from tests.unit.docker.conftest import Program
 
 from slimbake import docker
-from slimbake.docker.containers import Contained, contained
+from slimbake.docker.containers import (
+    Contained,
+    contained,
+    of_this_process,
+    orphaned,
+    remove_owned,
+)
 
 
 def test_what_a_container_writes_is_given(program: Program) -> None:
@@ -28,12 +34,15 @@ def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Progr
     owners = (f"{here}/{dead.pid}", f"{here}/{os.getpid()}", f"elsewhere/{dead.pid}", "garbled")
     rows = [f"id{at} name{at} {owner}" for at, owner in enumerate(owners)]
     program.answer("ps --all", "\n".join(rows))
-    program.answer("network ls", f"net0 {owners[0]}\nnet1 {owners[1]}")
+    program.answer("network ls", f"net0 netname0 {owners[0]}\nnet1 netname1 {owners[1]}")
     program.answer("rm --force --volumes id0", "id0")
     program.answer("network rm net0", "net0")
-    assert docker.remove_orphans() == ["name0"]
+    assert remove_owned(orphaned) == ["name0", "netname0"]
     removed = [words for words in program.asked if "rm" in words.split()]
     assert removed == ["rm --force --volumes id0", "network rm net0"]
+    program.answer("rm --force --volumes id1", "id1")
+    program.answer("network rm net1", "net1")
+    assert remove_owned(of_this_process) == ["name1", "netname1"]
 
 
 @pytest.mark.parametrize(

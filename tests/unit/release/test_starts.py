@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 import types
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.unit.fleets import fleet, service
 from slimbake.checks import start
 from slimbake.checks.start import StartFound
 from slimbake.config.model import StartCheck
+from slimbake.console import QUIET
 from slimbake.host.workspace import Workspace
 from slimbake.plan import plan
 from slimbake.release import starts
@@ -29,7 +30,8 @@ from slimbake.release import starts
 def test_a_start_check_looks_for_the_signal_that_stops_the_container(
     said: dict[str, Any], stop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(_: object, __: object, asked: Mapping[str, Any], *___: object) -> dict[str, Any]:
+    def run(*given: Any) -> dict[str, Any]:
+        asked = given[3]
         assert asked["stop"] == stop
         return {"deaf": False} if stop == "SIGTERM" else {}
 
@@ -55,6 +57,31 @@ def test_a_warning_of_a_start_check_is_said_once_for_all_platforms(
     site: Any = types.SimpleNamespace(workspace=Workspace(None), console=console)
     assert starts.start_checks(site, made, {"api": "image"}, "").started == {"api": "start"}
     assert said == ["warning: api"]
+
+
+def test_a_bake_that_is_interrupted_ends_what_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def started(image: str, *_: object) -> StartFound:
+        if image == "first":
+            raise KeyboardInterrupt
+        ended.wait(60)
+        return StartFound("")
+
+    def removed(_: object) -> list[str]:
+        ended.set()
+        return []
+
+    monkeypatch.setattr(starts, "company", lambda *_: None)
+    monkeypatch.setattr(starts, "starts", started)
+    monkeypatch.setattr("slimbake.docker.remove_owned", removed)
+    made = plan(fleet(service("api"), service("web")))
+    asked = list(zip(made.services, ("first", "second"), ("", ""), strict=True))
+    monkeypatch.setattr(starts, "at_once", lambda: 2)
+    site: Any = types.SimpleNamespace(root=Path(), console=QUIET)
+    with pytest.raises(KeyboardInterrupt):
+        starts._all_started(site, made, asked, {})
+    assert ended.is_set()
 
 
 BESIDE = plan(
