@@ -51,10 +51,6 @@ def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) ->
     return [str(each) for each in caught.value.problems]
 
 
-def test_a_pipeline_needs_no_more_than_its_key(tmp_path: Path) -> None:
-    assert read(tmp_path, f"{HEAD}ci: {{}}\nservices: {{}}\n").ci == Ci()
-
-
 def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None:
     found = read(tmp_path, HEAD + "services: {}\n")
     assert found == Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")
@@ -94,6 +90,7 @@ externals:
 bases:
   web: {requirements: [fastapi]}
   ml: {extends: web, requirements: ["torch>=2"], torch: cpu, system: [libgomp1]}
+  gpu: {requirements: [torch], variants: {cpu: {torch: cpu}, cuda: {torch: cu128, requirements: [triton]}}}
 services:
   api:
     base: ml
@@ -132,6 +129,12 @@ services:
     context: services/hub
     command: [job]
     healthcheck: false
+  rank:
+    context: services/hub
+    base: gpu
+    command: [rank]
+    weights: {package: a-model}
+    variants: {cuda: {env: {B: "2"}, inference: onnx, precision: int8}}
 """
     files = {
         "services/api/smoke.py": "",
@@ -153,6 +156,14 @@ services:
         bases=(
             BaseEntry("web", requirements=Requirements(specs=("fastapi",))),
             BaseEntry("ml", "web", Requirements(specs=("torch>=2",)), ("libgomp1",), "cpu"),
+            BaseEntry(
+                "gpu",
+                requirements=Requirements(("torch",)),
+                variants=(
+                    VariantEntry("cpu", torch="cpu"),
+                    VariantEntry("cuda", torch="cu128", requirements=Requirements(("triton",))),
+                ),
+            ),
         ),
         services=(
             ServiceEntry(
@@ -203,69 +214,14 @@ services:
                 command=("job",),
                 healthcheck=Healthcheck(off=True),
             ),
-        ),
-    )
-
-
-def test_no_variant_no_export_and_no_default_is_made_of_what_is_written(tmp_path: Path) -> None:
-    text = """\
-project: atlas
-python: "3.11"
-bases:
-  ml:
-    requirements: [torch]
-    variants:
-      cpu: {torch: cpu}
-      cuda: {torch: cu128, requirements: [triton]}
-services:
-  rank:
-    context: rank
-    base: ml
-    command: [rank]
-    requirements: [httpx]
-    env: {A: "1"}
-    weights: {path: models/mini}
-    variants:
-      cuda: {env: {B: "2"}, inference: onnx, precision: int8}
-"""
-    files = {
-        "rank/app.py": "",
-        "models/mini/config.json": '{"architectures": ["BertModel"], "vocab_size": 8}',
-        "models/mini/model.safetensors": "",
-        "models/mini/tokenizer.json": "{}",
-    }
-    assert read(tmp_path, text, files) == Manifest(
-        file=tmp_path / "services.yaml",
-        project="atlas",
-        python="3.11",
-        bases=(
-            BaseEntry(
-                "ml",
-                requirements=Requirements(specs=("torch",)),
-                variants=(
-                    VariantEntry("cpu", torch="cpu"),
-                    VariantEntry(
-                        "cuda", torch="cu128", requirements=Requirements(specs=("triton",))
-                    ),
-                ),
-            ),
-        ),
-        services=(
             ServiceEntry(
                 name="rank",
-                context="rank",
-                base="ml",
+                context="services/hub",
+                base="gpu",
                 command=("rank",),
-                requirements=Requirements(specs=("httpx",)),
-                env=(("A", "1"),),
-                weights=WeightsEntry("path", "models/mini"),
+                weights=WeightsEntry("package", "a-model"),
                 variants=(
-                    VariantEntry(
-                        "cuda",
-                        inference="onnx",
-                        precision="int8",
-                        env=(("B", "2"),),
-                    ),
+                    VariantEntry("cuda", inference="onnx", precision="int8", env=(("B", "2"),)),
                 ),
             ),
         ),
@@ -289,11 +245,6 @@ def test_what_include_names_is_sent_less_what_the_context_leaves_out(tmp_path: P
 def test_include_names_what_is_in_the_context(tmp_path: Path, path: str, why: str) -> None:
     (said,) = problems(tmp_path, f"include: ['{path}']", {"b/x.py": ""})
     assert why in said
-
-
-def test_a_target_is_a_stage_of_a_dockerfile(tmp_path: Path) -> None:
-    (said,) = problems(tmp_path, "target: production")
-    assert "`target` needs `dockerfile`" in said
 
 
 def test_a_link_that_stays_inside_the_repository_is_followed(tmp_path: Path) -> None:
@@ -324,11 +275,6 @@ def test_the_manifest_may_be_named_relative_to_where_one_stands(
     read(tmp_path, HEAD + "services: {}\n")
     monkeypatch.chdir(tmp_path)
     assert manifest(Path("services.yaml")).file == tmp_path / "services.yaml"
-
-
-def test_two_services_without_a_port_do_not_collide(tmp_path: Path) -> None:
-    text = HEAD + "services:\n  one: {context: api}\n  two: {context: api}\n"
-    assert len(read(tmp_path, text, {"api/app.py": ""}).services) == 2
 
 
 def test_a_base_may_carry_the_name_of_a_service(tmp_path: Path) -> None:

@@ -113,17 +113,7 @@ def keys() -> list[str]:
 
 words = st.sampled_from(
     [
-        "api",
-        "web",
-        "ml",
-        ".",
-        "api/smoke.py",
-        "target:api",
-        "cpu",
-        "3.11",
-        "",
-        "-r x",
-        "1GB",
+        *("api", "web", "ml", ".", "api/smoke.py", "target:api", "cpu", "3.11", "", "-r x", "1GB"),
         *keys(),
     ]
 )

@@ -26,10 +26,9 @@ from slimbake.lock.explain import ResolutionError, refuse_torch
 from slimbake.lock.model import Pin, locked_layers, settled
 from slimbake.plan import plan
 from slimbake.plan.graph import layers, relinked
-from slimbake.plan.model import Plan
 from slimbake.plan.origin import exports, locks
 from slimbake.release.command import BakeOptions, Surroundings, arguments
-from slimbake.render import bare_files, render
+from slimbake.render import bare_files
 
 WEB = BaseEntry("web", requirements=asks("fastapi"))
 ML = BaseEntry(
@@ -94,20 +93,6 @@ def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_an
     assert not writes.optimize
 
 
-def test_nothing_is_derived_where_everything_runs_on_torch() -> None:
-    found = made(service("rank", base="ml", weights=MODEL, inference="torch"))
-    assert {layer.name: layer.kind for layer in found.layers.values()} == {
-        "base-web": "base",
-        "base-ml": "base",
-        "rank": "service",
-        "weights-a-model": "weights",
-        "wheel-common": "wheel",
-    }
-    (rank,) = found.services
-    assert below(rank.layer) == "base-ml"
-    assert rank.weights and rank.weights.export is None
-
-
 def test_a_variant_says_it_in_place_of_its_service() -> None:
     found = both()
     export = Export(base(found, "ml-export").layer, INT8)
@@ -164,60 +149,14 @@ def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_
     assert (target.repository, target.suffix) == ("base-ml-onnx", "-cuda")
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("int8", INT8),
-        ("fp32", "fp32"),
-    ],
-)
-def test_settings_that_come_to_the_same_are_one_export(one: Precision, other: Precision) -> None:
-    found = plan(made(onnx("rank", precision=one), onnx("embed", precision=other)))
-    assert sum(bool(t.recipe and t.recipe.export) for t in found.targets) == 1
-    assert all(found.target(name).recipe.shared_weights for name in ("rank", "embed"))  # type: ignore[union-attr]
-
-
-def test_exports_with_other_settings_have_names_that_differ() -> None:
-    names = [
-        t.name
-        for t in plan(made(onnx("a"), onnx("b", precision=INT8), onnx("c", precision=PART))).targets
-        if t.recipe and t.recipe.export
-    ]
-    assert names == [f"weights-a-model-onnx-{each}" for each in ("fp32", "int8", "int4")]
+def test_exports_of_one_model_are_one_for_each_precision() -> None:
+    precisions: tuple[Precision, ...] = ("fp32", "int8", "int4", "int8")
+    services = (onnx(f"s{at}", precision=each) for at, each in enumerate(precisions))
+    names = [t.name for t in plan(made(*services)).targets if t.recipe and t.recipe.export]
+    assert names == [f"weights-a-model-onnx-{each}" for each in precisions[:3]]
 
 
 # --- the plan
-
-
-def test_an_export_is_built_once_from_the_weights_on_its_base_of_which_nothing_is_pushed() -> None:
-    found = plan(both())
-    target = found.target(EXPORTED)
-    assert target.kind == "weights"
-    assert dict(target.contexts) == {
-        "inside": "target:inside",
-        "runtime": "target:runtime",
-        "base": "target:base-ml-export",
-        "source": "target:weights-a-model",
-    }
-    assert target.recipe is not None
-    assert target.recipe.export is not None
-    assert not target.online
-    assert {
-        name: found.target(name).repository
-        for name in (EXPORTED, "base-ml-export", "weights-a-model")
-    } == {
-        EXPORTED: EXPORTED,
-        "base-ml-export": "",
-        "weights-a-model": "",
-    }
-    assert not {EXPORTED, "base-ml-export"} & {*found.group("bases")}, (
-        "who asks for bases asks for no export"
-    )
-    assert found.target("base-ml-export").kind == "export"
-    assert found.group("onnx") == ("rank-onnx", "embed-onnx")
-    assert [
-        dict(found.target(name).contexts)["weights"] for name in ("rank-onnx", "embed-onnx")
-    ] == [f"target:{EXPORTED}"] * 2
 
 
 def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itself() -> None:
@@ -230,25 +169,15 @@ def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itsel
 
 def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_with() -> None:
     found = plan(both())
-    assert [
-        t.name for t in found.held(("rank-onnx",)) if t.kind in ("base", "export", "weights")
-    ] == [
-        "base-web",
-        "base-ml-onnx",
-        EXPORTED,
-    ]
+    kinds = ("base", "export", "weights")
+    held = [target.name for target in found.held(("rank-onnx",)) if target.kind in kinds]
+    assert held == ["base-web", "base-ml-onnx", EXPORTED]
     assert {"base-ml-export", "weights-a-model"} <= {t.name for t in found.needed(("rank-onnx",))}
     assert locks(found, "rank-onnx") == ("base-web.txt", "base-ml-onnx.txt", "weights-a-model.txt")
     assert exports(found, "rank-onnx") == {"weights-a-model.txt": "a-model-onnx-int8"}
     assert exports(found, "rank") == {}
-    assert layers(found, "rank-onnx") == (
-        "runtime",
-        "runtime",
-        "base-web",
-        "base-ml-onnx",
-        EXPORTED,
-        "rank-onnx",
-    )
+    below = ("runtime", "runtime", "base-web", "base-ml-onnx")
+    assert layers(found, "rank-onnx") == (*below, EXPORTED, "rank-onnx")
 
 
 def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use_them() -> None:
@@ -268,14 +197,9 @@ def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_
     shared = [target.name for target in found.shared_by(("rank-onnx",))]
     assert shared == ["runtime", "base-web", "base-ml-onnx", EXPORTED]
     given = relinked(found, {name: f"registry.example.com/{name}@sha256:1" for name in shared})
-    assert [target.name for target in given.needed(given.with_checks(("rank-onnx",)))] == [
-        "inside",
-        "rank-onnx",
-        "rank-onnx-smoke",
-        "base-web-inventory",
-        "base-ml-onnx-inventory",
-        "rank-onnx-inventory",
-    ]
+    needed = [target.name for target in given.needed(given.with_checks(("rank-onnx",)))]
+    inventories = [f"{name}-inventory" for name in ("base-web", "base-ml-onnx", "rank-onnx")]
+    assert needed == ["inside", "rank-onnx", "rank-onnx-smoke", *inventories]
     assert (
         dict(given.target("rank-onnx").contexts)["weights"]
         == f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
@@ -296,30 +220,6 @@ def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() 
 
 
 # --- files
-
-
-def rendered(of: Plan) -> dict[str, str]:
-    root = Path(__file__).parents[3]
-    texts = {
-        path.name: path.read_text()
-        for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2")
-    }
-    return {each.path: each.text for each in render(of, texts, {})}
-
-
-def test_a_precision_reaches_the_program() -> None:
-    found = rendered(plan(made(onnx("rank"), onnx("embed", precision="int8"))))
-    for precision in ("fp32", "int8"):
-        text = found[f"bake/dockerfiles/weights-a-model-onnx-{precision}.Dockerfile"]
-        assert f'"/inside/weights", "/weights", "{precision}"]\n' in text
-
-
-def test_an_export_runs_without_a_network_and_leaves_files_as_all_layers_have_them() -> None:
-    text = rendered(plan(both()))[f"bake/dockerfiles/{EXPORTED}.Dockerfile"]
-    steps = text.split("\nRUN ")[1:]
-    assert len(steps) == 2
-    assert all(step.startswith("--network=none ") for step in steps)
-    assert text.endswith("FROM scratch\nCOPY --from=unpack /weights /\n")
 
 
 def test_images_without_optimisation_need_no_other_export() -> None:

