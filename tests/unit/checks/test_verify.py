@@ -356,7 +356,7 @@ HOSTILE = {
     "is a coroutine that fails": ("async def verify(service): assert False", "AssertionError"),
     "is a generator": (
         "def verify(service):\n    yield service.get('/a')",
-        "verify returned a generator, of which nothing has run",
+        "verify returned <generator object verify",
     ),
     "returns False": (
         "def verify(service): return service.get('/a').status == 500",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import functools
 import gc
 import hashlib
 import json
 import linecache
+import operator
 import os
 import sys
 import threading
@@ -21,7 +21,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .judge import ENDED, FAILED, KEY
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .verify import Verification
 
 Level = tuple[str, Callable[..., Any], tuple[Any, ...]]
-_UNCALLED = (FunctionType, MethodType, BuiltinFunctionType, functools.partial)
 
 
 class LevelError(Exception):
@@ -73,24 +72,34 @@ def _kind(question: Mapping[str, Any], report: int) -> Smoke | Verification:
 
 
 def watch(name: str) -> list[str]:
-    """What goes wrong in a check's own code from now on and no level raises, in words.
+    """What goes wrong in code of a check or its service from now on and no level raises, in words.
 
     Python prints it and goes on. `name`: the check's file.
     """
-    unseen: list[str] = []
+    import asyncio
 
-    def noted(where: str, report: Callable[[Any], object]) -> Callable[[Any], None]:
-        def hook(failure: Any) -> None:
-            frames = traceback.walk_tb(failure.exc_traceback)
-            if any(frame.f_code.co_filename == name for frame, _ in frames):
-                error = failure.exc_type.__name__
-                unseen.append(f"{error} in {where}, which it does not notice")
-            report(failure)
+    unseen: list[str] = []
+    code = f"{Path.cwd()}/"
+
+    def checked(file: str) -> bool:
+        return file == name or (file.startswith(code) and "/site-packages/" not in file)
+
+    def noted(where: str, report: Callable[..., object], error: Callable[[Any], Any]) -> Any:
+        def hook(*failure: Any) -> None:
+            raised = error(failure[-1])
+            frames = traceback.walk_tb(getattr(raised, "__traceback__", None))
+            if any(checked(frame.f_code.co_filename) for frame, _ in frames):
+                unseen.append(f"{type(raised).__name__} in {where}, which it does not notice")
+            report(*failure)
 
         return hook
 
-    threading.excepthook = noted("a thread", threading.excepthook)
-    sys.unraisablehook = noted("a destructor", sys.unraisablehook)
+    by_value = operator.attrgetter("exc_value")
+    threading.excepthook = noted("a thread", threading.excepthook, by_value)
+    sys.unraisablehook = noted("a destructor", sys.unraisablehook, by_value)
+    loop = asyncio.BaseEventLoop
+    unhandled = noted("a task", loop.call_exception_handler, lambda about: about.get("exception"))
+    loop.call_exception_handler = unhandled  # type: ignore[method-assign]
     sys.set_coroutine_origin_tracking_depth(1)  # in this thread, which runs the levels
     # CPython's own hook, by which it warns (3.8 to 3.14).
     report = getattr(warnings, "_warn_unawaited_coroutine", lambda _: None)
@@ -113,9 +122,8 @@ def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoRe
     """
     read, write, leave, blake2b, dumps = os.read, os.write, os._exit, hashlib.blake2b, json.dumps
     failed, ended, size, error_of, unrun = FAILED, ENDED, KEY, LevelError, object()
-    kind_of, is_a, has, truth = type, isinstance, hasattr, bool
+    kind_of, is_a, has, shown, result = type, isinstance, hasattr, ascii, unrun
     watched = (sys.gettrace, sys.getprofile)
-    uncalled, manager, result = _UNCALLED, contextlib._GeneratorContextManagerBase, unrun
     # An object of C, which the garbage collector does not list and which does not tell its key.
     seal = blake2b(digest_size=size, key=read(channel, size))
     try:
@@ -137,16 +145,8 @@ def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoRe
 
                 run(awaited())
                 (result,) = done
-            called = kind_of(result)
-            # NumPy and torch have a False of their own, such as `(a == b).all()`.
-            if has(called, "dtype") and not result.shape and "bool" in f"{result.dtype}":
-                result = truth(result)
-            if has(called, "__next__") or has(called, "__anext__") or is_a(result, manager):
-                raise error_of(f"{name} returned a {called.__name__}, of which nothing has run")
-            if is_a(result, uncalled):
-                raise error_of(f"{name} returned a {called.__name__}, which nobody has called")
-            if result is False:
-                raise error_of(f"{name} returned False: a level that fails raises")
+            if result is not None:
+                raise error_of(f"{name} returned {shown(result)[:200]}: a level that fails raises")
             if [hook for hook in watched if hook() is not None]:
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"

@@ -25,7 +25,8 @@ from .turn import turn
 CONTEXT = INSIDE / "context"
 MODULES = (".py", ".so")
 SHOWN = 3  # names of packages
-LITTLE = 0.1  # of the modules of the packages, below which a smoke is told so
+LITTLE = 0.01  # of the modules of the packages: a smoke that imports less is empty
+EMPTY = "smoke: empty: "  # how the line begins that says so
 
 
 def run_smoke(arguments: Sequence[str]) -> int:
@@ -81,7 +82,7 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
     imported = modules.keys() & {each for each in report or () if isinstance(each, str)}
     if len(imported) < LITTLE * len(modules):
         counted = f"{len(imported):,} of {len(modules):,} modules"
-        yield f"smoke: imports only {counted} of the packages: the bake checks little of what they do"
+        yield f"{EMPTY}{name} imports only {counted} of the packages of its image"
     # Of a warm module the bytecode is on disk, and its source only where a start reads that.
     cold = {f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())}
     if cold:
