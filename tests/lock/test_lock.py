@@ -260,20 +260,6 @@ def ml(repo: Repo, more: str = "[]") -> None:
     repo.write(base + service, {"rank/app.py": ""})
 
 
-def test_a_cpu_lock_that_would_hold_cuda_names_the_requirement_that_pulls_it_in(
-    repo: Repo, folder: Path
-) -> None:
-    repo.index.add("speedy", "1", ["nvidia-cublas-cu12"])
-    ml(repo, "[speedy]")
-    done = repo.run("lock")
-    assert done.code == 2
-    assert done.stderr.splitlines()[-3:-1] == [
-        "slimbake: `torch: cpu` is chosen, and there would be CUDA packages",
-        "  rank: nvidia-cublas-cu12==12.1, required by speedy -> nvidia-cublas-cu12",
-    ]
-    assert not (repo.root / "bake/locks").exists()
-
-
 def test_a_wheel_of_a_folder_is_pinned_by_its_hash(repo: Repo, folder: Path) -> None:
     ml(repo)
     done = repo.run("lock")

@@ -101,19 +101,6 @@ def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> Non
     assert file.read_text() == f"{before}\n\n{entry(indent=4, step=6)}\n# the end{after}"
 
 
-def test_an_entry_stands_behind_comments_of_the_block_and_before_those_of_the_file(
-    tmp_path: Path,
-) -> None:
-    text = (
-        f"{HEAD}services:\n  api:\n    context: services/api\n    # port: later\n\n# end of"
-        " services\n"
-    )
-    file = written(tmp_path, text)
-    added(file)
-    assert "    # port: later\n\n  worker:\n" in file.read_text()
-    assert file.read_text().endswith("    smoke: smoke.py\n\n# end of services\n")
-
-
 API = f"{HEAD}services:\n  api:\n    context: services/api\n"
 LAYOUTS = {
     "CRLF and a byte order mark": (

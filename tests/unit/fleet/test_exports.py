@@ -94,15 +94,6 @@ def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_an
 
 
 def test_a_variant_says_it_in_place_of_its_service() -> None:
-    found = both()
-    export = Export(base(found, "ml-export").layer, INT8)
-    assert [(s.name, below(s.layer), s.weights and s.weights.export) for s in found.services] == [
-        ("api", "base-web", None),
-        ("rank", "base-ml", None),
-        ("rank-onnx", "base-ml-onnx", export),
-        ("embed", "base-ml", None),
-        ("embed-onnx", "base-ml-onnx", export),
-    ]
     half = onnx(
         "rank",
         precision="fp16",
@@ -178,16 +169,6 @@ def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_wit
     assert exports(found, "rank") == {}
     below = ("runtime", "runtime", "base-web", "base-ml-onnx")
     assert layers(found, "rank-onnx") == (*below, EXPORTED, "rank-onnx")
-
-
-def test_what_models_are_exported_on_is_built_for_the_platforms_of_those_who_use_them() -> None:
-    found = plan(made(onnx("rank", platforms=("linux/arm64",)), service("api", base="web")))
-    for name in ("base-ml-export", "weights-a-model-onnx-fp32", "weights-a-model", "base-ml-onnx"):
-        assert found.target(name).platforms == ("linux/arm64",)
-    assert {
-        layer.name: layer.platforms
-        for layer in locked_layers(made(onnx("rank", platforms=("linux/arm64",))))
-    }["base-ml-export"] == ("linux/arm64",)
 
 
 def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_do_with_torch() -> (

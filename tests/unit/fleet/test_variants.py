@@ -201,14 +201,6 @@ FLEET = plan(
 )
 
 
-def test_variants_of_a_service_answer_to_one_name_on_the_fleet_s_network() -> None:
-    assert [(s.service, s.host) for s in FLEET.services] == [
-        ("api", "api"),
-        ("rank", "rank"),
-        ("rank-cuda", "rank"),
-    ]
-
-
 @pytest.mark.parametrize(
     ("names", "chosen"),
     [((), ("api", "rank")), (("rank-cuda", "api"), ("api", "rank-cuda"))],
@@ -224,26 +216,3 @@ def test_a_choice_that_is_none_is_reported() -> None:
         select(FLEET, ("rank-gpu",))
     assert str(caught.value) == "there is no service 'rank-gpu' in services.yaml"
     assert caught.value.hint == "did you mean 'rank-cuda'?"
-
-
-def test_what_is_shared_is_built_for_all_that_stands_on_it() -> None:
-    both = ("linux/amd64", "linux/arm64")
-    found = plan(
-        made(
-            service("api", base="web"),
-            service("rank", base="ml", platforms=("linux/amd64",)),
-            platforms=both,
-        )
-    )
-    assert {t.name: t.platforms for t in found.targets if t.kind in ("runtime", "base")} == {
-        "runtime": (),
-        "base-web": (),
-        "base-web-cuda": ("linux/amd64",),
-        "base-ml": ("linux/amd64",),
-        "base-ml-cuda": ("linux/amd64",),
-    }
-    wider = plan(made(service("api", base="web", platforms=both), by=(WEB,)))
-    assert {t.name: t.platforms for t in wider.targets if t.kind in ("runtime", "base")} == {
-        "runtime": both,
-        "base-web": both,
-    }

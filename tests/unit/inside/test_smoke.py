@@ -106,27 +106,6 @@ def test_the_first_level_that_fails_ends_the_smoke(
     assert "Traceback" in done.stderr
 
 
-def test_a_smoke_without_a_level_proves_nothing_and_fails(run: Run) -> None:
-    done = run("def imported(): ...")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[0] == (
-        "smoke: smoke.py defines none of imports(), load(), parity(reference)"
-    )
-
-
-def test_a_smoke_that_cannot_be_loaded_fails(run: Run) -> None:
-    done = run("import nowhere_to_be_found")
-    assert done.returncode == 1
-    assert "ModuleNotFoundError" in done.stderr and done.stderr.endswith(
-        "smoke: smoke.py could not be run\n"
-    )
-
-
-def test_a_smoke_that_exits_early_fails(run: Run) -> None:
-    assert run("def load(): raise SystemExit(0)").returncode == 1
-    assert run("raise SystemExit(0)").returncode == 1
-
-
 def test_parity_without_a_stored_reference_fails_and_says_how_to_store_one(run: Run) -> None:
     done = run("def parity(reference): ...")
     assert done.returncode == 1

@@ -75,23 +75,6 @@ def test_without_a_lock_there_is_no_digest() -> None:
     assert label(decided, "bare") is None, "it uses the runtime alone"
 
 
-def test_images_name_what_they_were_distilled_from() -> None:
-    decided = plan(images())
-    name = "org.opencontainers.image.base.name"
-    assert {label(decided, each, name) for each in ("runtime", "base-web", "api", "bare")} == {
-        "example.com/python:3.11"
-    }
-    assert label(decided, "inside", name) is None, "it is no image that anybody gets"
-
-
-def test_of_a_dockerfile_of_the_user_s_own_nothing_is_said() -> None:
-    assert [
-        name
-        for name, _ in plan(images(), LOCKS).target("own").labels
-        if "base" in name or "lock" in name
-    ] == []
-
-
 def given(*standins: str) -> list[str]:
     """What a bake knows of the origin of the image `bare` and of what is under it."""
     around = Surroundings(

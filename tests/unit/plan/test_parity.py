@@ -16,7 +16,6 @@ from slimbake.config.model import (
     BaseEntry,
     Parity,
     ServiceEntry,
-    VariantEntry,
     WeightsEntry,
 )
 from slimbake.config.names import IMAGE
@@ -139,13 +138,6 @@ def test_a_parity_is_built_with_its_service_and_leaves_its_figures_beside_the_ma
     words = arguments(found, names, Surroundings(externals={}), BakeOptions())
     assert "embed-parity.output=type=local,dest=.slimbake/parity/embed" in words
     assert not [word for word in words if word.startswith("embed-smoke.output")]
-
-
-def test_parities_are_groups_as_smokes_are() -> None:
-    variants = (VariantEntry("torch", inference="torch"), VariantEntry("onnx"))
-    found = decided(measured("one", variants=variants), measured("two"))
-    assert found.group("parity") == ("two-parity",)
-    assert found.group("onnx-parity") == ("one-onnx-parity",)
 
 
 def test_an_image_is_known_by_its_parity_too() -> None:

@@ -132,13 +132,6 @@ def test_a_repository_s_own_templates_win_file_by_file(tmp_path: Path) -> None:
     assert mine["bake/dockerfiles/api.Dockerfile"] == shipped["bake/dockerfiles/api.Dockerfile"]
 
 
-def test_a_service_with_its_own_dockerfile_gets_none_generated(tmp_path: Path) -> None:
-    put(tmp_path, "api/Dockerfile", "FROM base\n")
-    found = texts(fleet(service("api", dockerfile="api/Dockerfile")), tmp_path)
-    assert [path for path in found if "api" in path] == []
-    assert '"../../api/Dockerfile"' in found["docker-bake.hcl"]
-
-
 def test_a_generated_file_taken_over_as_one_s_own_must_say_so(tmp_path: Path) -> None:
     written(tmp_path)
     own = fleet(service("api", dockerfile="bake/dockerfiles/api.Dockerfile"))
