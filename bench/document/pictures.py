@@ -186,9 +186,7 @@ def _tree(
         more, rows = _tree(below, inputs, level + 1, row + taken)
         layer = next(iter(below.values()))[level]
         name, kind = _named(layer, below, inputs, level)
-        detail = f"{mb(layer['uncompressed'])} MB"
-        if kind == _MODEL:
-            detail = f"{next(iter(below))}, {detail}"
+        detail = f"{'model, ' * (kind == _MODEL)}{mb(layer['uncompressed'])} MB"
         boxes += [_Box(name, detail, kind, level, row + taken, rows), *more]
         taken += rows
     return boxes, taken
@@ -201,7 +199,7 @@ def _named(
     if level == 0:
         return "runtime: CPython", "box3"
     if layer["holds"] == "/weights":
-        return "model", _MODEL
+        return next(iter(below)), _MODEL
     first = [name for name, chain in below.items() if len(chain) == level + 1] or list(below)
     return f"base {inputs.bases.get(first[0], '')}", "box1"
 

@@ -134,6 +134,7 @@ def exit_codes() -> str:
 
 _FILES = (  # a pattern of paths, and what such a file is
     (r"docker-bake\.hcl", "the bake file: `docker buildx bake` reads it"),
+    (r"bake/README\.md", "what each of these files is for, and how to look into it"),
     (r"bake/compose\.yaml", "the fleet for Docker Compose"),
     (r"bake/services\.schema\.json", "the manifest's JSON Schema, for editors"),
     (r"bake/dockerfiles/rules/.*", "what a layer removes or strips"),

@@ -41,8 +41,8 @@ from slimbake.release.site import hold
 )
 @click.option("--registry", default="", help="Where that image is.  [default: the manifest's]")
 def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, registry: str) -> None:
-    """Open a shell (or run a command) in a derived image with a shell and tools; it is never
-    pushed.
+    """Open a shell (or run a command) in a derived image that also has what the Python image has,
+    such as bash and pip, but no curl or gdb; it is never pushed.
 
     slimbake builds the image first, whether or not its checks pass: after a smoke that failed, you
     get the image that failed. If a service has its own Dockerfile, you get what that image has.

@@ -11,7 +11,7 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from slimbake.catalogue import Rule
-from slimbake.config.naming import PROGRAMS, RULES
+from slimbake.config.naming import BAKE, PROGRAMS, RULES
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.render import quoting
 from slimbake.render.compose import COMPOSE_FILE, compose
@@ -56,6 +56,8 @@ def render(
     environment = _environment(templates)
     yield Generated.of(BAKE_FILE, environment.get_template("docker-bake.hcl.j2").render(plan=plan))
     yield Generated(COMPOSE_FILE, b"".join(compose(plan)))
+    about = environment.get_template("README.md.j2").render(plan=plan)
+    yield Generated.of(f"{BAKE}/README.md", about)
     for path, content in programs.items():
         yield Generated(f"{PROGRAMS}/{path}", content)
     for path, text in _pipeline(plan, environment, own).items():
