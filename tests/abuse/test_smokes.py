@@ -657,9 +657,7 @@ def test_variables_lead_to_no_other_file(judge: Judge, tmp_path: Path) -> None:
     assert done.returncode == 1 and "load failed" in done.stderr
 
 
-def test_a_link_to_a_file_that_is_not_in_the_context_is_no_smoke(
-    judge: Judge, tmp_path: Path
-) -> None:
+def test_a_link_to_a_file_outside_the_context_is_no_smoke(judge: Judge, tmp_path: Path) -> None:
     (tmp_path / "context/smoke.py").symlink_to("nowhere.py")
     (tmp_path / "context/other.py").symlink_to("smoke.py")
     done = judge("", SLIMBAKE_SMOKE="other.py")  # the fixture writes through the link

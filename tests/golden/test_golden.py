@@ -26,9 +26,7 @@ def _is_the_same_everywhere(path: str) -> bool:
 
 
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
-def test_a_fleet_generates_exactly_the_expected_files(
-    fleet: Fleet, request: pytest.FixtureRequest
-) -> None:
+def test_a_fleet_generates_the_expected_files(fleet: Fleet, request: pytest.FixtureRequest) -> None:
     expected = fleet.root / "expected"
     # The programs, the schema and the README are the same in every fleet; tests of their own say so.
     files = {
@@ -91,9 +89,7 @@ def test_every_generated_file_says_so_in_its_first_line(fleet: Fleet) -> None:
 
 
 @every_fleet
-def test_buildx_reads_from_the_bake_file_what_the_plan_says(
-    fleet: Fleet, tmp_path: Path, print_bake: Print
-) -> None:
+def test_buildx_and_plan_agree(fleet: Fleet, tmp_path: Path, print_bake: Print) -> None:
     plan, groups = fleet.plan, [group.name for group in fleet.plan.groups]
     assert print_bake(fleet.written(tmp_path), groups, {}) == printed(plan, groups, {})
 
@@ -123,9 +119,7 @@ def test_each_variable_alone_changes_what_buildx_prints(
 @pytest.mark.parametrize(
     "service", [running.service for running in Fleet(REPOSITORY).plan.services]
 )
-def test_buildx_builds_of_one_selected_service_only_what_the_plan_needs(
-    service: str, print_bake: Print
-) -> None:
+def test_buildx_builds_for_one_service_what_the_plan_needs(service: str, print_bake: Print) -> None:
     plan = Fleet(REPOSITORY).plan
     result = print_bake(REPOSITORY, [service], {})
     assert result == printed(plan, [service], {})

@@ -88,9 +88,7 @@ def test_any_name_that_the_manifest_allows_is_a_target_to_buildx(
 
 
 @given(arguments=st.lists(texts))
-def test_an_exec_form_is_one_line_of_json_without_anything_that_a_dockerfile_reads(
-    arguments: list[str],
-) -> None:
+def test_an_exec_form_is_one_line_of_json_that_a_dockerfile_keeps(arguments: list[str]) -> None:
     form = quoting.exec_form(arguments)
     assert json.loads(form) == arguments
     assert form.isascii() and form.isprintable()

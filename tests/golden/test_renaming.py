@@ -110,9 +110,7 @@ def names_for(manifest: Manifest, shuffled: list[int]) -> dict[str, str]:
 
 @settings(max_examples=15)
 @given(manifest=fleets(), shuffled=st.permutations(range(10, 20)))
-def test_renaming_everything_changes_only_names_in_what_is_generated(
-    manifest: Manifest, shuffled: list[int]
-) -> None:
+def test_renaming_changes_names_in_files_alone(manifest: Manifest, shuffled: list[int]) -> None:
     names = names_for(manifest, shuffled)
 
     def files(of: Manifest) -> dict[str, str]:
@@ -125,9 +123,7 @@ def test_renaming_everything_changes_only_names_in_what_is_generated(
 
 
 @given(manifest=fleets(), shuffled=st.permutations(range(10, 20)))
-def test_renaming_everything_changes_only_names_in_what_locks_depend_on(
-    manifest: Manifest, shuffled: list[int]
-) -> None:
+def test_renaming_changes_only_names_in_questions(manifest: Manifest, shuffled: list[int]) -> None:
     names = names_for(manifest, shuffled)
 
     def digests(of: Manifest) -> dict[str, str]:

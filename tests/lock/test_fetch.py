@@ -56,9 +56,7 @@ def test_a_full_wheelhouse_needs_no_index(locked: Repo) -> None:
     assert "4 files" in done.stdout and ", 0 wheels fetched now" in done.stdout
 
 
-def test_an_index_that_goes_down_in_the_middle_is_said_and_the_same_command_goes_on(
-    locked: Repo,
-) -> None:
+def test_a_fetch_continues_after_the_index_went_down(locked: Repo) -> None:
     locked.index.breaks["tool-1-py3-none-any.whl"] = [503] * fetch.ATTEMPTS
     done = locked.run("lock", "--fetch")
     assert done.code == 7
@@ -121,9 +119,7 @@ def test_a_wheel_that_the_index_no_longer_has_is_named(locked: Repo) -> None:
     assert "no index has what the locks name" in done.stderr and "tool" in done.stderr
 
 
-def test_a_folder_of_this_machine_may_hold_what_the_lock_names_but_nothing_else(
-    locked: Repo, tmp_path: Path
-) -> None:
+def test_only_locked_wheels_are_taken_from_a_local_folder(locked: Repo, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in WHEELS:
@@ -160,9 +156,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(
-    repo: Repo, index: Index, small: Path
-) -> None:
+def test_a_disk_too_small_stops_a_fetch_at_once(repo: Repo, index: Index, small: Path) -> None:
     index.publish(
         "large",
         "large-1-py3-none-any.whl",
@@ -180,9 +174,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(
     assert list(small.rglob("*.whl")) == []
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(
-    repo: Repo, index: Index, small: Path
-) -> None:
+def test_a_disk_that_fills_up_leaves_no_partial_file(repo: Repo, index: Index, small: Path) -> None:
     index.publish(
         "large",
         "large-1-py3-none-any.whl",
@@ -241,9 +233,7 @@ def torch(repo: Repo) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_a_wheel_of_a_folder_is_taken_by_its_hash_and_no_other_in_its_place(
-    repo: Repo, tmp_path: Path
-) -> None:
+def test_a_wheel_of_a_folder_is_taken_by_its_hash(repo: Repo, tmp_path: Path) -> None:
     folder, name = tmp_path / "folder", "torch-2.0+cpu-py3-none-any.whl"
     first = make_wheel(folder, "torch", "2.0+cpu").read_bytes()
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(folder))

@@ -24,9 +24,7 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 """
 
 
-def test_setuptools_writes_nothing_into_a_folder_of_the_repository(
-    repo: Repo, tmp_path: Path
-) -> None:
+def test_setuptools_writes_nothing_into_the_repository(repo: Repo, tmp_path: Path) -> None:
     own, work = tmp_path / "own", tmp_path / "work"
     for folder in (own, work):
         folder.mkdir()

@@ -98,9 +98,7 @@ def test_a_service_that_leaves_what_is_shared_takes_it_along_and_moves_no_other(
     assert changed == {"a.txt", "inputs.json", "layers.json"}
 
 
-def test_a_service_that_goes_leaves_nothing_behind_and_a_new_one_is_locked_by_a_bake(
-    repo: Repo,
-) -> None:
+def test_locks_of_services_that_go_and_come_are_removed_and_made(repo: Repo) -> None:
     services(repo, **THREE)
     assert repo.run("lock").code == 0
     two = {name: said for name, said in THREE.items() if name != "rank"}
@@ -140,9 +138,7 @@ def test_none_gives_each_service_all_that_it_has_and_auto_shares_it_again(repo: 
 
 @pytest.mark.parametrize("name", ["layers.json", "base-torch.txt", "ner.txt"])
 @pytest.mark.parametrize("harm", ["edited", "gone"])
-def test_what_was_edited_or_is_gone_is_locked_again_as_it_was(
-    repo: Repo, name: str, harm: str
-) -> None:
+def test_an_edited_or_lost_lock_is_made_again_as_it_was(repo: Repo, name: str, harm: str) -> None:
     services(repo, **THREE)
     assert repo.run("lock").code == 0
     before, wheels = repo.locked(), [closure(repo, each) for each in THREE]

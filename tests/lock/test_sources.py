@@ -79,9 +79,7 @@ def test_a_git_source_is_pinned_to_its_commit_and_built_in_a_target_of_its_own(
     assert repo.run("lock", "--check").code == 0
 
 
-def test_a_branch_that_moves_changes_nothing_until_it_is_asked_for(
-    repo: Repo, plain: Index, upstream: Path
-) -> None:
+def test_a_branch_that_moves_waits_for_an_upgrade(repo: Repo, plain: Index, upstream: Path) -> None:
     repo.fleet("[]", api=f"['tool @ git+file://{upstream}@main']")
     repo.run("lock")
     before = repo.locked()
@@ -105,9 +103,7 @@ def test_a_git_source_that_is_gone_is_named_with_the_command_that_shows_it(
     assert "`git ls-remote` of that address shows" in done.stderr
 
 
-def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
-    repo: Repo, plain: Index, upstream: Path
-) -> None:
+def test_a_commit_that_is_gone_is_named(repo: Repo, plain: Index, upstream: Path) -> None:
     repo.fleet("[]", api=f"['tool @ git+file://{upstream}']")
     repo.run("lock")
     at = git(upstream, "rev-parse", "HEAD")
@@ -116,9 +112,7 @@ def test_a_commit_that_is_gone_when_it_is_fetched_is_named(
     assert done.code == 7 and f"Git cannot get the commit {at} of file://{upstream}" in done.stderr
 
 
-def test_a_commit_is_kept_in_the_wheelhouse_by_itself(
-    repo: Repo, plain: Index, upstream: Path
-) -> None:
+def test_a_commit_is_kept_in_the_wheelhouse(repo: Repo, plain: Index, upstream: Path) -> None:
     commit(upstream, {"packages/part/pyproject.toml": project("part", "2")})
     address = f"git+file://{upstream}#subdirectory=packages/part"
     repo.fleet("[]", api=f"['part @ {address}']")
@@ -150,9 +144,7 @@ def test_what_a_git_source_needs_from_git_is_pinned_and_built_too(
 # sdists
 
 
-def test_what_has_sources_only_is_built_from_them_whoever_needs_it(
-    repo: Repo, plain: Index
-) -> None:
+def test_packages_without_wheels_are_built_from_sources(repo: Repo, plain: Index) -> None:
     sha256 = plain.add_sources("old", "0.6", ["idna"])
     plain.add("needs", "1", ["old"])
     repo.fleet("[needs]", api="[]")
@@ -237,9 +229,7 @@ def test_sources_go_when_nothing_needs_them_any_more(repo: Repo, plain: Index) -
     assert "wheel-old.txt" not in repo.locked()
 
 
-def test_what_builds_sources_is_installed_where_they_are_built_and_in_no_image(
-    repo: Repo, plain: Index
-) -> None:
+def test_what_builds_sources_is_installed_in_no_image(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
     repo.write(
         "bases: {web: {requirements: [old]}}\n"
@@ -290,9 +280,7 @@ def test_sources_at_an_address_are_built(repo: Repo, plain: Index) -> None:
 # what files pin
 
 
-def test_constraints_hold_whoever_needs_the_package_and_require_nothing(
-    repo: Repo, plain: Index
-) -> None:
+def test_constraints_limit_versions_and_require_nothing(repo: Repo, plain: Index) -> None:
     for version in ("1", "2"):
         plain.add("deep", version)
     plain.add("top", "1", ["deep"])
@@ -350,9 +338,7 @@ def test_locks_of_two_services_that_differ_are_both_kept(repo: Repo, plain: Inde
 PINNED = '[[package]]\nname = "httpx"\nversion = "{}"\nsource = {{ registry = "x" }}\n'
 
 
-def test_the_lock_of_a_service_wins_over_those_of_the_packages_that_it_uses(
-    repo: Repo, plain: Index
-) -> None:
+def test_the_lock_of_a_service_wins_over_those_of_its_libraries(repo: Repo, plain: Index) -> None:
     for version in ("0.26", "0.27", "0.28"):
         plain.add("httpx", version)
     files = {
@@ -372,9 +358,7 @@ def test_the_lock_of_a_service_wins_over_those_of_the_packages_that_it_uses(
     assert repo.pins("api") == ["httpx==0.27"], "of two libraries, the first says it"
 
 
-def test_a_library_that_contradicts_the_lock_of_a_service_is_an_error_with_their_files(
-    repo: Repo, plain: Index
-) -> None:
+def test_a_library_and_a_service_with_conflicting_locks_fail(repo: Repo, plain: Index) -> None:
     for version in ("0.27", "0.28"):
         plain.add("httpx", version)
     files = {
@@ -416,9 +400,7 @@ def test_pre_allows_what_is_no_release_yet(repo: Repo, plain: Index) -> None:
     assert repo.pins("api") == ["httpx==2rc1"]
 
 
-def test_lines_of_indexes_are_the_machine_s_business_and_are_reported(
-    repo: Repo, plain: Index
-) -> None:
+def test_lines_that_name_indexes_are_left_to_the_machine(repo: Repo, plain: Index) -> None:
     repo.fleet("[]", api="requirements.txt")
     (repo.root / "api/requirements.txt").write_text(
         f"--index-url {plain.url}\n"
@@ -440,9 +422,7 @@ def test_lines_of_indexes_are_the_machine_s_business_and_are_reported(
 # local packages
 
 
-def test_a_local_package_that_needs_others_is_locked_and_built_with_them(
-    repo: Repo, plain: Index
-) -> None:
+def test_a_local_package_is_locked_with_those_that_it_needs(repo: Repo, plain: Index) -> None:
     plain.add("rich", "1")
     sources = "[tool.uv.sources]\n{0} = {{ path = '../{0}', editable = true }}\n"
     files = {

@@ -24,9 +24,7 @@ def text(repo: Repo) -> str:
     return (repo.root / LOCK).read_text("utf-8")
 
 
-def test_a_wheel_in_the_repository_is_locked_by_its_hash_with_all_that_slimbake_needs(
-    repo: Repo,
-) -> None:
+def test_a_wheel_of_slimbake_in_the_repository_is_locked_by_its_hash(repo: Repo) -> None:
     repo.write(pipeline(f"vendor/{WHEEL}"), {f"vendor/{WHEEL}": "a wheel"})
     done = repo.run("lock")
     assert LOCK in done.stdout.splitlines(), done.stderr
@@ -91,9 +89,7 @@ class Installed:
         return self._direct
 
 
-def test_a_slimbake_that_came_from_an_index_is_locked_with_the_hashes_of_the_index(
-    repo: Repo, index: Index
-) -> None:
+def test_slimbake_from_an_index_is_locked_with_its_hashes(repo: Repo, index: Index) -> None:
     repo.monkeypatch.setattr("importlib.metadata.distribution", lambda _: Installed(None))
     first = index.add("slimbake", __version__)
     index.add("slimbake", "9.9.9")
@@ -105,9 +101,7 @@ def test_a_slimbake_that_came_from_an_index_is_locked_with_the_hashes_of_the_ind
     assert len(index.asked) == asked, "what is fresh is not asked for again"
 
 
-def test_without_a_wheel_no_index_is_asked_for_a_slimbake_that_came_from_none(
-    repo: Repo, index: Index
-) -> None:
+def test_slimbake_from_a_checkout_needs_a_wheel_and_no_index(repo: Repo, index: Index) -> None:
     repo.monkeypatch.setattr(
         "importlib.metadata.distribution", lambda _: Installed('{"url": "file:///x"}')
     )

@@ -209,9 +209,7 @@ def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_p
     assert [path.name for path in (tmp_path / "wheels").iterdir()] == [f"torch-2.0+cu128-{ANY}.whl"]
 
 
-def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_out(
-    repo: Repo, index: Index
-) -> None:
+def test_where_pytorch_s_index_is_not_reached_a_mirror_helps(repo: Repo, index: Index) -> None:
     build(index, "2.0")
     repo.monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     repo.monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -228,9 +226,7 @@ def test_where_pytorch_s_own_index_is_not_reached_a_mirror_is_named_as_the_way_o
 ALONG = "bases: {ml: {requirements: [scores], torch: cpu}}\nservices: {}\n"
 
 
-def test_torch_that_only_comes_with_another_package_takes_its_build_too(
-    repo: Repo, index: Index, folder: Path
-) -> None:
+def test_torch_that_others_need_has_its_build(repo: Repo, index: Index, folder: Path) -> None:
     build(index, "2.1")
     for local in ("cpu", "cu128"):
         wheel(folder, "2.0", local)

@@ -139,9 +139,7 @@ def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -
         f"{API}    env:\n      NOTE: |+\n        a\n",
     ],
 )
-def test_a_layout_that_cannot_be_extended_is_left_alone_and_the_entry_is_shown(
-    tmp_path: Path, text: str
-) -> None:
+def test_the_entry_is_shown_where_a_layout_cannot_be_extended(tmp_path: Path, text: str) -> None:
     file = written(tmp_path, text)
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, QUIET)
@@ -163,9 +161,7 @@ def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> N
     ("ports", "expected"),
     [([], 8000), ([8004, 8001], 8005), ([65535], 8000), ([65535, 8000], 8001)],
 )
-def test_the_port_is_the_next_after_the_highest(
-    tmp_path: Path, ports: list[int], expected: int
-) -> None:
+def test_the_port_is_one_above_the_highest(tmp_path: Path, ports: list[int], expected: int) -> None:
     services = [f"  s{port}:\n    context: services/x\n    port: {port}\n" for port in ports]
     file = written(tmp_path, f"{HEAD}services:{'' if services else ' {}'}\n{''.join(services)}")
     (tmp_path / "services/x").mkdir(parents=True, exist_ok=True)
@@ -190,9 +186,7 @@ def test_a_package_never_hides_a_module_that_the_service_needs(tmp_path: Path, n
     assert (tmp_path / f"services/{name}/{name}_service/app.py").is_file()
 
 
-def test_a_server_of_the_standard_library_says_where_it_listens_as_uvicorn_does(
-    tmp_path: Path,
-) -> None:
+def test_a_server_of_the_standard_library_says_where_it_listens(tmp_path: Path) -> None:
     add(written(tmp_path, f"{HEAD}services: {{}}\n"), "worker", None, 9000, QUIET)
     program = (tmp_path / "services/worker/worker/__main__.py").read_text()
     assert "PORT = 9000" in program
@@ -259,9 +253,7 @@ def test_a_service_that_is_there_is_refused(tmp_path: Path) -> None:
         add(file, "api", None, None, QUIET)
 
 
-def test_a_folder_of_that_name_elsewhere_is_taken_where_it_says_how_it_starts(
-    tmp_path: Path,
-) -> None:
+def test_a_folder_of_that_name_elsewhere_is_taken_if_it_can_start(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     for folder in ("tests/worker", "jobs/worker"):
         (tmp_path / folder).mkdir(parents=True)
@@ -282,9 +274,7 @@ def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     assert "worker" not in file.read_text()
 
 
-def test_a_parent_that_leads_out_of_the_repository_is_refused_and_left_clean(
-    tmp_path: Path,
-) -> None:
+def test_a_parent_that_leads_out_of_the_repository_is_refused(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     inside = tmp_path / "inside"
@@ -343,9 +333,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("base", ["web", None])
-def test_the_app_starts_answers_and_ends_and_its_smoke_fails_when_it_does_not(
-    tmp_path: Path, base: str | None
-) -> None:
+def test_the_smoke_of_a_new_app_fails_with_the_app(tmp_path: Path, base: str | None) -> None:
     file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
     add(file, "my-worker", base, free_port(), QUIET)
     folder = tmp_path / "services/my-worker"

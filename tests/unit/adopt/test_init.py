@@ -121,9 +121,7 @@ def test_one_python_serves_and_others_keep_their_dockerfile(
     ("requires", "python"),
     [(">=3.11", "3.13"), (">=3.11,<3.13", "3.12"), ("^3.11", "3.13"), ("x", "3.13")],
 )
-def test_where_no_image_says_it_projects_say_which_python_they_allow(
-    tmp_path: Path, requires: str, python: str
-) -> None:
+def test_projects_choose_the_python_of_images(tmp_path: Path, requires: str, python: str) -> None:
     project = f'[project]\nname = "a"\nrequires-python = "{requires}"\n'
     decided = started(tmp_path, {**several({"a": "python"}), "lib/pyproject.toml": project})
     assert f'python: "{python}"' in decided.text
@@ -154,9 +152,7 @@ def test_pins_that_differ_need_no_word(tmp_path: Path) -> None:
         ("depends_on: [web]", "depends_on"),
     ],
 )
-def test_what_a_manifest_does_not_take_is_lost_and_named(
-    tmp_path: Path, said: str, gone: str
-) -> None:
+def test_what_a_manifest_does_not_take_is_named(tmp_path: Path, said: str, gone: str) -> None:
     text = f"services:\n  web:\n    build: web\n    {said}\n"
     decided = started(tmp_path, {**SHOP, "compose.yaml": text})
     web = next(each for each in decided.drafts if each.name == "web")
@@ -164,9 +160,7 @@ def test_what_a_manifest_does_not_take_is_lost_and_named(
     assert any(gone in each.what for each in decided.notes if each.rank == "lost"), decided.notes
 
 
-def test_requirements_that_slimbake_does_not_read_keep_those_who_ask_for_them(
-    tmp_path: Path,
-) -> None:
+def test_unreadable_requirements_keep_the_dockerfile(tmp_path: Path) -> None:
     files = {**SHOP, "job/Dockerfile": PLAIN, "web/requirements.txt": "--trusted-thing x\n"}
     decided = started(tmp_path, files)
     assert {each.name: each.outcome for each in decided.drafts} == {"web": "kept", "job": "own"}

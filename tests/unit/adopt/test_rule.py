@@ -63,9 +63,7 @@ def test_a_script_is_taken_as_it_is_with_its_shell_and_what_it_calls(tmp_path: P
         ("#!/bin/sh\nexec python main.py\n", ["./run.sh"]),
     ],
 )
-def test_a_script_that_nobody_may_run_is_run_by_its_shell(
-    tmp_path: Path, script: str, command: list[str]
-) -> None:
+def test_a_script_without_x_is_run_by_sh(tmp_path: Path, script: str, command: list[str]) -> None:
     found = entry(
         tmp_path, HEAD + 'RUN chmod +x run.sh\nCMD ["./run.sh"]\n', {**FILES, "run.sh": script}
     )

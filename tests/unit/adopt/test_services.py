@@ -56,9 +56,7 @@ def composed(root: Path, service: str, rest: str = "", **files: str) -> dict[str
         ("healthcheck: {interval: 3s}", {"healthcheck": {"interval": "3s"}}),
     ],
 )
-def test_how_containers_run_comes_of_the_compose_file(
-    tmp_path: Path, said: str, expected: dict[str, Any]
-) -> None:
+def test_compose_configures_services(tmp_path: Path, said: str, expected: dict[str, Any]) -> None:
     files = {"api.env": "A=1\n", "api/x/a.py": ""}
     found = composed(tmp_path, said, **files)
     usual: dict[str, Any] = {"context": "api", "requirements": "requirements.txt"}
@@ -187,15 +185,11 @@ def test_without_one_in_the_root_those_in_folders_are_all_read(tmp_path: Path) -
         ("mail/docker/Dockerfile", "mail"),
     ],
 )
-def test_a_service_is_called_after_its_dockerfile_or_its_folder(
-    tmp_path: Path, file: str, name: str
-) -> None:
+def test_a_service_has_the_name_of_file_or_folder(tmp_path: Path, file: str, name: str) -> None:
     assert list(drafts(tmp_path / "shop", {file: "FROM python:3.12\n"})) == [name]
 
 
-def test_a_dockerfile_in_a_folder_of_its_own_has_the_context_that_it_copies_from(
-    tmp_path: Path,
-) -> None:
+def test_a_dockerfile_in_its_own_folder_has_the_context_it_copies(tmp_path: Path) -> None:
     decided = started(tmp_path / "shop", {**FILES, "docker/Dockerfile": PLAIN})
     [found] = decided.drafts
     assert (found.name, found.entry["context"]) == ("shop", ".")

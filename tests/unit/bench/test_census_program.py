@@ -152,9 +152,7 @@ LINGERS = (
 )
 
 
-def test_a_module_that_harms_the_census_hides_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_harmful_module_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modules = {
         "__init__": "",
         "fine": "",

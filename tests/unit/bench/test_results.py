@@ -122,9 +122,7 @@ def test_size_and_losses_of_an_image_stand_in_one_line_or_not_at_all() -> None:
         ({"bake": {"sides": {"slimbake": side(80, api=50)}}}, "bake"),
     ],
 )
-def test_a_measurement_of_images_of_another_size_counts_for_nothing(
-    changed: dict[str, Any], lacks: str
-) -> None:
+def test_a_measurement_of_other_images_does_not_count(changed: dict[str, Any], lacks: str) -> None:
     assert agreeing(INPUTS) == INPUTS
     found = agreeing(replace(INPUTS, **changed))
     assert "api" not in getattr(found, lacks)

@@ -150,7 +150,7 @@ def test_other_programs_or_another_python_ask_about_all() -> None:
         assert not {*before.items()} & {*other.items()}
 
 
-def test_what_came_of_imports_is_kept_by_package(
+def test_import_results_are_kept_by_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []

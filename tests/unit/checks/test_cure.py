@@ -42,9 +42,7 @@ def running(**more: Any) -> Running:
         ([], LIMITS),
     ],
 )
-def test_the_limits_of_a_start_check_are_named_where_they_may_be_the_reason(
-    words: list[str], hint: str
-) -> None:
+def test_limits_of_a_start_check_are_named_as_a_reason(words: list[str], hint: str) -> None:
     assert cure("\n".join((ENDED, *(f"  {each}" for each in words))), running()) == hint
 
 

@@ -25,9 +25,7 @@ from slimbake.checks.readonly import unwritable
         ),
     ],
 )
-def test_the_path_and_the_folder_that_can_be_written_are_named(
-    line: str, path: str, folder: str
-) -> None:
+def test_the_path_and_its_writable_folder_are_named(line: str, path: str, folder: str) -> None:
     said = unwritable(["Traceback (most recent call last):", f"  {line}"])
     assert said == (
         f"it cannot write to {path}: a container is read-only but for /tmp, `tmpfs` and `volumes`;"

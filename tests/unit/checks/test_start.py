@@ -154,9 +154,7 @@ def test_another_port_is_named(port: int) -> None:
         ([], 8000, "is missing: neither the manifest nor the image has one"),
     ],
 )
-def test_a_command_that_cannot_be_run_does_not_start(
-    command: list[str], port: int | None, error: str
-) -> None:
+def test_a_command_that_cannot_run_fails(command: list[str], port: int | None, error: str) -> None:
     outcome = check_start(command, port, 5, 1)
     assert outcome["error"].startswith(error) and outcome["words"] == ""
 
@@ -172,9 +170,7 @@ def test_a_command_that_cannot_be_run_does_not_start(
         ((sys.executable, "/app/health.py"), "/app/health.py"),
     ],
 )
-def test_a_healthcheck_whose_program_is_not_there_fails_before_anything_starts(
-    health: Sequence[str], lacks: str
-) -> None:
+def test_a_healthcheck_without_its_program_fails_at_once(health: Sequence[str], lacks: str) -> None:
     found = asked("exit(0)", alive=1, health=health)
     expected = {"what": "healthcheck", "error": f"cannot be run: the image has no {lacks}"}
     assert found == ({**expected, "words": ""} if lacks else {})
@@ -194,9 +190,7 @@ HANDLES = "import signal, time; signal.signal(signal.SIGTERM, print); time.sleep
         ([sys.executable, "-c", ""], None),
     ],
 )
-def test_a_first_process_that_no_stop_signal_ends_is_found(
-    command: list[str], deaf: bool | None
-) -> None:
+def test_a_first_process_deaf_to_signals_is_found(command: list[str], deaf: bool | None) -> None:
     assert check_start(command, None, 600, 1, "SIGTERM") == ({} if deaf is None else {"deaf": deaf})
     assert check_start(command, None, 600, 1, "SIGKILL") == check_start(command, None, 600, 1) == {}
 

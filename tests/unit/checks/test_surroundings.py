@@ -8,9 +8,7 @@ from slimbake.checks.surroundings import crowded
 
 
 @pytest.mark.parametrize(("load", "times"), [(0.1, 1), (2.0, 1), (2.1, 2), (6.0, 3), (90.0, 3)])
-def test_limits_are_longer_where_much_else_runs(
-    load: float, times: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_raises_limits(load: float, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (load, 99.0, 99.0))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert crowded() == times

@@ -112,9 +112,7 @@ def test_a_verify_that_holds_says_how_long_the_start_took(run: Run) -> None:
     assert "checking\n" in found["said"] and "serving\n" in found["said"]
 
 
-def test_variables_that_start_gives_reach_the_service_and_a_verify_may_change_them(
-    run: Run,
-) -> None:
+def test_variables_of_start_reach_the_service_and_its_verify(run: Run) -> None:
     check = """
         def verify(service):
             service.env["B"] = "other"
@@ -125,9 +123,7 @@ def test_variables_that_start_gives_reach_the_service_and_a_verify_may_change_th
     assert not run(check, serves, listens=False, env={"A": "a", "B": "b"})["error"]
 
 
-def test_the_question_of_a_verify_has_the_variables_of_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_verify_has_variables_of_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "verify.py").write_text("")
     image = types.SimpleNamespace(entrypoint=(), command=("serve",))
     monkeypatch.setattr("slimbake.docker.engine_image", lambda _: image)
@@ -227,9 +223,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
         ),
     ],
 )
-def test_a_service_that_would_not_end_with_its_container_is_found_out(
-    handler: str, error: str, run: Run
-) -> None:
+def test_a_service_deaf_to_its_container_s_end_fails(handler: str, error: str, run: Run) -> None:
     serves = SERVES.replace("lambda *_: os._exit(0)", handler)
     found = run("def verify(service): service.get('/')", serves)
     assert found["error"] == f"{error}\nits last words:\n  serving"

@@ -242,9 +242,7 @@ def test_an_empty_matrix_leaves_a_child_pipeline_with_its_summary() -> None:
 
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("text", [None, "- a list\n", "a: [", "plan: {}\n"])
-def test_a_child_pipeline_needs_the_file_that_lays_out_its_jobs(
-    tmp_path: Path, text: str | None
-) -> None:
+def test_a_child_pipeline_needs_the_file_of_its_jobs(tmp_path: Path, text: str | None) -> None:
     (tmp_path / "services.yaml").write_text('project: toy\npython: "3.11"\nservices: {}\n')
     if text is not None:
         (tmp_path / ".gitlab-ci.yml").write_text(text)

@@ -197,9 +197,7 @@ def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
 
 @given(st.text(min_size=1))
 @example("|")
-def test_a_text_in_code_font_is_one_piece_of_one_line_without_a_character_that_means_something(
-    words: str,
-) -> None:
+def test_a_text_in_code_font_is_one_line_without_markup(words: str) -> None:
     made = code(words)
     assert made.startswith("<code>")
     inner = made.removeprefix("<code>").removesuffix("</code>")

@@ -99,9 +99,7 @@ def test_an_index_and_each_of_its_images_are_signed(tmp_path: Path, held: Regist
     assert sboms["jobs-gpu.linux_arm64.cdx.json"] == "of arm"
 
 
-def test_all_variants_are_listed_as_the_pipeline_releases_them(
-    tmp_path: Path, held: Registry
-) -> None:
+def test_all_variants_are_listed_as_they_are_released(tmp_path: Path, held: Registry) -> None:
     found = json.loads(run(tmp_path, held).stdout)
     assert {e["service"] for e in found["images"]} == {"api", "jobs", "jobs-gpu"}
 
@@ -114,9 +112,7 @@ def test_what_has_no_tag_is_said_and_the_rest_is_listed(tmp_path: Path, held: Re
 
 
 @pytest.mark.parametrize("tag", ["1+2", "1/2", "-1+2", "1:2"])
-def test_what_no_tag_of_an_image_may_have_is_replaced(
-    tmp_path: Path, held: Registry, tag: str
-) -> None:
+def test_what_a_tag_may_not_have_is_replaced(tmp_path: Path, held: Registry, tag: str) -> None:
     for suffix in ("", "-gpu"):
         held.manifests[f"1-2{suffix}"] = held.manifests[f"1.2{suffix}"]
     found = json.loads(run(tmp_path, held, tag=tag).stdout)

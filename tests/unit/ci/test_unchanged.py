@@ -31,7 +31,7 @@ def test_nothing_that_changed_needs_no_job(root: Path) -> None:  # noqa: F811
         ("bake/locks/base-web.txt", "httpx==2\n"),
     ],
 )
-def test_an_edit_gives_what_stands_on_it_a_job_committed_or_not(
+def test_an_edit_gives_its_services_a_job(
     root: Path,  # noqa: F811
     path: str,
     text: str,

@@ -131,9 +131,7 @@ def run_job(root: Path, *words: str, job: str = "", **more: str) -> Result:
     )
 
 
-def test_a_job_of_a_pipeline_builds_on_what_another_pushed(
-    root: Path, asked: list[BakeRequest]
-) -> None:
+def test_a_job_builds_on_images_that_another_pushed(root: Path, asked: list[BakeRequest]) -> None:
     records = root / ".slimbake/records"
     pushed = {"runtime": f"{REGISTRY}/runtime@sha256:{'b' * 64}"}
     first = Released(Measurement(()), pushed=pushed)

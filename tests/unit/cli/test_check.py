@@ -90,9 +90,7 @@ def test_images_are_built_and_checked_by_all_that_services_have(
     assert verdict.images == ["slimbake/toy/api:built-x"]
 
 
-def test_a_verify_that_fails_is_shown_and_is_the_end(
-    built: list[tuple[str, ...]], verdict: SimpleNamespace
-) -> None:
+def test_a_failed_verify_is_shown(built: list[tuple[str, ...]], verdict: SimpleNamespace) -> None:
     verdict.error = "line 1\nline 2"
     done = check("--images", "api")
     assert isinstance(done.exception, CheckError)
@@ -100,16 +98,12 @@ def test_a_verify_that_fails_is_shown_and_is_the_end(
     assert "  line 1\n  line 2\n" in done.stderr
 
 
-def test_a_service_without_any_check_is_only_built(
-    built: list[tuple[str, ...]], verdict: SimpleNamespace
-) -> None:
+def test_no_check_means_build_only(built: list[tuple[str, ...]], verdict: SimpleNamespace) -> None:
     done = check("--images", "jobs")
     assert (done.exception, done.stdout, built) == (None, "", [("jobs",)])
 
 
-def test_a_reference_is_written_beside_the_smoke(
-    built: list[tuple[str, ...]], tmp_path: Path
-) -> None:
+def test_a_reference_lies_beside_the_smoke(built: list[tuple[str, ...]], tmp_path: Path) -> None:
     done = check("--reference", "api")
     assert (done.exception, done.stdout) == (None, "api/reference.json\n")
     assert (tmp_path / "api/reference.json").read_text() == '"bare/api"'

@@ -38,7 +38,7 @@ def test_check_counts_in_words_and_names_what_is_stale(tmp_path: Path) -> None:
         ([], ()),
     ],
 )
-def test_words_of_a_program_may_follow_two_dashes(words: list[str], given: tuple[str, ...]) -> None:
+def test_arguments_may_follow_two_dashes(words: list[str], given: tuple[str, ...]) -> None:
     @click.command(
         context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
     )
@@ -95,9 +95,7 @@ def test_where_nobody_named_services_those_that_were_not_baked_are_left_out(
     assert lines == said
 
 
-def test_up_says_what_it_started_and_how_that_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_up_names_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "services.yaml").write_text(
         "project: toy\npython: '3.11'\nservices: {api: {requirements: [rich], command: [rich]}}\n"
     )

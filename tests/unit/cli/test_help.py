@@ -52,9 +52,7 @@ JOB = {"id": "1", "name": "api", "services": "api", "lane": "l", "runner": "", "
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_command_has_two_examples_that_it_takes(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_command_has_two_valid_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOB", json.dumps(JOB))  # as a pipeline gives it
     epilog = EVERY[name].epilog or ""
     typed = [line.strip()[2:] for line in epilog.splitlines() if line.startswith("  $ ")]
@@ -133,9 +131,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("slimbake add x --base w", ["web"]),
     ],
 )
-def test_bash_completes_commands_options_and_names(
-    words: str, offered: list[str], tmp_path: Path
-) -> None:
+def test_bash_completes_names_and_options(words: str, offered: list[str], tmp_path: Path) -> None:
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
     path = f"{PROGRAM.parent}:{os.environ['PATH']}"
@@ -161,7 +157,7 @@ def test_bash_completes_commands_options_and_names(
         ),
     ],
 )
-def test_other_shells_ask_what_their_scripts_say(
+def test_others_complete_too(
     shell: str, asks: dict[str, str], offered: str, tmp_path: Path
 ) -> None:
     assert f"_SLIMBAKE_COMPLETE={shell}_complete" in said("completion", shell)

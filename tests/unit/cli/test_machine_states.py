@@ -87,18 +87,14 @@ def test_a_repository_that_cannot_be_written_to(root: Path, run: Run, modes_coun
     assert "permission denied" in said and "give the user who runs slimbake access" in said
 
 
-def test_what_is_as_generated_needs_no_repository_that_can_be_written_to(
-    root: Path, run: Run, modes_count: None
-) -> None:
+def test_fresh_files_need_no_writable_repository(root: Path, run: Run, modes_count: None) -> None:
     assert run("generate")[0] == 0
     for folder in (root, *filter(Path.is_dir, root.rglob("*"))):
         folder.chmod(0o555)
     assert run("generate") == (0, "")
 
 
-def test_lists_of_layers_that_are_gone_go_where_it_is_known_which_layers_there_are(
-    root: Path, run: Run
-) -> None:
+def test_lists_of_layers_that_are_gone_are_removed_by_a_full_lock(root: Path, run: Run) -> None:
     write_lists(root, {"gone": ()})
     two = MANIFEST.replace("{one: {", "{two: {context: one, requirements: [six]}, one: {")
     (root / "services.yaml").write_text(two)
@@ -143,9 +139,7 @@ def test_a_home_that_cannot_be_written_to(root: Path, run: Run, modes_count: Non
     assert "permission denied" in said and os.environ["HOME"] in said
 
 
-def test_no_folder_for_temporary_files(
-    root: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_temporary_folder(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_is_usable() -> list[str]:
         return ["/nowhere"]
 

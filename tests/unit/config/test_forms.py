@@ -126,9 +126,7 @@ Serve = [{ include-group = "base" }, "uvicorn"]
         ("pyproject.toml:serve", ("idna", "uvicorn")),
     ],
 )
-def test_extras_and_groups_are_named_after_the_file(
-    tmp_path: Path, written: str, specs: tuple[str, ...]
-) -> None:
+def test_extras_follow_the_file(tmp_path: Path, written: str, specs: tuple[str, ...]) -> None:
     assert found(tmp_path, written, {"pyproject.toml": GROUPS}).specs == specs
 
 
@@ -217,9 +215,7 @@ def test_a_poetry_lock_pins_what_the_table_asks_for(tmp_path: Path, named: str) 
         ("pdm.lock", "pdm export"),
     ],
 )
-def test_of_other_forms_the_command_that_exports_them_is_named(
-    tmp_path: Path, name: str, command: str
-) -> None:
+def test_other_forms_are_refused_with_a_command(tmp_path: Path, name: str, command: str) -> None:
     said = reported(tmp_path, name, {name: "[packages]\n"})
     assert said.startswith(f"{API}{name}: requirements are not read from this kind of file")
     assert command in said
@@ -322,9 +318,7 @@ dependencies = [{ name = "torch" }, { name = "tool" }]
 """
 
 
-def test_a_member_of_a_workspace_is_read_with_its_sources_and_the_lock_s_pins(
-    tmp_path: Path,
-) -> None:
+def test_a_member_of_a_workspace_has_its_sources_and_pins(tmp_path: Path) -> None:
     files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK}
     asked = found(tmp_path, "pyproject.toml", files)
     assert asked.specs == (
@@ -378,9 +372,7 @@ def test_a_lock_pins_for_a_member_what_its_extras_and_groups_need_too(tmp_path: 
         ("rich==1", True),
     ],
 )
-def test_what_a_service_asks_for_comes_before_the_lock_of_a_library(
-    own: str, kept: bool, tmp_path: Path
-) -> None:
+def test_a_service_comes_before_the_lock_of_a_library(own: str, kept: bool, tmp_path: Path) -> None:
     files = {"./pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER, "./uv.lock": UV_LOCK}
     files["pinned.txt"] = f"{own}\n"
     asked = found(tmp_path, "[./services/api, services/api/pinned.txt]", files)

@@ -269,9 +269,7 @@ def test_a_byte_order_mark_is_no_part_of_the_manifest(tmp_path: Path) -> None:
     assert read(tmp_path, "\ufeff" + HEAD + "services: {}\n").project == "atlas"
 
 
-def test_the_manifest_may_be_named_relative_to_where_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_manifest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read(tmp_path, HEAD + "services: {}\n")
     monkeypatch.chdir(tmp_path)
     assert manifest(Path("services.yaml")).file == tmp_path / "services.yaml"

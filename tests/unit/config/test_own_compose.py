@@ -24,9 +24,7 @@ def test_the_tags_of_compose_are_read() -> None:
     assert found.built == {"web"}
 
 
-def test_what_the_compose_file_builds_starts_from_the_manifest_beside_a_service(
-    tmp_path: Path,
-) -> None:
+def test_services_of_compose_that_the_manifest_has_start_from_it(tmp_path: Path) -> None:
     file = tmp_path / "services.yaml"
     file.write_text(
         FLEET.replace("[db]", "[db, mail_v2]") + "  mail-v2: {command: [python, -m, http.server]}\n"

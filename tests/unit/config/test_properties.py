@@ -92,9 +92,7 @@ def test_arbitrary_bytes_are_refused_in_words(fleet: Path, data: bytes) -> None:
     st.integers(0, 20),
     st.text(":{}[]&*!|>'\"#%@`-?,\n\t \0é/~", max_size=4),
 )
-def test_a_manifest_with_a_slip_is_read_or_refused_in_words(
-    fleet: Path, at: int, cut: int, slip: str
-) -> None:
+def test_a_manifest_with_a_slip_ends_in_words(fleet: Path, at: int, cut: int, slip: str) -> None:
     outcome(fleet, (SOUND[:at] + slip + SOUND[at + cut :]).encode("utf-8", "surrogatepass"))
 
 
@@ -138,9 +136,7 @@ things = st.recursive(
         },
     )
 )
-def test_any_shape_under_the_right_keys_is_read_or_refused_in_words(
-    fleet: Path, shape: Any
-) -> None:
+def test_any_shape_under_the_right_keys_ends_in_words(fleet: Path, shape: Any) -> None:
     outcome(fleet, json.dumps(shape).encode())
 
 

@@ -74,9 +74,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
         (SCHEMA["properties"]["ci"], model.Ci, set()),
     ],
 )
-def test_the_schema_and_the_model_have_the_same_keys(
-    schema: dict[str, Any], value: Any, also: set[str]
-) -> None:
+def test_schema_and_model_share_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:
     removal = dict.fromkeys(("remove", "keep"), "removal")
     keys = {removal.get(key, key.replace("-", "_")) for key in schema["properties"]}
     assert keys | also == {field.name for field in dataclasses.fields(value)}

@@ -42,9 +42,7 @@ def test_a_plain_whole_number_is_one(text: str, number: int) -> None:
         ("123456789012345678901234567890", "the number 1.23457e+29"),
     ],
 )
-def test_a_word_that_readers_take_for_something_else_is_kept_as_written(
-    text: str, meaning: str
-) -> None:
+def test_an_ambiguous_word_is_kept_as_written(text: str, meaning: str) -> None:
     word = unquoted(text)
     assert isinstance(word, Word)
     assert (word.text, word.meaning) == (text, meaning)

@@ -36,9 +36,7 @@ def test_text_from_right_to_left_is_shown_as_it_is() -> None:
         ("## heading", "## heading"),
     ],
 )
-def test_no_line_is_a_command_of_a_runner(
-    line: str, shown: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_line_commands_a_runner(line: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     assert harmless(line) == line
     monkeypatch.setenv("GITHUB_ACTIONS", "true")

@@ -68,9 +68,7 @@ def test_wide_folds_nothing() -> None:
     st.lists(st.tuples(*(st.text("ab -", max_size=60),) * 5), min_size=1, max_size=4),
     st.integers(0, 5),
 )
-def test_no_line_is_longer_than_the_width_and_no_word_is_lost(
-    rows: list[tuple[str, ...]], left: int
-) -> None:
+def test_lines_fit_the_width_and_lose_no_word(rows: list[tuple[str, ...]], left: int) -> None:
     headings = ("one", "two words", "three", "four", "five")
     shown = text_table(headings, rows, left, Layout(80))
     assert all(len(line) <= 80 for line in shown.splitlines())

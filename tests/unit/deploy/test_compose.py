@@ -143,9 +143,7 @@ def test_a_compose_file_without_these_services_includes_them(tmp_path: Path) -> 
     assert joined(tmp_path, "services: {db: {image: postgres}}") == included
 
 
-def test_a_compose_file_with_some_of_these_services_leaves_them_out_or_extends_them(
-    tmp_path: Path,
-) -> None:
+def test_a_compose_file_with_some_of_the_services_extends_them(tmp_path: Path) -> None:
     own = """\
 x-all: &all {image: "old/api", environment: {A: b}}
 services: {db: {image: postgres}, api: {<<: *all, build: ., ports: ["80:80"], restart: always}}
@@ -312,9 +310,7 @@ def test_what_compose_cannot_start_is_no_failed_check(monkeypatch: pytest.Monkey
     )
 
 
-def test_what_others_wait_for_and_dies_is_shown_with_its_last_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_others_wait_for_and_dies_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     error = not_started(monkeypatch, migrate=state(3), api=state(0))
     assert isinstance(error, CheckError)
     assert error.message == "migrate ended with exit code 3\nmigrate said"
@@ -351,9 +347,7 @@ def test_a_service_of_the_file_waits_for_every_variant_whose_profile_is_active()
     assert "depends_on" not in written["api"]
 
 
-def test_services_that_run_are_restarted_together_and_awaited(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_running_services_are_restarted_and_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[object] = []
     restarting = SimpleNamespace(restart=did.append)
     monkeypatch.setattr(compose, "started", lambda _: contextlib.nullcontext(restarting))

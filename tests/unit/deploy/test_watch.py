@@ -98,9 +98,7 @@ def test_what_has_no_links_mounts_its_code(played: Played, containers: Watched) 
     assert played.done[-1] == ("up", (("web", "job"), ("web",)))
 
 
-def test_an_edit_of_code_alone_is_copied_and_all_else_is_baked(
-    played: Played, containers: Watched
-) -> None:
+def test_code_is_copied_and_other_edits_are_baked(played: Played, containers: Watched) -> None:
     played.build(containers, "web", "job")
     played.code["web"] = "program"
     assert played.build(containers, "web") == [
@@ -128,9 +126,7 @@ def test_what_its_checks_refuse_is_not_started(played: Played, containers: Watch
     assert played.build(containers, "web", "job")[0] == ("bake", ("web", "job"))
 
 
-def test_what_depends_on_one_that_failed_starts_with_it(
-    played: Played, containers: Watched
-) -> None:
+def test_dependents_of_a_failed_service_start_with_it(played: Played, containers: Watched) -> None:
     web = service("web", depends_on=(("job", "service_started"),))
     made = fleet(web, service("job"), file=played.project.root / "services.yaml")
     played.project = replace(unlocked(made), workspace=played.project.workspace)
@@ -143,9 +139,7 @@ def test_what_depends_on_one_that_failed_starts_with_it(
     assert played.done[-1] == ("up", (("web", "job"), ("web",)))
 
 
-def test_a_bake_of_one_leaves_the_others_the_code_that_they_mount(
-    played: Played, containers: Watched
-) -> None:
+def test_a_bake_of_one_keeps_the_mounts_of_others(played: Played, containers: Watched) -> None:
     played.build(containers, "web", "job")
     played.rest["job"] = "2"
     assert played.build(containers, "job")[-1] == ("up", (("job",), ("web",)))

@@ -96,9 +96,7 @@ def test_compose_is_asked_with_the_name_whose_volumes_it_names(program: Program)
     assert program.asked[-1] == asked
 
 
-def test_a_variable_that_compose_requires_has_a_placeholder_in_checks_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_required_variable_has_a_placeholder_in_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """`up` of the fleet names it: there a placeholder would be taken for the value."""
 
     def call(*_: str, env: dict[str, str]) -> str:
@@ -126,9 +124,7 @@ def test_files_of_variables_are_read_by_compose(program: Program, tmp_path: Path
     assert variables_of([], tmp_path) == {}
 
 
-def test_variables_are_filled_in_from_the_repository_s_dot_env(
-    program: Program, tmp_path: Path
-) -> None:
+def test_variables_are_filled_in_from_the_dot_env(program: Program, tmp_path: Path) -> None:
     program.answer("compose", json.dumps({"services": {"one": {"environment": {"A": "1"}}}}))
     dotenv = tmp_path / ".env"
     dotenv.write_text("B=1\n")
@@ -158,9 +154,7 @@ def test_a_neighbour_of_the_fleet_has_the_names_and_variables_of_both_files() ->
     assert found["queue"]["image"] == "sha256:2"
 
 
-def test_a_check_beside_the_fleet_alone_needs_no_compose_file(
-    program: Program, tmp_path: Path
-) -> None:
+def test_a_check_beside_the_fleet_needs_no_compose_file(program: Program, tmp_path: Path) -> None:
     program.answer("compose")
     volume = {"type": "volume", "source": "weights-1", "target": "/weights", "read_only": True}
     said = {"image": "sha256:1", "volumes": [volume, {"type": "volume", "target": "/data"}]}

@@ -24,9 +24,7 @@ COMPOSE = "compose --file /bake/compose.yaml --file /on-top.yaml --profile * --p
         ("", "Docker Compose is not installed: 2.26 is the oldest that serves"),
     ],
 )
-def test_a_compose_that_does_not_serve_is_named(
-    program: Program, version: str, message: str
-) -> None:
+def test_a_compose_that_is_too_old_is_named(program: Program, version: str, message: str) -> None:
     program.answer("compose version", f"{version}\n", code=0 if version else 1)
     with pytest.raises(SetupError) as caught:
         require_compose()
@@ -136,9 +134,7 @@ def test_volumes_say_whose_they_are_and_are_composes_own(program: Program) -> No
     assert asked.endswith(" atlas_data")
 
 
-def test_services_are_started_from_what_is_there_and_removed_with_all_that_is_left(
-    program: Program,
-) -> None:
+def test_services_start_from_built_images_and_are_removed_whole(program: Program) -> None:
     program.answer(COMPOSE)
     program.answer("volume ls", "atlas_data\n")
     program.answer("volume rm", "atlas_data\n")

@@ -58,9 +58,7 @@ def test_a_path_is_mounted_no_matter_what_it_holds(source: str, expected: str) -
 
 
 @pytest.mark.parametrize("said", ["no object\n", '{"no": "whole line"}'])
-def test_a_container_that_ends_without_an_answer_is_removed_at_once(
-    program: Program, said: str
-) -> None:
+def test_a_container_that_ends_is_removed_at_once(program: Program, said: str) -> None:
     program.answer("run --interactive", said, "why", code=3)
     program.answer("rm --force", "")
     program.answer("inspect", "true")

@@ -79,9 +79,7 @@ def test_the_version_of_buildx_is_read(version: str, read: tuple[int, int, int])
         ({"ServerErrors": ["permission denied while trying to connect"]}, "", "permission"),
     ],
 )
-def test_an_engine_that_does_not_serve_is_absent_for_its_reason(
-    info: dict[str, Any], errors: str, what: str
-) -> None:
+def test_an_unusable_engine_has_a_reason(info: dict[str, Any], errors: str, what: str) -> None:
     found = described(info, errors)
     assert isinstance(found, Absent)
     assert found.what == what
@@ -130,9 +128,7 @@ def asked(
     return engine.find(), waits
 
 
-def test_a_builder_that_buildx_does_not_tell_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_silent_builder_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found, waits = asked(monkeypatch, tmp_path, "ERROR: EOF", "Driver: docker-container\n")
     assert isinstance(found, DockerEngine) and found.builder == "docker-container"
     assert waits == [0, 1]

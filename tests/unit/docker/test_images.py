@@ -70,9 +70,7 @@ def test_the_images_of_a_project_have_all_their_names(program: Program) -> None:
     }
 
 
-def test_of_the_images_that_are_asked_for_those_are_named_that_the_engine_holds(
-    program: Program,
-) -> None:
+def test_images_that_the_engine_has_are_named(program: Program) -> None:
     gone = "Error response from daemon: No such image: sha256:3"
     lines = 'sha256:1 ["a/x:1","b/x:1"]\nsha256:2 []\n'
     program.answer("image inspect", lines, stderr=gone, code=1)
@@ -113,9 +111,7 @@ def test_a_push_that_fails_gives_the_registry_s_words(program: Program) -> None:
         "net/http: TLS handshake timeout",
     ],
 )
-def test_a_push_that_breaks_off_is_tried_again(
-    program: Program, monkeypatch: pytest.MonkeyPatch, words: str
-) -> None:
+def test_pushes_are_retried(program: Program, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
     program.answer("image push", stderr=words, code=1)
@@ -126,7 +122,7 @@ def test_a_push_that_breaks_off_is_tried_again(
     assert [wait for wait in waits if wait >= 1] == [1, 2]
 
 
-def test_a_push_that_hangs_is_ended(
+def test_hanging_pushes_end(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bin/docker").write_text("#!/bin/sh\nexec sleep 86400\n")
@@ -175,9 +171,7 @@ def test_a_pull_that_fails_gives_the_registry_s_words(program: Program) -> None:
         ("{}", 0, None),
     ],
 )
-def test_a_registry_says_a_digest_or_nothing(
-    program: Program, stdout: str, code: int, found: str | None
-) -> None:
+def test_a_registry_s_digest(program: Program, stdout: str, code: int, found: str | None) -> None:
     program.answer("buildx imagetools inspect", stdout, code=code)
     assert (docker.registry_answer("x:1", 5)[0] or None) == found
 
@@ -190,14 +184,12 @@ def test_a_registry_says_a_digest_or_nothing(
         ("ERROR: lookup registry.example: no such host", "cannot be reached"),
     ],
 )
-def test_a_registry_without_an_image_is_no_registry_that_is_away(
-    program: Program, stderr: str, said: str
-) -> None:
+def test_an_absent_image_is_no_absent_registry(program: Program, stderr: str, said: str) -> None:
     program.answer("buildx imagetools inspect", stderr=stderr, code=1)
     assert docker.registry_answer("x:1", 5) == ("", said)
 
 
-def test_without_docker_a_registry_says_nothing_and_an_engine_is_missing(
+def test_without_docker_there_is_neither_registry_nor_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")

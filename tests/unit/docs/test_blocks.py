@@ -71,9 +71,7 @@ def reading() -> list[str]:
 
 
 @pytest.mark.parametrize("call", [*reading(), "lock --check"])
-def test_a_command_that_only_reads_works_on_the_example(
-    call: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reading_command_works_on_the_example(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     done = CliRunner().invoke(slimbake, call.split(), catch_exceptions=False)
     assert done.exit_code == 0, done.output

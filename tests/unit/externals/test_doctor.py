@@ -54,9 +54,7 @@ def test_a_machine_with_everything_is_healthy_and_gets_no_advice() -> None:
         ),
     ],
 )
-def test_the_last_line_says_whether_a_bake_can_work_and_what_is_next(
-    facts: DoctorFacts, words: str
-) -> None:
+def test_the_last_line_says_whether_a_bake_can_work(facts: DoctorFacts, words: str) -> None:
     assert report(facts).conclusion("`slimbake bake`") == words
 
 

@@ -54,9 +54,7 @@ def test_an_image_that_the_manifest_pins_keeps_its_pin(processes: Processes) -> 
     assert resolved(pinned)["python"].context == f"docker-image://python:3.11@{DIGEST}"
 
 
-def test_an_image_that_the_engine_holds_is_used_without_asking_a_registry(
-    processes: Processes,
-) -> None:
+def test_an_image_of_the_engine_is_used_without_a_registry(processes: Processes) -> None:
     held = {"Id": "sha256:id", "RepoDigests": [f"python@{DIGEST}"], "Config": {"Labels": None}}
     processes.answer("docker image inspect", json.dumps(held))
     python = resolved(PYTHON)["python"]
@@ -86,9 +84,7 @@ def test_a_registry_is_asked_once_in_a_run(processes: Processes) -> None:
     assert sum("imagetools" in line for line in processes.started) == 1
 
 
-def test_another_external_that_cannot_be_reached_is_an_error_that_names_it(
-    processes: Processes,
-) -> None:
+def test_another_external_that_is_out_of_reach_is_named(processes: Processes) -> None:
     with pytest.raises(SetupError) as caught:
         resolved(SCANNER)
     assert str(caught.value) == "external scanner: example.com/scanner:2 cannot be reached"

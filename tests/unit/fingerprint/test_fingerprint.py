@@ -410,9 +410,7 @@ def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
         ({"contexts": (("data", "services/gone"),)}, False),
     ],
 )
-def test_what_cannot_be_known_has_no_fingerprint(
-    tmp_path: Path, said: dict[str, Any], known: bool
-) -> None:
+def test_an_unknown_input_has_no_digest(tmp_path: Path, said: dict[str, Any], known: bool) -> None:
     decided, root = repository(
         tmp_path, fleet(service("odd", smoke="smoke.py", **said), service("api"))
     )
@@ -458,9 +456,7 @@ OWN = fleet(service("own", dockerfile="services/own/Dockerfile", smoke="smoke.py
         ("FROM debian:13\nCOPY . /\n", False),
     ],
 )
-def test_a_dockerfile_of_the_users_own_is_known_by_what_it_names(
-    tmp_path: Path, text: str, known: bool
-) -> None:
+def test_a_user_s_dockerfile_is_known_by_its_images(tmp_path: Path, text: str, known: bool) -> None:
     decided, root = repository(tmp_path, OWN)
     (root / "services/own/Dockerfile").write_text(text)
     assert ("own" in fingerprints(decided, root, NOWHERE, AROUND)) is known

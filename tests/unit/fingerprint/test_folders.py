@@ -205,9 +205,7 @@ def test_a_file_with_the_same_size_and_time_but_another_content_is_read(
     assert hashed(large) != digest
 
 
-def test_a_file_that_was_put_in_the_place_of_another_is_read(
-    large: Path, later: Callable[[float], None]
-) -> None:
+def test_a_file_that_replaced_another_is_read(large: Path, later: Callable[[float], None]) -> None:
     later(10)
     digest = hashed(large)
     other = large.with_name("other")
@@ -245,9 +243,7 @@ def test_a_record_that_is_no_record_is_reported_and_made_again(
     assert hashed(large) == digest
 
 
-def test_where_nothing_can_be_written_the_next_run_reads_again(
-    large: Path, later: Callable[[float], None]
-) -> None:
+def test_without_a_record_the_next_run_reads(large: Path, later: Callable[[float], None]) -> None:
     later(10)
     (large.parent / ".slimbake").write_text("a file in its place")
     assert hashed(large) == hashed(large)

@@ -33,9 +33,7 @@ IMAGE = next(target for target in VARIANTS.targets if target.kind == "service")
         ({"ignore": ("*",)}, False),  # what is sent counts
     ],
 )
-def test_what_bake_knows_of_a_target_counts_but_not_its_names(
-    changed: dict[str, Any], counts: bool
-) -> None:
+def test_settings_of_a_target_count_and_names_do_not(changed: dict[str, Any], counts: bool) -> None:
     before, after = (settings(VARIANTS, each)[0] for each in (IMAGE, replace(IMAGE, **changed)))
     assert (before != after) is counts
 

@@ -78,9 +78,7 @@ def test_a_service_on_onnx_stands_on_a_base_without_torch_and_has_the_exported_w
     assert [each.name for each in settled(runs.layer)] == ["base-web", "base-ml"]
 
 
-def test_models_are_exported_on_the_runtime_alone_with_what_the_base_asks_for_and_without_rules() -> (
-    None
-):
+def test_models_are_exported_on_the_runtime_alone_without_rules() -> None:
     found = made(onnx("rank"), bases=(WEB, replace(ML, system=("libpq5",))))
     writes, ml = base(found, "ml-export"), base(found, "ml")
     assert (writes.layer.chain, writes.layer.kind) == ((), "export")
@@ -118,9 +116,7 @@ def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on()
     assert below(found.service("rank").layer) == "base-ml-onnx"
 
 
-def test_what_is_derived_of_a_variant_of_a_base_is_a_variant_of_what_is_derived_of_the_base() -> (
-    None
-):
+def test_what_is_derived_of_a_variant_is_a_variant_of_what_is_derived() -> None:
     ml = BaseEntry(
         "ml",
         extends="web",
@@ -171,9 +167,7 @@ def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_wit
     assert layers(found, "rank-onnx") == (*below, EXPORTED, "rank-onnx")
 
 
-def test_a_job_that_is_given_what_was_pushed_exports_nothing_and_has_nothing_to_do_with_torch() -> (
-    None
-):
+def test_a_job_that_is_given_pushed_images_exports_nothing() -> None:
     found = plan(both())
     shared = [target.name for target in found.shared_by(("rank-onnx",))]
     assert shared == ["runtime", "base-web", "base-ml-onnx", EXPORTED]
@@ -262,9 +256,7 @@ def test_other_weights_are_exported_again(changed: Callable[[str, str, str], set
 @pytest.mark.parametrize(
     "path", ["services/rank/file.txt", "bake/locks/base-web.txt", "libs/common/file.txt"]
 )
-def test_code_and_other_packages_export_nothing(
-    changed: Callable[[str, str, str], set[str]], path: str
-) -> None:
+def test_code_exports_no_model(changed: Callable[[str, str, str], set[str]], path: str) -> None:
     found = changed(path, "1" if path.startswith("locks") else "s", "2")
     assert found
     assert found.isdisjoint({EXPORTED, "base-ml-export", "weights-a-model"})

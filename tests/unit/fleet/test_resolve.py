@@ -27,9 +27,7 @@ SERVICES = (
 FLEET = fleet(*SERVICES, bases=BASES)
 
 
-def test_layers_of_bases_weights_and_packages_are_named_by_their_kind_and_a_service_s_is_its_own() -> (
-    None
-):
+def test_layers_are_named_by_their_kind_and_services_by_themselves() -> None:
     assert {layer.name: layer.kind for layer in FLEET.layers.values()} == {
         "base-web": "base",
         "base-ml": "base",

@@ -26,9 +26,7 @@ def test_a_word_stands_for_its_folder_as_long_as_that_is_there(tmp_path: Path) -
     assert stands_for("of-nobody") is None
 
 
-def test_many_files_are_written_with_one_listing_of_their_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_files_need_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[Path] = []
     listing = os.listdir
 
@@ -79,9 +77,7 @@ def test_a_link_in_the_place_of_a_half_is_removed_and_not_followed(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "other"}
 
 
-def test_a_file_without_a_folder_lies_where_the_process_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bare_name_is_in_the_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_all({Path("report.html"): b"page"})
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

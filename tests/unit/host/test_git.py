@@ -131,9 +131,7 @@ def test_no_program_of_a_repository_is_run(
     assert not marker.exists()
 
 
-def test_a_program_of_a_repository_would_run_without(
-    repository: Path, ran: tuple[Path, str]
-) -> None:
+def test_a_program_of_a_repository_could_run(repository: Path, ran: tuple[Path, str]) -> None:
     """What the tests above stand on."""
     git(repository, "config", "filter.a=b.clean", ran[1])
     (repository / "a.dat").write_text("b\n")
@@ -141,7 +139,7 @@ def test_a_program_of_a_repository_would_run_without(
     assert ran[0].exists()
 
 
-def test_filters_and_settings_of_the_user_stay(
+def test_user_filters_stay(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").write_text('[filter "a"]\n smudge = sed s/a/user/\n')

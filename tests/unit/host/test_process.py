@@ -47,9 +47,7 @@ def test_a_process_that_takes_too_long_ends_with_all_that_it_started(tmp_path: P
     wait_for(lambda: _has_ended(int(pid.read_text())), "the end of what it started")
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder/file"
     write_atomically(path, b"first", 0o755)
     assert path.stat().st_mode & 0o777 == 0o755
@@ -63,9 +61,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(
     assert [file.read_bytes() for file in path.parent.iterdir()] == [b"first"]
 
 
-def test_the_lock_is_free_again_after_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lock_is_free_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     said: list[str] = []
     with pytest.raises(ZeroDivisionError), exclusively("engine", Console(said.append)):

@@ -50,9 +50,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(top: Path) -> No
     assert kept == {"slimbake-of-a-person", elsewhere.name}
 
 
-def test_where_no_folder_can_be_made_a_command_goes_on(
-    top: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_folder_a_command_continues(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(top / "nowhere"))
     with scratch():
         assert tempfile.tempdir == str(top / "nowhere")

@@ -77,9 +77,7 @@ def test_of_a_folder_the_newest_stay(tmp_path: Path) -> None:
     workspace.trim("nothing", 2)
 
 
-def test_where_nothing_is_to_be_kept_nothing_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_kept_without_a_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     workspace = Workspace(None)
     workspace.write("costs", {"api": 1})

@@ -75,9 +75,7 @@ def test_an_image_for_another_platform_alone_is_measured_too(engine: Engine) -> 
     assert [layer.diff for layer in one.layers] == [digest(layers[0])]
 
 
-def test_what_was_measured_is_not_read_again(
-    engine: Engine, workspace: Workspace, measured: Measurement
-) -> None:
+def test_layers_are_read_once(engine: Engine, workspace: Workspace, measured: Measurement) -> None:
     assert measure_images(engine.images, workspace) == measured
     assert last_measurement({**engine.images, "two": "sha256:0"}, workspace) == measured
     assert survey(engine.images, workspace).measurement == measured
@@ -167,16 +165,12 @@ def test_where_nothing_was_measured_there_is_no_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("measured")
-def test_where_the_workspace_cannot_be_written_to_the_engine_saves_the_images(
-    workspace: Workspace,
-) -> None:
+def test_without_a_writable_workspace_the_engine_saves_images(workspace: Workspace) -> None:
     workspace.path("layouts").write_text("a file in the place of the folder")
     assert prepare_layouts(["one"], workspace) is None
 
 
-def test_what_a_killed_bake_left_is_not_taken_for_a_layer(
-    workspace: Workspace, measured: Measurement
-) -> None:
+def test_leftovers_of_a_kill_are_no_layers(workspace: Workspace, measured: Measurement) -> None:
     first = prepare_layouts(["one"], workspace)
     assert first
     built(first, Made((tar({"x": b"y"}),)))

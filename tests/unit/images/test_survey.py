@@ -66,9 +66,7 @@ def image(name: str, *layers: bytes, **said: Any) -> Made:
     return Made(layers, name=f"registry.example.com/toys/{name}:latest", **said)
 
 
-def test_the_bytes_of_a_package_are_those_that_its_record_names_and_their_bytecode(
-    surveyed: Surveyed,
-) -> None:
+def test_the_bytes_of_a_package_are_its_record_and_bytecode(surveyed: Surveyed) -> None:
     found = surveyed(image("one", RUNTIME, BASE))
     rows = {
         (row.kind, row.name, row.what): (row.uncompressed, row.files)
@@ -172,9 +170,7 @@ def test_a_content_in_two_layers_of_one_image_has_no_reason(surveyed: Surveyed) 
     assert duplicate.reason == ""
 
 
-def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(
-    surveyed: Surveyed,
-) -> None:
+def test_a_content_twice_in_one_layer_is_not_reported(surveyed: Surveyed) -> None:
     assert findings(surveyed(image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates == ()
 
 
@@ -188,9 +184,7 @@ def test_a_content_twice_in_one_layer_is_the_business_of_who_made_that_layer(
         (f"{SITE}/x/unlicensed.py", f"{SITE}/x/LICENSE", ""),
     ],
 )
-def test_why_two_layers_hold_the_same(
-    surveyed: Surveyed, first: str, second: str, reason: str
-) -> None:
+def test_why_two_layers_are_equal(surveyed: Surveyed, first: str, second: str, reason: str) -> None:
     found = surveyed(
         image("one", RUNTIME, tar({first: MINUTES})),
         image("two", RUNTIME, tar({second: MINUTES, "z": b""})),
@@ -200,9 +194,7 @@ def test_why_two_layers_hold_the_same(
     assert bool(reason) == bool(duplicate.reason)
 
 
-def test_a_layer_counts_once_by_its_blob_on_a_registry_and_once_by_its_chain_on_a_host(
-    surveyed: Surveyed,
-) -> None:
+def test_a_layer_counts_by_blob_on_a_registry_and_by_chain_on_a_host(surveyed: Surveyed) -> None:
     shared = tar({"opt/x": MINUTES})
     found = surveyed(
         image("one", RUNTIME, shared),
@@ -229,9 +221,7 @@ def test_what_was_not_measured_is_none_and_says_so(surveyed: Surveyed) -> None:
     assert made["images"]["one"]["compressed"] is made["unique_on_registry"] is None
 
 
-def test_the_list_of_files_at_the_end_of_an_estargz_layer_is_none_of_its_files(
-    surveyed: Surveyed,
-) -> None:
+def test_the_list_of_files_of_an_estargz_layer_is_no_file(surveyed: Surveyed) -> None:
     layer = with_toc(BASE)
     listed = surveyed(image("one", layer, compression="estargz"))
     plain = surveyed(image("one", BASE, compression="gzip"))
@@ -248,9 +238,7 @@ def test_each_table_comes_as_text(surveyed: Surveyed, by: str) -> None:
     assert "together:   0.0 MB on a host, 0.0 MB on a registry" in lines
 
 
-def test_packages_show_their_bytes_first_and_no_column_that_nobody_measured(
-    surveyed: Surveyed,
-) -> None:
+def test_packages_show_bytes_first_and_only_measured_columns(surveyed: Surveyed) -> None:
     found = surveyed(image("one", RUNTIME, BASE), image("two", RUNTIME))
     shown = report.sizes_text(found, "package", FOLDED).splitlines()[0].split("  ")
     assert [word.strip() for word in shown if word] == [
@@ -269,9 +257,7 @@ def test_packages_show_their_bytes_first_and_no_column_that_nobody_measured(
         (1_234_000_000, "1,234.0 MB", "+1,234.0 MB"),
     ],
 )
-def test_bytes_are_reported_in_a_unit_that_shows_them(
-    size: int | None, text: str, change: str
-) -> None:
+def test_bytes_are_reported_in_a_fitting_unit(size: int | None, text: str, change: str) -> None:
     assert (readable(size), readable(size, signed=True)) == (text, change)
 
 
