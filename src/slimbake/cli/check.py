@@ -8,6 +8,7 @@ import click
 
 from slimbake.checks.mounts import mounted
 from slimbake.checks.parity import measured_parity, parity_table, write_parity
+from slimbake.checks.smokes import empty_smokes
 from slimbake.checks.surroundings import crowded
 from slimbake.checks.verify import Limit, verify
 from slimbake.ci.tool import tool_fault
@@ -116,8 +117,10 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
         site = prepared.stocked(chosen)
         options = BakeOptions(load=site.engine.builder != "docker")
         bake(site, plan.with_weights(chosen), options)
-        if passed := [name for name in chosen if name in smokes]:
-            click.echo(f"smoke: passed: {', '.join(passed)}")
+        empty = {*chosen} & empty_smokes(project.workspace, project.root, plan.targets)
+        for word, having in (("passed", smokes - empty), ("empty", empty)):
+            if those := [name for name in chosen if name in having]:
+                click.echo(f"smoke: {word}: {', '.join(those)}")
         if without := [name for name in chosen if name not in smokes]:
             console.say(f"no smoke: {', '.join(without)}; a bake only starts them")
         names = {n: staged(plan, n, site.around.checkout) for n in plan.with_weights(chosen)}
@@ -126,6 +129,12 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
         click.echo(parity_table(figures, layout()))
     if record:
         write_parity(figures, project.root)
+    refused = empty - {service.name for service in project.fleet.services if service.trivial}
+    if refused:
+        raise CheckError(
+            f"the smoke of {', '.join(sorted(refused))} imports next to nothing of its image",
+            "have it import and run the service's code; or write `smoke: {file: FILE, trivial: true}`",
+        )
     if failed := [name for name, holds in verdicts.items() if not holds]:
         raise CheckError(
             f"{len(failed)} of {len(verdicts)} verify checks failed: {', '.join(failed)}"

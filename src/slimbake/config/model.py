@@ -305,6 +305,7 @@ class ServiceEntry(Container):
     start: StartCheck | None = None
     depends_on: Pairs = ()  # service of the manifest -> condition
     smoke: str | None = None  # relative to the context
+    trivial: bool = False  # its smoke may import next to nothing
     verify: str | None = None  # relative to the context
     reference: str | None = None  # relative to the context; what parity is compared with
     budget: Budget = Budget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -160,7 +161,8 @@ class Reader:
             parity=self._parity(has, (*at, "parity"), folder),
             start=self._start(raw, at),
             depends_on=self._order.before(name),
-            smoke=self._within(has, at, "smoke", folder),
+            smoke=self._within(*_smoke(has, at), folder),
+            trivial=_truth(_smoke(raw, at)[0].get("trivial")) is True,
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
             budget=self._budget(raw.get("budget", {}), (*at, "budget")),
@@ -186,19 +188,17 @@ class Reader:
         return Requirements() if written is None else self._requirements.read(written, path, folder)
 
     def _folder(self, raw: Raw, at: KeyPath, key: str) -> str | None:
-        if key not in raw:
-            return None
-        try:
-            return self._repository.folder(raw[key])
-        except RefusedError as error:
-            self._report.value((*at, key), error.message, error.hint)
-            return None
+        return self._path(raw, at, key, self._repository.folder)
 
     def _root_file(self, raw: Raw, at: KeyPath, key: str) -> str | None:
+        return self._path(raw, at, key, self._repository.file)
+
+    def _path(self, raw: Raw, at: KeyPath, key: str, find: Callable[[str], str]) -> str | None:
+        """What the repository has under this key; None where there is none, or it was refused."""
         if key not in raw:
             return None
         try:
-            return self._repository.file(raw[key])
+            return find(raw[key])
         except RefusedError as error:
             self._report.value((*at, key), error.message, error.hint)
             return None
@@ -210,20 +210,18 @@ class Reader:
 
     def _within(self, raw: Raw, at: KeyPath, key: str, context: str) -> str | None:
         """A file in the context, as a path relative to the context."""
-        if key not in raw:
-            return None
-        try:
-            file = self._repository.file(raw[key], context)
+
+        def find(written: str) -> str:
+            file = self._repository.file(written, context)
             prefix = "" if context == "." else f"{context}/"
             if file.startswith(prefix):
                 return once(file[len(prefix) :])
             raise RefusedError(
-                f"'{raw[key]}' lies outside the context '{context}'",
+                f"'{written}' lies outside the context '{context}'",
                 "it is built with the context: move it in",
             )
-        except RefusedError as error:
-            self._report.value((*at, key), error.message, error.hint)
-            return None
+
+        return self._path(raw, at, key, find)
 
     def _secret(self, id_: str, raw: Raw, at: KeyPath) -> Secret:
         if "env" in raw:
@@ -408,6 +406,12 @@ def pairs(raw: Raw, key: str) -> Pairs:
 
 def _truth(said: Any) -> bool | None:
     return None if said is None else said == TRUTH[0]
+
+
+def _smoke(raw: Raw, at: KeyPath) -> tuple[Raw, KeyPath, str]:
+    """Where a service names its smoke: what holds the file, its place, and the file's key."""
+    said = raw.get("smoke")
+    return (said, (*at, "smoke"), "file") if isinstance(said, dict) else (raw, at, "smoke")
 
 
 def _start(said: str | list[str] | None) -> StartCheck | None:

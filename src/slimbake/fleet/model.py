@@ -171,6 +171,7 @@ class Service(Container):
     parity: Parity | None
     start: StartCheck
     depends_on: Pairs  # entry -> condition: whichever of its variants start
+    trivial: bool  # its smoke may import next to nothing
     smoke: str | None  # these three are relative to the context
     verify: str | None
     reference: str | None

@@ -362,6 +362,7 @@ class _Resolution:
             parity=draft.parity,
             start=entry.start or once(StartCheck("listens" if entry.port else "runs")),
             depends_on=entry.depends_on,
+            trivial=entry.trivial,
             smoke=entry.smoke,
             verify=entry.verify,
             reference=entry.reference,

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.checks.smokes import note_smokes
 from slimbake.console import Console
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host.files import content
@@ -130,6 +131,12 @@ def _build(
             warnings = _follow(running, progress, shown)
             if not running.code:
                 shown.complete()
+        note_smokes(
+            site.workspace,
+            site.root,
+            (target for target in targets if target.name in progress.ran),
+            ((v.step.target, line) for v in progress.vertices.values() for line in v.log),
+        )
         for warning in warnings:
             site.console.say(warning)
         if running.code:
@@ -155,8 +162,7 @@ def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
     """How an engine may call an image: by its manifest with the containerd store, by its
     configuration without.
     """
-    keys = ("containerimage.digest", "containerimage.config.digest")
-    return tuple(entry[key] for key in keys if entry.get(key))
+    return tuple(filter(None, (entry.get(f"containerimage.{k}digest") for k in ("", "config."))))
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from textwrap import indent
 
 from slimbake import docker
 from slimbake.checks.mounts import mounted
+from slimbake.checks.smokes import empty_smokes
 from slimbake.config.model import Scan
 from slimbake.console import Console
 from slimbake.errors import CheckError, SlimbakeError, UsageError, together
@@ -142,7 +143,10 @@ def _released(
     plan = mounted(plan, weights, ids)
     beside = {**_beside(site, request, ids, weights, fingerprints), **weights}
     starts = start_checks(site, plan, ids, request.platform, beside)
-    failed = {name: _dead(name, why) for name, why in starts.failed.items()}
+    failed = {
+        name: f"the start check of {name} failed; its tag stays where it was\n{indent(why, '  ')}"
+        for name, why in starts.failed.items()
+    }
     if failed and not request.keep_going:
         raise CheckError("\n".join(failed.values()))
     with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
@@ -171,6 +175,7 @@ def _released(
         marks = _unedited(site, request, fingerprints)
         pushed |= publish(site, place, good, names, request, documents, marks)
         retag(held, names, site.around.ca_bundle)
+    empty = empty_smokes(site.workspace, site.root, plan.targets)
     return Released(
         measurement=measurement,
         on_registry=held,
@@ -181,7 +186,7 @@ def _released(
         failed=tuple(name for name in request.targets if name not in names),
         failures=(*build.failures, *map(CheckError, failed.values())),
         checks={
-            name: checks_of(plan, name, starts, name in scanned.done, build.ran)
+            name: checks_of(plan, name, starts, name in scanned.done, build.ran, empty)
             for name in ids
             if name in names
         },
@@ -190,9 +195,11 @@ def _released(
 
 def _built(plan: Plan, build: BuiltImages) -> frozenset[str]:
     """The images of which a step ran, be it in what they stand on."""
-    released = {i.name for i in build.images if plan.target(i.name).released} - build.unchanged
     return frozenset(
-        name for name in released if build.ran & {target.name for target in plan.needed((name,))}
+        image.name
+        for image in build.images
+        if plan.target(image.name).released and image.name not in build.unchanged
+        if build.ran & {target.name for target in plan.needed((image.name,))}
     )
 
 
@@ -254,11 +261,7 @@ def _expect_none(failed: Mapping[str, str], why: str, request: BakeRequest) -> N
     """Raise CheckError for what failed, unless the rest is released all the same."""
     if failed and not request.keep_going:
         lines = "\n".join(failed.values())
-        raise CheckError(f"{why}; no tag has moved\n{textwrap.indent(lines, '  ')}")
-
-
-def _dead(name: str, why: str) -> str:
-    return f"the start check of {name} failed; its tag stays where it was\n{textwrap.indent(why, '  ')}"
+        raise CheckError(f"{why}; no tag has moved\n{indent(lines, '  ')}")
 
 
 def _tag(images: tuple[BuiltImage, ...], names: Mapping[str, str]) -> None:

@@ -145,9 +145,16 @@ def _all_started(
 
 
 def checks_of(
-    plan: Plan, service: str, starts: Starts, scanned: bool, ran: Collection[str]
+    plan: Plan,
+    service: str,
+    starts: Starts,
+    scanned: bool,
+    ran: Collection[str],
+    empty: Collection[str] = (),
 ) -> Checks:
-    """The checks of an image of a service that is tagged. `ran`: the targets of which a step ran."""
+    """The checks of an image of a service that is tagged. `ran`: the targets of which a step ran;
+    `empty`: the services with an empty smoke.
+    """
     targets = [target for target in plan.targets if target.service == service]
     start, kinds = starts.started.get(service, ""), {each.kind for each in targets}
     checks = (start, *(kind for kind in CHECKS if kind in kinds), "scan" if scanned else "")
@@ -155,7 +162,11 @@ def checks_of(
     new = {"scan", *(start for name in starts.ran if name == service)}
     new |= {each.kind for each in targets if each.name in ran}
     missing = (*(() if start else (START,)), *(() if "smoke" in passed else ("smoke",)))
-    return Checks(passed, tuple(kind for kind in passed if kind in new), missing)
+    return Checks(
+        tuple(f"{k}: empty" if k == "smoke" and service in empty else k for k in passed),
+        tuple(kind for kind in passed if kind in new),
+        missing,
+    )
 
 
 def pull_beside(site: Site, services: Collection[str]) -> None:

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from slimbake.checks.smokes import note_smokes
 from slimbake.checks.verify import Verdict
 from slimbake.cli import slimbake
 from slimbake.errors import CheckError, UsageError
+from slimbake.host.workspace import Workspace
+from slimbake.inside.check.smoke import EMPTY
+from slimbake.project import load
 
 FLEET = """\
 project: toy
@@ -96,6 +100,26 @@ def test_a_failed_verify_is_shown(built: list[tuple[str, ...]], verdict: SimpleN
     assert isinstance(done.exception, CheckError)
     assert done.exception.message == "1 of 1 verify checks failed: api"
     assert "  line 1\n  line 2\n" in done.stderr
+
+
+@pytest.mark.parametrize("trivial", ["false", "true"])
+def test_empty_smoke_fails_unless_trivial(
+    trivial: str, built: list[tuple[str, ...]], verdict: SimpleNamespace, tmp_path: Path
+) -> None:
+    fleet = FLEET.replace("smoke: smoke.py", f"smoke: {{file: smoke.py, trivial: {trivial}}}")
+    (tmp_path / "services.yaml").write_text(fleet)
+    plan = load(tmp_path / "services.yaml").plan
+    line = f"{EMPTY}smoke.py imports only 0 of 17 modules of the packages of its image"
+    note_smokes(Workspace(tmp_path), tmp_path, plan.targets, [("api-smoke", line)])
+    done = check("--images")
+    assert done.stdout == "smoke: empty: api\nverify: api: passed (start-up 0.25 s)\n"
+    if trivial == "true":
+        assert done.exception is None, done.output
+    else:
+        assert isinstance(done.exception, CheckError)
+        assert done.exception.message == "the smoke of api imports next to nothing of its image"
+    (tmp_path / "api/smoke.py").write_text("import api\ndef imports(): ...\n")
+    assert check("--images").stdout.startswith("smoke: passed: api\n")
 
 
 def test_no_check_means_build_only(built: list[tuple[str, ...]], verdict: SimpleNamespace) -> None:

@@ -66,7 +66,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     [
         (SCHEMA, model.Manifest, {"file", "layer_limit", "warnings"}),
         (SCHEMA["$defs"]["base"], model.BaseEntry, {"name"}),
-        (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore"}),
+        (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial"}),
         (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),
         (SCHEMA["$defs"]["service-variant"], model.VariantEntry, {"name"}),
         (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name"}),
