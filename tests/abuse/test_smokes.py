@@ -256,7 +256,10 @@ HOSTILE = {
         "returned functools.partial(<class 'int'>",
     ),
     "returns False": ("def load(): return 1 + 1 == 3", "returned False"),
-    "is a class": ("class load:\n    def test(self): assert False", "load is a class"),
+    "is a class": (
+        "class load:\n    def test(self): assert False",
+        "load returned <smoke.load object",
+    ),
     "is a number": ("load = 5", "load failed"),
     "needs an argument": ("def load(model): pass", "load failed"),
     "has a hasattr that finds nothing": (
@@ -381,7 +384,7 @@ HOSTILE = {
                 if each.__code__.co_freevars == (): each.__code__ = (lambda *_, **__: b"").__code__
         def load(): assert False
         """,
-        "could not be run",
+        "load failed",
     ),
     "skips its lines with a trace function": (
         "import sys\nsys.settrace(lambda *_: None)\ndef load(): pass",

@@ -47,7 +47,7 @@ def main() -> None:
 def _offered(site: Path) -> dict[str, Any]:
     rows = list(inventory.recorded(site))
     entries = {entry.path: entry for entry in inventory.ledgers(PREFIX)}
-    files, _ = inventory.read_files(site, rows, entries, inventory.Below())
+    files, _ = inventory.read_files(site, rows, entries, {})
     layers = {row.package: "the image" for row in rows}
     specs = Specs()
     names = sorted({name for row in rows if (name := module_name(row.name))})

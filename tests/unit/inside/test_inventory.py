@@ -226,7 +226,7 @@ def test_a_record_may_take_another_hash(layer: Layer) -> None:
         "thing",
         "1",
     )
-    disk, _ = inventory.read_files(layer.site, [row], {}, inventory.Below())
+    disk, _ = inventory.read_files(layer.site, [row], {}, {})
     assert inventory.inventory([row], disk, {}, {}, {"thing": "x"}).files == {"disk": 1}
 
 

@@ -31,6 +31,7 @@ EMBEDDING = (
     FigureLimit("min-cosine", "minimum cosine", True),
     FigureLimit("mean-cosine", "mean cosine", True),
     FigureLimit("top10", "top-10 agreement", True),
+    FigureLimit("length", "difference of lengths", False),
 )
 GENERATION = (
     FigureLimit("tokens", "equal greedy tokens", True),
@@ -128,17 +129,10 @@ def judge(task: str, figures: Mapping[str, Any], limits: Mapping[str, float]) ->
     """Compare figures with limits. `limits`: by key; those of other tasks do not apply."""
     lines = [_ids(figures)]
     for limit in OF_TASK[task]:
-        value, bound = figures[limit.key], limits[limit.key]
+        value, bound = figures[limit.key], {"length": LENGTH, **limits}[limit.key]
         holds = value >= bound if limit.least else value <= bound
         demand = f"at {'least' if limit.least else 'most'} {bound:g}"
         lines.append(Judged(holds, f"{limit.words} {value:.6f}, {demand}: {_verdict(holds)}"))
-    if task == "embedding":
-        holds = figures["length"] <= LENGTH
-        words = (
-            f"lengths of vectors differ by {figures['length']:.2e}, at most {LENGTH:g}:"
-            f" {_verdict(holds)}"
-        )
-        lines.append(Judged(holds, words))
     return tuple(lines)
 
 

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,8 @@ from ..rules import file_name
 from ..step import INSIDE, PREFIX, SITE, StepError
 from .libraries import unanswered
 
-BELOW = INSIDE / "below" / "inventory.json"  # what was found in the layers below
+BELOW = INSIDE / "below" / "inventory.json"  # what this program wrote of the layers below
+NOTHING: dict[str, Any] = {"layers": {}, "files": {}, "libraries": []}  # where there are none
 LOCK = INSIDE / "lock.txt"
 OUT = Path("/inventory.json")
 ROOT = Path("/")
@@ -74,19 +75,6 @@ class Inventory:
     losses: tuple[Loss, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Below:
-    """What the inventory of the layers below has read: it is not read twice.
-
-    A stamp that is the same means the same file: only the kernel sets the time of an inode's last
-    change. Where an engine copies layers, stamps differ, and files are read again.
-    """
-
-    layers: Mapping[str, str] = field(default_factory=dict)  # package -> layer
-    files: Mapping[str, tuple[Stamp, Digest]] = field(default_factory=dict)
-    libraries: tuple[str, ...] = ()  # what its shared objects need and the image lacks
-
-
 def take_inventory(_: Sequence[str]) -> int:
     """The program `inventory`: fail where a file of the image `CHECKED` is lost.
 
@@ -96,15 +84,17 @@ def take_inventory(_: Sequence[str]) -> int:
     """
     layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
     print(f"inventory of {layer}")  # a bake reads it: buildx may name another target
-    below = read_below(BELOW)
+    below = json.loads(BELOW.read_text()) if BELOW.exists() else NOTHING
     site = next(PREFIX.glob(SITE))
     rows = list(recorded(site))
-    layers = {row.package: below.layers.get(row.package, layer) for row in rows}
+    layers = {row.package: below["layers"].get(row.package, layer) for row in rows}
     entries = {entry.path: entry for entry in ledgers(PREFIX)}
-    disk, stamps = read_files(site, rows, entries, below)
+    disk, stamps = read_files(site, rows, entries, below["files"])
     result = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
     required = [*locked(LOCK.read_text()), *map(package_key, local)]
-    missing = absent({**dict.fromkeys(required, layer), **below.layers}, layers, entries.values())
+    missing = absent(
+        {**dict.fromkeys(required, layer), **below["layers"]}, layers, entries.values()
+    )
     losses = [*missing, *result.losses]
     libraries = unanswered(ROOT)
     receipt = {
@@ -116,7 +106,7 @@ def take_inventory(_: Sequence[str]) -> int:
     OUT.write_text(json.dumps(receipt))
     print(summary(result))
     for library in libraries:
-        if library.name not in below.libraries:
+        if library.name not in below["libraries"]:
             print(f"slimbake: warning: {layer}: {library}")
     for loss in losses[:NAMED]:
         print(f"lost: {loss}")
@@ -223,9 +213,7 @@ def recorded(site: Path) -> Iterator[Row]:
 
 def locked(lock: str) -> Iterator[str]:
     """The packages that a lock has for every platform."""
-    for line in lock.splitlines():
-        if (pin := re.match(r"([A-Za-z0-9][\w.-]*)==", line)) and ";" not in line:
-            yield package_key(pin[1])
+    yield from map(package_key, re.findall(r"^([A-Za-z0-9][\w.-]*)==[^;\n]*$", lock, re.MULTILINE))
 
 
 def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
@@ -248,11 +236,18 @@ def cold_digests(prefix: Path) -> dict[str, str]:
 
 
 def read_files(
-    site: Path, rows: Sequence[Row], ledger: Mapping[str, LedgerEntry], below: Below
+    site: Path,
+    rows: Sequence[Row],
+    ledger: Mapping[str, LedgerEntry],
+    below: Mapping[str, tuple[Stamp, Digest]],
 ) -> tuple[dict[tuple[str, str], str], dict[str, tuple[Stamp, Digest]]]:
     """The digests of the files that rows list, (name, algorithm) -> digits, and what to keep.
 
     A file that a rule changed has its SHA-256, even where the RECORD has another hash.
+
+    `below`: what the inventory of the layers below has read, which is not read twice. A stamp that is
+    the same means the same file: only the kernel sets the time of an inode's last change. Where an
+    engine copies layers, stamps differ, and files are read again.
     """
     required = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
     required |= {(name, "sha256") for name, _ in required if name in ledger and ledger[name].after}
@@ -265,7 +260,7 @@ def read_files(
             with path.open("rb", buffering=0) as file:
                 stat = os.fstat(file.fileno())
                 stamp = [stat.st_ino, stat.st_ctime_ns, stat.st_size]
-                before, digest = below.files.get(name, ([], ("", "")))
+                before, digest = below.get(name, ([], ("", "")))
                 if before != stamp or digest[0] != algorithm:
                     digest = algorithm, hashlib.file_digest(file, algorithm).hexdigest()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -275,14 +270,3 @@ def read_files(
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(filter(None, pool.map(read, sorted(required)))), stamps
-
-
-def read_below(file: Path) -> Below:
-    """The inventory of the layers below; an empty one where there is none."""
-    if not file.exists():
-        return Below()
-    told: dict[str, Any] = json.loads(file.read_text())
-    files = {
-        name: (stamp, (digest[0], digest[1])) for name, (stamp, digest) in told["files"].items()
-    }
-    return Below(told["layers"], files, tuple(told["libraries"]))

@@ -80,7 +80,9 @@ def judge(
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     report = os.memfd_create("report")
     until = time.monotonic() + limit
-    question = _in_memory(json.dumps({**asked, "until": until, "limit": limit}).encode())
+    question = os.memfd_create("question")
+    os.write(question, json.dumps({**asked, "until": until, "limit": limit}).encode())
+    os.lseek(question, 0, os.SEEK_SET)
     program, also = _program()
     flags = ("-IB",) if asked["kind"] == "verify" else ()  # it sees the service from outside
     process = subprocess.Popen(
@@ -136,8 +138,6 @@ class _Child:
                 self._tell(nonce)
                 began = time.perf_counter()
                 message = self._hear()
-                if message == FAILED:
-                    return Judged(level, "", _read(report))
                 if not hmac.compare_digest(message, marker(self._key, level.encode() + nonce)):
                     raise RefusedError("something other than slimbake answers for it")
                 hold(level, time.perf_counter() - began)
@@ -146,14 +146,12 @@ class _Child:
                 self._hear()
             return Judged("", "", _read(report))
         except RefusedError as error:
-            where = f" in {level}" if level != "run" else ""
+            where = f" in {level}" if error.why and level != "run" else ""
             return Judged(error.failed or level, f"{error.why}{where}", _read(report))
 
     def _levels(self) -> tuple[str, ...]:
         """What the check defines, once it is loaded."""
         message = self._hear()
-        if message == FAILED:
-            raise RefusedError("")
         text, mark = message[KEY:], message[:KEY]
         if not hmac.compare_digest(mark, marker(self._key, text)):
             raise RefusedError("something other than slimbake answers for it")
@@ -185,6 +183,8 @@ class _Child:
             senders = [_CREDENTIALS.unpack(data)[0] for _, kind, data in about if kind == 2]
             if senders != [self._process.pid]:
                 raise RefusedError("another process answers for it: it has forked")
+            if message == FAILED:
+                raise RefusedError("")  # the check itself has said why
             return message
 
     def _ended(self) -> str:
@@ -221,19 +221,9 @@ def _program() -> tuple[str, tuple[int, ...]]:
     return str(archive), (int(archive.name),) if held else ()
 
 
-def _in_memory(content: bytes) -> int:
-    file = os.memfd_create("question")
-    with open(file, "wb", closefd=False) as out:
-        out.write(content)
-    os.lseek(file, 0, os.SEEK_SET)
-    return file
-
-
 def _read(file: int) -> Any:
     """The child's report; None where it wrote none."""
     try:
-        os.lseek(file, 0, os.SEEK_SET)
-        with open(file, "rb", closefd=False) as report:
-            return json.loads(report.read(_MOST))
-    except (OSError, ValueError, RecursionError):
+        return json.loads(os.pread(file, _MOST, 0))
+    except (ValueError, RecursionError):
         return None

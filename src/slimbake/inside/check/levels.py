@@ -56,19 +56,17 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     sys.path[:] = [*sys.path[1:], *here] if question.get("installed") else [*here, *sys.path[1:]]
     # Garbage collection takes a fifth of the time in which torch and transformers are imported.
     gc.disable()
-    kind = _kind(question, report)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "slimbake"]:
-        del sys.modules[name]
-    _answer(channel, kind, watch(question["name"]))
-
-
-def _kind(question: Mapping[str, Any], report: int) -> Smoke | Verification:
     faulthandler.dump_traceback_later(max(question["until"] - time.monotonic(), 0.1))
+    kind: Smoke | Verification
     if question["kind"] == "verify":
         from .verify import Verification  # a smoke needs no clients of HTTP
 
-        return Verification(question, report)
-    return KINDS[question["kind"]](question, report)
+        kind = Verification(question, report)
+    else:
+        kind = (Reference if question["kind"] == "reference" else Smoke)(question, report)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "slimbake"]:
+        del sys.modules[name]
+    _answer(channel, kind, watch(question["name"]))
 
 
 def watch(name: str) -> list[str]:
@@ -122,7 +120,7 @@ def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoRe
     """
     read, write, leave, blake2b, dumps = os.read, os.write, os._exit, hashlib.blake2b, json.dumps
     failed, ended, size, error_of, unrun = FAILED, ENDED, KEY, LevelError, object()
-    kind_of, is_a, has, shown, result = type, isinstance, hasattr, ascii, unrun
+    kind_of, has, shown, result = type, hasattr, ascii, unrun
     watched = (sys.gettrace, sys.getprofile)
     # An object of C, which the garbage collector does not list and which does not tell its key.
     seal = blake2b(digest_size=size, key=read(channel, size))
@@ -132,8 +130,6 @@ def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoRe
         (mark := seal.copy()).update(names)
         write(channel, mark.digest() + names)
         for name, function, given in levels:
-            if is_a(function, kind_of):
-                raise error_of(f"{name} is a class: a level is a function")
             result = function(*given)
             while has(kind_of(result), "__await__"):
                 from asyncio import run
@@ -182,26 +178,21 @@ class Smoke:
         self._question, self._report = question, report
 
     def load(self) -> list[Level]:
-        module = load_check(
-            self._question["source"].encode("latin-1"), self._question["name"], "smoke"
-        )
+        module = load_check(self._question, "smoke")
+        functions = {level: getattr(module, name, None) for level, name in self.FUNCTIONS}
+        given = {}
+        if functions["parity"] is not None:
+            if self._question["reference"] is None:
+                stores = "`slimbake check --reference SERVICE` stores it"
+                raise LevelError(f"parity has no {self._question['stored']}: {stores}")
+            given["parity"] = (json.loads(self._question["reference"]),)
         levels = [
-            (level, getattr(module, name), ())
-            for level, name in self.FUNCTIONS
-            if getattr(module, name, None) is not None
+            (level, f, given.get(level, ())) for level, f in functions.items() if f is not None
         ]
         if not levels:
             defined = "none of imports(), load(), parity(reference)"
             raise LevelError(f"{self._question['name']} defines {defined}")
-        return [self._given(*level) for level in levels]
-
-    def _given(self, level: str, function: Callable[..., Any], given: tuple[Any, ...]) -> Level:
-        if level != "parity":
-            return level, function, given
-        if self._question["reference"] is None:
-            stores = "`slimbake check --reference SERVICE` stores it"
-            raise LevelError(f"parity has no {self._question['stored']}: {stores}")
-        return level, function, (json.loads(self._question["reference"]),)
+        return levels
 
     def end(self) -> None:
         files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
@@ -221,9 +212,7 @@ class Reference(Smoke):
     """`reference()`, whose result the judge is told."""
 
     def load(self) -> list[Level]:
-        module = load_check(
-            self._question["source"].encode("latin-1"), self._question["name"], "smoke"
-        )
+        module = load_check(self._question, "smoke")
 
         def reference() -> None:
             self._computed = module.reference()
@@ -234,11 +223,9 @@ class Reference(Smoke):
         self._tell(self._computed)
 
 
-KINDS = {"smoke": Smoke, "reference": Reference}
-
-
-def load_check(source: bytes, name: str, module_name: str) -> ModuleType:
+def load_check(question: Mapping[str, Any], module_name: str) -> ModuleType:
     """Run the service's own check as a module of this name, asserts and all, and for tracebacks."""
+    source, name = question["source"].encode("latin-1"), question["name"]
     module = ModuleType(module_name)
     module.__file__ = name
     sys.modules[module_name] = module

@@ -28,14 +28,10 @@ class Unanswered:
         more = f" and {len(self.files) - NAMED} more" if len(self.files) > NAMED else ""
         verb = "needs" if len(self.files) == 1 else "need"
         asking = f"{', '.join(self.files[:NAMED])}{more} {verb}"
-        return f"{asking} {self.name}, which the image lacks: {self._advice()}"
-
-    def _advice(self) -> str:
-        if self.package:
-            return f"`system: [{self.package}]` brings it"
-        if guess := package_name(self.name):
-            return f"no package known; by Debian's rule for names it is in {guess}"
-        return "no package known"
+        guess = package_name(self.name)
+        rule = f"; by Debian's rule for names it is in {guess}" if guess else ""
+        known = f"`system: [{self.package}]` brings it" if self.package else ""
+        return f"{asking} {self.name}, which the image lacks: {known or f'no package known{rule}'}"
 
 
 def unanswered(root: Path) -> list[Unanswered]:

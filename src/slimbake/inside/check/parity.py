@@ -28,16 +28,13 @@ from .turn import turn
 CONTEXT = INSIDE / "context"
 TIME_LIMIT = 900.0  # seconds in all; the stack of a check that hangs is printed
 BATCH = 16  # texts that are embedded at once
-FUNCTIONS = {
-    "embedding": ("embed", "ids"),
-    "generation": ("generate", "logprobs", "ids"),
-}
 
 
 class ParityError(Exception):
     """The service's answers cannot be compared."""
 
 
+@turn()
 def run_parity(arguments: Sequence[str]) -> int:
     """The program `parity REFERENCE OUT [--as-nonroot] [--context FOLDER]`: OUT gets the figures.
 
@@ -49,23 +46,19 @@ def run_parity(arguments: Sequence[str]) -> int:
     parser.add_argument("--as-nonroot", action="store_true")
     parser.add_argument("--context", type=Path, default=CONTEXT)
     given = parser.parse_args(arguments)
-    with turn():
-        return _compare(given)
-
-
-def _compare(given: argparse.Namespace) -> int:
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     sys.path[0] = str(Path.cwd())  # the service's code, as `python -m` has it
     name = os.environ["SLIMBAKE_PARITY"]
     try:
-        source = (given.context / name).read_bytes()
+        source = (given.context / name).read_bytes().decode("latin-1")
         reference = json.loads(given.reference.read_text(encoding="ascii"))
         with given.out.open("w", encoding="ascii") as out:
             if given.as_nonroot:
                 settle(os.environ)
                 become_nonroot()
             os.dup2(2, 1)  # a build's log mixes up two streams
-            service = load_check(source, name, "parity_of_service")
+            question = {"name": name, "source": source}
+            service = load_check(question, "parity_of_service")
             figures, holds = measure_answers(
                 service, reference, json.loads(os.environ["SLIMBAKE_LIMITS"])
             )
@@ -89,8 +82,8 @@ def measure_answers(
     """
     started = time.perf_counter()
     task = reference["task"]
-    functions = (name for name in FUNCTIONS[task] if not callable(getattr(service, name, None)))
-    if missing := [f"{name}()" for name in functions]:
+    measure, functions = MEASURES[task]
+    if missing := [f"{name}()" for name in functions if not callable(getattr(service, name, None))]:
         raise ParityError(f"{os.environ['SLIMBAKE_PARITY']} defines no {', '.join(missing)}")
     strings = reference["strings"]
     ids = [list(map(int, row)) for row in service.ids(list(strings))]
@@ -101,7 +94,7 @@ def measure_answers(
         "strings": len(strings),
         "different": [text for text, mine, theirs in pairs if mine != theirs],
         "limits": dict(limits),
-        **_MEASURE[task](service, reference),
+        **measure(service, reference),
     }
     figures["seconds"] = round(time.perf_counter() - started, 2)
     verdict = judge(task, figures, limits)
@@ -144,9 +137,9 @@ def _generation(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, 
     return agreement_of_generations(reference, greedy, logprobs)
 
 
-_MEASURE = {
-    "embedding": _embedding,
-    "generation": _generation,
+MEASURES = {
+    "embedding": (_embedding, ("embed", "ids")),
+    "generation": (_generation, ("generate", "logprobs", "ids")),
 }
 
 

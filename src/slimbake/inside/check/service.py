@@ -6,6 +6,7 @@ A verify asks the service at its port, or runs it as a command.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import http.server
 import os
@@ -176,17 +177,10 @@ class VerifiedService:
             raise http.client.IncompleteRead(b"".join(pieces), answer.length)
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, pieces)
 
-    def get(self, path: str, **more: Any) -> Answer:
-        return self.request("GET", path, **more)
-
-    def post(self, path: str, json: Any = None, **more: Any) -> Answer:
-        return self.request("POST", path, json, **more)
-
-    def put(self, path: str, json: Any = None, **more: Any) -> Answer:
-        return self.request("PUT", path, json, **more)
-
-    def delete(self, path: str, **more: Any) -> Answer:
-        return self.request("DELETE", path, **more)
+    get = functools.partialmethod(request, "GET")
+    post = functools.partialmethod(request, "POST")
+    put = functools.partialmethod(request, "PUT")
+    delete = functools.partialmethod(request, "DELETE")
 
     def run(self, *arguments: str, stdin: str = "") -> Done:
         """Run the command to its end in a new process, with these arguments."""

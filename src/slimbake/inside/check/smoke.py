@@ -18,7 +18,7 @@ from typing import Any
 
 from ..step import INSIDE, PREFIX, SITE
 from .inventory import recorded
-from .judge import LIMIT, Judged, judge
+from .judge import LIMIT, judge
 from .surroundings import as_nonroot, given_env, settle
 from .turn import turn
 
@@ -29,6 +29,7 @@ LITTLE = 0.01  # of the modules of the packages: a smoke that imports less is em
 EMPTY = "smoke: empty: "  # how the line begins that says so
 
 
+@turn()
 def run_smoke(arguments: Sequence[str]) -> int:
     """The program `smoke [--as-nonroot] [--reference] [--context FOLDER] [--limit SECONDS]`.
 
@@ -42,22 +43,23 @@ def run_smoke(arguments: Sequence[str]) -> int:
     parser.add_argument("--limit", type=float, default=LIMIT)
     options = parser.parse_args(arguments)
     question = asked_smoke(options.context, "reference" if options.reference else "smoke")
-    with turn():
-        variables = dict(os.environ)
-        if options.as_nonroot:
-            settle(variables)
-            variables = as_nonroot(variables)
-        clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
-        judged = judge(
-            question,
-            options.limit,
-            nonroot=options.as_nonroot,
-            environment=clean | given_env(variables),
-            hold=(lambda *_: None) if options.reference else _say,
-        )
+    variables = dict(os.environ)
+    if options.as_nonroot:
+        settle(variables)
+        variables = as_nonroot(variables)
+    clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
+    judged = judge(
+        question,
+        options.limit,
+        nonroot=options.as_nonroot,
+        environment=clean | given_env(variables),
+        hold=(lambda *_: None) if options.reference else _say,
+    )
     if judged.failed:
-        for line in words(judged, question["name"]):
-            print(line, file=sys.stderr)
+        name, level = question["name"], judged.failed
+        why = f"smoke: {name}: {judged.why}\n" if judged.why else ""
+        failed = f"{name} could not be run" if level == "run" else f"{level} failed"
+        print(f"{why}smoke: {failed}", file=sys.stderr)
         return 1
     if options.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
@@ -122,13 +124,6 @@ def runs_installed(script: str, prefix: Path, code: Path) -> bool:
     )
     tops = {p.module.partition(".")[0] for p in points if p.name == script}
     return any((code / top).is_dir() or (code / f"{top}.py").is_file() for top in tops)
-
-
-def words(judged: Judged, name: str) -> list[str]:
-    """Why a smoke did not hold, beside what it has printed itself."""
-    why = [f"smoke: {name}: {judged.why}"] if judged.why else []
-    last = f"{name} could not be run" if judged.failed == "run" else f"{judged.failed} failed"
-    return [*why, f"smoke: {last}"]
 
 
 def _say(level: str, seconds: float) -> None:

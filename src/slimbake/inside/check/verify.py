@@ -62,10 +62,9 @@ class Verification:
 
     def load(self) -> list[Level]:
         """`verify(service)`, and then what every service must do. Raises LevelError."""
-        source, name = self._question["source"].encode("latin-1"), self._question["name"]
-        module = load_check(source, name, "verify")
+        module = load_check(self._question, "verify")
         if not callable(getattr(module, "verify", None)):
-            raise LevelError(f"{name} does not define verify(service)")
+            raise LevelError(f"{self._question['name']} does not define verify(service)")
         return [("verify", module.verify, (self._service,)), ("end", self._service.finish, ())]
 
     def end(self, error: str = "") -> None:
