@@ -156,21 +156,6 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
     assert not (repo.root / "bake/locks").exists()
 
 
-def test_what_two_services_pin_otherwise_is_locked_as_each_says(repo: Repo, index: Index) -> None:
-    for version in ("1", "2"):
-        index.add("core", version)
-    repo.write(
-        "services:\n"
-        + "".join(
-            f"  {name}: {{context: {name}, requirements: ['core=={version}'], start: none}}\n"
-            for name, version in (("a", 1), ("b", 2))
-        ),
-        {"a/app.py": "", "b/app.py": ""},
-    )
-    assert repo.run("lock").code == 0
-    assert (repo.pins("a"), repo.pins("b")) == (["core==1"], ["core==2"])
-
-
 def unbuilt(index: Index, setup: bytes) -> None:
     """Publish sources without metadata, and a package that needs them."""
     packed = io.BytesIO()
@@ -185,24 +170,22 @@ def unbuilt(index: Index, setup: bytes) -> None:
     index.add("needs", "1", ["source"])
 
 
-def test_sources_that_import_what_they_do_not_require_are_reported_with_what_python_says(
-    repo: Repo, index: Index
+@pytest.mark.parametrize(
+    ("setup", "said"),
+    [
+        (b"import numpy.distutils\n", "No module named 'numpy'"),
+        (b"broken(", "require a version that has a wheel"),
+    ],
+)
+def test_sources_that_do_not_build_are_named_with_the_reason(
+    repo: Repo, setup: bytes, said: str
 ) -> None:
-    unbuilt(index, b"import numpy.distutils\n")
+    unbuilt(repo.index, setup)
     repo.fleet("[]", a="[needs]", b="[]")
     done = repo.run("lock")
     assert done.code == 7
     assert "the sources of source==1 do not say what they depend on" in done.stderr
-    assert "No module named 'numpy'" in done.stderr
-
-
-def test_sources_that_do_not_build_are_named_with_the_reason(repo: Repo, index: Index) -> None:
-    unbuilt(index, b"broken(")
-    repo.fleet("[]", a="[needs]", b="[]")
-    done = repo.run("lock")
-    assert done.code == 7
-    assert "the sources of source==1 do not say what they depend on" in done.stderr
-    assert "require a version that has a wheel" in done.stderr
+    assert said in done.stderr
 
 
 OTHERS = (
@@ -443,14 +426,8 @@ def test_two_locks_at_once_both_end_well_and_leave_one_result(repo: Repo, web: N
     ended = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     assert repo.run("lock", "--check").code == 0
-    assert sorted(repo.locked()) == [
-        "a.txt",
-        "b.txt",
-        "base-web.txt",
-        "externals.txt",
-        "inputs.json",
-        "layers.json",
-    ]
+    texts = {f"{name}.txt" for name in ("a", "b", "base-web", "externals")}
+    assert repo.locked().keys() == {*texts, "inputs.json", "layers.json"}
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -86,21 +86,12 @@ def test_each_variant_s_lock_takes_its_own_build_from_a_folder_that_has_them_all
     ]
 
 
-def test_the_index_s_own_build_is_the_plain_one_where_others_of_its_version_are_there(
-    repo: Repo, index: Index, folder: Path
-) -> None:
-    build(index, "2.0")
-    for local in ("cpu", "cu128"):
-        wheel(folder, "2.0", local)
-    locked(repo, THREE)
-    assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.0"]
-
-
 def test_variants_are_locked_each_on_its_own(repo: Repo, index: Index, folder: Path) -> None:
     build(index, "2.0")
     for local in ("cpu", "cu128"):
         wheel(folder, "2.0", local)
     locked(repo, THREE)
+    assert repo.pins("base-ml-index") == ["nvidia-cudnn-cu12==1", "torch==2.0"], "the index's own"
     before = repo.locked()
     wheel(folder, "3.0", "cu128")
     locked(repo, THREE.replace("{torch: cu128}", "{torch: cu128, requirements: ['torch>=3']}"))

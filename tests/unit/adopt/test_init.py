@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.adopt.repositories import APP, FILES, PLAIN, started, written
+from tests.unit.adopt.repositories import FILES, PLAIN, started, written
 
 from slimbake.adopt.init import InitRequest, init, report, start
 from slimbake.config import manifest
@@ -125,16 +125,6 @@ def test_projects_choose_the_python_of_images(tmp_path: Path, requires: str, pyt
     project = f'[project]\nname = "a"\nrequires-python = "{requires}"\n'
     decided = started(tmp_path, {**several({"a": "python"}), "lib/pyproject.toml": project})
     assert f'python: "{python}"' in decided.text
-
-
-def test_pins_that_differ_need_no_word(tmp_path: Path) -> None:
-    files = {**SHOP, "job/Dockerfile": PLAIN}
-    files["web/requirements.txt"], files["job/requirements.txt"] = (
-        "fastapi==1\nuvicorn\n",
-        "FastAPI==2\n",
-    )
-    text = started(tmp_path, files).text
-    assert "layers" not in text and "bases" not in text
 
 
 # What the manifest's reader refuses goes, and is named.
@@ -298,13 +288,3 @@ def test_no_secret_of_a_file_of_variables_reaches_what_is_written(tmp_path: Path
     root = written(tmp_path, files)
     lines = init(root / "services.yaml", InitRequest(), QUIET)
     assert "s3cret" not in (root / "services.yaml").read_text() + "\n".join(lines)
-
-
-def test_a_hundred_services_are_drafted(tmp_path: Path) -> None:
-    files: dict[str, str] = {}
-    for number in range(100):
-        files |= {f"services/s{number}/{name}": text for name, text in FILES.items()}
-        files[f"services/s{number}/Dockerfile"] = PLAIN
-        files |= {f"services/s{number}/a/m{n}.py": APP for n in range(10)}
-    decided = started(tmp_path, files)
-    assert len(decided.drafts) == 100

@@ -114,27 +114,28 @@ def test_a_shared_job_that_failed_says_why_none_of_its_services_was_built() -> N
     assert "not reached" not in text
 
 
-def test_a_job_of_several_services_counts_for_each_of_them_alike() -> None:
-    record = Record(services=("a", "b"), images=(image("a", 1), image("b", 2)))
-    made = summarise(fleet("a", "b"), ("a", "b"), (), (record,), Measurement(()))
-    assert [row.state for row in made.rows] == ["built", "built"]
+@pytest.mark.parametrize(
+    ("said", "states"),
+    [
+        ([Record(services=("api", "jobs"), images=(API, image("jobs", 2)))], ["built", "built"]),
+        ([Record(services=("api", "jobs"), held=("jobs",), images=(API,))], ["built", "unchanged"]),
+        (
+            [
+                Record(services=("api", "jobs"), images=(API, image("jobs", 2))),
+                Record(services=("api",), failed=("api",), error="no space left"),
+            ],
+            ["failed", "built"],
+        ),
+    ],
+    ids=["both were built", "the registry had one", "one lane failed"],
+)
+def test_states_of_services_come_from_the_records_of_jobs(
+    said: list[Record], states: list[str]
+) -> None:
+    asked = ("api", "jobs")
+    made = summarise(fleet(*asked), asked, (), tuple(said), Measurement(()))
+    assert [row.state for row in made.rows] == states
     assert "Nothing is known of the main branch yet." in summary_text(made)
-    assert "| new |" in summary_text(made)
-
-
-def test_a_service_of_two_lanes_has_failed_where_one_of_them_did() -> None:
-    good = Record(services=("api",), images=(API,))
-    bad = Record(services=("api",), failed=("api",), error="no space left")
-    assert [
-        row.state
-        for row in summarise(fleet("api"), ("api",), (), (good, bad), Measurement(())).rows
-    ] == ["failed"]
-
-
-def test_what_a_job_found_on_the_registry_is_unchanged() -> None:
-    record = Record(services=("api", "jobs"), held=("jobs",), images=(API,))
-    made = summarise(fleet("api", "jobs"), ("api", "jobs"), (), (record,), Measurement(()))
-    assert [row.state for row in made.rows] == ["built", "unchanged"]
 
 
 def test_what_is_over_its_budget_is_shown_with_what_it_weighs() -> None:

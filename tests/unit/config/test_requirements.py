@@ -99,40 +99,10 @@ def test_a_hash_mark_inside_a_word_begins_no_comment(tmp_path: Path) -> None:
     assert text.startswith("services/api/requirements.txt:1:1: 'a#b' is no requirement")
 
 
-def test_a_pyproject_gives_its_dependencies_and_not_itself(tmp_path: Path) -> None:
-    files = {
-        "services/api/pyproject.toml": (
-            '[project]\nname = "api"\ndependencies = ["httpx>=0.27", "fastapi"]\n'
-        )
-    }
-    assert read(tmp_path, "pyproject.toml", files) == Requirements(
-        specs=("httpx>=0.27", "fastapi"), files=("services/api/pyproject.toml",)
-    )
-
-
 @pytest.mark.parametrize("said", ["", "dependencies = []\n"])
 def test_a_project_without_dependencies_requires_nothing(tmp_path: Path, said: str) -> None:
     files = {"services/api/pyproject.toml": f'[project]\nname = "api"\n{said}'}
     assert read(tmp_path, "pyproject.toml", files).specs == ()
-
-
-def test_the_sources_of_uv_place_a_dependency_in_the_repository(tmp_path: Path) -> None:
-    table = '[tool.uv.sources]\nAtlas-Common = { path = "../../libs/common", editable = true }\n'
-    head = '[project]\nname = "api"\ndependencies = ["atlas_common", "httpx"]\n'
-    files = {"services/api/pyproject.toml": head + table}
-    found = read(tmp_path, "pyproject.toml", files)
-    assert (found.specs, found.packages) == (("httpx",), (PACKAGE,))
-
-
-def test_a_member_of_the_workspace_is_found_from_below(tmp_path: Path) -> None:
-    table = "[tool.uv.sources]\natlas-common = { workspace = true }\n"
-    files = {
-        "services/api/pyproject.toml": (
-            f'[project]\nname = "api"\ndependencies = ["atlas-common"]\n{table}'
-        ),
-        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["services/*", "libs/*"]\n',
-    }
-    assert read(tmp_path, "pyproject.toml", files).packages == (PACKAGE,)
 
 
 def test_a_workspace_that_reaches_out_of_the_repository_is_refused(tmp_path: Path) -> None:
@@ -144,14 +114,6 @@ def test_a_workspace_that_reaches_out_of_the_repository_is_refused(tmp_path: Pat
         "pyproject.toml": '[tool.uv.workspace]\nmembers = ["../libs/*"]\n',
     }
     assert "'../libs/*' lies outside the repository" in problem(tmp_path, "pyproject.toml", files)
-
-
-def test_a_file_that_two_services_name_is_reported_once(tmp_path: Path) -> None:
-    files = {
-        "services/api/requirements.txt": "-r ../shared.txt\n-r ../shared.txt\n",
-        "services/shared.txt": "numpy 2\n",
-    }
-    assert problem(tmp_path, "requirements.txt", files).startswith("services/shared.txt:1:1: ")
 
 
 def test_a_base_finds_its_file_beside_the_manifest(tmp_path: Path) -> None:

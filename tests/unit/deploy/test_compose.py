@@ -231,11 +231,6 @@ def test_a_health_check_that_fails_from_the_start_is_reported_once(
     assert capsys.readouterr().err == "api is not healthy yet: its health check says: refused\n"
 
 
-def test_what_is_unhealthy_fails(awaited: Any) -> None:
-    with pytest.raises(CheckError, match="api is unhealthy\napi said"):
-        awaited({"api": state(health="unhealthy"), "job": state()})
-
-
 def test_all_that_are_ill_are_named_with_what_a_health_check_says(awaited: Any) -> None:
     looks = {"api": state(health="unhealthy", check="refused"), "job": state(2)}
     with pytest.raises(CheckError) as caught:

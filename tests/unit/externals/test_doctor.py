@@ -91,10 +91,6 @@ def test_the_graph_store_is_a_warning_since_it_bakes() -> None:
     assert report(facts).healthy
 
 
-def test_the_version_of_buildx_is_listed() -> None:
-    assert row(FACTS, "buildx").found == "0.13.1"
-
-
 def test_a_builder_of_its_own_is_a_warning() -> None:
     assert row(replace(FACTS, engine=CONTAINER), "builder").state == "warn"
 

@@ -22,7 +22,6 @@ from slimbake.fingerprint import (
 )
 from slimbake.fingerprint.gather import Commit
 from slimbake.fleet import Fleet, resolve, with_digests
-from slimbake.fleet.model import Compression
 from slimbake.host.sources import Source
 from slimbake.host.workspace import Workspace
 from slimbake.lock.model import Pin
@@ -198,15 +197,6 @@ def test_each_input_changes_what_depends_on_it(
     assert changed(change) == expected
 
 
-def test_another_compression_changes_what_is_pushed(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    before = fingerprints(decided, root, NOWHERE, AROUND)
-    after = fingerprints(
-        replace(decided, compression=Compression("gzip", 6)), root, NOWHERE, AROUND
-    )
-    assert {name for name in before if before[name] != after[name]} >= {"runtime", "api", "embed"}
-
-
 def test_the_order_in_which_services_start_is_in_no_image(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, NOWHERE, AROUND)
@@ -344,15 +334,8 @@ def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
     assert changed(nothing, PLATFORMS="linux/arm64") == EVERYTHING
     assert changed(nothing, COMPRESSION="gzip") >= {"runtime", "api"}
     assert changed(nothing, PLATFORMS=plan(FLEET).platforms[0]) == set(), "as it is anyway"
-    elsewhere = {
-        "REGISTRY": "r",
-        "TAG": "t",
-        "CACHE_FROM": "c",
-        "CACHE_TO": "c",
-        "LAYOUTS": "/l",
-        "CA_BUNDLE": "/c",
-    }
-    assert changed(nothing, **elsewhere) == set()
+    elsewhere = ("REGISTRY", "TAG", "CACHE_FROM", "CACHE_TO", "LAYOUTS", "CA_BUNDLE")
+    assert changed(nothing, **dict.fromkeys(elsewhere, "x")) == set()
 
 
 def test_of_what_a_machine_brings_only_externals_count_since_locks_name_the_rest() -> None:
@@ -383,12 +366,6 @@ def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path:
     assert (python.name, python.digest) == ("python python:3.11-slim-trixie", f"sha256:{'a' * 64}")
     standin = replace(AROUND, standins=("python",))
     assert one != runtime(standin), "stand-ins have fingerprints of their own"
-
-
-def test_where_locks_pin_every_external_everything_is_known(tmp_path: Path) -> None:
-    _, root = repository(tmp_path)
-    pinned = plan(with_digests(FLEET, PINNED))
-    assert fingerprints(pinned, root, NOWHERE).keys() == EVERYTHING
 
 
 def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
@@ -426,11 +403,8 @@ def test_a_service_may_stand_on_one_that_comes_later(tmp_path: Path) -> None:
     before = fingerprints(decided, root, NOWHERE, AROUND)
     (root / "services/late/file.txt").write_text("edited")
     after = fingerprints(decided, root, NOWHERE, AROUND)
-    assert {name for name in before if before[name] != after[name]} == {
-        "late",
-        "late-smoke",
-        "early",
-    }
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"late", "late-smoke", "early"}
 
 
 def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:

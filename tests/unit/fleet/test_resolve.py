@@ -9,7 +9,6 @@ from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 from slimbake.config.model import BaseEntry, Healthcheck, VariantEntry, WeightsEntry
 from slimbake.fleet import with_digests
 from slimbake.fleet.model import Base, Service
-from slimbake.inside.step import NONROOT
 
 MODEL = WeightsEntry("package", "a-model")
 BASES = (
@@ -25,25 +24,6 @@ SERVICES = (
     service("alone", requirements=asks("rich", packages=(COMMON,))),
 )
 FLEET = fleet(*SERVICES, bases=BASES)
-
-
-def test_layers_are_named_by_their_kind_and_services_by_themselves() -> None:
-    assert {layer.name: layer.kind for layer in FLEET.layers.values()} == {
-        "base-web": "base",
-        "base-ml": "base",
-        "base-ml-onnx": "base",
-        "base-ml-export": "export",
-        "base-vision": "base",
-        "base-spare": "base",
-        "api": "service",
-        "see": "service",
-        "rank": "service",
-        "alone": "service",
-        "weights-a-model": "weights",
-        "weights-a-model-onnx-int8": "weights",
-        "wheel-auth": "wheel",
-        "wheel-common": "wheel",
-    }
 
 
 def test_a_lock_is_called_as_its_layer_and_exported_weights_have_that_of_their_origin() -> None:
@@ -146,14 +126,6 @@ def test_packages_that_a_base_has_are_asked_for_and_not_installed_above_it() -> 
     assert FLEET.layers["see"].asks.packages == (COMMON, AUTH)
 
 
-def test_a_package_is_built_once_with_what_its_project_asks_for() -> None:
-    common = replace(COMMON, build=("hatchling",))
-    found = fleet(*(service(name, requirements=asks(packages=(common,))) for name in "ab"))
-    (package,) = found.packages
-    assert (package.name, package.path) == ("common", "libs/common")
-    assert package.layer.asks == asks("hatchling")
-
-
 def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
     python = FLEET.external("python").image
     found = with_digests(FLEET, {python: "sha256:1"})
@@ -163,22 +135,6 @@ def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
 
 
 # --- variants and exports together
-
-
-def test_what_is_made_of_a_variant_says_which_entry_it_is_of() -> None:
-    cpu, cuda = VariantEntry("cpu", torch="cpu"), VariantEntry("cuda", torch="cu128")
-    ml = BaseEntry("ml", requirements=asks("torch"), variants=(cpu, cuda))
-    found = fleet(service("rank", base="ml", weights=MODEL, inference="onnx"), bases=(ml,))
-    assert {
-        base.name: (base.entry, base.variant, base.copied, base.layer.kind) for base in found.bases
-    } == {
-        "ml": ("ml", "cpu", False, "base"),
-        "ml-onnx": ("ml-onnx", "cpu", False, "base"),
-        "ml-export": ("ml-export", "cpu", False, "export"),
-        "ml-cuda": ("ml", "cuda", True, "base"),
-        "ml-cuda-onnx": ("ml-onnx", "cuda", True, "base"),
-        "ml-cuda-export": ("ml-export", "cuda", True, "export"),
-    }
 
 
 def test_two_services_may_have_one_port_and_the_host_has_another_for_the_second() -> None:
@@ -233,8 +189,3 @@ def test_a_service_with_a_port_is_well_while_it_takes_connections() -> None:
         "off": Healthcheck(off=True),
         "on": None,
     }
-
-
-def test_services_run_as_the_user_that_the_manifest_names() -> None:
-    found = [each.user for each in fleet(service("api"), service("own", user="1000:0")).services]
-    assert found == [f"{NONROOT}:{NONROOT}", "1000:0"]

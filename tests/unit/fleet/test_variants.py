@@ -37,30 +37,6 @@ def made(*services: Any, by: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> 
     return fleet(*services, bases=by, **said)
 
 
-def test_all_that_stands_on_a_base_has_its_variants_and_the_first_keeps_the_names() -> None:
-    found = made(service("api", base="web"), service("rank", base="ml"))
-    assert stand(found) == [
-        ("api", "base-web"),
-        ("rank", "base-ml"),
-        ("rank-cuda", "base-ml-cuda"),
-    ]
-    assert [(s.name, s.entry, s.copied, s.variant) for s in found.services] == [
-        ("api", "api", False, ""),
-        ("rank", "rank", False, "cpu"),
-        ("rank-cuda", "rank", True, "cuda"),
-    ]
-    assert [(b.name, b.entry, b.copied, b.variant) for b in found.bases] == [
-        ("web", "web", False, ""),
-        ("web-cuda", "web", True, "cuda"),
-        ("ml", "ml", False, "cpu"),
-        ("ml-cuda", "ml", True, "cuda"),
-    ]
-    assert [base.layer.asks.specs for base in found.bases if base.entry == "ml"] == [
-        ("torch",),
-        ("torch", "triton"),
-    ]
-
-
 def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> None:
     found = made(service("api", base="web"), service("rank", base="ml", requirements=asks("scipy")))
     assert bases(found) == {

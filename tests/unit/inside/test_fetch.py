@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from tests.index import Index, serving
@@ -133,12 +132,6 @@ def sent(index: Index) -> list[str | None]:
 
 def as_user(index: Index, user: str) -> str:
     return index.url.replace("//", f"//{user}@")
-
-
-def test_an_index_s_credentials_go_with_its_files(index: Index, tmp_path: Path) -> None:
-    open_ = opener([as_user(index, "me:p%40ss")], None)
-    download(address(index), tmp_path / NAME, sha256(index), open_)
-    assert sent(index) == [word("me:p@ss")]
 
 
 def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(
@@ -285,13 +278,6 @@ def test_the_step_takes_from_the_mounted_folder_what_no_index_has(
 def test_an_empty_lock_makes_an_empty_folder(inside: Path, tmp_path: Path) -> None:
     fetch.fetch_lock("# Generated\n", tmp_path / "wheels", "")
     assert list((tmp_path / "wheels").iterdir()) == []
-
-
-def test_the_host_of_an_index_is_compared_with_its_port() -> None:
-    assert fetch._origin(urlsplit("https://me:word@Index.example.com:8443/simple")) == (
-        "https",
-        "index.example.com:8443",
-    )
 
 
 # --- an index that does not end

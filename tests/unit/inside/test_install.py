@@ -72,13 +72,6 @@ def test_debris_of_the_installer_is_removed_with_its_rows_and_nothing_else(tmp_p
     assert rows == ["thing/__init__.py", "thing/a, b.py", "thing-1.dist-info/RECORD"]
 
 
-def test_a_tree_without_debris_stays_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "thing").touch()
-    before = state(tmp_path)
-    install.remove_debris(tmp_path)
-    assert state(tmp_path) == before
-
-
 @pytest.fixture
 def uv(inside: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The calls of uv that a step makes."""

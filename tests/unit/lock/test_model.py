@@ -31,34 +31,6 @@ BASES = (
 )
 
 
-def test_each_layer_comes_after_those_whose_versions_it_takes() -> None:
-    found = fleet(
-        service("rank", base="ml", requirements=asks("scipy")),
-        service("api", base="web", requirements=asks("httpx")),
-        service("tool", requirements=asks("rich")),
-        service("bare"),
-        bases=BASES,
-    )
-    layers = {layer.name: [each.name for each in settled(layer)] for layer in locked_layers(found)}
-    assert layers == {
-        "base-web": [],
-        "base-ml": ["base-web"],
-        "base-other": [],
-        "rank": ["base-web", "base-ml"],
-        "api": ["base-web"],
-        "tool": [],
-    }
-
-
-def test_a_service_is_locked_for_its_own_platforms() -> None:
-    services = (
-        service("a", requirements=asks("rich"), platforms=("linux/arm64",)),
-        service("b", requirements=asks("click")),
-    )
-    layers = locked_layers(fleet(*services))
-    assert [layer.platforms for layer in layers] == [("linux/arm64",), ("linux/amd64",)]
-
-
 def test_how_services_share_is_no_part_of_what_their_locks_answer() -> None:
     service_ = service("a", requirements=asks("rich"))
     assert digests(fleet(service_)) == digests(fleet(service_, layers="none"))
@@ -138,46 +110,24 @@ def test_a_neighbour_changes_no_lock() -> None:
     assert digests(with_b) == digests(ONE) | {"b": digests(with_b)["b"]}
 
 
-def test_two_services_that_swap_their_names_are_locked_again() -> None:
-    one, two = asks("httpx"), asks("rich")
-    before = digests(
-        fleet(
-            service("a", base="web", requirements=one),
-            service("b", base="web", requirements=two),
-            bases=BASES,
-        )
-    )
-    after = digests(
-        fleet(
-            service("a", base="web", requirements=two),
-            service("b", base="web", requirements=one),
-            bases=BASES,
-        )
-    )
-    assert before["a"] != after["a"]
-    assert (before["a"], before["b"]) == (after["b"], after["a"])
-
-
-def test_two_services_that_swap_their_bases_are_locked_again() -> None:
-    # What a service adds is what its base lacks: the same questions at the same depth have another
-    # answer.
+def test_services_that_swap_their_names_or_bases_are_locked_again() -> None:
+    """What a service adds is what its base lacks: equal questions at one depth have other answers."""
     bases = (
         BaseEntry("root"),
         BaseEntry("x", "root", asks("numpy")),
         BaseEntry("y", "root", asks("torch")),
     )
 
-    def found(of_a: str, of_b: str) -> dict[str, str]:
-        numpy, torch = asks("numpy"), asks("torch")
-        return digests(
-            fleet(
-                service("a", base=of_a, requirements=numpy),
-                service("b", base=of_b, requirements=torch),
-                bases=bases,
-            )
-        )
+    def found(a: tuple[str, str], b: tuple[str, str]) -> tuple[str, str]:
+        pairs = {"a": a, "b": b}.items()
+        services = (service(n, base=on, requirements=asks(spec)) for n, (on, spec) in pairs)
+        answers = digests(fleet(*services, bases=bases))
+        return answers["a"], answers["b"]
 
-    assert found("x", "y") != found("y", "x")
+    numpy, torch = ("root", "numpy"), ("root", "torch")
+    assert found(numpy, torch) == found(torch, numpy)[::-1]
+    assert found(numpy, torch)[0] != found(torch, numpy)[0]
+    assert found(("x", "numpy"), ("y", "torch")) != found(("y", "numpy"), ("x", "torch"))
 
 
 AMD64, ARM64 = 'platform_machine == "x86_64"', 'platform_machine == "aarch64"'
@@ -187,37 +137,38 @@ def wheel(tag: str) -> Wheel:
     return Wheel(f"numpy-2-cp311-cp311-{tag}.whl", 3, "a" * 64)
 
 
-def test_what_all_platforms_have_is_one_pin_with_the_wheels_of_each() -> None:
-    one, other = wheel("linux_aarch64"), wheel("linux_x86_64")
-    found = merged(
-        {
-            AMD64: [Pin("numpy", "2", (other,), ("", "x"))],
-            ARM64: [Pin("numpy", "2", (one,), ("", "y"))],
-        }
-    )
-    assert found == (Pin("numpy", "2", (one, other), ("", "x", "y")),)
+ONLY_ARM, ONLY_AMD, PURE = (
+    wheel("linux_aarch64"),
+    wheel("linux_x86_64"),
+    Wheel("x.whl", 1, "b" * 64),
+)
 
 
-def test_a_wheel_for_every_platform_is_named_once() -> None:
-    pure = Wheel("click-8-py3-none-any.whl", 1, "b" * 64)
-    assert merged({AMD64: [Pin("click", "8", (pure,))], ARM64: [Pin("click", "8", (pure,))]}) == (
-        Pin("click", "8", (pure,)),
-    )
-
-
-def test_what_one_platform_alone_has_and_what_differs_carries_a_marker() -> None:
-    found = merged({AMD64: [Pin("mkl", "1"), Pin("numpy", "2")], ARM64: [Pin("numpy", "1")]})
-    assert found == (
-        Pin("mkl", "1", marker=AMD64),
-        Pin("numpy", "1", marker=ARM64),
-        Pin("numpy", "2", marker=AMD64),
-    )
-
-
-def test_two_of_three_platforms_are_named_in_one_marker() -> None:
-    pin = Pin("x", "1")
-    assert merged({"b": [pin], "a": [pin], "c": []}) == (Pin("x", "1", marker="a or b"),)
-
-
-def test_one_platform_needs_no_marker() -> None:
-    assert merged({AMD64: [Pin("x", "1")]}) == (Pin("x", "1"),)
+@pytest.mark.parametrize(
+    ("pins", "expected"),
+    [
+        (
+            {
+                AMD64: [Pin("numpy", "2", (ONLY_AMD,), ("", "x"))],
+                ARM64: [Pin("numpy", "2", (ONLY_ARM,), ("", "y"))],
+            },
+            [Pin("numpy", "2", (ONLY_ARM, ONLY_AMD), ("", "x", "y"))],
+        ),
+        (
+            {AMD64: [Pin("x", "1", (PURE,))], ARM64: [Pin("x", "1", (PURE,))]},
+            [Pin("x", "1", (PURE,))],
+        ),
+        (
+            {AMD64: [Pin("mkl", "1"), Pin("numpy", "2")], ARM64: [Pin("numpy", "1")]},
+            [
+                Pin("mkl", "1", marker=AMD64),
+                *(Pin("numpy", *of) for of in (("1", (), (), ARM64), ("2", (), (), AMD64))),
+            ],
+        ),
+        ({"b": [Pin("x", "1")], "a": [Pin("x", "1")], "c": []}, [Pin("x", "1", marker="a or b")]),
+        ({AMD64: [Pin("x", "1")]}, [Pin("x", "1")]),
+    ],
+    ids=["wheels of each", "one wheel for all", "versions differ", "two of three", "one platform"],
+)
+def test_pins_of_platforms_are_merged(pins: dict[str, list[Pin]], expected: list[Pin]) -> None:
+    assert merged(pins) == tuple(expected)

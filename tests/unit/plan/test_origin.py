@@ -12,7 +12,6 @@ from slimbake.config.model import BaseEntry, ExternalEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.plan.origin import locks
 from slimbake.release.command import BakeOptions, Surroundings, arguments
 
 MODEL = "weights-a-model.txt"
@@ -43,10 +42,6 @@ def images() -> Fleet:
 
 def label(of: Plan, target: str, name: str = "slimbake.lock") -> str | None:
     return dict(of.target(target).labels).get(name)
-
-
-def test_an_image_stands_on_the_locks_of_its_bases_its_weights_and_its_own() -> None:
-    assert locks(plan(images()), "api") == ("base-web.txt", "base-ml.txt", MODEL, "api.txt")
 
 
 def test_the_digest_of_locks_is_that_of_their_lines_less_comments() -> None:

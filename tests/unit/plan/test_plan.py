@@ -18,7 +18,6 @@ from slimbake.config.model import (
     StartCheck,
     WeightsEntry,
 )
-from slimbake.fleet import Fleet
 from slimbake.fleet.model import Compression
 from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.plan import plan
@@ -158,32 +157,6 @@ def test_a_layer_whose_lock_names_nothing_installs_the_repositorys_packages_alon
         assert layers(decided, "api").count("api") == 2 + locked
 
 
-@pytest.mark.parametrize(
-    ("said", "used"), [("cpu", "cpu"), ("cu128", "cu128"), ("pypi", ""), (None, "")]
-)
-def test_a_family_has_one_build_of_torch_whichever_base_names_it(
-    said: str | None, used: str
-) -> None:
-    bases = (
-        BaseEntry("web", requirements=asks("httpx")),
-        BaseEntry("ml", extends="web", requirements=asks("torch"), torch=said),
-        BaseEntry("vision", extends="ml", requirements=asks("torchvision")),
-        BaseEntry("other", requirements=asks("httpx")),
-    )
-    decided = plan(
-        fleet(
-            service("see", base="vision", requirements=asks("timm")),
-            service("rest", base="other", requirements=asks("click")),
-            bases=bases,
-        )
-    )
-    recipes = {target.name: target.recipe for target in decided.targets}
-    assert {name: r.install.torch for name, r in recipes.items() if r and r.install} == {
-        **dict.fromkeys(("base-web", "base-ml", "base-vision", "see"), used),
-        **dict.fromkeys(("base-other", "rest"), ""),
-    }
-
-
 def ignored(**said: object) -> tuple[str, ...]:
     return plan(fleet(service("api", context="services/api", **said))).target("api").ignore
 
@@ -243,14 +216,6 @@ def test_the_checks_of_services_that_share_their_code_are_in_none_of_their_image
         assert not any(sent(ignore, f"{folder}{check}") for check in checks), name
         assert sent(ignore, f"{folder}jobs/tasks.py")
     assert all(sent(found.target("other").ignore, check) for check in checks)
-
-
-def test_the_same_manifest_gives_the_same_plan() -> None:
-    def make() -> Fleet:
-        return fleet(service("a", base="w"), service("b", weights=MODEL), bases=(BaseEntry("w"),))
-
-    assert plan(make()) == plan(make())
-    assert hash(plan(make())) == hash(plan(make()))
 
 
 def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> None:

@@ -53,11 +53,6 @@ def test_what_was_pushed_is_no_target_and_what_was_linked_to_it_has_the_image() 
     assert [target.name for target in made.needed(("api-smoke",))] == ["inside", "api", "api-smoke"]
 
 
-def test_without_anything_pushed_the_plan_is_the_same() -> None:
-    made = fleet()
-    assert relinked(made, {}) is made
-
-
 def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -> None:
     around = Surroundings(externals={}, pushed=AT)
     words = arguments(fleet(), ("api", "api-smoke"), around, BakeOptions())
@@ -89,15 +84,6 @@ def test_another_builder_loads_bases_too_when_they_are_asked_for() -> None:
         fleet(), ("runtime", "base-web"), Surroundings(externals={}), BakeOptions(load=True)
     )
     assert {"runtime.output=type=docker", "base-web.output=type=docker"} <= set(settings(words))
-
-
-def test_shared_is_the_runtime_and_each_base_after_its_own() -> None:
-    assert [target.name for target in fleet().shared_by(("model",))] == [
-        "runtime",
-        "base-web",
-        "base-ml",
-    ]
-    assert [target.name for target in fleet().shared_by(("jobs",))] == ["runtime", "base-web"]
 
 
 def test_a_plan_that_stands_on_images_differs_in_nothing_else() -> None:

@@ -165,13 +165,6 @@ def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(
         assert server.asked.count(f"GET /v2/a/b/manifests/{TAG}") == 1
 
 
-def test_a_connection_that_is_cut_is_made_again() -> None:
-    with registry() as server:
-        digest = release(server)
-        faulty(server, Fault(how="cut"))
-        assert ask(server) == ({"b": digest}, [])
-
-
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -233,20 +226,6 @@ def test_a_redirect_is_followed_but_not_for_ever() -> None:
         assert ask(server) == ({"b": digest}, [])
         server.faults["GET"] = itertools.repeat(aside)
         assert ask(server) == doubt("redirects without end")
-
-
-@pytest.mark.parametrize("auth", ["basic", "token"])
-def test_who_may_read_is_in_docker_s_configuration(
-    auth: Literal["basic", "token"], tmp_path: Path
-) -> None:
-    with registry(auth=auth) as server:
-        log_in(server, tmp_path, ACCOUNT)
-        digest = release(server)
-        assert ask(server) == ({"b": digest}, [])
-        (tmp_path / "config.json").unlink()
-        assert ask(server) == doubt("answers 401")
-        log_in(server, tmp_path, "someone:wrong")
-        assert ask(server) == doubt("answers 401")
 
 
 def test_whoever_may_not_read_learns_of_the_account_and_not_of_a_release() -> None:

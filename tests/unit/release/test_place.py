@@ -22,7 +22,6 @@ from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.plan.graph import relinked
-from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.registry.session import Host
@@ -187,17 +186,6 @@ def test_only_services_are_pulled_by_what_they_are_for_what_has_to_run_in_them(
     assert machine.tags == [f"{at}/{name}:v1" for name in SERVICES]
 
 
-def test_each_service_has_its_sbom_and_all_have_their_fingerprints(
-    machine: Played, builder: Builder
-) -> None:
-    run(machine)
-    for name in SERVICES:
-        repository = ImageRepository(f"{machine.server.name}/atlas/{name}")
-        found = [repository.document(each["digest"]) for each in repository.referrers(digest(name))]
-        texts = [machine.server.blobs[each.read()["layers"][0]["digest"]] for each in found if each]
-        assert texts == [f"of {name}".encode(), machine.fingerprints[name].encode()]
-
-
 def test_with_keep_going_the_rest_is_tagged(machine: Played, builder: Builder) -> None:
     builder.broken = {"nlg": CheckError("the smoke of nlg failed")}
     done = run(machine, keep_going=True)
@@ -208,15 +196,6 @@ def test_with_keep_going_the_rest_is_tagged(machine: Played, builder: Builder) -
     assert "hybrid" in error.value.hint
 
 
-def test_over_a_budget_only_that_service_is_left_out(machine: Played, builder: Builder) -> None:
-    machine.sizes = {"api": 9 * MB}
-    done = run(machine, keep_going=True)
-    assert "api" not in tagged(machine, "v1")
-    assert done.failed == ("api",)
-    with pytest.raises(CheckError, match=r"api: uncompressed 9\.0 MB, its budget is 8\.0 MB"):
-        done.expect_all()
-
-
 def test_what_another_job_pushed_is_stood_on_and_not_built(
     machine: Played, builder: Builder
 ) -> None:
@@ -224,18 +203,6 @@ def test_what_another_job_pushed_is_stood_on_and_not_built(
     done = run(machine, pushed=on)
     assert set(done.names) == set(SERVICES)
     assert all(on.items() <= site.around.pushed.items() for site in builder.sites)
-
-
-def test_what_the_registry_has_is_only_tagged_and_nothing_of_it_is_built(
-    machine: Played, builder: Builder
-) -> None:
-    run(machine)
-    machine.server.asked.clear()
-    builder.asked.clear()
-    done = run(machine, "api", "client", missing=True, tag="v2")
-    assert builder.asked == []
-    assert tagged(machine, "v2") == ["api", "client"]
-    assert [image.target for image in done.on_registry] == ["api", "client"]
 
 
 def test_one_builder_builds_all_at_once_and_pushes_services_alone(

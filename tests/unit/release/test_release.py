@@ -96,13 +96,6 @@ def test_without_push_the_engine_s_tags_move_and_nobody_is_asked(machine: Played
     assert (machine.server.asked, machine.pushed, done.pushed) == ([], {}, {})
 
 
-def test_other_inputs_are_another_image(machine: Played) -> None:
-    machine.has("one")
-    machine.inputs["one"] = "sha256:edited"
-    run(machine, "one")
-    assert machine.built == ["one"]
-
-
 def test_a_service_without_a_fingerprint_is_built_and_pushed_without_one(machine: Played) -> None:
     del machine.inputs["two"]
     run(machine, "two")
@@ -207,13 +200,6 @@ def test_where_nothing_is_left_nothing_is_tagged_and_it_says_so(machine: Played)
         run(machine, keep_going=True).expect_all()
     assert caught.value.hint == "tagged all the same: none"
     assert (machine.tags, machine.pushed) == ([], {})
-
-
-def test_stand_ins_have_fingerprints_of_their_own(machine: Played) -> None:
-    machine.has("one")
-    machine.standins = ("python",)
-    run(machine, "one")
-    assert machine.built == ["one"], "what was made with the real external is another image"
 
 
 def test_stand_ins_are_refused_before_anything_is_asked(machine: Played) -> None:

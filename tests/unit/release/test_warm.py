@@ -224,12 +224,6 @@ def test_no_list_is_made_in_ci_and_by_a_builder_of_its_own(
     ]
 
 
-def test_what_does_not_hold_gets_no_list_and_the_others_get_theirs(fresh: Fresh) -> None:
-    fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
-    fresh.first()
-    assert fresh.lists == {"job": ["six.py"]}, "base-web is api's, too"
-
-
 @pytest.mark.parametrize("keep_going", [True, False])
 def test_what_fails_in_a_trace_alone_stops_nothing(keep_going: bool, fresh: Fresh) -> None:
     """What fails is reported by the bake."""

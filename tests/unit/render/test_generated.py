@@ -19,7 +19,6 @@ from slimbake.fleet import Fleet
 from slimbake.plan import plan
 from slimbake.render import Generated, quoting
 from slimbake.render.generated import (
-    Drift,
     TemplateFault,
     Updated,
     drift,
@@ -153,25 +152,7 @@ def test_mount_points_below_the_code_are_made_after_it(tmp_path: Path) -> None:
         assert (made > lines.index("COPY --from=code /app /app")) == after
 
 
-def test_files_are_sorted_and_end_with_one_newline(tmp_path: Path) -> None:
-    files = generate(plan(FLEET), tmp_path)
-    assert [file.path for file in files] == sorted(file.path for file in files)
-    texts = [file for file in files if not file.path.endswith(".pyz")]
-    assert [
-        file.path for file in texts if not file.text.endswith("\n") or file.text.endswith("\n\n")
-    ] == []
-
-
 # --- files on disk
-
-
-def test_an_empty_repository_lacks_every_file_and_then_none(tmp_path: Path) -> None:
-    files = generate(plan(FLEET), tmp_path)
-    found = drift(files, tmp_path)
-    assert (found.write, found.remove) == (files, ())
-    repair(found, tmp_path)
-    assert not drift(files, tmp_path)
-    assert drift(files, tmp_path) == Drift((), ())
 
 
 def test_a_file_that_was_edited_or_removed_drifts_and_is_fixed(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from bench.layering.compared import one_image_each
-from bench.layering.fleets import synthetic
 from bench.layering.judged import faults
 from hypothesis import given, settings
 from tests.unit.fleets_of_layers import (
@@ -163,9 +162,3 @@ def test_a_thousand_services_are_planned() -> None:
     plan = layer_plan(of)
     shared_layers(of, plan, Sharing())
     assert faults(of, plan) == ()
-
-
-def test_synthetic_fleets_share_most_of_what_they_could() -> None:
-    of = synthetic(50)
-    made, least = cost(of, layer_plan(of)), least_cost(of)
-    assert made.registry < 1.1 * least.registry and made.host < 1.3 * least.host
