@@ -168,10 +168,7 @@ def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: A
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_what_is_no_file_is_not_read(
-    file: str,
-    place: Callable[[Path, Path], None],
-    attack: Attack,
-    monkeypatch: pytest.MonkeyPatch,
+    file: str, place: Callable[[Path, Path], None], attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIMBAKE_TEST", KEY)
     attack(file, place, SECRETS["a mapping"])

@@ -313,10 +313,7 @@ def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(repo: Repo, 
     assert (repo.pins("base-web"), repo.pins("a")) == (["core==2", "frame==1"], ["leaf==2"])
     assert repo.pins("b") == ["leaf==3"], "it is new"
     done = repo.run("lock", "--upgrade", "Leaf")
-    assert sorted(done.stdout.split()) == [
-        "bake/locks/a.txt",
-        "bake/locks/inputs.json",
-    ]
+    assert sorted(done.stdout.split()) == ["bake/locks/a.txt", "bake/locks/inputs.json"]
     assert (repo.pins("base-web"), repo.pins("a"), repo.pins("b")) == (
         ["core==2", "frame==1"],
         ["leaf==3"],

@@ -156,22 +156,6 @@ def test_an_edited_or_lost_lock_is_made_again_as_it_was(repo: Repo, name: str, h
     assert repo.run("lock", "--check").code == 0
 
 
-def test_a_lock_without_a_hash_is_refused_though_inputs_agree(repo: Repo) -> None:
-    services(repo, **THREE)
-    assert repo.run("lock").code == 0
-    file, inputs = repo.root / "bake/locks/ner.txt", repo.root / "bake/locks/inputs.json"
-    from slimbake.lock.model import text_digest
-
-    old = text_digest(file.read_text())
-    text = file.read_text().replace("fastapi==1 \\\n", "fastapi==1\n", 1)
-    lines = [line for line in text.splitlines() if not line.startswith("    --hash")]
-    file.write_text("\n".join(lines) + "\n")
-    inputs.write_text(inputs.read_text().replace(old, text_digest(file.read_text())))
-    done = repo.run("lock", "--check")
-    assert done.code == 4
-    assert "bake/locks/ner.txt:4: 'fastapi==1' is no exact version with a SHA-256" in done.stderr
-
-
 def test_a_base_of_the_manifest_stays_and_layers_lie_above_it(repo: Repo) -> None:
     lines = "".join(
         f"  {name}: {{base: web, context: {name}, requirements: [torch, numpy=={at}], start: none}}\n"

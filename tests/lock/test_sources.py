@@ -298,10 +298,7 @@ def test_constraints_limit_versions_and_require_nothing(repo: Repo, plain: Index
     ("name", "lock"),
     [
         ("poetry.lock", '[[package]]\nname = "httpx"\nversion = "0.27"\n'),
-        (
-            "uv.lock",
-            '[[package]]\nname = "httpx"\nversion = "0.27"\nsource = { registry = "x" }\n',
-        ),
+        ("uv.lock", '[[package]]\nname = "httpx"\nversion = "0.27"\nsource = { registry = "x" }\n'),
     ],
 )
 def test_a_base_that_breaks_what_a_lock_pins_is_reported_with_both(

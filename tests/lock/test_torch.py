@@ -146,10 +146,7 @@ def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, folder: P
     )
     assert [
         line.split()[1] for line in repo.locked()["base-ml.txt"].splitlines() if ".whl" in line
-    ] == [
-        f"torch-2.0+cpu-{ARM64}.whl",
-        f"torch-2.0+cpu-{AMD64}.whl",
-    ]
+    ] == [f"torch-2.0+cpu-{ARM64}.whl", f"torch-2.0+cpu-{AMD64}.whl"]
     assert f"torch-2.0+cu128-{AMD64}.whl" in repo.locked()["base-ml-cuda.txt"]
     assert repo.run("lock", "--fetch").code == 0
     assert {name for name in repo.held() if name.startswith("torch")} == {

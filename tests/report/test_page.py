@@ -21,10 +21,7 @@ from slimbake.project import load
 from slimbake.report.facts import recorded_facts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="needs chromium")]
 DARK, LIGHT = 0, 1  # as Chromium numbers the schemes that a reader prefers
 # Uses the page as a reader does, and leaves what came of it where the test can read it.
 VISIT = """

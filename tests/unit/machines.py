@@ -11,11 +11,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.pip import PackageSources
 
 DEBIAN = Machine(
-    root=True,
-    packages=PackageSources(),
-    ca_bundle=None,
-    proxies=(),
-    disk_free=80_000_000_000,
+    root=True, packages=PackageSources(), ca_bundle=None, proxies=(), disk_free=80_000_000_000
 )
 
 
@@ -37,9 +33,5 @@ ENGINE = DockerEngine(
     compose=(2, 26, 1),
 )
 CONTAINER = DockerEngine(
-    version="28.0",
-    store="graph",
-    buildx=(0, 20, 0),
-    builder="docker-container",
-    endpoint="default",
+    version="28.0", store="graph", buildx=(0, 20, 0), builder="docker-container", endpoint="default"
 )

@@ -23,10 +23,6 @@ def test_variables_that_grow_end(grown: str) -> None:
     assert max(map(len, values.values())) < 4_000_000
 
 
-def test_a_long_text_of_one_variable_is_filled_in() -> None:
-    assert expand("${A}/b", {"A": "a" * 1000}) == "a" * 1000 + "/b"
-
-
 # Long enough that a step for each pair of characters takes hours: no time is compared.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("piece", ["$", "${", "${A", "${A:-", "$A", "\\$", "}", "${A:-${", "a"])

@@ -12,17 +12,6 @@ HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requir
 CMD = 'CMD ["python", "main.py"]\n'
 
 
-def test_a_plain_dockerfile_is_built_by_slimbake(tmp_path: Path) -> None:
-    found = draft(tmp_path, PLAIN)
-    assert (found.name, found.outcome, found.python) == ("shop", "own", "3.12")
-    assert found.entry == {
-        "context": ".",
-        "requirements": "requirements.txt",
-        "command": ["uvicorn", "main:app", "--host", "0.0.0.0"],  # noqa: S104
-        "port": 8000,
-    }
-
-
 def test_a_command_that_needs_a_shell_keeps_it_as_it_is(tmp_path: Path) -> None:
     found = draft(tmp_path, HEAD + "ENV PORT=80\nCMD exec uvicorn main:app --port $PORT\n")
     assert found.outcome == "own, with a shell"

@@ -103,16 +103,6 @@ def test_what_services_share_is_written_once(tmp_path: Path) -> None:
     assert written_text.count("OWN: job") == 1
 
 
-def test_what_has_no_key_stays_in_one_line(tmp_path: Path) -> None:
-    from slimbake.adopt.init import report
-
-    text = "services:\n" + "".join(
-        f"  {name}: {{build: api, restart: always, networks: [x]}}\n" for name in ("api", "job")
-    )
-    lines = report(started(tmp_path, {**TREE, "compose.yaml": text}))
-    assert lines[-2:] == ["what stays in the compose file:", "  compose.yaml: restart, networks"]
-
-
 def test_services_wait_for_one_another_by_their_names_here(tmp_path: Path) -> None:
     rest = "  job_1: {build: api, command: python -V}\n  db: {image: postgres}\n"
     found = composed(

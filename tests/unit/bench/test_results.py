@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import (
-    filled,
-    images,
-    measurements,
-    overview,
-    pages,
-    pictures,
-    recording,
-)
+from bench.document import filled, images, measurements, overview, pages, pictures, recording
 from bench.document.command import files, main
 from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing, sharing
 

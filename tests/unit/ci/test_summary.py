@@ -16,15 +16,7 @@ from markdown_it import MarkdownIt
 from tests.unit.release.played import manifest
 
 from slimbake.ci.model import Record
-from slimbake.ci.records import (
-    KNOWN,
-    PLAN,
-    read_known,
-    record_file,
-    recorded,
-    records,
-    shared_images,
-)
+from slimbake.ci.records import PLAN, read_known, record_file, recorded, records, shared_images
 from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
 from slimbake.cli import slimbake
 from slimbake.config.model import Budget, Manifest, ServiceEntry
@@ -65,18 +57,8 @@ def test_what_was_built_is_compared_with_the_main_branch() -> None:
     record = Record(services=("api",), images=(API,))
     made = summarise(fleet("api", "jobs"), ("api",), ("jobs",), (record,), before)
     assert made.rows == (
-        SummaryRow(
-            service="api",
-            state="built",
-            image=API,
-            before=before.images[0],
-        ),
-        SummaryRow(
-            service="jobs",
-            state="unchanged",
-            image=None,
-            before=None,
-        ),
+        SummaryRow(service="api", state="built", image=API, before=before.images[0]),
+        SummaryRow(service="jobs", state="unchanged", image=None, before=None),
     )
     assert made.known == Measurement((API,))
     assert (
@@ -91,9 +73,7 @@ def test_what_was_built_is_compared_with_the_main_branch() -> None:
 def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
     before = Measurement((API,))
     record = Record(
-        services=("api",),
-        failed=("api",),
-        error="api: the smoke failed\n  <b>ValueError</b>",
+        services=("api",), failed=("api",), error="api: the smoke failed\n  <b>ValueError</b>"
     )
     made = summarise(fleet("api", "late"), ("api", "late"), (), (record,), before)
     assert [row.state for row in made.rows] == ["failed", "not reached"]
@@ -236,9 +216,7 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     assert set(found) == {"good", "bad", "partly"}
     assert found["good"] == Record(services=("api",), images=(API,))
     assert found["bad"] == Record(
-        services=("api",),
-        error="the smoke failed\nfix it",
-        failed=("api",),
+        services=("api",), error="the smoke failed\nfix it", failed=("api",)
     )
     assert found["partly"] == Record(
         services=("api", "jobs"),
@@ -286,13 +264,6 @@ def test_a_record_of_something_else_is_refused(tmp_path: Path, pushed: dict[str,
     leave(file := tmp_path / "lane.json", pushed)
     with pytest.raises(UsageError, match=r"is not of what services of services\.yaml share"):
         shared_images(file, fleet("api"))
-
-
-def test_what_is_known_can_be_read_again_and_none_yet_is_no_fault(tmp_path: Path) -> None:
-    known, workspace = Measurement((API,)), Workspace(tmp_path)
-    assert read_known(workspace) == Measurement(())
-    workspace.write(KNOWN, known.as_json())
-    assert read_known(workspace) == known
 
 
 @pytest.mark.parametrize(

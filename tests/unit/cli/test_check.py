@@ -68,12 +68,7 @@ def verdict(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     def verify(_: Any, service: str, image: str, *__: Any) -> Verdict:
         said.images.append(image)
-        return Verdict(
-            service=service,
-            holds=not said.error,
-            error=said.error,
-            startup=0.25,
-        )
+        return Verdict(service=service, holds=not said.error, error=said.error, startup=0.25)
 
     monkeypatch.setattr("slimbake.cli.check.verify", verify)
     return said

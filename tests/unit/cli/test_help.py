@@ -150,11 +150,7 @@ def test_bash_completes_names_and_options(words: str, offered: list[str], tmp_pa
     ("shell", "asks", "offered"),
     [
         ("zsh", {"COMP_WORDS": "slimbake bake model-", "COMP_CWORD": "2"}, "plain\nmodel-gpu\n_"),
-        (
-            "fish",
-            {"COMP_WORDS": "slimbake bake model-", "COMP_CWORD": "model-"},
-            "plain,model-gpu",
-        ),
+        ("fish", {"COMP_WORDS": "slimbake bake model-", "COMP_CWORD": "model-"}, "plain,model-gpu"),
     ],
 )
 def test_others_complete_too(

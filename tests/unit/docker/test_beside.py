@@ -9,13 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.docker.conftest import Program
 
-from slimbake.docker.beside import (
-    Neighbour,
-    OwnServices,
-    beside,
-    own_services,
-    variables_of,
-)
+from slimbake.docker.beside import Neighbour, OwnServices, beside, own_services, variables_of
 from slimbake.errors import SetupError
 
 DB: dict[str, Any] = {

@@ -11,13 +11,7 @@ import pytest
 from tests.unit.docker.conftest import Program
 
 from slimbake import docker
-from slimbake.docker.containers import (
-    Contained,
-    contained,
-    of_this_process,
-    orphaned,
-    remove_owned,
-)
+from slimbake.docker.containers import Contained, contained, of_this_process, orphaned, remove_owned
 
 
 def test_what_a_container_writes_is_given(program: Program) -> None:

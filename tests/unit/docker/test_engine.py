@@ -13,10 +13,7 @@ from slimbake.docker import engine
 from slimbake.docker.engine import Absent, DockerEngine, describe, remedy
 from slimbake.host import process
 
-PLUGINS = [
-    {"Name": "buildx", "Version": "0.13.1+ds1"},
-    {"Name": "compose", "Version": "2.26.1-4"},
-]
+PLUGINS = [{"Name": "buildx", "Version": "0.13.1+ds1"}, {"Name": "compose", "Version": "2.26.1-4"}]
 CONTAINERD: dict[str, Any] = {
     "ServerVersion": "26.1.5",
     "Driver": "overlayfs",
@@ -43,12 +40,6 @@ def with_buildx(version: str) -> dict[str, Any]:
 def test_a_buildx_that_tells_no_version_is_taken_to_serve(version: str) -> None:
     found = described(with_buildx(version))
     assert isinstance(found, DockerEngine)
-
-
-def test_an_old_buildx_is_refused_with_the_oldest_that_serves() -> None:
-    old = described(with_buildx("0.12.1"))
-    assert isinstance(old, Absent) and old.what == "old buildx"
-    assert old.found == "buildx 0.12.1 is too old: 0.13 is the oldest that serves"
 
 
 @pytest.mark.parametrize(("info", "store"), [(CONTAINERD, "containerd"), (GRAPH, "graph")])

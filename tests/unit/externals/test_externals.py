@@ -12,11 +12,7 @@ from tests.unit.processes import Processes, faked
 from slimbake.docker.engine import DockerEngine
 from slimbake.errors import SetupError
 from slimbake.externals import resolve as externals
-from slimbake.externals.resolve import (
-    Externals,
-    available_images,
-    resolve_externals,
-)
+from slimbake.externals.resolve import Externals, available_images, resolve_externals
 from slimbake.fleet.model import External
 
 DIGEST = "sha256:" + "a" * 64

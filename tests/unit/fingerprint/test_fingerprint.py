@@ -14,12 +14,7 @@ import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service, written
 
 from slimbake.config.model import BaseEntry, BuildStep, WeightsEntry
-from slimbake.fingerprint import (
-    ExternalDigests,
-    accounts,
-    fingerprint_tag,
-    of_services,
-)
+from slimbake.fingerprint import ExternalDigests, accounts, fingerprint_tag, of_services
 from slimbake.fingerprint.gather import Commit
 from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.host.sources import Source
@@ -117,17 +112,6 @@ def another(path: str) -> Callable[[Path], object]:
 
 
 EVERYTHING = {target.name for target in plan(FLEET).targets}
-
-
-def test_nothing_but_content_counts(tmp_path: Path) -> None:
-    decided, one = repository(tmp_path / "one")
-    two = shutil.copytree(one, tmp_path / "elsewhere", copy_function=shutil.copyfile)
-    for path in two.rglob("*"):
-        os.utime(path, (1, 1))
-        path.chmod(0o700 if path.is_dir() else 0o600)
-    assert fingerprints(decided, one, NOWHERE, AROUND) == fingerprints(
-        decided, two, NOWHERE, AROUND
-    )
 
 
 def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:

@@ -93,12 +93,6 @@ def test_other_files_are_another_folder(first: Tree, second: Tree) -> None:
         assert (folder(one).digest == folder(two).digest) == (first == second)
 
 
-def test_paths_and_contents_do_not_run_into_each_other(tmp_path: Path) -> None:
-    one = write({(b"a", b"b"): ("file", b"x")}, tmp_path / "one", 0o022)
-    two = write({(b"a",): ("file", b"x"), (b"b",): ("file", b"")}, tmp_path / "two", 0o022)
-    assert folder(one).digest != folder(two).digest
-
-
 def test_folders_in_folders_without_end_are_refused(tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
         for _ in range(1000):
@@ -228,10 +222,7 @@ def test_a_file_that_replaced_another_is_read(large: Path, later: Callable[[floa
     ],
 )
 def test_a_record_that_is_no_record_is_reported_and_made_again(
-    large: Path,
-    later: Callable[[float], None],
-    text: str,
-    monkeypatch: pytest.MonkeyPatch,
+    large: Path, later: Callable[[float], None], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later(10)
     digest = hashed(large)

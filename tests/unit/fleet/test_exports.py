@@ -12,13 +12,7 @@ import pytest
 from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, fingerprints, repository
 from tests.unit.fleets import COMMON, asks, below, fleet, service
 
-from slimbake.config.model import (
-    BaseEntry,
-    Precision,
-    ServiceEntry,
-    VariantEntry,
-    WeightsEntry,
-)
+from slimbake.config.model import BaseEntry, Precision, ServiceEntry, VariantEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.fleet.drafts import RUNS
 from slimbake.fleet.model import Base, Export
@@ -93,9 +87,7 @@ def test_models_are_exported_on_the_runtime_alone_without_rules() -> None:
 
 def test_a_variant_says_it_in_place_of_its_service() -> None:
     half = onnx(
-        "rank",
-        precision="fp16",
-        variants=(VariantEntry("a"), VariantEntry("b", inference="torch")),
+        "rank", precision="fp16", variants=(VariantEntry("a"), VariantEntry("b", inference="torch"))
     )
     assert [
         (below(s.layer), bool(s.weights and s.weights.export)) for s in made(half).services
@@ -144,14 +136,6 @@ def test_exports_of_one_model_are_one_for_each_precision() -> None:
 
 
 # --- the plan
-
-
-def test_the_weights_that_are_exported_are_there_where_no_service_has_them_itself() -> None:
-    found = plan(made(onnx("rank")))
-    names = [target.name for target in found.targets]
-    order = ["base-ml-export", "weights-a-model", "weights-a-model-onnx-fp32", "rank"]
-    assert [name for name in names if name in order] == order
-    assert "weights-a-model" in [layer.name for layer in locked_layers(made(onnx("rank")))]
 
 
 def test_an_image_holds_the_exported_weights_and_nothing_that_they_were_made_with() -> None:

@@ -26,13 +26,6 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     assert Workspace(tmp_path).read("costs", numbers) == {"api": 2}
 
 
-def test_what_is_in_a_folder_of_it_is_kept_under_its_path(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    workspace.write("layers/one", {"api": 1})
-    assert workspace.read("layers/one", numbers) == {"api": 1}
-    assert workspace.path("layers/one.json").is_file()
-
-
 @pytest.mark.parametrize(
     "garbled", ["", "[1", "[1]", "[" * 100_000, '{"api": "x"}', '{"api": null}', "\udcff"]
 )

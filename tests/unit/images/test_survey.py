@@ -12,17 +12,7 @@ from typing import Any
 
 import pytest
 from tests.unit.images.conftest import Engine, Surveyed
-from tests.unit.layouts import (
-    SITE,
-    Made,
-    Member,
-    digest,
-    folder,
-    record,
-    stored,
-    tar,
-    with_toc,
-)
+from tests.unit.layouts import SITE, Made, Member, digest, folder, record, stored, tar, with_toc
 
 from slimbake import docker
 from slimbake.cli import slimbake
@@ -126,10 +116,7 @@ def test_what_rules_took_is_read_from_the_ledger_of_a_layer(surveyed: Surveyed) 
     ledger = ledger_bytes(Ledger(entries))
     layer = tar({"opt/slimbake/ledger/base-ml.json.gz": ledger, "other.json.gz": b"none"})
     found = surveyed(image("one", layer)).contents[digest(layer)]
-    assert found.taken == (
-        Taken("sources", "numpy", 5, 1),
-        Taken("sources", "torch", 140, 2),
-    )
+    assert found.taken == (Taken("sources", "numpy", 5, 1), Taken("sources", "torch", 140, 2))
     assert Contents.of_json(json.loads(json.dumps(asdict(found)))) == found
 
 
@@ -155,7 +142,7 @@ def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(surveyed: Sur
 
 def test_a_content_in_two_layers_of_one_image_has_no_reason(surveyed: Surveyed) -> None:
     found = surveyed(
-        image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000})),
+        image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000}))
     )
     (duplicate,) = findings(found).duplicates
     assert (duplicate.digest, duplicate.uncompressed, duplicate.waste) == (
@@ -197,9 +184,7 @@ def test_why_two_layers_are_equal(surveyed: Surveyed, first: str, second: str, r
 def test_a_layer_counts_by_blob_on_a_registry_and_by_chain_on_a_host(surveyed: Surveyed) -> None:
     shared = tar({"opt/x": MINUTES})
     found = surveyed(
-        image("one", RUNTIME, shared),
-        image("two", BASE, shared),
-        image("three", RUNTIME, shared),
+        image("one", RUNTIME, shared), image("two", BASE, shared), image("three", RUNTIME, shared)
     )
     row = next(row for row in views.by_layer(found) if row.name == digest(shared))
     two = next(image for image in found.measurement.images if image.name == "two")

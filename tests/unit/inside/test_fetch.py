@@ -54,11 +54,6 @@ def ranges(index: Index) -> list[str | None]:
     return [headers.get("range") for _, headers in index.asked]
 
 
-def test_a_file_is_put_in_place_whole(index: Index, tmp_path: Path) -> None:
-    assert fetched(index, tmp_path / "deep" / NAME) == index.files[NAME]
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == [NAME]
-
-
 def test_each_number_of_bytes_that_arrived_is_reported(index: Index, tmp_path: Path) -> None:
     took: list[int] = []
     download(address(index), tmp_path / NAME, sha256(index), opener((), None), took.append)

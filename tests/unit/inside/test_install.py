@@ -385,11 +385,3 @@ def test_in_an_optimised_layer_identical_files_are_links_of_one(
         [2, 2, 1] if optimised else [1, 1, 1]
     )
     assert {name: (unpacking / name).read_bytes() for name in files} == files
-
-
-def test_a_layer_that_is_not_optimised_has_no_cold_store_though_a_list_is_mounted(
-    inside: Path, unpacking: Path
-) -> None:
-    (inside / "warm.txt").write_text("keep/__init__.py\n")
-    make_layer(inside)
-    assert not (inside.parent / "prefix/cold").exists()

@@ -29,11 +29,7 @@ def test_what_is_equal_is_a_layer_and_the_rest_is_each_ones_own() -> None:
     found = shared(pins)
     assert {
         name: [each.name for each in found.chain(top)] for name, top in found.services.items()
-    } == {
-        "a": ["torch", "numpy"],
-        "b": ["torch"],
-        "c": ["torch", "numpy"],
-    }
+    } == {"a": ["torch", "numpy"], "b": ["torch"], "c": ["torch", "numpy"]}
     assert cut(found, pins) == {
         "base-torch": (replace(TORCH, via=()),),
         "base-numpy": (replace(NUMPY, via=()),),
@@ -42,11 +38,6 @@ def test_what_is_equal_is_a_layer_and_the_rest_is_each_ones_own() -> None:
         "c": (),
     }
     assert parse_layers(layers_text(found)) == found
-
-
-def test_the_same_version_under_another_hash_is_shared_with_none() -> None:
-    other = replace(TORCH, wheels=(replace(TORCH.wheels[0], sha256="f" * 64),))
-    assert shared({"a": (TORCH,), "b": (TORCH,), "c": (other,)}).services.keys() == {"a", "b"}
 
 
 def test_a_lock_for_another_platform_shares_what_is_the_same_file_there() -> None:

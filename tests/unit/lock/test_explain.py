@@ -84,18 +84,6 @@ def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> No
     )
 
 
-def test_an_explanation_says_the_layer_and_the_ways() -> None:
-    assert (
-        explanation("core", LAYERS, LOCKED)
-        == "core 1 in base-web\n  frame -> core\n  frame -> mid -> core"
-    )
-    assert (
-        explanation("numpy", LAYERS, LOCKED)
-        == "numpy 1 in base-ml\n  torch -> numpy\nnumpy 1 in api\n  scipy -> numpy"
-    )
-    assert explanation("absent", LAYERS, LOCKED) == ""
-
-
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
     users = [f"user{number}" for number in range(9)]
     alone = [own("tool", *users)]

@@ -81,9 +81,7 @@ ONE = fleet(A, bases=BASES)
                 service("a", base="ml", requirements=asks("httpx", packages=(COMMON,))), bases=BASES
             )
         ),
-        digests(
-            fleet(A, bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2])),
-        ),
+        digests(fleet(A, bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2]))),
         digests(fleet(A, bases=BASES, platforms=("linux/arm64",))),
     ],
     ids=[

@@ -59,11 +59,6 @@ def test_a_folder_holds_exactly_its_files_and_is_the_same_for_the_same(kept: Sto
     assert names(folder) == ["wheels", "wheels/a.whl", "wheels/b.whl"]
 
 
-def test_a_folder_s_files_take_no_second_place_on_the_disk(kept: Store) -> None:
-    a = put(kept, "a.whl", b"abc")
-    assert (kept.folder([a], "wheels") / "wheels/a.whl").samefile(a.path)
-
-
 def test_what_does_not_belong_into_a_folder_is_removed_from_it(kept: Store) -> None:
     a = put(kept, "a.whl", b"abc")
     folder = kept.folder([a], "wheels")

@@ -97,5 +97,5 @@ def test_provenance_is_asked_for_under_another_name_than_the_staged_one() -> Non
     options = BakeOptions(provenance=True, names={"bare": "some/where:else"})
     words = arguments(plan(images()), ("bare",), Surroundings(externals={}), options)
     assert [word for word in words if ".tags=" in word or "attest" in word] == [
-        *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max"),
+        *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max")
     ]

@@ -12,12 +12,7 @@ from tests.unit.fleets import asks, fleet, service
 from slimbake.checks import parity as kept
 from slimbake.checks.parity import parity_table
 from slimbake.config import manifest as read
-from slimbake.config.model import (
-    BaseEntry,
-    Parity,
-    ServiceEntry,
-    WeightsEntry,
-)
+from slimbake.config.model import BaseEntry, Parity, ServiceEntry, WeightsEntry
 from slimbake.config.names import IMAGE
 from slimbake.fingerprint import of_services
 from slimbake.fleet import resolve

@@ -11,13 +11,7 @@ import pytest
 from tests.unit.fleets import COMMON, asks, fleet, service
 
 from slimbake.config import model as manifest
-from slimbake.config.model import (
-    BaseEntry,
-    Requirements,
-    ServiceEntry,
-    StartCheck,
-    WeightsEntry,
-)
+from slimbake.config.model import BaseEntry, Requirements, ServiceEntry, StartCheck, WeightsEntry
 from slimbake.fleet.model import Compression
 from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.plan import plan

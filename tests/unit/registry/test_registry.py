@@ -145,11 +145,6 @@ def test_a_registry_that_is_not_there_is_named() -> None:
         ImageRepository(f"{name}/a/b")
 
 
-def test_a_manifest_that_is_not_there_is_none() -> None:
-    with registry() as server:
-        assert ImageRepository(f"{server.name}/a/b").document("latest") is None
-
-
 def test_names_are_read_as_docker_reads_them() -> None:
     names = (
         "atlas/api",

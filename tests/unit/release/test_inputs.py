@@ -9,10 +9,7 @@ from tests.unit.release.played import site
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
 from slimbake.fingerprint.model import Account, fingerprint_tag
 from slimbake.plan import plan
-from slimbake.release.inputs import (
-    registry_fingerprints,
-    released_fingerprints,
-)
+from slimbake.release.inputs import registry_fingerprints, released_fingerprints
 
 FINGERPRINT = "sha256:" + "5" * 64
 PUSHED_ONCE = ("weights-a-model-onnx-fp32", "reference-a-model-a")

@@ -128,12 +128,6 @@ def test_what_is_absent_costs_one_question_and_what_has_no_fingerprint_nothing()
         ]
 
 
-def test_images_are_in_the_order_that_was_asked_for() -> None:
-    with registry() as server:
-        release(server)
-        assert list(ask(server, "two", "own", "one")[0]) == ["two", "own", "one"]
-
-
 def test_nothing_to_ask_for_asks_nobody() -> None:
     said: list[str] = []
     made = plan(fleet(service("own")))

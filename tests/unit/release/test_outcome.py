@@ -33,11 +33,7 @@ NONE = Measurement(())
 
 def test_what_was_not_built_has_no_sizes() -> None:
     _, api, nlg, summary, _ = released_text(Released(MEASURED, HELD), WIDE).splitlines()
-    assert api.split() == [
-        "api",
-        "a" * 12,
-        *("2.0", "MB", "1.0", "MB"),
-    ]
+    assert api.split() == ["api", "a" * 12, *("2.0", "MB", "1.0", "MB")]
     assert nlg.split() == ["nlg", DIGEST.removeprefix("sha256:")[:12], "on", "the", "registry"]
     assert summary.startswith("together:   2.0 MB on a host")
 

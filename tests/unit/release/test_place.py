@@ -28,12 +28,7 @@ from slimbake.registry.session import Host
 from slimbake.release import place as places
 from slimbake.release.bake import BakeResult
 from slimbake.release.command import BakeOptions, Surroundings
-from slimbake.release.place import (
-    BakeRequest,
-    BuildPlace,
-    BuiltImage,
-    place_of,
-)
+from slimbake.release.place import BakeRequest, BuildPlace, BuiltImage, place_of
 from slimbake.release.release import Released, release
 from slimbake.release.site import Site
 
@@ -64,12 +59,7 @@ class Builder:
     pulled: list[tuple[str, str]] = field(default_factory=list)  # image, platform
 
     def bake(
-        self,
-        site: Site,
-        targets: tuple[str, ...],
-        options: BakeOptions,
-        *,
-        checks: bool = True,
+        self, site: Site, targets: tuple[str, ...], options: BakeOptions, *, checks: bool = True
     ) -> BakeResult:
         assert options.push
         self.asked.append((targets, checks))
@@ -194,15 +184,6 @@ def test_with_keep_going_the_rest_is_tagged(machine: Played, builder: Builder) -
     with pytest.raises(CheckError, match="the smoke of nlg failed") as error:
         done.expect_all()
     assert "hybrid" in error.value.hint
-
-
-def test_what_another_job_pushed_is_stood_on_and_not_built(
-    machine: Played, builder: Builder
-) -> None:
-    on = {name: f"r.example/{name}@{digest(name)}" for name in ("runtime", "base-web")}
-    done = run(machine, pushed=on)
-    assert set(done.names) == set(SERVICES)
-    assert all(on.items() <= site.around.pushed.items() for site in builder.sites)
 
 
 def test_one_builder_builds_all_at_once_and_pushes_services_alone(

@@ -101,10 +101,7 @@ def test_an_image_that_cannot_be_had_is_reported_before_anything_is_locked(
     file = project.root / "services.yaml"
     step = "build: [{image: 'node:22', run: [npm, ci], outputs: [dist]}]"
     file.write_text(f"{MANIFEST[:-2]}, {step}}}\n")
-    with (
-        pytest.raises(SetupError, match="cannot be reached"),
-        hold(load(file), QUIET),
-    ):
+    with pytest.raises(SetupError, match="cannot be reached"), hold(load(file), QUIET):
         pass
     assert "node:22" in asked and "lock" not in asked
 
@@ -117,10 +114,7 @@ def test_two_folders_of_one_project_do_not_wait_for_each_other(
     shutil.copytree(project.root, other, ignore=shutil.ignore_patterns("other"))
     said: list[str] = []
     console = Console(said.append)
-    with (
-        hold(held, console) as one,
-        hold(load(other / "services.yaml"), console) as two,
-    ):
+    with hold(held, console) as one, hold(load(other / "services.yaml"), console) as two:
         names = [staged(site.plan, "api", site.around.checkout) for site in (one, two)]
     assert len({*names}) == 2
     assert not [line for line in said if "waiting" in line]

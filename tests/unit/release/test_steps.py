@@ -210,10 +210,7 @@ def test_a_step_begins_writes_and_ends(steps: Steps) -> None:
     assert [c.vertex.state for c in progress.take(event())] == ["running"]
     assert [
         c.line for c in progress.take(log(b"one\ntwo\r\nth", "ré".encode()[:2], "ré".encode()[2:]))
-    ] == [
-        "one",
-        "two",
-    ]
+    ] == ["one", "two"]
     assert [c.line for c in progress.take(log(b"error\n", stream=2))] == ["error"]
     *lines, end = progress.take(event(completed="2026-01-01T00:00:02.5Z"))
     assert [change.line for change in lines] == ["thré"]

@@ -136,10 +136,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fresh:
 
 def test_a_first_bake_lists_what_the_services_of_each_layer_use(fresh: Fresh) -> None:
     after = fresh.first()
-    assert fresh.lists == {
-        "base-web": ["fastapi/__init__.py", "fastapi/cli.py"],
-        "job": ["six.py"],
-    }
+    assert fresh.lists == {"base-web": ["fastapi/__init__.py", "fastapi/cli.py"], "job": ["six.py"]}
     assert {*after.project.optimisation.warm} == {"base-web", "job"}
     installs = [t.recipe.install for t in after.plan.targets if t.recipe and t.recipe.install]
     assert [install.warm for install in installs] == [True, True]

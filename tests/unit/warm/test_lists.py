@@ -17,8 +17,7 @@ from slimbake.warm import read_warm
 from slimbake.warm.lists import Traced, parse_warm, warm_lines, warm_text
 
 API = Traced(
-    service="api",
-    modules={"torch/__init__.py": "torch", "torch/fx/": "torch", "six.py": "six"},
+    service="api", modules={"torch/__init__.py": "torch", "torch/fx/": "torch", "six.py": "six"}
 )
 NLG = Traced(service="nlg", modules={"torch/fft/__init__.py": "torch"})
 NAMES = st.from_regex(r"[\w][\w .+-]*(/[\w][\w +-]*)*(\.py|/)", fullmatch=True)

@@ -50,11 +50,7 @@ def lock(package: str) -> str:
 
 def test_each_layer_gets_all_rules_that_concern_its_packages(made: Callable[..., Fleet]) -> None:
     found = given(made())
-    assert found == {
-        "base-web": ALL,
-        "base-ml": tuple(rule.name for rule in rules()),
-        "api": ALL,
-    }
+    assert found == {"base-web": ALL, "base-ml": tuple(rule.name for rule in rules()), "api": ALL}
 
 
 @pytest.mark.parametrize(
