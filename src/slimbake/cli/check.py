@@ -92,7 +92,10 @@ def expect_fresh(project: Project) -> int:
     project.expect_fresh_locks()
     difference = drift(laid_out(project.plan, project.root), project.root)
     if stale := (
-        *(f"  {entry.path} differs" for entry in difference.write),
+        *(
+            f"  {entry.path} {'differs' if (project.root / entry.path).exists() else 'is missing'}"
+            for entry in difference.write
+        ),
         *(f"  {path} is left over" for path in difference.remove),
     ):
         raise StaleFiles(

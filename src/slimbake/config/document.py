@@ -120,10 +120,18 @@ def read_yaml(text: str) -> YamlDocument:
     except _StopError:
         pass
     except yaml.MarkedYAMLError as error:
-        mark = error.context_mark
-        begins = f"{error.context} at line {mark.line + 1}" if mark else ""
-        message = f"not YAML: {error.problem or error.context}"
-        reader.faults.append(Fault(Position.of(error.problem_mark), (), message, begins))
+        mark, place = error.context_mark, Position.of(error.problem_mark)
+        begins = f"{error.context} at line {mark.line + 1}\n" if mark else ""
+        rows = text.splitlines()[max(place.line - 2, 0) : place.line]
+        near = " and ".join(repr(row[:60]) for row in rows)
+        reader.faults.append(
+            Fault(
+                place,
+                (),
+                f"not YAML: {error.problem or error.context}",
+                f"{begins}see {near}" + "; indent with spaces" * ("\\t" in near),
+            )
+        )
     return YamlDocument(value, tuple(reader.faults), complete, Places(text))
 
 

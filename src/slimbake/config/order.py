@@ -46,8 +46,12 @@ class Order:
                     self._report.value(at, "a service cannot wait for itself", "remove it")
                 elif each.name not in self._services:
                     hint = did_you_mean(each.name, self._services)
-                    message = f"the manifest has no service '{each.name}'"
-                    self._report.key(at, message, hint or "`start: {with: [NAME]}` is for others")
+                    own = f"of your compose file? `start: {{with: [{each.name}]}}` starts it, too"
+                    self._report.key(
+                        at,
+                        f"the manifest has no service '{each.name}'",
+                        f"{hint}\n{own}".lstrip(),
+                    )
                 else:
                     edges[service] = (*edges.get(service, ()), each.name)
                     self._waits(each, at)

@@ -117,9 +117,11 @@ def dotted_path(path: KeyPath) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint: the closest known word, or all of them when none is close and they are few."""
-    words = sorted(known)
-    lower = {each.lower(): each for each in words}
-    if match := get_close_matches(word.lower(), lower, n=1):
+    """A hint: the known word that it begins with or the closest one, or all of them when none is close
+    and they are few.
+    """
+    lower = {each.lower(): each for each in sorted(known)}
+    longer = sorted((each for each in lower if word.lower().startswith(each)), key=len)
+    if match := longer[-1:] or get_close_matches(word.lower(), lower, n=1):
         return f"did you mean '{lower[match[0]]}'?"
-    return f"known: {', '.join(words)}" if 0 < len(words) <= 12 else ""
+    return f"known: {', '.join(lower.values())}" if 0 < len(lower) <= 12 else ""

@@ -74,7 +74,12 @@ class RequirementsReader:
         try:
             return self._named(written, folder)
         except RefusedError as error:
-            self._report.value(path, f"requirements file {error.message}", error.hint)
+            self._report.value(
+                path,
+                f"requirements file {error.message}",
+                error.hint
+                or f"write a list: [{', '.join(written.split())}]" * (not _is_file(written)),
+            )
             return Requirements()
 
     def _list(self, items: list[str | None], path: KeyPath) -> Requirements:

@@ -269,24 +269,28 @@ def _bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any]
 
 def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Wording:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    wanted, form = " or ".join(_WANTED[each] for each in types), _form(path, schema)
+    wanted, form = " or ".join(_WANTED[each] for each in types), _form(path, schema, found)
     if found is None:
         return f"nothing stands here, and {wanted} is wanted", "give it a value, or remove the key"
     if isinstance(found, Word | int) and types != ["boolean"]:
-        text = found.text if isinstance(found, Word) else str(found)
-        meaning = found.meaning if isinstance(found, Word) else f"the number {found}"
-        quoted = f'write it in quotes: "{text}"' if "string" in types else form
-        return f"{text} is read as {meaning}, and {wanted} is wanted", quoted
+        text, meaning = (
+            (found.text, found.meaning)
+            if isinstance(found, Word)
+            else (found, f"the number {found}")
+        )
+        message = f"{text} is read as {meaning}, and {wanted} is wanted"
+        return message, f'write it in quotes: "{text}"' if "string" in types else form
     if isinstance(found, str | Word | int):
         if types in (["integer"], ["number"]) and isinstance(unquoted(str(found)), int):
             form = f"write it without quotes: {found}"
         return f"the text '{getattr(found, 'text', found)}', and {wanted} is wanted", form
-    kind = "a list" if isinstance(found, list) else "a mapping"
-    return f"{kind}, and {wanted} is wanted", form
+    return f"{'a list' if isinstance(found, list) else 'a mapping'}, and {wanted} is wanted", form
 
 
-def _form(path: KeyPath, schema: dict[str, Any]) -> str:
-    """How a value of this schema is written, as far as it says so."""
+def _form(path: KeyPath, schema: dict[str, Any], found: Any) -> str:
+    """How a value of this schema is written, as far as it says so. `found`: what stands there."""
+    if isinstance(found, str) and schema.get("items", {}).get("type") == "string":
+        return f"write a list: {json.dumps(found.split(), ensure_ascii=False)}"
     if path[-1:] in (("env",), ("args",), ("labels",)):
         return 'write a mapping: {NAME: "value"}'
     if message := schema.get("patternErrorMessage"):

@@ -156,12 +156,9 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
         if there and not _is_ours(there):
             raise UsageError(
                 f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
-                "move it away, or "
-                + (
-                    "remove `ci:` from the manifest: slimbake then generates no pipeline"
-                    if file.path in PIPELINES
-                    else "name it as the service's `dockerfile:`"
-                ),
+                "move it away"
+                + ", or remove `ci:` from the manifest" * (file.path in PIPELINES)
+                + ", or name it as the service's `dockerfile:`" * file.path.endswith("Dockerfile"),
             )
         yield file
 
