@@ -122,8 +122,7 @@ def read_yaml(text: str) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         mark, place = error.context_mark, Position.of(error.problem_mark)
         begins = f"{error.context} at line {mark.line + 1}\n" if mark else ""
-        rows = text.splitlines()[max(place.line - 2, 0) : place.line]
-        near = " and ".join(repr(row[:60]) for row in rows)
+        near = " and ".join(map(repr, text.splitlines()[max(place.line - 2, 0) : place.line]))
         reader.faults.append(
             Fault(
                 place,
