@@ -31,9 +31,7 @@ every_repository = pytest.mark.parametrize("name", sorted(each.name for each in 
 
 
 @every_repository
-def test_a_repository_gives_exactly_this_manifest_and_these_words(
-    name: str, golden: Callable[[Path, str], None]
-) -> None:
+def test_a_repository_gives_this_manifest(name: str, golden: Callable[[Path, str], None]) -> None:
     decided = start(FIXTURES / name / "services.yaml", InitRequest())
     assert {each.name for each in decided.drafts} == {*SERVICES[name].split()}
     golden(EXPECTED / name / "services.yaml", decided.text)

@@ -177,9 +177,7 @@ def unbuilt(index: Index, setup: bytes) -> None:
         (b"broken(", "require a version that has a wheel"),
     ],
 )
-def test_sources_that_do_not_build_are_named_with_the_reason(
-    repo: Repo, setup: bytes, said: str
-) -> None:
+def test_sources_that_do_not_build_are_named(repo: Repo, setup: bytes, said: str) -> None:
     unbuilt(repo.index, setup)
     repo.fleet("[]", a="[needs]", b="[]")
     done = repo.run("lock")

@@ -152,9 +152,7 @@ def test_the_installed_wheel_says_its_version(installed: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_the_installed_wheel_writes_a_manifest_for_a_repository_and_validates_it(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_the_installed_wheel_writes_a_valid_manifest(installed: Path, tmp_path: Path) -> None:
     shop = tmp_path / "django-shop"
     shutil.copytree(ROOT / "tests/fixtures/repositories/django-shop", shop)
     run(installed / "slimbake", "init", cwd=shop)
@@ -164,9 +162,7 @@ def test_the_installed_wheel_writes_a_manifest_for_a_repository_and_validates_it
 
 
 @pytest.mark.slow
-def test_the_installed_wheel_generates_what_a_checkout_does(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_the_installed_wheel_generates_as_a_checkout(installed: Path, tmp_path: Path) -> None:
     fleet, case = tmp_path / "fleet", GOLDEN / "cases/variants"
     shutil.copytree(case, fleet, ignore=shutil.ignore_patterns("expected"))
     run(installed / "slimbake", "generate", cwd=fleet)
@@ -179,9 +175,7 @@ def test_the_installed_wheel_generates_what_a_checkout_does(
 
 
 @pytest.mark.slow
-def test_the_installed_wheel_adds_a_service_from_its_skeleton(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_the_installed_wheel_adds_a_service(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "services.yaml").write_text("project: toy\npython: '3.11'\nservices: {}\n")
     run(installed / "slimbake", "add", "search", cwd=tmp_path)
     run(installed / "slimbake", "plan", cwd=tmp_path)

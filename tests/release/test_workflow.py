@@ -87,9 +87,7 @@ def test_a_version_without_notes_is_not_released(checkout: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_release_builds_wheel_and_sdist_twice_with_their_hashes_and_notes(
-    checkout: Path,
-) -> None:
+def test_the_release_builds_wheel_and_sdist_twice_with_hashes(checkout: Path) -> None:
     date_the_notes(checkout)
     done = build_job(checkout, f"v{slimbake.__version__}")
     assert not done[-1].returncode, done[-1].stdout + done[-1].stderr
@@ -103,9 +101,7 @@ def test_the_release_builds_wheel_and_sdist_twice_with_their_hashes_and_notes(
 
 
 @pytest.mark.slow
-def test_the_action_installs_this_slimbake_and_what_is_locked(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_the_action_installs_slimbake_and_what_is_locked(checkout: Path, tmp_path: Path) -> None:
     (step,) = yaml.safe_load((checkout / "action.yml").read_text("utf-8"))["runs"]["steps"]
     files = {name: tmp_path / name for name in ("GITHUB_PATH", "GITHUB_OUTPUT")}
     env = {name: str(file) for name, file in files.items()}
@@ -135,9 +131,7 @@ def test_the_manifest_of_hooks_is_one() -> None:
 
 
 @pytest.mark.slow
-def test_the_hooks_find_a_fault_in_a_manifest_and_what_is_not_generated(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_the_hooks_find_faults_and_stale_files(checkout: Path, tmp_path: Path) -> None:
     toy = tmp_path / "toy"
     toy.mkdir()
     (toy / "services.yaml").write_text(MANIFEST)

@@ -72,9 +72,7 @@ def test_a_file_without_a_source_has_none(text: str) -> None:
     assert tuple(deb822_sources(text)) == ()
 
 
-def test_the_systems_programs_are_found_where_su_left_them_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_systems_programs_are_found_without_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/sbin")
     assert system_path() == "/usr/bin:/sbin:/usr/sbin"
 

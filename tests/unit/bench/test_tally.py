@@ -150,9 +150,7 @@ def test_other_programs_or_another_python_ask_about_all() -> None:
         assert not {*before.items()} & {*other.items()}
 
 
-def test_import_results_are_kept_by_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_imports_are_kept_by_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def in_image(_: str, program: str, said: Any) -> dict[str, dict[str, str]]:

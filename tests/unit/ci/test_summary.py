@@ -109,9 +109,7 @@ def test_a_shared_job_that_failed_says_why_none_of_its_services_was_built() -> N
     ],
     ids=["both were built", "the registry had one", "one lane failed"],
 )
-def test_states_of_services_come_from_the_records_of_jobs(
-    said: list[Record], states: list[str]
-) -> None:
+def test_states_of_services_come_from_records(said: list[Record], states: list[str]) -> None:
     asked = ("api", "jobs")
     made = summarise(fleet(*asked), asked, (), tuple(said), Measurement(()))
     assert [row.state for row in made.rows] == states

@@ -153,9 +153,7 @@ def test_bash_completes_names_and_options(words: str, offered: list[str], tmp_pa
         ("fish", {"COMP_WORDS": "slimbake bake model-", "COMP_CWORD": "model-"}, "plain,model-gpu"),
     ],
 )
-def test_others_complete_too(
-    shell: str, asks: dict[str, str], offered: str, tmp_path: Path
-) -> None:
+def test_others_complete(shell: str, asks: dict[str, str], offered: str, tmp_path: Path) -> None:
     assert f"_SLIMBAKE_COMPLETE={shell}_complete" in said("completion", shell)
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)

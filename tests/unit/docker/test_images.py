@@ -122,9 +122,7 @@ def test_pushes_are_retried(program: Program, monkeypatch: pytest.MonkeyPatch, w
     assert [wait for wait in waits if wait >= 1] == [1, 2]
 
 
-def test_hanging_pushes_end(
-    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pushes_end(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin/docker").write_text("#!/bin/sh\nexec sleep 86400\n")
     monkeypatch.setattr(docker.images, "PUSH_LIMIT", 0.2)
     monkeypatch.setattr("time.sleep", lambda _: None)

@@ -144,7 +144,7 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
         ),
     ],
 )
-def test_a_change_of_a_service_is_its_own(
+def test_a_service_s_edit(
     changed: Callable[..., set[str]], change: Callable[[Path], object]
 ) -> None:
     assert changed(change) - {"api-smoke"} == {"api", "api-inventory"}

@@ -221,7 +221,7 @@ def test_a_file_that_replaced_another_is_read(large: Path, later: Callable[[floa
         '{"weights.bin": [1, 2, 3, "x", "y"]}',
     ],
 )
-def test_a_record_that_is_no_record_is_reported_and_made_again(
+def test_a_garbled_record_is_made_again(
     large: Path, later: Callable[[float], None], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later(10)

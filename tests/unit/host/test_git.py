@@ -139,9 +139,7 @@ def test_a_program_of_a_repository_could_run(repository: Path, ran: tuple[Path, 
     assert ran[0].exists()
 
 
-def test_user_filters_stay(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_filters_stay(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config").write_text('[filter "a"]\n smudge = sed s/a/user/\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     for name, value in (("COUNT", "1"), ("KEY_0", "user.name"), ("VALUE_0", "somebody")):

@@ -35,9 +35,7 @@ LIMITS = {
 
 
 @given(VECTORS, VECTORS, st.floats(0.01, 100))
-def test_a_cosine_is_symmetric_bounded_and_blind_to_lengths(
-    one: list[float], other: list[float], by: float
-) -> None:
+def test_a_cosine_is_symmetric_and_bounded(one: list[float], other: list[float], by: float) -> None:
     found = cosine(one, other)
     assert -1 - 1e-9 <= found <= 1
     assert found == pytest.approx(cosine(other, one))
@@ -47,9 +45,7 @@ def test_a_cosine_is_symmetric_bounded_and_blind_to_lengths(
 
 
 @given(ANYTHING, ANYTHING)
-def test_a_cosine_is_a_number_no_matter_what_the_vectors_are(
-    one: list[float], other: list[float]
-) -> None:
+def test_a_cosine_is_a_number_for_any_vectors(one: list[float], other: list[float]) -> None:
     assert -1.0 - 1e-9 <= cosine(one, other) <= 1.0
 
 
@@ -61,17 +57,13 @@ def test_a_vector_that_has_no_cosine_is_as_bad_as_can_be(bad: list[float]) -> No
 
 
 @given(st.lists(ANYTHING, min_size=1, max_size=30), ANYTHING)
-def test_the_nearest_are_ten_places_or_all(
-    documents: list[list[float]], query: list[float]
-) -> None:
+def test_the_nearest_are_ten_or_all(documents: list[list[float]], query: list[float]) -> None:
     found = nearest(query, documents)
     assert len(found) == len(set(found)) == min(NEAREST, len(documents))
 
 
 @given(st.lists(VECTORS, min_size=11, max_size=30), VECTORS)
-def test_no_document_that_is_left_out_is_nearer(
-    documents: list[list[float]], query: list[float]
-) -> None:
+def test_no_other_document_is_nearer(documents: list[list[float]], query: list[float]) -> None:
     products = [sum(a * b for a, b in zip(query, document, strict=True)) for document in documents]
     found = nearest(query, documents)
     assert min(products[place] for place in found) >= max(

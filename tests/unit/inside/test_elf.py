@@ -31,9 +31,7 @@ def test_symbols_go_and_all_else_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "pages"), [(4200, 1), (9000, 2)])
-def test_what_lies_behind_symbols_moves_by_whole_pages(
-    size: int, pages: int, tmp_path: Path
-) -> None:
+def test_what_follows_symbols_moves_by_whole_pages(size: int, pages: int, tmp_path: Path) -> None:
     """As in libraries that auditwheel has patched: their last segments lie behind the symbols."""
     full = elf(symbols=b"s" * size, own=b"mine", moved=b"m" * 64)
     made = stripped(tmp_path, full)

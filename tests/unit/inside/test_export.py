@@ -29,9 +29,7 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
 # --- the folder
 
 
-def test_the_program_tells_a_fault_of_the_folder_without_torch_and_without_a_traceback(
-    tmp_path: Path,
-) -> None:
+def test_the_program_reports_a_fault_of_the_folder_without_torch(tmp_path: Path) -> None:
     words = [tmp_path / "nothing", tmp_path / "out", "int8"]
     done = subprocess.run(
         [sys.executable, "-S", str(written("export", tmp_path)), "export", *map(str, words)],
@@ -64,9 +62,7 @@ POOLING = "1_Pooling/config.json"
         ({POOLING: {"pooling_mode": "cls"}}, "cls"),
     ],
 )
-def test_pooling_is_what_sentence_transformers_stored(
-    tmp_path: Path, files: dict[str, Any], pooling: str
-) -> None:
+def test_pooling_is_the_stored_one(tmp_path: Path, files: dict[str, Any], pooling: str) -> None:
     assert model_pooling(beside(tmp_path, files)) == pooling
 
 
@@ -82,7 +78,7 @@ BOTH = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
         ({"modules.json": [{"type": "a.models.Dense"}]}, "steps that are not exported: Dense"),
     ],
 )
-def test_pooling_that_the_graph_would_not_hold_is_refused(
+def test_pooling_outside_of_the_graph_fails(
     tmp_path: Path, files: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ExportError, match="`inference: torch`") as caught:

@@ -66,7 +66,7 @@ def test_a_broken_line_is_taken_up_where_it_broke(index: Index, tmp_path: Path) 
     assert ranges(index) == [None, "bytes=10-", "bytes=10-", "bytes=30-"]
 
 
-def test_a_server_that_cannot_take_up_starts_again(
+def test_a_server_without_ranges(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.breaks[NAME] = [10]
@@ -76,9 +76,7 @@ def test_a_server_that_cannot_take_up_starts_again(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-def test_an_index_that_may_recover_is_asked_five_times(
-    status: int, index: Index, tmp_path: Path
-) -> None:
+def test_a_recovering_index_is_asked_five_times(status: int, index: Index, tmp_path: Path) -> None:
     index.breaks[NAME] = [status] * 4
     assert fetched(index, tmp_path / NAME) == index.files[NAME]
     index.breaks[NAME] = [status] * 5
@@ -97,9 +95,7 @@ def test_an_index_that_has_nothing_is_asked_once(status: int, index: Index, tmp_
     assert len(index.asked) == 1
 
 
-def test_a_file_that_is_not_what_the_lock_names_is_refused_and_not_kept(
-    index: Index, tmp_path: Path
-) -> None:
+def test_a_file_of_another_hash_is_refused_and_not_kept(index: Index, tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
         fetched(index, tmp_path / "x" / NAME, "0" * 64)
     assert (
@@ -129,9 +125,7 @@ def as_user(index: Index, user: str) -> str:
     return index.url.replace("//", f"//{user}@")
 
 
-def test_credentials_in_the_address_itself_win_and_are_not_sent_in_it(
-    index: Index, tmp_path: Path
-) -> None:
+def test_credentials_in_the_address_win_and_leave_it(index: Index, tmp_path: Path) -> None:
     open_ = opener([as_user(index, "me:one")], None)
     download(address(index, user="you:two@"), tmp_path / NAME, sha256(index), open_)
     assert sent(index) == [word("you:two")]
@@ -148,9 +142,7 @@ def test_nobody_else_learns_who_we_are(index: Index, tmp_path: Path) -> None:
     assert sent(index) == [None]
 
 
-def test_where_an_index_sends_us_does_not_learn_who_we_are_there(
-    index: Index, tmp_path: Path
-) -> None:
+def test_a_redirect_elsewhere_takes_no_credentials(index: Index, tmp_path: Path) -> None:
     with serving() as front:
         front.redirects[NAME] = address(index)
         download(
@@ -169,7 +161,7 @@ def test_an_index_that_sends_us_on_to_itself_hears_it_again(index: Index, tmp_pa
     assert sent(index) == [word("me:word")] * 2
 
 
-def test_netrc_is_read_for_its_host_alone(
+def test_netrc_is_for_its_host(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "home").mkdir()
@@ -235,9 +227,7 @@ def inside(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path / "inside"
 
 
-def test_the_step_brings_what_the_lock_names_and_the_cache_keeps_it(
-    index: Index, inside: Path, tmp_path: Path
-) -> None:
+def test_the_step_fetches_locked_wheels_once(index: Index, inside: Path, tmp_path: Path) -> None:
     lock = (inside / "lock.txt").read_text()
     fetch.fetch_lock(lock, tmp_path / "wheels", "")
     assert (tmp_path / "wheels" / NAME).read_bytes() == index.files[NAME]
@@ -262,7 +252,7 @@ def test_the_step_tells_what_is_wrong_in_one_line(
     )
 
 
-def test_the_step_takes_from_the_mounted_folder_what_no_index_has(
+def test_the_step_takes_wheels_of_a_mounted_folder(
     index: Index, inside: Path, tmp_path: Path
 ) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
@@ -313,7 +303,7 @@ def flood() -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ["closed", "chunked", "lying"])
 @pytest.mark.parametrize("most", [0, 1, 250_000])
-def test_a_download_ends_at_the_size_that_the_lock_says(
+def test_a_download_ends_at_the_locked_size(
     kind: str, most: int, flood: str, tmp_path: Path
 ) -> None:
     took: list[int] = []

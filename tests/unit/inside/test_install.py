@@ -80,9 +80,7 @@ def uv(inside: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return calls
 
 
-def test_what_a_lock_names_is_installed_from_the_mounted_wheels_alone(
-    inside: Path, uv: list[tuple[str, ...]]
-) -> None:
+def test_locked_packages_come_from_mounted_wheels(inside: Path, uv: list[tuple[str, ...]]) -> None:
     (inside / "lock.txt").write_text("torch==2.13.0+cpu\nhttpx==1\n")
     make_layer(inside)
     (call,) = uv
@@ -96,7 +94,7 @@ def test_an_empty_lock_installs_nothing(inside: Path, uv: list[tuple[str, ...]])
     assert uv == []
 
 
-def test_wheels_of_the_repository_are_installed_without_any_index(
+def test_local_wheels_are_installed_without_an_index(
     inside: Path, uv: list[tuple[str, ...]]
 ) -> None:
     make_wheel(inside / "own/common", "common")
@@ -106,9 +104,7 @@ def test_wheels_of_the_repository_are_installed_without_any_index(
     )
 
 
-def test_a_package_of_the_repository_cannot_replace_a_module_of_a_locked_one(
-    inside: Path, unpacking: Path
-) -> None:
+def test_a_local_package_cannot_replace_a_locked_module(inside: Path, unpacking: Path) -> None:
     make_layer(inside)
     make_wheel(inside / "own/mine", "mine", files={"keep/__init__.py": b"other", "mine.py": b""})
     with pytest.raises(LayerError, match=r"keep/__init__\.py is in keep-1 and, with other"):
@@ -116,9 +112,7 @@ def test_a_package_of_the_repository_cannot_replace_a_module_of_a_locked_one(
     assert not (unpacking / "mine.py").exists()
 
 
-def test_a_package_of_the_repository_is_compiled_and_no_rule_takes_any_of_it(
-    inside: Path, unpacking: Path
-) -> None:
+def test_a_local_package_is_compiled_and_keeps_its_files(inside: Path, unpacking: Path) -> None:
     tell(inside, {"name": "data", "remove": ["**/*.bin"]})
     make_layer(inside)
     below = laid(inside)
@@ -180,9 +174,7 @@ def test_modules_that_two_wheels_would_put_in_one_place_are_refused_and_other_fi
     assert (collision in capsys.readouterr().out) is printed
 
 
-def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
-    inside: Path, unpacking: Path
-) -> None:
+def test_a_package_that_overwrites_one_below_is_named(inside: Path, unpacking: Path) -> None:
     """Also where that lies in a cold store: its RECORD tells."""
     info = unpacking / "below-1.dist-info"
     info.mkdir()
@@ -196,9 +188,7 @@ def test_a_package_that_would_overwrite_one_of_a_layer_below_is_named(
     )
 
 
-def test_a_file_that_a_layer_below_has_with_the_same_bytes_stays_there(
-    inside: Path, unpacking: Path
-) -> None:
+def test_an_equal_file_of_a_layer_below_stays_there(inside: Path, unpacking: Path) -> None:
     (unpacking / "leave.py").write_bytes(b"12")
     there = (unpacking / "leave.py").stat().st_ino
     make_layer(inside)
@@ -263,9 +253,7 @@ LINE = "services.yaml: bases.web.remove: keep/*.bin"
 DATA = {"name": LINE, "remove": ["keep/*.bin"], "requested": True}
 
 
-def test_rules_are_applied_before_the_layer_is_compiled_and_its_ledger_tells_all(
-    inside: Path, unpacking: Path
-) -> None:
+def test_rules_come_before_bytecode_and_the_ledger_has_all(inside: Path, unpacking: Path) -> None:
     tell(inside, DATA, {"name": "own", "remove": ["leave.py"]})
     make_layer(inside)
     assert {path.name for path in unpacking.iterdir()} == {
@@ -315,9 +303,7 @@ def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_rule_takes_all_tha
     assert (unpacking / "shared").stat().st_mtime == EPOCH
 
 
-def test_a_layer_without_rules_holds_no_ledger_and_nothing_that_reads_one(
-    inside: Path, unpacking: Path
-) -> None:
+def test_a_layer_without_rules_has_no_ledger_and_no_reader(inside: Path, unpacking: Path) -> None:
     make_layer(inside)
     assert {path.name for path in unpacking.iterdir()} == {
         *("Leave_Out-1.dist-info", "__pycache__", "keep", "keep-1.dist-info", "leave.py")
@@ -325,9 +311,7 @@ def test_a_layer_without_rules_holds_no_ledger_and_nothing_that_reads_one(
     assert not ((inside.parent / "prefix") / "ledger").exists()
 
 
-def test_what_reads_ledgers_lies_in_the_lowest_layer_that_has_one_and_in_no_other(
-    inside: Path, unpacking: Path
-) -> None:
+def test_what_reads_ledgers_lies_in_the_lowest_layer_alone(inside: Path, unpacking: Path) -> None:
     tell(inside, DATA)
     (unpacking / "_slimbake_ledger.py").write_text("of the layer below")
     make_layer(inside)
@@ -354,7 +338,7 @@ def test_a_rule_that_cannot_be_applied_fails_the_step_in_one_sentence(
 # --- the cold store
 
 
-def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
+def test_with_a_warm_list_only_warm_modules_are_compiled_and_left(
     inside: Path, unpacking: Path
 ) -> None:
     files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
@@ -373,9 +357,7 @@ def test_with_a_warm_list_the_rest_goes_cold_and_only_warm_modules_are_compiled(
 
 
 @pytest.mark.parametrize("optimised", [False, True])
-def test_in_an_optimised_layer_identical_files_are_links_of_one(
-    inside: Path, unpacking: Path, optimised: bool
-) -> None:
+def test_identical_files_are_links_of_one(inside: Path, unpacking: Path, optimised: bool) -> None:
     files = {"keep/a.bin": b"x" * 5000, "keep/b.bin": b"x" * 5000, "keep/c.bin": b"y" * 5000}
     make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("keep/__init__.py\n")

@@ -23,9 +23,7 @@ def test_needed_libraries_are_read_from_a_program_and_from_nothing_else(tmp_path
     assert needed(tmp_path / "absent") == ()
 
 
-def test_a_library_that_lies_nowhere_is_named_with_who_needs_it_and_its_package(
-    tmp_path: Path,
-) -> None:
+def test_a_library_that_lies_nowhere_is_named_with_its_users(tmp_path: Path) -> None:
     (tmp_path / "usr/bin").mkdir(parents=True)
     (tmp_path / "opt/slimbake").mkdir(parents=True)
     shutil.copy(PYTHON, tmp_path / "usr/bin/python3")

@@ -34,16 +34,12 @@ def folder_of_model(folder: Path, architecture: str, **files: object) -> Path:
         ("XLMRobertaModel", "embedding"),
     ],
 )
-def test_the_class_that_saved_a_model_tells_its_task(
-    tmp_path: Path, architecture: str, task: str
-) -> None:
+def test_the_class_of_a_model_tells_its_task(tmp_path: Path, architecture: str, task: str) -> None:
     assert model_task(folder_of_model(tmp_path, architecture)) == task
 
 
 @pytest.mark.parametrize("architecture", ["MPNetForMaskedLM", "LlamaForCausalLM"])
-def test_a_sentence_transformer_embeds_whichever_class_trained_it(
-    tmp_path: Path, architecture: str
-) -> None:
+def test_a_sentence_transformer_of_any_class_embeds(tmp_path: Path, architecture: str) -> None:
     folder = folder_of_model(tmp_path, architecture, modules=SENTENCES)
     assert model_task(folder) == "embedding"
     (folder / "modules.json").unlink()
@@ -76,7 +72,7 @@ def test_a_head_is_not_dropped(tmp_path: Path) -> None:
         ("preprocessor_config.json", {}, "reads images or sound"),
     ],
 )
-def test_a_model_whose_graph_would_be_another_is_refused(
+def test_a_model_with_another_graph_is_refused(
     tmp_path: Path, file: str, content: object, why: str
 ) -> None:
     folder = folder_of_model(tmp_path, "BertModel")

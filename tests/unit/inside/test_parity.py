@@ -111,9 +111,7 @@ def verdict(done: subprocess.CompletedProcess[str]) -> list[str]:
     ]
 
 
-def test_an_embedding_that_is_the_same_holds_and_its_figures_are_kept(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_equal_embedding_holds_and_its_figures_are_kept(run: Run, tmp_path: Path) -> None:
     done = run(EMBEDS, EMBEDDING)
     assert done.returncode == 0, done.stderr
     assert len(verdict(done)) == 5

@@ -35,9 +35,7 @@ def running(code: str) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("code", "expected"), [(HANDLES, True), (BLOCKS, True), (WAITS, True), (SLEEPS, False)]
 )
-def test_a_process_takes_a_signal_that_it_handles_blocks_or_waits_for(
-    code: str, expected: bool
-) -> None:
+def test_a_process_takes_signals_it_handles_blocks_or_awaits(code: str, expected: bool) -> None:
     with running(code) as pid:
         time.sleep(0.2)  # it has begun to wait: only before that a signal is shown as blocked
         assert catches(pid, signal.SIGTERM) is expected

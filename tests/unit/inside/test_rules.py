@@ -68,9 +68,7 @@ def test_nobody_removes_licences_or_metadata(tmp_path: Path, glob: str) -> None:
         apply_rules(layer, [asked(glob)])
 
 
-def test_a_glob_that_matches_nothing_is_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unmatched_glob_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert apply_rules(prefix(tmp_path, {"thing": THING}), [asked("thign/**")]) == []
     assert "thign/** matches no file" in capsys.readouterr().out
 

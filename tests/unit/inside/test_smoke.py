@@ -98,9 +98,7 @@ def test_variables_that_start_gives_reach_the_smoke_too(run: Run) -> None:
         ("def load(): raise RuntimeError", ["import passed", "load failed"]),
     ],
 )
-def test_the_first_level_that_fails_ends_the_smoke(
-    broken: str, expected: list[str], run: Run
-) -> None:
+def test_the_first_failed_level_ends_the_smoke(broken: str, expected: list[str], run: Run) -> None:
     done = run(f"{dedent(ALL_HOLD)}\n{broken}\n", stored={"value": 1})
     assert (done.returncode, levels(done)) == (1, expected)
     assert "Traceback" in done.stderr

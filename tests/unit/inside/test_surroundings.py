@@ -36,9 +36,7 @@ def test_only_volumes_and_tmpfs_stay_writable(root: Path) -> None:
     )
 
 
-def test_the_manifest_s_user_owns_what_is_protected(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_manifest_s_user_owns_what_it_may(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIMBAKE_USER", f"{os.getuid() + 1}:{os.getgid() + 1}")
     settle({}, str(root))
     assert modes(root)["home"] == 0o755, "another user's"

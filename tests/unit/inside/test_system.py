@@ -94,9 +94,7 @@ def test_what_is_below_comes_only_when_it_is_named() -> None:
     assert system.companions(["libc6"], ["libc6"]) == {"libc6"}
 
 
-def test_a_script_of_a_shell_is_reported_where_its_package_is_named(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_script_of_a_shell_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     system.companions(["client"], [])
     assert capsys.readouterr().err == ""
     system.companions(["sensible"], [])
@@ -129,16 +127,14 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
     assert capsys.readouterr().err == ""
 
 
-def test_of_many_programs_without_a_shell_one_line_names_some(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_one_line_names_some_programs_without_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
     programs = {Path("/usr/bin", name): "gettext" for name in ("b", "c", "a", "gettext", "d")}
     system._tell_of_shells(programs)
     [found] = capsys.readouterr().err.splitlines()
     assert "no shell for gettext of gettext, a of gettext, b of gettext and 2 more: if" in found
 
 
-def test_the_interpreter_of_a_script_is_read_from_its_first_line(
+def test_the_first_line_names_an_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
@@ -164,9 +160,7 @@ SEEN = {
 }
 
 
-def test_unknown_packages_are_data_with_what_may_be_meant(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_packages_have_suggestions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def faked(*words: str, folder: Path | None = None) -> str:
         verb = next(each for each in words if each in ("update", "policy", "pkgnames", "showpkg"))
         return SEEN.get(words[-1] if verb == "showpkg" else verb, "")

@@ -65,9 +65,7 @@ def used(found: trace.Trace) -> set[str]:
     return {path for _, path in found.paths()}
 
 
-def test_what_a_script_uses_that_serves_is_seen(
-    folder: Path, traced: Callable[..., trace.Trace]
-) -> None:
+def test_what_a_server_uses_is_seen(folder: Path, traced: Callable[..., trace.Trace]) -> None:
     """What it imports from beside it, and the app that it imports by its name."""
     executable(folder / "bin/serve", f"{SCRIPT}{SERVER}".encode())
     (folder / "bin/helper.py").write_text("")
@@ -80,9 +78,7 @@ def test_what_a_script_uses_that_serves_is_seen(
     )
 
 
-def test_what_a_file_uses_is_seen_to_its_end(
-    folder: Path, traced: Callable[..., trace.Trace]
-) -> None:
+def test_what_a_file_uses_is_seen_whole(folder: Path, traced: Callable[..., trace.Trace]) -> None:
     (folder / "app/job.py").write_text(
         "import sys, app\nassert sys.argv == ['job.py', 'now']\nimport last\n"
     )
@@ -99,9 +95,7 @@ def test_what_runs_no_python_that_reports_is_not_seen(
     assert not traced(command).seen
 
 
-def test_a_shell_that_runs_python_is_traced(
-    folder: Path, traced: Callable[..., trace.Trace]
-) -> None:
+def test_python_in_a_shell_is_traced(folder: Path, traced: Callable[..., trace.Trace]) -> None:
     executable(folder / "bin/shell", b"#!/bin/sh\nexec python -m app\n")
     found = traced(["shell"])
     assert found.seen
@@ -119,9 +113,7 @@ def test_the_sitecustomize_of_an_image_still_runs(
     assert {str(folder / "app/app.py"), str(folder / "own/sitecustomize.py")} <= used(found)
 
 
-def test_what_another_process_uses_again_is_nothing_new(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_used_again_is_nothing_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So a job that is run time and again is traced once it has used all that it does."""
     monkeypatch.setattr(trace, "_NOT_FILES", ("/proc/",))
     seen = trace.Trace()
@@ -138,9 +130,7 @@ def test_what_another_process_uses_again_is_nothing_new(
 
 
 @pytest.mark.parametrize("listens", [True, False])
-def test_a_check_of_a_server_has_less_time_once_the_server_listens(
-    folder: Path, listens: bool
-) -> None:
+def test_a_check_of_a_listening_server_has_less_time(folder: Path, listens: bool) -> None:
     """What it asks for the hundredth time uses nothing new."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -153,7 +143,7 @@ def test_a_check_of_a_server_has_less_time_once_the_server_listens(
     assert (time.monotonic() - began < limit) is listens
 
 
-def test_the_verify_of_a_trace_has_the_variables_of_start(
+def test_a_traced_verify_has_start_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "context").mkdir()
@@ -173,9 +163,7 @@ def test_the_verify_of_a_trace_has_the_variables_of_start(
     assert [each["env"] for each in given] == [{"TOKEN": "none"}]
 
 
-def test_a_start_names_what_it_imports_reads_opens_and_lists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_names_what_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What imports and lists modules opens nothing by its path: a cold store serves that."""
     monkeypatch.setattr(trace, "_NOT_FILES", ("/proc/",))
     site = tmp_path / "lib/python3.11/site-packages"

@@ -116,9 +116,7 @@ def test_without_a_folder_nothing_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("memory", "expected"), [(0, 1), (7 * GIB, 3), (64 * GIB, 8)])
-def test_at_once_is_what_memory_and_cores_bear(
-    machine: Machine, memory: int, expected: int
-) -> None:
+def test_memory_and_cores_limit_work(machine: Machine, memory: int, expected: int) -> None:
     machine.has(cores=8, memory=memory)
     assert at_once() == expected
 

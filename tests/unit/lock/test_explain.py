@@ -105,9 +105,7 @@ def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
         ("jax-cuda12-plugin-cu12", "1"),
     ],
 )
-def test_cuda_in_a_layer_for_cpus_is_an_error_that_names_the_requirement(
-    name: str, version: str
-) -> None:
+def test_cuda_in_a_layer_for_cpus_is_an_error(name: str, version: str) -> None:
     pins = (pin("scipy", ""), pin(name, "scipy", version=version))
     with pytest.raises(ResolutionError) as caught:
         refuse_cuda(replace(RANK, torch="cpu"), pins)

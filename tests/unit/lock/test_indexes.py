@@ -13,9 +13,7 @@ CPU = IndexLine("r.txt:1", "--extra-index-url", "https://download.pytorch.org/wh
 
 
 @pytest.mark.parametrize("torch", ["", "cpu", "cu128"])
-def test_an_index_with_one_build_of_torch_is_named_where_the_manifest_chooses_none(
-    torch: str,
-) -> None:
+def test_an_index_of_one_build_of_torch_is_named_without_a_choice(torch: str) -> None:
     asked = Requirements(("torch",), indexes=(CPU,))
     alone = fleet(service("api", requirements=asked), torch=torch)
     below = BaseEntry("ml", requirements=Requirements(("torch",)), torch=torch or None)

@@ -236,9 +236,7 @@ def test_weights_that_are_no_files_are_refused_with_their_name(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\u2028b", "a\x1bb"])
-def test_weights_whose_name_breaks_a_line_of_the_lock_are_refused(
-    tmp_path: Path, name: str
-) -> None:
+def test_weights_whose_name_breaks_a_line_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
     with pytest.raises(UsageError) as caught:
         weights_text(tmp_path)

@@ -66,9 +66,7 @@ def test_what_does_not_belong_into_a_folder_is_removed_from_it(kept: Store) -> N
     assert names(kept.folder([a], "wheels")) == ["wheels", "wheels/a.whl"]
 
 
-def test_a_file_fetched_again_takes_the_place_of_the_damaged_one_in_every_folder(
-    kept: Store,
-) -> None:
+def test_a_file_fetched_again_replaces_the_damaged_one_everywhere(kept: Store) -> None:
     a = put(kept, "a.whl", b"abc")
     folder = kept.folder([a], "wheels")
     a.path.write_bytes(b"xyz")  # through the link, the folder's too
@@ -85,9 +83,7 @@ def test_the_same_files_directly_and_in_a_folder_are_two_folders(kept: Store) ->
     assert kept.folder([a], "wheels") == one
 
 
-def test_a_file_system_without_links_gets_copies_once(
-    kept: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_links_copies(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: object) -> None:
         raise PermissionError("no links here")
 
@@ -126,9 +122,7 @@ def test_what_a_killed_process_left_is_not_written_through(tmp_path: Path) -> No
     assert (tmp_path / "other.whl").read_bytes() == b"other"
 
 
-def test_the_store_lies_where_the_machine_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_machine_places_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "named"))
     assert store().root == tmp_path / "named"
     monkeypatch.delenv("SLIMBAKE_WHEELHOUSE")
@@ -139,7 +133,7 @@ def test_the_store_lies_where_the_machine_says(
 # --- wheels whose upstream hash is unknown
 
 
-def test_a_damaged_debian_package_is_named_and_fetched_again(
+def test_a_damaged_debian_package_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slimbake.externals import debs as apt

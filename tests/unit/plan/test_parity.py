@@ -67,9 +67,7 @@ def test_texts_whose_name_has_no_letters_of_a_repository_have_one_all_the_same()
 @pytest.mark.parametrize(
     "said", [{"inference": "torch"}, {"parity": Parity("parity.py")}, {"parity": None}]
 )
-def test_nothing_is_measured_where_nothing_is_exported_or_no_texts_are_named(
-    said: dict[str, object],
-) -> None:
+def test_nothing_is_measured_without_an_export_or_texts(said: dict[str, object]) -> None:
     found = decided(measured("embed", **said), measured("other", parity=None))  # type: ignore[arg-type]
     assert kinds(found, "parity") == kinds(found, "reference") == []
 
@@ -171,9 +169,7 @@ FIGURES = {
 }
 
 
-def test_figures_are_read_from_where_a_bake_leaves_them_and_kept_without_what_is_a_machines_own(
-    tmp_path: Path,
-) -> None:
+def test_figures_of_a_bake_are_kept_without_those_of_the_machine(tmp_path: Path) -> None:
     place = tmp_path / ".slimbake/parity/embed/linux_amd64"
     place.mkdir(parents=True)
     (place / "parity.json").write_text(json.dumps(FIGURES))

@@ -41,7 +41,7 @@ def needed(of: Plan, name: str) -> str:
         (manifest.CompressionEntry(type="estargz"), Compression(type="estargz", level=6)),
     ],
 )
-def test_each_type_of_compression_has_a_level_of_its_own(
+def test_types_of_compression_have_levels(
     said: manifest.CompressionEntry, used: Compression
 ) -> None:
     assert plan(fleet(service("api"), compression=said)).compression == used
@@ -290,9 +290,7 @@ def test_a_start_check_starts_what_the_services_beside_it_need_too() -> None:
     assert made.starting(("api",)) == made.services
 
 
-def test_the_home_of_a_services_user_is_writable_unless_a_volume_or_a_dockerfile_says_more() -> (
-    None
-):
+def test_the_home_of_a_services_user_is_writable_by_default() -> None:
     services = (
         service("plain"),
         service("other", user="1000"),

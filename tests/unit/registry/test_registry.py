@@ -58,9 +58,7 @@ def test_it_is_an_artifact_whose_subject_is_the_image(referrers: bool) -> None:
     assert server.blobs[manifest["config"]["digest"]] == b"{}"
 
 
-def test_an_upload_that_meets_bad_moments_is_sent_again_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_upload_in_bad_moments_is_sent_again_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     waits(monkeypatch)
     with registry(referrers=True) as server:
         server.faults = {"POST": iter((Fault(503),)), "PUT": iter((Fault(how="cut"), Fault(429)))}
@@ -113,9 +111,7 @@ def log_in(server: Registry, folder: Path, account: str = ACCOUNT) -> None:
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
-def test_who_may_is_in_docker_s_configuration(
-    auth: Literal["basic", "token"], tmp_path: Path
-) -> None:
+def test_accounts_are_docker_s(auth: Literal["basic", "token"], tmp_path: Path) -> None:
     with registry(auth=auth) as server:
         log_in(server, tmp_path)
         _, made = attach(server)
@@ -124,9 +120,7 @@ def test_who_may_is_in_docker_s_configuration(
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
 @pytest.mark.parametrize("account", ["", "someone:wrong"])
-def test_without_an_account_it_says_so_at_once(
-    auth: Literal["basic", "token"], account: str, tmp_path: Path
-) -> None:
+def test_without_an_account(auth: Literal["basic", "token"], account: str, tmp_path: Path) -> None:
     with registry(auth=auth) as server:
         if account:
             log_in(server, tmp_path, account)

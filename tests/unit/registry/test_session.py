@@ -35,9 +35,7 @@ def http_date(seconds: float) -> str:
 
 @pytest.mark.parametrize("fault", [Fault(429), Fault(500), Fault(504), Fault(how="cut")])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST"])
-def test_a_bad_moment_is_asked_again_with_the_same_body(
-    method: str, fault: Fault, slept: list[float]
-) -> None:
+def test_a_bad_moment_is_asked_again_whole(method: str, fault: Fault, slept: list[float]) -> None:
     with registry() as server:
         server.faults[method] = iter((fault, fault, fault, Fault(418)))
         with Session() as session:

@@ -84,9 +84,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return made
 
 
-def test_what_was_baked_is_unchanged_until_something_changes(
-    engine: Engine, tmp_path: Path
-) -> None:
+def test_what_was_baked_is_unchanged_until_an_edit(engine: Engine, tmp_path: Path) -> None:
     assert engine.builds() == ["api", "embed"]
     engine.built.clear()
     assert engine.make("embed", "api").images == (
@@ -99,9 +97,7 @@ def test_what_was_baked_is_unchanged_until_something_changes(
     assert engine.builds() == []
 
 
-def test_what_the_engine_holds_no_more_is_built_and_comes_where_it_was_asked_for(
-    engine: Engine,
-) -> None:
+def test_what_the_engine_lost_is_built_in_the_order_asked_for(engine: Engine) -> None:
     engine.make()
     del engine.held["sha256:api"]
     assert [image.name for image in engine.make().images] == ["api", "embed"]
@@ -109,9 +105,7 @@ def test_what_the_engine_holds_no_more_is_built_and_comes_where_it_was_asked_for
 
 
 @pytest.mark.parametrize("then", ["as it was", "first edit", "second edit"])
-def test_what_was_edited_while_it_was_built_is_not_recorded(
-    engine: Engine, tmp_path: Path, then: str
-) -> None:
+def test_edits_during_a_build_are_no_record(engine: Engine, tmp_path: Path, then: str) -> None:
     code = tmp_path / "services/api/file.txt"
     code.write_text("as it was")
     engine.make()
@@ -132,9 +126,7 @@ def test_what_failed_is_not_recorded(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"api": 1}', '{"api": []}', '{"api": ["x"]}', '{"api": {"x": []}}']
 )
-def test_a_record_that_is_no_record_is_reported_and_made_again(
-    engine: Engine, tmp_path: Path, text: str
-) -> None:
+def test_a_garbled_record_is_made_again(engine: Engine, tmp_path: Path, text: str) -> None:
     (tmp_path / ".slimbake").mkdir()
     (tmp_path / ".slimbake/baked.json").write_text(text)
     assert engine.builds() == ["api", "embed"]
@@ -151,7 +143,7 @@ def test_a_service_that_is_gone_is_forgotten(engine: Engine, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
-def test_what_is_built_otherwise_is_always_built_and_is_not_what_was_baked(
+def test_what_is_built_otherwise_is_not_what_was_baked(
     engine: Engine, said: dict[str, Any]
 ) -> None:
     assert engine.builds(**said) == ["api", "embed"]

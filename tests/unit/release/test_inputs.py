@@ -48,9 +48,7 @@ def test_a_base_has_its_own() -> None:
     }
 
 
-def test_an_exported_model_and_its_reference_have_their_own_and_what_they_are_made_on_has_none() -> (
-    None
-):
+def test_an_exported_model_and_its_reference_have_their_own() -> None:
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
     made = plan(fleet(one, bases=(BaseEntry("ml"),)))
@@ -72,9 +70,7 @@ def test_a_tag_is_one_that_registries_take() -> None:
     assert len(fingerprint_tag(made)) == 43
 
 
-def test_an_image_for_one_platform_or_with_provenance_is_another_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_platform_or_provenance_is_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
     def accounts(*_: object) -> tuple[Account, ...]:
         return (Account("one", (), (), FINGERPRINT), Account("runtime", (), (), FINGERPRINT))
 

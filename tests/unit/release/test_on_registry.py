@@ -150,9 +150,7 @@ def test_nothing_to_ask_for_asks_nobody() -> None:
         ),
     ],
 )
-def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(
-    fault: Fault, why: str
-) -> None:
+def test_an_unclear_answer_is_a_doubt_and_asked_for_once(fault: Fault, why: str) -> None:
     with registry() as server:
         faulty(server, fault)
         assert ask(server) == doubt(why)
@@ -167,9 +165,7 @@ def test_an_answer_that_says_neither_is_a_doubt_and_is_asked_for_once(
         (Fault(how="cut"), "cannot be reached"),
     ],
 )
-def test_a_bad_moment_that_does_not_pass_is_a_doubt(
-    fault: Fault, why: str, slept: list[float]
-) -> None:
+def test_a_lasting_bad_moment_is_a_doubt(fault: Fault, why: str, slept: list[float]) -> None:
     with registry() as server:
         server.faults["GET"] = itertools.repeat(fault)
         assert ask(server) == doubt(why)
@@ -285,9 +281,7 @@ def version(server: Registry, images: tuple[OnRegistry, ...]) -> None:
 
 @pytest.mark.parametrize("manifest", [IMAGE, ATTESTED], ids=["manifest", "index"])
 @pytest.mark.parametrize("referrers", [True, False])
-def test_the_same_bytes_get_another_tag_and_no_blob_is_asked_for(
-    manifest: dict[str, Any], referrers: bool
-) -> None:
+def test_the_same_bytes_get_another_tag(manifest: dict[str, Any], referrers: bool) -> None:
     with registry(referrers) as server:
         digest = release(server, manifest)
         images, said = look(server)

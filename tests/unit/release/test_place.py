@@ -149,9 +149,7 @@ def digest(name: str) -> str:
 # --- on a builder that is not the engine's own
 
 
-def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
-    machine: Played, builder: Builder
-) -> None:
+def test_what_was_checked_gets_its_tag_unchanged(machine: Played, builder: Builder) -> None:
     done = run(machine)
     at = f"{machine.server.name}/atlas"
     assert list(done.names) == list(SERVICES)
@@ -163,9 +161,7 @@ def test_what_was_checked_gets_its_tag_in_the_registry_as_it_is(
     }, "nobody uses these names before the checks hold"
 
 
-def test_only_services_are_pulled_by_what_they_are_for_what_has_to_run_in_them(
-    machine: Played, builder: Builder
-) -> None:
+def test_services_alone_are_pulled_by_their_digests(machine: Played, builder: Builder) -> None:
     done = run(machine)
     at = f"{machine.server.name}/atlas"
     (platform,) = machine.project.plan.platforms
@@ -186,9 +182,7 @@ def test_with_keep_going_the_rest_is_tagged(machine: Played, builder: Builder) -
     assert "hybrid" in error.value.hint
 
 
-def test_one_builder_builds_all_at_once_and_pushes_services_alone(
-    machine: Played, builder: Builder
-) -> None:
+def test_one_builder_builds_all_and_pushes_services(machine: Played, builder: Builder) -> None:
     made = BuildPlace(afar=True).make(
         site(machine.project), SERVICES, asking(machine, platform="linux/x")
     )
@@ -199,16 +193,14 @@ def test_one_builder_builds_all_at_once_and_pushes_services_alone(
     ]
 
 
-def test_of_several_platforms_what_is_run_here_is_this_machine_s(
-    machine: Played, builder: Builder
-) -> None:
+def test_what_runs_here_is_of_this_machine_s_platform(machine: Played, builder: Builder) -> None:
     both = unlocked(fleet(service("api"), platforms=("linux/riscv64", this_platform())))
     (image,) = BuildPlace(afar=True).make(site(both), ("api",), asking(machine)).images
     assert image.image.endswith(f" for {this_platform()}")
     assert {platform for _, platform in builder.pulled} == {"linux/riscv64", this_platform()}
 
 
-def test_an_image_that_buildx_does_not_name_is_an_error(
+def test_an_image_without_a_name_is_an_error(
     machine: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -221,9 +213,7 @@ def test_an_image_that_buildx_does_not_name_is_an_error(
 # --- provenance
 
 
-def test_with_provenance_an_index_with_the_same_image_gets_the_tag(
-    machine: Played, builder: Builder
-) -> None:
+def test_with_provenance_an_index_gets_the_tag(machine: Played, builder: Builder) -> None:
     done = run(attesting(machine))
     images = {i.name for i in done.measurement.images}
     assert images == set(SERVICES)
@@ -235,9 +225,7 @@ def test_with_provenance_an_index_with_the_same_image_gets_the_tag(
     assert [checks for _, checks in builder.asked] == [True, False]
 
 
-def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
-    machine: Played, builder: Builder
-) -> None:
+def test_with_provenance_no_proxy_is_in_the_build(machine: Played, builder: Builder) -> None:
     around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
     held = site(attesting(machine).project, around=around)
     request = asking(machine)
@@ -247,18 +235,14 @@ def test_with_provenance_no_proxy_is_in_the_build_that_is_described(
     assert [bool(site.around.proxies) for site in builder.sites] == [True, False]
 
 
-def test_another_image_with_provenance_than_was_checked_gets_no_tag(
-    machine: Played, builder: Builder
-) -> None:
+def test_another_image_than_was_checked_gets_no_tag(machine: Played, builder: Builder) -> None:
     builder.other = "api"
     with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
         run(attesting(machine))
     assert tagged(machine, "v1") == []
 
 
-def test_a_build_for_provenance_that_fails_is_an_error_even_with_keep_going(
-    machine: Played, builder: Builder
-) -> None:
+def test_a_failed_build_for_provenance_is_an_error(machine: Played, builder: Builder) -> None:
     builder.unattested = "api"
     with pytest.raises(BuildError, match="no"):
         run(attesting(machine), keep_going=True)
@@ -306,17 +290,13 @@ def send(machine: Played, held: Site, **said: Any) -> dict[str, Any]:
     return dict(BuildPlace().push(held, images, names, request, host(machine)))
 
 
-def test_an_image_that_the_registry_lost_at_once_is_an_error(
-    machine: Played, engine: Engine
-) -> None:
+def test_an_image_that_the_registry_lost_is_an_error(machine: Played, engine: Engine) -> None:
     engine.tag(digest("api"), f"{machine.server.name}/atlas/api:v1")
     with pytest.raises(BuildError, match="api was pushed, and the registry does not have v1"):
         send(machine, site(machine.project))
 
 
-def test_a_push_that_the_registry_refuses_is_reported_with_its_words(
-    machine: Played, engine: Engine
-) -> None:
+def test_a_refused_push_is_reported_with_its_words(machine: Played, engine: Engine) -> None:
     def refused(_: str) -> None:
         raise SetupError("docker failed", "denied: you may not")
 
@@ -423,9 +403,7 @@ def test_what_another_builder_built_is_brought_here(machine: Played, built: list
     assert [options.load for _, options in built] == [True, True]
 
 
-def test_layouts_are_written_of_services_alone_which_are_measured(
-    machine: Played, built: list[Any]
-) -> None:
+def test_layouts_are_written_of_services_alone(machine: Played, built: list[Any]) -> None:
     layer = {"diff": "sha256:1", "blob": "sha256:2", "uncompressed": 3, "files": 1}
     held = site(machine.project)
     held.workspace.write("measured", {"sha256:0": [{**layer, "compressed": 2}]})
@@ -471,7 +449,7 @@ AFAR = replace(CONTAINER, builder="remote")
         (AFAR, {"push": True}, BuildPlace(afar=True)),
     ],
 )
-def test_who_pushes_is_whoever_has_what_was_built(
+def test_whoever_has_the_image_pushes(
     engine: Any, said: dict[str, Any], expected: BuildPlace
 ) -> None:
     request = BakeRequest(targets=("api",), registry="r.example", **said)

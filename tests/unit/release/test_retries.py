@@ -28,9 +28,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[baking._Run]:
     return runs
 
 
-def test_it_goes_on_after_a_pause(
-    builds: list[baking._Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_waits_and_goes_on(builds: list[baking._Run], monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
     monkeypatch.setattr("slimbake.release.bake.time.sleep", pauses.append)

@@ -80,9 +80,7 @@ def test_what_stays_here_needs_no_scanner_and_it_says_so(machine: Played, tmp_pa
     assert run(machine, push=False).checks["one"].passed == ("start", "inventory", "scan")
 
 
-def test_without_scan_no_scanner_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_scan_there_is_no_scanner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     made = fleet(*(service(name, requirements=asks("six")) for name in SERVICES))
     with registry(referrers=True) as server:
@@ -112,9 +110,7 @@ def test_a_scanner_that_fails_keeps_every_tag_where_it_is(
     assert f"{scan.scanner}: one: passed" in machine.said
 
 
-def test_a_scanner_reads_the_sbom_in_the_folder_of_the_manifest(
-    machine: Played, tmp_path: Path
-) -> None:
+def test_a_scanner_reads_the_sbom_beside_the_manifest(machine: Played, tmp_path: Path) -> None:
     install(tmp_path, "grype")
     done = run(machine)
     assert set(done.names) == set(SERVICES)

@@ -145,9 +145,7 @@ def test_a_line_of_a_check_is_said_once(build: Build) -> None:
     assert build.said == ["one-smoke: smoke: a", "one-smoke: smoke: b"]
 
 
-def test_a_build_that_is_silent_says_how_far_it_is(
-    build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_build_says_how_far_it_is(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     build.plan_all()
     build.event("runtime", "runtime", 1, 2)
     build.event("base-files", "base-files", 2)

@@ -75,7 +75,7 @@ def test_locks_that_were_made_while_it_waited_are_those_that_count(
         assert ready.plan == reread(project).plan != before.plan
 
 
-def test_a_frozen_build_refuses_locks_that_nobody_made(
+def test_a_frozen_build_refuses_missing_locks(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
@@ -106,9 +106,7 @@ def test_an_image_that_cannot_be_had_is_reported_before_anything_is_locked(
     assert "node:22" in asked and "lock" not in asked
 
 
-def test_two_folders_of_one_project_do_not_wait_for_each_other(
-    project: Project, tmp_path: Path
-) -> None:
+def test_two_folders_of_a_project_do_not_wait(project: Project, tmp_path: Path) -> None:
     held = lock_all(project, "1")
     other = tmp_path / "other"
     shutil.copytree(project.root, other, ignore=shutil.ignore_patterns("other"))

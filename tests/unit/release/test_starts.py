@@ -43,9 +43,7 @@ def test_a_start_check_looks_for_the_signal_that_stops_the_container(
     assert found.why == "" and bool(found.warning) == (stop == "SIGTERM")
 
 
-def test_a_warning_of_a_start_check_is_said_once_for_all_platforms(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_warning_of_a_start_check_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan(fleet(service("api")))
     [running] = made.services
     keys = {(running, "image", each): f"key{each}" for each in ("", "linux/arm64")}
@@ -92,9 +90,7 @@ BESIDE = plan(
 )
 
 
-def test_a_start_check_is_made_again_when_what_starts_beside_it_is_another_image(
-    tmp_path: Path,
-) -> None:
+def test_a_start_check_is_repeated_when_an_image_beside_it_changes(tmp_path: Path) -> None:
     site: Any = types.SimpleNamespace(
         root=tmp_path, plan=BESIDE, engine=types.SimpleNamespace(store="")
     )
@@ -106,7 +102,7 @@ def test_a_start_check_is_made_again_when_what_starts_beside_it_is_another_image
     assert keys("2") == keys("2") != keys("3")
 
 
-def test_beside_an_image_that_this_bake_has_not_built_the_last_one_is_started(
+def test_the_last_image_starts_beside_one_that_is_not_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site: Any = types.SimpleNamespace(around=types.SimpleNamespace(checkout="here"))
@@ -126,7 +122,7 @@ def test_beside_an_image_that_this_bake_has_not_built_the_last_one_is_started(
     assert others({"web": "1"}, {}) == {}
 
 
-def test_a_service_that_has_no_image_yet_is_named(
+def test_a_service_without_an_image_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web = BESIDE.services[0]

@@ -86,9 +86,7 @@ def played(steps: Steps, name: str, only: str = "") -> tuple[Progress, list[Vert
         ("exporting to image", ("", "exporting to image")),
     ],
 )
-def test_a_step_belongs_to_the_target_whose_dockerfile_has_it(
-    name: str, expected: tuple[str, str], steps: Steps
-) -> None:
+def test_a_step_belongs_to_a_target(name: str, expected: tuple[str, str], steps: Steps) -> None:
     step = steps.step(name)
     assert (step.target, step.title) == expected
 
@@ -107,9 +105,7 @@ def test_an_instruction_is_reported_by_its_program_or_its_text() -> None:
 
 @given(words=st.lists(texts, min_size=1), kept=st.booleans())
 @example(words=["make-folders", '/da"ta'], kept=False)
-def test_no_matter_what_the_words_of_a_program_hold_its_step_has_a_title(
-    words: list[str], kept: bool
-) -> None:
+def test_a_step_with_any_arguments_has_a_title(words: list[str], kept: bool) -> None:
     instruction = f"RUN {exec_form(['python', '/make.pyz', *words])}"
     # Old versions of BuildKit resolve a backslash, as a shell would.
     name = instruction if kept else re.sub(r"\\(.)", r"\1", instruction)
@@ -120,9 +116,7 @@ def test_no_matter_what_the_words_of_a_program_hold_its_step_has_a_title(
 # --- progress
 
 
-def test_every_shared_step_of_a_build_is_reported_under_the_target_that_has_it(
-    steps: Steps,
-) -> None:
+def test_shared_steps_of_a_build_have_the_target_that_has_them(steps: Steps) -> None:
     progress, _ = played(steps, "failing.jsonl")
     ran = {
         (v.step.target, v.step.title.split()[0])
@@ -249,9 +243,7 @@ def test_a_step_that_was_cancelled_is_not_what_broke_the_build(steps: Steps) -> 
     assert progress.failed is progress.vertices["b"]
 
 
-def test_a_step_that_was_killed_since_another_failed_is_not_what_broke_the_build(
-    steps: Steps,
-) -> None:
+def test_a_step_killed_since_another_failed_did_not_break_the_build(steps: Steps) -> None:
     progress = Progress(steps)
     list(progress.take(event("killed")))
     list(progress.take(event("broke")))
@@ -297,9 +289,7 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(broken: Vertex) -> Non
         ),
     ],
 )
-def test_a_smoke_that_misses_something_says_where_to_list_it(
-    broken: Vertex, log: tuple[str, ...], hint: str
-) -> None:
+def test_a_smoke_names_what_it_misses(broken: Vertex, log: tuple[str, ...], hint: str) -> None:
     broken.log += log
     assert hint in failure(PLAN, broken, "")[0].hint
 

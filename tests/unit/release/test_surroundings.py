@@ -50,9 +50,7 @@ def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
     assert find_links(targets, locks, here) == found
 
 
-def test_a_build_that_asks_an_index_asks_the_machine_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_asks_the_machine_s_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert uv_settings(PackageSources(find_links=("/srv/wheels",))) == ""
     said = uv_settings(

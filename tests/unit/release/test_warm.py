@@ -178,9 +178,7 @@ def test_a_layer_of_which_not_all_is_baked_gets_no_list(fresh: Fresh) -> None:
     )
 
 
-def test_images_that_are_there_and_unchanged_are_not_traced(
-    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_images_are_not_traced(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
     there = tuple(BuiltImage(name=name) for name in ("api", "job"))
     monkeypatch.setattr(warm, "still_built", lambda *_: (there, {}))
     fresh.first()
@@ -196,9 +194,7 @@ def test_images_that_are_there_and_unchanged_are_not_traced(
         ({"missing": True}, "with --missing"),
     ],
 )
-def test_where_nobody_would_commit_a_list_none_is_made(
-    how: dict[str, Any], said: str, fresh: Fresh
-) -> None:
+def test_no_list_is_made_that_nobody_commits(how: dict[str, Any], said: str, fresh: Fresh) -> None:
     fresh.first(**how)
     assert (fresh.bakes.built, fresh.lists) == ([], {})
     assert fresh.said == [
@@ -207,9 +203,7 @@ def test_where_nobody_would_commit_a_list_none_is_made(
     ]
 
 
-def test_no_list_is_made_in_ci_and_by_a_builder_of_its_own(
-    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_list_is_made_in_ci_or_remotely(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = replace(fresh.site, engine=replace(ENGINE, builder="remote"))
     first_lists(remote, BakeRequest(targets=("api", "job"), registry="x"))
     monkeypatch.setenv("CI", "true")

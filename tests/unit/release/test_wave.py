@@ -74,9 +74,7 @@ def run(
     return {name: released.pushed[name] for name in request.targets if name in released.pushed}
 
 
-def test_all_that_services_stand_on_is_built_once_and_reported_by_its_digest(
-    machine: Played, tmp_path: Path
-) -> None:
+def test_shared_images_are_built_once_and_listed_by_digest(machine: Played, tmp_path: Path) -> None:
     found = run(machine, "api", "model")
     assert machine.built == list(SHARED)
     assert list(found) == list(SHARED)
@@ -88,9 +86,7 @@ def test_only_what_the_named_services_need_is_built(machine: Played) -> None:
     assert machine.built == ["runtime", "base-web"]
 
 
-def test_exported_models_and_references_are_pushed_and_listed_and_what_they_are_made_on_is_not(
-    machine: Played,
-) -> None:
+def test_exported_models_and_references_are_pushed_and_listed(machine: Played) -> None:
     first = run(machine, "rank")
     exports = ["weights-a-model-onnx-fp32", "reference-a-model-a"]
     assert machine.built == list(first) == ["runtime", "base-web", "base-ml-onnx", *exports]
@@ -99,9 +95,7 @@ def test_exported_models_and_references_are_pushed_and_listed_and_what_they_are_
     assert machine.built == []
 
 
-def test_an_export_that_fails_is_reported_and_keeps_nothing_else_from_being_pushed(
-    machine: Played,
-) -> None:
+def test_a_failed_export_is_reported_and_others_are_pushed(machine: Played) -> None:
     machine.broken = failing("weights-a-model-onnx-fp32")
     found = run(machine, "rank")
     assert (
@@ -112,9 +106,7 @@ def test_an_export_that_fails_is_reported_and_keeps_nothing_else_from_being_push
     assert machine.said[-1] == "weights-a-model-onnx-fp32 does not build"
 
 
-def test_a_base_that_fails_is_an_error_and_what_was_pushed_all_the_same_is_not_built_again(
-    machine: Played,
-) -> None:
+def test_a_base_that_fails_is_an_error_and_pushed_ones_stay(machine: Played) -> None:
     machine.broken = failing("base-ml-onnx")
     with pytest.raises(BuildError, match="base-ml-onnx does not build"):
         run(machine, "rank")

@@ -80,9 +80,7 @@ def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
     assert by_digest[NUMPY]["on_host"] == 2 * 1_609_123, "on different layers below it"
 
 
-def test_a_service_that_was_not_baked_here_is_called_so_though_a_commit_has_its_size(
-    baked: Path,
-) -> None:
+def test_a_service_that_was_not_baked_here_is_called_so(baked: Path) -> None:
     image = {"uncompressed": 7, "compressed": 7, "digest": "x", "layers": []}
     commit(baked, json.dumps({"images": {"api": image, "unbaked": image}}))
     rows = {row.service: row.cells for row in page(baked).rows["services"]}

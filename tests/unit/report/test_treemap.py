@@ -30,9 +30,7 @@ def overlap(one: Box, other: Box) -> float:
 
 @pytest.mark.parametrize("sizes", CASES)
 @pytest.mark.parametrize("box", [PICTURE, Box(3, 5, 7, 60)], ids=["wide", "tall"])
-def test_areas_are_in_proportion_and_fill_the_box_without_overlap(
-    sizes: list[int], box: Box
-) -> None:
+def test_areas_are_in_proportion_and_do_not_overlap(sizes: list[int], box: Box) -> None:
     boxes = squarified(sizes, box)
     whole = box.width * box.height
     for size, tile in zip(sizes, boxes, strict=True):

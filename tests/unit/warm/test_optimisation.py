@@ -62,15 +62,11 @@ def test_each_layer_gets_all_rules_that_concern_its_packages(made: Callable[...,
         ({"head": "optimize: false\n", "service": ", optimize: true"}, {"base-web", "base-ml"}),
     ],
 )
-def test_what_turns_optimisation_off(
-    how: dict[str, str], off: set[str], made: Callable[..., Fleet]
-) -> None:
+def test_optimisation_off(how: dict[str, str], off: set[str], made: Callable[..., Fleet]) -> None:
     assert {*LOCKS} - given(made(**how)).keys() == off
 
 
-def test_what_the_manifest_removes_goes_first_and_without_optimisation_too(
-    made: Callable[..., Fleet],
-) -> None:
+def test_what_the_manifest_removes_goes_first_and_always(made: Callable[..., Fleet]) -> None:
     more = ", remove: [a/**, '**/*.md'], keep: [a/b.py]"
     asked = (LINE.format("bases.ml", "a/**"), LINE.format("bases.ml", "**/*.md"))
     fleet = made(base=more)
@@ -81,9 +77,7 @@ def test_what_the_manifest_removes_goes_first_and_without_optimisation_too(
     assert given(bare)["api"][0] == LINE.format("services.api", "b.py")
 
 
-def test_what_only_compilers_read_stays_below_an_image_that_may_have_one(
-    made: Callable[..., Fleet],
-) -> None:
+def test_what_compilers_read_stays_below_one_with_a_compiler(made: Callable[..., Fleet]) -> None:
     found = given(made(), api="ziglang")
     assert found == dict.fromkeys(LOCKS, WITH_COMPILER)
     assert "symbols" in WITH_COMPILER and "sources" not in WITH_COMPILER

@@ -235,9 +235,7 @@ print(again('thing.late'), again('thing.licensed'), again('thing.sub'), again('t
     ]
 
 
-def test_a_warm_module_has_its_source_and_without_bytecode_it_is_compiled_but_not_written(
-    tmp_path: Path,
-) -> None:
+def test_a_warm_module_without_bytecode_is_compiled_and_not_written(tmp_path: Path) -> None:
     files = {"thing/__init__.py": b"", "thing/warm.py": b"def fail():\n    raise ValueError\n"}
     there = image(tmp_path, {"thing": files}, warm=["thing/warm.py"])
     (bytecode,) = there.site.glob("thing/__pycache__/*.pyc")

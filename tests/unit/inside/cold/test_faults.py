@@ -55,9 +55,7 @@ def test_any_byte_that_is_altered_is_found_and_no_wrong_source_is_ever_run(there
                 cold_digests(there.root)
 
 
-def test_a_package_of_a_broken_store_is_no_empty_one_and_what_is_repaired_is_read(
-    tmp_path: Path,
-) -> None:
+def test_a_package_of_a_broken_store_is_an_error_until_repaired(tmp_path: Path) -> None:
     there = image(tmp_path, {"thing": THING}, warm=["thing/__init__.py"])
     whole = there.store.read_bytes()
     there.store.write_bytes(b"")
@@ -111,9 +109,7 @@ def test_few_blocks_stay_in_memory(tmp_path: Path) -> None:
         ("python3.15", ("0_slimbake_cold.start", "_slimbake_cold.hook:install\n")),
     ],
 )
-def test_a_start_installs_the_hook_as_its_python_has_it(
-    tmp_path: Path, python: str, file: tuple[str, str]
-) -> None:
+def test_a_start_installs_the_hook(tmp_path: Path, python: str, file: tuple[str, str]) -> None:
     assert start_file(tmp_path / python / "site-packages") == file
 
 
@@ -145,9 +141,7 @@ print(len(sys.meta_path) - len({*map(id, sys.meta_path)}), len(sys.path_hooks) -
         "importlib.invalidate_caches()",
     ],
 )
-def test_a_package_that_changes_the_path_hooks_loses_no_cold_module(
-    there: Image, change: str
-) -> None:
+def test_changed_path_hooks_lose_no_cold_module(there: Image, change: str) -> None:
     text = f"""\
 import importlib, sys
 from importlib.machinery import *
@@ -191,9 +185,7 @@ print(type(thing.__loader__).__name__, type(thing.late.__loader__).__name__, thi
     assert there.says(text) == "Loader ColdLoader 1"
 
 
-def test_a_finder_that_looks_for_files_itself_keeps_its_distribution_on_disk(
-    tmp_path: Path,
-) -> None:
+def test_a_finder_that_looks_for_files_keeps_its_distribution_on_disk(tmp_path: Path) -> None:
     finder = b"""\
 import importlib.util, pathlib, sys
 class Finder:

@@ -92,9 +92,7 @@ def test_what_needs_no_file_on_disk_keeps_nothing(code: str) -> None:
         ("NAME = 'c.py'\nopen(os.path.join(os.path.dirname(__file__), 'sub', NAME))", SUB),
     ],
 )  # fmt: skip
-def test_paths_are_followed_through_attributes_functions_and_lists(
-    code: str, stay: set[str]
-) -> None:
+def test_paths_are_followed_through_functions_and_lists(code: str, stay: set[str]) -> None:
     assert kept(code) == stay
 
 
