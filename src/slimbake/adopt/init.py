@@ -16,7 +16,7 @@ from slimbake.adopt.insertion import insert, write_text
 from slimbake.adopt.model import RANKS, Draft, Note, Place, Rank, Repository
 from slimbake.adopt.services import adoption
 from slimbake.adopt.survey import survey
-from slimbake.adopt.writer import manifest_text, service_lines
+from slimbake.adopt.writer import SCHEMA_LINE, manifest_text, service_lines
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
 from slimbake.config.model import Manifest
@@ -156,7 +156,8 @@ def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
         "nothing here says how a service is built: no compose file that builds one, no Dockerfile"
         + listed,
         "to begin with an empty fleet, write these lines into services.yaml, then run"
-        ' `slimbake add NAME`:\nproject: mine\npython: "3.13"\nservices: {}',
+        " `slimbake add NAME`:\n"
+        f'{SCHEMA_LINE}\nproject: mine\npython: "3.13"\nservices: {{}}',
     )
 
 

@@ -120,6 +120,31 @@ def test_the_reference_may_have_another_name(run: Run, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("asserted", "shown"),
+    [
+        ("answer() == 5", "AssertionError: 4 on the left, 5 on the right"),
+        ("'x' * 999 in ['y']", f"AssertionError: {repr('x' * 999)[:200]} on the left, ['y'] on"),
+        ("answer() == 5, 'five'", "AssertionError: five"),
+        ("not answer()", "AssertionError\n"),
+        ("3 < answer() < 4", "AssertionError\n"),
+    ],
+)
+def test_an_assert_that_compares_two_values_shows_them_and_computes_them_once(
+    asserted: str, shown: str, run: Run
+) -> None:
+    code = f"""
+        def answer(counts=[]):
+            counts.append(1)
+            return 3 + len(counts)
+
+        def load():
+            assert {asserted}
+        """
+    stderr = run(code).stderr
+    assert f"line 7, in load\n    assert {asserted}\n" in stderr and shown in stderr
+
+
 def test_a_smoke_that_hangs_is_cut_off_and_shows_where(run: Run) -> None:
     hangs = """
         import time

@@ -6,6 +6,7 @@ that neither can replace it; `judge` says what it is worth.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import faulthandler
 import gc
@@ -233,9 +234,22 @@ def load_check(question: Mapping[str, Any], module_name: str) -> ModuleType:
     linecache.cache[name] = (len(source), None, lines, name)
     with warnings.catch_warnings():  # `assert (what, "why")` never fails
         warnings.filterwarnings("error", "assertion is always true", SyntaxWarning)
-        code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+        tree = _comparing(ast.parse(source, name))
+        code = compile(tree, name, "exec", dont_inherit=True, optimize=0)
     exec(code, module.__dict__)  # noqa: S102 - the service's own check
     return module
+
+
+def _comparing(tree: ast.Module) -> ast.Module:
+    """Have asserts that compare two values, and say nothing, show both."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assert(test=ast.Compare(left, [_], [right]) as test, msg=None):
+                test.left = ast.NamedExpr(ast.Name("_left", ast.Store()), left)
+                test.comparators = [ast.NamedExpr(ast.Name("_right", ast.Store()), right)]
+                shown = "f'{_left!r:.200} on the left, {_right!r:.200} on the right'"
+                node.msg = ast.parse(shown, mode="eval").body
+    return ast.fix_missing_locations(tree)
 
 
 def described(error: BaseException, name: str) -> str:
