@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tests.abuse.machines import Ended, documented, settings, tree
 from tests.index import Index
+from tests.ran import ran
 
 # Python itself asks with a file of such a name whether it can write temporary files.
 OTHERS = re.compile(r"tmp/[a-z0-9_]{8}")
@@ -72,13 +72,10 @@ class Home:
 
     def run(self, *words: str, moment: int = 0, steps: int = 0) -> tuple[int, str, str]:
         """A command in a process of its own: exit code, and what it says."""
-        done = subprocess.run(
+        done = ran(
             [sys.executable, PROGRAM, self.folder / "moments", str(moment), str(steps), *words],
             cwd=self.root,
             env={**os.environ, **settings(self.folder, self.index), **self.own},
-            capture_output=True,
-            text=True,
-            check=False,
         )
         return done.returncode, done.stdout, done.stderr
 

@@ -14,6 +14,7 @@ from textwrap import dedent
 
 import pytest
 from tests.patience import far_enough
+from tests.ran import ran
 from tests.unit.programs import written
 
 Judge = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -567,12 +568,9 @@ def judge(tmp_path: Path) -> Judge:
     def call(text: str, limit: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "context/smoke.py").write_text(dedent(text))
         context = f"--context={tmp_path / 'context'}"
-        return subprocess.run(
+        return ran(
             [sys.executable, "-ISB", str(program), "smoke", context, f"--limit={limit}"],
             cwd=tmp_path / "app",
-            capture_output=True,
-            text=True,
-            check=False,
             env={**os.environ, "SLIMBAKE_SMOKE": "smoke.py", **variables},
         )
 

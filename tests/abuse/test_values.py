@@ -9,7 +9,6 @@ import copy
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 import yaml
 from tests.abuse.conftest import Slimbake
 from tests.golden.fleets import Fleet
+from tests.ran import ran
 
 from slimbake.render.generated import drift, repair
 
@@ -215,13 +215,10 @@ def bake_file(root: Path) -> Any:
     assert DOCKER
     repair(drift(Fleet(root).files(), root), root)
     environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
-    done = subprocess.run(
+    done = ran(
         [DOCKER, "buildx", "bake", "--print", "--file", "docker-bake.hcl"],
         cwd=root,
         env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     return shape(json.loads(done.stdout))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ran import ran
 
 Print = Callable[[Path, Sequence[str], Mapping[str, str]], dict[str, Any]]
 
@@ -28,12 +29,10 @@ def print_bake() -> Print:
         pytest.skip("docker buildx is not installed: `make bare` installs it")
 
     def run(folder: Path, names: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
-        done = subprocess.run(
+        done = ran(
             ["docker", "buildx", "bake", "--print", "--file", "docker-bake.hcl", *names],
             cwd=folder,
             env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
         )
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))

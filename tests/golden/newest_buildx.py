@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
+from tests.ran import ran
 from tools.bare.apt import sources as apt_sources
 
 SUITES = ("forky", "sid")
@@ -62,9 +63,7 @@ def _fetched(apt: Path) -> Path:
 
 def _run(words: Sequence[str | Path], folder: Path) -> None:
     try:
-        done = subprocess.run(
-            words, cwd=folder, capture_output=True, text=True, timeout=FETCH_LIMIT, check=False
-        )
+        done = ran(words, cwd=folder, timeout=FETCH_LIMIT)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise Unavailable(str(error)) from None
     if done.returncode:

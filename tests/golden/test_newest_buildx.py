@@ -13,6 +13,7 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import FLEETS, Fleet
 from tests.golden.newest_buildx import Unavailable, newest_buildx
 from tests.golden.printed import newest_reads, printed, structured
+from tests.ran import ran
 
 # no engine is needed, but the network is
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -53,13 +54,10 @@ def test_both_read_the_same_from_every_golden_bake_file(
         given if which != "defaults" else {},
     )
     names = [group.name for group in plan.groups]
-    done = subprocess.run(
+    done = ran(
         [newest, "bake", "--file", "docker-bake.hcl", "--print", *names],
         cwd=root,
         env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert structured(newest_reads(done.stdout)) == structured(printed(plan, names, variables))

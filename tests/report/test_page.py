@@ -6,12 +6,12 @@ import html
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.ran import ran
 from tests.unit.report.baked import Page, bake, write_fleet
 from tests.unit.report.equal import assert_equal
 
@@ -73,10 +73,8 @@ def browsed(page: str, folder: Path, width: int, scheme: int, script: str) -> tu
     words = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom")
     more = (f"--user-data-dir={folder}/chrome", f"--window-size={width},900")
     prefers = f"--blink-settings=preferredColorScheme={scheme}"
-    done = subprocess.run(
+    done = ran(
         [str(CHROMIUM), *words, *more, prefers, "--virtual-time-budget=20000", file.as_uri()],
-        capture_output=True,
-        text=True,
         check=True,
     )
     return done.stdout, done.stderr

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.ran import ran
 from tests.unit.programs import written as program
 
 from slimbake.adopt.add import add
@@ -314,13 +315,10 @@ def smoke(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a service's smoke as the build does: from the folder with its code, by slimbake's own
     runner.
     """
-    return subprocess.run(
+    return ran(
         [sys.executable, "-ISB", program("check", folder.parent), "smoke", f"--context={folder}"],
         cwd=folder,
         env={**os.environ, "SLIMBAKE_SMOKE": "smoke.py", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 

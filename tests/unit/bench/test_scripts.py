@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.ran import ran
 
 ROOT = Path(__file__).parents[3]
 BENCH = ROOT / "bench"
@@ -16,9 +17,7 @@ def test_every_script_can_be_imported() -> None:
     names = sorted(path.stem for path in BENCH.glob("*.py") if path.stem not in ELSEWHERE)
     program = f"import {', '.join(names)}"
     # They import one another as scripts do, from their own folder.
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=BENCH, capture_output=True, text=True, check=False
-    )
+    done = ran([sys.executable, "-c", program], cwd=BENCH)
     assert not done.returncode, done.stderr
 
 

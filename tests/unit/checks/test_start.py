@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.patience import far_enough, wait_for
+from tests.ran import ran
 
 from slimbake.checks.start import _silence, deaf, without_compose
 from slimbake.docker.containers import Detached
@@ -33,11 +33,9 @@ def asked(
     """What the program says of `python -c CODE`."""
     command = [sys.executable, "-c", dedent(code)]
     given = {"command": command, "port": port, "limit": limit, "alive": alive, "health": health}
-    done = subprocess.run(
+    done = ran(
         [sys.executable, *from_stdin("start", json.dumps(given))],
         input=with_check_pyz(),
-        capture_output=True,
-        text=True,
         check=True,
     )
     return json.loads(done.stdout.splitlines()[-1])

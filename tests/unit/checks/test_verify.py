@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from tests.engine.registries import free_port
 from tests.patience import far_enough
+from tests.ran import ran
 from tests.unit.fleets import fleet, service
 
 from slimbake.checks.verify import ARGUMENTS, given, question
@@ -79,13 +79,8 @@ def run(tmp_path: Path) -> Run:
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
         port_or_none = port if listens else None
         given = question(dedent(check), "app/verify.py", command, 3, port_or_none, limit, stop, env)
-        done = subprocess.run(
-            [sys.executable, *ARGUMENTS],
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        done = ran(
+            [sys.executable, *ARGUMENTS], input=given, env={**os.environ, "PYTHONUNBUFFERED": "1"}
         )
         (line,) = done.stdout.splitlines()
         found = dict(json.loads(line))
@@ -217,10 +212,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(run: Run) -> None:
     ("handler", "error"),
     [
         ("lambda *_: None", "it did not end within 5 s of SIGTERM"),
-        (
-            "signal.SIG_DFL",
-            "it has no handler for SIGTERM: process 1 of a container ignores it",
-        ),
+        ("signal.SIG_DFL", "it has no handler for SIGTERM: process 1 of a container ignores it"),
     ],
 )
 def test_a_service_deaf_to_its_container_s_end_fails(handler: str, error: str, run: Run) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.ran import ran
 from tests.unit.processes import faked
 
 from slimbake.ci.changes import changed
@@ -36,14 +36,7 @@ LOCAL = ("-c", "protocol.file.allow=always")
 def git(folder: Path, *words: str) -> str:
     """Run Git as in a home without any settings."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    done = subprocess.run(
-        ["git", *ME, *LOCAL, *words],
-        cwd=folder,
-        env=env,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    done = ran(["git", *ME, *LOCAL, *words], cwd=folder, env=env, check=True)
     return done.stdout.strip()
 
 

@@ -15,6 +15,7 @@ from shutil import which
 import click
 import pytest
 from click.testing import CliRunner
+from tests.ran import ran
 
 from slimbake.cli import slimbake
 from slimbake.cli.commands import GROUPS
@@ -135,12 +136,10 @@ def test_bash_completes_names_and_options(words: str, offered: list[str], tmp_pa
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
     path = f"{PROGRAM.parent}:{os.environ['PATH']}"
-    done = subprocess.run(
+    done = ran(
         ["bash", "--norc", "-c", COMPLETES.format(words=words)],
         cwd=tmp_path,
         env={"PATH": path, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
         check=True,
     )
     assert done.stdout.split() == offered, done.stderr
@@ -157,13 +156,10 @@ def test_others_complete(shell: str, asks: dict[str, str], offered: str, tmp_pat
     assert f"_SLIMBAKE_COMPLETE={shell}_complete" in said("completion", shell)
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
-    done = subprocess.run(
+    done = ran(
         [PROGRAM],
         cwd=tmp_path,
         env={**os.environ, **asks, "_SLIMBAKE_COMPLETE": f"{shell}_complete"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.stdout.strip() == offered, done.stderr
 
@@ -172,13 +168,7 @@ def test_others_complete(shell: str, asks: dict[str, str], offered: str, tmp_pat
 def test_a_zsh_without_a_configuration_takes_its_script(tmp_path: Path) -> None:
     words = 'eval "$(slimbake completion zsh)"; print -- $_comps[slimbake]'
     path = f"{PROGRAM.parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["zsh", "-f", "-c", words],
-        env={"PATH": path, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(["zsh", "-f", "-c", words], env={"PATH": path, "HOME": str(tmp_path)})
     assert (done.stdout.strip(), done.stderr) == ("_slimbake_completion", "")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.ran import ran
 
 from slimbake.inside import FOLDER
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
@@ -47,9 +48,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def python(image: Path) -> Python:
     def run(text: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [image / "bin/python", "-I", "-c", text], capture_output=True, text=True, check=False
-        )
+        return ran([image / "bin/python", "-I", "-c", text])
 
     return run
 
@@ -62,12 +61,7 @@ def last(python: Python, text: str) -> str:
 
 @pytest.mark.parametrize(
     ("module", "by"),
-    [
-        ("gone", LINE),
-        ("thing.sub.gone", LINE),
-        ("thing.fast", "a-rule"),
-        ("dropped", ODD),
-    ],
+    [("gone", LINE), ("thing.sub.gone", LINE), ("thing.fast", "a-rule"), ("dropped", ODD)],
 )
 def test_a_failed_import_of_what_was_removed_names_the_rule_or_the_line_of_the_manifest(
     module: str, by: str, python: Python

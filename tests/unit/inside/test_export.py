@@ -5,13 +5,13 @@ said of faults.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.ran import ran
 from tests.unit.programs import written
 
 from slimbake.inside.export.task import max_length, model_pooling
@@ -31,12 +31,7 @@ def beside(folder: Path, files: dict[str, Any]) -> Path:
 
 def test_the_program_reports_a_fault_of_the_folder_without_torch(tmp_path: Path) -> None:
     words = [tmp_path / "nothing", tmp_path / "out", "int8"]
-    done = subprocess.run(
-        [sys.executable, "-S", str(written("export", tmp_path)), "export", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran([sys.executable, "-S", str(written("export", tmp_path)), "export", *map(str, words)])
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "slimbake: there is no config.json that names the model's class (`architectures`): name a"

@@ -15,6 +15,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.ran import ran
 from tests.unit.programs import written
 
 from slimbake.inside.export.reference import normalises
@@ -83,7 +84,7 @@ def run(tmp_path: Path) -> Run:
             "SLIMBAKE_PARITY": "parity.py",
             "SLIMBAKE_LIMITS": json.dumps(LIMITS | limits),
         }
-        return subprocess.run(
+        return ran(
             [
                 sys.executable,
                 "-S",
@@ -94,9 +95,6 @@ def run(tmp_path: Path) -> Run:
                 f"--context={tmp_path / 'context'}",
             ],
             cwd=tmp_path / "app",
-            capture_output=True,
-            text=True,
-            check=False,
             env={**os.environ, **environment},
         )
 

@@ -13,6 +13,7 @@ from textwrap import dedent
 
 import pytest
 from tests.patience import far_enough
+from tests.ran import ran
 from tests.unit.programs import written
 
 from slimbake.inside.check.smoke import remarks, runs_installed
@@ -46,12 +47,9 @@ def run(tmp_path: Path) -> Run:
             (tmp_path / "context/reference.json").write_text(json.dumps(stored))
         environment = {"SLIMBAKE_SMOKE": "smoke.py", **variables}
         context = f"--context={tmp_path / 'context'}"
-        return subprocess.run(
+        return ran(
             [sys.executable, "-ISB", program, "smoke", context, *arguments],
             cwd=tmp_path / "app",
-            capture_output=True,
-            text=True,
-            check=False,
             env={**os.environ, **environment},
         )
 
@@ -152,8 +150,7 @@ def test_a_smoke_that_hangs_is_cut_off_and_shows_where(run: Run) -> None:
             time.sleep(3600)
         """
     done = far_enough(
-        lambda limit: run(hangs, f"--limit={limit}"),
-        lambda done: "in load" in done.stderr,
+        lambda limit: run(hangs, f"--limit={limit}"), lambda done: "in load" in done.stderr
     )
     assert done.returncode == 1
     assert "Timeout" in done.stderr and "in load" in done.stderr

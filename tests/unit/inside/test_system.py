@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.ran import ran
 
 from slimbake.inside import debs
 from slimbake.inside.make import ldconfig, system
@@ -220,9 +220,7 @@ def test_ldconfig_is_a_program_of_its_own(tmp_path: Path) -> None:
     """The text that the runtime gets, run as there: isolated, without site."""
     program = tmp_path / "ldconfig"
     program.write_bytes(Path(ldconfig.__file__).read_bytes())
-    done = subprocess.run(
-        [sys.executable, "-ISB", program, "-p"], capture_output=True, text=True, check=True
-    )
+    done = ran([sys.executable, "-ISB", program, "-p"], check=True)
     assert " libs found in cache `/etc/ld.so.cache'" in done.stdout
     if Path(ldconfig.CACHE).exists():
         assert "libc.so.6 (libc6" in done.stdout

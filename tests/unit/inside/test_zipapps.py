@@ -7,13 +7,13 @@ import importlib
 import io
 import shutil
 import stat
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.ran import ran
 from tests.unit.programs import written
 
 from slimbake.inside import FOLDER, SHARED, Kind, from_stdin, with_check_pyz, zipapp
@@ -106,12 +106,7 @@ def test_every_program_is_a_function_of_its_module(kind: Kind) -> None:
 
 @every_kind
 def test_a_zipapp_lists_its_programs(kind: Kind, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-S", written(kind, tmp_path), "none"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran([sys.executable, "-S", written(kind, tmp_path), "none"])
     programs = importlib.import_module(f"slimbake.inside.{kind}").PROGRAMS
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"usage: python {tmp_path}/{kind}.pyz {{{','.join(programs)}}} ...\n"
@@ -120,12 +115,9 @@ def test_a_zipapp_lists_its_programs(kind: Kind, tmp_path: Path) -> None:
 @every_kind
 def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_path: Path) -> None:
     program = {"make": "copy-code", "check": "start", "export": "export"}[kind]
-    done = subprocess.run(
+    done = ran(
         [sys.executable, "-I", "-S", written(kind, tmp_path), program, "/none", "/none"],
         input="",
-        capture_output=True,
-        text=True,
-        check=False,
         cwd=tmp_path,
     )
     assert done.returncode
@@ -155,11 +147,5 @@ def test_an_edit_changes_only_the_zipapps_that_have_the_module(
 
 
 def test_a_check_arrives_on_standard_input_and_reads_what_follows() -> None:
-    done = subprocess.run(
-        [sys.executable, *from_stdin("verify")],
-        input=with_check_pyz("no object"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran([sys.executable, *from_stdin("verify")], input=with_check_pyz("no object"))
     assert done.stderr.splitlines()[-1].startswith("json.decoder.JSONDecodeError: ")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ran import ran
 from tests.wheels import make_wheel
 
 from slimbake.inside.cold.pack import go_cold
@@ -51,9 +52,7 @@ class Image:
         self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         command = [str(self.root / "bin/python"), *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=120
-        )
+        return ran(command, cwd=cwd, env=env, timeout=120)
 
     def says(self, text: str, *options: str) -> str:
         """What a Python prints that runs this text."""
