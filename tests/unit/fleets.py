@@ -15,6 +15,7 @@ from slimbake.lock.asked import asks as lock_asks
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin
 from slimbake.plan import plan
+from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.warm import Optimisation
 
@@ -43,6 +44,11 @@ def written(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: 
 def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Fleet:
     """The same, resolved."""
     return resolve(written(*services, bases=bases, **said))
+
+
+def planned(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Plan:
+    """Its plan."""
+    return plan(fleet(*services, bases=bases, **said))
 
 
 def unlocked(made: Fleet) -> Project:

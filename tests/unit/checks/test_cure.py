@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 
 from slimbake.checks.cure import cure
 from slimbake.config.model import StartCheck
-from slimbake.plan import plan
 from slimbake.plan.model import Running
 
 ENDED = "api: its command ended with exit code 1 before it listened on port 8000"
@@ -22,7 +21,7 @@ LIMITS = (
 
 
 def running(**more: Any) -> Running:
-    [found] = plan(fleet(service("api", **more))).services
+    [found] = planned(service("api", **more)).services
     return found
 
 

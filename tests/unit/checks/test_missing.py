@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 
-from slimbake.checks.missing import (
-    lacking,
-    missing_library,
-    missing_module,
-    missing_variable,
-)
-from slimbake.plan import plan
+from slimbake.checks.missing import lacking, missing_library, missing_module, missing_variable
 from slimbake.plan.model import Running
 
 
 def running(**more: Any) -> Running:
-    [found] = plan(fleet(service("api", **more))).services
+    [found] = planned(service("api", **more)).services
     return found
 
 

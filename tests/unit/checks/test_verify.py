@@ -19,11 +19,10 @@ import pytest
 from tests.engine.registries import free_port
 from tests.patience import far_enough
 from tests.ran import ran
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 
 from slimbake.checks.verify import ARGUMENTS, given, question
 from slimbake.config.model import StartCheck
-from slimbake.plan import plan
 
 Run = Callable[..., dict[str, Any]]
 
@@ -123,7 +122,7 @@ def test_a_verify_has_variables_of_start(tmp_path: Path, monkeypatch: pytest.Mon
     image = types.SimpleNamespace(entrypoint=(), command=("serve",))
     monkeypatch.setattr("slimbake.docker.engine_image", lambda _: image)
     asked = service("api", verify="verify.py", start=StartCheck("runs", env=(("A", "a"),)))
-    [running] = plan(fleet(replace(asked, context="."))).services
+    [running] = planned(replace(asked, context=".")).services
     question = given(running, "image", tmp_path)
     assert json.loads(question.splitlines()[-1])["env"] == {"A": "a"}
 

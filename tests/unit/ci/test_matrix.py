@@ -9,22 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from tests.unit.fleets import asks, planned, service
 
 from slimbake.ci.matrix import MOST_JOBS, Matrix, child, matrix
 from slimbake.cli import slimbake
-from slimbake.config.model import (
-    BaseEntry,
-    Ci,
-    Manifest,
-    Parity,
-    Requirements,
-    ServiceEntry,
-    StartCheck,
-    WeightsEntry,
-)
+from slimbake.config.model import BaseEntry, Ci, Parity, ServiceEntry, StartCheck, WeightsEntry
 from slimbake.errors import StaleFiles, UsageError
-from slimbake.fleet import resolve
-from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
 
@@ -39,31 +29,22 @@ def fleet(
     platforms: tuple[str, ...] = (),
     ci: Ci = Ci(),  # noqa: B008
 ) -> Plan:
-    web = BaseEntry(name="web", requirements=Requirements(specs=("fastapi",)))
-    ml = BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("torch",)))
-    written = Manifest(
-        file=Path("/services.yaml"),
-        project="toy",
-        python="3.11",
-        bases=(web, ml),
-        services=services,
-        platforms=platforms,
-        ci=ci,
+    bases = (
+        BaseEntry("web", requirements=asks("fastapi")),
+        BaseEntry("ml", extends="web", requirements=asks("torch")),
     )
-    return plan(resolve(written))
+    return planned(*services, bases=bases, platforms=platforms, ci=ci)
 
 
-API = ServiceEntry(name="api", context="api", base="web", smoke="smoke.py")
-MODEL = ServiceEntry(name="model", context="model", base="ml", smoke="smoke.py")
-JOBS = ServiceEntry(name="jobs", context="jobs")
+API = service("api", base="web", smoke="smoke.py")
+MODEL = service("model", base="ml", smoke="smoke.py")
+JOBS = service("jobs")
 BOTH = ("linux/amd64", "linux/arm64")
 NATIVE = Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))
 
 
 def many(count: int) -> tuple[ServiceEntry, ...]:
-    return tuple(
-        ServiceEntry(name=f"s{number}", context="s", base="web") for number in range(count)
-    )
+    return tuple(service(f"s{number}", base="web") for number in range(count))
 
 
 def names(services: tuple[ServiceEntry, ...]) -> tuple[str, ...]:
@@ -91,7 +72,7 @@ def test_bases_are_one_job_and_each_service_has_one_of_its_own_after_it() -> Non
 
 def test_services_that_start_beside_one_another_are_built_by_one_job() -> None:
     beside = tuple(
-        ServiceEntry(name=name, context=name, start=StartCheck("runs", fleet=needs))
+        service(name, start=StartCheck("runs", fleet=needs))
         for name, needs in (("web", ("api",)), ("alone", ()), ("api", ("db",)), ("db", ()))
     )
     found = matrix(fleet(beside), names(beside))["services"]
@@ -111,9 +92,7 @@ def test_only_the_bases_that_changed_services_need_are_built_each_after_its_own(
 def test_a_model_is_exported_in_the_first_wave_with_what_its_parity_is_measured_against() -> None:
     parity = Parity("parity.py", "texts/a.jsonl")
     model = WeightsEntry("package", "m")
-    rank = ServiceEntry(
-        name="rank", context="rank", base="ml", weights=model, inference="onnx", parity=parity
-    )
+    rank = service("rank", base="ml", weights=model, inference="onnx", parity=parity)
     found = fleet((API, rank))
     assert shared(found, matrix(found, ("rank",))) == [
         "runtime base-web base-ml-onnx weights-m-onnx-fp32 reference-m-a"
@@ -128,7 +107,7 @@ def test_no_services_and_nothing_that_changed_give_empty_lists() -> None:
 
 
 def test_a_platform_with_runners_of_its_own_is_built_there_and_merged_in_the_end() -> None:
-    one = ServiceEntry(name="model", context="model", base="ml", platforms=("linux/arm64",))
+    one = service("model", base="ml", platforms=("linux/arm64",))
     made = fleet((API, one), BOTH, NATIVE)
     found = matrix(made, ("api", "model"))
     built = zip(found["shared"], shared(made, found), strict=True)

@@ -13,32 +13,25 @@ from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from tests.unit.fleets import planned, service
 from tests.unit.release.played import manifest
 
 from slimbake.ci.model import Record
 from slimbake.ci.records import PLAN, read_known, record_file, recorded, records, shared_images
 from slimbake.ci.summary import MARK, MOST, SummaryRow, code, summarise, summary_text
 from slimbake.cli import slimbake
-from slimbake.config.model import Budget, Manifest, ServiceEntry
+from slimbake.config.model import Budget
 from slimbake.errors import CheckError, UsageError
-from slimbake.fleet import resolve
 from slimbake.host.workspace import Workspace
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
-from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.release.on_registry import OnRegistry
 from slimbake.release.release import Released
 
 
 def fleet(*names: str) -> Plan:
-    services = tuple(
-        ServiceEntry(
-            name=name, context=name, smoke="smoke.py", budget=Budget(uncompressed=80_000_000)
-        )
-        for name in names
-    )
-    file = Path("/services.yaml")
-    return plan(resolve(Manifest(file=file, project="toy", python="3.11", services=services)))
+    budget = Budget(uncompressed=80_000_000)
+    return planned(*(service(name, smoke="smoke.py", budget=budget) for name in names))
 
 
 def image(name: str, own: int, shared: int = 40_000_000) -> Image:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 
 from slimbake import docker
 from slimbake.checks.start import ALIVE
@@ -21,7 +21,6 @@ from slimbake.console import Console
 from slimbake.deploy import compose
 from slimbake.docker.compose import ComposeProject, ContainerState
 from slimbake.errors import CheckError, SetupError, SlimbakeError, UsageError
-from slimbake.plan import plan
 from slimbake.render.compose import compose as text
 
 SERVICES = (
@@ -38,7 +37,7 @@ SERVICES = (
     service("worker", command=("python", "-m", "worker")),
     service("tool", entrypoint=("python", "-m", "tool")),
 )
-PLAN = plan(fleet(*SERVICES))
+PLAN = planned(*SERVICES)
 WRITTEN: dict[str, Any] = yaml.safe_load(b"".join(text(PLAN)))["services"]
 
 
@@ -58,7 +57,7 @@ def test_a_container_of_compose_has_what_checks_have(running: Any) -> None:
 
 
 def test_a_container_gets_the_files_of_variables_that_its_service_names_alone() -> None:
-    named = plan(fleet(service("api", env_file=(".env", "a$b.env")), service("web")))
+    named = planned(service("api", env_file=(".env", "a$b.env")), service("web"))
     found = yaml.safe_load(b"".join(text(named)))["services"]
     beside = {"path": "../.env", "required": False}
     assert found["api"]["env_file"] == [beside, {"path": "../a$$b.env"}]
@@ -70,7 +69,7 @@ def test_what_compose_fills_in_is_written_as_it_is_and_wins_over_the_image() -> 
     own = service(
         "api", dockerfile="Dockerfile", env=(("MODE", "$x"),), environment=(*said.items(),)
     )
-    found = yaml.safe_load(b"".join(text(plan(fleet(own)))))["services"]
+    found = yaml.safe_load(b"".join(text(planned(own))))["services"]
     assert found["api"]["environment"] == said
 
 
@@ -81,16 +80,14 @@ def test_compose_fills_in_from_the_dot_env_beside_the_manifest_and_ends_without_
     monkeypatch.setattr(ComposeProject, "elsewhere", "")
     monkeypatch.setattr(ComposeProject, "data_elsewhere", ("", ""))
     values = (("X", "${A:?is needed}"), ("Y", "${B}/${A}"))
-    project: Any = SimpleNamespace(
-        root=tmp_path, plan=plan(fleet(service("api", environment=values)))
-    )
+    project: Any = SimpleNamespace(root=tmp_path, plan=planned(service("api", environment=values)))
     with compose.started(project) as together:
         [placeholders] = together.env_files
         assert placeholders.read_text() == "A=-\nB=-\n"
     (tmp_path / ".env").write_text("A=1\n")
     with compose.started(project) as together:
         assert together.env_files[1:] == (tmp_path / ".env",), "it wins"
-    project.plan = plan(fleet(service("api")))
+    project.plan = planned(service("api"))
     assert compose._prepared(project).env_files == ()
 
 
@@ -313,21 +310,19 @@ def test_what_others_wait_for_and_dies_is_shown(monkeypatch: pytest.MonkeyPatch)
 
 # --- what depends on what
 
-ORDERED = plan(
-    fleet(
-        service(
-            "web",
-            port=80,
-            depends_on=(
-                ("migrate", "service_completed_successfully"),
-                ("api", "service_healthy"),
-                ("cache", "service_started"),
-            ),
+ORDERED = planned(
+    service(
+        "web",
+        port=80,
+        depends_on=(
+            ("migrate", "service_completed_successfully"),
+            ("api", "service_healthy"),
+            ("cache", "service_started"),
         ),
-        service("migrate", depends_on=(("cache", "service_started"),)),
-        service("api", port=8000, variants=(VariantEntry("cpu"), VariantEntry("gpu"))),
-        service("cache"),
-    )
+    ),
+    service("migrate", depends_on=(("cache", "service_started"),)),
+    service("api", port=8000, variants=(VariantEntry("cpu"), VariantEntry("gpu"))),
+    service("cache"),
 )
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import asks, planned, service
 
 from slimbake.checks import parity as kept
 from slimbake.checks.parity import parity_table
@@ -38,7 +38,7 @@ def measured(
 
 
 def decided(*services: ServiceEntry, **said: object) -> Plan:
-    return plan(fleet(*services, bases=(ML,), **said))
+    return planned(*services, bases=(ML,), **said)
 
 
 def kinds(of: Plan, kind: str) -> list[str]:

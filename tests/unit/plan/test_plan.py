@@ -8,7 +8,7 @@ import dataclasses
 import re
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, fleet, planned, service
 
 from slimbake.config import model as manifest
 from slimbake.config.model import BaseEntry, Requirements, ServiceEntry, StartCheck, WeightsEntry
@@ -44,7 +44,7 @@ def needed(of: Plan, name: str) -> str:
 def test_types_of_compression_have_levels(
     said: manifest.CompressionEntry, used: Compression
 ) -> None:
-    assert plan(fleet(service("api"), compression=said)).compression == used
+    assert planned(service("api"), compression=said).compression == used
 
 
 def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
@@ -65,21 +65,15 @@ def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
                 walk(found)
 
     walk(
-        plan(
-            fleet(
-                service("api"), service("odd", dockerfile="Dockerfile"), bases=(BaseEntry("web"),)
-            )
-        )
+        planned(service("api"), service("odd", dockerfile="Dockerfile"), bases=(BaseEntry("web"),))
     )
 
 
 def test_a_selected_service_needs_only_what_it_stands_on() -> None:
-    decided = plan(
-        fleet(
-            service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
-            service("embedding", base="ml", weights=MODEL),
-            bases=(BaseEntry("web"), BaseEntry("ml", extends="web")),
-        )
+    decided = planned(
+        service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
+        service("embedding", base="ml", weights=MODEL),
+        bases=(BaseEntry("web"), BaseEntry("ml", extends="web")),
     )
     api = "inside runtime wheel-common base-web api"
     assert (needed(decided, "api"), needed(decided, "api-smoke")) == (api, f"{api} api-smoke")
@@ -89,7 +83,7 @@ def test_a_selected_service_needs_only_what_it_stands_on() -> None:
 
 
 def test_a_target_that_is_not_there_is_a_key_error() -> None:
-    decided = plan(fleet(service("api")))
+    decided = planned(service("api"))
     with pytest.raises(KeyError):
         decided.target("nobody")
     with pytest.raises(KeyError):
@@ -99,7 +93,7 @@ def test_a_target_that_is_not_there_is_a_key_error() -> None:
 def test_weights_that_are_mounted_are_an_image_and_in_no_other() -> None:
     mounted = dataclasses.replace(MODEL, mount="image")
     held = service("held", weights=MODEL, smoke="smoke.py")
-    decided = plan(fleet(service("one", weights=mounted, smoke="smoke.py"), held, service("two")))
+    decided = planned(service("one", weights=mounted, smoke="smoke.py"), held, service("two"))
     target = decided.target("weights-some-model")
     assert (target.mounted, target.released) == (True, True)
     assert [s.weights for s in decided.services] == [target.name, "", ""]
@@ -112,7 +106,7 @@ def test_weights_that_are_mounted_are_an_image_and_in_no_other() -> None:
 def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> None:
     def targets(*weights: WeightsEntry) -> list[str]:
         services = (service(f"s{number}", weights=each) for number, each in enumerate(weights))
-        return [t.name for t in plan(fleet(*services)).targets if t.kind == "weights"]
+        return [t.name for t in planned(*services).targets if t.kind == "weights"]
 
     dotted, dashed, package = (
         WeightsEntry("path", "a.b"),
@@ -127,7 +121,7 @@ def test_weights_whose_names_would_be_one_get_names_that_differ_and_stay() -> No
 
 def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> None:
     def sent(*services: ServiceEntry) -> list[str]:
-        decided = plan(fleet(*services))
+        decided = planned(*services)
         assert all("uv" not in dict(t.contexts) for t in decided.targets if t.name != "inside")
         return [name for name, _ in decided.target("inside").contexts]
 
@@ -152,7 +146,7 @@ def test_a_layer_whose_lock_names_nothing_installs_the_repositorys_packages_alon
 
 
 def ignored(**said: object) -> tuple[str, ...]:
-    return plan(fleet(service("api", context="services/api", **said))).target("api").ignore
+    return planned(service("api", context="services/api", **said)).target("api").ignore
 
 
 def sent(ignore: tuple[str, ...], path: str) -> bool:
@@ -196,13 +190,11 @@ def test_compose_files_are_no_code_and_what_is_called_like_them_is() -> None:
 
 def test_the_checks_of_services_that_share_their_code_are_in_none_of_their_images() -> None:
     jobs = "services/jobs"
-    found = plan(
-        fleet(
-            service("worker", context=jobs, smoke="smoke.py", verify="verify.py"),
-            service("beat", context=jobs, smoke="checks/smoke_beat.py", reference="beat.json"),
-            service("all", context="."),
-            service("other", context="services/other"),
-        )
+    found = planned(
+        service("worker", context=jobs, smoke="smoke.py", verify="verify.py"),
+        service("beat", context=jobs, smoke="checks/smoke_beat.py", reference="beat.json"),
+        service("all", context="."),
+        service("other", context="services/other"),
     )
     checks = ("smoke.py", "verify.py", "checks/smoke_beat.py", "beat.json")
     for name, folder in (("worker", ""), ("beat", ""), ("all", f"{jobs}/")):
@@ -214,39 +206,31 @@ def test_the_checks_of_services_that_share_their_code_are_in_none_of_their_image
 
 def test_a_service_that_stands_on_one_named_after_it_comes_after_that_one() -> None:
     above, middle = (("up", "target:b"),), (("up", "target:c"),)
-    found = plan(
-        fleet(
-            service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")
-        )
+    found = planned(
+        service("a", contexts=above), service("b", contexts=middle), service("c"), service("d")
     )
     assert "".join(target.name for target in found.targets if target.kind == "service") == "cbad"
 
 
 def test_what_all_targets_stand_on_is_what_each_one_needs() -> None:
     links = (("later", "target:b-smoke"),)
-    found = plan(
-        fleet(
-            service("a", contexts=links),
-            service("b", base="web", smoke="s.py"),
-            bases=(BaseEntry("web"),),
-        )
+    found = planned(
+        service("a", contexts=links),
+        service("b", base="web", smoke="s.py"),
+        bases=(BaseEntry("web"),),
     )
     below = {target.name: below for target, below in standing(found.targets)}
     assert below == {target.name: found.needed((target.name,)) for target in found.targets}
 
 
 VARIANTS = (manifest.VariantEntry("cpu"), manifest.VariantEntry("gpu"))
-ORDERED = plan(
-    fleet(
-        service("proxy", depends_on=(("web", "service_healthy"),)),
-        service(
-            "web", port=80, depends_on=(("model", "service_started"), ("job", "service_started"))
-        ),
-        service("model", variants=VARIANTS),
-        service("job"),
-        service("tool", entrypoint=("tool",), depends_on=(("job", "service_started"),)),
-        service("other"),
-    )
+ORDERED = planned(
+    service("proxy", depends_on=(("web", "service_healthy"),)),
+    service("web", port=80, depends_on=(("model", "service_started"), ("job", "service_started"))),
+    service("model", variants=VARIANTS),
+    service("job"),
+    service("tool", entrypoint=("tool",), depends_on=(("job", "service_started"),)),
+    service("other"),
 )
 
 
@@ -276,12 +260,10 @@ def test_a_service_waits_for_those_variants_that_start() -> None:
 
 
 def test_a_start_check_starts_what_the_services_beside_it_need_too() -> None:
-    made = plan(
-        fleet(
-            service("api", start=StartCheck("runs", fleet=("queue",))),
-            service("queue", start=StartCheck("runs", beside=("redis",), fleet=("mail",))),
-            service("mail", start=StartCheck("runs", beside=("smtp",))),
-        )
+    made = planned(
+        service("api", start=StartCheck("runs", fleet=("queue",))),
+        service("queue", start=StartCheck("runs", beside=("redis",), fleet=("mail",))),
+        service("mail", start=StartCheck("runs", beside=("smtp",))),
     )
     api, queue, _ = made.services
     assert [each.service for each in made.company(api)] == ["mail", "queue"]
@@ -297,7 +279,7 @@ def test_the_home_of_a_services_user_is_writable_by_default() -> None:
         service("kept", volumes=(("home", "/home/nonroot"),)),
         service("own", dockerfile="own/Dockerfile"),
     )
-    by_name = {each.service: each for each in plan(fleet(*services)).services}
+    by_name = {each.service: each for each in planned(*services).services}
     home = {
         name: [path.partition(":")[0] for path in each.in_memory][1:]
         for name, each in by_name.items()

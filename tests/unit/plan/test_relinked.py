@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
-from slimbake.config.model import BaseEntry, Manifest, Requirements, ServiceEntry
-from slimbake.fleet import resolve
-from slimbake.plan import plan
+from tests.unit.fleets import asks, planned, service
+
+from slimbake.config.model import BaseEntry
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.release.command import BakeOptions, Surroundings, arguments, environment
@@ -21,23 +20,16 @@ AT = {
 
 
 def fleet() -> Plan:
-    web = BaseEntry(name="web", requirements=Requirements(specs=("fastapi",)))
-    ml = BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("numpy",)))
-    services = (
-        ServiceEntry(
-            name="api",
-            context="api",
-            base="web",
-            smoke="smoke.py",
-            requirements=Requirements(specs=("rich",)),
+    return planned(
+        service("api", base="web", smoke="smoke.py", requirements=asks("rich")),
+        service("model", base="ml"),
+        service("jobs", contexts=(("api", "target:api"),)),
+        bases=(
+            BaseEntry("web", requirements=asks("fastapi")),
+            BaseEntry("ml", extends="web", requirements=asks("numpy")),
         ),
-        ServiceEntry(name="model", context="model", base="ml"),
-        ServiceEntry(name="jobs", context="jobs", contexts=(("api", "target:api"),)),
+        project="toy",
     )
-    written = Manifest(
-        file=Path("/s.yaml"), project="toy", python="3.11", bases=(web, ml), services=services
-    )
-    return plan(resolve(written))
 
 
 def settings(words: tuple[str, ...]) -> list[str]:

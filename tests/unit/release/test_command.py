@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from tests.unit.fleets import COMMON, asks, fleet, service
+from tests.unit.fleets import COMMON, asks, planned, service
 
 from slimbake.config.model import BaseEntry
-from slimbake.plan import plan
 from slimbake.release.command import BakeOptions, Surroundings, arguments
 
 WEB, ML = (
     BaseEntry("web", requirements=asks("fastapi")),
     BaseEntry("ml", requirements=asks("torch"), extends="web"),
 )
-FLEET = plan(
-    fleet(
-        service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
-        service("nlg", base="ml", smoke="smoke.py"),
-        service("hybrid", base="ml", smoke="smoke.py"),
-        service("client"),
-        bases=(WEB, ML),
-        registry="registry.example.com/atlas",
-    )
+FLEET = planned(
+    service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
+    service("nlg", base="ml", smoke="smoke.py"),
+    service("hybrid", base="ml", smoke="smoke.py"),
+    service("client"),
+    bases=(WEB, ML),
+    registry="registry.example.com/atlas",
 )
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.fleets import fleet, service, unlocked
+from tests.unit.fleets import fleet, planned, service, unlocked
 from tests.unit.release.played import site
 
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
 from slimbake.fingerprint.model import Account, fingerprint_tag
-from slimbake.plan import plan
 from slimbake.release.inputs import registry_fingerprints, released_fingerprints
 
 FINGERPRINT = "sha256:" + "5" * 64
 PUSHED_ONCE = ("weights-a-model-onnx-fp32", "reference-a-model-a")
-SMOKED = plan(fleet(service("one", smoke="smoke.py"), service("two")))
+SMOKED = planned(service("one", smoke="smoke.py"), service("two"))
 
 
 def smoke_of(name: str) -> str:
@@ -27,8 +26,8 @@ def smoke_of(name: str) -> str:
 def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
     found = {"one": "sha256:1", smoke_of("one"): "sha256:2", "two": "sha256:3"}
     before = released_fingerprints(SMOKED, found)
-    budget = plan(
-        fleet(service("one", smoke="smoke.py", budget=Budget(uncompressed=5)), service("two"))
+    budget = planned(
+        service("one", smoke="smoke.py", budget=Budget(uncompressed=5)), service("two")
     )
     others = [
         released_fingerprints(SMOKED, found | {"one": "sha256:9"}),
@@ -41,7 +40,7 @@ def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
 
 
 def test_a_base_has_its_own() -> None:
-    made = plan(fleet(service("one", base="ml"), bases=(BaseEntry("ml"),)))
+    made = planned(service("one", base="ml"), bases=(BaseEntry("ml"),))
     base = next(target for target in made.targets if target.kind == "base")
     assert released_fingerprints(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {
         base.name: FINGERPRINT
@@ -51,7 +50,7 @@ def test_a_base_has_its_own() -> None:
 def test_an_exported_model_and_its_reference_have_their_own() -> None:
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
-    made = plan(fleet(one, bases=(BaseEntry("ml"),)))
+    made = planned(one, bases=(BaseEntry("ml"),))
     found = released_fingerprints(
         made, {target.name: f"sha256:{target.name}" for target in made.targets}
     )

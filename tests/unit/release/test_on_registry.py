@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
@@ -18,7 +18,6 @@ from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.console import QUIET, Console
 from slimbake.errors import BuildError, SetupError
 from slimbake.fingerprint.model import digest, fingerprint_tag
-from slimbake.plan import plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import Endpoint
 from slimbake.registry.documents import INDEX, MANIFEST
@@ -79,7 +78,7 @@ def look(
     """What is found of services whose fingerprints are all the same, and what is said."""
     said: list[str] = []
     names = names or ("b",)
-    made = plan(fleet(*map(service, names)))
+    made = planned(*map(service, names))
     found = on_registry(
         made,
         names,
@@ -118,7 +117,7 @@ def test_what_has_the_tag_and_says_so_is_there_and_all_else_is_absent() -> None:
 
 def test_what_is_absent_costs_one_question_and_what_has_no_fingerprint_nothing() -> None:
     with registry() as server:
-        made = plan(fleet(service("one"), service("two"), service("own")))
+        made = planned(service("one"), service("two"), service("own"))
         known = {"one": FINGERPRINT, "two": FINGERPRINT}
         assert on_registry(made, ("two", "own", "one"), known, server.name, QUIET) == ()
         assert sorted(server.asked) == [
@@ -130,7 +129,7 @@ def test_what_is_absent_costs_one_question_and_what_has_no_fingerprint_nothing()
 
 def test_nothing_to_ask_for_asks_nobody() -> None:
     said: list[str] = []
-    made = plan(fleet(service("own")))
+    made = planned(service("own"))
     assert on_registry(made, ("own",), {}, "127.0.0.1:1", Console(said.append)) == ()
     assert said == []
 
@@ -196,7 +195,7 @@ def test_of_many_doubts_a_few_are_named() -> None:
         name = server.name
     said: list[str] = []
     services = tuple(f"s{number}" for number in range(1000))
-    made = plan(fleet(*map(service, services)))
+    made = planned(*map(service, services))
     known = dict.fromkeys(services, FINGERPRINT)
     assert on_registry(made, services, known, name, Console(said.append)) == ()
     assert said == ["built to be sure: s0, s1, s2 and 997 more: the registry cannot be reached"]
@@ -255,7 +254,7 @@ SHARED = ("runtime", "base-ml", "weights-a-model-onnx-fp32", "reference-a-model-
 def test_what_services_share_is_asked_for_too() -> None:
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
-    made = plan(fleet(one, bases=(BaseEntry("ml"),)))
+    made = planned(one, bases=(BaseEntry("ml"),))
     known = released_fingerprints(made, {t.name: digest(t.name) for t in made.targets})
     with registry() as server:
         digests = {
@@ -325,7 +324,7 @@ def test_an_image_that_was_released_for_something_else_is_a_doubt(referrers: boo
 
 
 def test_all_doubts_are_one_line() -> None:
-    both = plan(fleet(service("b"), service("c")))
+    both = planned(service("b"), service("c"))
     known = {"b": FINGERPRINT, "c": "sha256:" + "6" * 64}
     said: list[str] = []
     with registry() as server:

@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 
 from slimbake.config.model import BaseEntry
 from slimbake.console import Console
 from slimbake.console.progress import drawn
-from slimbake.plan import plan
 from slimbake.release import show as showing
 from slimbake.release.events import Progress, Steps
 from slimbake.release.show import Board, Plain
 
-PLAN = plan(
-    fleet(
-        service("one", base="files", context="one", smoke="smoke.py"),
-        service("two", base="files", context="two", smoke="smoke.py"),
-        bases=(BaseEntry("files", system=("media-types",)),),
-    )
+PLAN = planned(
+    service("one", base="files", context="one", smoke="smoke.py"),
+    service("two", base="files", context="two", smoke="smoke.py"),
+    bases=(BaseEntry("files", system=("media-types",)),),
 )
 NAMES = ("runtime", "base-files", "one", "two", "one-smoke")
 STEPS = {

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import planned, service
 
 from slimbake.checks import start
 from slimbake.checks.start import StartFound
 from slimbake.config.model import StartCheck
 from slimbake.console import QUIET
 from slimbake.host.workspace import Workspace
-from slimbake.plan import plan
 from slimbake.release import starts
 
 
@@ -38,13 +37,13 @@ def test_a_start_check_looks_for_the_signal_that_stops_the_container(
     image = types.SimpleNamespace(entrypoint=(), command=("serve",))
     monkeypatch.setattr("slimbake.docker.engine_image", lambda _: image)
     monkeypatch.setattr(start, "_run", run)
-    [running] = plan(fleet(service("api", **said))).services
+    [running] = planned(service("api", **said)).services
     found = start.starts("image", running, tmp_path)
     assert found.why == "" and bool(found.warning) == (stop == "SIGTERM")
 
 
 def test_a_warning_of_a_start_check_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = plan(fleet(service("api")))
+    made = planned(service("api"))
     [running] = made.services
     keys = {(running, "image", each): f"key{each}" for each in ("", "linux/arm64")}
     found = (StartFound("", warning="warning: api"),) * 2
@@ -73,7 +72,7 @@ def test_a_bake_that_is_interrupted_ends_what_starts(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(starts, "company", lambda *_: None)
     monkeypatch.setattr(starts, "starts", started)
     monkeypatch.setattr("slimbake.docker.remove_owned", removed)
-    made = plan(fleet(service("api"), service("web")))
+    made = planned(service("api"), service("web"))
     asked = list(zip(made.services, ("first", "second"), ("", ""), strict=True))
     monkeypatch.setattr(starts, "at_once", lambda: 2)
     site: Any = types.SimpleNamespace(root=Path(), console=QUIET)
@@ -82,11 +81,9 @@ def test_a_bake_that_is_interrupted_ends_what_starts(monkeypatch: pytest.MonkeyP
     assert ended.is_set()
 
 
-BESIDE = plan(
-    fleet(
-        service("web", start=StartCheck("runs", fleet=("queue",))),
-        service("queue", env_file=(".env",), start=StartCheck("runs", env=(("KEY", "a$b"),))),
-    )
+BESIDE = planned(
+    service("web", start=StartCheck("runs", fleet=("queue",))),
+    service("queue", env_file=(".env",), start=StartCheck("runs", env=(("KEY", "a$b"),))),
 )
 
 

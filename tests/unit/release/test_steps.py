@@ -20,12 +20,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.golden.texts import texts
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import asks, planned, service
 
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError, together
-from slimbake.plan import plan
 from slimbake.release.events import (
     BuildStep,
     Progress,
@@ -39,12 +38,10 @@ from slimbake.release.events import (
 from slimbake.render.quoting import exec_form
 
 RECORDED = Path(__file__).parents[1] / "recorded"
-PLAN = plan(
-    fleet(
-        service("one", base="files", context="one", smoke="smoke.py"),
-        service("two", base="files", context="two", smoke="smoke.py"),
-        bases=(BaseEntry("files", system=("media-types",)),),
-    )
+PLAN = planned(
+    service("one", base="files", context="one", smoke="smoke.py"),
+    service("two", base="files", context="two", smoke="smoke.py"),
+    bases=(BaseEntry("files", system=("media-types",)),),
 )
 CODE = (
     "RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz     "
@@ -302,17 +299,15 @@ def test_each_of_several_failures_says_what_to_do_about_it(broken: Vertex) -> No
     assert "\n  the image has no `six`: add the package that has it to `services.two" in str(error)
 
 
-MEASURED = plan(
-    fleet(
-        service(
-            "embed",
-            base="ml",
-            weights=WeightsEntry("package", "some-model"),
-            inference="onnx",
-            parity=Parity("parity.py", "texts.jsonl"),
-        ),
-        bases=(BaseEntry("ml", requirements=asks("torch")),),
-    )
+MEASURED = planned(
+    service(
+        "embed",
+        base="ml",
+        weights=WeightsEntry("package", "some-model"),
+        inference="onnx",
+        parity=Parity("parity.py", "texts.jsonl"),
+    ),
+    bases=(BaseEntry("ml", requirements=asks("torch")),),
 )
 
 

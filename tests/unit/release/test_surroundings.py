@@ -9,14 +9,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import asks, planned, service
 from tests.unit.machines import DEBIAN
 from tests.wheels import make_wheel
 
 from slimbake.host.pip import PackageSources
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Pin
-from slimbake.plan import plan
 from slimbake.release.command import BakeOptions, Surroundings, arguments
 from slimbake.release.surroundings import _uv_settings as uv_settings
 from slimbake.release.surroundings import find_links
@@ -34,8 +33,8 @@ def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
     here = dataclasses.replace(
         DEBIAN, packages=PackageSources(find_links=(str(folder), "https://pages.example.com"))
     )
-    targets = plan(
-        fleet(service("a", requirements=asks("torch")), service("b", requirements=asks("six")))
+    targets = planned(
+        service("a", requirements=asks("torch")), service("b", requirements=asks("six"))
     ).targets
     locks = {
         "a": (
@@ -71,7 +70,7 @@ def test_a_build_asks_the_machine_s_index(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_folder_of_the_wheelhouse_takes_the_place_of_the_stage_that_asks_the_index() -> None:
-    decided = plan(fleet(service("a", requirements=asks("six")), service("b")))
+    decided = planned(service("a", requirements=asks("six")), service("b"))
     around = Surroundings(externals={}, wheels={"a": "/w/one"})
     words = arguments(decided, ("a", "b"), around, BakeOptions())
     assert [word for word in words if "contexts.wheels" in word] == ["a.contexts.wheels=/w/one"]

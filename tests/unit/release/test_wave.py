@@ -8,43 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import unlocked
+from tests.unit.fleets import asks, service, unlocked, written
 from tests.unit.registries import registry
 from tests.unit.release.played import Played, failing, play_here
 
-from slimbake.config.model import (
-    BaseEntry,
-    Manifest,
-    Parity,
-    Requirements,
-    ServiceEntry,
-    WeightsEntry,
-)
+from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.errors import BuildError, UsageError
 from slimbake.fleet import resolve
 from slimbake.release.place import BakeRequest
 from slimbake.release.wave import release_shared
 
 SHARED = ("runtime", "base-web", "base-ml")
-WRITTEN = Manifest(
-    file=Path("/fleet/services.yaml"),
-    project="toy",
-    python="3.11",
+MODEL, PARITY = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
+WRITTEN = written(
+    service("api", base="web"),
+    service("model", base="ml"),
+    service("rank", base="ml", weights=MODEL, inference="onnx", parity=PARITY),
     bases=(
-        BaseEntry(name="web", requirements=Requirements(specs=("fastapi",))),
-        BaseEntry(name="ml", extends="web", requirements=Requirements(specs=("torch",))),
-    ),
-    services=(
-        ServiceEntry(name="api", context="api", base="web"),
-        ServiceEntry(name="model", context="model", base="ml"),
-        ServiceEntry(
-            name="rank",
-            context="rank",
-            base="ml",
-            weights=WeightsEntry("package", "a-model"),
-            inference="onnx",
-            parity=Parity("parity.py", "texts/a.jsonl"),
-        ),
+        BaseEntry("web", requirements=asks("fastapi")),
+        BaseEntry("ml", extends="web", requirements=asks("torch")),
     ),
 )
 PROJECT = unlocked(resolve(WRITTEN))
