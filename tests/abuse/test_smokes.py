@@ -102,12 +102,7 @@ HOSTILE = {
     ),
     "leaves with SystemExit": ("raise SystemExit(0)", "could not be run"),
     "leaves a level with SystemExit": ("def load(): raise SystemExit", "load failed"),
-    "leaves a level with sys.exit": ("import sys\ndef load(): sys.exit(0)", "load failed"),
     "leaves with a KeyboardInterrupt": ("def load(): raise KeyboardInterrupt", "load failed"),
-    "leaves with an exception of its own": (
-        "class Skipped(BaseException): pass\ndef load(): raise Skipped('not today')",
-        "load failed",
-    ),
     "kills itself": (
         "import os, signal\ndef load(): os.kill(os.getpid(), signal.SIGKILL)",
         "its process was ended by signal 9 in load",
@@ -118,10 +113,6 @@ HOSTILE = {
     ),
     "is aborted": ("import os\ndef load(): os.abort()", "by signal 6 in load"),
     "becomes /bin/true": ("import os\nos.execv('/bin/true', ['true'])", ENDED),
-    "becomes another Python": (
-        "import os, sys\ndef load(): os.execv(sys.executable, ['python', '-c', 'print(1)'])",
-        "load failed",
-    ),
     "becomes a Python that says it held": (
         """
         import os, sys
@@ -145,10 +136,6 @@ HOSTILE = {
     ),
     "exits in a callback of the garbage collector": (
         "import gc, os\ngc.callbacks.append(lambda *_: os._exit(0))\ndef load(): gc.collect()",
-        f"{ENDED} in load",
-    ),
-    "exits at a breakpoint": (
-        "import os, sys\nsys.breakpointhook = lambda *_: os._exit(0)\ndef load(): breakpoint()",
         f"{ENDED} in load",
     ),
     "exits when its result is shown": (
@@ -190,14 +177,6 @@ HOSTILE = {
         "def load():\n    assert False\n    yield",
         "returned <generator object load",
     ),
-    "is an async generator": (
-        "async def load():\n    assert False\n    yield",
-        "returned <async_generator object load",
-    ),
-    "returns a coroutine in a coroutine": (
-        "async def inner(): assert False\nasync def load(): return inner()",
-        "load failed",
-    ),
     "returns an awaitable": (
         """
         class Later:
@@ -209,14 +188,6 @@ HOSTILE = {
         "load failed",
     ),
     "returns a lazy map": ("def load(): return map(lambda x: 1 / x, [0])", "returned <map object"),
-    "is a context manager": (
-        "import contextlib\n@contextlib.contextmanager\ndef load():\n    assert False\n    yield",
-        "returned <contextlib._GeneratorContextManager",
-    ),
-    "is an async context manager": (
-        "import contextlib\n@contextlib.asynccontextmanager\nasync def load():\n    assert 0\n    yield",
-        "returned <contextlib._AsyncGeneratorContextManager",
-    ),
     "forgets to await": (
         "async def check(): assert False\ndef load(): check()",
         "load has check(), which nobody awaits",
@@ -234,10 +205,6 @@ HOSTILE = {
         "    asyncio.sleep(0)\n    await asyncio.sleep(0)",
         "load has sleep(), which nobody awaits",
     ),
-    "returns coroutines in a list": (
-        "async def check(): assert False\ndef load(): return [check(), check()]",
-        "returned [<coroutine object check",
-    ),
     "cancels itself": (
         "import asyncio\nasync def load():\n    asyncio.current_task().cancel()\n    await asyncio.sleep(1)",
         "load failed",
@@ -251,11 +218,6 @@ HOSTILE = {
         """,
         "load failed",
     ),
-    "returns a function": ("load = lambda: lambda: 1 / 0", "returned <function"),
-    "returns a partial": (
-        "import functools\ndef load(): return functools.partial(int, 'x')",
-        "returned functools.partial(<class 'int'>",
-    ),
     "returns False": ("def load(): return 1 + 1 == 3", "returned False"),
     "is a class": (
         "class load:\n    def test(self): assert False",
@@ -263,13 +225,8 @@ HOSTILE = {
     ),
     "is a number": ("load = 5", "load failed"),
     "needs an argument": ("def load(model): pass", "load failed"),
-    "has a hasattr that finds nothing": (
-        "import builtins\nbuiltins.hasattr = lambda *_: False\ndef load():\n    assert 0\n    yield",
-        "returned <generator object load",
-    ),
     # It defines nothing.
     "is empty": ("", "defines none of"),
-    "is all comment": ("# def load(): ...", "defines none of"),
     "deletes its level": ("def load(): pass\ndel load", "defines none of"),
     "defines levels of None": ("imports = load = parity = None", "defines none of"),
     "asserts a tuple": (
@@ -299,16 +256,6 @@ HOSTILE = {
         signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
         def load():
             while True: pass
-        """,
-        "its time was up in load",
-    ),
-    "never comes back from a thread": (
-        """
-        import threading
-        def load():
-            thread = threading.Thread(target=threading.Event().wait)
-            thread.start()
-            thread.join()
         """,
         "its time was up in load",
     ),

@@ -12,11 +12,7 @@ import pytest
 from tests.engine.conftest import Ended, Toy, docker
 from tests.engine.toys import code, entry
 
-ASKED = {
-    "one": {"numpy", "six"},
-    "two": {"numpy", "packaging"},
-    "three": {"numpy", "pluggy"},
-}
+ASKED = {"one": {"numpy", "six"}, "two": {"numpy", "packaging"}, "three": {"numpy", "pluggy"}}
 HELD = """
 import importlib.metadata, os, sysconfig
 found = list(importlib.metadata.distributions())

@@ -77,10 +77,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             "tidy/mode/0600.txt": "0600",
             "tidy/closed/inside.txt": "0700",
         }
-        files = {
-            "query/query.py": "",
-            "private/Dockerfile": PRIVATE,
-        }
+        files = {"query/query.py": "", "private/Dockerfile": PRIVATE}
         made.write(MANIFEST, code | files)
         for name in (
             "README.md",

@@ -158,6 +158,8 @@ LOCKS = ("requirements/runtime.txt", "requirements/build.txt")
 @pytest.mark.parametrize("lock", LOCKS)
 def test_what_is_shipped_is_what_tests_ran_with(lock: str) -> None:
     tested = (ROOT / "requirements/dev.txt").read_text("utf-8")
-    for pin in re.split(r"^(?=\S)", (ROOT / lock).read_text("utf-8").rstrip("\n"), flags=re.M)[2:]:
+    pins = re.split(r"^(?=\S)", (ROOT / lock).read_text("utf-8").rstrip("\n"), flags=re.M)[2:]
+    assert pins
+    for pin in pins:
         wanted = pin.rstrip("\n")
         assert wanted in tested, f"{wanted.splitlines()[0]}: {lock} says how it is made"

@@ -106,6 +106,7 @@ def test_the_page_fits_the_screen_and_has_its_colours(visit: Any) -> None:
 def test_tiles_are_as_large_as_their_bytes_and_stay_in_the_map(visit: Any) -> None:
     left, top, width, height = visit["map"]
     whole = sum(size for size, *_ in visit["tiles"])
+    assert whole > 0
     for size, x, y, wide, high in visit["tiles"]:
         assert wide * high == pytest.approx(width * height * size / whole, rel=0.01, abs=2)
         assert left - 1 <= x <= x + wide <= left + width + 1

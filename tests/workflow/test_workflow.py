@@ -622,8 +622,7 @@ def test_a_workflow_that_a_person_wrote_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ci", "left"),
-    [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})],
+    ("ci", "left"), [(None, set()), (Ci(provider="none"), set()), (Ci(provider="gitlab"), {GITLAB})]
 )
 def test_another_provider_has_another_file_and_removes_that_of_the_last(
     tmp_path: Path, ci: Ci | None, left: set[str]

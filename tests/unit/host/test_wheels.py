@@ -58,10 +58,7 @@ def test_a_wheel_fits_where_its_tags_say(file: str, amd64: bool, arm64: bool) ->
     assert (
         fit(file, "3.11", "linux/amd64") is not None,
         fit(file, "3.11", "linux/arm64") is not None,
-    ) == (
-        amd64,
-        arm64,
-    )
+    ) == (amd64, arm64)
 
 
 def test_the_more_a_wheel_is_made_for_a_platform_the_better_it_fits() -> None:

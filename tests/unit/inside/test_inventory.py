@@ -102,10 +102,7 @@ LOSSES: dict[str, tuple[Callable[[Layer], object], str]] = {
         lambda layer: shutil.rmtree(layer.site / "thing-1.dist-info"),
         "METADATA of thing in base-web: it is not in the image",
     ),
-    "a file in place of a folder": (
-        filed,
-        "thing/module.py of thing 1 in base-web: it is not",
-    ),
+    "a file in place of a folder": (filed, "thing/module.py of thing 1 in base-web: it is not"),
 }
 
 

@@ -10,14 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.inside.parity_texts import (
-    KINDS,
-    Texts,
-    TextsError,
-    hostile,
-    parse_texts,
-    too_small,
-)
+from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, parse_texts, too_small
 
 PARITY = Path(__file__).parents[3] / "examples/atlas/parity"
 WORDS = st.text().filter(lambda text: text.strip())
@@ -42,10 +35,7 @@ def test_what_is_written_is_read_each_text_once(rows: list[tuple[str, Any]], pla
         ("{", "line 2 is no object of JSON with one key"),
         ("[]", "line 2 is no object of JSON with one key"),
         ('{"query": "a", "document": "b"}', "line 2 is no object of JSON with one key"),
-        (
-            '{"sentense": "a"}',
-            "line 2 has no text for one of the keys source, sentence, document",
-        ),
+        ('{"sentense": "a"}', "line 2 has no text for one of the keys source, sentence, document"),
         ('{"sentence": 1}', "line 2 has no text for one of the keys"),
         ('{"sentence": " "}', "line 2 has no text for one of the keys"),
     ],
@@ -108,11 +98,7 @@ def test_hostile_strings_are_many_differ_and_hold_what_tokenizers_get_wrong() ->
 
 
 @pytest.mark.parametrize(
-    ("file", "task"),
-    [
-        ("sentences.jsonl", "embedding"),
-        ("prose.jsonl", "generation"),
-    ],
+    ("file", "task"), [("sentences.jsonl", "embedding"), ("prose.jsonl", "generation")]
 )
 def test_the_sets_of_the_example_say_enough_and_where_they_come_from(file: str, task: str) -> None:
     text = (PARITY / file).read_text("utf-8")

@@ -26,10 +26,7 @@ def modes(root: Path) -> dict[str, int]:
 def test_only_volumes_and_tmpfs_stay_writable(root: Path) -> None:
     for path in ("home", "data"):
         (root / path).chmod(0o777)
-    said = {
-        "SLIMBAKE_VOLUMES": f"{root}/data:{root}/new",
-        "SLIMBAKE_TMPFS": f"{root}/memory",
-    }
+    said = {"SLIMBAKE_VOLUMES": f"{root}/data:{root}/new", "SLIMBAKE_TMPFS": f"{root}/memory"}
     settle(said, str(root))
     assert modes(root) == {"home": 0o555, "data": 0o777, "new": 0o755, "memory": 0o1777}, (
         "a mount hides what the image has at its place"

@@ -222,5 +222,5 @@ def test_ldconfig_is_a_program_of_its_own(tmp_path: Path) -> None:
     program.write_bytes(Path(ldconfig.__file__).read_bytes())
     done = ran([sys.executable, "-ISB", program, "-p"], check=True)
     assert " libs found in cache `/etc/ld.so.cache'" in done.stdout
-    if Path(ldconfig.CACHE).exists():
-        assert "libc.so.6 (libc6" in done.stdout
+    found = "libc.so.6 (libc6" if Path(ldconfig.CACHE).exists() else "0 libs found"
+    assert found in done.stdout

@@ -99,7 +99,9 @@ def imported(path: Path) -> Iterator[Path]:
 @every_kind
 def test_every_program_is_a_function_of_its_module(kind: Kind) -> None:
     package = f"slimbake.inside.{kind}"
-    for place in importlib.import_module(package).PROGRAMS.values():
+    programs = importlib.import_module(package).PROGRAMS
+    assert programs
+    for place in programs.values():
         module, _, function = place.partition(":")
         assert callable(getattr(importlib.import_module(module, package), function))
 

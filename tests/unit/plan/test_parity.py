@@ -83,6 +83,7 @@ def test_limits_are_those_of_the_precision_less_what_the_manifest_says(precision
 
 
 def test_a_coarser_precision_is_held_to_no_more_than_a_finer_one() -> None:
+    assert len(LIMITS) > 1
     for finer, coarser in pairwise(LIMITS):
         for key, bound in LIMITS[finer].items():
             sign = -1 if key in ("perplexity", "logprobs") else 1
