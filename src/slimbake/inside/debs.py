@@ -16,7 +16,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,14 +71,6 @@ def _architecture(arch: str) -> tuple[str, ...]:
     return ("-o", f"APT::Architecture={arch}", "-o", f"APT::Architectures::={arch}")
 
 
-class UnknownDebsError(DebsError):
-    """Debian has no package of these names. `similar`: name -> the packages that may be meant."""
-
-    def __init__(self, similar: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(*(f"Debian has no package {name!r}" for name in similar))
-        self.similar = similar
-
-
 def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
     """Of those that cannot be installed, what may be meant: of a virtual package, what provides it.
     apt takes the only package that provides a name for that one, as after a rename.
@@ -93,18 +85,13 @@ def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
             providers = sorted({line.split()[0] for line in lines if line.strip()})
             if len(providers) != 1:
                 packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-                unknown[name] = providers[:6] or difflib.get_close_matches(
-                    name, [each for each in packages if each[:2] == name[:2]]
-                )
+                alike = [package for package in packages if package[:2] == name[:2]]
+                unknown[name] = providers[:6] or difflib.get_close_matches(name, alike)
     return unknown
 
 
-def resolve_debs(names: Sequence[str], arch: str) -> list[Deb]:
+def resolve_debs(names: Sequence[str], of: Sequence[str]) -> list[Deb]:
     """The packages and all that they depend on, for one architecture. Raises DebsError."""
-    of = _architecture(arch)
-    apt("apt-get", *of, "update", "--error-on=any")
-    if unknown := _unknown(names, of):
-        raise UnknownDebsError(unknown)
     with tempfile.NamedTemporaryFile() as nothing:  # as if nothing were installed
         status = f"Dir::State::status={nothing.name}"
         words = ("--simulate", "--no-install-recommends", "-o", status)
@@ -175,12 +162,11 @@ def lock_debs(arguments: Sequence[str]) -> None:
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     unknown: dict[str, list[str]] = {}
     every: list[Deb] = []
-    for arch in architectures.split(","):
-        try:
-            every += resolve_debs(packages, arch)
-        except UnknownDebsError as error:
-            for name, similar in error.similar.items():
-                unknown.setdefault(name, [*similar])
+    for of in map(_architecture, architectures.split(",")):
+        apt("apt-get", *of, "update", "--error-on=any")
+        missing = _unknown(packages, of)
+        every += [] if missing else resolve_debs(packages, of)
+        unknown = missing | unknown
     Path(out).write_text(format_debs(every))
     Path(out).with_name(UNKNOWN).write_text(json.dumps(unknown))
 

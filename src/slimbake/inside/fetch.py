@@ -6,7 +6,6 @@ the wheelhouse on this machine with `download`. uv says where a wheel is.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import errno
 import json
@@ -53,12 +52,9 @@ class FetchError(StepError):
 
 
 def fetch_wheels(arguments: Sequence[str]) -> None:
-    """The program `fetch-wheels TARGET [--torch BACKEND]`."""
-    parser = argparse.ArgumentParser(prog="fetch-wheels")
-    parser.add_argument("target", type=Path)
-    parser.add_argument("--torch", default="")
-    given = parser.parse_args(arguments)
-    fetch_lock((INSIDE / "lock.txt").read_text(), given.target, given.torch)
+    """The program `fetch-wheels TARGET [TORCH]`: TORCH is uv's name of a backend, such as `cpu`."""
+    target, torch, *_ = (*arguments, "")
+    fetch_lock((INSIDE / "lock.txt").read_text(), Path(target), torch)
 
 
 def fetch_lock(lock: str, target: Path, torch: str) -> None:

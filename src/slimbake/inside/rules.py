@@ -30,10 +30,6 @@ _INCLUDE = re.compile(rb"#\s*include.*")
 _WORD = re.compile(rb"[\w.+-]+")
 
 
-class RuleError(StepError):
-    """A rule cannot be applied as it is; the text is for the person who wrote it."""
-
-
 @dataclass(frozen=True)
 class LayerRule:
     """A rule as one layer gets it; see `slimbake.catalogue`."""
@@ -135,7 +131,7 @@ def apply_rules(
     """Apply the rules that remove files to a layer; return what is gone. `below`: suffixes that code
     of layers below looks for.
 
-    Raises RuleError for one that would remove a licence or metadata.
+    Raises StepError for one that would remove a licence or metadata.
     """
     entries: list[LedgerEntry] = []
     folders: set[Path] = set()
@@ -158,7 +154,7 @@ def suffixes(rule: LayerRule) -> tuple[str, ...]:
 def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = ()) -> list[str]:
     """The files that a rule removes, sorted; `below`: suffixes that code of layers below looks for.
 
-    Raises RuleError for a licence or metadata.
+    Raises StepError for a licence or metadata.
     """
     if "no-compiler" in rule.conditions and layer.compilers:
         print(f"slimbake: {rule.name} takes nothing: {layer.compilers[0]} compiles")
@@ -169,7 +165,7 @@ def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = 
         names = [name for name in names if layer.owner(name)[0]]  # files of packages, none of ours
         guarded = [n for n in sorted(names) if METADATA.fullmatch(n) or LICENCE.fullmatch(n)]
         if guarded:
-            raise RuleError(
+            raise StepError(
                 f"{rule.name} would remove metadata or a licence: {', '.join(guarded[:5])};"
                 " list these files under `keep:`"
             )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from slimbake.inside.debs import DebsError, apt
-from slimbake.inside.make.dpkg import PackagesFault, require_dpkg
+from slimbake.inside.make.dpkg import require_dpkg
+from slimbake.inside.step import StepError
 
 
 def root(folder: Path, *files: str) -> Path:
@@ -25,7 +26,7 @@ def test_a_root_of_debian_is_what_is_wanted(tmp_path: Path) -> None:
     "file", ["lib/apk/db/installed", "var/lib/rpm/rpmdb.sqlite", "var/lib/dpkg/status.d/libc6"]
 )
 def test_another_root_is_refused_with_what_to_do(tmp_path: Path, file: str) -> None:
-    with pytest.raises(PackagesFault, match="images of Alpine and Red Hat") as caught:
+    with pytest.raises(StepError, match="images of Alpine and Red Hat") as caught:
         require_dpkg(root(tmp_path, file))
     assert "python:3.12-slim" in str(caught.value) and "dockerfile" in str(caught.value)
 

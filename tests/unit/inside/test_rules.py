@@ -13,7 +13,8 @@ from tests.wheels import wheel_bytes
 
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes, read_ledger
 from slimbake.inside.make.install import optimised
-from slimbake.inside.rules import LayerFiles, LayerRule, RuleError, apply_rules, strip_symbols
+from slimbake.inside.rules import LayerFiles, LayerRule, apply_rules, strip_symbols
+from slimbake.inside.step import StepError
 
 THING = {
     "thing/__init__.py": b"",
@@ -64,7 +65,7 @@ def test_what_was_asked_for_goes_with_folders_that_are_empty_then(tmp_path: Path
 def test_nobody_removes_licences_or_metadata(tmp_path: Path, glob: str) -> None:
     files = THING | {"thing/LICENSE": b"free"}
     layer = prefix(tmp_path, {"thing": files})
-    with pytest.raises(RuleError, match="would remove metadata or a licence"):
+    with pytest.raises(StepError, match="would remove metadata or a licence"):
         apply_rules(layer, [asked(glob)])
 
 

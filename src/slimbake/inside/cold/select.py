@@ -30,14 +30,6 @@ class Selected:
     """Of modules that a start imports: their bytecode stays on disk."""
 
 
-@dataclass(frozen=True)
-class Taken:
-    """What code takes from the disk past the import system, by its distribution."""
-
-    programs: Container[str]  # that it may hand to another Python: their files
-    finders: Container[str]  # those with a finder of their own
-
-
 def warm_modules(warm: Iterable[str]) -> set[str]:
     """The modules of a warm list, which starts import: their bytecode stays on disk."""
     lines = (line.removesuffix(SOURCE) for line in warm if not line.startswith("#"))
@@ -57,9 +49,9 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
         if name.endswith(".py") and not name.startswith("/") and not path.is_symlink()
     }
     owners = {name: layer.owner(name)[0] for name in layer.files}
-    taken = taken_from_disk(sources, owners)
     # A package's tests read its sources to check their style.
     by_path = reached(sources, [name for name in sources if not _TEST.fullmatch(name)])
+    by_path |= taken_from_disk(sources, owners)
     bare, twins = set(_start_modules(layer)), modules(layer.files)
     movable = sorted(
         name
@@ -72,8 +64,6 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
         and name.partition("/")[0].partition(".")[0] not in bare
         and importable(name, layer.files, twins)
         and name not in by_path
-        and name not in taken.programs
-        and owners[name] not in taken.finders
     )
     return Selected(
         modules=tuple(name for name in movable if name not in imported),
@@ -81,8 +71,10 @@ def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) ->
     )
 
 
-def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> Taken:
-    """What the code of a layer takes from the disk."""
+def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> set[str]:
+    """What the code of a layer takes from the disk past the import system: programs that it may hand
+    to another Python, and all modules of a distribution that has a finder of its own.
+    """
     named: dict[str, set[str]] = {}
     finders = set()
     for name, content in sources.items():
@@ -92,12 +84,12 @@ def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> 
         named.setdefault(owner, set()).update(_named(content))
         if _LOADS_FILES.search(content) and _FINDS.search(content) and finds_files(content):
             finders.add(owner)
-    programs = {
+    return {
         name
         for name, content in sources.items()
-        if Path(name).name in named.get(owners[name], ()) and is_program(content)
+        if owners[name] in finders
+        or (Path(name).name in named.get(owners[name], ()) and is_program(content))
     }
-    return Taken(programs, finders)
 
 
 def _named(content: bytes) -> Iterator[str]:

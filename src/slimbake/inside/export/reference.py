@@ -26,14 +26,11 @@ MARGIN = 1e-3
 DIGITS = 8
 
 
-class NoReferenceError(StepError):
-    """The model cannot be a reference, or the set of texts is refused."""
-
-
 def make_reference(arguments: Sequence[str]) -> None:
     """The program `reference FOLDER OUT`: FOLDER is as transformers saves it; OUT gets JSON.
 
-    `TEXTS` names the set of texts in the build context.
+    `TEXTS` names the set of texts in the build context. Raises StepError where the set is refused, or
+    the model cannot be a reference.
     """
     folder, out = map(Path, arguments)
     os.environ |= {
@@ -51,7 +48,7 @@ def make_reference(arguments: Sequence[str]) -> None:
         else:
             answers = embedding_answers(folder, texts)
     except TextsError as error:
-        raise NoReferenceError(f"parity: the set of texts is refused: {error}") from None
+        raise StepError(f"parity: the set of texts is refused: {error}") from None
     out.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"task": task, **answers}, ensure_ascii=True, sort_keys=True)
     out.write_text(f"{text}\n", encoding="ascii")
@@ -136,7 +133,7 @@ def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:
         margins = (values[:, 0] - values[:, 1]).tolist()
         sure = next((place for place, margin in enumerate(margins) if margin < MARGIN), len(made))
         if made[:sure] != tokens[:sure, 0].tolist():
-            raise NoReferenceError(
+            raise StepError(
                 "parity: torch with its cache gives other answers than without,"
                 f" after {text[:60]!a}"
             )

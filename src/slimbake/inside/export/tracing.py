@@ -6,7 +6,6 @@ CPU. It uses torch.onnx and onnxscript, which fold constants and name the values
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,18 +95,12 @@ def trace_graph(
 
 
 def _tidy(graph: Any) -> None:
-    """Name nodes after their modules, so that `exclude` can name them; drop traces of the machine.
+    """Number the nodes, also those that a fusion made; drop traces of the machine.
 
     torch writes stack traces, with paths, to every node: half a megabyte that nobody reads.
     """
-    numbers: dict[str, itertools.count[int]] = {}
-    # A node that a fusion made has no module: it is named after the node that uses its output.
-    names = [
-        (node, f"{_scope(node) or 'graph'}/{node.op_type}") for node in graph.graph.all_nodes()
-    ]
-    for node, name in names:
-        number = next(numbers.setdefault(name, itertools.count()))
-        node.name = f"{name}.{number}" if number else name
+    for number, node in enumerate(graph.graph.all_nodes()):
+        node.name = f"{node.op_type}.{number}"
         node.metadata_props.clear()
         node.doc_string = None
         for value in node.outputs:
@@ -116,17 +109,6 @@ def _tidy(graph: Any) -> None:
         value.metadata_props.clear()
     graph.graph.metadata_props.clear()
     graph.metadata_props.clear()
-
-
-def _scope(node: Any, further: int = 3) -> str:
-    """The module of a node, or the first of the modules that its output leads to."""
-    scopes = re.findall(r"'([^']*)'", node.metadata_props.get("pkg.torch.onnx.name_scopes", ""))
-    named = len(scopes) > 1 and not scopes[-2].startswith("_empty")
-    path = scopes[-2].removeprefix("model.") if named else ""
-    if path or not further:
-        return path
-    users = (user for value in node.outputs for user in value.consumers())
-    return next(filter(None, (_scope(user, further - 1) for user in users)), "")
 
 
 def name_axes(graph: Any, names: Mapping[str, str]) -> None:

@@ -72,13 +72,10 @@ def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
 
 
 def scripts_of(entry_points: str) -> list[tuple[str, str]]:
-    """Name and entry point of the scripts that an installer makes."""
+    """Name and entry point of the scripts that an installer makes. Raises configparser.Error."""
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        parser.read_string(entry_points)
-    except configparser.Error:
-        return []  # uv refuses it
+    parser.read_string(entry_points)
     groups = ("console_scripts", "gui_scripts")
     return [item for group in groups if parser.has_section(group) for item in parser[group].items()]
 
@@ -125,12 +122,6 @@ def _digest(content: bytes) -> str:
     return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
-def recorded_files(record: str) -> Iterator[tuple[str, str]]:
-    """Path and hash of the files in the RECORD of an installed package."""
-    rows = csv.reader(record.splitlines())
-    return ((row[0], row[1]) for row in rows if len(row) > 1 and row[1])
-
-
 def merged(source: Path, prefix: Path) -> list[Path]:
     """Copy the files below `source` to where they lie below a prefix; return those that are new.
 
@@ -167,6 +158,7 @@ def _recorded(prefix: Path) -> dict[Path, tuple[str, str]]:
     files: dict[Path, tuple[str, str]] = {}
     for record in sorted(prefix.glob(f"{SITE}/*.dist-info/RECORD")):
         site = record.parents[1].relative_to(prefix)
-        for name, digest in recorded_files(record.read_text()):
-            files[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
+        for name, digest, *_ in csv.reader(record.read_text().splitlines()):
+            if digest:
+                files[Path(posixpath.normpath(site / name))] = (record.parent.stem, digest)
     return files

@@ -14,14 +14,10 @@ DPKG = Path("/var/lib/dpkg")
 STATUS_D = DPKG / "status.d"  # the records of an image, as distroless lays them out
 
 
-class PackagesFault(StepError):
-    """The external image has no package manager that slimbake knows."""
-
-
 def require_dpkg(root: Path = ROOT) -> None:
-    """Raise PackagesFault where something else than dpkg keeps the packages of a root."""
+    """Raise StepError where something else than dpkg keeps the packages of a root."""
     if not (root / "var/lib/dpkg/info").is_dir() or not (root / "var/lib/dpkg/status").is_file():
-        raise PackagesFault(
+        raise StepError(
             "the Python image does not keep its packages with dpkg, as images of Alpine and Red Hat"
             " do not, and slimbake makes runtimes of images with dpkg.\nslimbake: name one of Debian"
             " or Ubuntu in `externals: {python: {image: ...}}`, such as python:3.12-slim, or give the"

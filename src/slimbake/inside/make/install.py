@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import configparser
 import json
 import os
 import pkgutil
@@ -54,7 +53,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
 
     The rules of `rules.json` are applied. With `warm.txt`, the layer's warm list, warm modules alone
     are compiled, and what no start reads goes to the layer's cold store; without `compile`, nothing
-    is compiled. Raises LayerError, and RuleError for a rule that cannot be applied.
+    is compiled. Raises LayerError, and StepError for a rule that cannot be applied.
     """
     settings = json.loads((INSIDE / "rules.json").read_text())
     stripped = [
@@ -98,7 +97,7 @@ def optimised(
     stripped: Sequence[ledger.LedgerEntry] = (),
 ) -> ledger.Ledger:
     """Apply the rules to a layer; return what they did, and what was `stripped` before. Warns where code looks for files that a layer
-    below is without. Raises RuleError.
+    below is without. Raises StepError for a rule that cannot be applied.
     """
     requested = [rules.parse_rule(rule) for rule in settings["rules"]]
     below = [
@@ -156,7 +155,7 @@ def claimed(wheel: Path, into: Path) -> list[Claim]:
     """The files that a wheel installs. Raises LayerError also for what is no wheel."""
     try:
         return list(claims_of(wheel, into))
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, configparser.Error) as error:
         raise LayerError(f"{wheel.name} is damaged: {error}") from None
 
 
@@ -195,10 +194,6 @@ def remove_debris(root: Path) -> None:
     (root / ".lock").unlink(missing_ok=True)
     for record in root.glob(f"{SITE}/*.dist-info/uv_cache.json"):
         listed = record.with_name("RECORD")
-        rows = csv.reader(listed.read_text().splitlines())
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(
-            row for row in rows if not row[0].endswith("/uv_cache.json")
-        )
-        listed.write_text(text.getvalue())
+        lines = listed.read_text().splitlines(keepends=True)
+        listed.write_text("".join(line for line in lines if "/uv_cache.json," not in line))
         record.unlink()

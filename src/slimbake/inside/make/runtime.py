@@ -133,10 +133,6 @@ FOLDERS = (
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - folders of the image, writable for all
 
 
-class RuntimeFault(StepError):
-    """The external image lacks what a runtime needs."""
-
-
 def left_behind(module: str) -> str:
     """Why the runtime has no such module of the standard library; "" where it has."""
     top, *_ = parts = module.split(".")
@@ -277,17 +273,20 @@ def set_times(out: Path) -> None:
 
 
 def runtime_files() -> set[Path]:
-    """The interpreter, its kept library, the shared libraries of both, and the data they read."""
+    """The interpreter, its kept library, the shared libraries of both, and the data they read.
+
+    Raises StepError where the external image lacks some of it.
+    """
     absent = sorted(path for path in DATA if not Path(path).exists())
     if absent:
         lines = (f"the Python image lacks {path}: install {DATA[path]} in it" for path in absent)
-        raise RuntimeFault("\nslimbake: ".join(lines))
+        raise StepError("\nslimbake: ".join(lines))
     paths = {PYTHON, *kept_below(STDLIB)}
     paths |= {path for data in DATA for path in kept_below(Path(data))}
     for elf in sorted(filter(is_elf, paths)):
         linked, missing = libraries(elf, *(SONAMES if elf == PYTHON else ()))
         if missing:
-            raise RuntimeFault(f"the Python image lacks {', '.join(missing)}, which {elf} needs")
+            raise StepError(f"the Python image lacks {', '.join(missing)}, which {elf} needs")
         paths |= linked
     return paths | {path for path in ROOT.iterdir() if path.is_symlink()}  # the usrmerge
 
@@ -317,10 +316,13 @@ def archived(library: Path, paths: Iterable[Path]) -> set[str]:
 def archive_library(library: Path, path: str) -> None:
     """Move modules of the library into the archive before it, which is at `path` in the image."""
     named = archived(library, library.rglob("*"))
-    modules = [module for name in named for module in (library / name).rglob("*.py")]
-    modules += [module for name in named if (module := library / f"{name}.py").exists()]
+    modules = [
+        module
+        for module in sorted(library.rglob("*.py"))
+        if module.relative_to(library).parts[0].removesuffix(".py") in named
+    ]
     with zipfile.ZipFile(library.parent / Path(path).name, "w") as archive:
-        for module in sorted(modules):
+        for module in modules:
             name = str(module.relative_to(library))
             contents = {name: module.read_bytes()}
             if name.partition("/")[0].removesuffix(".py") in PACKED:

@@ -13,7 +13,7 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/make.pyz", "fetch-wheels", "/wheels", "--torch", "cpu"]
+    ["python", "/make.pyz", "fetch-wheels", "/wheels", "cpu"]
 
 # Unpack the wheels apart: whatever becomes of them, they are unpacked once.
 FROM runtime AS unpacked
