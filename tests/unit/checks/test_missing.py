@@ -23,20 +23,21 @@ def said(*words: str) -> list[str]:
     ]
 
 
-def test_a_package_is_added_to_the_requirements_of_the_service() -> None:
-    words = missing_module(said("No module named 'a.b'"), running())
-    where = "`services.api.requirements`"
-    assert f"no `a.b`: add the package that has it to {where}, and run `slimbake lock`" in words
+OWN = {"dockerfile": "services/api/Dockerfile"}
+ADD = "add the package that has it to `services.api.requirements`, and run `slimbake lock`"
 
 
-def test_what_has_a_dockerfile_installs_it_there() -> None:
-    own = running(dockerfile="services/api/Dockerfile")
-    assert missing_module(said("No module named 'six'"), own).endswith("in the Dockerfile")
-
-
-def test_no_package_has_a_part_of_the_standard_library() -> None:
-    words = missing_module(said("No module named 'tkinter'"), running())
-    assert words.startswith("`tkinter` is a part of the standard library")
+@pytest.mark.parametrize(
+    ("words", "more", "begins", "says"),
+    [
+        ("No module named 'a.b'", {}, "the image has no `a.b`: ", ADD),
+        ("No module named 'six'", OWN, "the image has no `six`: ", "in the Dockerfile"),
+        ("No module named 'tkinter'", {}, "`tkinter` is a part of the standard library", ""),
+    ],
+)
+def test_a_module_has_a_package(words: str, more: Any, begins: str, says: str) -> None:
+    found = missing_module(said(words), running(**more))
+    assert found.startswith(begins) and says in found
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,21 @@ def test_no_package_has_a_part_of_the_standard_library() -> None:
 )
 def test_another_error_gets_no_such_advice(words: str) -> None:
     assert missing_module(said(words), running()) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "ends"),
+    [
+        ("oddly.so", {}, "in `services.api.system`; `apt-file search oddly.so` finds it"),
+        ("libgomp.so.1", OWN, "in the Dockerfile"),
+    ],
+)
+def test_a_library_has_no_known_package(file: str, more: Any, ends: str) -> None:
+    line = f"OSError: {file}: cannot open shared object file: No such file or directory"
+    assert missing_library([line], running(**more)).endswith(ends)
+    assert lacking([line.replace(file, f"/app/lib/{file}")], running(**more)) == "", (
+        "of the program"
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,22 +77,6 @@ def test_a_library_has_a_package_of_debian(line: str) -> None:
         " `services.api.system`; by Debian's rule for names that is `libgomp1`, and"
         " `apt-file search libgomp.so.1` finds it"
     )
-
-
-def test_a_library_whose_package_has_a_name_of_its_own_is_to_be_searched() -> None:
-    words = missing_library(["OSError: oddly.so: cannot open shared object file"], running())
-    assert words.endswith("in `services.api.system`; `apt-file search oddly.so` finds it")
-
-
-def test_the_library_of_an_image_with_a_dockerfile_is_installed_there() -> None:
-    own = running(dockerfile="services/api/Dockerfile")
-    words = missing_library(["OSError: libgomp.so.1: cannot open shared object file"], own)
-    assert words.endswith("in the Dockerfile")
-
-
-def test_a_shared_object_by_its_path_is_a_file_of_the_program() -> None:
-    line = "OSError: /app/lib/own.so: cannot open shared object file: No such file or directory"
-    assert lacking([line], running()) == ""
 
 
 @pytest.mark.parametrize(

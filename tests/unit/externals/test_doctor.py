@@ -12,7 +12,6 @@ from tests.unit.machines import CONTAINER, DEBIAN, ENGINE, PYTHON, SCANNER, UV, 
 from slimbake.docker.engine import Absent
 from slimbake.externals.beside import BesideImage
 from slimbake.externals.doctor import DoctorFacts, DoctorRow, merged, report
-from slimbake.fleet.model import External
 from slimbake.host.pip import PackageSources
 
 FACTS = DoctorFacts(
@@ -60,20 +59,43 @@ def test_the_last_line_says_whether_a_bake_can_work(facts: DoctorFacts, words: s
 
 def test_all_that_a_bake_needs_is_looked_at() -> None:
     assert [row.check for row in report(FACTS).rows] == [
-        "engine",
-        "image store",
-        "buildx",
-        "compose",
-        "builder",
-        "external python",
-        "external uv",
-        "uv",
-        "disk",
-        "package index",
-        "find-links",
-        "CA bundle",
-        "proxies",
+        *("engine", "image store", "buildx", "compose", "builder", "external python"),
+        *("external uv", "uv", "disk", "package index", "find-links", "CA bundle", "proxies"),
     ]
+
+
+NEEDS = "`up`, `run` and `logs` need 2.26.0 or newer"
+
+
+@pytest.mark.parametrize(
+    ("facts", "check", "state", "found"),
+    [
+        ({"engine": replace(ENGINE, store="graph")}, "image store", "warn", "unmeasured"),
+        ({"engine": CONTAINER}, "builder", "warn", ""),
+        ({"engine": replace(ENGINE, compose=None)}, "compose", "warn", f"not installed: {NEEDS}"),
+        ({"engine": replace(ENGINE, compose=(2, 25, 9))}, "compose", "warn", f"2.25.9: {NEEDS}"),
+        ({"engine": replace(ENGINE, compose=(2, 26, 1))}, "compose", "ok", "2.26.1"),
+        ({"here": debian(disk_free=80 * 10**9)}, "disk", "ok", "80.0 GB free"),
+        ({"here": debian(disk_free=8 * 10**9)}, "disk", "warn", "8.0 GB free"),
+        ({"here": debian(disk_free=10**9)}, "disk", "fail", "1.0 GB free"),
+        ({"missing_folders": ("/gone",)}, "find-links", "warn", "no such folder: /gone"),
+        *(
+            ({"externals": ((one, said),)}, f"external {one.name}", state, words)
+            for one, said, state, words in (
+                (PYTHON, "registry", "ok", ""),
+                (PYTHON, "engine", "ok", ""),
+                (PYTHON, UNREACHED, "fail", f"{PYTHON.reference} {UNREACHED}"),
+                (PYTHON, "has no such image", "fail", f"{PYTHON.reference} has no such image"),
+                (UV, UNREACHED, "fail", ""),
+                (SCANNER, UNREACHED, "fail", ""),
+            )
+        ),
+    ],
+)
+def test_a_fact_has_a_state(facts: dict[str, Any], check: str, state: str, found: str) -> None:
+    shown = row(replace(FACTS, **facts), check)
+    assert shown.state == state and found in shown.found
+    assert report(replace(FACTS, **facts)).healthy == (state != "fail")
 
 
 def test_an_absent_engine_fails_and_says_what_to_do() -> None:
@@ -82,40 +104,6 @@ def test_an_absent_engine_fails_and_says_what_to_do() -> None:
     assert (found.state, found.found) == ("fail", "Docker is not installed")
     assert "apt-get install docker.io" in found.advice
     assert not report(facts).healthy
-
-
-def test_the_graph_store_is_a_warning_since_it_bakes() -> None:
-    facts = replace(FACTS, engine=replace(ENGINE, store="graph"))
-    assert row(facts, "image store").state == "warn"
-    assert "unmeasured" in row(facts, "image store").found
-    assert report(facts).healthy
-
-
-def test_a_builder_of_its_own_is_a_warning() -> None:
-    assert row(replace(FACTS, engine=CONTAINER), "builder").state == "warn"
-
-
-@pytest.mark.parametrize(
-    ("external", "where", "state"),
-    [
-        (PYTHON, "registry", "ok"),
-        (PYTHON, "engine", "ok"),
-        (UV, UNREACHED, "fail"),
-        (SCANNER, UNREACHED, "fail"),
-    ],
-)
-def test_an_external_is_there_or_missing(external: External, where: str, state: str) -> None:
-    assert (
-        row(replace(FACTS, externals=((external, where),)), f"external {external.name}").state
-        == state
-    )
-
-
-@pytest.mark.parametrize(("gigabytes", "state"), [(80, "ok"), (8, "warn"), (1, "fail")])
-def test_little_disk_is_a_warning_and_almost_none_a_failure(gigabytes: int, state: str) -> None:
-    facts = replace(FACTS, here=debian(disk_free=gigabytes * 10**9))
-    assert row(facts, "disk").state == state
-    assert row(facts, "disk").found.startswith(f"{gigabytes}.0 GB free")
 
 
 def test_the_index_is_shown_without_credentials_and_proxies_by_name_only() -> None:
@@ -134,24 +122,6 @@ def test_the_index_is_shown_without_credentials_and_proxies_by_name_only() -> No
     assert found["proxies"] == "HTTPS_PROXY"
 
 
-def test_a_folder_of_packages_that_is_missing_is_a_warning() -> None:
-    assert (
-        row(replace(FACTS, missing_folders=("/gone",)), "find-links").found
-        == "no such folder: /gone"
-    )
-
-
-def test_compose_is_missing_too_old_or_there() -> None:
-    needs = "`up`, `run` and `logs` need 2.26.0 or newer"
-    for compose, state, found in (
-        (None, "warn", f"not installed: {needs}"),
-        ((2, 25, 9), "warn", f"2.25.9: {needs}"),
-        ((2, 26, 1), "ok", "2.26.1"),
-    ):
-        shown = row(replace(FACTS, engine=replace(ENGINE, compose=compose)), "compose")
-        assert (shown.state, shown.found) == (state, found)
-
-
 def test_a_compose_file_that_bake_would_merge_is_named(tmp_path: Path) -> None:
     targets = ("api", "runtime", "job")
     assert merged(tmp_path, targets) == ()
@@ -165,12 +135,6 @@ def test_a_compose_file_that_bake_would_merge_is_named(tmp_path: Path) -> None:
     for broken in ("services: [", "[]", "x: y", "services:", "\0", "services: {api: build}"):
         (tmp_path / "docker-compose.yml").write_text(broken)
         assert merged(tmp_path, targets) == (), broken
-
-
-def test_a_registry_that_lacks_an_image_is_another_thing_than_one_that_is_not_reached() -> None:
-    for said in (UNREACHED, "has no such image"):
-        shown = row(replace(FACTS, externals=((PYTHON, said),)), "external python")
-        assert (shown.state, shown.found) == ("fail", f"{PYTHON.reference} {said}")
 
 
 def test_images_that_starts_need_are_there_or_missing_with_who_needs_them() -> None:

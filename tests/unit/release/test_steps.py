@@ -309,43 +309,42 @@ MEASURED = planned(
     ),
     bases=(BaseEntry("ml", requirements=asks("torch")),),
 )
+LOST = ("lost: a.py of a 1 in base-ml-onnx: it is not", "inventory of base-ml-onnx")
+OF_BASE = (
+    "base-ml-onnx has lost files of packages (exit code: 1); no tag has moved\n  "
+    + "\n  ".join(LOST)
+)
 
 
-def test_a_parity_that_fails_is_a_check_that_does_not_hold() -> None:
-    error = 'process "python /check.pyz parity" did not complete successfully: exit code: 1'
-    step = BuildStep("embed-parity", "parity", "RUN")
-    found, culprit = failure(
-        MEASURED, Vertex(step, "failed", error=error, log=["parity: worst"]), ""
-    )
-    assert isinstance(found, CheckError) and culprit == "embed-parity"
-    assert found.message == (
-        "the parity of embed failed (exit code: 1); its tag stays where it was\n  parity: worst"
-    )
-
-
-@pytest.mark.parametrize("shown", ["base-ml-onnx-inventory", "embed-inventory"])
-def test_a_file_that_is_lost_is_the_fault_of_the_image_that_its_inventory_names(shown: str) -> None:
-    log = ["lost: a.py of a 1 in base-ml-onnx: it is not", "inventory of base-ml-onnx"]
+@pytest.mark.parametrize(
+    ("target", "log", "kind", "culprit", "message"),
+    [
+        (
+            "embed-parity",
+            ["parity: worst"],
+            CheckError,
+            "embed-parity",
+            "the parity of embed failed (exit code: 1); its tag stays where it was\n  parity: worst",
+        ),
+        ("base-ml-onnx-inventory", [*LOST], CheckError, "base-ml-onnx-inventory", OF_BASE),
+        ("embed-inventory", [*LOST], CheckError, "base-ml-onnx-inventory", OF_BASE),
+        (
+            "reference-some-model-texts",
+            ["parity: refused"],
+            BuildError,
+            "reference-some-model-texts",
+            "parity: refused",
+        ),
+    ],
+)
+def test_a_check_that_fails_is_of_the_image_that_it_names(
+    target: str, log: list[str], kind: type[Exception], culprit: str, message: str
+) -> None:
     error = 'process "python" did not complete successfully: exit code: 1'
-    vertex = Vertex(BuildStep(shown, "inventory", ""), "failed", error=error, log=log)
-    found, culprit = failure(MEASURED, vertex, "")
-    assert isinstance(found, CheckError) and culprit == "base-ml-onnx-inventory"
-    assert found.message == (
-        "base-ml-onnx has lost files of packages (exit code: 1); no tag has moved\n"
-        "  lost: a.py of a 1 in base-ml-onnx: it is not\n"
-        "  inventory of base-ml-onnx"
-    )
-
-
-def test_a_reference_that_cannot_be_made_is_a_build_that_fails() -> None:
-    vertex = Vertex(
-        BuildStep("reference-some-model-texts", "parity_reference", "RUN"),
-        "failed",
-        log=["parity: refused"],
-    )
-    found, _ = failure(MEASURED, vertex, "")
-    assert isinstance(found, BuildError)
-    assert "parity: refused" in found.message
+    vertex = Vertex(BuildStep(target, target, "RUN"), "failed", error=error, log=log)
+    found, whose = failure(MEASURED, vertex, "")
+    assert isinstance(found, kind) and whose == culprit
+    assert message in found.message
 
 
 def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: Steps) -> None:
