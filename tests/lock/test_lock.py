@@ -9,6 +9,7 @@ import re
 import tarfile
 import textwrap
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -438,3 +439,39 @@ def test_an_index_that_refuses_the_account_is_no_conflict_of_requirements(
     assert f"the index {repo.index.url.rstrip('/')} refuses this machine: {status}" in done.stderr
     assert "check its user and password" in done.stderr
     assert "relax" not in done.stderr and "wrong@" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("locking", "pins"),
+    [
+        ("", ["core==2", "leaf==2"]),
+        ("lock: {cooldown: 7d}\n", ["core==1", "leaf==1"]),
+        ("lock: {cooldown: 7d, except: [leaf]}\n", ["core==1", "leaf==2"]),
+    ],
+)
+def test_a_version_that_is_younger_than_the_cooldown_is_not_taken(
+    locking: str, pins: list[str], repo: Repo, index: Index
+) -> None:
+    now = datetime.now(UTC)
+    for name in ("core", "leaf"):
+        for version, days in (("1", 8), ("2", 6)):
+            index.add(name, version)
+            index.entries[name][-1]["upload-time"] = (now - timedelta(days=days)).isoformat()
+    repo.fleet("[core, leaf]")
+    manifest = repo.root / "services.yaml"
+    manifest.write_text(f"{locking}{manifest.read_text()}")
+    done = repo.run("lock")
+    assert done.code == 0, done.stderr
+    assert repo.pins("base-web") == pins
+
+
+def test_an_index_that_has_no_dates_is_named_where_there_is_a_cooldown(
+    repo: Repo, web: None
+) -> None:
+    repo.fleet("[frame]")
+    manifest = repo.root / "services.yaml"
+    manifest.write_text(f"lock: {{cooldown: 7d}}\n{manifest.read_text()}")
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "`frame-1-py3-none-any.whl` is missing an upload date" in done.stderr
+    assert "`lock: {except: [NAME]}` lets a package be newer" in done.stderr.splitlines()[-1]

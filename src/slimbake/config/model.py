@@ -338,6 +338,7 @@ class Manifest:
     layer_limit: int | None = None  # of an image, at most
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
+    lock: Pairs = ()  # package, "" for all others -> for how long a version has to be out: 7d
     compression: CompressionEntry = CompressionEntry()
     optimize: bool | None = None  # None: true
     ci: Ci | None = None

@@ -63,6 +63,7 @@ class Reader:
         self._requirements.for_python(raw.get("python", ""))
         self._order = Order(raw, self._report)
         self._order.check()
+        locking = raw.get("lock", {})
         made = Manifest(
             file=self._file,
             project=raw.get("project", ""),
@@ -73,6 +74,12 @@ class Reader:
             layer_limit=layers.get("limit") if isinstance(layers, dict) else None,
             torch=raw.get("torch"),
             packages=raw.get("packages"),
+            lock=tuple(
+                {
+                    **({"": locking["cooldown"]} if "cooldown" in locking else {}),
+                    **dict.fromkeys(locking.get("except", ()), "0d"),
+                }.items()
+            ),
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=_truth(raw.get("optimize")),
             ci=self._ci(raw["ci"]) if "ci" in raw else None,
@@ -90,9 +97,11 @@ class Reader:
         )
         edges = {each.name: each.start.fleet for each in made.services if each.start}
         for loop in cycles(edges):
-            message = f"a cycle of start.with: {' -> '.join(loop)}"
-            at: KeyPath = ("services", loop[0], "start", "with")
-            self._report.key(at, message, "remove one of them, or write `start: none` there")
+            self._report.key(
+                ("services", loop[0], "start", "with"),
+                f"a cycle of start.with: {' -> '.join(loop)}",
+                "remove one of them, or write `start: none` there",
+            )
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
             without_export(made, self._report)
         return made

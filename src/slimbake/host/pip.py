@@ -21,6 +21,8 @@ class PackageSources:
     # Folders, as absolute paths, and addresses of pages.
     find_links: tuple[str, ...] = ()
     no_index: bool = False
+    # Package, "" for all others -> the least age of a version that is taken, as uv has it: 7d.
+    ages: tuple[tuple[str, str], ...] = ()
 
     @property
     def find_links_folders(self) -> tuple[Path, ...]:

@@ -129,6 +129,10 @@ class PipCompile:
                 "--no-emit-index-url",
                 "--no-emit-find-links",
                 *(("--torch-backend", self._torch) if self._torch else ()),
+                *(
+                    f"--exclude-newer-package={name}={age}" if name else f"--exclude-newer={age}"
+                    for name, age in self._machine.packages.ages
+                ),
                 *words,
             ],
             env={

@@ -174,5 +174,6 @@ def no_solution(layer: Layer, words: str) -> ResolutionError:
         f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
         f"{shown}\n{words}",
         "correct a name or relax one of these requirements"
-        + ("; or take the service off that base" if stands else ""),
+        + ("; or take the service off that base" if stands else "")
+        + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in words),
     )

@@ -73,7 +73,9 @@ class _Locking:
         upgrade: Collection[str],
         work: Tracker,
     ) -> None:
-        self._machine, self._console, self._work = machine, console, work
+        indexes = replace(machine.packages, ages=fleet.manifest.lock)
+        self._machine = replace(machine, packages=indexes)
+        self._console, self._work = console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
         found = stale(fleet, self._locks)
