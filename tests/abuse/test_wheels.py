@@ -151,9 +151,7 @@ def test_a_record_may_lack_hashes(root: Path, tmp_path: Path, install_in: Instal
         install_in(root, wheel)
 
 
-def test_two_wheels_of_a_layer_whose_records_have_no_hashes_collide_all_the_same(
-    root: Path, tmp_path: Path, install_in: Install
-) -> None:
+def test_two_wheels_without_hashes_collide(root: Path, tmp_path: Path, install_in: Install) -> None:
     wheels = [
         without_hashes(make_wheel(tmp_path, name, files={path: name.encode()}))
         for name, path in (("one", "same.py"), ("two", f"two-1.data/data/{SITE}/same.py"))
@@ -196,7 +194,7 @@ def test_a_wheel_that_would_write_where_no_wheel_may_is_refused(
         install_in(root, wheel)
 
 
-def test_the_same_bytes_once_more_pass_and_give_the_same_layer_each_time(
+def test_the_same_bytes_give_the_same_layer(
     root: Path, tmp_path: Path, install_in: Install
 ) -> None:
     same = {

@@ -16,9 +16,7 @@ CASES = sorted(each.parent for each in Path(__file__).parent.glob("*/expected.tx
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_fault_is_reported_in_these_words(
-    case: Path, golden: Callable[[Path, str], None]
-) -> None:
+def test_each_fault_has_these_words(case: Path, golden: Callable[[Path, str], None]) -> None:
     with pytest.raises(ManifestError) as caught:
         manifest(case / "services.yaml")
     assert caught.value.exit_code == MANIFEST

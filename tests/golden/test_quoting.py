@@ -49,9 +49,7 @@ def service_with(values: list[str]) -> ServiceEntry:
 
 @through_buildx
 @given(values=st.lists(texts, min_size=20, max_size=60))
-def test_no_matter_what_a_value_holds_buildx_has_it_unchanged(
-    values: list[str], tmp_path: Path, print_bake: Print
-) -> None:
+def test_buildx_has_values_unchanged(values: list[str], tmp_path: Path, print_bake: Print) -> None:
     written = Manifest(
         file=tmp_path / "services.yaml",
         project="p",
@@ -75,9 +73,7 @@ def test_no_matter_what_a_value_holds_buildx_has_it_unchanged(
         unique=True,
     )
 )
-def test_any_name_that_the_manifest_allows_is_a_target_to_buildx(
-    names: list[str], tmp_path: Path, print_bake: Print
-) -> None:
+def test_any_allowed_name_is_a_target(names: list[str], tmp_path: Path, print_bake: Print) -> None:
     # `default` is a group of every bake file; the manifest refuses it as a name.
     services = tuple(ServiceEntry(name=f"{name}x", context="context") for name in names)
     file = tmp_path / "services.yaml"

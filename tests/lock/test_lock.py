@@ -57,7 +57,7 @@ def test_a_service_that_conflicts_with_its_base_is_an_error(repo: Repo, web: Non
     assert "or take the service off that base" in done.stderr.splitlines()[-1]
 
 
-def test_a_lock_says_which_layers_it_resolves_and_how_many_are_done(
+def test_a_lock_says_what_it_resolves(
     repo: Repo, web: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Tracker] = []

@@ -67,9 +67,7 @@ def locked(repo: Repo, manifest: str) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_each_variant_s_lock_takes_its_own_build_from_a_folder_that_has_them_all(
-    repo: Repo, index: Index, folder: Path
-) -> None:
+def test_each_variant_s_lock_takes_its_own_build(repo: Repo, index: Index, folder: Path) -> None:
     for local in ("cpu", "cu126", "cu128"):
         wheel(folder, "2.0", local)
     build(index, "2.1")  # newer, on PyPI's side only
@@ -117,7 +115,7 @@ def test_mirrors_of_pytorch_s_indexes_are_named_by_the_end_of_their_address(
         assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
 
 
-def test_a_cpu_variant_that_would_hold_cuda_is_refused_with_the_requirement_behind_it(
+def test_a_cpu_variant_that_would_hold_cuda_is_refused(
     repo: Repo, index: Index, folder: Path
 ) -> None:
     build(index, "2.0")

@@ -194,9 +194,7 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_check_compares_the_document_with_what_would_be_written(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_compares_the_document(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--root", str(repository)]
     assert main([*words, "--check"]) == 4, "it was never written"
     assert main(words) == 0

@@ -42,9 +42,7 @@ def asked(
 
 
 @pytest.mark.parametrize(("own", "waits"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_wait_without_a_core_unless_the_image_says_otherwise(
-    own: str, waits: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_wait_without_a_core(own: str, waits: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     if own:
         monkeypatch.setenv("OMP_WAIT_POLICY", own)

@@ -136,7 +136,7 @@ def test_unchanged_images_are_released_again_under_the_tag(
     assert (request.push, request.missing, request.keep_going, request.frozen) == (True,) * 4
 
 
-def test_what_several_lanes_pushed_comes_under_one_tag(
+def test_lanes_come_under_one_tag(
     tmp_path: Path, held: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merged: dict[str, list[str]] = {}

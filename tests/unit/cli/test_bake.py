@@ -152,9 +152,7 @@ def test_a_job_builds_on_images_that_another_pushed(root: Path, asked: list[Bake
     assert os.environ["CACHE_TO"].startswith(f"{place},mode=max,")
 
 
-def test_a_job_of_a_pull_request_pushes_nothing_and_of_several_lanes_each_has_its_tag(
-    root: Path, asked: list[BakeRequest]
-) -> None:
+def test_a_job_of_a_pull_request_pushes_nothing(root: Path, asked: list[BakeRequest]) -> None:
     done = run_job(root, platform="linux/arm64")
     assert done.exception is None, done.output
     (request,) = asked
@@ -177,9 +175,7 @@ def test_a_job_whose_first_wave_left_nothing_says_so(root: Path, asked: list[Bak
     assert not asked
 
 
-def test_what_failed_is_raised_once_it_is_recorded_and_nothing_is_printed(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_failed_is_recorded_and_raised(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = replace(RELEASED, failed=("jobs",), failures=(CheckError("no"),))
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
     record = root / "record.json"

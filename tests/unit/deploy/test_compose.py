@@ -214,7 +214,7 @@ def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
         awaited(well, dead)
 
 
-def test_a_health_check_that_fails_from_the_start_is_reported_once(
+def test_a_failing_health_check_is_reported(
     awaited: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing = {"api": state(health="starting", check="Traceback\nrefused"), "job": state(0)}

@@ -30,9 +30,7 @@ def test_files_are_put_into_a_folder(program: Program) -> None:
         ("#5 ERROR: boom\n", "the build failed\n#5 ERROR: boom"),
     ],
 )
-def test_a_build_that_fails_says_our_words_or_else_its_own(
-    program: Program, tmp_path: Path, said: str, message: str
-) -> None:
+def test_a_failed_build_in_words(program: Program, tmp_path: Path, said: str, message: str) -> None:
     program.answer("buildx build", stderr=said, code=1)
     with pytest.raises(SetupError) as caught:
         docker.build("FROM x\n", {}, "type=cacheonly")

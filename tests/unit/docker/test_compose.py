@@ -32,7 +32,7 @@ def test_a_compose_that_is_too_old_is_named(program: Program, version: str, mess
     assert "install Docker Compose" in caught.value.hint
 
 
-def test_a_start_of_some_services_warns_of_no_others(
+def test_a_start_warns_of_none(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COMPOSE_IGNORE_ORPHANS", raising=False)
@@ -156,7 +156,7 @@ def test_arguments_and_exit_codes_of_a_run_pass_through(program: Program) -> Non
     assert asked == f"{COMPOSE} --progress=quiet run --rm --no-TTY client search --json"
 
 
-def test_what_is_read_by_a_program_has_no_control_sequences_of_compose(
+def test_logs_have_no_escapes_of_compose(
     program: Program, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program.answer(COMPOSE, "\x1b[2Kapi-1  | \x1b[31mred\x1b[0m\n\x1b[2Kapi-1  | up\n")

@@ -125,9 +125,7 @@ def test_a_silent_builder_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert waits == [0, 1]
 
 
-def test_a_builder_that_buildx_never_tells_is_absent_in_its_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_builder_unknown_to_buildx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found, _ = asked(monkeypatch, tmp_path, *["ERROR: no builder afar found"] * 3)
     assert isinstance(found, Absent) and found.what == "builder"
     assert found.found.endswith("which builder it uses: ERROR: no builder afar found")

@@ -131,7 +131,7 @@ def test_pushes_end(tmp_path: Path, program: Program, monkeypatch: pytest.Monkey
     assert caught.value.hint == "no answer within 0.2 s"
 
 
-def test_a_push_that_succeeds_after_a_fault_has_succeeded(
+def test_a_push_after_a_fault(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = tmp_path / "tried"

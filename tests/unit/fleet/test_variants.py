@@ -180,9 +180,7 @@ FLEET = plan(
 @pytest.mark.parametrize(
     ("names", "chosen"), [((), ("api", "rank")), (("rank-cuda", "api"), ("api", "rank-cuda"))]
 )
-def test_services_are_chosen_by_name_or_the_first_variant_of_each(
-    names: tuple[str, ...], chosen: tuple[str, ...]
-) -> None:
+def test_services_are_chosen_by_name(names: tuple[str, ...], chosen: tuple[str, ...]) -> None:
     assert select(FLEET, names) == chosen
 
 

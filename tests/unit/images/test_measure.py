@@ -133,7 +133,7 @@ def built(layouts: Path, *images: Made) -> dict[str, str]:
     return ids
 
 
-def test_of_layouts_that_a_build_wrote_only_a_layer_that_is_new_is_read(
+def test_of_a_layout_new_layers_are_read(
     engine: Engine, workspace: Workspace, measured: Measurement
 ) -> None:
     layouts = prepare_layouts(["one", "two"], workspace)
@@ -150,7 +150,7 @@ def test_of_layouts_that_a_build_wrote_only_a_layer_that_is_new_is_read(
     assert len(engine.saves) == 1
 
 
-def test_an_image_that_no_build_wrote_is_saved_by_the_engine(
+def test_an_engine_saves_images(
     engine: Engine, workspace: Workspace, measured: Measurement
 ) -> None:
     layouts = prepare_layouts(["two"], workspace)
@@ -184,9 +184,7 @@ def test_leftovers_of_a_kill_are_no_layers(workspace: Workspace, measured: Measu
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"sha256:0": 1}', '{"sha256:0": [{}]}', '{"sha256:0": [{"x": 1}]}']
 )
-def test_a_record_that_is_no_record_is_reported_and_holds_nothing(
-    text: str, workspace: Workspace, said: list[str]
-) -> None:
+def test_a_garbled_measurement_is_empty(text: str, workspace: Workspace, said: list[str]) -> None:
     workspace.path("").mkdir()
     workspace.path(f"{IMAGES}.json").write_text(text)
     assert last_measurement({"one": "sha256:0"}, workspace).images == ()

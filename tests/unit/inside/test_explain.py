@@ -63,9 +63,7 @@ def last(python: Python, text: str) -> str:
     ("module", "by"),
     [("gone", LINE), ("thing.sub.gone", LINE), ("thing.fast", "a-rule"), ("dropped", ODD)],
 )
-def test_a_failed_import_of_what_was_removed_names_the_rule_or_the_line_of_the_manifest(
-    module: str, by: str, python: Python
-) -> None:
+def test_a_failed_import_names_what_removed_it(module: str, by: str, python: Python) -> None:
     assert (
         last(python, f"import {module}")
         == f"ModuleNotFoundError: No module named '{module}': {by} removed it; `slimbake"
@@ -149,7 +147,7 @@ print(failed)
             file.rename(file.with_suffix(".gz"))
 
 
-def test_what_is_there_is_found_without_a_ledger_being_read_and_a_broken_one_hides_nothing(
+def test_an_import_reads_no_ledger_and_a_broken_one_hides_nothing(
     image: Path, python: Python
 ) -> None:
     ledger = image / "ledger/a-broken-one.json.gz"

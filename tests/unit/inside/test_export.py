@@ -73,9 +73,7 @@ BOTH = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
         ({"modules.json": [{"type": "a.models.Dense"}]}, "steps that are not exported: Dense"),
     ],
 )
-def test_pooling_outside_of_the_graph_fails(
-    tmp_path: Path, files: dict[str, Any], words: str
-) -> None:
+def test_pooling_outside_the_graph(tmp_path: Path, files: dict[str, Any], words: str) -> None:
     with pytest.raises(ExportError, match="`inference: torch`") as caught:
         model_pooling(beside(tmp_path, files))
     assert words in str(caught.value)
@@ -98,9 +96,7 @@ def test_texts_are_read_as_far_as_the_model_is_said_to_read(
 
 
 @pytest.mark.parametrize(("padding", "length"), [(None, 514), (0, 513), (1, 512)])
-def test_places_that_positions_keep_for_padding_are_none_of_a_text(
-    tmp_path: Path, padding: int | None, length: int
-) -> None:
+def test_padding_is_no_place_of_a_text(tmp_path: Path, padding: int | None, length: int) -> None:
     table = SimpleNamespace(padding_idx=padding)
     model = SimpleNamespace(
         config=SimpleNamespace(max_position_embeddings=514),

@@ -161,9 +161,7 @@ def test_an_index_that_sends_us_on_to_itself_hears_it_again(index: Index, tmp_pa
     assert sent(index) == [word("me:word")] * 2
 
 
-def test_netrc_is_for_its_host(
-    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_of_a_host(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home").mkdir()
     netrc = tmp_path / "home/.netrc"
     netrc.write_text("machine 127.0.0.1 login me password word\n")
@@ -252,9 +250,7 @@ def test_the_step_tells_what_is_wrong_in_one_line(
     )
 
 
-def test_the_step_takes_wheels_of_a_mounted_folder(
-    index: Index, inside: Path, tmp_path: Path
-) -> None:
+def test_the_step_takes_wheels_of_a_folder(index: Index, inside: Path, tmp_path: Path) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
     fetch.fetch_lock("local==1+cpu\n", tmp_path / "wheels", "cpu")
     assert (tmp_path / "wheels" / path.name).read_bytes() == path.read_bytes()
@@ -303,9 +299,7 @@ def flood() -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ["closed", "chunked", "lying"])
 @pytest.mark.parametrize("most", [0, 1, 250_000])
-def test_a_download_ends_at_the_locked_size(
-    kind: str, most: int, flood: str, tmp_path: Path
-) -> None:
+def test_a_download_has_the_locked_size(kind: str, most: int, flood: str, tmp_path: Path) -> None:
     took: list[int] = []
     with pytest.raises(FetchError, match=f"{kind}: the index sends more than {most:,} bytes"):
         download(f"{flood}/{kind}", tmp_path / "x" / "f", "0", opener((), None), took.append, most)
@@ -314,7 +308,7 @@ def test_a_download_ends_at_the_locked_size(
 
 
 @pytest.mark.parametrize("kind", ["slow", "slow-chunked", "slow-lying"])
-def test_an_index_that_sends_byte_by_byte_is_left(
+def test_a_slow_index_is_left(
     kind: str, flood: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch, "TIMEOUT", 1)

@@ -94,9 +94,7 @@ def test_an_empty_lock_installs_nothing(inside: Path, uv: list[tuple[str, ...]])
     assert uv == []
 
 
-def test_local_wheels_are_installed_without_an_index(
-    inside: Path, uv: list[tuple[str, ...]]
-) -> None:
+def test_local_wheels_need_no_index(inside: Path, uv: list[tuple[str, ...]]) -> None:
     make_wheel(inside / "own/common", "common")
     install.install_local()
     assert (
@@ -195,7 +193,7 @@ def test_an_equal_file_of_a_layer_below_stays_there(inside: Path, unpacking: Pat
     assert (unpacking / "leave.py").stat().st_ino == there
 
 
-def test_libraries_are_stripped_once_where_a_rule_says_so(
+def test_libraries_are_stripped(
     inside: Path, unpacking: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_wheel(inside / "wheels", "keep", files={"keep/lib.so": elf(debug=b"d" * 9000)})
@@ -273,7 +271,7 @@ def test_rules_come_before_bytecode_and_the_ledger_has_all(inside: Path, unpacki
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_the_same_rules_and_warm_list_give_the_same_layer(
+def test_equal_rules_give_the_same_layer(
     warm: bool, inside: Path, unpacking: Path, tmp_path: Path
 ) -> None:
     files = {"keep/__init__.py": b"", "keep/late.py": b"", "keep/data.bin": b"1234"}
@@ -289,9 +287,7 @@ def test_the_same_rules_and_warm_list_give_the_same_layer(
     assert laid(inside) == first
 
 
-def test_a_folder_of_a_layer_below_keeps_the_one_time_where_a_rule_takes_all_that_came_into_it(
-    inside: Path, unpacking: Path
-) -> None:
+def test_a_folder_of_a_layer_below_keeps_its_time(inside: Path, unpacking: Path) -> None:
     make_wheel(
         inside / "wheels", "keep", files={"keep/__init__.py": b"", "shared/data.bin": b"1234"}
     )

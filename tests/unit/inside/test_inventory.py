@@ -116,9 +116,7 @@ def test_all_that_is_taken_away_is_named_with_its_package_and_its_layer(
     assert f"lost: {named}" in capsys.readouterr().out.replace("thing-1.dist-info/", "")
 
 
-def test_what_a_rule_or_the_manifest_removed_or_changed_is_no_loss(
-    layer: Layer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_rules_removed_is_no_loss(layer: Layer, capsys: pytest.CaptureFixture[str]) -> None:
     line = "services.yaml: bases.web.remove: thing/*.json"
     stripped = b"\x7fELF code"
     unlinked("thing/module.py")(layer)
@@ -259,9 +257,7 @@ def test_what_the_layer_below_counted_is_not_read_again_unless_it_changed(
     assert "METADATA of thing in base-web" in capsys.readouterr().out, "the layer below had it"
 
 
-def test_a_build_prints_a_few_of_many_losses(
-    layer: Layer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_build_prints_a_few_losses(layer: Layer, capsys: pytest.CaptureFixture[str]) -> None:
     layer.install("many", {f"many/{number}.py": b"" for number in range(40)})
     shutil.rmtree(layer.site / "many")
     assert take_inventory(()) == 1

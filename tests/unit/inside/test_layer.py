@@ -94,9 +94,7 @@ def test_a_link_out_of_the_context_is_refused(link: str, context: Path, tmp_path
     assert not (tmp_path / "app").exists()
 
 
-def test_an_absolute_link_is_refused_even_into_the_context_since_that_is_not_there_at_run_time(
-    context: Path, tmp_path: Path
-) -> None:
+def test_an_absolute_link_into_the_context_is_refused(context: Path, tmp_path: Path) -> None:
     (context / "file").touch()
     (context / "link").symlink_to(context / "file")
     with pytest.raises(LayerError, match="link is a link that leads out"):
@@ -123,9 +121,7 @@ def test_code_is_compiled_without_times(context: Path, tmp_path: Path) -> None:
     assert (tmp_path / "app/broken.py").exists()
 
 
-def test_the_same_code_gives_the_same_layer_whenever_and_by_whomever_it_was_written(
-    context: Path, tmp_path: Path
-) -> None:
+def test_the_same_code_gives_the_same_layer(context: Path, tmp_path: Path) -> None:
     def made(name: str, umask: int, mtime: float) -> dict[str, tuple[str, float, bytes]]:
         before = os.umask(umask)
         try:

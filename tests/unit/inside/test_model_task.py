@@ -72,9 +72,7 @@ def test_a_head_is_not_dropped(tmp_path: Path) -> None:
         ("preprocessor_config.json", {}, "reads images or sound"),
     ],
 )
-def test_a_model_with_another_graph_is_refused(
-    tmp_path: Path, file: str, content: object, why: str
-) -> None:
+def test_another_graph_is_refused(tmp_path: Path, file: str, content: object, why: str) -> None:
     folder = folder_of_model(tmp_path, "BertModel")
     (folder / file).write_text(json.dumps(content))
     with pytest.raises(ExportError, match=why):

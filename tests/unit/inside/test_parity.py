@@ -211,9 +211,7 @@ def test_what_the_service_prints_does_not_get_between_the_figures(run: Run, tmp_
         ([{"type": "a.Pooling"}, {"type": "sentence_transformers.models.Normalize"}], True),
     ],
 )
-def test_whether_vectors_get_length_1_is_read_from_the_models_folder(
-    steps: object, expected: bool, tmp_path: Path
-) -> None:
+def test_a_model_says_it_normalises(steps: object, expected: bool, tmp_path: Path) -> None:
     if steps is not None:
         (tmp_path / "modules.json").write_text(json.dumps(steps))
     assert normalises(tmp_path) is expected

@@ -134,9 +134,7 @@ def test_one_line_names_some_programs_without_a_shell(capsys: pytest.CaptureFixt
     assert "no shell for gettext of gettext, a of gettext, b of gettext and 2 more: if" in found
 
 
-def test_the_first_line_names_an_interpreter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_lines_name_interpreters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     script = tmp_path / "script"
     for line, expected in {

@@ -143,9 +143,7 @@ def test_a_check_of_a_listening_server_has_less_time(folder: Path, listens: bool
     assert (time.monotonic() - began < limit) is listens
 
 
-def test_a_traced_verify_has_start_variables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_traced_verify_has_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "context/verify.py").write_text("")
     given: list[Any] = []

@@ -125,9 +125,7 @@ def test_a_package_of_the_repository_asks_by_the_files_that_it_has(tmp_path: Pat
         ("setup.py", 'version = "VERSION"\nsetup(install_requires=["x==" + version])\n', True),
     ],
 )
-def test_a_new_version_of_a_package_of_the_repository_leaves_locks_fresh(
-    file: str, text: str, counts: bool, tmp_path: Path
-) -> None:
+def test_a_new_local_version_is_fresh(file: str, text: str, counts: bool, tmp_path: Path) -> None:
     place = tmp_path / "libs/common" / file
     place.parent.mkdir(parents=True)
     api = service("api", requirements=asks(packages=(COMMON,)))

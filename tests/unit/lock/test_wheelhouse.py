@@ -133,9 +133,7 @@ def test_the_machine_places_the_store(monkeypatch: pytest.MonkeyPatch, tmp_path:
 # --- wheels whose upstream hash is unknown
 
 
-def test_a_damaged_debian_package_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_deb_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from slimbake.externals import debs as apt
     from slimbake.inside.debs import Deb, format_debs
     from slimbake.lock.wheelhouse import fetch_debian

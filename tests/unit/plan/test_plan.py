@@ -41,9 +41,7 @@ def needed(of: Plan, name: str) -> str:
         (manifest.CompressionEntry(type="estargz"), Compression(type="estargz", level=6)),
     ],
 )
-def test_types_of_compression_have_levels(
-    said: manifest.CompressionEntry, used: Compression
-) -> None:
+def test_each_compression_has_a_level(said: manifest.CompressionEntry, used: Compression) -> None:
     assert planned(service("api"), compression=said).compression == used
 
 

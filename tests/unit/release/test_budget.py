@@ -132,9 +132,7 @@ def gone(ids: object) -> dict[str, str]:
     raise SetupError("the engine has no image of: api")
 
 
-def test_what_holds_is_remembered_and_what_does_not_is_compared_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_within_budget_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "image_ids", gone)
     layers = (RUNTIME, layer("w", 0, 1), WEB, CODE)
     workspace, limits = Workspace(tmp_path), planned(Budget(uncompressed=66 * MB))

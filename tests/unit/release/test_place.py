@@ -200,9 +200,7 @@ def test_what_runs_here_is_of_this_machine_s_platform(machine: Played, builder: 
     assert {platform for _, platform in builder.pulled} == {"linux/riscv64", this_platform()}
 
 
-def test_an_image_without_a_name_is_an_error(
-    machine: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_nameless_image_is_an_error(machine: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         places, "bake", lambda _, targets, __: BakeResult({}, (), frozenset(), targets)
     )
@@ -449,9 +447,7 @@ AFAR = replace(CONTAINER, builder="remote")
         (AFAR, {"push": True}, BuildPlace(afar=True)),
     ],
 )
-def test_whoever_has_the_image_pushes(
-    engine: Any, said: dict[str, Any], expected: BuildPlace
-) -> None:
+def test_who_has_the_image_pushes(engine: Any, said: dict[str, Any], expected: BuildPlace) -> None:
     request = BakeRequest(targets=("api",), registry="r.example", **said)
     assert place_of(site(unlocked(FLEET), engine=engine), request) == expected
 

@@ -265,7 +265,7 @@ def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting
     assert mounting.tagged("v2") == ["three"]
 
 
-def test_what_starts_beside_a_changed_service_may_be_on_the_registry_alone(
+def test_a_neighbour_on_the_registry_starts(
     machine: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = StartCheck("runs", fleet=("two",))

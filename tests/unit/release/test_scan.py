@@ -90,7 +90,7 @@ def test_without_scan_there_is_no_scanner(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("scan", [GRYPE, TRIVY])
-def test_a_scanner_that_fails_keeps_every_tag_where_it_is(
+def test_a_failed_scan_moves_no_tag(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan: Scan
 ) -> None:
     install(tmp_path, scan.scanner, only="two", code=2)

@@ -59,9 +59,7 @@ def lock_all(project: Project, version: str) -> Project:
     return reread(project)
 
 
-def test_locks_that_were_made_while_it_waited_are_those_that_count(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newer_locks_count(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     before = lock_all(project, "1")
 
     @contextlib.contextmanager
@@ -75,9 +73,7 @@ def test_locks_that_were_made_while_it_waited_are_those_that_count(
         assert ready.plan == reread(project).plan != before.plan
 
 
-def test_a_frozen_build_refuses_missing_locks(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_frozen_build_needs_locks(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
     with (
         pytest.raises(StaleFiles, match="not locked yet: the packages of base-web; the digests"),
@@ -86,7 +82,7 @@ def test_a_frozen_build_refuses_missing_locks(
         pass
 
 
-def test_an_image_that_cannot_be_had_is_reported_before_anything_is_locked(
+def test_an_image_out_of_reach_is_reported_first(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -118,9 +114,7 @@ def test_two_folders_of_a_project_do_not_wait(project: Project, tmp_path: Path) 
     assert not [line for line in said if "waiting" in line]
 
 
-def test_images_without_a_name_are_looked_for_after_a_build_alone(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nameless_images_follow_builds(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
     monkeypatch.setattr(site, "remove_dangling", removed.append)
     held = lock_all(project, "1")

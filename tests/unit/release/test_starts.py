@@ -119,9 +119,7 @@ def test_the_last_image_starts_beside_one_that_is_not_built(
     assert others({"web": "1"}, {}) == {}
 
 
-def test_a_service_without_an_image_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_has_no_image_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     web = BESIDE.services[0]
     nobody = start.company(BESIDE, web, tmp_path, {"web": "1"})
     assert start.starts("1", web, tmp_path, company=nobody).why == (

@@ -21,9 +21,7 @@ from slimbake.release.surroundings import _uv_settings as uv_settings
 from slimbake.release.surroundings import find_links
 
 
-def test_each_target_gets_the_files_that_its_lock_names_and_no_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_target_gets_its_locked_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "wheelhouse"))
     folder = tmp_path / "folder"
     wanted = make_wheel(folder, "torch", "2+cpu", tag="cp311-cp311-linux_x86_64")

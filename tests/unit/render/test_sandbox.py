@@ -45,7 +45,7 @@ def test_a_template_reaches_nothing_of_python(
 
 
 @pytest.mark.parametrize("escape", ["classes", "globals of jinja", "by a format"])
-def test_a_template_of_a_new_service_reaches_nothing_of_python(
+def test_a_template_of_add_is_safe(
     escape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
