@@ -11,6 +11,7 @@ from typing import Any
 from slimbake.config.naming import PARITY
 from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.host.files import content, write_atomically
+from slimbake.host.typed import WRONG
 from slimbake.host.workspace import Workspace
 
 FILE = PARITY
@@ -22,11 +23,12 @@ def measured_parity(workspace: Workspace, services: Iterable[str]) -> dict[str, 
     """The figures of these services as they were last measured here; of several platforms, the
     first by name.
     """
-    measured = {}
+    measured: dict[str, dict[str, Any]] = {}
     for service in services:
         for path in sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))[:1]:
-            with contextlib.suppress(OSError, ValueError):
-                measured[service] = dict(json.loads(content(path.parent, path.name)))
+            with contextlib.suppress(OSError, *WRONG):  # it is of the image
+                figures = dict(json.loads(content(path.parent, path.name)))
+                measured |= {service: figures} if parity_table({service: figures}) else {}
     return measured
 
 
@@ -40,7 +42,7 @@ def write_parity(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
 
 def read_parity(root: Path) -> dict[str, dict[str, Any]]:
     """What is kept; empty where nothing is."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, *WRONG):
         return dict(json.loads(content(root, FILE)))
     return {}
 

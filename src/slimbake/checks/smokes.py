@@ -15,7 +15,6 @@ from slimbake.inside.check.smoke import EMPTY
 from slimbake.plan.model import Target
 
 EMPTY_SMOKES = "empty-smokes"  # in the workspace
-_KEPT = 1000
 
 
 def note_smokes(
@@ -29,7 +28,7 @@ def note_smokes(
     if smokes:
         known = workspace.read(EMPTY_SMOKES, dict.fromkeys) or {}
         kept = [key for key in {**known, **smokes} if smokes.get(key, True)]
-        workspace.write(EMPTY_SMOKES, kept[-_KEPT:])
+        workspace.write(EMPTY_SMOKES, kept[-1000:])
 
 
 def empty_smokes(workspace: Workspace, root: Path, targets: Iterable[Target]) -> frozenset[str]:

@@ -259,14 +259,14 @@ def _run(
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
         raise NoPython(f"the image of {service.service} has no {service.python}")
     try:
-        outcome = dict(json.loads(done.stdout.splitlines()[-1]))
-    except (IndexError, ValueError, TypeError):
+        outcome = {"deaf": False, "words": "", **json.loads(done.stdout.splitlines()[-1])}
+    except (IndexError, ValueError, TypeError, RecursionError):
         raise SetupError(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]
         ) from None
     if "error" in outcome:
         reported = f"{service.service}: its {outcome.get('what', 'command')} {outcome['error']}"
         raise NotStarted(
-            "\n".join((reported, *(f"  {line}" for line in outcome["words"].splitlines())))
+            "\n".join((reported, *(f"  {line}" for line in str(outcome["words"]).splitlines())))
         )
     return outcome

@@ -14,6 +14,7 @@ from slimbake import docker
 from slimbake.checks.surroundings import emulated, foreign, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.host.files import content
+from slimbake.host.typed import WRONG, typed
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
@@ -132,8 +133,8 @@ def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
         report = dict(json.loads(lines[-1]))
         if not report.pop("explained"):
             report["error"] = f"{report['error']}\n{last}".rstrip()
-        verdict = Verdict(service=service, **report)
-    except (IndexError, KeyError, ValueError, TypeError):
+        verdict = typed(Verdict, {**report, "service": service})
+    except WRONG:
         end = (
             f"it has not ended within {limit.seconds:g} s"
             if done.code is None

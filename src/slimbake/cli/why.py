@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -95,7 +95,7 @@ def _of_images(
     elif as_json:
         print_json(
             {
-                name: [{"layer": file.layer, **file.entry.as_json()} for file in files]
+                name: [{"layer": file.layer, **asdict(file.entry)} for file in files]
                 for name, files in matches.items()
             }
         )

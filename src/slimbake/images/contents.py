@@ -4,6 +4,7 @@ worth one.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import tarfile
 import zlib
@@ -23,14 +24,17 @@ from slimbake.images.detail import (
     owner,
     owners,
 )
-from slimbake.images.streams import Digested, members, plain, zstd
-from slimbake.inside.ledger import LedgerEntry, read_ledger
+from slimbake.images.streams import KEPT, ROW, Digested, members, plain, zstd
+from slimbake.inside.ledger import LARGEST, LedgerEntry, read_ledger
 
 # bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
 LARGE = 4000
 LEDGER = "opt/slimbake/ledger/"  # in a layer: what rules took
 _WHITEOUT = ".wh."
-_RECORD_LIMIT = 32_000_000  # bytes
+_BYTES = range(1 << 50)  # that a file may have
+
+
+UNREADABLE = (csv.Error, zlib.error, *WRONG)  # what readers of files raise for other files
 
 
 def read_layer(blob: str, stored: Any) -> tuple[str, Contents]:
@@ -42,33 +46,55 @@ def read_layer(blob: str, stored: Any) -> tuple[str, Contents]:
         tar = Digested(plain(stored))
         contents = layer_contents(members(tar))
         return tar.digest(), contents
-    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, zlib.error, *WRONG) as error:
+    except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, *UNREADABLE) as error:
         raise SetupError(f"the layer {blob} cannot be read: {error}") from None
 
 
 def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) -> Contents:
-    """Read a layer once. Hard links hold no bytes of their own."""
+    """Read a layer once. Hard links hold no bytes of their own. Raises ReadError where it would
+    need more memory than KEPT, and as UNREADABLE has it.
+    """
+    kept = 0
     files: list[tuple[str, int, str]] = []
     records: dict[str, str] = {}
     whiteouts = []
     ledger: list[LedgerEntry] = []
     for member, content in members:
         path = clean(member.name)
+        whole = is_record(path) or path.startswith(LEDGER)
+        kept = _within(kept + ROW + len(path) + whole * member.size)
         if path.rpartition("/")[2].startswith(_WHITEOUT):
             whiteouts.append(path)
         elif content is not None:
             digest = ""
-            if is_record(path) and member.size <= _RECORD_LIMIT:
+            if is_record(path):
                 text = content.read()
+                kept = _within(kept + ROW * text.count(b"\n"))
                 records[path] = text.decode("utf-8", errors="replace")
                 digest = hashlib.sha256(text).hexdigest() if member.size > LARGE else ""
             elif path.startswith(LEDGER):
-                ledger += read_ledger(content.read()).entries
+                kept = _within(kept + LARGEST)
+                ledger += ledger_entries(content.read())
             elif member.size > LARGE:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
             files.append((path, member.size, digest))
     contents = _sorted_out(files, owners(records), tuple(whiteouts))
     return replace(contents, taken=_taken(ledger))
+
+
+def _within(kept: int) -> int:
+    if kept > KEPT:
+        raise tarfile.ReadError("its names, RECORDs and ledgers are too many, or too long")
+    return kept
+
+
+def ledger_entries(content: bytes) -> tuple[LedgerEntry, ...]:
+    """What rules took or changed, as the file of a ledger says. Raises as UNREADABLE has it."""
+    entries = read_ledger(content).entries
+    for entry in entries:
+        if entry.before not in _BYTES or entry.after not in _BYTES or type(entry.digest) is not str:
+            raise ValueError(f"a row of {entry.path[:80]} has other values")
+    return entries
 
 
 def _taken(ledger: Iterable[LedgerEntry]) -> tuple[Taken, ...]:

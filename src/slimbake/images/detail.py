@@ -46,7 +46,7 @@ def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
     for path, text in records.items():
         if match := _RECORD.fullmatch(path):
             owner = _package(match)
-            for row in csv.reader(text.splitlines()):
+            for row in csv.reader(text.split("\n")):
                 if row:
                     owned[
                         posixpath.normpath(posixpath.join("/", match["site"], row[0])).lstrip("/")
@@ -57,7 +57,7 @@ def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
             owner = Owner("debian", match["name"].partition(":")[0], version[1] if version else "")
             owned[path] = owner
             if match["sums"]:
-                for line in text.splitlines():
+                for line in text.split("\n"):
                     named = line.partition(" ")[2].strip().lstrip("/")
                     owned[
                         _MERGED.sub(r"usr/\1/", named, count=1) if _MERGED.match(named) else named

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from slimbake import docker
 from slimbake.errors import SetupError
-from slimbake.host.typed import typed
+from slimbake.host.typed import WRONG, typed
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
 from slimbake.images.contents import read_layer
@@ -165,13 +165,17 @@ class _Blobs:
         for path in (layouts / "blobs" / "sha256").iterdir() if layouts else ():
             with path.open("rb") as stored:
                 self._take(f"sha256:{path.name}", path.stat().st_size, stored)
-        if lacking := [id_ for id_ in ids if not self._manifest(id_)]:
-            self._take_saved(lacking)
-        if [id_ for id_ in ids if not self._manifest(id_)]:
-            raise SetupError(
-                "this engine saves images in an old form", "Docker 25 and newer save OCI layouts"
-            )
-        return {id_: tuple(self._image(self._manifest(id_))) for id_ in ids}
+        try:
+            if lacking := [id_ for id_ in ids if not self._manifest(id_)]:
+                self._take_saved(lacking)
+            if [id_ for id_ in ids if not self._manifest(id_)]:
+                raise SetupError(
+                    "this engine saves images in an old form",
+                    "Docker 25 and newer save OCI layouts",
+                )
+            return {id_: tuple(self._image(self._manifest(id_))) for id_ in ids}
+        except WRONG as error:
+            raise SetupError(f"what images consist of cannot be read: {error!r}") from None
 
     def _take_saved(self, ids: Sequence[str]) -> None:
         with docker.saved(ids) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -186,8 +190,12 @@ class _Blobs:
         if digest in self._layers:
             return
         if stored.peek(1)[:1] == b"{" and size < _JSON_LIMIT:
-            self._documents[digest] = json.load(stored)
-            return
+            text = stored.read()
+            try:
+                self._documents[digest] = json.loads(text)
+                return
+            except (ValueError, RecursionError):  # a layer may begin so, too
+                stored = io.BufferedReader(io.BytesIO(text))
         diff, contents = read_layer(digest, stored)
         self.contents[diff] = contents
         self._workspace.write(_layer_file(diff), asdict(contents))

@@ -10,8 +10,10 @@ import gzip
 import json
 import re
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+LARGEST = 16 << 20  # bytes of a ledger, unpacked; of a layer with torch it has 2 MB
 
 
 @dataclass(frozen=True, order=True)
@@ -33,9 +35,6 @@ class LedgerEntry:
     def requested(self) -> bool:
         """Whether a line of the manifest removed it: that is its name then, `FILE: PATH.remove: GLOB`."""
         return ".remove: " in self.by
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def package_key(package: str) -> str:
@@ -75,7 +74,7 @@ def read_ledger(content: bytes) -> Ledger:
     """Read what `ledger_bytes` wrote. Raises what `json.loads` does, and zlib.error."""
     # An image may hold anything: what unpacks to more is cut off, and then is no JSON.
     rules: dict[str, dict[str, list[Any]]] = json.loads(
-        zlib.decompressobj(31).decompress(content, 64 << 20)
+        zlib.decompressobj(31).decompress(content, LARGEST)
     )
     layer = rules.pop("", {})
     return Ledger(

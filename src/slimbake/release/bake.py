@@ -85,12 +85,12 @@ def bake(
         if not options.keep_going or not culprit:
             raise error
         failures.append(error)
-        targets = tuple(target for target in targets if culprit not in _below(plan, target))
+        targets = tuple(
+            name
+            for name in targets
+            if culprit not in {each.name for each in plan.needed(plan.with_checks((name,)))}
+        )
     return BakeResult(failures=tuple(failures))
-
-
-def _below(plan: Plan, target: str) -> frozenset[str]:
-    return frozenset(each.name for each in plan.needed(plan.with_checks((target,))))
 
 
 def _patiently(
@@ -143,7 +143,11 @@ def _build(
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             return _Run({}, broken, running.text, progress.ran)
         found = json.loads(metadata.read_text("utf-8"))
-    digests = {name: _identifiers(entry) for name, entry in found.items()}
+    # With the containerd store, an engine calls an image by its manifest; without, by its configuration.
+    digests = {
+        name: tuple(filter(None, (entry.get(f"containerimage.{k}digest") for k in ("", "config."))))
+        for name, entry in found.items()
+    }
     return _Run(digests, None, running.text, progress.ran)
 
 
@@ -156,13 +160,6 @@ def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> l
             if change.line.startswith(WARNING):
                 warnings[change.line.removeprefix("slimbake: ")] = None
     return list(warnings)
-
-
-def _identifiers(entry: Mapping[str, str]) -> tuple[str, ...]:
-    """How an engine may call an image: by its manifest with the containerd store, by its
-    configuration without.
-    """
-    return tuple(filter(None, (entry.get(f"containerimage.{k}digest") for k in ("", "config."))))
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +64,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     return document(
         plan.project,
         service,
-        parse_contents(json.loads(found)),
+        parse_contents(found),
         read_sbom_locks(texts, exports(plan, service)),
         digest,
     )

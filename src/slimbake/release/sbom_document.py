@@ -85,7 +85,20 @@ def _components(contents: InstalledContents, locks: SbomLocks) -> list[Component
         *_system(contents, locks),
         *top.values(),
         *orphans,
-        *(_formed(_model(package), package.form) for package in locks.packages if package.model),
+        *(
+            _formed(
+                _library(
+                    package.name,
+                    package.version,
+                    PackageURL("pypi", name=package.name, version=package.version),
+                    package,
+                    kind=ComponentType.MACHINE_LEARNING_MODEL,
+                ),
+                package.form,
+            )
+            for package in locks.packages
+            if package.model
+        ),
         *(_formed(_folder(folder), folder.form) for folder in locks.folders),
     ]
 
@@ -143,16 +156,6 @@ def _trivy(source: str, version: str) -> Iterator[Property]:
 def _distribution(package: Distribution, lock: Locked | None, within: str = "") -> Component:
     purl = PackageURL("pypi", name=package.name, version=package.version)
     return _library(package.name, package.version, purl, lock, within)
-
-
-def _model(package: Locked) -> Component:
-    return _library(
-        package.name,
-        package.version,
-        PackageURL("pypi", name=package.name, version=package.version),
-        package,
-        kind=ComponentType.MACHINE_LEARNING_MODEL,
-    )
 
 
 def _library(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from packaging.utils import canonicalize_name
+
+from slimbake.errors import SetupError
+from slimbake.host.typed import WRONG, typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +73,21 @@ class SbomLocks:
     folders: tuple[WeightsFolder, ...] = ()
 
 
-def parse_contents(found: Mapping[str, Any]) -> InstalledContents:
-    """What `inside/contents.py` printed."""
-    distributions = (
-        Distribution(
-            canonicalize_name(d["name"]),
-            d["version"],
-            d["within"] and canonicalize_name(d["within"]),
+def parse_contents(text: str) -> InstalledContents:
+    """What `inside/contents.py` printed in an image. Raises SetupError for anything else."""
+    try:
+        found = json.loads(text)
+        distributions = (
+            {**each, **{key: canonicalize_name(each[key]) for key in ("name", "within")}}
+            for each in found["distributions"]
         )
-        for d in found["distributions"]
-    )
-    return InstalledContents(
-        python=found["python"],
-        system=found["system"]["name"],
-        release=found["system"]["version"],
-        debian=tuple(
-            DebianPackage(
-                p["name"], p["version"], p["architecture"], p["source"], p["source_version"]
-            )
-            for p in found["debian"]
-        ),
-        distributions=tuple(distributions),
-    )
+        said = {
+            "python": found["python"],
+            "system": found["system"]["name"],
+            "release": found["system"]["version"],
+            "debian": tuple(typed(DebianPackage, each) for each in found["debian"]),
+            "distributions": tuple(typed(Distribution, each) for each in distributions),
+        }
+        return typed(InstalledContents, said)
+    except WRONG as error:
+        raise SetupError(f"what the image contains cannot be read: {error}") from None

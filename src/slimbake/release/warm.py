@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slimbake.config.naming import RULES, WARM, WEIGHTS_FOLDER
-from slimbake.errors import CheckError, NothingSelected
+from slimbake.errors import CheckError, NothingSelected, SetupError
 from slimbake.fleet.model import Layer, Service
 from slimbake.host.files import content, write_all, write_atomically
 from slimbake.host.workspace import FOLDER
@@ -35,7 +35,7 @@ from slimbake.release.place import BakeRequest, still_built
 from slimbake.release.site import Site, regenerated
 from slimbake.warm import remove_lists
 from slimbake.warm.compare import Refreshed, compared
-from slimbake.warm.lists import Traced, warm_lines, warm_text
+from slimbake.warm.lists import Traced, read_traced, warm_lines, warm_text
 
 _NAME = TRACES.removeprefix(f"{FOLDER}/")  # the same, as the workspace has it
 _HEAD = "# Runs the checks of a service in its final image, and keeps which modules they and its start use."
@@ -225,20 +225,18 @@ def _literal(text: str) -> str:
 
 
 def _found(folder: Path, service: Service) -> Traced:
-    said = json.loads((folder / service.name / "traced.json").read_text("utf-8"))
-    return Traced(
-        service=service.name,
-        modules=said["modules"],
-        read=frozenset(said["read"]),
-        seen=said["seen"],
-        fault=said["fault"],
-    )
+    text = (folder / service.name / "traced.json").read_text("utf-8", "replace")
+    return read_traced(service.name, text)
 
 
 def _faulty(folder: Path, service: Service) -> bool:
     """Whether something did not hold in its last trace: a busy machine may have been at fault."""
-    file = folder / service.name / "traced.json"
-    return file.is_file() and bool(json.loads(file.read_text("utf-8"))["fault"])
+    try:
+        return (folder / service.name / "traced.json").is_file() and bool(
+            _found(folder, service).fault
+        )
+    except SetupError:  # of another version, or garbled
+        return True
 
 
 def lists(

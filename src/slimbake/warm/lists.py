@@ -6,10 +6,13 @@ list need not be exact, and one that was traced on one platform serves the other
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from slimbake.errors import SetupError
+from slimbake.host.typed import WRONG, typed
 from slimbake.inside.cold.layout import SOURCE, TEXT
 
 _HEADER = """\
@@ -38,6 +41,22 @@ class Traced:
             for name, package in self.modules.items()
             if package in packages
         )
+
+
+def read_traced(service: str, text: str) -> Traced:
+    """What a trace in the image of a service has written. Raises SetupError for anything else."""
+    try:
+        said = json.loads(text)
+        kept = {key: said[key] for key in ("modules", "seen", "fault")}
+        traced = typed(Traced, {**kept, "service": service, "read": frozenset(said["read"])})
+        odd = [
+            name for name in traced.modules if not (name.isprintable() and _LINE.fullmatch(name))
+        ]
+        if odd or not all(isinstance(each, str) for each in traced.modules.values()):
+            raise ValueError(f"these are no modules: {odd[:3]}")
+    except WRONG as error:
+        raise SetupError(f"the trace of {service} cannot be read: {error}") from None
+    return traced
 
 
 def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:

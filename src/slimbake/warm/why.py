@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tarfile
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,11 +12,12 @@ from slimbake.catalogue import rules
 from slimbake.console.tables import readable
 from slimbake.docker.containers import copied
 from slimbake.errors import SetupError
-from slimbake.host.typed import WRONG
-from slimbake.images.cold import store_of
+from slimbake.images.cold import cold_contents, store_of
+from slimbake.images.contents import UNREADABLE, ledger_entries
+from slimbake.images.streams import KEPT
 from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
-from slimbake.inside.ledger import LedgerEntry, read_ledger
+from slimbake.inside.ledger import LedgerEntry
 
 LEDGERS = "/opt/slimbake/ledger"
 STORES = "/opt/slimbake/cold"
@@ -43,7 +43,8 @@ class Why:
 def changed(image: str) -> tuple[Why, ...]:
     """All that rules removed, moved or changed in an image of the engine; () where it has no ledger.
 
-    What lies in a cold store is by COLD or COLD_SOURCE, and as large as before. Raises StoreError.
+    What lies in a cold store is by COLD or COLD_SOURCE, and as large as before. Raises SetupError
+    for what cannot be read.
     """
     return (
         *(
@@ -62,8 +63,8 @@ def changed(image: str) -> tuple[Why, ...]:
 def _ledger(name: str, content: bytes) -> tuple[LedgerEntry, ...]:
     """Raises SetupError for what is no ledger."""
     try:
-        return read_ledger(content).entries
-    except (zlib.error, *WRONG) as error:
+        return ledger_entries(content)
+    except UNREADABLE as error:
         raise SetupError(
             f"the ledger {name} of the image cannot be read: {error}", "bake the image again"
         ) from None
@@ -71,26 +72,28 @@ def _ledger(name: str, content: bytes) -> tuple[LedgerEntry, ...]:
 
 def cold_modules(image: str) -> Iterator[tuple[str, bytes]]:
     """The modules in the cold stores of an image of the engine: path below site-packages, and
-    content. Raises StoreError.
+    content. Raises SetupError.
     """
     for name, content in _files(image, STORES):
-        yield from store_of(name.removesuffix(SUFFIX), content).contents()
+        yield from cold_contents(store_of(name.removesuffix(SUFFIX), content))
 
 
 def _moved(store: Store) -> Iterator[LedgerEntry]:
     for path, row in store.entries():
-        package, _, version = store.dist(row).removesuffix(".dist-info").rpartition("-")
+        package, _, version = store.dists[row[0]].removesuffix(".dist-info").rpartition("-")
         size, by = row[3], COLD_SOURCE if row[4] else COLD
         yield LedgerEntry(path, size, size, by, package, version)
 
 
 def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
-    """The files of a folder of an image, by name."""
+    """The files of a folder of an image, by name. Raises SetupError for what is too large."""
     with copied(image, folder) as stream:
         if stream is None:
             return
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
+                if member.size > KEPT:
+                    raise SetupError(f"{folder} of the image has a file of {member.size:,} bytes")
                 if content := tar.extractfile(member):
                     yield member.name.rpartition("/")[2], content.read()
 

@@ -191,7 +191,7 @@ def test_what_an_image_says_of_itself_is_read() -> None:
             {"name": "jaraco.text", "version": "4", "within": "Setup_Tools"},
         ],
     }
-    read = parse_contents(found)
+    read = parse_contents(json.dumps(found))
     assert read.debian == (DebianPackage("libc6", "2.41", "amd64"),)
     assert read.debian[0].source == "glibc"
     assert read.distributions == (

@@ -81,7 +81,6 @@ class Bakes:
             folder.mkdir()
             found = {
                 "modules": self.used[service],
-                "folders": {},
                 "read": [],
                 "seen": True,
                 "fault": "",

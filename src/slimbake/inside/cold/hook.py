@@ -82,7 +82,7 @@ def _find(folder: str, name: str) -> "tuple[Store, Row] | None":
 def _holds(store: Store, row: "Row") -> bool:
     """Whether the module's distribution is there: an image on top may have another version."""
     try:
-        posix.stat(f"{SITE}/{store.dist(row)}")
+        posix.stat(f"{SITE}/{store.dists[row[0]]}")
     except FileNotFoundError:
         return False
     return True

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     class Row(NamedTuple):
         """Where a module is in its store."""
 
-        dist: int  # a number in `Store.dists`
+        dist: int  # in `Store.dists`: the `*.dist-info` folder of its distribution
         block: int  # where its block begins behind the rows
         packed: int  # its size there
         size: int  # of the module's file
@@ -84,19 +84,18 @@ class Store:
         line = self.names(folder).get(name)
         return tuple(map(int, line.split("\t"))) if line else None  # type: ignore[return-value]
 
-    def dist(self, row: "Row") -> str:
-        """The `*.dist-info` folder of the distribution that a module belongs to."""
-        return self.dists[row[0]]
-
     def file(self, row: "Row") -> bytes:
         """A module's file, checked. Raises StoreError and OSError."""
         _, start, packed, size, _, offset, crc = row
         block = self._blocks.get(start)
         if block is None:
+            unpacking, most = zlib.decompressobj(), max(BLOCK, offset + size)
             try:
-                block = zlib.decompress(self._read(self._blocks_at + start, packed))
+                block = unpacking.decompress(self._read(self._blocks_at + start, packed), most + 1)
             except zlib.error:
                 raise self._damaged() from None
+            if not unpacking.eof:
+                raise self._damaged()
             if len(block) <= BLOCK:  # another thread may do the same, and the last one stays
                 self._blocks = dict([*self._blocks.items(), (start, block)][-KEPT:])
         content = block[offset : offset + size]

@@ -11,6 +11,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def unpack_wheels(arguments: Sequence[str]) -> None:
     unpack((INSIDE / "lock.txt").read_text(), wheels, local, into)
     layer = rules.LayerFiles(into, tree(into))
     stripped = [entry for name in strip for entry in rules.strip_symbols(layer, name)]
-    (folder / STRIPPED).write_text(json.dumps([entry.as_json() for entry in stripped]))
+    (folder / STRIPPED).write_text(json.dumps([asdict(entry) for entry in stripped]))
 
 
 def lay_packages(_: Sequence[str] = ()) -> None:

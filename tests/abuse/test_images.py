@@ -1,0 +1,476 @@
+"""What a hostile image may hold: whoever reads it on this machine ends soon, in little memory, and names
+what it was. Each reader runs where 3 GB of addresses are all that there are.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import resource
+import struct
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from tests.unit.layouts import packed
+
+from slimbake import docker
+from slimbake.checks.parity import measured_parity, parity_table
+from slimbake.checks.verify import Limit, _verdict
+from slimbake.cli.common import print_json
+from slimbake.console import harmless
+from slimbake.console.tables import Layout
+from slimbake.docker.containers import Contained
+from slimbake.errors import SetupError
+from slimbake.host.workspace import Workspace
+from slimbake.images import report
+from slimbake.images.cold import cold_contents, extract_cold, store_of
+from slimbake.images.contents import layer_contents, read_layer
+from slimbake.images.detail import Survey
+from slimbake.images.measure import survey
+from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.images.streams import zstd
+from slimbake.inside.cold import layout
+from slimbake.inside.cold.pack import store_bytes
+from slimbake.release.sbom_model import parse_contents
+from slimbake.warm.lists import read_traced
+from slimbake.warm.why import Why, _files, _ledger, answer
+
+MEMORY = 3 << 30  # bytes of addresses that this process may have
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def _little_memory() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def zipped(*pieces: tuple[bytes, int]) -> bytes:
+    """Pieces, each so often, of which no more than one is compressed: frames of zstd."""
+    return b"".join(zstd.compress(piece) * times for piece, times in pieces)
+
+
+def gzipped(*pieces: tuple[bytes, int]) -> bytes:
+    """The same as one gzip, as readers of ledgers take it."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    parts = [packer.compress(piece) for piece, times in pieces for _ in range(times)]
+    return b"".join([*parts, packer.flush()])
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A tar's header, no matter what it says."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def tar(*members: tuple[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def sparse(pax: bool) -> bytes:
+    """A file that claims a terabyte of holes."""
+    out = io.BytesIO()
+    info = tarfile.TarInfo("app/holes")
+    if pax:
+        info.pax_headers = {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": "app/holes",
+            "GNU.sparse.realsize": str(1 << 40),
+        }
+        info.size = 512
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(info, io.BytesIO(b"1\n0\n0\n".ljust(512, b"\0")))
+        return out.getvalue()
+    block = bytearray(header("app/holes", 0, tarfile.GNUTYPE_SPARSE))
+    block[483:495] = b"\x80" + struct.pack(">Q", 1 << 40).rjust(11, b"\0")
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
+    return bytes(block) + bytes(1024)
+
+
+RECORD = "opt/slimbake/lib/python3.11/site-packages/a-1.dist-info/RECORD"
+LEDGER = "opt/slimbake/ledger/web.json.gz"
+MB = 1 << 20
+
+
+def ledger(value: object) -> bytes:
+    return gzip.compress(json.dumps(value).encode())
+
+
+LAYERS: dict[str, Callable[[], bytes]] = {
+    "a RECORD of 4 GB": lambda: zipped((header(RECORD, 4 << 30), 1), (bytes(MB), 4096)),
+    "a RECORD of empty rows": lambda: zipped((header(RECORD, 64 * MB), 1), (b"\n" * MB, 64)),
+    "a RECORD of rows without a newline": lambda: tar((RECORD, b"a,,\r" * 8 * MB)),
+    "a field of 200 kB": lambda: tar((RECORD, b"a" * 200_000 + b",,\n")),
+    "a quote that never ends": lambda: tar((RECORD, b'"' + b"a,,\n" * 100_000)),
+    "a thousand RECORDs": lambda: zipped(
+        *(
+            piece
+            for number in range(1000)
+            for piece in ((header(f"{number}{RECORD}", MB), 1), (b"a" * MB, 1))
+        )
+    ),
+    "a file of Debian's of 1 GB": lambda: zipped(
+        (header("var/lib/dpkg/status.d/a", 1 << 30), 1), (bytes(MB), 1024)
+    ),
+    "a ledger of 1 GB": lambda: zipped((header(LEDGER, 1 << 30), 1), (bytes(MB), 1024)),
+    "a ledger that unpacks to 1 GB": lambda: tar(
+        (LEDGER, zipped((b'{"a": "', 1), (bytes(MB), 1024)))
+    ),
+    "a ledger of lists": lambda: tar(
+        (LEDGER, gzipped((b'{"":[', 1), (b"[]," * MB, 5), (b"7]}", 1)))
+    ),
+    "a hundred ledgers": lambda: tar(*((f"{LEDGER}{number}", ledger({})) for number in range(100))),
+    "a ledger whose row is short": lambda: tar((LEDGER, ledger({"rule": {"a 1": [["a.py"]]}}))),
+    "a ledger with a number without end": lambda: tar(
+        (LEDGER, b'{"rule": {"a 1": [["a.py", %s, 0]]}}' % (b"9" * 4000))
+    ),
+    "a ledger with a huge number": lambda: tar(
+        (LEDGER, ledger({"rule": {"a 1": [["a.py", 10**4000, 0]]}}))
+    ),
+    "a ledger with a negative number": lambda: tar(
+        (LEDGER, ledger({"rule": {"a 1": [["a.py", 1, -1]]}}))
+    ),
+    "a ledger with a digest that is none": lambda: tar(
+        (LEDGER, ledger({"rule": {"a 1": [["a.py", 1, 1, {}]]}}))
+    ),
+    "a ledger that is a number": lambda: tar((LEDGER, ledger(7))),
+    "a ledger nested without end": lambda: tar((LEDGER, gzip.compress(b"[" * MB))),
+    "a name of 1 GB": lambda: zipped(
+        (header("././@LongLink", 1 << 30, tarfile.GNUTYPE_LONGNAME), 1), (b"a" * MB, 1024)
+    ),
+    "a link of 1 GB": lambda: zipped(
+        (header("././@LongLink", 1 << 30, tarfile.GNUTYPE_LONGLINK), 1), (b"a" * MB, 1024)
+    ),
+    "attributes of 1 GB": lambda: zipped(
+        (header("a", 1 << 30, tarfile.XHDTYPE), 1), (b"a" * MB, 1024)
+    ),
+    "attributes of all files of 1 GB": lambda: zipped(
+        (header("a", 1 << 30, tarfile.XGLTYPE), 1), (b"a" * MB, 1024)
+    ),
+    "names of 1 MB": lambda: zipped(
+        *(
+            (header("././@LongLink", 900_000, tarfile.GNUTYPE_LONGNAME), 1),
+            (b"a" * 900_000, 1),
+            (bytes(-900_000 % 512), 1),
+            (header("a", 0), 1),
+        )
+        * 200
+    ),
+    "a sparse file": lambda: sparse(pax=False),
+    "a sparse file of attributes": lambda: sparse(pax=True),
+    "a size that is negative": lambda: header("a", 0)[:124] + b"\xff" * 12 + header("a", 0)[136:],
+    "a tar that is cut off": lambda: tar(("a", b"x" * 9000))[:5000],
+    "no tar": lambda: b"{" + bytes(9000),
+    "a window of 2 GB": lambda: b"\x28\xb5\x2f\xfd\x00" + bytes([0xA8]) + bytes(64),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_layer_that_no_build_writes_is_named(kind: str) -> None:
+    stored = LAYERS[kind]()
+    with pytest.raises(SetupError, match="the layer sha256:1 cannot be read"):
+        read_layer("sha256:1", io.BufferedReader(io.BytesIO(stored)))
+
+
+@pytest.mark.parametrize("name", ["a", ".wh.a", "app/b"])
+def test_a_layer_of_too_many_files_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slimbake.images.contents.KEPT", 1_000_000)
+    stored = io.BufferedReader(io.BytesIO(zipped((header(name, 0), 20_000))))
+    with pytest.raises(SetupError, match="too many"):
+        read_layer("sha256:1", stored)
+
+
+def test_a_large_honest_layer_is_read() -> None:
+    """As many files as torch, transformers and all that they bring, thrice."""
+    rows = "".join(f"pack/sub{n % 100}/module{n}.py,sha256=abc,1234\n" for n in range(100_000))
+    files = (
+        header(f"opt/slimbake/lib/python3.11/site-packages/pack/{n}.py", 0) for n in range(100_000)
+    )
+    content = b"".join(files) + tar((RECORD, rows.encode()))
+    packed_so = zstd.compress(content)
+    _, found = read_layer("sha256:1", io.BufferedReader(io.BytesIO(packed_so)))
+    assert found.files == 100_001
+
+
+GOOD = store_bytes({"thing/late.py": b"value = 1\n" * 100}, {"thing/late.py": "thing-1.dist-info"})
+
+
+def store(rows: list[str], blocks: bytes, dists: str = "thing-1.dist-info") -> bytes:
+    """A cold store with these rows of one folder, and these blocks."""
+    text = "\n".join(rows).encode()
+    table = f"{dists}\n\nthing\t0 {len(text)} {zlib.crc32(text)}".encode()
+    head = f"{layout.MAGIC} {layout.VERSION} {len(table)} {len(text)} {zlib.crc32(table)}"
+    return head.ljust(layout.HEAD - 1).encode() + b"\n" + table + text + blocks
+
+
+PLAIN = zlib.compress(bytes(64 * MB), 1)
+STORES: dict[str, Callable[[], bytes]] = {
+    "nothing": lambda: b"",
+    "a head alone": lambda: GOOD[: layout.HEAD],
+    "a head of other numbers": lambda: GOOD.replace(b" 6 ", b" -6 ", 1),
+    "a table that is no text": lambda: _altered(b"\xff\xfe"),
+    "a store of 200 MB": lambda: GOOD + bytes(200 * MB),
+    "three million rows": lambda: store([f"{n}" for n in range(3_000_000)], b""),
+    "a row that is short": lambda: store(["late\t0\t0\t10\t10\t0"], b""),
+    "a row that is long": lambda: store(["late\t0\t0\t10\t10\t0\t0\t0\t7"], b""),
+    "a row of words": lambda: store(["late\ta\tb\tc\td\te\tf\tg"], b""),
+    "a row of a distribution that is none": lambda: store(["late\t7\t0\t1\t1\t0\t0\t0"], b""),
+    "a row before its store": lambda: store(["late\t0\t-9\t1\t1\t0\t0\t0"], b""),
+    "a module of 3 GB": lambda: store([f"late\t0\t0\t{len(PLAIN)}\t{3 << 30}\t0\t0\t0"], PLAIN),
+    "modules of 3 GB": lambda: store(
+        [f"m{n}\t0\t0\t{len(PLAIN)}\t{64 * MB}\t0\t0\t0" for n in range(40)], PLAIN
+    ),
+    "a block for each of its bytes": lambda: store(
+        [f"m{n}\t0\t{n}\t9\t1\t0\t0\t0" for n in range(10_000)], bytes(10_000)
+    ),
+}
+
+
+def _altered(table: bytes) -> bytes:
+    head = f"{layout.MAGIC} {layout.VERSION} {len(table)} 0 {zlib.crc32(table)}"
+    return head.ljust(layout.HEAD - 1).encode() + b"\n" + table
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_cold_store_that_no_build_writes_is_named(kind: str) -> None:
+    content = STORES[kind]()
+    with pytest.raises(SetupError, match=r"/opt/slimbake/cold/web\.cold"):
+        store_of("web", content)
+
+
+BLOCKS = {
+    "unpacks to more than its row says": store(
+        [f"late\t0\t0\t{len(PLAIN)}\t10\t0\t0\t{zlib.crc32(bytes(10))}"], PLAIN
+    ),
+    "is no block": store(["late\t0\t0\t9\t10\t0\t0\t0"], bytes(9)),
+    "is cut off": GOOD[:-4],
+    "lies behind its store": store(["late\t0\t99999\t9\t10\t0\t0\t0"], b""),
+    "has other bytes": store(
+        [f"late\t0\t0\t{len(zlib.compress(b'x' * 10))}\t10\t0\t0\t7"], zlib.compress(b"x" * 10)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_a_block_that_is_none_is_named(kind: str) -> None:
+    with pytest.raises(SetupError, match=r"/opt/slimbake/cold/web\.cold is damaged"):
+        [*cold_contents(store_of("web", BLOCKS[kind]))]
+
+
+@pytest.mark.parametrize(
+    "path", ["../late.py", "a/../../late.py", "late\0.py", "\x1b[2J.py", "a\nb.py"]
+)
+def test_no_module_is_written_elsewhere(path: str, tmp_path: Path) -> None:
+    with pytest.raises(SetupError):
+        extract_cold([(path, b"")], tmp_path / "out")
+    assert not [*tmp_path.rglob("*.py")]
+
+
+@pytest.mark.parametrize("folder", ["/opt/slimbake/ledger", "/opt/slimbake/cold"])
+def test_a_file_that_is_too_large_is_not_read(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = header("cold/web", 1 << 40) + bytes(MB)
+    held: AbstractContextManager[IO[bytes]] = io.BytesIO(content)
+    monkeypatch.setattr("slimbake.warm.why.copied", lambda *_: held)
+    with pytest.raises(SetupError, match=r"has a file of 1,099,511,627,776 bytes"):
+        [*_files("image", folder)]
+
+
+DIGEST = "sha256:" + "1" * 64
+MANIFEST = {"config": {"digest": DIGEST}, "layers": [{"digest": DIGEST, "mediaType": "gzip"}]}
+LAYOUTS: dict[str, Any] = {
+    "an index without manifests": {"manifests": None},
+    "an index of words": {"manifests": ["a"]},
+    "an index without a platform": {"manifests": [{"platform": {"os": "linux"}}]},
+    "an index of itself": {
+        "manifests": [
+            {
+                "platform": {"os": "linux", "architecture": "amd64"},
+                "mediaType": "a",
+                "size": 1,
+                "digest": "ID",
+            }
+        ]
+    },
+    "a manifest of nothing": {"layers": []},
+    "a manifest of layers that are none": {**MANIFEST, "layers": 7},
+    "a manifest without its configuration": MANIFEST,
+    "a manifest that names itself": {"config": {"digest": "ID"}, "layers": [{}], "rootfs": None},
+    "more layers than its configuration": {
+        "config": {"digest": "ID"},
+        "layers": [],
+        "rootfs": {"diff_ids": ["a"]},
+    },
+    "a configuration of a list": {
+        "rootfs": {"diff_ids": [[]]},
+        "config": {"digest": "ID"},
+        "layers": [[]],
+    },
+    "a number without end": b'{"layers": [1e999999999]}',
+    "JSON nested without end": b'{"a":' * 100_000,
+    "JSON that is cut off": b'{"layers": [',
+    "JSON that is no UTF-8": b'{"\xff": 1}',
+    "a great deal of JSON": b'{"layers": [' + b"[]," * 1_000_000 + b"[]]}",
+}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_a_layout_that_no_builder_writes_is_an_error(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = LAYOUTS[kind]
+    text = said if isinstance(said, bytes) else json.dumps(said).encode()
+    id_ = "sha256:" + "2" * 64
+    blobs = tmp_path / "layout/blobs/sha256"
+    blobs.mkdir(parents=True)
+    (blobs / ("2" * 64)).write_bytes(text.replace(b'"ID"', f'"{id_}"'.encode()))
+    saved = packed(tmp_path / "layout")
+    monkeypatch.setattr(docker, "saved", lambda _: saved.open("rb"))
+    with pytest.raises(SetupError, match=r"cannot be read|old form"):
+        survey({"one": id_}, Workspace(None))
+
+
+NAMES = ("\x1b[2J", "\0", "\u202e", "\x9b31m", "\r", "\u2066", "\x07", "\ud800")
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+@pytest.mark.parametrize("by", ["layer", "package", "directory"])
+def test_no_name_moves_a_cursor_in_sizes(name: str, by: str) -> None:
+    row = f"../{name}top/{name}module.py,,\n".encode("utf-8", "replace")
+    files = ((f"{name}top/{name}module.py", b"x" * 5000), (f"x{name}-1.dist-info/RECORD", row))
+    members = []
+    for path, content in files:
+        info = tarfile.TarInfo(path)
+        info.size = len(content)
+        members.append((info, io.BytesIO(content)))
+    contents = layer_contents(members)
+    layer = MeasuredLayer("sha256:d", "sha256:b", contents.uncompressed, 1, contents.files)
+    measured = Measurement((Image("api", "sha256:1", (layer,)),))
+    text = report.sizes_text(Survey(measured, {"sha256:d": contents}), by, Layout(0))
+    assert name not in harmless(text)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_no_name_moves_a_cursor_in_why(name: str) -> None:
+    said = {f"{name}rule": {f"{name}a 1{name}": [[f"{name}.py", 1, 0]]}}
+    entries = _ledger("web", ledger(said))
+    lines = harmless("\n".join(answer("a", {"api": [Why("web", entry) for entry in entries]})))
+    assert name not in lines
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_no_name_moves_a_cursor_in_json(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    print_json({f"{name}é": name})
+    text = capfd.readouterr().out
+    assert name not in text and "é" in text
+    assert json.loads(text) == {f"{name}é": name}
+
+
+NOTHING = (b"", b"[]", b"7", b"null", b"{}", b"[" * MB, b'{"a": 1', b'"\xff"', b"NaN", b"9" * 5000)
+
+
+def mistyped(value: dict[str, Any]) -> Iterator[str]:
+    """The JSON of this object, with one of its values at a time of another type, or gone."""
+    others: tuple[Any, ...] = (None, 7, "a", [[]], {"a": 1}, [1], {1: []}, True, 1.5)
+    for key in value:
+        for other in others:
+            if type(other) is not type(value[key]):
+                yield json.dumps({**value, key: other})
+        yield json.dumps({name: each for name, each in value.items() if name != key})
+
+
+TRACE = {"modules": {"a/b.py": "a", "a/": "a"}, "read": ["a/b.py"], "seen": True, "fault": ""}
+LINES = ("../a.py", "/a.py", "a.py\n../b.py", "a\x1b[2J.py", "a", "a.py\u2028b.py")
+
+
+def test_a_trace_that_is_none_is_named() -> None:
+    assert read_traced("api", json.dumps(TRACE)).of(["a"]) == {"a/b.py source", "a/"}
+    texts = [each.decode("utf-8", "replace") for each in NOTHING]
+    lines = [json.dumps({**TRACE, "modules": {line: "a"}}) for line in LINES]
+    rest = {key: value for key, value in TRACE.items() if key != "read"}
+    for text in (*texts, *mistyped(rest), json.dumps({**TRACE, "read": 7}), *lines):
+        with pytest.raises(SetupError, match="the trace of api cannot be read"):
+            read_traced("api", text)
+
+
+CONTAINED: dict[str, Any] = {
+    "python": "3.11.2",
+    "system": {"name": "debian", "version": "13"},
+    "debian": [],
+    "distributions": [],
+}
+PACKAGE = dict.fromkeys(("name", "version", "architecture", "source", "source_version"), "a")
+DISTRIBUTION = {"name": "a", "version": "1", "within": ""}
+
+
+def test_contents_that_are_none_are_named() -> None:
+    texts = [each.decode("utf-8", "replace") for each in NOTHING]
+    parse_contents(json.dumps({**CONTAINED, "debian": [PACKAGE], "distributions": [DISTRIBUTION]}))
+    odd = [
+        *mistyped(
+            {key: CONTAINED[key] for key in CONTAINED if key not in ("debian", "distributions")}
+        ),
+        *(
+            json.dumps({**CONTAINED, "debian": [package]})
+            for package in map(json.loads, mistyped(PACKAGE))
+            if len(package) == len(PACKAGE)
+        ),
+        *(
+            json.dumps({**CONTAINED, "distributions": [json.loads(each)]})
+            for each in mistyped(DISTRIBUTION)
+        ),
+    ]
+    for text in (*texts, *odd):
+        with pytest.raises(SetupError, match="what the image contains cannot be read"):
+            parse_contents(text)
+
+
+def test_a_verdict_that_is_none_is_a_failure() -> None:
+    good = {"holds": True, "error": "", "startup": 0.5, "explained": True}
+    assert _verdict("api", Contained(0, json.dumps(good), "", False), Limit()).holds
+    texts = [each.decode("utf-8", "replace") for each in NOTHING]
+    odd = [text for text in mistyped(good) if json.loads(text).get("startup", 0) is not None]
+    for text in (*texts, *odd):
+        found = _verdict("api", Contained(0, text, "", False), Limit())
+        assert type(found.holds) is bool and type(found.error) is str
+        assert found.startup is None or type(found.startup) in (int, float)
+
+
+FIGURES = {
+    "strings": 9,
+    "different": [],
+    "seconds": 1.5,
+    "min-cosine": 0.999,
+    "mean-cosine": 1.0,
+    "top10": 1.0,
+    "tokens": 1.0,
+    "service": 3.0,
+    "reference": 3.0,
+}
+
+
+def test_figures_that_are_none_are_left_out(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    file = tmp_path / ".slimbake/parity/api/parity.json"
+    file.parent.mkdir(parents=True)
+    for text in (*NOTHING, *(each.encode() for each in mistyped(FIGURES))):
+        file.write_bytes(text)
+        parity_table(measured_parity(workspace, ["api"]))
+    file.write_text(json.dumps(FIGURES))
+    assert measured_parity(workspace, ["api"]) == {"api": FIGURES}
