@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,10 @@ def problems(folder: Path, text: str, files: Mapping[str, str] | None = None) ->
 
 
 def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None:
-    found = read(tmp_path, HEAD + "services: {}\n")
-    assert found == Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")
-
-
-def test_a_pipeline_may_have_nothing_but_defaults(tmp_path: Path) -> None:
-    assert read(tmp_path, HEAD + "ci: {}\nservices: {}\n").ci == Ci()
+    smallest = Manifest(file=tmp_path / "services.yaml", project="atlas", python="3.11")
+    assert read(tmp_path, f"{HEAD}services: {{}}\n") == smallest
+    assert read(tmp_path, f"\ufeff{HEAD}services: {{}}\n") == smallest, "a byte order mark is none"
+    assert read(tmp_path, f"{HEAD}ci: {{}}\nservices: {{}}\n") == replace(smallest, ci=Ci())
 
 
 @pytest.mark.parametrize("said", [True, False])
@@ -257,10 +256,6 @@ def test_links_that_go_round_in_circles_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         read(tmp_path, HEAD + "services:\n  api: {context: api}\n")
     assert "cannot be read" in str(caught.value.problems[0])
-
-
-def test_a_byte_order_mark_is_no_part_of_the_manifest(tmp_path: Path) -> None:
-    assert read(tmp_path, "\ufeff" + HEAD + "services: {}\n").project == "atlas"
 
 
 def test_a_relative_manifest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

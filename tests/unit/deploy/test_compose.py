@@ -199,21 +199,6 @@ def test_up_waits_for_health_and_for_the_end_of_what_ends(awaited: Any) -> None:
     assert seconds == 3 * compose.EVERY + ALIVE
 
 
-def test_what_dies_a_little_after_it_was_healthy_fails_with_its_last_words(awaited: Any) -> None:
-    well = {"api": state(health="healthy"), "job": state(0)}
-    with pytest.raises(CheckError, match="api ended with exit code 3\napi said"):
-        awaited(well, well, well, {**well, "api": state(3)})
-
-
-def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
-    well = {"api": state(health="healthy"), "job": state()}
-    _, seconds = awaited(*[well] * 50)
-    assert seconds == ALIVE
-    dead = {**well, "job": state(1)}
-    with pytest.raises(CheckError, match="job ended with exit code 1\njob said"):
-        awaited(well, dead)
-
-
 def test_a_failing_health_check_is_reported(
     awaited: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,23 +213,51 @@ def test_a_failing_health_check_is_reported(
     assert capsys.readouterr().err == "api is not healthy yet: its health check says: refused\n"
 
 
-def test_all_that_are_ill_are_named_with_what_a_health_check_says(awaited: Any) -> None:
-    looks = {"api": state(health="unhealthy", check="refused"), "job": state(2)}
-    with pytest.raises(CheckError) as caught:
-        awaited(looks)
-    assert caught.value.message == (
-        "api is unhealthy: its health check says\nrefused\nand the service\napi said\n"
-        "job ended with exit code 2\njob said"
-    )
-    assert caught.value.hint.startswith("`slimbake logs api`, `slimbake logs job`: ")
+WELL, ENDED = state(health="healthy"), state(0)
+ILL = (
+    "api is unhealthy: its health check says\nrefused\nand the service\napi said\n"
+    "job ended with exit code 2\njob said"
+)
 
 
-def test_what_dies_beside_them_is_shown_by_docker(awaited: Any) -> None:
-    looks = {"api": state(), "job": state(), "db": state(1)}
+@pytest.mark.parametrize(
+    ("looks", "message", "hint"),
+    [
+        (
+            [{"api": WELL, "job": ENDED}] * 3 + [{"api": state(3), "job": ENDED}],
+            "api ended with exit code 3\napi said",
+            "`slimbake logs api`: ",
+        ),
+        (
+            [{"api": WELL, "job": state()}, {"api": WELL, "job": state(1)}],
+            "job ended with exit code 1\njob said",
+            "`slimbake logs job`: ",
+        ),
+        (
+            [{"api": state(health="unhealthy", check="refused"), "job": state(2)}],
+            ILL,
+            "`slimbake logs api`, `slimbake logs job`: ",
+        ),
+        (
+            [{"api": state(), "job": state(), "db": state(1)}],
+            "db ended with exit code 1\ndb said",
+            "`docker logs x`: ",
+        ),
+    ],
+    ids=["after it was healthy", "without health", "all that are ill", "beside them"],
+)
+def test_what_dies_is_named_with_its_last_words(
+    awaited: Any, looks: list[dict[str, ContainerState]], message: str, hint: str
+) -> None:
     with pytest.raises(CheckError) as caught:
-        awaited(looks, beside=("db",))
-    assert caught.value.message == "db ended with exit code 1\ndb said"
-    assert caught.value.hint.startswith("`docker logs x`: ")
+        awaited(*looks, beside=tuple({"db"} & looks[-1].keys()))
+    assert caught.value.message == message
+    assert caught.value.hint.startswith(hint)
+
+
+def test_what_has_no_health_has_to_live_for_a_while(awaited: Any) -> None:
+    _, seconds = awaited(*[{"api": WELL, "job": state()}] * 50)
+    assert seconds == ALIVE
 
 
 class Starting:

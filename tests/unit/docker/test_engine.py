@@ -36,12 +36,6 @@ def with_buildx(version: str) -> dict[str, Any]:
     return {**CONTAINERD, "ClientInfo": {"Context": "default", "Plugins": plugins}}
 
 
-@pytest.mark.parametrize("version", ["v0.0.0+unknown", "0.0.0"])
-def test_a_buildx_that_tells_no_version_is_taken_to_serve(version: str) -> None:
-    found = described(with_buildx(version))
-    assert isinstance(found, DockerEngine)
-
-
 @pytest.mark.parametrize(("info", "store"), [(CONTAINERD, "containerd"), (GRAPH, "graph")])
 def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: str) -> None:
     found = described(info)
@@ -52,7 +46,12 @@ def test_the_store_is_read_from_the_drivers_status(info: dict[str, Any], store: 
 
 @pytest.mark.parametrize(
     ("version", "read"),
-    [("0.13.1+ds1", (0, 13, 1)), ("v0.17.0", (0, 17, 0)), ("v0.30.1-desktop.1", (0, 30, 1))],
+    [
+        ("0.13.1+ds1", (0, 13, 1)),
+        ("v0.17.0", (0, 17, 0)),
+        ("v0.30.1-desktop.1", (0, 30, 1)),
+        ("v0.0.0+unknown", (0, 0, 0)),
+    ],
 )
 def test_the_version_of_buildx_is_read(version: str, read: tuple[int, int, int]) -> None:
     found = described(with_buildx(version))

@@ -70,28 +70,25 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     system._program_or_data.cache_clear()
 
 
-def test_a_metapackage_brings_programs_their_libraries_data_and_interpreters() -> None:
-    assert system.companions(["client"], ["libc6"]) == {
-        *("client", "client-17", "client-common", "perl", "perl-base", "sensible"),
-        *("libclient", "libauth", "libauth-data"),
-    }
+WHOLE = (
+    *("client", "client-17", "client-common", "perl", "perl-base", "sensible"),
+    *("libclient", "libauth", "libauth-data"),
+)
 
 
-def test_a_library_brings_no_drivers() -> None:
-    assert system.companions(["libgl1"], []) == {"libgl1"}
-
-
-def test_a_metapackage_of_libraries_brings_them() -> None:
-    assert system.companions(["blas"], ["libc6"]) == {"blas", "blas-pthread"}
-
-
-def test_a_name_that_one_package_provides_is_that_package() -> None:
-    assert system.companions(["blas.so.3"], ["libc6"]) == {"blas-pthread"}
-
-
-def test_what_is_below_comes_only_when_it_is_named() -> None:
-    assert system.companions(["libclient"], ["libc6", "libauth"]) == {"libclient"}
-    assert system.companions(["libc6"], ["libc6"]) == {"libc6"}
+@pytest.mark.parametrize(
+    ("named", "below", "brought"),
+    [
+        ("client", "libc6", WHOLE),  # programs, their libraries, data and interpreters
+        ("libgl1", "", ("libgl1",)),  # no drivers
+        ("blas", "libc6", ("blas", "blas-pthread")),  # a metapackage of libraries
+        ("blas.so.3", "libc6", ("blas-pthread",)),  # a name that one package provides
+        ("libclient", "libc6 libauth", ("libclient",)),
+        ("libc6", "libc6", ("libc6",)),  # what is below comes only when it is named
+    ],
+)
+def test_a_package_brings_what_it_needs(named: str, below: str, brought: tuple[str, ...]) -> None:
+    assert system.companions([named], below.split()) == {*brought}
 
 
 def test_a_script_of_a_shell_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

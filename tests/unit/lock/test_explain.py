@@ -5,6 +5,7 @@ the ways out.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -60,28 +61,29 @@ def test_a_package_s_holders_are_given_with_the_ways_from_a_requirement_down_to_
     assert holders("absent", LAYERS, LOCKED) == ()
 
 
-def test_what_lies_in_a_parent_is_followed_through_it() -> None:
-    locked = {
-        "base-web": (pin("frame", ""),),
-        "base-ml": (pin("deep", "frame"),),
-        "rank": (),
-        "api": (),
-    }
-    assert holders("deep", LAYERS, locked)[0].chains == (("frame", "deep"),)
+CIRCLE = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
+PARENT = {
+    "base-web": (pin("frame", ""),),
+    "base-ml": (pin("deep", "frame"),),
+    "rank": (),
+    "api": (),
+}
 
 
-def test_packages_that_need_each_other_in_a_circle_have_an_end() -> None:
-    alone = [own("tool", "a")]
-    locked = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
-    assert holders("c", alone, locked)[0].chains == (("a", "b", "c"),)
-    assert holders("a", alone, locked)[0].chains == (("a",),)
-
-
-def test_a_package_of_the_repository_begins_a_way_though_no_lock_pins_it() -> None:
-    alone = [own("tool")]
-    assert holders("a", alone, {"tool": (pin("a", "atlas-common"),)})[0].chains == (
-        ("atlas-common", "a"),
-    )
+@pytest.mark.parametrize(
+    ("name", "layers", "locked", "chain"),
+    [
+        ("deep", LAYERS, PARENT, ("frame", "deep")),
+        ("c", [own("tool", "a")], CIRCLE, ("a", "b", "c")),
+        ("a", [own("tool", "a")], CIRCLE, ("a",)),
+        ("a", [own("tool")], {"tool": (pin("a", "atlas-common"),)}, ("atlas-common", "a")),
+    ],
+    ids=["through a parent", "in a circle", "asked for", "from a package of the repository"],
+)
+def test_a_way_begins_at_a_requirement(
+    name: str, layers: Any, locked: dict[str, tuple[Pin, ...]], chain: tuple[str, ...]
+) -> None:
+    assert holders(name, layers, locked)[0].chains == (chain,)
 
 
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:

@@ -55,23 +55,23 @@ def test_the_name_itself_is_before_an_address(folder: Path) -> None:
     assert credentials("r.example") == Credentials("new", "y")
 
 
+def stored(auth: bytes | str) -> str:
+    """A configuration with this entry."""
+    text = auth if isinstance(auth, str) else base64.b64encode(auth).decode()
+    return json.dumps({"auths": {"r.example": {"auth": text}}})
+
+
 @pytest.mark.parametrize(
-    "text", ["", "garbage", "[]", '{"auths": []}', '{"auths": {"r.example": 5}}', '{"auths": null}']
+    "text",
+    [
+        *("", "garbage", "[]", '{"auths": []}', '{"auths": {"r.example": 5}}', '{"auths": null}'),
+        *(stored(auth) for auth in ("", "!", b"nocolon", b"a:")),
+        '{"credsStore": "nowhere"}',
+    ],
 )
-def test_a_configuration_that_says_nothing_has_no_account(folder: Path, text: str) -> None:
+def test_a_configuration_without_a_password_has_no_account(folder: Path, text: str) -> None:
+    assert credentials("r.example") is None
     (folder / "config.json").write_text(text)
-    assert credentials("r.example") is None
-
-
-@pytest.mark.parametrize(
-    "auth", ["", "!", base64.b64encode(b"nocolon").decode(), base64.b64encode(b"a:").decode()]
-)
-def test_an_entry_without_a_password_is_no_account(folder: Path, auth: str) -> None:
-    configure(folder, auths={"r.example": {"auth": auth}})
-    assert credentials("r.example") is None
-
-
-def test_without_a_configuration_there_is_no_account() -> None:
     assert credentials("r.example") is None
 
 
@@ -117,11 +117,6 @@ def test_an_identity_token_is_known_as_one(folder: Path) -> None:
     helper(folder, """echo '{"Username": "<token>", "Secret": "u"}'""")
     configure(folder, credsStore="mine")
     assert credentials("r.example") == Credentials("<token>", "u", identity=True)
-
-
-def test_a_helper_that_is_not_installed_gives_no_account(folder: Path) -> None:
-    configure(folder, credsStore="nowhere")
-    assert credentials("r.example") is None
 
 
 def test_a_helper_that_hangs_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

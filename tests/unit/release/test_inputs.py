@@ -39,14 +39,6 @@ def test_a_fingerprint_covers_image_smoke_and_budget() -> None:
     assert {each["two"] for each in others} == {before["two"]}
 
 
-def test_a_base_has_its_own() -> None:
-    made = planned(service("one", base="ml"), bases=(BaseEntry("ml"),))
-    base = next(target for target in made.targets if target.kind == "base")
-    assert released_fingerprints(made, {base.name: FINGERPRINT, "inside": "sha256:1"}) == {
-        base.name: FINGERPRINT
-    }
-
-
 def test_an_exported_model_and_its_reference_have_their_own() -> None:
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)

@@ -358,21 +358,6 @@ def test_a_tag_that_moves_between_two_questions_does_not_move_us() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "why"),
-    [
-        (Fault(403), "answers 403"),
-        (Fault(500), "answers 500"),
-        (Fault(200, {"Content-Type": MANIFEST}, b"garbage"), "answers what cannot be read"),
-    ],
-)
-def test_an_image_that_cannot_be_read_is_a_doubt(fault: Fault, why: str) -> None:
-    with registry() as server:
-        release(server)
-        server.faults["GET"] = itertools.repeat(fault)
-        assert ask(server) == doubt(why)
-
-
-@pytest.mark.parametrize(
     "listed", [b"garbage", b"[]", b'{"manifests": 5}', b'{"manifests": [[], {}]}', b"{}"]
 )
 def test_a_list_of_what_is_attached_that_cannot_be_read_is_a_doubt(listed: bytes) -> None:

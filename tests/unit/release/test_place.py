@@ -382,18 +382,6 @@ def built(
     return calls
 
 
-@pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
-def test_what_is_asked_for_otherwise_is_built_and_not_taken_for_the_usual(
-    machine: Played, built: list[Any], said: dict[str, Any]
-) -> None:
-    held = site(machine.project)
-    BuildPlace().make(held, ("api",), asking(machine))
-    BuildPlace().make(held, ("api",), asking(machine, **said))
-    BuildPlace().make(held, ("api",), asking(machine))
-    assert [targets for targets, _ in built] == [("api",), ("api",)]
-    assert all(getattr(built[1][1], name) == value for name, value in said.items())
-
-
 def test_what_another_builder_built_is_brought_here(machine: Played, built: list[Any]) -> None:
     held = site(machine.project, engine=CONTAINER)
     for _ in range(2):
