@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import manifest_option, read
+from slimbake.cli.common import console, manifest_option, read
 from slimbake.deploy import compose
 
 
@@ -22,4 +22,9 @@ def command(file: Path, volumes: bool) -> None:
     data in volumes stays.
     """
     with compose.started(read(file)) as together:
-        together.down(volumes)
+        if killed := together.down(volumes):
+            console.say(
+                f"{', '.join(killed)}: did not end at the stop signal, so Docker waited, 10 s by"
+                " default, and killed it: handle SIGTERM, begin the command with `exec`, or use"
+                ' `system: [tini]` and `entrypoint: [tini, "--"]`'
+            )

@@ -92,10 +92,14 @@ def command(
         return
     print_text(report.sizes_text(surveyed, by, layout()))
     if project:
-        pins = locked_pins(project.fleet, project.locks)
         for line in requested(project.fleet, {i.name for i in surveyed.measurement.images}):
             print_text(line)
-        for line in size_hints(project.fleet, project.plan, pins, surveyed.measurement):
+        for line in size_hints(
+            project.fleet,
+            project.plan,
+            locked_pins(project.fleet, project.locks),
+            surveyed.measurement,
+        ):
             print_text(f"hint: {line}")
 
 

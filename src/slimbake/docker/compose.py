@@ -80,14 +80,26 @@ class ComposeProject:
         with self._client() as docker:
             docker.compose.up(list(services), detach=True)
 
-    def down(self, volumes: bool) -> None:
-        """Remove all containers and the network, and the volumes if asked to."""
+    def down(self, volumes: bool) -> list[str]:
+        """Remove all containers and the network, and the volumes if asked to; the services that their
+        stop signal did not end.
+        """
+        running = [name for name, state in self.states().items() if state.code is None]
         with self._client() as docker:
+            docker.compose.stop()
+            states = self.states()
             docker.compose.down(volumes=volumes, remove_orphans=True)
-        if volumes:
-            labels = (f"{_LABEL}.project={self.name}", f"{FOLDER}={self.files[0].parent}")
-            if left := call("volume", "ls", "--quiet", *map("--filter=label={}".format, labels)):
-                call("volume", "rm", *left.split())
+        ours = (
+            f"--filter=label={_LABEL}.project={self.name}",
+            f"--filter=label={FOLDER}={self.files[0].parent}",
+        )
+        if volumes and (left := call("volume", "ls", "--quiet", *ours)):
+            call("volume", "rm", *left.split())
+        return [
+            name
+            for name in running
+            if name in states and states[name].code == 137  # by SIGKILL
+        ]
 
     def restart(self, services: Sequence[str]) -> None:
         """End the containers of these services, and start them again."""
@@ -121,8 +133,11 @@ class ComposeProject:
     def last_words(self, service: str, lines: int) -> str:
         """The last lines that a service wrote."""
         with self._client() as docker:
-            text = docker.compose.logs(service, tail=str(lines), no_log_prefix=True)
-            return str(text).replace(CLEAR, "").strip()
+            return (
+                str(docker.compose.logs(service, tail=str(lines), no_log_prefix=True))
+                .replace(CLEAR, "")
+                .strip()
+            )
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
         """Show what services wrote, on this process's own stdout; the exit code."""

@@ -164,8 +164,12 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     container = call("container", "create", "--network=none", *_labels(), image).strip()
     try:
         with tempfile.TemporaryFile() as stream:
-            words = ["docker", "cp", f"{container}:{path}", "-"]
-            done = subprocess.run(words, stdout=stream, stderr=subprocess.PIPE, check=False)
+            done = subprocess.run(
+                ["docker", "cp", f"{container}:{path}", "-"],
+                stdout=stream,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
             stream.seek(0)
             yield None if done.returncode else stream
     finally:
@@ -182,9 +186,13 @@ def container_output(*arguments: str, stdin: str = "") -> str:
 
 def run_foreground(*arguments: str) -> int:
     """Run a container on this process's own stdin, stdout and stderr; its exit code."""
-    terminal = ("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()
     return subprocess.run(
-        ["docker", "run", "--rm", "--interactive", *terminal, *arguments], check=False
+        [
+            *("docker", "run", "--rm", "--interactive"),
+            *(("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()),
+            *arguments,
+        ],
+        check=False,
     ).returncode
 
 

@@ -134,15 +134,24 @@ def test_volumes_say_whose_they_are_and_are_composes_own(program: Program) -> No
     assert asked.endswith(" atlas_data")
 
 
-def test_services_start_from_built_images_and_are_removed_whole(program: Program) -> None:
+def test_services_start_from_built_images_and_are_removed_whole(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program.answer(COMPOSE)
     program.answer("volume ls", "atlas_data\n")
     program.answer("volume rm", "atlas_data\n")
+    ends = {"api": (None, 137), "job": (137, 137), "web": (None, 0)}  # before it is stopped, after
+    looks = iter(
+        {name: ContainerState(name, codes[at], "", None) for name, codes in ends.items()}
+        for at in (0, 1)
+    )
+    monkeypatch.setattr(ComposeProject, "states", lambda _: next(looks))
     FLEET.up(["api", "job"])
-    FLEET.down(volumes=True)
+    assert FLEET.down(volumes=True) == ["api"], "what its stop signal did not end"
     labels = ("com.docker.compose.project=atlas", "slimbake.folder=/bake")
     assert program.asked == [
         f"{COMPOSE} up --detach api job",
+        f"{COMPOSE} stop",
         f"{COMPOSE} down --remove-orphans --volumes",
         "volume ls --quiet " + " ".join(f"--filter=label={label}" for label in labels),
         "volume rm atlas_data",
