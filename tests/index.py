@@ -2,8 +2,6 @@
 is asked to.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,6 @@
 pytest's own limit (`timeout` in pyproject.toml) ends what hangs, and shows where.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar

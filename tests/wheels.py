@@ -2,8 +2,6 @@
 them.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """The campaign: slimbake under attack (docs/security.md has its table)."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -2,8 +2,6 @@
 when nobody disturbs them.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -6,8 +6,6 @@ makes after that, such as `write` and `close`. No clock is asked: the same numbe
 place. Whoever is not killed writes into FILE how many moments there were.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import signal

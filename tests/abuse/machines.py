@@ -1,7 +1,5 @@
 """A machine of a test's own, and what holds of every command on it, no matter what was done to it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

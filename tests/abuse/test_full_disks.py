@@ -3,8 +3,6 @@ machine. A command says that the disk is full and where, leaves every file whole
 there is room.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -2,8 +2,6 @@
 what it was. Each reader runs where 3 GB of addresses are all that there are.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

@@ -2,8 +2,6 @@
 elsewhere, waits for a FIFO or reads without end.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

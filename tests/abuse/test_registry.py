@@ -2,8 +2,6 @@
 tag that moved; once it is well, the same command goes on.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import itertools

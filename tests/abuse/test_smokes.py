@@ -3,8 +3,6 @@
 Each runs as an image runs it: a judge of its own, and the smoke in the judge's child.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -2,8 +2,6 @@
 name and what to do, or does without it.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

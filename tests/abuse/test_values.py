@@ -2,8 +2,6 @@
 files as what they are, one value in one place.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json

@@ -2,8 +2,6 @@
 image has it.
 """
 
-from __future__ import annotations
-
 import io
 import shutil
 import stat

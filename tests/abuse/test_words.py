@@ -2,8 +2,6 @@
 finds nothing of that name, and writes nothing outside of the repository.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

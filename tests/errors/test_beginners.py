@@ -2,8 +2,6 @@
 the fix? It names the place, and says what to write or which command to run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

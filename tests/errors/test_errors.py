@@ -2,8 +2,6 @@
 text that they give.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

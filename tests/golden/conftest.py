@@ -1,7 +1,5 @@
 """The buildx that prints bake files: no engine is needed for that."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -2,8 +2,6 @@
 bake file.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import posixpath

@@ -1,7 +1,5 @@
 """What `slimbake init` makes of whole repositories: the manifest, and all that it says."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

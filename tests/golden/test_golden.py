@@ -1,7 +1,5 @@
 """Whole fleets: what is generated from them, and what buildx makes of it."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from pathlib import Path

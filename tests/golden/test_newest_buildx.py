@@ -1,7 +1,5 @@
 """buildx 0.13 is the floor; the newest reads the same bake files and means the same by them."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -2,8 +2,6 @@
 costs 60 ms to start.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

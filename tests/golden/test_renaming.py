@@ -1,7 +1,5 @@
 """A name is a name: renaming every service and base changes nothing but names in what is generated."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Texts that a careless quoting would lose, run or break."""
 
-from __future__ import annotations
-
 import unicodedata
 
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """A repository, an index and a wheelhouse of a test's own; the real command line and the real uv."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """`slimbake lock --fetch`: what comes into the wheelhouse, and what happens when something breaks."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """`slimbake lock` with the real uv, against an index on loopback."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

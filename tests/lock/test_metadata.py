@@ -1,7 +1,5 @@
 """What the build of a repository's own package says of it, without a trace in its folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.lock.conftest import Repo

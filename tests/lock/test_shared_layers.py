@@ -1,7 +1,5 @@
 """Layers of what is equal in several locks, from the command line: what is locked, and what moves."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -2,8 +2,6 @@
 locks.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Mapping

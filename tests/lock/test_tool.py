@@ -1,7 +1,5 @@
 """bake/slimbake.txt: what pipelines install, from where the manifest says."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

@@ -1,7 +1,5 @@
 """Builds of torch: each variant's lock takes its own, from wherever the machine's settings lead."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """slimbake's own wheel and sdist: the same bytes wherever they are built, and all that is needed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What GitHub and pre-commit run of this repository's own, run as it stands there."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The page of `slimbake report`, as a browser shows it."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

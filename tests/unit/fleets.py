@@ -1,7 +1,5 @@
 """Small manifests as values, for the stages that take them."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Fleets for the tests of the layer planner."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 

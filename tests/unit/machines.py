@@ -1,7 +1,5 @@
 """A Debian machine, engines and externals for tests: none is the one they run on."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

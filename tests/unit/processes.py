@@ -1,7 +1,5 @@
 """Processes of set-up, faked: what a test does not foresee is not started, but fails the test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

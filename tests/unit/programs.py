@@ -1,7 +1,5 @@
 """The zipapps that run in containers, as files to run on this machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from slimbake.inside import Kind, pyz, zipapp

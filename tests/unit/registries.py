@@ -2,8 +2,6 @@
 has them.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """One way through the packages: who may import whom, what a pure module reaches, who starts which program."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What apt's files and answers say."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The order of engine tests names tests that are there, and all that stand on the example."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

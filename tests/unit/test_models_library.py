@@ -1,7 +1,5 @@
 """libs/slimbake-models where neither torch nor ONNX Runtime is: what a service's own tests see."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

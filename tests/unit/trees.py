@@ -1,7 +1,5 @@
 """Trees of files as a layer holds them."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

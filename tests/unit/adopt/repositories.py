@@ -1,7 +1,5 @@
 """Small repositories in a folder, and what `init` makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`slimbake add`: one more entry, nothing else changed, and a folder that works."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

@@ -1,7 +1,5 @@
 """Variables that make each other longer come to an end."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.adopt.shell import expand

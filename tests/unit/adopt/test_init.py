@@ -1,7 +1,5 @@
 """`slimbake init` as a whole: what it writes, what it says, and what bad repositories do to it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

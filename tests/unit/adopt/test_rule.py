@@ -1,7 +1,5 @@
 """The rule: own, own with a shell, kept - and the line that decides."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

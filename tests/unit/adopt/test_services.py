@@ -1,7 +1,5 @@
 """Which services a repository has, and what their compose files say of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

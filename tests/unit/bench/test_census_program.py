@@ -1,7 +1,5 @@
 """The census: what an image offers, found without running any of it; and imports, each in a fork."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """docs/results.md: what measurements become in it; and that the committed one is what they give."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

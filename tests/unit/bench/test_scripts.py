@@ -1,7 +1,5 @@
 """Nobody runs a benchmark every day: its imports and paths have to be right all the same."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """bench/serving.py: what its figures are made of, and what docs/results.md makes of them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

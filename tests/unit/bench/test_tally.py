@@ -1,7 +1,5 @@
 """Two censuses are compared: what is gone is a loss, unless a rule lists it."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The rules: the shipped file, what a layer gets of it, and what a glob means."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 

@@ -1,7 +1,5 @@
 """What to do about an image that does not start, by the last words of its start check."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

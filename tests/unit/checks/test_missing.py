@@ -1,7 +1,5 @@
 """Where to list the package of a module or a library that an image lacks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

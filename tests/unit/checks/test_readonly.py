@@ -1,7 +1,5 @@
 """What a program says that could not write, in the words of several languages."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.checks.readonly import unwritable

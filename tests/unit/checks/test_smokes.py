@@ -1,7 +1,5 @@
 """Which smokes are empty: remembered by their text, since one that is cached says nothing again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.unit.fleets import fleet, service, unlocked

@@ -1,7 +1,5 @@
 """The program that starts an image's command once, run on commands of this machine."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket

@@ -1,7 +1,5 @@
 """How long a check may take where it runs."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.checks.surroundings import crowded

@@ -1,7 +1,5 @@
 """What changed since a commit, from Git alone; nothing of the repository is touched."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

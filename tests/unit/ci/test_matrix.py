@@ -1,7 +1,5 @@
 """`slimbake ci plan`: the jobs of a pipeline, in waves."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`slimbake ci tag`: what has the tag of a run, by digest."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which services need no job, from Git alone: `ci plan --since`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What `slimbake bake` makes of its options, with the builds themselves left out."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

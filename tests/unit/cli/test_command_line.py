@@ -1,7 +1,5 @@
 """What `check` finds stale, words of programs, images that are not there, what `up` says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock

@@ -1,7 +1,5 @@
 """What a person meets first: groups of commands, examples, words that lead on, completion, colour."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty

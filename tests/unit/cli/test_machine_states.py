@@ -1,7 +1,5 @@
 """Ordinary states of a machine are no bugs: each command ends with 7 or 2, and says what to do."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

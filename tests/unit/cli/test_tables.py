@@ -1,7 +1,5 @@
 """Tables fold to the width of a terminal, a pipe gets them as wide as they are, scripts read JSON."""
 
-from __future__ import annotations
-
 import json
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`slimbake why`: of images that an engine would have."""
 
-from __future__ import annotations
-
 import importlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """YAML text to plain values: aliases and merges, hostile texts, where things stand."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.config.document import MAX_DEPTH, Position, read_yaml

@@ -1,7 +1,5 @@
 """Requirements in the forms that people have them: each as the same few values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

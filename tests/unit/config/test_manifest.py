@@ -1,7 +1,5 @@
 """A manifest in, its values out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

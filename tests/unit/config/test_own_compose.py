@@ -1,7 +1,5 @@
 """The repository's own compose file, as far as the manifest's reader needs it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from slimbake.config import manifest

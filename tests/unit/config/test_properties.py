@@ -1,7 +1,5 @@
 """What holds for every manifest, whoever wrote it."""
 
-from __future__ import annotations
-
 import json
 import random
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Requirements, whichever way they are written."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

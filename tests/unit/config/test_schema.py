@@ -1,7 +1,5 @@
 """The schema file: valid, described, in step with the model, found in a checkout and in a wheel."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -1,7 +1,5 @@
 """What looks like a secret, by its name or by its value: it is warned of, and `init` leaves it in the compose file."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.config.secrecy import looks_secret

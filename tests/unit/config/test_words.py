@@ -1,7 +1,5 @@
 """What a word without quotes means, and which words need them."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.config.words import Word, unquoted

@@ -1,7 +1,5 @@
 """What services say reaches a terminal or a runner's log as text, never as a command."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

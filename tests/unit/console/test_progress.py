@@ -1,7 +1,5 @@
 """What a person sees of work that goes on."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

@@ -1,7 +1,5 @@
 """Tables fit a line, no matter what they hold."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,5 @@
 """The fleet for Docker Compose: its file, and how it gets into one of the user's own."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What was released, for what deploys it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What `up --watch` does with an edit: a sync, or a bake."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path

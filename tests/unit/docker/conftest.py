@@ -1,7 +1,5 @@
 """A `docker` that answers as it is taught: the real command lines, and the real python-on-whales."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What Compose says of a repository's own compose file, as checks and `up` use it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

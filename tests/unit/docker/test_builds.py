@@ -1,7 +1,5 @@
 """Dockerfiles without a context of their own: what buildx is given, and what its failures say."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Docker Compose, as it is asked."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Containers that run to their end."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

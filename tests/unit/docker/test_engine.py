@@ -1,7 +1,5 @@
 """Finding the engine, on machines that do not exist."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

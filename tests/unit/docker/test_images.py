@@ -1,7 +1,5 @@
 """What the engine is asked about images, and what its answers and failures become."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Volumes with the files of an image, by a `docker` that answers as it is taught."""
 
-from __future__ import annotations
-
 import pytest
 from tests.unit.docker.conftest import Program
 

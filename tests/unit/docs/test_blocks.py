@@ -1,7 +1,5 @@
 """Code in README.md and docs/: commands are known, YAML keeps the schemas, Python runs."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

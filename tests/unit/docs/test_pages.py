@@ -1,7 +1,5 @@
 """README.md and docs/ as a whole: how long they are, where they link, what the tables look like."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

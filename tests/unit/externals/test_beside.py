@@ -1,7 +1,5 @@
 """Images of the repository's own compose file: which are needed, by whom, and which are missing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The doctor's report: what facts mean and what to do."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

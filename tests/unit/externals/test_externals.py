@@ -1,7 +1,5 @@
 """Where each external comes from: the engine, or its registry."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a Dockerfile reads."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.fingerprint.dockerfile import reads

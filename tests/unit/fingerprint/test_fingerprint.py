@@ -1,7 +1,5 @@
 """Fingerprints: what changes one, what does not, and when nothing is built again because of them."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

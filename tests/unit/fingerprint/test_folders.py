@@ -2,8 +2,6 @@
 not read twice.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What bake knows of a target."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

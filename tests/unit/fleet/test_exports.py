@@ -1,7 +1,5 @@
 """Services that run on ONNX Runtime: what is derived for them, and what of it lies in their images."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

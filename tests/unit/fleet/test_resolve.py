@@ -1,7 +1,5 @@
 """What a resolved fleet says of each layer: its name and lock, what is below it and what holds it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service

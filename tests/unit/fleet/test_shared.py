@@ -1,7 +1,5 @@
 """A fleet with the layers that its locks share."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from tests.unit.fleets import COMMON, asks, below, service, written

@@ -1,7 +1,5 @@
 """Variants become bases and services of their own, before anything else sees them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`.dockerignore` as BuildKit reads it; the cases say what moby/patternmatcher says of them."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st

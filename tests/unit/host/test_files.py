@@ -1,7 +1,5 @@
 """Files that are put in place whole, and the words by which this machine tells folders apart."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

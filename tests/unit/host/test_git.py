@@ -1,7 +1,5 @@
 """Git runs none of the programs that a repository's own configuration names."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Callable

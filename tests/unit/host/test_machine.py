@@ -1,7 +1,5 @@
 """What a machine is set to, read from made-up files and variables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

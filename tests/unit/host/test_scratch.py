@@ -1,7 +1,5 @@
 """Temporary files lie in one folder of the process: it goes with it, or with the next command."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import subprocess

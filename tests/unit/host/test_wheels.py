@@ -1,7 +1,5 @@
 """Wheels as uv locates them, and the platforms they fit."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.host.wheels import Located, Wheel, fit, marker, parse_pylock, tags, uv_platform

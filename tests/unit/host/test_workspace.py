@@ -1,7 +1,5 @@
 """`.slimbake/`: what is kept is read again, and what cannot be read is no harm."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """An engine that holds made-up images and saves them as OCI layouts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager

@@ -1,7 +1,5 @@
 """What lies in cold stores can be written as it stood."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Ledgers that no build of slimbake writes: a reader on this machine ends soon, and says which it was."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import zlib

@@ -1,7 +1,5 @@
 """What is read of the engine's images, what is not read again, and what is said of broken ones."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

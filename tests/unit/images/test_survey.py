@@ -2,8 +2,6 @@
 lower bound is.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small ELF files, laid out as a linker does."""
 
-from __future__ import annotations
-
 import struct
 
 SEGMENT = b"code of the library"

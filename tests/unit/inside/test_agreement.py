@@ -1,7 +1,5 @@
 """The figures of parity, and the limits that they keep or not."""
 
-from __future__ import annotations
-
 import json
 import math
 from typing import Any

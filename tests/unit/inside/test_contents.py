@@ -1,7 +1,5 @@
 """What an image says of the packages in it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Roots whose packages dpkg keeps, and roots that are refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

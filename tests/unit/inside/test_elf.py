@@ -1,7 +1,5 @@
 """Symbols: what may go out of a library, and that nothing that is loaded changes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A failed import in an image, as a real Python of a prefix of its own tells it."""
 
-from __future__ import annotations
-
 import subprocess
 import venv
 from collections.abc import Callable

@@ -2,8 +2,6 @@
 discreet.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib

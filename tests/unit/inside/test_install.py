@@ -1,7 +1,5 @@
 """What the step that installs packages makes of its layer: wheels, rules, the ledger."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

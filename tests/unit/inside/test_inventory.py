@@ -1,7 +1,5 @@
 """The inventory: every row of every RECORD has a fate, and all that is taken away is noticed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """What the program that makes layers does to trees of files: the same inputs give the same layer."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import stat

@@ -1,7 +1,5 @@
 """Shared libraries that an image lacks, found in real ELF files of this machine."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Who listens, by the kernel's tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from slimbake.inside.check.processes import listeners

@@ -1,7 +1,5 @@
 """What a model is for, by the files beside its weights."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

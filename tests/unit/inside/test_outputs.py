@@ -1,7 +1,5 @@
 """What steps of `build` made, on its way into an image."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

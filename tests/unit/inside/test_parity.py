@@ -2,8 +2,6 @@
 read of a model.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

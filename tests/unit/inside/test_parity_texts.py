@@ -1,7 +1,5 @@
 """Sets of texts for parity: what is read, what is refused, and the set of the example fleet."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What the kernel says of processes: which signals they take."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

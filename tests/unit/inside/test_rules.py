@@ -1,7 +1,5 @@
 """Rules on installed packages: what they remove, what stays, and what the ledger says."""
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from collections.abc import Mapping

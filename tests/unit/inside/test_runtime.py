@@ -1,7 +1,5 @@
 """The archive of the runtime's library, as a real Python reads it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import zipfile

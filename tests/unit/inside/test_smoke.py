@@ -1,7 +1,5 @@
 """The program that runs a service's smoke inside its image, run as a process as the image does."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

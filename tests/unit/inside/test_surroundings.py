@@ -1,7 +1,5 @@
 """A build's step, made into what a container of the image has."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Debian packages of a layer: what comes with them, and which do not exist."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

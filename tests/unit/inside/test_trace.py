@@ -1,7 +1,5 @@
 """What commands and checks use is seen, by any process."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -1,7 +1,5 @@
 """How many checks run at once: as many as cores and memory bear."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import time

@@ -1,7 +1,5 @@
 """The zipapps that run in containers: what is in them, and that a Python runs them."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import io

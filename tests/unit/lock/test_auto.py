@@ -1,7 +1,5 @@
 """What is equal in several locks, as layers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

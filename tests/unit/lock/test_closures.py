@@ -1,7 +1,5 @@
 """What is read of a manifest and its locks for the layer planner, and what the command prints."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

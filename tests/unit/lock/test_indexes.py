@@ -1,7 +1,5 @@
 """What a lock says of the indexes that requirements name."""
 
-from __future__ import annotations
-
 import pytest
 from tests.unit.fleets import fleet, service
 from tests.unit.machines import debian

@@ -1,7 +1,5 @@
 """The committed locks as one value: what they answer, and why one is stale."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Which layers have locks, and what these depend on."""
 
-from __future__ import annotations
-
 import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 

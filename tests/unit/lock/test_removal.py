@@ -1,7 +1,5 @@
 """Globs of `remove:` that match no file of the locked packages."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

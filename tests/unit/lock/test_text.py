@@ -1,7 +1,5 @@
 """Lock files as text: what is written is read again; what uv answers."""
 
-from __future__ import annotations
-
 import contextlib
 
 import pytest

@@ -1,7 +1,5 @@
 """Debian packages that do not exist, found when they are locked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The store of the wheelhouse: files by their content, folders of exactly some of them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import threading

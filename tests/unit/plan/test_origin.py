@@ -2,8 +2,6 @@
 distilled from.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 from tests.unit.fleets import asks, fleet, service

@@ -1,7 +1,5 @@
 """Parity in the manifest and the plan: what is measured, against what, and with which limits."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 from pathlib import Path

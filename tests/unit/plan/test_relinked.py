@@ -1,7 +1,5 @@
 """Jobs that stand on what another job pushed: what they are given, and what they then do not build."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from tests.unit.fleets import asks, planned, service

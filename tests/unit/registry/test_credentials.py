@@ -1,7 +1,5 @@
 """Which account Docker's configuration has for a registry, and what of a helper counts as none."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -1,7 +1,5 @@
 """When a registry is asked again: more and more slowly, as it says itself, and not for ever."""
 
-from __future__ import annotations
-
 import datetime
 import email.utils
 import itertools

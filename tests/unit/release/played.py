@@ -2,8 +2,6 @@
 a real, small registry.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping

@@ -1,7 +1,5 @@
 """What was last built and checked here is not built again while nothing of it changes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Budgets: what is said of one that does not hold, and what grew since."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What a bake takes from a registry."""
 
-from __future__ import annotations
-
 from tests.unit.fleets import COMMON, asks, planned, service
 
 from slimbake.config.model import BaseEntry

@@ -1,7 +1,5 @@
 """What a released image is known by: one fingerprint of all that it was made from and held to."""
 
-from __future__ import annotations
-
 import pytest
 from tests.unit.fleets import fleet, planned, service, unlocked
 from tests.unit.release.played import site

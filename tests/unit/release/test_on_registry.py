@@ -2,8 +2,6 @@
 of its ways, and another tag for what is there.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `slimbake bake` prints: sizes of what it built, and of what the registry had that it is there."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

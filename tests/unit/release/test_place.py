@@ -2,8 +2,6 @@
 of tags, and what neither can do.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace

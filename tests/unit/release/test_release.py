@@ -2,8 +2,6 @@
 with its fingerprint; with `--missing`, what the registry has is only tagged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

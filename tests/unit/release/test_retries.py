@@ -1,7 +1,5 @@
 """A build that the builder itself gave up is tried again, and that is said."""
 
-from __future__ import annotations
-
 import pytest
 from tests.unit.fleets import fleet, service, unlocked
 from tests.unit.release.played import site

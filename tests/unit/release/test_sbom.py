@@ -1,7 +1,5 @@
 """An SBOM as a document: what is in it, what is not, and that nothing in it varies by itself."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Scans: a release waits for a scanner of this machine, and its exit code decides."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

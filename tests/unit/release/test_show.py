@@ -1,7 +1,5 @@
 """What a person sees of a build that runs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

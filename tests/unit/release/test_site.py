@@ -1,7 +1,5 @@
 """What precedes every build: the project as it is once nobody else holds it."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What a bake says of start checks that held."""
 
-from __future__ import annotations
-
 import threading
 import types
 from pathlib import Path

@@ -6,8 +6,6 @@ all of it cached. Recorded with buildx 0.13 and shortened: no statuses, no input
 The names of programs in it were changed since then, by hand.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -2,8 +2,6 @@
 its folders.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The first bake of a repository: what it traces, which lists it writes, and where it does not."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass, field, replace

@@ -2,8 +2,6 @@
 else is touched.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -1,7 +1,5 @@
 """Templates of a repository are data: they reach nothing of Python."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A fleet of which some services were baked on this machine, and the page of it, taken apart."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path

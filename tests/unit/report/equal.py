@@ -1,7 +1,5 @@
 """Whether a page says what `slimbake sizes --json` says."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

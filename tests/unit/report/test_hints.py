@@ -1,7 +1,5 @@
 """What `sizes` and `layers` hint at: what would make images smaller, by what they know already."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """`slimbake report`: the images of the last bake come onto one page, in the figures of `sizes`."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

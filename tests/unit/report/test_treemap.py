@@ -1,7 +1,5 @@
 """The treemap's rectangles: as large as bytes are, none over another, all of them in the picture."""
 
-from __future__ import annotations
-
 import random
 from itertools import combinations, pairwise
 

@@ -1,7 +1,5 @@
 """Warm lists: what a layer needs of what was traced, the file, and which layers have one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

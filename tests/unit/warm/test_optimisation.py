@@ -1,7 +1,5 @@
 """What becomes of each layer: which rules it gets, and what turns them off."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which rule took what a person names: files, folders, modules, names in modules, rules."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.inside.ledger import LedgerEntry

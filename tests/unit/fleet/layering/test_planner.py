@@ -1,7 +1,5 @@
 """The layer planner: what it promises for every fleet, and that its plans stay where they are."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Plans as layers with names."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from tests.unit.fleets_of_layers import BM25, EIGHT, FASTAPI, NUMPY, TORCH, UVICORN

@@ -1,7 +1,5 @@
 """Prefixes with a cold store, as the step `install` leaves them, and a real Python in each."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

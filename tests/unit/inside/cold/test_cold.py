@@ -1,7 +1,5 @@
 """Cold modules are as they were on disk, to all that Python asks loaders for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What goes wrong with a cold store, and programs that change how Python imports."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the code of a package reaches by paths stays on disk, and nothing else."""
 
-from __future__ import annotations
-
 import pytest
 
 from slimbake.inside.cold.paths import reached

@@ -1,7 +1,5 @@
 """Cold modules in threads, in forked and spawned processes, and reloaded."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
