@@ -251,13 +251,13 @@ def test_git_is_started_by_one_module() -> None:
     assert started == {"slimbake.host.git"}
 
 
-def test_only_the_command_line_knows_click() -> None:
-    assert {package(module) for module in MODULES if "click" in imports(module)} == {"cli"}
+IMPORTERS = {"click": {"cli"}, "uv": {"host"}, "subprocess": {"host", "docker", "inside"}}
 
 
-def test_processes_are_started_by_host_docker_and_what_runs_inside() -> None:
-    starting = {package(module) for module in MODULES if "subprocess" in imports(module)}
-    assert starting == {"host", "docker", "inside"}
+@pytest.mark.parametrize("imported", IMPORTERS)
+def test_processes_and_the_command_line_are_the_business_of_few(imported: str) -> None:
+    found = {package(module) for module in MODULES if imported in imports(module)}
+    assert found == IMPORTERS[imported]
 
 
 def test_python_on_whales_is_known_to_docker_alone_and_imported_when_it_is_asked() -> None:
@@ -267,10 +267,6 @@ def test_python_on_whales_is_known_to_docker_alone_and_imported_when_it_is_asked
     trees = [ast.parse(MODULES[module].read_text("utf-8")) for module in using]
     at_once = {name for tree in trees for node in tree.body for name in _top(node)}
     assert "python_on_whales" not in at_once
-
-
-def test_uv_is_started_by_host_alone() -> None:
-    assert {package(module) for module in MODULES if "uv" in imports(module)} == {"host"}
 
 
 def commands(module: str) -> Iterator[str]:

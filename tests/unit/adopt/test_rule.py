@@ -10,14 +10,6 @@ HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requir
 CMD = 'CMD ["python", "main.py"]\n'
 
 
-def test_a_command_that_needs_a_shell_keeps_it_as_it_is(tmp_path: Path) -> None:
-    found = draft(tmp_path, HEAD + "ENV PORT=80\nCMD exec uvicorn main:app --port $PORT\n")
-    assert found.outcome == "own, with a shell"
-    assert found.entry["command"] == ["sh", "-c", "exec uvicorn main:app --port $PORT"]
-    assert found.entry["shell"] is True
-    assert not found.notes
-
-
 def test_one_plain_program_in_shell_form_needs_none(tmp_path: Path) -> None:
     found = draft(tmp_path, HEAD + "CMD uvicorn 'main:app' --port 80\n")
     assert (found.outcome, found.entry["command"]) == (
@@ -419,29 +411,6 @@ def test_pip_installs_names_files_and_folders(tmp_path: Path, install: str, foun
     }
     text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN {install}\n{CMD}"
     assert entry(tmp_path, text, files).get("requirements") == found
-
-
-def test_wheels_of_a_builder_are_the_requirements_that_they_come_from(tmp_path: Path) -> None:
-    text = """FROM python:3.12 AS builder
-RUN apt-get update && apt-get install -y gcc libpq-dev
-COPY requirements.txt .
-RUN pip wheel -w /wheels -r requirements.txt
-FROM python:3.12-slim
-RUN apt-get update && apt-get install -y libpq5
-COPY --from=builder /wheels /wheels
-RUN pip install --no-index --find-links=/wheels /wheels/*
-WORKDIR /app
-COPY main.py .
-CMD ["/usr/local/bin/python3", "main.py"]
-"""
-    assert entry(tmp_path, text) == {
-        "context": ".",
-        "include": ["main.py"],
-        "requirements": "requirements.txt",
-        "system": ["libpq5"],
-        "wheels": {"system": ["gcc", "libpq-dev"]},
-        "command": ["python", "main.py"],
-    }
 
 
 @pytest.mark.parametrize(
