@@ -329,7 +329,7 @@ LAYOUTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-def test_a_layout_that_no_builder_writes_is_an_error(
+def test_a_forged_layout_is_an_error(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = LAYOUTS[kind]

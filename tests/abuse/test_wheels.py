@@ -192,9 +192,7 @@ def test_a_wheel_that_would_write_where_no_wheel_may_is_refused(
         install_in(root, wheel)
 
 
-def test_the_same_bytes_give_the_same_layer(
-    root: Path, tmp_path: Path, install_in: Install
-) -> None:
+def test_equal_bytes_give_the_same_layer(root: Path, tmp_path: Path, install_in: Install) -> None:
     same = {
         f"twin-1.data/data/{SITE}/good/__init__.py": b"version = 1\n",
         "good/data.txt": b"of good",

@@ -55,9 +55,7 @@ def test_a_service_that_conflicts_with_its_base_is_an_error(repo: Repo, web: Non
     assert "or take the service off that base" in done.stderr.splitlines()[-1]
 
 
-def test_a_lock_says_what_it_resolves(
-    repo: Repo, web: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_says_what_it_does(repo: Repo, web: None, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Tracker] = []
     track = Console.tracked
 
@@ -463,9 +461,7 @@ def test_a_version_that_is_younger_than_the_cooldown_is_not_taken(
     assert repo.pins("base-web") == pins
 
 
-def test_an_index_that_has_no_dates_is_named_where_there_is_a_cooldown(
-    repo: Repo, web: None
-) -> None:
+def test_an_index_without_dates_is_named_where_there_is_a_cooldown(repo: Repo, web: None) -> None:
     repo.fleet("[frame]")
     manifest = repo.root / "services.yaml"
     manifest.write_text(f"lock: {{cooldown: 7d}}\n{manifest.read_text()}")

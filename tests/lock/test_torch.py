@@ -113,9 +113,7 @@ def test_mirrors_of_pytorch_s_indexes_are_named_by_the_end_of_their_address(
         assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
 
 
-def test_a_cpu_variant_that_would_hold_cuda_is_refused(
-    repo: Repo, index: Index, folder: Path
-) -> None:
+def test_a_cpu_variant_with_cuda_is_refused(repo: Repo, index: Index, folder: Path) -> None:
     build(index, "2.0")
     for local in ("cpu", "cu128"):
         wheel(folder, "2.0", local)

@@ -134,9 +134,7 @@ def test_unchanged_images_are_released_again_under_the_tag(
     assert (request.push, request.missing, request.keep_going, request.frozen) == (True,) * 4
 
 
-def test_lanes_come_under_one_tag(
-    tmp_path: Path, held: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_tag_of_lanes(tmp_path: Path, held: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     merged: dict[str, list[str]] = {}
 
     def merge(name: str, images: list[str]) -> None:

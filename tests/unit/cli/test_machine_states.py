@@ -234,7 +234,7 @@ def test_a_bug_is_still_a_bug_and_shows_its_trace_where_no_log_can_be_written(
     assert said.startswith("slimbake: a bug: OSError") and "Traceback" in said
 
 
-def test_a_failed_check_is_shown_as_text(
+def test_a_failed_check_has_no_escapes(
     root: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(**_: object) -> None:

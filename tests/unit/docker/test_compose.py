@@ -132,9 +132,7 @@ def test_volumes_say_whose_they_are_and_are_composes_own(program: Program) -> No
     assert asked.endswith(" atlas_data")
 
 
-def test_services_start_from_built_images_and_are_removed_whole(
-    program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_services_start_and_are_removed(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     program.answer(COMPOSE)
     program.answer("volume ls", "atlas_data\n")
     program.answer("volume rm", "atlas_data\n")
@@ -163,9 +161,7 @@ def test_arguments_and_exit_codes_of_a_run_pass_through(program: Program) -> Non
     assert asked == f"{COMPOSE} --progress=quiet run --rm --no-TTY client search --json"
 
 
-def test_logs_have_no_escapes_of_compose(
-    program: Program, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_have_no_foreign_escapes(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
     program.answer(COMPOSE, "\x1b[2Kapi-1  | \x1b[31mred\x1b[0m\n\x1b[2Kapi-1  | up\n")
     assert FLEET.logs(["api"], follow=False) == 0
     assert capsys.readouterr().out == "api-1  | \x1b[31mred\x1b[0m\napi-1  | up\n"

@@ -185,9 +185,7 @@ def test_an_absent_image_is_no_absent_registry(program: Program, stderr: str, sa
     assert docker.registry_answer("x:1", 5) == ("", said)
 
 
-def test_without_docker_there_is_neither_registry_nor_engine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_docker_there_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert docker.registry_answer("x:1", 5)[0] == ""
     for ask in (docker.engine_image, lambda name: docker.tag_image(name, "y")):

@@ -131,9 +131,7 @@ def built(layouts: Path, *images: Made) -> dict[str, str]:
     return ids
 
 
-def test_of_a_layout_new_layers_are_read(
-    engine: Engine, workspace: Workspace, measured: Measurement
-) -> None:
+def test_new_layers_are_read(engine: Engine, workspace: Workspace, measured: Measurement) -> None:
     layouts = prepare_layouts(["one", "two"], workspace)
     assert layouts
     new = tar({"c": b"x" * 1000})
@@ -148,9 +146,7 @@ def test_of_a_layout_new_layers_are_read(
     assert len(engine.saves) == 1
 
 
-def test_an_engine_saves_images(
-    engine: Engine, workspace: Workspace, measured: Measurement
-) -> None:
+def test_engine_saves_images(engine: Engine, workspace: Workspace, measured: Measurement) -> None:
     layouts = prepare_layouts(["two"], workspace)
     two = Made((LOWER,), name="registry.example.com/toys/two:latest")
     measure_images({"two": engine.hold(two)["two"]}, workspace, layouts)

@@ -145,9 +145,7 @@ print(failed)
             file.rename(file.with_suffix(".gz"))
 
 
-def test_an_import_reads_no_ledger_and_a_broken_one_hides_nothing(
-    image: Path, python: Python
-) -> None:
+def test_an_import_reads_no_ledger_and_a_broken_one_is_none(image: Path, python: Python) -> None:
     ledger = image / "ledger/a-broken-one.json.gz"
     ledger.write_bytes(b"no gzip")
     try:

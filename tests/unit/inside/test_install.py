@@ -269,9 +269,7 @@ def test_rules_come_before_bytecode_and_the_ledger_has_all(inside: Path, unpacki
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_equal_rules_give_the_same_layer(
-    warm: bool, inside: Path, unpacking: Path, tmp_path: Path
-) -> None:
+def test_equal_rules_equal_layer(warm: bool, inside: Path, unpacking: Path, tmp_path: Path) -> None:
     files = {"keep/__init__.py": b"", "keep/late.py": b"", "keep/data.bin": b"1234"}
     make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("keep/__init__.py\n")
@@ -332,9 +330,7 @@ def test_a_rule_that_cannot_be_applied_fails_the_step_in_one_sentence(
 # --- the cold store
 
 
-def test_with_a_warm_list_only_warm_modules_are_compiled_and_left(
-    inside: Path, unpacking: Path
-) -> None:
+def test_with_a_warm_list_only_warm_modules_are_left(inside: Path, unpacking: Path) -> None:
     files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
     make_wheel(inside / "wheels", "keep", files=files)
     (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py source\n")

@@ -76,9 +76,7 @@ def levels(done: subprocess.CompletedProcess[str]) -> list[str]:
         ),
     ],
 )
-def test_levels_hold_the_cheapest_first_until_one_fails(
-    changed: str, expected: list[str], run: Run
-) -> None:
+def test_levels_run_until_one_fails(changed: str, expected: list[str], run: Run) -> None:
     done = run(f"{dedent(ALL_HOLD)}\n{changed}\n", stored={"value": 1})
     failed = "failed" in expected[-1]
     assert (done.returncode, levels(done)) == (int(failed), expected)

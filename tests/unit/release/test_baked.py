@@ -141,9 +141,7 @@ def test_a_service_that_is_gone_is_forgotten(engine: Engine, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("said", [{"sets": ("api.args.A=1",)}, {"platform": "linux/arm64"}])
-def test_what_is_built_otherwise_is_not_what_was_baked(
-    engine: Engine, said: dict[str, Any]
-) -> None:
+def test_another_build_is_not_what_was_baked(engine: Engine, said: dict[str, Any]) -> None:
     assert engine.builds(**said) == ["api", "embed"]
     assert baked_images(engine.site.workspace) == {}
     engine.make()

@@ -263,9 +263,7 @@ def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting
     assert mounting.tagged("v2") == ["three"]
 
 
-def test_a_neighbour_on_the_registry_starts(
-    machine: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_neighbour_of_a_registry_starts(machine: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     beside = StartCheck("runs", fleet=("two",))
     machine.project = unlocked(fleet(service("one", start=beside), service("two")))
     digest = machine.has("two")

@@ -80,7 +80,7 @@ def test_a_frozen_build_needs_locks(project: Project, monkeypatch: pytest.Monkey
         pass
 
 
-def test_an_image_out_of_reach_is_reported_first(
+def test_an_absent_image_is_reported_first(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

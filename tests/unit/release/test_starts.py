@@ -97,9 +97,7 @@ def test_a_start_check_is_repeated_when_an_image_beside_it_changes(tmp_path: Pat
     assert keys("2") == keys("2") != keys("3")
 
 
-def test_the_last_image_starts_beside_one_that_is_not_built(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_last_image_starts_beside_an_unbuilt_one(monkeypatch: pytest.MonkeyPatch) -> None:
     site: Any = types.SimpleNamespace(around=types.SimpleNamespace(checkout="here"))
     last = {"slimbake/atlas/queue:built-here": types.SimpleNamespace(id="last")}
     monkeypatch.setattr("slimbake.docker.find_image", last.get)
