@@ -16,7 +16,7 @@ import yaml
 import slimbake
 from slimbake import inside
 from slimbake.config.naming import PROGRAMS
-from slimbake.render.workflow import GITHUB
+from slimbake.render.workflow import ACTION
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
@@ -187,8 +187,8 @@ def test_a_pipeline_installs_the_named_wheel(dist: Path, installed: Path, tmp_pa
     (fleet / "services.yaml").write_text(f"project: toy\npython: '3.11'\n{said}")
     for words in (("lock",), ("generate",), ("check",)):
         run(installed / "slimbake", *words, cwd=fleet)
-    steps = yaml.safe_load((fleet / GITHUB).read_text("utf-8"))["jobs"]["plan"]["steps"]
-    (script,) = (step["run"] for step in steps if step.get("name") == "Install slimbake")
+    action = yaml.safe_load((fleet / ACTION).read_text("utf-8"))
+    (script,) = (step["run"] for step in action["runs"]["steps"] if "run" in step)
     env = {"RUNNER_TEMP": str(tmp_path), "GITHUB_PATH": str(tmp_path / "path")}
     run("bash", "-e", "-c", script, cwd=fleet, **env)
     program = Path((tmp_path / "path").read_text().strip(), "slimbake")
