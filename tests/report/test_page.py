@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="needs c
 DARK, LIGHT = 0, 1  # as Chromium numbers the schemes that a reader prefers
 # Uses the page as a reader does, and leaves what came of it where the test can read it.
 VISIT = """
+const visit = () => {
 const color = (of, key) => getComputedStyle(document.querySelector(of))[key];
 const box = (element) => { const {x, y, width, height} = element.getBoundingClientRect(); return [x, y, width, height]; };
 const shown = (of) => [...document.querySelectorAll(of)].filter((e) => e.getClientRects().length).length;
@@ -49,6 +50,10 @@ result.again = shown("tbody tr");
 result.page = document.documentElement.outerHTML;
 document.body.textContent = JSON.stringify(result);
 document.body.id = "result";
+};
+// A busy machine gives a page the focus late, and none is shown before.
+const wait = () => document.hasFocus() ? visit() : setTimeout(wait, 50);
+wait();
 """
 
 
