@@ -31,6 +31,7 @@ ELSEWHERE = {
     "slimbake add": "tests/engine/test_docs.py",
     "cosign verify": "tests/engine/test_signatures.py",
     "slimbake check --images embedding-onnx": "tests/engine/test_parity.py",
+    "slimbake check --images --record embedding-onnx": "tests/engine/test_parity.py",
     "slimbake bake embedding-onnx": "tests/engine/test_parity.py",
     "slimbake bake --push --builder": "tests/engine/test_builders.py",
     "docker buildx create": "tests/engine/test_builders.py",
@@ -49,6 +50,9 @@ PLACES = {
     "torch>=2.13": "httpx>=0.27",
     "git commit": "git commit --quiet --allow-empty --message docs",
     "logs api --follow": "logs api",
+    "api python:3.11-slim": "api python:3.11-slim-trixie",
+    "why torch.fx": "why httpx",
+    "'torch/include/**'": "'httpx/**'",
     "docker buildx bake": "docker buildx bake --print",
     "search embedding nlg hybrid": "search embedding nlg hybrid --time 0.05",
 }
