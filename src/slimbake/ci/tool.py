@@ -40,7 +40,9 @@ def tool_fault(project: Project) -> StaleFiles | None:
     what = f"does not install {named or f'slimbake {__version__}'}" if text else "is missing"
     return StaleFiles(
         f"{TOOL}, which pipelines install slimbake from, {what}",
-        "run `slimbake lock`, and commit the file",
+        _NOWHERE.partition("\n  ")[2] + ", and run `slimbake lock`"
+        if not named and _from_elsewhere()
+        else "run `slimbake lock`, and commit the file",
     )
 
 

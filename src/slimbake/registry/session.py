@@ -169,7 +169,9 @@ class Host:
         except requests.RequestException as error:
             self.session.close()
             raise RegistryError(
-                f"{at.host}: the registry does not answer\n{error}", why=failure_words(error)
+                f"{at.host}: the registry does not answer\n"
+                + str(error).rpartition("): ")[2].removesuffix('"))'),  # without the classes around
+                why=failure_words(error),
             ) from None
         self.basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
         self.login = credentials(at.login)
