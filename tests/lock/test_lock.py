@@ -95,20 +95,6 @@ def test_a_lock_holds_name_size_and_hash_of_wheels_and_no_address(repo: Repo, in
         assert str(repo.root) not in text and "/tmp" not in text  # noqa: S108
 
 
-def test_of_several_wheels_that_fit_the_best_is_locked(repo: Repo, index: Index) -> None:
-    tags = (
-        "cp310-abi3-manylinux_2_17_x86_64",
-        "cp311-cp311-manylinux_2_17_x86_64",
-        "py2.py3-none-any",
-    )
-    index.add("fast", "1", tag="cp311-cp311-manylinux_2_28_x86_64")
-    for tag in tags:
-        index.add("fast", "1", tag=tag)
-    repo.fleet("[fast]")
-    assert repo.run("lock").code == 0
-    assert "# fast-1-cp311-cp311-manylinux_2_28_x86_64.whl " in repo.locked()["base-web.txt"]
-
-
 def test_two_platforms_are_one_lock_with_the_wheels_of_each(repo: Repo, index: Index) -> None:
     for machine in ("x86_64", "aarch64"):
         index.add("fast", "1", tag=f"cp311-cp311-manylinux_2_17_{machine}")
@@ -399,14 +385,6 @@ def test_externals_get_the_digest_that_a_registry_gives(repo: Repo, tmp_path: Pa
     externals.in_registry.cache_clear()
     repo.run("lock", "--upgrade")
     assert repo.locked()["externals.txt"].count(f"sha256:{'a' * 64}") == 2
-
-
-def test_a_machine_without_docker_locks_too(repo: Repo, web: None, tmp_path: Path) -> None:
-    repo.monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    repo.fleet("[frame]")
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
-    assert repo.locked()["externals.txt"].count("unresolved") == 2
 
 
 # --- two at once

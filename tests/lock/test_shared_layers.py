@@ -57,21 +57,6 @@ def closure(repo: Repo, service: str) -> list[str]:
     return sorted(pin for name in chain(repo, service) for pin in repo.pins(name))
 
 
-def test_services_that_pin_all_else_otherwise_share_what_is_heavy(repo: Repo) -> None:
-    services(repo, **THREE)
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
-    assert closure(repo, "ner") == ["fastapi==1", "numpy==1", "sympy==1", "torch==2"]
-    assert closure(repo, "rank") == ["fastapi==2", "numpy==2", "sympy==1", "torch==2"]
-    assert {*chain(repo, "ner")} & {*chain(repo, "embed")} == {"base-torch", "base-sympy"}
-    assert "ner pins numpy 1, rank 2, embed 3: one version would share about" in done.stderr
-    assert (
-        repo.run("lock", "--check").code == 0 and repo.run("lock").stdout == "the locks are fresh\n"
-    )
-    made = load(repo.root / "services.yaml").plan
-    assert "base-torch" in made.target("ner").needs or "base-sympy" in made.target("ner").needs
-
-
 def test_a_bump_in_one_service_changes_its_lock_alone(repo: Repo) -> None:
     services(repo, **THREE)
     assert repo.run("lock").code == 0
@@ -109,17 +94,6 @@ def test_locks_of_services_that_go_and_come_are_removed_and_made(repo: Repo) -> 
     assert chain(repo, "new")[0] == "base-torch" and made.target("new")
 
 
-def test_the_last_of_several_services_keeps_all_that_it_has(repo: Repo) -> None:
-    services(repo, **THREE)
-    assert repo.run("lock").code == 0
-    services(repo, ner=THREE["ner"])
-    assert repo.run("lock", "--check").code == 0
-    made = load(repo.root / "services.yaml").plan
-    assert "base-torch" in {target.name for target in made.targets}
-    assert repo.run("lock").code == 0
-    assert closure(repo, "ner") == ["fastapi==1", "numpy==1", "sympy==1", "torch==2"]
-
-
 def test_none_gives_each_service_all_that_it_has_and_auto_shares_it_again(repo: Repo) -> None:
     services(repo, **THREE)
     assert repo.run("lock").code == 0
@@ -152,16 +126,3 @@ def test_an_edited_or_lost_lock_is_made_again_as_it_was(repo: Repo, name: str, h
     assert [closure(repo, each) for each in THREE] == wheels
     assert name == "base-torch.txt" or repo.locked().keys() == before.keys()
     assert repo.run("lock", "--check").code == 0
-
-
-def test_a_base_of_the_manifest_stays_and_layers_lie_above_it(repo: Repo) -> None:
-    lines = "".join(
-        f"  {name}: {{base: web, context: {name}, requirements: [torch, numpy=={at}], start: none}}\n"
-        for at, name in enumerate("abc", 1)
-    )
-    files = {f"{name}/app.py": "" for name in "abc"}
-    repo.write(f"bases: {{web: {{requirements: [fastapi==1]}}}}\nservices:\n{lines}", files)
-    assert repo.run("lock").code == 0
-    assert repo.pins("base-web") == ["fastapi==1"] and repo.pins("a") == ["numpy==1"]
-    made = load(repo.root / "services.yaml").plan
-    assert "base-web" in made.target("base-torch").needs

@@ -168,14 +168,6 @@ def test_damaged_sources_are_fetched_again(repo: Repo, plain: Index) -> None:
     assert held.read_bytes() == good
 
 
-def test_layers_are_weighed_with_what_is_built_from_sources(repo: Repo, plain: Index) -> None:
-    plain.add_sources("old", "0.6")
-    repo.fleet("[old, idna]", api="[]")
-    repo.run("lock")
-    done = repo.run("layers")
-    assert done.code == 0, done.stderr
-
-
 def test_a_wheel_is_taken_before_newer_sources(repo: Repo, plain: Index) -> None:
     plain.add("both", "1")
     plain.add_sources("both", "2")

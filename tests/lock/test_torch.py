@@ -150,21 +150,6 @@ def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, folder: P
     }
 
 
-def test_a_service_for_one_platform_is_not_resolved_for_others(repo: Repo, index: Index) -> None:
-    index.add("narrow", "1", tag=AMD64)
-    index.add("wide", "1", tag=AMD64)
-    index.add("wide", "1", tag=ARM64)
-    locked(
-        repo,
-        "platforms: [linux/amd64, linux/arm64]\nbases:\n  web: {requirements: [wide]}\nservices:\n"
-        "  here: {base: web, context: app, requirements: [narrow], platforms: [linux/amd64]}\n"
-        "  both: {base: web, context: app, requirements: [frame]}\n",
-    )
-    assert repo.pins("here") == ["narrow==1"]
-    assert " ; " not in repo.locked()["here.txt"]
-    assert repo.locked()["base-web.txt"].count(".whl") == 2
-
-
 def test_a_build_that_asks_the_index_finds_them_too_and_passes_over_what_other_platforms_need(
     repo: Repo, index: Index, other: Index, tmp_path: Path
 ) -> None:

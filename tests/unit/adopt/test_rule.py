@@ -253,23 +253,6 @@ CMD ["python", "services/api/main.py"]
     }
 
 
-def test_one_folder_of_the_repository_is_the_context(tmp_path: Path) -> None:
-    files = {"api/app/main.py": "", "api/requirements.txt": "x\n", "other/a.py": ""}
-    text = """FROM python:3.12
-WORKDIR /code
-COPY ./api/requirements.txt .
-RUN pip install -r requirements.txt
-COPY ./api/app ./app
-CMD ["python", "-m", "app.main"]
-"""
-    assert code(tmp_path, text, files) == {
-        "context": "api",
-        "include": ["app", "requirements.txt"],
-        "requirements": "requirements.txt",
-        "command": ["python", "-m", "app.main"],
-    }
-
-
 def test_a_package_below_the_root_is_run_from_app(tmp_path: Path) -> None:
     text = 'FROM python:3.12\nCOPY ./app /app\nCMD ["python", "-m", "app.main"]\n'
     assert code(tmp_path, text, {"app/main.py": ""}) == {

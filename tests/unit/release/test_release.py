@@ -60,15 +60,6 @@ def test_what_is_there_is_only_tagged_and_the_rest_is_built(machine: Played) -> 
     assert [image.name for image in done.measurement.images] == ["two"]
 
 
-def test_where_all_is_there_nothing_is_built(machine: Played) -> None:
-    for name in SERVICES:
-        machine.has(name)
-    done = run(machine)
-    assert machine.tagged("v2") == sorted(SERVICES)
-    assert (machine.built, machine.pushed, machine.fetched) == ([], {}, set())
-    assert [image.target for image in done.on_registry] == list(SERVICES)
-
-
 def test_what_is_in_doubt_is_built_and_it_says_so(machine: Played) -> None:
     for name in SERVICES:
         machine.has(name)
