@@ -104,15 +104,3 @@ def test_a_quoted_text_stays_on_one_line_between_its_quotes(text: str) -> None:
 )
 def test_a_secret_is_fields_of_csv(secret: Secret, expected: str) -> None:
     assert quoting.secret(secret) == expected
-
-
-@pytest.mark.parametrize(
-    ("folder", "expected"),
-    [
-        (".", "dockerfiles/a.Dockerfile"),
-        ("services/a", "../../dockerfiles/a.Dockerfile"),
-        ("dockerfiles", "a.Dockerfile"),
-    ],
-)
-def test_a_dockerfile_is_named_as_seen_from_its_context(folder: str, expected: str) -> None:
-    assert quoting.seen_from("dockerfiles/a.Dockerfile", folder) == expected

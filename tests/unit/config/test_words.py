@@ -4,17 +4,14 @@ import pytest
 
 from slimbake.config.words import Word, unquoted
 
+TEXTS = ("api", "3.11.2", "100MB", "1.2GB", "-m", "10.0.0.1", "y", "1:x", "v1", "--", "0x")
+
 
 @pytest.mark.parametrize(
-    "text", ["api", "3.11.2", "100MB", "1.2GB", "-m", "10.0.0.1", "y", "1:x", "v1", "--", "0x"]
+    ("text", "value"), [*zip(TEXTS, TEXTS, strict=True), ("0", 0), ("8000", 8000), ("-1", -1)]
 )
-def test_an_ordinary_word_is_a_text(text: str) -> None:
-    assert unquoted(text) == text
-
-
-@pytest.mark.parametrize(("text", "number"), [("0", 0), ("8000", 8000), ("-1", -1)])
-def test_a_plain_whole_number_is_one(text: str, number: int) -> None:
-    assert unquoted(text) == number
+def test_a_word_is_a_text_or_a_plain_whole_number(text: str, value: str | int) -> None:
+    assert unquoted(text) == value
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,6 @@ def test_what_is_not_a_bad_moment_is_answered_at_once(status: int, slept: list[f
     assert slept == []
 
 
-def test_after_three_more_tries_the_last_answer_counts(slept: list[float]) -> None:
-    with registry() as server:
-        assert ask(server, "GET", *itertools.repeat(Fault(503), 9)) == 503
-        assert len(server.asked) == 4
-
-
 @pytest.mark.parametrize("date", [False, True])
 def test_what_the_registry_asks_for_is_waited_whole(date: bool, slept: list[float]) -> None:
     with registry() as server:

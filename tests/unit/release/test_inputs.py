@@ -5,7 +5,7 @@ from tests.unit.fleets import fleet, planned, service, unlocked
 from tests.unit.release.played import site
 
 from slimbake.config.model import BaseEntry, Budget, Parity, WeightsEntry
-from slimbake.fingerprint.model import Account, fingerprint_tag
+from slimbake.fingerprint.model import Account
 from slimbake.release.inputs import registry_fingerprints, released_fingerprints
 
 FINGERPRINT = "sha256:" + "5" * 64
@@ -51,12 +51,6 @@ def test_an_exported_model_and_its_reference_have_their_own() -> None:
 def test_a_service_of_which_anything_is_unknown_has_none() -> None:
     assert set(released_fingerprints(SMOKED, {"one": "sha256:1", "two": "sha256:3"})) == {"two"}
     assert released_fingerprints(SMOKED, {smoke_of("one"): "sha256:1"}) == {}
-
-
-def test_a_tag_is_one_that_registries_take() -> None:
-    assert fingerprint_tag(FINGERPRINT) == "fp-" + "5" * 40
-    (made,) = released_fingerprints(SMOKED, {"two": "x"}).values()
-    assert len(fingerprint_tag(made)) == 43
 
 
 def test_a_platform_or_provenance_is_another_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,12 +85,6 @@ def test_a_layer_on_which_one_service_is_left_stays_while_its_packages_do() -> N
     assert shared_layers(of, alone, before, [group(TORCH)]) == before
 
 
-def test_names_of_others_are_left_to_them() -> None:
-    of = fleet(a=[TORCH], b=[TORCH])
-    found = shared_layers(of, plan(a=(group(TORCH),), b=(group(TORCH),)), NONE, taken=["torch"])
-    assert [layer.name for layer in found.layers] == ["torch-2"]
-
-
 def test_the_layers_of_some_services_are_those_that_these_stand_on() -> None:
     below = SharedLayer("torch", "", frozenset({"torch"}), "torch")
     above = SharedLayer("numpy", "torch", frozenset({"numpy"}), "numpy")
