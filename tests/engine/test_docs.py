@@ -32,11 +32,11 @@ def test_the_first_fleet_is_built_and_run_as_the_page_says(tmp_path: Path) -> No
 def test_the_readme_builds_the_fleet_that_it_begins_with(tmp_path: Path) -> None:
     manifest = next(each.text for each in blocks("yaml") if each.page == "README.md")
     (tmp_path / "services.yaml").write_text(manifest.replace("mine", "slimbake-readme"))
-    started = [each for each in blocks("") if "slimbake add" in each.text]
-    begin = next(each for each in started if each.page == "README.md")
+    add = "slimbake add search --base web"
+    assert f"`{add}`" in (ROOT / "README.md").read_text("utf-8")
     try:
-        for call in lines(begin):
-            run(call, tmp_path)
+        for call in (add, "slimbake bake", "slimbake up"):
+            run(call.split(), tmp_path)
     finally:
         run(["slimbake", "down", "--volumes"], tmp_path)
         run(["slimbake", "prune", "--all"], tmp_path)

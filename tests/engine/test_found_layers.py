@@ -17,7 +17,7 @@ HELD = """
 import importlib.metadata, os, sysconfig
 found = list(importlib.metadata.distributions())
 files = {str(path).partition("/")[0] for each in found for path in each.files if not str(path).startswith("..")}
-stray = set(os.listdir(sysconfig.get_path("purelib"))) - files - {"__pycache__"}
+stray = {n for n in os.listdir(sysconfig.get_path("purelib")) if "slimbake" not in n} - files - {"__pycache__"}
 print(*sorted(each.name for each in found), *(f"stray: {name}" for name in sorted(stray)))
 """
 

@@ -103,7 +103,7 @@ def test_it_answers_by_itself(shop: Toy) -> None:
 
 def test_it_answers_from_postgres_in_its_own_compose_file(shop: Toy) -> None:
     said = shop.slimbake("export", "compose")
-    assert "    extends: {file: bake/compose.yaml, service: web}\n" in said.stdout
+    assert "include: [bake/compose.yaml]\n" in said.stdout
     own = yaml.safe_load((shop.root / "compose.yaml").read_text())
     for name in PYTHON:
         kept = {k: v for k, v in own["services"][name].items() if k not in {"build", "ports"}}

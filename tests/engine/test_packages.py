@@ -59,7 +59,7 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
     assert done.code == 5, done.stderr
     assert held(toy.image("one")) == ""
     lines = said(done)
-    assert lines[0].startswith("slimbake: one does not build: install")
+    assert lines[0].startswith("slimbake: one does not build: unpack")
     assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
     assert "`slimbake lock --fetch`" in lines[-1]
@@ -84,8 +84,8 @@ def test_a_stale_lock_is_refused_and_a_new_one_is_made(toy: Toy) -> None:
     done = toy.slimbake("bake")
     assert (done.code, done.stdout) == (4, "")
     assert said(done)[0] == (
-        "slimbake: locks are out of date: one asks for other packages, or has other bases, than when it was locked"
-        " (one/requirements.txt)"
+        "slimbake: locks are out of date: what one asks for has changed"
+        " (services.yaml, one/requirements.txt)"
     )
     assert held(toy.image("one")) == before
     assert "iniconfig" not in (toy.root / "bake/locks/one.txt").read_text()

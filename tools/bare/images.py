@@ -106,7 +106,7 @@ def several(name: str, images: dict[str, str]) -> str:
     platforms = ",".join(f"linux/{arch}" for arch in images)
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
         words = (f"--platform={platforms}", *contexts, f"--label={LABEL}={name}")
-        _build(folder, "ARG TARGETARCH\nFROM of-${TARGETARCH}\n", name, *words)
+        _build(folder, "FROM of-${TARGETARCH}\n", name, *words)
     return name
 
 

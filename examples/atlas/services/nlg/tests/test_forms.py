@@ -30,7 +30,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of each precision."""
     folder = tmp_path_factory.mktemp("graphs")
     for precision in ("fp32", "int8"):
-        export_model(WEIGHTS, folder / precision, {"type": precision})
+        export_model(WEIGHTS, folder / precision, precision)
     return folder
 
 
