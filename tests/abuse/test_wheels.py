@@ -17,7 +17,8 @@ from tests.unit.trees import EPOCH, state
 from tests.wheels import LONG_AGO, make_wheel, metadata
 
 from slimbake.inside.make import install, layer
-from slimbake.inside.make.tree import LayerError, normalise, tree
+from slimbake.inside.make.tree import normalise, tree
+from slimbake.inside.step import StepError
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/{VERSION}/site-packages"
@@ -108,7 +109,7 @@ def test_a_wheel_that_would_change_what_the_layers_below_have_is_refused_with_th
 ) -> None:
     files, changed = OVERWRITES[what]
     wheel = make_wheel(tmp_path / "evil", "evil", files=files)
-    with pytest.raises(LayerError) as caught:
+    with pytest.raises(StepError) as caught:
         install_in(root, wheel)
     assert changed in str(caught.value)
     assert ("evil-1" if changed else "uv pip failed") in str(caught.value)
@@ -126,7 +127,7 @@ def test_no_wheel_becomes_the_interpreter(
     root: Path, tmp_path: Path, install_in: Install, files: dict[str, bytes]
 ) -> None:
     before = Path(sys.executable).resolve().stat()
-    with pytest.raises(LayerError):
+    with pytest.raises(StepError):
         install_in(root, make_wheel(tmp_path / "evil", "evil", files=files))
     assert (root / "prefix/bin/python").resolve().stat() == before
 
@@ -145,7 +146,7 @@ def without_hashes(wheel: Path) -> Path:
 def test_a_record_may_lack_hashes(root: Path, tmp_path: Path, install_in: Install) -> None:
     files = {"good/__init__.py": b"evil = 1\n"}
     wheel = without_hashes(make_wheel(tmp_path / "evil", "evil", files=files))
-    with pytest.raises(LayerError, match=r"good/__init__\.py"):
+    with pytest.raises(StepError, match=r"good/__init__\.py"):
         install_in(root, wheel)
 
 
@@ -155,7 +156,7 @@ def test_two_wheels_without_hashes_collide(root: Path, tmp_path: Path, install_i
         for name, path in (("one", "same.py"), ("two", f"two-1.data/data/{SITE}/same.py"))
     ]
     with pytest.raises(
-        LayerError, match=r"same\.py is in one-1\S+ and, with other contents, in two-1"
+        StepError, match=r"same\.py is in one-1\S+ and, with other contents, in two-1"
     ):
         install_in(root, *wheels)
 
@@ -168,9 +169,9 @@ def test_scripts_of_one_name_collide(root: Path, tmp_path: Path, install_in: Ins
 
     install_in(root, wheel("one", "x:main"), wheel("two", "x:main"))
     assert (root / "prefix/bin/tool").is_file()
-    with pytest.raises(LayerError, match=r"bin/tool is in four-1\S+ and, with other"):
+    with pytest.raises(StepError, match=r"bin/tool is in four-1\S+ and, with other"):
         install_in(root, wheel("three", "x:main"), wheel("four", "y:main"))
-    with pytest.raises(LayerError, match=r"bin/new is in five-1\S+ and, with other"):
+    with pytest.raises(StepError, match=r"bin/new is in five-1\S+ and, with other"):
         install_in(root, wheel("five", "x:main", "new"), wheel("six", "y:main", "new"))
 
 
@@ -188,7 +189,7 @@ def test_a_wheel_that_would_write_where_no_wheel_may_is_refused(
     root: Path, tmp_path: Path, install_in: Install, member: str, said: str
 ) -> None:
     wheel = make_wheel(tmp_path / "evil", "evil", files={member: b""})
-    with pytest.raises(LayerError, match=said):
+    with pytest.raises(StepError, match=said):
         install_in(root, wheel)
 
 
@@ -310,7 +311,7 @@ def test_a_wheel_that_no_honest_tool_makes_is_refused_or_harms_nothing(
     around = {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")}  # noqa: S108
     try:
         install_in(root, wheel)
-    except LayerError as error:
+    except StepError as error:
         assert "evil" in str(error) + capfd.readouterr().err  # uv's own words
     after = state(root / "prefix")
     assert {path: after.get(path) for path in before} == before

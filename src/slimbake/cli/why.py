@@ -26,9 +26,18 @@ from slimbake.cli.common import (
 )
 from slimbake.console.tables import counted
 from slimbake.errors import NothingSelected, SetupError
-from slimbake.inside.make.runtime import left_behind
 from slimbake.project import Project
-from slimbake.warm.why import MOVED, Why, answer, changed, cold_modules, is_there, led_on, why
+from slimbake.warm.why import (
+    MOVED,
+    Why,
+    answer,
+    changed,
+    cold_modules,
+    is_there,
+    led_on,
+    left_behind,
+    why,
+)
 
 
 @click.command(

@@ -37,15 +37,8 @@ class Deb(NamedTuple):
     sha256: str
 
 
-class DebsError(StepError):
-    """A Debian package cannot be found, downloaded or installed, or is not the locked one."""
-
-    def __init__(self, *faults: str) -> None:
-        super().__init__("\nslimbake: ".join(f"system: {fault}" for fault in faults))
-
-
 def apt(*command: str, folder: Path | None = None) -> str:
-    """The output of a command of apt or dpkg. Raises DebsError with its errors where it fails."""
+    """The output of a command of apt or dpkg. Raises StepError with its errors where it fails."""
     try:
         done = subprocess.run(
             command,
@@ -56,14 +49,14 @@ def apt(*command: str, folder: Path | None = None) -> str:
             cwd=folder,
         )
     except FileNotFoundError:
-        raise DebsError(
-            f"the Python image has no {command[0]}: name one of Debian or Ubuntu in"
+        raise StepError(
+            f"system: the Python image has no {command[0]}: name one of Debian or Ubuntu in"
             " `externals: {python: {image: ...}}`"
         ) from None
     if done.returncode:
         lines = done.stderr.splitlines()
         errors = " ".join([line for line in lines if line.startswith("E: ")] or lines)
-        raise DebsError(f"{' '.join(command[:2])} failed: {errors}")
+        raise StepError(f"system: {' '.join(command[:2])} failed: {errors}")
     return done.stdout
 
 
@@ -91,11 +84,11 @@ def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
 
 
 def resolve_debs(names: Sequence[str], of: Sequence[str]) -> list[Deb]:
-    """The packages and all that they depend on, for one architecture. Raises DebsError."""
+    """The packages and all that they depend on, for one architecture. Raises StepError."""
     with tempfile.NamedTemporaryFile() as nothing:  # as if nothing were installed
         status = f"Dir::State::status={nothing.name}"
-        words = ("--simulate", "--no-install-recommends", "-o", status)
-        simulated = apt("apt-get", *of, *words, "install", *names)
+        options = ("--simulate", "--no-install-recommends", "-o", status)
+        simulated = apt("apt-get", *of, *options, "install", *names)
     installs = re.findall(r"^Inst (\S+) \((\S+) ", simulated, re.MULTILINE)
     shown = apt("apt-cache", *of, "show", *(f"{name}={version}" for name, version in installs))
     debs = {}
@@ -129,7 +122,7 @@ def debs_of(lock: Path, arch: str = "") -> list[Deb]:
 
 
 def download_debs(debs: Sequence[Deb], target: Path, arch: str = "") -> None:
-    """Download the packages into `target`. Raises DebsError for one that is not the locked one."""
+    """Download the packages into `target`. Raises StepError for one that is not the locked one."""
     target.mkdir(parents=True, exist_ok=True)
     of = _architecture(arch) if arch else ()
     user = ("-o", "APT::Sandbox::User=root")  # the user who may write here
@@ -140,17 +133,19 @@ def download_debs(debs: Sequence[Deb], target: Path, arch: str = "") -> None:
     for path in target.glob("*.deb"):
         deb = by_hash.pop(hashed(path), None)
         if deb is None:
-            raise DebsError(f"{path.name} is not what the lock names: `slimbake lock --upgrade`")
+            raise StepError(
+                f"system: {path.name} is not what the lock names: `slimbake lock --upgrade`"
+            )
         path.rename(target / deb.file)
 
 
 def verify_debs(debs: Sequence[Deb], folder: Path) -> list[Path]:
-    """The files of the packages. Raises DebsError for one that is not what the lock names."""
+    """The files of the packages. Raises StepError for one that is not what the lock names."""
     paths = [folder / deb.file for deb in debs]
     for deb, path in zip(debs, paths, strict=True):
         digest = hashed(path) if path.is_file() else "nothing"
         if digest != deb.sha256:
-            raise DebsError(f"{deb.file} has sha256 {digest}, the lock {deb.sha256}")
+            raise StepError(f"system: {deb.file} has sha256 {digest}, the lock {deb.sha256}")
     return paths
 
 
@@ -161,13 +156,13 @@ def lock_debs(arguments: Sequence[str]) -> None:
     out, architectures, *packages = arguments
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     unknown: dict[str, list[str]] = {}
-    every: list[Deb] = []
+    locked: list[Deb] = []
     for of in map(_architecture, architectures.split(",")):
         apt("apt-get", *of, "update", "--error-on=any")
         missing = _unknown(packages, of)
-        every += [] if missing else resolve_debs(packages, of)
+        locked += [] if missing else resolve_debs(packages, of)
         unknown = missing | unknown
-    Path(out).write_text(format_debs(every))
+    Path(out).write_text(format_debs(locked))
     Path(out).with_name(UNKNOWN).write_text(json.dumps(unknown))
 
 

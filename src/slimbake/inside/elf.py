@@ -79,11 +79,11 @@ def is_elf(path: Path) -> bool:
 def needed(path: Path) -> tuple[str, ...]:
     """The shared libraries that a file asks the loader for, by name; () where it is no ELF."""
     try:
-        with path.open("rb") as file:
-            if file.read(4) != MAGIC:
-                return ()
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return tuple(_needed(data))
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return tuple(_needed(data)) if data[:4] == MAGIC else ()
     except (OSError, struct.error, IndexError, ValueError, OverflowError):
         return ()
 
@@ -132,12 +132,12 @@ def strip_elf(source: Path, target: Path) -> bool:
         if elf is None or elf.end > len(data) or data[elf.end :].strip(b"\0"):
             return False
         goes = frozenset(_going(elf))
-        made = _without(data, elf, goes)
+        stripped = _without(data, elf, goes)
     except (struct.error, IndexError, ValueError, OverflowError):  # not what a linker writes
         return False
-    if not goes or len(made) > len(data) or not same_when_loaded(data, made):
+    if not goes or len(stripped) > len(data) or not same_when_loaded(data, stripped):
         return False
-    target.write_bytes(made)
+    target.write_bytes(stripped)
     return True
 
 
@@ -168,19 +168,19 @@ def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
     """
     at, size = elf.headers
     headers = bytearray(data[at : at + size * len(elf.sections)])
-    made = bytearray()
+    result = bytearray()
     moves = []  # from where on, and by how many bytes
     for start, end in elf.loaded:
-        made += bytes((start - len(made)) % elf.page)
-        moves.append((start, len(made) - start))
-        made += data[start:end]
+        result += bytes((start - len(result)) % elf.page)
+        moves.append((start, len(result) - start))
+        result += data[start:end]
 
     def moved(place: int) -> int:
         return place + max((move for move in moves if move[0] <= place), default=(0, 0))[1]
 
     for place in elf.places:
-        (value,) = elf.word.unpack_from(made, moved(place))
-        elf.word.pack_into(made, moved(place), moved(value))
+        (value,) = elf.word.unpack_from(result, moved(place))
+        elf.word.pack_into(result, moved(place), moved(value))
     offset = 0x18 if elf.wide else 0x10  # of a section's place in its header
     for number, section in enumerate(elf.sections):
         if number in goes:
@@ -188,14 +188,14 @@ def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
             continue
         start = moved(section.start)
         if _apart(elf, section):
-            made += bytes(-len(made) % max(1, section.align))
-            start = len(made)
-            made += data[section.start : section.end]
+            result += bytes(-len(result) % max(1, section.align))
+            start = len(result)
+            result += data[section.start : section.end]
         elf.word.pack_into(headers, number * size + offset, start)
-    made += bytes(-len(made) % 8)
-    elf.word.pack_into(made, 0x28 if elf.wide else 0x20, len(made))
-    made += headers
-    return bytes(made)
+    result += bytes(-len(result) % 8)
+    elf.word.pack_into(result, 0x28 if elf.wide else 0x20, len(result))
+    result += headers
+    return bytes(result)
 
 
 def same_when_loaded(before: bytes, after: bytes) -> bool:
@@ -245,8 +245,6 @@ def _within(elf: _Elf) -> list[tuple[bytes, int, int]]:
 def _part(data: bytes, elf: _Elf, start: int, end: int) -> bytes:
     """A part of a file, less what says where in the file something is."""
     inside = [place for place in elf.places if start <= place and place + elf.word.size <= end]
-    if not inside:
-        return data[start:end]
     part = bytearray(data[start:end])
     for place in inside:
         part[place - start : place - start + elf.word.size] = bytes(elf.word.size)

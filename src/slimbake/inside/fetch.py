@@ -97,9 +97,9 @@ def locate_sources(source: dict[str, Any]) -> str:
     """Where the index has the sources of a lock. Raises FetchError."""
     done = _ask(f"{source['name']}=={source['version']}\n", ("--no-binary", source["name"]))
     packages = tomllib.loads(done.stdout).get("packages", []) if not done.returncode else []
-    for each in (package["sdist"] for package in packages if "sdist" in package):
-        if each.get("hashes", {}).get("sha256") == source["sha256"]:
-            return str(each.get("url") or f"file://{quote(each['path'])}")
+    for archive in (package["sdist"] for package in packages if "sdist" in package):
+        if archive.get("hashes", {}).get("sha256") == source["sha256"]:
+            return str(archive.get("url") or f"file://{quote(archive['path'])}")
     raise FetchError(
         f"the index does not have {source['file']} with sha256 {source['sha256']}\n{done.stderr}"
     )
@@ -149,7 +149,9 @@ def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
         done = _ask(requirements, more)
         if not done.returncode:
             packages = tomllib.loads(done.stdout).get("packages", [])
-            return [[_located(package, each) for each in package["wheels"]] for package in packages]
+            return [
+                [_located(package, wheel) for wheel in package["wheels"]] for package in packages
+            ]
     raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
 
 

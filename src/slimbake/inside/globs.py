@@ -44,4 +44,4 @@ def _regex(glob: str) -> str:
 
 def _name(part: str) -> str:
     wildcards = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(wildcards.get(each, re.escape(each)) for each in re.split(r"([*?])", part))
+    return "".join(wildcards.get(piece, re.escape(piece)) for piece in re.split(r"([*?])", part))

@@ -65,23 +65,22 @@ def parse_texts(text: str) -> Texts:
 
 def too_small(texts: Texts, task: str) -> str:
     """Why a set is too small for one of the tasks; "" where it is not. Equal texts count once."""
-    demands: tuple[tuple[int, int, str], ...]
-    if task == "embedding":
-        demands = (
+    words = sum(len(passage.split()) for passage in texts.passage)
+    demands = {
+        "embedding": (
             (len(set(texts.embedded)), LEAST_SENTENCES, "sentences, documents and queries"),
             (len(texts.document), LEAST_DOCUMENTS, "documents"),
             (len(texts.query), LEAST_QUERIES, "queries"),
-        )
-    else:
-        words = sum(len(passage.split()) for passage in texts.passage)
-        demands = (
+        ),
+        "generation": (
             (len(texts.prompt), LEAST_PROMPTS, "prompts"),
             (len(texts.passage), LEAST_PASSAGES, "passages"),
             (words, LEAST_WORDS, "words of passages"),
-        )
+        ),
+    }
     return "; ".join(
         f"{count:,} {what}, at least {least:,} are wanted"
-        for count, least, what in demands
+        for count, least, what in demands[task]
         if count < least
     )
 

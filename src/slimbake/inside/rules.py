@@ -71,7 +71,7 @@ class LayerFiles:
         of its own, or after a value.
         """
         text = re.compile(rb"""["'}]%b["']""" % re.escape(suffix.encode()))
-        return any(text.search(content) for content in self._code)
+        return any(text.search(content) for content in self._code.values())
 
     @classmethod
     def of_image(cls, prefix: Path) -> LayerFiles:
@@ -79,28 +79,24 @@ class LayerFiles:
         return cls(prefix, (Path(f, name) for f, _, names in os.walk(prefix) for name in names))
 
     @cached_property
-    def _code(self) -> tuple[bytes, ...]:
-        return tuple(
-            path.read_bytes()
+    def _code(self) -> Mapping[str, bytes]:
+        return {
+            name: path.read_bytes()
             for name, path in self.files.items()
             if name.endswith(".py") and not _TESTS.match(name) and path.is_file()
-        )
+        }
 
     @cached_property
     def compilers(self) -> tuple[str, ...]:
         """What compiles, of all that lies below the prefix."""
-        files = (Path(f, name) for f, _, names in os.walk(self.prefix) for name in names)
-        names = (self.name(path) for path in files)
+        names = LayerFiles.of_image(self.prefix).files
         return tuple(sorted(name for name in names if _COMPILER.fullmatch(name)))
 
     def names_in(self, package: str) -> set[bytes]:
         """Every word in the Python code of a package, besides its tests: what names a file."""
         if package not in self._words:
-            words: set[bytes] = set()
-            for name, path in self.files.items():
-                if name.endswith(".py") and self.owner(name)[0] == package:
-                    words.update(() if _TESTS.match(name) else _WORD.findall(path.read_bytes()))
-            self._words[package] = words
+            names = (name for name in self._code if self.owner(name)[0] == package)
+            self._words[package] = {w for name in names for w in _WORD.findall(self._code[name])}
         return self._words[package]
 
     def name(self, path: Path) -> str:
@@ -128,8 +124,8 @@ def module_of(name: str) -> str:
 def apply_rules(
     layer: LayerFiles, rules: Sequence[LayerRule], below: Container[str] = ()
 ) -> list[LedgerEntry]:
-    """Apply the rules that remove files to a layer; return what is gone. `below`: suffixes that code
-    of layers below looks for.
+    """Apply the rules that remove files to a layer, with the folders that are empty then; return what
+    is gone. `below`: suffixes that code of layers below looks for.
 
     Raises StepError for one that would remove a licence or metadata.
     """
@@ -142,7 +138,14 @@ def apply_rules(
             entries.append(LedgerEntry(name, size, 0, rule.name, *layer.owner(name)))
             path.unlink()
             folders |= {path.parent, *path.parent.parents}
-    _remove_empty(folders, layer)
+    # Each is looked at once, since that costs an overlay a whole listing.
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        if (
+            layer.prefix in folder.parent.parents
+            and folder != layer.site
+            and not any(folder.iterdir())
+        ):
+            folder.rmdir()
     return entries
 
 
@@ -205,27 +208,16 @@ def is_named(layer: LayerFiles, name: str) -> bool:
     )
 
 
-def _remove_empty(folders: Iterable[Path], layer: LayerFiles) -> None:
-    """Remove empty folders; each is looked at once, since that costs an overlay a whole listing."""
-    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
-        if (
-            layer.prefix in folder.parent.parents
-            and folder != layer.site
-            and not any(folder.iterdir())
-        ):
-            folder.rmdir()
-
-
 def strip_symbols(layer: LayerFiles, rule: str) -> Iterator[LedgerEntry]:
     """Strip the shared libraries and programs of a layer, on all cores; `rule`: by whom."""
 
     def strip(name: str) -> tuple[str, Path] | None:
         path = layer.files[name]
-        made = path.with_name(f".{path.name}.stripped")
-        if not strip_elf(path, made):
+        target = path.with_name(f".{path.name}.stripped")
+        if not strip_elf(path, target):
             return None
-        made.chmod(path.stat().st_mode)
-        return name, made
+        target.chmod(path.stat().st_mode)
+        return name, target
 
     names = [
         name
@@ -233,9 +225,9 @@ def strip_symbols(layer: LayerFiles, rule: str) -> Iterator[LedgerEntry]:
         if layer.owner(name)[0] and not path.is_symlink() and is_elf(path)
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, made in filter(None, pool.map(strip, names)):
+        for name, target in filter(None, pool.map(strip, names)):
             path = layer.files[name]
             before = path.stat().st_size
-            made.replace(path)
+            target.replace(path)
             after = path.stat().st_size
             yield LedgerEntry(name, before, after, rule, *layer.owner(name), hashed(path))

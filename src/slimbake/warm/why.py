@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatch
 
 from slimbake.catalogue import rules
 from slimbake.console.tables import readable
@@ -18,6 +19,7 @@ from slimbake.images.streams import KEPT
 from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import LedgerEntry
+from slimbake.inside.make.runtime import LEFT_BEHIND
 
 LEDGERS = "/opt/slimbake/ledger"
 STORES = "/opt/slimbake/cold"
@@ -198,3 +200,15 @@ def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -
     every = set[str]().union(*by_rule.values())
     named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
     return f"{len(every):,} files: {named}"
+
+
+def left_behind(module: str) -> str:
+    """Why the runtime has no such module of the standard library; "" where it has."""
+    top, *_ = parts = module.split(".")
+    names = [*parts, *(f"{part}{suffix}" for part in parts for suffix in (".py", ".so"))]
+    if top not in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return ""
+    for reason, patterns in LEFT_BEHIND.items():
+        if any(fnmatch(name, pattern) for name in names for pattern in patterns):
+            return reason
+    return ""

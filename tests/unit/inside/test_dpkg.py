@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.inside.debs import DebsError, apt
+from slimbake.inside.debs import apt
 from slimbake.inside.make.dpkg import require_dpkg
 from slimbake.inside.step import StepError
 
@@ -30,5 +30,5 @@ def test_another_root_is_refused_with_what_to_do(tmp_path: Path, file: str) -> N
 
 
 def test_packages_of_debian_are_not_looked_for_where_there_is_no_apt() -> None:
-    with pytest.raises(DebsError, match="the Python image has no apt-of-nobody: name one"):
+    with pytest.raises(StepError, match="the Python image has no apt-of-nobody: name one"):
         apt("apt-of-nobody", "update")

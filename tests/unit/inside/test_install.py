@@ -16,8 +16,7 @@ from slimbake.inside import FOLDER
 from slimbake.inside.ledger import LedgerEntry, read_ledger
 from slimbake.inside.make import PROGRAMS, install
 from slimbake.inside.make.collisions import SITE_HERE, claims_of, refuse_collisions
-from slimbake.inside.make.tree import LayerError
-from slimbake.inside.step import dispatch
+from slimbake.inside.step import StepError, dispatch
 
 
 @pytest.fixture
@@ -103,7 +102,7 @@ def test_local_wheels_need_no_index(inside: Path, uv: list[tuple[str, ...]]) -> 
 def test_a_local_package_cannot_replace_a_locked_module(inside: Path, unpacking: Path) -> None:
     make_layer(inside)
     make_wheel(inside / "own/mine", "mine", files={"keep/__init__.py": b"other", "mine.py": b""})
-    with pytest.raises(LayerError, match=r"keep/__init__\.py is in keep-1 and, with other"):
+    with pytest.raises(StepError, match=r"keep/__init__\.py is in keep-1 and, with other"):
         install.install_local()
     assert not (unpacking / "mine.py").exists()
 
@@ -162,7 +161,7 @@ def test_modules_that_two_wheels_would_put_in_one_place_are_refused_and_other_fi
         " b-1-py3-none-any.whl"
     )
     if refused:
-        with pytest.raises(LayerError) as caught:
+        with pytest.raises(StepError) as caught:
             refuse_collisions(claims, prefix)
         assert str(caught.value) == f"packages collide: {collision}"
     else:
@@ -176,7 +175,7 @@ def test_a_package_that_overwrites_one_below_is_named(inside: Path, unpacking: P
     info.mkdir()
     (info / "RECORD").write_text("keep/__init__.py,sha256=x,1\nbelow-1.dist-info/RECORD,,\n")
     (unpacking / "leave.py").write_bytes(b"another")
-    with pytest.raises(LayerError) as caught:
+    with pytest.raises(StepError) as caught:
         make_layer(inside)
     assert str(caught.value) == (
         f"packages collide: {SITE_HERE}/keep/__init__.py is in below-1 and, with other contents, in"

@@ -11,7 +11,8 @@ import pytest
 from tests.unit.trees import EPOCH, state
 
 from slimbake.inside.make import layer
-from slimbake.inside.make.tree import LayerError, normalise, tree
+from slimbake.inside.make.tree import normalise, tree
+from slimbake.inside.step import StepError
 from slimbake.lock.locks import weights_text
 
 
@@ -79,7 +80,7 @@ def test_a_link_out_of_the_context_is_refused(link: str, context: Path, tmp_path
     (context / "folder/up").symlink_to("..")
     (context.parent / "outside").touch()
     (context / "link").symlink_to(link)
-    with pytest.raises(LayerError) as caught:
+    with pytest.raises(StepError) as caught:
         layer.copy_context(tmp_path / "app")
     assert str(caught.value) == f"link is a link that leads out of the build context: {link}"
     assert not (tmp_path / "app").exists()
@@ -88,7 +89,7 @@ def test_a_link_out_of_the_context_is_refused(link: str, context: Path, tmp_path
 def test_an_absolute_link_into_the_context_is_refused(context: Path, tmp_path: Path) -> None:
     (context / "file").touch()
     (context / "link").symlink_to(context / "file")
-    with pytest.raises(LayerError, match="link is a link that leads out"):
+    with pytest.raises(StepError, match="link is a link that leads out"):
         layer.copy_context(tmp_path / "app")
 
 
@@ -162,7 +163,7 @@ def test_weights_that_are_not_what_the_lock_names_are_refused_by_name(
     (context / "model.bin").write_bytes(b"model")
     locks(context, weights_text(context))
     change(context)
-    with pytest.raises(LayerError) as caught:
+    with pytest.raises(StepError) as caught:
         layer.copy_weights([str(tmp_path / "weights")])
     assert str(caught.value) == f"weights differ from the lock: {named}; run `slimbake lock`"
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.inside.make import layer
-from slimbake.inside.make.tree import LayerError
-from slimbake.inside.step import EPOCH
+from slimbake.inside.step import EPOCH, StepError
 
 
 @pytest.fixture
@@ -37,15 +36,15 @@ def test_named_outputs_are_taken_with_gits_modes_and_one_time(step: Path, tmp_pa
 
 
 def test_an_output_that_was_not_made_is_named(step: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayerError, match=r"the step made no static, x/y; `outputs` names"):
+    with pytest.raises(StepError, match=r"the step made no static, x/y; `outputs` names"):
         layer.take_outputs([str(tmp_path / "out"), "/app", "dist", "static", "x/y"])
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../secret"])
 def test_no_link_leads_out_of_an_output(step: Path, tmp_path: Path, target: str) -> None:
     (step / "dist/out").symlink_to(target)
-    with pytest.raises(LayerError, match="out is a link that leads out of the output"):
+    with pytest.raises(StepError, match="out is a link that leads out of the output"):
         layer.take_outputs([str(tmp_path / "out"), "/app", "dist"])
     (step / "whole").symlink_to("/etc")
-    with pytest.raises(LayerError, match="whole leads out of the step's folder"):
+    with pytest.raises(StepError, match="whole leads out of the step's folder"):
         layer.take_outputs([str(tmp_path / "out"), "/app", "whole"])

@@ -59,19 +59,3 @@ def test_nothing_is_both_archived_and_left_behind() -> None:
     left = {pattern for patterns in runtime.LEFT_BEHIND.values() for pattern in patterns}
     assert not {*runtime.COLD, *runtime.PACKED} & {name.removesuffix(".py") for name in left}
     assert not {*runtime.COLD} & {*runtime.PACKED}
-
-
-@pytest.mark.parametrize(
-    ("module", "reason"),
-    [
-        ("readline", "there is no terminal with its terminfo; pdb works"),
-        ("curses.panel", "there is no terminal with its terminfo; pdb works"),
-        ("venv", "uv installs and builds"),
-        ("unittest.mock", ""),
-        ("json", ""),
-        ("posix", ""),  # a module, and a folder of time zones
-        ("numpy.distutils", ""),  # of a package
-    ],
-)
-def test_a_module_that_the_runtime_lacks_has_its_reason(module: str, reason: str) -> None:
-    assert runtime.left_behind(module) == reason

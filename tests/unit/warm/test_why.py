@@ -3,7 +3,7 @@
 import pytest
 
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.warm.why import Why, led_on, short_answer, why
+from slimbake.warm.why import Why, led_on, left_behind, short_answer, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
@@ -63,3 +63,19 @@ def test_an_answer_of_several_rules_begins_with_their_sum() -> None:
         ("stubs", "base"): {"d.so": FOUND[1].entry},
     }
     assert short_answer(entries) == "4 files: 3 cold, 1 stubs"
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("readline", "there is no terminal with its terminfo; pdb works"),
+        ("curses.panel", "there is no terminal with its terminfo; pdb works"),
+        ("venv", "uv installs and builds"),
+        ("unittest.mock", ""),
+        ("json", ""),
+        ("posix", ""),  # a module, and a folder of time zones
+        ("numpy.distutils", ""),  # of a package
+    ],
+)
+def test_a_module_that_the_runtime_lacks_has_its_reason(module: str, reason: str) -> None:
+    assert left_behind(module) == reason

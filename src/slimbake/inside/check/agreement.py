@@ -27,18 +27,19 @@ class FigureLimit:
     least: bool  # otherwise at most
 
 
-EMBEDDING = (
-    FigureLimit("min-cosine", "minimum cosine", True),
-    FigureLimit("mean-cosine", "mean cosine", True),
-    FigureLimit("top10", "top-10 agreement", True),
-    FigureLimit("length", "difference of lengths", False),
-)
-GENERATION = (
-    FigureLimit("tokens", "equal greedy tokens", True),
-    FigureLimit("perplexity", "change of perplexity", False),
-    FigureLimit("logprobs", "difference of log-probabilities", False),
-)
-OF_TASK = {"embedding": EMBEDDING, "generation": GENERATION}
+OF_TASK = {
+    "embedding": (
+        FigureLimit("min-cosine", "minimum cosine", True),
+        FigureLimit("mean-cosine", "mean cosine", True),
+        FigureLimit("top10", "top-10 agreement", True),
+        FigureLimit("length", "difference of lengths", False),
+    ),
+    "generation": (
+        FigureLimit("tokens", "equal greedy tokens", True),
+        FigureLimit("perplexity", "change of perplexity", False),
+        FigureLimit("logprobs", "difference of log-probabilities", False),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,9 +78,9 @@ class Inventory:
 def take_inventory(_: Sequence[str]) -> int:
     """The program `inventory`: fail where a file of the image `CHECKED` is lost.
 
-    The packages of the mounted lock must be there, and those that `LOCAL` names. Shared libraries
-    that are missing are told: who needs one may never be loaded. What was found goes to OUT, for the
-    inventories of the layers above.
+    The packages that the mounted lock has for every platform must be there, and those that `LOCAL`
+    names. Missing shared libraries are reported: who needs one may never be loaded. What was found goes
+    to OUT, for the inventories of the layers above.
     """
     layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
     print(f"inventory of {layer}")  # a bake reads it: buildx may name another target
@@ -91,7 +91,8 @@ def take_inventory(_: Sequence[str]) -> int:
     entries = {entry.path: entry for entry in ledgers(PREFIX)}
     disk, stamps = read_files(site, rows, entries, below["files"])
     result = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
-    required = [*locked(LOCK.read_text()), *map(package_key, local)]
+    locked = re.findall(r"^([A-Za-z0-9][\w.-]*)==[^;\n]*$", LOCK.read_text(), re.MULTILINE)
+    required = map(package_key, (*locked, *local))
     missing = absent(
         {**dict.fromkeys(required, layer), **below["layers"]}, layers, entries.values()
     )
@@ -209,11 +210,6 @@ def recorded(site: Path) -> Iterator[Row]:
             yield Row(
                 file_name(f"{site}/{path}", site), recorded_digest, package_key(package), version
             )
-
-
-def locked(lock: str) -> Iterator[str]:
-    """The packages that a lock has for every platform."""
-    yield from map(package_key, re.findall(r"^([A-Za-z0-9][\w.-]*)==[^;\n]*$", lock, re.MULTILINE))
 
 
 def ledgers(prefix: Path) -> Iterator[LedgerEntry]:

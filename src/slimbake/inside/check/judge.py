@@ -109,15 +109,15 @@ def judge(
 def end_descendants() -> None:
     """Kill all that this process and its children have started, whatever session it went into."""
     for _ in range(_ROUNDS):
-        found = descendants(os.getpid())
+        pids = descendants(os.getpid())
         for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped cannot fork meanwhile
-            for pid in found:
+            for pid in pids:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if not found:
+        if not pids:
             return
         time.sleep(0.002)
 
@@ -189,17 +189,17 @@ class _Child:
 
     def _ended(self) -> str:
         """How the child has ended, or that it was stopped; "" while it runs."""
-        found = os.waitid(
+        status = os.waitid(
             os.P_PID,
             self._process.pid,
             os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT,
         )
-        if found is None:
+        if status is None:
             return ""
-        if found.si_code == os.CLD_EXITED:
-            return f"its process ended with exit code {found.si_status}"
-        how = "stopped" if found.si_code == os.CLD_STOPPED else "ended"
-        return f"its process was {how} by signal {found.si_status}"
+        if status.si_code == os.CLD_EXITED:
+            return f"its process ended with exit code {status.si_status}"
+        how = "stopped" if status.si_code == os.CLD_STOPPED else "ended"
+        return f"its process was {how} by signal {status.si_status}"
 
 
 def marker(key: bytes, words: bytes) -> bytes:

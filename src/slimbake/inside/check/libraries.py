@@ -47,7 +47,9 @@ def unanswered(root: Path) -> list[Unanswered]:
         for name in needed(path):
             if name.rpartition("/")[2] not in there:
                 asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
-    known = packages(root)
+    listed = root / LIBRARIES.relative_to("/")
+    lines = listed.read_text().splitlines() if listed.is_file() else []
+    known = dict(line.split(" ", 1) for line in lines)
     return [Unanswered(name, tuple(asking[name]), known.get(name, "")) for name in sorted(asking)]
 
 
@@ -64,17 +66,10 @@ def native_files(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def packages(root: Path) -> dict[str, str]:
-    """Library -> package, as the build of the runtime or of the layer's packages wrote it."""
-    file = root / LIBRARIES.relative_to("/")
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return {name: package for name, _, package in (line.partition(" ") for line in lines)}
-
-
 def package_name(library: str) -> str:
     """The package that has a library by Debian's rule: libGL.so.1 is in libgl1. "" of other names."""
-    found = re.fullmatch(r"(lib[A-Za-z0-9+._-]+?)(?:\.so\.([0-9.]+)|-([0-9.]+)\.so)", library)
-    if not found:
+    match = re.fullmatch(r"(lib[A-Za-z0-9+._-]+?)(?:\.so\.([0-9.]+)|-([0-9.]+)\.so)", library)
+    if not match:
         return ""
-    stem, version = found[1].lower().replace("_", "-"), found[2] or found[3]
+    stem, version = match[1].lower().replace("_", "-"), match[2] or match[3]
     return f"{stem}{'-' if stem[-1].isdigit() else ''}{version}"

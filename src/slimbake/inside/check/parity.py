@@ -59,12 +59,10 @@ def run_parity(arguments: Sequence[str]) -> int:
             os.dup2(2, 1)  # a build's log mixes up two streams
             question = {"name": name, "source": source}
             service = load_check(question, "parity_of_service")
-            figures, holds = measure_answers(
-                service, reference, json.loads(os.environ["SLIMBAKE_LIMITS"])
-            )
+            figures = measure_answers(service, reference, json.loads(os.environ["SLIMBAKE_LIMITS"]))
             json.dump(figures, out, sort_keys=True)
             out.write("\n")
-            return int(not holds)
+            return int(not figures["holds"])
     except ParityError as error:
         print(f"parity: {error}", file=sys.stderr)
     except (Exception, SystemExit):  # a file that exits, even with 0, has not answered
@@ -75,8 +73,8 @@ def run_parity(arguments: Sequence[str]) -> int:
 
 def measure_answers(
     service: ModuleType, reference: Mapping[str, Any], limits: Mapping[str, float]
-) -> tuple[dict[str, Any], bool]:
-    """The figures, which are printed too, and whether all limits are kept.
+) -> dict[str, Any]:
+    """The figures, which are printed too; `holds`: whether all limits are kept.
 
     Raises ParityError for answers that cannot be compared.
     """
@@ -96,18 +94,16 @@ def measure_answers(
         "limits": dict(limits),
         **measure(service, reference),
     }
-    figures["seconds"] = round(time.perf_counter() - started, 2)
     verdict = judge(task, figures, limits)
-    holds = all(line.holds for line in verdict)
-    figures["holds"] = holds
+    figures["seconds"] = round(time.perf_counter() - started, 2)
+    figures["holds"] = all(line.holds for line in verdict)
     numbers = {key: figure for key, figure in figures.items() if key not in ("worst", "different")}
     print(json.dumps(numbers))
     for case in figures["worst"]:
         print(f"  {case}")
     for judged in verdict:
         print(f"parity: {judged.words}")
-    sys.stdout.flush()
-    return figures, holds
+    return figures
 
 
 def _embedding(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,16 +77,16 @@ def process_status(pid: int | str) -> dict[str, str]:
 
 def descendants(pid: int) -> dict[int, dict[str, str]]:
     """The status of all processes that a process has started, and these in turn."""
-    every = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
+    statuses = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
     children: dict[str, list[str]] = {}
-    for number, status in every.items():
+    for number, status in statuses.items():
         children.setdefault(status.get("PPid", ""), []).append(number)
-    tree, below = [str(pid)], {}
+    tree, found = [str(pid)], {}
     while tree:
         for number in children.get(tree.pop(), ()):
-            below[int(number)] = every[number]
+            found[int(number)] = statuses[number]
             tree.append(number)
-    return below
+    return found
 
 
 def catches(pid: int, number: int) -> bool:

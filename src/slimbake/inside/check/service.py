@@ -203,11 +203,11 @@ class VerifiedService:
 
     def upstream(self, answer: Callable[[str, str, Any], Any], variable: str = "") -> Upstream:
         """Start a stand-in for a service behind this one; put its address into the variable."""
-        made = Upstream(answer)
-        self._upstreams.append(made)
+        stand_in = Upstream(answer)
+        self._upstreams.append(stand_in)
         if variable:
-            self.env[variable] = made.url
-        return made
+            self.env[variable] = stand_in.url
+        return stand_in
 
     def start(self) -> None:
         """Start the service and wait until it listens; the first request does so too."""

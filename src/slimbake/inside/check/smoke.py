@@ -42,7 +42,16 @@ def run_smoke(arguments: Sequence[str]) -> int:
     parser.add_argument("--context", type=Path, default=CONTEXT)
     parser.add_argument("--limit", type=float, default=LIMIT)
     options = parser.parse_args(arguments)
-    question = asked_smoke(options.context, "reference" if options.reference else "smoke")
+    name, script = os.environ["SLIMBAKE_SMOKE"], os.environ.get("SLIMBAKE_SCRIPT", "")
+    stored = options.context / os.environ.get("SLIMBAKE_REFERENCE", "reference.json")
+    question = {
+        "kind": "reference" if options.reference else "smoke",
+        "name": name,
+        "installed": bool(script) and runs_installed(script, PREFIX, Path.cwd()),
+        "source": (options.context / name).read_bytes().decode("latin-1"),
+        "stored": stored.name,
+        "reference": stored.read_text(encoding="utf-8") if stored.is_file() else None,
+    }
     variables = dict(os.environ)
     if options.as_nonroot:
         settle(variables)
@@ -56,7 +65,7 @@ def run_smoke(arguments: Sequence[str]) -> int:
         hold=(lambda *_: None) if options.reference else _say,
     )
     if judged.failed:
-        name, level = question["name"], judged.failed
+        level = judged.failed
         why = f"smoke: {name}: {judged.why}\n" if judged.why else ""
         failed = f"{name} could not be run" if level == "run" else f"{level} failed"
         print(f"{why}smoke: {failed}", file=sys.stderr)
@@ -64,7 +73,7 @@ def run_smoke(arguments: Sequence[str]) -> int:
     if options.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
         return int(judged.report is None)
-    for line in remarks(judged.report, PREFIX, question["name"]):
+    for line in remarks(judged.report, PREFIX, name):
         print(line, file=sys.stderr)
     return 0
 
@@ -81,35 +90,20 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
         for row in recorded(site)
         if row.name.endswith(MODULES)
     }
-    imported = modules.keys() & {each for each in report or () if isinstance(each, str)}
+    imported = modules.keys() & {file for file in report or () if isinstance(file, str)}
     if len(imported) < LITTLE * len(modules):
         counted = f"{len(imported):,} of {len(modules):,} modules"
         yield f"{EMPTY}{name} imports only {counted} of the packages of its image"
     # Of a warm module the bytecode is on disk, and its source only where a start reads that.
     cold = {f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())}
     if cold:
-        packages = sorted({modules[each] for each in cold})
+        packages = sorted({modules[file] for file in cold})
         more = f" and {len(packages) - SHOWN} more" if len(packages) > SHOWN else ""
         yield (
             f"slimbake: warning: {name} imports {len(cold):,} cold module{'s' * (len(cold) > 1)}"
             f" ({', '.join(packages[:SHOWN])}{more}), with which a start takes longer;"
             " `slimbake lock --warm` keeps them on disk"
         )
-
-
-def asked_smoke(context: Path = CONTEXT, kind: str = "smoke") -> dict[str, Any]:
-    """What the levels of the smoke that the environment names are run with."""
-    name = os.environ["SLIMBAKE_SMOKE"]
-    script = os.environ.get("SLIMBAKE_SCRIPT", "")
-    stored = context / os.environ.get("SLIMBAKE_REFERENCE", "reference.json")
-    return {
-        "kind": kind,
-        "name": name,
-        "installed": bool(script) and runs_installed(script, PREFIX, Path.cwd()),
-        "source": (context / name).read_bytes().decode("latin-1"),
-        "stored": stored.name,
-        "reference": stored.read_text(encoding="utf-8") if stored.is_file() else None,
-    }
 
 
 def runs_installed(script: str, prefix: Path, code: Path) -> bool:

@@ -32,25 +32,19 @@ def start_command(arguments: Sequence[str]) -> None:
     (text,) = arguments
     request = json.loads(text)
     command, port, limit, alive = (request[key] for key in ("command", "port", "limit", "alive"))
-    if lacks := _lacking(request.get("health", ())):
-        outcome = {
-            "what": "healthcheck",
-            "error": f"cannot be run: the image has no {lacks}",
-            "words": "",
-        }
-    else:
-        outcome = check_start(command, port, limit, alive, request.get("stop", ""))
+    outcome = _without_health(request.get("health", ())) or check_start(
+        command, port, limit, alive, request.get("stop", "")
+    )
     print(json.dumps(outcome), flush=True)  # nobody waits for more
 
 
-def _lacking(health: Sequence[str]) -> str:
-    """The program or the script that a healthcheck begins with, if it is not there."""
+def _without_health(health: Sequence[str]) -> dict[str, Any]:
+    """An `error` where the image lacks the program or the script that a healthcheck begins with."""
     program, script = (*health, "", "")[:2]
-    if program and not shutil.which(program):
-        return program
-    python = os.path.basename(program).startswith("python")  # noqa: PTH119
-    lacks = python and script.endswith(".py") and not os.path.isfile(script)  # noqa: PTH113
-    return script if lacks else ""
+    lacks = [program] if program and not shutil.which(program) else []
+    lacks += [script] if script.endswith(".py") and not os.path.isfile(script) else []  # noqa: PTH113
+    error = f"cannot be run: the image has no {' and no '.join(lacks)}"
+    return {"what": "healthcheck", "error": error, "words": ""} if lacks else {}
 
 
 def check_start(
@@ -87,9 +81,12 @@ def _deaf(process: subprocess.Popen[str], stop: str) -> dict[str, Any]:
     no default. Else, as `deaf`, whether one that it has started would: then it stands in the way.
     """
     number = signal.Signals.__members__.get(stop)
-    if number is None or number == signal.SIGKILL or process.poll() is not None:
-        return {}
-    if catches(process.pid, number):
+    if (
+        number is None
+        or number == signal.SIGKILL
+        or process.poll() is not None
+        or catches(process.pid, number)
+    ):
         return {}
     return {"deaf": any(catches(pid, number) for pid in descendants(process.pid))}
 

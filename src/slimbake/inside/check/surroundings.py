@@ -58,16 +58,16 @@ def settle(variables: Mapping[str, str], root: str = "/") -> None:
                     _protect(entry.path, entry.stat(follow_symlinks=False))
 
 
-def _protect(path: str, found: os.stat_result) -> None:
+def _protect(path: str, status: os.stat_result) -> None:
     user, group = service_user()
     mine = {
-        0o200: found.st_uid == user,
-        0o020: found.st_gid == group,
+        0o200: status.st_uid == user,
+        0o020: status.st_gid == group,
         0o002: True,
     }
-    if any(owns and found.st_mode & bit for bit, owns in mine.items()):
+    if any(owns and status.st_mode & bit for bit, owns in mine.items()):
         with contextlib.suppress(OSError):  # a file that the engine mounts, such as resolv.conf
-            Path(path).chmod(found.st_mode & 0o7777 & ~_WRITE)
+            Path(path).chmod(status.st_mode & 0o7777 & ~_WRITE)
 
 
 def image_folders(root: str, without: Iterable[str] = ()) -> Iterator[str]:

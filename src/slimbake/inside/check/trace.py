@@ -68,11 +68,11 @@ class Trace:
         """The variables of this process, and what makes a Python report."""
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join(filter(None, (str(self._folder), before)))
-        found = {**os.environ, "PYTHONPATH": path}
+        result = {**os.environ, "PYTHONPATH": path}
         if BYTECODE.is_dir():  # the image has none
-            found.pop("PYTHONDONTWRITEBYTECODE", None)
-            found["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
-        return found
+            result.pop("PYTHONDONTWRITEBYTECODE", None)
+            result["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+        return result
 
     def distinct(self) -> int:
         """How many files were reported until now, by whichever process."""
@@ -122,6 +122,7 @@ def _watch(
             process.wait(LOOKS)
 
 
+@turn()
 def trace_starts(arguments: Sequence[str]) -> None:
     """The program `starts FILE`: writes what a service's start and checks use of its packages.
 
@@ -131,9 +132,8 @@ def trace_starts(arguments: Sequence[str]) -> None:
     and the `environment` of its start check.
     """
     (into,) = arguments
-    with turn():
-        found = _starts(json.loads(os.environ["TRACED"]))
-    Path(into).write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
+    report = _starts(json.loads(os.environ["TRACED"]))
+    Path(into).write_text(json.dumps(report, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _starts(service: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _check(
 ) -> str:
     """Run a program of check.pyz; "" where it holds, else what it said last."""
     with (
-        tempfile.TemporaryFile("w+", errors="replace") as said,
+        tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+") as question,
     ):
         question.write(given)
@@ -191,7 +191,7 @@ def _check(
             # a judge is not traced, the child that it starts is
             [sys.executable, "-ISB", sys.argv[0], *words],
             stdin=question,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=traced.environment,
             start_new_session=True,
@@ -202,8 +202,8 @@ def _check(
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         code = check.wait()
-        said.seek(0)
-        last = said.read().splitlines()[-LAST_LINES:]
+        output.seek(0)
+        last = output.read().splitlines()[-LAST_LINES:]
     return "\n".join((f"its {words[0]} failed", *last)) if code else ""
 
 

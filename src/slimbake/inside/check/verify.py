@@ -26,8 +26,8 @@ def verify_service(_: Sequence[str]) -> int:
     with where a check hangs.
     """
     given = json.load(sys.stdin)
-    question = {**given, "kind": "verify", "source": given["source"].encode().decode("latin-1")}
-    judged = judge(question, given["limit"])
+    source = given["source"].encode().decode("latin-1")
+    judged = judge({**given, "kind": "verify", "source": source}, given["limit"])
     report = judged.report if isinstance(judged.report, dict) else {}
     error = str(report.get("error") or "") if judged.failed else ""
     explained = bool(error) or not judged.failed
@@ -81,6 +81,6 @@ class Verification:
         ended = self._service.ended()
         if ended not in text:
             lines.append(ended)
-        if said := self._service.last_lines():
-            lines += ["its last words:", *(f"  {line}" for line in said)]
+        if output := self._service.last_lines():
+            lines += ["its last words:", *(f"  {line}" for line in output)]
         self.end("\n".join(lines))

@@ -28,7 +28,12 @@ def export_decoder(folder: Path, out: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM
 
     model = load_model(folder, AutoModelForCausalLM)
-    past, window = _past(model), _window(model)
+    past = _past(model)
+    window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if not isinstance(window, int):
+        raise ExportError(
+            f"config.json does not say how long a text may be (max_position_embeddings); {STAY}"
+        )
     inputs = {
         "input_ids": torch.ones((BATCH, LENGTH), dtype=torch.long),
         "attention_mask": torch.ones((BATCH, PAST + LENGTH), dtype=torch.long),
@@ -45,9 +50,8 @@ def export_decoder(folder: Path, out: Path) -> dict[str, Any]:
     name_axes(graph, _axes(graph))
     save_graph(graph, out / "model.onnx")
     ends = model.generation_config.eos_token_id
-    if not isinstance(ends, list):
-        ends = [] if ends is None else [ends]
-    return {"max_length": window, "ends": ends}
+    ends = ends if isinstance(ends, list) else [ends]
+    return {"max_length": window, "ends": [end for end in ends if end is not None]}
 
 
 def _module(model: Any) -> Any:
@@ -103,16 +107,7 @@ def _pairs(cache: Any) -> list[dict[str, Any]]:
 
 def _axes(graph: Any) -> dict[str, str]:
     """The names of the axes that vary, by the numbers that torch gives them."""
-    shapes = {value.name: [str(each) for each in value.shape] for value in graph.graph.inputs}
+    shapes = {value.name: [str(axis) for axis in value.shape] for value in graph.graph.inputs}
     names = dict(zip(shapes["input_ids"], ("batch", "length"), strict=True))
     total, past = shapes["attention_mask"][1], shapes["past_key_values.0.key"][2]
     return {**names, total: "total", past: "past"}
-
-
-def _window(model: Any) -> int:
-    window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if not isinstance(window, int):
-        raise ExportError(
-            f"config.json does not say how long a text may be (max_position_embeddings); {STAY}"
-        )
-    return window

@@ -33,7 +33,11 @@ def quantise_graph(path: Path, precision: str) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     graph = onnx.load(path)
-    _forget_weights_shapes(graph)
+    # The listed shapes of weights would be wrong for those that are transposed.
+    weights = {weight.name for weight in graph.graph.initializer}
+    others = [info for info in graph.graph.value_info if info.name not in weights]
+    del graph.graph.value_info[:]
+    graph.graph.value_info.extend(others)
     if precision == "fp16":  # inputs and outputs stay as they are for the service
         graph = convert_float_to_float16(graph, keep_io_types=True)
     else:
@@ -70,14 +74,6 @@ def _part(graph: Any) -> None:
             replaced.add(name)
     for name in replaced.difference(*(node.input for node in graph.graph.node)):
         graph.graph.initializer.remove(weights[name])
-
-
-def _forget_weights_shapes(graph: Any) -> None:
-    """Remove the listed shapes of weights: they would be wrong for those that are transposed."""
-    weights = {weight.name for weight in graph.graph.initializer}
-    left = [info for info in graph.graph.value_info if info.name not in weights]
-    del graph.graph.value_info[:]
-    graph.graph.value_info.extend(left)
 
 
 def store_in_blocks(graph: Any, bits: int) -> None:
@@ -147,7 +143,8 @@ def _matrix(graph: Any, weight: Any, nodes: list[Any], turned: bool, bits: int) 
     without = ("",) * (4 - len(parts))  # of the inputs before a bias
     for part, values in parts.items():
         graph.graph.initializer.append(numpy_helper.from_array(values, part))
-    _knows(graph, "com.microsoft")
+    if all(opset.domain != "com.microsoft" for opset in graph.opset_import):
+        graph.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     return [
         [
             helper.make_node(
@@ -190,11 +187,3 @@ def _table(graph: Any, weight: Any, nodes: list[Any]) -> list[list[Any]]:
         scaled = helper.make_node("Mul", [floats, f"{out}.scales"], [out], f"{out}/Mul")
         lookups.append([*chosen, cast, scaled])
     return lookups
-
-
-def _knows(graph: Any, domain: str) -> None:
-    """Declare that a graph uses operators of a domain."""
-    from onnx import helper
-
-    if all(opset.domain != domain for opset in graph.opset_import):
-        graph.opset_import.append(helper.make_opsetid(domain, 1))

@@ -43,10 +43,7 @@ def make_reference(arguments: Sequence[str]) -> None:
         texts = parse_texts((CONTEXT / os.environ["TEXTS"]).read_text(encoding="utf-8-sig"))
         if why := too_small(texts, task):
             raise TextsError(f"it is too small for {task}: {why}")
-        if task == "generation":
-            answers = generation_answers(folder, texts)
-        else:
-            answers = embedding_answers(folder, texts)
+        answers = (generation_answers if task == "generation" else embedding_answers)(folder, texts)
     except TextsError as error:
         raise StepError(f"parity: the set of texts is refused: {error}") from None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,20 +69,20 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
         with torch.inference_mode():
             tokens = model(input_ids=torch.tensor([ids(text)])).last_hidden_state[0]
             pooled = tokens[0] if pooling == "cls" else tokens.mean(dim=0)
-            made = torch.nn.functional.normalize(pooled, dim=0) if of_length_1 else pooled
-        return [round(number, DIGITS) for number in made.tolist()]
+            result = torch.nn.functional.normalize(pooled, dim=0) if of_length_1 else pooled
+        return [round(number, DIGITS) for number in result.tolist()]
 
-    every = texts.embedded
-    vectors = [vector(text) for text in every]
+    embedded = texts.embedded
+    vectors = [vector(text) for text in embedded]
     first = len(texts.sentence)
     documents = list(range(first, first + len(texts.document)))
-    queries = list(range(first + len(texts.document), len(every)))
+    queries = list(range(first + len(texts.document), len(embedded)))
     candidates = [vectors[place] for place in documents]
     strings = hostile(sorted(tokenizer.all_special_tokens))
     return {
         "strings": strings,
         "ids": [ids(text) for text in strings],
-        "texts": every,
+        "texts": embedded,
         "vectors": vectors,
         "documents": documents,
         "queries": queries,
@@ -125,26 +122,26 @@ def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     def prompt(text: str) -> dict[str, Any]:
         start = _fitting(ids(text), text, window - TOKENS)
         tensor = torch.tensor([start])
-        every = model.generate(tensor, max_new_tokens=TOKENS, do_sample=False)[0].tolist()
-        made = [token for token in every[len(start) :] if token not in ends]
+        sequence = model.generate(tensor, max_new_tokens=TOKENS, do_sample=False)[0].tolist()
+        chosen = [token for token in sequence[len(start) :] if token not in ends]
         # The margin of each choice, in one pass and without the cache.
         first = len(start) - 1
-        values, tokens = logits([*start, *made])[first : first + len(made)].topk(2)
+        values, tokens = logits([*start, *chosen])[first : first + len(chosen)].topk(2)
         margins = (values[:, 0] - values[:, 1]).tolist()
-        sure = next((place for place, margin in enumerate(margins) if margin < MARGIN), len(made))
-        if made[:sure] != tokens[:sure, 0].tolist():
+        sure = next((place for place, margin in enumerate(margins) if margin < MARGIN), len(chosen))
+        if chosen[:sure] != tokens[:sure, 0].tolist():
             raise StepError(
                 "parity: torch with its cache gives other answers than without,"
                 f" after {text[:60]!a}"
             )
-        return {"text": text, "ids": made, "sure": sure}
+        return {"text": text, "ids": chosen, "sure": sure}
 
     def passage(text: str) -> dict[str, Any]:
         tokens = _fitting(ids(text), text, window)
         if len(tokens) < 2:
             raise TextsError(f"a passage of one token predicts nothing: {text[:60]!a}")
-        every = torch.log_softmax(logits(tokens)[:-1].double(), dim=-1)
-        chosen = every.gather(1, torch.tensor(tokens[1:]).unsqueeze(1)).squeeze(1).tolist()
+        likelihoods = torch.log_softmax(logits(tokens)[:-1].double(), dim=-1)
+        chosen = likelihoods.gather(1, torch.tensor(tokens[1:]).unsqueeze(1)).squeeze(1).tolist()
         return {"ids": tokens, "logprobs": [round(number, DIGITS) for number in chosen]}
 
     strings = hostile(sorted(tokenizer.all_special_tokens))

@@ -123,7 +123,7 @@ def name_axes(graph: Any, names: Mapping[str, str]) -> None:
     outputs = (output for node in graph.graph.all_nodes() for output in node.outputs)
     for value in (*graph.graph.inputs, *outputs):
         if value.shape is not None:
-            value.shape = onnx_ir.Shape([named(each) for each in value.shape])
+            value.shape = onnx_ir.Shape([named(axis) for axis in value.shape])
 
 
 def save_graph(graph: Any, path: Path) -> None:

@@ -15,5 +15,5 @@ PROGRAMS = {
     "lock-debs": "..debs:lock_debs",
     "fetch-debs": "..debs:fetch_locked_debs",
     "carry-debs": ".system:carry_debs",
-    "install-debs": ".system:install_locked",
+    "install-debs": ".system:install_debs",
 }

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..step import SITE
-from .tree import LayerError, same_file, tree
+from ..step import SITE, StepError
+from .tree import same_file, tree
 
 CODE = frozenset((".py", ".so", ".pth"))
 OURS = ("cold", "ledger")  # folders of the prefix that only slimbake writes
@@ -46,7 +46,7 @@ class Claim:
 
 
 def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
-    """The files that a wheel installs. Raises LayerError for a place that no wheel may write to."""
+    """The files that a wheel installs. Raises StepError for a place that no wheel may write to."""
     site = prefix / SITE_HERE
     roots = {
         "data": prefix,
@@ -64,9 +64,9 @@ def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
             root, below = (roots.get(scheme, site), rest) if spread else (site, member)
             path = Path(posixpath.normpath(root / below))
             if not path.is_relative_to(prefix):
-                raise LayerError(f"{wheel.name} would write outside of {prefix}: {member}")
+                raise StepError(f"{wheel.name} would write outside of {prefix}: {member}")
             if path.relative_to(prefix).parts[:1] in [(folder,) for folder in OURS]:
-                raise LayerError(f"{wheel.name} would write into a folder of slimbake's: {member}")
+                raise StepError(f"{wheel.name} would write into a folder of slimbake's: {member}")
             if not member.endswith("/"):
                 yield Claim(wheel, path, member)
 
@@ -81,7 +81,7 @@ def scripts_of(entry_points: str) -> list[tuple[str, str]]:
 
 
 def refuse_collisions(claims: Iterable[Claim], prefix: Path) -> dict[Path, Claim]:
-    """Raise LayerError where wheels of one layer have different modules or scripts for one place.
+    """Raise StepError where wheels of one layer have different modules or scripts for one place.
 
     uv would overwrite one of them. Other files that collide are printed, and returned with the last
     wheel that has them.
@@ -110,10 +110,10 @@ def refuse_collisions(claims: Iterable[Claim], prefix: Path) -> dict[Path, Claim
 
 
 def refuse(faults: Sequence[str]) -> None:
-    """Raise LayerError with these faults, where there are any."""
+    """Raise StepError with these faults, where there are any."""
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise LayerError(f"packages collide: {'; '.join(faults[:SHOWN])}{more}")
+        raise StepError(f"packages collide: {'; '.join(faults[:SHOWN])}{more}")
 
 
 def _digest(content: bytes) -> str:
@@ -125,7 +125,7 @@ def _digest(content: bytes) -> str:
 def merged(source: Path, prefix: Path) -> list[Path]:
     """Copy the files below `source` to where they lie below a prefix; return those that are new.
 
-    A file that layers below have, with the same bytes, is left there. Raises LayerError for one that
+    A file that layers below have, with the same bytes, is left there. Raises StepError for one that
     they have with others, on the disk or by their RECORDs: what is in a cold store counts.
     """
     below, above = _recorded(prefix), _recorded(source)

@@ -18,10 +18,10 @@ from typing import Any
 from .. import ledger, rules
 from ..cold.pack import go_cold
 from ..cold.select import select, warm_modules
-from ..step import EPOCH, INSIDE, PREFIX, SITE
+from ..step import EPOCH, INSIDE, PREFIX, SITE, StepError
 from .collisions import SITE_HERE, Claim, claims_of, merged, refuse_collisions
 from .layer import OFFLINE, TMP, compile_modules, link_identical, run_uv
-from .tree import LayerError, normalise, tree
+from .tree import normalise, tree
 
 LOCK = TMP / "lock.txt"
 LOCAL = TMP / "local"
@@ -34,7 +34,7 @@ def unpack_wheels(arguments: Sequence[str]) -> None:
     dependencies, and those of `own/*/`, which were built from sources that it pins.
 
     All are read from `wheels`, and uv verifies each by the lock's hash. Where the variable STRIP
-    names a rule, shared libraries are stripped, and STRIPPED says so under that name. Raises LayerError.
+    names a rule, shared libraries are stripped, and STRIPPED says so under that name. Raises StepError.
     """
     folder = Path(*arguments)
     into = folder / "prefix"
@@ -54,7 +54,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
 
     The rules of `rules.json` are applied. With `warm.txt`, the layer's warm list, warm modules alone
     are compiled, and what no start reads goes to the layer's cold store; without `compile`, nothing
-    is compiled. Raises LayerError, and StepError for a rule that cannot be applied.
+    is compiled. Raises StepError, also for a rule that cannot be applied.
     """
     settings = json.loads((INSIDE / "rules.json").read_text())
     stripped = [
@@ -83,7 +83,7 @@ def install_local(_: Sequence[str] = ()) -> None:
     is locked.
 
     They have a layer of their own, without rules and cold store: an edit changes nothing else.
-    Raises LayerError.
+    Raises StepError.
     """
     before = {*tree(PREFIX)}
     unpack("", (), sorted(INSIDE.glob("own/*/*.whl")), LOCAL)
@@ -130,7 +130,7 @@ def optimised(
 
 
 def unpack(lock: str, wheels: Sequence[Path], local: Sequence[Path], into: Path) -> None:
-    """Install the wheels of a lock, and these local ones, below a folder. Raises LayerError, also
+    """Install the wheels of a lock, and these local ones, below a folder. Raises StepError, also
     where they would write over each other's modules.
     """
     (into / SITE_HERE).mkdir(parents=True)  # a lock may have no wheel for this platform
@@ -153,11 +153,11 @@ def settle(before: Set[Path], new: Sequence[Path]) -> None:
 
 
 def claimed(wheel: Path, into: Path) -> list[Claim]:
-    """The files that a wheel installs. Raises LayerError also for what is no wheel."""
+    """The files that a wheel installs. Raises StepError also for what is no wheel."""
     try:
         return list(claims_of(wheel, into))
     except (zipfile.BadZipFile, EOFError, zlib.error, configparser.Error) as error:
-        raise LayerError(f"{wheel.name} is damaged: {error}") from None
+        raise StepError(f"{wheel.name} is damaged: {error}") from None
 
 
 def install_wheels(lock: str, local: Sequence[Path], into: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import compileall
 import functools
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -22,8 +23,8 @@ from py_compile import PycInvalidationMode
 from typing import Any
 
 from ..fetch import source_line
-from ..step import EPOCH, INSIDE, hashed
-from .tree import LayerError, normalise, refuse_links_out, tree
+from ..step import EPOCH, INSIDE, StepError, hashed
+from .tree import normalise, refuse_links_out, tree
 
 TESTS = frozenset(("test", "tests"))
 
@@ -52,7 +53,7 @@ def copy_code(arguments: Sequence[str]) -> None:
 
 
 def copy_context(into: Path) -> None:
-    """Copy the build context. Raises LayerError for a link that is absolute or leads out of it."""
+    """Copy the build context. Raises StepError for a link that is absolute or leads out of it."""
     source = INSIDE / "context"
     refuse_links_out(source, "the build context")
     shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
@@ -106,9 +107,8 @@ def copy_weights(arguments: Sequence[str]) -> None:
     """The program `copy-weights TARGET`: copy the build context if it is what the lock names."""
     target = Path(*arguments)
     copy_context(target)
-    lines = (INSIDE / "lock.txt").read_text().splitlines()
-    rows = (line.partition("  ") for line in lines if line[:1] != "#")
-    locked = {path: digest for digest, _, path in rows}
+    rows = re.findall(r"^([0-9a-f]+)  (.+)$", (INSIDE / "lock.txt").read_text(), re.MULTILINE)
+    locked = {path: digest for digest, path in rows}
     there = {str(path.relative_to(target)): path for path in tree(target) if path.is_file()}
     names = sorted(
         name
@@ -116,7 +116,7 @@ def copy_weights(arguments: Sequence[str]) -> None:
         if name not in there or hashed(there[name]) != locked.get(name)
     )
     if names:
-        raise LayerError(f"weights differ from the lock: {', '.join(names)}; run `slimbake lock`")
+        raise StepError(f"weights differ from the lock: {', '.join(names)}; run `slimbake lock`")
     normalise(tree(target))
 
 
@@ -127,14 +127,12 @@ def take_outputs(arguments: Sequence[str]) -> None:
     out, source = Path(arguments[0]), INSIDE / "step"
     paths = [source / output for output in arguments[2:]]
     if lost := [str(path.relative_to(source)) for path in paths if not path.exists()]:
-        raise LayerError(
-            f"build: the step made no {', '.join(lost)}; `outputs` names what it makes"
-        )
+        raise StepError(f"build: the step made no {', '.join(lost)}; `outputs` names what it makes")
     for path in paths:
         target = out / arguments[1].lstrip("/") / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not path.resolve().is_relative_to(source.resolve()):
-            raise LayerError(f"build: {path.relative_to(source)} leads out of the step's folder")
+            raise StepError(f"build: {path.relative_to(source)} leads out of the step's folder")
         if path.is_dir():
             refuse_links_out(path, "the output")
             shutil.copytree(path, target, symlinks=True, dirs_exist_ok=True)
@@ -159,7 +157,7 @@ def unpack_weights(arguments: Sequence[str]) -> None:
     folders = sorted({folder for folder in configs if any(folder.glob("*.safetensors"))})
     if len(folders) != 1:
         names = ", ".join(str(folder.relative_to(unpacked)) for folder in folders) or "none"
-        raise LayerError(
+        raise StepError(
             f"the package must hold one folder with config.json and *.safetensors; found: {names}"
         )
     shutil.copytree(folders[0], target, dirs_exist_ok=True)
@@ -192,8 +190,8 @@ def build_wheel(arguments: Sequence[str]) -> None:
             SOURCE_DATE_EPOCH=str(EPOCH),
             **settings,
         )
-    except LayerError as error:
-        raise LayerError(
+    except StepError as error:
+        raise StepError(
             f"{error}: the wheel of {origin.get('name', 'this package')} did not build. If it needs a"
             " compiler or headers, name their Debian packages where it is required, in the manifest:"
             " wheels: {system: [gcc]}. If it imports a module that its [build-system] does not"
@@ -205,12 +203,12 @@ def build_wheel(arguments: Sequence[str]) -> None:
 
 
 def sources_file(origin: Mapping[str, Any]) -> Path:
-    """The file of sources that a lock names. Raises LayerError where it is another."""
+    """The file of sources that a lock names. Raises StepError where it is another."""
     path = INSIDE / "wheels" / str(origin["file"])
     if not path.is_file():
-        raise LayerError(f"{origin['file']} is missing among the files of the lock")
+        raise StepError(f"{origin['file']} is missing among the files of the lock")
     if hashed(path) != origin["sha256"]:
-        raise LayerError(f"{origin['file']} is not what the lock names: sha256 {hashed(path)}")
+        raise StepError(f"{origin['file']} is not what the lock names: sha256 {hashed(path)}")
     return path
 
 
@@ -252,14 +250,14 @@ def make_folders(arguments: Sequence[str]) -> None:
 def _name(number: int, line: str, file: Path) -> None:
     """Add a user or group to a file of them: `pwd`, libpq and others fail for one without a name."""
     text = file.read_text()
-    if str(number) not in {each for row in text.splitlines() for each in row.split(":")[2:3]}:
+    if str(number) not in {field for row in text.splitlines() for field in row.split(":")[2:3]}:
         file.write_text(f"{text}{line}\n")
         for path in (file, file.parent):
             os.utime(path, (EPOCH, EPOCH))
 
 
 def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> None:
-    """Run uv without a network and without the machine's settings. Raises LayerError."""
+    """Run uv without a network and without the machine's settings. Raises StepError."""
     settings = {
         "UV_CACHE_DIR": str(cache),
         "UV_LINK_MODE": "copy",
@@ -274,4 +272,4 @@ def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> Non
     command = [str(INSIDE / "uv"), *arguments]
     done = subprocess.run(command, check=False, env={**os.environ, **settings, **environment})
     if done.returncode:
-        raise LayerError(f"uv {arguments[0]} failed with exit code {done.returncode}")
+        raise StepError(f"uv {arguments[0]} failed with exit code {done.returncode}")

@@ -25,8 +25,10 @@ def listed(cache: bytes) -> "list[tuple[str, str, str]]":
         return os.fsdecode(cache[at : cache.index(b"\0", at)])
 
     places = range(HEADER, HEADER + count * struct.calcsize(ENTRY), struct.calcsize(ENTRY))
-    found = (struct.unpack_from(ENTRY, cache, place) for place in places)
-    return [(text(key), KINDS.get(flags, "libc6"), text(value)) for flags, key, value, *_ in found]
+    entries = (struct.unpack_from(ENTRY, cache, place) for place in places)
+    return [
+        (text(key), KINDS.get(flags, "libc6"), text(value)) for flags, key, value, *_ in entries
+    ]
 
 
 def main(arguments: "list[str]") -> int:
@@ -36,10 +38,10 @@ def main(arguments: "list[str]") -> int:
         return 1
     try:
         with open(CACHE, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than all this
-            found = listed(file.read())
+            libraries = listed(file.read())
     except OSError:
-        found = []
-    there = [each for each in found if os.access(each[2], os.F_OK)]
+        libraries = []
+    there = [library for library in libraries if os.access(library[2], os.F_OK)]
     print(f"{len(there)} libs found in cache `{CACHE}'")
     for name, kind, path in there:
         print(f"\t{name} ({kind}) => {path}")

@@ -133,18 +133,6 @@ FOLDERS = (
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - folders of the image, writable for all
 
 
-def left_behind(module: str) -> str:
-    """Why the runtime has no such module of the standard library; "" where it has."""
-    top, *_ = parts = module.split(".")
-    names = [*parts, *(f"{part}{suffix}" for part in parts for suffix in (".py", ".so"))]
-    if top not in sys.stdlib_module_names or top in sys.builtin_module_names:
-        return ""
-    for reason, patterns in LEFT_BEHIND.items():
-        if any(fnmatch(name, pattern) for name in names for pattern in patterns):
-            return reason
-    return ""
-
-
 def links_to(path: Path) -> Iterator[Path]:
     """Each link on the way to `path`, then the file: all that must exist for `path` to open."""
     here, left = ROOT, [*path.parts]
@@ -266,10 +254,9 @@ def lay_out(
 
 
 def set_times(out: Path) -> None:
-    """Give everything in `out` the one time of the build."""
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or EPOCH)
+    """Give everything in `out` one time."""
     for path in tree(out):
-        os.utime(path, (epoch, epoch), follow_symlinks=False)
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
 
 
 def runtime_files() -> set[Path]:

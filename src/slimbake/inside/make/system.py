@@ -14,14 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..debs import LOCK, Deb, DebsError, apt, debs_of, verify_debs
+from ..debs import LOCK, apt, debs_of, verify_debs
 from ..elf import LIBRARIES, is_elf, needed
-from ..step import INSIDE
+from ..step import INSIDE, StepError
 from .dpkg import STATUS_D, alternative_links, debian_owners, paragraphs, require_dpkg
 from .runtime import (
     cached_libraries,
@@ -45,7 +45,6 @@ SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
 # Debian's own words for what every installation has: their dependents name them for the sake of
 # scripts that run when a package is installed.
 EVERYWHERE = frozenset(("required", "important"))
-NAMED = 3  # programs that a warning names
 
 
 @dataclass(frozen=True)
@@ -57,20 +56,22 @@ class Installed:
     depends: tuple[tuple[str, ...], ...]  # names, any of which will do
 
 
-def install_debs(debs: Sequence[Deb], folder: Path) -> None:
-    """Install the packages of a lock that the image lacks, from these files, without a network.
+def install_debs(_: Sequence[str] = ()) -> None:
+    """The program `install-debs`: install the packages of the lock that the image lacks, from the
+    mounted files, without a network.
 
     The image's own packages stay; only where something then does not fit are they replaced by the
     locked versions.
     """
-    files = dict(zip(debs, verify_debs(debs, folder), strict=True))
+    debs = debs_of(LOCK)
+    files = dict(zip(debs, verify_debs(debs, INSIDE / "debs"), strict=True))
     state = "\nStatus: install ok installed\n"
     there = {name for name, text in paragraphs().items() if state in text}
     command = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
     if lacking := [str(path) for deb, path in files.items() if deb.name not in there]:
         try:
             apt(*command, *lacking)
-        except DebsError:
+        except StepError:
             apt(*command, *map(str, files.values()))
 
 
@@ -116,7 +117,7 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
     chosen: set[str] = set()
     requested = {_first((name,)) for name in names}
     shell = bool(SHELLS & requested) or within(INSIDE / "base", "/usr/bin/sh").exists()
-    needing: dict[Path, str] = {}  # a program that needs a shell -> its package
+    shelled: set[str] = set()  # packages of programs that need a shell
     waiting = [*requested]
     while waiting:
         name = waiting.pop()
@@ -134,10 +135,15 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
         for elf in sorted(filter(is_elf, files)):
             more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
         more |= _interpreters(files)
-        if name in requested and not shell:
-            needing |= dict.fromkeys(filter(_needs_shell, files), name)
+        if not shell and name in requested and any(map(_needs_shell, files)):
+            shelled.add(name)
         waiting += sorted(more - {""} - {*runtime})
-    _tell_of_shells(needing)
+    if shelled:
+        print(
+            f"slimbake: warning: system: the image has no shell for programs of"
+            f" {', '.join(sorted(shelled))}: if your code runs them, `shell: true` brings one",
+            file=sys.stderr,
+        )
     return chosen
 
 
@@ -183,22 +189,6 @@ def _program(path: Path) -> bool:
     return bool(PROGRAM.fullmatch(str(path)))
 
 
-def _tell_of_shells(programs: Mapping[Path, str]) -> None:
-    """Say in one line which programs need a shell, of which package each: those that have the name
-    of their package first, since they are what it is for.
-    """
-    if not programs:
-        return
-    first = sorted(programs, key=lambda path: (path.name != programs[path], str(path)))
-    names = ", ".join(f"{path.name} of {programs[path]}" for path in first[:NAMED])
-    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
-    print(
-        f"slimbake: warning: system: the image has no shell for {names}{more}: if your code runs"
-        " them, `shell: true` brings one",
-        file=sys.stderr,
-    )
-
-
 def interpreter_of(path: Path) -> Path | None:
     """What runs a script; None for what is none."""
     if not path.is_file():
@@ -212,18 +202,12 @@ def interpreter_of(path: Path) -> Path | None:
     return Path(command[0]) if command else None
 
 
-def alternatives(paths: set[Path]) -> set[Path]:
-    """The links by which Debian's alternatives (say, of libblas.so.3) lead to `paths`."""
-    return {
-        step for link in alternative_links() if link.resolve() in paths for step in links_to(link)
-    }
-
-
 def package_files(names: Collection[str]) -> set[Path]:
     """The files of the installed packages `names`, and the shared libraries that they need."""
     carried = (path for name in names for path in own_files().get(name, ()))
     paths = {step for path in carried for step in links_to(path)}
-    paths |= alternatives(paths)
+    links = [link for link in alternative_links() if link.resolve() in paths]
+    paths |= {step for link in links for step in links_to(link)}
     for elf in sorted(filter(is_elf, paths)):
         linked, missing = libraries(elf)
         for name in missing:  # no error: a plug-in may rely on what its program has loaded
@@ -235,28 +219,11 @@ def package_files(names: Collection[str]) -> set[Path]:
     return paths | copyrights(paths)
 
 
-def install_locked(_: Sequence[str] = ()) -> None:
-    """The program `install-debs`: install the packages of the lock here, for what builds a wheel."""
-    install_debs(debs_of(LOCK), INSIDE / "debs")
-
-
-def write_cache(out: Path, runtime: Path) -> None:
-    """The loader's cache of the image that has `out` on top of `runtime`: the loader finds what lies
-    in folders of its own by it, and `ldconfig -p` prints it.
-    """
-    with tempfile.TemporaryDirectory() as root:
-        for tree in (runtime, out):
-            shutil.copytree(tree, root, symlinks=True, dirs_exist_ok=True)
-        subprocess.run(["/sbin/ldconfig", "-X", "-r", root], check=True)
-        (out / "etc").mkdir(exist_ok=True)
-        shutil.copyfile(Path(root, "etc/ld.so.cache"), out / "etc/ld.so.cache")
-
-
 def carry_debs(arguments: Sequence[str]) -> None:
     """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
     require_dpkg()
     out, runtime, packages = Path(arguments[0]), INSIDE / "base", arguments[1:]
-    install_debs(debs_of(LOCK), INSIDE / "debs")
+    install_debs()
     cached_libraries.cache_clear()
     there = {path.stem for path in within(runtime, STATUS_D).glob("*.md5sums")}
     chosen = companions(packages, there)
@@ -265,5 +232,11 @@ def carry_debs(arguments: Sequence[str]) -> None:
     out.mkdir(exist_ok=True)
     texts = dpkg_records(paths, runtime) | {str(LIBRARIES): library_owners()}
     lay_out(out, paths, texts, {})
-    write_cache(out, runtime)
+    # The loader's cache of the whole image: by it the loader finds what lies in other folders.
+    with tempfile.TemporaryDirectory() as root:
+        for tree in (runtime, out):
+            shutil.copytree(tree, root, symlinks=True, dirs_exist_ok=True)
+        subprocess.run(["/sbin/ldconfig", "-X", "-r", root], check=True)
+        (out / "etc").mkdir(exist_ok=True)
+        shutil.copyfile(Path(root, "etc/ld.so.cache"), out / "etc/ld.so.cache")
     set_times(out)

@@ -10,25 +10,21 @@ from pathlib import Path
 from ..step import EPOCH, StepError
 
 
-class LayerError(StepError):
-    """The step cannot make its layer."""
-
-
 def refuse_links_out(source: Path, what: str) -> None:
-    """Raise LayerError for a link below a folder that is absolute or leads out of it."""
+    """Raise StepError for a link below a folder that is absolute or leads out of it."""
     for path in filter(Path.is_symlink, tree(source)):
         target = path.readlink()
         if target.is_absolute() or not path.resolve().is_relative_to(source.resolve()):
             name = path.relative_to(source)
-            raise LayerError(f"{name} is a link that leads out of {what}: {target}")
+            raise StepError(f"{name} is a link that leads out of {what}: {target}")
 
 
 def tree(root: Path) -> Iterator[Path]:
     """Every path below `root` and `root` itself, folders after their contents."""
     for name, folders, files in os.walk(root, topdown=False):
         folder = Path(name)
-        links = [each for each in folders if os.path.islink(f"{name}/{each}")]  # noqa: PTH114 - sooner
-        yield from (folder / each for each in sorted([*files, *links]))
+        links = [entry for entry in folders if os.path.islink(f"{name}/{entry}")]  # noqa: PTH114 - sooner
+        yield from (folder / entry for entry in sorted([*files, *links]))
         yield folder
 
 
