@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bench.document import serving
 from bench.document.inputs import Inputs
-from bench.serve.figures import NODE, Round, figure, summed
+from bench.serve.figures import NODE, Round, summed
 from bench.serve.load import Load, parsed
 from bench.serve.memory import Memory
 
@@ -21,11 +21,6 @@ def round_(start: float, rss: int, seconds: float, measured: bool = True) -> Rou
     return Round(
         start, held, held, {"1 text": {4: Load(requests=100, seconds=seconds, p50=0.01, p99=0.02)}}
     )
-
-
-def test_a_ratio_is_that_within_a_round() -> None:
-    found = figure([1.0, 3.0, 2.0], [2.0, 30.0, 4.0])
-    assert found == {"median": 2.0, "runs": [1.0, 3.0, 2.0], "ratio": 0.5}
 
 
 def test_the_first_side_is_what_the_others_are_compared_with() -> None:

@@ -33,11 +33,6 @@ def harmed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     return after
 
 
-def test_what_is_the_same_has_lost_nothing() -> None:
-    found = tally(WHOLE, WHOLE)
-    assert (found.modules, found.found, found.losses, found.differences) == (3, 3, (), ())
-
-
 def test_a_namespace_of_which_a_rule_took_all_is_explained_by_it() -> None:
     """numpy names its folder of pkg-config's files as an entry point."""
     before = copy.deepcopy(WHOLE)

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from slimbake.checks import parity
 from slimbake.console import Console
 from slimbake.host.workspace import Workspace
-from slimbake.release.command import FIGURES
 
 
 def numbers(said: Any) -> dict[str, int]:
@@ -78,7 +76,3 @@ def test_nothing_is_kept_without_a_root(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="layouts"):
         workspace.path("layouts")
-
-
-def test_figures_of_parity_are_where_a_bake_puts_them(tmp_path: Path) -> None:
-    assert Workspace(tmp_path).path(parity.FIGURES) == tmp_path / FIGURES
