@@ -48,6 +48,7 @@ def printed(plan: Plan, names: Sequence[str], given: Mapping[str, str]) -> Print
             "context": it.context,
             "contexts": dict(it.contexts),
             "dockerfile": posixpath.relpath(it.dockerfile, it.context),
+            "target": it.stage,
             "args": {"SOURCE_DATE_EPOCH": "315532800", **trusts, **dict(it.args)},
             "labels": dict(it.labels),
             "tags": (

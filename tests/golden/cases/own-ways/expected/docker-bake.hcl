@@ -135,6 +135,7 @@ target "by-hand" {
   inherits = ["_common"]
   context = "by-hand"
   dockerfile = "Dockerfile"
+  target = "served"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
