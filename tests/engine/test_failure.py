@@ -104,9 +104,7 @@ def test_a_step_that_fails_is_named_with_its_last_lines(toy: Toy) -> None:
     reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
     assert reported[0].startswith('slimbake: three does not build: RUN ["python", "-c", ')
     assert reported[0].endswith(": exit code: 1")
-    *lines, hint = reported[1:]
-    assert lines == [*(f"  line {number}" for number in range(21, 40)), "  no luck"]
-    assert "--keep-going" in hint
+    assert reported[1:] == [*(f"  line {number}" for number in range(21, 40)), "  no luck"]
     assert [held(toy.image(name)) for name in ("one", "two", "three")] == ["", "", ""]
 
 
