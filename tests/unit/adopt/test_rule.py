@@ -382,6 +382,7 @@ def test_poetry_installs_what_its_options_say(tmp_path: Path, install: str, foun
         ("pip3 install -r requirements.txt gunicorn", ["requirements.txt", "gunicorn"]),
         ("python -m pip install -rrequirements.txt", "requirements.txt"),
         ("uv pip install --system -r requirements.txt", "requirements.txt"),
+        ("pip wheel -w /wheels -r requirements.txt", "requirements.txt"),
         ("pip install /app/libs/common -e './libs/other[x]'", ["./libs/common", "./libs/other[x]"]),
     ],
 )
