@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bake bare up down test test-all test-rest test-fast lint bench docs clean \
+.PHONY: help bake bare up down test test-all test-rest test-fast fuzz lint bench docs clean \
 	suite-main suite-all
 
 help:  ## list the targets
@@ -46,6 +46,9 @@ test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
 
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'
+
+fuzz: $(READY)  ## 10,000 hostile texts for each reader of files: an hour, for a night
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/unit/test_readers.py
 
 suite-main:
 	$(SETUP)

@@ -31,7 +31,8 @@ else:
     settings.register_profile(
         "slimbake", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
-    settings.load_profile("slimbake")
+    settings.register_profile("fuzz", settings.get_profile("slimbake"), max_examples=10_000)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "slimbake"))
 
 # pytest-timeout: seconds that end what hangs and show where; no machine is that slow
 os.environ.setdefault("PYTEST_TIMEOUT", "3600")

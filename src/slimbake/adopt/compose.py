@@ -20,11 +20,13 @@ from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, P
 from slimbake.adopt.shell import expand
 from slimbake.config.compose import OWN, dotenv
 from slimbake.config.document import Places, read_yaml
+from slimbake.config.secrecy import looks_secret
 from slimbake.config.words import Word
 
 _DEEP = 20  # files and services that extend each other
 _LISTS = ("ports", "expose", "volumes", "env_file", "tmpfs")
 _TIMES = ("interval", "timeout", "start_period", "retries")
+_RUN = ("entrypoint", "command", "healthcheck")
 _READ = frozenset(
     [
         "build",
@@ -229,6 +231,9 @@ def _service(name: str, said: Raw) -> ComposeService:
     volumes, mounts = _volumes(said.get("volumes", ()))
     stays = [key for key in said if key and key not in _READ]
     stays += [f"the mount of {mount}" for mount in mounts]
+    secret = [key for key in _RUN if _is_secret(str(said.get(key, "")))]
+    stays += [f"{key}, which has what may be secret" for key in secret]
+    said = {key: value for key, value in said.items() if key not in secret}
     depends = said.get("depends_on", {})
     return ComposeService(
         name=name,
@@ -257,6 +262,12 @@ def _service(name: str, said: Raw) -> ComposeService:
         profiles=bool(said.get("profiles")),
         stays=tuple(dict.fromkeys(stays)),
     )
+
+
+def _is_secret(text: str) -> bool:
+    """Whether a text, or what Python writes of a list, has a secret besides variables."""
+    words = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
+    return any(looks_secret("", each) for each in (" ".join(words), *words))
 
 
 def _has_gpu(said: Raw) -> bool:

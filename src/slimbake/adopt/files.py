@@ -14,7 +14,7 @@ from slimbake.host.dockerignore import matches
 UV = re.compile(r"(?:^|/)uv(?:[:@]|$)")
 _PYTHON = re.compile(
     r"(?:[\w.-]+(?::\d+)?/)?(?:(?:docker/)?library/)?python(?:[:@](?P<tag>.*))?"
-    r"|.*/uv:(?:.*-)?python(?P<uv>3\.\d+).*"
+    r"|.*/uv:(?:[^/]*-)?python(?P<uv>3\.\d+).*"
 )
 _PATTERN = re.compile(r"[*?\[]")
 _ADVICE = "copy it from the repository"

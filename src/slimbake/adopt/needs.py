@@ -72,7 +72,7 @@ _FETCHED = re.compile(r"install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?in
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 _LOCKS = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
-    r"|[\w.-]*requirements[\w.-]*|[\w.-]*constraints[\w.-]*|\.python-version"
+    r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
 _MAKES = (
     "a `build` step of the manifest runs it: `{{run: [{words}], outputs: [WHAT IT MAKES]}}`; remove"

@@ -52,7 +52,7 @@ _TOOLS = {
     "diff": "diffutils",
 }
 _FETCHERS = ("curl", "wget")  # packages of the same name, which python:VERSION has without -slim
-_OR_FAIL = re.compile(r"\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
+_OR_FAIL = re.compile(r"(?<!\s)\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
 _ABSOLUTE = re.compile(r"/[A-Za-z0-9._@+/-]*")
 
 
@@ -146,7 +146,7 @@ def _torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
             return stage.place
     for file in needs.files:
         text = repository.text(file) or ""
-        if found := re.search(r"(?m)^[\s\"']*torch\b(?![-_\w])", text):
+        if found := re.search(r"(?m)^[ \t\"']*torch\b(?![-_\w])", text):
             return Place(file, text.count("\n", 0, found.end()) + 1)
     return None
 

@@ -173,7 +173,7 @@ def _is_dockerfile(path: str, repository: Repository) -> bool:
     if not name or hidden or (name[1] or "").lower() in _TEMPLATES:
         return False
     text = repository.text(path)
-    return text is None or re.search(r"(?mi)^\s*FROM\s", text) is not None
+    return text is None or re.search(r"(?mi)^[ \t]*FROM\s", text) is not None
 
 
 def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]]:

@@ -38,7 +38,7 @@ _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
     ("build", "RUN"),
     ("include", "COPY"),
 )
-_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\}|\(.*\))|`[^`]+`")
+_VARIABLE = re.compile(r"\$(\w+|\{[^{}]*\}|\([^()]*\))|`[^`]+`")
 
 
 def containers(services: Raw, report: ProblemReport) -> None:

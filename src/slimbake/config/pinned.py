@@ -10,6 +10,7 @@ from typing import Any
 
 from slimbake.config.report import RefusedError
 from slimbake.config.specs import normalised
+from slimbake.host.typed import WRONG
 
 UV_LOCK = "uv.lock"
 POETRY_LOCK = "poetry.lock"
@@ -35,14 +36,17 @@ def is_pylock(file: str) -> bool:
     return name == PYLOCK or (name.startswith("pylock.") and name.endswith(".toml"))
 
 
-def pins(file: str, lock: Entry) -> Iterator[str]:
+def pins(file: str, lock: Entry) -> tuple[str, ...]:
     """What a lock of this name pins: `name==version`, with a marker where it has one.
 
-    Raises RefusedError where a pylock.toml holds what no list of requirements can.
+    Raises RefusedError where a pylock.toml holds what no list of requirements can, and for what is
+    no lock.
     """
-    if is_pylock(file):
-        return _pylock(lock)
-    return (_uv if posixpath.basename(file) == UV_LOCK else _poetry)(lock)
+    other = _uv if posixpath.basename(file) == UV_LOCK else _poetry
+    try:
+        return tuple((_pylock if is_pylock(file) else other)(lock))
+    except WRONG as error:
+        raise RefusedError(f"it is no lock: {error}", "have its tool write it again") from None
 
 
 def _pin(name: str, version: str, marker: str = "") -> str:

@@ -37,7 +37,7 @@ _EXPORT = "uv pip compile pyproject.toml -o requirements.txt"
 _FILE_URL = re.compile(
     r"(?:file:(?://)?(?:/?\$\{PROJECT_ROOT\}/|\{root:uri\}/)?|\{root:uri\}/)([^#]*)"
 )
-_OLD_NAME = re.compile(r"^\s*name\s*=\s*['\"]?([\w.-]+)['\"]?\s*,?\s*$", re.M)
+_OLD_NAME = re.compile(r"^[ \t]*name\s*=\s*['\"]?([\w.-]+)['\"]?\s*(?:,\s*)?$", re.M)
 
 Table = dict[str, Any]
 # A requirement, and the text by which it is found in its file.

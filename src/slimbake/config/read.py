@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from slimbake.config.document import KeyPath
-from slimbake.config.files import ManifestFolder as Repository
-from slimbake.config.files import own_compose
+from slimbake.config.files import ManifestFolder, own_compose
 from slimbake.config.inference import without_export
 from slimbake.config.model import (
     BaseEntry,
@@ -34,8 +33,7 @@ from slimbake.config.model import (
 )
 from slimbake.config.order import Order
 from slimbake.config.parity import written_limits as limits
-from slimbake.config.report import ProblemReport as Report
-from slimbake.config.report import RefusedError, did_you_mean
+from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import cycles, folder_context
 from slimbake.config.sizes import size
@@ -50,10 +48,10 @@ _IGNORE = ".dockerignore"
 class Reader:
     """Turns plain values into the manifest's own; what a file makes impossible is reported."""
 
-    def __init__(self, file: Path, report: Report) -> None:
+    def __init__(self, file: Path, report: ProblemReport) -> None:
         self._file = file
         self._report = report
-        self._repository = Repository(str(file.parent))
+        self._repository = ManifestFolder(str(file.parent))
         self._requirements = RequirementsReader(self._repository, report)
 
     def manifest(self, raw: Raw) -> Manifest:

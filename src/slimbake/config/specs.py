@@ -13,7 +13,7 @@ _SEPARATORS = re.compile(r"[-_.]+")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2")
 # An address, with a name before it or without; a space ends it where a marker follows.
 _ADDRESS = re.compile(
-    rf"(?:(?P<name>{_NAME.pattern})\s*(?P<extras>\[[^]]*\])?\s*@\s*)?"
+    rf"(?:(?P<name>{_NAME.pattern})\s*(?:(?P<extras>\[[^]]*\])\s*)?@\s*)?"
     r"(?P<url>(?:[a-z][a-z0-9+.-]*://|file:|git@)\S*)(?:\s+;\s*(?P<marker>.+))?$"
 )
 _SOURCES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -72,7 +72,10 @@ def _addressed(found: re.Match[str]) -> str:
     if not address.startswith(_SCHEMES):
         kinds = "git+https://, git+ssh:// and https:// can be locked"
         raise RefusedError(f"'{shown}' is an address of another kind", f"{kinds}\n{_BUILT}")
-    git, parts = address.startswith("git+"), dict(re.findall(r"([a-z]+)=([^&]+)", fragment))
+    git, parts = (
+        address.startswith("git+"),
+        dict(re.findall(r"(?<![a-z])([a-z]+)=([^&]+)", fragment)),
+    )
     if not git and not address.endswith((".whl", *_SOURCES)):
         raise RefusedError(
             f"'{shown}' is the address of no package",

@@ -189,7 +189,7 @@ class ContainerState:
         """The port of the host that it was to have and that another has; "" where that is not why
         it did not start.
         """
-        found = re.search(r"(?:[\d.]+|\[[\da-f:]*\]):(\d+)", self.error)
+        found = re.search(r"(?:(?<![\d.])[\d.]+|\[[\da-f:]*\]):(\d+)", self.error)
         return found[1] if found and "already" in self.error else ""
 
 
@@ -202,7 +202,7 @@ def compose_version() -> tuple[int, ...]:
 
 def version_of(text: str) -> tuple[int, int, int] | None:
     """The version that a text names; None where it names none."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    found = re.search(r"(?<!\d)(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
 

@@ -125,7 +125,7 @@ def _clean(pattern: str) -> str:
 
 
 _SPECIAL = re.compile(r"[*?\[\]\\]")
-_PIECE = re.compile(r"\*\*/?|\*|\?|\\.|\[(?:\\.|[^\]\\])+\]|.", re.DOTALL)
+_PIECE = re.compile(r"\*\*/?|\*|\?|\\.|\[(?:\\.|[^\]\\])+(?:\]|(?P<open>\Z))|.", re.DOTALL)
 
 
 def _expression(pattern: str) -> str:
@@ -139,7 +139,8 @@ def _expression(pattern: str) -> str:
     if pattern.endswith("**") and not _SPECIAL.search(rest := pattern[:-2]):
         return rf"{re.escape(rest)}(?s:.*)"
     return "".join(
-        _piece(found[0], found.end() == len(pattern)) for found in _PIECE.finditer(pattern)
+        _piece(found[0] if found["open"] is None else "[", found.end() == len(pattern))
+        for found in _PIECE.finditer(pattern)
     )
 
 

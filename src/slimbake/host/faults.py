@@ -49,7 +49,7 @@ def fault_of(error: Exception) -> SetupError | None:
             f"{error.filename} was removed while slimbake used it",
             "keep what cleans that folder away from it, then run the command again",
         )
-    if hint := _HINTS.get(error.errno or 0):
-        named = error.filename2 if error.filename2 is not None else error.filename
-        return SetupError(f"{named}: {reason}" if named else reason, hint)
-    return None
+    if error.errno == errno.ENOENT and str(error.filename).startswith("/proc/"):  # as HOME
+        return SetupError(f"{error.filename} cannot be made", _WRITABLE)
+    named = f"{error.filename2 or error.filename or ''}: {reason}".removeprefix(": ")
+    return SetupError(named, hint) if (hint := _HINTS.get(error.errno or 0)) else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 # The sections that `pip install` reads; the later one wins.
 _SECTIONS = ("global", "install")
@@ -110,8 +111,7 @@ def package_sources(
 
 def without_credentials(address: str) -> str:
     """An address as it may be shown: without user and password."""
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return re.sub(r"(?<=//)[^/?#]*@", "", address, count=1)
 
 
 def _xdg(environ: Mapping[str, str], variable: str, default: str) -> list[str]:

@@ -21,8 +21,8 @@ METADATA = re.compile(r"[^/]+\.dist-info/.+")
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.[^.]+(\.opt-\d)?\.pyc")
 # A program or a library that compiles C, C++ or GPU code.
 _COMPILER = re.compile(
-    r"(.*/)?(bin/(.*-)?(gcc|g\+\+|cc|c\+\+|clang(\+\+)?|tcc|nvcc|hipcc|icpx?)(-[\d.]+)?|zig"
-    r"|[\w.-]*(nvrtc|clang|cling|opencl|libtcc)[\w.-]*\.so[\d.]*)",
+    r"(.*/)?(bin/([^/]*-)?(gcc|g\+\+|cc|c\+\+|clang(\+\+)?|tcc|nvcc|hipcc|icpx?)(-[\d.]+)?|zig"
+    r"|(?=[\w.-]*\.so[\d.]*\Z)[\w.-]*?(nvrtc|clang|cling|opencl|libtcc)[\w.-]*)",
     re.IGNORECASE,
 )
 _TESTS = re.compile(r"(.*/)?tests?/.*")

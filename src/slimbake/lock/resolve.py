@@ -50,8 +50,8 @@ _LINE = re.compile(
 
 
 _ADDRESSED = re.compile(
-    r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? @ (?P<version>[^\s;]+)[^#]*?"
-    r"(?:\s+;[^#]*)?(?:\s# via (?P<via>.*))?$"
+    r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? @ (?P<version>[^\s;]+)[^#]*"
+    r"(?:(?<=\s)# via (?P<via>.*))?$"
 )
 
 

@@ -58,6 +58,8 @@ class BakeRequest:
                 f"'{self.tag}' cannot be the tag of an image",
                 "use at most 128 letters, digits, '_', '.' and '-', neither '.' nor '-' first",
             )
+        if "://" in self.registry:
+            raise UsageError(f"'{self.registry}' is no registry", "leave out `http://`: HOST/NAME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

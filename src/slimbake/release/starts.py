@@ -136,6 +136,7 @@ def _all_started(
             site.console.say,
         )
 
+    docker.remove_owned(docker.orphaned)  # of a bake that was killed
     with site.console.tracked("start checks", line=f"starting {named}") as work:
         try:
             return work.each(run, zip(steps, asked, strict=True), at_once())
@@ -184,7 +185,7 @@ def pull_beside(site: Site, services: Collection[str]) -> None:
 
 def _ways(workspace: Workspace) -> dict[str, str]:
     """The start checks that held, and how each was made."""
-    return dict(line.split() for line in workspace.read(HELD, _parsed) or ())
+    return workspace.read(HELD, lambda kept: dict(line.split() for line in kept)) or {}
 
 
 def _keys(
@@ -225,7 +226,3 @@ def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
 def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -> str:
     asked = (asdict(service), image, platform, beside, hashlib.sha256(zipapp("check")).hexdigest())
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-
-
-def _parsed(content: Any) -> tuple[str, ...]:
-    return tuple(line for line in map(str, content) if " " in line)

@@ -13,7 +13,7 @@ from .layout import SOURCE, TEXT
 from .paths import parsed, reached
 
 _NAMED = re.compile(rb"\.py[\"']")
-_NAME = re.compile(rb"[\w-]+$")
+_NAME = re.compile(rb"(?<![\w-])[\w-]+$")
 _TEST = re.compile(r"(.*/)?(tests?/.*|testing/.*|test(ing)?_[^/]*|[^/]*_test\.py|conftest\.py)")
 _FINDS = re.compile(rb"def find_(?:spec|module)\b")
 _LOADS_FILES = re.compile(rb"spec_from_file_location|SourceFileLoader|FileFinder")

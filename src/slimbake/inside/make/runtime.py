@@ -167,7 +167,7 @@ def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
     builds it.
     """
     maps = Path("/proc/self/maps").read_text()
-    loader = re.findall(r"(/\S*/ld(?:-linux[^/]*|64)?\.so\.\d)$", maps, re.MULTILINE)[0]
+    loader = re.findall(r"(?<!\S)(/\S*/ld(?:-linux[^/]*|64)?\.so\.\d)$", maps, re.MULTILINE)[0]
     options = ["--glibc-hwcaps-mask", "none", "--preload", " ".join(preload), "--list"]
     command = [loader, *options, elf]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from slimbake.host import git
 from slimbake.host.files import half_of
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
+from slimbake.host.typed import WRONG
 from slimbake.inside.fetch import MOST, FetchError, download, opener
 from slimbake.lock.wheelhouse.store import Held, Store
 
+_LARGEST = 1 << 20  # bytes of a pyproject.toml
 DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
 
 
@@ -107,13 +110,13 @@ def _member(archive: Path, name: str) -> str | None:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
                 found = [each for each in opened.namelist() if each.partition("/")[2] == name]
-                return opened.read(found[0]).decode() if found else None
+                return opened.open(found[0]).read(_LARGEST).decode() if found else None
         with tarfile.open(archive) as packed:
             for member in packed:
                 if member.name.removeprefix("./").partition("/")[2] == name and member.isfile():
                     file = packed.extractfile(member)
-                    return file.read().decode() if file else None
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+                    return file.read(_LARGEST).decode() if file else None
+    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, *WRONG) as error:
         raise SetupError(
             f"{archive.name} is no archive of sources: {error}", "take another version"
         ) from None

@@ -1,0 +1,152 @@
+"""Files and settings that nobody means and that are there all the same: no command stumbles over one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.abuse.conftest import Slimbake
+
+from slimbake.errors import UsageError
+from slimbake.lock.text import Fault, parse_pins
+from slimbake.release.place import BakeRequest
+
+MANIFEST = """\
+project: toys
+python: "3.11"
+services: {api: {context: api, command: [python, -m, api]}}
+"""
+SOURCES = {
+    "branches": "if a: pass\n" + "elif b: pass\n" * 5000,
+    "a sum": "x = " + "1 + " * 10_000 + "1\n",
+    "brackets": "(" * 5000 + ")" * 5000,
+    "attributes": "a" + ".b" * 10_000,
+    "calls": "a" + "()" * 10_000,
+    "lambdas": "lambda: " * 5000 + "0",
+    "a list in lists": "[" * 5000 + "]" * 5000,
+    "no": "x = " + "not " * 10_000 + "1",
+    "functions": "".join(f"{' ' * n}def f():\n" for n in range(99)) + " " * 99 + "pass\n",
+    "NUL": "import os\0\n",
+    "no text": "\udcff = 1",
+    "one long line": "x = '" + "a" * 5_000_000 + "'",
+}
+
+
+def repository(root: Path) -> Path:
+    (root / "api").mkdir(parents=True)
+    (root / "api/Dockerfile").write_text(
+        'FROM python:3.11\nCOPY . /app\nWORKDIR /app\nCMD ["python", "-m", "api"]\n'
+    )
+    (root / "api/api.py").write_text("import os\n")
+    return root
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_source_breaks_init(name: str, slimbake: Slimbake, tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    (root / "api/api.py").write_text(SOURCES[name], "utf-8", "surrogateescape")
+    done = slimbake("init", "--dry-run", at=root)
+    assert done.code == 0, done
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _own_folder(path: Path) -> None:
+    path.symlink_to(path.parent)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _closed(path: Path) -> None:
+    path.touch(mode=0)
+
+
+ODD = {
+    each.__name__.strip("_"): each
+    for each in (_fifo, _sparse, _loop, _own_folder, _folder, _closed)
+}
+PLACES = (
+    "x.py",
+    "requirements.txt",
+    "pyproject.toml",
+    "uv.lock",
+    "Dockerfile.dev",
+    ".dockerignore",
+    "x.bin",
+)
+COMMANDS = (
+    ("init", "--dry-run"),
+    ("plan",),
+    ("check",),
+    ("lock", "--check"),
+    ("ci", "plan"),
+    ("generate",),
+)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ODD)
+def test_no_file_stops_a_command(kind: str, place: str, slimbake: Slimbake, tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    ODD[kind](root / "api" / place)
+    for command in COMMANDS:
+        if command[0] != "init":
+            (root / "services.yaml").write_text(MANIFEST)
+        slimbake(*command, at=root)  # each ends with a documented code, and in no traceback
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe", b"a\nb", b"\x1b[2J", "\u202e".encode(), b"a b", b"'\"`$"]
+)
+def test_no_folder_s_name_breaks_init(name: bytes, slimbake: Slimbake, tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    (root / "api").rename(os.fsdecode(os.fsencode(root) + b"/" + name))
+    done = slimbake("init", at=root)
+    if done.code == 0:  # what it writes can be read
+        assert slimbake("plan", at=root).code == 0
+    else:
+        assert not (root / "services.yaml").exists()
+
+
+@pytest.mark.parametrize("home", ["/proc", "/dev/null", "/nowhere", ""])
+def test_no_home_breaks_a_command(
+    home: str, slimbake: Slimbake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = repository(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("XDG_", "SLIMBAKE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", home)
+    for command in (*COMMANDS, ("sizes",), ("lock",)):
+        if command[0] != "init":
+            (root / "services.yaml").write_text(MANIFEST)
+        slimbake(*command, at=root)
+
+
+@pytest.mark.parametrize("registry", ["http://x/y", "https://ghcr.io/a", "oci://x"])
+def test_an_address_is_no_registry(registry: str) -> None:
+    with pytest.raises(UsageError, match="is no registry"):
+        BakeRequest(targets=(), registry=registry, tag="1")
+
+
+@pytest.mark.parametrize(
+    "name", ["../a-1-py3-none-any.whl", "/a-1-py3-none-any.whl", "..\\a.whl", "a/b.whl"]
+)
+def test_a_lock_names_no_place_for_a_wheel(name: str) -> None:
+    with pytest.raises(Fault):
+        parse_pins(f"# {name} 9\na==1 \\\n    --hash=sha256:{'a' * 64}\n")

@@ -1,0 +1,75 @@
+"""Secrets of a compose file: `init` writes none of them into the manifest, wherever they stand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slimbake.adopt.init import InitRequest, start
+
+SECRETS = {
+    "a key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
+    "an encrypted key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIFHDBOBgkq\n",
+    "a token of GitHub": "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+    "a token of GitLab": "glpat-0123456789abcdefghij",
+    "a token of a model hub": "hf_abcdefghijklmnopqrstuvwxyz",
+    "a key of Amazon": "AKIA0123456789ABCDEF",
+    "a signed token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    "a header": "Authorization: Bearer abcdefghijklmnop123456",
+    "a header of a name and a password": "Basic dXNlcjpwYXNzd29yZDEyMw==",
+    "an address with a password": "postgres://user:hunter2@db:5432/app",
+    "an address with a password alone": "redis://:hunter2@cache:6379/0",
+    "an address of errors": "https://0123456789abcdef0123456789abcdef@o1.ingest.example/2",
+    "a webhook": "https://hooks.slack.com/services/T00000000/B00000000/abcdefgh",
+    "words of a driver": "host=db user=app password=hunter2 dbname=app",
+    "long and mixed": "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zA",
+}
+PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "environment": lambda value: {"environment": {"SETTING": value}},
+    "a list of variables": lambda value: {"environment": [f"SETTING={value}"]},
+    "an argument of a build": lambda value: {
+        "build": {"context": "api", "args": {"SETTING": value}}
+    },
+    "command": lambda value: {"command": ["python", "-m", "api", value]},
+    "an option of a command": lambda value: {"command": ["python", "-m", "api", "--token", value]},
+    "a text": lambda value: {"command": f"python -m api --token '{value}'"},
+    "entrypoint": lambda value: {"entrypoint": ["python", "-m", "api", value]},
+    "healthcheck": lambda value: {"healthcheck": {"test": ["CMD", "curl", "-H", value]}},
+    "a shell's healthcheck": lambda value: {
+        "healthcheck": {"test": f"curl -H '{value}' localhost"}
+    },
+    "labels": lambda value: {"labels": {"setting": value}},
+    "a default": lambda value: {"environment": {"SETTING": f"${{SETTING:-{value}}}"}},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", SECRETS)
+def test_a_secret_stays_in_the_compose_file(kind: str, place: str, tmp_path: Path) -> None:
+    value = SECRETS[kind]
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/Dockerfile").write_text(
+        'FROM python:3.11\nARG SETTING\nCOPY . /app\nWORKDIR /app\nCMD ["python", "-m", "api"]\n'
+    )
+    (tmp_path / "api/api.py").touch()
+    service = {"build": "api", **PLACES[place](value)}
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": service}}))
+    text = start(tmp_path / "services.yaml", InitRequest()).text
+    for part in value.split():
+        if len(part) > 20 or part == value:
+            assert part not in text, text
+
+
+def test_variables_are_no_secrets(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/Dockerfile").write_text('FROM python:3.11\nCMD ["python", "-m", "api"]\n')
+    (tmp_path / "api/api.py").touch()
+    command = ["python", "-m", "api", "--password=${PASSWORD}", "--url", "postgres://db/app"]
+    service = {"build": "api", "command": command, "environment": {"LOG_LEVEL": "info"}}
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": service}}))
+    text = start(tmp_path / "services.yaml", InitRequest()).text
+    assert "postgres://db/app" in text and "LOG_LEVEL: info" in text
