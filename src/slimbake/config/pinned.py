@@ -36,15 +36,17 @@ def is_pylock(file: str) -> bool:
     return name == PYLOCK or (name.startswith("pylock.") and name.endswith(".toml"))
 
 
-def pins(file: str, lock: Entry) -> tuple[str, ...]:
-    """What a lock of this name pins: `name==version`, with a marker where it has one.
+def pins(file: str, lock: Entry, member: str = "") -> tuple[str, ...]:
+    """What a lock of this name pins: `name==version`, with a marker where it has one. `member`: of a
+    `uv.lock`, what this member needs alone.
 
     Raises RefusedError where a pylock.toml holds what no list of requirements can, and for what is
     no lock.
     """
-    other = _uv if posixpath.basename(file) == UV_LOCK else _poetry
     try:
-        return tuple((_pylock if is_pylock(file) else other)(lock))
+        if posixpath.basename(file) == UV_LOCK:
+            return tuple(_uv(of_member(lock, member) if member else lock))
+        return tuple((_pylock if is_pylock(file) else _poetry)(lock))
     except WRONG as error:
         raise RefusedError(f"it is no lock: {error}", "have its tool write it again") from None
 
@@ -56,7 +58,7 @@ def _pin(name: str, version: str, marker: str = "") -> str:
 
 
 def _uv(lock: Entry) -> Iterator[str]:
-    for package in _packages(lock):
+    for package in packages_of(lock):
         if "registry" in package.get("source", {}) and "version" in package:
             markers = [str(marker) for marker in package.get("resolution-markers", ())]
             both = " or ".join(f"({marker})" for marker in markers) if len(markers) > 1 else ""
@@ -67,7 +69,7 @@ def _poetry(lock: Entry) -> Iterator[str]:
     """A package with several versions is pinned only where markers tell these apart."""
     packages = [
         package
-        for package in _packages(lock)
+        for package in packages_of(lock)
         if package.get("version") and package.get("source", {}).get("type", "legacy") == "legacy"
     ]
     names = [normalised(package["name"]) for package in packages]
@@ -112,7 +114,7 @@ def of_member(lock: Entry, member: str) -> Entry:
 
     `member`: its folder, relative to the lock.
     """
-    packages = _packages(lock)
+    packages = packages_of(lock)
     needs: dict[str, list[str]] = {}
     for package in packages:
         further = (package.get(key, {}) for key in ("optional-dependencies", "dev-dependencies"))
@@ -131,17 +133,22 @@ def of_member(lock: Entry, member: str) -> Entry:
 
 def package_folder(package: Entry) -> str:
     """The folder that a local package comes from, relative to its uv.lock; "" for others."""
-    source = package.get("source", {})
     return next(
-        (source[kind] for kind in ("virtual", "editable", "directory") if kind in source), ""
+        (
+            folder
+            for kind, folder in package.get("source", {}).items()
+            if kind in ("virtual", "editable", "directory")
+        ),
+        "",
     )
 
 
-def _packages(lock: Entry) -> list[dict[str, Any]]:
+def packages_of(lock: Entry) -> list[dict[str, Any]]:
+    """The packages of a `uv.lock` or `poetry.lock`."""
     listed = lock.get("package", [])
-    packages = listed if isinstance(listed, list) else []
     return [
         package
-        for package in packages
+        for package in (listed if isinstance(listed, list) else ())
         if isinstance(package, dict) and isinstance(package.get("name"), str)
+        if isinstance(package.get("source", {}), dict)
     ]

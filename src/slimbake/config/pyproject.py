@@ -20,8 +20,8 @@ from slimbake.config.pinned import (
     POETRY_LOCK,
     PYLOCK,
     UV_LOCK,
-    of_member,
     package_folder,
+    packages_of,
     pins,
 )
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
@@ -200,7 +200,7 @@ class Pyprojects:
             return tomllib.loads(self._repository.read(file))
         except RefusedError as error:
             self._report.elsewhere(file, error.place, error.message, error.hint)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             message = str(error)
             found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
             place = Position(int(found[1]), int(found[2])) if found else None
@@ -450,7 +450,7 @@ class Pyprojects:
         root = self._workspace(folder)
         lock = posixpath.join(posixpath.dirname(root), UV_LOCK)
         if root and self._repository.exists(lock):
-            packages = (self.table(lock) or {}).get("package", [])
+            packages = packages_of(self.table(lock) or {})
             member = posixpath.relpath(folder or ".", posixpath.dirname(root) or ".")
             if any(package_folder(each) == member for each in packages):
                 return self._pins(lock, folder)
@@ -465,10 +465,10 @@ class Pyprojects:
             )
             return Requirements()
         data: Mapping[str, Any] = self.table(self._repository.file(lock)) or {}
-        if name == UV_LOCK:
-            data = of_member(data, posixpath.relpath(project or ".", folder or "."))
+        member = posixpath.relpath(project or ".", folder or ".")
         try:
-            found = tuple(Constraint(spec, lock) for spec in pins(lock, data) if "@" not in spec)
+            specs = pins(lock, data, member)
+            found = tuple(Constraint(spec, lock) for spec in specs if "@" not in spec)
         except RefusedError as error:
             self._report.elsewhere(lock, error.place, error.message, error.hint)
             found = ()
