@@ -23,9 +23,6 @@ _OFF = (
 )
 _FILTER = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
 _ELSEWHERE = ("system\t", "global\t", "command\t")  # not the repository's, whose filters stay
-_SHALLOW = (
-    "fetch the commits that are missing: git fetch --unshallow (GitHub Actions: fetch-depth: 0)"
-)
 _GITLINK = "160000"
 
 
@@ -63,10 +60,9 @@ def _git(folder: Path, *words: str, env: Mapping[str, str] = {}) -> process.Comp
 
 def revision(folder: Path) -> str:
     """The commit of a folder, with `-dirty` where files differ; "" without Git or a repository."""
-    words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     with contextlib.suppress(SetupError):  # no Git
-        found = _git(folder, *words)
-        return found.stdout.strip() if found.ok else ""
+        words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        return _git(folder, *words).stdout.strip()
     return ""
 
 
@@ -156,7 +152,11 @@ class GitRepository:
         if found.ok:
             return found.stdout.strip()
         if self._shallow:
-            raise SetupError(f"this clone is shallow, and does not hold '{revision}'", _SHALLOW)
+            raise SetupError(
+                f"this clone is shallow, and does not hold '{revision}'",
+                "fetch the commits that are missing: git fetch --unshallow (GitHub Actions: fetch-depth:"
+                " 0)",
+            )
         raise UsageError(
             f"Git knows no commit '{revision}'",
             "a branch, tag or commit: git log --oneline shows commits",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
-import threading
+import sysconfig
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,8 @@ _REFUSED = re.compile(
     r"An index(?: URL)? \((?P<address>[^)]+)\) (?:could not be queried due to a lack of valid"
     r" authentication credentials|returned an?) \(?(?P<status>40[137] \w+(?: required)?)"
 )
-_FINDING = threading.Lock()  # of uv: `sysconfig` of Python 3.11 is half filled for a second thread
+# uv is found by them: filled by two threads at once, Python 3.11 gives one of them half of it.
+sysconfig.get_config_vars()
 _LONGEST = 3600.0  # seconds: a slow index ends, and so does a build for what sources depend on
 _GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
@@ -110,11 +111,9 @@ class PipCompile:
             words = [*words, "--prerelease", "allow"]
         if self._machine.packages.no_index:
             words = [*words, "--no-index"]  # uv knows no variable for it
-        with _FINDING:
-            program = find_uv_bin()
         done = process.execute(
             [
-                program,
+                find_uv_bin(),
                 "pip",
                 "compile",
                 *asked,
