@@ -45,15 +45,15 @@ def read_machine(
     present = [path for path in paths if os.path.isfile(_under(top, path))]  # noqa: PTH113
     paths = pip_config_paths(environ, home, prefix, present)
     # Raises OSError where one cannot be read: to go on with another index would be a surprise.
-    files = [_under(top, path) for path in paths if path in present]
-    texts = [file.read_text("utf-8", "replace") for file in files]
-    pip = pip_settings(texts, environ)
+    files = (_under(top, path) for path in paths if path in present)
+    pip = pip_settings([file.read_text("utf-8", "replace") for file in files], environ)
+    data = top / "var/lib/docker"
     return Machine(
         root=root,
         packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
-        disk_free=_disk_free(top / "var/lib/docker"),
+        disk_free=shutil.disk_usage(next(p for p in (data, *data.parents) if p.exists())).free,
     )
 
 
@@ -73,8 +73,3 @@ def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | Non
 
 def _under(top: Path, path: Path) -> Path:
     return top / path.relative_to("/") if path.is_absolute() and top != Path("/") else path
-
-
-def _disk_free(folder: Path) -> int:
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return shutil.disk_usage(existing).free

@@ -42,9 +42,8 @@ def pip_config_paths(
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == "/dev/null":
         return ()
-    system = [
-        Path(folder) / "pip/pip.conf" for folder in _xdg(environ, "XDG_CONFIG_DIRS", "/etc/xdg")
-    ]
+    folders = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+    system = [Path(folder) / "pip/pip.conf" for folder in folders if folder]
     user_folder = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     user = [home / ".pip/pip.conf", user_folder / "pip/pip.conf"]
     if named and (exists is None or Path(named) in set(exists)):
@@ -112,10 +111,6 @@ def package_sources(
 def without_credentials(address: str) -> str:
     """An address as it may be shown: without user and password."""
     return re.sub(r"(?<=//)[^/?#]*@", "", address, count=1)
-
-
-def _xdg(environ: Mapping[str, str], variable: str, default: str) -> list[str]:
-    return [folder for folder in (environ.get(variable) or default).split(":") if folder]
 
 
 def _setting(key: str) -> str:
