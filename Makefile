@@ -10,6 +10,8 @@ SETUP := $(BIN)/python -m tools.bare
 # One worker more than cores, since engine tests wait for Docker; each of them may need 2 GB.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
+# On a busy machine a test may end late: what failed runs a second time, one at a time.
+AGAIN := || $(PYTEST) -n 1 --last-failed --last-failed-no-failures none
 # Each worker imports 250 modules of tests: do not let it compile them anew.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -42,7 +44,7 @@ test-all: $(READY)  ## lint and every test: half an hour
 # WITHIN: minutes after which no test begins
 test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
 	$(SETUP)
-	$(PYTEST) -m slow $(if $(WITHIN),--begin-within $(WITHIN))
+	$(PYTEST) -m slow $(if $(WITHIN),--begin-within $(WITHIN)) $(AGAIN) -m slow
 
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'
@@ -52,11 +54,11 @@ fuzz: $(READY)  ## 10,000 hostile texts for each reader of files: an hour, for a
 
 suite-main:
 	$(SETUP)
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow' $(AGAIN) -m 'not slow'
 
 suite-all:
 	$(SETUP)
-	$(PYTEST)
+	$(PYTEST) $(AGAIN)
 
 lint: $(READY)  ## ruff, mypy --strict, generated files, and our words
 	$(BIN)/ruff check .

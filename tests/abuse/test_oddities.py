@@ -124,14 +124,14 @@ def test_no_folder_s_name_breaks_init(name: bytes, slimbake: Slimbake, tmp_path:
         assert not (root / "services.yaml").exists()
 
 
-@pytest.mark.parametrize("home", ["/proc", "/dev/null", "/nowhere", ""])
+@pytest.mark.parametrize("home", ["/proc", "/dev/null", "{tmp}/nowhere", ""])
 def test_no_home_breaks_a_command(
     home: str, slimbake: Slimbake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = repository(tmp_path)
     for name in [name for name in os.environ if name.startswith(("XDG_", "SLIMBAKE_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("HOME", home.format(tmp=tmp_path))
     for command in (*COMMANDS, ("sizes",), ("lock",)):
         if command[0] != "init":
             (root / "services.yaml").write_text(MANIFEST)

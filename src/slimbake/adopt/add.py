@@ -88,9 +88,9 @@ def _required(manifest: Manifest, base: str | None) -> set[str]:
     by_name = {base.name: base for base in manifest.bases}
     names: set[str] = set()
     while base in by_name:
-        asked = by_name[base].requirements
-        names |= {name_of(spec) for spec in asked.specs} | {
-            package.name for package in asked.packages
+        requirements = by_name[base].requirements
+        names |= {name_of(spec) for spec in requirements.specs} | {
+            package.name for package in requirements.packages
         }
         base = by_name[base].extends
     return names
@@ -237,12 +237,12 @@ def _check(file: Path, name: str, text: str) -> None:
         try:
             manifest(copy)
         except ManifestError as error:
-            known = tuple(
+            problems = tuple(
                 replace(problem, message=problem.message.replace(copy.name, file.name))
                 for problem in error.problems
             )
-            message = "; ".join(f"{problem.path}: {problem.message}" for problem in known)
-            hint = "\n".join(problem.hint for problem in known if problem.hint)
+            message = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
+            hint = "\n".join(problem.hint for problem in problems if problem.hint)
             raise UsageError(f"the service '{name}' cannot be added: {message}", hint) from None
 
 

@@ -187,12 +187,12 @@ def _differs(build: Build, context: str, repository: Repository) -> bool:
         except ValueError as error:
             what = f"a pattern that Docker refuses: {error}"
             raise KeepError(Place(file), what, "remove that line") from None
-    today, own = ignores
+    today, ignore = ignores
     if not today.key:
         return False
     for path in repository.below(context):
         inner = posixpath.relpath(path, context)
-        if _NOT_CODE.leaves_out(inner) or own.leaves_out(inner):
+        if _NOT_CODE.leaves_out(inner) or ignore.leaves_out(inner):
             continue
         if today.leaves_out(posixpath.relpath(path, build.context)):
             return True
@@ -212,11 +212,11 @@ def _refuse_old_paths(paths: Sequence[str], files: Iterable[str], repository: Re
         if apart or (not name.endswith(_SOURCES) and "." in name):
             continue
         text = repository.text(file) or ""
-        for found in pattern.finditer(text):
-            if not text[text.rfind("\n", 0, found.start()) + 1 :].lstrip().startswith("#"):
-                line = text.count("\n", 0, found.start()) + 1
-                named = re.match(r"[\w/.-]*\w", found[0])
-                what = f"it names {named[0] if named else found[0]}: slimbake has the code in {APP}"
+        for match in pattern.finditer(text):
+            if not text[text.rfind("\n", 0, match.start()) + 1 :].lstrip().startswith("#"):
+                line = text.count("\n", 0, match.start()) + 1
+                named = re.match(r"[\w/.-]*\w", match[0])
+                what = f"it names {named[0] if named else match[0]}: slimbake has the code in {APP}"
                 advice = f"have the code in {APP} in the Dockerfile, too"
                 raise KeepError(Place(file, line), what, advice)
 

@@ -161,14 +161,14 @@ class _Reader:
                 self.notes.append(Note("breaks", Place(file), "it is no text that can be read"))
                 return self._read[file]
             try:
-                found = read_yaml(text)
+                yaml_document = read_yaml(text)
             except yaml.YAMLError:
                 self.notes.append(Note("breaks", Place(file), "it has control characters"))
                 return self._read[file]
-            value = found.value if isinstance(found.value, dict) else {}
-            self._read[file] = (value, found.places)
-            if not found.complete:
-                fault = found.faults[-1]
+            value = yaml_document.value if isinstance(yaml_document.value, dict) else {}
+            self._read[file] = (value, yaml_document.places)
+            if not yaml_document.complete:
+                fault = yaml_document.faults[-1]
                 at = Place(file, fault.place.line)
                 self.notes.append(
                     Note("breaks", at, f"YAML: {fault.message}", "what follows is not read")

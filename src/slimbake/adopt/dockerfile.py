@@ -60,13 +60,13 @@ class _Reader:
     def _from(self, instruction: Instruction, place: Place) -> None:
         words = expand(instruction.rest, self._before).split() or [""]
         name = words[2].lower() if len(words) > 2 else ""
-        below = find(self.stages, words[0]) if words[0] and not words[0].isdecimal() else None
-        if below is None:
+        stage = find(self.stages, words[0]) if words[0] and not words[0].isdecimal() else None
+        if stage is None:
             self.stages.append(Stage(name, words[0], place))
             return
-        lists = {key: list(getattr(below, key)) for key in _LISTS}
-        maps = {"values": dict(below.values), "env": dict(below.env)}
-        self.stages.append(replace(below, name=name, **lists, **maps))  # type: ignore[arg-type]
+        lists = {key: list(getattr(stage, key)) for key in _LISTS}
+        maps = {"values": dict(stage.values), "env": dict(stage.env)}
+        self.stages.append(replace(stage, name=name, **lists, **maps))  # type: ignore[arg-type]
 
     def _arguments(
         self, instruction: Instruction, known: Mapping[str, str]
@@ -128,7 +128,7 @@ class _Reader:
         for flag, value in instruction.flags:
             if flag == "mount":
                 self._mount(expand(value, stage.values), stage, place)
-        text = "".join(each.body for each in instruction.documents) or instruction.rest
+        text = "".join(document.body for document in instruction.documents) or instruction.rest
         if instruction.documents and not re.match(r"<<-?\S+$", instruction.rest.strip()):
             self._odd(stage, place, "a RUN with a here-document", "run plain commands")
         words = exact(instruction.rest)

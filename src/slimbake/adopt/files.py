@@ -32,10 +32,10 @@ class Pair:
 
 def python_of(image: str) -> str | None:
     """The version of Python of an image that has nothing else: "3.11", "" for any; None: another."""
-    found = _PYTHON.fullmatch(image)
-    if found is None:
+    match = _PYTHON.fullmatch(image)
+    if match is None:
         return None
-    version = re.match(r"3\.\d+", found["tag"] or found["uv"] or "")
+    version = re.match(r"3\.\d+", match["tag"] or match["uv"] or "")
     return version[0] if version else ""
 
 
@@ -52,11 +52,11 @@ class Origins:
         """
         if id(stage) not in self._known:
             self._known[id(stage)] = []
-            own = [
+            pairs = [
                 pair for copy in stage.copies for pair in self._copied(copy, self._build.context)
             ]
             taken = [pair for name, copy in stage.takes for pair in self._taken(name, copy)]
-            self._known[id(stage)] = own + taken
+            self._known[id(stage)] = pairs + taken
         return self._known[id(stage)]
 
     @property

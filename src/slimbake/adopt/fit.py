@@ -68,10 +68,10 @@ def python_for(drafts: Sequence[Draft], repository: Repository) -> str:
     if pinned in PYTHONS:
         return pinned
     wanted = [
-        found[1]
+        match[1]
         for path in repository.files
         if path.endswith("pyproject.toml") and not path.startswith(".")
-        for found in re.finditer(
+        for match in re.finditer(
             r'(?m)^(?:requires-python|python)\s*=\s*"([^"]+)"', repository.text(path) or ""
         )
     ]
@@ -189,11 +189,11 @@ def _note(rank: str, draft: Draft, problem: Problem) -> Note:
 
 def _key(problem: Problem, by_name: dict[str, Draft]) -> tuple[str, str, str] | None:
     """The service, the key and the item in it that a problem is about."""
-    found = _KEY.match(problem.path)
-    name = (found[1] or found[2]) if found else ""
-    if not found or name not in by_name:
+    match = _KEY.match(problem.path)
+    name = (match[1] or match[2]) if match else ""
+    if not match or name not in by_name:
         return None
-    return name, found[3] or "", found[4] or found[5] or ""
+    return name, match[3] or "", match[4] or match[5] or ""
 
 
 def _problems(file: Path, text: str) -> tuple[Problem, ...]:

@@ -79,8 +79,8 @@ def _next_steps(file: Path) -> list[str]:
 
 def in_folder(root: Path, folder: str, name: str, port: int) -> Draft | None:
     """The service whose Dockerfile lies in a folder; None where there is none."""
-    found = adoption(survey(root)).drafts
-    inside = [e for e in found if any(p.file.startswith(f"{folder}/") for p in e.origin)]
+    drafts = adoption(survey(root)).drafts
+    inside = [e for e in drafts if any(p.file.startswith(f"{folder}/") for p in e.origin)]
     inside = [e for e in inside if e.name == name] or inside
     if not inside:
         return None

@@ -259,8 +259,8 @@ class _Reader:
             self._needs.environments.add(_normal(self._workdir, value))
 
     def _index(self, value: str) -> None:
-        if found := _TORCH_INDEX.search(value):
-            self._needs.torch = found[1]
+        if match := _TORCH_INDEX.search(value):
+            self._needs.torch = match[1]
         elif "://" in value:
             what = "its packages come from an index that it names"
             advice = "give uv that index on each machine that builds"
@@ -284,8 +284,8 @@ class _Reader:
             return
         self._needs.files[file] = None
         text = self._repository.text(file) or ""
-        if found := _TORCH_INDEX.search(text):
-            self._needs.torch = found[1]
+        if match := _TORCH_INDEX.search(text):
+            self._needs.torch = match[1]
         for name in re.findall(r"(?m)^(?:-r|--requirement|-c|--constraint)[ =]\s*(\S+)", text):
             self._read(posixpath.normpath(posixpath.join(posixpath.dirname(file), name)))
 
@@ -445,9 +445,9 @@ class _Reader:
         names = [word for word in reversed(words) if re.fullmatch(r"[a-z_][\w-]*", word)]
         name = next(iter(names), "")
         said = " ".join(words)
-        found = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", said)
+        match = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", said)
         home = re.search(r"(?:^| )(?:--home(?:-dir)?[ =]|-[a-zA-Z]*d ?)(/\S+)", said)
-        self._needs.users.setdefault(name, found[1] if found else "")
+        self._needs.users.setdefault(name, match[1] if match else "")
         self._needs.homes[home[1] if home else f"/home/{name}"] = None
         return True
 

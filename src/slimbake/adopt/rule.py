@@ -119,7 +119,7 @@ def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:
     needs = needs_of(stage, origins, repository)
     service = _Service(stage, needs, compose, repository)
     commands = service.commands()
-    named = [word for each in commands.values() for word in each.words]
+    named = [word for command in commands.values() for word in command.words]
     code = code_of(origins.pairs(stage), stage.workdir, named, list(needs.files), build, repository)
     shell, entry = service.entry(code, build.context)
     if compose:
@@ -146,8 +146,8 @@ def _torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
             return stage.place
     for file in needs.files:
         text = repository.text(file) or ""
-        if found := re.search(r"(?m)^[ \t\"']*torch\b(?![-_\w])", text):
-            return Place(file, text.count("\n", 0, found.end()) + 1)
+        if match := re.search(r"(?m)^[ \t\"']*torch\b(?![-_\w])", text):
+            return Place(file, text.count("\n", 0, match.end()) + 1)
     return None
 
 
@@ -411,14 +411,14 @@ class _Service:
 
     def _health(self, code: Code, workdir: str, entry: Entry) -> None:
         """The compose file's health check, or the Dockerfile's for the command that it is for."""
-        compose, own = self._compose, self._stage.health
+        compose, health = self._compose, self._stage.health
         if compose and compose.health:
             self._healthcheck(compose.health, code, workdir, entry)
-        elif own and compose and (compose.command or compose.entrypoint) and "port" not in entry:
+        elif health and compose and (compose.command or compose.entrypoint) and "port" not in entry:
             what = "HEALTHCHECK is for the command that the compose file replaces"
-            self.notes.append(Note("lost", own.place, what, "`healthcheck:` there says another"))
-        elif own:
-            self._healthcheck(own, code, workdir, entry)
+            self.notes.append(Note("lost", health.place, what, "`healthcheck:` there says another"))
+        elif health:
+            self._healthcheck(health, code, workdir, entry)
 
     def _healthcheck(self, said: Health, code: Code, workdir: str, entry: Entry) -> None:
         if said.command is None:

@@ -42,10 +42,10 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     """
     found, others = compose_files(repository)
     projects = [list(files)] if files else [[each] for each in found]
-    read = [file for each in projects for file in each]
-    every = [compose_facts(repository, each) for each in projects]
+    read = [file for project in projects for file in project]
+    every = [compose_facts(repository, project) for project in projects]
     notes = [note for facts in every for note in facts.notes]
-    notes += _others([each for each in others if each not in read], read)
+    notes += _others([other for other in others if other not in read], read)
     if repository.partial:
         what = f"there are more than {len(repository.files)} files, and some were not looked at"
         notes.append(Note("other", Place("."), what, "run init in a folder with fewer"))
@@ -58,7 +58,9 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     notes += unnamed
     named = list(_named([*candidates, *alone], repository))
     images = {
-        each.compose.image: each.name for each in named if each.compose and each.compose.image
+        candidate.compose.image: candidate.name
+        for candidate in named
+        if candidate.compose and candidate.compose.image
     }
     known: dict[str, dict[str, str]] = {}
     for each in named:
@@ -66,11 +68,11 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
             known.setdefault(each.compose.place.file, {})[each.compose.name] = each.name
     drafts = [
         _depending(
-            draft(_linked(each, images, repository), repository),
-            known.get(each.compose.place.file if each.compose else "", {}),
+            draft(_linked(candidate, images, repository), repository),
+            known.get(candidate.compose.place.file if candidate.compose else "", {}),
         )
-        for each in named
-        if not only or each.name == only
+        for candidate in named
+        if not only or candidate.name == only
     ]
     name = every[0].name if len(every) == 1 else ""
     return Adoption(
@@ -143,7 +145,7 @@ def _alone(
     """The Dockerfiles that no compose file names. Where a compose file builds services, or a plain
     one lies beside it, one such as Dockerfile.dev is another way to build them.
     """
-    used = {each.build.dockerfile for each in composed}
+    used = {candidate.build.dockerfile for candidate in composed}
     files = [file for file in repository.files if _is_dockerfile(file, repository)]
     plain = {posixpath.dirname(file) for file in files if "." not in posixpath.basename(file)}
     found, others = [], []

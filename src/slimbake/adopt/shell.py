@@ -56,7 +56,7 @@ def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
 
 def unset(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
     """The variables of a shell's text that have neither a value nor a default in it."""
-    names = (found[1] or found[2] for found in _UNSET.finditer(text))
+    names = (match[1] or match[2] for match in _UNSET.finditer(text))
     made = set(re.findall(r"(?:^|[\s;&|(])([A-Za-z_]\w*)=|\bfor (\w+) in\b", text))
     known = {name for pair in made for name in pair}
     return tuple(dict.fromkeys(name for name in names if name not in values and name not in known))
@@ -83,8 +83,8 @@ def commands(
     Raises OnlyAShellError where a command may or may not run, or reads or writes a file.
     """
     text = _NOWHERE.sub(" ", expand(text, values, keep=True))
-    if found := re.search(r"\$\(|`", text):
-        raise OnlyAShellError(f"`{found[0]}`: a command makes part of another")
+    if match := re.search(r"\$\(|`", text):
+        raise OnlyAShellError(f"`{match[0]}`: a command makes part of another")
     known: dict[str, str] = {}
     branches = _Branches(lambda path: exists(posixpath.join(workdir, path)))
     for words, before in _split(text):

@@ -21,8 +21,8 @@ _LOOPBACK = re.compile(r"of the container's loopback only")  # it has its cure
 _RAISED = re.compile(r"[\s|]*(?:\w+\.)*(\w+(?:Error|Exception))(?::|$)")
 _OF_CODE = frozenset(
     name
-    for name, each in vars(builtins).items()
-    if isinstance(each, type) and issubclass(each, SyntaxError | ImportError | NameError)
+    for name, var in vars(builtins).items()
+    if isinstance(var, type) and issubclass(var, SyntaxError | ImportError | NameError)
 )
 _NO_FILE = re.compile(r"No such file or directory: '(/app/[^']+)'")
 

@@ -24,7 +24,7 @@ def note_smokes(
     build, each with its target's name.
     """
     empty = {name for name, line in log if line.startswith(EMPTY)}
-    smokes = {_key(root, each): each.name in empty for each in ran if each.kind == "smoke"}
+    smokes = {_key(root, target): target.name in empty for target in ran if target.kind == "smoke"}
     if smokes:
         known = workspace.read(EMPTY_SMOKES, dict.fromkeys) or {}
         kept = [key for key in {**known, **smokes} if smokes.get(key, True)]

@@ -114,9 +114,9 @@ def _short_name(image: str) -> str:
 
 def _identity(image: str) -> str:
     """The id of an engine's image. Raises UsageError where the engine has none of that name."""
-    held = docker.find_image(image)
-    if held is None:
+    engine_image = docker.find_image(image)
+    if engine_image is None:
         raise UsageError(
             f"the engine has no image '{image}'", "`docker pull` and `docker load` bring it"
         )
-    return held.id
+    return engine_image.id

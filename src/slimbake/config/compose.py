@@ -58,7 +58,7 @@ def defined(name: str, text: str) -> OwnCompose:
     """
     with contextlib.suppress(*_UNREADABLE):
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
-        said = {k: each if isinstance(each, dict) else {} for k, each in services.items()}
+        said = {k: service if isinstance(service, dict) else {} for k, service in services.items()}
         return OwnCompose(name, {k: frozenset(each) for k, each in said.items()}, text)
     return OwnCompose()
 

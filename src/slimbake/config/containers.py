@@ -111,8 +111,8 @@ def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     ):
         for index, word in enumerate(words if isinstance(words, list) else ()):
             # what `-c` of an interpreter is followed by has spaces or brackets
-            if word and (found := _VARIABLE.search(word)) and not re.search(r"[\s;]", word):
-                message = f"no shell replaces '{found[0]}' here: the program gets it as it stands"
+            if word and (match := _VARIABLE.search(word)) and not re.search(r"[\s;]", word):
+                message = f"no shell replaces '{match[0]}' here: the program gets it as it stands"
                 hint = "write the value, or let the program read the variable"
                 report.warning((*at, *key, index), message, hint)
     if isinstance(test, list) and test[:1] and test[0] in ("CMD", "CMD-SHELL", "NONE"):

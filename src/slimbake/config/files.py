@@ -30,9 +30,9 @@ def yaml_text(path: Path) -> str:
         raise unreadable(path, "no such file", hint) from error
     except (OSError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {os_reason(error)}") from error
-    if found := _CONTROL.search(text):
-        place = Position.offset(text, found.start())
-        message = f"the control character U+{ord(found[0]):04X}"
+    if match := _CONTROL.search(text):
+        place = Position.offset(text, match.start())
+        message = f"the control character U+{ord(match[0]):04X}"
         raise unreadable(path, message, "remove it, or escape it in double quotes", place)
     return text
 
@@ -122,8 +122,8 @@ class ManifestFolder:
         """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
         repository.
         """
-        matches = (each for each in Path(self._root).glob(self.inside(pattern)) if each.is_dir())
-        return sorted(each.relative_to(self._root).as_posix() for each in matches)
+        matches = (path for path in Path(self._root).glob(self.inside(pattern)) if path.is_dir())
+        return sorted(path.relative_to(self._root).as_posix() for path in matches)
 
     def read(self, relative: str) -> str:
         """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read."""

@@ -95,9 +95,11 @@ def without_export(manifest: Manifest, report: ProblemReport) -> None:
 
 
 def _exports(base: BaseEntry) -> bool:
-    return _requires_torch(base.requirements, *(each.requirements for each in base.variants))
+    return _requires_torch(base.requirements, *(variant.requirements for variant in base.variants))
 
 
 def _requires_torch(*requirements: Requirements) -> bool:
     """Whether torch is asked for by its name."""
-    return any(name_of(spec) == "torch" for each in requirements for spec in each.specs)
+    return any(
+        name_of(spec) == "torch" for requirement in requirements for spec in requirement.specs
+    )

@@ -282,7 +282,7 @@ class Container:
         return (*(path for _, path in self.volumes), *self.tmpfs)
 
 
-_CONTAINER = tuple(each.name for each in fields(Container))
+_CONTAINER = tuple(field.name for field in fields(Container))
 
 
 def container(of: Container) -> dict[str, Any]:

@@ -32,29 +32,32 @@ class Order:
         what the other's healthcheck allows.
         """
         return tuple(
-            (each.name, each.condition or (HEALTHY if self._has_health(each.name) else STARTED))
-            for each in self._written(service)
+            (
+                dependency.name,
+                dependency.condition or (HEALTHY if self._has_health(dependency.name) else STARTED),
+            )
+            for dependency in self._written(service)
         )
 
     def check(self) -> None:
         """Report every service that cannot start before another."""
         edges: dict[str, tuple[str, ...]] = {}
         for service in self._services:
-            for each in self._written(service):
-                at: KeyPath = ("services", service, *each.key)
-                if each.name == service:
+            for dependency in self._written(service):
+                at: KeyPath = ("services", service, *dependency.key)
+                if dependency.name == service:
                     self._report.value(at, "a service cannot wait for itself", "remove it")
-                elif each.name not in self._services:
-                    hint = did_you_mean(each.name, self._services)
-                    own = f"of your compose file? `start: {{with: [{each.name}]}}` starts it, too"
+                elif dependency.name not in self._services:
+                    hint = did_you_mean(dependency.name, self._services)
+                    own = f"of your compose file? `start: {{with: [{dependency.name}]}}` starts it, too"
                     self._report.key(
                         at,
-                        f"the manifest has no service '{each.name}'",
+                        f"the manifest has no service '{dependency.name}'",
                         f"{hint}\n{own}".lstrip(),
                     )
                 else:
-                    edges[service] = (*edges.get(service, ()), each.name)
-                    self._waits(each, at)
+                    edges[service] = (*edges.get(service, ()), dependency.name)
+                    self._waits(dependency, at)
         for loop in cycles(edges):
             message = f"a cycle of depends_on: {' -> '.join(loop)}"
             self._report.key(("services", loop[0], "depends_on"), message, "remove one of them")

@@ -92,15 +92,15 @@ class Pyprojects:
                 "each local package is built after those that it needs: move what both use into a"
                 " third",
             )
-        found = Collected()
+        collected = Collected()
         self._open.append(folder)
         try:
-            found.add(self._needed(folder, extras))
+            collected.add(self._needed(folder, extras))
         finally:
             self._open.pop()
         own = ((package.name, tuple(extras)),) if extras else ()
-        found.add(Requirements(packages=(package,), extras=own))
-        self._whole[asked] = found.value()
+        collected.add(Requirements(packages=(package,), extras=own))
+        self._whole[asked] = collected.value()
         return self._whole[asked]
 
     def _described(self, folder: str, text: str) -> LocalPackage | None:
@@ -118,8 +118,8 @@ class Pyprojects:
             return None
         name = _table(data, "project").get("name") or _table(data, "tool", "poetry").get("name")
         for each in old:
-            said = _OLD_NAME.search(self._repository.read(self._repository.file(each)))
-            name = name or (said and said[1])
+            match = _OLD_NAME.search(self._repository.read(self._repository.file(each)))
+            name = name or (match and match[1])
         if not isinstance(name, str) or not name:
             raise RefusedError(f"'{text}' is no Python package: '{file}' has no [project] name")
         return LocalPackage(normalised(name), folder, self._build(file, data))
@@ -145,10 +145,13 @@ class Pyprojects:
         # else setup.cfg or setup.py has the extras
         if described and "optional-dependencies" not in _strings(project.get("dynamic")):
             listed += self._of_extras(file, data, extras)
-        found = self._placed(file, data, listed)
-        elsewhere = tuple(spec for spec in found.specs if " @ " in spec)
+        requirements = self._placed(file, data, listed)
+        elsewhere = tuple(spec for spec in requirements.specs if " @ " in spec)
         return Requirements(
-            specs=elsewhere, packages=found.packages, extras=found.extras, indexes=found.indexes
+            specs=elsewhere,
+            packages=requirements.packages,
+            extras=requirements.extras,
+            indexes=requirements.indexes,
         )
 
     # What a project file says.
@@ -161,14 +164,14 @@ class Pyprojects:
         data = self.table(file)
         if data is None:
             return Requirements()
-        found = Collected()
+        collected = Collected()
         uv = _table(data, "tool", "uv")
         if group:
             listed = self._of_group(file, data, group)
         else:
-            found.add(self._dynamic(file, data))
+            collected.add(self._dynamic(file, data))
             listed = [*self._main(file, data), *self._of_extras(file, data, extras)]
-        found.add(self._placed(file, data, listed))
+        collected.add(self._placed(file, data, listed))
         poetry = "dependencies" in _table(data, "tool", "poetry")
         if not group and not extras and not poetry and "project" not in data:
             message = "it lists no dependencies that slimbake reads"
@@ -181,11 +184,11 @@ class Pyprojects:
                 "slimbake resolves what packages say: remove it, and require versions that fit",
             )
         self._refuse_python(file, data)
-        found.add(self._indexes(file, data))
+        collected.add(self._indexes(file, data))
         said = _strings(uv.get("constraint-dependencies"))
-        found.constrain(Constraint(spec, file) for spec in said)
-        found.add(self._locked(file, data))
-        return found.value()
+        collected.constrain(Constraint(spec, file) for spec in said)
+        collected.add(self._locked(file, data))
+        return collected.value()
 
     def table(self, file: str) -> Table | None:
         """The whole file as values; None when it is faulty, which is reported."""
@@ -202,8 +205,8 @@ class Pyprojects:
             self._report.elsewhere(file, error.place, error.message, error.hint)
         except (ValueError, RecursionError) as error:
             message = str(error)
-            found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-            place = Position(int(found[1]), int(found[2])) if found else None
+            match = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+            place = Position(int(match[1]), int(match[2])) if match else None
             plain = re.sub(r" \(at [^()]*\)$", "", message)
             self._report.elsewhere(file, place, f"not TOML: {plain[:1].lower()}{plain[1:]}")
         return None
@@ -251,7 +254,7 @@ class Pyprojects:
         from packaging.dependency_groups import resolve_dependency_groups
 
         try:
-            return [(each, each) for each in resolve_dependency_groups(groups, key)]
+            return [(group, group) for group in resolve_dependency_groups(groups, key)]
         except (ValueError, TypeError, LookupError, ExceptionGroup) as error:
             words = "; ".join(map(str, getattr(error, "exceptions", (error,))))
             self._fault(file, key, f"[dependency-groups] {key}: {words}")
@@ -283,13 +286,16 @@ class Pyprojects:
         poetry = _table(data, "tool", "poetry", "dependencies")
         if "dependencies" not in _strings(_table(data, "project").get("dynamic")) or poetry:
             return Requirements()
-        found, names = Collected(), _table(data, "tool", "setuptools", "dynamic", "dependencies")
+        collected, names = (
+            Collected(),
+            _table(data, "tool", "setuptools", "dynamic", "dependencies"),
+        )
         files = names.get("file", ())
         for name in _strings([files] if isinstance(files, str) else files):
             try:
                 include = self._include()
                 assert include is not None  # noqa: S101 - for the type checker
-                found.add(include(self._repository.file(name, posixpath.dirname(file))))
+                collected.add(include(self._repository.file(name, posixpath.dirname(file))))
             except RefusedError as error:
                 self._fault(file, name, error.message, error.hint)
         if not files:
@@ -299,7 +305,7 @@ class Pyprojects:
                 "its dependencies are dynamic, and only its build backend knows them",
                 f"list them under [project] dependencies, or name a file that lists them: {_EXPORT}",
             )
-        return found.value()
+        return collected.value()
 
     def _refuse_python(self, file: str, data: Table) -> None:
         """Report a project that is not for the manifest's Python."""
@@ -339,20 +345,20 @@ class Pyprojects:
 
     def _placed(self, file: str, data: Table, listed: Listed) -> Requirements:
         """Dependencies, each from where [tool.uv.sources] or Poetry's table say."""
-        found = Collected()
+        collected = Collected()
         folder = posixpath.dirname(file)
         sources = self._sources(file, data)
         for spec, near in listed:
             try:
                 if local := _local(spec):
-                    found.add(self.package(local, folder, _bracketed(spec)))
+                    collected.add(self.package(local, folder, _bracketed(spec)))
                 elif name_of(checked := lockable(spec)) in sources:
-                    found.add(self._source(checked, *sources[name_of(checked)]))
+                    collected.add(self._source(checked, *sources[name_of(checked)]))
                 else:
-                    found.add(Requirements((checked,)))
+                    collected.add(Requirements((checked,)))
             except RefusedError as error:
                 self._fault(file, near, error.message, error.hint)
-        return found.value()
+        return collected.value()
 
     def _sources(self, file: str, data: Table) -> dict[str, tuple[str, Any]]:
         """Package -> the file that says where it comes from, and what it says."""
@@ -376,7 +382,7 @@ class Pyprojects:
         if all("index" in each for each in several):
             # Markers choose between builds of one version: `torch:` of the manifest does so here.
             indexes = _table(self.table(file) or {}, "tool", "uv").get("index", [])
-            known = {each.get("name"): each for each in indexes}
+            known = {index.get("name"): index for index in indexes}
             lines = (
                 self._index_line(
                     file, f"{name} =", f"the index '{key}' of {name}", known.get(key, {})
@@ -420,7 +426,7 @@ class Pyprojects:
         root = posixpath.dirname(file)
         workspace = _table(self.table(file) or {}, "tool", "uv", "workspace") if file else {}
         patterns = _strings(workspace.get("members"))
-        found = (self._repository.folders(posixpath.join(root, each)) for each in patterns)
+        found = (self._repository.folders(posixpath.join(root, pattern)) for pattern in patterns)
         for member in (*([root or "."] if file else ()), *(m for ms in found for m in ms)):
             if self._repository.exists(f"{member}/{PYPROJECT}"):
                 data = self.table(_project_file(member)) or {}
@@ -452,7 +458,7 @@ class Pyprojects:
         if root and self._repository.exists(lock):
             packages = packages_of(self.table(lock) or {})
             member = posixpath.relpath(folder or ".", posixpath.dirname(root) or ".")
-            if any(package_folder(each) == member for each in packages):
+            if any(package_folder(package) == member for package in packages):
                 return self._pins(lock, folder)
         return Requirements()
 
@@ -468,11 +474,11 @@ class Pyprojects:
         member = posixpath.relpath(project or ".", folder or ".")
         try:
             specs = pins(lock, data, member)
-            found = tuple(Constraint(spec, lock) for spec in specs if "@" not in spec)
+            constraints = tuple(Constraint(spec, lock) for spec in specs if "@" not in spec)
         except RefusedError as error:
             self._report.elsewhere(lock, error.place, error.message, error.hint)
-            found = ()
-        return Requirements(files=(lock,), constraints=found)
+            constraints = ()
+        return Requirements(files=(lock,), constraints=constraints)
 
     def _fault(self, file: str, near: str, message: str, hint: str = "") -> None:
         """Report at the first place of `near`: tomllib keeps no positions."""
@@ -521,21 +527,21 @@ def _project_file(folder: str) -> str:
 def _local(spec: str) -> str:
     """The folder that `name @ file:../folder` names; "" for any other requirement."""
     _, at, address = spec.partition("@")
-    found = _FILE_URL.match(address.partition(";")[0].strip()) if at else None
-    return unquote(found[1]).strip() or "." if found else ""
+    match = _FILE_URL.match(address.partition(";")[0].strip()) if at else None
+    return unquote(match[1]).strip() or "." if match else ""
 
 
 def _bracketed(spec: str) -> list[str]:
     """The extras of a requirement."""
-    found = re.match(r"\s*[\w.-]+\s*\[([^]]*)\]", spec)
-    return [each.strip() for each in found[1].split(",") if each.strip()] if found else []
+    match = re.match(r"\s*[\w.-]+\s*\[([^]]*)\]", spec)
+    return [each.strip() for each in match[1].split(",") if each.strip()] if match else []
 
 
 def _head(spec: str) -> tuple[str, str]:
     """The name of a requirement with its extras, and its marker."""
     body, _, marker = spec.partition(";")
-    found = re.match(r"\s*([\w.-]+(?:\s*\[[^]]*\])?)", body)
-    return (found[1] if found else body.strip()), marker.strip()
+    match = re.match(r"\s*([\w.-]+(?:\s*\[[^]]*\])?)", body)
+    return (match[1] if match else body.strip()), marker.strip()
 
 
 def _table(data: Mapping[str, Any], *keys: str) -> Table:

@@ -62,7 +62,7 @@ class Reader:
         self._order = Order(raw, self._report)
         self._order.check()
         locking = raw.get("lock", {})
-        made = Manifest(
+        manifest = Manifest(
             file=self._file,
             project=raw.get("project", ""),
             python=raw.get("python", ""),
@@ -93,7 +93,9 @@ class Reader:
                 self._service(name, service) for name, service in raw.get("services", {}).items()
             ),
         )
-        edges = {each.name: each.start.fleet for each in made.services if each.start}
+        edges = {
+            service.name: service.start.fleet for service in manifest.services if service.start
+        }
         for loop in cycles(edges):
             self._report.key(
                 ("services", loop[0], "start", "with"),
@@ -101,8 +103,8 @@ class Reader:
                 "remove one of them, or write `start: none` there",
             )
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
-            without_export(made, self._report)
-        return made
+            without_export(manifest, self._report)
+        return manifest
 
     def _base(self, name: str, raw: Raw) -> BaseEntry:
         return BaseEntry(

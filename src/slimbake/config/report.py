@@ -65,9 +65,9 @@ class ProblemReport:
 
     def doubt(self, file: str, place: Position | None, message: str, hint: str) -> None:
         """What is allowed in another file, and may not be what is meant."""
-        said = Problem(file, *(place or Position(0, 0)), "", _shown(message), hint)
-        if said not in self.warnings:  # two services share the file
-            self.warnings.append(said)
+        problem = Problem(file, *(place or Position(0, 0)), "", _shown(message), hint)
+        if problem not in self.warnings:  # two services share the file
+            self.warnings.append(problem)
 
     def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""

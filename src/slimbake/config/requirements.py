@@ -83,16 +83,16 @@ class RequirementsReader:
             return Requirements()
 
     def _list(self, items: list[str | None], path: KeyPath) -> Requirements:
-        found, locks = Collected(), Collected()
+        collected, locks = Collected(), Collected()
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
                 continue
             written = item.strip()
             try:
                 if _is_file(written):
-                    found.add(self._named(written, ""))
+                    collected.add(self._named(written, ""))
                     continue
-                self._take(written, "", found)
+                self._take(written, "", collected)
                 if is_path(written):
                     folder = self._repository.folder(written.partition("[")[0].strip())
                     locks.add(self._pyprojects.locked(folder))
@@ -100,19 +100,19 @@ class RequirementsReader:
                 relative = "files and folders in a list are relative to the manifest"
                 there = relative if is_path(written) or _is_file(written) else ""
                 self._report.value((*path, index), error.message, error.hint or there)
-        found.add(replace(locks.value(), constraints=tuple(_left_open(found, locks))))
-        return found.value()
+        collected.add(replace(locks.value(), constraints=tuple(_left_open(collected, locks))))
+        return collected.value()
 
     def _named(self, written: str, folder: str) -> Requirements:
         """A file by its name; of a pyproject.toml, with extras or a group."""
         if (project := _PROJECT.fullmatch(written)) and (project["extras"] or project["group"]):
             file = self._repository.file(project["file"], folder)
             extras = [each.strip() for each in (project["extras"] or "").split(",")]
-            found = Collected(file)
-            found.add(
+            collected = Collected(file)
+            collected.add(
                 self._pyprojects.dependencies(file, [*filter(None, extras)], project["group"] or "")
             )
-            return found.value()
+            return collected.value()
         file = self._repository.file(written, folder)
         member = posixpath.normpath(posixpath.join(folder, PYPROJECT))
         if posixpath.basename(file) == UV_LOCK and self._repository.exists(member):
@@ -124,12 +124,12 @@ class RequirementsReader:
         if done is not None:
             return done
         self._files[file] = None
-        found = Collected(file)
+        collected = Collected(file)
         try:
-            found.add(self._by_form(file))
+            collected.add(self._by_form(file))
         except RefusedError as error:
             self._report.elsewhere(file, error.place, error.message, error.hint)
-        self._files[file] = done = found.value()
+        self._files[file] = done = collected.value()
         return done
 
     def _by_form(self, file: str) -> Requirements:
@@ -155,22 +155,22 @@ class RequirementsReader:
         return self._lines(file)
 
     def _lines(self, file: str) -> Requirements:
-        found = Collected()
+        collected = Collected()
         for place, line in _logical_lines(self._repository.read(file)):
             try:
                 if line.startswith("-"):
-                    self._option(line, file, place, found)
+                    self._option(line, file, place, collected)
                 else:
-                    self._required(line, file, place, found)
+                    self._required(line, file, place, collected)
             except RefusedError as error:
                 self._report.elsewhere(file, place, error.message, error.hint)
-        return found.value()
+        return collected.value()
 
     def _required(self, line: str, file: str, place: Position, found: Collected) -> None:
         """A line that requires something, with the options that hold of it alone."""
         hashes = _HASH.findall(line)
         spec, *options = re.split(r"\s--(?=[a-z])", line)
-        if unknown := [each for each in options if not each.startswith("hash")]:
+        if unknown := [option for option in options if not option.startswith("hash")]:
             raise RefusedError(
                 f"the option --{unknown[0].split()[0].partition('=')[0]} of a requirement is not"
                 " supported",
@@ -275,11 +275,11 @@ class RequirementsReader:
     def _constraints(self, value: str, folder: str) -> Requirements:
         """A file of constraints: what it names is not required, but has these versions."""
         file = self._repository.file(value, folder)
-        found = Collected(file)
+        collected = Collected(file)
         for place, line in _logical_lines(self._repository.read(file)):
             try:
                 if line.startswith("-"):
-                    self._option(line, file, place, found)
+                    self._option(line, file, place, collected)
                     continue
                 spec = lockable(re.split(r"\s--hash", line)[0].strip())
                 if " @ " in spec:
@@ -287,21 +287,23 @@ class RequirementsReader:
                         f"'{spec}' is an address, and a constraint is one of versions",
                         "require it by this address",
                     )
-                found.constraints[Constraint(spec, file)] = None
+                collected.constraints[Constraint(spec, file)] = None
             except RefusedError as error:
                 self._report.elsewhere(file, place, error.message, error.hint)
         # What a constraint file includes constrains, too.
-        wanted = tuple(Constraint(spec, file) for spec in found.specs)
+        constraints = tuple(Constraint(spec, file) for spec in collected.specs)
         return Requirements(
-            files=tuple(found.files),
-            constraints=(*found.constraints, *wanted),
-            indexes=tuple(found.indexes),
+            files=tuple(collected.files),
+            constraints=(*collected.constraints, *constraints),
+            indexes=tuple(collected.indexes),
         )
 
 
 def _left_open(found: Collected, locks: Collected) -> Iterator[Constraint]:
     """What the locks of libraries pin that nothing else says, each package by the first of them."""
-    first = {name_of(each.spec): each.file for each in reversed(found.constraints)}
+    first = {
+        name_of(constraint.spec): constraint.file for constraint in reversed(found.constraints)
+    }
     for each in locks.constraints:
         file = first.setdefault(name_of(each.spec), each.file)
         if file == each.file and not _excluded(each.spec, found.specs):

@@ -142,9 +142,9 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemRepor
         path = (*at, name)
         if name in LINKS or name.startswith((*PREFIXES, STEPS)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
-        found = _ADDRESS.fullmatch(value)
-        scheme, rest = (found[1], found[2]) if found else ("", "")
-        if found and scheme not in _SCHEMES:
+        match = _ADDRESS.fullmatch(value)
+        scheme, rest = (match[1], match[2]) if match else ("", "")
+        if match and scheme not in _SCHEMES:
             report.value(
                 path,
                 f"'{value}' is neither a folder nor an address that bake reads",

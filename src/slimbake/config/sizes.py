@@ -15,11 +15,11 @@ def size(written: str | int) -> int:
     """Bytes; MB is 1e6, MiB is 2**20. RefusedError when it is no size."""
     if isinstance(written, int):
         return written
-    found = _SIZE.fullmatch(written.strip())
-    unit = _UNITS.get((found[2] or "B").upper()) if found else None
-    if found is None or unit is None:
+    match = _SIZE.fullmatch(written.strip())
+    unit = _UNITS.get((match[2] or "B").upper()) if match else None
+    if match is None or unit is None:
         raise RefusedError(f"'{written}' is no size", _FORM)
-    whole, _, fraction = found[1].partition(".")
+    whole, _, fraction = match[1].partition(".")
     result: int = int(whole) * unit + int(fraction or 0) * unit // int("1" + "0" * len(fraction))
     if result < 1:
         raise RefusedError(

@@ -32,8 +32,8 @@ def normalised(name: str) -> str:
 
 def name_of(spec: str) -> str:
     """The normalised name of a checked requirement."""
-    found = _NAME.match(spec)
-    return normalised(found.group().rstrip("-_.")) if found else ""
+    match = _NAME.match(spec)
+    return normalised(match.group().rstrip("-_.")) if match else ""
 
 
 def is_path(text: str) -> bool:

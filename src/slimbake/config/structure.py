@@ -26,18 +26,18 @@ def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], Pr
     `schema`: its file; `begins`: what to tell who left the file empty. Raises
     ManifestError where the file cannot be read to its end.
     """
-    found = read_yaml(yaml_text(path))
-    report = ProblemReport(path.name, found.places)
-    for fault in found.faults:
+    yaml_document = read_yaml(yaml_text(path))
+    report = ProblemReport(path.name, yaml_document.places)
+    for fault in yaml_document.faults:
         first = f" (first: {report.where(fault.path)})" if fault.twin else ""
         report.place(fault.place, fault.path, fault.message + first, fault.hint)
-    if not found.complete:
+    if not yaml_document.complete:
         report.stop()
-    if found.value is None:
+    if yaml_document.value is None:
         raise unreadable(path, "the file is empty", begins)
-    sound = found.value if isinstance(found.value, dict) else {}
+    sound = yaml_document.value if isinstance(yaml_document.value, dict) else {}
     wanted = _schema(schema)
-    for error in _dialect()(wanted).iter_errors(found.value):
+    for error in _dialect()(wanted).iter_errors(yaml_document.value):
         for key_path in _report_error(error, report):
             sound = _without(sound, key_path) if key_path else {}
     return sound, report

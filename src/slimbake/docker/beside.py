@@ -78,7 +78,7 @@ class OwnServices:
         """These services for the same file: each by all names that it has in either file, with the
         variables that a container of it gets where people run it.
         """
-        every = {each.host: each for each in fleet}
+        every = {neighbour.host: neighbour for neighbour in fleet}
         named = {host: [n for n in self.services if manifest_name(n) == host] for host in every}
         keys = {host: (*names, host)[0] for host, names in named.items()}
         found = {}
@@ -107,7 +107,7 @@ class OwnServices:
             needs = {n: how for n, how in said.pop("depends_on", {}).items() if n in services}
             found[service] = {**said, **({"depends_on": needs} if needs else {})}
         mounts = [mount for each in found.values() for mount in each.get("volumes", ())]
-        named = {each.get("source") for each in mounts if each["type"] == "volume"}
+        named = {mount.get("source") for mount in mounts if mount["type"] == "volume"}
         volumes = {k: v for k, v in self.said.get("volumes", {}).items() if k in named}
         return {**self._files(), "services": found, "volumes": volumes}
 
@@ -196,7 +196,7 @@ def beside(
                 call(*project, "up", "--detach", "--wait", "--quiet-pull")
             except SetupError as error:
                 words = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
-                needs = ", ".join((*services, *(each.host for each in fleet)))
+                needs = ", ".join((*services, *(neighbour.host for neighbour in fleet)))
                 raise NotBeside(
                     f"what its start check needs did not start: {needs}",
                     f"{error.hint.splitlines()[-1]}\n{words}",
@@ -214,9 +214,9 @@ def _together(
 ) -> dict[str, Any]:
     """The compose file of a check."""
     others = own.neighbours(fleet)
-    mounts = (mount for each in others.values() for mount in each.get("volumes", ()))
-    volumes = {each["source"]: {"external": True} for each in mounts if "source" in each}
-    said = own.alone(own.needed(services, [each.host for each in fleet]))
+    mounts = (mount for other in others.values() for mount in other.get("volumes", ()))
+    volumes = {mount["source"]: {"external": True} for mount in mounts if "source" in mount}
+    said = own.alone(own.needed(services, [neighbour.host for neighbour in fleet]))
     said["services"] |= others
     return {**said, **({"volumes": volumes} if volumes else {})}
 
@@ -236,7 +236,7 @@ def variables_of(
     path = folder / "variables.json"
     said = {
         "image": "none",
-        "env_file": [str(each.absolute()).replace("$", "$$") for each in files],
+        "env_file": [str(file.absolute()).replace("$", "$$") for file in files],
         "environment": dict(environment),
     }
     path.write_text(json.dumps({"services": {"one": said}}), "utf-8")

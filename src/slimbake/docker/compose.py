@@ -48,7 +48,7 @@ class ComposeProject:
         form = f'--format={{{{.Label "{_LABEL}.project.working_dir"}}}}'
         ours = {os.path.realpath(folder) for folder in [*self.files[0].parents][:2]}
         folders = call("container", "ls", "--all", name, form).splitlines()
-        return next((each for each in folders if os.path.realpath(each) not in ours), "")
+        return next((folder for folder in folders if os.path.realpath(folder) not in ours), "")
 
     @property
     def data_elsewhere(self) -> tuple[str, str]:
@@ -189,8 +189,8 @@ class ContainerState:
         """The port of the host that it was to have and that another has; "" where that is not why
         it did not start.
         """
-        found = re.search(r"(?:(?<![\d.])[\d.]+|\[[\da-f:]*\]):(\d+)", self.error)
-        return found[1] if found and "already" in self.error else ""
+        match = re.search(r"(?:(?<![\d.])[\d.]+|\[[\da-f:]*\]):(\d+)", self.error)
+        return match[1] if match and "already" in self.error else ""
 
 
 def compose_version() -> tuple[int, ...]:
@@ -202,8 +202,8 @@ def compose_version() -> tuple[int, ...]:
 
 def version_of(text: str) -> tuple[int, int, int] | None:
     """The version that a text names; None where it names none."""
-    found = re.search(r"(?<!\d)(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+    match = re.search(r"(?<!\d)(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
 def require_compose() -> None:

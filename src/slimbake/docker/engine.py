@@ -72,10 +72,14 @@ def find() -> DockerEngine | Absent:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
     with ThreadPoolExecutor() as pool:
         asking = pool.submit(_builder_driver)
-        asked = process.execute(["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK)
-    info = json.loads(asked.stdout) if asked.stdout.startswith("{") else {}
+        completed = process.execute(
+            ["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK
+        )
+    info = json.loads(completed.stdout) if completed.stdout.startswith("{") else {}
     driver, problem = asking.result()
-    found = describe(info, asked.stderr, builder=driver, endpoint=os.environ.get("DOCKER_HOST", ""))
+    found = describe(
+        info, completed.stderr, builder=driver, endpoint=os.environ.get("DOCKER_HOST", "")
+    )
     if isinstance(found, DockerEngine) and not found.builder:
         return Absent("builder", f"buildx does not say which builder it uses: {problem}")
     return found
@@ -138,7 +142,7 @@ def remedy(absent: Absent) -> str:
 def _plugin(info: Mapping[str, Any], name: str) -> str:
     """The version of a plugin of the client; "" where it has none."""
     plugins = info.get("ClientInfo", {}).get("Plugins") or []
-    shown = (each.get("Version", "") for each in plugins if each.get("Name") == name)
+    shown = (plugin.get("Version", "") for plugin in plugins if plugin.get("Name") == name)
     return next(shown, "")
 
 
@@ -147,6 +151,6 @@ def _builder_driver() -> tuple[str, str]:
     for attempt in range(BUILDER_TRIES):
         time.sleep(attempt)  # another buildx may be writing its state, or was killed while it did
         shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK)
-        if found := re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE):
-            return found[1], ""
+        if match := re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE):
+            return match[1], ""
     return "", shown.last_lines() or "no answer"

@@ -24,7 +24,7 @@ def image_volume(image: str, project: str) -> str:
     `image`: its name or id; one of a registry, by its digest, is pulled. `project`: whose `prune`
     removes the volume. Raises SetupError with Docker's own words.
     """
-    id_ = found.id if (found := find_image(image)) else pull_image(image, "")
+    id_ = engine_image.id if (engine_image := find_image(image)) else pull_image(image, "")
     name = f"slimbake-{id_.removeprefix('sha256:')[:24]}"
     with exclusively(name, QUIET):
         # One that was killed while it copied has left the container, too.

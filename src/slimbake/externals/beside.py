@@ -49,7 +49,9 @@ def lacking(images: Iterable[BesideImage]) -> tuple[BesideImage, ...]:
     asked = tuple(images)
     with ThreadPoolExecutor() as pool:
         held = list(pool.map(lambda each: in_engine(each.image), asked))
-    return tuple(each for each, found in zip(asked, held, strict=True) if not found)
+    return tuple(
+        image for image, available_image in zip(asked, held, strict=True) if not available_image
+    )
 
 
 def pull(images: Iterable[BesideImage], console: Console) -> None:
@@ -67,7 +69,7 @@ def pull(images: Iterable[BesideImage], console: Console) -> None:
     if faults:
         raise SetupError(
             "\n".join(
-                _lacking_image(each, why) for name, why in faults.items() for each in wanted[name]
+                _lacking_image(image, why) for name, why in faults.items() for image in wanted[name]
             ),
             how_to_get(faults),
         )

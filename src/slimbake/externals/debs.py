@@ -59,7 +59,7 @@ class Apt:
 
     def _run(self, words: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
         python = self.fleet.python
-        found = resolve_externals((self.fleet.external("python"),), expect_engine())
+        externals = resolve_externals((self.fleet.external("python"),), expect_engine())
         command = json.dumps([f"python{python}", "/inside/make.pyz", *words])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
@@ -67,7 +67,7 @@ class Apt:
                 folder.mkdir()
             (given / "make.pyz").write_bytes(zipapp("make"))
             (given / "lock.txt").write_text(lock)
-            contexts = {"python": found["python"].context, "inside": str(given)}
+            contexts = {"python": externals["python"].context, "inside": str(given)}
             docker.build(
                 _STEP.format(command=command),
                 contexts,

@@ -68,7 +68,9 @@ def resolve_externals(externals: Iterable[External], engine: DockerEngine) -> Ex
     """
     wanted = tuple(externals)
     there = zip(wanted, available_images(wanted, engine), strict=True)
-    return Externals(tuple(_resolved(external, found, engine) for external, found in there))
+    return Externals(
+        tuple(_resolved(external, available_image, engine) for external, available_image in there)
+    )
 
 
 def available_images(
@@ -91,11 +93,11 @@ def available_images(
 def in_engine(image: str) -> AvailableImage | None:
     """An image as the engine holds it; the engine then builds from it without asking a registry."""
     with contextlib.suppress(SetupError):  # an engine that does not answer holds none
-        if held := docker.find_image(image):
-            digest = held.digests[0] if held.digests else held.id
-            if LABEL in held.labels and held.layers:
+        if engine_image := docker.find_image(image):
+            digest = engine_image.digests[0] if engine_image.digests else engine_image.id
+            if LABEL in engine_image.labels and engine_image.layers:
                 # each engine gives what it imports another digest
-                return AvailableImage("engine", held.layers[0], standin=True)
+                return AvailableImage("engine", engine_image.layers[0], standin=True)
             return AvailableImage("engine", digest)
     return None
 

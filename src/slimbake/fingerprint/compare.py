@@ -41,24 +41,26 @@ class TargetChange:
 
 def compare(before: State, after: State) -> tuple[TargetChange, ...]:
     """What became of every target: in the order of `after`, then those that have gone."""
-    old = {each.target: each for each in before.accounts}
-    new = {each.target for each in after.accounts}
+    old = {account.target: account for account in before.accounts}
+    new = {account.target for account in after.accounts}
     gone = {target.name: target for target in before.targets if target.name not in new}
-    found = [
+    target_changes = [
         _checked(
             TargetChange(
-                each.target,
+                account.target,
                 target.service,
-                *_change(each, old.get(each.target)),
+                *_change(account, old.get(account.target)),
             ),
             before,
             after,
         )
-        for each, target in zip(after.accounts, after.targets, strict=True)
+        for account, target in zip(after.accounts, after.targets, strict=True)
     ]
     for name, target in gone.items():
-        found.append(TargetChange(name, target.service, "gone", ("is no longer in the manifest",)))
-    return tuple(found)
+        target_changes.append(
+            TargetChange(name, target.service, "gone", ("is no longer in the manifest",))
+        )
+    return tuple(target_changes)
 
 
 def _checked(change: TargetChange, before: State, after: State) -> TargetChange:

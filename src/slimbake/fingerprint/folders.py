@@ -57,7 +57,11 @@ class Folders:
         path = str(PurePosixPath(path))
         key = path, ignore.key
         if key not in self._known:
-            above = (each for each in self._submodules if f"{path}/".startswith(f"{each}/"))
+            above = (
+                submodule
+                for submodule in self._submodules
+                if f"{path}/".startswith(f"{submodule}/")
+            )
             parts = [(".", f"submodule {self._submodules[each]}") for each in above]
             if not parts:
                 here = os.path.normpath(f"{self._root}/{path}")

@@ -94,9 +94,12 @@ class _Gatherer:
         self._files = files
         self._standins = externals.standins if externals else ()
         self._externals = {
-            each.name: _external(each.name, each.reference, externals) for each in plan.externals
+            external.name: _external(external.name, external.reference, externals)
+            for external in plan.externals
         }
-        self._images = {each.name: f"docker-image://{each.reference}" for each in plan.externals}
+        self._images = {
+            external.name: f"docker-image://{external.reference}" for external in plan.externals
+        }
         self._hashes = Hashes(root, workspace)
         self._folders = Folders(str(root), self._hashes, commit.submodules)
         self._targets = {target.name: target for target in plan.targets}
@@ -261,11 +264,11 @@ def _place(path: str) -> tuple[str, str]:
 
 def _without_comments(lock: str) -> str:
     lines = lock.splitlines(keepends=True)
-    return "".join(each for each in lines if not each.startswith("#") or each.startswith(EXACT))
+    return "".join(line for line in lines if not line.startswith("#") or line.startswith(EXACT))
 
 
 def unpinned(plan: Plan) -> ExternalDigests:
     """For a comparison of two states: an external without a digest is taken for the same if its
     name is.
     """
-    return ExternalDigests({each.name: each.reference for each in plan.externals})
+    return ExternalDigests({external.name: external.reference for external in plan.externals})

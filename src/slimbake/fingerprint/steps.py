@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from slimbake.plan.model import Plan, Target
 
 # What bake knows of a target.
-_SAID = {each.name for each in fields(Target)} - {
+_SAID = {field.name for field in fields(Target)} - {
     *("kind", "service", "recipe", "suffix", "ignore", "mounted"),
 }
 
@@ -20,7 +20,7 @@ def settings(plan: Plan, target: Target) -> tuple[str, dict[str, str]]:
     """
     said = {name: getattr(target, name) for name in _SAID}
     said["repository"] = bool(target.repository)
-    said["secrets"] = [asdict(each) for each in target.secrets]
+    said["secrets"] = [asdict(secret) for secret in target.secrets]
     kind = plan.compression
     pushed = {"COMPRESSION": kind.type, "COMPRESSION_LEVEL": str(kind.level)}
     values = pushed if target.repository else {}

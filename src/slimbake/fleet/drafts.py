@@ -114,7 +114,7 @@ class Drafts:
     def weights(self) -> tuple[WeightsDraft, ...]:
         """Distinct weights in the services' order, each export after what it is made from."""
         used = (service.weights for service in self.services if service.weights)
-        return tuple(dict.fromkeys(each for one in used for each in (one.origin, one)))
+        return tuple(dict.fromkeys(draft for one in used for draft in (one.origin, one)))
 
 
 def drafts(manifest: Manifest) -> Drafts:
@@ -182,10 +182,12 @@ class _Expansion:
             if not own_family and not _axis(self._chain(base.name)):
                 parent = base.name
                 continue
-            made = _base_draft(base, _said(base, variant))
+            base_draft = _base_draft(base, _said(base, variant))
             name = derived(base.name, variant)
-            made = replace(made, name=name, extends=parent, torch=torch or made.torch, copied=True)
-            self._copies[base.name].setdefault(variant, made)
+            base_draft = replace(
+                base_draft, name=name, extends=parent, torch=torch or base_draft.torch, copied=True
+            )
+            self._copies[base.name].setdefault(variant, base_draft)
             parent = name
         return parent or ""
 
@@ -201,29 +203,29 @@ class _Expansion:
     def _service(
         self, entry: ServiceEntry, chain: Sequence[BaseEntry], variant: str, *, first: bool
     ) -> ServiceDraft:
-        own = _said(entry, variant)
+        variant_entry = _said(entry, variant)
         base = entry.base
         if base and _axis(chain):
             base = base if first else derived(base, variant)
-        elif base and own.torch and own.torch != self._family_torch(chain):
-            base = self._copy(chain, variant, own.torch)
+        elif base and variant_entry.torch and variant_entry.torch != self._family_torch(chain):
+            base = self._copy(chain, variant, variant_entry.torch)
         requirements = entry.requirements
         if entry.variants:
             # What another variant is read from is no code either.
-            both = _added(entry.requirements, own.requirements)
+            both = _added(entry.requirements, variant_entry.requirements)
             requirements = replace(both, files=_files(entry))
         return ServiceDraft(
             entry=entry,
             name=entry.name if first else derived(entry.name, variant),
             base=base,
             requirements=requirements,
-            env=_over(entry.env, own.env),
-            platforms=own.platforms or entry.platforms,
-            budget=_limits(entry.budget, own.budget),
-            torch=own.torch,
-            inference=own.inference or entry.inference or "torch",
-            precision=own.precision or entry.precision,
-            parity=_parity(entry, own),
+            env=_over(entry.env, variant_entry.env),
+            platforms=variant_entry.platforms or entry.platforms,
+            budget=_limits(entry.budget, variant_entry.budget),
+            torch=variant_entry.torch,
+            inference=variant_entry.inference or entry.inference or "torch",
+            precision=variant_entry.precision or entry.precision,
+            parity=_parity(entry, variant_entry),
             variant=variant,
             copied=not first,
             # the same files, wherever they lie
@@ -247,10 +249,10 @@ def _base_draft(base: BaseEntry, own: VariantEntry) -> BaseDraft:
 
 
 def _added(asked: Requirements, more: Requirements) -> Requirements:
-    found = Collected()
-    found.add(asked)
-    found.add(more)
-    return found.value()
+    collected = Collected()
+    collected.add(asked)
+    collected.add(more)
+    return collected.value()
 
 
 def _limits(budget: Budget, own: Budget) -> Budget:
@@ -261,7 +263,7 @@ def _limits(budget: Budget, own: Budget) -> Budget:
 
 def _files(entry: ServiceEntry) -> tuple[str, ...]:
     every = (entry.requirements, *(variant.requirements for variant in entry.variants))
-    return tuple(dict.fromkeys(file for each in every for file in each.files))
+    return tuple(dict.fromkeys(file for requirements in every for file in requirements.files))
 
 
 def _over(pairs: Pairs, more: Pairs) -> Pairs:
@@ -274,13 +276,13 @@ def _parity(entry: ServiceEntry, own: VariantEntry) -> Parity | None:
     A check that only another variant is measured with is kept without texts: it is no code of this
     one either.
     """
-    reported = [each for each in (own.parity, entry.parity) if each]
+    reported = [parity for parity in (own.parity, entry.parity) if parity]
     others = [variant.parity for variant in entry.variants if variant.parity]
-    check = next((each.check for each in (*reported, *others) if each.check), "")
+    check = next((parity.check for parity in (*reported, *others) if parity.check), "")
     if not check:
         return None
-    merged = {key: value for each in reversed(reported) for key, value in each.limits}
-    texts = next((each.texts for each in reported if each.texts), "")
+    merged = {key: value for parity in reversed(reported) for key, value in parity.limits}
+    texts = next((parity.texts for parity in reported if parity.texts), "")
     return Parity(check, texts, tuple(merged.items()))
 
 
@@ -294,18 +296,18 @@ def _with_exports(found: Drafts) -> Drafts:
     services = []
     for service in found.services:
         if service.inference == ONNX and service.base and service.weights:
-            below = written[service.base]
-            onnx, export = derived(below.name, ONNX), derived(below.name, EXPORT)
-            agrees: tuple[str, ...] = (below.name,)
+            base_draft = written[service.base]
+            onnx, export = derived(base_draft.name, ONNX), derived(base_draft.name, EXPORT)
+            agrees: tuple[str, ...] = (base_draft.name,)
             if onnx not in written:
-                made[below.name].setdefault(onnx, _running(below))
-                agrees = (below.name, onnx)
-            made[below.name].setdefault(export, _writing(below, agrees))
+                made[base_draft.name].setdefault(onnx, _running(base_draft))
+                agrees = (base_draft.name, onnx)
+            made[base_draft.name].setdefault(export, _writing(base_draft, agrees))
             precision = service.precision or "fp32"
             weights = replace(service.weights, base=export, precision=precision)
             service = replace(service, base=onnx, weights=weights)
         services.append(service)
-    bases = (each for base in found.bases for each in (base, *made[base.name].values()))
+    bases = (draft for base in found.bases for draft in (base, *made[base.name].values()))
     return Drafts(tuple(bases), tuple(services))
 
 
@@ -325,11 +327,11 @@ def _writing(base: BaseDraft, agrees: tuple[str, ...]) -> BaseDraft:
     """The base that models of `base` are exported on: what it asks for, and what writes graphs."""
     # Packages of the repository change with every edit, and no class of transformers is among them.
     specs = tuple(dict.fromkeys((*base.requirements.specs, *WRITES)))
-    asked = replace(base.requirements, packages=(), specs=specs)
+    requirements = replace(base.requirements, packages=(), specs=specs)
     return replace(
         _derived(base, EXPORT),
         extends=None,
-        requirements=asked,
+        requirements=requirements,
         optimize=False,
         removal=Removal(),
         agrees=agrees,

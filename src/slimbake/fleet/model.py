@@ -263,11 +263,11 @@ class Fleet:
 
     @cached_property
     def _by_name(self) -> dict[str, Service]:
-        return {each.name: each for each in self.services}
+        return {service.name: service for service in self.services}
 
     def external(self, name: str) -> External:
         """The external of that name; KeyError where there is none."""
-        return {each.name: each for each in self.externals}[name]
+        return {external.name: external for external in self.externals}[name]
 
     @cached_property
     def mounted(self) -> frozenset[str]:
@@ -282,7 +282,7 @@ class Fleet:
         return frozenset(
             each.layer.name
             for each in every
-            if not own.isdisjoint(below.name for below in each.layer.closure)
+            if not own.isdisjoint(layer.name for layer in each.layer.closure)
         )
 
     @cached_property

@@ -105,7 +105,7 @@ class _Resolution:
             name: tuple(by_layer[layer.name] for layer in base.layer.closure)
             for name, base in bases.items()
         }
-        services = (self._service(each, stacks, packages, weights) for each in self._services)
+        services = (self._service(service, stacks, packages, weights) for service in self._services)
         manifest = self._manifest
         return Fleet(
             manifest=manifest,
@@ -128,9 +128,9 @@ class _Resolution:
 
     def _externals(self) -> tuple[External, ...]:
         """The images from outside: the manifest's, or the defaults."""
-        given = {each.name: each.image for each in self._manifest.externals}
+        given = {external.name: external.image for external in self._manifest.externals}
         python = f"python:{self._manifest.python}-slim-{DEBIAN}"
-        steps = (step.image for each in self._manifest.services for step in each.build)
+        steps = (step.image for service in self._manifest.services for step in service.build)
         images = {"python": python, "uv": DEFAULT_UV} | given
         images |= {step_image(image): image for image in steps if image}
         return tuple(External(name, image) for name, image in images.items())
@@ -191,7 +191,7 @@ class _Resolution:
             chain=self._chain(base.extends),
             services=tuple(standing[base.name]),
             platforms=self._on[base.name],
-            agrees=tuple(layer for each in base.agrees for layer in self._chain(each)),
+            agrees=tuple(layer for agree in base.agrees for layer in self._chain(agree)),
             asks=base.requirements,
             torch=self._torch[base.name],
         )
@@ -214,9 +214,9 @@ class _Resolution:
         """Every package inside the repository that somebody requires, once, by name."""
         asking: dict[LocalPackage, list[Draft]] = {}
         drafts: tuple[Draft, ...] = (*self._bases, *self._services)
-        for each in drafts:
-            for package in each.requirements.packages:
-                asking.setdefault(package, []).append(each)
+        for draft in drafts:
+            for package in draft.requirements.packages:
+                asking.setdefault(package, []).append(draft)
         return {
             package: self._package(package, asking[package])
             for package in sorted(asking, key=lambda package: package.name)
@@ -236,7 +236,7 @@ class _Resolution:
             by_lock.setdefault(self._lock(each), []).append(each)
         for lock, sources in sorted(self._sources.items()):
             holders = by_lock.get(lock, [])
-            names = {each.name for each in holders if isinstance(each, BaseDraft)}
+            names = {holder.name for holder in holders if isinstance(holder, BaseDraft)}
             above: Iterable[Draft] = ()
             if not holders:  # a layer that is shared: any service may be one of it
                 above = self._services
@@ -312,8 +312,8 @@ class _Resolution:
         there = {package for below in layer.chain for package in below.asks.packages}
         sources = self._sources.get(layer.lock, ())
         return (
-            *(packages[each] for each in asked.packages if each not in there),
-            *(self._built[each.name] for each in sources if each.name in self._built),
+            *(packages[package] for package in asked.packages if package not in there),
+            *(self._built[source.name] for source in sources if source.name in self._built),
         )
 
     def _base(self, draft: BaseDraft, packages: Mapping[LocalPackage, Package]) -> Base:
@@ -408,18 +408,18 @@ def _health(entry: ServiceEntry) -> Healthcheck | None:
     """What is asked of a container. On top of a Dockerfile of the user's own only what the entry
     says: that nothing is asked, or, without a test, other times for what the image asks.
     """
-    said = entry.healthcheck or Healthcheck()
-    if entry.dockerfile and not said.test:
-        return said if said != Healthcheck() else None
-    test = said.test or (connects(entry.port) if entry.port else ())
-    if said.off or not test:
+    healthcheck = entry.healthcheck or Healthcheck()
+    if entry.dockerfile and not healthcheck.test:
+        return healthcheck if healthcheck != Healthcheck() else None
+    test = healthcheck.test or (connects(entry.port) if entry.port else ())
+    if healthcheck.off or not test:
         return None
     return Healthcheck(
         test=test,
-        interval=said.interval or "10s",
-        timeout=said.timeout or "5s",
-        start_period=said.start_period or "5m",
-        retries=said.retries or 3,
+        interval=healthcheck.interval or "10s",
+        timeout=healthcheck.timeout or "5s",
+        start_period=healthcheck.start_period or "5m",
+        retries=healthcheck.retries or 3,
     )
 
 
@@ -433,8 +433,8 @@ def _published(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
     """The port of the host for each service: as it is written, else that of the container, else,
     where another service has that, a free one.
     """
-    found = {each.name: each.publish for each in services}
-    taken = {each.publish for each in services}
+    found = {service.name: service.publish for service in services}
+    taken = {service.publish for service in services}
     for each in services:
         if each.port and not each.publish:
             found[each.name] = 0 if each.port in taken else each.port
@@ -444,11 +444,11 @@ def _published(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
 
 def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
     """Names of distinct weights that differ."""
-    slugs = {each: _slug(each) for each in weights}
+    slugs = {weight: _slug(weight) for weight in weights}
     taken = Counter(slugs.values())
     return {
-        each: slug if taken[slug] == 1 else f"{slug}-{short(_identity(each))}"
-        for each, slug in slugs.items()
+        draft: slug if taken[slug] == 1 else f"{slug}-{short(_identity(draft))}"
+        for draft, slug in slugs.items()
     }
 
 

@@ -35,7 +35,7 @@ def with_layers(
     built = {package.name: package for package in fleet.packages if package.source}
 
     def packages(lock: str) -> tuple[Package, ...]:
-        return tuple(built[each.name] for each in sources.get(lock, ()) if each.name in built)
+        return tuple(built[source.name] for source in sources.get(lock, ()) if source.name in built)
 
     bases: dict[str, Base] = {}
     for shared in sharing.layers:
@@ -64,7 +64,7 @@ def _base(
         kind="base",
         lock=base_layer(shared.lock),
         chain=below.layer.closure if below else (),
-        platforms=tuple(sorted({each for s in services for each in s.layer.platforms})),
+        platforms=tuple(sorted({platform for s in services for platform in s.layer.platforms})),
         asks=Requirements(tuple(sorted(shared.packages))),
         torch=one.layer.torch if shared.packages & TORCH else "",
         onnx=False,

@@ -52,7 +52,7 @@ class Ignore:
         """Whether a path is left out, by itself or with a folder that it lies in."""
         above: Matched = ()
         out = False
-        for end in [*(found.start() for found in re.finditer("/", path)), len(path)]:
+        for end in [*(match.start() for match in re.finditer("/", path)), len(path)]:
             out, above = self(path[:end], above)
             if out and not self.exceptions:
                 break
@@ -139,8 +139,8 @@ def _expression(pattern: str) -> str:
     if pattern.endswith("**") and not _SPECIAL.search(rest := pattern[:-2]):
         return rf"{re.escape(rest)}(?s:.*)"
     return "".join(
-        _piece(found[0] if found["open"] is None else "[", found.end() == len(pattern))
-        for found in _PIECE.finditer(pattern)
+        _piece(match[0] if match["open"] is None else "[", match.end() == len(pattern))
+        for match in _PIECE.finditer(pattern)
     )
 
 

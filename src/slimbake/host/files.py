@@ -110,8 +110,8 @@ def remove_halves(folder: Path, names: Collection[str]) -> None:
     """Remove what processes that were killed had not made whole of these names in a folder."""
     running = cache(is_running)
     for left in os.listdir(folder):  # noqa: PTH208
-        found = _HALF.fullmatch(left) if left.startswith(".") else None
-        if found and found["name"] in names and not running(int(found["process"])):
+        match = _HALF.fullmatch(left) if left.startswith(".") else None
+        if match and match["name"] in names and not running(int(match["process"])):
             _remove(folder / left)
 
 

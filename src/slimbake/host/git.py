@@ -126,18 +126,18 @@ class GitRepository:
             "--is-shallow-repository",
             "--show-prefix",
         )
-        asked = _git(folder, "rev-parse", *words)
-        if not asked.ok:
-            if "dubious ownership" in asked.stderr:
+        completed = _git(folder, "rev-parse", *words)
+        if not completed.ok:
+            if "dubious ownership" in completed.stderr:
                 raise SetupError(
                     f"Git refuses the repository {folder}: it belongs to another user",
-                    asked.last_lines(),
+                    completed.last_lines(),
                 )
             raise UsageError(
                 f"{folder} is in no Git repository",
                 "commits are compared: git init, or leave out A..B",
             )
-        top, directory, shallow, prefix = asked.stdout.split("\n")[:4]
+        top, directory, shallow, prefix = completed.stdout.split("\n")[:4]
         self._folder, self._top, self._directory = folder, Path(top), directory
         self._shallow = shallow == "true"
         self._prefix = prefix
@@ -146,11 +146,11 @@ class GitRepository:
         """The full id of a commit. Raises UsageError, or SetupError where a clone is too shallow to
         know it.
         """
-        found = self._run(
+        completed = self._run(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
-        if found.ok:
-            return found.stdout.strip()
+        if completed.ok:
+            return completed.stdout.strip()
         if self._shallow:
             raise SetupError(
                 f"this clone is shallow, and does not hold '{revision}'",
@@ -164,8 +164,8 @@ class GitRepository:
 
     def text(self, commit: str, path: str) -> str | None:
         """A file of a commit, named from the folder that was asked for; None where there is none."""
-        found = self._run("show", f"{commit}:{self._prefix}{path}")
-        return found.stdout if found.ok else None
+        completed = self._run("show", f"{commit}:{self._prefix}{path}")
+        return completed.stdout if completed.ok else None
 
     def versions(self, path: str, most: int) -> Iterator[tuple[str, str, str]]:
         """A file as the latest commits that changed it have it, the oldest of them first: the

@@ -48,8 +48,8 @@ class Source:
         """Of Git: address, commit, and folder below it."""
         address, _, fragment = self.address.removeprefix("git+").partition("#")
         where, _, commit = address.rpartition("@")
-        below = re.search(r"subdirectory=([^&]+)", fragment)
-        return where, commit, below[1] if below else ""
+        match = re.search(r"subdirectory=([^&]+)", fragment)
+        return where, commit, match[1] if match else ""
 
     def text(self) -> str:
         """As one line of JSON, which `parse_source` reads."""

@@ -106,7 +106,10 @@ class PipCompile:
             constraints = output.with_suffix(".constraints")
             constraints.write_text("".join(f"{line}\n" for line in lines))
             words = [*words, "--constraints", str(constraints)]
-        words = [*words, *(word for each in sorted(self.sources) for word in ("--no-binary", each))]
+        words = [
+            *words,
+            *(word for source in sorted(self.sources) for word in ("--no-binary", source)),
+        ]
         if self._prereleases:
             words = [*words, "--prerelease", "allow"]
         if self._machine.packages.no_index:
@@ -155,9 +158,9 @@ class PipCompile:
 
         `name`: of the files in the work folder. Raises NoSolution and SetupError.
         """
-        asked, output = self._work / f"{name}.in", self._work / f"pylock.{name}.toml"
-        asked.write_text("".join(f"{exactly(*pin)}\n" for pin in pins))
-        self.compile([asked], output, ["--no-deps", "--format", "pylock.toml"])
+        path, output = self._work / f"{name}.in", self._work / f"pylock.{name}.toml"
+        path.write_text("".join(f"{exactly(*pin)}\n" for pin in pins))
+        self.compile([path], output, ["--no-deps", "--format", "pylock.toml"])
         text = output.read_text()
         wheels = {
             package: tuple(map(_weighed, sorted(wheels, key=self._fit)))

@@ -123,7 +123,7 @@ def since(
         return "no earlier image within budget is known here"
     if before.digest == after.digest:
         return "the image is the last one within budget"
-    reported = [_growth(each, kind) for each in changes]
+    reported = [_growth(change, kind) for change in changes]
     unit = " compressed" if kind == "compressed" else ""
     grew = f"{', '.join(reported)}" if reported else f"not a byte{unit} more"
     last = f"since {before.digest.removeprefix('sha256:')[:12]}, the last within budget"

@@ -42,12 +42,12 @@ class System:
 def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
     asked = asks(fleet, locks.layers, lambda name: locks.text(name) or "")
-    found = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
-    changed = {each.name for each in found if not each.why}
+    stales = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
+    changed = {each.name for each in stales if not each.why}
     if not changed:
-        return found
+        return stales
     reasons = defaultdict(lambda: _LAYERS_CHANGED, _reasons(fleet, changed))
-    return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in found)
+    return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in stales)
 
 
 def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
@@ -67,7 +67,10 @@ def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
         if isinstance(owner, Package) and owner.path:  # its project says more than what it requires
             files = _project_files(fleet, owner.path)
         else:
-            files = (*asks.files, *_project_files(fleet, *(each.path for each in asks.packages)))
+            files = (
+                *asks.files,
+                *_project_files(fleet, *(package.path for package in asks.packages)),
+            )
         where = dict.fromkeys((fleet.manifest.file.name, *files))
         found[owner.layer.system_lock] = f"`system` of {owner.name} has changed"
         own = f"what {who} asks for has changed ({', '.join(where)})"
@@ -91,7 +94,7 @@ def asks(fleet: Fleet, sharing: Sharing, text: Callable[[str], str]) -> dict[str
             name = package.layer.name
             asked[name] = text_digest(f"{asked[name]} {package.source.text()}")
     asked |= {name: text_digest(content) for name, content in weights_texts(fleet).items()}
-    asked |= {each.layer.system_lock: _asked_system(each, fleet) for each in systems(fleet)}
+    asked |= {system.layer.system_lock: _asked_system(system, fleet) for system in systems(fleet)}
     images = (f"{external.name} {external.image}" for external in fleet.externals)
     return asked | {EXTERNALS: text_digest("\n".join(images))}
 
@@ -106,9 +109,9 @@ def asked_of(layer: Layer, fleet: Fleet, text: Callable[[str], str]) -> str:
 def weights_texts(fleet: Fleet) -> dict[str, str]:
     """The locks of weights that lie in the repository, as they are now."""
     return {
-        each.layer.lock: weights_text(fleet.root / each.value)
-        for each in fleet.weights
-        if each.source == "path" and not each.export
+        weight.layer.lock: weights_text(fleet.root / weight.value)
+        for weight in fleet.weights
+        if weight.source == "path" and not weight.export
     }
 
 
@@ -130,7 +133,7 @@ def _asked_system(system: System, fleet: Fleet) -> str:
 
 def asked_layers(fleet: Fleet) -> str:
     """The digest of what the manifest says of layers that services share."""
-    said = [(each.name, each.optimize, each.shares) for each in fleet.services]
+    said = [(service.name, service.optimize, service.shares) for service in fleet.services]
     odd = [each for each in said if each[1:] != (True, True)]
     return text_digest(f"layers {fleet.manifest.layer_limit} {odd}")
 

@@ -78,9 +78,9 @@ class _Locking:
         self._console, self._work = console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
-        found = stale(fleet, self._locks)
-        self._old = {each.name for each in found}
-        self._broken = {each.name for each in found if each.damaged}
+        stales = stale(fleet, self._locks)
+        self._old = {each.name for each in stales}
+        self._broken = {each.name for each in stales if each.damaged}
         # What has no wheel is known when the rest is resolved.
         packages = tuple(package for package in fleet.packages if not package.source)
         self._fleet = replace(fleet, packages=packages)
@@ -88,7 +88,7 @@ class _Locking:
         self._pins: dict[str, tuple[Pin, ...]] = {}  # by layer, without the layers beneath
         known = [source for sources in self._locks.sources.values() for source in sources]
         self._sources = {source.origin: source for source in known}
-        shared = {base_layer(each.lock) for each in self._locks.layers.layers}
+        shared = {base_layer(layer.lock) for layer in self._locks.layers.layers}
         live = {layer.lock for layer in locked_layers(fleet)} | shared
         # Of a base that is gone there is nothing but its lock, which says what it is by its name.
         gone = (name for name in self._locks.packages - live if name.startswith(base_layer("")))
@@ -129,7 +129,11 @@ class _Locking:
     def _share(self) -> Sharing:
         """Which layers services share, and the locks of these and of the services."""
         fleet, before = self._fleet, self._locks.layers
-        pins = {each.name: self._pins[each.name] for each in fleet.services if each.layer.installs}
+        pins = {
+            service.name: self._pins[service.name]
+            for service in fleet.services
+            if service.layer.installs
+        }
         sharing = before if fleet.auto else Sharing()
         moved = LAYERS in self._old or not self._texts.keys().isdisjoint(pins)
         if fleet.auto and (moved or not before.services.keys() <= pins.keys()):
@@ -139,7 +143,7 @@ class _Locking:
             with self._work.step("layers", "finding what services share"):
                 sharing = arrange(fleet, pins, before, locks)
         self._texts |= {name: lock_text(own) for name, own in cut(sharing, pins).items()}
-        if sharing.layers or (fleet.auto and sum(each.shares for each in fleet.services) > 1):
+        if sharing.layers or (fleet.auto and sum(service.shares for service in fleet.services) > 1):
             self._texts[LAYERS] = layers_text(sharing)
         if line := alignment(pins):
             self._console.say(line)
@@ -233,9 +237,9 @@ class _Locking:
                 f"{layer.name} is built with packages that have no wheel: {', '.join(sorted(sources))}",
                 "ask for versions of [build-system] requires that have wheels",
             )
-        for each in sources.values():
-            if not each.wheel:
-                line = f"{each.name} {each.version} is built from {each.origin.partition('#')[0]}"
+        for source in sources.values():
+            if not source.wheel:
+                line = f"{source.name} {source.version} is built from {source.origin.partition('#')[0]}"
                 self._console.say(f"{line}, in a stage of its own")
         return described(sources, self._machine, store(), self._console)
 
@@ -272,7 +276,9 @@ class _Locking:
         from slimbake.externals.resolve import in_registry
 
         found = ((external, in_registry(external.image)) for external in self._fleet.externals)
-        return externals_text((each, image.digest if image else "") for each, image in found)
+        return externals_text(
+            (external, image.digest if image else "") for external, image in found
+        )
 
 
 def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
@@ -280,7 +286,7 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
     packages = machine.packages
     known = {packages.index_url, *packages.extra_index_urls, *packages.find_links}
     there = {without_credentials(each).rstrip("/") for each in known}
-    layers = [*(base.layer for base in fleet.bases), *(each.layer for each in fleet.services)]
+    layers = [*(base.layer for base in fleet.bases), *(service.layer for service in fleet.services)]
     for file in dict.fromkeys(file for layer in layers for file in layer.asks.prereleases):
         yield f"{file}: --pre allows pre-releases of all that is locked together with it"
     asked = ((line, layer.torch) for layer in layers for line in layer.asks.indexes)
@@ -297,8 +303,8 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
 
 def _build_of(line: IndexLine) -> str:
     """The build of torch that an index has alone; "" of others."""
-    found = re.search(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address)
-    return found[1] if found else ""
+    match = re.search(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address)
+    return match[1] if match else ""
 
 
 def _meant(names: Sequence[str]) -> str:

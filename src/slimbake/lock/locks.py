@@ -155,9 +155,9 @@ class Stale:
 
 def expect_fresh(stale: Iterable[Stale]) -> None:
     """Raise StaleFiles where a lock is stale, with each reason once."""
-    found = tuple(stale)
-    new = _new([each.name for each in found if each.new])
-    reasons = dict.fromkeys(each.why for each in found if not each.new)
+    stales = tuple(stale)
+    new = _new([each.name for each in stales if each.new])
+    reasons = dict.fromkeys(each.why for each in stales if not each.new)
     if new and not reasons:
         hint = f"run `slimbake lock`: it writes them into {LOCKS}/, which you review and commit"
         raise StaleFiles(new, hint)
@@ -342,5 +342,5 @@ def closure(locks: Locks, service: str, below: Iterable[str] = ()) -> dict[str, 
     that it shares. `below`: further locks, whose pins count where these have none.
     """
     sharing = locks.layers
-    shared = (base_layer(each.lock) for each in sharing.chain(sharing.services.get(service, "")))
+    shared = (base_layer(layer.lock) for layer in sharing.chain(sharing.services.get(service, "")))
     return {pin.name: pin for name in (*below, *shared, service) for pin in locks.pins(name)}

@@ -41,11 +41,13 @@ def locked_layers(fleet: Fleet) -> tuple[Layer, ...]:
     """The layers that have a lock of packages, each after those whose versions it takes. What carries
     weights, and what builds a local package, has one of its own.
     """
-    weights = (each for each in fleet.weights if each.source == "package" and not each.export)
+    weights = (
+        weight for weight in fleet.weights if weight.source == "package" and not weight.export
+    )
     return (
         *(base.layer for base in fleet.bases),
         *(service.layer for service in fleet.services if service.layer.installs),
-        *(each.layer for each in weights),
+        *(weight.layer for weight in weights),
         *(package.layer for package in fleet.packages),
     )
 
@@ -70,8 +72,8 @@ def question(layer: Layer, python: str, projects: Mapping[str, str], below: Iter
         sorted(layer.asks.specs),
         sorted((p.name, projects[p.path]) for p in layer.asks.packages),
         sorted((name, sorted(extras)) for name, extras in layer.asks.extras),
-        sorted(each.spec for each in layer.asks.constraints),
-        sorted((each.name, sorted(each.sha256)) for each in layer.asks.hashes),
+        sorted(constraint.spec for constraint in layer.asks.constraints),
+        sorted((hashed.name, sorted(hashed.sha256)) for hashed in layer.asks.hashes),
         bool(layer.asks.prereleases),
         list(below),
     ]

@@ -91,7 +91,7 @@ class Uv(PipCompile):
         folders = machine.packages.find_links_folders
         files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
         torch = _build(files, layer, python, platform)
-        mirrored = any(_BUILD.search(each) for each in machine.packages.extra_index_urls)
+        mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
         there = mirrored or any(each.startswith("torch==") for each in torch)
         super().__init__(
             machine,
@@ -99,9 +99,9 @@ class Uv(PipCompile):
             platform,
             work,
             sources=[
-                canonicalize_name(each.name)
-                for each in requirements
-                if each.url and not each.url.partition("#")[0].endswith(".whl")
+                canonicalize_name(requirement.name)
+                for requirement in requirements
+                if requirement.url and not requirement.url.partition("#")[0].endswith(".whl")
             ],
             prereleases=bool(layer.asks.prereleases),
             torch="" if there else layer.torch,
@@ -126,13 +126,13 @@ class Uv(PipCompile):
             for package in layer.asks.packages
         )
         specs = (self._at_commit(spec, known) for spec in layer.asks.specs)
-        asked = self._work / f"{layer.name}.in"
-        asked.write_text("".join(f"{line}\n" for line in (*specs, *local)))
+        path = self._work / f"{layer.name}.in"
+        path.write_text("".join(f"{line}\n" for line in (*specs, *local)))
         # What lies below has its version: the lock of a library does not count.
         constraints = dict.fromkeys(
-            each.spec
-            for each in layer.asks.constraints
-            if not (each.library and name_of(each.spec) in self._below)
+            constraint.spec
+            for constraint in layer.asks.constraints
+            if not (constraint.library and name_of(constraint.spec) in self._below)
         )
         own = {package.name for package in layer.asks.packages}
         words = [
@@ -142,7 +142,7 @@ class Uv(PipCompile):
         ]
         words += ["--no-deps"] if layer.kind == "weights" else []
         words += ["--annotation-style", "line"]
-        self.compile([asked], output, words, [*constraints])
+        self.compile([path], output, words, [*constraints])
         needed = parse_compiled(output.read_text())
         return tuple(each for each in needed if each.name not in own)
 
@@ -160,7 +160,7 @@ def _for_build(machine: Machine, torch: str) -> Machine:
     first, since uv takes a package from the first index that has it.
     """
     every = machine.packages.extra_index_urls
-    builds = {url: found[1] for url in every if (found := _BUILD.search(url))}
+    builds = {url: match[1] for url in every if (match := _BUILD.search(url))}
     urls = sorted(
         (url for url in every if builds.get(url, torch) == torch), key=lambda u: u not in builds
     )
@@ -172,7 +172,7 @@ def _build(files: Iterable[str], layer: Layer, python: str, platform: str) -> tu
     torch that its requirements allow, and none of another build.
     """
     asked = [Requirement(spec) for spec in layer.asks.specs]
-    asked += [Requirement(each.spec) for each in layer.asks.constraints]
+    asked += [Requirement(constraint.spec) for constraint in layer.asks.constraints]
     wanted = {name: Requirement(name).specifier for name in sorted(TORCH) if layer.torch}
     for each in asked:
         name = canonicalize_name(each.name)
@@ -258,13 +258,13 @@ def _pin(needed: Needed, there: Found) -> Pin:
 def still_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Of these sources, those whose address is asked for as it was: they stay at their commit."""
     asked = {address for _, address in _addresses(layer)}
-    return {name: each for name, each in sources.items() if each.asked in asked}
+    return {name: source for name, source in sources.items() if source.asked in asked}
 
 
 def with_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Sources, with the address by which a layer asks for each."""
     asked = dict(_addresses(layer))
-    return {name: replace(each, asked=asked.get(name, "")) for name, each in sources.items()}
+    return {name: replace(source, asked=asked.get(name, "")) for name, source in sources.items()}
 
 
 def _addresses(layer: Layer) -> Iterator[tuple[str, str]]:

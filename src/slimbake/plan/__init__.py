@@ -50,7 +50,7 @@ def plan(
 
 def _targets(fleet: Fleet, carried: make.Carried) -> Iterator[Target]:
     """All but the inventories, which are made from these."""
-    models = {each.layer.name: make.weights(each, fleet) for each in fleet.weights}
+    models = {weight.layer.name: make.weights(weight, fleet) for weight in fleet.weights}
     checks = make.checks(fleet.services)
     yield make.inside(fleet, bool(carried.warm))
     yield make.runtime(fleet)
@@ -81,7 +81,7 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
     groups = {"default": chosen["default"], "bases": bases}
     mounted = {s.name: s.weights.layer.name for s in fleet.services if s.weights and s.mounts}
     for name, services in chosen.items():
-        weights = dict.fromkeys(mounted[each] for each in services if each in mounted)
+        weights = dict.fromkeys(mounted[service] for service in services if service in mounted)
         groups[name] = [*services, *weights]
         for kind, named in checks.items():
             group = kind if name == "default" else f"{name}-{kind}"

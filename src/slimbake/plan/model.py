@@ -346,9 +346,9 @@ class Plan:
     def _checks(self) -> dict[str, list[str]]:
         """The checks of each service, and of each base."""
         found: dict[str, list[str]] = {}
-        for each in self.targets:
-            if each.kind in CHECKS:
-                found.setdefault(each.service or each.checked, []).append(each.name)
+        for target in self.targets:
+            if target.kind in CHECKS:
+                found.setdefault(target.service or target.checked, []).append(target.name)
         return found
 
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
@@ -367,8 +367,8 @@ class Plan:
     def variants(self) -> dict[str, list[Running]]:
         """By host: every variant of a service, the first one first."""
         found: dict[str, list[Running]] = {}
-        for each in self.services:
-            found.setdefault(each.host, []).append(each)
+        for service in self.services:
+            found.setdefault(service.host, []).append(service)
         return found
 
     def starting(
@@ -378,8 +378,8 @@ class Plan:
         on or start beside, in the variants among these services or else among those that are
         `there`, or else in the first.
         """
-        waiting = [each for each in self.services if each.service in services]
-        hosts, found = {each.host for each in waiting}, set[str]()
+        waiting = [service for service in self.services if service.service in services]
+        hosts, found = {running.host for running in waiting}, set[str]()
         while waiting:
             each = waiting.pop()
             if each.by_hand or each.service in found:
@@ -390,7 +390,7 @@ class Plan:
                 hosts.add(host)
                 variants = self.variants[host]
                 waiting += [one for one in variants if one.service in there] or variants[:1]
-        return tuple(each for each in self.services if each.service in found)
+        return tuple(service for service in self.services if service.service in found)
 
     def company(self, service: Running) -> tuple[Running, ...]:
         """The services that a start check of this one starts beside it: those that it names, and
@@ -401,7 +401,7 @@ class Plan:
         while waiting:
             if (host := waiting.pop()) not in found:
                 variants = self.variants[host]
-                same = (each for each in variants if each.variant == service.variant)
+                same = (variant for variant in variants if variant.variant == service.variant)
                 found[host] = next(same, variants[0])
                 waiting += found[host].start.fleet
         return tuple(found[host] for host in sorted(found))
@@ -411,24 +411,24 @@ class Plan:
         of the fleet that start beside it.
         """
         every = (service, *self.company(service))
-        return tuple(dict.fromkeys(name for each in every for name in each.start.beside))
+        return tuple(dict.fromkeys(name for running in every for name in running.start.beside))
 
     def awaited(self, service: Running, started: Collection[str]) -> dict[str, str]:
         """What a service waits for: of those that are started, each that it depends on, and
         Compose's condition.
         """
         return {
-            each.service: condition
+            variant.service: condition
             for host, condition in service.depends_on
-            for each in self.variants[host]
-            if each.service in started
+            for variant in self.variants[host]
+            if variant.service in started
         }
 
     def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
         """What is shared of all that these services and their checks stand on, each after what it
         stands on itself.
         """
-        return tuple(each for each in self.needed(self.with_checks(services)) if each.shared)
+        return tuple(target for target in self.needed(self.with_checks(services)) if target.shared)
 
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
         """The targets named and all that they stand on, each once, in the plan's order."""

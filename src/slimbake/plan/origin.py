@@ -27,10 +27,10 @@ def locks(plan: Plan, target: str) -> tuple[str, ...]:
 
 def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     found: list[str] = []
-    for each in targets:
-        if each.recipe and each.kind != "wheel":
-            own = each.recipe.install.lock if each.recipe.install else each.recipe.lock
-            found += filter(None, (each.recipe.system_lock, own))
+    for target in targets:
+        if target.recipe and target.kind != "wheel":
+            own = target.recipe.install.lock if target.recipe.install else target.recipe.lock
+            found += filter(None, (target.recipe.system_lock, own))
     return tuple(found)
 
 

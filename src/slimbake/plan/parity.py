@@ -50,11 +50,11 @@ def parities(fleet: Fleet) -> tuple[Target, ...]:
     """The references, each once for all that are measured against it; the parity of each service
     that has one.
     """
-    measured = [(service, made) for service in fleet.services if (made := _of(service))]
+    measured = [(service, reference) for service in fleet.services if (reference := _of(service))]
     bases = {base.layer.name: base.name for base in fleet.bases}
-    names = _names(dict.fromkeys(made for _, made in measured), bases)
-    references = (_reference(made, name, fleet) for made, name in names.items())
-    checks = (_parity(service, names[made]) for service, made in measured)
+    names = _names(dict.fromkeys(reference for _, reference in measured), bases)
+    references = (_reference(reference, name, fleet) for reference, name in names.items())
+    checks = (_parity(service, names[reference]) for service, reference in measured)
     return (*references, *checks)
 
 
@@ -69,12 +69,15 @@ def _of(service: Service) -> _Reference | None:
 def _names(found: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
     """What each is called. `bases`: layer -> name."""
     slugs = {
-        each: f"reference-{each.weights}-{_slug(each.texts) or short(each.texts)}" for each in found
+        reference: f"reference-{reference.weights}-{_slug(reference.texts) or short(reference.texts)}"
+        for reference in found
     }
     taken = Counter(slugs.values())
     return {
-        each: slug if taken[slug] == 1 else f"{slug}-{short(f'{each.texts}:{bases[each.base]}')}"
-        for each, slug in slugs.items()
+        reference: slug
+        if taken[slug] == 1
+        else f"{slug}-{short(f'{reference.texts}:{bases[reference.base]}')}"
+        for reference, slug in slugs.items()
     }
 
 

@@ -412,7 +412,7 @@ def inventory_name(target: str) -> str:
 def _script(service: Service) -> Pairs:
     """The program that its container starts, where a package of the repository may have it."""
     word = next(iter(reaped((*service.entrypoint, *service.command))), "")
-    own = any(each.asks.packages for each in (*service.layer.chain, service.layer))
+    own = any(layer.asks.packages for layer in (*service.layer.chain, service.layer))
     return (("SLIMBAKE_SCRIPT", word),) * (own and not re.search(r"/|^python", word))
 
 
@@ -438,7 +438,7 @@ def _install(asker: Base | Service, carried: Carried) -> Install | None:
         locked=text is None or names_packages(text),
         content=lock_digest([text]).removeprefix("sha256:")[:16] if text else layer,
         wheels=tuple(sorted((p.name, p.layer.name) for p in asker.packages if p.source)),
-        local=tuple(sorted(each.name for each in asker.packages if not each.source)),
+        local=tuple(sorted(package.name for package in asker.packages if not package.source)),
         torch=asker.layer.torch,
         rules=carried.rules.get(layer, ()),
         warm=layer in carried.warm,

@@ -88,7 +88,7 @@ def bake(
         targets = tuple(
             name
             for name in targets
-            if culprit not in {each.name for each in plan.needed(plan.with_checks((name,)))}
+            if culprit not in {target.name for target in plan.needed(plan.with_checks((name,)))}
         )
     return BakeResult(failures=tuple(failures))
 

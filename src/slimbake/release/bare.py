@@ -38,5 +38,5 @@ def weights_mounted(site: Site, services: tuple[str, ...], platform: str = "") -
     if not names:
         return site.plan
     result = bake(site, names, BakeOptions(platform=platform), checks=False)
-    images = {each.name: each.image for each in built_in_engine(result.left, result)}
+    images = {image.name: image.image for image in built_in_engine(result.left, result)}
     return mounted(site.plan, images, services)

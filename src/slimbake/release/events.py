@@ -73,13 +73,13 @@ class Progress:
         """
         last = self._named.get(target, set()) - self._inputs.get(target, set())
         known = (self.vertices.get(digest) for digest in last)
-        return bool(last) and all(each and each.state in ("done", "cached") for each in known)
+        return bool(last) and all(vertex and vertex.state in ("done", "cached") for vertex in known)
 
     @property
     def ran(self) -> frozenset[str]:
         """The targets of which a step ran."""
         done = (vertex for vertex in self.vertices.values() if vertex.state == "done")
-        return frozenset(each.step.target for each in done if each.step.instruction)
+        return frozenset(vertex.step.target for vertex in done if vertex.step.instruction)
 
     @property
     def failed(self) -> Vertex | None:
@@ -92,34 +92,34 @@ class Progress:
         return min(failed, key=lambda vertex: vertex.started + vertex.seconds, default=None)
 
     def _vertex(self, event: dict[str, Any]) -> Iterator[VertexChange]:
-        known = self.vertices.get(event["digest"])
-        if known is None:
-            known = self.vertices[event["digest"]] = Vertex(
+        vertex = self.vertices.get(event["digest"])
+        if vertex is None:
+            vertex = self.vertices[event["digest"]] = Vertex(
                 self._steps.step(event["name"], self._only)
             )
         elif (
             "completed" not in event
-            and known.state != "running"
-            and _seconds(event["started"]) <= known.started + known.seconds
+            and vertex.state != "running"
+            and _seconds(event["started"]) <= vertex.started + vertex.seconds
         ):
             # The build of each target that needs a step tells all of it again, also much later. One
             # that was cancelled for one target may begin again for another.
             return
-        new = not known.started
-        known.started = _seconds(event["started"])
+        new = not vertex.started
+        vertex.started = _seconds(event["started"])
         state: State = "running"
         if "completed" in event:
-            for stream in tuple(known.unended):
-                yield from _lines(known, stream, b"\n")
-            known.seconds = _seconds(event["completed"]) - known.started
+            for stream in tuple(vertex.unended):
+                yield from _lines(vertex, stream, b"\n")
+            vertex.seconds = _seconds(event["completed"]) - vertex.started
             if event.get("error"):
-                known.error = event["error"]
-                state = "cancelled" if "context canceled" in known.error else "failed"
+                vertex.error = event["error"]
+                state = "cancelled" if "context canceled" in vertex.error else "failed"
             else:
                 state = "cached" if event.get("cached") else "done"
-        if new or state != known.state:
-            known.state = state
-            yield VertexChange(known)
+        if new or state != vertex.state:
+            vertex.state = state
+            yield VertexChange(vertex)
 
 
 def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[VertexChange]:

@@ -29,7 +29,9 @@ def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
     """
     # An image is the same under whichever name it is pushed.
     unnamed = {k: v for k, v in os.environ.items() if k not in ("REGISTRY", "TAG")}
-    found = {each.target: each.fingerprint for each in image_accounts(site, variables=unnamed)}
+    found = {
+        account.target: account.fingerprint for account in image_accounts(site, variables=unnamed)
+    }
     kinds = (platform, "provenance" if site.provenance else "")
     return {
         name: variant_fingerprint(value, *filter(None, kinds))
@@ -50,7 +52,7 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
     generated = {each.path: each for each in laid_out(project.plan, project.root)}
     accounts_now = image_accounts(seen(project, console), generated)
     now = image_fingerprints(project.plan, accounts_now)
-    stale = {each.name for each in project.stale_locks}
+    stale = {lock.name for lock in project.stale_locks}
     return tuple(
         name
         for name in mine
@@ -61,8 +63,8 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
 
 def lock_names(plan: Plan, target: str) -> set[str]:
     """The names of all locks that say what a target is made of."""
-    below = plan.needed((target,))
-    return {EXTERNALS, LAYERS, *(e.lock for e in below), *(e.system_lock for e in below)}
+    targets = plan.needed((target,))
+    return {EXTERNALS, LAYERS, *(e.lock for e in targets), *(e.system_lock for e in targets)}
 
 
 def image_accounts(
@@ -83,7 +85,7 @@ def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
     """Of each service that has one: of all that its image and its checks depend on. And of each
     image of weights.
     """
-    every = {each.target: each.fingerprint for each in found if each.fingerprint}
+    every = {account.target: account.fingerprint for account in found if account.fingerprint}
     return of_services(plan, every) | {
         target.name: every[target.name]
         for target in plan.targets

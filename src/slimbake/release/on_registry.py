@@ -84,9 +84,9 @@ def on_registry(
     images = _answers(repositories, read, ca_bundle, seconds)
     _say_doubts(images, console)
     return tuple(
-        OnRegistry(name, repositories[name], each)
-        for name, each in images.items()
-        if isinstance(each, StoredManifest)
+        OnRegistry(name, repositories[name], image)
+        for name, image in images.items()
+        if isinstance(image, StoredManifest)
     )
 
 
@@ -138,8 +138,8 @@ def attached_sboms(
         manifests = platform_manifests(by_name[target].document)
         return {
             platform: text
-            for platform, each in manifests.items()
-            if (text := _attached_sbom(at, each.digest))
+            for platform, manifest in manifests.items()
+            if (text := _attached_sbom(at, manifest.digest))
         }
 
     found = _answers({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)

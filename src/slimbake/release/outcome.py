@@ -45,7 +45,7 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
     parts = [f"{', '.join(words) or 'nothing built'} in {seconds:.0f} s"]
     if images:
         parts.append(f"digests: {len(images) - same} new, {same} as before")
-        remembered = sum(len(each.passed) for each in checks) - ran
+        remembered = sum(len(check.passed) for check in checks) - ran
         parts.append(f"checks: {ran} run, {remembered} remembered")
     if images and all(image.name in before for image in images):
         host = Measurement(tuple(before[image.name] for image in images)).host

@@ -363,24 +363,24 @@ def _in_registry(image: BuiltImage, name: str, host: Host) -> StoredManifest:
     """
     at, _, tag = name.rpartition(":")
     repository = ImageRepository(at, at=host)
-    found = _document(repository, image.name, tag)
+    stored_manifest = _document(repository, image.name, tag)
     # Engines with the containerd store call an image by its manifest, those without by its
     # configuration.
-    config = repository.read(found).get("config", {}).get("digest")
-    if image.image not in {found.descriptor.digest, *_manifests(found), config}:
+    config = repository.read(stored_manifest).get("config", {}).get("digest")
+    if image.image not in {stored_manifest.descriptor.digest, *_manifests(stored_manifest), config}:
         raise BuildError(
             f"{name} was pushed, and is another image by now: nothing was attached to it"
         )
-    return found
+    return stored_manifest
 
 
 def _document(repository: ImageRepository, name: str, what: str) -> StoredManifest:
-    found = repository.document(what)
-    if found is None:
+    stored_manifest = repository.document(what)
+    if stored_manifest is None:
         raise BuildError(f"{name} was pushed, and the registry does not have {what}")
-    return found
+    return stored_manifest
 
 
 def _manifests(found: StoredManifest) -> frozenset[str]:
     """The manifests of an index, without what attests to them; or the one that it is itself."""
-    return frozenset(each.digest for each in platform_manifests(found).values())
+    return frozenset(manifest.digest for manifest in platform_manifests(found).values())

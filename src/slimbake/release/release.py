@@ -78,16 +78,16 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         # what --set changes is in no fingerprint
         marked = request.push and not request.sets
         fingerprints = registry_fingerprints(site, request.platform) if marked else {}
-        held = _held(site, request, fingerprints)
-        there = {*request.pushed, *(image.target for image in held)}
+        on_registries = _held(site, request, fingerprints)
+        there = {*request.pushed, *(image.target for image in on_registries)}
         if not request.push:  # nothing here has what other jobs pushed, to give it a name
             asked = tuple(name for name in request.targets if name not in there)
             request = replace(request, targets=asked)
         rest = tuple(name for name in request.targets if name not in there)
-        shared = {i.target: i.reference for i in held if site.plan.target(i.target).shared}
+        shared = {i.target: i.reference for i in on_registries if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest)
         build = place.make(site, rest, request) if rest else BuiltImages()
-        return _released(site, place, request, held, build, fingerprints, scan)
+        return _released(site, place, request, on_registries, build, fingerprints, scan)
 
 
 def _held(
@@ -117,12 +117,12 @@ def offered(
     are given. Doubts are said.
     """
     inputs = registry_fingerprints(site) if fingerprints is None else fingerprints
-    found = on_registry(
+    on_registries = on_registry(
         site.plan, targets, inputs, registry, site.console, ca_bundle=site.around.ca_bundle
     )
-    if found:
-        site.console.say(f"on the registry: {', '.join(image.target for image in found)}")
-    return found
+    if on_registries:
+        site.console.say(f"on the registry: {', '.join(image.target for image in on_registries)}")
+    return on_registries
 
 
 def _released(
@@ -151,7 +151,7 @@ def _released(
         raise CheckError("\n".join(failed.values()))
     with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
         measurement = measure_images(images, site.workspace, build.layouts)
-    alive = tuple(each for each in measurement.images if each.name not in failed)
+    alive = tuple(image for image in measurement.images if image.name not in failed)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     _expect_none(over, "over budget", request)
     failed |= over
@@ -223,7 +223,7 @@ def _beside(
     names = {neighbour.service for one in asked for neighbour in site.plan.company(one)} - {*known}
     if not names or not fingerprints:
         return {}
-    found = on_registry(
+    on_registries = on_registry(
         site.plan,
         sorted(names),
         fingerprints,
@@ -231,7 +231,7 @@ def _beside(
         site.console,
         ca_bundle=site.around.ca_bundle,
     )
-    return {image.target: image.reference for image in found}
+    return {image.target: image.reference for image in on_registries}
 
 
 def _apart(plan: Plan, asked: tuple[str, ...], passed: Collection[str]) -> set[str]:

@@ -68,7 +68,7 @@ def _text(bom: Bom) -> str:
 
 def _components(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
     whole = {package.name: package for package in contents.distributions if not package.within}
-    known = {(each.name, each.version): each for each in locks.packages}
+    known = {(package.name, package.version): package for package in locks.packages}
     top = {
         name: _distribution(package, known.get((name, package.version)))
         for name, package in whole.items()

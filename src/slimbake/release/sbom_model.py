@@ -86,7 +86,9 @@ def parse_contents(text: str) -> InstalledContents:
             "system": found["system"]["name"],
             "release": found["system"]["version"],
             "debian": tuple(typed(DebianPackage, each) for each in found["debian"]),
-            "distributions": tuple(typed(Distribution, each) for each in distributions),
+            "distributions": tuple(
+                typed(Distribution, distribution) for distribution in distributions
+            ),
         }
         return typed(InstalledContents, said)
     except WRONG as error:

@@ -75,20 +75,24 @@ def scans(
         for image in images
         if site.plan.target(image.name).kind == "service"
     ]
-    there = tuple(each for each in held if site.plan.target(each.target).kind == "service")
+    there = tuple(
+        registry for registry in held if site.plan.target(registry.target).kind == "service"
+    )
     attached = attached_sboms(there, site.around.ca_bundle)
-    subjects += [_held(site, each, attached[each.target]) for each in there]
+    subjects += [_held(site, registry, attached[registry.target]) for registry in there]
 
     look = partial(_refusal, site, scan)
-    jobs = [(each.service, each) for each in subjects]
+    jobs = [(subject.service, subject) for subject in subjects]
     with site.console.tracked("scan", (name for name, _ in jobs)) as work:
         # The first may bring the scanner's database up to date: the others wait for it.
         found = [
             *work.each(look, jobs[:1], 1),
             *work.each(look, jobs[1:], os.cpu_count() or 1),
         ]
-    refused = {each.service: words for each, words in zip(subjects, found, strict=True) if words}
-    return Scans(refused, frozenset(each.service for each in subjects))
+    refused = {
+        subject.service: words for subject, words in zip(subjects, found, strict=True) if words
+    }
+    return Scans(refused, frozenset(subject.service for subject in subjects))
 
 
 def _held(site: Site, image: OnRegistry, attached: Mapping[str, str]) -> _Subject:

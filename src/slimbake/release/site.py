@@ -156,7 +156,7 @@ def relocked(
     `frozen` is set; SetupError for an external that a build on that engine would lack.
     """
     old = project.stale_locks
-    expect_fresh(each for each in old if frozen or not each.new)
+    expect_fresh(stale for stale in old if frozen or not stale.new)
     if not old:
         return project
     if engine:  # before the minute that locking takes

@@ -108,7 +108,7 @@ def _others(
         for neighbour in plan.company(one)
         if neighbour.service not in images
     }
-    names = {name for each in others for name in (each.service, each.weights) if name}
+    names = {name for other in others for name in (other.service, other.weights) if name}
     there = {
         name: docker.pull_image(at, platform) if "@" in (at := elsewhere[name]) else at
         for name in names & elsewhere.keys()
@@ -157,11 +157,11 @@ def checks_of(
     `empty`: the services with an empty smoke.
     """
     targets = [target for target in plan.targets if target.service == service]
-    start, kinds = starts.started.get(service, ""), {each.kind for each in targets}
+    start, kinds = starts.started.get(service, ""), {target.kind for target in targets}
     checks = (start, *(kind for kind in CHECKS if kind in kinds), "scan" if scanned else "")
     passed = tuple(filter(None, checks))
     new = {"scan", *(start for name in starts.ran if name == service)}
-    new |= {each.kind for each in targets if each.name in ran}
+    new |= {target.kind for target in targets if target.name in ran}
     missing = (*(() if start else (START,)), *(() if "smoke" in passed else ("smoke",)))
     return Checks(
         tuple(f"{k}: empty" if k == "smoke" and service in empty else k for k in passed),
@@ -177,7 +177,9 @@ def pull_beside(site: Site, services: Collection[str]) -> None:
     Raises SetupError.
     """
     asked = (service for service in site.plan.services if service.service in services)
-    needs = {each.service: names for each in asked if (names := site.plan.needs_beside(each))}
+    needs = {
+        running.service: names for running in asked if (names := site.plan.needs_beside(running))
+    }
     if needs:
         file = site.root / own_compose(site.root).name
         pull(lacking(beside_images(file, own_services(file), needs)), site.console)

@@ -79,10 +79,10 @@ def traces(
     """
     fleet = site.project.fleet
     chosen = [service for service in fleet.services if service.name in services and _runs(service)]
-    smokes = {each.service: each for each in site.plan.targets if each.kind == "smoke"}
-    targets = tuple(_target(each, smokes.get(each.name)) for each in chosen)
+    smokes = {target.service: target for target in site.plan.targets if target.kind == "smoke"}
+    targets = tuple(_target(service, smokes.get(service.name)) for service in chosen)
     names = tuple(target.name for target in targets)
-    again = {each.name for each in chosen if _faulty(site.root / TRACES, each)}
+    again = {service.name for service in chosen if _faulty(site.root / TRACES, service)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
     said = sorted({key for target in targets for key, _ in target.args})
     packages = _packages(site.project)
@@ -102,7 +102,7 @@ def traces(
     write_atomically(program, zipapp("check"))
     plan = replace(site.plan, targets=(*site.plan.targets, *targets))
     here = this_platform()
-    built = {platform for each in chosen for platform in each.layer.platforms}
+    built = {platform for service in chosen for platform in service.layer.platforms}
     options = BakeOptions(
         keep_going=keep_going,
         file=f"{TRACES}/bake.json",
@@ -110,7 +110,9 @@ def traces(
         platform=here if here in built else min(built, default=""),
     )
     result = bake(site, names, options, checks=False, plan=plan)
-    return tuple(_found(site.root / TRACES, each) for each in chosen if _name(each) in result.left)
+    return tuple(
+        _found(site.root / TRACES, service) for service in chosen if _name(service) in result.left
+    )
 
 
 def _dockerfile(own: bool, mounts: bool) -> str:
@@ -284,7 +286,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     if partly:
         _say_missing(site, partly, "and not all services on it are baked")
     services = {name for layer in new for name in layer.services} & names
-    if not new or services <= {each.name for each in still_built(site, request.targets)[0]}:
+    if not new or services <= {image.name for image in still_built(site, request.targets)[0]}:
         return site
     site.console.say(f"finding out which modules a start needs (once; {WARM}/)")
     began = time.monotonic()
@@ -312,7 +314,9 @@ def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tup
     """
     project, console = site.project, site.console
     chosen = [
-        each for each in project.optimisation.optimised.values() if {*each.services} & {*services}
+        layer
+        for layer in project.optimisation.optimised.values()
+        if {*layer.services} & {*services}
     ]
     if not chosen:
         raise NothingSelected("no layer of packages that may have a cold store")

@@ -44,8 +44,8 @@ def held(
     """
     if not project.manifest.registry or len(project.plan.pipeline.lanes) > 1:
         return ()
-    found = offered(seen(project, console), targets, registry)
-    return tuple(image.target for image in found)
+    on_registries = offered(seen(project, console), targets, registry)
+    return tuple(image.target for image in on_registries)
 
 
 def tagged(project: Project, registry: str, tag: str, console: Console) -> tuple[OnRegistry, ...]:

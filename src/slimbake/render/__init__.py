@@ -91,12 +91,12 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[st
 def rules_files(plan: Plan) -> dict[str, str]:
     """What the steps that install read: file name under RULES -> text."""
     files = (_rules_file(plan, target) for target in plan.targets)
-    return {path.rpartition("/")[2]: text for each in files for path, text in each.items()}
+    return {path.rpartition("/")[2]: text for file in files for path, text in file.items()}
 
 
 def bare_files(plan: Plan) -> dict[str, str]:
     """The same, of images without optimisation."""
-    bare = (replace(each, recipe=_without_rules(each.recipe)) for each in plan.targets)
+    bare = (replace(target, recipe=_without_rules(target.recipe)) for target in plan.targets)
     return rules_files(replace(plan, targets=tuple(bare)))
 
 
@@ -113,7 +113,7 @@ _json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make o
 
 @lru_cache(64)  # most services carry the same
 def _rules_lines(rules: tuple[Rule, ...]) -> str:
-    return ",".join(f"\n {_json(each.as_json())}" for each in rules)
+    return ",".join(f"\n {_json(rule.as_json())}" for rule in rules)
 
 
 def _rules_file(plan: Plan, target: Target) -> dict[str, str]:

@@ -31,7 +31,7 @@ def compose(plan: Plan) -> Iterator[bytes]:
     A service waits for every variant of what it depends on that starts.
     """
     head = _HEAD.format(manifest=comment(plan.manifest), file=COMPOSE_FILE)
-    volumes: dict[str, Any] = {name: {} for each in plan.services for name, _ in each.volumes}
+    volumes: dict[str, Any] = {name: {} for service in plan.services for name, _ in service.volumes}
     yield (head + document({"name": plan.project})).encode()
     yield _SERVICES.encode() if plan.services else b"services: {}\n"
     for each in plan.services:  # one by one: as values they would take as much as the whole plan
@@ -53,9 +53,10 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         },
         "profiles": profiles,
         "depends_on": {
-            each.service: {"condition": condition} | ({"required": False} if each.copied else {})
+            variant.service: {"condition": condition}
+            | ({"required": False} if variant.copied else {})
             for host, condition in service.depends_on
-            for each in plan.variants[host]
+            for variant in plan.variants[host]
         },
         "user": service.user,
         "read_only": True,

@@ -219,10 +219,10 @@ def _own_template(root: Path, path: Path) -> str:
 def own_checkout(root: Path) -> bool:
     """Whether this is slimbake's own repository, whose pipeline installs it from there."""
     # A TOML parser would cost more time than the whole workflow.
-    found = re.search(
+    match = re.search(
         rb"""^name\s*=\s*["']slimbake["']""", _content(root, "pyproject.toml"), re.MULTILINE
     )
-    return found is not None
+    return match is not None
 
 
 def _programs(plan: Plan) -> dict[str, bytes]:

@@ -35,18 +35,18 @@ def compared(layer: str, before: Collection[str], now: Collection[str]) -> Refre
 def refreshed_text(found: Iterable[Refreshed]) -> str:
     """For people: a line for each list."""
     return "\n".join(
-        f"{each.layer}: {each.lines:,} modules stay warm; new {_some(each.added)}; no longer used"
-        f" {_some(each.gone)}"
-        for each in found
+        f"{refreshed.layer}: {refreshed.lines:,} modules stay warm; new {_some(refreshed.added)}; no longer used"
+        f" {_some(refreshed.gone)}"
+        for refreshed in found
     )
 
 
 def cold_at_start(found: Iterable[Refreshed]) -> str:
     """Which starts use what is not in a list; "" where none does."""
     return "\n".join(
-        f"{WARM}/{each.layer}.txt: a start uses {_some(each.added)} from the cold store"
-        for each in found
-        if each.added
+        f"{WARM}/{refreshed.layer}.txt: a start uses {_some(refreshed.added)} from the cold store"
+        for refreshed in found
+        if refreshed.added
     )
 
 

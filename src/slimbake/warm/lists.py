@@ -52,7 +52,7 @@ def read_traced(service: str, text: str) -> Traced:
         odd = [
             name for name in traced.modules if not (name.isprintable() and _LINE.fullmatch(name))
         ]
-        if odd or not all(isinstance(each, str) for each in traced.modules.values()):
+        if odd or not all(isinstance(module, str) for module in traced.modules.values()):
             raise ValueError(f"these are no modules: {odd[:3]}")
     except WRONG as error:
         raise SetupError(f"the trace of {service} cannot be read: {error}") from None

@@ -76,12 +76,12 @@ def cost_rows(costs: Mapping[str, Cost], least: Cost) -> list[tuple[str, ...]]:
     rows = [
         (
             name,
-            _megabytes(each.host),
-            _megabytes(each.registry),
-            _megabytes(each.pulled),
-            str(each.layers),
+            _megabytes(cost.host),
+            _megabytes(cost.registry),
+            _megabytes(cost.pulled),
+            str(cost.layers),
         )
-        for name, each in costs.items()
+        for name, cost in costs.items()
     ]
     return [
         *rows,

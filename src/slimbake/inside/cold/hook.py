@@ -61,7 +61,7 @@ def _owns(folder: str) -> bool:
     within = _within(folder)
     if _unread and within and not within.startswith("/"):
         return True
-    return any(within in each.folders for each in _stores)
+    return any(within in store.folders for store in _stores)
 
 
 def _within(path: str) -> str:
@@ -235,7 +235,7 @@ def _with_parts(spec: "ModuleSpec | None") -> "ModuleSpec | None":
 
 def _place() -> None:
     """Come first among the hooks, and have the known folders found again."""
-    sys.path_hooks[:] = [path_hook, *(each for each in sys.path_hooks if each is not path_hook)]
+    sys.path_hooks[:] = [path_hook, *(hook for hook in sys.path_hooks if hook is not path_hook)]
     for path in list(sys.path_importer_cache):
         if _owns(path):
             del sys.path_importer_cache[path]

@@ -49,8 +49,8 @@ def _rule(name: str) -> str:
             import re
 
             files = rb'"%s(\.py|/__init__\.py|\.[^"/]*\.so)",\d+,0\]' % re.escape(path)
-            if found := re.search(files, text):
-                end = text.rindex(b'":{', 0, found.start())
+            if match := re.search(files, text):
+                end = text.rindex(b'":{', 0, match.start())
                 before = text.rfind(b']},"', 0, end)  # a name may have quotes of its own
                 start = 1 if before < 0 else before + 3
                 return str(json.loads(text[start : end + 1]))

@@ -101,18 +101,18 @@ def optimised(
     below is without. Raises StepError for a rule that cannot be applied.
     """
     requested = [rules.parse_rule(rule) for rule in settings["rules"]]
-    below = [
+    ledgers = [
         ledger.read_ledger(path.read_bytes())
         for path in sorted((PREFIX / "ledger").glob("*.json.gz"))
     ]
-    without = {suffix for record in below for suffix in record.without}
+    without = {suffix for record in ledgers for suffix in record.without}
     if lacking := sorted(suffix for suffix in without if layer.sought(suffix)):
         print(
             f"slimbake: warning: code of this layer looks for files *{', *'.join(lacking)},"
             " which the layers below are without: require its package in the base, or say"
             " `optimize: false` there"
         )
-    sought_below = {suffix for record in below for suffix in record.sought}
+    sought_below = {suffix for record in ledgers for suffix in record.sought}
     entries = rules.apply_rules(layer, requested, sought_below)
     entries += (entry for entry in stripped if entry.path in layer.files)
     suffixes = [

@@ -120,8 +120,8 @@ def _sources(
         console.say(f"fetching sources: {', '.join(each.file for each in missing.values())}")
         with store.exclusively(console):
             indexed = [each for each in missing.values() if not each.address]
-            found = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else []
-            placed = {each.name: each for each in found}
+            sources = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else []
+            placed = {each.name: each for each in sources}
             for name, source in missing.items():
                 there[name] = kept.bring(placed.get(source.name, source), machine, store)
     return {name: file for name, file in there.items() if file}
@@ -130,12 +130,14 @@ def _sources(
 def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str, Source]:
     from slimbake.host.uv import NoSolution, PipCompile
 
-    names = [each.name for each in sources]
+    names = [source.name for source in sources]
     with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
         platform = fleet.platforms[0]  # sources are the same on all
         uv = PipCompile(machine, fleet.python, platform, Path(scratch), sources=names)
         try:
-            return uv.locate([(each.name, each.version) for each in sources], "sources").sources
+            return uv.locate(
+                [(source.name, source.version) for source in sources], "sources"
+            ).sources
         except NoSolution as error:
             raise SetupError(
                 f"no index has the sources that the locks name\n{error}",
@@ -178,7 +180,7 @@ def _locate(
             uv = Uv(here[0].layer, fleet.root, fleet.python, platform, machine, Path(scratch))
             try:
                 found = uv.locate(
-                    sorted({(each.pin.name, each.pin.version) for each in here}), "wheels"
+                    sorted({(wanted.pin.name, wanted.pin.version) for wanted in here}), "wheels"
                 )
             except NoSolution as error:
                 hint = (
@@ -219,8 +221,10 @@ def _bring(
     machine: Machine,
     console: Console,
 ) -> None:
-    once = {(each.pin.name, each.pin.version, each.wheel): each for each in missing}.values()
-    needed = sum(each.wheel.bytes or 0 for each in once)
+    once = {
+        (wanted.pin.name, wanted.pin.version, wanted.wheel): wanted for wanted in missing
+    }.values()
+    needed = sum(wanted.wheel.bytes or 0 for wanted in once)
     store.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(store.root).free
     if needed > free:
@@ -229,7 +233,7 @@ def _bring(
     open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
     title = f"fetching {len(once)} wheel{'s' * (len(once) != 1)}"
     with console.bytes(title, needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
-        jobs = [pool.submit(_one, each, located[each], store, open_, shown) for each in once]
+        jobs = [pool.submit(_one, wanted, located[wanted], store, open_, shown) for wanted in once]
         try:
             for job in jobs:
                 job.result()

@@ -35,7 +35,7 @@ def described(
     if not sources:
         return {}
     with store.exclusively(console):
-        return {name: _described(each, machine, store) for name, each in sources.items()}
+        return {name: _described(source, machine, store) for name, source in sources.items()}
 
 
 def _described(source: Source, machine: Machine, store: Store) -> Source:
@@ -126,13 +126,13 @@ def _member(archive: Path, name: str) -> str | None:
 def locate(sources: list[Source], found: Mapping[str, Source]) -> list[Source]:
     """Sources with where they are now. Raises SetupError where an index has other files."""
     placed = []
-    for each in sources:
-        there = found.get(each.name)
-        if there is None or there.sha256 != each.sha256:
+    for source in sources:
+        there = found.get(source.name)
+        if there is None or there.sha256 != source.sha256:
             has = f"{there.file} with sha256 {there.sha256}" if there else "no sources of it"
             raise SetupError(
-                f"{each.file}: the index now has {has}, the lock {each.sha256}",
-                f"if you trust the index: `slimbake lock --upgrade {each.name}`",
+                f"{source.file}: the index now has {has}, the lock {source.sha256}",
+                f"if you trust the index: `slimbake lock --upgrade {source.name}`",
             )
-        placed.append(replace(each, found=there.found))
+        placed.append(replace(source, found=there.found))
     return placed
