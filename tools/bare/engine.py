@@ -83,7 +83,7 @@ def _write(settings: Path) -> None:
 
 def answers() -> bool:
     """Whether an engine answers."""
-    return _on_path("docker") and _works("docker", "version", "--format", "{{.Server.Version}}")
+    return _works("docker", "version", "--format", "{{.Server.Version}}")
 
 
 def has_plugin(name: str) -> bool:
@@ -96,4 +96,4 @@ def _on_path(program: str) -> bool:
 
 
 def _works(*words: str) -> bool:
-    return not subprocess.run(words, capture_output=True, check=False).returncode
+    return _on_path(words[0]) and not subprocess.run(words, capture_output=True).returncode
