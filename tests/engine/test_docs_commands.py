@@ -129,7 +129,7 @@ def _entry(name: str) -> str:
     more += "    verify: verify.py\n" if name == "search" else ""
     return (
         f"  {name}:\n    base: web\n    context: {name}\n    {kind}: [python, -m, {name}]\n"
-        f"    smoke: smoke.py\n{more}"
+        f"    smoke: {{file: smoke.py, trivial: true}}\n{more}"
     )
 
 

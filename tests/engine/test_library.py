@@ -144,6 +144,7 @@ def test_a_service_of_15_lines_runs_on_both_runtimes(toy: Toy) -> None:
     shutil.copy(ROOT / "examples/atlas/parity/sentences.jsonl", toy.root / "texts.jsonl")
     shutil.copytree(ROOT / "bake/locks", toy.root / "bake/locks")
     shutil.copytree(ROOT / "libs/slimbake-models", toy.root / "libs/slimbake-models")
+    toy.done("lock")
     vectors = {}
     for variant, service in (("torch", "rank"), ("onnx", "rank-onnx")):
         for words in (("bake",), ("check", "--images")):

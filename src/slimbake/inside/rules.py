@@ -185,11 +185,10 @@ def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = 
         for name in names
         if layer.owner(name)[0] and not METADATA.fullmatch(name) and not LICENCE.fullmatch(name)
     }
-    while named := {n for n in left if "unnamed" in rule.conditions and is_named(layer, n)}:
-        left -= named
-        for name in named:  # what a file that stays names stays, but for what a compiler includes
-            text = _INCLUDE.sub(b"", layer.files[name].read_bytes())
-            layer.names_in(layer.owner(name)[0]).update(_WORD.findall(text))
+    stay = {name for name in left if "unnamed" in rule.conditions and is_named(layer, name)}
+    while stay:
+        left -= stay
+        stay = left & {other for name in stay for other in _beside(name, layer.files[name])}
     return sorted(left)
 
 
@@ -206,6 +205,13 @@ def is_named(layer: LayerFiles, name: str) -> bool:
         for other, path in layer.files.items()
         if other.endswith(".py") or (".so" in other and f"/{library}.so" not in f"/{other}")
     )
+
+
+def _beside(name: str, path: Path) -> Iterator[str]:
+    """What a file names in its own folder, but for what a compiler includes."""
+    folder, slash, _ = name.rpartition("/")
+    for word in _WORD.findall(_INCLUDE.sub(b"", path.read_bytes())):
+        yield f"{folder}{slash}{word.decode()}"
 
 
 def strip_symbols(layer: LayerFiles, rule: str) -> Iterator[LedgerEntry]:
