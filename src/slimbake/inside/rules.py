@@ -188,7 +188,12 @@ def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = 
     stay = {name for name in left if "unnamed" in rule.conditions and is_named(layer, name)}
     while stay:
         left -= stay
-        stay = left & {other for name in stay for other in _beside(name, layer.files[name])}
+        # what one that stays names in its own folder, but for what a compiler includes
+        stay = left & {
+            f"{name.rpartition('/')[0]}/{word.decode()}"
+            for name in stay
+            for word in _WORD.findall(_INCLUDE.sub(b"", layer.files[name].read_bytes()))
+        }
     return sorted(left)
 
 
@@ -205,13 +210,6 @@ def is_named(layer: LayerFiles, name: str) -> bool:
         for other, path in layer.files.items()
         if other.endswith(".py") or (".so" in other and f"/{library}.so" not in f"/{other}")
     )
-
-
-def _beside(name: str, path: Path) -> Iterator[str]:
-    """What a file names in its own folder, but for what a compiler includes."""
-    folder, slash, _ = name.rpartition("/")
-    for word in _WORD.findall(_INCLUDE.sub(b"", path.read_bytes())):
-        yield f"{folder}{slash}{word.decode()}"
 
 
 def strip_symbols(layer: LayerFiles, rule: str) -> Iterator[LedgerEntry]:
