@@ -10,8 +10,9 @@ SETUP := $(BIN)/python -m tools.bare
 # One worker more than cores, since engine tests wait for Docker; each of them may need 2 GB.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
-# On a busy machine a test may end late: what failed runs a second time, one at a time.
-AGAIN := || $(PYTEST) -n 1 --last-failed --last-failed-no-failures none
+# On a busy machine a test may end late: what failed (1, no other exit) runs again, one at a time.
+AGAIN := -n 1 --last-failed --last-failed-no-failures none
+suite = $(PYTEST) $(1) || { test $$? -eq 1 && $(PYTEST) $(AGAIN) $(1); }
 # Each worker imports 250 modules of tests: do not let it compile them anew.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -44,7 +45,7 @@ test-all: $(READY)  ## lint and every test: half an hour
 # WITHIN: minutes after which no test begins
 test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
 	$(SETUP)
-	$(PYTEST) -m slow $(if $(WITHIN),--begin-within $(WITHIN)) $(AGAIN) -m slow
+	$(call suite,-m slow $(if $(WITHIN),--begin-within $(WITHIN)))
 
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'
@@ -54,11 +55,11 @@ fuzz: $(READY)  ## 10,000 hostile texts for each reader of files: an hour, for a
 
 suite-main:
 	$(SETUP)
-	$(PYTEST) -m 'not slow' $(AGAIN) -m 'not slow'
+	$(call suite,-m 'not slow')
 
 suite-all:
 	$(SETUP)
-	$(PYTEST) $(AGAIN)
+	$(call suite)
 
 lint: $(READY)  ## ruff, mypy --strict, generated files, and our words
 	$(BIN)/ruff check .

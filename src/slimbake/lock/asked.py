@@ -42,12 +42,12 @@ class System:
 def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
     asked = asks(fleet, locks.layers, lambda name: locks.text(name) or "")
-    stales = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
-    changed = {each.name for each in stales if not each.why}
+    outdated = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
+    changed = {each.name for each in outdated if not each.why}
     if not changed:
-        return stales
+        return outdated
     reasons = defaultdict(lambda: _LAYERS_CHANGED, _reasons(fleet, changed))
-    return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in stales)
+    return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in outdated)
 
 
 def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:

@@ -78,9 +78,9 @@ class _Locking:
         self._console, self._work = console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
-        stales = stale(fleet, self._locks)
-        self._old = {each.name for each in stales}
-        self._broken = {each.name for each in stales if each.damaged}
+        outdated = stale(fleet, self._locks)
+        self._old = {each.name for each in outdated}
+        self._broken = {each.name for each in outdated if each.damaged}
         # What has no wheel is known when the rest is resolved.
         packages = tuple(package for package in fleet.packages if not package.source)
         self._fleet = replace(fleet, packages=packages)

@@ -155,9 +155,9 @@ class Stale:
 
 def expect_fresh(stale: Iterable[Stale]) -> None:
     """Raise StaleFiles where a lock is stale, with each reason once."""
-    stales = tuple(stale)
-    new = _new([each.name for each in stales if each.new])
-    reasons = dict.fromkeys(each.why for each in stales if not each.new)
+    outdated = tuple(stale)
+    new = _new([each.name for each in outdated if each.new])
+    reasons = dict.fromkeys(each.why for each in outdated if not each.new)
     if new and not reasons:
         hint = f"run `slimbake lock`: it writes them into {LOCKS}/, which you review and commit"
         raise StaleFiles(new, hint)

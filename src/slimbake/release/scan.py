@@ -75,11 +75,9 @@ def scans(
         for image in images
         if site.plan.target(image.name).kind == "service"
     ]
-    there = tuple(
-        registry for registry in held if site.plan.target(registry.target).kind == "service"
-    )
+    there = tuple(image for image in held if site.plan.target(image.target).kind == "service")
     attached = attached_sboms(there, site.around.ca_bundle)
-    subjects += [_held(site, registry, attached[registry.target]) for registry in there]
+    subjects += [_held(site, image, attached[image.target]) for image in there]
 
     look = partial(_refusal, site, scan)
     jobs = [(subject.service, subject) for subject in subjects]

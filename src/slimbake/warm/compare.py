@@ -35,18 +35,18 @@ def compared(layer: str, before: Collection[str], now: Collection[str]) -> Refre
 def refreshed_text(found: Iterable[Refreshed]) -> str:
     """For people: a line for each list."""
     return "\n".join(
-        f"{refreshed.layer}: {refreshed.lines:,} modules stay warm; new {_some(refreshed.added)}; no longer used"
-        f" {_some(refreshed.gone)}"
-        for refreshed in found
+        f"{layer.layer}: {layer.lines:,} modules stay warm; new {_some(layer.added)}; no longer used"
+        f" {_some(layer.gone)}"
+        for layer in found
     )
 
 
 def cold_at_start(found: Iterable[Refreshed]) -> str:
     """Which starts use what is not in a list; "" where none does."""
     return "\n".join(
-        f"{WARM}/{refreshed.layer}.txt: a start uses {_some(refreshed.added)} from the cold store"
-        for refreshed in found
-        if refreshed.added
+        f"{WARM}/{layer.layer}.txt: a start uses {_some(layer.added)} from the cold store"
+        for layer in found
+        if layer.added
     )
 
 
