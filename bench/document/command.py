@@ -10,8 +10,8 @@ from pathlib import Path
 
 from slimbake.errors import SlimbakeError, StaleFiles
 
-from . import pages, pictures, recording, reference
-from .filled import PAGES, RECORDING, filled
+from . import pages, pictures, reference
+from .filled import PAGES, filled
 from .inputs import read
 
 PICTURES = "docs/pictures"
@@ -56,8 +56,6 @@ def files(root: Path) -> dict[str, str]:
     """Every file that is made of measurements, by its path in the repository."""
     inputs = read(root)
     made = {f"{PICTURES}/{name}.svg": drawn(inputs) for name, drawn in _PICTURES.items()}
-    if inputs.cast:
-        made[RECORDING] = recording.drawing(inputs.cast)
     for name in PAGES:
         if (page := root / name).is_file():
             made[name] = filled(page.read_text("utf-8"), inputs)

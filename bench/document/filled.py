@@ -13,7 +13,6 @@ from .images import LOSSES, losses
 from .inputs import BY_HAND, OURS, Inputs, by_hand, sharing
 
 PAGES = ("README.md", "docs/promise.md")
-RECORDING = "docs/pictures/bake.svg"
 _BLOCK = re.compile(r"(<!-- figures: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SHOWN = ("embedding", "nlg", "api")  # of the README's table
 
@@ -23,7 +22,6 @@ def filled(text: str, inputs: Inputs) -> str:
     known = {
         "sizes": _sizes,
         "together": _together,
-        "recording": _recording,
         "rules": _rules,
     }
     return _BLOCK.sub(lambda found: f"{found[1]}{known[found[2]](inputs)}\n{found[3]}", text)
@@ -67,12 +65,6 @@ def _together(inputs: Inputs) -> str:
             " bake.",
         )
     )
-
-
-def _recording(inputs: Inputs) -> str:
-    if not inputs.cast:
-        return f"A recording of `slimbake bake`: {UNMEASURED} (`bench/record.py`)."
-    return f"![A recording of slimbake bake]({RECORDING})"
 
 
 def _rules(_: Inputs) -> str:

@@ -12,7 +12,6 @@ from slimbake.config.naming import PARITY, SIZES
 from slimbake.project import load
 
 from .cells import mb
-from .recording import frames
 
 Json = Mapping[str, Any]
 
@@ -46,7 +45,6 @@ class Inputs:
     precision: Json = field(default_factory=dict)
     # bench/results/generation.json: bench/generation.py
     generation: Json = field(default_factory=dict)
-    cast: str = ""  # bench/results/bake.cast: bench/record.py
 
     @property
     def images(self) -> Json:
@@ -65,7 +63,6 @@ def read(root: Path) -> Inputs:
     """
     project = load(root / MANIFEST)
     services, results = project.fleet.services, root / RESULTS
-    cast = results / "bake.cast"
     return agreeing(
         Inputs(
             writeup=_json(WRITEUP),
@@ -73,7 +70,6 @@ def read(root: Path) -> Inputs:
             bases={service.name: service.base.name for service in services if service.base},
             sizes=_json(root / SIZES),
             parity=_json(root / PARITY),
-            cast=cast.read_text("utf-8") if cast.is_file() else "",
             **{
                 name: _json(results / f"{name}.json")
                 for name in (
@@ -93,17 +89,12 @@ def agreeing(inputs: Inputs) -> Inputs:
     baked = all(
         _same(inputs, name, of["uncompressed"]) for name, of in side.get("images", {}).items()
     )
-    together = mb(sharing(inputs, inputs.defaults)["host"].get("shared"))
-    recorded = inputs.cast and any(
-        f"{together} MB on a host" in it for it in frames(inputs.cast)[-1][1]
-    )
     return replace(
         inputs,
         census={
             name: of for name, of in inputs.census.items() if _same(inputs, name, of["optimised"])
         },
         bake=inputs.bake if baked else {},
-        cast=inputs.cast if recorded else "",
     )
 
 

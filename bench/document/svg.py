@@ -14,7 +14,6 @@ text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-se
 .title { font-size: 17px; font-weight: 600 }
 .strong { font-weight: 600 }
 .small { font-size: 12.5px; fill: #4b5563 }
-.mono { font-family: ui-monospace, Menlo, "DejaVu Sans Mono", monospace; font-size: 12.5px }
 .end { text-anchor: end }
 .middle { text-anchor: middle }
 .page { fill: #ffffff; stroke: #d1d5db }
@@ -61,14 +60,14 @@ class Panel:
     digits: int = 0
 
 
-def page(height: float, name: str, body: Iterable[str], style: str = "") -> str:
+def page(height: float, name: str, body: Iterable[str]) -> str:
     """A whole file. `name` is for readers who do not see it."""
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}"'
             f' role="img" aria-label="{escape(name)}">',
             f"<title>{escape(name)}</title>",
-            f"<style>\n{_STYLE}{style}</style>",
+            f"<style>\n{_STYLE}</style>",
             f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1:g}"'
             ' rx="8"/>',
             *body,
@@ -81,15 +80,6 @@ def words(x: float, y: float, text: str, *kinds: str) -> str:
     """A line of text."""
     given = f' class="{" ".join(kinds)}"' if kinds else ""
     return f'<text x="{x:g}" y="{y:g}"{given}>{escape(text, quote=False)}</text>'
-
-
-def columns(x: float, y: float, line: str, letter: float) -> str:
-    """A line of a terminal, whose letters have one width in every renderer and with every font."""
-    return (
-        f'<text x="{x:g}" y="{y:g}" class="mono" xml:space="preserve"'
-        f' textLength="{len(line) * letter:g}" lengthAdjust="spacingAndGlyphs">'
-        f"{escape(line, quote=False)}</text>"
-    )
 
 
 def box(place: tuple[float, float, float, float], kind: str) -> str:

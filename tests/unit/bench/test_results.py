@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import filled, images, measurements, overview, pages, pictures, recording
+from bench.document import filled, images, measurements, overview, pages, pictures
 from bench.document.command import files, main
-from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing, sharing
+from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing
 
 from slimbake.catalogue import rules
 
@@ -119,14 +119,6 @@ def test_a_measurement_of_other_images_does_not_count(changed: dict[str, Any], l
     assert getattr(found, lacks) == ({"embedding": census(650)} if lacks == "census" else {})
 
 
-def test_a_recording_of_other_images_is_not_shown() -> None:
-    lines = [json.dumps({"title": "", "duration": 1.0}), '[0, "o", "together: 654.0 MB on a host"]']
-    cast = "\n".join(lines)
-    assert sharing(INPUTS, INPUTS.defaults)["host"]["shared"] == 654 * MB
-    assert agreeing(replace(INPUTS, cast=cast)).cast == cast
-    assert not agreeing(replace(INPUTS, cast=cast.replace("654", "653"))).cast
-
-
 def test_images_together_are_compared_as_they_share_layers_and_alone_with_alone() -> None:
     shown = overview.page(INPUTS)
     assert cells(shown, "on a host, each alone")[1:] == ["2,050.0", "1,254.0"]
@@ -146,7 +138,7 @@ def test_blocks_of_pages_are_filled() -> None:
     assert "654.0 MB on a host, by hand 900.0 MB: both share layers." in block("together")
     assert "build takes 80 s, by hand 240 s one after the other, and 140 s" in block("together")
     assert all(f"| `{each.name}` | {each.about} |" in block("rules") for each in rules())
-    for name in ("sizes", "together", "recording"):
+    for name in ("sizes", "together"):
         assert "unmeasured" in block(name, NOTHING)
     with pytest.raises(KeyError):
         block("other")
@@ -216,13 +208,3 @@ def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_giv
 def test_a_picture_without_measurements_says_unmeasured() -> None:
     for picture in (pictures.layers, pictures.sizes, pictures.sharing, pictures.builds):
         assert "unmeasured" in picture(NOTHING)
-
-
-def test_a_recording_shows_its_last_moment_to_readers_who_want_no_motion() -> None:
-    head = {"title": "slimbake bake", "duration": 60.0}
-    lines = [[float(at), "o", f"\r\x1b[2Kline {at}"] for at in range(0, 60, 2)]
-    drawn = recording.drawing("\n".join(json.dumps(each) for each in (head, *lines)))
-    assert drawn.count('class="f') == drawn.count(" moment") + 1
-    assert re.search(r'<g class="f\d+">[^\n]*line 58', drawn), "the last is always there"
-    assert "line 0" in drawn
-    assert "Recorded: 60 s" in drawn
