@@ -294,7 +294,7 @@ def test_an_image_that_nobody_has_is_named_before_anything_is_built(needing: Toy
     file.write_text(before)
     for done in (baked, started):
         assert done.code == 7
-        assert f"compose.yaml: the engine has no image {gone}, and cannot" in done.stderr
+        assert f"compose.yaml:5: the engine has no image {gone}, and cannot" in done.stderr
         assert "\n  api cannot start without 'db'\n" in done.stderr
     assert "targets" not in baked.stderr
     assert needing.slimbake("bake", "free").code == 0, "it needs nothing"

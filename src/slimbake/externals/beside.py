@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.config.document import Places
+from slimbake.config.files import own_compose
 from slimbake.console import Console
 from slimbake.docker.beside import OwnServices
 from slimbake.errors import SetupError
@@ -20,7 +22,7 @@ class BesideImage:
     """An image that a service of the compose file runs, and who needs it."""
 
     image: str
-    place: str  # docker-compose.yml
+    place: str  # docker-compose.yml:3
     service: str  # of the compose file
     needed_by: tuple[str, ...]  # services of the fleet
 
@@ -33,10 +35,13 @@ def beside_images(
     for service, names in needs.items():
         for each in own.needed(names):
             needing.setdefault(each, []).append(service)
+    said = own_compose(file.parent)
+    places = Places(said.text)
+    lines = {name: places.key(("services", name, "image")).line for name in said.services}
     return tuple(
         BesideImage(
             image=image,
-            place=file.name,
+            place=f"{file.name}:{lines[name]}" if name in lines else file.name,
             service=name,
             needed_by=tuple(needing[name]),
         )
@@ -44,14 +49,11 @@ def beside_images(
     )
 
 
-def lacking(images: Iterable[BesideImage]) -> tuple[BesideImage, ...]:
+def lacking(images: Sequence[BesideImage]) -> tuple[BesideImage, ...]:
     """Those of these images that the engine does not have."""
-    asked = tuple(images)
     with ThreadPoolExecutor() as pool:
-        held = list(pool.map(lambda each: in_engine(each.image), asked))
-    return tuple(
-        image for image, available_image in zip(asked, held, strict=True) if not available_image
-    )
+        held = list(pool.map(lambda each: in_engine(each.image), images))
+    return tuple(image for image, there in zip(images, held, strict=True) if not there)
 
 
 def pull(images: Iterable[BesideImage], console: Console) -> None:

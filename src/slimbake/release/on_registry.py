@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from slimbake.console import Console
 from slimbake.console.tables import some
@@ -26,9 +26,6 @@ from slimbake.registry.errors import RegistryError
 from slimbake.registry.together import ask_together
 from slimbake.release.sbom import MEDIA_TYPE as SBOM
 from slimbake.release.statement import stated
-
-if TYPE_CHECKING:  # requests costs 0.1 s
-    pass
 
 T = TypeVar("T")
 

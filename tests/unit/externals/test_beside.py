@@ -18,16 +18,25 @@ services:
     image: redis:${TAG}
   db: {image: postgres}
 """
-OWN = OwnServices({"services": {"redis": {"image": "redis:7"}, "db": {"image": "postgres"}}})
-REDIS = BesideImage("redis:7", "compose.yaml", "redis", ("api", "job"))
-DB = BesideImage("postgres", "compose.yaml", "db", ("api",))
+OWN = OwnServices(
+    {
+        "services": {
+            "redis": {"image": "redis:7"},
+            "db": {"image": "postgres"},
+            "mail": {"image": "mail:1"},
+        }
+    }
+)
+REDIS = BesideImage("redis:7", "compose.yaml:4", "redis", ("api", "job"))
+DB = BesideImage("postgres", "compose.yaml:5", "db", ("api",))
+INCLUDED = BesideImage("mail:1", "compose.yaml", "mail", ("api",))
 
 
 def test_each_image_says_where_it_is_written_and_who_needs_it(tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text(TEXT)
-    needs = {"api": ("redis", "db"), "job": ("redis",)}
-    assert set(beside_images(file, OWN, needs)) == {REDIS, DB}
+    needs = {"api": ("redis", "db", "mail"), "job": ("redis",)}
+    assert set(beside_images(file, OWN, needs)) == {REDIS, DB, INCLUDED}
 
 
 def test_what_the_engine_lacks_is_pulled_or_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +53,7 @@ def test_what_the_engine_lacks_is_pulled_or_reported(monkeypatch: pytest.MonkeyP
     with pytest.raises(SetupError) as caught:
         pull((REDIS, DB), QUIET)
     assert caught.value.message == (
-        "compose.yaml: the engine has no image redis:7, and cannot pull it (no such host)\n"
+        "compose.yaml:4: the engine has no image redis:7, and cannot pull it (no such host)\n"
         "  api, job cannot start without 'redis'"
     )
     assert "bring in redis:7 with `docker load`" in caught.value.hint
