@@ -16,7 +16,7 @@ from slimbake.fingerprint.gather import THIS_TREE, Commit, accounts, unpinned
 from slimbake.host.files import content
 from slimbake.host.git import GitRepository, Snapshot
 from slimbake.host.workspace import Workspace
-from slimbake.project import load
+from slimbake.project import Project, load
 from slimbake.render import Generated
 from slimbake.render.generated import laid_out
 
@@ -74,18 +74,20 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     )
 
 
-def unchanged_since(
-    file: Path, services: tuple[str, ...], revision: str, console: Console
-) -> tuple[str, ...]:
+def unchanged_since(project: Project, revision: str, console: Console) -> tuple[str, ...]:
     """The services whose image, smoke and all that these stand on is now what it was at a commit.
 
-    A commit that is not here, as in a shallow clone or after a push by force, is a doubt. `file`:
-    the manifest.
+    A commit that is not here, as in a shallow clone or after a push by force, is a doubt. A base
+    that is rebuilt with the lock that it had is named, with the reasons.
     """
     try:
-        changes = changed(file, revision, os.environ)
+        changes = changed(project.manifest.file, revision, os.environ)
     except (UsageError, SetupError) as error:
         console.say(f"all are built, to be sure: {error.message}")
         return ()
+    for name, reasons in ((c.target, c.reasons) for c in changes if c.status == "changed"):
+        shared = project.plan.target(name).kind in ("runtime", "base")
+        if shared and not any(reason.startswith("lock ") for reason in reasons):
+            console.say(f"{name} is rebuilt without a change of its lock: {'; '.join(reasons)}")
     touched = {change.service for change in changes if change.rebuilt}
-    return tuple(name for name in services if name not in touched)
+    return tuple(s.service for s in project.plan.services if s.service not in touched)

@@ -123,13 +123,13 @@ def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
             # the stage has jobs of other lanes too: this one waits for its own lane alone
             "needs": [f"shared ({job['lane']})"],
         }
-    if ".tag" in kept:
-        made["tag"] = {"extends": ".tag"}
     # what the summary reads: a variable holds no more than 128 KiB
     short = json.dumps({"shared": matrix["shared"], "unchanged": matrix["unchanged"]})
     variables = {"MATRIX": {"value": short, "expand": False}}
-    made["summary"] = {"extends": ".summary", "variables": variables}
-    return json.dumps(made, indent=1)
+    made |= {"tag": {"extends": ".tag"}} if ".tag" in kept else {}
+    return json.dumps(
+        {**made, "summary": {"extends": ".summary", "variables": variables}}, indent=1
+    )
 
 
 def _laid_out(kind: str, job: Job) -> dict[str, Any]:

@@ -111,7 +111,10 @@ def summary_text(summary: Summary) -> str:
     ]
     if same:
         tail[:0] = [f"Unchanged, and not built: {same}.", ""]
-    return "\n".join([*head, *_table(shown), *tail])[:_LONGEST].rstrip() + "\n"
+    text = "\n".join([*head, *_table(shown), *tail]).rstrip()
+    if len(text) > _LONGEST:  # each block is one line
+        text = text[:_LONGEST].rpartition("\n")[0].rstrip() + "\n\nThe logs of the jobs have more."
+    return f"{text}\n"
 
 
 def code(text: str) -> str:

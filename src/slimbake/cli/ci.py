@@ -74,7 +74,7 @@ def plan(file: Path, since: str, gitlab: Path | None) -> None:
     expect_fresh(project)
     services = tuple(service.service for service in plan.services)
     unchanged = (
-        unchanged_since(project.manifest.file, services, since, console)
+        unchanged_since(project, since, console)
         if since
         else held(project, services, os.environ.get("REGISTRY") or plan.registry, console)
     )

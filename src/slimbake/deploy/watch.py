@@ -18,7 +18,7 @@ from slimbake.console import QUIET, Console
 from slimbake.console.tables import some
 from slimbake.deploy import compose
 from slimbake.errors import ManifestError, SetupError, SlimbakeError
-from slimbake.fingerprint import Account, Input, Parts, without
+from slimbake.fingerprint import Account, Parts, without
 from slimbake.lock.locks import expect_fresh
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
@@ -56,17 +56,15 @@ def sources(project: Project) -> dict[str, Source]:
     whole = image_fingerprints(plan, accounts)
     mounts = not own_templates(root)  # other stages may stand in a template of the user's own
     services = {service.service for service in plan.services}
-    described = {}
-    for account in (account for account in accounts if account.target in services):
-        name = account.target
-        code = next((entry for entry in account.inputs if entry.kind == "context"), None)
-        described[name] = _source(plan.target(name), account, code, whole.get(name, ""), mounts)
-    return described
+    return {
+        (name := account.target): _source(plan.target(name), account, whole.get(name, ""), mounts)
+        for account in accounts
+        if account.target in services
+    }
 
 
-def _source(
-    target: Target, account: Account, code: Input | None, fingerprint: str, mounts: bool
-) -> Source:
+def _source(target: Target, account: Account, fingerprint: str, mounts: bool) -> Source:
+    code = next((entry for entry in account.inputs if entry.kind == "context"), None)
     if code is None:
         return Source(fingerprint)
     recipe = target.recipe
@@ -118,7 +116,12 @@ class Watched:
         expect_fresh(lock for lock in project.stale_locks if not lock.new)
         first, self._baked = not self._baked, True
         now = {} if first else sources(project)
-        changed = [name for name in services if first or self._changed(name, now)]
+        changed = [
+            name
+            for name in services
+            if first
+            or (name in now and not (now[name].fingerprint and now[name] == self._seen.get(name)))
+        ]
         if not changed:
             return
         if paths := sorted(paths):
@@ -130,9 +133,6 @@ class Watched:
             self._bake(project, rest)
         if edited:
             self._sync(project, edited, now)
-
-    def _changed(self, name: str, now: Mapping[str, Source]) -> bool:
-        return name in now and (not now[name].fingerprint or now[name] != self._seen.get(name))
 
     def _only_code(self, name: str, now: Mapping[str, Source]) -> bool:
         was = self._running.get(name)

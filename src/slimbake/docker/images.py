@@ -136,7 +136,7 @@ def tag_image(name: str, other: str) -> None:
 
 PUSH_TRIES = 3
 PUSH_LIMIT = 3600.0  # seconds of one try: a registry that hangs is not waited for for ever
-_REFUSED = re.compile(r"denied|unauthorized|forbidden", re.IGNORECASE)
+_REFUSED = re.compile(r"denied|unauthorized|forbidden|no basic auth", re.IGNORECASE)
 
 
 def push_image(name: str) -> None:
@@ -152,7 +152,11 @@ def push_image(name: str) -> None:
         if done.ok:
             return
         if _REFUSED.search(done.stderr):
-            break
+            raise SetupError(
+                "docker push failed",
+                f"{done.stderr.strip()}\n`docker login` gives this machine an account that may push;"
+                " a pipeline has it from the secrets REGISTRY_USERNAME and REGISTRY_PASSWORD",
+            )
     raise SetupError("docker push failed", done.stderr.strip())
 
 

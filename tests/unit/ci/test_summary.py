@@ -185,6 +185,15 @@ def test_a_comment_never_grows_too_long_and_says_what_it_left_out() -> None:
     assert " more.\n" in said
 
 
+def test_errors_that_a_summary_has_no_room_for_are_in_logs() -> None:
+    names = tuple(f"service-{number}" for number in range(20))
+    bad = tuple(Record(services=(n,), failed=(n,), error="<" * 5000) for n in names)
+    said = summary_text(summarise(fleet(*names), names, (), bad, Measurement(())))
+    assert len(said) < 65_536
+    assert said.endswith("\n\nThe logs of the jobs have more.\n")
+    assert said.count("<pre>") == said.count("</pre>") > 4
+
+
 def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     good = Released(Measurement((API,)))
     failure = CheckError("jobs is over its budget")

@@ -109,6 +109,13 @@ def test_what_has_no_tag_is_said_and_the_rest_is_listed(tmp_path: Path, held: Re
     assert "without the tag 1.2, see the logs of their jobs: api, jobs" in done.stderr
 
 
+def test_without_an_account_it_ends_with_how_to_log_in(tmp_path: Path, held: Registry) -> None:
+    held.auth = "basic"
+    with pytest.raises(SetupError, match=r"api:1\.2: .* 401") as caught:
+        run(tmp_path, held)
+    assert "docker login" in caught.value.hint
+
+
 @pytest.mark.parametrize("tag", ["1+2", "1/2", "-1+2", "1:2"])
 def test_what_a_tag_may_not_have_is_replaced(tmp_path: Path, held: Registry, tag: str) -> None:
     for suffix in ("", "-gpu"):

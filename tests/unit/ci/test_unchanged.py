@@ -7,13 +7,13 @@ from tests.unit.ci.test_changes import commit, committed, git, root  # noqa: F40
 
 from slimbake.ci.changes import unchanged_since
 from slimbake.console import Console
+from slimbake.project import load
 
 
 def since(root: Path, revision: str) -> tuple[list[str], list[str], str]:  # noqa: F811
     """The services that need a job, those that need none, and what is said."""
     lines: list[str] = []
-    file = root / "services.yaml"
-    same = unchanged_since(file, ("api", "embed"), revision, Console(lines.append))
+    same = unchanged_since(load(root / "services.yaml"), revision, Console(lines.append))
     return [name for name in ("api", "embed") if name not in same], list(same), "".join(lines)
 
 
@@ -38,6 +38,17 @@ def test_an_edit_gives_its_services_a_job(
     assert since(root, "HEAD") == (["api"], ["embed"], "")
     commit(root)
     assert since(root, "HEAD~1") == (["api"], ["embed"], "")
+
+
+def test_a_base_that_is_rebuilt_with_its_lock_says_why(root: Path) -> None:  # noqa: F811
+    shipped = Path(__file__).parents[3] / "templates/base.Dockerfile.j2"
+    (root / "templates").mkdir()
+    (root / "templates/base.Dockerfile.j2").write_text(f"{shipped.read_text()}# edited\n")
+    jobs, _, said = since(root, "HEAD")
+    assert jobs == ["api"]
+    assert said.startswith("base-web is rebuilt without a change of its lock: Dockerfile ")
+    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
+    assert since(root, "HEAD") == (jobs, ["embed"], "")
 
 
 @pytest.mark.parametrize("revision", ["0" * 40, "no-such-branch", "--output=/tmp/x"])

@@ -89,12 +89,19 @@ def test_what_lost_its_name_is_removed_unless_a_container_uses_it(program: Progr
     assert "image rm sha256:2" not in program.asked
 
 
-def test_a_push_that_fails_gives_the_registry_s_words(program: Program) -> None:
+@pytest.mark.parametrize("words", ["denied: you may not", "no basic auth credentials"])
+def test_a_push_without_an_account_gives_the_registry_s_words_and_how_to_get_one(
+    program: Program, words: str
+) -> None:
     program.answer("image inspect", json.dumps([HELD]))
-    program.answer("image push", stderr="denied: you may not\n", code=1)
+    program.answer("image push", stderr=f"{words}\n", code=1)
     with pytest.raises(SetupError, match="docker push failed") as caught:
         docker.push_image("r.example/api:1")
-    assert caught.value.hint == "denied: you may not"
+    assert caught.value.hint.splitlines() == [
+        words,
+        "`docker login` gives this machine an account that may push; a pipeline has it from the"
+        " secrets REGISTRY_USERNAME and REGISTRY_PASSWORD",
+    ]
     assert program.asked == ["image push --quiet r.example/api:1"], (
         "what is refused is not tried again"
     )
