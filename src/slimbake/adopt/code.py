@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from slimbake.adopt.files import Pair, below, common
+from slimbake.adopt.files import Pair, below, common, joined
 from slimbake.adopt.model import Build, KeepError, Place, Repository
 from slimbake.adopt.needs import lists_packages
 from slimbake.host.dockerignore import Ignore
@@ -40,6 +40,11 @@ class Code:
         named = "|".join(re.escape(path) for path, _ in self.moves)
         pattern = rf"(?<![\w./-])(?:{named})(?![\w-]|\.\w)"
         return re.sub(pattern, lambda found: paths[found[0]], text)
+
+    def source(self, path: str) -> str:
+        """The path in the repository of one in the image; "" where it has none."""
+        inside = self.context and path.startswith(f"{APP}/")
+        return joined(self.context, posixpath.relpath(path, APP)) if inside else ""
 
     def program(self, word: str) -> str:
         """The path of a program that is found on PATH today, and is a file of the repository."""
@@ -181,7 +186,7 @@ def _differs(build: Build, context: str, repository: Repository) -> bool:
     """
     ignores = []
     for folder in (build.context, context):
-        file = _in(folder, _IGNORE)
+        file = joined(folder, _IGNORE)
         try:
             ignores.append(Ignore(repository.text(file) or ""))
         except ValueError as error:
@@ -219,7 +224,3 @@ def _refuse_old_paths(paths: Sequence[str], files: Iterable[str], repository: Re
                 what = f"it names {named[0] if named else match[0]}: slimbake has the code in {APP}"
                 advice = f"have the code in {APP} in the Dockerfile, too"
                 raise KeepError(Place(file, line), what, advice)
-
-
-def _in(folder: str, name: str) -> str:
-    return name if folder in (".", "") else f"{folder}/{name}"

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from slimbake.adopt.dockerfile import exact
+from slimbake.adopt.files import joined
 from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, Place, Repository
 from slimbake.adopt.shell import expand
 from slimbake.config.compose import OWN, dotenv
@@ -98,16 +99,16 @@ class _Reader:
 
     def __init__(self, repository: Repository, folder: str) -> None:
         self._repository = repository
-        self._env = dotenv(repository.text(_joined(folder, ".env")) or "")
+        self._env = dotenv(repository.text(joined(folder, ".env")) or "")
         self._read: dict[str, tuple[Raw, Places | None]] = {}
         self._included: set[str] = set()
         self.notes: list[Note] = []
 
     def _path(self, folder: str, text: str) -> str:
         """The path of a build. Of `.env` only those are taken that lead to something here."""
-        filled = _joined(folder, expand(text, self._env))
+        filled = joined(folder, expand(text, self._env))
         return (
-            filled if self._repository.has(filled) else _joined(folder, expand(text, {}, keep=True))
+            filled if self._repository.has(filled) else joined(folder, expand(text, {}, keep=True))
         )
 
     def top(self, file: str) -> Raw:
@@ -122,7 +123,7 @@ class _Reader:
         for included in _listed(top.get("include")):
             paths = _listed(included.get("path")) if isinstance(included, dict) else [included]
             for path in map(_text, paths):
-                inner = _joined(posixpath.dirname(file), path)
+                inner = joined(posixpath.dirname(file), path)
                 found |= self.services(inner, self.top(inner), depth + 1)
         services = top.get("services")
         for name, said in services.items() if isinstance(services, dict) else ():
@@ -143,7 +144,7 @@ class _Reader:
             if isinstance(extends, dict)
             else (_text(extends), "")
         )
-        source = _joined(posixpath.dirname(file), where) if where else file
+        source = joined(posixpath.dirname(file), where) if where else file
         listed = self.top(source).get("services")
         below = listed.get(other) if isinstance(listed, dict) else None
         if not isinstance(below, dict):
@@ -190,7 +191,7 @@ def _long(said: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
         build["args"] = _mapping(build.get("args"))
         further = _mapping(build.get("additional_contexts"))
         build["additional_contexts"] = {
-            name: _joined(folder, value) if ":" not in value else value
+            name: joined(folder, value) if ":" not in value else value
             for name, value in further.items()
         }
         found["build"] = build
@@ -204,7 +205,7 @@ def _long(said: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
         for path in _listed(said.get("env_file"))
     )
     if "env_file" in said:
-        found["env_file"] = [_joined(folder, _text(file)) for file in files]
+        found["env_file"] = [joined(folder, _text(file)) for file in files]
     for key in _LISTS:
         if key in found:
             found[key] = _listed(found[key])
@@ -281,7 +282,7 @@ def _build(said: Raw, folder: str) -> Build:
     context = said.get("context") or folder or "."
     return Build(
         context=context,
-        dockerfile=said.get("dockerfile") or _joined(context, "Dockerfile"),
+        dockerfile=said.get("dockerfile") or joined(context, "Dockerfile"),
         target=_text(said.get("target")),
         # as Compose fills them in where nothing is set
         args={name: expand(value, {}) for name, value in said["args"].items()},
@@ -379,7 +380,3 @@ def _text(value: Any) -> str:
     if isinstance(value, Word):
         return value.text
     return str(value) if isinstance(value, str | int) else ""
-
-
-def _joined(folder: str, path: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, path))

@@ -89,7 +89,7 @@ class _Reader:
 
     def _workdir(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         folder = expand(_unquoted(instruction.rest), stage.values)
-        stage.workdir = _at(stage, folder)
+        stage.workdir = absolute(stage.workdir, folder)
 
     def _user(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         stage.user = expand(instruction.rest, stage.values).strip()
@@ -145,7 +145,7 @@ class _Reader:
             what = f"a RUN reads a {kind}: its packages are of an index with a login"
             self._odd(stage, place, what, "give uv the login on each machine that builds")
         elif kind == "bind" and target:
-            copy = Copy(source or ".", _at(stage, target), False, place, mount=True)
+            copy = Copy(source or ".", absolute(stage.workdir, target), False, place, mount=True)
             if origin := said.get("from"):
                 stage.takes.append((origin, copy))
             else:
@@ -170,7 +170,7 @@ class _Reader:
             self._odd(stage, place, "COPY --parents", "name the folder as the target, too")
             return
         folder = target.endswith(("/", "/.")) or target in (".", "") or len(sources) > 1
-        where = _at(stage, target)
+        where = absolute(stage.workdir, target)
         for source in sources:
             copy = Copy(source, where, folder, place)
             if "from" in given:
@@ -209,8 +209,9 @@ def exact(rest: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _at(stage: Stage, path: str) -> str:
-    return posixpath.normpath("/" + posixpath.join(stage.workdir, path).lstrip("/"))
+def absolute(folder: str, path: str) -> str:
+    """A path of an image, as a folder in it sees it."""
+    return posixpath.normpath("/" + posixpath.join(folder, path).lstrip("/"))
 
 
 def _command(rest: str, stage: Stage, place: Place) -> Command | None:

@@ -13,7 +13,7 @@ from slimbake.host.dockerignore import matches
 
 UV = re.compile(r"(?:^|/)uv(?:[:@]|$)")
 _PYTHON = re.compile(
-    r"(?:[\w.-]+(?::\d+)?/)?(?:(?:docker/)?library/)?python(?:[:@](?P<tag>.*))?"
+    r"(?:[\w.-]+(?::\d+)?/)?(?:(?:docker/)?library/)?python(?:[:@](?!2)(?P<tag>.*))?"
     r"|.*/uv:(?:[^/]*-)?python(?P<uv>3\.\d+).*"
 )
 _PATTERN = re.compile(r"[*?\[]")
@@ -73,7 +73,7 @@ class Origins:
         for pair in reversed(self.pairs(stage)):
             if path == pair.target or path.startswith(f"{pair.target.rstrip('/')}/"):
                 inner = posixpath.relpath(path, pair.target)
-                source = posixpath.normpath(posixpath.join(pair.source, inner))
+                source = joined(pair.source, inner)
                 if self._repository.has(source):
                     return source
         return ""
@@ -84,7 +84,7 @@ class Origins:
             what = f"COPY {copy.source} leads out of the context"
             raise KeepError(copy.place, what, "copy what is in the context")
         if not _PATTERN.search(written):
-            path = posixpath.normpath(posixpath.join(context, written))
+            path = joined(context, written)
             if not self._repository.has(path):
                 what = f"the repository has no {path}, which is copied"
                 raise KeepError(copy.place, what, "commit it, or build it in a stage of Python")
@@ -126,6 +126,11 @@ class Origins:
         exact = any(pair.target == source for pair in self.pairs(stage))
         if inside and not exact:
             yield self._pair(inside, copy)
+
+
+def joined(folder: str, path: str) -> str:
+    """A path in a folder of the repository."""
+    return posixpath.normpath(posixpath.join(folder, path))
 
 
 def common(paths: Sequence[str]) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from slimbake.adopt.model import Draft, Entry, Note, Place, Repository
+from slimbake.adopt.model import Draft, Entry, Note, Place
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.errors import ManifestError, Problem
@@ -55,30 +54,27 @@ def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
             )
 
 
-def python_for(drafts: Sequence[Draft], repository: Repository) -> str:
-    """The version of Python of a fleet: the one that most services have, else the newest usual one
-    that every project allows.
+def python_for(drafts: Iterable[Draft]) -> str:
+    """The version of Python of a fleet: the one that most images have and most projects allow; where
+    several do, the newest usual one.
     """
-    said = Counter(
-        draft.python for draft in drafts if draft.python in PYTHONS and draft.outcome != "kept"
-    )
-    if said:
-        return max(said, key=lambda version: (said[version], int(version[2:])))
-    pinned = ".".join((repository.text(".python-version") or "").strip().split(".")[:2])
-    if pinned in PYTHONS:
-        return pinned
-    wanted = [
-        match[1]
-        for path in repository.files
-        if path.endswith("pyproject.toml") and not path.startswith(".")
-        for match in re.finditer(
-            r'(?m)^(?:requires-python|python)\s*=\s*"([^"]+)"', repository.text(path) or ""
-        )
-    ]
-    usual = PYTHONS[: PYTHONS.index(_USUAL) + 1]
-    return next(
-        (version for version in reversed(usual) if all(_allows(w, version) for w in wanted)), _USUAL
-    )
+    own = [draft for draft in drafts if draft.outcome != "kept"]
+
+    def fitness(version: str) -> tuple[int, bool, int]:
+        allowed = sum(all(_allows(w, version) for w in draft.wants_python) for draft in own)
+        had = sum(_nearest(draft.python) == version for draft in own if draft.python)
+        return allowed + had, had > 0 or _minor(version) <= _minor(_USUAL), _minor(version)
+
+    return max(PYTHONS, key=fitness)
+
+
+def _nearest(version: str) -> str:
+    """The version that slimbake has next to one."""
+    return min(PYTHONS, key=lambda known: abs(_minor(known) - _minor(version)))
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])
 
 
 def _allows(wanted: str, version: str) -> bool:
@@ -96,16 +92,20 @@ def _allows(wanted: str, version: str) -> bool:
 
 
 def with_python(drafts: Iterable[Draft], version: str) -> list[Draft]:
-    """The drafts; one whose image has another version of Python keeps its Dockerfile."""
+    """The drafts with the fleet's Python: one whose project refuses it keeps its Dockerfile, and for
+    one whose image has another there is a note.
+    """
     found = []
     for draft in drafts:
-        if draft.outcome != "kept" and draft.python not in ("", version):
-            what = f"its image has Python {draft.python}, and the others {version}"
-            advice = f"build it from python:{version}, where the service works with it"
-            if draft.python not in PYTHONS:
-                what = f"its image has Python {draft.python}, and slimbake's {PYTHONS[0]} to {PYTHONS[-1]}"
-                advice = f"build it from python:{PYTHONS[0]} or newer"
-            draft = kept(draft, Note("other", draft.origin[-1], what, advice))
+        refused = [wanted for wanted in draft.wants_python if not _allows(wanted, version)]
+        if draft.outcome != "kept" and refused:
+            what = f"its project wants Python {refused[0]}, and the others have {version}"
+            draft = kept(draft, Note("other", draft.origin[-1], what, "use one version"))
+        elif draft.outcome != "kept" and draft.python not in ("", version):
+            what = f"Python {version} in place of its image's {draft.python}: one for all services"
+            advice = "`slimbake lock` and the start check tell whether it works"
+            note = Note("breaks", draft.origin[-1], what, advice)
+            draft = replace(draft, notes=(*draft.notes, note))
         found.append(draft)
     return found
 

@@ -99,7 +99,7 @@ def start(file: Path, request: InitRequest) -> Started:
     found = adoption(repository, tuple(_compose(request.compose, repository)), request.service)
     if not found.drafts:
         raise UsageError(*_nothing(request, found.notes))
-    python = python_for(found.drafts, repository)
+    python = python_for(found.drafts)
     drafts = with_python(found.drafts, python)
     torch, torch_notes = _torch(drafts)
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slimbake.adopt.files import UV, Origins, python_of
+from slimbake.adopt.dockerfile import absolute
+from slimbake.adopt.files import UV, Origins, joined, python_of
 from slimbake.adopt.model import Copy, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, commands
 
@@ -50,6 +51,10 @@ _ENVIRONMENT = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w")
 _TORCH_INDEX = re.compile(r"download\.pytorch\.org/whl/(cpu|cu\d+)")
 _INSTALLERS = frozenset(("pip", "uv", "poetry", "pipenv", "pdm", "virtualenv", "wheel", "build"))
 _FOR_WHEELS = re.compile(r".+-dev|gcc|g\+\+|clang|build-essential|make|cmake|pkg-config|pkgconf")
+# What Alpine needs to build packages that PyPI has ready-made for Debian, and to run them.
+_FOR_MUSL = re.compile(
+    r"(?:musl|libc|libffi)-dev|linux-headers|build-base|libstdc\+\+|libgcc|gcc|g\+\+|make"
+)
 # What makes no file that an image needs.
 _HARMLESS = frozenset(
     (
@@ -78,6 +83,10 @@ _MAKES = (
     "a `build` step of the manifest runs it: `{{run: [{words}], outputs: [WHAT IT MAKES]}}`; remove"
     " it here, and run `slimbake init` again"
 )
+_EXPORTS = {  # what is not read, and the command that writes what is
+    "pipenv": "pipenv requirements > requirements.txt",
+    "pdm": "pdm export --prod -o requirements.txt",
+}
 _LOGIN = re.compile(r"://[^/\s@]+@")
 
 
@@ -144,7 +153,7 @@ class _Reader:
             raise odd
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
             if folder := self._stage.env.get(name):
-                self._needs.environments.add(_normal("/", folder))
+                self._needs.environments.add(absolute("/", folder))
         for name, copy in self._stage.takes:
             builder = self._origins.builder(name)
             if builder is not None and id(builder) not in seen:
@@ -161,7 +170,7 @@ class _Reader:
 
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)
-        source = _normal("/", copy.source)
+        source = absolute("/", copy.source)
         if builder is None:
             known = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
             if known or name in self._origins.contexts:
@@ -171,7 +180,7 @@ class _Reader:
             return
         for path in list(self._needs.environments):
             if path.startswith(f"{source}/"):
-                self._needs.environments.add(_normal(copy.target, posixpath.relpath(path, source)))
+                self._needs.environments.add(absolute(copy.target, posixpath.relpath(path, source)))
         if self._needs.is_environment(source):
             self._needs.environments.add(copy.target)
         elif source in self._needs.made:
@@ -198,7 +207,7 @@ class _Reader:
             raise self._keep(f"RUN needs a shell: {error}", "let it run plain commands") from None
 
     def _has(self, path: str) -> bool:
-        return bool(self._origins.of(self._stage, _normal("/", path)))
+        return bool(self._origins.of(self._stage, absolute("/", path)))
 
     def _keep(self, what: str, advice: str) -> KeepError:
         return KeepError(self._place, what, advice)
@@ -213,6 +222,8 @@ class _Reader:
         program = re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program)
         if program in _HARMLESS or {"--version", "--help"} & set(rest):
             return
+        if program in _EXPORTS and rest[:1] in (["install"], ["sync"]):
+            raise self._keep(f"{program} installs", _EXPORTS[program])
         if not (read := _PROGRAMS.get(program)) or not read(self, rest):
             shown = ", ".join(words if len(words) < 8 else (*words[:7], "..."))
             raise self._keep(f"RUN {' '.join(words)[:80]}", _MAKES.format(words=shown))
@@ -256,7 +267,7 @@ class _Reader:
         elif name == "--torch-backend":
             self._needs.torch = value
         elif name in _ENVIRONMENT and value:
-            self._needs.environments.add(_normal(self._workdir, value))
+            self._needs.environments.add(absolute(self._workdir, value))
 
     def _index(self, value: str) -> None:
         if match := _TORCH_INDEX.search(value):
@@ -268,7 +279,7 @@ class _Reader:
 
     def _listed(self, value: str) -> None:
         """A requirements file, by its path in the image."""
-        path = _normal(self._workdir, value)
+        path = absolute(self._workdir, value)
         if path in self._needs.made:
             self._needs.requirements |= dict.fromkeys(self._needs.made[path])
             return
@@ -295,7 +306,7 @@ class _Reader:
             raise self._keep("a package is of an address with a login", "give uv the login")
         bare, bracket, extras = word.partition("[")
         if re.match(r"[./]", word) or ("/" in bare and "://" not in word and "@" not in word):
-            path = _normal(self._workdir, bare.rstrip("*"))
+            path = absolute(self._workdir, bare.rstrip("*"))
             if word.endswith((".whl", "*")) or self._needs.is_environment(path):
                 if self._needs.is_environment(path):
                     return
@@ -310,6 +321,7 @@ class _Reader:
         folder = self._folder(path)
         if not folder:
             raise self._keep(f"the repository has no project to install as {word}", "copy it")
+        self._needs.files[joined(folder, "pyproject.toml")] = None
         self._needs.requirements[f"{_dotted(folder)}{extras}"] = None
 
     def _around(self, path: str) -> str:
@@ -333,7 +345,7 @@ class _Reader:
         if words[:1] in (["sync"], ["export"]):
             said = _said(words[1:])
             at = said.get("--directory", said.get("--project", [""]))[-1]
-            folder = self._around(_normal(self._workdir, at))
+            folder = self._around(absolute(self._workdir, at))
             table = self._table(folder)
             if package := said.get("--package", [""])[-1]:
                 folder = self._member(folder, package)
@@ -361,7 +373,7 @@ class _Reader:
             return words[:1] in (["config"], ["self"], ["lock"], ["cache"], ["check"], ["env"])
         said = _said(words[1:])
         folder = self._around(
-            _normal(self._workdir, said.get("--directory", said.get("-C", [""]))[-1])
+            absolute(self._workdir, said.get("--directory", said.get("-C", [""]))[-1])
         )
         table = self._table(folder)
         tool = table.get("tool", {}).get("poetry", {})
@@ -389,7 +401,7 @@ class _Reader:
 
     def _groups(self, folder: str, groups: Sequence[str]) -> bool:
         self._needs.requirements |= {
-            _inside(folder, f"pyproject.toml:{name}"): None for name in groups
+            joined(folder, f"pyproject.toml:{name}"): None for name in groups
         }
         return bool(folder)
 
@@ -398,32 +410,22 @@ class _Reader:
     ) -> bool:
         if not folder:
             raise self._keep("the repository has no pyproject.toml to install from", "copy it")
-        self._needs.files[_inside(folder, "pyproject.toml")] = None
+        self._needs.files[joined(folder, "pyproject.toml")] = None
         if exports:
             output = said.get("-o", said.get("--output", said.get("--output-file", [""])))[-1]
-            self._needs.made[_normal(self._workdir, output)] = tuple(found)
+            self._needs.made[absolute(self._workdir, output)] = tuple(found)
             return bool(output)
-        self._needs.environments.add(_normal(self._workdir, ".venv"))
-        bare = {_inside(folder, "pyproject.toml"), _dotted(folder)}
+        self._needs.environments.add(absolute(self._workdir, ".venv"))
+        bare = {joined(folder, "pyproject.toml"), _dotted(folder)}
         for name in [e for e in self._needs.requirements if e.partition("[")[0] in bare]:
             if any(each.startswith("./") or each == "." for each in found):
                 del self._needs.requirements[name]
         self._needs.requirements |= dict.fromkeys(found)
         return True
 
-    def _pipenv(self, words: list[str]) -> bool:
-        if words[:1] not in (["install"], ["sync"]):
-            return False
-        raise self._keep("pipenv installs", "pipenv requirements > requirements.txt")
-
-    def _pdm(self, words: list[str]) -> bool:
-        if words[:1] not in (["install"], ["sync"]):
-            return words[:1] == ["config"]
-        raise self._keep("pdm installs", "pdm export --prod -o requirements.txt")
-
     def _venv(self, words: list[str]) -> bool:
         self._needs.environments |= {
-            _normal(self._workdir, word) for word in words if not word.startswith("-")
+            absolute(self._workdir, word) for word in words if not word.startswith("-")
         }
         return True
 
@@ -441,6 +443,15 @@ class _Reader:
                 self._needs.system.pop(word, None)
         return bool(plain)
 
+    def _apk(self, words: list[str]) -> bool:
+        plain = [word for word in words if not word.startswith(("-", "."))]
+        needed = [word for word in plain[1:] if not _FOR_MUSL.fullmatch(word)]
+        if plain[:1] == ["add"] and needed:
+            raise self._keep(
+                f"apk add {' '.join(needed)}", "build from Debian: python:VERSION-slim"
+            )
+        return bool(plain)
+
     def _users(self, words: list[str]) -> bool:
         names = [word for word in reversed(words) if re.fullmatch(r"[a-z_][\w-]*", word)]
         name = next(iter(names), "")
@@ -454,7 +465,7 @@ class _Reader:
     def _mkdir(self, words: list[str]) -> bool:
         for word in words:
             if not word.startswith("-") and "{" not in word:
-                self._needs.folders[_normal(self._workdir, word)] = self._place
+                self._needs.folders[absolute(self._workdir, word)] = self._place
         return True
 
     def _nothing(self, words: list[str]) -> bool:
@@ -462,7 +473,7 @@ class _Reader:
 
     def _table(self, folder: str) -> dict[str, Any]:
         try:
-            return tomllib.loads(self._repository.text(_inside(folder, "pyproject.toml")) or "")
+            return tomllib.loads(self._repository.text(joined(folder, "pyproject.toml")) or "")
         except (tomllib.TOMLDecodeError, RecursionError):
             return {}
 
@@ -482,12 +493,11 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
     "pip": _Reader._pip,
     "uv": _Reader._uv,
     "poetry": _Reader._poetry,
-    "pipenv": _Reader._pipenv,
-    "pdm": _Reader._pdm,
     "venv": _Reader._venv,
     "virtualenv": _Reader._venv,
     "apt-get": _Reader._apt,
     "apt": _Reader._apt,
+    "apk": _Reader._apk,
     "mkdir": _Reader._mkdir,
     **dict.fromkeys(("useradd", "adduser"), _Reader._users),
     **dict.fromkeys(("groupadd", "addgroup"), _Reader._nothing),
@@ -514,17 +524,9 @@ def _listed(values: Sequence[str]) -> list[str]:
 def _asked(folder: str, extras: Sequence[str], groups: Sequence[str], *, whole: bool) -> list[str]:
     """A project with its extras and groups, in the manifest's words; `whole`: it is installed itself."""
     bracket = f"[{','.join(extras)}]" if extras else ""
-    own = f"{_dotted(folder)}{bracket}" if whole else _inside(folder, f"pyproject.toml{bracket}")
-    return [own, *(_inside(folder, f"pyproject.toml:{name}") for name in dict.fromkeys(groups))]
+    own = f"{_dotted(folder)}{bracket}" if whole else joined(folder, f"pyproject.toml{bracket}")
+    return [own, *(joined(folder, f"pyproject.toml:{name}") for name in dict.fromkeys(groups))]
 
 
 def _dotted(folder: str) -> str:
     return "." if folder == "." else f"./{folder}"
-
-
-def _inside(folder: str, name: str) -> str:
-    return name if folder in (".", "") else f"{folder}/{name}"
-
-
-def _normal(folder: str, path: str) -> str:
-    return posixpath.normpath("/" + posixpath.join(folder, path).lstrip("/"))

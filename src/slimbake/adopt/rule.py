@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from slimbake.adopt.code import APP, Code, code_of
 from slimbake.adopt.dockerfile import find, stages
-from slimbake.adopt.files import Origins, python_of
+from slimbake.adopt.files import Origins, joined, python_of
 from slimbake.adopt.model import (
     Candidate,
     Command,
@@ -131,10 +131,19 @@ def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:
         outcome="own, with a shell" if shell else "own",
         entry=entry,
         python=version or next(filter(None, (python_of(s.image) or "" for s in every)), ""),
+        wants_python=tuple(_pythons(needs, service.code.context, repository)),
         torch=needs.torch,
         wants_torch=_torch(needs, stage, repository),
         notes=notes,
     )
+
+
+def _pythons(needs: Needs, folder: str, repository: Repository) -> Iterator[str]:
+    """What the projects that a service installs, or is, say of Python's version."""
+    for file in dict.fromkeys((*needs.files, joined(folder, "pyproject.toml"))):
+        text = repository.text(file) or ""
+        if file.endswith("pyproject.toml"):
+            yield from re.findall(r'(?m)^(?:requires-python|python)\s*=\s*"([^"]+)"', text)
 
 
 def _torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
@@ -305,10 +314,7 @@ class _Service:
 
     def _source(self, word: str, code: Code, workdir: str) -> str:
         """The file of the repository that a word names; "" for none."""
-        path = posixpath.normpath(posixpath.join(workdir, word))
-        if not code.context or not path.startswith(f"{APP}/"):
-            return ""
-        source = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
+        source = code.source(joined(workdir, word))
         return source if self._repository.is_file(source) else ""
 
     def _scripted(self, words: list[str], script: str, source: str, said: Command) -> list[str]:
@@ -396,18 +402,13 @@ class _Service:
             moved = code.moved(path)
             covered = any(f"{target}/".startswith(f"{path}/") for target in targets)
             home = moved.startswith((NONROOT_HOME, HOME, "/tmp", "/var/lib", "/etc", "/usr"))  # noqa: S108
-            inner = self._source_folder(moved, code)
+            source = code.source(moved)
+            inner = source and self._repository.below(source)
             if not (
                 covered or home or inner or moved in volumes or self._needs.is_environment(path)
             ) and _ABSOLUTE.fullmatch(moved):
                 found.append(moved)
         return [p for p in found if not any(p != e and p.startswith(f"{e}/") for e in found)]
-
-    def _source_folder(self, path: str, code: Code) -> bool:
-        if not code.context or not path.startswith(f"{APP}/"):
-            return False
-        source = posixpath.normpath(posixpath.join(code.context, posixpath.relpath(path, APP)))
-        return bool(self._repository.below(source))
 
     def _health(self, code: Code, workdir: str, entry: Entry) -> None:
         """The compose file's health check, or the Dockerfile's for the command that it is for."""

@@ -98,21 +98,29 @@ def several(folders: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("images", "python", "kept"),
+    ("images", "python", "moved"),
     [
-        ({"a": "python:3.12", "b": "python:3.12", "c": "python:3.13"}, "3.12", {"c"}),
-        ({"a": "python:3.11", "b": "python:3.12"}, "3.12", {"a"}),
-        ({"a": "python:3", "b": "python:3.11.4-slim"}, "3.11", set()),
-        ({"a": "python:3.9", "b": "python:3.9"}, "3.13", {"a", "b"}),
-        ({"a": "public.ecr.aws/docker/library/python:3.12", "b": "python:slim"}, "3.12", set()),
+        ({"a": "python:3.12", "b": "python:3.12", "c": "python:3.13"}, "3.12", {"c": "3.13"}),
+        ({"a": "python:3.11", "b": "python:3.12"}, "3.12", {"a": "3.11"}),
+        ({"a": "python:3", "b": "python:3.11.4-slim"}, "3.11", {}),
+        ({"a": "python:3.9", "b": "python:3.8"}, "3.11", {"a": "3.9", "b": "3.8"}),
+        ({"a": "public.ecr.aws/docker/library/python:3.12", "b": "python:slim"}, "3.12", {}),
     ],
 )
-def test_one_python_serves_and_others_keep_their_dockerfile(
-    tmp_path: Path, images: dict[str, str], python: str, kept: set[str]
+def test_a_fleet_has_one_python_and_whose_image_has_another_is_noted(
+    tmp_path: Path, images: dict[str, str], python: str, moved: dict[str, str]
 ) -> None:
     decided = started(tmp_path, several(images))
     assert f'python: "{python}"' in decided.text
-    assert {each.name for each in decided.drafts if each.outcome == "kept"} == kept
+    assert {each.outcome for each in decided.drafts} == {"own"}
+    assert {str(note) for note in decided.notes} == {
+        f"{name}/Dockerfile: Python {python} in place of its image's {old}: one for all services\n"
+        "  `slimbake lock` and the start check tell whether it works"
+        for name, old in moved.items()
+    }
+
+
+PROJECT = '[project]\nname = "a"\nrequires-python = "{}"\n'
 
 
 @pytest.mark.parametrize(
@@ -120,9 +128,20 @@ def test_one_python_serves_and_others_keep_their_dockerfile(
     [(">=3.11", "3.13"), (">=3.11,<3.13", "3.12"), ("^3.11", "3.13"), ("x", "3.13")],
 )
 def test_projects_choose_the_python_of_images(tmp_path: Path, requires: str, python: str) -> None:
-    project = f'[project]\nname = "a"\nrequires-python = "{requires}"\n'
-    decided = started(tmp_path, {**several({"a": "python"}), "lib/pyproject.toml": project})
-    assert f'python: "{python}"' in decided.text
+    files = {**several({"a": "python"}), "a/pyproject.toml": PROJECT.format(requires)}
+    assert f'python: "{python}"' in started(tmp_path, files).text
+
+
+def test_a_project_that_refuses_the_others_python_keeps_its_dockerfile(tmp_path: Path) -> None:
+    files = several({**dict.fromkeys("abd", "python:3.11"), "c": "python:3.12"})
+    files["c/pyproject.toml"] = PROJECT.format(">=3.12")
+    kept = {draft.name: draft.why for draft in started(tmp_path, files).drafts if draft.why}
+    assert kept.keys() == {"c"}
+    assert "its project wants Python >=3.12, and the others have 3.11" in str(kept["c"])
+    del files["b/Dockerfile"]  # two against one: all can have 3.12
+    decided = started(tmp_path / "two", files)
+    assert 'python: "3.12"' in decided.text
+    assert {draft.outcome for draft in decided.drafts} == {"own"}
 
 
 # What the manifest's reader refuses goes, and is named.

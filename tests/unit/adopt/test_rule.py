@@ -64,7 +64,7 @@ STEPS_KEPT = {
     "RUN python manage.py collectstatic --noinput": "RUN python manage.py collectstatic --noinput",
     "RUN ./download.py": "RUN ./download.py",
     "RUN playwright install": "RUN playwright",
-    "RUN apk add gcc": "RUN apk add gcc",
+    "RUN apk add --no-cache gcc postgresql-dev": "apk add postgresql-dev",
     "RUN echo 1 > version.txt": "RUN needs a shell: `>`",
     "RUN for a in 1; do echo $a; done": "RUN needs a shell: `for`",
     "RUN pip install $(cat x)": "RUN needs a shell: `$(`",
@@ -94,9 +94,7 @@ KEPT = {
     HEAD: "Dockerfile:1: it has no CMD and no ENTRYPOINT",
     f'{HEAD}CMD ["python", "app.py"]\n': "Dockerfile:5: the image has no app.py",
     f"FROM python:3.12\nCOPY dist /app\n{CMD}": "Dockerfile:2: the repository has no dist",
-    f"FROM python:3.8\nCOPY main.py .\n{CMD}": (
-        "Dockerfile: its image has Python 3.8, and slimbake's 3.11 to 3.14"
-    ),
+    f"FROM python:2.7\nCOPY main.py .\n{CMD}": "Dockerfile:1: its image is python:2.7,",
     f'{HEAD}CMD ["uv", "run", "--package", "x", "x"]\n': (
         "Dockerfile:5: `run --package`: init does not know this option"
     ),
@@ -126,6 +124,7 @@ STEPS = [
     "if [ -f nothing.txt ]; then pip install -r nothing.txt; fi",
     "python -m venv /opt/venv >/dev/null 2>&1",
     "uv cache clean",
+    "apk update && apk add --no-cache --virtual .build-deps gcc musl-dev && apk del .build-deps",
 ]
 
 
