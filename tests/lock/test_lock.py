@@ -139,6 +139,22 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
     assert not (repo.root / "bake/locks").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "cause", "hint"),
+    [
+        ("tol", "tol was not found", "correct a name or relax one of these requirements"),
+        ("tool==9", "there is no version of tool==9", "relax one of these requirements"),
+    ],
+)
+def test_what_no_index_has_is_named(
+    asked: str, cause: str, hint: str, repo: Repo, web: None
+) -> None:
+    repo.fleet(f"[{asked}]")
+    done = repo.run("lock")
+    assert done.code == 2 and cause in " ".join(done.stderr.split())
+    assert hint in done.stderr.splitlines()[-1]
+
+
 def unbuilt(index: Index, setup: bytes) -> None:
     """Publish sources without metadata, and a package that needs them."""
     packed = io.BytesIO()
@@ -273,6 +289,24 @@ def test_each_reason_for_a_stale_lock_is_reported(repo: Repo, web: None) -> None
         "  run `slimbake lock`, and review what it changes in bake/locks/\n"
     )
     assert repo.run("lock", "--fetch").code == 4
+
+
+def test_check_names_what_is_stale_and_the_command_for_it(repo: Repo, web: None) -> None:
+    def stale(*parts: str) -> None:
+        done = repo.run("check")
+        assert (done.code, [part for part in parts if part not in done.stderr]) == (4, [])
+
+    repo.fleet("[frame]", api="[leaf]")
+    assert "did you mean 'api'?" in repo.run("plan", "apii").stderr
+    stale("base-web, api", "run `slimbake lock`")
+    repo.run("lock")
+    stale("docker-bake.hcl is missing", "run `slimbake generate`")
+    repo.run("generate")
+    dockerfile = repo.root / "bake/dockerfiles/api.Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "# mine\n")
+    stale("bake/dockerfiles/api.Dockerfile differs", "run `slimbake generate`")
+    repo.fleet("[frame]", api="[leaf, tool]")
+    stale("what api asks for has changed", "run `slimbake lock`")
 
 
 def test_a_fresh_lock_asks_nobody_and_changes_nothing(repo: Repo, web: None) -> None:
