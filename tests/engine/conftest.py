@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 from tests.engine.registries import PROGRAM, loopback_registry
 from tests.engine.schedule import place
+from tests.ran import ran
 from tools.bare import __main__ as setup
 from tools.bare import apt
 
@@ -45,15 +45,7 @@ def call(
     *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> Ended:
     """A command to its end."""
-    done = subprocess.run(
-        words,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(words, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
@@ -62,6 +54,12 @@ def docker(*words: str, stdin: str | None = None) -> str:
     done = call("docker", *words, stdin=stdin)
     assert done.code == 0, done.stderr
     return done.stdout
+
+
+def python(image: str, code: str, *flags: str) -> str:
+    """What Python prints in a container of an image, without a network."""
+    words = ("--rm", "--network=none", *flags, "--entrypoint=python", image)
+    return docker("run", *words, "-c", code)
 
 
 def slimbake(
@@ -122,6 +120,13 @@ class Toy:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
 
+    def edit(self, old: str, new: str, name: str = "services.yaml") -> str:
+        """Replace a text of a file, of the manifest for one; the file as it was."""
+        before = (self.root / name).read_text("utf-8")
+        assert old in before
+        self.file(name, before.replace(old, new))
+        return before
+
     def slimbake(
         self, *words: str, env: Mapping[str, str] | None = None, stdin: str | None = None
     ) -> Ended:
@@ -152,6 +157,17 @@ def fleet(root: Path) -> Iterator[Toy]:
     finally:
         if (root / "services.yaml").is_file():
             made.slimbake("prune", "--all")
+
+
+@contextmanager
+def up(root: Path, manifest: str, files: Mapping[str, str]) -> Iterator[Toy]:
+    """A toy fleet that is baked, whose containers and data are removed in the end."""
+    with fleet(root) as made:
+        texts = {name: text.replace("PROJECT", made.project) for name, text in files.items()}
+        made.write(manifest, texts)
+        made.done("bake")
+        yield made
+        made.slimbake("down", "--volumes")
 
 
 @pytest.fixture

@@ -162,8 +162,7 @@ def test_no_tag_moves_where_a_smoke_fails_afar(afar: Afar) -> None:
 
 
 def test_provenance_from_afar_is_of_the_image_that_was_checked(afar: Afar) -> None:
-    manifest = (afar.toy.root / "services.yaml").read_text()
-    afar.toy.file("services.yaml", f"provenance: max\n{manifest}")
+    manifest = afar.toy.edit("project:", "provenance: max\nproject:")
     done = afar.bake("--tag", "attested")
     assert done.code == 0, done.stderr
     afar.toy.file("services.yaml", manifest)

@@ -14,6 +14,7 @@ import pytest
 from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.registries import free_port, loopback_registry
 from tests.engine.toys import SMOKE
+from tests.ran import ran
 from tests.unit.docs.pages import ROOT, blocks, written
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -147,17 +148,9 @@ def _code(name: str) -> str:
 def run(line: str, folder: Path, may_end_with: int = 0) -> None:
     """Run a line of a shell there, whose `slimbake` is this one; show what it said if it fails."""
     ours = f'slimbake() {{ {shlex.quote(sys.executable)} -m slimbake "$@"; }}; {line}'
-    done = subprocess.run(
-        ["bash", "-c", ours],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert done.returncode in (0, may_end_with), (
-        f"{line}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-    )
+    done = ran(["bash", "-c", ours], cwd=folder, stdin=subprocess.DEVNULL)
+    said = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert done.returncode in (0, may_end_with), f"{line}\n{said}"
 
 
 @pytest.mark.parametrize("page", WALKED)

@@ -45,26 +45,13 @@ def image() -> str:
 
 
 def test_exported_models_answer_as_torch_does(image: str, request: pytest.FixtureRequest) -> None:
-    mounts = [
-        f"--volume={ROOT / name}:/repository/{name}:ro"
-        for name in ("src", "tests", "examples", "libs")
-    ]
-    mounts += [f"--volume={ROOT / 'pyproject.toml'}:/repository/pyproject.toml:ro"]
+    shown = ("src", "tests", "examples", "libs", "pyproject.toml")
+    mounts = [f"--volume={ROOT / name}:/repository/{name}:ro" for name in shown]
     mounts += [f"--volume={Path(sysconfig.get_path('purelib'))}:/pytest:ro"]
-    settings = (
-        "--env=PYTHONPATH=/repository/src",
-        "--env=HOME=/tmp",
-        "--env=PYTHONDONTWRITEBYTECODE=1",
-    )
-    words = (
-        "--rm",
-        "--read-only",
-        "--network=none",
-        "--tmpfs=/tmp",
-        "--workdir=/repository",
-        *settings,
-        *mounts,
-    )
+    variables = ("PYTHONPATH=/repository/src", "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1")
+    settings = [f"--env={variable}" for variable in variables]
+    bare = ("--rm", "--read-only", "--network=none", "--tmpfs=/tmp", "--workdir=/repository")
+    words = (*bare, *settings, *mounts)
     options = ["-q", "-p", "no:cacheprovider"]
     if not request.config.getoption("--example"):
         options += ["-k", " or ".join(SOME)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Toy, docker, fleet
+from tests.engine.conftest import Toy, docker, fleet, python
 from tests.patience import wait_for
 
 from slimbake.images.streams import zstd
@@ -140,15 +140,8 @@ def test_it_has_its_code_alone_and_runs_without_rights_from_slimbakes_prefix(
 
 def test_a_volume_belongs_to_the_user_that_writes_it(toy: Toy) -> None:
     code = "open('/data/note', 'w').write('kept'); print(open('/data/note').read())"
-    words = (
-        "--rm",
-        "--read-only",
-        "--cap-drop=ALL",
-        "--volume=/data",
-        "--entrypoint=python",
-        toy.image("tidy"),
-    )
-    assert docker("run", *words, "-c", code) == "kept\n"
+    hardened = ("--read-only", "--cap-drop=ALL", "--volume=/data")
+    assert python(toy.image("tidy"), code, *hardened) == "kept\n"
 
 
 def test_sigterm_ends_it_at_once(toy: Toy) -> None:
@@ -163,9 +156,7 @@ def test_sigterm_ends_it_at_once(toy: Toy) -> None:
 
 def test_a_debian_package_of_a_service_is_carried_along(toy: Toy) -> None:
     code = "import ctypes; print(ctypes.CDLL('libpq.so.5').PQlibVersion() > 0)"
-    assert (
-        docker("run", *HARDENED, "--entrypoint=python", toy.image("query"), "-c", code) == "True\n"
-    )
+    assert python(toy.image("query"), code, "--read-only", "--cap-drop=ALL") == "True\n"
 
 
 def test_a_secret_is_usable_in_a_step_and_kept_nowhere(toy: Toy) -> None:

@@ -37,8 +37,7 @@ def slow(toy: Toy) -> Toy:
     """
     write(toy, "one")
     toy.file("one/smoke.py", SLOW)
-    text = (toy.root / "services.yaml").read_text()
-    toy.file("services.yaml", f"{text}    env: {{TOY: {toy.project}}}\n")
+    toy.edit("context: one", f"context: one\n    env: {{TOY: {toy.project}}}")
     return toy
 
 

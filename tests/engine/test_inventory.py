@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.engine.conftest import Toy, call, docker, fleet
-from tests.engine.toys import entry
+from tests.engine.toys import SMOKE, entry
 
 from slimbake.render.generated import SHIPPED
 
@@ -37,11 +37,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             + entry("one", "    base: small\n")
             + entry("two", "    base: small\n"),
             {
-                **{f"{name}/app.py": "" for name in ("one", "two")},
-                **{
-                    f"{name}/smoke.py": "def imports():\n    import app\n"
-                    for name in ("one", "two")
-                },
+                **dict.fromkeys(("one/app.py", "two/app.py"), ""),
+                **dict.fromkeys(("one/smoke.py", "two/smoke.py"), SMOKE),
                 "one/harm.py": HARM,
                 "templates/service.Dockerfile.j2": harmed,
             },

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.abuse.killed import __file__ as PROGRAM  # noqa: N812
@@ -20,23 +20,17 @@ from tests.engine.test_interrupt import in_environment
 from tests.engine.toys import dangling, entry, held, write
 from tests.index import serving
 from tests.patience import wait_for
+from tests.ran import ran
 from tests.wheels import wheel_bytes
 
 pytestmark = pytest.mark.slow
 
 SEED = 20261127
-KILLS = {
-    ("bake",): 5,
-    ("check", "--images"): 1,
-    ("sizes",): 1,
-    ("prune",): 1,
-    ("run", "one"): 1,
-    ("up",): 1,
-    ("down",): 1,
-}
+ONCE = ("check --images", "sizes", "prune", "run one", "up", "down")
+KILLS = {"bake": 5, **dict.fromkeys(ONCE, 1)}
 CHANCE = random.Random(SEED)  # noqa: S311 - the same moments every time
 CASES = [
-    (command, (number + CHANCE.random()) / kills, CHANCE.randrange(40))
+    (tuple(command.split()), (number + CHANCE.random()) / kills, CHANCE.randrange(40))
     for command, kills in KILLS.items()
     for number in range(kills)
 ]
@@ -56,14 +50,8 @@ def run(toy: Toy, words: tuple[str, ...], moment: int, steps: int) -> tuple[int,
     end.
     """
     moments = toy.root.parent / "moments"
-    done = subprocess.run(
-        [sys.executable, PROGRAM, moments, str(moment), str(steps), *words],
-        cwd=toy.root,
-        env={**os.environ, "CI": "true", "TOY": toy.project},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    argv: list[str | Path] = [sys.executable, PROGRAM, moments, str(moment), str(steps), *words]
+    done = ran(argv, cwd=toy.root, env={**os.environ, "CI": "true", "TOY": toy.project})
     if done.returncode != -9:
         documented(done.returncode, done.stdout, done.stderr)
     return done.returncode, int(moments.read_text()) if moments.exists() else 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.conftest import ROOT, Toy, docker
+from tests.engine.conftest import ROOT, Toy, python
 
 pytestmark = pytest.mark.slow
 
@@ -151,8 +151,7 @@ def test_a_service_of_15_lines_runs_on_both_runtimes(toy: Toy) -> None:
             toy.done(*words, service)
         image = toy.image("rank", "latest" if variant == "torch" else "latest-onnx")
         asks = "import main; print(main.embed(['is in the', 'a', 'you']))"
-        said = docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", asks)
-        vectors[variant] = np.array(json.loads(said))
+        vectors[variant] = np.array(json.loads(python(image, asks)))
     assert vectors["onnx"] == pytest.approx(vectors["torch"], abs=1e-4)
     figures = json.loads((toy.root / ".slimbake/parity/rank-onnx/parity.json").read_text())
     assert figures["task"] == "embedding" and figures["min-cosine"] > 0.99999

@@ -12,7 +12,7 @@ from tests.engine.conftest import Ended, Toy, fleet
 from tests.engine.registries import free_port
 from tests.engine.test_bake import built_steps
 from tests.engine.test_sbom import Pushed
-from tests.engine.toys import BROKEN, code, entry
+from tests.engine.toys import BROKEN, SMOKE, code, entry
 
 from slimbake.release.statement import KIND
 
@@ -99,12 +99,11 @@ def test_a_second_run_builds_nothing_and_retags(toys: Toy, registry: str) -> Non
 
 
 def test_a_one_line_edit_builds_and_pushes_that_service_only(toys: Toy, registry: str) -> None:
-    path = toys.root / "one/app.py"
-    before, text = digests(toys, registry, "v1"), path.read_text()
-    path.write_text(f"{text}print('edited')\n")
+    before = digests(toys, registry, "v1")
+    text = toys.edit("print", "print('edited')\nprint", "one/app.py")
     done = push(toys, registry, "v3", "--missing")
     again = push(toys, registry, "v4", "--missing")
-    path.write_text(text)
+    toys.file("one/app.py", text)
     assert (done.code, again.code) == (0, 0), done.stderr + again.stderr
     assert kept(done) == {"two", "alone"}
     assert set(done.json()["images"]) == {"one"}
@@ -117,38 +116,27 @@ def test_a_one_line_edit_builds_and_pushes_that_service_only(toys: Toy, registry
 def test_an_edited_smoke_is_run_and_gives_the_same_image_another_fingerprint(
     toys: Toy, registry: str
 ) -> None:
-    path = toys.root / "two/smoke.py"
-    before, text = digests(toys, registry, "v1")["two"], path.read_text()
-    path.write_text(f"{text}\n\ndef load():\n    pass\n")
+    before = digests(toys, registry, "v1")["two"]
+    text = toys.edit("import app", "import app\ndef load():\n    pass", "two/smoke.py")
     done = push(toys, registry, "v5", "--missing")
-    path.write_text(text)
+    toys.file("two/smoke.py", text)
     assert done.code == 0, done.stderr
     assert kept(done) == {"one", "alone"}
     assert digests(toys, registry, "v5")["two"] == before
     pushed = Pushed(registry, toys, "two")
-    assert (
-        len(
-            [
-                tag
-                for tag in pushed.tags()
-                if tag.startswith("fp-") and pushed.manifest(tag)[0] == before
-            ]
-        )
-        == 2
-    )
-    assert (
-        len([e for e in artifacts(toys, registry, "two", before) if e["artifactType"] == KIND]) == 2
-    )
+    tags = [tag for tag in pushed.tags() if tag.startswith("fp-")]
+    assert [pushed.manifest(tag)[0] for tag in tags].count(before) == 2
+    kinds = [each["artifactType"] for each in artifacts(toys, registry, "two", before)]
+    assert kinds.count(KIND) == 2
 
 
 def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
     toys: Toy, registry: str
 ) -> None:
-    path = toys.root / "alone/smoke.py"
-    tags, text = Pushed(registry, toys, "alone").tags(), path.read_text()
-    path.write_text(BROKEN)
+    tags = Pushed(registry, toys, "alone").tags()
+    toys.file("alone/smoke.py", BROKEN)
     done = push(toys, registry, "v6", "--missing")
-    path.write_text(text)
+    toys.file("alone/smoke.py", SMOKE)
     assert done.code == 6, done.stderr
     assert Pushed(registry, toys, "alone").tags() == tags
     assert "v6" not in Pushed(registry, toys, "one").tags()
@@ -157,25 +145,20 @@ def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
 def test_with_provenance_what_has_none_is_built_and_pushed_with_it(
     toys: Toy, registry: str
 ) -> None:
-    manifest = toys.root / "services.yaml"
-    toys.file("services.yaml", f"provenance: max\n{manifest.read_text()}")
+    manifest = toys.edit("project:", "provenance: max\nproject:")
     first = push(toys, registry, "v9", "--missing")
     assert first.code == 0, first.stderr
     assert kept(first) == set()
-    assert all(
-        "manifests" in Pushed(registry, toys, name).manifest("v9")[1]
-        for name in ("one", "two", "alone")
-    )
+    for name in ("one", "two", "alone"):
+        assert "manifests" in Pushed(registry, toys, name).manifest("v9")[1]
     again = push(toys, registry, "v10", "--missing")
     assert kept(again) == {"one", "two", "alone"}
     assert digests(toys, registry, "v10") == digests(toys, registry, "v9")
-    toys.file("services.yaml", manifest.read_text().removeprefix("provenance: max\n"))
+    toys.file("services.yaml", manifest)
 
 
 def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:
     done = push(toys, f"127.0.0.1:{free_port()}", "v1", "--missing")
     assert done.code == 5
-    assert (
-        "built to be sure: one, two, alone: the registry cannot be reached"
-        in done.stderr.splitlines()
-    )
+    doubt = "built to be sure: one, two, alone: the registry cannot be reached"
+    assert doubt in done.stderr.splitlines()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.engine.conftest import Toy, call, docker, fetch, fleet
+from tests.engine.conftest import Toy, call, docker, fetch, python, up
 from tests.engine.registries import free_port
 from tests.engine.toys import held
 
@@ -51,12 +51,8 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("mounted")) as made:
-        made.write(MANIFEST.format(port=port), FILES)
-        made.done("bake")
+    with up(tmp_path_factory.mktemp("mounted"), MANIFEST.format(port=port), FILES) as made:
         yield made
-        made.slimbake("down", "--volumes")
-        made.slimbake("prune", "--all")
 
 
 def ids(toys: Toy) -> tuple[str, str]:
@@ -77,8 +73,7 @@ def test_the_service_answers_from_weights_that_its_image_does_not_have(
     toys.done("check", "--images", "answers")
     assert toys.slimbake("debug", "answers", "cat", "/weights/deep/word.txt").stdout == "one"
     listed = "import os; print([f for _, _, names in os.walk('/weights') for f in names])"
-    image = f"{toys.project}/answers:latest"
-    assert docker("run", "--rm", "--entrypoint=python", image, "-c", listed) == "[]\n"
+    assert python(toys.image("answers"), listed) == "[]\n"
 
 
 def test_what_is_mounted_is_the_image_and_cannot_be_written(toys: Toy) -> None:

@@ -44,17 +44,13 @@ def test_a_fleet_that_was_fetched_bakes(cut: Own, toy: Toy, tmp_path: Path) -> N
         },
     )
     env = {"SLIMBAKE_WHEELHOUSE": str(tmp_path / "wheelhouse")}
-    for words in (("lock",), ("lock", "--fetch")):
-        toy.done(*words, env=env)
+    for command in (("lock",), ("lock", "--fetch")):
+        toy.done(*command, env=env)
     bring_externals(toy.root / "services.yaml", cut.host)
-    bake = cut.within(
-        sys.executable, "-m", "slimbake", "bake", "--set", "*.no-cache=true", "--json"
-    )
-    env |= {
-        "DOCKER_HOST": cut.host,
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "UV_CACHE_DIR": str(tmp_path / "uv"),
-    }
+    words = ("bake", "--set", "*.no-cache=true", "--json")
+    bake = cut.within(sys.executable, "-m", "slimbake", *words)
+    env |= {"DOCKER_HOST": cut.host, "UV_CACHE_DIR": str(tmp_path / "uv")}
+    env |= {"XDG_STATE_HOME": str(tmp_path / "state")}
     done = call(*bake, cwd=toy.root, env=env)
     assert done.code == 0, done.stderr
     assert done.json()["images"].keys() == {"one", "two"}

@@ -124,9 +124,8 @@ def test_without_python_an_image_that_does_not_start_gets_no_tag_either(toy: Toy
 
 
 def test_a_smoke_without_python_says_what_it_needs(toy: Toy) -> None:
-    text = (toy.root / "services.yaml").read_text()
     toy.file("perl/smoke.py", "def load():\n    pass\n")
-    toy.file("services.yaml", text.replace("port: 8003", "port: 8003, smoke: smoke.py"))
+    text = toy.edit("port: 8003", "port: 8003, smoke: smoke.py")
     done = toy.slimbake("bake", "deaf")
     toy.file("services.yaml", text)
     assert done.code == 6, done.stderr

@@ -126,8 +126,7 @@ def test_the_index_and_the_wheelhouse_give_the_same_images(toy: Toy, wheelhouse:
     assert names(wheelhouse) == {"six", "iniconfig", "setuptools"}
 
     # What is there is not built again, from wherever its wheels would come.
-    manifest = (toy.root / "services.yaml").read_text()
-    toy.file("services.yaml", f"packages: index\n{manifest}")
+    toy.edit("project:", "packages: index\nproject:")
     from_index = toy.done("bake", "--json", "--set", "*.no-cache=true")
     assert fetching(from_index) >= {"base-small", "one"}
     assert from_index.json()["images"] == from_wheelhouse.json()["images"]

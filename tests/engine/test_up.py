@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.engine.conftest import Toy, call, docker, fetch, fleet
+from tests.engine.conftest import Toy, call, docker, fetch, up
 from tests.engine.registries import free_port
 from tests.golden.fleets import FLEETS, Fleet
 from tools.bare.images import python_image
@@ -78,11 +78,8 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("up")) as made:
-        made.write(MANIFEST.format(port=port), FILES)
-        made.done("bake")
+    with up(tmp_path_factory.mktemp("up"), MANIFEST.format(port=port), FILES) as made:
         yield made
-        made.slimbake("down", "--volumes")
 
 
 def names(toys: Toy) -> list[str]:
@@ -93,13 +90,9 @@ def names(toys: Toy) -> list[str]:
 def test_up_says_which_images_are_older_than_what_they_are_made_of(toys: Toy) -> None:
     fresh = toys.slimbake("up", "works", "ends")
     assert (fresh.code, "edited since" in fresh.stderr) == (0, False), fresh.stderr
-    file = toys.root / "works" / "works.py"
-    text = file.read_text()
-    file.write_text(f"{text}# edited\n")
-    try:
-        stale = toys.slimbake("up", "works", "ends")
-    finally:
-        file.write_text(text)
+    text = toys.edit("import time", "import time  # edited", "works/works.py")
+    stale = toys.slimbake("up", "works", "ends")
+    toys.file("works/works.py", text)
     assert stale.code == 0, stale.stderr
     said = "works, ends: edited since the last bake, whose image starts: `slimbake bake works ends`"
     assert said in stale.stderr, stale.stderr
@@ -204,17 +197,6 @@ def test_a_file_of_variables_that_is_missing_is_named_and_hinders_no_end(toys: T
     assert (read.code, ended.code, names(toys)) == (0, 0, [])
 
 
-def test_down_leaves_the_volume_and_with_volumes_nothing(toys: Toy) -> None:
-    assert toys.slimbake("down", "--volumes").code == 0  # what other tests have left
-    assert toys.slimbake("up", "serves").code == 0
-    assert names(toys) == [f"{toys.project}-serves-1"]
-    assert toys.slimbake("down").code == 0
-    volumes = ("volume", "ls", "--format={{.Name}}", f"--filter=name={toys.project}")
-    assert (names(toys), docker(*volumes).split()) == ([], [f"{toys.project}_data"])
-    assert toys.slimbake("down", "--volumes").code == 0
-    assert docker(*volumes) == ""
-
-
 # --- with what services need of a compose file of the user's own
 
 NEEDS = """
@@ -229,6 +211,7 @@ socket.create_connection(("db", 5432), 5).close()
 time.sleep(3600)
 """
 OWN = """
+name: PROJECT
 services:
   db:
     image: IMAGE
@@ -246,13 +229,10 @@ volumes: {data: {}}
 
 @pytest.fixture(scope="module")
 def needing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    image = python_image("3.11")
-    with fleet(tmp_path_factory.mktemp("needs")) as made:
-        own = f"name: {made.project}\n{OWN.replace('IMAGE', image)}"
-        made.write(NEEDS, {**FILES, "works/waits.py": WAITS, "compose.yaml": own})
-        made.done("bake")
+    own = OWN.replace("IMAGE", python_image("3.11"))
+    files = {**FILES, "works/waits.py": WAITS, "compose.yaml": own}
+    with up(tmp_path_factory.mktemp("needs"), NEEDS, files) as made:
         yield made
-        made.slimbake("down", "--volumes")
 
 
 def volumes(toys: Toy) -> list[str]:
@@ -284,14 +264,12 @@ def test_containers_of_the_user_s_own_compose_in_the_folder_are_no_other_project
 
 
 def test_an_image_that_nobody_has_is_named_before_anything_is_built(needing: Toy) -> None:
-    file = needing.root / "compose.yaml"
-    before = file.read_text()
     gone = f"localhost:1/{needing.project}/db:1"
-    image = before.partition("image: ")[2].partition("\n")[0]
-    file.write_text(before.replace(image, gone, 1))
+    image = python_image("3.11")
+    before = needing.edit(f"db:\n    image: {image}", f"db:\n    image: {gone}", "compose.yaml")
     needing.file("works/works.py", "import time\ntime.sleep(3601)\n")
     baked, started = needing.slimbake("bake"), needing.slimbake("up")
-    file.write_text(before)
+    needing.file("compose.yaml", before)
     for done in (baked, started):
         assert done.code == 7
         assert f"compose.yaml:5: the engine has no image {gone}, and cannot" in done.stderr
@@ -344,11 +322,9 @@ IN_ORDER = {
 
 @pytest.fixture(scope="module")
 def in_order(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("order")) as made:
-        made.write(ORDERED.format(port=free_port()), IN_ORDER)
-        made.done("bake")
+    manifest = ORDERED.format(port=free_port())
+    with up(tmp_path_factory.mktemp("order"), manifest, IN_ORDER) as made:
         yield made
-        made.slimbake("down", "--volumes")
 
 
 def test_up_starts_what_a_service_depends_on_first_and_waits_for_it(in_order: Toy) -> None:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.engine.conftest import call, docker
 from tests.golden.fleets import CASES, Fleet
 from tests.golden.newest_buildx import Unavailable, newest_buildx
 
@@ -37,14 +37,8 @@ def root_filesystem(folder: Path) -> None:
     (folder / "app").mkdir(parents=True)  # where the code would be
     true = shutil.which("true")
     assert true is not None
-    linked = subprocess.run(["ldd", true], capture_output=True, text=True, check=True).stdout
-    libraries = [
-        word for line in linked.splitlines() for word in line.split() if word.startswith("/")
-    ]
-    for source, target in (
-        (true, "/usr/bin/python"),
-        *((library, library) for library in libraries),
-    ):
+    libraries = [word for word in call("ldd", true).stdout.split() if word.startswith("/")]
+    for source, target in ((true, "/usr/bin/python"), *zip(libraries, libraries, strict=True)):
         place = folder / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place)
@@ -56,28 +50,14 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
     command, name = buildx(request.param), f"{IMAGE}:{request.param}"
     root = Fleet(CASES / "hostile").written(tmp_path)
     root_filesystem(root / "root")
-    done = subprocess.run(
-        [
-            *command,
-            "bake",
-            "--set=target.contexts.base=root",
-            "--set=target.contexts.inside=bake/programs",
-            f"--set=target.tags={name}",
-            "target",
-        ],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    given = {"contexts.base": "root", "contexts.inside": "bake/programs", "tags": name}
+    sets = [f"--set=target.{key}={value}" for key, value in given.items()]
+    done = call(*command, "bake", *sets, "target", cwd=root)
+    assert done.code == 0, done.stderr
     try:
-        shown = subprocess.run(
-            ["docker", "image", "inspect", name], capture_output=True, text=True, check=True
-        )
-        yield json.loads(shown.stdout)[0]["Config"]
+        yield json.loads(docker("image", "inspect", name))[0]["Config"]
     finally:
-        subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, check=True)
+        docker("image", "rm", "--force", name)
 
 
 def test_values_of_variables_labels_and_commands_are_in_the_image_as_the_manifest_says_them(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.conftest import Toy, docker, fleet, python
 from tests.engine.toys import entry
 from tests.index import serving
 from tests.wheels import wheel_bytes
@@ -73,13 +73,6 @@ def layers(toy: Toy, service: str) -> list[str]:
     return list(json.loads(docker(*words)))
 
 
-def in_image(toy: Toy, code: str) -> str:
-    words = ("docker", "run", "--rm", "--entrypoint=python", toy.image("one"), "-c", code)
-    done = call(*words)
-    assert done.code == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_a_first_bake_lists_what_starts_and_checks_need(toy: Toy, first: str) -> None:
     assert lines(toy) == [
         "toy_lib/__init__.py",
@@ -94,10 +87,11 @@ def test_a_first_bake_lists_what_starts_and_checks_need(toy: Toy, first: str) ->
 
 
 def test_a_module_that_went_cold_is_imported_from_the_store(toy: Toy, first: str) -> None:
+    image = toy.image("one")
     listed = "import os, posix, toy_lib; print(*('rare.py' in each.listdir(toy_lib.__path__[0])"
-    assert in_image(toy, f"{listed} for each in (posix, os)))") == "False False"
-    assert in_image(toy, "import toy_lib.rare; print(toy_lib.rare.word)") == "cold"
-    assert in_image(toy, "import toy_lib.used; print(toy_lib.used.word)") == "warm"
+    assert python(image, f"{listed} for each in (posix, os)))") == "False False\n"
+    assert python(image, "import toy_lib.rare; print(toy_lib.rare.word)") == "cold\n"
+    assert python(image, "import toy_lib.used; print(toy_lib.used.word)") == "warm\n"
 
 
 def test_why_names_the_store_of_a_module_that_went_cold(toy: Toy, first: str) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
-from tests.engine.conftest import Toy, call, fleet
+from tests.commits import commit
+from tests.engine.conftest import Toy, fleet
 from tests.engine.pipeline import Pipeline, Run
-from tests.engine.test_reproducible import commit
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
 
@@ -78,10 +78,9 @@ class Fleet:
 
     def settle(self) -> None:
         """Lock, generate and commit, as a person does before a push."""
-        for words in (("lock",), ("generate",)):
-            self.toy.done(*words)
-        if (self.toy.root / ".git").is_dir():
-            commit(self.toy.root)
+        for word in ("lock", "generate"):
+            self.toy.done(word)
+        commit(self.toy.root)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +91,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Fl
             manifest(registry, toy, "toolz==0.12.0"),
             {**code(toy, *SERVICES), ".gitignore": ".slimbake/\n", WHEEL: "not installed here"},
         )
-        for words in (("lock",), ("generate",)):
-            assert (done := toy.slimbake(*words)).code == 0, done.stderr
-        assert call("git", "init", "--quiet", "--initial-branch=main", str(toy.root)).code == 0
+        for word in ("lock", "generate"):
+            toy.done(word)
         commit(toy.root)
         yield Fleet(toy, registry, Pipeline(toy.root, registry, tmp_path_factory.mktemp("runs")))
 
@@ -151,12 +149,8 @@ def test_a_one_line_edit_builds_that_service_only(made: Fleet) -> None:
 def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where_a_run_broke_off(
     made: Fleet,
 ) -> None:
-    text = (
-        (made.toy.root / "services.yaml")
-        .read_text("utf-8")
-        .replace("toolz==0.12.0", "toolz==0.12.1")
-    )
-    with made.edited({"services.yaml": text}):
+    text = (made.toy.root / "services.yaml").read_text("utf-8")
+    with made.edited({"services.yaml": text.replace("toolz==0.12.0", "toolz==0.12.1")}):
         broken_off = made.pipeline.push("v4", until="shared")
         held(broken_off)
         assert broken_off.services == list(ON_ML)

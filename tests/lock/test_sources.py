@@ -3,35 +3,16 @@ locks.
 """
 
 import json
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.commits import commit, git
 from tests.index import Index
 from tests.lock.conftest import Repo
+from tests.ran import ran
 from tests.wheels import sdist_bytes, wheel_bytes
 
 from slimbake.project import load
-
-
-def git(folder: Path, *words: str) -> str:
-    """Run Git, as somebody."""
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
-    command = ["git", "-C", str(folder), *who, *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def commit(folder: Path, files: Mapping[str, str]) -> str:
-    """Commit files to a repository, which is made where there is none; the commit."""
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    if not (folder / ".git").exists():
-        git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "-m", "x")
-    return git(folder, "rev-parse", "HEAD")
 
 
 def project(name: str, version: str, *requires: str) -> str:
@@ -101,7 +82,7 @@ def test_a_commit_that_is_gone_is_named(repo: Repo, plain: Index, upstream: Path
     repo.fleet("[]", api=f"['tool @ git+file://{upstream}']")
     repo.run("lock")
     at = git(upstream, "rev-parse", "HEAD")
-    subprocess.run(["rm", "-rf", repo.wheelhouse, upstream], check=True)
+    ran(["rm", "-rf", repo.wheelhouse, upstream], check=True)
     done = repo.run("lock", "--fetch")
     assert done.code == 7 and f"Git cannot get the commit {at} of file://{upstream}" in done.stderr
 
@@ -111,13 +92,13 @@ def test_a_commit_is_kept_in_the_wheelhouse(repo: Repo, plain: Index, upstream: 
     address = f"git+file://{upstream}#subdirectory=packages/part"
     repo.fleet("[]", api=f"['part @ {address}']")
     repo.run("lock")
-    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    ran(["rm", "-rf", repo.wheelhouse], check=True)
     assert repo.run("lock", "--fetch").code == 0
     (held,) = repo.wheelhouse.glob("sha256/git-*/part-*.tar.gz")
-    listed = subprocess.run(["tar", "tzf", held], check=True, capture_output=True, text=True)
+    listed = ran(["tar", "tzf", held], check=True)
     assert listed.stdout.split() == ["source/pyproject.toml"]
     first = held.read_bytes()
-    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    ran(["rm", "-rf", repo.wheelhouse], check=True)
     repo.run("lock", "--fetch")
     assert held.read_bytes() == first
 
@@ -151,7 +132,7 @@ def test_packages_without_wheels_are_built_from_sources(repo: Repo, plain: Index
     )
     assert repo.pins("base-web") == ["idna==3.10", "needs==1"]
     assert repo.run("lock", "--check").code == 0
-    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    ran(["rm", "-rf", repo.wheelhouse], check=True)
     assert repo.run("lock", "--fetch").code == 0
     assert "old-0.6.tar.gz" in repo.held()
 
@@ -249,7 +230,7 @@ def test_a_wheel_at_an_address_is_locked_by_its_hash(repo: Repo, plain: Index) -
     assert f"# built from {address}#sha256=" in repo.locked()["api.txt"]
     assert repo.pins("api") == ["idna==3.10"] and repo.pins("wheel-far") == []
     plain.files["far-1.5-py3-none-any.whl"] = wheel_bytes("far", "1.5")
-    subprocess.run(["rm", "-rf", repo.wheelhouse], check=True)
+    ran(["rm", "-rf", repo.wheelhouse], check=True)
     done = repo.run("lock", "--fetch")
     assert done.code == 7 and "the sources of far 1.5 cannot be had" in done.stderr
 

@@ -9,27 +9,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.commits import commit
+from tests.ran import ran
 
 import slimbake
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
 MANIFEST = "project: toy\npython: '3.11'\nservices: {}\n"
 
 Done = subprocess.CompletedProcess[str]
 
 
 def run(*words: str | Path, cwd: Path, **env: str) -> Done:
-    return subprocess.run(
-        words, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False
-    )
-
-
-def commit(folder: Path) -> None:
-    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "-m", "all")):
-        done = run("git", *AUTHOR, *words, cwd=folder)
-        assert done.returncode == 0, done.stderr
+    return ran(words, cwd=cwd, env={**os.environ, **env})
 
 
 @pytest.fixture

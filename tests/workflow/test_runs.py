@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.commits import commit, git
 from tests.engine.conftest import Toy, call, engine, fleet, registry  # noqa: F401 - fixtures
-from tests.engine.test_reproducible import commit
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, code, entry
+from tests.ran import ran
 from tests.workflow.test_validators import NODE, act_program, programs, tool  # noqa: F401
 
 from slimbake import __version__
@@ -97,12 +97,12 @@ class Repository:
         self.settle()
 
     def settle(self) -> None:
-        for words in (("lock",), ("generate",)):
-            assert (done := self.toy.slimbake(*words)).code == 0, done.stderr
+        for word in ("lock", "generate"):
+            self.toy.done(word)
         commit(self.toy.root)
 
     def head(self) -> str:
-        return call("git", "-C", str(self.toy.root), "rev-parse", "HEAD").stdout.strip()
+        return git(self.toy.root, "rev-parse", "HEAD")
 
     def said(self, name: str) -> str:
         """What a stand-in noted in the last run."""
@@ -144,19 +144,12 @@ class Repository:
         return Run(done.code, "\n".join(line["msg"] for line in lines), ended)
 
     def _ended(self, words: list[str]) -> Run:
-        done = subprocess.run(
-            words,
-            cwd=self.toy.root,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ran(words, cwd=self.toy.root, env=self.environment)
         return Run(done.returncode, done.stdout + done.stderr)
 
     def gitlab(self, node: Path, programs: Path, **variables: str) -> Run:  # noqa: F811
         """Run a pipeline of GitLab, and its child."""
-        ran = Run(0, "")
+        run = Run(0, "")
         for file, jobs in ((GITLAB, ["plan"]), (".slimbake/child.yml", [])):
             pipeline = yaml.safe_load((self.toy.root / file).read_text("utf-8"))
             # Here no image of Docker can be had, and no job may write to /opt.
@@ -177,10 +170,10 @@ class Repository:
             done = self._ended(words)
             ended = re.findall(r"^ *(PASS|FAIL)  (.+?) *$", done.text, re.MULTILINE)
             results = {name: "success" if how == "PASS" else "failure" for how, name in ended}
-            ran = Run(done.code, ran.text + done.text, ran.jobs | results)
-            if ran.code:
+            run = Run(done.code, run.text + done.text, run.jobs | results)
+            if run.code:
                 break
-        return ran
+        return run
 
 
 ACCOUNT = ("REGISTRY_USERNAME=ada", "REGISTRY_PASSWORD=secret")
@@ -190,9 +183,8 @@ EVERY = ("plan", "shared", *SERVICES, "tag", "summary")
 @pytest.fixture
 def repository(tmp_path: Path, registry: str) -> Iterator[Repository]:  # noqa: F811
     with fleet(tmp_path / "repository") as toy:
-        root = str(toy.root)
-        assert call("git", "init", "--quiet", "--initial-branch=main", root).code == 0
-        call("git", "-C", root, "remote", "add", "origin", f"https://github.com/{OURS}")
+        git(toy.root, "init", "--quiet", "--initial-branch=main")
+        git(toy.root, "remote", "add", "origin", f"https://github.com/{OURS}")
         yield Repository(toy, registry, tmp_path / "runs")
 
 

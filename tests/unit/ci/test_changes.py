@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.ran import ran
+from tests.commits import commit as commit_all
+from tests.commits import git
 from tests.unit.processes import faked
 
-from slimbake.ci.changes import changed
+from slimbake.ci.changes import changed, unchanged_since
 from slimbake.cli.plan import command
+from slimbake.console import Console
 from slimbake.errors import SetupError, UsageError
 from slimbake.fingerprint.compare import TargetChange
 from slimbake.project import load
@@ -27,23 +29,12 @@ services:
   api: {context: services/api, base: web, smoke: smoke.py, command: [python, -m, api]}
   embed: {context: services/embed, command: [python, -m, embed]}
 """
-ME = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
-LOCAL = ("-c", "protocol.file.allow=always")
-
-
-def git(folder: Path, *words: str) -> str:
-    """Run Git as in a home without any settings."""
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    done = ran(["git", *ME, *LOCAL, *words], cwd=folder, env=env, check=True)
-    return done.stdout.strip()
 
 
 def commit(root: Path) -> str:
     """Generate what the manifest says, and commit everything."""
     repair(drift(generate(load(root / "services.yaml").plan, root), root), root)
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message", "x")
-    return git(root, "rev-parse", "HEAD")
+    return commit_all(root)
 
 
 @pytest.fixture
@@ -63,7 +54,6 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "bake/locks").mkdir(parents=True)
     (root / "bake/locks/base-web.txt").write_text("httpx==1\n")
     (root / "services.yaml").write_text(MANIFEST)
-    git(root.parent, "init", "--quiet", "--initial-branch", "main", "repository")
     commit(root)
     return root
 
@@ -247,10 +237,8 @@ def with_submodule(root: Path) -> Path:
     """The repository with a submodule in the folder of a service."""
     library = root.parent / "library"
     library.mkdir()
-    git(library, "init", "--quiet")
     (library / "lib.py").write_text("one\n")
-    git(library, "add", "--all")
-    git(library, "commit", "--quiet", "--message", "x")
+    commit_all(library)
     git(root, "submodule", "--quiet", "add", str(library), "services/embed/lib")
     commit(root)
     return root
@@ -327,3 +315,69 @@ def test_only_what_differs_or_is_not_known_is_rebuilt() -> None:
         for status in ("same", "changed", "new", "gone", "unknown")
     }
     assert rebuilt == {"same": False, "changed": True, "new": True, "gone": False, "unknown": True}
+
+
+# --- which services need no job, from Git alone: `ci plan --since`
+
+
+def since(root: Path, revision: str) -> tuple[list[str], list[str], str]:
+    """The services that need a job, those that need none, and what is said."""
+    lines: list[str] = []
+    same = unchanged_since(load(root / "services.yaml"), revision, Console(lines.append))
+    return [name for name in ("api", "embed") if name not in same], list(same), "".join(lines)
+
+
+def test_nothing_that_changed_needs_no_job(root: Path) -> None:
+    assert since(root, "HEAD") == ([], ["api", "embed"], "")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("services/api/main.py", "print('edited')\n"),
+        ("services/api/smoke.py", "def imports(): 1 / 1\n"),
+        ("bake/locks/base-web.txt", "httpx==2\n"),
+    ],
+)
+def test_an_edit_gives_its_services_a_job(
+    root: Path,
+    path: str,
+    text: str,
+) -> None:
+    (root / path).write_text(text)
+    assert since(root, "HEAD") == (["api"], ["embed"], "")
+    commit(root)
+    assert since(root, "HEAD~1") == (["api"], ["embed"], "")
+
+
+def test_a_base_that_is_rebuilt_with_its_lock_says_why(root: Path) -> None:
+    shipped = Path(__file__).parents[3] / "templates/base.Dockerfile.j2"
+    (root / "templates").mkdir()
+    (root / "templates/base.Dockerfile.j2").write_text(f"{shipped.read_text()}# edited\n")
+    jobs, _, said = since(root, "HEAD")
+    assert jobs == ["api"]
+    assert said.startswith("base-web is rebuilt without a change of its lock: Dockerfile ")
+    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
+    assert since(root, "HEAD") == (jobs, ["embed"], "")
+
+
+@pytest.mark.parametrize("revision", ["0" * 40, "no-such-branch", "--output=/tmp/x"])
+def test_a_commit_that_is_not_here_is_a_doubt_and_all_is_built(root: Path, revision: str) -> None:
+    jobs, unchanged, said = since(root, revision)
+    assert (jobs, unchanged) == (["api", "embed"], [])
+    assert said.startswith("all are built, to be sure: ")
+
+
+def test_a_shallow_clone_is_a_doubt(root: Path, tmp_path: Path) -> None:
+    first = git(root, "rev-parse", "HEAD")
+    (root / "services/api/main.py").write_text("print('edited')\n")
+    commit(root)
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{root}", "shallow")
+    jobs, _, said = since(tmp_path / "shallow", first)
+    assert jobs == ["api", "embed"]
+    assert "shallow" in said
+
+
+def test_outside_a_repository_all_is_built(root: Path, tmp_path: Path) -> None:
+    (root / ".git").rename(tmp_path / "elsewhere")
+    assert since(root, "HEAD")[0] == ["api", "embed"]

@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.commits import commit
 from tests.unit.report.baked import (
     CODE,
     FLASK,
@@ -58,16 +58,10 @@ def run(root: Path, *words: str) -> str:
     return done.stdout
 
 
-def commit(root: Path, *files: str) -> None:
+def committed(root: Path, *files: str) -> None:
     """A commit for each of these texts of bake/sizes.json."""
-    sizes = root / "bake/sizes.json"
-    sizes.parent.mkdir(parents=True)
-    git = ("git", "-C", root, "-c", "user.name=a", "-c", "user.email=a@example.com")
-    subprocess.run([*git, "init", "--quiet"], check=True)
-    for number, text in enumerate(files):
-        sizes.write_text(text)
-        subprocess.run([*git, "add", "-A"], check=True)
-        subprocess.run([*git, "commit", "--quiet", "-m", str(number)], check=True)
+    for text in files:
+        commit(root, {"bake/sizes.json": text})
 
 
 def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
@@ -80,7 +74,7 @@ def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
 
 def test_a_service_that_was_not_baked_here_is_called_so(baked: Path) -> None:
     image = {"uncompressed": 7, "compressed": 7, "digest": "x", "layers": []}
-    commit(baked, json.dumps({"images": {"api": image, "unbaked": image}}))
+    committed(baked, json.dumps({"images": {"api": image, "unbaked": image}}))
     rows = {row.service: row.cells for row in page(baked).rows["services"]}
     assert rows["unbaked"] == ["unbaked", "not baked here"]
     assert facts(baked)["missing"] == [("sizes of unbaked", "slimbake bake unbaked")]
@@ -131,7 +125,7 @@ def test_a_budget_that_is_exceeded_is_called_so(baked: Path) -> None:
 def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
     image = '{"images": {"api": {"uncompressed": %s}}}'
     texts = (image % "7", "[]", '{"images": {"api": {"uncompressed": 5,', image % "Infinity")
-    commit(root, *texts, image % "1000", image % '"x"', image % "9")
+    committed(root, *texts, image % "1000", image % '"x"', image % "9")
     (service,) = facts(root)["history"]
     assert (service["name"], service["most"]) == ("api", 1000)
     assert [size for _, size in service["points"]] == [7, 1000, 9]
@@ -140,7 +134,7 @@ def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
 
 
 def test_one_commit_is_a_line_too(root: Path) -> None:
-    commit(root, '{"images": {"api": {"uncompressed": 0}}}')
+    committed(root, '{"images": {"api": {"uncompressed": 0}}}')
     lines = [given["points"] for name, given in page(root).elements if name == "polyline"]
     assert [line.split() for line in lines] == [["0.0,31.0", "100.0,31.0"]]
 
