@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import re
+import shutil
 import tarfile
 import textwrap
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from tests.index import Index
 from tests.lock.conftest import Repo
-from tests.wheels import make_wheel
+from tests.wheels import make_wheel, wheel_bytes
 
 from slimbake.console import Console
 from slimbake.console.tracker import Tracker
@@ -338,6 +339,26 @@ def test_what_a_newer_index_has_moves_nothing_until_it_is_asked_for(repo: Repo, 
     assert repo.pins("base-web") == ["core==3", "frame==1"]
 
 
+def test_files_of_a_bump_that_run_without_an_import_are_named(repo: Repo, index: Index) -> None:
+    def publish(version: str, *names: str) -> None:
+        files = dict.fromkeys(("core/__init__.py", "old.pth", *names), b"")
+        content = wheel_bytes("core", version, files=files)
+        index.publish("core", f"core-{version}-py3-none-any.whl", content)
+
+    publish("1")
+    repo.fleet("[core]")
+    assert "brings" not in repo.run("lock").stderr, "it is no bump"
+    assert repo.run("lock", "--fetch").code == 0
+    data = ("core-2.data/scripts/core", "core-2.data/purelib/late.pth", "core-2.data/data/x.pth")
+    publish("2", "core/sub/inner.pth", "new.pth", *data)
+    done = repo.run("lock", "--upgrade", "core")
+    brought = "core-2.data/purelib/late.pth, core-2.data/scripts/core, new.pth"
+    assert f"core 2 brings {brought}: review it\n" in done.stderr
+    assert repo.run("lock", "--fetch").stdout.endswith(f"0 wheels fetched now: {repo.wheelhouse}\n")
+    publish("3")
+    assert "brings" not in repo.run("lock", "--upgrade").stderr
+
+
 def test_what_no_lock_holds_is_not_upgraded(repo: Repo, web: None) -> None:
     repo.fleet("[frame]")
     assert repo.run("lock").code == 0
@@ -372,9 +393,10 @@ def test_a_yanked_version_is_locked_only_where_it_is_pinned(repo: Repo, index: I
     done = repo.run("lock")
     assert done.code == 0
     assert repo.pins("base-web") == ["core==2"]
-    assert [line for line in done.stderr.splitlines() if "yanked" in line] == [
+    assert {line for line in done.stderr.splitlines() if "yanked" in line} == {
         '`core==2` is yanked (reason: "it eats files")'
-    ]
+    }
+    shutil.rmtree(repo.wheelhouse)
     assert "yanked" in repo.run("lock", "--fetch").stderr  # whoever fetches learns it too
 
 

@@ -73,7 +73,7 @@ def test_a_service_that_leaves_what_is_shared_takes_it_along_and_moves_no_other(
     services(repo, **dict.fromkeys(("a", "b", "c"), "[torch, numpy==1]"))
     assert repo.run("lock").code == 0
     before = repo.locked()
-    add(repo.index, "sympy", "2", size=6_000_000)
+    repo.index.add("sympy", "2")
     services(repo, a="[torch, numpy==1, sympy==2]", b="[torch, numpy==1]", c="[torch, numpy==1]")
     assert repo.run("lock").code == 0
     assert closure(repo, "a") == ["numpy==1", "sympy==2", "torch==2"]

@@ -127,8 +127,7 @@ def systems(fleet: Fleet) -> Iterator[System]:
 
 def _asked_system(system: System, fleet: Fleet) -> str:
     image = fleet.external("python").image
-    words = (image, *system.layer.platforms, *sorted(system.packages))
-    return text_digest("\n".join(words))
+    return text_digest("\n".join((image, *system.layer.platforms, *sorted(system.packages))))
 
 
 def asked_layers(fleet: Fleet) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -29,19 +29,25 @@ from slimbake.lock.locks import (
     LAYERS,
     SYSTEM_HEADER,
     LockRecord,
+    Locks,
     closure,
     externals_text,
     layers_text,
+    lock_file,
     read_locks,
     write_locks,
 )
 from slimbake.lock.model import Pin, locked_layers, settled, text_digest
+from slimbake.lock.removal import wheel_files
 from slimbake.lock.resolve import exact, resolve_layer, still_asked
 from slimbake.lock.text import lock_text, parse_pins, source_of
+from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.sources import described
 from slimbake.lock.wheelhouse.store import store
 
 ALL = ("*",)  # packages to upgrade
+# Files of a wheel that run without an import: at each start of Python, or as programs.
+_RUN = re.compile(r"([^/]+\.data/(pure|plat)lib/)?[^/]+\.pth|[^/]+\.data/scripts/.+")
 
 
 def lock(
@@ -86,6 +92,7 @@ class _Locking:
         self._fleet = replace(fleet, packages=packages)
         self._texts: dict[str, str] = {}  # of what is new
         self._pins: dict[str, tuple[Pin, ...]] = {}  # by layer, without the layers beneath
+        self._bumps: dict[str, list[tuple[Pin, Pin]]] = {}  # by lock: as it was, and as it is now
         known = [source for sources in self._locks.sources.values() for source in sources]
         self._sources = {source.origin: source for source in known}
         shared = {base_layer(layer.lock) for layer in self._locks.layers.layers}
@@ -121,7 +128,21 @@ class _Locking:
         records = {
             name: LockRecord(value, text_digest(self._text(name))) for name, value in asked.items()
         }
+        self._inspect()
         return write_locks(self._fleet.root, self._texts, records)
+
+    def _inspect(self) -> None:
+        """Say which files of bumped packages run without an import and were not in the version
+        before, if the wheelhouse has that. The new wheels are fetched: a bake needs them anyway.
+        """
+        wheels = store()
+        bumped = {name: [new for _, new in bumps] for name, bumps in self._bumps.items()}
+        new_locks = Locks({lock_file(name): lock_text(pins) for name, pins in bumped.items()})
+        fetch(self._fleet, new_locks, self._machine, wheels, self._console, only=bumped)
+        for old, new in sorted({bump for bumps in self._bumps.values() for bump in bumps}):
+            files = wheel_files(new, wheels) - wheel_files(old, wheels)
+            if found := sorted(filter(_RUN.fullmatch, files)):
+                self._console.say(f"{new.name} {new.version} brings {', '.join(found)}: review it")
 
     def _text(self, name: str) -> str:
         return self._texts[name] if name in self._texts else self._locks.text(name) or ""
@@ -223,6 +244,8 @@ class _Locking:
             self._sources[built.origin] = built
         pins = tuple(pin for pin in needed if pin.name not in below)
         self._pins[layer.name] = pins
+        bumps = ((known[pin.name], pin) for pin in pins if pin.name in known)
+        self._bumps[layer.lock] = [bump for bump in bumps if bump[0].version != bump[1].version]
         self._texts[layer.lock] = lock_text(pins, source)
 
     def _sources_of(self, pins: Mapping[str, Pin]) -> dict[str, Source]:
@@ -266,7 +289,12 @@ class _Locking:
                 unknown |= similar
         if unknown:
             messages = {
-                name: (f"Debian has no package '{name}'", _meant(meant))
+                name: (
+                    f"Debian has no package '{name}'",
+                    f"did you mean {' or '.join(map(repr, meant))}?"
+                    if meant
+                    else "`apt-cache search WORD` finds packages on a Debian machine",
+                )
                 for name, meant in unknown.items()
             }
             refuse_debs(self._fleet.manifest.file, messages)
@@ -305,9 +333,3 @@ def _build_of(line: IndexLine) -> str:
     """The build of torch that an index has alone; "" of others."""
     match = re.search(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address)
     return match[1] if match else ""
-
-
-def _meant(names: Sequence[str]) -> str:
-    if not names:
-        return "`apt-cache search WORD` finds packages on a Debian machine"
-    return f"did you mean {' or '.join(repr(name) for name in names)}?"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -278,12 +278,13 @@ def read_locks(root: Path) -> Locks:
     if not folder.is_dir():
         return Locks({})
     with os.scandir(folder) as found:  # without a look at each file: a fleet has tens of thousands
-        names = sorted(e.name for e in found if _is_lock(e.name) and e.is_file())
+        ours = (
+            e
+            for e in found
+            if e.name.endswith(".txt") or e.name in map(lock_file, (LAYERS, INPUTS))
+        )
+        names = sorted(entry.name for entry in ours if entry.is_file())
     return Locks({name: _read(root, name) for name in names})
-
-
-def _is_lock(name: str) -> bool:
-    return name.endswith(".txt") or name in map(lock_file, (LAYERS, INPUTS))
 
 
 def write_locks(
@@ -293,24 +294,15 @@ def write_locks(
 
     `texts`: name -> text of what is new; `records`: of every lock. The names of changed files.
     """
-    folder = root / LOCKS
+    folder, there = root / LOCKS, read_locks(root).texts
     files = {lock_file(n): t for n, t in (*texts.items(), (INPUTS, _records_text(records)))}
-    changed = tuple(name for name, text in files.items() if _text(root, name) != text)
+    changed = tuple(name for name, text in files.items() if there.get(name) != text)
     write_all({folder / name: files[name].encode() for name in changed})
-    _remove_others(root, {lock_file(name) for name in (*records, INPUTS)})
+    live = {*map(lock_file, (*records, INPUTS))}
+    for name in there.keys() - live:
+        if name == lock_file(LAYERS) or there[name].startswith(_HEADERS):
+            (folder / name).unlink()
     return changed
-
-
-def _remove_others(root: Path, live: Collection[str]) -> None:
-    found = root / LOCKS / lock_file(LAYERS)
-    for path in (*found.parent.glob("*.txt"), *([found] if found.is_file() else [])):
-        ours = path == found or _read(root, path.name).startswith(_HEADERS)
-        if path.name not in live and ours:
-            path.unlink()
-
-
-def _text(root: Path, name: str) -> str | None:
-    return _read(root, name) if (root / LOCKS / name).is_file() else None
 
 
 def _read(root: Path, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which globs of `remove:` match no file of the locked packages."""
+"""What wheels hold, as the wheelhouse has them; which globs of `remove:` match nothing of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def unmatched(fleet: Fleet, locks: Locks, store: Store) -> Iterator[str]:
     for each in every:
         if not each.removal.remove:
             continue
-        files = [_files(pin, store) for pin in locks.pins(each.layer.lock)]
-        known = {name for names in files if names is not None for name in names}
-        if not files or None in files:
+        files = [wheel_files(pin, store) for pin in locks.pins(each.layer.lock)]
+        known = frozenset[str]().union(*files)
+        if not all(files) or not files:
             continue
         for key in ("remove", "keep"):
             for glob in getattr(each.removal, key):
@@ -31,10 +31,10 @@ def unmatched(fleet: Fleet, locks: Locks, store: Store) -> Iterator[str]:
                     yield f"{each.place}.{key}: {glob}"
 
 
-def _files(pin: Pin, store: Store) -> frozenset[str] | None:
-    """The files of a package below site-packages; None where the store has none of its wheels."""
+def wheel_files(pin: Pin, store: Store) -> frozenset[str]:
+    """The files of a package below site-packages; none where the store has none of its wheels."""
     for wheel in pin.wheels:
         for path in (store.root / "sha256").glob(f"*/{wheel.file}"):
             with zipfile.ZipFile(path) as archive:
                 return frozenset(archive.namelist())
-    return None
+    return frozenset()

@@ -152,7 +152,11 @@ class Uv(PipCompile):
         """
         name, at, address = spec.partition(" @ ")
         commit = known.get(name_of(spec), "")
-        return f"{name} @ {commit}{_marker(address)}" if at and "git+" in commit else spec
+        return (
+            f"{name} @ {commit}{''.join(address.partition(' ; ')[1:])}"
+            if at and "git+" in commit
+            else spec
+        )
 
 
 def _for_build(machine: Machine, torch: str) -> Machine:
@@ -190,11 +194,6 @@ def _build(files: Iterable[str], layer: Layer, python: str, platform: str) -> tu
         elif not layer.torch and "+" not in str(wanted[name]):
             others[f"{name}!={version}"] = None
     return (*(f"{name}=={version}" for name, version in newest.items()), *others)
-
-
-def _marker(address: str) -> str:
-    _, found, marker = address.partition(" ; ")
-    return f" ; {marker}" if found else ""
 
 
 def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:

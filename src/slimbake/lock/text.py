@@ -46,13 +46,6 @@ def names_packages(text: str) -> bool:
     return _EXACT.search(text) is not None
 
 
-def _split(exact: str) -> tuple[str, str, str]:
-    """Name, version and marker."""
-    package, _, marker = exact.partition(" ; ")
-    name, _, version = package.partition("==")
-    return name, version, marker
-
-
 def source_of(text: str) -> Source | None:
     """What a lock says that a wheel is built from; None where it says nothing of the kind."""
     lines = (line for line in text.splitlines() if line.startswith(_SOURCE))
@@ -117,7 +110,8 @@ def parse_pins(text: str) -> tuple[Pin, ...]:
         hashes = re.findall(_HASH, entry["hashes"] or "") if entry else []
         if entry is None or len(wheels) != len(hashes):
             raise _fault(text, at)
-        name, version, marker = _split(entry["exact"] or entry["built"])
+        package, _, marker = (entry["exact"] or entry["built"]).partition(" ; ")
+        name, _, version = package.partition("==")
         files = tuple(
             Wheel(file, None if size == "-" else int(size), sha256)
             for (file, size), sha256 in zip(wheels, hashes, strict=True)
