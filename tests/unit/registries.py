@@ -68,6 +68,10 @@ class Registry(ThreadingHTTPServer):
         return digest
 
 
+EITHER_WAY = pytest.mark.parametrize("server", [{"referrers": True}, {}], indirect=True)
+"""Of a test: with a registry that keeps the lists of referrers itself, and with another."""
+
+
 @contextmanager
 def registry(
     referrers: bool = False, auth: Literal["", "basic", "token"] = ""

@@ -30,12 +30,10 @@ services:
 
 
 @pytest.fixture
-def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+def held(no_account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """A registry with an image for each service; that of `jobs-gpu` for two platforms. Those of
     `api` and of one of these platforms have SBOMs.
     """
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setattr(tags, "held", lambda *_: ())
     (tmp_path / "api").mkdir()
     with registry(referrers=True) as server:

@@ -1,4 +1,4 @@
-"""What the kernel says of processes: which signals they take."""
+"""What the kernel says of processes: which signals they take, and who listens."""
 
 import signal
 import subprocess
@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from slimbake.inside.check.processes import catches
+from slimbake.inside.check.processes import catches, listeners
 
 READY = "print('ready', flush=True); "
 HANDLES = f"import signal, time; signal.signal(15, lambda *_: None); {READY} time.sleep(60)"
@@ -37,3 +38,17 @@ def test_a_process_takes_signals_it_handles_blocks_or_awaits(code: str, expected
     with running(code) as pid:
         time.sleep(0.2)  # it has begun to wait: only before that a signal is shown as blocked
         assert catches(pid, signal.SIGTERM) is expected
+
+
+HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+
+
+def row(address: str, port: int, state: str = "0A") -> str:
+    return f"   0: {address}:{port:04X} 00000000:0000 {state} 00000000:00000000 00:00000000\n"
+
+
+def test_ports_and_whether_they_are_reached_from_outside(tmp_path: Path) -> None:
+    any_address, loopback, engine_s_own_names = "00000000", "0100007F", "0B00007F"
+    rows = row(any_address, 8000), row(loopback, 9000), row(any_address, 7000, state="01")
+    (tmp_path / "tcp").write_text(HEADER + "".join(rows) + row(engine_s_own_names, 33255))
+    assert listeners(tmp_path) == {8000: True, 9000: False}

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tests.unit.fleets import asks, planned, service
+from tests.unit.fleets import COMMON, asks, planned, service
 
 from slimbake.config.model import BaseEntry
 from slimbake.plan.graph import relinked
@@ -19,7 +19,7 @@ AT = {
 
 def fleet() -> Plan:
     return planned(
-        service("api", base="web", smoke="smoke.py", requirements=asks("rich")),
+        service("api", base="web", smoke="smoke.py", requirements=asks(packages=(COMMON,))),
         service("model", base="ml"),
         service("jobs", contexts=(("api", "target:api"),)),
         bases=(
@@ -40,17 +40,27 @@ def test_what_was_pushed_is_no_target_and_what_was_linked_to_it_has_the_image() 
     assert dict(made.target("api").contexts)["base"] == f"docker-image://{AT['base-web']}"
     assert dict(made.target("api").contexts)["runtime"] == f"docker-image://{AT['runtime']}"
     assert dict(made.target("jobs").contexts)["api"] == "target:api"
-    assert [target.name for target in made.needed(("api-smoke",))] == ["inside", "api", "api-smoke"]
+    assert [target.name for target in made.needed(("api-smoke",))] == [
+        *("inside", "wheel-common", "api", "api-smoke")
+    ]
 
 
 def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -> None:
     around = Surroundings(externals={}, pushed=AT)
-    words = arguments(fleet(), ("api", "api-smoke"), around, BakeOptions())
-    assert words[-3:] == ("inside", "api", "api-smoke")
+    options = BakeOptions(names={"api": "registry.example.com/toy/api:staged"}, push=True)
+    words = arguments(fleet(), ("api", "api-smoke"), around, options)
+    assert words[-4:] == ("inside", "wheel-common", "api", "api-smoke")
     said = settings(words)
     assert f"api.contexts.base=docker-image://{AT['base-web']}" in said
-    assert f"api.contexts.runtime=docker-image://{AT['runtime']}" in said
+    for name in ("api", "wheel-common"):
+        assert f"{name}.contexts.runtime=docker-image://{AT['runtime']}" in said
     assert not [each for each in said if each.startswith(("runtime.", "base-web."))]
+    assert "api.tags=registry.example.com/toy/api:staged" in said
+    kind = fleet().compression
+    assert [each for each in said if ".output=" in each and each.startswith("api")] == [
+        "api.output=type=image,push=true,oci-mediatypes=true"
+        f",compression={kind.type},compression-level={kind.level},force-compression=true"
+    ]
 
 
 def test_a_base_that_is_missing_is_built_on_the_one_that_is_there() -> None:

@@ -33,38 +33,42 @@ def http_date(seconds: float) -> str:
 
 @pytest.mark.parametrize("fault", [Fault(429), Fault(500), Fault(504), Fault(how="cut")])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST"])
-def test_a_bad_moment_is_asked_again_whole(method: str, fault: Fault, slept: list[float]) -> None:
-    with registry() as server:
-        server.faults[method] = iter((fault, fault, fault, Fault(418)))
-        with Session() as session:
-            url = f"http://{server.name}/v2/a/manifests/x"
-            assert session.request(method, url, data=b"body").status_code == 418
-        assert len(server.asked) == 4
+def test_a_bad_moment_is_asked_again_whole(
+    server: Registry, method: str, fault: Fault, slept: list[float]
+) -> None:
+    server.faults[method] = iter((fault, fault, fault, Fault(418)))
+    with Session() as session:
+        url = f"http://{server.name}/v2/a/manifests/x"
+        assert session.request(method, url, data=b"body").status_code == 418
+    assert len(server.asked) == 4
     assert all(low <= seconds <= low + 0.5 for low, seconds in zip((1, 2), slept, strict=True))
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 505])
-def test_what_is_not_a_bad_moment_is_answered_at_once(status: int, slept: list[float]) -> None:
-    with registry() as server:
-        assert ask(server, "GET", Fault(status)) == status
-        assert len(server.asked) == 1
+def test_what_is_not_a_bad_moment_is_answered_at_once(
+    server: Registry, status: int, slept: list[float]
+) -> None:
+    assert ask(server, "GET", Fault(status)) == status
+    assert len(server.asked) == 1
     assert slept == []
 
 
 @pytest.mark.parametrize("date", [False, True])
-def test_what_the_registry_asks_for_is_waited_whole(date: bool, slept: list[float]) -> None:
-    with registry() as server:
-        after = http_date(20) if date else " 20 "
-        assert ask(server, "GET", Fault(429, {"Retry-After": after}), Fault(418)) == 418
+def test_what_the_registry_asks_for_is_waited_whole(
+    server: Registry, date: bool, slept: list[float]
+) -> None:
+    after = http_date(20) if date else " 20 "
+    assert ask(server, "GET", Fault(429, {"Retry-After": after}), Fault(418)) == 418
     (seconds,) = slept
     assert seconds == 20 or (date and 10 < seconds < 20)
 
 
 @pytest.mark.parametrize("after", ["31", "9" * 400, 3600])
-def test_of_what_is_too_long_half_a_minute_is_waited(after: str | int, slept: list[float]) -> None:
+def test_of_what_is_too_long_half_a_minute_is_waited(
+    server: Registry, after: str | int, slept: list[float]
+) -> None:
     said = http_date(after) if isinstance(after, int) else after
-    with registry() as server:
-        assert ask(server, "GET", Fault(429, {"Retry-After": said}), Fault(418)) == 418
+    assert ask(server, "GET", Fault(429, {"Retry-After": said}), Fault(418)) == 418
     assert slept == [30]
 
 
@@ -96,8 +100,6 @@ def test_a_registry_that_is_silent_is_not_asked_again(monkeypatch: pytest.Monkey
 
 
 def test_a_connection_that_is_refused_is_not_made_again(slept: list[float]) -> None:
-    with registry() as server:
-        name = server.name
     with Session() as session, pytest.raises(requests.ConnectionError):
-        session.get(f"http://{name}/v2/")
+        session.get("http://127.0.0.1:1/v2/")
     assert slept == []

@@ -134,7 +134,7 @@ class Played:
     def tagged(self, tag: str) -> list[str]:
         """The targets that got a tag in the registry, by name."""
         puts = (line.split("/") for line in self.server.asked if line.startswith("PUT"))
-        return sorted(words[2] for words in puts if words[-2:] == ["manifests", tag])
+        return sorted(words[-3] for words in puts if words[-2:] == ["manifests", tag])
 
     @property
     def marked(self) -> set[str]:

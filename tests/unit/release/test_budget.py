@@ -1,6 +1,7 @@
 """Budgets: what is said of one that does not hold, and what grew since."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.fleets import asks, fleet, service
@@ -53,54 +54,52 @@ INSIDE = {
 }
 
 
-def test_what_grew_is_reported_by_target_and_package() -> None:
-    assert (
-        since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", INSIDE))
-        == "since 3ea8af22ac74, the last within budget: +38.1 MB base-web (numpy +38.0 MB new, httpx +100.0"
-        " kB), -300.0 kB api"
-    )
+def image(digest: str, name: str, *layers: MeasuredLayer) -> BudgetedImage:
+    return BudgetedImage(f"sha256:{digest}", layers, (name,) * bool(name))
 
 
-def test_without_the_layers_that_held_only_targets_are_reported() -> None:
-    assert (
-        since(BEFORE, NOW, "uncompressed", grown(BEFORE, NOW, "uncompressed", None))
-        == "since 3ea8af22ac74, the last within budget: +38.1 MB base-web, -300.0 kB api"
-    )
+COUNTED = {
+    layer("6", 0).diff: contents(a=9000),
+    layer("7", 0).diff: contents(b=4000, c=3000, d=2000, e=1000),
+}
 
 
-def test_of_compressed_bytes_packages_are_reported_as_they_lie_on_a_disk() -> None:
-    old = BudgetedImage("sha256:aa", (layer("2", 18 * MB, 5 * MB),), ("base-web",))
-    new = BudgetedImage("sha256:bb", (layer("3", 56 * MB, 9 * MB),), ("base-web",))
-    assert (
-        since(old, new, "compressed", grown(old, new, "compressed", INSIDE))
-        == "since aa, the last within budget: +4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx"
-        " +100.0 kB)"
-    )
-
-
-def test_packages_beyond_three_are_summed_and_those_that_went_are_reported() -> None:
-    old = BudgetedImage("sha256:aa", (layer("6", 9000),), ("base",))
-    new = BudgetedImage("sha256:bb", (layer("7", 10000),), ("base",))
-    inside = {
-        layer("6", 0).diff: contents(a=9000),
-        layer("7", 0).diff: contents(b=4000, c=3000, d=2000, e=1000),
-    }
-    assert (
-        since(old, new, "uncompressed", grown(old, new, "uncompressed", inside))
-        == "since aa, the last within budget: +1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2"
-        " more +3.0 kB)"
-    )
-
-
-def test_layers_of_a_dockerfile_of_the_users_own_are_reported_by_their_digests() -> None:
-    old, new = (
-        BudgetedImage("sha256:aa", (RUNTIME,), ()),
-        BudgetedImage("sha256:bb", (RUNTIME, layer("8", 5000)), ()),
-    )
-    assert (
-        since(old, new, "uncompressed", grown(old, new, "uncompressed", None))
-        == "since aa, the last within budget: +5.0 kB layer 800000000000"
-    )
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "inside", "grew"),
+    [
+        (
+            *(BEFORE, NOW, "uncompressed", INSIDE),
+            "+38.1 MB base-web (numpy +38.0 MB new, httpx +100.0 kB), -300.0 kB api",
+        ),
+        # without the layers that held, targets alone
+        (BEFORE, NOW, "uncompressed", None, "+38.1 MB base-web, -300.0 kB api"),
+        (
+            image("3ea8af22ac74d2ce", "base-web", layer("2", 18 * MB, 5 * MB)),
+            image("bb", "base-web", layer("3", 56 * MB, 9 * MB)),
+            *("compressed", INSIDE),
+            "+4.0 MB base-web (uncompressed: numpy +38.0 MB new, httpx +100.0 kB)",
+        ),
+        # beyond three they are summed
+        (
+            image("3ea8af22ac74d2ce", "base", layer("6", 9000)),
+            image("bb", "base", layer("7", 10000)),
+            *("uncompressed", COUNTED),
+            "+1.0 kB base (a -9.0 kB gone, b +4.0 kB new, c +3.0 kB new, 2 more +3.0 kB)",
+        ),
+        # layers of a Dockerfile of the user's own
+        (
+            image("3ea8af22ac74d2ce", "", RUNTIME),
+            image("bb", "", RUNTIME, layer("8", 5000)),
+            *("uncompressed", None),
+            "+5.0 kB layer 800000000000",
+        ),
+    ],
+)
+def test_what_grew_is_reported_by_target_and_package(
+    old: BudgetedImage, new: BudgetedImage, kind: Any, inside: Any, grew: str
+) -> None:
+    shown = since(old, new, kind, grown(old, new, kind, inside))
+    assert shown == f"since 3ea8af22ac74, the last within budget: {grew}"
 
 
 def test_an_image_that_did_not_grow_is_reported() -> None:

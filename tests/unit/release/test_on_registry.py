@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from tests.unit.fleets import planned, service
-from tests.unit.registries import ACCOUNT, IDENTITY, Fault, Registry, registry, waits
+from tests.unit.registries import ACCOUNT, EITHER_WAY, IDENTITY, Fault, Registry, registry, waits
 from tests.unit.registry.test_registry import log_in
 
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
@@ -45,10 +45,8 @@ ATTESTED = {
 
 
 @pytest.fixture(autouse=True)
-def slept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were waited between tries, without waiting; and no account of whoever runs this."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def slept(no_account: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited between tries, without waiting."""
     return waits(monkeypatch)
 
 
@@ -103,26 +101,26 @@ def faulty(server: Registry, *faults: Fault, method: str = "GET") -> None:
     server.faults[method] = iter(faults)
 
 
-def test_what_has_the_tag_and_says_so_is_there_and_all_else_is_absent() -> None:
-    with registry() as server:
-        digest = release(server)
-        (found,), said = look(server)
-        assert (found.target, found.digest, said) == ("b", digest, [])
-        assert found.reference == f"{server.name}/a/b@{digest}"
-        server.manifests.clear()
-        assert ask(server) == ({}, [])
+def test_what_has_the_tag_and_says_so_is_there_and_all_else_is_absent(server: Registry) -> None:
+    digest = release(server)
+    (found,), said = look(server)
+    assert (found.target, found.digest, said) == ("b", digest, [])
+    assert found.reference == f"{server.name}/a/b@{digest}"
+    server.manifests.clear()
+    assert ask(server) == ({}, [])
 
 
-def test_what_is_absent_costs_one_question_and_what_has_no_fingerprint_nothing() -> None:
-    with registry() as server:
-        made = planned(service("one"), service("two"), service("own"))
-        known = {"one": FINGERPRINT, "two": FINGERPRINT}
-        assert on_registry(made, ("two", "own", "one"), known, server.name, QUIET) == ()
-        assert sorted(server.asked) == [
-            "GET /v2/",
-            f"GET /v2/one/manifests/{TAG}",
-            f"GET /v2/two/manifests/{TAG}",
-        ]
+def test_what_is_absent_costs_one_question_and_what_has_no_fingerprint_nothing(
+    server: Registry,
+) -> None:
+    made = planned(service("one"), service("two"), service("own"))
+    known = {"one": FINGERPRINT, "two": FINGERPRINT}
+    assert on_registry(made, ("two", "own", "one"), known, server.name, QUIET) == ()
+    assert sorted(server.asked) == [
+        "GET /v2/",
+        f"GET /v2/one/manifests/{TAG}",
+        f"GET /v2/two/manifests/{TAG}",
+    ]
 
 
 def test_nothing_to_ask_for_asks_nobody() -> None:
@@ -147,11 +145,12 @@ def test_nothing_to_ask_for_asks_nobody() -> None:
         ),
     ],
 )
-def test_an_unclear_answer_is_a_doubt_and_asked_for_once(fault: Fault, why: str) -> None:
-    with registry() as server:
-        faulty(server, fault)
-        assert ask(server) == doubt(why)
-        assert server.asked.count(f"GET /v2/a/b/manifests/{TAG}") == 1
+def test_an_unclear_answer_is_a_doubt_and_asked_for_once(
+    server: Registry, fault: Fault, why: str
+) -> None:
+    faulty(server, fault)
+    assert ask(server) == doubt(why)
+    assert server.asked.count(f"GET /v2/a/b/manifests/{TAG}") == 1
 
 
 @pytest.mark.parametrize(
@@ -162,40 +161,39 @@ def test_an_unclear_answer_is_a_doubt_and_asked_for_once(fault: Fault, why: str)
         (Fault(how="cut"), "cannot be reached"),
     ],
 )
-def test_a_lasting_bad_moment_is_a_doubt(fault: Fault, why: str, slept: list[float]) -> None:
-    with registry() as server:
-        server.faults["GET"] = itertools.repeat(fault)
-        assert ask(server) == doubt(why)
+def test_a_lasting_bad_moment_is_a_doubt(
+    server: Registry, fault: Fault, why: str, slept: list[float]
+) -> None:
+    server.faults["GET"] = itertools.repeat(fault)
+    assert ask(server) == doubt(why)
     assert len(slept) == 2, "at once, and then after two pauses"
 
 
 @pytest.mark.parametrize("how", ["never", "dripping"])
-def test_a_registry_that_does_not_come_to_an_end_is_left(how: Literal["never", "dripping"]) -> None:
-    with registry() as server:
-        server.faults["GET"] = itertools.repeat(Fault(how=how))
-        found, said = ask(server, "one", "two", seconds=0.3)
+def test_a_registry_that_does_not_come_to_an_end_is_left(
+    server: Registry, how: Literal["never", "dripping"]
+) -> None:
+    server.faults["GET"] = itertools.repeat(Fault(how=how))
+    found, said = ask(server, "one", "two", seconds=0.3)
     assert found == {}
     assert said == ["built to be sure: one, two: the registry gives no answer within 0.3 s"]
 
 
-def test_one_service_s_doubt_is_no_other_s() -> None:
-    with registry() as server:
-        digest = release(server)
-        faulty(server, Fault(403))
-        found, said = ask(server, "one", "two", "three")
+def test_one_service_s_doubt_is_no_other_s(server: Registry) -> None:
+    digest = release(server)
+    faulty(server, Fault(403))
+    found, said = ask(server, "one", "two", "three")
     assert list(found.values()) == [digest, digest]
     (left,) = {"one", "two", "three"} - set(found)
     assert said == [f"built to be sure: {left}: the registry answers 403"]
 
 
 def test_of_many_doubts_a_few_are_named() -> None:
-    with registry() as server:
-        name = server.name
     said: list[str] = []
     services = tuple(f"s{number}" for number in range(1000))
     made = planned(*map(service, services))
     known = dict.fromkeys(services, FINGERPRINT)
-    assert on_registry(made, services, known, name, Console(said.append)) == ()
+    assert on_registry(made, services, known, "127.0.0.1:1", Console(said.append)) == ()
     assert said == ["built to be sure: s0, s1, s2 and 997 more: the registry cannot be reached"]
 
 
@@ -205,14 +203,13 @@ def test_a_registry_without_tls_where_there_should_be_some_is_a_doubt() -> None:
     assert caught.value.why == "TLS fails"
 
 
-def test_a_redirect_is_followed_but_not_for_ever() -> None:
-    with registry() as server:
-        digest = release(server)
-        aside = Fault(307, {"Location": f"/v2/a/elsewhere/manifests/{TAG}"})
-        faulty(server, aside)
-        assert ask(server) == ({"b": digest}, [])
-        server.faults["GET"] = itertools.repeat(aside)
-        assert ask(server) == doubt("redirects without end")
+def test_a_redirect_is_followed_but_not_for_ever(server: Registry) -> None:
+    digest = release(server)
+    aside = Fault(307, {"Location": f"/v2/a/elsewhere/manifests/{TAG}"})
+    faulty(server, aside)
+    assert ask(server) == ({"b": digest}, [])
+    server.faults["GET"] = itertools.repeat(aside)
+    assert ask(server) == doubt("redirects without end")
 
 
 def test_whoever_may_not_read_learns_of_the_account_and_not_of_a_release() -> None:
@@ -249,23 +246,22 @@ def test_every_repository_has_a_token_of_its_own(tmp_path: Path) -> None:
 SHARED = ("runtime", "base-ml", "weights-a-model-onnx-fp32", "reference-a-model-a")
 
 
-def test_what_services_share_is_asked_for_too() -> None:
+def test_what_services_share_is_asked_for_too(server: Registry) -> None:
     model, parity = WeightsEntry("package", "a-model"), Parity("parity.py", "texts/a.jsonl")
     one = service("one", base="ml", weights=model, inference="onnx", parity=parity)
     made = planned(one, bases=(BaseEntry("ml"),))
     known = released_fingerprints(made, {t.name: digest(t.name) for t in made.targets})
-    with registry() as server:
-        digests = {
-            name: release(
-                server,
-                {**IMAGE, "annotations": {"is": name}},
-                known[name],
-                made.target(name).repository,
-            )
-            for name in SHARED
-        }
-        found = on_registry(made, SHARED, known, server.name, QUIET)
-        assert {image.target: image.digest for image in found} == digests
+    digests = {
+        name: release(
+            server,
+            {**IMAGE, "annotations": {"is": name}},
+            known[name],
+            made.target(name).repository,
+        )
+        for name in SHARED
+    }
+    found = on_registry(made, SHARED, known, server.name, QUIET)
+    assert {image.target: image.digest for image in found} == digests
 
 
 # --- what is read of an image before it is taken
@@ -277,19 +273,16 @@ def version(server: Registry, images: tuple[OnRegistry, ...]) -> None:
 
 
 @pytest.mark.parametrize("manifest", [IMAGE, ATTESTED], ids=["manifest", "index"])
-@pytest.mark.parametrize("referrers", [True, False])
-def test_the_same_bytes_get_another_tag(manifest: dict[str, Any], referrers: bool) -> None:
-    with registry(referrers) as server:
-        digest = release(server, manifest)
-        images, said = look(server)
-        version(server, images)
-        assert server.manifests["v2"] == server.manifests[TAG] == server.manifests[digest]
-        assert [image.digest for image in images] == [digest]
-        assert [line for line in server.asked if "blobs" in line] == []
-        assert [line for line in server.asked if line.startswith("PUT")] == [
-            "PUT /v2/a/b/manifests/v2"
-        ]
-        listed = ImageRepository(f"{server.name}/a/b").referrers(digest)
+@EITHER_WAY
+def test_the_same_bytes_get_another_tag(server: Registry, manifest: dict[str, Any]) -> None:
+    digest = release(server, manifest)
+    images, said = look(server)
+    version(server, images)
+    assert server.manifests["v2"] == server.manifests[TAG] == server.manifests[digest]
+    assert [image.digest for image in images] == [digest]
+    assert [line for line in server.asked if "blobs" in line] == []
+    assert [line for line in server.asked if line.startswith("PUT")] == ["PUT /v2/a/b/manifests/v2"]
+    listed = ImageRepository(f"{server.name}/a/b").referrers(digest)
     assert len(listed) == 1, "what is attached stays attached"
     assert said == []
 
@@ -306,31 +299,28 @@ def test_who_may_read_is_asked_again_whether_they_may_write(tmp_path: Path) -> N
             version(server, images)
 
 
-@pytest.mark.parametrize("referrers", [True, False])
-def test_a_tag_that_somebody_moved_to_another_image_is_a_doubt(referrers: bool) -> None:
-    with registry(referrers) as server:
-        release(server)
-        server.put(TAG, MANIFEST, {**IMAGE, "annotations": {"by": "somebody else"}})
-        assert ask(server) == doubt("has an image that does not say that it was released for this")
+@EITHER_WAY
+def test_a_tag_that_somebody_moved_to_another_image_is_a_doubt(server: Registry) -> None:
+    release(server)
+    server.put(TAG, MANIFEST, {**IMAGE, "annotations": {"by": "somebody else"}})
+    assert ask(server) == doubt("has an image that does not say that it was released for this")
 
 
-@pytest.mark.parametrize("referrers", [True, False])
-def test_an_image_that_was_released_for_something_else_is_a_doubt(referrers: bool) -> None:
-    with registry(referrers) as server:
-        release(server, fingerprint="sha256:" + "5" * 63 + "4")  # whose tag is the same
-        assert ask(server) == doubt("has an image that does not say that it was released for this")
+@EITHER_WAY
+def test_an_image_that_was_released_for_something_else_is_a_doubt(server: Registry) -> None:
+    release(server, fingerprint="sha256:" + "5" * 63 + "4")  # whose tag is the same
+    assert ask(server) == doubt("has an image that does not say that it was released for this")
 
 
-def test_all_doubts_are_one_line() -> None:
+def test_all_doubts_are_one_line(server: Registry) -> None:
     both = planned(service("b"), service("c"))
     known = {"b": FINGERPRINT, "c": "sha256:" + "6" * 64}
     said: list[str] = []
-    with registry() as server:
-        for value in known.values():
-            server.put(fingerprint_tag(value), MANIFEST, IMAGE)
-        server.faults["GET"] = iter((Fault(403),))
-        at = f"{server.name}/a"
-        assert on_registry(both, ("b", "c"), known, at, Console(said.append)) == ()
+    for value in known.values():
+        server.put(fingerprint_tag(value), MANIFEST, IMAGE)
+    server.faults["GET"] = iter((Fault(403),))
+    at = f"{server.name}/a"
+    assert on_registry(both, ("b", "c"), known, at, Console(said.append)) == ()
     (line,) = said
     assert line.startswith("built to be sure: ")
     assert sorted(part.split(": ")[-1] for part in line.split("; ")) == [
@@ -346,13 +336,12 @@ def test_an_image_may_have_been_released_for_several() -> None:
         assert ask(server) == ({"b": digest}, [])
 
 
-def test_a_tag_that_moves_between_two_questions_does_not_move_us() -> None:
-    with registry() as server:
-        digest = release(server)
-        images, _ = look(server)
-        server.put(TAG, MANIFEST, {**IMAGE, "annotations": {"by": "somebody else"}})
-        version(server, images)
-        assert server.manifests["v2"] == server.manifests[digest]
+def test_a_tag_that_moves_between_two_questions_does_not_move_us(server: Registry) -> None:
+    digest = release(server)
+    images, _ = look(server)
+    server.put(TAG, MANIFEST, {**IMAGE, "annotations": {"by": "somebody else"}})
+    version(server, images)
+    assert server.manifests["v2"] == server.manifests[digest]
 
 
 @pytest.mark.parametrize(
@@ -394,13 +383,14 @@ def test_a_statement_that_cannot_be_read_is_a_doubt(artifact: bytes) -> None:
         (Fault(201, {"Docker-Content-Digest": "sha256:" + "0" * 64}), "did not take sha256:"),
     ],
 )
-def test_a_tag_that_the_registry_does_not_take_is_an_error(fault: Fault, words: str) -> None:
-    with registry() as server:
-        release(server)
-        images, _ = look(server)
-        server.faults["PUT"] = iter((fault,))
-        with pytest.raises(BuildError) as caught:
-            version(server, images)
+def test_a_tag_that_the_registry_does_not_take_is_an_error(
+    server: Registry, fault: Fault, words: str
+) -> None:
+    release(server)
+    images, _ = look(server)
+    server.faults["PUT"] = iter((fault,))
+    with pytest.raises(BuildError) as caught:
+        version(server, images)
     assert caught.value.message.startswith("images that the registry has could not be tagged\n")
     assert f"{server.name}/a/b:v2" in caught.value.message
     assert words in caught.value.message

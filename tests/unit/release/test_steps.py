@@ -18,11 +18,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.golden.texts import texts
-from tests.unit.fleets import asks, planned, service
+from tests.unit.fleets import asks, fleet, planned, service, unlocked
+from tests.unit.release.played import site
 
 from slimbake.config.model import BaseEntry, Parity, WeightsEntry
 from slimbake.docker import Bake
 from slimbake.errors import BuildError, CheckError, together
+from slimbake.release import bake as baking
+from slimbake.release.command import BakeOptions
 from slimbake.release.events import (
     BuildStep,
     Progress,
@@ -131,29 +134,10 @@ def test_shared_steps_of_a_build_have_the_target_that_has_them(steps: Steps) -> 
     }
 
 
-def test_the_step_that_broke_the_build_is_the_failed_one_with_its_whole_log(steps: Steps) -> None:
-    progress, _ = played(steps, "failing.jsonl")
-    broken = progress.failed
-    assert broken is not None and broken.step.target == "two-smoke"
-    assert broken.error.endswith("did not complete successfully: exit code: 1")
-    assert "ValueError: the subject is broken" in broken.log
-    assert broken.log[-1] == "smoke: load failed"
-
-
 def test_a_line_that_came_in_pieces_is_one_line(steps: Steps) -> None:
     _, changes = played(steps, "failing.jsonl")
-    said = [
-        change.line
-        for change in changes
-        if change.vertex.step.target == "one-smoke" and change.line
-    ]
-    assert [line.partition(" (")[0] for line in said] == ["1", "smoke: import passed"]
-    broken = next(
-        c.vertex
-        for c in changes
-        if c.vertex.step.target == "two-smoke" and c.vertex.state == "failed"
-    )
-    assert "" not in broken.log
+    said = [each.line for each in changes if each.vertex.step.target == "one-smoke"]
+    assert [line.partition(" (")[0] for line in said if line] == ["1", "smoke: import passed"]
 
 
 def test_a_build_of_what_is_cached_has_no_failure_and_says_cached(steps: Steps) -> None:
@@ -169,24 +153,15 @@ def test_a_build_of_what_is_cached_has_no_failure_and_says_cached(steps: Steps) 
 
 
 def event(digest: str = "d", **said: Any) -> dict[str, Any]:
+    name = f"[one stage-0 1/2] {CODE}"
     return {
-        "vertexes": [
-            {
-                "digest": digest,
-                "name": f"[one stage-0 1/2] {CODE}",
-                "started": "2026-01-01T00:00:00Z",
-                **said,
-            }
-        ]
+        "vertexes": [{"digest": digest, "name": name, "started": "2026-01-01T00:00:00Z", **said}]
     }
 
 
 def log(*chunks: bytes, stream: int = 1) -> dict[str, Any]:
-    return {
-        "logs": [
-            {"vertex": "d", "stream": stream, "data": base64.b64encode(c).decode()} for c in chunks
-        ]
-    }
+    data = [base64.b64encode(chunk).decode() for chunk in chunks]
+    return {"logs": [{"vertex": "d", "stream": stream, "data": each} for each in data]}
 
 
 def test_a_step_begins_writes_and_ends(steps: Steps) -> None:
@@ -254,6 +229,8 @@ def broken(steps: Steps) -> Vertex:
 
 
 def test_a_smoke_that_fails_is_a_check_that_does_not_hold(broken: Vertex) -> None:
+    assert broken.error.endswith("did not complete successfully: exit code: 1")
+    assert "ValueError: the subject is broken" in broken.log and "" not in broken.log
     error, culprit = failure(PLAN, broken, "")
     assert isinstance(error, CheckError) and culprit == "two-smoke"
     assert error.message.startswith(
@@ -266,21 +243,18 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(broken: Vertex) -> Non
     ("log", "hint"),
     [
         (
-            ("ModuleNotFoundError: No module named 'six'",),
+            "ModuleNotFoundError: No module named 'six'",
             "the image has no `six`: add the package that has it to `services.two.requirements`",
         ),
+        ("KeyError: 'VAULT_URL'", "`start: {env: {VAULT_URL: VALUE}}` of `services.two`"),
         (
-            ("KeyError: 'VAULT_URL'", "smoke: import failed"),
-            "`start: {env: {VAULT_URL: VALUE}}` of `services.two`",
-        ),
-        (
-            ("OSError: libgomp.so.1: cannot open shared object file: No such file",),
+            "OSError: libgomp.so.1: cannot open shared object file: No such file",
             "`services.two.system`; by Debian's rule for names that is `libgomp1`",
         ),
     ],
 )
-def test_a_smoke_names_what_it_misses(broken: Vertex, log: tuple[str, ...], hint: str) -> None:
-    broken.log += log
+def test_a_smoke_names_what_it_misses(broken: Vertex, log: str, hint: str) -> None:
+    broken.log += (log, "smoke: import failed")
     assert hint in failure(PLAN, broken, "")[0].hint
 
 
@@ -427,3 +401,22 @@ def test_the_last_words_of_buildx_stand_behind_the_events(says: Path, tmp_path: 
 )
 def test_a_busy_engine_is_asked_again_and_a_broken_step_is_not(text: str, again: bool) -> None:
     assert transient(Vertex(BuildStep("", "bake", ""), "failed"), text) is again
+
+
+def test_what_the_builder_gave_up_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    said: list[str] = []
+    words = "ERROR: failed to solve: DeadlineExceeded: context deadline exceeded"
+    vertex = Vertex(BuildStep("", "bake", ""), "failed", error=f"the daemon gave up:\n{words}")
+    broken = baking._Run({}, vertex, f"#1 building\n{words}\n", frozenset({"runtime"}))
+    runs = [broken, broken, baking._Run({"one": ("sha256:1",)}, None, "", frozenset({"one"}))]
+    monkeypatch.setattr(baking, "_build", lambda *_: runs.pop(0))
+    monkeypatch.setattr("slimbake.release.bake.time.sleep", pauses.append)
+    done = baking.bake(site(unlocked(fleet(service("one"))), said), ("one",), BakeOptions())
+    assert done.digests == {"one": ("sha256:1",)}
+    assert done.ran == {"runtime", "one"}, "also what ran before it gave up"
+    assert pauses == [2.0, 15.0]
+    assert said == [
+        f"the builder gave up, as one that is busy; again in {seconds} s: {words}"
+        for seconds in (2, 15)
+    ]

@@ -46,14 +46,10 @@ class Bakes:
 
     root: Path
     used: dict[str, dict[str, str]] = field(default_factory=lambda: dict(USED))
-    reported: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # service -> more of its answer
+    # service -> more of its answer
+    reported: dict[str, dict[str, Any]] = field(default_factory=dict)
     built: list[str] = field(default_factory=list)
     words: tuple[str, ...] = ()
-    stocked: list[bool] = field(
-        default_factory=list
-    )  # of each bake: with the wheels of this machine
     broken: tuple[str, ...] = ()  # services that have no trace
     failures: tuple[SlimbakeError, ...] = ()  # of those that are built and checked by themselves
 
@@ -67,7 +63,6 @@ class Bakes:
         plan: Plan | None = None,
     ) -> BakeResult:
         self.built += targets
-        self.stocked.append("here" in site.around.find_links)
         if plan is None:
             assert options.keep_going, "all that fails is reported"
             return BakeResult(failures=self.failures)
@@ -77,12 +72,7 @@ class Bakes:
             service = plan.target(name).service
             folder = self.root / ".slimbake/traces" / service
             folder.mkdir()
-            found = {
-                "modules": self.used[service],
-                "read": [],
-                "seen": True,
-                "fault": "",
-            }
+            found = {"modules": self.used[service], "read": [], "seen": True, "fault": ""}
             reported = found | self.reported.get(service, {})
             (folder / "traced.json").write_text(json.dumps(reported))
         return BakeResult(left=targets)
@@ -123,11 +113,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fresh:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(warm, "bake", bakes)
     monkeypatch.setattr(warm, "still_built", lambda *_: ((), {}))
-    monkeypatch.setattr(
-        Site,
-        "stocked",
-        lambda self, *_: replace(self, around=replace(self.around, find_links={"here": ""})),
-    )
+    monkeypatch.setattr(Site, "stocked", lambda self, *_: self)
     return Fresh(bakes, [])
 
 
@@ -137,10 +123,8 @@ def test_a_first_bake_lists_what_the_services_of_each_layer_use(fresh: Fresh) ->
     assert {*after.project.optimisation.warm} == {"base-web", "job"}
     installs = [t.recipe.install for t in after.plan.targets if t.recipe and t.recipe.install]
     assert [install.warm for install in installs] == [True, True]
-    assert (
-        "warm/base-web.txt"
-        in (fresh.bakes.root / "bake/dockerfiles/base-web.Dockerfile").read_text()
-    )
+    dockerfile = fresh.bakes.root / "bake/dockerfiles/base-web.Dockerfile"
+    assert "warm/base-web.txt" in dockerfile.read_text()
     assert any(said.startswith("traced base-web, job in ") for said in fresh.said)
 
 
@@ -224,11 +208,8 @@ def test_what_fails_in_a_trace_alone_stops_nothing(keep_going: bool, fresh: Fres
 def test_what_did_not_hold_is_traced_again_and_not_taken_from_the_cache(fresh: Fresh) -> None:
     def cached() -> dict[str, bool]:
         reported = json.loads((fresh.bakes.root / ".slimbake/traces/bake.json").read_text())
-        return {
-            name: not target["no-cache"]
-            for name, target in reported["target"].items()
-            if name.startswith("_trace-")
-        }
+        found = {name: each for name, each in reported["target"].items() if "_trace-" in name}
+        return {name: not each["no-cache"] for name, each in found.items()}
 
     fresh.bakes.reported["api"] = {"fault": "its smoke failed"}
     traces(fresh.site, ["api", "job"])
