@@ -300,8 +300,13 @@ def _command(said: Any, place: Place) -> Command | None:
             words = exact(text) or tuple(shlex.split(text))
         except ValueError:
             words = (text,)
-    words = tuple(word.replace("$$", "$") if "$$" in word else word for word in words)
+    words = tuple(map(_filled, words))
     return Command(words, place) if words else None
+
+
+def _filled(word: str) -> str:
+    """A word with the defaults of its variables, as Compose fills them in where nothing is set."""
+    return "$".join(expand(part, {}, keep=True) for part in word.split("$$"))
 
 
 def _health(said: Any, place: Place) -> Health | None:
@@ -317,7 +322,7 @@ def _health(said: Any, place: Place) -> Health | None:
     if _text(said.get("disable")) == "true" or words[:1] == ("NONE",):
         return Health(None, {}, place)
     shell = ("/bin/sh", "-c") if words[0] == "CMD-SHELL" else ()
-    words = tuple(word.replace("$$", "$") for word in words[1:])
+    words = tuple(map(_filled, words[1:]))
     return Health(Command(words, place, shell) if any(words) else Command((), place), times, place)
 
 

@@ -463,12 +463,8 @@ class _Reader:
         return True
 
     def _mkdir(self, words: list[str]) -> bool:
-        for word in words:
-            if not word.startswith("-") and "{" not in word:
-                self._needs.folders[absolute(self._workdir, word)] = self._place
-        return True
-
-    def _nothing(self, words: list[str]) -> bool:
+        made = (word for word in words if not word.startswith("-") and "{" not in word)
+        self._needs.folders |= {absolute(self._workdir, word): self._place for word in made}
         return True
 
     def _table(self, folder: str) -> dict[str, Any]:
@@ -500,7 +496,7 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
     "apk": _Reader._apk,
     "mkdir": _Reader._mkdir,
     **dict.fromkeys(("useradd", "adduser"), _Reader._users),
-    **dict.fromkeys(("groupadd", "addgroup"), _Reader._nothing),
+    **dict.fromkeys(("groupadd", "addgroup"), lambda *_: True),
 }
 
 

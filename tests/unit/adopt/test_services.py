@@ -31,6 +31,7 @@ def composed(root: Path, service: str, rest: str = "", **files: str) -> dict[str
         ("ports: [{target: 8000, published: '8000'}]", {"port": 8000}),
         ("expose: ['7000']", {"port": 7000}),
         ("command: celery -A 'main' worker", {"command": ["celery", "-A", "main", "worker"]}),
+        ("command: a ${B:-c} $D '$$E'", {"command": ["a", "c", "$D", "$E"]}),
         ("command: [celery, worker]\nexpose: [1]", {"command": ["celery", "worker"], "port": 1}),
         ("entrypoint: python -m main", {"command": ["python", "-m", "main"]}),
         ("user: '1001:1002'", {"user": "1001:1002"}),
