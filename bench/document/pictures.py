@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from . import svg
@@ -12,7 +11,7 @@ from .inputs import ONNX, Inputs, by_hand
 from .inputs import sharing as shared
 
 _HAND = "hand-written Dockerfile"
-_MADE = "Figures: {} (docs/results.md). MB = 1,000,000 bytes."
+_MADE = "Figures: {}. MB = 1,000,000 bytes."
 
 
 def sizes(inputs: Inputs) -> str:
@@ -25,7 +24,7 @@ def sizes(inputs: Inputs) -> str:
         ]
         if f"{image}{ONNX}" in inputs.services:
             onnx = _mega(inputs.images.get(f"{image}{ONNX}"))
-            bars.append(svg.Bar("slimbake, ONNX Runtime, int8", onnx, "onnx"))
+            bars.append(svg.Bar("slimbake, ONNX, int8", onnx, "onnx"))
         groups.append((image, bars))
     return svg.chart(
         "Sizes of images: hand-written, slimbake",
@@ -52,7 +51,7 @@ def sharing(inputs: Inputs) -> str:
     ]
     return svg.chart(
         "Bytes of the example's eight images together",
-        [svg.Panel("Eight images with their models, layers shared on both sides", "MB", groups)],
+        [svg.Panel("Eight images, layers shared on both sides", "MB", groups)],
         _MADE.format("bake/sizes.json, bench/results/bake.json"),
     )
 
@@ -124,72 +123,65 @@ def builds(inputs: Inputs) -> str:
 
 
 def layers(inputs: Inputs) -> str:
-    """Which layer lies on which, from the left to the right: runtime, bases, models, services. A model
-    has the name of the first service that has it.
+    """Which layer stands on which: a box in the box of the layer below it, and the services as
+    small boxes. A model has the name of the first service that has it.
     """
     images = inputs.images
     chains = {name: [each for each in of["layers"] if _shown(each)] for name, of in images.items()}
-    body = [svg.words(20, 38, "Layers of the example's images", "title")]
-    boxes, rows = _tree(chains, inputs, 0)
-    for box in boxes:
-        x, y = 20 + box.level * (_BOX + 6), 56 + box.row * _ROW
-        high = box.rows * _ROW - 6
-        body.append(svg.box((x, y, _BOX, high), box.kind))
-        middle = y + high / 2
-        if box.detail:
-            body.append(svg.words(x + 10, middle - 2, box.name, "strong"))
-            body.append(svg.words(x + 10, middle + 14, box.detail, "small"))
-        else:
-            body.append(svg.words(x + 10, middle + 5, box.name))
-    below = 56 + rows * _ROW + 16
-    if not images:
-        body.append(svg.words(20, below - 8, "unmeasured: `slimbake sizes --record`"))
-        below += 16
-    note = "Boxes are not to scale. Each is stored and pulled once. "
-    note += _MADE.format("bake/sizes.json")
-    body.append(svg.words(20, below, note, "small"))
-    return svg.page(below + 16, "Runtime, bases, models and services as layers", body)
+    boxes, y = _boxes(chains, inputs, 0, 20, 52, svg.WIDTH - 40)
+    notes = [
+        "Each box stands on the box around it, and is stored and pulled once.",
+        "Not to scale.",
+    ]
+    notes += [] if images else ["unmeasured: `slimbake sizes --record`"]
+    notes[-1] += " " + _MADE.format("bake/sizes.json")
+    for note in notes:
+        y += 18
+        boxes.append(svg.words(20, y, note, "small"))
+    title = svg.words(20, 38, "Layers of the example's images", "title")
+    return svg.page(y + 16, "Runtime, bases, models and services as layers", [title, *boxes])
 
 
-_BOX, _ROW = 159, 46
+_LETTER = 8.2  # pixels, at most
 _MODEL = "box2"
-
-
-@dataclass(frozen=True, slots=True)
-class _Box:
-    name: str
-    detail: str
-    kind: str
-    level: int
-    row: int
-    rows: int = 1
 
 
 def _shown(layer: Mapping[str, Any]) -> bool:
     return bool(layer["uncompressed"] >= 1_000_000)
 
 
-def _tree(
-    chains: Mapping[str, Sequence[Mapping[str, Any]]], inputs: Inputs, level: int, row: int = 0
-) -> tuple[list[_Box], int]:
-    """The boxes of these images from a level on, and how many rows they take."""
-    boxes, taken = [], 0
-    for name, chain in chains.items():
-        if len(chain) == level:
-            boxes.append(_Box(name, "", "box4", level, row + taken))
-            taken += 1
-    lower: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
+def _boxes(
+    chains: Mapping[str, Sequence[Mapping[str, Any]]],
+    inputs: Inputs,
+    level: int,
+    x: float,
+    y: float,
+    width: float,
+) -> tuple[list[str], float]:
+    """The boxes of these images from a level on, in a place so wide, and where they end."""
+    drawn, left = [], x
+    for name in (name for name, chain in chains.items() if len(chain) == level):
+        wide = 18 + _LETTER * len(name)
+        if left + wide > x + width:
+            left, y = x, y + 32
+        drawn += [svg.box((left, y, wide, 26), "box4"), svg.words(left + 9, y + 18, name)]
+        left += wide + 6
+    y += 32 if drawn else 0
+    above: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
     for name, chain in chains.items():
         if len(chain) > level:
-            lower.setdefault(chain[level]["diff"], {})[name] = chain
-    for below in lower.values():
-        more, rows = _tree(below, inputs, level + 1, row + taken)
-        layer = next(iter(below.values()))[level]
-        name, kind = _named(layer, below, inputs, level)
-        detail = f"{'model, ' * (kind == _MODEL)}{mb(layer['uncompressed'])} MB"
-        boxes += [_Box(name, detail, kind, level, row + taken, rows), *more]
-        taken += rows
-    return boxes, taken
+            above.setdefault(chain[level]["diff"], {})[name] = chain
+    for images in above.values():
+        inner, end = _boxes(images, inputs, level + 1, x + 10, y + 32, width - 20)
+        layer = next(iter(images.values()))[level]
+        name, kind = _named(layer, images, inputs, level)
+        size = f"{mb(layer['uncompressed'])} MB"
+        drawn.append(svg.box((x, y, width, end - y + 4), kind))
+        drawn.append(svg.words(x + 10, y + 20, name, "strong"))
+        drawn.append(svg.words(x + width - 10, y + 20, size, "small", "end"))
+        drawn += inner
+        y = end + 12
+    return drawn, y
 
 
 def _named(
@@ -199,7 +191,7 @@ def _named(
     if level == 0:
         return "runtime: CPython", "box3"
     if layer["holds"] == "/weights":
-        return next(iter(below)), _MODEL
+        return f"model of {next(iter(below))}", _MODEL
     first = [name for name, chain in below.items() if len(chain) == level + 1] or list(below)
     return f"base {inputs.bases.get(first[0], '')}", "box1"
 

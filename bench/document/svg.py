@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH = 860
-_LABEL, _VALUE = 250, 110  # pixels left of a bar, and right of the longest one
+WIDTH = 520  # what a phone shrinks to letters that can still be read
+_LABEL, _VALUE = 228, 104  # pixels left of a bar, and right of the longest one
 _STYLE = """\
 text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif;
   font-size: 14px; fill: #1f2937 }
@@ -65,7 +65,7 @@ def page(height: float, name: str, body: Iterable[str]) -> str:
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}"'
-            f' role="img" aria-label="{escape(name)}">',
+            f' width="{WIDTH}" height="{height:g}" role="img" aria-label="{escape(name)}">',
             f"<title>{escape(name)}</title>",
             f"<style>\n{_STYLE}</style>",
             f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1:g}"'
@@ -91,8 +91,8 @@ def box(place: tuple[float, float, float, float], kind: str) -> str:
     )
 
 
-def chart(name: str, panels: Iterable[Panel], note: str) -> str:
-    """Panels of horizontal bars, one below the other, and a line that says where they come from."""
+def chart(name: str, panels: Iterable[Panel], *notes: str) -> str:
+    """Panels of horizontal bars, one below the other, and lines that say where they come from."""
     y, body = 14.0, []
     for panel in panels:
         y += 24
@@ -116,6 +116,7 @@ def chart(name: str, panels: Iterable[Panel], note: str) -> str:
                 body.append(words(_LABEL + long + 8, y + 17, shown))
                 y += 24
         y += 10
-    y += 16
-    body.append(words(20, y, note, "small"))
+    for note in notes:
+        y += 18
+        body.append(words(20, y, note, "small"))
     return page(y + 16, name, body)
