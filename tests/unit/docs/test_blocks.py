@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 from tests.unit.docs.pages import ROOT, Block, blocks, commands
 
+from slimbake.adopt.writer import SCHEMA_LINE
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
 
@@ -85,6 +86,7 @@ def test_yaml_keeps_the_schema(block: Block) -> None:
         if not value.keys() <= SCHEMA["properties"].keys():
             assert value.keys() <= service.keys(), f"{block} is no part of a manifest"
             value = {"services": {"it": {"context": "it", **value}}}
+        assert "project" not in value or block.text.startswith(SCHEMA_LINE), f"{block}: no schema"
         jsonschema.validate({**REQUIRED, "registry": "example.com/it", **value}, SCHEMA)
 
 
