@@ -71,7 +71,8 @@ class LayerFiles:
         of its own, or after a value.
         """
         text = re.compile(rb"""["'}]%b["']""" % re.escape(suffix.encode()))
-        return any(text.search(content) for content in self._code.values())
+        # a text is found far sooner than a pattern
+        return any(suffix.encode() in code and text.search(code) for code in self._code.values())
 
     @classmethod
     def of_image(cls, prefix: Path) -> LayerFiles:
@@ -89,8 +90,8 @@ class LayerFiles:
     @cached_property
     def compilers(self) -> tuple[str, ...]:
         """What compiles, of all that lies below the prefix."""
-        names = LayerFiles.of_image(self.prefix).files
-        return tuple(sorted(name for name in names if _COMPILER.fullmatch(name)))
+        names = (file_name(f"{f}/{n}", self.site) for f, _, ns in os.walk(self.prefix) for n in ns)
+        return tuple(sorted(filter(_COMPILER.fullmatch, names)))
 
     def names_in(self, package: str) -> set[bytes]:
         """Every word in the Python code of a package, besides its tests: what names a file."""

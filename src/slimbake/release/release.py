@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from textwrap import indent
 
@@ -138,19 +139,24 @@ def _released(
     plan = site.plan
     images = {i.name: i.image for i in build.images if plan.target(i.name).released and i.image}
     ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
-    weights = {**request.pushed, **{i.target: i.reference for i in held}}
-    weights |= {i.name: i.image or i.pushed for i in build.images}
+    weights = {
+        **request.pushed,
+        **{i.target: i.reference for i in held},
+        **{i.name: i.image or i.pushed for i in build.images},
+    }
     plan = mounted(plan, weights, ids)
     beside = {**_beside(site, request, ids, weights, fingerprints), **weights}
-    starts = start_checks(site, plan, ids, request.platform, beside)
-    failed = {
-        name: f"the start check of {name} failed; its tag stays where it was\n{indent(why, '  ')}"
-        for name, why in starts.failed.items()
-    }
-    if failed and not request.keep_going:
-        raise CheckError("\n".join(failed.values()))
-    with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
-        measurement = measure_images(images, site.workspace, build.layouts)
+    with ThreadPoolExecutor(1) as beside_starts:  # which wait for services, and this for the engine
+        measured = beside_starts.submit(measure_images, images, site.workspace, build.layouts)
+        starts = start_checks(site, plan, ids, request.platform, beside)
+        failed = {
+            name: f"the start check of {name} failed; its tag stays where it was\n{indent(why, '  ')}"
+            for name, why in starts.failed.items()
+        }
+        if failed and not request.keep_going:
+            raise CheckError("\n".join(failed.values()))
+        with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
+            measurement = measured.result()
     alive = tuple(image for image in measurement.images if image.name not in failed)
     over = over_budget(plan, replace(measurement, images=alive), site.workspace)
     _expect_none(over, "over budget", request)
@@ -172,8 +178,15 @@ def _released(
     pushed = {image.target: image.reference for image in held}
     _tag(good, names)
     if request.push:
-        marks = _unedited(site, request, fingerprints)
-        pushed |= publish(site, place, good, names, request, documents, marks)
+        pushed |= publish(
+            site,
+            place,
+            good,
+            names,
+            request,
+            documents,
+            fingerprints=_unedited(site, request, fingerprints),
+        )
         retag(held, names, site.around.ca_bundle)
     empty = empty_smokes(site.workspace, site.root, plan.targets)
     return Released(
@@ -248,8 +261,7 @@ def _scan(site: Site, request: BakeRequest) -> Scan | None:
     nothing is pushed, none without a scanner. Raises SetupError for a push without one.
     """
     scan = site.project.manifest.scan
-    services = any(site.plan.target(name).kind == "service" for name in request.targets)
-    if not scan or not services:
+    if not scan or not any(site.plan.target(n).kind == "service" for n in request.targets):
         return None
     if scanner_here(scan, required=request.push):
         return scan

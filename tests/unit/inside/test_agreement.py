@@ -108,6 +108,15 @@ def test_one_vector_that_is_wrong_is_the_worst_case_and_keeps_no_limit() -> None
     assert holding("embedding", figures) == [True, False, False, False, True]
 
 
+def test_of_documents_that_are_equally_near_either_may_be_chosen() -> None:
+    known = reference()
+    known["vectors"][5:19] = [known["vectors"][19]] * 14  # the last of the ten, 14 times more
+    known["nearest"] = [[*known["nearest"][0][:-1], 5]]
+    vectors = list(known["vectors"])
+    vectors[5] = [0.999999 * number for number in vectors[5]]
+    assert agreement_of_embeddings(known, vectors)["top10"] == 1
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 0.0])
 def test_what_is_no_number_keeps_no_limit_and_is_json(number: float) -> None:
     known = reference()

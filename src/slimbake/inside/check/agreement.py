@@ -16,6 +16,7 @@ from ..ranking import INFINITE, NEAREST, Vector, nearest
 WORST = 5  # cases that are printed
 # The most by which a vector's length may differ, relative: cosines do not see a length.
 LENGTH = 1e-3
+TIE = 1e-6  # of a product: nearer to each other, two documents are equally near
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +72,34 @@ def agreement_of_embeddings(
     texts, theirs = reference["texts"], reference["vectors"]
     pairs = list(zip(vectors, theirs, strict=True))
     cosines = [cosine(mine, other) for mine, other in pairs]
-    documents = [vectors[place] for place in reference["documents"]]
-    places = [nearest(vectors[place], documents) for place in reference["queries"]]
-    ranked = zip(places, reference["nearest"], strict=True)
-    shared = [len({*mine} & {*other}) for mine, other in ranked]
+    documents, known = ([of[place] for place in reference["documents"]] for of in (vectors, theirs))
+    shared = [
+        _as_near(nearest(vectors[query], documents), of_reference, theirs[query], known)
+        for query, of_reference in zip(reference["queries"], reference["nearest"], strict=True)
+    ]
     order = sorted(range(len(texts)), key=lambda place: cosines[place])
     return {
         "texts": len(texts),
         "min-cosine": min(cosines),
         "mean-cosine": sum(cosines) / len(cosines),
-        "queries": len(places),
+        "queries": len(shared),
         "documents": len(documents),
         "top10": sum(shared) / (NEAREST * len(shared)),
         "length": max(_relative(length(mine), length(other)) for mine, other in pairs),
         "worst": [f"{cosines[place]:.6f} {shown(texts[place])}" for place in order[:WORST]],
     }
+
+
+def _as_near(
+    places: Sequence[int], of_reference: Sequence[int], query: Vector, documents: Sequence[Vector]
+) -> int:
+    """How many of these documents the reference might have chosen as well: by its own vectors, each
+    is as near to the query as the last of its choice. Which of two equally near ones is chosen is
+    decided by the order of sums, which differs between runtimes.
+    """
+    product = {p: sum(map(mul, query, documents[p])) for p in {*places, *of_reference}}
+    least = min(product[place] for place in of_reference)
+    return sum(product[place] >= least - TIE * abs(least) for place in places)
 
 
 def agreement_of_generations(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from json import dumps, loads
 from typing import Any
 
-from .processes import LAST_LINES, Launched, catches, listeners
+from .processes import EVERY, LAST_LINES, Launched, catches, listeners
 
 ENDS_WITHIN = 5.0  # seconds after the signal that stops it
 PATIENCE = 60.0  # seconds for one answer, and for one run of a command
@@ -220,7 +220,7 @@ class VerifiedService:
                 raise VerifyError(
                     f"it does not start: {self.ended()} before it listened on port {self.port}"
                 )
-            time.sleep(0.01)
+            time.sleep(EVERY)
         self.startup = self.startup or time.perf_counter() - began
 
     def restart(self) -> None:

@@ -13,9 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .processes import Launched, catches, cpu_seconds, descendants, listeners
+from .processes import EVERY, Launched, catches, cpu_seconds, descendants, listeners
 
-EVERY = 0.005  # seconds between two looks at the port: the precision of a figure
 DYING = 0.1  # seconds between an answer of a dying process and its end
 SILENT = 2.0  # seconds without processor time after which what listens is believed to serve
 LOOK = 0.1  # seconds between two looks at a command's processor time

@@ -36,27 +36,41 @@ def warm_modules(warm: Iterable[str]) -> set[str]:
     return {name for name in lines if name.endswith(".py")}
 
 
-def select(layer: LayerFiles, warm: Iterable[str], compiled: Collection[str]) -> Selected:
-    """What of a layer goes cold: the import system alone asks for it.
+def read_by_path(prefix: Path) -> set[str]:
+    """The modules below a prefix that its packages' code takes from the disk past the import system."""
+    layer = LayerFiles.of_image(prefix)
+    sources = {name: path.read_bytes() for name, path in _sources(layer).items()}
+    # A package's tests read its sources to check their style.
+    by_path = reached(sources, [name for name in sources if not _TEST.fullmatch(name)])
+    return by_path | taken_from_disk(sources, {name: layer.owner(name)[0] for name in sources})
 
-    `warm`: the lines of a warm list; `compiled`: the modules that have bytecode on disk if they stay.
-    """
-    lines = {line for line in warm if line and not line.startswith("#")}
-    imported = warm_modules(lines)
-    sources = {
-        name: path.read_bytes()
+
+def _sources(layer: LayerFiles) -> dict[str, Path]:
+    return {
+        name: path
         for name, path in layer.files.items()
         if name.endswith(".py") and not name.startswith("/") and not path.is_symlink()
     }
-    owners = {name: layer.owner(name)[0] for name in layer.files}
-    # A package's tests read its sources to check their style.
-    by_path = reached(sources, [name for name in sources if not _TEST.fullmatch(name)])
-    by_path |= taken_from_disk(sources, owners)
+
+
+def select(
+    layer: LayerFiles,
+    warm: Iterable[str],
+    compiled: Collection[str],
+    by_path: Container[str],
+) -> Selected:
+    """What of a layer goes cold: the import system alone asks for it.
+
+    `warm`: the lines of a warm list; `compiled`: the modules that have bytecode on disk if they stay;
+    `by_path`: see `read_by_path`.
+    """
+    lines = {line for line in warm if line and not line.startswith("#")}
+    imported = warm_modules(lines)
     bare, twins = set(_start_modules(layer)), modules(layer.files)
     movable = sorted(
         name
-        for name in sources
-        if owners[name]
+        for name in _sources(layer)
+        if layer.owner(name)[0]
         # Programs look for these, and `importlib.metadata` takes names of packages from files.
         and "/" in name.removesuffix("/__init__.py")
         and (name not in imported or name in compiled)
@@ -82,7 +96,7 @@ def taken_from_disk(sources: Mapping[str, bytes], owners: Mapping[str, str]) -> 
             continue
         owner = owners[name]
         named.setdefault(owner, set()).update(_named(content))
-        if _LOADS_FILES.search(content) and _FINDS.search(content) and finds_files(content):
+        if _FINDS.search(content) and _LOADS_FILES.search(content) and finds_files(content):
             finders.add(owner)
     return {
         name

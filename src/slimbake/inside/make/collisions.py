@@ -132,8 +132,9 @@ def merged(source: Path, prefix: Path) -> list[Path]:
     new: list[tuple[Path, Path]] = []
     faults = []
     for path in tree(source):
-        target = prefix / path.relative_to(source)
-        owner, digest = below.get(path.relative_to(source), ("the layers below", ""))
+        place = path.relative_to(source)
+        target = prefix / place
+        owner, digest = below.get(place, ("the layers below", ""))
         if path.is_dir() and not path.is_symlink():
             same = target.is_dir() or not os.path.lexists(target)
         elif os.path.lexists(target):
@@ -142,14 +143,12 @@ def merged(source: Path, prefix: Path) -> list[Path]:
             same = not digest or path.is_symlink() or digest == _digest(path.read_bytes())
             new.append((path, target))
         if not same:
-            other = above.get(path.relative_to(source), ("a package of this layer",))[0]
-            faults.append(
-                f"{path.relative_to(source)} is in {owner} and, with other contents, in {other}"
-            )
+            other = above.get(place, ("a package of this layer",))[0]
+            faults.append(f"{place} is in {owner} and, with other contents, in {other}")
     refuse(faults)
     for path, target in new:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target, follow_symlinks=False)
+        shutil.copy(path, target, follow_symlinks=False)
     return [target for _, target in new]
 
 

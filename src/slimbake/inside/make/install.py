@@ -11,13 +11,14 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .. import ledger, rules
 from ..cold.pack import go_cold
-from ..cold.select import select, warm_modules
+from ..cold.select import read_by_path, select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE, StepError
 from .collisions import SITE_HERE, Claim, claims_of, merged, refuse_collisions
 from .layer import OFFLINE, TMP, compile_modules, link_identical, run_uv
@@ -38,15 +39,15 @@ def unpack_wheels(arguments: Sequence[str]) -> None:
     """
     folder = Path(*arguments)
     into = folder / "prefix"
-    strip = filter(None, [os.environ.get("STRIP")])
     # There may be wheels for other platforms, too.
     here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
     wheels = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
     local = sorted(INSIDE.glob("own/*/*.whl"))
     unpack((INSIDE / "lock.txt").read_text(), wheels, local, into)
     layer = rules.LayerFiles(into, tree(into))
-    stripped = [entry for name in strip for entry in rules.strip_symbols(layer, name)]
-    (folder / STRIPPED).write_text(json.dumps([asdict(entry) for entry in stripped]))
+    rule = os.environ.get("STRIP")
+    stripped = map(asdict, rules.strip_symbols(layer, rule) if rule else ())
+    (folder / STRIPPED).write_text(json.dumps([*stripped]))
 
 
 def lay_packages(_: Sequence[str] = ()) -> None:
@@ -61,15 +62,20 @@ def lay_packages(_: Sequence[str] = ()) -> None:
         ledger.LedgerEntry(**entry) for entry in json.loads((UNPACKED / STRIPPED).read_text())
     ]
     before = {*tree(PREFIX)}
-    new = merged(UNPACKED / "prefix", PREFIX)
-    layer = rules.LayerFiles(PREFIX, new)
-    result = optimised(layer, settings, stripped)
-    modules = list(layer.files.values())
-    if settings.get("warm"):
-        warm = (INSIDE / "warm.txt").read_text().splitlines()
-        stays = warm_modules(warm)
-        compiled = compile_modules(path for path in modules if layer.name(path) in stays)
-        modules = go_cold(layer, select(layer, warm, {*map(layer.name, compiled)}), settings)
+    with ProcessPoolExecutor(1) as other_core:
+        by_path = (
+            other_core.submit(read_by_path, UNPACKED / "prefix") if settings.get("warm") else None
+        )
+        new = merged(UNPACKED / "prefix", PREFIX)
+        layer = rules.LayerFiles(PREFIX, new)
+        result = optimised(layer, settings, stripped)
+        modules = list(layer.files.values())
+        if by_path:
+            warm = (INSIDE / "warm.txt").read_text().splitlines()
+            stays = warm_modules(warm)
+            compiled = compile_modules(path for path in modules if layer.name(path) in stays)
+            selected = select(layer, warm, {*map(layer.name, compiled)}, by_path.result())
+            modules = go_cold(layer, selected, settings)
     if settings["compile"]:
         compile_modules(modules)
     if settings["rules"] or settings.get("warm"):

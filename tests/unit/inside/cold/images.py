@@ -12,7 +12,7 @@ from tests.ran import ran
 from tests.wheels import make_wheel
 
 from slimbake.inside.cold.pack import go_cold
-from slimbake.inside.cold.select import select, warm_modules
+from slimbake.inside.cold.select import read_by_path, select, warm_modules
 from slimbake.inside.rules import LayerFiles
 
 
@@ -44,7 +44,7 @@ class Image:
         stays = warm_modules(warm) & layer.files.keys()
         words = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
         self.start("-S", *words, *(str(layer.files[each]) for each in sorted(stays)))
-        return go_cold(layer, select(layer, warm, stays), {"layer": name})
+        return go_cold(layer, select(layer, warm, stays, read_by_path(self.root)), {"layer": name})
 
     def start(
         self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
