@@ -10,7 +10,7 @@ FROM python
 COPY --from=program /python /usr/local/bin/python3.11
 RUN set -eu; \
     cp -a /usr/lib/python3.11 /usr/lib/*/libpython3.11.so.1.0 /usr/local/lib; \
-    dpkg --purge --force-depends libpython3.11 python3.11 python3.11-minimal \
+    dpkg --purge --force-depends libpython3.11-dev libpython3.11 python3.11 python3.11-minimal \
         libpython3.11-stdlib libpython3.11-minimal; \
     rm -rf /usr/bin/python3* /usr/lib/python3*; \
     cd /usr/local/lib/python3.11; \
