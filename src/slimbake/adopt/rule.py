@@ -219,12 +219,10 @@ class _Service:
             re.sub(r"\W+", "-", path).strip("-") or "data": code.moved(path)
             for path in stage.volumes
         }
-        if volumes:
-            entry["volumes"] = volumes
-        if folders := self._folders(code, [*volumes.values()]):
-            entry["tmpfs"] = folders
-        if stage.stop_signal:
-            entry["stop_signal"] = stage.stop_signal
+        mounted = (self._compose and self._compose.volumes) or {}
+        folders = self._folders(code, [*volumes.values(), *map(code.moved, mounted.values())])
+        more = {"volumes": volumes, "tmpfs": folders, "stop_signal": stage.stop_signal}
+        entry |= {key: value for key, value in more.items() if value}
         self._health(code, there, entry)
         self._unset(entry)
         entry |= self._packages(code)
@@ -403,9 +401,10 @@ class _Service:
             covered = any(f"{target}/".startswith(f"{path}/") for target in targets)
             home = moved.startswith((NONROOT_HOME, HOME, "/tmp", "/var/lib", "/etc", "/usr"))  # noqa: S108
             source = code.source(moved)
+            kept = any(f"{moved}/".startswith(f"{volume}/") for volume in volumes)
             inner = source and self._repository.below(source)
             if not (
-                covered or home or inner or moved in volumes or self._needs.is_environment(path)
+                covered or home or inner or kept or self._needs.is_environment(path)
             ) and _ABSOLUTE.fullmatch(moved):
                 found.append(moved)
         return [p for p in found if not any(p != e and p.startswith(f"{e}/") for e in found)]

@@ -175,6 +175,14 @@ HEALTHCHECK --interval=30s CMD curl -f http://localhost:8000/ || exit 1
     }
 
 
+def test_folders_in_a_volume_of_the_compose_file_are_that_volume_s(tmp_path: Path) -> None:
+    made = f"{HEAD}RUN mkdir -p /data/cache /data /cache && chown app /data\n{CMD}"
+    own = "services: {shop: {build: ., volumes: ['data:/data']}}\nvolumes: {data: {}}\n"
+    found = draft(tmp_path, made, {**FILES, "compose.yaml": own})
+    assert found.entry["volumes"] == {"data": "/data"}
+    assert (found.entry["tmpfs"], found.notes) == (["/cache"], ())
+
+
 def test_a_health_check_that_needs_a_shell_has_one_and_the_command_does_not(tmp_path: Path) -> None:
     found = draft(tmp_path, HEAD + "EXPOSE 80\nHEALTHCHECK CMD test -f /tmp/$X && true\n" + CMD)
     assert found.outcome == "own"
