@@ -22,14 +22,8 @@ from slimbake.inside.ranking import INFINITE, NEAREST, nearest
 NUMBERS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda number: round(number, 3))
 VECTORS = st.lists(NUMBERS, min_size=3, max_size=3).filter(lambda vector: length(vector) > 1e-2)
 ANYTHING = st.lists(st.floats(), min_size=3, max_size=3)
-LIMITS = {
-    "min-cosine": 0.99,
-    "mean-cosine": 0.995,
-    "top10": 0.97,
-    "tokens": 1.0,
-    "perplexity": 0.02,
-    "logprobs": 0.06,
-}
+LIMITS = {"min-cosine": 0.99, "mean-cosine": 0.995, "top10": 0.97}
+LIMITS |= {"tokens": 1.0, "perplexity": 0.02, "logprobs": 0.06}
 
 
 @given(VECTORS, VECTORS, st.floats(0.01, 100))
@@ -64,9 +58,8 @@ def test_the_nearest_are_ten_or_all(documents: list[list[float]], query: list[fl
 def test_no_other_document_is_nearer(documents: list[list[float]], query: list[float]) -> None:
     products = [sum(a * b for a, b in zip(query, document, strict=True)) for document in documents]
     found = nearest(query, documents)
-    assert min(products[place] for place in found) >= max(
-        product for place, product in enumerate(products) if place not in found
-    )
+    others = [product for place, product in enumerate(products) if place not in found]
+    assert min(products[place] for place in found) >= max(others)
 
 
 def reference(count: int = 30) -> dict[str, Any]:
@@ -127,11 +120,8 @@ def test_what_is_no_number_keeps_no_limit_and_is_json(number: float) -> None:
 
 def test_ids_that_differ_are_reported_and_do_not_hold() -> None:
     known = reference()
-    figures = {
-        **agreement_of_embeddings(known, known["vectors"]),
-        "strings": 3,
-        "different": ["a\0\u202eb"],
-    }
+    figures = agreement_of_embeddings(known, known["vectors"])
+    figures |= {"strings": 3, "different": ["a\0\u202eb"]}
     first, *others = judge("embedding", figures, LIMITS)
     assert (first.holds, all(each.holds for each in others)) == (False, True)
     assert first.words == "token ids are equal on 2 of 3 strings: FAILED\n  'a\\x00\\u202eb'"
@@ -147,14 +137,10 @@ PROMPTS = {
 
 
 def test_answers_that_are_equal_change_nothing() -> None:
-    figures = agreement_of_generations(
-        PROMPTS, [[1, 2, 3, 4], [5, 6, 7, 8]], [[-1.5, -0.5], [-1.0]]
-    )
-    assert (figures["tokens"], figures["perplexity"], figures["reference"]) == (
-        1,
-        0,
-        pytest.approx(math.e),
-    )
+    greedy = [[1, 2, 3, 4], [5, 6, 7, 8]]
+    figures = agreement_of_generations(PROMPTS, greedy, [[-1.5, -0.5], [-1.0]])
+    assert (figures["tokens"], figures["perplexity"]) == (1, 0)
+    assert figures["reference"] == pytest.approx(math.e)
     assert holding("generation", figures) == [True, True, True, True]
 
 
@@ -169,9 +155,8 @@ def test_answers_that_are_equal_change_nothing() -> None:
     ],
 )
 def test_tokens_count_until_the_first_that_differs(greedy: list[list[int]], part: float) -> None:
-    assert agreement_of_generations(PROMPTS, greedy, [[-2.0, 0.0], [-1.0]])[
-        "tokens"
-    ] == pytest.approx(part)
+    figures = agreement_of_generations(PROMPTS, greedy, [[-2.0, 0.0], [-1.0]])
+    assert figures["tokens"] == pytest.approx(part)
 
 
 @pytest.mark.parametrize(

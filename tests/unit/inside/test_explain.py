@@ -62,11 +62,9 @@ def last(python: Python, text: str) -> str:
     [("gone", LINE), ("thing.sub.gone", LINE), ("thing.fast", "a-rule"), ("dropped", ODD)],
 )
 def test_a_failed_import_names_what_removed_it(module: str, by: str, python: Python) -> None:
-    assert (
-        last(python, f"import {module}")
-        == f"ModuleNotFoundError: No module named '{module}': {by} removed it; `slimbake"
-        f" why {module}` tells more"
-    )
+    named = f"ModuleNotFoundError: No module named '{module}'"
+    said = f"{named}: {by} removed it; `slimbake why {module}` tells more"
+    assert last(python, f"import {module}") == said
 
 
 def test_a_module_of_a_package_asked_for_by_name_is_reported(python: Python) -> None:
@@ -75,17 +73,13 @@ def test_a_module_of_a_package_asked_for_by_name_is_reported(python: Python) -> 
     assert "cannot import name 'never' from 'thing'" in last(python, "from thing import never")
 
 
-def test_what_was_never_there_is_reported_as_ever(python: Python) -> None:
-    assert last(python, "import never") == "ModuleNotFoundError: No module named 'never'"
-    assert (
-        last(python, "import thing.never") == "ModuleNotFoundError: No module named 'thing.never'"
-    )
-    assert (
-        last(python, "import thing.data") == "ModuleNotFoundError: No module named 'thing.data'"
-    ), "no module"
-    assert last(python, "import stripped") == "ModuleNotFoundError: No module named 'stripped'", (
-        "not removed"
-    )
+@pytest.mark.parametrize(
+    "module",
+    ["never", "thing.never", "thing.data", "stripped"],  # the last two: no module, not removed
+)
+def test_what_was_never_there_is_reported_as_ever(module: str, python: Python) -> None:
+    said = f"ModuleNotFoundError: No module named '{module}'"
+    assert last(python, f"import {module}") == said
 
 
 def test_whoever_only_looks_learns_that_it_is_not_there(python: Python) -> None:

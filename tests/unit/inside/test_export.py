@@ -4,6 +4,7 @@ said of faults.
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +13,14 @@ import pytest
 from tests.ran import ran
 from tests.unit.programs import written
 
-from slimbake.inside.export.task import max_length, model_pooling
+from slimbake.inside.export.task import max_length, model_pooling, model_task
 from slimbake.inside.export.tracing import ExportError
 
 
 def beside(folder: Path, files: dict[str, Any]) -> Path:
     for name, value in files.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value))
     return folder
 
@@ -106,8 +107,74 @@ def test_padding_is_no_place_of_a_text(tmp_path: Path, padding: int | None, leng
 
 def test_a_model_without_any_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="how long a text may be"):
-        max_length(
-            tmp_path,
-            SimpleNamespace(config=SimpleNamespace()),
-            SimpleNamespace(model_max_length=10**30),
-        )
+        model = SimpleNamespace(config=SimpleNamespace())
+        max_length(tmp_path, model, SimpleNamespace(model_max_length=10**30))
+
+
+# --- what a model is for, by the files beside its weights
+
+
+SENTENCES = [
+    {"path": path, "type": f"sentence_transformers.models.{step}"}
+    for step, path in (("Transformer", ""), ("Pooling", "1_Pooling"))
+]
+
+
+def folder_of_model(folder: Path, architecture: str, files: Mapping[str, Any] = {}) -> Path:
+    """A folder that looks like a model."""
+    config = {"architectures": [architecture], "vocab_size": 8}
+    (folder / "model.safetensors").touch()
+    return beside(folder, {"config.json": config, "tokenizer.json": {}, **files})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        ("GemmaForCausalLM", "generation"),
+        ("GPT2LMHeadModel", "generation"),
+        ("BertModel", "embedding"),
+        ("XLMRobertaModel", "embedding"),
+    ],
+)
+def test_the_class_of_a_model_tells_its_task(tmp_path: Path, architecture: str, task: str) -> None:
+    assert model_task(folder_of_model(tmp_path, architecture)) == task
+
+
+@pytest.mark.parametrize("architecture", ["MPNetForMaskedLM", "LlamaForCausalLM"])
+def test_a_sentence_transformer_of_any_class_embeds(tmp_path: Path, architecture: str) -> None:
+    folder = folder_of_model(tmp_path, architecture, {"modules.json": SENTENCES})
+    assert model_task(folder) == "embedding"
+    (folder / "modules.json").unlink()
+    assert model_task(beside(folder, {POOLING: {"pooling_mode": "cls"}})) == "embedding"
+
+
+def test_a_head_is_not_dropped(tmp_path: Path) -> None:
+    folder = folder_of_model(
+        tmp_path, "BertForSequenceClassification", {"modules.json": SENTENCES[:1]}
+    )
+    with pytest.raises(ExportError, match="has a head that an export would drop"):
+        model_task(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("config.json", {"model_type": "bert"}, "names the model's class"),
+        ("config.json", [], "names the model's class"),
+        (
+            "config.json",
+            {"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True},
+            "has an encoder and a decoder",
+        ),
+        (
+            "config.json",
+            {"architectures": ["BertModel"], "quantization_config": {"quant_method": "gptq"}},
+            "quantised already",
+        ),
+        ("preprocessor_config.json", {}, "reads images or sound"),
+    ],
+)
+def test_another_graph_is_refused(tmp_path: Path, file: str, content: object, why: str) -> None:
+    folder = beside(folder_of_model(tmp_path, "BertModel"), {file: content})
+    with pytest.raises(ExportError, match=why):
+        model_task(folder)

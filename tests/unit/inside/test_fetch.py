@@ -52,21 +52,16 @@ def ranges(index: Index) -> list[str | None]:
     return [headers.get("range") for _, headers in index.asked]
 
 
-def test_each_number_of_bytes_that_arrived_is_reported(index: Index, tmp_path: Path) -> None:
-    took: list[int] = []
-    download(address(index), tmp_path / NAME, sha256(index), opener((), None), took.append)
-    assert sum(took) == len(index.files[NAME])
-
-
 def test_a_broken_line_is_taken_up_where_it_broke(index: Index, tmp_path: Path) -> None:
     index.breaks[NAME] = [10, 503, 20]
-    assert fetched(index, tmp_path / NAME) == index.files[NAME]
+    took: list[int] = []
+    download(address(index), tmp_path / NAME, sha256(index), opener((), None), took.append)
+    assert (tmp_path / NAME).read_bytes() == index.files[NAME]
+    assert sum(took) == len(index.files[NAME]), "what arrived is reported"
     assert ranges(index) == [None, "bytes=10-", "bytes=10-", "bytes=30-"]
 
 
-def test_a_server_without_ranges(
-    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_without_ranges(index: Index, tmp_path: Path) -> None:
     index.breaks[NAME] = [10]
     index.ranges = False
     assert fetched(index, tmp_path / NAME) == index.files[NAME]
@@ -78,9 +73,8 @@ def test_a_recovering_index_is_asked_five_times(status: int, index: Index, tmp_p
     index.breaks[NAME] = [status] * 4
     assert fetched(index, tmp_path / NAME) == index.files[NAME]
     index.breaks[NAME] = [status] * 5
-    with pytest.raises(
-        FetchError, match=f"{NAME}: the index broke off 5 times: HTTP Error {status}"
-    ):
+    why = f"{NAME}: the index broke off 5 times: HTTP Error {status}"
+    with pytest.raises(FetchError, match=why):
         fetched(index, tmp_path / "other" / NAME)
     assert len(index.asked) == 10 and list((tmp_path / "other").iterdir()) == []
 
@@ -96,10 +90,8 @@ def test_an_index_that_has_nothing_is_asked_once(status: int, index: Index, tmp_
 def test_a_file_of_another_hash_is_refused_and_not_kept(index: Index, tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
         fetched(index, tmp_path / "x" / NAME, "0" * 64)
-    assert (
-        str(caught.value)
-        == f"{NAME} is not what the lock names: sha256 {sha256(index)}, wanted {'0' * 64}"
-    )
+    named = f"{NAME} is not what the lock names"
+    assert str(caught.value) == f"{named}: sha256 {sha256(index)}, wanted {'0' * 64}"
     assert list((tmp_path / "x").iterdir()) == []
 
 
@@ -131,25 +123,12 @@ def test_credentials_in_the_address_win_and_leave_it(index: Index, tmp_path: Pat
 
 def test_nobody_else_learns_who_we_are(index: Index, tmp_path: Path) -> None:
     with serving() as other:  # at another port of the same host
-        download(
-            address(index),
-            tmp_path / NAME,
-            sha256(index),
-            opener([as_user(other, "me:word")], None),
-        )
-    assert sent(index) == [None]
-
-
-def test_a_redirect_elsewhere_takes_no_credentials(index: Index, tmp_path: Path) -> None:
-    with serving() as front:
-        front.redirects[NAME] = address(index)
-        download(
-            address(front),
-            tmp_path / NAME,
-            sha256(index),
-            opener([as_user(front, "me:word")], None),
-        )
-        assert (sent(front), sent(index)) == ([word("me:word")], [None])
+        open_ = opener([as_user(other, "me:word")], None)
+        download(address(index), tmp_path / NAME, sha256(index), open_)
+        assert sent(index) == [None]
+        other.redirects[NAME] = address(index)
+        download(address(other), tmp_path / "again" / NAME, sha256(index), open_)
+        assert (sent(other), sent(index)) == ([word("me:word")], [None, None])
 
 
 def test_an_index_that_sends_us_on_to_itself_hears_it_again(index: Index, tmp_path: Path) -> None:
@@ -202,9 +181,8 @@ def test_of_what_fits_the_file_that_the_lock_names_is_taken() -> None:
         choose_wheel([better, named], set())
     local = found("file:///inside/find-links/core.whl")
     assert choose_wheel([better, local], {B}) == local
-    with pytest.raises(
-        FetchError, match=f"core: the index has better.whl with sha256 {A}, and the lock {B}"
-    ):
+    why = f"core: the index has better.whl with sha256 {A}, and the lock {B}"
+    with pytest.raises(FetchError, match=why):
         choose_wheel([better], {B})
 
 
@@ -250,13 +228,10 @@ def test_the_step_tells_what_is_wrong_in_one_line(
 
 def test_the_step_takes_wheels_of_a_folder(index: Index, inside: Path, tmp_path: Path) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
+    fetch.fetch_lock("# Generated\n", tmp_path / "wheels", "")
+    assert list((tmp_path / "wheels").iterdir()) == [], "an empty lock"
     fetch.fetch_lock("local==1+cpu\n", tmp_path / "wheels", "cpu")
     assert (tmp_path / "wheels" / path.name).read_bytes() == path.read_bytes()
-
-
-def test_an_empty_lock_makes_an_empty_folder(inside: Path, tmp_path: Path) -> None:
-    fetch.fetch_lock("# Generated\n", tmp_path / "wheels", "")
-    assert list((tmp_path / "wheels").iterdir()) == []
 
 
 # --- an index that does not end

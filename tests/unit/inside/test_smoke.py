@@ -44,12 +44,9 @@ def run(tmp_path: Path) -> Run:
         if stored is not None:
             (tmp_path / "context/reference.json").write_text(json.dumps(stored))
         environment = {"SLIMBAKE_SMOKE": "smoke.py", **variables}
-        context = f"--context={tmp_path / 'context'}"
-        return ran(
-            [sys.executable, "-ISB", program, "smoke", context, *arguments],
-            cwd=tmp_path / "app",
-            env={**os.environ, **environment},
-        )
+        words = ("-ISB", program, "smoke", f"--context={tmp_path / 'context'}", *arguments)
+        env = {**os.environ, **environment}
+        return ran([sys.executable, *words], cwd=tmp_path / "app", env=env)
 
     return call
 
@@ -100,12 +97,8 @@ def test_parity_without_a_stored_reference_fails_and_says_how_to_store_one(run: 
 
 def test_the_reference_may_have_another_name(run: Run, tmp_path: Path) -> None:
     (tmp_path / "context/answers.json").write_text("[1, 2]")
-    assert (
-        run(
-            "def parity(reference): assert reference == [1, 2]", SLIMBAKE_REFERENCE="answers.json"
-        ).returncode
-        == 0
-    )
+    text = "def parity(reference): assert reference == [1, 2]"
+    assert run(text, SLIMBAKE_REFERENCE="answers.json").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.ran import ran
 
 from slimbake.inside import debs
+from slimbake.inside.check import contents
 from slimbake.inside.make import ldconfig, system
 from slimbake.inside.make.system import Installed
 
@@ -173,12 +175,7 @@ def cache(*libraries: tuple[str, int, str]) -> bytes:
         for text in (name, path):
             places.append(start + len(strings))
             strings += text.encode() + b"\0"
-        rows.append(
-            flags.to_bytes(4, "little")
-            + places[0].to_bytes(4, "little")
-            + places[1].to_bytes(4, "little")
-            + bytes(12)
-        )
+        rows.append(struct.pack("<3I12x", flags, *places))
     return header.ljust(ldconfig.HEADER, b"\0") + b"".join(rows) + strings
 
 
@@ -210,3 +207,32 @@ def test_ldconfig_is_a_program_of_its_own(tmp_path: Path) -> None:
     assert " libs found in cache `/etc/ld.so.cache'" in done.stdout
     found = "libc.so.6 (libc6" if Path(ldconfig.CACHE).exists() else "0 libs found"
     assert found in done.stdout
+
+
+ZLIB = """\
+Package: zlib1g
+Source: zlib (1:1.3-1)
+Version: 1:1.3-1+b2
+Architecture: amd64
+Description: compression library
+ of several lines
+Slimbake-Carried: 2 of 5 files
+"""
+TZDATA = "Package: tzdata\nVersion: 2026f\nArchitecture: all\n"
+
+
+def test_debian_packages_say_what_they_were_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {"zlib1g": ZLIB, "tzdata": TZDATA, "zlib1g.md5sums": "00  lib/x\n"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(contents, "STATUS", tmp_path)
+    tzdata, zlib = contents.debian_packages()
+    assert (*tzdata.values(),) == ("tzdata", "2026f", "all", "tzdata", "2026f")
+    assert zlib == {
+        "name": "zlib1g",
+        "version": "1:1.3-1+b2",
+        "architecture": "amd64",
+        "source": "zlib",
+        "source_version": "1:1.3-1",
+    }

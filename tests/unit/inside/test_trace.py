@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,13 @@ from slimbake.inside.check import trace
 from slimbake.inside.rules import LayerFiles
 
 SCRIPT = f"#!{sys.executable}\n# -*- coding: utf-8 -*-\nimport helper\n"
+
+
+@pytest.fixture(autouse=True)
+def _traces_lie_with_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody removes a trace: it goes with the step of a build that makes it."""
+    (tmp_path / "traces").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "traces"))
 
 
 @pytest.fixture
