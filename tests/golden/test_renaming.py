@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.lock.test_model import digests
 
 from slimbake.config.model import (
     BaseEntry,
@@ -16,7 +17,6 @@ from slimbake.config.model import (
     WeightsEntry,
 )
 from slimbake.fleet import resolve
-from slimbake.lock.model import locked_layers, question, settled
 from slimbake.plan import plan
 from slimbake.render.generated import generate
 
@@ -28,14 +28,8 @@ requirements = st.builds(
     specs=st.lists(st.sampled_from(["torch", "numpy>=2", "httpx"]), unique=True).map(tuple),
     packages=st.lists(st.sampled_from([COMMON, AUTH]), unique=True).map(tuple),
 )
-weights = st.sampled_from(
-    [
-        None,
-        WeightsEntry("package", "model"),
-        WeightsEntry("path", "shared/model"),
-        WeightsEntry("path", "own"),
-    ]
-)
+in_folders = (WeightsEntry("path", each) for each in ("shared/model", "own"))
+weights = st.sampled_from([None, WeightsEntry("package", "model"), *in_folders])
 
 
 @st.composite
@@ -46,14 +40,8 @@ def fleets(draw: st.DrawFn) -> Manifest:
     bases: list[BaseEntry] = []
     for number in range(draw(st.integers(0, 4))):
         parents = st.sampled_from([None, *(base.name for base in bases)])
-        bases.append(
-            BaseEntry(
-                f"b{number}q",
-                draw(parents),
-                draw(requirements),
-                draw(st.sampled_from([(), ("libpq5",)])),
-            )
-        )
+        system = draw(st.sampled_from([(), ("libpq5",)]))
+        bases.append(BaseEntry(f"b{number}q", draw(parents), draw(requirements), system))
     services = tuple(
         ServiceEntry(
             name=f"s{number}q",
@@ -81,29 +69,20 @@ def renamed(text: str, names: dict[str, str]) -> str:
 
 
 def with_names(manifest: Manifest, names: dict[str, str]) -> Manifest:
-    return replace(
-        manifest,
-        bases=tuple(
-            replace(b, name=names[b.name], extends=names[b.extends] if b.extends else None)
-            for b in manifest.bases
-        ),
-        services=tuple(
-            replace(s, name=names[s.name], base=names[s.base] if s.base else None)
-            for s in manifest.services
-        ),
+    bases = (
+        replace(b, name=names[b.name], extends=names.get(b.extends or "")) for b in manifest.bases
     )
+    services = (
+        replace(s, name=names[s.name], base=names.get(s.base or "")) for s in manifest.services
+    )
+    return replace(manifest, bases=tuple(bases), services=tuple(services))
 
 
 def names_for(manifest: Manifest, shuffled: list[int]) -> dict[str, str]:
-    old = [
-        *(base.name for base in manifest.bases),
-        *(service.name for service in manifest.services),
-    ]
+    old = [*(base.name for base in manifest.bases), *(each.name for each in manifest.services)]
     # Of other lengths, and in another alphabetical order.
-    return {
-        name: f"x{number}{'-long' * (number % 3)}"
-        for name, number in zip(old, shuffled, strict=False)
-    }
+    new = (f"x{number}{'-long' * (number % 3)}" for number in shuffled)
+    return dict(zip(old, new, strict=False))
 
 
 @settings(max_examples=15)
@@ -124,12 +103,6 @@ def test_renaming_changes_names_in_files_alone(manifest: Manifest, shuffled: lis
 def test_renaming_changes_only_names_in_questions(manifest: Manifest, shuffled: list[int]) -> None:
     names = names_for(manifest, shuffled)
 
-    def digests(of: Manifest) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for layer in locked_layers(resolve(of)):
-            below = [found[each.name] for each in settled(layer)]
-            found[layer.name] = question(layer, "3.11", PROJECTS, below)
-        return found
-
-    before = {renamed(name, names): digest for name, digest in digests(manifest).items()}
-    assert before == digests(with_names(manifest, names))
+    found = digests(resolve(manifest), projects=PROJECTS)
+    before = {renamed(name, names): digest for name, digest in found.items()}
+    assert before == digests(resolve(with_names(manifest, names)), projects=PROJECTS)

@@ -43,57 +43,11 @@ few = settings(
 pytestmark = pytest.mark.timeout(7200 if FUZZED else 300)
 
 WORDS = (
-    *(
-        b"\0",
-        b"\n",
-        b"\n\n",
-        b" ",
-        b"  ",
-        b"\t",
-        b"\r",
-        b"-",
-        b"--",
-        b":",
-        b": ",
-        b"- ",
-        b"#",
-        b"\xff",
-    ),
-    *(b"{", b"}", b"[", b"]", b"{}", b"[]", b"null", b"~", b"true", b"1e999", b"-1", b"9" * 5000),
-    *(
-        b'"',
-        b"'",
-        b"\\",
-        b"\\\n",
-        b"$",
-        b"${",
-        b"${A",
-        b"${A:-",
-        b"$(",
-        b"`",
-        b"<<",
-        b"<<EOF\n",
-        b"|",
-    ),
-    *(
-        b"&a ",
-        b"*a",
-        b"<<: *a",
-        b"!!python/object:os.system ",
-        b"!!binary a",
-        b"%TAG",
-        b"? ",
-        b">\n",
-    ),
-    *(b"../", b"/", b"//", b"*", b"**", b"@", b"==", b";", b",", b"=", b"a", b"0", b"\xc3\xa9"),
-    *(
-        "\u202e".encode(),
-        "\u2028".encode(),
-        "\ufeff".encode(),
-        b"\xed\xa0\x80",
-        b"[" * 200,
-        b"(" * 200,
-    ),
+    *(bytes([each]) for each in b"\0\n \t\r-:#\xff{}[]~\"'\\$`|/*@;,=a0"),
+    *b"-- {} [] null true 1e999 -1 ${ ${A ${A:- $( << *a %TAG ../ // ** ==".split(),
+    *(b"\n\n", b"  ", b": ", b"- ", b"\\\n", b"<<EOF\n", b"&a ", b"<<: *a", b"? ", b">\n"),
+    *(b"!!python/object:os.system ", b"!!binary a", b"9" * 5000, b"[" * 200, b"(" * 200),
+    *(each.encode("utf-8", "surrogatepass") for each in "é\u202e\u2028\ufeff\ud800"),
 )
 
 
@@ -146,24 +100,18 @@ def test_manifests(content: bytes, folder: Path) -> None:
     read(lambda: manifest(file))
 
 
+FORMS = Path(__file__).parents[1] / "fixtures/manifests"
 NAMING = {
-    "requirements.txt": b"# all\nfastapi[all]>=0.1,<2 ; python_version < '3.12'  # why\n-r other.txt\n-e ./lib\n"
-    b"--index-url https://index.example/simple\n-c constraints.txt\nnumpy @ https://a.example/n-1-py3-none-any.whl\n"
-    b"torch==2.1 \\\n    --hash=sha256:"
-    + b"a" * 64
-    + b"\ngit+https://git.example/a.git@main#egg=a&subdirectory=b\n",
-    "pyproject.toml": b'[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["b>=1"]\n'
-    b'[project.optional-dependencies]\nx = ["c[d]==2"]\n[dependency-groups]\ng = ["e", {include-group = "h"}]\nh = []\n'
-    b'[tool.poetry.dependencies]\npython = "^3.11"\nf = {version = "^1", extras = ["g"], optional = true}\n'
-    b'[tool.uv.sources]\nb = {git = "https://git.example/b", tag = "v1"}\n[[tool.uv.index]]\nurl = "https://i.example"\n',
-    "uv.lock": b'version = 1\nrequires-python = ">=3.11"\n[[package]]\nname = "a"\nversion = "1"\nsource = {registry = "https://i"}\n'
-    b'dependencies = [{name = "b", marker = "os_name == \'nt\'"}]\nwheels = [{url = "https://i/a-1-py3-none-any.whl", hash = "sha256:aa"}]\n',
-    "poetry.lock": b'[[package]]\nname = "a"\nversion = "1"\noptional = false\nfiles = [{file = "a-1.whl", hash = "sha256:aa"}]\n'
-    b'[package.dependencies]\nb = {version = ">=1", markers = "x"}\n[metadata]\nlock-version = "2.0"\n',
-    "pylock.toml": b'lock-version = "1.0"\n[[packages]]\nname = "a"\nversion = "1"\n[[packages.wheels]]\nurl = "https://i/a-1-py3-none-any.whl"\n'
-    b'hashes = {sha256 = "aa"}\n',
-    "setup.py": b'from setuptools import setup\nsetup(\n    name="a",\n    install_requires=["b>=1"],\n)\n',
+    path.name: path.read_bytes()
+    for path in (
+        FORMS / "requirements/services/pip/requirements.txt",
+        FORMS / "requirements/services/poetry/pyproject.toml",
+        FORMS / "requirements/services/poetry-locked/poetry.lock",
+        FORMS / "requirements/services/pylock/pylock.toml",
+        FORMS / "workspace/uv.lock",
+    )
 }
+NAMING["setup.py"] = b'from setuptools import setup\nsetup(name="a", install_requires=["b>=1"])\n'
 
 
 @pytest.mark.parametrize("name", NAMING)
@@ -299,15 +247,9 @@ def test_layers(content: bytes) -> None:
 
 
 DIGEST = "sha256:" + "1" * 64
+IMAGE = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 9}
 INDEX = {
-    "manifests": [
-        {
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "digest": DIGEST,
-            "size": 9,
-            "platform": {"os": "linux", "architecture": "amd64"},
-        }
-    ],
+    "manifests": [{**IMAGE, "platform": {"os": "linux", "architecture": "amd64"}}],
     "config": {"digest": DIGEST},
     "layers": [{"digest": DIGEST, "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd"}],
     "rootfs": {"diff_ids": [DIGEST]},

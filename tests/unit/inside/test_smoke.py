@@ -44,7 +44,13 @@ def run(tmp_path: Path) -> Run:
         if stored is not None:
             (tmp_path / "context/reference.json").write_text(json.dumps(stored))
         environment = {"SLIMBAKE_SMOKE": "smoke.py", **variables}
-        words = ("-ISB", program, "smoke", f"--context={tmp_path / 'context'}", *arguments)
+        words: tuple[str | Path, ...] = (
+            "-ISB",
+            program,
+            "smoke",
+            f"--context={tmp_path / 'context'}",
+            *arguments,
+        )
         env = {**os.environ, **environment}
         return ran([sys.executable, *words], cwd=tmp_path / "app", env=env)
 
