@@ -21,7 +21,7 @@ from slimbake.config import manifest
 from slimbake.config.files import yaml_text
 from slimbake.config.model import Manifest
 from slimbake.console import Console
-from slimbake.console.tables import text_table
+from slimbake.console.tables import counted, text_table
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
 
@@ -249,6 +249,8 @@ def _once(notes: Sequence[Note], rank: Rank) -> list[Note]:
             places.setdefault((note.what, note.advice), []).append(note.place)
     found = [Note(rank, Place(file), ", ".join(what)) for file, what in stays.items()]
     for (what, advice), at in places.items():
-        more = f" (and in {len(set(at)) - 1} more places)" if len(set(at)) > 1 else ""
-        found.append(Note(rank, min(at), f"{what}{more}", advice))
+        others = counted(len({*at}) - 1, "more place")
+        found.append(
+            Note(rank, min(at), f"{what} (and in {others})" if len({*at}) > 1 else what, advice)
+        )
     return found

@@ -81,7 +81,7 @@ _LOCKS = re.compile(
 )
 _MAKES = (
     "a `build` step of the manifest runs it: `{{run: [{words}], outputs: [WHAT IT MAKES]}}`; remove"
-    " it here, and run `slimbake init` again"
+    " it here, delete services.yaml, and run `slimbake init` again"
 )
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",

@@ -85,22 +85,19 @@ def _kept(candidate: Candidate) -> Entry:
     """The entry with its Dockerfile."""
     build, compose = candidate.build, candidate.compose
     entry: Entry = {"context": build.context, "dockerfile": build.dockerfile}
-    if build.target:
-        entry["target"] = build.target
-    args = {name: v for name, v in build.args.items() if not looks_secret(name, v)}
-    if args:
-        entry["args"] = args
-    if build.contexts or candidate.images:
-        entry["contexts"] = {**build.contexts, **candidate.images}
+    entry["target"] = build.target
+    entry["args"] = {name: v for name, v in build.args.items() if not looks_secret(name, v)}
+    entry["contexts"] = {**build.contexts, **candidate.images}
     if compose:
-        said = [*(compose.entrypoint.words if compose.entrypoint else ())]
-        said += compose.command.words if compose.command else ()
-        if said:
-            entry["command"] = said
-        if compose.ports:
-            entry["port"] = compose.ports[0][1]
+        commands = filter(None, (compose.entrypoint, compose.command))
+        entry["command"] = [word for command in commands for word in command.words]
+        entry["port"] = next((own for _, own in compose.ports), "")
         entry |= _containers(compose, candidate.ready, {}, Code())
-    return entry
+    if compose and (health := compose.health):
+        test = [*health.command.shell, *health.command.words] if health.command else []
+        said = {**({"test": test} if test else {}), **health.times}
+        entry["healthcheck"] = health.command is not None and said
+    return {key: value for key, value in entry.items() if value not in ("", {}, [])}
 
 
 def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:

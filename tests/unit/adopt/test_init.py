@@ -39,7 +39,7 @@ def test_it_writes_the_manifest_alone_and_says_what_became_of_each_service(tmp_p
         "",
         "what would have slimbake build what is kept:",
         "  job: a `build` step of the manifest runs it: `{run: [make], outputs: [WHAT IT MAKES]}`;"
-        " remove it here, and run `slimbake init` again",
+        " remove it here, delete services.yaml, and run `slimbake init` again",
         "",
     ]
     after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -183,6 +183,17 @@ def test_folders_in_a_volume_of_the_compose_file_are_that_volume_s(tmp_path: Pat
     assert (found.entry["tmpfs"], found.notes) == (["/cache"], ())
 
 
+def test_a_kept_dockerfile_has_the_health_check_of_the_compose_file(tmp_path: Path) -> None:
+    own = "services: {shop: {build: ., healthcheck: {test: exit 0 || exit 1, interval: 9s}}}\n"
+    found = draft(tmp_path, "FROM debian\nCMD x\n", {**FILES, "compose.yaml": own})
+    assert found.outcome == "kept"
+    test = ["/bin/sh", "-c", "exit 0 || exit 1"]
+    assert found.entry["healthcheck"] == {"test": test, "interval": "9s"}
+    off = own.replace("test: exit 0 || exit 1, interval: 9s", "disable: true")
+    found = draft(tmp_path, "FROM debian\nCMD x\n", {**FILES, "compose.yaml": off})
+    assert found.entry["healthcheck"] is False
+
+
 def test_a_health_check_that_needs_a_shell_has_one_and_the_command_does_not(tmp_path: Path) -> None:
     found = draft(tmp_path, HEAD + "EXPOSE 80\nHEALTHCHECK CMD test -f /tmp/$X && true\n" + CMD)
     assert found.outcome == "own"
