@@ -109,9 +109,9 @@ def edit(path: str, old: str, new: str) -> Callable[[Path], object]:
     """Replace a text that is there in a file."""
 
     def change(root: Path) -> None:
-        text = (root / path).read_text()
-        assert old in text
-        (root / path).write_text(text.replace(old, new))
+        content = (root / path).read_bytes()
+        assert old.encode() in content
+        (root / path).write_bytes(content.replace(old.encode(), new.encode()))
 
     return change
 
@@ -459,7 +459,9 @@ def test_a_named_context_counts_with_all_that_is_sent_of_it(tmp_path: Path) -> N
 
 def test_a_fingerprint_is_a_digest_and_its_tag_a_tag(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
-    for value in fingerprints(decided, root, NOWHERE, AROUND).values():
+    found = fingerprints(decided, root, NOWHERE, AROUND)
+    assert found.keys() == EVERYTHING
+    for value in found.values():
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", value)
         assert fingerprint_tag(value) == f"fp-{value[7:47]}"
     with pytest.raises(ValueError, match="no fingerprint"):

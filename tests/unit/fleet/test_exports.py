@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fingerprint.test_fingerprint import AROUND, NOWHERE, fingerprints, repository
+from tests.unit.fingerprint.test_fingerprint import edit, edited, repository
 from tests.unit.fleets import COMMON, asks, below, fleet, service
 
 from slimbake.config.model import BaseEntry, Precision, ServiceEntry, VariantEntry, WeightsEntry
@@ -26,9 +26,7 @@ WEB = BaseEntry("web", requirements=asks("fastapi"))
 ML = BaseEntry(
     "ml", extends="web", requirements=asks("torch", "scipy", packages=(COMMON,)), torch="cpu"
 )
-MODEL, FOLDER = WeightsEntry("package", "a-model"), WeightsEntry("path", "models/small")
-INT8: Precision = "int8"
-PART: Precision = "int4"
+MODEL = WeightsEntry("package", "a-model")
 BOTH = (VariantEntry("torch"), VariantEntry("onnx", inference="onnx", precision="int8"))
 EXPORTED = "weights-a-model-onnx-int8"
 
@@ -84,12 +82,10 @@ def test_models_are_exported_on_the_runtime_alone_without_rules() -> None:
 
 
 def test_a_variant_says_it_in_place_of_its_service() -> None:
-    half = onnx(
-        "rank", precision="fp16", variants=(VariantEntry("a"), VariantEntry("b", inference="torch"))
-    )
-    assert [
-        (below(s.layer), bool(s.weights and s.weights.export)) for s in made(half).services
-    ] == [("base-ml-onnx", True), ("base-ml", False)]
+    variants = (VariantEntry("a"), VariantEntry("b", inference="torch"))
+    half = made(onnx("rank", precision="fp16", variants=variants))
+    found = [(below(s.layer), bool(s.weights and s.weights.export)) for s in half.services]
+    assert found == [("base-ml-onnx", True), ("base-ml", False)]
 
 
 def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on() -> None:
@@ -157,10 +153,8 @@ def test_a_job_that_is_given_pushed_images_exports_nothing() -> None:
     needed = [target.name for target in given.needed(given.with_checks(("rank-onnx",)))]
     inventories = [f"{name}-inventory" for name in ("base-web", "base-ml-onnx", "rank-onnx")]
     assert needed == ["inside", "rank-onnx", "rank-onnx-smoke", *inventories]
-    assert (
-        dict(given.target("rank-onnx").contexts)["weights"]
-        == f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
-    )
+    weights = f"docker-image://registry.example.com/{EXPORTED}@sha256:1"
+    assert dict(given.target("rank-onnx").contexts)["weights"] == weights
 
 
 def test_a_model_that_is_pushed_says_nothing_of_python_which_it_does_not_hold() -> None:
@@ -189,17 +183,8 @@ def test_images_without_optimisation_need_no_other_export() -> None:
 @pytest.fixture
 def changed(tmp_path: Path) -> Callable[[str, str, str], set[str]]:
     """The targets that have another fingerprint after a file was edited."""
-    decided, root = repository(tmp_path, both())
-
-    def compare(path: str, old: str, new: str) -> set[str]:
-        before = fingerprints(decided, root, NOWHERE, AROUND)
-        content = (root / path).read_bytes()
-        assert old.encode() in content
-        (root / path).write_bytes(content.replace(old.encode(), new.encode()))
-        after = fingerprints(decided, root, NOWHERE, AROUND)
-        return {name for name in before if name != "inside" and before[name] != after[name]}
-
-    return compare
+    made = repository(tmp_path, both())
+    return lambda path, old, new: edited(*made, edit(path, old, new)) - {"inside"}
 
 
 ON_EXPORT = {
@@ -209,18 +194,16 @@ ON_EXPORT = {
 }
 
 
+ON_ONNX = {"base-ml-onnx", "base-ml-onnx-inventory", *ON_EXPORT} - {EXPORTED}
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
         ("bake/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
         (f"bake/dockerfiles/{EXPORTED}.Dockerfile", '"int8"]', '"int4"]', ON_EXPORT),
         ("bake/locks/base-ml-export.txt", "==1", "==2", {"base-ml-export", *ON_EXPORT}),
-        (
-            "bake/locks/base-ml-onnx.txt",
-            "==1",
-            "==2",
-            {"base-ml-onnx", "base-ml-onnx-inventory", *ON_EXPORT} - {EXPORTED},
-        ),
+        ("bake/locks/base-ml-onnx.txt", "==1", "==2", ON_ONNX),
     ],
 )
 def test_an_export_depends_on_its_programs_settings_and_base(
@@ -239,19 +222,16 @@ def test_other_weights_are_exported_again(changed: Callable[[str, str, str], set
     "path", ["services/rank/file.txt", "bake/locks/base-web.txt", "libs/common/file.txt"]
 )
 def test_code_exports_no_model(changed: Callable[[str, str, str], set[str]], path: str) -> None:
-    found = changed(path, "1" if path.startswith("locks") else "s", "2")
+    found = changed(path, "s", "2")
     assert found
     assert found.isdisjoint({EXPORTED, "base-ml-export", "weights-a-model"})
 
 
 def test_torch_that_comes_back_by_a_requirement_is_refused() -> None:
     layers = locked_layers(made(onnx("rank", requirements=asks("sentence-transformers"))))
-    torch, sentences = (
-        Pin("torch", "2", via=("sentence-transformers",)),
-        Pin("sentence-transformers", "6", via=("",)),
-    )
+    torch = Pin("torch", "2", via=("sentence-transformers",))
+    sentences = Pin("sentence-transformers", "6", via=("",))
     refuse_torch(layers, {"base-ml": (torch,), "base-ml-export": (torch,)})
-    with pytest.raises(
-        ResolutionError, match=r"rank: torch in rank, required by sentence-transformers -> torch"
-    ):
+    why = r"rank: torch in rank, required by sentence-transformers -> torch"
+    with pytest.raises(ResolutionError, match=why):
         refuse_torch(layers, {"base-ml": (torch,), "rank": (torch, sentences)})

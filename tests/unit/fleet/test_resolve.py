@@ -39,22 +39,13 @@ def test_weights_are_distinguished_from_those_that_they_are_exported_from() -> N
 
 
 def test_bases_come_after_those_that_they_stand_on_and_export_for() -> None:
-    assert [base.name for base in FLEET.bases] == [
-        "web",
-        "ml",
-        "vision",
-        "ml-onnx",
-        "ml-export",
-        "spare",
-    ]
+    order = "web ml vision ml-onnx ml-export spare"
+    assert [base.name for base in FLEET.bases] == order.split()
 
 
 def test_a_chain_is_all_that_lies_below_with_the_bottom_first() -> None:
-    chains = {
-        name: [each.name for each in layer.chain]
-        for name, layer in FLEET.layers.items()
-        if layer.chain
-    }
+    layers = {name: layer for name, layer in FLEET.layers.items() if layer.chain}
+    chains = {name: [each.name for each in layer.chain] for name, layer in layers.items()}
     assert chains == {
         "base-ml": ["base-web"],
         "base-ml-onnx": ["base-web"],
@@ -70,11 +61,9 @@ def test_a_chain_is_all_that_lies_below_with_the_bottom_first() -> None:
 
 
 def test_a_layer_s_services_are_those_whose_images_hold_it() -> None:
-    services = {
-        name: layer.services
-        for name, layer in FLEET.layers.items()
-        if layer.kind not in ("service", "wheel")
-    }
+    layers = FLEET.layers.items()
+    shared = {name: layer for name, layer in layers if layer.kind not in ("service", "wheel")}
+    services = {name: layer.services for name, layer in shared.items()}
     assert services == {
         "base-web": ("api", "see", "rank"),
         "base-ml": ("see",),
@@ -94,32 +83,17 @@ def test_a_layer_is_built_for_all_that_anything_on_it_is_and_else_for_what_the_f
     services = [replace(each, platforms=said.get(each.name, ())) for each in SERVICES]
     found = fleet(*services, bases=BASES)
     both = (amd64, arm64)
-    assert {name: layer.platforms for name, layer in found.layers.items()} == {
-        "base-web": both,
-        "base-ml": (amd64,),
-        "base-ml-onnx": both,
-        "base-ml-export": both,
-        "base-vision": (amd64,),
-        "base-spare": (amd64,),
-        "api": (arm64,),
-        "see": (amd64,),
-        "rank": both,
-        "alone": (amd64,),
-        "weights-a-model": both,
-        "weights-a-model-onnx-int8": both,
-        "wheel-auth": (amd64,),
-        "wheel-common": both,
-    }
+    alone = ("base-ml", "base-vision", "base-spare", "see", "alone", "wheel-auth")
+    expected = dict.fromkeys(found.layers, both) | dict.fromkeys(alone, (amd64,))
+    expected |= {"api": (arm64,)}
+    assert {name: layer.platforms for name, layer in found.layers.items()} == expected
     assert found.every_platform == both
 
 
 def test_packages_that_a_base_has_are_asked_for_and_not_installed_above_it() -> None:
     every: tuple[Base | Service, ...] = (*FLEET.bases, *FLEET.services)
-    installed = {
-        each.layer.name: [package.name for package in each.packages]
-        for each in every
-        if each.layer.asks.packages
-    }
+    having = [each for each in every if each.layer.asks.packages]
+    installed = {each.layer.name: [package.name for package in each.packages] for each in having}
     assert installed == {"base-web": ["common"], "see": ["auth"], "alone": ["common"]}
     assert FLEET.layers["see"].asks.packages == (COMMON, AUTH)
 

@@ -13,10 +13,8 @@ from slimbake.fleet import Fleet
 from slimbake.lock.model import locked_layers, settled
 from slimbake.plan import plan
 
-CPU, CUDA = (
-    VariantEntry("cpu", torch="cpu"),
-    VariantEntry("cuda", torch="cu128", requirements=asks("triton")),
-)
+CPU = VariantEntry("cpu", torch="cpu")
+CUDA = VariantEntry("cuda", torch="cu128", requirements=asks("triton"))
 WEB = BaseEntry("web", requirements=asks("fastapi"))
 ML = BaseEntry("ml", extends="web", requirements=asks("torch"), variants=(CPU, CUDA))
 
@@ -35,14 +33,17 @@ def made(*services: Any, by: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> 
     return fleet(*services, bases=by, **said)
 
 
+FAMILIES = {
+    "base-web": ("", "cpu"),
+    "base-web-cuda": ("", "cu128"),
+    "base-ml": ("base-web", "cpu"),
+    "base-ml-cuda": ("base-web-cuda", "cu128"),
+}
+
+
 def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> None:
     found = made(service("api", base="web"), service("rank", base="ml", requirements=asks("scipy")))
-    assert bases(found) == {
-        "base-web": ("", "cpu"),
-        "base-web-cuda": ("", "cu128"),
-        "base-ml": ("base-web", "cpu"),
-        "base-ml-cuda": ("base-web-cuda", "cu128"),
-    }
+    assert bases(found) == FAMILIES
     takes = {layer.name: [each.name for each in settled(layer)] for layer in locked_layers(found)}
     assert takes["rank"] == ["base-web", "base-ml"]
     assert takes["rank-cuda"] == ["base-web-cuda", "base-ml-cuda"]
@@ -60,15 +61,12 @@ def test_a_variant_without_torch_shares_what_it_stands_on() -> None:
 
 
 def test_a_base_above_one_with_variants_may_add_to_them() -> None:
-    vision = BaseEntry(
-        "vision", extends="ml", variants=(VariantEntry("cuda", requirements=asks("cupy")),)
-    )
+    cuda = VariantEntry("cuda", requirements=asks("cupy"))
+    vision = BaseEntry("vision", extends="ml", variants=(cuda,))
     found = made(service("see", base="vision"), by=(WEB, ML, vision))
     assert bases(found)["base-vision-cuda"] == ("base-ml-cuda", "cu128")
-    assert {b.name: b.layer.asks.specs for b in found.bases if "vision" in b.name} == {
-        "vision": (),
-        "vision-cuda": ("cupy",),
-    }
+    asked = {b.name: b.layer.asks.specs for b in found.bases if "vision" in b.name}
+    assert asked == {"vision": (), "vision-cuda": ("cupy",)}
     assert stand(found) == [("see", "base-vision"), ("see-cuda", "base-vision-cuda")]
 
 
@@ -89,35 +87,20 @@ def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None
         variants=(own,),
     )
     first, second = made(rank).services
-    assert (first.layer.asks, first.env, first.platforms, first.budget) == (
-        asks("a"),
-        rank.env,
-        (),
-        Budget(1, 2),
-    )
-    assert (second.layer.asks, second.platforms, second.budget) == (
-        asks("a", "b"),
-        ("linux/amd64",),
-        Budget(1, 9),
-    )
+    assert (first.layer.asks, first.env) == (asks("a"), rank.env)
+    assert (first.platforms, first.budget) == ((), Budget(1, 2))
+    assert (second.layer.asks, second.platforms) == (asks("a", "b"), ("linux/amd64",))
+    assert second.budget == Budget(1, 9)
     assert second.env == (("MODE", "cuda"), ("KEEP", "1"), ("DEVICE", "0"))
 
 
 def test_a_service_s_own_variants_get_copies_of_its_bases_only_for_another_torch() -> None:
     base = BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cpu")
     rank = service("rank", base="ml", variants=(CPU, CUDA))
-    slim = service(
-        "slim",
-        base="ml",
-        variants=(VariantEntry("thin"), VariantEntry("fat", requirements=asks("rich"))),
-    )
+    fat = VariantEntry("fat", requirements=asks("rich"))
+    slim = service("slim", base="ml", variants=(VariantEntry("thin"), fat))
     found = made(rank, slim, by=(WEB, base))
-    assert bases(found) == {
-        "base-web": ("", "cpu"),
-        "base-web-cuda": ("", "cu128"),
-        "base-ml": ("base-web", "cpu"),
-        "base-ml-cuda": ("base-web-cuda", "cu128"),
-    }
+    assert bases(found) == FAMILIES
     assert stand(found) == [
         ("rank", "base-ml"),
         ("rank-cuda", "base-ml-cuda"),
@@ -130,20 +113,14 @@ def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
     base = BaseEntry("ml", requirements=asks("torch"), torch="cpu")
     found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
     assert stand(found) == [("rank", "base-ml-cuda"), ("rank-cpu", "base-ml")]
-    assert next(g.targets for g in plan(found).groups if g.name == "bases") == (
-        "runtime",
-        "base-ml",
-        "base-ml-cuda",
-    )
+    groups = {group.name: group.targets for group in plan(found).groups}
+    assert groups["bases"] == ("runtime", "base-ml", "base-ml-cuda")
 
 
 def test_files_that_variants_are_read_from_are_in_no_image() -> None:
-    more = VariantEntry(
-        "fat", requirements=Requirements(("rich",), files=("services/own/fat.txt",))
-    )
-    own = service(
-        "own", requirements=Requirements(("idna",), files=("services/own/requirements.txt",))
-    )
+    listed = Requirements(("idna",), files=("services/own/requirements.txt",))
+    fat = Requirements(("rich",), files=("services/own/fat.txt",))
+    own, more = service("own", requirements=listed), VariantEntry("fat", requirements=fat)
     found = plan(made(replace(own, variants=(VariantEntry("thin"), more)), by=()))
     for name in ("own", "own-fat"):
         assert {"fat.txt", "requirements.txt"} <= set(found.target(name).ignore)
@@ -160,9 +137,8 @@ def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:
 
 def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
     base = BaseEntry("ml", requirements=asks("torch"))
-    found = made(
-        service("rank", base="ml", variants=(VariantEntry("index", torch="pypi"), CPU)), by=(base,)
-    )
+    variants = (VariantEntry("index", torch="pypi"), CPU)
+    found = made(service("rank", base="ml", variants=variants), by=(base,))
     assert stand(found) == [("rank", "base-ml"), ("rank-cpu", "base-ml-cpu")]
 
 

@@ -45,10 +45,8 @@ def test_an_image_weighs_what_its_layers_do(engine: Engine, compression: str) ->
     images = engine.hold(Made(ONE.layers, compression=compression))
     (one,) = measure_images(images, Workspace(None)).images
     assert (one.name, one.digest) == ("one", images["one"])
-    assert [(layer.diff, layer.uncompressed, layer.files) for layer in one.layers] == [
-        (digest(LOWER), 3, 1),
-        (digest(UPPER), 5000, 1),
-    ]
+    found = [(layer.diff, layer.uncompressed, layer.files) for layer in one.layers]
+    assert found == [(digest(LOWER), 3, 1), (digest(UPPER), 5000, 1)]
     weights = [len(stored(layer, compression)) if compression else None for layer in ONE.layers]
     assert [layer.compressed for layer in one.layers] == weights
 
@@ -66,9 +64,8 @@ def test_an_image_is_known_by_its_index_its_manifest_and_its_configuration(engin
 
 def test_an_image_for_another_platform_alone_is_measured_too(engine: Engine) -> None:
     layers = (tar({"a": b"arm"}),)
-    images = engine.hold(
-        *(Made(layers, platform=f"{each}") for each in ("linux/arm64", "unknown/unknown"))
-    )
+    platforms = ("linux/arm64", "unknown/unknown")
+    images = engine.hold(*(Made(layers, platform=each) for each in platforms))
     (one,) = measure_images(images, Workspace(None)).images
     assert [layer.diff for layer in one.layers] == [digest(layers[0])]
 

@@ -38,9 +38,10 @@ RUNTIME = tar(
         "lonely": b"1",
     }
 )
+RECORD = record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf")
 BASE = tar(
     {
-        **record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf"),
+        **RECORD,
         f"{SITE}/some/__init__.py": b"x" * 10,
         f"{SITE}/some/__pycache__/__init__.cpython-311.pyc": b"y" * 20,
         "opt/slimbake/bin/some": b"z",
@@ -60,11 +61,7 @@ def test_the_bytes_of_a_package_are_its_record_and_bytecode(surveyed: Surveyed) 
         (row.kind, row.name, row.what): (row.uncompressed, row.files)
         for row in views.by_package(found)
     }
-    written = len(
-        record("some_pack.age", "2.0", "some/__init__.py", "../../../bin/some", "/etc/some.conf")[
-            f"{SITE}/some_pack.age-2.0.dist-info/RECORD"
-        ]
-    )
+    written = len(RECORD[f"{SITE}/some_pack.age-2.0.dist-info/RECORD"])
     status = sum(map(len, STATUS.values()))
     assert rows == {
         ("python", "some-pack-age", "2.0"): (10 + 20 + 1 + 3 + written, 5),
@@ -79,12 +76,10 @@ def test_the_bytes_of_a_package_are_its_record_and_bytecode(surveyed: Surveyed) 
 
 def test_the_bytes_of_top_directories_add_up_to_the_image(surveyed: Surveyed) -> None:
     found = surveyed(image("one", RUNTIME, BASE, tar({"app/a.py": b"a", "weights/w": b"ww"})))
-    rows = {row.name: row.files for row in views.by_directory(found)}
-    assert rows == {"/opt": 5, "/usr": 3, "/var": 2, "/etc": 1, "/app": 1, "/weights": 1, "/": 1}
-    assert (
-        sum(row.uncompressed for row in views.by_directory(found))
-        == found.measurement.images[0].uncompressed
-    )
+    rows = views.by_directory(found)
+    files = {"/opt": 5, "/usr": 3, "/var": 2, "/etc": 1, "/app": 1, "/weights": 1, "/": 1}
+    assert {row.name: row.files for row in rows} == files
+    assert sum(row.uncompressed for row in rows) == found.measurement.images[0].uncompressed
 
 
 @pytest.mark.parametrize(
@@ -133,30 +128,19 @@ def test_links_and_folders_hold_no_bytes_and_a_whiteout_is_no_file(surveyed: Sur
     contents = found.contents[digest(layer)]
     assert (contents.uncompressed, contents.files) == (9, 1)
     assert [copy.path for copy in findings(found).whiteouts] == ["a/.wh.gone", "e/.wh..wh..opq"]
-    assert "deleted in a later layer, but still carried: 2 files" in report.sizes_text(
-        found, "image", FOLDED
-    )
+    shown = report.sizes_text(found, "image", FOLDED)
+    assert "deleted in a later layer, but still carried: 2 files" in shown
 
 
 def test_a_content_in_two_layers_of_one_image_has_no_reason(surveyed: Surveyed) -> None:
-    found = surveyed(
-        image("one", tar({"a": MINUTES, "b": b"x" * 3000}), tar({"c": MINUTES, "d": b"x" * 3000}))
-    )
-    (duplicate,) = findings(found).duplicates
-    assert (duplicate.digest, duplicate.uncompressed, duplicate.waste) == (
-        digest(MINUTES),
-        6300,
-        6300,
-    )
-    assert [(copy.path, copy.images) for copy in duplicate.copies] == [
-        ("a", ("one",)),
-        ("c", ("one",)),
-    ]
-    assert duplicate.reason == ""
-
-
-def test_a_content_twice_in_one_layer_is_not_reported(surveyed: Surveyed) -> None:
-    assert findings(surveyed(image("one", tar({"a": MINUTES, "b": MINUTES})))).duplicates == ()
+    small, twice = b"x" * 3000, tar({"a": MINUTES, "b": MINUTES})
+    assert findings(surveyed(image("one", twice))).duplicates == (), "in one layer"
+    layers = (tar({"a": MINUTES, "b": small}), tar({"c": MINUTES, "d": small}))
+    (duplicate,) = findings(surveyed(image("one", *layers))).duplicates
+    assert (duplicate.digest, duplicate.reason) == (digest(MINUTES), "")
+    assert (duplicate.uncompressed, duplicate.waste) == (6300, 6300)
+    copies = [(copy.path, copy.images) for copy in duplicate.copies]
+    assert copies == [("a", ("one",)), ("c", ("one",))]
 
 
 @pytest.mark.parametrize(
@@ -181,16 +165,12 @@ def test_why_two_layers_are_equal(surveyed: Surveyed, first: str, second: str, r
 
 def test_a_layer_counts_by_blob_on_a_registry_and_by_chain_on_a_host(surveyed: Surveyed) -> None:
     shared = tar({"opt/x": MINUTES})
-    found = surveyed(
-        image("one", RUNTIME, shared), image("two", BASE, shared), image("three", RUNTIME, shared)
-    )
+    below = {"one": RUNTIME, "two": BASE, "three": RUNTIME}
+    found = surveyed(*(image(name, layer, shared) for name, layer in below.items()))
     row = next(row for row in views.by_layer(found) if row.name == digest(shared))
     two = next(image for image in found.measurement.images if image.name == "two")
-    assert (row.uncompressed, row.on_host, row.on_registry) == (
-        6300,
-        12600,
-        len(zstd.compress(shared)),
-    )
+    assert (row.uncompressed, row.on_host) == (6300, 12600)
+    assert row.on_registry == len(zstd.compress(shared))
     assert set(row.images) == {"one", "two", "three"}
     assert found.measurement.own_on_registry(two) == len(zstd.compress(BASE))
 
