@@ -5,6 +5,7 @@ what it was. Each reader runs where 3 GB of addresses are all that there are.
 import gzip
 import io
 import json
+import os
 import resource
 import struct
 import tarfile
@@ -23,7 +24,7 @@ from slimbake.checks.verify import Limit, _verdict
 from slimbake.cli.common import print_json
 from slimbake.console import harmless
 from slimbake.console.tables import Layout
-from slimbake.docker.containers import Contained
+from slimbake.docker.containers import Contained, contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
@@ -288,6 +289,43 @@ def test_a_file_that_is_too_large_is_not_read(folder: str, monkeypatch: pytest.M
     monkeypatch.setattr("slimbake.warm.why.copied", lambda *_: held)
     with pytest.raises(SetupError, match=r"has a file of 1,099,511,627,776 bytes"):
         [*_files("image", folder)]
+
+
+PRINTED = {
+    "lines": "yes",
+    "a line without an end": "tr '\\0' x </dev/zero",
+    "nothing but NUL": "cat /dev/zero",
+    "errors": "yes >&2",
+    "both": "yes >&2 & yes",
+    "bytes that are no text": "tr '\\0' '\\377' </dev/zero",
+    "a verdict and then no end": "echo '{\"holds\": true}'; yes",
+}
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_what_a_container_prints_ends(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slimbake.docker.containers.MOST", MB)
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\n[ "$1" = run ] || exit 0\n{PRINTED[kind]}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = contained("name", ("image",), "", 60)
+    assert done.code and max(len(done.stdout), len(done.stderr)) == MB
+    assert not _verdict("api", done, Limit()).holds
+
+
+def test_what_an_image_holds_is_not_copied_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text('#!/bin/sh\n[ "$1" = cp ] || exit 0\nexec cat "$0.tar" /dev/zero\n')
+    program.chmod(0o755)
+    (tmp_path / "docker.tar").write_bytes(header("cold/web", 1 << 40))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SetupError, match="has a file of"):
+        [*_files("image", "/opt/slimbake/cold")]
 
 
 DIGEST = "sha256:" + "1" * 64

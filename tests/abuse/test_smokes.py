@@ -491,6 +491,67 @@ UNSEEN = {
             timer.start()
             timer.join()
         """,
+    "a thread whose exceptions go elsewhere": """
+        import threading
+        threading.excepthook = lambda _: None
+        def check(): assert False
+        def load():
+            thread = threading.Thread(target=check)
+            thread.start()
+            thread.join()
+        """,
+    "a thread of a kind of its own": """
+        import threading
+        class Check(threading.Thread):
+            def run(self): assert False
+        def load():
+            threading.excepthook = print
+            thread = Check()
+            thread.start()
+            thread.join()
+        """,
+    "a future that nobody reads": """
+        from concurrent.futures import ThreadPoolExecutor
+        def check(): assert False
+        def load():
+            with ThreadPoolExecutor() as pool: pool.submit(check)
+        """,
+    "a future beside others that are read": """
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+        def check(number): assert number != 5
+        def load():
+            with ThreadPoolExecutor(1) as pool:
+                for number in range(9):
+                    pool.submit(check, number)
+                    pool.submit(abs, number).result()
+        """,
+    "futures that somebody waits for": """
+        from concurrent.futures import ThreadPoolExecutor, wait
+        def check(): assert False
+        def load():
+            with ThreadPoolExecutor() as pool: wait([pool.submit(check)])
+        """,
+    "tests of a main that goes on": """
+        import unittest
+        class Test(unittest.TestCase):
+            def test(self): self.assertEqual(1, 2)
+        def load(): unittest.main(__name__, argv=["smoke"], exit=False)
+        """,
+    "tests whose set-up fails": """
+        import unittest
+        class Test(unittest.TestCase):
+            def setUp(self): assert False
+            def test(self): pass
+        def load(): unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(Test))
+        """,
+    "a part of a test": """
+        import unittest
+        class Test(unittest.TestCase):
+            def test(self):
+                for number in (1, 2):
+                    with self.subTest(number=number): assert number == 1
+        def load(): Test("test").run()
+        """,
     "a callback of a weak reference": """
         import weakref
         class Model: ...
@@ -499,6 +560,50 @@ UNSEEN = {
             model = Model()
             reference = weakref.ref(model, check)
             del model
+        """,
+}
+# Processes of multiprocessing that fail, and nobody reads how they ended.
+PROCESSES = {
+    "fails": """
+        import multiprocessing
+        def check(): assert False
+        def load():
+            process = multiprocessing.Process(target=check)
+            process.start()
+            process.join()
+        """,
+    "fails later": """
+        import multiprocessing, time
+        def check(): time.sleep(0.2); raise SystemExit(4)
+        def load():
+            process = multiprocessing.get_context("fork").Process(target=check)
+            process.start()
+            while process.is_alive(): time.sleep(0.01)
+        """,
+    "fails and nobody waits": """
+        import multiprocessing, time
+        class Check(multiprocessing.Process):
+            def run(self): {}["key"]
+        def load():
+            Check().start()
+            time.sleep(5)
+        """,
+    "is one of the service's": """
+        import multiprocessing, pathlib
+        pathlib.Path("service.py").write_text(
+            "import multiprocessing\\ndef work(): 1 / 0\\n"
+            "def serve():\\n    p = multiprocessing.Process(target=work)\\n    p.start()\\n    p.join()\\n"
+        )
+        import service
+        def load(): service.serve()
+        """,
+    "finds no check where it begins": """
+        import multiprocessing
+        def check(): pass
+        def load():
+            process = multiprocessing.get_context("spawn").Process(target=check)
+            process.start()
+            process.join()
         """,
 }
 
@@ -547,6 +652,13 @@ def test_what_fails_where_nobody_looks_is_an_error(name: str, judge: Judge) -> N
     assert "smoke: load has AssertionError in a " in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_process_that_fails_where_nobody_looks_is_an_error(name: str, judge: Judge) -> None:
+    done = judge(PROCESSES[name])
+    assert done.returncode != 0, done.stderr
+    assert "smoke: load has a process that ended with exit code " in done.stderr, done.stderr
+
+
 def test_a_long_result_is_cut(judge: Judge) -> None:
     done = judge("def load(): return '\u202e' * 10_000_000")
     assert done.returncode == 1 and "returned '" + "\\u202e" * 3 in done.stderr
@@ -570,6 +682,52 @@ def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
     done = judge(honest)
     assert done.returncode == 0, done.stderr
     assert "smoke: load passed" in done.stderr and "in a thread" in done.stderr
+
+
+def test_a_failure_that_is_read_is_none(judge: Judge) -> None:
+    text = """
+        import asyncio, concurrent.futures, multiprocessing, sys, threading, time, unittest
+        def fail(): raise ValueError
+        class Test(unittest.TestCase):
+            def test(self): self.assertRaises(ValueError, fail)
+        def threads():
+            thread = threading.Thread(target=sys.exit, args=(3,))
+            thread.start()
+            thread.join()
+        def futures():
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                for future in [pool.submit(fail), pool.submit(fail)]:
+                    try: future.result()
+                    except ValueError: pass
+                assert isinstance(pool.submit(fail).exception(), ValueError)
+                try: [*pool.map(lambda _: fail(), [1])]
+                except ValueError: pass
+        def processes():
+            process = multiprocessing.Process(target=fail)
+            process.start()
+            process.join()
+            assert process.exitcode == 1
+            process.close()
+            for name in ("terminate", "kill"):
+                process = multiprocessing.Process(target=time.sleep, args=(60,))
+                process.start()
+                getattr(process, name)()
+                process.join()
+            process = multiprocessing.Process(target=abs, args=(1,))
+            process.start()
+            process.join()
+            process.close()
+            multiprocessing.Process(target=time.sleep, args=(60,), daemon=True).start()
+            with concurrent.futures.ProcessPoolExecutor(1) as pool:
+                assert isinstance(pool.submit(fail).exception(), ValueError)
+        async def load():
+            threads(); futures(); processes()
+            unittest.main(__name__, argv=["smoke"], exit=False)
+            try: await asyncio.to_thread(fail)
+            except ValueError: pass
+        """
+    done = judge(text)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_goes_wrong_inside_a_package_is_its_own_affair(judge: Judge) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ from slimbake.host.files import is_running
 
 OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
 _REMOVE = ("rm", "--force", "--volumes")
+MOST = 64 << 20  # bytes that a container may write on stdout, and on stderr
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
@@ -74,33 +76,41 @@ class Contained:
     out_of_memory: bool
 
 
-def contained(name: str, arguments: Sequence[str], stdin: str, seconds: float) -> Contained:
+def contained(name: str, arguments: Sequence[str], stdin: str, seconds: float | None) -> Contained:
     """Run a container of this name to its end, or for so many seconds; it has gone afterwards,
-    interrupted or not. One that the engine was still making then is left to `prune`.
+    interrupted or not. One that the engine was still making then is left to `prune`. One that
+    prints more than MOST ends.
 
     Raises SetupError with Docker's own words where it could not be run.
     """
-    starved = False
-    try:
-        done = subprocess.run(
-            ["docker", "run", "--interactive", f"--name={name}", *_labels(), *arguments],
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-            start_new_session=True,  # Ctrl-C is ours
+    with (
+        tempfile.TemporaryFile() as given,
+        ThreadPoolExecutor() as pool,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(_quiet, *_REMOVE, name)
+        os.pwrite(given.fileno(), stdin.encode(), 0)
+        running = stack.enter_context(
+            subprocess.Popen(
+                ["docker", "run", "--interactive", f"--name={name}", *_labels(), *arguments],
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is ours
+            )
         )
-        code, stdout, stderr = done.returncode, done.stdout, done.stderr
+        stack.callback(running.kill)
+        # Who writes more than that gets SIGPIPE.
+        texts = pool.map(
+            lambda each: (each.read(MOST), each.close())[0], (running.stdout, running.stderr)
+        )
+        ended = pool.submit(running.wait, seconds)
+        code = None if ended.exception() else ended.result()
         starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
-    except subprocess.TimeoutExpired as late:
-        code, stdout, stderr = None, late.stdout or b"", late.stderr or b""
-    finally:
-        _quiet(*_REMOVE, name)
+    stdout, stderr = (text.decode(errors="replace") for text in texts)
     if code == NOT_RUN:
-        raise SetupError("the engine could not run a container", stderr.decode().strip())
-    return Contained(
-        code, stdout.decode(errors="replace"), stderr.decode(errors="replace"), starved
-    )
+        raise SetupError("the engine could not run a container", stderr.strip())
+    return Contained(code, stdout, stderr, starved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +161,7 @@ def detached(name: str, arguments: Sequence[str]) -> Iterator[Detached]:
 
 def _quiet(*arguments: str) -> str:
     """What a docker command writes on stdout, whether it succeeds or not."""
-    with contextlib.suppress(SetupError):  # there is no docker
-        return process.execute(["docker", *arguments]).stdout
-    return ""
+    return process.execute(["docker", *arguments]).stdout
 
 
 @contextlib.contextmanager
@@ -163,15 +171,12 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     """
     container = call("container", "create", "--network=none", *_labels(), image).strip()
     try:
-        with tempfile.TemporaryFile() as stream:
-            done = subprocess.run(
-                ["docker", "cp", f"{container}:{path}", "-"],
-                stdout=stream,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-            stream.seek(0)
-            yield None if done.returncode else stream
+        with subprocess.Popen(
+            ["docker", "cp", f"{container}:{path}", "-"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as running:
+            yield running.stdout if running.stdout.peek(1) else None  # type: ignore[union-attr]
     finally:
         _quiet(*_REMOVE, container)
 
@@ -181,7 +186,10 @@ def container_output(*arguments: str, stdin: str = "") -> str:
 
     Raises SetupError with Docker's own words.
     """
-    return call("run", "--rm", "--interactive", *_labels(), *arguments, stdin=stdin)
+    done = contained(f"slimbake-{os.getpid()}-{id(arguments)}", arguments, stdin, None)
+    if done.code:
+        raise SetupError("docker run failed", done.stderr.strip())
+    return done.stdout
 
 
 def run_foreground(*arguments: str) -> int:

@@ -124,19 +124,20 @@ _INSTALL = (
     " `apt-get install docker.io docker-buildx docker-compose-v2`)"
 )
 
+_REMEDIES = {
+    "permission": "run slimbake as root, or put yourself into the group `docker` and log in again",
+    "daemon": "start it, as root: `systemctl start docker`",
+    "builder": "see `docker buildx ls`; `docker buildx use default` chooses the engine's own",
+}
+
 
 def remedy(absent: Absent) -> str:
     """What to do about an engine that is absent, on this machine: commands, where they are known."""
-    if absent.what == "permission":
-        return "run slimbake as root, or put yourself into the group `docker` and log in again"
     if absent.what == "daemon":
         for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION"):
             if os.environ.get(name):
                 return f"start the engine that {name} names, or unset it: Docker then uses its own"
-        return "start it, as root: `systemctl start docker`"
-    if absent.what == "builder":
-        return "see `docker buildx ls`; `docker buildx use default` chooses the engine's own"
-    return _INSTALL
+    return _REMEDIES.get(absent.what, _INSTALL)
 
 
 def _plugin(info: Mapping[str, Any], name: str) -> str:

@@ -97,11 +97,10 @@ def only(paths: Sequence[str], lines: Iterable[str]) -> tuple[str, ...]:
     """
     found = ["*", *(f"!{literal(path)}" for path in paths)]
     for line in lines:
+        back = _clean(line.removeprefix("!").strip())
         if not line.startswith("!"):
             found.append(line)
-            continue
-        back = _clean(line.removeprefix("!").strip())
-        if any(f"{back}/".startswith(f"{literal(path)}/") or path == "." for path in paths):
+        elif any(f"{back}/".startswith(f"{literal(path)}/") or path == "." for path in paths):
             found.append(f"!{back}")
         else:
             below = (literal(path) for path in paths)
@@ -124,6 +123,9 @@ def _clean(pattern: str) -> str:
     return clean.lstrip("/") or clean
 
 
+# Of a class, which may match '/', or of `**` that is no folder, all places are tried.
+_ODD = re.compile(r"\[|[^/]\*\*|\*\*[^/]")
+_MOST = 5  # wildcards of a pattern that is odd, of which `**` counts twice
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 _PIECE = re.compile(r"\*\*/?|\*|\?|\\.|\[(?:\\.|[^\]\\])+(?:\]|(?P<open>\Z))|.", re.DOTALL)
 
@@ -138,22 +140,34 @@ def _expression(pattern: str) -> str:
         )
     if pattern.endswith("**") and not _SPECIAL.search(rest := pattern[:-2]):
         return rf"{re.escape(rest)}(?s:.*)"
-    return "".join(
+    text = "".join(
         _piece(match[0] if match["open"] is None else "[", match.end() == len(pattern))
         for match in _PIECE.finditer(pattern)
     )
+    odd = _ODD.search(pattern) is not None
+    if odd and text.count("\0") > _MOST:
+        raise re.error(pattern)
+    return _between(
+        [_between(folders.split("\0"), "[^/]", odd) for folders in text.split("\0\0")],
+        r"(?:[^/\n]*/)",
+        odd,
+    )
+
+
+def _between(pieces: Sequence[str], wild: str, odd: bool) -> str:
+    """An expression for pieces with any number of `wild` between two. A piece that matches where it
+    can first leaves most to the next one, but for what is odd: no other place is tried.
+    """
+    first, *rest = pieces
+    middle = "".join(f"(?{':' if odd else '>'}{wild}*?{piece})" for piece in rest[:-1])
+    return first + middle + "".join(f"{wild}*{piece}" for piece in rest[-1:])
 
 
 def _piece(text: str, last: bool) -> str:
-    if text.startswith("**"):
-        return ".*" if last else "(?:.*/)?"
-    if text == "*":
-        return "[^/]*"
-    if text == "?":
-        return "[^/]"
     if text in ("[", "]", "\\"):
         raise re.error(text)
     if text.startswith("["):
         # What Python would one day read as an operation on sets stands for itself.
         return "[" + re.sub(r"[\[&~|]", r"\\\g<0>", text[1:-1]) + "]"
-    return re.escape(text[-1])
+    wild = {"*": "\0", "?": "[^/]", "**": ".*" if last else "\0\0"}
+    return wild.get(text.removesuffix("/"), re.escape(text[-1]))

@@ -225,13 +225,12 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
 
 def kind_of(mode: int) -> str:
     """What a file is that is no file, folder or link, in words."""
-    kinds = {
+    return {
         stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",
         stat.S_IFCHR: "a device",
         stat.S_IFBLK: "a device",
-    }
-    return kinds.get(stat.S_IFMT(mode), "no regular file")
+    }.get(stat.S_IFMT(mode), "no regular file")
 
 
 def content(root: str | Path, path: str | Path) -> bytes:

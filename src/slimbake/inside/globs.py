@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 # One pattern for the step that applies rules and for the check of the manifest.
 # `license.py` is a module.
@@ -37,11 +37,21 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
 
 def _regex(glob: str) -> str:
     *folders, last = glob.removeprefix("/").split("/")
-    start = "/" if glob.startswith("/") else "(?!/)"
-    way = "".join("(?:[^/]+/)*" if folder == "**" else f"{_name(folder)}/" for folder in folders)
-    return start + way + ("(?s:.+)" if last == "**" else _name(last))
+    way = "".join("\0" if folder == "**" else f"{_name(folder)}/" for folder in folders)
+    end = "(?s:.+)" if last == "**" else _name(last)
+    return ("/" if glob.startswith("/") else "(?!/)") + _between(
+        f"{way}{end}".split("\0"), "(?:[^/]++/)"
+    )
 
 
 def _name(part: str) -> str:
-    wildcards = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(wildcards.get(piece, re.escape(piece)) for piece in re.split(r"([*?])", part))
+    return _between([re.escape(p).replace(r"\?", "[^/]") for p in part.split("*")], "[^/]")
+
+
+def _between(pieces: Sequence[str], wild: str) -> str:
+    """An expression for pieces with any number of `wild` between two. A piece that matches where it
+    can first leaves most to the next one: no other place is tried, but for the last.
+    """
+    first, *rest = pieces
+    middle = "".join(f"(?>{wild}*?{piece})" for piece in rest[:-1])
+    return first + middle + "".join(f"{wild}*{piece}" for piece in rest[-1:])

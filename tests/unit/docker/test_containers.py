@@ -16,11 +16,13 @@ from slimbake.errors import SetupError
 
 
 def test_what_a_container_writes_is_given(program: Program) -> None:
-    program.answer("run --rm --interactive", "said\n")
+    program.answer("", "")
+    program.answer("run --interactive", "said\n")
     assert docker.container_output("--network=none", "image", stdin="x") == "said\n"
-    owner = f"{socket.gethostname()}/{os.getpid()}"
-    asked = f"run --rm --interactive --label=slimbake.owner={owner} --network=none image"
-    assert program.asked == [asked]
+    name, label = program.asked[0].split()[2:4]
+    assert label == f"--label=slimbake.owner={socket.gethostname()}/{os.getpid()}"
+    assert program.asked[0] == f"run --interactive {name} {label} --network=none image"
+    assert program.asked[-1] == f"rm --force --volumes {name.removeprefix('--name=')}"
 
 
 def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Program) -> None:

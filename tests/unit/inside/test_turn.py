@@ -25,7 +25,8 @@ class Machine:
         self.has(cores=8, memory=64 * GIB)
 
     def has(self, cores: int, memory: int) -> None:
-        self._patch.setattr(turns, "_slots", lambda: cores)
+        free = range(cores - turns._SPARE)
+        self._patch.setattr("os.sched_getaffinity", lambda _: free)
         self._patch.setattr(turns, "available", lambda: memory)
 
     def start(self) -> Path:

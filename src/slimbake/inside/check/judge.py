@@ -53,11 +53,7 @@ class Judged:
 
 
 class RefusedError(Exception):
-    """The child is not believed: the level, or `time`, and why."""
-
-    def __init__(self, why: str, failed: str = "") -> None:
-        super().__init__(why)
-        self.why, self.failed = why, failed
+    """The child is not believed: why, and `time` where that was up."""
 
 
 def judge(
@@ -146,8 +142,9 @@ class _Child:
                 self._hear()
             return Judged("", "", _read(report))
         except RefusedError as error:
-            where = f" in {level}" if error.why and level != "run" else ""
-            return Judged(error.failed or level, f"{error.why}{where}", _read(report))
+            why, failed = (*error.args, level)[:2]
+            where = f" in {level}" if why and level != "run" else ""
+            return Judged(failed, f"{why}{where}", _read(report))
 
     def _levels(self) -> tuple[str, ...]:
         """What the check defines, once it is loaded."""

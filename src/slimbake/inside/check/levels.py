@@ -13,7 +13,6 @@ import gc
 import hashlib
 import json
 import linecache
-import operator
 import os
 import sys
 import threading
@@ -21,6 +20,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -70,50 +70,100 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     _answer(channel, kind, watch(question["name"]))
 
 
-def watch(name: str) -> list[str]:
-    """What goes wrong in code of a check or its service from now on and no level raises, in words.
-
-    Python prints it and goes on. `name`: the check's file.
+def watch(name: str) -> dict[int, Callable[[], str]]:
+    """What fails in code of a check or its service from now on and no level raises, in words; "" for
+    a process that has not failed. Whoever asks for a failure has seen it. `name`: the check's file.
     """
     import asyncio
+    import unittest
+    from concurrent.futures import Future
+    from multiprocessing.process import BaseProcess
 
-    unseen: list[str] = []
+    unseen: dict[int, Callable[[], str]] = {}  # by the id of what failed, which it holds
     code = f"{Path.cwd()}/"
 
     def checked(file: str) -> bool:
         return file == name or (file.startswith(code) and "/site-packages/" not in file)
 
-    def noted(where: str, report: Callable[..., object], error: Callable[[Any], Any]) -> Any:
-        def hook(*failure: Any) -> None:
-            raised = error(failure[-1])
-            frames = traceback.walk_tb(getattr(raised, "__traceback__", None))
-            if any(checked(frame.f_code.co_filename) for frame, _ in frames):
-                unseen.append(f"{type(raised).__name__} in {where}, which it does not notice")
-            report(*failure)
-
-        return hook
-
-    by_value = operator.attrgetter("exc_value")
-    threading.excepthook = noted("a thread", threading.excepthook, by_value)
-    sys.unraisablehook = noted("a destructor", sys.unraisablehook, by_value)
-    loop = asyncio.BaseEventLoop
-    unhandled = noted("a task", loop.call_exception_handler, lambda about: about.get("exception"))
-    loop.call_exception_handler = unhandled  # type: ignore[method-assign]
-    sys.set_coroutine_origin_tracking_depth(1)  # in this thread, which runs the levels
-    # CPython's own hook, by which it warns (3.8 to 3.14).
-    report = getattr(warnings, "_warn_unawaited_coroutine", lambda _: None)
+    def note(where: str, of: Any, error: Any) -> None:
+        # A thread may end by SystemExit.
+        way = None if isinstance(error, SystemExit) else getattr(error, "__traceback__", None)
+        if any(checked(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(way)):
+            words = f"{type(error).__name__} in {where}, which it does not notice"
+            unseen[id(of)] = lambda _=of: words  # type: ignore[misc]
 
     def unawaited(coroutine: Any) -> None:
         (maker, *_), *_ = coroutine.cr_origin or [("",)]
         if maker == name:
-            unseen.append(f"{coroutine.__qualname__}(), which nobody awaits")
-        report(coroutine)
+            unseen[0] = f"{coroutine.__qualname__}(), which nobody awaits".__str__
 
-    warnings._warn_unawaited_coroutine = unawaited  # type: ignore[attr-defined]
+    def started(process: Any) -> None:
+        if checked(sys._getframe(2).f_code.co_filename):
+            unseen[id(process)] = partial(_ended, process)
+
+    hooks: tuple[tuple[Any, str, Any, Any], ...] = (
+        # Not threading.excepthook, which a check may replace.
+        (threading, "ExceptHookArgs", lambda args: note("a thread", args[3], args[1]), _pass),
+        (sys, "unraisablehook", lambda args: note("a destructor", args, args.exc_value), _pass),
+        (
+            asyncio.BaseEventLoop,
+            "call_exception_handler",
+            lambda loop, about: note("a task", loop, about.get("exception")),
+            _pass,
+        ),
+        *(
+            (
+                unittest.TestResult,
+                f"add{what}",
+                lambda result, *about: note("a test", result, about[-1] and about[-1][1]),
+                _pass,
+            )
+            for what in ("Error", "Failure", "SubTest")
+        ),
+        (BaseProcess, "start", started, _pass),
+        (BaseProcess, "exitcode", _pass, lambda process: unseen.pop(id(process), None)),
+        (Future, "set_exception", partial(note, "a future"), _pass),
+        *(
+            (Future, read, _pass, lambda future, *_: unseen.pop(id(future), None))
+            for read in ("result", "exception")
+        ),
+        (warnings, "_warn_unawaited_coroutine", unawaited, _pass),  # CPython's own (3.8 to 3.14)
+    )
+    for hook in hooks:
+        _around(*hook)
+    sys.set_coroutine_origin_tracking_depth(1)  # in this thread, which runs the levels
     return unseen
 
 
-def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoReturn:
+def _pass(*_: object) -> None: ...
+
+
+def _around(
+    owner: Any, name: str, first: Callable[..., object], last: Callable[..., object]
+) -> None:
+    """Have a function, or a property, call others before and after it."""
+    before = getattr(owner, name, _pass)
+    call = getattr(before, "fget", before)
+
+    def around(*given: Any, **named: Any) -> Any:
+        first(*given)
+        try:
+            return call(*given, **named)
+        finally:
+            last(*given)
+
+    setattr(owner, name, around if call is before else property(around))
+
+
+def _ended(process: Any) -> str:
+    """How a process of multiprocessing has failed; "" while it runs."""
+    code = (process._popen and process._popen.poll()) or 0
+    return f"a process that ended with exit code {code}, which it does not notice" * (code > 0)
+
+
+def _answer(
+    channel: int, kind: Smoke | Verification, unseen: dict[int, Callable[[], str]]
+) -> NoReturn:
     """Load the check, run its levels, and answer for each. `unseen`: see `watch`.
 
     One frame from before the check is loaded to the end: a check can replace the code of any other
@@ -148,8 +198,8 @@ def _answer(channel: int, kind: Smoke | Verification, unseen: list[str]) -> NoRe
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"
             result = unrun  # what it holds and has not run shows now
-            if unseen:
-                raise error_of(f"{name} has {unseen[0]}")
+            if words := [text for each in [*unseen.values()] if (text := each())]:
+                raise error_of(f"{name} has {words[0]}")
             # The judge sends the nonce when the level begins; nobody reads it before it has ended.
             (mark := seal.copy()).update(name.encode() + ran + read(channel, size))
             write(channel, mark.digest())

@@ -29,7 +29,7 @@ _SPARE = 1  # checks beside one for each core: some wait for files
 
 def at_once() -> int:
     """How many checks this machine bears at once, by its memory now."""
-    return max(1, min(_slots(), available() // NEEDS))
+    return max(1, min(len(os.sched_getaffinity(0)) + _SPARE, available() // NEEDS))
 
 
 def available() -> int:
@@ -50,10 +50,6 @@ def turn(folder: Path = FOLDER) -> Iterator[None]:
             yield
         finally:
             del os.environ[_TAKEN]
-
-
-def _slots() -> int:
-    return len(os.sched_getaffinity(0)) + _SPARE
 
 
 def _place(folder: Path) -> IO[str]:
