@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,33 @@ def test_no_file_stops_a_command(kind: str, place: str, slimbake: Slimbake, tmp_
         if command[0] != "init":
             (root / "services.yaml").write_text(MANIFEST)
         slimbake(*command, at=root)  # each ends with a documented code, and in no traceback
+
+
+@pytest.mark.parametrize("folder", ["api", "."])
+def test_no_depth_of_folders_stops_a_command(
+    folder: str, slimbake: Slimbake, tmp_path: Path
+) -> None:
+    root = repository(tmp_path)
+    place = os.open(root / folder, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("a", dir_fd=place)
+        below = os.open("a", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    (root / "api/pyproject.toml").write_text(
+        '[project]\nname = "api"\nversion = "1"\ndependencies = ["b"]\n'
+        '[tool.uv]\nsources = {b = {workspace = true}}\nworkspace = {members = ["**/b"]}\n'
+    )
+    for command in COMMANDS:
+        if command[0] != "init":
+            (root / "services.yaml").write_text(MANIFEST)
+        slimbake(*command, at=root)
+    (root / "services.yaml").write_text(
+        MANIFEST.replace("context: api,", "context: api, requirements: pyproject.toml,")
+    )
+    assert slimbake("plan", at=root).code == (7 if folder == "api" else 2)
+    subprocess.run(["rm", "-r", root], check=True)  # pytest does not reach so deep
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,9 @@ class ManifestFolder:
         """The file `text`, written relative to `within`; RefusedError when the repository has none."""
         relative = self.inside(text, within)
         mode = stat.S_IFDIR if relative == "." else self._find(relative, text)[1]
-        if stat.S_ISDIR(mode):
-            raise RefusedError(f"'{text}' is a folder, and a file is wanted")
         if not stat.S_ISREG(mode):
-            raise RefusedError(f"'{text}' is no regular file")
+            wanted = "a folder, and a file is wanted"
+            raise RefusedError(f"'{text}' is {wanted if stat.S_ISDIR(mode) else 'no regular file'}")
         return relative
 
     def inside(self, text: str, within: str = "") -> str:
@@ -122,8 +121,13 @@ class ManifestFolder:
         """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
         repository.
         """
-        matches = (path for path in Path(self._root).glob(self.inside(pattern)) if path.is_dir())
-        return sorted(path.relative_to(self._root).as_posix() for path in matches)
+        if pattern.count("**") > 1:  # two of them try each folder below each folder
+            raise RefusedError(f"'{pattern}' has `**` more than once", "name the folders")
+        return sorted(
+            path.relative_to(self._root).as_posix()
+            for path in Path(self._root).glob(self.inside(pattern))
+            if path.is_dir()
+        )
 
     def read(self, relative: str) -> str:
         """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read."""

@@ -13,6 +13,10 @@ _WRITABLE = (
     "make it writable. For slimbake's own state, set XDG_STATE_HOME and XDG_CACHE_HOME to"
     " folders that are"
 )
+_TOO_DEEP = (
+    "something is nested deeper than Python can follow",
+    "look for folders within folders, or brackets within brackets, in what was added last",
+)
 _HINTS = {
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
@@ -38,7 +42,7 @@ _HINTS = {
 def fault_of(error: Exception) -> SetupError | None:
     """The failure that people can act on; None where the error may be slimbake's own."""
     if not isinstance(error, OSError):
-        return None
+        return SetupError(*_TOO_DEEP) if isinstance(error, RecursionError) else None
     reason = (error.strerror or str(error)).lower()
     if error.errno == errno.ENOENT and reason.startswith("no usable temporary directory"):
         return SetupError(reason, "set TMPDIR to a folder that is writable and has space")

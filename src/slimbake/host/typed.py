@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_hints = cache(typing.get_type_hints)
 
 # What reading JSON raises, and making of it what it is not. Of its numbers, some have no end.
 WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -23,11 +24,6 @@ def typed(kind: type[T], said: Mapping[str, Any]) -> T:
         if not _fits(value, hints.get(name, object)):
             raise TypeError(f"{name} is {type(value).__name__}")
     return kind(**said)
-
-
-@cache
-def _hints(kind: Hashable) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -1,10 +1,13 @@
 """`.dockerignore` as BuildKit reads it; the cases say what moby/patternmatcher says of them."""
 
+import posixpath
+import re
+
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from slimbake.host.dockerignore import Ignore
+from slimbake.host.dockerignore import Ignore, matches
 
 
 def left_out(text: str, path: str) -> bool:
@@ -72,6 +75,32 @@ def test_a_pattern_that_docker_refuses(text: str) -> None:
         ValueError, match=r"^" + "".join(f"\\{c}" if c in "[]\\!" else c for c in text)
     ):
         Ignore(f"fine\n{text}\n")
+
+
+pieces = ("a", "b", "*", "?", "/", "**", "/**/", "**/", "*a", "[ab]", "[^b]", "b*")
+wild = {"**/": "(?:.*/)?", "**": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+
+
+@given(
+    st.lists(st.sampled_from(pieces), min_size=1, max_size=6).map("".join),
+    st.lists(st.text("ab.", min_size=1, max_size=4), min_size=1, max_size=4).map("/".join),
+)
+@example("a**/b*[^b]b", "aa/b/bab")
+@example("**/*a?/**/*b", "aa/ba/aab/b")
+def test_a_pattern_matches_as_its_regular_expression_in_go_does(pattern: str, path: str) -> None:
+    pattern = posixpath.normpath(pattern).lstrip("/")
+    assume(pattern and not re.fullmatch(r"\*\*[^*?\[]*|[^*?\[]*\*\*", pattern))
+    assume(pattern.count("*") < 6)  # of more, some are refused
+    found = [match[0] for match in re.finditer(r"\*\*/?|\[.*?\]|.", pattern)]
+    expression = [wild.get(piece, piece) for piece in found]
+    if found[-1] == "**":
+        expression[-1] = ".*"
+    assert matches(pattern, path) is (re.fullmatch("".join(expression), path) is not None)
+
+
+def test_a_pattern_that_takes_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a\*\[\^b\]"):
+        Ignore("a*[^b]" + "*[^b]" * 6)
 
 
 names = st.lists(st.sampled_from(["a", "b", "ab", ".c"]), min_size=1, max_size=4).map("/".join)
