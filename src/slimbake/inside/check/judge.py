@@ -77,8 +77,7 @@ def judge(
     report = os.memfd_create("report")
     until = time.monotonic() + limit
     question = os.memfd_create("question")
-    os.write(question, json.dumps({**asked, "until": until, "limit": limit}).encode())
-    os.lseek(question, 0, os.SEEK_SET)
+    os.pwrite(question, json.dumps({**asked, "until": until, "limit": limit}).encode(), 0)
     program, also = _program()
     flags = ("-IB",) if asked["kind"] == "verify" else ()  # it sees the service from outside
     process = subprocess.Popen(
@@ -93,9 +92,8 @@ def judge(
     )
     theirs.close()
     os.close(question)
-    child = _Child(process, ours, until + grace)
     try:
-        return child.judged(hold, report)
+        return _Child(process, ours, until + grace).judged(hold, report)
     finally:
         ours.close()
         os.close(report)
@@ -214,8 +212,7 @@ def _guard() -> None:
 def _program() -> tuple[str, tuple[int, ...]]:
     """The zipapp that this module is from, and the descriptors that a child needs to read it."""
     archive = Path(__file__).parents[3]
-    held = archive.parent == Path("/proc/self/fd")
-    return str(archive), (int(archive.name),) if held else ()
+    return str(archive), (int(archive.name),) if archive.parent == Path("/proc/self/fd") else ()
 
 
 def _read(file: int) -> Any:

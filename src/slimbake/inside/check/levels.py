@@ -48,9 +48,7 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     os.set_inheritable(report, False)
     with open(0, "rb", closefd=False) as file:
         question = json.load(file)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # Of a smoke the service's code, as `python -m` has it, and as an installed program does not; a
     # verify sees a service from outside.
     here = () if question["kind"] == "verify" else (str(Path.cwd()),)
@@ -58,11 +56,10 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     # Garbage collection takes a fifth of the time in which torch and transformers are imported.
     gc.disable()
     faulthandler.dump_traceback_later(max(question["until"] - time.monotonic(), 0.1))
-    kind: Smoke | Verification
     if question["kind"] == "verify":
         from .verify import Verification  # a smoke needs no clients of HTTP
 
-        kind = Verification(question, report)
+        kind: Smoke | Verification = Verification(question, report)
     else:
         kind = (Reference if question["kind"] == "reference" else Smoke)(question, report)
     for name in [name for name in sys.modules if name.partition(".")[0] == "slimbake"]:
@@ -86,24 +83,33 @@ def watch(name: str) -> dict[int, Callable[[], str]]:
         return file == name or (file.startswith(code) and "/site-packages/" not in file)
 
     def note(where: str, of: Any, error: Any) -> None:
-        # A thread may end by SystemExit.
-        way = None if isinstance(error, SystemExit) else getattr(error, "__traceback__", None)
-        if any(checked(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(way)):
+        way = traceback.walk_tb(getattr(error, "__traceback__", None))
+        if any(checked(frame.f_code.co_filename) for frame, _ in way):
             words = f"{type(error).__name__} in {where}, which it does not notice"
             unseen[id(of)] = lambda _=of: words  # type: ignore[misc]
 
     def unawaited(coroutine: Any) -> None:
         (maker, *_), *_ = coroutine.cr_origin or [("",)]
         if maker == name:
-            unseen[0] = f"{coroutine.__qualname__}(), which nobody awaits".__str__
+            unseen[0] = partial(str, f"{coroutine.__qualname__}(), which nobody awaits")
 
     def started(process: Any) -> None:
         if checked(sys._getframe(2).f_code.co_filename):
-            unseen[id(process)] = partial(_ended, process)
+            unseen[id(process)] = lambda: (
+                f"a process that ended with exit code {process.exitcode}, which it does not notice"
+                if process._popen is not None and (process._popen.poll() or 0) > 0
+                else ""
+            )
 
     hooks: tuple[tuple[Any, str, Any, Any], ...] = (
         # Not threading.excepthook, which a check may replace.
-        (threading, "ExceptHookArgs", lambda args: note("a thread", args[3], args[1]), _pass),
+        # By SystemExit a thread ends as it means to.
+        (
+            threading,
+            "ExceptHookArgs",
+            lambda args: note("a thread", args[3], args[1] if args[0] is not SystemExit else None),
+            _pass,
+        ),
         (sys, "unraisablehook", lambda args: note("a destructor", args, args.exc_value), _pass),
         (
             asyncio.BaseEventLoop,
@@ -153,12 +159,6 @@ def _around(
             last(*given)
 
     setattr(owner, name, around if call is before else property(around))
-
-
-def _ended(process: Any) -> str:
-    """How a process of multiprocessing has failed; "" while it runs."""
-    code = (process._popen and process._popen.poll()) or 0
-    return f"a process that ended with exit code {code}, which it does not notice" * (code > 0)
 
 
 def _answer(

@@ -57,8 +57,7 @@ def run_parity(arguments: Sequence[str]) -> int:
                 settle(os.environ)
                 become_nonroot()
             os.dup2(2, 1)  # a build's log mixes up two streams
-            question = {"name": name, "source": source}
-            service = load_check(question, "parity_of_service")
+            service = load_check({"name": name, "source": source}, "parity_of_service")
             figures = measure_answers(service, reference, json.loads(os.environ["SLIMBAKE_LIMITS"]))
             json.dump(figures, out, sort_keys=True)
             out.write("\n")

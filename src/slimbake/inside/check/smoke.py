@@ -64,8 +64,7 @@ def run_smoke(arguments: Sequence[str]) -> int:
         environment=clean | given_env(variables),
         hold=(lambda *_: None) if options.reference else _say,
     )
-    if judged.failed:
-        level = judged.failed
+    if level := judged.failed:
         why = f"smoke: {name}: {judged.why}\n" if judged.why else ""
         failed = f"{name} could not be run" if level == "run" else f"{level} failed"
         print(f"{why}smoke: {failed}", file=sys.stderr)
