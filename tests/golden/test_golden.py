@@ -35,18 +35,11 @@ def test_a_fleet_generates_the_expected_files(fleet: Fleet, request: pytest.Fixt
         for path, text in files.items():
             (expected / path).parent.mkdir(parents=True, exist_ok=True)
             (expected / path).write_text(text, "utf-8")
-    there = {
-        path.relative_to(expected).as_posix(): path
-        for path in expected.rglob("*")
-        if path.is_file()
-    }
-    assert sorted(files) == sorted(there), (
-        "other files than expected; --update-golden rewrites them"
-    )
+    lying = [path for path in expected.rglob("*") if path.is_file()]
+    there = {path.relative_to(expected).as_posix(): path.read_text("utf-8") for path in lying}
+    assert sorted(files) == sorted(there), "other files; --update-golden rewrites them"
     for path, text in files.items():
-        assert text == there[path].read_text("utf-8"), (
-            f"{path} differs; --update-golden rewrites it"
-        )
+        assert text == there[path], f"{path} differs; --update-golden rewrites it"
 
 
 def test_the_repository_s_own_generated_files_are_fresh() -> None:
@@ -65,20 +58,15 @@ def test_committed_locks_answer_their_manifests(fleet: Fleet) -> None:
 @every_fleet
 def test_a_fleet_carries_the_programs_that_its_steps_mount_and_no_others(fleet: Fleet) -> None:
     files = {file.path: file for file in fleet.files()}
-    steps = [
-        step
-        for path, file in files.items()
-        if path.endswith(".Dockerfile")
-        for step in file.text.split("\nRUN ")[1:]
-    ]
+    dockerfiles = [file.text for path, file in files.items() if path.endswith(".Dockerfile")]
+    steps = [step for text in dockerfiles for step in text.split("\nRUN ")[1:]]
     mounted: set[Kind] = set()
     for kind in KINDS:
         mounts, runs = f"from=inside,source={kind}.pyz,target=/{kind}.pyz ", f'"/{kind}.pyz", '
         assert [step for step in steps if (mounts in step) != (runs in step)] == []
         mounted |= {kind} if any(runs in step for step in steps) else set()
-    assert {
-        path: file.content for path, file in files.items() if path.startswith(f"{PROGRAMS}/")
-    } == {f"{PROGRAMS}/{kind}.pyz": zipapp(kind) for kind in mounted}
+    found = {path: each.content for path, each in files.items() if path.startswith(f"{PROGRAMS}/")}
+    assert found == {f"{PROGRAMS}/{kind}.pyz": zipapp(kind) for kind in mounted}
 
 
 @every_fleet

@@ -41,6 +41,7 @@ def test_each_file_is_fetched_once_whole_and_under_its_hash(locked: Repo) -> Non
     total = sum(len(locked.index.files[name]) for name in WHEELS)
     assert done.stdout.startswith(f"4 files, {total / 1e6:,.1f} MB, 4 wheels fetched now")
     assert sorted(locked.index.fetched()) == WHEELS
+    assert sorted(locked.held()) == WHEELS
     for name, path in locked.held().items():
         assert path.read_bytes() == locked.index.files[name]
         assert path.parent.name == fetch.hashed(path)

@@ -162,9 +162,11 @@ def test_the_installed_wheel_generates_as_a_checkout(installed: Path, tmp_path: 
     fleet, case = tmp_path / "fleet", GOLDEN / "cases/variants"
     shutil.copytree(case, fleet, ignore=shutil.ignore_patterns("expected"))
     run(installed / "slimbake", "generate", cwd=fleet)
-    for name in files(case / "expected"):
+    expected, programs = files(case / "expected"), [*(fleet / PROGRAMS).iterdir()]
+    assert expected and programs
+    for name in expected:
         assert (fleet / name).read_bytes() == (case / "expected" / name).read_bytes(), name
-    for program in (fleet / PROGRAMS).iterdir():
+    for program in programs:
         kind: inside.Kind = program.stem  # type: ignore[assignment]
         assert program.read_bytes() == inside.zipapp(kind), "what runs in images"
     assert ": 0 written" in run(installed / "slimbake", "generate", cwd=fleet).stdout

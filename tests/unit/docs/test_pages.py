@@ -62,25 +62,21 @@ def _addresses(nav: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "page",
-    [
-        ROOT / name
-        for name in ("docs/results.md", "docs/inference-figures.md", "bench/techniques.md")
-    ],
-    ids=lambda page: str(page.name),
+    "page", ["docs/results.md", "docs/inference-figures.md", "bench/techniques.md"]
 )
-def test_tables_of_results_can_be_read(page: Path) -> None:
-    for line in page.read_text("utf-8").splitlines():
-        if line.startswith("|"):
-            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            assert len(cells) <= 12
-            assert max(map(len, cells)) <= 120
+def test_tables_of_results_can_be_read(page: str) -> None:
+    rows = [line for line in (ROOT / page).read_text("utf-8").splitlines() if line.startswith("|")]
+    assert rows
+    for line in rows:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        assert len(cells) <= 12
+        assert max(map(len, cells)) <= 120
 
 
 def test_pages_that_the_code_names_are_there() -> None:
-    for file in (ROOT / "src").rglob("*.py"):
-        for name in re.findall(r"docs/[\w/-]+\.md", file.read_text("utf-8")):
-            assert (ROOT / name).is_file(), f"{file.name} names {name}"
+    texts = [file.read_text("utf-8") for file in (ROOT / "src").rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r"docs/[\w/-]+\.md", text)}
+    assert named and [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def test_generated_pages_say_so() -> None:
