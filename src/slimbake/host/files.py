@@ -106,12 +106,15 @@ def half_of(target: Path) -> Iterator[Path]:
 _HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?", re.DOTALL)
 
 
-def remove_halves(folder: Path, names: Collection[str]) -> None:
-    """Remove what processes that were killed had not made whole of these names in a folder."""
+def remove_halves(folder: Path, names: Collection[str] | None = None) -> None:
+    """Remove what processes that were killed had not made whole of these names in a folder; None: of
+    any name, where only slimbake writes.
+    """
     running = cache(is_running)
     for left in os.listdir(folder):  # noqa: PTH208
         match = _HALF.fullmatch(left) if left.startswith(".") else None
-        if match and match["name"] in names and not running(int(match["process"])):
+        ours = match and (names is None or match["name"] in names)
+        if match and ours and not running(int(match["process"])):
             _remove(folder / left)
 
 

@@ -92,12 +92,9 @@ def package_sources(
 
     `folder` is where relative paths start.
     """
-    default, *extra = [""]
-    for entry in environ.get("UV_INDEX", "").split():
-        extra.append(_unnamed(entry))
-    for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
-        default = default or _unnamed(environ.get(variable, ""))
-    default = default or pip.get("index-url", "")
+    extra = [_unnamed(entry) for entry in environ.get("UV_INDEX", "").split()]
+    defaults = (_unnamed(environ.get(name, "")) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
+    default = next(filter(None, defaults), "") or pip.get("index-url", "")
     extra += environ.get("UV_EXTRA_INDEX_URL", "").split() + pip.get("extra-index-url", "").split()
     links = environ.get("UV_FIND_LINKS", "").split(",") + pip.get("find-links", "").split()
     return PackageSources(

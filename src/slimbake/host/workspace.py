@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from slimbake.console import QUIET, Console
-from slimbake.host.files import content, write_atomically
+from slimbake.host.files import content, remove_halves, write_atomically
 from slimbake.host.typed import WRONG
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Workspace:
             with contextlib.suppress(OSError):
                 self._ignored()
                 write_atomically(file, json.dumps(value, indent=0).encode())
+                remove_halves(file.parent)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file that a build reads. Raises OSError."""

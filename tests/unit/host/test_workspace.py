@@ -1,6 +1,7 @@
 """`.slimbake/`: what is kept is read again, and what cannot be read is no harm."""
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,18 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_and_is_no_error(tmp_path:
     assert workspace.read("costs", numbers) is None
     with pytest.raises(OSError, match=r"\.slimbake"):
         workspace.write_text("bake.hcl", "")
+
+
+def test_what_a_killed_process_left_goes_with_the_next_file_of_any_name(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write("one", 1)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    kept = {f".one.json.{os.getpid()}-1", ".gitignore", ".other", "one.json", "two.json"}
+    for name in {*kept, f".three.json.{dead.pid}-7", f".four.json.{dead.pid}"} - {"two.json"}:
+        (tmp_path / ".slimbake" / name).touch()
+    workspace.write("two", 2)
+    assert {path.name for path in (tmp_path / ".slimbake").iterdir()} == kept
 
 
 def test_of_a_folder_the_newest_stay(tmp_path: Path) -> None:
